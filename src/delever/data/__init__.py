@@ -1,0 +1,1 @@
+"""Files in, the store, the catalogue of data sets."""

@@ -1,0 +1,76 @@
+"""Every error delever raises on purpose.
+
+::
+
+    DeleverError
+    ├── InputError            the caller asked for something that cannot be (exit code 2)
+    │   ├── ConfigError       a study file, a parameter, a command-line value
+    │   └── StrategyError     a strategy file that does not load or does not keep its contract
+    ├── DataError             data that cannot be trusted or found (exit code 1)
+    │   ├── SchemaError       a frame or file breaks its contract
+    │   ├── ConflictError     new data disagrees with what is stored
+    │   ├── NotStoredError    no such data set, run or file
+    │   └── StoreError        the store itself is damaged or locked
+    └── SimulationError       a backtest that cannot be computed (exit code 1)
+
+A message is one sentence that says what was required, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "ConflictError",
+    "DataError",
+    "DeleverError",
+    "InputError",
+    "NotStoredError",
+    "SchemaError",
+    "SimulationError",
+    "StoreError",
+    "StrategyError",
+]
+
+
+class DeleverError(Exception):
+    """Base of every error raised on purpose; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class InputError(DeleverError):
+    """The caller asked for something that cannot be."""
+
+    exit_code = 2
+
+
+class ConfigError(InputError):
+    """A study file, a parameter or a command-line value is wrong."""
+
+
+class StrategyError(InputError):
+    """A strategy file does not load or does not keep its contract."""
+
+
+class DataError(DeleverError):
+    """Data that cannot be trusted or found."""
+
+
+class SchemaError(DataError):
+    """A frame or file breaks the contract of its kind."""
+
+
+class ConflictError(DataError):
+    """New data disagrees with what is stored."""
+
+
+class NotStoredError(DataError):
+    """No such data set, run or file."""
+
+
+class StoreError(DataError):
+    """The store itself is damaged or locked by another writer."""
+
+
+class SimulationError(DeleverError):
+    """A backtest that cannot be computed."""

@@ -1,0 +1,1 @@
+"""Deleveraging periods: drawn with hindsight, or detected causally."""

@@ -1,0 +1,1 @@
+"""Scalar venue arithmetic: costs and sizes, no frames."""

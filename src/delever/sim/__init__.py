@@ -1,0 +1,1 @@
+"""From exposures to equity: the engine."""

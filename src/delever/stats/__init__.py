@@ -1,0 +1,1 @@
+"""Metrics of returns: one table, one formula each."""

@@ -1,0 +1,194 @@
+"""MarketView: what a strategy may see, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from delever.bars import as_of, close_times, resample
+from delever.errors import InputError
+from delever.schema import utc_index
+from delever.units import timeframe_delta
+
+__all__ = ["MarketView", "Price", "Reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Mark of a strategy parameter that is a price, in quote units per base unit.
+
+    Write ``levels: Annotated[tuple[float, ...], Price()]``; a check that rescales the market then
+    rescales the parameter with it.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Any series beside the bars, with the time at which each value became known.
+
+    Attributes
+    ----------
+    values : pandas.DataFrame, shape (m, k)
+        Indexed by the vendor's stamp, UTC.
+    publication_lag : pandas.Timedelta
+        From the stamp to the moment the value was known.
+    """
+
+    values: pd.DataFrame
+    publication_lag: pd.Timedelta
+
+    @property
+    def known_at(self) -> pd.DatetimeIndex:
+        """When each value became known, UTC."""
+        return pd.DatetimeIndex(self.values.index).as_unit("ns") + self.publication_lag
+
+    def upto(self, time: pd.Timestamp) -> Reading:
+        """Only what was known at `time`."""
+        return Reading(
+            values=self.values.loc[self.known_at <= time], publication_lag=self.publication_lag
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketView:
+    """The market as known at each bar's close.
+
+    Row t of anything the view returns holds only what was known when bar t closed; a strategy
+    may use row t to decide the exposure of row t, and the engine fills it at the next open.
+
+    Attributes
+    ----------
+    bars : pandas.DataFrame, shape (n, 5)
+        Open, high, low, close, volume; indexed by open time in UTC.
+    timeframe : str
+        Timeframe of the bars.
+    symbol : str
+        ccxt's unified symbol.
+    readings : mapping of str to Reading
+        Named series beside the bars.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2026-01-05", periods=15, tz="UTC")
+    >>> close = pd.Series(range(1, 16), index=days, dtype=float)
+    >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], close))
+    >>> market = MarketView(bars=bars, timeframe="1d")
+    >>> week = market.resample("1w")["close"]
+    >>> market.align(week, "1w").iloc[[5, 6, 12, 13]].tolist()  # known from Sunday's close on
+    [nan, 7.0, 7.0, 14.0]
+    """
+
+    bars: pd.DataFrame
+    timeframe: str
+    symbol: str = ""
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        index = utc_index(self.bars.index, "open_time", "bars")
+        if not index.is_monotonic_increasing or index.has_duplicates:
+            raise InputError("bars must be strictly increasing in time; sort them and drop repeats")
+        timeframe_delta(self.timeframe)
+        object.__setattr__(self, "bars", self.bars.set_axis(index, axis=0))
+
+    @property
+    def index(self) -> pd.DatetimeIndex:
+        """Open times of the bars, UTC."""
+        return pd.DatetimeIndex(self.bars.index)
+
+    @property
+    def close_time(self) -> pd.DatetimeIndex:
+        """When each bar is known, UTC."""
+        return close_times(self.index, self.timeframe)
+
+    def resample(self, timeframe: str) -> pd.DataFrame:
+        """Closed bars of a coarser timeframe; bring results back with `align`.
+
+        Parameters
+        ----------
+        timeframe : str
+            Such as ``"1w"``.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (m, 5)
+            Indexed by open time in UTC; a bar that has not closed is not there.
+        """
+        return resample(self.bars, self.timeframe, timeframe)
+
+    def align(self, values: pd.Series, timeframe: str) -> pd.Series:
+        """Bring a value per coarser bar to the bars that knew it.
+
+        Parameters
+        ----------
+        values : pandas.Series, shape (m,)
+            Indexed by open time of bars of `timeframe`.
+        timeframe : str
+            The coarser timeframe.
+
+        Returns
+        -------
+        pandas.Series, shape (n,)
+            Indexed like the bars: the value of the last coarser bar closed by then.
+        """
+        known_at = close_times(utc_index(values.index, "open_time", "values"), timeframe)
+        return as_of(values, known_at, self.close_time).set_axis(self.index)
+
+    def series(self, name: str, column: str | None = None) -> pd.Series:
+        """Read a named series as known at each bar's close.
+
+        Parameters
+        ----------
+        name : str
+            A key of `readings`.
+        column : str, optional
+            Which column; may be left out when there is only one.
+
+        Returns
+        -------
+        pandas.Series, shape (n,)
+            Indexed like the bars; NaN before the first value was known.
+
+        Raises
+        ------
+        InputError
+            If there is no such series or column; the message lists those there are.
+        """
+        if name not in self.readings:
+            known = ", ".join(self.readings) or "none"
+            raise InputError(
+                f"series must be one the study names; got {name!r}, there are: {known}; "
+                "name it in the [series] table of the study"
+            )
+        reading = self.readings[name]
+        columns = list(reading.values.columns)
+        if column is None and len(columns) > 1:
+            raise InputError(f"series {name!r} has the columns {', '.join(columns)}; say which")
+        chosen = columns[0] if column is None else column
+        if chosen not in columns:
+            raise InputError(
+                f"series {name!r} has the columns {', '.join(columns)}; got {chosen!r}"
+            )
+        known = as_of(reading.values[chosen], reading.known_at, self.close_time)
+        return pd.Series(known.to_numpy(), index=self.index, name=name)
+
+    def upto(self, time: pd.Timestamp) -> MarketView:
+        """Only what was known at `time`.
+
+        Parameters
+        ----------
+        time : pandas.Timestamp
+            UTC.
+
+        Returns
+        -------
+        MarketView
+            Bars closed by `time` and readings known by then.
+        """
+        return MarketView(
+            bars=self.bars.loc[self.close_time <= time],
+            timeframe=self.timeframe,
+            symbol=self.symbol,
+            readings={name: reading.upto(time) for name, reading in self.readings.items()},
+        )

@@ -224,7 +224,7 @@ def _check_values(frame: pd.DataFrame, spec: Kind, where: str) -> None:
     index = pd.DatetimeIndex(frame.index)
     for column in frame.columns:
         values = frame[column].to_numpy()
-        # A series may have undefined readings (a holiday, a value not yet published); a bar may not.
+        # A series may have undefined readings (holidays, late publication); a bar may not.
         wrong = ~np.isfinite(values) if spec.columns else np.isinf(values)
         if column == "volume" and np.isnan(values).all():
             continue  # the source reports no volume: undefined throughout, never 0

@@ -30,24 +30,24 @@ class Reading:
 
     Attributes
     ----------
-    values : pandas.DataFrame, shape (m, k)
+    frame : pandas.DataFrame, shape (m, k)
         Indexed by the vendor's stamp, UTC.
     publication_lag : pandas.Timedelta
         From the stamp to the moment the value was known.
     """
 
-    values: pd.DataFrame
+    frame: pd.DataFrame
     publication_lag: pd.Timedelta
 
     @property
     def known_at(self) -> pd.DatetimeIndex:
         """When each value became known, UTC."""
-        return pd.DatetimeIndex(self.values.index).as_unit("ns") + self.publication_lag
+        return pd.DatetimeIndex(self.frame.index).as_unit("ns") + self.publication_lag
 
     def upto(self, time: pd.Timestamp) -> Reading:
         """Only what was known at `time`."""
         return Reading(
-            values=self.values.loc[self.known_at <= time], publication_lag=self.publication_lag
+            frame=self.frame.loc[self.known_at <= time], publication_lag=self.publication_lag
         )
 
 
@@ -156,13 +156,13 @@ class MarketView:
             If there is no such series or column; the message lists those there are.
         """
         if name not in self.readings:
-            known = ", ".join(self.readings) or "none"
+            there = ", ".join(self.readings) or "none"
             raise InputError(
-                f"series must be one the study names; got {name!r}, there are: {known}; "
+                f"series must be one the study names; got {name!r}, there are: {there}; "
                 "name it in the [series] table of the study"
             )
         reading = self.readings[name]
-        columns = list(reading.values.columns)
+        columns = list(reading.frame.columns)
         if column is None and len(columns) > 1:
             raise InputError(f"series {name!r} has the columns {', '.join(columns)}; say which")
         chosen = columns[0] if column is None else column
@@ -170,7 +170,7 @@ class MarketView:
             raise InputError(
                 f"series {name!r} has the columns {', '.join(columns)}; got {chosen!r}"
             )
-        known = as_of(reading.values[chosen], reading.known_at, self.close_time)
+        known = as_of(reading.frame[chosen], reading.known_at, self.close_time)
         return pd.Series(known.to_numpy(), index=self.index, name=name)
 
     def upto(self, time: pd.Timestamp) -> MarketView:

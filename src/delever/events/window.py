@@ -1,0 +1,120 @@
+"""Which bars belong to which period.
+
+A bar's return belongs to a period when the bar opens at or after the period's start and closes
+at or before its end. A bar that straddles a boundary lies outside, so inside and outside are
+exhaustive and the two parts compound to the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from delever.bars import close_times
+from delever.events.catalog import Period
+from delever.schema import utc_index
+
+__all__ = ["membership", "overlapping", "per_period"]
+
+
+def membership(
+    index: pd.DatetimeIndex, timeframe: str, periods: Iterable[Period]
+) -> "pd.Series[bool]":
+    """Which bars lie inside any of the periods.
+
+    Parameters
+    ----------
+    index : pandas.DatetimeIndex, shape (n,)
+        Open times in UTC.
+    timeframe : str
+        Timeframe of the bars.
+    periods : iterable of Period
+        They may overlap.
+
+    Returns
+    -------
+    pandas.Series of bool, shape (n,)
+        Indexed by open time; False is outside, bars straddling a boundary included.
+
+    Raises
+    ------
+    SchemaError
+        If the stamps carry no time zone.
+    InputError
+        If `timeframe` is none.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2020-03-06", periods=4, tz="UTC")
+    >>> crash = Period(id="x", title="", start=days[1], trough=days[2], end=days[3])
+    >>> membership(days, "1d", [crash]).tolist()  # the end is exclusive
+    [False, True, True, False]
+    """
+    opens = utc_index(index, "open_time", "bars")
+    inside = np.zeros(len(opens), dtype=bool)
+    for mask in per_period(opens, timeframe, periods).values():
+        inside |= mask.to_numpy()
+    return pd.Series(inside, index=opens, name="inside")
+
+
+def per_period(
+    index: pd.DatetimeIndex, timeframe: str, periods: Iterable[Period]
+) -> dict[str, "pd.Series[bool]"]:
+    """Which bars lie inside each period.
+
+    Parameters
+    ----------
+    index : pandas.DatetimeIndex, shape (n,)
+        Open times in UTC.
+    timeframe : str
+        Timeframe of the bars.
+    periods : iterable of Period
+        With unique ids.
+
+    Returns
+    -------
+    dict of str to pandas.Series of bool, shape (n,)
+        By id, in the order given.
+
+    Raises
+    ------
+    SchemaError
+        If the stamps carry no time zone.
+    InputError
+        If `timeframe` is none.
+    """
+    opens = utc_index(index, "open_time", "bars")
+    closes = close_times(opens, timeframe)
+    return {
+        period.id: pd.Series(
+            (opens >= period.start) & (closes <= period.end), index=opens, name=period.id
+        )
+        for period in periods
+    }
+
+
+def overlapping(
+    periods: Iterable[Period], index: pd.DatetimeIndex, timeframe: str
+) -> tuple[Period, ...]:
+    """Keep the periods that at least one bar belongs to.
+
+    Parameters
+    ----------
+    periods : iterable of Period
+        With unique ids.
+    index : pandas.DatetimeIndex, shape (n,)
+        Open times in UTC.
+    timeframe : str
+        Timeframe of the bars.
+
+    Returns
+    -------
+    tuple of Period
+        In order of time. A period shorter than the bars, or between two of them, is not there.
+    """
+    chosen = tuple(periods)
+    masks = per_period(index, timeframe, chosen)
+    there = (period for period in chosen if masks[period.id].any())
+    return tuple(sorted(there, key=lambda period: period.start))

@@ -1,0 +1,211 @@
+"""How far equity falls below its highest, and how long it stays there.
+
+Every function takes simple returns per bar as fractions, oldest first. A NaN among them makes
+the result NaN; nothing is dropped or filled. The peak includes the starting wealth, so the
+first bar can already be a drawdown. Lengths are counted in bars.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from delever.stats.returns import as_array
+
+__all__ = [
+    "deepest_drawdowns",
+    "drawdown",
+    "longest_drawdown",
+    "max_drawdown",
+    "max_drawdown_length",
+    "time_to_recover",
+]
+
+# Compounding adds up rounding: a path this close to its peak is at its peak.
+_AT_PEAK = 1e-12
+
+
+def drawdown(returns: pd.Series) -> pd.Series:
+    """Fall of equity below its highest so far, at each bar's close.
+
+    Parameters
+    ----------
+    returns : pandas.Series of float, shape (n,)
+        Simple returns per bar, fractions.
+
+    Returns
+    -------
+    pandas.Series of float, shape (n,)
+        Fractions in [-1, 0], indexed like `returns`.
+
+    Notes
+    -----
+    ``W / max(1, W so far) - 1`` with ``W = cumprod(1 + r)``: the peak includes the starting
+    wealth of 1. A path within 1e-12 of its peak counts as being there.
+
+    Examples
+    --------
+    >>> drawdown(pd.Series([-0.5, 0.1])).round(12).tolist()  # equity 1, 0.5, 0.55
+    [-0.5, -0.45]
+    """
+    return pd.Series(_drawdown(returns)[1:], index=returns.index, name="drawdown")
+
+
+def max_drawdown(returns: ArrayLike) -> float:
+    """Deepest fall of equity below its highest so far.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Simple returns per bar, fractions.
+
+    Returns
+    -------
+    float
+        Fraction in [-1, 0]; NaN for no bars.
+
+    References
+    ----------
+    Chekhlov, Uryasev and Zabarankin (2005), Drawdown measure in portfolio optimization,
+    International Journal of Theoretical and Applied Finance 8(1), 13-58,
+    doi:10.1142/S0219024905002767.
+
+    Examples
+    --------
+    >>> max_drawdown([-0.5, 0.1])
+    -0.5
+    """
+    path = _drawdown(returns)
+    return float(path.min()) if path.size > 1 else math.nan
+
+
+def max_drawdown_length(returns: ArrayLike) -> float:
+    """Bars from the peak of the maximum drawdown to its recovery.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Simple returns per bar, fractions.
+
+    Returns
+    -------
+    float
+        Bars; up to the last bar where it has not recovered, 0 where there was no drawdown, NaN
+        for no bars.
+    """
+    path = _drawdown(returns)
+    if path.size < 2 or np.isnan(path).any():
+        return math.nan
+    peak, _, recovery = _deepest(path)
+    return float(min(recovery, path.size - 1) - peak)
+
+
+def time_to_recover(returns: ArrayLike) -> float:
+    """Bars from the trough of the maximum drawdown back to its former peak.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Simple returns per bar, fractions.
+
+    Returns
+    -------
+    float
+        Bars; NaN where it has not recovered, where there was no drawdown, and for no bars.
+    """
+    path = _drawdown(returns)
+    if path.size < 2 or np.isnan(path).any():
+        return math.nan
+    _, trough, recovery = _deepest(path)
+    return float(recovery - trough) if trough and recovery < path.size else math.nan
+
+
+def longest_drawdown(returns: ArrayLike) -> float:
+    """Bars of the longest stretch under water, from a peak to its recovery.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Simple returns per bar, fractions.
+
+    Returns
+    -------
+    float
+        Bars; a stretch that has not recovered counts up to the last bar, 0 where there was no
+        drawdown, NaN for no bars.
+    """
+    path = _drawdown(returns)
+    if path.size < 2 or np.isnan(path).any():
+        return math.nan
+    peaks, recoveries = _stretches(path)
+    return float((np.minimum(recoveries, path.size - 1) - peaks).max(initial=0))
+
+
+def deepest_drawdowns(returns: pd.Series, count: int = 5) -> pd.DataFrame:
+    """The deepest drawdowns that do not overlap, deepest first.
+
+    Parameters
+    ----------
+    returns : pandas.Series of float, shape (n,)
+        Simple returns per bar, fractions without NaN, indexed by open time in UTC.
+    count : int
+        How many at most.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (k, 6)
+        ``start`` (bar at whose close the peak stood; the first bar when the peak is the
+        starting wealth), ``trough``, ``recovery`` (NaT while not recovered), ``depth``
+        (fraction < 0), ``length`` (bars from the peak to the recovery or the last bar),
+        ``time_to_recover`` (bars from the trough; NaN while not recovered).
+    """
+    path = _drawdown(returns)
+    peaks, recoveries = _stretches(path)
+    troughs = np.array(
+        [p + int(path[p:r].argmin()) for p, r in zip(peaks, recoveries, strict=True)], dtype=int
+    )
+    order = np.argsort(path[troughs], kind="stable")[:count]
+    peaks, troughs, recoveries = peaks[order], troughs[order], recoveries[order]
+    index = pd.DatetimeIndex(returns.index)
+    recovered = recoveries < path.size
+    last = path.size - 1
+    ends = index[np.minimum(recoveries, last) - 1]
+    return pd.DataFrame(
+        {
+            "start": index[np.maximum(peaks - 1, 0)],
+            "trough": index[troughs - 1],
+            "recovery": ends.where(recovered),
+            "depth": path[troughs],
+            "length": np.minimum(recoveries, last) - peaks,
+            "time_to_recover": np.where(recovered, recoveries - troughs, np.nan),
+        }
+    )
+
+
+def _drawdown(returns: ArrayLike) -> NDArray[np.float64]:
+    """Drawdown path of n + 1 points; the first is the starting wealth, at its peak."""
+    wealth = np.concatenate(([1.0], np.cumprod(1.0 + as_array(returns))))
+    path = wealth / np.maximum.accumulate(wealth) - 1.0
+    path[path > -_AT_PEAK] = 0.0
+    return path
+
+
+def _stretches(path: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Points of each peak and of its recovery; a recovery of len(path) is none."""
+    edges = np.diff(np.concatenate((path < 0.0, [False])).astype(np.int8))
+    peaks, recoveries = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0) + 1
+    return peaks, recoveries
+
+
+def _deepest(path: NDArray[np.float64]) -> tuple[int, int, int]:
+    """Points of peak, trough and recovery of the maximum drawdown; all 0 without one."""
+    trough = int(path.argmin())
+    if not trough:
+        return 0, 0, 0
+    at_peak = np.flatnonzero(path == 0.0)
+    after = int(np.searchsorted(at_peak, trough))
+    recovery = int(at_peak[after]) if after < at_peak.size else path.size
+    return int(at_peak[after - 1]), trough, recovery

@@ -1,0 +1,183 @@
+"""What returns compound to: totals, yearly rates, equity paths and calendar tables.
+
+Every function takes simple returns per bar as fractions, oldest first. A NaN among them makes
+the result NaN; nothing is dropped or filled.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "cagr",
+    "equity_curve",
+    "mean_compounded_return",
+    "monthly_returns",
+    "total_return",
+    "yearly_returns",
+]
+
+_LARGEST_EXPONENT = math.log(np.finfo(np.float64).max)
+
+
+def as_array(values: ArrayLike) -> NDArray[np.float64]:
+    """Values as a float array, without a copy where they already are one."""
+    return np.asarray(values, dtype=np.float64)
+
+
+def total_return(returns: ArrayLike) -> float:
+    """Return of the whole, compounded bar by bar.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Simple returns per bar, fractions >= -1.
+
+    Returns
+    -------
+    float
+        Fraction; NaN for no bars.
+
+    Notes
+    -----
+    ``prod(1 + r) - 1``.
+
+    Examples
+    --------
+    >>> round(total_return([0.10, -0.50]), 12)
+    -0.45
+    """
+    values = as_array(returns)
+    return float(np.prod(1.0 + values) - 1.0) if values.size else math.nan
+
+
+def cagr(returns: ArrayLike, periods_per_year: float) -> float:
+    """Compound annual growth rate: the yearly return that compounds to the same wealth.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Simple returns per bar, fractions >= -1.
+    periods_per_year : float
+        Bars in a year of 365 days.
+
+    Returns
+    -------
+    float
+        Fraction per year; -1 after a total loss. NaN for no bars, and where a stretch so short
+        grew so much that its yearly figure is beyond the largest float.
+
+    Notes
+    -----
+    ``(1 + total_return) ** (periods_per_year / n) - 1``. Over a stretch shorter than a year
+    this extrapolates: a week's fall becomes the fall of a year of such weeks.
+
+    Examples
+    --------
+    >>> round(cagr([0.1, 0.1], periods_per_year=1), 12)
+    0.1
+    """
+    values = as_array(returns)
+    total = total_return(values)
+    if math.isnan(total):
+        return math.nan
+    if total <= -1.0:
+        return -1.0
+    exponent = math.log1p(total) * periods_per_year / values.size
+    return math.expm1(exponent) if exponent < _LARGEST_EXPONENT else math.nan
+
+
+def mean_compounded_return(returns: ArrayLike) -> float:
+    """Return per bar that, earned on every bar, compounds to the same wealth.
+
+    Parameters
+    ----------
+    returns : array_like of float, shape (n,)
+        Simple returns per bar, fractions >= -1.
+
+    Returns
+    -------
+    float
+        Fraction per bar; -1 after a total loss, NaN for no bars.
+
+    Notes
+    -----
+    The geometric mean: ``prod(1 + r) ** (1 / n) - 1``.
+    """
+    return cagr(returns, periods_per_year=1.0)
+
+
+def equity_curve(returns: pd.Series, *, starting_wealth: float = 1.0) -> pd.Series:
+    """Equity at each bar's close.
+
+    Parameters
+    ----------
+    returns : pandas.Series of float, shape (n,)
+        Simple returns per bar, fractions.
+    starting_wealth : float
+        Equity at the open of the first bar, in quote currency; > 0.
+
+    Returns
+    -------
+    pandas.Series of float, shape (n,)
+        Indexed like `returns`. The starting wealth itself is not a row: it stands before the
+        first bar.
+    """
+    return ((1.0 + returns).cumprod() * starting_wealth).rename("equity")
+
+
+def monthly_returns(returns: pd.Series) -> pd.DataFrame:
+    """Compounded return of each calendar month in UTC.
+
+    Parameters
+    ----------
+    returns : pandas.Series of float, shape (n,)
+        Simple returns per bar, fractions, indexed by open time in UTC.
+
+    Returns
+    -------
+    pandas.DataFrame of float, shape (years, 12)
+        Rows: years, without a hole between the first and the last. Columns: months 1 to 12.
+        NaN for a month without bars.
+
+    Notes
+    -----
+    A bar belongs to the month it opens in.
+
+    Examples
+    --------
+    >>> days = pd.DatetimeIndex(["2021-01-30", "2021-01-31", "2021-02-01"], tz="UTC")
+    >>> table = monthly_returns(pd.Series([0.1, 0.1, -0.5], index=days))
+    >>> table.loc[2021, [1, 2, 3]].round(6).tolist()
+    [0.21, -0.5, nan]
+    """
+    index = pd.DatetimeIndex(returns.index)
+    by_month = (1.0 + returns).groupby([index.year, index.month]).prod() - 1.0
+    table = by_month.unstack().reindex(index=_years(index), columns=range(1, 13))
+    return table.rename_axis(index="year", columns="month")
+
+
+def yearly_returns(returns: pd.Series) -> pd.Series:
+    """Compounded return of each calendar year in UTC.
+
+    Parameters
+    ----------
+    returns : pandas.Series of float, shape (n,)
+        Simple returns per bar, fractions, indexed by open time in UTC.
+
+    Returns
+    -------
+    pandas.Series of float, shape (years,)
+        Indexed by year; NaN for a year without bars. A bar belongs to the year it opens in.
+    """
+    index = pd.DatetimeIndex(returns.index)
+    by_year = (1.0 + returns).groupby(index.year).prod() - 1.0
+    return by_year.reindex(_years(index)).rename_axis("year").rename("return")
+
+
+def _years(index: pd.DatetimeIndex) -> range:
+    return range(index[0].year, index[-1].year + 1) if len(index) else range(0)

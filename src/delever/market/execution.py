@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Costs"]
+from delever.errors import InputError, SimulationError
+
+__all__ = ["Costs", "fill_price", "position_at_target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,11 +18,24 @@ class Costs:
     Attributes
     ----------
     maker_fee, taker_fee : float
-        Fee of a resting and of a crossing order; 0.001 is ten basis points.
+        Fee of a resting and of a crossing order; 0.001 is ten basis points. A maker fee below 0
+        is a rebate.
     slippage : float
-        How much worse than the open a fill is: a buy at ``open * (1 + slippage)``.
+        How much worse than the open a fill is: a buy at ``open * (1 + slippage)``, a sell at
+        ``open * (1 - slippage)``.
     liquidity : {"taker", "maker"}
         Which of the two fees the orders of a run pay.
+
+    Raises
+    ------
+    InputError
+        If a cost is not a finite fraction: ``0 <= taker_fee < 1``, ``0 <= slippage < 1`` and
+        ``-1 < maker_fee < 1`` are required.
+
+    Examples
+    --------
+    >>> Costs(maker_fee=-0.0001, taker_fee=0.0005).fee
+    0.0005
     """
 
     maker_fee: float = 0.0
@@ -27,7 +43,123 @@ class Costs:
     slippage: float = 0.0
     liquidity: Literal["taker", "maker"] = "taker"
 
+    def __post_init__(self) -> None:
+        for name, lowest in (("taker_fee", "0 <="), ("slippage", "0 <="), ("maker_fee", "-1 <")):
+            value = getattr(self, name)
+            low_enough = value > -1.0 if name == "maker_fee" else value >= 0.0
+            if not (low_enough and value < 1.0):  # NaN fails both
+                raise InputError(
+                    f"costs: {name} must be a fraction of notional, {lowest} {name} < 1; "
+                    f"got {value!r}; ten basis points are 0.001"
+                )
+        if self.liquidity not in ("taker", "maker"):
+            raise InputError(f"costs: liquidity must be 'taker' or 'maker'; got {self.liquidity!r}")
+
     @property
     def fee(self) -> float:
         """The fee in force, as a fraction of notional."""
         return self.taker_fee if self.liquidity == "taker" else self.maker_fee
+
+
+def fill_price(open_price: float, side: float, slippage: float) -> float:
+    """Price of a fill at the open.
+
+    Parameters
+    ----------
+    open_price : float
+        Quote units per base unit, > 0.
+    side : float
+        +1 for a buy, -1 for a sell.
+    slippage : float
+        Fraction of the open, 0 <= slippage < 1.
+
+    Returns
+    -------
+    float
+        ``open_price * (1 + side * slippage)``: never better than the open.
+
+    Examples
+    --------
+    >>> fill_price(100.0, -1, 0.01)
+    99.0
+    """
+    return open_price * (1.0 + side * slippage)
+
+
+def position_at_target(
+    target_exposure: float,
+    *,
+    cash: float,
+    position: float,
+    open_price: float,
+    fee: float = 0.0,
+    slippage: float = 0.0,
+) -> float:
+    """Position whose exposure is the target once the trade that reaches it is paid.
+
+    Parameters
+    ----------
+    target_exposure : float
+        Signed notional / equity wanted after the trade, both at the fill price.
+    cash : float
+        Quote units before the trade; a short's proceeds are in it.
+    position : float
+        Signed base units before the trade.
+    open_price : float
+        Quote units per base unit, > 0.
+    fee : float
+        Fraction of the traded notional; below 0 for a rebate.
+    slippage : float
+        Fraction of the open.
+
+    Returns
+    -------
+    float
+        Signed base units; `position` itself when there is nothing to trade.
+
+    Raises
+    ------
+    SimulationError
+        If equity at the open is not positive, or the fee is so high for the target that a sale
+        (or the cover of a short) can never reach it.
+
+    Notes
+    -----
+    With the side s (+1 buys, -1 sells) and the fill price P = open (1 + s slippage), the position
+    q after the trade solves ``q P = X (cash + q0 P - fee |q - q0| P)``, which gives::
+
+        q = X (cash / P + q0 (1 + s fee)) / (1 + s X fee)
+
+    Exposure at the open decides the side: below the target buys, above it sells. Slippage moves
+    the fill price past the open, and there the exposure may already be on the other side of the
+    target; then no trade of that side can reach it and none is made. When the cost of closing
+    exceeds equity no position reaches any target: the answer is 0, and the account is ruined.
+
+    Examples
+    --------
+    >>> held = position_at_target(1.0, cash=1000.0, position=0.0, open_price=100.0, fee=0.25)
+    >>> held, 1000.0 - held * 100.0 * 1.25  # all cash went into units and their fee
+    (8.0, 0.0)
+    """
+    equity = cash + position * open_price
+    if not equity > 0.0:
+        raise SimulationError(
+            f"equity at the open must be positive to reach a target; got {equity:g} "
+            f"(cash {cash:g}, position {position:g} at {open_price:g}); the account is ruined"
+        )
+    gap = target_exposure * equity - position * open_price
+    if gap == 0.0:
+        return position
+    side = math.copysign(1.0, gap)
+    price = fill_price(open_price, side, slippage)
+    shrink = 1.0 + side * target_exposure * fee
+    if not shrink > 0.0:
+        raise SimulationError(
+            f"a fee of {fee:g} leaves no size that reaches the target exposure "
+            f"{target_exposure:g}; lower the target or the fee"
+        )
+    worth = cash / price + position * (1.0 + side * fee)
+    if worth <= 0.0:
+        return 0.0
+    wanted = target_exposure * worth / shrink
+    return wanted if (wanted - position) * side > 0.0 else position

@@ -2,22 +2,311 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from delever.bars import close_times
+from delever.errors import InputError
 from delever.market.execution import Costs
+from delever.schema import utc_index
+from delever.sim.account import LEDGER
+from delever.sim.trades import fills_frame, trades_frame
+from delever.units import timeframe_delta
 
-__all__ = ["Backtest"]
+__all__ = ["ATTRIBUTION", "Backtest", "backtest"]
+
+ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
+"""Columns of the ledger that explain the change in equity, in quote units."""
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+_SIGN = {"price_pnl": 1.0, "fee": -1.0, "slippage": -1.0, "liquidation": 1.0}
+_PRICES = ["open", "high", "low", "close"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Backtest:
-    """What a run of exposures over bars came to."""
+    """What a run of exposures over bars came to.
+
+    Attributes
+    ----------
+    timeframe : str
+        Of the bars.
+    initial_equity : float
+        Quote units before the first bar.
+    costs : Costs
+        What fills paid.
+    ledger : pandas.DataFrame, shape (n, 10)
+        One row per bar, indexed by ``open_time``. At the close: ``equity``, ``cash`` (both quote
+        units), ``position`` (signed base units), ``exposure``. At the open: ``target_exposure``
+        (in force from then on), ``turnover`` (notional traded / equity before, forced closes
+        aside). Over the bar, quote units: ``price_pnl``, ``fee``, ``slippage`` (both costs, > 0
+        when paid) and ``liquidation`` (>= 0, the loss beyond equity that the account did not
+        bear). ``equity[t] - equity[t-1] = price_pnl - fee - slippage + liquidation``.
+    fills : pandas.DataFrame, shape (m, 11)
+        One row per fill: ``time`` (open time of its bar), ``quantity`` (signed), ``price``
+        (slippage included), ``notional``, ``fee``, ``slippage``, ``liquidation``, ``equity``
+        (before it), ``position`` and ``exposure`` (after it), ``reason`` ("target" or
+        "liquidation").
+    trades : pandas.DataFrame, shape (k, 15)
+        One row per round trip, from flat to flat or to a flip: ``entry_time``, ``exit_time`` (NaT
+        while open), ``side`` (+1, -1), ``quantity`` (the most held), ``entry_price`` and
+        ``exit_price`` (averages over fills, slippage included; NaN while nothing was closed),
+        ``gross_pnl`` (before slippage; open trades at the last close), ``fee``, ``slippage``,
+        ``liquidation``, ``net_pnl`` (= gross_pnl - fee - slippage + liquidation), ``return``
+        (net_pnl / equity at entry), ``bars`` (held in), ``status`` ("closed", "open",
+        "liquidated"), ``carried_in`` (entered before the first bar; see `window`).
+    pending_target : float
+        Decided at the last bar's close, not filled.
+    """
 
     timeframe: str
     initial_equity: float
     costs: Costs
     ledger: pd.DataFrame
-    fills: pd.DataFrame
-    trades: pd.DataFrame
+    fills: pd.DataFrame = field(repr=False)
+    trades: pd.DataFrame = field(repr=False)
+    pending_target: float = 0.0
+
+    @property
+    def equity(self) -> pd.Series:
+        """Equity at each close, quote units, shape (n,)."""
+        return self.ledger["equity"]
+
+    @property
+    def returns(self) -> pd.Series:
+        """Return of each bar, fractions, shape (n,).
+
+        The first is measured from the initial equity. A ruined account earns 0, so returns still
+        compound to the equity.
+        """
+        equity = self.ledger["equity"].to_numpy()
+        before = np.concatenate(([self.initial_equity], equity[:-1]))
+        alive = before > 0.0
+        values = np.where(alive, equity / np.where(alive, before, 1.0) - 1.0, 0.0)
+        return pd.Series(values, index=self.ledger.index, name="return")
+
+    @property
+    def attribution(self) -> pd.Series:
+        """What made the change in equity, quote units: `ATTRIBUTION`, signed as equity felt it.
+
+        Sums to the last equity less the initial one.
+        """
+        totals = {name: _SIGN[name] * float(self.ledger[name].sum()) for name in ATTRIBUTION}
+        return pd.Series(totals, name="attribution")
+
+    def window(self, start: pd.Timestamp, end: pd.Timestamp) -> Backtest:
+        """Restrict the run to the bars that open at or after `start` and close by `end`.
+
+        Parameters
+        ----------
+        start, end : pandas.Timestamp
+            UTC.
+
+        Returns
+        -------
+        Backtest
+            Ledger and fills of those bars; the initial equity is that at the close before them.
+            Trades held in any of those bars are kept with the figures of their whole life, so
+            one entered before (``carried_in``) or left after the window is not cut.
+
+        Raises
+        ------
+        InputError
+            If no bar lies inside.
+        """
+        index = pd.DatetimeIndex(self.ledger.index)
+        inside = (index >= start) & (close_times(index, self.timeframe) <= end)
+        rows = np.flatnonzero(inside)
+        if not len(rows):
+            raise InputError(
+                f"window: at least one whole bar must lie between {start} and {end}; "
+                f"the run has bars from {index[0]} to {index[-1]}; widen the window"
+            )
+        first, last = int(rows[0]), int(rows[-1])
+        opened, closed = index[first], index[last]
+        trades = self.trades
+        if not trades.empty:
+            left = trades["exit_time"]
+            # A forced close inside a bar carries that bar's open time, and was held in it.
+            gone = (left < opened) | ((left == opened) & (trades["status"] == "closed"))
+            trades = trades[(trades["entry_time"] <= closed) & ~gone].reset_index(drop=True)
+            trades["carried_in"] = trades["entry_time"] < opened
+        times = self.fills["time"]
+        equity, asked = self.ledger["equity"], self.ledger["target_exposure"]
+        return replace(
+            self,
+            initial_equity=float(equity.iloc[first - 1]) if first else self.initial_equity,
+            ledger=self.ledger.iloc[first : last + 1],
+            fills=self.fills[(times >= opened) & (times <= closed)].reset_index(drop=True),
+            trades=trades,
+            pending_target=(
+                float(asked.iloc[last + 1]) if last + 1 < len(index) else self.pending_target
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        index = self.ledger.index
+        final = float(self.ledger["equity"].iloc[-1])
+        rows = {
+            "bars": f"{len(index)} x {self.timeframe}, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}",
+            "equity": f"{self.initial_equity:,.2f} to {final:,.2f}",
+            "total return": f"{final / self.initial_equity - 1.0:.2%}",
+            "fills, trades": f"{len(self.fills)}, {len(self.trades)}",
+            **{name: f"{value:,.2f}" for name, value in self.attribution.items()},
+        }
+        body = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows.items())
+        return f"<table><caption>Backtest</caption>{body}</table>"
+
+
+def backtest(
+    bars: pd.DataFrame,
+    target_exposure: pd.Series,
+    *,
+    timeframe: str,
+    costs: Costs | None = None,
+    initial_equity: float = 10_000.0,
+    initial_target: float = 0.0,
+    rebalance_band: float | None = None,
+    engine: Literal["numba", "python"] = "numba",
+) -> Backtest:
+    """Simulate a spot account or a 1x short that follows target exposures.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, 4 or more)
+        Columns open, high, low, close in quote units, indexed by open time in UTC.
+    target_exposure : pandas.Series, shape (n,)
+        Decided at each bar's close, signed fraction of equity in [-1, 1], on the index of the
+        bars. NaN before the first value means flat.
+    timeframe : str
+        Of the bars.
+    costs : Costs, optional
+        Fee and slippage of every fill; none when left out.
+    initial_equity : float
+        Quote units, > 0.
+    initial_target : float
+        Decided before the first bar, filled at its open.
+    rebalance_band : float, optional
+        Trade also when exposure at the open is further than this from the target. By default a
+        position is left to drift until the target changes.
+    engine : {"numba", "python"}
+        The compiled loop or its plain twin; they agree.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    InputError
+        If the indexes differ, a price or target is not usable, or a target lies beyond [-1, 1]:
+        leverage is not modelled yet.
+
+    Notes
+    -----
+    The target of row t is filled at the open of row t + 1, with costs included: exposure after
+    the fill, at the fill price, is the target. The last row's target is not filled and is kept
+    as ``pending_target``.
+
+    A short whose equity is gone at the open is closed there, and the loss beyond equity is booked
+    as ``liquidation``; one whose equity reaches zero inside the bar, judged by the bar's high, is
+    closed at that price. A ruined account stays at zero.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=3, tz="UTC")
+    >>> price = pd.Series([100.0, 110.0, 121.0], index=days)
+    >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], price))
+    >>> run = backtest(bars, pd.Series(1.0, index=days), timeframe="1d", initial_equity=1000.0)
+    >>> run.equity.tolist()  # decided at the first close, filled at the second open
+    [1000.0, 1000.0, 1100.0]
+    """
+    timeframe_delta(timeframe)
+    if not (math.isfinite(initial_equity) and initial_equity > 0.0):
+        raise InputError(f"initial_equity must be a finite amount above 0; got {initial_equity!r}")
+    band = math.inf if rebalance_band is None else float(rebalance_band)
+    if not band >= 0.0:
+        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+    index = utc_index(bars.index, "open_time", "bars")
+    prices = _prices(bars, index)
+    decided = _decided(target_exposure, index, float(initial_target))
+    paid = Costs() if costs is None else costs
+    start = (float(initial_equity), 0.0, 0.0, float(prices[0, 0]))
+    ledger, fills = _run(engine)(prices, decided[:-1], paid.fee, paid.slippage, band, start)
+    return Backtest(
+        timeframe=timeframe,
+        initial_equity=float(initial_equity),
+        costs=paid,
+        ledger=pd.DataFrame(ledger, index=index, columns=list(LEDGER)),
+        fills=fills_frame(fills, index),
+        trades=trades_frame(fills, index, last_close=float(prices[-1, 3])),
+        pending_target=float(decided[-1]),
+    )
+
+
+def _run(engine: str) -> Callable[..., tuple[Floats, Floats]]:
+    from delever.sim import kernel  # numba takes long to import
+
+    runs = {"numba": kernel.run_jitted, "python": kernel.run_plain}
+    if engine not in runs:
+        raise InputError(f"engine must be one of {', '.join(runs)}; got {engine!r}")
+    return runs[engine]
+
+
+def _prices(bars: pd.DataFrame, index: pd.DatetimeIndex) -> Floats:
+    missing = [name for name in _PRICES if name not in bars.columns]
+    if missing or not len(index):
+        raise InputError(
+            f"bars must have at least one row and the columns {', '.join(_PRICES)}; got "
+            f"{len(index)} rows and {', '.join(map(str, bars.columns)) or 'no columns'}"
+        )
+    if not index.is_monotonic_increasing or index.has_duplicates:
+        raise InputError("bars must be strictly increasing in time; sort them and drop repeats")
+    prices = np.ascontiguousarray(bars[_PRICES].to_numpy(dtype=np.float64))
+    high, low = prices[:, 1], prices[:, 2]
+    usable = (low > 0.0) & (prices.min(axis=1) == low) & (prices.max(axis=1) == high)
+    bad = np.flatnonzero(~(usable & np.isfinite(prices).all(axis=1)))
+    if len(bad):
+        row = int(bad[0])
+        values = ", ".join(
+            f"{name} {price:g}" for name, price in zip(_PRICES, prices[row], strict=True)
+        )
+        raise InputError(
+            f"bars must hold finite prices with 0 < low <= open, close <= high; the bar of "
+            f"{index[row]:%Y-%m-%d %H:%M} has {values}; correct or remove it"
+        )
+    return prices
+
+
+def _decided(target_exposure: pd.Series, index: pd.DatetimeIndex, initial: float) -> Floats:
+    """Targets in the order they are asked for: before the first bar, then at each close."""
+    if not utc_index(target_exposure.index, "open_time", "target_exposure").equals(index):
+        raise InputError(
+            f"target_exposure must have one row per bar, on the same open times; got "
+            f"{len(target_exposure)} rows for {len(index)} bars; reindex it to the bars"
+        )
+    values = target_exposure.to_numpy(dtype=np.float64)
+    known = ~np.isnan(values)
+    late = np.flatnonzero(~known & np.logical_or.accumulate(known))
+    if len(late):
+        raise InputError(
+            f"target_exposure may be NaN only before its first value (warm-up); the bar of "
+            f"{index[late[0]]:%Y-%m-%d %H:%M} is NaN ({len(late)} such bars); decide a number there"
+        )
+    decided = np.append(initial, np.where(known, values, 0.0))
+    beyond = np.flatnonzero(~(np.abs(decided) <= 1.0))
+    if len(beyond):
+        row = int(beyond[0])
+        place = f"the bar of {index[row - 1]:%Y-%m-%d %H:%M}" if row else "initial_target"
+        raise InputError(
+            f"target_exposure must lie in [-1, 1]: leverage is not modelled yet, only spot and 1x "
+            f"shorts are; {place} asks for {decided[row]:g}; scale or clip it"
+        )
+    return decided

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -68,6 +68,11 @@ class MarketView:
         ccxt's unified symbol.
     readings : mapping of str to Reading
         Named series beside the bars.
+    trading_start : pandas.Timestamp or None
+        Open of the first bar that may be traded, UTC; earlier ones only warm indicators up.
+        None: all may.
+    notes : tuple of str
+        What a reader of any result on this market must know about its data.
 
     Examples
     --------
@@ -84,6 +89,8 @@ class MarketView:
     timeframe: str
     symbol: str = ""
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    trading_start: pd.Timestamp | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         index = utc_index(self.bars.index, "open_time", "bars")
@@ -186,9 +193,8 @@ class MarketView:
         MarketView
             Bars closed by `time` and readings known by then.
         """
-        return MarketView(
+        return replace(
+            self,
             bars=self.bars.loc[self.close_time <= time],
-            timeframe=self.timeframe,
-            symbol=self.symbol,
             readings={name: reading.upto(time) for name, reading in self.readings.items()},
         )

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from delever.bars import close_times
+from delever.errors import InputError
 from delever.events.catalog import Period
+from delever.events.window import membership
 from delever.sim.backtest import Backtest
+from delever.stats.registry import Sample, compute_scopes
+from delever.units import periods_per_year
 
-__all__ = ["Evaluation"]
+__all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "windowed"]
+
+SCOPES = ("whole", "inside", "outside")
+"""The scopes every evaluation has; each period's id is one more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +35,7 @@ class Evaluation:
     bars : pandas.DataFrame, shape (n, 5)
         The bars of the run, without warm-up bars.
     periods : tuple of Period
-        Those that overlap the run, in order of time.
+        Those that hold at least one bar of the run, in order of time.
     metrics : pandas.DataFrame
         Rows: metric names of the registry. Columns: ``whole``, ``inside``, ``outside`` and each
         period's id.
@@ -40,3 +50,144 @@ class Evaluation:
     periods: tuple[Period, ...]
     metrics: pd.DataFrame
     benchmark_metrics: pd.DataFrame
+
+    @property
+    def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Open of the first bar and close of the last, UTC."""
+        index = pd.DatetimeIndex(self.bars.index)
+        return index[0], close_times(index[-1:], self.backtest.timeframe)[0]
+
+    @property
+    def cut_periods(self) -> tuple[Period, ...]:
+        """Periods the run sees only in part, because it begins or ends inside them."""
+        start, end = self.span
+        return tuple(p for p in self.periods if p.start < start or p.end > end)
+
+    def _repr_html_(self) -> str:
+        return self.metrics[list(SCOPES)]._repr_html_()  # type: ignore[no-any-return, operator]
+
+
+def evaluate(
+    *,
+    name: str,
+    backtest: Backtest,
+    benchmark: Backtest,
+    bars: pd.DataFrame,
+    periods: Sequence[Period],
+) -> Evaluation:
+    """Measure a backtest over the whole run, inside all periods, outside, and in each.
+
+    Parameters
+    ----------
+    name : str
+        Name of the study.
+    backtest, benchmark : Backtest
+        Over the same bars.
+    bars : pandas.DataFrame, shape (n, 5)
+        The bars of the run.
+    periods : sequence of Period
+        The catalogue; those without a bar of the run are left out.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        If the benchmark ran over other bars.
+    """
+    if not benchmark.ledger.index.equals(backtest.ledger.index):
+        raise InputError(f"{name}: the benchmark must run over the same bars as the strategy")
+    index = pd.DatetimeIndex(backtest.ledger.index)
+    timeframe = backtest.timeframe
+    masks = {p.id: membership(index, timeframe, [p]).to_numpy() for p in periods}
+    seen = tuple(p for p in sorted(periods, key=lambda p: p.start) if masks[p.id].any())
+    inside = np.logical_or.reduce([np.zeros(len(index), bool), *(masks[p.id] for p in seen)])
+    scopes = {"whole": np.ones(len(index), bool), "inside": inside, "outside": ~inside}
+    scopes |= {p.id: masks[p.id] for p in seen}
+    return Evaluation(
+        name=name,
+        backtest=backtest,
+        benchmark=benchmark,
+        bars=bars,
+        periods=seen,
+        metrics=_measure(backtest, benchmark, scopes),
+        benchmark_metrics=_measure(benchmark, benchmark, scopes),
+    )
+
+
+def common_span(evaluations: Sequence[Evaluation]) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """The stretch of time that every evaluation covers.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        At least one.
+
+    Returns
+    -------
+    tuple of pandas.Timestamp
+        Start and end, UTC.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    start = max(e.span[0] for e in evaluations)
+    end = min(e.span[1] for e in evaluations)
+    if start >= end:
+        spans = "; ".join(
+            f"{e.name} {e.span[0]:%Y-%m-%d}..{e.span[1]:%Y-%m-%d}" for e in evaluations
+        )
+        raise InputError(f"runs must overlap in time to be compared; got {spans}")
+    return start, end
+
+
+def windowed(
+    evaluation: Evaluation,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    periods: Sequence[Period] | None = None,
+) -> Evaluation:
+    """Measure the same run again over a part of its span.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The run.
+    start, end : pandas.Timestamp
+        Bars that open at or after `start` and close at or before `end`.
+    periods : sequence of Period, optional
+        By default those of the evaluation.
+
+    Returns
+    -------
+    Evaluation
+    """
+    if (start, end) == evaluation.span:
+        return evaluation
+    index = pd.DatetimeIndex(evaluation.bars.index)
+    inside = (index >= start) & (close_times(index, evaluation.backtest.timeframe) <= end)
+    return evaluate(
+        name=evaluation.name,
+        backtest=evaluation.backtest.window(start, end),
+        benchmark=evaluation.benchmark.window(start, end),
+        bars=evaluation.bars.loc[inside],
+        periods=evaluation.periods if periods is None else periods,
+    )
+
+
+def _measure(
+    backtest: Backtest, benchmark: Backtest, scopes: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    sample = Sample(
+        returns=backtest.returns,
+        benchmark=benchmark.returns,
+        exposure=backtest.ledger["exposure"],
+        turnover=backtest.ledger["turnover"],
+        trades=backtest.trades,
+        periods_per_year=periods_per_year(backtest.timeframe),
+    )
+    return compute_scopes(sample, scopes)

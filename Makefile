@@ -1,0 +1,38 @@
+# `make demo` and `make test` are all a newcomer needs; both work in a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDIES := backtests/buy_and_hold.toml backtests/ma200w_break.toml backtests/support_breach.toml
+export TZ := UTC
+
+.PHONY: demo test format clean
+
+demo: .venv/.installed
+	@$(BIN)/delever run $(STUDIES)
+
+test: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2
+
+format: .venv/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "delever needs Python 3.11 or newer; found $$($(PYTHON) --version); set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv || \
+	  { echo "no venv module here; on Debian: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ .venv/.installed
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

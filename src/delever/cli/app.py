@@ -1,0 +1,89 @@
+"""The ``delever`` command: its groups, its exit codes, its words for errors.
+
+Nothing heavy is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from delever.cli import data, study
+from delever.errors import DeleverError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="delever",
+    help="Backtests and signal research for the moments when leverage leaves a market.",
+    epilog="Exit codes: 0 done, 1 refused or found wanting, 2 asked for something that cannot be.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(data.app, name="data")
+study.register(app)
+
+
+@app.callback()
+def _root(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from delever import __version__
+
+        typer.echo(f"delever {__version__}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 1 refused or found wanting, 2 asked for something that cannot be.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        app(args=words)  # ends in SystemExit, also for words typer does not understand
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except DeleverError as error:
+        return _failed(debug, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _failed(debug, "interrupted; what was stored before is whole", 1)
+    except Exception as error:  # noqa: BLE001  the last net: a defect, said in one line
+        return _failed(
+            debug,
+            f"{type(error).__name__}: {error}; this is a defect of delever: "
+            "run again with --debug and report the traceback",
+            1,
+        )
+    return 0
+
+
+def _failed(debug: bool, message: str, code: int) -> int:
+    """Say what went wrong in one line; with `debug`, where."""
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"error: {message}", err=True)
+    return code
+
+
+def _entry() -> None:
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""``delever run``, ``compare``, ``check`` and ``init``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from delever.cli.screen import WorkspaceOption, echo_json, print_notes, steps
+from delever.errors import InputError
+
+if TYPE_CHECKING:
+    from delever.study.compare import Comparison
+    from delever.study.run import Run
+
+__all__ = ["register"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    for command in (run, compare, check, init):
+        app.command()(command)
+
+
+def run(
+    studies: Annotated[list[Path], typer.Argument(help="Study files (TOML).", show_default=False)],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: params.weeks=150."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run even where the result is there.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Run studies; the same inputs again are read from their results folder."""
+    from delever.study.compare import compare as compare_runs
+    from delever.study.config import parse_overrides
+    from delever.study.run import run_study
+    from delever.study.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    overrides = parse_overrides(set_ or [])
+    runs = []
+    with steps(len(studies), quiet=as_json) as begin:
+        for path in studies:
+            begin(path.stem, None)
+            runs.append(
+                run_study(
+                    path,
+                    workspace=place,
+                    overrides=overrides,
+                    fresh=fresh,
+                    report=lambda step, name=path.stem: begin(name, step),
+                )
+            )
+    if as_json:
+        echo_json([_as_json(one) for one in runs])
+    elif len(runs) == 1:
+        _print_run(runs[0])
+    else:
+        comparison = compare_runs(*runs)
+        page = comparison.page(place.results / "comparison.html")
+        _print_comparison(comparison, page)
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of finished runs.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="HTML file; by default results/comparison.html."),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Compare finished runs over the span they share."""
+    from delever.study.compare import compare as compare_runs
+    from delever.study.run import load_run
+    from delever.study.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    comparison = compare_runs(*(load_run(folder, workspace=place) for folder in runs))
+    page = comparison.page(output or place.results / "comparison.html")
+    if as_json:
+        echo_json(_comparison_json(comparison, page))
+    else:
+        _print_comparison(comparison, page)
+
+
+def check(
+    files: Annotated[
+        list[Path], typer.Argument(help="Strategy files (Python).", show_default=False)
+    ],
+    data: Annotated[
+        str, typer.Option("--data", help="Bars to check on.", metavar="REFERENCE")
+    ] = "sample/ohlcv/BTC/USD/1d",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter: weeks=150."),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Check strategies: do they peek, depend on units, or leave holes? Exit code 1 if one does."""
+    from delever.study.check import check_file
+    from delever.study.config import parse_overrides
+    from delever.study.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    params = parse_overrides(set_ or [])
+    with steps(len(files), quiet=as_json) as begin:
+        found = {}
+        for path in files:
+            begin(path.stem, "checking")
+            found[path] = check_file(path, params=params, data=data, workspace=place)
+    if as_json:
+        echo_json({str(path): [str(finding) for finding in found[path]] for path in files})
+    else:
+        for path, findings in found.items():
+            typer.echo(f"{path}: {'passed' if not findings else f'{len(findings)} findings'}")
+            for finding in findings:
+                typer.echo(f"  - {finding}")
+    if any(found.values()):
+        raise typer.Exit(1)
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+) -> None:
+    """Make a workspace that runs: strategies, studies, periods and sample data."""
+    from delever.study.workspace import create
+
+    place = create(directory)
+    typer.echo(f"workspace made in {place.root}")
+    typer.echo(f"next: cd {directory} && delever run backtests/*.toml")
+
+
+def _as_json(run: Run) -> dict[str, Any]:
+    from delever.study.archive import metrics_json
+
+    if run.folder is None:
+        raise InputError("only a stored run has a folder to report")
+    return {
+        "run_id": run.manifest["run_id"],
+        "folder": str(run.folder),
+        "tearsheet": str(run.folder / "tearsheet.html"),
+        "cached": run.cached,
+        "span": run.manifest["span"],
+        "notes": list(run.notes),
+        **json.loads(metrics_json(run.evaluation)),
+    }
+
+
+def _comparison_json(comparison: Comparison, page: Path) -> dict[str, Any]:
+    from delever.study.archive import metrics_json
+
+    return {
+        "comparison": str(page),
+        "span": {"start": str(comparison.start), "end": str(comparison.end)},
+        "notes": comparison.notes,
+        "runs": {
+            label: json.loads(metrics_json(evaluation))
+            for label, evaluation in zip(comparison.labels, comparison.evaluations, strict=True)
+        },
+    }
+
+
+def _print_run(run: Run) -> None:
+    from delever.cli.screen import print_metrics
+    from delever.research.evaluation import SCOPES
+    from delever.study.compare import HEADLINE
+
+    measured, held = run.evaluation.metrics, run.evaluation.benchmark_metrics
+    start, end = run.evaluation.span
+    print_metrics(
+        f"{run.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}",
+        {
+            run.name: {scope: measured[scope] for scope in SCOPES},
+            run.manifest["benchmark"]["name"]: {scope: held[scope] for scope in SCOPES},
+        },
+        HEADLINE,
+    )
+    print_notes(run.notes)
+    _print_files([run])
+
+
+def _print_comparison(comparison: Comparison, page: Path) -> None:
+    from delever.cli.screen import print_metrics
+    from delever.research.evaluation import SCOPES
+    from delever.study.compare import HEADLINE
+
+    print_metrics(
+        f"{comparison.start:%Y-%m-%d} to {comparison.end:%Y-%m-%d}",
+        {
+            label: {scope: evaluation.metrics[scope] for scope in SCOPES}
+            for label, evaluation in zip(comparison.labels, comparison.evaluations, strict=True)
+        },
+        HEADLINE,
+    )
+    print_notes(comparison.notes)
+    _print_files(comparison.runs)
+    typer.echo(f"comparison  {page}")
+
+
+def _print_files(runs: Sequence[Run]) -> None:
+    for run in runs:
+        if run.folder is not None:
+            again = "  (same inputs, read from the results)" if run.cached else ""
+            typer.echo(f"tear-sheet  {run.folder / 'tearsheet.html'}{again}")

@@ -1,0 +1,162 @@
+"""A run's folder: what it holds, written whole or not at all, and read back."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from delever.errors import NotStoredError, StoreError
+from delever.events.catalog import Period
+from delever.market.execution import Costs
+from delever.research.evaluation import Evaluation, evaluate
+from delever.sim.backtest import Backtest
+from delever.study.manifest import canonical_json
+
+__all__ = ["is_complete", "metrics_json", "read_evaluation", "read_manifest", "write_run"]
+
+MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
+_TABLES = ("ledger", "fills", "trades")
+
+
+def metrics_json(evaluation: Evaluation) -> str:
+    """The metrics of a run and of its benchmark as canonical JSON; undefined is null."""
+
+    def table(frame: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+        return {
+            str(scope): {
+                str(name): float(value) if math.isfinite(value) else None
+                for name, value in column.items()
+            }
+            for scope, column in frame.items()
+        }
+
+    return canonical_json(
+        {
+            "study": evaluation.name,
+            "metrics": table(evaluation.metrics),
+            "benchmark": table(evaluation.benchmark_metrics),
+        }
+    )
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a run was written to the end."""
+    return (folder / MANIFEST).is_file()
+
+
+def write_run(
+    folder: Path, evaluation: Evaluation, manifest: Mapping[str, Any], tearsheet: str
+) -> None:
+    """Write every file of a run, then put the folder in place in one step.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        ``results/<study>/<run_id>``; an earlier one is replaced.
+    evaluation : Evaluation
+        Saved as Parquet tables (strategy, benchmark, bars) and ``metrics.json``.
+    manifest : mapping
+        Saved as ``manifest.json``.
+    tearsheet : str
+        Saved as ``tearsheet.html``.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for role in ("backtest", "benchmark"):
+            for table in _TABLES:
+                prefix = "" if role == "backtest" else "benchmark_"
+                name = "equity" if table == "ledger" else table
+                frame: pd.DataFrame = getattr(getattr(evaluation, role), table)
+                frame.to_parquet(draft / f"{prefix}{name}.parquet", compression="zstd")
+        evaluation.bars.to_parquet(draft / "bars.parquet", compression="zstd")
+        (draft / METRICS).write_text(metrics_json(evaluation), encoding="utf-8")
+        (draft / TEARSHEET).write_text(tearsheet, encoding="utf-8")
+        (draft / MANIFEST).write_text(canonical_json(manifest), encoding="utf-8")
+        draft.chmod(0o755)
+        _replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _replace(draft: Path, folder: Path) -> None:
+    """Swap a finished folder in; the old one stays readable until the new one is there."""
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    folder.rename(old / "run")
+    draft.rename(folder)
+    shutil.rmtree(old)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Manifest of a finished run.
+
+    Raises
+    ------
+    NotStoredError
+        If there is no finished run in the folder.
+    """
+    if not is_complete(folder):
+        raise NotStoredError(
+            f"a folder of a finished run (with {MANIFEST}) is required; {folder} is none"
+        )
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
+
+
+def read_evaluation(folder: Path, periods: Sequence[Period]) -> Evaluation:
+    """Read a run's tables and measure them anew.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of a finished run.
+    periods : sequence of Period
+        The catalogue.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    StoreError
+        If a file of the run is missing or unreadable; ``--fresh`` makes the run again.
+    """
+    manifest = read_manifest(folder)
+
+    def table(name: str) -> pd.DataFrame:
+        try:
+            return pd.read_parquet(folder / f"{name}.parquet")
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{folder / name}.parquet must be readable; {error}; run the study with --fresh"
+            ) from None
+
+    def side(prefix: str) -> Backtest:
+        settings = manifest["simulation"]
+        return Backtest(
+            timeframe=settings["timeframe"],
+            initial_equity=settings["initial_equity"],
+            costs=Costs(**settings["costs"]),
+            ledger=table(f"{prefix}equity"),
+            fills=table(f"{prefix}fills"),
+            trades=table(f"{prefix}trades"),
+        )
+
+    return evaluate(
+        name=manifest["study"]["name"],
+        backtest=side(""),
+        benchmark=side("benchmark_"),
+        bars=table("bars"),
+        periods=periods,
+    )

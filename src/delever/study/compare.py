@@ -1,0 +1,153 @@
+"""Runs side by side, over the span they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from delever.errors import InputError
+from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
+from delever.study.run import Run
+
+__all__ = ["HEADLINE", "Comparison", "compare"]
+
+HEADLINE = (
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe_ratio",
+    "max_drawdown",
+    "calmar_ratio",
+    "exposure",
+    "trades",
+)
+"""The metrics a printed table shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Several runs measured over their common span.
+
+    Attributes
+    ----------
+    runs : tuple of Run
+        As they were given.
+    evaluations : tuple of Evaluation
+        The same runs over the common span.
+    start, end : pandas.Timestamp
+        The common span, UTC.
+    """
+
+    runs: tuple[Run, ...]
+    evaluations: tuple[Evaluation, ...]
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A name per run; the run's id is added where two share a name."""
+        names = [run.name for run in self.runs]
+        return tuple(
+            name if names.count(name) == 1 else f"{name} {run.manifest.get('run_id', position + 1)}"
+            for position, (name, run) in enumerate(zip(names, self.runs, strict=True))
+        )
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Every metric (rows) per run and scope (columns: run, scope)."""
+        return pd.concat(
+            {
+                label: evaluation.metrics[list(SCOPES)]
+                for label, evaluation in zip(self.labels, self.evaluations, strict=True)
+            },
+            axis=1,
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What makes the runs less comparable than they look."""
+        out = []
+        spans = {run.evaluation.span for run in self.runs}
+        if len(spans) > 1:
+            out.append(
+                "the runs cover different spans; every figure here is over the common one, "
+                f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
+            )
+        for what in ("data", "periods_sha256"):
+            values = {str(run.manifest.get(what)) for run in self.runs}
+            if len(values) > 1:
+                subject = "data sets" if what == "data" else "catalogues of deleveraging periods"
+                out.append(f"the runs were made with different {subject}")
+        costs = {run.evaluation.backtest.costs for run in self.runs}
+        if len(costs) > 1:
+            out.append("the runs pay different costs")
+        shared = [n for n in self.runs[0].notes if all(n in run.notes for run in self.runs)]
+        own = [
+            f"{label}: {note}"
+            for label, run in zip(self.labels, self.runs, strict=True)
+            for note in run.notes
+            if note not in shared
+        ]
+        return [*out, *shared, *own]
+
+    def page(self, path: Path | str) -> Path:
+        """Write the HTML comparison.
+
+        Parameters
+        ----------
+        path : path
+            Where to.
+
+        Returns
+        -------
+        pathlib.Path
+            The file, absolute.
+        """
+        from delever.report.comparison import render
+
+        target = Path(path).expanduser().resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        page = render(
+            dict(zip(self.labels, self.evaluations, strict=True)),
+            parameters={
+                label: run.manifest.get("params", {})
+                for label, run in zip(self.labels, self.runs, strict=True)
+            },
+            span=(self.start, self.end),
+            notes=self.notes,
+        )
+        target.write_text(page, encoding="utf-8")
+        return target
+
+    def _repr_html_(self) -> str:
+        return self.metrics.loc[list(HEADLINE)].to_html(float_format=lambda value: f"{value:.4g}")
+
+
+def compare(*runs: Run) -> Comparison:
+    """Measure runs over the span they share.
+
+    Parameters
+    ----------
+    *runs : Run
+        Two or more.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InputError
+        If fewer than two are given or they share no span.
+    """
+    if len(runs) < 2:
+        raise InputError(f"a comparison needs at least two runs; got {len(runs)}")
+    start, end = common_span([run.evaluation for run in runs])
+    return Comparison(
+        runs=tuple(runs),
+        evaluations=tuple(windowed(run.evaluation, start, end) for run in runs),
+        start=start,
+        end=end,
+    )

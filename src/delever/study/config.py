@@ -1,0 +1,227 @@
+"""A study: what is run, on what, from when, at which costs. The door where input is checked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from annotated_types import Ge, Gt, Lt
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from delever.errors import ConfigError
+from delever.market.execution import Costs
+
+__all__ = ["CostsConfig", "Study", "explain", "load_study", "parse_overrides"]
+
+Fraction = Annotated[float, Ge(0), Lt(1)]
+
+
+class CostsConfig(BaseModel):
+    """The ``[costs]`` table: fractions of a fill's notional."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    maker_fee: Annotated[float, Gt(-1), Lt(1)] = 0.0
+    taker_fee: Fraction = 0.001
+    slippage: Fraction = 0.0005
+    liquidity: Literal["taker", "maker"] = "taker"
+
+    def costs(self) -> Costs:
+        """The same as the engine takes it."""
+        return Costs(**self.model_dump())
+
+
+class Study(BaseModel):
+    """One study file.
+
+    Attributes
+    ----------
+    name : str
+        Names the results folder; the file's stem unless given.
+    strategy : str
+        Name of a file in ``strategies/`` or a path.
+    data : str
+        Reference of the bars, ``venue/ohlcv/SYMBOL/timeframe``.
+    warmup : str or None
+        Reference of earlier bars, used only to warm indicators up.
+    series : dict of str to str
+        Names a strategy may ask for, and the data set behind each.
+    params : dict
+        Parameters of the strategy.
+    start : "warm" or a UTC date or time
+        ``"warm"``: the first bar that a decision can be filled at.
+    end : None or a UTC date or time
+        Bars that close after it are left out.
+    benchmark : str
+        The strategy every figure is compared with.
+    initial_equity : float
+        In quote currency.
+    periods : str
+        Path of the catalogue of deleveraging periods, from the workspace.
+    costs : CostsConfig
+        Fees and slippage.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    strategy: str
+    data: str
+    warmup: str | None = None
+    series: dict[str, str] = {}
+    params: dict[str, Any] = {}
+    start: Literal["warm"] | dt.datetime = "warm"
+    end: dt.datetime | None = None
+    benchmark: str = "buy_and_hold"
+    initial_equity: Annotated[float, Gt(0)] = 10_000.0
+    periods: str = "data/deleveraging.toml"
+    costs: CostsConfig = CostsConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise ValueError("a name is made of letters, digits, '_', '-' and '.'")
+        return name
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _utc(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "warm":
+            value = dt.datetime.fromisoformat(value)
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            value = dt.datetime.combine(value, dt.time())
+        if isinstance(value, dt.datetime):
+            return (
+                value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+            )
+        return value
+
+    @property
+    def start_time(self) -> pd.Timestamp | None:
+        """`start` as a UTC stamp; None for ``"warm"``."""
+        return None if isinstance(self.start, str) else pd.Timestamp(self.start).as_unit("ns")
+
+    @property
+    def end_time(self) -> pd.Timestamp | None:
+        """`end` as a UTC stamp."""
+        return None if self.end is None else pd.Timestamp(self.end).as_unit("ns")
+
+
+def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """Read a study file and apply overrides.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A TOML file.
+    overrides : mapping, optional
+        Dotted key to value, such as ``{"params.weeks": 150}``.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ConfigError
+        Naming file, key, what was required and what came.
+    """
+    if not path.is_file():
+        raise ConfigError(f"a study file is required; there is none at {path}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: a study must be valid TOML; {error}") from None
+    table.setdefault("name", path.stem)
+    for key, value in (overrides or {}).items():
+        _override(table, key, value)
+    try:
+        return Study.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error, Study)}") from None
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Say in one sentence what was wrong with the first wrong key.
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+        What validation found.
+    model : type of pydantic.BaseModel
+        The model, for the keys there are.
+
+    Returns
+    -------
+    str
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    if first["type"] == "extra_forbidden":
+        # A nested table's own keys are listed by the model of that table.
+        owner = model
+        for part in first["loc"][:-1]:
+            inner = (
+                owner.model_fields[str(part)].annotation
+                if str(part) in owner.model_fields
+                else None
+            )
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                owner = inner
+        return f"unknown key {key!r}; there are: {', '.join(owner.model_fields)}"
+    if first["type"] == "missing":
+        return f"{key} is required and missing"
+    return f"{key}: {first['msg']}; got {json.dumps(first['input'], default=str)}"
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` texts; a value that is no TOML is taken as text.
+
+    Parameters
+    ----------
+    assignments : sequence of str
+        Such as ``["params.weeks=150", "params.average=ema"]``.
+
+    Returns
+    -------
+    dict
+        Dotted key to value.
+
+    Raises
+    ------
+    ConfigError
+        If a text has no ``=``.
+
+    Examples
+    --------
+    >>> parse_overrides(["params.weeks=150", "params.average=ema"])
+    {'params.weeks': 150, 'params.average': 'ema'}
+    """
+    out: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(
+                f"--set needs KEY=VALUE, such as params.weeks=150; got {assignment!r}"
+            )
+        try:
+            out[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            out[key.strip()] = text.strip()
+    return out
+
+
+def _override(table: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for part in parents:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{key}: {part!r} is not a table of the study")
+    table[last] = value

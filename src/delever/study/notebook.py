@@ -1,0 +1,225 @@
+"""What ``import delever as dl`` offers in a notebook: the command line's words as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from delever.data.source import Dataset
+from delever.errors import InputError
+from delever.events.catalog import Period, load_catalog
+from delever.market.execution import Costs
+from delever.study import trial
+from delever.study.manifest import versions
+from delever.study.run import Run, load_run, remarks, run_study
+from delever.study.strategy import Strategy, load_strategy
+from delever.study.workspace import Workspace
+from delever.view import MarketView
+
+__all__ = ["backtest", "load", "make_view", "periods", "run", "strategy"]
+
+
+def load(reference: str, *, workspace: Path | str | None = None) -> Dataset:
+    """Load a data set by reference.
+
+    Parameters
+    ----------
+    reference : str
+        ``venue/kind/SYMBOL/timeframe``, such as ``"sample/ohlcv/BTC/USD/1d"``.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Dataset
+    """
+    return Workspace.find(workspace).catalog.load(reference)
+
+
+def strategy(name: str, *, workspace: Path | str | None = None) -> Strategy:
+    """Load a strategy by name or path.
+
+    Parameters
+    ----------
+    name : str
+        Stem of a file in ``strategies/``, or a path from the workspace.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Strategy
+    """
+    return load_strategy(Workspace.find(workspace).strategy_path(name))
+
+
+def periods(*, workspace: Path | str | None = None) -> tuple[Period, ...]:
+    """Load the workspace's catalogue of deleveraging periods.
+
+    Parameters
+    ----------
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    tuple of Period
+    """
+    return load_catalog(Workspace.find(workspace).root / "data" / "deleveraging.toml")
+
+
+def make_view(
+    data: Dataset | str,
+    *,
+    warmup: Dataset | str | None = None,
+    series: Mapping[str, Dataset | str] | None = None,
+    workspace: Path | str | None = None,
+) -> MarketView:
+    """Make the causal view of a data set.
+
+    Parameters
+    ----------
+    data : Dataset or str
+        Bars, loaded or by reference.
+    warmup : Dataset or str, optional
+        Earlier bars of the same timeframe, for indicators only.
+    series : mapping of str to Dataset or str, optional
+        What ``market.series(name)`` finds.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    MarketView
+    """
+
+    def loaded(source: Dataset | str) -> Dataset:
+        return load(source, workspace=workspace) if isinstance(source, str) else source
+
+    return trial.view(
+        loaded(data),
+        warmup=None if warmup is None else loaded(warmup),
+        series={name: loaded(source) for name, source in (series or {}).items()},
+    )
+
+
+def run(
+    path: Path | str,
+    set: Mapping[str, Any] | None = None,
+    *,
+    fresh: bool = False,
+    workspace: Path | str | None = None,
+) -> Run:
+    """Run a study file, or open a finished run's folder.
+
+    Parameters
+    ----------
+    path : path
+        A study file (``backtests/ma200w_break.toml``) or the folder of a finished run.
+    set : mapping, optional
+        Dotted keys of the study to values, such as ``{"params.weeks": 150}``.
+    fresh : bool
+        Run even where the result is there.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Run
+    """
+    place = Workspace.find(workspace)
+    target = Path(path).expanduser()
+    target = target if target.is_absolute() or target.exists() else place.root / target
+    if target.is_dir():
+        if set or fresh:
+            raise InputError(f"set and fresh need a study file; {target} is a finished run")
+        return load_run(target, workspace=place)
+    return run_study(target, workspace=place, overrides=set, fresh=fresh)
+
+
+def backtest(
+    market: MarketView,
+    strategy: str | Strategy | pd.Series,
+    *,
+    name: str | None = None,
+    costs: Costs = Costs(taker_fee=0.001, slippage=0.0005),
+    initial_equity: float = 10_000.0,
+    start: str | pd.Timestamp | None = None,
+    end: str | pd.Timestamp | None = None,
+    workspace: Path | str | None = None,
+    **params: Any,
+) -> Run:
+    """Backtest a strategy on a view, beside buy and hold, in and out of deleveraging periods.
+
+    Parameters
+    ----------
+    market : MarketView
+        From `make_view`.
+    strategy : str, Strategy or pandas.Series
+        A name, a loaded strategy, or target exposures indexed like the bars.
+    name : str, optional
+        Name of the result; the strategy's unless given.
+    costs : Costs
+        By default those of a study: taker fee 0.1 %, slippage 0.05 %.
+    initial_equity : float
+        In quote currency.
+    start, end : str or pandas.Timestamp, optional
+        UTC; by default from the first bar that a decision can be filled at to the last bar.
+    workspace : path, optional
+        Where strategies and periods are; by default at or above the current folder.
+    **params
+        Parameters of the strategy.
+
+    Returns
+    -------
+    Run
+        Not stored; `Run.tearsheet` writes its page.
+    """
+    place = Workspace.find(workspace)
+    benchmark = load_strategy(place.strategy_path("buy_and_hold"))
+    if isinstance(strategy, str):
+        strategy = load_strategy(place.strategy_path(strategy))
+    if isinstance(strategy, pd.Series):
+        if params:
+            raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
+        bound: dict[str, Any] = {}
+        title = name or str(strategy.name or "exposures")
+    else:
+        bound = strategy.bind(params)
+        title = name or strategy.name
+    evaluation = trial.run_trial(
+        market,
+        strategy,
+        name=title,
+        benchmark=benchmark,
+        params=bound,
+        costs=costs,
+        initial_equity=initial_equity,
+        start=None if start is None else _utc(start),
+        end=None if end is None else _utc(end),
+        periods=periods(workspace=workspace),
+    )
+    first, last = evaluation.span
+    manifest = {
+        "study": {"name": title},
+        "params": bound,
+        "simulation": {
+            "timeframe": market.timeframe,
+            "initial_equity": initial_equity,
+            "costs": asdict(costs),
+        },
+        "span": {"start": f"{first:%Y-%m-%dT%H:%M:%SZ}", "end": f"{last:%Y-%m-%dT%H:%M:%SZ}"},
+        "bars": len(evaluation.bars),
+        "versions": versions(),
+        "notes": remarks(evaluation, market),
+    }
+    return Run(evaluation=evaluation, manifest=manifest)
+
+
+def _utc(time: str | pd.Timestamp) -> pd.Timestamp:
+    stamp = pd.Timestamp(time)
+    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")

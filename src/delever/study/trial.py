@@ -1,0 +1,207 @@
+"""One strategy over one market: from a view to an evaluation, without files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from delever.data.source import Dataset
+from delever.errors import ConfigError, InputError
+from delever.events.catalog import Period
+from delever.market.execution import Costs
+from delever.research.evaluation import Evaluation, evaluate
+from delever.sim.backtest import Backtest, backtest
+from delever.study.strategy import Strategy
+from delever.units import timeframe_delta
+from delever.view import MarketView, Reading
+
+__all__ = ["first_bar", "run_trial", "view"]
+
+
+def view(
+    data: Dataset,
+    *,
+    warmup: Dataset | None = None,
+    series: dict[str, Dataset] | None = None,
+) -> MarketView:
+    """Make the causal view of a data set.
+
+    Parameters
+    ----------
+    data : Dataset
+        Bars of kind ohlcv.
+    warmup : Dataset, optional
+        Earlier bars of the same timeframe, from any venue: put before the first bar of `data`,
+        for indicators only.
+    series : dict of str to Dataset, optional
+        What ``market.series(name)`` finds.
+
+    Returns
+    -------
+    MarketView
+
+    Raises
+    ------
+    ConfigError
+        If a data set is of the wrong kind or timeframe, or warm-up bars are not earlier.
+    """
+    for role, bars in (("data", data), ("warmup", warmup)):
+        if bars is not None and bars.reference.kind != "ohlcv":
+            raise ConfigError(f"{role} must be of kind ohlcv; got {bars.reference}")
+    timeframe = data.reference.timeframe
+    bars = data.frame
+    if warmup is not None:
+        if warmup.reference.timeframe != timeframe:
+            raise ConfigError(
+                f"warmup must have the timeframe of the data, {timeframe}; got {warmup.reference}"
+            )
+        earlier = warmup.frame.loc[
+            pd.DatetimeIndex(warmup.frame.index) + timeframe_delta(timeframe) <= bars.index[0]
+        ]
+        if earlier.empty:
+            raise ConfigError(
+                f"warmup must hold bars before {bars.index[0]:%Y-%m-%d}; "
+                f"{warmup.reference} begins {warmup.frame.index[0]:%Y-%m-%d}"
+            )
+        bars = pd.concat([earlier, bars])
+    return MarketView(
+        bars=bars,
+        timeframe=timeframe,
+        symbol=data.reference.symbol,
+        readings={
+            name: Reading(frame=source.frame, publication_lag=source.publication_lag)
+            for name, source in (series or {}).items()
+        },
+        trading_start=data.frame.index[0],
+        notes=_notes(data, warmup),
+    )
+
+
+def _notes(data: Dataset, warmup: Dataset | None) -> tuple[str, ...]:
+    out = list(data.notes)
+    gaps = data.gaps
+    if len(gaps):
+        out.append(
+            f"{len(gaps)} gaps ({int(gaps['bars'].sum())} missing bars, at most "
+            f"{int(gaps['bars'].max())} in a row) in {data.reference}; nothing was filled"
+        )
+    if warmup is not None:
+        out.append(f"indicators were warmed up on earlier bars of {warmup.reference}")
+    return tuple(out)
+
+
+def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | None) -> int:
+    """Position of the first bar of a run.
+
+    Parameters
+    ----------
+    market : MarketView
+        Bars, warm-up bars included.
+    target : pandas.Series, shape (n,)
+        Exposure decided at each bar's close; NaN before warm-up ends.
+    start : pandas.Timestamp or None
+        Where the run begins; None: at the first bar that a decision can be filled at.
+
+    Returns
+    -------
+    int
+        Row of the first bar.
+
+    Raises
+    ------
+    InputError
+        If no bar is left.
+    """
+    index = market.index
+    tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
+    if start is None:
+        decided = np.flatnonzero(target.notna().to_numpy())
+        if not len(decided):
+            raise InputError(
+                f"the strategy needs more history than there is: no decision in {len(index)} bars "
+                f"({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name earlier bars as warmup or "
+                "shorten its windows"
+            )
+        begin = max(int(decided[0]) + 1, tradable)
+    else:
+        begin = max(int(index.searchsorted(start)), tradable)
+    if begin >= len(index):
+        raise InputError(
+            "a run needs at least one bar; none opens at or after the start, "
+            f"the data end with {index[-1]:%Y-%m-%d}"
+        )
+    return begin
+
+
+def run_trial(
+    market: MarketView,
+    strategy: Strategy | pd.Series,
+    *,
+    name: str,
+    benchmark: Strategy,
+    params: dict[str, object] | None = None,
+    costs: Costs = Costs(),
+    initial_equity: float = 10_000.0,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+    periods: Sequence[Period] = (),
+) -> Evaluation:
+    """Simulate a strategy and its benchmark over the same bars and measure both.
+
+    Parameters
+    ----------
+    market : MarketView
+        Bars, warm-up bars included.
+    strategy : Strategy or pandas.Series
+        A strategy, or target exposures indexed like the bars.
+    name : str
+        Name of the result.
+    benchmark : Strategy
+        Run with its defaults over the same bars.
+    params : dict, optional
+        Parameters of `strategy`.
+    costs : Costs
+        Fees and slippage of both runs.
+    initial_equity : float
+        In quote currency.
+    start, end : pandas.Timestamp, optional
+        Bars that open at or after `start` (default: the first that a decision can be filled at)
+        and close at or before `end`.
+    periods : sequence of Period
+        The deleveraging periods.
+
+    Returns
+    -------
+    Evaluation
+    """
+    if end is not None:
+        market = market.upto(end)
+        if market.bars.empty:
+            raise InputError(
+                f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
+            )
+        strategy = strategy.loc[market.index] if isinstance(strategy, pd.Series) else strategy
+    target = strategy if isinstance(strategy, pd.Series) else strategy.target(market, params or {})
+    begin = first_bar(market, target, start=start)
+    bars = market.bars.iloc[begin:]
+
+    def simulate(exposure: pd.Series) -> Backtest:
+        decided = float(exposure.iloc[begin - 1]) if begin else np.nan
+        return backtest(
+            bars,
+            exposure.iloc[begin:],
+            timeframe=market.timeframe,
+            costs=costs,
+            initial_equity=initial_equity,
+            initial_target=0.0 if np.isnan(decided) else decided,
+        )
+
+    return evaluate(
+        name=name,
+        backtest=simulate(target),
+        benchmark=simulate(benchmark.target(market, {})),
+        bars=bars,
+        periods=periods,
+    )

@@ -1,0 +1,139 @@
+"""A workspace: the folders a researcher edits, and where results go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from delever.data.catalog import Catalog
+from delever.errors import InputError, NotStoredError
+
+__all__ = ["Workspace", "create"]
+
+_FOLDERS = ("strategies", "data", "backtests")
+_IGNORED = "data/store/\nbacktests/results/\n__pycache__/\n"
+_WELCOME = """\
+# A delever workspace
+
+    delever run backtests/ma200w_break.toml      one study
+    delever run backtests/*.toml                 all of them, compared
+    delever data list                            what is stored
+    delever check strategies/ma200w_break.py     does it peek?
+
+`strategies/` holds one function per file, `backtests/` one study per file, `data/` the sample, the
+catalogue of deleveraging periods and, once you import or fetch some, your own data sets.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The folders ``strategies/``, ``data/`` and ``backtests/`` below one root.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        Absolute path.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(cls, path: Path | str | None = None) -> Workspace:
+        """Find the workspace at or above a folder.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to begin; by default ``$DELEVER_WORKSPACE``, else the current folder. A path
+            that is given (or set in the environment) must be the workspace itself.
+
+        Returns
+        -------
+        Workspace
+
+        Raises
+        ------
+        InputError
+            If there is none; the message says how to make one.
+        """
+        given = path if path is not None else os.environ.get("DELEVER_WORKSPACE")
+        start = Path(given if given is not None else Path.cwd()).expanduser().resolve()
+        for folder in (start,) if given is not None else (start, *start.parents):
+            if all((folder / name).is_dir() for name in _FOLDERS):
+                return cls(root=folder)
+        raise InputError(
+            f"a workspace (folders {', '.join(_FOLDERS)}) is required; found none at {start}; "
+            "run: delever init DIR"
+        )
+
+    @property
+    def strategies(self) -> Path:
+        """One file per strategy."""
+        return self.root / "strategies"
+
+    @property
+    def backtests(self) -> Path:
+        """One file per study."""
+        return self.root / "backtests"
+
+    @property
+    def results(self) -> Path:
+        """One folder per study, one below it per run."""
+        return self.backtests / "results"
+
+    @property
+    def catalog(self) -> Catalog:
+        """The data sets of this workspace."""
+        return Catalog(self.root / "data")
+
+    def strategy_path(self, name: str) -> Path:
+        """Path of a strategy given by name or by path relative to the root."""
+        for path in (self.strategies / f"{name}.py", self.root / name):
+            if path.is_file():
+                return path
+        there = ", ".join(sorted(p.stem for p in self.strategies.glob("*.py"))) or "none"
+        raise NotStoredError(
+            f"strategy must be the name of a file in {self.strategies} or a path; got {name!r}; "
+            f"there are: {there}"
+        )
+
+
+def create(target: Path) -> Workspace:
+    """Make a workspace that runs: the shipped strategies, studies, periods and sample.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        A folder that does not exist yet or is empty.
+
+    Returns
+    -------
+    Workspace
+
+    Raises
+    ------
+    InputError
+        If something is there already; nothing is overwritten.
+    """
+    target = target.expanduser().resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"a new workspace needs an empty folder; {target} is not")
+    source = _template()
+    for pattern in ("strategies/*.py", "backtests/*.toml", "data/*.toml", "data/sample/*"):
+        for file in sorted(source.glob(pattern)):
+            if file.suffix == ".py" and file.parent.name == "sample":
+                continue
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+    (target / ".gitignore").write_text(_IGNORED)
+    (target / "README.md").write_text(_WELCOME)
+    return Workspace.find(target)
+
+
+def _template() -> Path:
+    package = Path(__file__).resolve().parents[1]
+    shipped = package / "_workspace"
+    return shipped if shipped.is_dir() else package.parents[1]

@@ -1,0 +1,37 @@
+"""From a signal to the exposure it asks for."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+__all__ = ["exposure"]
+
+
+def exposure(
+    signal: pd.Series, *, on: float = 1.0, off: float = 0.0, known: pd.Series | None = None
+) -> pd.Series:
+    """Target exposure of a signal.
+
+    Parameters
+    ----------
+    signal : pandas.Series of bool, shape (n,)
+        The signal.
+    on, off : float
+        Exposure while it is True and while it is False: signed notional / equity, 1 fully long,
+        -1 fully short.
+    known : pandas.Series of bool, shape (n,), optional
+        Where False the signal is not known yet, and the exposure is NaN.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Signed notional / equity.
+
+    Examples
+    --------
+    >>> known = pd.Series([False, True, True])
+    >>> exposure(pd.Series([False, True, False]), off=-1.0, known=known).tolist()
+    [nan, 1.0, -1.0]
+    """
+    target = signal.astype(bool).map({True: on, False: off}).astype("float64")
+    return (target if known is None else target.where(known)).rename("target_exposure")

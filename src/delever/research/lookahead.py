@@ -1,0 +1,403 @@
+"""Does a strategy see the future? Change what it may see and compare, rather than read its code.
+
+`find_leak` hides or replaces everything after a bar and asks again; whatever was answered up to
+that bar must stay as it was. `check_strategy` adds what else every strategy owes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.errors import InputError
+from delever.view import MarketView, Reading
+
+__all__ = ["Finding", "Leak", "broken_contract", "check_strategy", "find_leak"]
+
+Change: TypeAlias = Literal["repeated", "removed", "mirrored", "scrambled"]
+_Values: TypeAlias = npt.NDArray[np.float64]
+
+_SCALE = 1024.0
+"""A power of two: scaled prices are exact, so is every linear computation on them."""
+
+_NOISE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """A bar whose value depends on what came after it.
+
+    Attributes
+    ----------
+    bar : pandas.Timestamp
+        Open time of the bar, UTC.
+    with_future, without : float
+        The value with everything seen, and with the later bars changed.
+    change : {"repeated", "removed", "mirrored", "scrambled"}
+        What was done to the later bars.
+    after : pandas.Timestamp
+        Open time of the last bar that was left as it is.
+    error : str
+        What the function raised when the later bars were gone; empty when it answered.
+    """
+
+    bar: pd.Timestamp
+    with_future: float
+    without: float
+    change: Change
+    after: pd.Timestamp
+    error: str = ""
+
+    def __str__(self) -> str:
+        """One sentence: the bar, both values, and what was changed."""
+        if self.change == "repeated":
+            return (
+                f"bar {self.bar:%Y-%m-%d %H:%M}: the same market gives {self.with_future:g} the "
+                f"first time and {self.without:g} the second; seed or remove what is random"
+            )
+        then = f"it raises {self.error}" if self.error else f"{self.without:g}"
+        how = {"removed": "removed", "mirrored": "turned upside down", "scrambled": "scrambled"}
+        return (
+            f"bar {self.bar:%Y-%m-%d %H:%M}: {self.with_future:g} with the bars after "
+            f"{self.after:%Y-%m-%d %H:%M} as they were, {then} with them {how[self.change]}; "
+            "a value may depend only on what was known at its own close"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A check that a strategy failed.
+
+    Attributes
+    ----------
+    check : str
+        ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"`` or ``"unit-free"``.
+    message : str
+        What was required and what came, with the first bar concerned.
+    """
+
+    check: str
+    message: str
+
+    def __str__(self) -> str:
+        """Check and message."""
+        return f"{self.check}: {self.message}"
+
+
+def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
+    """What a target exposure breaks of its contract, if anything.
+
+    Parameters
+    ----------
+    target : object
+        What a strategy returned.
+    index : pandas.DatetimeIndex, shape (n,)
+        Open times of the bars it was given.
+
+    Returns
+    -------
+    Finding or None
+        None for a numeric series on the bars' own index that is finite from its first defined
+        value on.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
+    >>> print(broken_contract(pd.Series([1.0, float("nan")], index=days), days))
+    finite after warm-up: the exposure of bar 2021-01-02 00:00 must be a finite number; got nan
+    """
+    check = "same index"
+    if not isinstance(target, pd.Series):
+        return Finding(
+            check=check,
+            message=f"a strategy must return a pandas Series; got {type(target).__name__}",
+        )
+    if not target.index.equals(index):
+        return Finding(
+            check=check,
+            message=f"a strategy must return one exposure per bar on market.index; got "
+            f"{len(target)} rows for {len(index)} bars" + _first_mismatch(target.index, index),
+        )
+    if target.dtype.kind not in "iuf":
+        return Finding(
+            check="finite after warm-up",
+            message=f"exposures must be numbers; got dtype {target.dtype}; "
+            "turn a signal into one with delever.signals.sizing.exposure",
+        )
+    values = target.to_numpy(dtype="float64")
+    wrong = ~np.isfinite(values)
+    wrong &= np.isinf(values) | np.logical_or.accumulate(~wrong)
+    if not wrong.any():
+        return None
+    row = int(np.argmax(wrong))
+    return Finding(
+        check="finite after warm-up",
+        message=f"the exposure of bar {index[row]:%Y-%m-%d %H:%M} must be a finite number; "
+        f"got {values[row]:g}",
+    )
+
+
+def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:
+    for row, (have, want) in enumerate(zip(got, index, strict=False)):
+        if have != want:
+            return f", and row {row + 1} is {have} instead of {want}"
+    return ""
+
+
+def find_leak(
+    function: Callable[[MarketView], pd.Series],
+    market: MarketView,
+    *,
+    points: int = 32,
+    seed: int = 0,
+) -> Leak | None:
+    """Search for a bar whose value depends on the future.
+
+    The function is asked once with everything, then again with the bars after a cut removed,
+    mirrored (a rise becomes a fall) and scrambled by noise. Cuts are spread evenly and put just
+    before and at the bars where the value changes.
+
+    Parameters
+    ----------
+    function : callable
+        From a market to one value per bar: a strategy, a signal or a feature.
+    market : MarketView
+        Where to look; at least two bars.
+    points : int
+        Evenly spread cuts, and at most as many changes of the value examined; at least 1.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Leak or None
+        The counterexample with the earliest cut, bars removed being preferred to bars replaced.
+        None proves nothing beyond the cuts that were tried.
+
+    Raises
+    ------
+    InputError
+        If the market has fewer than two bars or `points` is below 1.
+    Exception
+        Whatever `function` raises on the whole market.
+
+    Notes
+    -----
+    Values count as different beyond 1e-9 relative. A function that raises once the later bars
+    are removed, though it has a value for the last bar left, is a leak as well; before its first
+    value it may raise. What it raises on replaced bars is no evidence and is passed over.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=4, tz="UTC")
+    >>> market = MarketView(bars=pd.DataFrame({"close": [1.0, 2, 3, 4]}, index=days), timeframe="1d")
+    >>> print(find_leak(lambda seen: seen.bars["close"].shift(-1), market))
+    bar 2021-01-01 00:00: 2 with the bars after 2021-01-01 00:00 as they were, nan with them
+    removed; a value may depend only on what was known at its own close
+    """
+    if len(market.index) < 2 or points < 1:
+        raise InputError(
+            "a look-ahead check needs at least 2 bars and 1 point; "
+            f"got {len(market.index)} bars and {points} points"
+        )
+    whole = _ask(function, market)
+    cuts = _cuts(whole, points)
+    for change, row, changed in _changes(market, cuts, seed):
+        leak = _compare(function, market, whole, change, row, changed)
+        if leak is not None:
+            return leak
+    return None
+
+
+def _ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> _Values:
+    # A fresh view: what the function assigns to its bars does not reach the next question.
+    answer = function(replace(market))
+    if not isinstance(answer, pd.Series) or len(answer) != len(market.index):
+        size = f"{len(answer)} rows" if isinstance(answer, pd.Series) else type(answer).__name__
+        raise InputError(
+            f"one value per bar is required, as a pandas Series; got {size} for "
+            f"{len(market.index)} bars"
+        )
+    return answer.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def _cuts(whole: _Values, points: int) -> list[int]:
+    """Rows after which the future begins."""
+    last = len(whole) - 1
+    changed = 1 + np.flatnonzero(_differ(whole[1:], whole[:-1]))
+    if len(changed) > points:
+        changed = changed[np.linspace(0, len(changed) - 1, points).astype(int)]
+    spread = np.linspace(0, last - 1, min(points, last)).astype(int)
+    rows = {int(row) for row in (*spread, *changed, *(changed - 1))}
+    return sorted(row for row in rows if row < last)
+
+
+def _changes(
+    market: MarketView, cuts: list[int], seed: int
+) -> Iterator[tuple[Change, int, MarketView]]:
+    yield "repeated", len(market.index) - 1, market
+    for row in cuts:
+        yield "removed", row, market.upto(market.close_time[row])
+    for row in cuts:
+        yield "mirrored", row, _mirrored(market, row)
+    for row in cuts:
+        yield "scrambled", row, _scrambled(market, row, np.random.default_rng((seed, row)))
+
+
+def _compare(
+    function: Callable[[MarketView], pd.Series],
+    market: MarketView,
+    whole: _Values,
+    change: Change,
+    row: int,
+    changed: MarketView,
+) -> Leak | None:
+    try:
+        seen = _ask(function, changed)
+    except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is the evidence
+        if change in ("mirrored", "scrambled") or np.isnan(whole[row]):
+            return None
+        said = f"{type(error).__name__}: {error}"
+        bar, without = row, np.nan
+    else:
+        wrong = np.flatnonzero(_differ(whole[: row + 1], seen[: row + 1]))
+        if not len(wrong):
+            return None
+        said = ""
+        bar, without = int(wrong[0]), float(seen[wrong[0]])
+    return Leak(
+        bar=market.index[bar],
+        with_future=float(whole[bar]),
+        without=without,
+        change=change,
+        after=market.index[row],
+        error=said,
+    )
+
+
+def _differ(one: _Values, other: _Values) -> npt.NDArray[np.bool_]:
+    return ~np.isclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+
+def _with_future(
+    market: MarketView, row: int, bars: pd.DataFrame, reading: Callable[[pd.DataFrame], Any]
+) -> MarketView:
+    """The market with its bars after `row` replaced, and the readings known after it."""
+    known = market.close_time[row]
+    readings = {}
+    for name, was in market.readings.items():
+        late = was.known_at > known
+        frame = was.frame.astype("float64")
+        frame.loc[late] = reading(frame.loc[late])
+        readings[name] = Reading(frame=frame, publication_lag=was.publication_lag)
+    past = market.bars.iloc[: row + 1]
+    return replace(market, bars=pd.concat([past, bars]), readings=readings)
+
+
+def _mirrored(market: MarketView, row: int) -> MarketView:
+    """Prices become ``anchor ** 2 / price``; readings run backwards."""
+    future = market.bars.iloc[row + 1 :].copy()
+    anchor = float(market.bars["close"].iloc[row])
+    partner = {"open": "open", "high": "low", "low": "high", "close": "close"}
+    was = future.copy()
+    for column in (name for name in partner if name in future):
+        source = partner[column] if partner[column] in was else column
+        future[column] = anchor**2 / was[source]
+    return _with_future(market, row, future, lambda frame: frame.to_numpy()[::-1])
+
+
+def _scrambled(market: MarketView, row: int, rng: np.random.Generator) -> MarketView:
+    """Each bar's prices times one random factor, its volume and the readings times others."""
+    future = market.bars.iloc[row + 1 :].astype("float64")
+    prices = [name for name in future if name != "volume"]
+    future[prices] = future[prices].mul(np.exp(rng.normal(0.0, _NOISE, len(future))), axis=0)
+    if "volume" in future:
+        future["volume"] *= np.exp(rng.normal(0.0, _NOISE, len(future)))
+    return _with_future(
+        market, row, future, lambda frame: frame * np.exp(rng.normal(0.0, _NOISE, frame.shape))
+    )
+
+
+def check_strategy(
+    function: Callable[..., pd.Series],
+    market: MarketView,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    price_parameters: Collection[str] = (),
+    points: int = 32,
+    seed: int = 0,
+) -> list[Finding]:
+    """Run the checks that every strategy must pass.
+
+    Parameters
+    ----------
+    function : callable
+        A strategy: from a market and keyword parameters to target exposures.
+    market : MarketView
+        Where to look; longer than the warm-up, or nothing is proven.
+    parameters : mapping, optional
+        Keyword arguments of `function`.
+    price_parameters : collection of str
+        Which of them are prices, in quote units.
+    points, seed : int
+        As in `find_leak`.
+
+    Returns
+    -------
+    list of Finding
+        Empty when the strategy keeps its contract: the same index; finite after warm-up; prefix
+        invariance (the future changes nothing, see `find_leak`); unit-free (prices and price
+        parameters times 1024 change nothing; readings are left as they are).
+
+    Raises
+    ------
+    Exception
+        Whatever `function` raises on the whole market.
+    """
+    given = dict(parameters or {})
+
+    def ask(seen: MarketView) -> pd.Series:
+        return function(seen, **given)
+
+    target = ask(replace(market))
+    broken = broken_contract(target, market.index)
+    if broken is not None:
+        return [broken]
+    findings = []
+    leak = find_leak(ask, market, points=points, seed=seed)
+    if leak is not None:
+        findings.append(Finding(check="prefix invariance", message=str(leak)))
+    scaled = {
+        name: _times(value, _SCALE) if name in price_parameters else value
+        for name, value in given.items()
+    }
+    other = _ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
+    was = target.to_numpy(dtype="float64")
+    wrong = np.flatnonzero(_differ(was, other))
+    if len(wrong):
+        row = int(wrong[0])
+        findings.append(
+            Finding(
+                check="unit-free",
+                message=f"bar {market.index[row]:%Y-%m-%d %H:%M}: {was[row]:g}, but "
+                f"{other[row]:g} with every price times {_SCALE:g}; mark parameters that are "
+                "prices with Annotated[..., Price()], and write no price into the code",
+            )
+        )
+    return findings
+
+
+def _rescaled(market: MarketView, factor: float) -> MarketView:
+    prices = [name for name in market.bars if name != "volume"]
+    return replace(market, bars=market.bars.assign(**(market.bars[prices] * factor)))
+
+
+def _times(value: Any, factor: float) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_times(part, factor) for part in value)
+    return value if value is None else value * factor

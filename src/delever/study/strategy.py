@@ -1,0 +1,331 @@
+"""Strategy files: loading one by path, its parameters, and the contract of what it returns."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
+
+import pandas as pd
+import pydantic
+from pydantic_core import PydanticSerializationError, to_json
+
+from delever.errors import ConfigError, StrategyError
+from delever.research.lookahead import broken_contract
+from delever.view import MarketView, Price
+
+__all__ = ["Strategy", "find_strategy", "load_strategy"]
+
+_CONFIG = pydantic.ConfigDict(
+    extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """A strategy file, loaded.
+
+    Attributes
+    ----------
+    name : str
+        Name of the file and of its function.
+    path : pathlib.Path
+        Absolute.
+    sha256 : str
+        Of the bytes that were run.
+    function : callable
+        From a market and keyword parameters to target exposures.
+    parameters : type of pydantic.BaseModel
+        One field per keyword parameter, with its bounds and default.
+    price_parameters : tuple of str
+        Names of those that are prices (``Annotated[..., Price()]``).
+    summary : str
+        First line of the function's docstring.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    function: Callable[..., pd.Series]
+    parameters: type[pydantic.BaseModel]
+    price_parameters: tuple[str, ...]
+    summary: str
+
+    def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Check parameters and fill in defaults.
+
+        Parameters
+        ----------
+        params : mapping of str to Any
+            As read from TOML or JSON; lists stand for tuples.
+
+        Returns
+        -------
+        dict of str to Any
+            Every parameter of the strategy.
+
+        Raises
+        ------
+        ConfigError
+            For a name the strategy does not have, a missing one, or a value of the wrong type or
+            out of bounds.
+        """
+        there = self.parameters.model_fields
+        unknown = [name for name in params if name not in there]
+        if unknown:
+            raise ConfigError(
+                f"strategy {self.name} has the parameters {', '.join(there) or '(none)'}; "
+                f"got {', '.join(map(repr, unknown))}; correct the name or remove it"
+            )
+        try:
+            text = to_json(dict(params), inf_nan_mode="constants", fallback=_plain)
+            bound = self.parameters.model_validate_json(text)
+        except PydanticSerializationError as error:
+            raise ConfigError(
+                f"strategy {self.name}: parameters must be numbers, strings, booleans or lists "
+                f"of them; {error}"
+            ) from None
+        except pydantic.ValidationError as error:
+            said = "; ".join(_explained(error))
+            raise ConfigError(f"strategy {self.name}: {said}") from None
+        return {name: getattr(bound, name) for name in there}
+
+    def run(self, market: MarketView, **params: Any) -> pd.Series:
+        """Call the function as it is; what it raises names the file and line.
+
+        Parameters
+        ----------
+        market : MarketView
+            What it may see.
+        **params : Any
+            As for `bind`.
+
+        Returns
+        -------
+        pandas.Series
+            Whatever it returned, unchecked; see `target`.
+
+        Raises
+        ------
+        ConfigError
+            As `bind`.
+        StrategyError
+            If the function raises.
+        """
+        bound = self.bind(params)
+        try:
+            return self.function(replace(market), **bound)
+        except Exception as error:
+            raise StrategyError(_at_fault(error, self.path)) from error
+
+    def target(self, market: MarketView, **params: Any) -> pd.Series:
+        """Target exposure of every bar, checked.
+
+        Parameters
+        ----------
+        market : MarketView
+            What the strategy may see; n bars.
+        **params : Any
+            As for `bind`.
+
+        Returns
+        -------
+        pandas.Series, shape (n,)
+            Signed notional / equity, float64, on the market's index; NaN only before the first
+            defined value.
+
+        Raises
+        ------
+        ConfigError
+            As `bind`.
+        StrategyError
+            If the function raises or breaks its contract; the message names the bar.
+        """
+        target = self.run(market, **params)
+        broken = broken_contract(target, market.index)
+        if broken is not None:
+            raise StrategyError(f"{self.path}: {broken.message}")
+        return target.astype("float64").set_axis(market.index).rename("target_exposure")
+
+
+def find_strategy(reference: str, folder: Path) -> Path:
+    """Path of a strategy file from its bare name or its path.
+
+    Parameters
+    ----------
+    reference : str
+        A name such as ``"ma200w_break"``, looked up in `folder`; or a path ending in ``.py``.
+    folder : pathlib.Path
+        The workspace's strategies.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file; the message lists those there are.
+    """
+    path = Path(reference) if reference.endswith(".py") else folder / f"{reference}.py"
+    if path.is_file():
+        return path
+    there = sorted(file.stem for file in folder.glob("*.py"))
+    raise ConfigError(
+        f"strategy must be a name in {folder} or a path ending in .py; got {reference!r}; "
+        f"there are: {', '.join(there) or 'none'}"
+    )
+
+
+def load_strategy(path: Path) -> Strategy:
+    """Load a strategy file: one file, one function of the file's name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file. It is compiled from its bytes and lives under a private module name made of its
+        path and content, so files of one name in two workspaces do not meet.
+
+    Returns
+    -------
+    Strategy
+
+    Raises
+    ------
+    StrategyError
+        If the file cannot be read, parsed or run, or its function is missing or has a signature
+        that no study could fill in; the message names file and line where there is one.
+    """
+    path = path.resolve()
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise StrategyError(f"{path}: a strategy file must be readable; {error.strerror}") from None
+    sha256 = hashlib.sha256(source).hexdigest()
+    name = path.stem
+    function = getattr(_execute(path, source, sha256), name, None)
+    if not inspect.isfunction(function):
+        raise StrategyError(
+            f"{path}: a strategy file must define one function of its own name, {name}; found none"
+        )
+    hints = _annotations(function, path)
+    parameters = _model(function, hints, path)
+    return Strategy(
+        name=name,
+        path=path,
+        sha256=sha256,
+        function=function,
+        parameters=parameters,
+        price_parameters=tuple(
+            field for field in parameters.model_fields if _is_price(hints[field])
+        ),
+        summary=(inspect.getdoc(function) or "").partition("\n")[0],
+    )
+
+
+def _execute(path: Path, source: bytes, sha256: str) -> ModuleType:
+    key = hashlib.sha256(f"{path}\0{sha256}".encode()).hexdigest()[:16]
+    spec = importlib.util.spec_from_file_location(f"_delever_strategy_{key}", path)
+    assert spec is not None  # a path ending in .py always has one
+    module = importlib.util.module_from_spec(spec)
+    try:
+        code = compile(source, str(path), "exec")
+    except SyntaxError as error:
+        line = (error.text or "").strip()
+        raise StrategyError(
+            f"{path}:{error.lineno or 1}: {error.msg}" + (f": {line}" if line else "")
+        ) from None
+    sys.modules[module.__name__] = module  # dataclasses in the file look their module up there
+    try:
+        exec(code, module.__dict__)
+    except Exception as error:
+        del sys.modules[module.__name__]
+        raise StrategyError(_at_fault(error, path)) from error
+    return module
+
+
+def _at_fault(error: Exception, path: Path) -> str:
+    """Where in the user's file it happened, and what."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame for frame in frames if frame.filename == str(path)]
+    place = f"{path}:{lines[-1].lineno}" if lines else str(path)
+    return f"{place}: {type(error).__name__}: {error}"
+
+
+def _annotations(function: Callable[..., Any], path: Path) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except Exception as error:
+        line = function.__code__.co_firstlineno
+        raise StrategyError(f"{path}:{line}: annotations must be types; {error}") from error
+
+
+def _model(
+    function: Callable[..., Any], hints: Mapping[str, Any], path: Path
+) -> type[pydantic.BaseModel]:
+    where = f"{path}:{function.__code__.co_firstlineno}: {function.__name__}"
+    first, *rest = [*inspect.signature(function).parameters.values(), None]
+    if first is None or first.name != "market" or first.kind is not first.POSITIONAL_OR_KEYWORD:
+        raise StrategyError(
+            f"{where} must take the market first: def {function.__name__}(market: MarketView, *, …)"
+        )
+    fields: dict[str, Any] = {}
+    for parameter in (one for one in rest if one is not None):
+        name = parameter.name
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise StrategyError(
+                f"{where}: parameter {name} must be keyword-only; put it after a bare *"
+            )
+        if name not in hints:
+            raise StrategyError(
+                f"{where}: parameter {name} must have a type, such as {name}: int = 1"
+            )
+        if name.startswith("_") or hasattr(pydantic.BaseModel, name):
+            raise StrategyError(f"{where}: the parameter name {name} is reserved; choose another")
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints[name], default)
+    try:
+        model = pydantic.create_model(function.__name__, __config__=_CONFIG, **fields)
+    except pydantic.errors.PydanticUserError as error:
+        raise StrategyError(f"{where}: a parameter's type cannot be checked; {error}") from error
+    _check_defaults(model, where)
+    return model
+
+
+def _check_defaults(model: type[pydantic.BaseModel], where: str) -> None:
+    try:
+        model()
+    except pydantic.ValidationError as error:
+        wrong = list(_explained(error, but="missing"))
+        if wrong:
+            raise StrategyError(f"{where}: default of {'; '.join(wrong)}") from None
+
+
+def _explained(error: pydantic.ValidationError, but: str = "") -> Iterator[str]:
+    for one in error.errors(include_url=False):
+        name = ".".join(map(str, one["loc"]))
+        if one["type"] == "missing":
+            if but != "missing":
+                yield f"parameter {name} is required; got none"
+        else:
+            required = one["msg"].removeprefix("Input should be ")
+            yield f"parameter {name} must be {required}; got {one['input']!r}"
+
+
+def _is_price(hint: Any) -> bool:
+    marked = any(isinstance(mark, Price) for mark in getattr(hint, "__metadata__", ()))
+    return marked or any(_is_price(part) for part in get_args(hint))
+
+
+def _plain(value: Any) -> Any:
+    """What a NumPy scalar holds; anything else is not a parameter."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"got {type(value).__name__}")

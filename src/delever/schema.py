@@ -20,11 +20,15 @@ __all__ = ["KINDS", "Kind", "kind_of", "utc_index", "validate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A condition every row must meet: `broken` marks the rows that do not."""
+    """A condition every row must meet: `broken` marks the rows that do not.
+
+    `beside` names the other columns the condition reads, to be shown with an offending value.
+    """
 
     required: str
     column: str
     broken: Callable[[pd.DataFrame], pd.Series]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class Kind:
         Conditions on each row, beyond being finite.
     on_grid : bool
         Whether stamps must be open times of the timeframe.
+    snap : str or None
+        Unit that stamps are rounded to, where sources jitter.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Kind:
     columns: tuple[str, ...]
     rules: tuple[Rule, ...] = ()
     on_grid: bool = True
+    snap: str | None = None
 
 
 def _positive(column: str) -> Rule:
@@ -61,12 +68,14 @@ _BAR_RULES = (
     Rule(
         required="high >= max(open, close)",
         column="high",
-        broken=lambda f: f["high"] < f[["open", "close"]].max(axis=1),
+        broken=lambda f: (f["high"] < f["open"]) | (f["high"] < f["close"]),
+        beside=("open", "close"),
     ),
     Rule(
         required="low <= min(open, close)",
         column="low",
-        broken=lambda f: f["low"] > f[["open", "close"]].min(axis=1),
+        broken=lambda f: (f["low"] > f["open"]) | (f["low"] > f["close"]),
+        beside=("open", "close"),
     ),
 )
 _VOLUME = Rule(required="volume >= 0", column="volume", broken=lambda f: f["volume"] < 0)
@@ -92,6 +101,7 @@ KINDS: dict[str, Kind] = {
                 ),
             ),
             on_grid=False,
+            snap="s",
         ),
         Kind(name="series", index="timestamp", columns=(), on_grid=False),
     )
@@ -141,10 +151,13 @@ def utc_index(index: pd.Index, name: str, where: str) -> pd.DatetimeIndex:
     Raises
     ------
     SchemaError
-        If it holds no time stamps, a missing one, or naive ones.
+        If it holds no time stamps, a missing one, naive ones, or one outside 1678..2261.
     """
     if not isinstance(index, pd.DatetimeIndex):
-        raise SchemaError(f"{where}: the index must hold time stamps; got {index.dtype}")
+        raise SchemaError(
+            f"{where}: the index must hold time stamps; got {index.dtype}; "
+            "index the frame by a UTC DatetimeIndex"
+        )
     if index.tz is None:
         first = f", first row {index[0]}" if len(index) else ""
         raise SchemaError(
@@ -156,10 +169,23 @@ def utc_index(index: pd.Index, name: str, where: str) -> pd.DatetimeIndex:
         raise SchemaError(
             f"{where}: row {row + 1} has no time stamp; remove it or restore its stamp"
         )
-    return index.tz_convert("UTC").as_unit("ns").rename(name)
+    try:
+        return index.tz_convert("UTC").as_unit("ns").rename(name)
+    except pd.errors.OutOfBoundsDatetime:
+        raise SchemaError(
+            f"{where}: stamps must lie in the years 1678 to 2261; got {index.min()} to "
+            f"{index.max()}; check the unit they were written in"
+        ) from None
 
 
-def validate(frame: pd.DataFrame, kind: str, timeframe: str | None, *, where: str) -> pd.DataFrame:
+def validate(
+    frame: pd.DataFrame,
+    kind: str,
+    timeframe: str | None,
+    *,
+    where: str,
+    header_lines: int | None = None,
+) -> pd.DataFrame:
     """Check a frame against the contract of its kind and bring it into the stored form.
 
     Parameters
@@ -172,6 +198,8 @@ def validate(frame: pd.DataFrame, kind: str, timeframe: str | None, *, where: st
         Grid of the stamps; None for irregular readings.
     where : str
         What the frame is (a file name), for the message.
+    header_lines : int, optional
+        Lines above the first row, where the frame came from a text file of one line a row.
 
     Returns
     -------
@@ -183,72 +211,102 @@ def validate(frame: pd.DataFrame, kind: str, timeframe: str | None, *, where: st
     SchemaError
         Naming the first offending row (counted from 1, without a header), its stamp, the value
         and the rule.
+
+    Notes
+    -----
+    NaN is refused in a bar and in a funding rate, and allowed in a series. The volume of bars may
+    be NaN throughout (the source reports none), never in part. Equal content comes out as equal
+    bytes: every NaN is the same one, and -0.0 becomes 0.0.
     """
     spec = kind_of(kind)
-    missing = [column for column in spec.columns if column not in frame.columns]
-    if missing:
-        raise SchemaError(
-            f"{where}: {kind} needs the columns {', '.join(spec.columns)}; "
-            f"missing {', '.join(missing)}; found {', '.join(map(str, frame.columns)) or 'none'}"
-        )
-    if frame.empty or not len(frame.columns):
-        raise SchemaError(f"{where}: at least one row and one column are required; found none")
+    _check_columns(frame, spec, where)
     index = utc_index(frame.index, spec.index, where)
-    _check_order(index, where)
+    if spec.snap is not None:
+        index = index.round(spec.snap)
+    refuse = _Refusal(index=index, where=where, header_lines=header_lines)
+    _check_order(index, refuse)
     if timeframe is not None and spec.on_grid:
         wrong = off_grid(index, timeframe).to_numpy()
-        _refuse(wrong, index, where, lambda row: f"is not an open time of {timeframe} bars in UTC")
+        refuse(wrong, lambda row: f"is not an open time of {timeframe} bars in UTC")
     columns = list(spec.columns) or list(frame.columns)
-    try:
-        out = frame[columns].astype("float64").set_axis(index, axis=0)
-    except (TypeError, ValueError) as error:
-        raise SchemaError(f"{where}: every column must be numeric; {error}") from None
-    _check_values(out, spec, where)
+    values = frame[columns].to_numpy(dtype="float64", na_value=np.nan) + 0.0
+    values[np.isnan(values)] = np.nan
+    out = pd.DataFrame(values, index=index, columns=columns)
+    _check_values(out, spec, refuse)
     return out
 
 
-def _check_order(index: pd.DatetimeIndex, where: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refusal:
+    """Raises for the first row that is wrong, saying where it is."""
+
+    index: pd.DatetimeIndex
+    where: str
+    header_lines: int | None
+
+    def __call__(self, wrong: np.ndarray, say: Callable[[int], str]) -> None:
+        rows = np.flatnonzero(wrong)
+        if not len(rows):
+            return
+        row = int(rows[0])
+        line = "" if self.header_lines is None else f"line {row + 1 + self.header_lines}, "
+        more = f" ({len(rows) - 1} more such rows)" if len(rows) > 1 else ""
+        stamp = self.index[row]
+        clock = "%Y-%m-%d %H:%M" if stamp == stamp.floor("min") else "%Y-%m-%d %H:%M:%S.%f"
+        raise SchemaError(
+            f"{self.where}: row {row + 1} ({line}{stamp:{clock}}) {say(row)}{more}; "
+            "correct or remove it; nothing was stored"
+        )
+
+
+def _check_columns(frame: pd.DataFrame, spec: Kind, where: str) -> None:
+    found = ", ".join(map(str, frame.columns)) or "none"
+    missing = [column for column in spec.columns if column not in frame.columns]
+    if missing:
+        raise SchemaError(
+            f"{where}: {spec.name} needs the columns {', '.join(spec.columns)}; "
+            f"missing {', '.join(missing)}; found {found}; rename or add them"
+        )
+    if frame.empty:
+        raise SchemaError(f"{where}: at least one row and one column are required; found none")
+    if frame.columns.has_duplicates or not all(isinstance(name, str) for name in frame.columns):
+        raise SchemaError(f"{where}: every column needs a name of its own; found {found}; rename")
+    for name in spec.columns or frame.columns:
+        dtype = frame[name].dtype
+        if not pd.api.types.is_numeric_dtype(dtype) or dtype.kind not in "iuf":
+            raise SchemaError(
+                f"{where}: column {name} must hold numbers; it holds {dtype}; convert or remove it"
+            )
+
+
+def _check_order(index: pd.DatetimeIndex, refuse: _Refusal) -> None:
     steps = np.diff(index.asi8)
-    back = np.flatnonzero(steps <= 0)
-    if not len(back):
-        return
-    row = int(back[0]) + 1
-    word = "repeats" if steps[row - 1] == 0 else "is earlier than the row before"
-    raise SchemaError(
-        f"{where}: stamps must be strictly increasing; row {row + 1} ({index[row]:%Y-%m-%d %H:%M}) "
-        f"{word}; sort the file and drop duplicates"
+    wrong = np.concatenate(([False], steps <= 0))
+    refuse(
+        wrong,
+        lambda row: (
+            ("repeats the stamp of" if steps[row - 1] == 0 else "is earlier than")
+            + " the row before; stamps must be strictly increasing"
+        ),
     )
 
 
-def _check_values(frame: pd.DataFrame, spec: Kind, where: str) -> None:
-    index = pd.DatetimeIndex(frame.index)
+def _check_values(frame: pd.DataFrame, spec: Kind, refuse: _Refusal) -> None:
     for column in frame.columns:
         values = frame[column].to_numpy()
         # A series may have undefined readings (holidays, late publication); a bar may not.
         wrong = ~np.isfinite(values) if spec.columns else np.isinf(values)
         if column == "volume" and np.isnan(values).all():
             continue  # the source reports no volume: undefined throughout, never 0
-        _refuse(wrong, index, where, _saying(values, column, "a finite number"))
+        refuse(wrong, _saying(frame, (column,), "a finite number"))
     for rule in spec.rules:
-        values = frame[rule.column].to_numpy()
-        _refuse(
-            rule.broken(frame).to_numpy(), index, where, _saying(values, rule.column, rule.required)
-        )
+        say = _saying(frame, (rule.column, *rule.beside), rule.required)
+        refuse(rule.broken(frame).to_numpy(), say)
 
 
-def _saying(values: np.ndarray, column: str, required: str) -> Callable[[int], str]:
-    return lambda row: f"has {column} = {values[row]:g}; {required} is required"
+def _saying(frame: pd.DataFrame, columns: tuple[str, ...], required: str) -> Callable[[int], str]:
+    def say(row: int) -> str:
+        values = ", ".join(f"{name} = {float(frame[name].iloc[row])!r}" for name in columns)
+        return f"has {values}; {required} is required"
 
-
-def _refuse(
-    wrong: np.ndarray, index: pd.DatetimeIndex, where: str, say: Callable[[int], str]
-) -> None:
-    rows = np.flatnonzero(wrong)
-    if not len(rows):
-        return
-    row = int(rows[0])
-    more = f" ({len(rows) - 1} more such rows)" if len(rows) > 1 else ""
-    raise SchemaError(
-        f"{where}: row {row + 1} ({index[row]:%Y-%m-%d %H:%M}) {say(row)}{more}; "
-        "correct or remove it; nothing was stored"
-    )
+    return say

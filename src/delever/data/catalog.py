@@ -1,0 +1,366 @@
+"""The door to stored data: load by reference, list, import, check."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from delever import bars
+from delever.data.disk import Disk
+from delever.data.files import StampUnit, read_file
+from delever.data.parts import content_id
+from delever.data.source import Dataset, Reference, default_lag
+from delever.data.store import Store
+from delever.errors import DataError, InputError, NotStoredError, StoreError
+from delever.schema import validate
+
+__all__ = ["Catalog", "Check", "Entry", "ImportReport"]
+
+_SAMPLE = "sample"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the catalogue.
+
+    Attributes
+    ----------
+    reference : Reference
+        What the data set is called.
+    id : str
+        sha256 of its content.
+    rows, gaps : int
+        How many rows, and stretches without.
+    start, end : pandas.Timestamp
+        First and last stamp, UTC.
+    publication_lag : pandas.Timedelta
+        From stamp to known.
+    notes : tuple of str
+        What a reader of results must be told.
+    """
+
+    reference: Reference
+    id: str
+    rows: int
+    gaps: int
+    start: pd.Timestamp
+    end: pd.Timestamp
+    publication_lag: pd.Timedelta
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImportReport:
+    """What an import came to.
+
+    Attributes
+    ----------
+    entry : Entry
+        The data set as it stands now.
+    added, present : int
+        Rows that were new, and rows that were stored already and agree.
+    gaps : pandas.DataFrame, shape (g, 3)
+        Of the whole data set, as `delever.bars.gaps`.
+    ignored : tuple of str
+        Columns of the file that its kind has no use for.
+    """
+
+    entry: Entry
+    added: int
+    present: int
+    gaps: pd.DataFrame
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Check:
+    """A data set read again from its bytes.
+
+    Attributes
+    ----------
+    name : str
+        Its reference, or its folder when that cannot be read.
+    entry : Entry or None
+        None when something is broken.
+    gaps : pandas.DataFrame or None
+        As `delever.bars.gaps`; None when something is broken.
+    problems : tuple of str
+        What is broken, one sentence each.
+    """
+
+    name: str
+    entry: Entry | None
+    gaps: pd.DataFrame | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every data set of a workspace.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        The workspace's ``data`` folder; the store is ``root/store``.
+    sample : pathlib.Path, optional
+        Folder of the embedded sample; ``root/sample`` by default.
+
+    Examples
+    --------
+    >>> Catalog(Path("data")).load("sample/ohlcv/BTC/USD/1d").notes
+    ('close-only: intraday extremes unseen',)
+    """
+
+    root: Path
+    sample: Path | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where imported data sets are."""
+        return Store(disk=Disk(root=self.root / "store"))
+
+    def load(self, reference: Reference | str) -> Dataset:
+        """Load a data set.
+
+        Parameters
+        ----------
+        reference : Reference or str
+            Such as ``"bitstamp/ohlcv/BTC/USD/1d"``.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        InputError
+            If the reference is not of its form.
+        NotStoredError
+            If there is no such data set; the message names those nearest to it.
+        StoreError
+            If it is damaged.
+        """
+        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+        if wanted.venue == _SAMPLE:
+            dataset = self._load_sample()
+            if dataset is not None and dataset.reference == wanted:
+                return dataset
+        elif wanted.folder in self.store.folders():
+            return self.store.load(wanted)
+        raise self._not_stored(wanted)
+
+    def list(self) -> list[Entry]:
+        """Every data set, the sample first.
+
+        Returns
+        -------
+        list of Entry
+
+        Raises
+        ------
+        StoreError
+            If a manifest is damaged.
+        """
+        sample = self._load_sample()
+        entries = [] if sample is None else [_entry_of(sample)]
+        return entries + [self._entry(folder) for folder in self.store.folders()]
+
+    def add(
+        self,
+        source: pd.DataFrame | Path | str,
+        reference: Reference | str,
+        *,
+        publication_lag: pd.Timedelta | None = None,
+        notes: Sequence[str] = (),
+        stamp_unit: StampUnit | None = None,
+    ) -> ImportReport:
+        """Import rows; rows stored already must agree exactly, and importing twice changes nothing.
+
+        Parameters
+        ----------
+        source : pandas.DataFrame, pathlib.Path or str
+            Rows indexed in UTC, or a file that `delever.data.files.read_file` reads.
+        reference : Reference or str
+            What the data set is called.
+        publication_lag : pandas.Timedelta, optional
+            From a row's stamp to the moment it was known. As stored by default; for a new data set
+            one timeframe, and 0 for funding.
+        notes : sequence of str
+            What a reader of results must be told.
+        stamp_unit : {"s", "ms", "us"}, optional
+            What a file's stamps count, where they are whole numbers.
+
+        Returns
+        -------
+        ImportReport
+
+        Raises
+        ------
+        InputError
+            If the venue is ``sample``, or the lag would show bars before they close.
+        SchemaError
+            If a row breaks the contract; nothing changes.
+        ConflictError
+            If the rows disagree with what is stored; nothing changes.
+        StoreError
+            If the store is damaged, locked or cannot be written.
+        """
+        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+        if wanted.venue == _SAMPLE:
+            raise InputError("venue must not be 'sample', which is embedded; import under its own")
+        _check_lag(wanted, publication_lag)
+        if isinstance(source, pd.DataFrame):
+            frame = validate(source, wanted.kind, wanted.timeframe, where=str(wanted))
+            ignored = tuple(str(name) for name in source.columns if name not in frame.columns)
+            origin: dict[str, object] = {"frame": content_id(frame)}
+        else:
+            rows = read_file(Path(source), wanted.kind, wanted.timeframe, stamp_unit=stamp_unit)
+            frame, ignored = rows.frame, rows.ignored
+            origin = {"file": rows.name, "sha256": rows.sha256}
+        change = self.store.add(
+            frame,
+            wanted,
+            origin=origin | {"rows": len(frame)},
+            publication_lag=publication_lag,
+            notes=notes,
+        )
+        return ImportReport(
+            entry=self._entry(wanted.folder),
+            added=change.added,
+            present=change.present,
+            gaps=self.store.load(wanted).gaps,
+            ignored=ignored,
+        )
+
+    def check(self, reference: Reference | str | None = None) -> tuple[Check, ...]:
+        """Read data sets again from their bytes and hold them against contract and checksums.
+
+        Parameters
+        ----------
+        reference : Reference or str, optional
+            Which one; all by default.
+
+        Returns
+        -------
+        tuple of Check
+
+        Raises
+        ------
+        NotStoredError
+            If there is no such data set.
+        """
+        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+        folders = self.store.folders()
+        if wanted is not None and wanted.venue != _SAMPLE:
+            if wanted.folder not in folders:
+                raise self._not_stored(wanted)
+            return (self._check(wanted.folder),)
+        sample = self._check_sample(wanted)
+        return sample if wanted is not None else (*sample, *map(self._check, folders))
+
+    def _check(self, folder: str) -> Check:
+        problems = tuple(self.store.verify(folder))
+        if problems:
+            return Check(name=folder, entry=None, gaps=None, problems=problems)
+        entry = self._entry(folder)
+        missing = self.store.load(entry.reference).gaps
+        return Check(name=str(entry.reference), entry=entry, gaps=missing, problems=())
+
+    def _check_sample(self, wanted: Reference | None) -> tuple[Check, ...]:
+        try:
+            sample = self._load_sample()
+        except DataError as error:
+            return (Check(name=_SAMPLE, entry=None, gaps=None, problems=(str(error),)),)
+        if wanted is not None and (sample is None or sample.reference != wanted):
+            raise self._not_stored(wanted)
+        if sample is None:
+            return ()
+        name = str(sample.reference)
+        return (Check(name=name, entry=_entry_of(sample), gaps=sample.gaps, problems=()),)
+
+    def _entry(self, folder: str) -> Entry:
+        manifest = self.store.manifest(folder)
+        return Entry(
+            reference=manifest.reference,
+            id=manifest.id,
+            rows=manifest.rows,
+            gaps=manifest.gaps,
+            start=manifest.start,
+            end=manifest.end,
+            publication_lag=manifest.publication_lag,
+            notes=manifest.notes,
+        )
+
+    def _load_sample(self) -> Dataset | None:
+        folder = self.root / _SAMPLE if self.sample is None else self.sample
+        described = folder / "metadata.json"
+        if not described.is_file():
+            return None
+        try:
+            about: dict[str, Any] = json.loads(described.read_bytes())
+            parts = {name: about[name] for name in ("venue", "kind", "symbol", "timeframe")}
+            file, expected, notes = about["file"], about["sha256"], tuple(about["notes"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{described} is damaged ({type(error).__name__}: {error}); make the sample again"
+            ) from None
+        reference = Reference(**parts)
+        rows = read_file(folder / file, reference.kind, reference.timeframe)
+        if rows.sha256 != expected:
+            raise StoreError(
+                f"the sample {file} must have the sha256 {expected[:8]}… of metadata.json; it has "
+                f"{rows.sha256[:8]}…; restore it"
+            )
+        keys = ("package", "version", "path", "licence")
+        origin = {"file": file, "sha256": expected} | {k: about[k] for k in keys if k in about}
+        return Dataset(
+            reference=reference,
+            frame=rows.frame,
+            id=content_id(rows.frame),
+            publication_lag=default_lag(reference),
+            notes=notes,
+            provenance=(origin,),
+        )
+
+    def _not_stored(self, wanted: Reference) -> NotStoredError:
+        names = [str(entry.reference) for entry in self.list()]
+        near = difflib.get_close_matches(str(wanted), names, n=3)
+        if near:
+            there = f"did you mean {' or '.join(near)}?"
+        else:
+            there = f"there are: {', '.join(names) or 'none'}"
+        return NotStoredError(
+            f"no data set {wanted}; {there}; import one with: delever data import"
+        )
+
+
+def _check_lag(reference: Reference, lag: pd.Timedelta | None) -> None:
+    if lag is None:
+        return
+    if lag < pd.Timedelta(0):
+        raise InputError(f"publication lag must not be negative; got {lag}")
+    if reference.kind == "ohlcv" and lag < default_lag(reference):
+        raise InputError(
+            f"publication lag of bars must be at least their timeframe {reference.timeframe}, or "
+            f"they would be known before they close; got {lag}"
+        )
+
+
+def _entry_of(dataset: Dataset) -> Entry:
+    index = pd.DatetimeIndex(dataset.frame.index)
+    return Entry(
+        reference=dataset.reference,
+        id=dataset.id,
+        rows=len(index),
+        gaps=len(bars.gaps(index, dataset.reference.timeframe)),
+        start=index[0],
+        end=index[-1],
+        publication_lag=dataset.publication_lag,
+        notes=dataset.notes,
+    )

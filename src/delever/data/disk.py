@@ -1,0 +1,193 @@
+"""Bytes on a disk that survive a crash: the only place where the store touches files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from delever.errors import StoreError
+
+__all__ = ["Disk"]
+
+_LOCK = ".lock"
+_UNFINISHED = ".tmp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Named files below one folder; a name is a path with ``/`` between its parts.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        The folder; made when something is first written.
+    """
+
+    root: Path
+
+    def read(self, name: str) -> bytes:
+        """Content of a file.
+
+        Parameters
+        ----------
+        name : str
+            Below the root.
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        StoreError
+            If it is there and cannot be read.
+        """
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"cannot read {self.root / name}: {error.strerror}") from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a whole file in place at once; after a crash it is the old one or the new one.
+
+        Parameters
+        ----------
+        name : str
+            Below the root; folders are made as needed.
+        data : bytes
+            Its content.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses; nothing has changed then.
+        """
+        target = self.root / name
+        unfinished = target.with_name(target.name + _UNFINISHED)
+        try:
+            _make(target.parent)
+            with unfinished.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+            _sync(target.parent)
+        except OSError as error:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise StoreError(f"cannot write {target}: {error.strerror}") from error
+
+    def remove(self, name: str) -> None:
+        """Delete a file; one that is not there is no error.
+
+        Parameters
+        ----------
+        name : str
+            Below the root.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        try:
+            (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot remove {self.root / name}: {error.strerror}") from error
+
+    def names(self, folder: str) -> list[str]:
+        """Files directly in a folder, the lock left out.
+
+        Parameters
+        ----------
+        folder : str
+            Below the root.
+
+        Returns
+        -------
+        list of str
+            Sorted; empty when there is no such folder.
+        """
+        place = self.root / folder
+        if not place.is_dir():
+            return []
+        return sorted(
+            entry.name for entry in place.iterdir() if entry.is_file() and entry.name != _LOCK
+        )
+
+    def find(self, name: str) -> list[str]:
+        """Folders at any depth that hold a file of this name.
+
+        Parameters
+        ----------
+        name : str
+            A file's own name.
+
+        Returns
+        -------
+        list of str
+            Below the root, sorted.
+        """
+        return sorted(
+            path.parent.relative_to(self.root).as_posix() for path in self.root.rglob(name)
+        )
+
+    @contextmanager
+    def lock(self, folder: str, *, wait: float) -> Iterator[None]:
+        """Keep other writers out of a folder.
+
+        Parameters
+        ----------
+        folder : str
+            Below the root; made as needed.
+        wait : float
+            Seconds to wait for another writer to finish.
+
+        Raises
+        ------
+        StoreError
+            If another writer still holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        place = self.root / folder
+        try:
+            _make(place)
+            held = FileLock(place / _LOCK, timeout=wait)
+            held.acquire()
+        except Timeout:
+            raise StoreError(
+                f"another process is writing {place}; waited {wait:g} s; try again when it is done"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"cannot write to {place}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            held.release()
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, each known to the disk before anything is put in it."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows has no handle for a folder; its rename is journalled.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,146 @@
+"""Rows as bytes: one Parquet part of a data set, and the id of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+
+from delever.errors import StoreError
+from delever.schema import Kind
+from delever.units import timeframe_delta
+
+__all__ = ["content_id", "decode", "encode", "periods"]
+
+
+def content_id(frame: pd.DataFrame) -> str:
+    """Name of a frame's content, however it is stored or split.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, shape (n, k)
+        In the stored form of its kind.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Notes
+    -----
+    sha256 over the column names as a JSON list in alphabetical order, then the stamps as
+    little-endian int64 nanoseconds since 1970-01-01 UTC, then each column, in that order, as
+    little-endian float64.
+    """
+    names = sorted(frame.columns)
+    digest = hashlib.sha256(json.dumps(names).encode())
+    digest.update(pd.DatetimeIndex(frame.index).as_unit("ns").asi8.astype("<i8").tobytes())
+    for name in names:
+        digest.update(frame[name].to_numpy().astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def periods(index: pd.DatetimeIndex, timeframe: str) -> dict[str, slice]:
+    """Rows of each part.
+
+    Parameters
+    ----------
+    index : pandas.DatetimeIndex, shape (n,)
+        Stamps in UTC, increasing.
+    timeframe : str
+        Of the data set.
+
+    Returns
+    -------
+    dict of str to slice
+        Keyed by year (``"2014"``) from one day up, by month (``"2014-05"``) below.
+
+    Examples
+    --------
+    >>> hours = pd.date_range("2014-04-30 22:00", periods=3, freq="h", tz="UTC")
+    >>> periods(hours, "1h")
+    {'2014-04': slice(0, 2, None), '2014-05': slice(2, 3, None)}
+    """
+    daily = timeframe_delta(timeframe) >= pd.Timedelta(days=1)
+    days = index.as_unit("ns").asi8.view("M8[ns]")
+    stretches = days.astype("M8[Y]" if daily else "M8[M]")
+    starts = np.flatnonzero(np.concatenate(([True], stretches[1:] != stretches[:-1])))
+    ends = [*starts[1:].tolist(), len(index)]
+    return {
+        str(stretches[start]): slice(start, end)
+        for start, end in zip(starts.tolist(), ends, strict=True)
+    }
+
+
+def encode(frame: pd.DataFrame) -> bytes:
+    """Write rows as Parquet.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, shape (n, k)
+        In the stored form of its kind.
+
+    Returns
+    -------
+    bytes
+        The same for the same rows.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    stamps = pa.array(pd.DatetimeIndex(frame.index).asi8).cast(pa.timestamp("ns", tz="UTC"))
+    # NaN stays NaN: a null would cost a copy for every column read.
+    columns = [pa.array(frame[name].to_numpy(), from_pandas=False) for name in frame.columns]
+    table = pa.Table.from_arrays([stamps, *columns], names=[str(frame.index.name), *frame.columns])
+    sink = pa.BufferOutputStream()
+    parquet.write_table(
+        table, sink, compression="zstd", use_dictionary=False, write_page_checksum=True
+    )
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pd.DataFrame:
+    """Read rows from Parquet.
+
+    Parameters
+    ----------
+    data : bytes
+        A part.
+    kind : Kind
+        Of the data set.
+    columns : tuple of str
+        Of the data set, in order.
+    where : str
+        The part's name, for the message.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n, k)
+
+    Raises
+    ------
+    StoreError
+        If the bytes are damaged or hold other columns.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    expected = pa.schema(
+        [(kind.index, pa.timestamp("ns", tz="UTC")), *((name, pa.float64()) for name in columns)]
+    )
+    try:
+        table = parquet.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"{where} is damaged ({reason}); import its source again") from None
+    if not table.schema.equals(expected):
+        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+        raise StoreError(f"{where} must hold {', '.join(expected.names)}; it holds {found}")
+    values = np.empty((len(columns), table.num_rows))
+    for row, name in enumerate(columns):
+        values[row] = table.column(name).to_numpy()
+    stamps = table.column(kind.index).cast(pa.int64()).to_numpy()
+    index = pd.DatetimeIndex(stamps.view("M8[ns]")).tz_localize("UTC").rename(kind.index)
+    return pd.DataFrame(values.T, index=index, columns=list(columns), copy=False)

@@ -1,0 +1,344 @@
+"""The store: data sets as immutable Parquet parts under one manifest each.
+
+::
+
+    bitstamp/ohlcv/BTC%2FUSD/1d/dataset.json
+                                2011-0b54f1c2.parquet      a year each; a month below one day
+
+A write puts new parts beside the old ones, then replaces the manifest at once, then removes what
+the manifest no longer names. A crash between leaves the old data set and files nobody names; the
+next write removes those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from delever.bars import gaps
+from delever.data.disk import Disk
+from delever.data.manifest import Manifest, Part
+from delever.data.parts import content_id, decode, encode, periods
+from delever.data.source import Dataset, Reference, default_lag
+from delever.errors import ConflictError, DataError, NotStoredError, StoreError
+from delever.schema import kind_of, validate
+
+__all__ = ["Change", "Store"]
+
+_MANIFEST = "dataset.json"
+_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a write came to.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        As it stands after the write.
+    added, present : int
+        Rows that were new, and rows that were stored already and agree.
+    """
+
+    manifest: Manifest
+    added: int
+    present: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Data sets on a disk.
+
+    Attributes
+    ----------
+    disk : Disk
+        Where the files are.
+    """
+
+    disk: Disk
+
+    def folders(self) -> list[str]:
+        """Folder of every data set, sorted."""
+        return self.disk.find(_MANIFEST)
+
+    def manifest(self, folder: str) -> Manifest:
+        """Manifest of a data set.
+
+        Parameters
+        ----------
+        folder : str
+            `Reference.folder`.
+
+        Returns
+        -------
+        Manifest
+
+        Raises
+        ------
+        NotStoredError
+            If there is none.
+        StoreError
+            If it is damaged or lies in another data set's folder.
+        """
+        name = f"{folder}/{_MANIFEST}"
+        try:
+            data = self.disk.read(name)
+        except FileNotFoundError:
+            raise NotStoredError(f"no data set is stored in {folder}") from None
+        manifest = Manifest.from_bytes(data, name)
+        if manifest.reference.folder != folder:
+            raise StoreError(
+                f"{name} describes {manifest.reference}, whose folder is "
+                f"{manifest.reference.folder}; move it there"
+            )
+        return manifest
+
+    def load(self, reference: Reference) -> Dataset:
+        """Rows of a data set.
+
+        Parameters
+        ----------
+        reference : Reference
+            What it is called.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        NotStoredError
+            If there is none.
+        StoreError
+            If a file is missing or damaged.
+        """
+        manifest = self.manifest(reference.folder)
+        while True:
+            try:
+                frame = self._rows(manifest)
+            except FileNotFoundError as error:
+                newer = self.manifest(reference.folder)
+                if newer == manifest:
+                    raise _lost(error) from None
+                manifest = newer  # a writer replaced the parts between the two reads
+            else:
+                break
+        return Dataset(
+            reference=reference,
+            frame=frame,
+            id=manifest.id,
+            publication_lag=manifest.publication_lag,
+            notes=manifest.notes,
+            provenance=manifest.provenance,
+        )
+
+    def add(
+        self,
+        frame: pd.DataFrame,
+        reference: Reference,
+        *,
+        origin: Mapping[str, object],
+        publication_lag: pd.Timedelta | None = None,
+        notes: Sequence[str] = (),
+        wait: float = _PATIENCE,
+    ) -> Change:
+        """Put rows into a data set; what is stored already must agree with them.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame, shape (n, k)
+            In the stored form of its kind.
+        reference : Reference
+            What the data set is called.
+        origin : mapping
+            JSON-able record of where the rows come from.
+        publication_lag : pandas.Timedelta, optional
+            As stored by default, and `default_lag` for a new data set.
+        notes : sequence of str
+            Added to those stored.
+        wait : float
+            Seconds to wait for another writer.
+
+        Returns
+        -------
+        Change
+
+        Raises
+        ------
+        ConflictError
+            If a row, the columns or the lag disagree with what is stored; nothing changes.
+        SchemaError
+            If the rows together break the contract; nothing changes.
+        StoreError
+            If the store is damaged, locked or cannot be written.
+        """
+        folder = reference.folder
+        with self.disk.lock(folder, wait=wait):
+            if _MANIFEST not in self.disk.names(folder):
+                lag = default_lag(reference) if publication_lag is None else publication_lag
+                old, new, merged = None, frame, frame
+            else:
+                old = self.manifest(folder)
+                lag = _same_lag(old, publication_lag)
+                try:
+                    stored = self._rows(old)
+                except FileNotFoundError as error:
+                    raise _lost(error) from None
+                new = _new_rows(stored, frame, reference)
+                merged = _joined(stored, new, reference) if len(new) else stored
+            present = len(frame) - len(new)
+            known = old.notes if old is not None else ()
+            told = (*known, *(note for note in dict.fromkeys(notes) if note not in known))
+            if old is not None and not len(new):
+                changed = replace(old, notes=told)
+                if changed != old:
+                    self.disk.write(f"{folder}/{_MANIFEST}", changed.to_bytes())
+                return Change(manifest=changed, added=0, present=present)
+            index = pd.DatetimeIndex(merged.index)
+            manifest = Manifest(
+                reference=reference,
+                id=content_id(merged),
+                columns=tuple(merged.columns),
+                publication_lag=lag,
+                gaps=len(gaps(index, reference.timeframe)),
+                notes=told,
+                provenance=(*(old.provenance if old is not None else ()), origin),
+                parts=self._write_parts(merged, new, old, reference),
+            )
+            self.disk.write(f"{folder}/{_MANIFEST}", manifest.to_bytes())
+            self._clean(manifest)
+        return Change(manifest=manifest, added=len(new), present=present)
+
+    def verify(self, folder: str) -> list[str]:
+        """Everything wrong with a data set, read from its bytes up.
+
+        Parameters
+        ----------
+        folder : str
+            `Reference.folder`.
+
+        Returns
+        -------
+        list of str
+            One sentence each; empty when all is well.
+        """
+        try:
+            manifest = self.manifest(folder)
+        except DataError as error:
+            return [str(error)]
+        problems = []
+        for part in manifest.parts:
+            name = f"{folder}/{part.name}"
+            try:
+                found = hashlib.sha256(self.disk.read(name)).hexdigest()
+            except FileNotFoundError:
+                problems.append(f"{name} is missing; import its source again")
+                continue
+            if found != part.sha256:
+                problems.append(
+                    f"{name} is damaged: its sha256 must be {part.sha256[:8]}… and is {found[:8]}…"
+                )
+        if problems:
+            return problems
+        try:
+            frame = self._rows(manifest)
+            kind = manifest.reference.kind
+            validate(frame, kind, manifest.reference.timeframe, where=folder)
+        except DataError as error:
+            return [str(error)]
+        if content_id(frame) != manifest.id:
+            problems.append(f"{folder} must have the id {manifest.id[:8]}… of its manifest")
+        return problems
+
+    def _rows(self, manifest: Manifest) -> pd.DataFrame:
+        folder = manifest.reference.folder
+        kind = kind_of(manifest.reference.kind)
+        frames = []
+        for part in manifest.parts:
+            name = f"{folder}/{part.name}"
+            rows = decode(self.disk.read(name), kind, manifest.columns, name)
+            if (len(rows), rows.index[0], rows.index[-1]) != (part.rows, part.start, part.end):
+                raise StoreError(
+                    f"{name} must hold {part.rows} rows from {part.start} to {part.end}; it holds "
+                    f"{len(rows)}; import its source again"
+                )
+            frames.append(rows)
+        return pd.concat(frames)
+
+    def _write_parts(
+        self, merged: pd.DataFrame, new: pd.DataFrame, old: Manifest | None, reference: Reference
+    ) -> tuple[Part, ...]:
+        kept = {} if old is None else {part.period: part for part in old.parts}
+        touched = periods(pd.DatetimeIndex(new.index), reference.timeframe)
+        parts = []
+        for period, where in periods(pd.DatetimeIndex(merged.index), reference.timeframe).items():
+            if period not in touched:
+                parts.append(kept[period])
+                continue
+            rows = merged.iloc[where]
+            data = encode(rows)
+            digest = hashlib.sha256(data).hexdigest()
+            name = f"{period}-{digest[:8]}.parquet"
+            self.disk.write(f"{reference.folder}/{name}", data)
+            start, end = rows.index[0], rows.index[-1]
+            parts.append(Part(name=name, rows=len(rows), start=start, end=end, sha256=digest))
+        return tuple(parts)
+
+    def _clean(self, manifest: Manifest) -> None:
+        named = {_MANIFEST, *(part.name for part in manifest.parts)}
+        folder = manifest.reference.folder
+        for name in self.disk.names(folder):
+            if name not in named and name.endswith((".parquet", ".tmp")):
+                self.disk.remove(f"{folder}/{name}")
+
+
+def _lost(error: FileNotFoundError) -> StoreError:
+    return StoreError(f"a part of a data set is missing: {error.filename}; import its source again")
+
+
+def _same_lag(old: Manifest, asked: pd.Timedelta | None) -> pd.Timedelta:
+    if asked is not None and asked != old.publication_lag:
+        raise ConflictError(
+            f"{old.reference} is stored with a publication lag of {old.publication_lag}; "
+            f"got {asked}; leave it out, or store under another symbol; nothing was stored"
+        )
+    return old.publication_lag
+
+
+def _new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    """Rows whose stamps are not stored yet; the others must agree exactly."""
+    if set(stored.columns) != set(frame.columns):
+        raise ConflictError(
+            f"{reference} is stored with the columns {', '.join(stored.columns)}; "
+            f"got {', '.join(frame.columns)}; bring the same ones, or store under another symbol; "
+            "nothing was stored"
+        )
+    frame = frame[list(stored.columns)]
+    common = frame.index.isin(stored.index)
+    theirs = frame.loc[common]
+    ours = stored.loc[theirs.index].to_numpy()
+    values = theirs.to_numpy()
+    differ = ~((ours == values) | (np.isnan(ours) & np.isnan(values)))
+    if differ.any():
+        rows = differ.any(axis=1)
+        row = int(np.flatnonzero(rows)[0])
+        column = int(np.flatnonzero(differ[row])[0])
+        raise ConflictError(
+            f"{reference}: {int(rows.sum())} rows disagree with what is stored, first at "
+            f"{theirs.index[row]:%Y-%m-%d %H:%M}: {frame.columns[column]} is stored as "
+            f"{float(ours[row, column])!r}, got {float(values[row, column])!r}; correct the source "
+            f"or store under another venue (if the stored row was an unfinished bar, remove the "
+            f"store's folder {reference.folder} and import again); nothing was stored"
+        )
+    return frame.loc[~common]
+
+
+def _joined(stored: pd.DataFrame, new: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    rows = pd.concat([stored, new]).sort_index()
+    where = f"{reference} together with what is stored"
+    return validate(rows, reference.kind, reference.timeframe, where=where)

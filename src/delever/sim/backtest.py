@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.market.execution import Costs
-from delever.schema import utc_index
 from delever.sim.account import LEDGER
+from delever.sim.inputs import Floats, asked_targets, bar_index, price_array
 from delever.sim.trades import fills_frame, trades_frame
 from delever.units import timeframe_delta
 
@@ -24,10 +23,7 @@ __all__ = ["ATTRIBUTION", "Backtest", "backtest"]
 ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
 """Columns of the ledger that explain the change in equity, in quote units."""
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-
 _SIGN = {"price_pnl": 1.0, "fee": -1.0, "slippage": -1.0, "liquidation": 1.0}
-_PRICES = ["open", "high", "low", "close"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -234,9 +230,9 @@ def backtest(
     band = math.inf if rebalance_band is None else float(rebalance_band)
     if not band >= 0.0:
         raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
-    index = utc_index(bars.index, "open_time", "bars")
-    prices = _prices(bars, index)
-    decided = _decided(target_exposure, index, float(initial_target))
+    index = bar_index(bars)
+    prices = price_array(bars, index)
+    decided = asked_targets(target_exposure, index, float(initial_target))
     paid = Costs() if costs is None else costs
     start = (float(initial_equity), 0.0, 0.0, float(prices[0, 0]))
     ledger, fills = _run(engine)(prices, decided[:-1], paid.fee, paid.slippage, band, start)
@@ -258,55 +254,3 @@ def _run(engine: str) -> Callable[..., tuple[Floats, Floats]]:
     if engine not in runs:
         raise InputError(f"engine must be one of {', '.join(runs)}; got {engine!r}")
     return runs[engine]
-
-
-def _prices(bars: pd.DataFrame, index: pd.DatetimeIndex) -> Floats:
-    missing = [name for name in _PRICES if name not in bars.columns]
-    if missing or not len(index):
-        raise InputError(
-            f"bars must have at least one row and the columns {', '.join(_PRICES)}; got "
-            f"{len(index)} rows and {', '.join(map(str, bars.columns)) or 'no columns'}"
-        )
-    if not index.is_monotonic_increasing or index.has_duplicates:
-        raise InputError("bars must be strictly increasing in time; sort them and drop repeats")
-    prices = np.ascontiguousarray(bars[_PRICES].to_numpy(dtype=np.float64))
-    high, low = prices[:, 1], prices[:, 2]
-    usable = (low > 0.0) & (prices.min(axis=1) == low) & (prices.max(axis=1) == high)
-    bad = np.flatnonzero(~(usable & np.isfinite(prices).all(axis=1)))
-    if len(bad):
-        row = int(bad[0])
-        values = ", ".join(
-            f"{name} {price:g}" for name, price in zip(_PRICES, prices[row], strict=True)
-        )
-        raise InputError(
-            f"bars must hold finite prices with 0 < low <= open, close <= high; the bar of "
-            f"{index[row]:%Y-%m-%d %H:%M} has {values}; correct or remove it"
-        )
-    return prices
-
-
-def _decided(target_exposure: pd.Series, index: pd.DatetimeIndex, initial: float) -> Floats:
-    """Targets in the order they are asked for: before the first bar, then at each close."""
-    if not utc_index(target_exposure.index, "open_time", "target_exposure").equals(index):
-        raise InputError(
-            f"target_exposure must have one row per bar, on the same open times; got "
-            f"{len(target_exposure)} rows for {len(index)} bars; reindex it to the bars"
-        )
-    values = target_exposure.to_numpy(dtype=np.float64)
-    known = ~np.isnan(values)
-    late = np.flatnonzero(~known & np.logical_or.accumulate(known))
-    if len(late):
-        raise InputError(
-            f"target_exposure may be NaN only before its first value (warm-up); the bar of "
-            f"{index[late[0]]:%Y-%m-%d %H:%M} is NaN ({len(late)} such bars); decide a number there"
-        )
-    decided = np.append(initial, np.where(known, values, 0.0))
-    beyond = np.flatnonzero(~(np.abs(decided) <= 1.0))
-    if len(beyond):
-        row = int(beyond[0])
-        place = f"the bar of {index[row - 1]:%Y-%m-%d %H:%M}" if row else "initial_target"
-        raise InputError(
-            f"target_exposure must lie in [-1, 1]: leverage is not modelled yet, only spot and 1x "
-            f"shorts are; {place} asks for {decided[row]:g}; scale or clip it"
-        )
-    return decided

@@ -195,7 +195,8 @@ def find_leak(
     Examples
     --------
     >>> days = pd.date_range("2021-01-01", periods=4, tz="UTC")
-    >>> market = MarketView(bars=pd.DataFrame({"close": [1.0, 2, 3, 4]}, index=days), timeframe="1d")
+    >>> bars = pd.DataFrame({"close": [1.0, 2, 3, 4]}, index=days)
+    >>> market = MarketView(bars=bars, timeframe="1d")
     >>> print(find_leak(lambda seen: seen.bars["close"].shift(-1), market))
     bar 2021-01-01 00:00: 2 with the bars after 2021-01-01 00:00 as they were, nan with them
     removed; a value may depend only on what was known at its own close

@@ -107,9 +107,9 @@ def latch(enter: pd.Series, leave: pd.Series) -> pd.Series:
 
     Examples
     --------
-    >>> enter, leave = pd.Series([False, True, False, False]), pd.Series([False, False, False, True])
+    >>> enter, leave = pd.Series([False, True, False]), pd.Series([False, False, True])
     >>> latch(enter, leave).tolist()
-    [False, True, True, False]
+    [False, True, False]
     """
     going, coming = leave.to_numpy(dtype=bool), enter.to_numpy(dtype=bool)
     rows = np.arange(len(coming))
@@ -145,7 +145,7 @@ def hold(trigger: pd.Series, rows: int) -> pd.Series:
         raise InputError(f"rows must be at least 1; got {rows}")
     out = np.zeros(len(trigger), dtype=bool)
     free = 0
-    for row in np.flatnonzero(trigger.to_numpy(dtype=bool)):
+    for row in np.flatnonzero(trigger.to_numpy(dtype=bool)).tolist():
         if row >= free:
             free = row + rows
             out[row:free] = True

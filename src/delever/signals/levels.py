@@ -112,7 +112,7 @@ def grid_support(close: pd.Series, step: float) -> pd.Series:
     """
     if not (math.isfinite(step) and step > 0):
         raise InputError(f"step must be a price > 0; got {step!r}")
-    level = np.floor(close.shift(1) / step) * step
+    level: pd.Series = np.floor(close.shift(1) / step) * step
     return level.where(level > 0).rename("support")
 
 

@@ -21,7 +21,7 @@ from delever.errors import ConfigError, StrategyError
 from delever.research.lookahead import broken_contract
 from delever.view import MarketView, Price
 
-__all__ = ["Strategy", "find_strategy", "load_strategy"]
+__all__ = ["Strategy", "load_strategy"]
 
 _CONFIG = pydantic.ConfigDict(
     extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True
@@ -97,7 +97,7 @@ class Strategy:
             raise ConfigError(f"strategy {self.name}: {said}") from None
         return {name: getattr(bound, name) for name in there}
 
-    def run(self, market: MarketView, **params: Any) -> pd.Series:
+    def __call__(self, market: MarketView, **params: Any) -> pd.Series:
         """Call the function as it is; what it raises names the file and line.
 
         Parameters
@@ -125,14 +125,14 @@ class Strategy:
         except Exception as error:
             raise StrategyError(_at_fault(error, self.path)) from error
 
-    def target(self, market: MarketView, **params: Any) -> pd.Series:
+    def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> pd.Series:
         """Target exposure of every bar, checked.
 
         Parameters
         ----------
         market : MarketView
             What the strategy may see; n bars.
-        **params : Any
+        params : mapping of str to Any, optional
             As for `bind`.
 
         Returns
@@ -148,40 +148,11 @@ class Strategy:
         StrategyError
             If the function raises or breaks its contract; the message names the bar.
         """
-        target = self.run(market, **params)
+        target = self(market, **(params or {}))
         broken = broken_contract(target, market.index)
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
         return target.astype("float64").set_axis(market.index).rename("target_exposure")
-
-
-def find_strategy(reference: str, folder: Path) -> Path:
-    """Path of a strategy file from its bare name or its path.
-
-    Parameters
-    ----------
-    reference : str
-        A name such as ``"ma200w_break"``, looked up in `folder`; or a path ending in ``.py``.
-    folder : pathlib.Path
-        The workspace's strategies.
-
-    Returns
-    -------
-    pathlib.Path
-
-    Raises
-    ------
-    ConfigError
-        If there is no such file; the message lists those there are.
-    """
-    path = Path(reference) if reference.endswith(".py") else folder / f"{reference}.py"
-    if path.is_file():
-        return path
-    there = sorted(file.stem for file in folder.glob("*.py"))
-    raise ConfigError(
-        f"strategy must be a name in {folder} or a path ending in .py; got {reference!r}; "
-        f"there are: {', '.join(there) or 'none'}"
-    )
 
 
 def load_strategy(path: Path) -> Strategy:
@@ -292,7 +263,9 @@ def _model(
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints[name], default)
     try:
-        model = pydantic.create_model(function.__name__, __config__=_CONFIG, **fields)
+        model: type[pydantic.BaseModel] = pydantic.create_model(
+            function.__name__, __config__=_CONFIG, **fields
+        )
     except pydantic.errors.PydanticUserError as error:
         raise StrategyError(f"{where}: a parameter's type cannot be checked; {error}") from error
     _check_defaults(model, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ WorkspaceOption = Annotated[
     ),
 ]
 
-Begin = Callable[[str, str | None], None]
+Begin = Callable[[str], Callable[[str], None]]
 
 
 def echo_json(document: Any) -> None:
@@ -90,7 +91,7 @@ def steps(total: int, *, quiet: bool) -> Iterator[Begin]:
     Yields
     ------
     callable
-        Call it with a task's name and its step; a step of None begins the task.
+        Call it with a task's name when the task begins; it returns what to call with each step.
     """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -106,14 +107,11 @@ def steps(total: int, *, quiet: bool) -> Iterator[Begin]:
         transient=True,
         disable=quiet or not console.is_terminal,
     ) as progress:
-        task = progress.add_task("", total=total)
-        begun = 0
+        bar = progress.add_task("", total=total)
+        begun = itertools.count()
 
-        def begin(name: str, step: str | None) -> None:
-            nonlocal begun
-            if step is None:
-                progress.update(task, completed=begun)
-                begun += 1
-            progress.update(task, description=name if step is None else f"{name}: {step}")
+        def begin(name: str) -> Callable[[str], None]:
+            progress.update(bar, completed=next(begun), description=name)
+            return lambda step: progress.update(bar, description=f"{name}: {step}")
 
         yield begin

@@ -50,14 +50,13 @@ def run(
     runs = []
     with steps(len(studies), quiet=as_json) as begin:
         for path in studies:
-            begin(path.stem, None)
             runs.append(
                 run_study(
                     path,
                     workspace=place,
                     overrides=overrides,
                     fresh=fresh,
-                    report=lambda step, name=path.stem: begin(name, step),
+                    report=begin(path.stem),
                 )
             )
     if as_json:
@@ -119,7 +118,7 @@ def check(
     with steps(len(files), quiet=as_json) as begin:
         found = {}
         for path in files:
-            begin(path.stem, "checking")
+            begin(path.stem)("changing the future")
             found[path] = check_file(path, params=params, data=data, workspace=place)
     if as_json:
         echo_json({str(path): [str(finding) for finding in found[path]] for path in files})

@@ -16,7 +16,7 @@ from delever.market.execution import Costs
 from delever.study import trial
 from delever.study.manifest import versions
 from delever.study.run import Run, load_run, remarks, run_study
-from delever.study.strategy import Strategy, load_strategy
+from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -54,7 +54,7 @@ def strategy(name: str, *, workspace: Path | str | None = None) -> Strategy:
     -------
     Strategy
     """
-    return load_strategy(Workspace.find(workspace).strategy_path(name))
+    return Workspace.find(workspace).strategy(name)
 
 
 def periods(*, workspace: Path | str | None = None) -> tuple[Period, ...]:
@@ -180,9 +180,9 @@ def backtest(
         Not stored; `Run.tearsheet` writes its page.
     """
     place = Workspace.find(workspace)
-    benchmark = load_strategy(place.strategy_path("buy_and_hold"))
+    benchmark = place.strategy("buy_and_hold")
     if isinstance(strategy, str):
-        strategy = load_strategy(place.strategy_path(strategy))
+        strategy = place.strategy(strategy)
     if isinstance(strategy, pd.Series):
         if params:
             raise InputError(f"target exposures take no parameters; got {', '.join(params)}")

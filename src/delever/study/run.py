@@ -23,7 +23,7 @@ from delever.study.manifest import (
     run_id,
     versions,
 )
-from delever.study.strategy import Strategy, load_strategy
+from delever.study.strategy import Strategy
 from delever.study.trial import run_trial, view
 from delever.study.workspace import Workspace
 from delever.view import MarketView
@@ -273,8 +273,8 @@ class _Inputs:
 
 def _gather(study: Study, workspace: Workspace) -> _Inputs:
     catalog = workspace.catalog
-    strategy = load_strategy(workspace.strategy_path(study.strategy))
-    benchmark = load_strategy(workspace.strategy_path(study.benchmark))
+    strategy = workspace.strategy(study.strategy)
+    benchmark = workspace.strategy(study.benchmark)
     periods_path = workspace.root / study.periods
     if not periods_path.is_file():
         raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")

@@ -47,9 +47,9 @@ def view(
     ConfigError
         If a data set is of the wrong kind or timeframe, or warm-up bars are not earlier.
     """
-    for role, bars in (("data", data), ("warmup", warmup)):
-        if bars is not None and bars.reference.kind != "ohlcv":
-            raise ConfigError(f"{role} must be of kind ohlcv; got {bars.reference}")
+    for role, given in (("data", data), ("warmup", warmup)):
+        if given is not None and given.reference.kind != "ohlcv":
+            raise ConfigError(f"{role} must be of kind ohlcv; got {given.reference}")
     timeframe = data.reference.timeframe
     bars = data.frame
     if warmup is not None:
@@ -183,7 +183,7 @@ def run_trial(
                 f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
             )
         strategy = strategy.loc[market.index] if isinstance(strategy, pd.Series) else strategy
-    target = strategy if isinstance(strategy, pd.Series) else strategy.target(market, params or {})
+    target = strategy if isinstance(strategy, pd.Series) else strategy.target(market, params)
     begin = first_bar(market, target, start=start)
     bars = market.bars.iloc[begin:]
 
@@ -201,7 +201,7 @@ def run_trial(
     return evaluate(
         name=name,
         backtest=simulate(target),
-        benchmark=simulate(benchmark.target(market, {})),
+        benchmark=simulate(benchmark.target(market)),
         bars=bars,
         periods=periods,
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from delever.data.catalog import Catalog
-from delever.errors import InputError, NotStoredError
+from delever.errors import ConfigError, InputError
+from delever.study.strategy import Strategy, load_strategy
 
 __all__ = ["Workspace", "create"]
 
@@ -88,15 +89,22 @@ class Workspace:
         """The data sets of this workspace."""
         return Catalog(self.root / "data")
 
-    def strategy_path(self, name: str) -> Path:
-        """Path of a strategy given by name or by path relative to the root."""
-        for path in (self.strategies / f"{name}.py", self.root / name):
+    def strategy(self, reference: str) -> Strategy:
+        """Load a strategy by its name in ``strategies/``, or by a path ending in ``.py``.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such file; the message lists those there are.
+        """
+        paths = [Path(reference), self.root / reference] if reference.endswith(".py") else []
+        for path in (*paths, self.strategies / f"{reference}.py"):
             if path.is_file():
-                return path
-        there = ", ".join(sorted(p.stem for p in self.strategies.glob("*.py"))) or "none"
-        raise NotStoredError(
-            f"strategy must be the name of a file in {self.strategies} or a path; got {name!r}; "
-            f"there are: {there}"
+                return load_strategy(path)
+        there = ", ".join(sorted(path.stem for path in self.strategies.glob("*.py")))
+        raise ConfigError(
+            f"strategy must be a name in {self.strategies} or a path ending in .py; "
+            f"got {reference!r}; there are: {there or 'none'}"
         )
 
 

@@ -129,7 +129,7 @@ def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
             message=f"exposures must be numbers; got dtype {target.dtype}; "
             "turn a signal into one with delever.signals.sizing.exposure",
         )
-    values = target.to_numpy(dtype="float64")
+    values = target.to_numpy(dtype="float64", na_value=np.nan)
     wrong = ~np.isfinite(values)
     wrong &= np.isinf(values) | np.logical_or.accumulate(~wrong)
     if not wrong.any():
@@ -300,22 +300,24 @@ def _with_future(
     return replace(market, bars=pd.concat([past, bars]), readings=readings)
 
 
+def _price_columns(bars: pd.DataFrame) -> list[str]:
+    return [name for name in map(str, bars.columns) if name != "volume"]
+
+
 def _mirrored(market: MarketView, row: int) -> MarketView:
     """Prices become ``anchor ** 2 / price``; readings run backwards."""
-    future = market.bars.iloc[row + 1 :].copy()
+    future = market.bars.iloc[row + 1 :]
     anchor = float(market.bars["close"].iloc[row])
-    partner = {"open": "open", "high": "low", "low": "high", "close": "close"}
-    was = future.copy()
-    for column in (name for name in partner if name in future):
-        source = partner[column] if partner[column] in was else column
-        future[column] = anchor**2 / was[source]
-    return _with_future(market, row, future, lambda frame: frame.to_numpy()[::-1])
+    swapped = future.rename(columns={"high": "low", "low": "high"})[list(future.columns)]
+    prices = _price_columns(future)
+    upended = swapped.assign(**(anchor**2 / swapped[prices]))
+    return _with_future(market, row, upended, lambda frame: frame.to_numpy()[::-1])
 
 
 def _scrambled(market: MarketView, row: int, rng: np.random.Generator) -> MarketView:
     """Each bar's prices times one random factor, its volume and the readings times others."""
     future = market.bars.iloc[row + 1 :].astype("float64")
-    prices = [name for name in future if name != "volume"]
+    prices = _price_columns(future)
     future[prices] = future[prices].mul(np.exp(rng.normal(0.0, _NOISE, len(future))), axis=0)
     if "volume" in future:
         future["volume"] *= np.exp(rng.normal(0.0, _NOISE, len(future)))
@@ -378,7 +380,7 @@ def check_strategy(
         for name, value in given.items()
     }
     other = _ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
-    was = target.to_numpy(dtype="float64")
+    was = target.to_numpy(dtype="float64", na_value=np.nan)
     wrong = np.flatnonzero(_differ(was, other))
     if len(wrong):
         row = int(wrong[0])
@@ -394,8 +396,8 @@ def check_strategy(
 
 
 def _rescaled(market: MarketView, factor: float) -> MarketView:
-    prices = [name for name in market.bars if name != "volume"]
-    return replace(market, bars=market.bars.assign(**(market.bars[prices] * factor)))
+    bars = market.bars
+    return replace(market, bars=bars.assign(**(bars[_price_columns(bars)] * factor)))
 
 
 def _times(value: Any, factor: float) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
 import pandas as pd
 import pydantic
 from pydantic_core import PydanticSerializationError, to_json
@@ -26,6 +27,7 @@ __all__ = ["Strategy", "load_strategy"]
 _CONFIG = pydantic.ConfigDict(
     extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True
 )
+_FIRST = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,8 @@ class Strategy:
         broken = broken_contract(target, market.index)
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
-        return target.astype("float64").set_axis(market.index).rename("target_exposure")
+        values = target.to_numpy(dtype="float64", na_value=np.nan)
+        return pd.Series(values, index=market.index, name="target_exposure")
 
 
 def load_strategy(path: Path) -> Strategy:
@@ -242,26 +245,16 @@ def _model(
     function: Callable[..., Any], hints: Mapping[str, Any], path: Path
 ) -> type[pydantic.BaseModel]:
     where = f"{path}:{function.__code__.co_firstlineno}: {function.__name__}"
-    first, *rest = [*inspect.signature(function).parameters.values(), None]
-    if first is None or first.name != "market" or first.kind is not first.POSITIONAL_OR_KEYWORD:
+    given = list(inspect.signature(function).parameters.values())
+    if not given or given[0].name != "market" or given[0].kind is not _FIRST:
         raise StrategyError(
             f"{where} must take the market first: def {function.__name__}(market: MarketView, *, …)"
         )
     fields: dict[str, Any] = {}
-    for parameter in (one for one in rest if one is not None):
-        name = parameter.name
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            raise StrategyError(
-                f"{where}: parameter {name} must be keyword-only; put it after a bare *"
-            )
-        if name not in hints:
-            raise StrategyError(
-                f"{where}: parameter {name} must have a type, such as {name}: int = 1"
-            )
-        if name.startswith("_") or hasattr(pydantic.BaseModel, name):
-            raise StrategyError(f"{where}: the parameter name {name} is reserved; choose another")
+    for parameter in given[1:]:
+        _check_parameter(parameter, hints, where)
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (hints[name], default)
+        fields[parameter.name] = (hints[parameter.name], default)
     try:
         model: type[pydantic.BaseModel] = pydantic.create_model(
             function.__name__, __config__=_CONFIG, **fields
@@ -270,6 +263,18 @@ def _model(
         raise StrategyError(f"{where}: a parameter's type cannot be checked; {error}") from error
     _check_defaults(model, where)
     return model
+
+
+def _check_parameter(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> None:
+    name = parameter.name
+    if parameter.kind is not parameter.KEYWORD_ONLY:
+        raise StrategyError(
+            f"{where}: parameter {name} must be keyword-only; put it after a bare *"
+        )
+    if name not in hints:
+        raise StrategyError(f"{where}: parameter {name} must have a type, such as {name}: int = 1")
+    if name.startswith("_") or hasattr(pydantic.BaseModel, name):
+        raise StrategyError(f"{where}: the parameter name {name} is reserved; choose another")
 
 
 def _check_defaults(model: type[pydantic.BaseModel], where: str) -> None:

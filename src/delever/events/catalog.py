@@ -190,7 +190,11 @@ def _figure(entry: object, where: Path, label: str) -> Figure:
 
 
 def _table(
-    entry: object, required: Mapping[str, type], optional: Mapping[str, type], where: Path, label: str
+    entry: object,
+    required: Mapping[str, type],
+    optional: Mapping[str, type],
+    where: Path,
+    label: str,
 ) -> dict[str, Any]:
     """Check a table's keys and the type of every value."""
     if not isinstance(entry, Mapping):

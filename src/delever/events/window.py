@@ -7,12 +7,13 @@ exhaustive and the two parts compound to the whole.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
+from delever.errors import InputError
 from delever.events.catalog import Period
 from delever.schema import utc_index
 
@@ -21,7 +22,7 @@ __all__ = ["membership", "overlapping", "per_period"]
 
 def membership(
     index: pd.DatetimeIndex, timeframe: str, periods: Iterable[Period]
-) -> "pd.Series[bool]":
+) -> pd.Series[bool]:
     """Which bars lie inside any of the periods.
 
     Parameters
@@ -43,7 +44,7 @@ def membership(
     SchemaError
         If the stamps carry no time zone.
     InputError
-        If `timeframe` is none.
+        If two periods share an id, or `timeframe` is none.
 
     Examples
     --------
@@ -53,15 +54,15 @@ def membership(
     [False, True, True, False]
     """
     opens = utc_index(index, "open_time", "bars")
-    inside = np.zeros(len(opens), dtype=bool)
+    inside = pd.Series(False, index=opens, name="inside")
     for mask in per_period(opens, timeframe, periods).values():
-        inside |= mask.to_numpy()
-    return pd.Series(inside, index=opens, name="inside")
+        inside |= mask
+    return inside
 
 
 def per_period(
     index: pd.DatetimeIndex, timeframe: str, periods: Iterable[Period]
-) -> dict[str, "pd.Series[bool]"]:
+) -> dict[str, pd.Series[bool]]:
     """Which bars lie inside each period.
 
     Parameters
@@ -83,15 +84,21 @@ def per_period(
     SchemaError
         If the stamps carry no time zone.
     InputError
-        If `timeframe` is none.
+        If two periods share an id, or `timeframe` is none.
     """
+    chosen = tuple(periods)
+    repeated = [name for name, times in Counter(p.id for p in chosen).items() if times > 1]
+    if repeated:
+        raise InputError(
+            f"every period must have an id of its own; {repeated[0]!r} repeats; rename one of the two"
+        )
     opens = utc_index(index, "open_time", "bars")
     closes = close_times(opens, timeframe)
     return {
         period.id: pd.Series(
             (opens >= period.start) & (closes <= period.end), index=opens, name=period.id
         )
-        for period in periods
+        for period in chosen
     }
 
 

@@ -101,7 +101,7 @@ METRICS: tuple[Metric, ...] = (
         unit="fraction",
         better="higher",
         formula="min(W / max(1, W so far) - 1), W = cumprod(1 + r)",
-        source="Chekhlov, Uryasev and Zabarankin (2005)",
+        source="Chekhlov, Uryasev and Zabarankin (2005), here of compounded wealth",
         compute=lambda s: drawdowns.max_drawdown(s.returns),
     ),
     Metric(

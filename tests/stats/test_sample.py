@@ -1,0 +1,103 @@
+"""What a sample refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.errors import InputError, SchemaError
+from delever.stats.registry import compute
+from delever.stats.sample import Sample
+
+DAYS = pd.date_range("2021-01-01", periods=4, tz="UTC", unit="ns", name="open_time")
+FLAT = pd.Series(0.0, index=DAYS)
+NO_TRADES = pd.DataFrame(columns=["exit_time", "net_pnl", "status"])
+GOOD = Sample(
+    returns=pd.Series([0.1, -1.0, 0.0, 0.2], index=DAYS),
+    benchmark=FLAT,
+    exposure=FLAT,
+    turnover=FLAT,
+    trades=NO_TRADES,
+    periods_per_year=365.0,
+)
+
+
+def trade(exit_time: Any, status: str = "closed") -> pd.DataFrame:
+    return pd.DataFrame({"exit_time": [exit_time], "net_pnl": [1.0], "status": [status]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"returns": pd.Series([0.1, math.nan, 0.0, 0.2], index=DAYS)},
+            r"row 2 \(2021-01-02 00:00\) is nan",
+        ),
+        ({"returns": pd.Series([0.1, math.inf, 0.0, 0.2], index=DAYS)}, "row 2 .* is inf"),
+        ({"returns": pd.Series([0.1, 0.0, -1.01, 0.2], index=DAYS)}, "at least -1; row 3"),
+        (
+            {"benchmark": pd.Series([0.1, 0.0, 0.0, math.nan], index=DAYS)},
+            "benchmark must be finite",
+        ),
+        ({"benchmark": FLAT.iloc[1:]}, "benchmark must have the index of the returns"),
+        ({"exposure": FLAT.shift(freq="1D")}, "exposure must have the index"),
+        ({"turnover": FLAT.iloc[:0]}, "turnover must have the index"),
+        ({"returns": GOOD.returns.iloc[::-1]}, "strictly increasing"),
+        ({"periods_per_year": 0.0}, "periods_per_year must be > 0"),
+        ({"periods_per_year": math.nan}, "periods_per_year must be > 0"),
+        ({"trades": NO_TRADES.drop(columns="status")}, "missing status"),
+        ({"trades": trade(DAYS[0] - pd.Timedelta(hours=1))}, "1 of 1 did not"),
+        ({"trades": trade(pd.NaT)}, "every closed trade must end"),
+    ],
+)
+def test_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(GOOD, **changes)
+
+
+def test_naive_stamps_are_refused() -> None:
+    with pytest.raises(SchemaError, match="time zone"):
+        dataclasses.replace(GOOD, returns=GOOD.returns.tz_localize(None))
+
+
+@pytest.mark.parametrize(
+    "mask", [np.ones(3, bool), np.ones(4, int), np.ones((4, 1), bool), np.array([0, 1, 2, 3])]
+)
+def test_a_scope_is_one_boolean_per_bar(mask: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"one boolean per bar \(4\)"):
+        GOOD.within(mask)
+
+
+def test_open_trades_count_nowhere() -> None:
+    held = dataclasses.replace(GOOD, trades=trade(pd.NaT, "open"))
+    assert held.closed_pnl.size == 0
+    assert held.within(np.ones(4, bool)).trades.empty
+    assert compute(held)["trades"] == 0.0
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_exits_are_found_whatever_their_resolution(unit: str) -> None:
+    trades = pd.DataFrame(
+        {
+            "exit_time": pd.DatetimeIndex(["2021-01-02", "2021-01-03 12:00"], tz="UTC").as_unit(
+                unit
+            ),
+            "net_pnl": [1.0, 2.0],
+            "status": "closed",
+        }
+    )
+    run = dataclasses.replace(GOOD, trades=trades)
+    per_bar = [run.within(np.arange(4) == bar).closed_pnl.tolist() for bar in range(4)]
+    assert per_bar == [[], [1.0], [2.0], []]
+
+
+def test_a_part_keeps_order_and_stamps() -> None:
+    part = GOOD.within(np.array([True, False, True, False]))
+    assert part.returns.index.equals(DAYS[[0, 2]])
+    assert part.exposure.index.equals(DAYS[[0, 2]])
+    assert part.days_per_bar == 1.0

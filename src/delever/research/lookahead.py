@@ -1,12 +1,12 @@
 """Does a strategy see the future? Change what it may see and compare, rather than read its code.
 
 `find_leak` hides or replaces everything after a bar and asks again; whatever was answered up to
-that bar must stay as it was. `check_strategy` adds what else every strategy owes.
+that bar must stay as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -17,13 +17,10 @@ import pandas as pd
 from delever.errors import InputError
 from delever.view import MarketView, Reading
 
-__all__ = ["Finding", "Leak", "broken_contract", "check_strategy", "find_leak"]
+__all__ = ["Leak", "ask", "differ", "find_leak", "price_columns"]
 
 Change: TypeAlias = Literal["repeated", "removed", "mirrored", "scrambled"]
-_Values: TypeAlias = npt.NDArray[np.float64]
-
-_SCALE = 1024.0
-"""A power of two: scaled prices are exact, so is every linear computation on them."""
+Values: TypeAlias = npt.NDArray[np.float64]
 
 _NOISE = 0.25
 
@@ -67,86 +64,6 @@ class Leak:
             f"{self.after:%Y-%m-%d %H:%M} as they were, {then} with them {how[self.change]}; "
             "a value may depend only on what was known at its own close"
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A check that a strategy failed.
-
-    Attributes
-    ----------
-    check : str
-        ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"`` or ``"unit-free"``.
-    message : str
-        What was required and what came, with the first bar concerned.
-    """
-
-    check: str
-    message: str
-
-    def __str__(self) -> str:
-        """Check and message."""
-        return f"{self.check}: {self.message}"
-
-
-def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
-    """What a target exposure breaks of its contract, if anything.
-
-    Parameters
-    ----------
-    target : object
-        What a strategy returned.
-    index : pandas.DatetimeIndex, shape (n,)
-        Open times of the bars it was given.
-
-    Returns
-    -------
-    Finding or None
-        None for a numeric series on the bars' own index that is finite from its first defined
-        value on.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
-    >>> print(broken_contract(pd.Series([1.0, float("nan")], index=days), days))
-    finite after warm-up: the exposure of bar 2021-01-02 00:00 must be a finite number; got nan
-    """
-    check = "same index"
-    if not isinstance(target, pd.Series):
-        return Finding(
-            check=check,
-            message=f"a strategy must return a pandas Series; got {type(target).__name__}",
-        )
-    if not target.index.equals(index):
-        return Finding(
-            check=check,
-            message=f"a strategy must return one exposure per bar on market.index; got "
-            f"{len(target)} rows for {len(index)} bars" + _first_mismatch(target.index, index),
-        )
-    if target.dtype.kind not in "iuf":
-        return Finding(
-            check="finite after warm-up",
-            message=f"exposures must be numbers; got dtype {target.dtype}; "
-            "turn a signal into one with delever.signals.sizing.exposure",
-        )
-    values = target.to_numpy(dtype="float64", na_value=np.nan)
-    wrong = ~np.isfinite(values)
-    wrong &= np.isinf(values) | np.logical_or.accumulate(~wrong)
-    if not wrong.any():
-        return None
-    row = int(np.argmax(wrong))
-    return Finding(
-        check="finite after warm-up",
-        message=f"the exposure of bar {index[row]:%Y-%m-%d %H:%M} must be a finite number; "
-        f"got {values[row]:g}",
-    )
-
-
-def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:
-    for row, (have, want) in enumerate(zip(got, index, strict=False)):
-        if have != want:
-            return f", and row {row + 1} is {have} instead of {want}"
-    return ""
 
 
 def find_leak(
@@ -206,7 +123,7 @@ def find_leak(
             "a look-ahead check needs at least 2 bars and 1 point; "
             f"got {len(market.index)} bars and {points} points"
         )
-    whole = _ask(function, market)
+    whole = ask(function, market)
     cuts = _cuts(whole, points)
     for change, row, changed in _changes(market, cuts, seed):
         leak = _compare(function, market, whole, change, row, changed)
@@ -215,8 +132,25 @@ def find_leak(
     return None
 
 
-def _ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> _Values:
-    # A fresh view: what the function assigns to its bars does not reach the next question.
+def ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> Values:
+    """Values of a function of the market, one per bar.
+
+    Parameters
+    ----------
+    function : callable
+        From a market to one value per bar.
+    market : MarketView
+        n bars. The function gets a view of its own: columns it adds stay with it.
+
+    Returns
+    -------
+    numpy.ndarray of float, shape (n,)
+
+    Raises
+    ------
+    InputError
+        If it does not return a series with one value per bar.
+    """
     answer = function(replace(market))
     if not isinstance(answer, pd.Series) or len(answer) != len(market.index):
         size = f"{len(answer)} rows" if isinstance(answer, pd.Series) else type(answer).__name__
@@ -227,10 +161,10 @@ def _ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> _Va
     return answer.to_numpy(dtype="float64", na_value=np.nan)
 
 
-def _cuts(whole: _Values, points: int) -> list[int]:
+def _cuts(whole: Values, points: int) -> list[int]:
     """Rows after which the future begins."""
     last = len(whole) - 1
-    changed = 1 + np.flatnonzero(_differ(whole[1:], whole[:-1]))
+    changed = 1 + np.flatnonzero(differ(whole[1:], whole[:-1]))
     if len(changed) > points:
         changed = changed[np.linspace(0, len(changed) - 1, points).astype(int)]
     spread = np.linspace(0, last - 1, min(points, last)).astype(int)
@@ -253,20 +187,20 @@ def _changes(
 def _compare(
     function: Callable[[MarketView], pd.Series],
     market: MarketView,
-    whole: _Values,
+    whole: Values,
     change: Change,
     row: int,
     changed: MarketView,
 ) -> Leak | None:
     try:
-        seen = _ask(function, changed)
+        seen = ask(function, changed)
     except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is the evidence
         if change in ("mirrored", "scrambled") or np.isnan(whole[row]):
             return None
         said = f"{type(error).__name__}: {error}"
         bar, without = row, np.nan
     else:
-        wrong = np.flatnonzero(_differ(whole[: row + 1], seen[: row + 1]))
+        wrong = np.flatnonzero(differ(whole[: row + 1], seen[: row + 1]))
         if not len(wrong):
             return None
         said = ""
@@ -281,7 +215,18 @@ def _compare(
     )
 
 
-def _differ(one: _Values, other: _Values) -> npt.NDArray[np.bool_]:
+def differ(one: Values, other: Values) -> npt.NDArray[np.bool_]:
+    """Where two answers differ by more than 1e-9 relative; NaN equals NaN.
+
+    Parameters
+    ----------
+    one, other : numpy.ndarray of float, shape (n,)
+        The answers.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+    """
     return ~np.isclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
 
 
@@ -300,7 +245,18 @@ def _with_future(
     return replace(market, bars=pd.concat([past, bars]), readings=readings)
 
 
-def _price_columns(bars: pd.DataFrame) -> list[str]:
+def price_columns(bars: pd.DataFrame) -> list[str]:
+    """Columns of bars that hold prices: all but the volume.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        Bars.
+
+    Returns
+    -------
+    list of str
+    """
     return [name for name in map(str, bars.columns) if name != "volume"]
 
 
@@ -309,7 +265,7 @@ def _mirrored(market: MarketView, row: int) -> MarketView:
     future = market.bars.iloc[row + 1 :]
     anchor = float(market.bars["close"].iloc[row])
     swapped = future.rename(columns={"high": "low", "low": "high"})[list(future.columns)]
-    prices = _price_columns(future)
+    prices = price_columns(future)
     upended = swapped.assign(**(anchor**2 / swapped[prices]))
     return _with_future(market, row, upended, lambda frame: frame.to_numpy()[::-1])
 
@@ -317,90 +273,10 @@ def _mirrored(market: MarketView, row: int) -> MarketView:
 def _scrambled(market: MarketView, row: int, rng: np.random.Generator) -> MarketView:
     """Each bar's prices times one random factor, its volume and the readings times others."""
     future = market.bars.iloc[row + 1 :].astype("float64")
-    prices = _price_columns(future)
+    prices = price_columns(future)
     future[prices] = future[prices].mul(np.exp(rng.normal(0.0, _NOISE, len(future))), axis=0)
     if "volume" in future:
         future["volume"] *= np.exp(rng.normal(0.0, _NOISE, len(future)))
     return _with_future(
         market, row, future, lambda frame: frame * np.exp(rng.normal(0.0, _NOISE, frame.shape))
     )
-
-
-def check_strategy(
-    function: Callable[..., pd.Series],
-    market: MarketView,
-    *,
-    parameters: Mapping[str, Any] | None = None,
-    price_parameters: Collection[str] = (),
-    points: int = 32,
-    seed: int = 0,
-) -> list[Finding]:
-    """Run the checks that every strategy must pass.
-
-    Parameters
-    ----------
-    function : callable
-        A strategy: from a market and keyword parameters to target exposures.
-    market : MarketView
-        Where to look; longer than the warm-up, or nothing is proven.
-    parameters : mapping, optional
-        Keyword arguments of `function`.
-    price_parameters : collection of str
-        Which of them are prices, in quote units.
-    points, seed : int
-        As in `find_leak`.
-
-    Returns
-    -------
-    list of Finding
-        Empty when the strategy keeps its contract: the same index; finite after warm-up; prefix
-        invariance (the future changes nothing, see `find_leak`); unit-free (prices and price
-        parameters times 1024 change nothing; readings are left as they are).
-
-    Raises
-    ------
-    Exception
-        Whatever `function` raises on the whole market.
-    """
-    given = dict(parameters or {})
-
-    def ask(seen: MarketView) -> pd.Series:
-        return function(seen, **given)
-
-    target = ask(replace(market))
-    broken = broken_contract(target, market.index)
-    if broken is not None:
-        return [broken]
-    findings = []
-    leak = find_leak(ask, market, points=points, seed=seed)
-    if leak is not None:
-        findings.append(Finding(check="prefix invariance", message=str(leak)))
-    scaled = {
-        name: _times(value, _SCALE) if name in price_parameters else value
-        for name, value in given.items()
-    }
-    other = _ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
-    was = target.to_numpy(dtype="float64", na_value=np.nan)
-    wrong = np.flatnonzero(_differ(was, other))
-    if len(wrong):
-        row = int(wrong[0])
-        findings.append(
-            Finding(
-                check="unit-free",
-                message=f"bar {market.index[row]:%Y-%m-%d %H:%M}: {was[row]:g}, but "
-                f"{other[row]:g} with every price times {_SCALE:g}; mark parameters that are "
-                "prices with Annotated[..., Price()], and write no price into the code",
-            )
-        )
-    return findings
-
-
-def _rescaled(market: MarketView, factor: float) -> MarketView:
-    bars = market.bars
-    return replace(market, bars=bars.assign(**(bars[_price_columns(bars)] * factor)))
-
-
-def _times(value: Any, factor: float) -> Any:
-    if isinstance(value, list | tuple):
-        return type(value)(_times(part, factor) for part in value)
-    return value if value is None else value * factor

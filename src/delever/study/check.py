@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from delever.errors import StrategyError
-from delever.research.lookahead import Finding, check_strategy
+from delever.research.contract import Finding, check_strategy
 from delever.study.strategy import load_strategy
 from delever.study.trial import view
 from delever.study.workspace import Workspace

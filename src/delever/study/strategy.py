@@ -19,7 +19,7 @@ import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
 from delever.errors import ConfigError, StrategyError
-from delever.research.lookahead import broken_contract
+from delever.research.contract import broken_contract
 from delever.view import MarketView, Price
 
 __all__ = ["Strategy", "load_strategy"]

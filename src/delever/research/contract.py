@@ -1,0 +1,181 @@
+"""What every strategy owes: exposures on the bars' own index, finite, causal and free of units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.research.lookahead import ask, differ, find_leak, price_columns
+from delever.view import MarketView
+
+__all__ = ["Finding", "broken_contract", "check_strategy"]
+
+_SCALE = 1024.0
+"""A power of two: scaled prices are exact, so is every linear computation on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A check that a strategy failed.
+
+    Attributes
+    ----------
+    check : str
+        ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"`` or ``"unit-free"``.
+    message : str
+        What was required and what came, with the first bar concerned.
+    """
+
+    check: str
+    message: str
+
+    def __str__(self) -> str:
+        """Check and message."""
+        return f"{self.check}: {self.message}"
+
+
+def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
+    """What a target exposure breaks of its contract, if anything.
+
+    Parameters
+    ----------
+    target : object
+        What a strategy returned.
+    index : pandas.DatetimeIndex, shape (n,)
+        Open times of the bars it was given.
+
+    Returns
+    -------
+    Finding or None
+        None for a numeric series on the bars' own index that is finite from its first defined
+        value on.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
+    >>> print(broken_contract(pd.Series([1.0, float("nan")], index=days), days))
+    finite after warm-up: the exposure of bar 2021-01-02 00:00 must be a finite number; got nan
+    """
+    check = "same index"
+    if not isinstance(target, pd.Series):
+        return Finding(
+            check=check,
+            message=f"a strategy must return a pandas Series; got {type(target).__name__}",
+        )
+    if not target.index.equals(index):
+        return Finding(
+            check=check,
+            message=f"a strategy must return one exposure per bar on market.index; got "
+            f"{len(target)} rows for {len(index)} bars" + _first_mismatch(target.index, index),
+        )
+    if target.dtype.kind not in "iuf":
+        return Finding(
+            check="finite after warm-up",
+            message=f"exposures must be numbers; got dtype {target.dtype}; "
+            "turn a signal into one with delever.signals.sizing.exposure",
+        )
+    values = target.to_numpy(dtype="float64", na_value=np.nan)
+    wrong = ~np.isfinite(values)
+    wrong &= np.isinf(values) | np.logical_or.accumulate(~wrong)
+    if not wrong.any():
+        return None
+    row = int(np.argmax(wrong))
+    return Finding(
+        check="finite after warm-up",
+        message=f"the exposure of bar {index[row]:%Y-%m-%d %H:%M} must be a finite number; "
+        f"got {values[row]:g}",
+    )
+
+
+def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:
+    for row, (have, want) in enumerate(zip(got, index, strict=False)):
+        if have != want:
+            return f", and row {row + 1} is {have} instead of {want}"
+    return ""
+
+
+def check_strategy(
+    function: Callable[..., pd.Series],
+    market: MarketView,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    price_parameters: Collection[str] = (),
+    points: int = 32,
+    seed: int = 0,
+) -> list[Finding]:
+    """Run the checks that every strategy must pass.
+
+    Parameters
+    ----------
+    function : callable
+        A strategy: from a market and keyword parameters to target exposures.
+    market : MarketView
+        Where to look; longer than the warm-up, or nothing is proven.
+    parameters : mapping, optional
+        Keyword arguments of `function`.
+    price_parameters : collection of str
+        Which of them are prices, in quote units.
+    points, seed : int
+        As in `find_leak`.
+
+    Returns
+    -------
+    list of Finding
+        Empty when the strategy keeps its contract: the same index; finite after warm-up; prefix
+        invariance (the future changes nothing, see `find_leak`); unit-free (prices and price
+        parameters times 1024 change nothing; readings are left as they are).
+
+    Raises
+    ------
+    Exception
+        Whatever `function` raises on the whole market.
+    """
+    given = dict(parameters or {})
+
+    def strategy(seen: MarketView) -> pd.Series:
+        return function(seen, **given)
+
+    broken = broken_contract(strategy(replace(market)), market.index)
+    if broken is not None:
+        return [broken]
+    leak = find_leak(strategy, market, points=points, seed=seed)
+    peeks = None if leak is None else Finding(check="prefix invariance", message=str(leak))
+    scaled = given | {
+        name: _times(given[name], _SCALE) for name in price_parameters if name in given
+    }
+    was = ask(strategy, market)
+    other = ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
+    return [
+        finding for finding in (peeks, _unit_bound(was, other, market.index)) if finding is not None
+    ]
+
+
+def _unit_bound(
+    was: npt.NDArray[np.float64], other: npt.NDArray[np.float64], index: pd.DatetimeIndex
+) -> Finding | None:
+    wrong = np.flatnonzero(differ(was, other))
+    if not len(wrong):
+        return None
+    row = int(wrong[0])
+    return Finding(
+        check="unit-free",
+        message=f"bar {index[row]:%Y-%m-%d %H:%M}: {was[row]:g}, but {other[row]:g} with every "
+        f"price times {_SCALE:g}; mark parameters that are prices with "
+        "Annotated[..., Price()], and write no price into the code",
+    )
+
+
+def _rescaled(market: MarketView, factor: float) -> MarketView:
+    bars = market.bars
+    return replace(market, bars=bars.assign(**(bars[price_columns(bars)] * factor)))
+
+
+def _times(value: Any, factor: float) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_times(part, factor) for part in value)
+    return value if value is None else value * factor

@@ -6,14 +6,15 @@ This is the one place where a value moves from one clock to another.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
-from delever.units import floor_to, timeframe_delta
+from delever.units import floor_to, grid_anchor, timeframe_delta
 
 __all__ = ["as_of", "close_times", "gaps", "resample"]
 
-_HOW = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+_COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 def close_times(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
@@ -53,34 +54,54 @@ def resample(bars: pd.DataFrame, timeframe: str, coarser: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame, shape (m, k)
-        Indexed by open time in UTC.
+        Indexed by open time in UTC, float64: the first open, highest high, lowest low, last close
+        and the sum of volumes. A volume that is NaN anywhere in a bar is NaN in it.
 
     Raises
     ------
     InputError
-        If `coarser` is not a whole multiple of `timeframe`.
+        If bars of `timeframe` do not fill bars of `coarser` exactly.
 
     Examples
     --------
     >>> days = pd.date_range("2026-02-02", periods=13, tz="UTC", name="open_time")
     >>> bars = pd.DataFrame({"close": range(1, 14)}, index=days)
     >>> resample(bars, "1d", "1w")["close"].tolist()  # the second week is not closed
-    [7]
+    [7.0]
     """
-    ratio = timeframe_delta(coarser) / timeframe_delta(timeframe)
-    if ratio < 1 or ratio != int(ratio):
+    step, width = timeframe_delta(timeframe).value, timeframe_delta(coarser).value
+    if width % step or (grid_anchor(coarser) - grid_anchor(timeframe)) % step:
         raise InputError(
-            f"the coarser timeframe must be a whole multiple of {timeframe}; got {coarser}"
+            f"the coarser timeframe must be a whole multiple of {timeframe} on the same grid; "
+            f"got {coarser}"
         )
     index = pd.DatetimeIndex(bars.index).as_unit("ns")
-    if not len(index):
-        return bars.copy()
-    opens = floor_to(index, coarser)
-    known_until = index[-1] + timeframe_delta(timeframe)
-    whole = (opens >= index[0]) & (close_times(opens, coarser) <= known_until)
-    columns = {name: how for name, how in _HOW.items() if name in bars.columns}
-    grouped = bars.loc[whole, list(columns)].groupby(opens[whole])
-    return grouped.agg(columns).rename_axis("open_time")
+    columns = [name for name in _COLUMNS if name in bars.columns]
+    opens = floor_to(index, coarser).asi8
+    first = np.flatnonzero(np.diff(opens, prepend=opens[:1] - 1))
+    last = np.append(first[1:], len(index)) - 1
+    begun, closed = opens[first] >= index.asi8[:1], opens[first] + width <= index.asi8[-1:] + step
+    whole = begun & closed
+    data = {
+        name: _reduce(name, bars[name].to_numpy(dtype="float64"), first, last)[whole]
+        for name in columns
+    }
+    stamps = pd.DatetimeIndex(opens[first][whole].view("M8[ns]")).tz_localize("UTC")
+    return pd.DataFrame(data, index=stamps.rename("open_time"), columns=columns)
+
+
+def _reduce(
+    name: str,
+    values: npt.NDArray[np.float64],
+    first: npt.NDArray[np.intp],
+    last: npt.NDArray[np.intp],
+) -> npt.NDArray[np.float64]:
+    if name == "open" or not len(values):
+        return values[first]
+    if name == "close":
+        return values[last]
+    how = {"high": np.maximum, "low": np.minimum, "volume": np.add}[name]
+    return np.asarray(how.reduceat(values, first), dtype="float64")
 
 
 def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> pd.Series:
@@ -144,6 +165,10 @@ def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:
         One row per gap: ``start`` (open time of the first missing bar), ``end`` (open time of the
         next present bar), ``bars`` (how many are missing).
 
+    Notes
+    -----
+    Readings off the grid count as missing where their distance rounds to two timeframes or more.
+
     Examples
     --------
     >>> days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-05"], tz="UTC")
@@ -152,8 +177,7 @@ def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:
     """
     step = timeframe_delta(timeframe)
     stamps = index.as_unit("ns")
-    jumps = np.flatnonzero(np.diff(stamps.asi8) > step.value)
+    missing = (np.diff(stamps.asi8) + step.value // 2) // step.value - 1
+    jumps = np.flatnonzero(missing > 0)
     starts, ends = stamps[jumps] + step, stamps[jumps + 1]
-    return pd.DataFrame(
-        {"start": starts, "end": ends, "bars": ((ends - starts) // step).astype("int64")}
-    )
+    return pd.DataFrame({"start": starts, "end": ends, "bars": missing[jumps].astype("int64")})

@@ -13,15 +13,22 @@ import pandas as pd
 
 from delever.errors import InputError
 
-__all__ = ["DAYS_PER_YEAR", "floor_to", "off_grid", "periods_per_year", "timeframe_delta"]
+__all__ = [
+    "DAYS_PER_YEAR",
+    "floor_to",
+    "grid_anchor",
+    "off_grid",
+    "periods_per_year",
+    "timeframe_delta",
+]
 
 DAYS_PER_YEAR = 365
 """Crypto trades every day; a year is 365 of them, as empyrical's ``annualization=365``."""
 
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_PATTERN = re.compile(r"([1-9]\d*)([mhdw])")
-_MONDAY = pd.Timestamp("1970-01-05", tz="UTC").as_unit("ns")
-_EPOCH = pd.Timestamp(0, tz="UTC").as_unit("ns")
+_LONGEST = 100 * DAYS_PER_YEAR * 86_400
+_PATTERN = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
+_MONDAY = pd.Timestamp("1970-01-05", tz="UTC").value
 
 
 def timeframe_delta(timeframe: str) -> pd.Timedelta:
@@ -40,7 +47,7 @@ def timeframe_delta(timeframe: str) -> pd.Timedelta:
     Raises
     ------
     InputError
-        If `timeframe` is not a whole number followed by m, h, d or w.
+        If `timeframe` is not a whole number followed by m, h, d or w, or longer than 100 years.
 
     Examples
     --------
@@ -54,7 +61,10 @@ def timeframe_delta(timeframe: str) -> pd.Timedelta:
             f"got {timeframe!r}"
         )
     count, unit = match.groups()
-    return pd.Timedelta(seconds=int(count) * _UNITS[unit]).as_unit("ns")
+    seconds = int(count) * _UNITS[unit]
+    if seconds > _LONGEST:
+        raise InputError(f"timeframe must be at most 100 years; got {timeframe!r}")
+    return pd.Timedelta(seconds=seconds).as_unit("ns")
 
 
 def periods_per_year(timeframe: str) -> float:
@@ -99,10 +109,26 @@ def floor_to(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
     >>> floor_to(stamps, "1w")[0].date()
     datetime.date(2026, 2, 2)
     """
-    anchor = _MONDAY if timeframe.endswith("w") else _EPOCH
-    step = timeframe_delta(timeframe)
-    stamps = index.as_unit("ns")
-    return pd.DatetimeIndex(stamps - (stamps - anchor) % step, name=index.name)
+    step = timeframe_delta(timeframe).value
+    stamps = index.as_unit("ns").asi8
+    floor = stamps - (stamps - grid_anchor(timeframe)) % step
+    return pd.DatetimeIndex(floor.view("M8[ns]")).tz_localize("UTC").rename(index.name)
+
+
+def grid_anchor(timeframe: str) -> int:
+    """One open time of the grid, which repeats every timeframe from there both ways.
+
+    Parameters
+    ----------
+    timeframe : str
+        Such as ``"1d"``.
+
+    Returns
+    -------
+    int
+        Nanoseconds since 1970-01-01 UTC: Monday the 5th for weeks, else the epoch itself.
+    """
+    return _MONDAY if timeframe.endswith("w") else 0
 
 
 def off_grid(index: pd.DatetimeIndex, timeframe: str) -> pd.Series:
@@ -120,4 +146,4 @@ def off_grid(index: pd.DatetimeIndex, timeframe: str) -> pd.Series:
     pandas.Series of bool, shape (n,)
         True where a stamp is not an open time of `timeframe`.
     """
-    return pd.Series(index.as_unit("ns") != floor_to(index, timeframe), index=index)
+    return pd.Series(index.as_unit("ns").asi8 != floor_to(index, timeframe).asi8, index=index)

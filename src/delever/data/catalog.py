@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,14 +13,13 @@ from delever import bars
 from delever.data.disk import Disk
 from delever.data.files import StampUnit, read_file
 from delever.data.parts import content_id
+from delever.data.sample import SAMPLE, load_sample
 from delever.data.source import Dataset, Reference, default_lag
 from delever.data.store import Store
-from delever.errors import DataError, InputError, NotStoredError, StoreError
+from delever.errors import DataError, InputError, NotStoredError
 from delever.schema import validate
 
 __all__ = ["Catalog", "Check", "Entry", "ImportReport"]
-
-_SAMPLE = "sample"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +144,7 @@ class Catalog:
             If it is damaged.
         """
         wanted = Reference.parse(reference) if isinstance(reference, str) else reference
-        if wanted.venue == _SAMPLE:
+        if wanted.venue == SAMPLE:
             dataset = self._load_sample()
             if dataset is not None and dataset.reference == wanted:
                 return dataset
@@ -212,7 +209,7 @@ class Catalog:
             If the store is damaged, locked or cannot be written.
         """
         wanted = Reference.parse(reference) if isinstance(reference, str) else reference
-        if wanted.venue == _SAMPLE:
+        if wanted.venue == SAMPLE:
             raise InputError("venue must not be 'sample', which is embedded; import under its own")
         _check_lag(wanted, publication_lag)
         if isinstance(source, pd.DataFrame):
@@ -257,7 +254,7 @@ class Catalog:
         """
         wanted = Reference.parse(reference) if isinstance(reference, str) else reference
         folders = self.store.folders()
-        if wanted is not None and wanted.venue != _SAMPLE:
+        if wanted is not None and wanted.venue != SAMPLE:
             if wanted.folder not in folders:
                 raise self._not_stored(wanted)
             return (self._check(wanted.folder),)
@@ -276,7 +273,7 @@ class Catalog:
         try:
             sample = self._load_sample()
         except DataError as error:
-            return (Check(name=_SAMPLE, entry=None, gaps=None, problems=(str(error),)),)
+            return (Check(name=SAMPLE, entry=None, gaps=None, problems=(str(error),)),)
         if wanted is not None and (sample is None or sample.reference != wanted):
             raise self._not_stored(wanted)
         if sample is None:
@@ -298,35 +295,7 @@ class Catalog:
         )
 
     def _load_sample(self) -> Dataset | None:
-        folder = self.root / _SAMPLE if self.sample is None else self.sample
-        described = folder / "metadata.json"
-        if not described.is_file():
-            return None
-        try:
-            about: dict[str, Any] = json.loads(described.read_bytes())
-            parts = {name: about[name] for name in ("venue", "kind", "symbol", "timeframe")}
-            file, expected, notes = about["file"], about["sha256"], tuple(about["notes"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{described} is damaged ({type(error).__name__}: {error}); make the sample again"
-            ) from None
-        reference = Reference(**parts)
-        rows = read_file(folder / file, reference.kind, reference.timeframe)
-        if rows.sha256 != expected:
-            raise StoreError(
-                f"the sample {file} must have the sha256 {expected[:8]}… of metadata.json; it has "
-                f"{rows.sha256[:8]}…; restore it"
-            )
-        keys = ("package", "version", "path", "licence")
-        origin = {"file": file, "sha256": expected} | {k: about[k] for k in keys if k in about}
-        return Dataset(
-            reference=reference,
-            frame=rows.frame,
-            id=content_id(rows.frame),
-            publication_lag=default_lag(reference),
-            notes=notes,
-            provenance=(origin,),
-        )
+        return load_sample(self.root / SAMPLE if self.sample is None else self.sample)
 
     def _not_stored(self, wanted: Reference) -> NotStoredError:
         names = [str(entry.reference) for entry in self.list()]

@@ -16,15 +16,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from delever.bars import gaps
 from delever.data.disk import Disk
 from delever.data.manifest import Manifest, Part
+from delever.data.merge import joined, new_rows, same_lag
 from delever.data.parts import content_id, decode, encode, periods
 from delever.data.source import Dataset, Reference, default_lag
-from delever.errors import ConflictError, DataError, NotStoredError, StoreError
+from delever.errors import DataError, NotStoredError, StoreError
 from delever.schema import kind_of, validate
 
 __all__ = ["Change", "Store"]
@@ -184,13 +184,13 @@ class Store:
                 old, new, merged = None, frame, frame
             else:
                 old = self.manifest(folder)
-                lag = _same_lag(old, publication_lag)
+                lag = same_lag(reference, old.publication_lag, publication_lag)
                 try:
                     stored = self._rows(old)
                 except FileNotFoundError as error:
                     raise _lost(error) from None
-                new = _new_rows(stored, frame, reference)
-                merged = _joined(stored, new, reference) if len(new) else stored
+                new = new_rows(stored, frame, reference)
+                merged = joined(stored, new, reference) if len(new) else stored
             present = len(frame) - len(new)
             known = old.notes if old is not None else ()
             told = (*known, *(note for note in dict.fromkeys(notes) if note not in known))
@@ -299,46 +299,3 @@ class Store:
 
 def _lost(error: FileNotFoundError) -> StoreError:
     return StoreError(f"a part of a data set is missing: {error.filename}; import its source again")
-
-
-def _same_lag(old: Manifest, asked: pd.Timedelta | None) -> pd.Timedelta:
-    if asked is not None and asked != old.publication_lag:
-        raise ConflictError(
-            f"{old.reference} is stored with a publication lag of {old.publication_lag}; "
-            f"got {asked}; leave it out, or store under another symbol; nothing was stored"
-        )
-    return old.publication_lag
-
-
-def _new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -> pd.DataFrame:
-    """Rows whose stamps are not stored yet; the others must agree exactly."""
-    if set(stored.columns) != set(frame.columns):
-        raise ConflictError(
-            f"{reference} is stored with the columns {', '.join(stored.columns)}; "
-            f"got {', '.join(frame.columns)}; bring the same ones, or store under another symbol; "
-            "nothing was stored"
-        )
-    frame = frame[list(stored.columns)]
-    common = frame.index.isin(stored.index)
-    theirs = frame.loc[common]
-    ours = stored.loc[theirs.index].to_numpy()
-    values = theirs.to_numpy()
-    differ = ~((ours == values) | (np.isnan(ours) & np.isnan(values)))
-    if differ.any():
-        rows = differ.any(axis=1)
-        row = int(np.flatnonzero(rows)[0])
-        column = int(np.flatnonzero(differ[row])[0])
-        raise ConflictError(
-            f"{reference}: {int(rows.sum())} rows disagree with what is stored, first at "
-            f"{theirs.index[row]:%Y-%m-%d %H:%M}: {frame.columns[column]} is stored as "
-            f"{float(ours[row, column])!r}, got {float(values[row, column])!r}; correct the source "
-            f"or store under another venue (if the stored row was an unfinished bar, remove the "
-            f"store's folder {reference.folder} and import again); nothing was stored"
-        )
-    return frame.loc[~common]
-
-
-def _joined(stored: pd.DataFrame, new: pd.DataFrame, reference: Reference) -> pd.DataFrame:
-    rows = pd.concat([stored, new]).sort_index()
-    where = f"{reference} together with what is stored"
-    return validate(rows, reference.kind, reference.timeframe, where=where)

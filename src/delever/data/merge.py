@@ -1,0 +1,114 @@
+"""New rows among stored ones: what is stored must agree, or nothing changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from delever.data.source import Reference
+from delever.errors import ConflictError
+from delever.schema import validate
+
+__all__ = ["joined", "new_rows", "same_lag"]
+
+
+def same_lag(
+    reference: Reference, stored: pd.Timedelta, asked: pd.Timedelta | None
+) -> pd.Timedelta:
+    """Publication lag of a stored data set, which an import may repeat but not change.
+
+    Parameters
+    ----------
+    reference : Reference
+        What the data set is called.
+    stored : pandas.Timedelta
+        Its lag.
+    asked : pandas.Timedelta or None
+        What the import says, if it says anything.
+
+    Returns
+    -------
+    pandas.Timedelta
+
+    Raises
+    ------
+    ConflictError
+        If the two differ.
+    """
+    if asked is not None and asked != stored:
+        raise ConflictError(
+            f"{reference} is stored with a publication lag of {stored}; "
+            f"got {asked}; leave it out, or store under another symbol; nothing was stored"
+        )
+    return stored
+
+
+def new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    """Rows whose stamps are not stored yet.
+
+    Parameters
+    ----------
+    stored, frame : pandas.DataFrame
+        In the stored form of their kind.
+    reference : Reference
+        What the data set is called.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order of the stored columns.
+
+    Raises
+    ------
+    ConflictError
+        If the columns differ, or a row with a stored stamp differs in any value (two NaN agree).
+    """
+    if set(stored.columns) != set(frame.columns):
+        raise ConflictError(
+            f"{reference} is stored with the columns {', '.join(stored.columns)}; "
+            f"got {', '.join(frame.columns)}; bring the same ones, or store under another symbol; "
+            "nothing was stored"
+        )
+    frame = frame[list(stored.columns)]
+    common = frame.index.isin(stored.index)
+    theirs = frame.loc[common]
+    ours = stored.loc[theirs.index].to_numpy()
+    values = theirs.to_numpy()
+    differ = ~((ours == values) | (np.isnan(ours) & np.isnan(values)))
+    if differ.any():
+        rows = differ.any(axis=1)
+        row = int(np.flatnonzero(rows)[0])
+        column = int(np.flatnonzero(differ[row])[0])
+        count = int(rows.sum())
+        raise ConflictError(
+            f"{reference}: {count} row{'s' * (count > 1)} must agree with what is stored; first at "
+            f"{theirs.index[row]:%Y-%m-%d %H:%M}, {frame.columns[column]} is stored as "
+            f"{float(ours[row, column])!r}, got {float(values[row, column])!r}; correct the source "
+            f"or store it under another venue (where the stored row was an unfinished bar, remove "
+            f"the store's folder {reference.folder} and import again); nothing was stored"
+        )
+    return frame.loc[~common]
+
+
+def joined(stored: pd.DataFrame, new: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    """All rows, oldest first, held against the contract once more.
+
+    Parameters
+    ----------
+    stored, new : pandas.DataFrame
+        Of the same columns, without a common stamp.
+    reference : Reference
+        What the data set is called.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    SchemaError
+        If the rows are valid apart but not together, as volumes that are known in part.
+    """
+    rows = pd.concat([stored, new]).sort_index()
+    where = f"{reference} together with what is stored"
+    return validate(rows, reference.kind, reference.timeframe, where=where)

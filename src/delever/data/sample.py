@@ -1,0 +1,67 @@
+"""The embedded sample: one small data set that comes with every workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from delever.data.files import read_file
+from delever.data.parts import content_id
+from delever.data.source import Dataset, Reference, default_lag
+from delever.errors import StoreError
+
+__all__ = ["SAMPLE", "load_sample"]
+
+SAMPLE = "sample"
+"""The venue of the sample, and the name of its folder."""
+
+_ORIGIN = ("package", "version", "path", "licence")
+
+
+def load_sample(folder: Path) -> Dataset | None:
+    """Load the sample that a folder's ``metadata.json`` describes.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Holds ``metadata.json`` and the file it names.
+
+    Returns
+    -------
+    Dataset or None
+        None when the folder holds no ``metadata.json``.
+
+    Raises
+    ------
+    StoreError
+        If the description is damaged, or the file is not the one it describes.
+    """
+    described = folder / "metadata.json"
+    if not described.is_file():
+        return None
+    try:
+        about: dict[str, Any] = json.loads(described.read_bytes())
+        parts = {name: str(about[name]) for name in ("kind", "symbol", "timeframe")}
+        file, expected, notes = about["file"], about["sha256"], tuple(about["notes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{described} is damaged ({type(error).__name__}: {error}); restore it"
+        ) from None
+    reference = Reference(venue=SAMPLE, **parts)
+    rows = read_file(folder / file, reference.kind, reference.timeframe)
+    if rows.sha256 != expected:
+        raise StoreError(
+            f"{folder / file} must have the sha256 {expected[:8]}… of its metadata.json; it has "
+            f"{rows.sha256[:8]}…; restore it"
+        )
+    origin = {"file": file, "sha256": expected}
+    origin |= {name: about[name] for name in _ORIGIN if name in about}
+    return Dataset(
+        reference=reference,
+        frame=rows.frame,
+        id=content_id(rows.frame),
+        publication_lag=default_lag(reference),
+        notes=notes,
+        provenance=(origin,),
+    )

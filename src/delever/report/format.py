@@ -1,0 +1,258 @@
+"""How a number is written for people; the one place where a fraction becomes a percentage.
+
+Everything is plain ASCII, so the same text stands in a terminal, a file and a page. A value
+that is undefined reads ``n/a``; zero is never written with a sign.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import pandas as pd
+
+__all__ = [
+    "NOT_AVAILABLE",
+    "day",
+    "money",
+    "multiple",
+    "number",
+    "percent",
+    "price",
+    "reported",
+    "value",
+    "when",
+]
+
+NOT_AVAILABLE: Final = "n/a"
+
+_SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
+
+
+def number(amount: float, digits: int = 2) -> str:
+    """Write a number with thousands separators.
+
+    Parameters
+    ----------
+    amount : float
+        Any unit; NaN reads ``n/a``.
+    digits : int
+        Decimals.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> number(12345.678), number(-0.001), number(float("nan")), number(float("inf"))
+    ('12,345.68', '0.00', 'n/a', 'inf')
+    """
+    if math.isnan(amount):
+        return NOT_AVAILABLE
+    if math.isinf(amount):
+        return "inf" if amount > 0 else "-inf"
+    text = f"{amount:,.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """Write a fraction as a percentage.
+
+    Parameters
+    ----------
+    fraction : float
+        0.05 is 5%. NaN reads ``n/a``.
+    digits : int
+        Decimals.
+
+    Returns
+    -------
+    str
+
+    Notes
+    -----
+    A loss short of everything is never rounded to -100%: decimals are added, up to four, until
+    it reads as what it is. From 1,000% on decimals are dropped, and millions are abbreviated.
+
+    Examples
+    --------
+    >>> percent(0.0512), percent(-0.61), percent(-0.99994), percent(-1.0)
+    ('5.1%', '-61.0%', '-99.99%', '-100.0%')
+    >>> percent(12.345), percent(98_612.3)
+    ('1,234%', '9.86 M%')
+    """
+    if math.isfinite(fraction) and abs(fraction) >= 10:
+        return f"{money(round(100 * fraction))}%"
+    text = number(100 * fraction, digits)
+    while -1 < fraction < 0 and float(text.replace(",", "")) <= -100 and digits < 4:
+        digits += 1
+        text = number(100 * fraction, digits)
+    return f"{text}%" if math.isfinite(fraction) else text
+
+
+def multiple(factor: float) -> str:
+    """Write what wealth was multiplied by.
+
+    Parameters
+    ----------
+    factor : float
+        Final over starting wealth, >= 0. NaN reads ``n/a``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> multiple(0.391), multiple(12345.4), multiple(1.0041e6)
+    ('0.39x', '12,345x', '1.00 M x')
+    """
+    if not math.isfinite(factor):
+        return number(factor)
+    if factor >= 1e6:
+        return f"{_scaled(factor)} x"
+    return f"{number(factor, 2 if factor < 100 else 0)}x"
+
+
+def money(amount: float) -> str:
+    """Write an amount of the account's currency.
+
+    Parameters
+    ----------
+    amount : float
+        Quote units; NaN reads ``n/a``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> money(10000.0), money(-12.5), money(9_861_230_000.0)
+    ('10,000', '-12.50', '9.86 B')
+    """
+    size = abs(amount)
+    if not math.isfinite(amount) or size < 1e6:
+        return number(amount, 2 if size < 1_000 else 0)
+    return _scaled(amount)
+
+
+def price(amount: float) -> str:
+    """Write a price with about five digits that matter, whatever its magnitude.
+
+    Parameters
+    ----------
+    amount : float
+        Quote units per base unit, > 0. NaN reads ``n/a``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> price(84123.4567), price(6.02), price(0.0747357)
+    ('84,123.46', '6.0200', '0.074736')
+    """
+    if not math.isfinite(amount) or amount == 0:
+        return number(amount)
+    return number(amount, min(12, max(2, 4 - math.floor(math.log10(abs(amount))))))
+
+
+def value(amount: float, unit: str) -> str:
+    """Write a metric in its unit.
+
+    Parameters
+    ----------
+    amount : float
+        As the registry computed it.
+    unit : str
+        A `Metric.unit`: fraction, ratio, bars, days, count or per_year.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> value(0.25, "fraction"), value(1234.5, "fraction"), value(1.5, "ratio")
+    ('25.0%', '123,450%', '1.50')
+    >>> value(1461.0, "days"), value(3.0, "count"), value(2.5, "per_year")
+    ('1,461', '3', '2.50')
+    """
+    if unit == "fraction":
+        return percent(amount)
+    if unit in {"bars", "days", "count"}:
+        whole = not math.isfinite(amount) or float(amount).is_integer() or abs(amount) >= 100
+        return number(amount, 0 if whole else 1)
+    return number(amount, 2)
+
+
+def reported(amount: float, unit: str) -> str:
+    """Write a figure as someone reported it.
+
+    Parameters
+    ----------
+    amount : float
+        In `unit`.
+    unit : str
+        Free text such as ``USD``; ``fraction`` is written as a percentage.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> reported(19.13e9, "USD"), reported(-0.39, "fraction")
+    ('19.13 B USD', '-39.0%')
+    """
+    return percent(amount) if unit == "fraction" else f"{money(amount)} {unit}"
+
+
+def day(stamp: pd.Timestamp) -> str:
+    """Write the UTC date of a stamp.
+
+    Parameters
+    ----------
+    stamp : pandas.Timestamp
+        UTC; NaT reads ``n/a``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> day(pd.Timestamp("2020-03-12 08:00", tz="UTC"))
+    '2020-03-12'
+    """
+    return NOT_AVAILABLE if pd.isna(stamp) else f"{stamp:%Y-%m-%d}"
+
+
+def when(stamp: pd.Timestamp) -> str:
+    """Write a UTC stamp, with its time of day only where it is not midnight.
+
+    Parameters
+    ----------
+    stamp : pandas.Timestamp
+        UTC; NaT reads ``n/a``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> when(pd.Timestamp("2020-03-12 08:00", tz="UTC")), when(pd.NaT)
+    ('2020-03-12 08:00', 'n/a')
+    """
+    if pd.isna(stamp) or stamp == stamp.normalize():
+        return day(stamp)
+    return f"{stamp:%Y-%m-%d %H:%M}"
+
+
+def _scaled(amount: float) -> str:
+    scale, letter = next(item for item in _SCALES if abs(amount) >= item[0])
+    return f"{number(amount / scale)}{letter}"

@@ -1,0 +1,86 @@
+"""From values to a page: one HTML text that opens without a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from delever.report.figures import library, themes
+from delever.report.format import day, reported
+
+__all__ = ["facts", "render_page"]
+
+_LINK = re.compile(r"https?://[^\s<>\"'()]*[^\s<>\"'().,;:]")
+
+
+def render_page(template: str, **content: object) -> str:
+    """Fill a template.
+
+    Parameters
+    ----------
+    template : str
+        File name in ``templates``.
+    **content
+        What the template names; everything is escaped.
+
+    Returns
+    -------
+    str
+        HTML that carries its own style, scripts and plotly.js, and by its content security
+        policy may load nothing. The same content gives the same text.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("delever.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"links": _links, "day": day, "reported": reported}
+    page = environment.get_template(template)
+    return page.render(library=library(), themes=themes(), version=version("delever"), **content)
+
+
+def facts(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Flatten nested mappings into names and texts.
+
+    Parameters
+    ----------
+    mapping : mapping
+        Of plain values, sequences and mappings.
+    prefix : str
+        Put before every name.
+
+    Yields
+    ------
+    tuple of str
+        Dotted name and text; None reads ``none``, and empty mappings and sequences are left out.
+
+    Examples
+    --------
+    >>> list(facts({"data": {"rows": 3, "notes": ["a", "b"]}, "warmup": None}))
+    [('data.rows', '3'), ('data.notes', 'a; b'), ('warmup', 'none')]
+    """
+    for key, entry in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(entry, Mapping):
+            yield from facts(entry, f"{name}.")
+        elif isinstance(entry, (list, tuple)):
+            if entry:
+                yield name, "; ".join(str(part) for part in entry)
+        else:
+            yield name, "none" if entry is None else str(entry)
+
+
+def _links(text: str) -> Iterator[tuple[str, bool]]:
+    """Pieces of a text, and whether each is a web address."""
+    end = 0
+    for match in _LINK.finditer(text):
+        yield text[end : match.start()], False
+        yield match.group(), True
+        end = match.end()
+    yield text[end:], False

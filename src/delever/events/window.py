@@ -90,7 +90,7 @@ def per_period(
     repeated = [name for name, times in Counter(p.id for p in chosen).items() if times > 1]
     if repeated:
         raise InputError(
-            f"every period must have an id of its own; {repeated[0]!r} repeats; rename one of the two"
+            f"every period must have an id of its own; {repeated[0]!r} repeats; rename one"
         )
     opens = utc_index(index, "open_time", "bars")
     closes = close_times(opens, timeframe)

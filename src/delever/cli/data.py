@@ -13,7 +13,7 @@ from delever.cli.screen import WorkspaceOption, echo_json, print_notes, steps
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.data.catalog import Check, Entry
+    from delever.data.entry import Check, Entry
 
 __all__ = ["app"]
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from delever import bars
 from delever.data.disk import Disk
+from delever.data.entry import Check, Entry, ImportReport
 from delever.data.files import StampUnit, read_file
+from delever.data.manifest import Manifest
 from delever.data.parts import content_id
 from delever.data.sample import SAMPLE, load_sample
 from delever.data.source import Dataset, Reference, default_lag
@@ -19,82 +20,7 @@ from delever.data.store import Store
 from delever.errors import DataError, InputError, NotStoredError
 from delever.schema import validate
 
-__all__ = ["Catalog", "Check", "Entry", "ImportReport"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A line of the catalogue.
-
-    Attributes
-    ----------
-    reference : Reference
-        What the data set is called.
-    id : str
-        sha256 of its content.
-    rows, gaps : int
-        How many rows, and stretches without.
-    start, end : pandas.Timestamp
-        First and last stamp, UTC.
-    publication_lag : pandas.Timedelta
-        From stamp to known.
-    notes : tuple of str
-        What a reader of results must be told.
-    """
-
-    reference: Reference
-    id: str
-    rows: int
-    gaps: int
-    start: pd.Timestamp
-    end: pd.Timestamp
-    publication_lag: pd.Timedelta
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ImportReport:
-    """What an import came to.
-
-    Attributes
-    ----------
-    entry : Entry
-        The data set as it stands now.
-    added, present : int
-        Rows that were new, and rows that were stored already and agree.
-    gaps : pandas.DataFrame, shape (g, 3)
-        Of the whole data set, as `delever.bars.gaps`.
-    ignored : tuple of str
-        Columns of the file that its kind has no use for.
-    """
-
-    entry: Entry
-    added: int
-    present: int
-    gaps: pd.DataFrame
-    ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Check:
-    """A data set read again from its bytes.
-
-    Attributes
-    ----------
-    name : str
-        Its reference, or its folder when that cannot be read.
-    entry : Entry or None
-        None when something is broken.
-    gaps : pandas.DataFrame or None
-        As `delever.bars.gaps`; None when something is broken.
-    problems : tuple of str
-        What is broken, one sentence each.
-    """
-
-    name: str
-    entry: Entry | None
-    gaps: pd.DataFrame | None
-    problems: tuple[str, ...]
+__all__ = ["Catalog"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +72,13 @@ class Catalog:
         wanted = Reference.parse(reference) if isinstance(reference, str) else reference
         if wanted.venue == SAMPLE:
             dataset = self._load_sample()
-            if dataset is not None and dataset.reference == wanted:
-                return dataset
-        elif wanted.folder in self.store.folders():
+            if dataset is None or dataset.reference != wanted:
+                raise self._not_stored(wanted)
+            return dataset
+        try:
             return self.store.load(wanted)
-        raise self._not_stored(wanted)
+        except NotStoredError:
+            raise self._not_stored(wanted) from None
 
     def list(self) -> list[Entry]:
         """Every data set, the sample first.
@@ -165,8 +93,8 @@ class Catalog:
             If a manifest is damaged.
         """
         sample = self._load_sample()
-        entries = [] if sample is None else [_entry_of(sample)]
-        return entries + [self._entry(folder) for folder in self.store.folders()]
+        entries = [] if sample is None else [_sample_entry(sample)]
+        return entries + [_entry(self.store.manifest(folder)) for folder in self.store.folders()]
 
     def add(
         self,
@@ -228,10 +156,10 @@ class Catalog:
             notes=notes,
         )
         return ImportReport(
-            entry=self._entry(wanted.folder),
+            entry=_entry(change.manifest),
             added=change.added,
             present=change.present,
-            gaps=self.store.load(wanted).gaps,
+            gaps=change.gaps,
             ignored=ignored,
         )
 
@@ -265,7 +193,7 @@ class Catalog:
         problems = tuple(self.store.verify(folder))
         if problems:
             return Check(name=folder, entry=None, gaps=None, problems=problems)
-        entry = self._entry(folder)
+        entry = _entry(self.store.manifest(folder))
         missing = self.store.load(entry.reference).gaps
         return Check(name=str(entry.reference), entry=entry, gaps=missing, problems=())
 
@@ -279,20 +207,7 @@ class Catalog:
         if sample is None:
             return ()
         name = str(sample.reference)
-        return (Check(name=name, entry=_entry_of(sample), gaps=sample.gaps, problems=()),)
-
-    def _entry(self, folder: str) -> Entry:
-        manifest = self.store.manifest(folder)
-        return Entry(
-            reference=manifest.reference,
-            id=manifest.id,
-            rows=manifest.rows,
-            gaps=manifest.gaps,
-            start=manifest.start,
-            end=manifest.end,
-            publication_lag=manifest.publication_lag,
-            notes=manifest.notes,
-        )
+        return (Check(name=name, entry=_sample_entry(sample), gaps=sample.gaps, problems=()),)
 
     def _load_sample(self) -> Dataset | None:
         return load_sample(self.root / SAMPLE if self.sample is None else self.sample)
@@ -321,15 +236,28 @@ def _check_lag(reference: Reference, lag: pd.Timedelta | None) -> None:
         )
 
 
-def _entry_of(dataset: Dataset) -> Entry:
+def _sample_entry(dataset: Dataset) -> Entry:
     index = pd.DatetimeIndex(dataset.frame.index)
     return Entry(
         reference=dataset.reference,
         id=dataset.id,
         rows=len(index),
-        gaps=len(bars.gaps(index, dataset.reference.timeframe)),
+        gaps=len(dataset.gaps),
         start=index[0],
         end=index[-1],
         publication_lag=dataset.publication_lag,
         notes=dataset.notes,
+    )
+
+
+def _entry(manifest: Manifest) -> Entry:
+    return Entry(
+        reference=manifest.reference,
+        id=manifest.id,
+        rows=manifest.rows,
+        gaps=manifest.gaps,
+        start=manifest.start,
+        end=manifest.end,
+        publication_lag=manifest.publication_lag,
+        notes=manifest.notes,
     )

@@ -78,6 +78,36 @@ class Manifest:
     provenance: tuple[Mapping[str, object], ...]
     parts: tuple[Part, ...]
 
+    @classmethod
+    def empty(
+        cls, reference: Reference, columns: tuple[str, ...], publication_lag: pd.Timedelta
+    ) -> Manifest:
+        """Manifest of a data set without rows, which is never stored.
+
+        Parameters
+        ----------
+        reference : Reference
+            What the data set will be called.
+        columns : tuple of str
+            In order.
+        publication_lag : pandas.Timedelta
+            From stamp to known.
+
+        Returns
+        -------
+        Manifest
+        """
+        return cls(
+            reference=reference,
+            id="",
+            columns=columns,
+            publication_lag=publication_lag,
+            gaps=0,
+            notes=(),
+            provenance=(),
+            parts=(),
+        )
+
     @property
     def rows(self) -> int:
         """How many rows all parts hold."""
@@ -173,9 +203,9 @@ class Manifest:
                 f"{where} is damaged ({type(error).__name__}: {error}); "
                 "remove its folder and import the data again"
             ) from None
-        if not parts or any("/" in part.name for part in parts):
+        if not parts or any("/" in part.name or part.rows < 1 for part in parts):
             raise StoreError(
-                f"{where} is damaged: it must name at least one part beside itself; "
+                f"{where} is damaged: it must name parts beside itself that hold rows; "
                 "remove its folder and import the data again"
             )
         return manifest

@@ -134,7 +134,9 @@ def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pd.
         table = parquet.read_table(pa.BufferReader(data), page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise StoreError(f"{where} is damaged ({reason}); import its source again") from None
+        raise StoreError(
+            f"{where} is damaged ({reason}); remove its folder and import again"
+        ) from None
     if not table.schema.equals(expected):
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise StoreError(f"{where} must hold {', '.join(expected.names)}; it holds {found}")

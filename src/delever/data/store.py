@@ -33,7 +33,7 @@ _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Change:
     """What a write came to.
 
@@ -43,11 +43,18 @@ class Change:
         As it stands after the write.
     added, present : int
         Rows that were new, and rows that were stored already and agree.
+    gaps : pandas.DataFrame, shape (g, 3)
+        Of the whole data set, as `delever.bars.gaps`.
     """
 
     manifest: Manifest
     added: int
     present: int
+    gaps: pd.DataFrame
+
+
+class _PartMissingError(StoreError):
+    """A part that a manifest names is not there: lost, or replaced since the manifest was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +128,12 @@ class Store:
         while True:
             try:
                 frame = self._rows(manifest)
-            except FileNotFoundError as error:
+                break
+            except _PartMissingError:
                 newer = self.manifest(reference.folder)
                 if newer == manifest:
-                    raise _lost(error) from None
+                    raise
                 manifest = newer  # a writer replaced the parts between the two reads
-            else:
-                break
         return Dataset(
             reference=reference,
             frame=frame,
@@ -179,40 +185,31 @@ class Store:
         """
         folder = reference.folder
         with self.disk.lock(folder, wait=wait):
-            if _MANIFEST not in self.disk.names(folder):
-                lag = default_lag(reference) if publication_lag is None else publication_lag
-                old, new, merged = None, frame, frame
-            else:
-                old = self.manifest(folder)
-                lag = same_lag(reference, old.publication_lag, publication_lag)
-                try:
-                    stored = self._rows(old)
-                except FileNotFoundError as error:
-                    raise _lost(error) from None
+            if _MANIFEST in self.disk.names(folder):
+                before = self.manifest(folder)
+                lag = same_lag(reference, before.publication_lag, publication_lag)
+                stored = self._rows(before)
                 new = new_rows(stored, frame, reference)
                 merged = joined(stored, new, reference) if len(new) else stored
-            present = len(frame) - len(new)
-            known = old.notes if old is not None else ()
-            told = (*known, *(note for note in dict.fromkeys(notes) if note not in known))
-            if old is not None and not len(new):
-                changed = replace(old, notes=told)
-                if changed != old:
-                    self.disk.write(f"{folder}/{_MANIFEST}", changed.to_bytes())
-                return Change(manifest=changed, added=0, present=present)
-            index = pd.DatetimeIndex(merged.index)
-            manifest = Manifest(
-                reference=reference,
-                id=content_id(merged),
-                columns=tuple(merged.columns),
-                publication_lag=lag,
-                gaps=len(gaps(index, reference.timeframe)),
-                notes=told,
-                provenance=(*(old.provenance if old is not None else ()), origin),
-                parts=self._write_parts(merged, new, old, reference),
-            )
-            self.disk.write(f"{folder}/{_MANIFEST}", manifest.to_bytes())
-            self._clean(manifest)
-        return Change(manifest=manifest, added=len(new), present=present)
+            else:
+                lag = default_lag(reference) if publication_lag is None else publication_lag
+                before = Manifest.empty(reference, tuple(frame.columns), lag)
+                new = merged = frame
+            missing = gaps(pd.DatetimeIndex(merged.index), reference.timeframe)
+            after = replace(before, notes=tuple(dict.fromkeys((*before.notes, *notes))))
+            if len(new):
+                after = replace(
+                    after,
+                    id=content_id(merged),
+                    gaps=len(missing),
+                    provenance=(*before.provenance, origin),
+                    parts=self._write_parts(merged, new, before),
+                )
+            if after != before:
+                self.disk.write(f"{folder}/{_MANIFEST}", after.to_bytes())
+                self._clean(after)
+        present = len(frame) - len(new)
+        return Change(manifest=after, added=len(new), present=present, gaps=missing)
 
     def verify(self, folder: str) -> list[str]:
         """Everything wrong with a data set, read from its bytes up.
@@ -237,7 +234,10 @@ class Store:
             try:
                 found = hashlib.sha256(self.disk.read(name)).hexdigest()
             except FileNotFoundError:
-                problems.append(f"{name} is missing; import its source again")
+                problems.append(f"{name} is missing; remove the folder and import again")
+                continue
+            except StoreError as error:
+                problems.append(str(error))
                 continue
             if found != part.sha256:
                 problems.append(
@@ -261,19 +261,27 @@ class Store:
         frames = []
         for part in manifest.parts:
             name = f"{folder}/{part.name}"
-            rows = decode(self.disk.read(name), kind, manifest.columns, name)
-            if (len(rows), rows.index[0], rows.index[-1]) != (part.rows, part.start, part.end):
+            try:
+                data = self.disk.read(name)
+            except FileNotFoundError:
+                raise _PartMissingError(
+                    f"{name} is missing; remove the store's folder {folder} and import again"
+                ) from None
+            rows = decode(data, kind, manifest.columns, name)
+            if len(rows) != part.rows or (rows.index[0], rows.index[-1]) != (part.start, part.end):
                 raise StoreError(
                     f"{name} must hold {part.rows} rows from {part.start} to {part.end}; it holds "
-                    f"{len(rows)}; import its source again"
+                    f"{len(rows)}; remove the store's folder {folder} and import again"
                 )
             frames.append(rows)
         return pd.concat(frames)
 
     def _write_parts(
-        self, merged: pd.DataFrame, new: pd.DataFrame, old: Manifest | None, reference: Reference
+        self, merged: pd.DataFrame, new: pd.DataFrame, before: Manifest
     ) -> tuple[Part, ...]:
-        kept = {} if old is None else {part.period: part for part in old.parts}
+        """Write the parts that the new rows fall into and keep the others as they are."""
+        reference = before.reference
+        kept = {part.period: part for part in before.parts}
         touched = periods(pd.DatetimeIndex(new.index), reference.timeframe)
         parts = []
         for period, where in periods(pd.DatetimeIndex(merged.index), reference.timeframe).items():
@@ -295,7 +303,3 @@ class Store:
         for name in self.disk.names(folder):
             if name not in named and name.endswith((".parquet", ".tmp")):
                 self.disk.remove(f"{folder}/{name}")
-
-
-def _lost(error: FileNotFoundError) -> StoreError:
-    return StoreError(f"a part of a data set is missing: {error.filename}; import its source again")

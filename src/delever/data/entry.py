@@ -1,0 +1,86 @@
+"""What the catalogue answers: a line of its list, what an import came to, what a check found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from delever.data.source import Reference
+
+__all__ = ["Check", "Entry", "ImportReport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the catalogue.
+
+    Attributes
+    ----------
+    reference : Reference
+        What the data set is called.
+    id : str
+        sha256 of its content.
+    rows, gaps : int
+        How many rows, and stretches without.
+    start, end : pandas.Timestamp
+        First and last stamp, UTC.
+    publication_lag : pandas.Timedelta
+        From stamp to known.
+    notes : tuple of str
+        What a reader of results must be told.
+    """
+
+    reference: Reference
+    id: str
+    rows: int
+    gaps: int
+    start: pd.Timestamp
+    end: pd.Timestamp
+    publication_lag: pd.Timedelta
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImportReport:
+    """What an import came to.
+
+    Attributes
+    ----------
+    entry : Entry
+        The data set as it stands now.
+    added, present : int
+        Rows that were new, and rows that were stored already and agree.
+    gaps : pandas.DataFrame, shape (g, 3)
+        Of the whole data set, as `delever.bars.gaps`.
+    ignored : tuple of str
+        Columns of the file that its kind has no use for.
+    """
+
+    entry: Entry
+    added: int
+    present: int
+    gaps: pd.DataFrame
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Check:
+    """A data set read again from its bytes.
+
+    Attributes
+    ----------
+    name : str
+        Its reference, or its folder when that cannot be read.
+    entry : Entry or None
+        None when something is broken.
+    gaps : pandas.DataFrame or None
+        As `delever.bars.gaps`; None when something is broken.
+    problems : tuple of str
+        What is broken, one sentence each.
+    """
+
+    name: str
+    entry: Entry | None
+    gaps: pd.DataFrame | None
+    problems: tuple[str, ...]

@@ -51,7 +51,11 @@ def trade(exit_time: Any, status: str = "closed") -> pd.DataFrame:
         ({"periods_per_year": 0.0}, "periods_per_year must be > 0"),
         ({"periods_per_year": math.nan}, "periods_per_year must be > 0"),
         ({"trades": NO_TRADES.drop(columns="status")}, "missing status"),
-        ({"trades": trade(DAYS[0] - pd.Timedelta(hours=1))}, "1 of 1 did not"),
+        (
+            {"trades": trade(DAYS[0] - pd.Timedelta(hours=1))},
+            "bars; 1 did not, the first with exit_time 2020-12-31 23:00",
+        ),
+        ({"trades": trade(pd.Timestamp("2021-01-02"))}, "exit_time .* time zone"),
         ({"trades": trade(pd.NaT)}, "every closed trade must end"),
     ],
 )

@@ -26,7 +26,9 @@ _LARGEST_EXPONENT = math.log(np.finfo(np.float64).max)
 
 def as_array(values: ArrayLike) -> NDArray[np.float64]:
     """Values as a float array, without a copy where they already are one."""
-    return np.asarray(values, dtype=np.float64)
+    # numpy's own way into a Series probes it for attributes, at many times the cost.
+    plain = values.to_numpy() if isinstance(values, pd.Series) else values
+    return np.asarray(plain, dtype=np.float64)
 
 
 def total_return(returns: ArrayLike) -> float:

@@ -43,7 +43,8 @@ class Sample:
     ------
     InputError
         If the series do not share one increasing index, a return is NaN or below -1, a column
-        of the trades is missing, or a trade ended outside the bars.
+        of the trades is missing, its stamps carry no time zone, or a trade ended before the
+        first bar.
     """
 
     returns: pd.Series
@@ -108,14 +109,15 @@ class Sample:
                 f"a scope must hold one boolean per bar ({len(self.returns)}); "
                 f"got {chosen.dtype} of shape {chosen.shape}"
             )
-        closed = self.trades.loc[_closed(self.trades)]
-        place = _exit_bar(closed, pd.DatetimeIndex(self.returns.index))
+        ended_on = _exit_bars(self.trades, pd.DatetimeIndex(self.returns.index))
+        settled = _closed(self.trades)
+        settled[settled] = chosen[ended_on[settled]]
         return Sample(
             returns=self.returns[chosen],
             benchmark=None if self.benchmark is None else self.benchmark[chosen],
             exposure=self.exposure[chosen],
             turnover=self.turnover[chosen],
-            trades=closed.loc[chosen[place]],
+            trades=self.trades.loc[settled],
             periods_per_year=self.periods_per_year,
         )
 
@@ -169,21 +171,21 @@ def _require_trades(trades: pd.DataFrame, index: pd.DatetimeIndex) -> None:
         raise InputError(
             f"trades need the columns {', '.join(_TRADE_COLUMNS)}; missing {', '.join(missing)}"
         )
-    closed = trades.loc[_closed(trades)]
-    outside = closed["exit_time"].isna().to_numpy() | (_exit_bar(closed, index) < 0)
-    if outside.any():
+    outside = np.flatnonzero(_closed(trades) & (_exit_bars(trades, index) < 0))
+    if outside.size:
         raise InputError(
-            "every closed trade must end on one of the bars; "
-            f"{int(outside.sum())} of {len(closed)} did not, the first with exit_time "
-            f"{closed['exit_time'].iloc[int(outside.argmax())]}"
+            f"every closed trade must end on one of the bars; {outside.size} did not, "
+            f"the first with exit_time {trades['exit_time'].iloc[int(outside[0])]}"
         )
 
 
 def _closed(trades: pd.DataFrame) -> NDArray[np.bool_]:
-    return np.asarray(trades["status"] != "open", dtype=np.bool_)
+    return np.asarray(trades["status"].to_numpy(dtype=object) != "open", dtype=np.bool_)
 
 
-def _exit_bar(closed: pd.DataFrame, index: pd.DatetimeIndex) -> NDArray[np.intp]:
-    """Position of the bar that each exit falls into; -1 before the first."""
-    stamps = pd.DatetimeIndex(pd.to_datetime(closed["exit_time"], utc=True)).as_unit("ns")
-    return np.asarray(index.as_unit("ns").searchsorted(stamps, side="right")) - 1
+def _exit_bars(trades: pd.DataFrame, index: pd.DatetimeIndex) -> NDArray[np.intp]:
+    """Position of the bar that each exit falls into; -1 before the first and for no exit."""
+    stamps = pd.DatetimeIndex(trades["exit_time"])
+    if stamps.tz is None and not stamps.isna().all():
+        raise InputError("exit_time of the trades must carry a time zone; localise it to UTC")
+    return index.as_unit("ns").asi8.searchsorted(stamps.as_unit("ns").asi8, side="right") - 1

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        app(args=words)  # ends in SystemExit, also for words typer does not understand
+        app(args=words, prog_name="delever")  # ends in SystemExit, whatever it was told
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     except DeleverError as error:

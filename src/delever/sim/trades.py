@@ -73,7 +73,7 @@ def trades_frame(fills: Floats, index: pd.DatetimeIndex, *, last_close: float) -
     """
     legs = _legs(fills)
     first = np.flatnonzero(legs.before == 0.0)
-    last = np.append(first[1:], len(legs.before)) - 1
+    last = np.append(first, len(legs.before))[1:] - 1
 
     def total(values: Floats) -> Floats:
         # reduceat refuses an empty list of starts

@@ -1,0 +1,123 @@
+"""The command line in words: exit codes, JSON, one-sentence errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from delever.cli.app import main
+
+QUICK = ["--set", "end=2014-06-01", "--set", "params.weeks=50"]
+
+
+def test_help_and_version_answer_without_heavy_imports():
+    code = (
+        "import sys; from delever.cli.app import main; code = main(['--help']); "
+        "heavy = {'pandas', 'numpy', 'numba', 'plotly', 'vectorbt', 'ccxt', 'pyarrow'}; "
+        "assert code == 0; assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("run", "compare", "check", "init", "data"):
+        assert command in done.stdout
+
+
+def test_a_study_runs_and_prints_its_figures(workspace, capsys):
+    assert main(["run", "backtests/ma200w_break.toml", *QUICK]) == 0
+    printed = capsys.readouterr().out
+    assert "Total return" in printed
+    assert "inside" in printed
+    assert "close-only: intraday extremes unseen" in printed
+    assert "tearsheet.html" in printed
+    assert main(["run", "backtests/ma200w_break.toml", *QUICK]) == 0
+    assert "same inputs" in capsys.readouterr().out
+
+
+def test_several_studies_are_compared_and_json_is_one_document(workspace, capsys):
+    names = [f"backtests/{name}.toml" for name in ("ma200w_break", "support_breach")]
+    assert main(["run", *names, *QUICK, "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)
+    assert [one["study"] for one in runs] == ["ma200w_break", "support_breach"]
+    assert main(["compare", *(one["folder"] for one in runs), "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert set(compared["runs"]) == {"ma200w_break", "support_breach"}
+    assert compared["span"]["start"].startswith("2011-07-05")
+    assert (workspace.results / "comparison.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run", "backtests/none.toml"], 2, "there is none at"),
+        (["run", "backtests/ma200w_break.toml", "--set", "params.wekks=3"], 2, "wekks"),
+        (["run", "backtests/ma200w_break.toml", "--set", 'data="a/ohlcv/B/1d"'], 1, "a/ohlcv/B/1d"),
+        (["run", "backtests/ma200w_break.toml", "--set", 'strategy="x"'], 2, "there are:"),
+        (["compare", "backtests", "data"], 1, "finished run"),
+        (["check", "strategies/absent.py"], 2, "absent.py"),
+        (["init", "."], 2, "empty folder"),
+        (["fly"], 2, "fly"),
+        (["run"], 2, "studies"),
+    ],
+)
+def test_errors_are_one_sentence_and_an_exit_code(workspace, capsys, words, code, said):
+    assert main(words) == code
+    errors = capsys.readouterr().err
+    assert said in errors
+    assert "Traceback" not in errors
+
+
+def test_debug_shows_where(workspace, capsys):
+    assert main(["run", "backtests/none.toml", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_defect_is_said_in_one_line(workspace, capsys, monkeypatch):
+    def broken(*args: object, **kwargs: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("delever.study.run.run_study", broken)
+    assert main(["run", "backtests/ma200w_break.toml"]) == 1
+    errors = capsys.readouterr().err
+    assert "defect of delever" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_strategy_with_a_syntax_error_names_file_and_line(workspace, capsys):
+    broken = workspace.strategies / "broken.py"
+    broken.write_text("def broken(market:\n    return 1\n")
+    words = ["run", "backtests/buy_and_hold.toml", "--set", 'strategy="broken"']
+    assert main(words) == 2
+    assert "broken.py:1" in capsys.readouterr().err
+    assert not workspace.results.exists()
+
+
+def test_check_passes_the_shipped_and_catches_a_peek(workspace, capsys):
+    assert main(["check", "strategies/buy_and_hold.py"]) == 0
+    assert "passed" in capsys.readouterr().out
+    peek = workspace.strategies / "peek.py"
+    peek.write_text(
+        "import pandas as pd\n"
+        "from delever.view import MarketView\n\n\n"
+        "def peek(market: MarketView) -> pd.Series:\n"
+        '    close = market.bars["close"]\n'
+        "    return (close.shift(-1) > close).astype(float)\n"
+    )
+    assert main(["check", "strategies/peek.py", "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)["strategies/peek.py"]
+    assert any("prefix invariance" in finding for finding in findings)
+
+
+def test_check_refuses_to_call_silence_a_pass(workspace, capsys):
+    words = ["check", "strategies/ma200w_break.py", "--set", "weeks=2000"]
+    assert main(words) == 2
+    assert "decides nothing" in capsys.readouterr().err
+
+
+def test_init_makes_a_workspace_that_runs(tmp_path, capsys, monkeypatch):
+    assert main(["init", str(tmp_path / "mine")]) == 0
+    monkeypatch.chdir(tmp_path / "mine")
+    assert main(["run", "backtests/buy_and_hold.toml", "--set", "end=2012-01-01"]) == 0
+    assert "workspace made in" in capsys.readouterr().out

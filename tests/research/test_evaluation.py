@@ -1,0 +1,106 @@
+"""In and out of periods, against arithmetic done by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from delever.errors import InputError
+from delever.events.catalog import Period
+from delever.research.evaluation import common_span, evaluate, windowed
+from delever.sim.backtest import backtest
+
+DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
+CLOSE = [100.0, 110.0, 88.0, 44.0, 66.0, 99.0]
+"""Returns of a holder from the second bar on: +10 %, -20 %, -50 %, +50 %, +50 %."""
+
+
+def period(start: str, end: str, name: str = "fall") -> Period:
+    stamps = (pd.Timestamp(day, tz="UTC") for day in (start, start, end))
+    begin, trough, stop = stamps
+    return Period(id=name, title=name, start=begin, trough=trough, end=stop)
+
+
+def evaluation(*periods: Period, exposure: float = 0.0, days: int = 6):
+    price = pd.Series(CLOSE, index=DAYS)
+    opened = price.shift(1).fillna(price.iloc[0])
+    bars = pd.DataFrame(
+        {
+            "open": opened,
+            "high": pd.concat([opened, price], axis=1).max(axis=1),
+            "low": pd.concat([opened, price], axis=1).min(axis=1),
+            "close": price,
+            "volume": 1.0,
+        }
+    ).iloc[:days]
+
+    def simulate(target: float):
+        return backtest(
+            bars,
+            pd.Series(target, index=bars.index),
+            timeframe="1d",
+            initial_target=target,
+            initial_equity=1_000.0,
+        )
+
+    return evaluate(
+        name="case",
+        backtest=simulate(exposure),
+        benchmark=simulate(1.0),
+        bars=bars,
+        periods=periods,
+    )
+
+
+def test_returns_inside_and_outside_are_those_of_the_bars_there():
+    fall = period("2021-01-03", "2021-01-05")  # the bars of the 3rd and 4th: 0.8 x 0.5
+    held = evaluation(fall).benchmark_metrics.loc["total_return"]
+    assert held["inside"] == pytest.approx(0.8 * 0.5 - 1)
+    assert held["fall"] == pytest.approx(0.8 * 0.5 - 1)
+    assert held["outside"] == pytest.approx(1.1 * 1.5 * 1.5 - 1)
+    assert held["whole"] == pytest.approx(0.99 - 1)
+
+
+def test_a_flat_account_avoids_the_whole_loss():
+    metrics = evaluation(period("2021-01-03", "2021-01-05")).metrics
+    assert metrics.loc["loss_avoided", "inside"] == pytest.approx(0.6)
+    assert metrics.loc["total_return", "whole"] == 0
+
+
+def test_a_bar_that_sticks_out_of_a_period_is_outside():
+    noon = period("2021-01-03T12:00", "2021-01-05")
+    held = evaluation(noon).benchmark_metrics.loc["total_return"]
+    assert held["inside"] == pytest.approx(-0.5)
+
+
+def test_periods_without_a_bar_are_left_out_and_cut_ones_are_named():
+    before = period("2020-01-01", "2020-02-01", "before")
+    cut = period("2020-12-30", "2021-01-03", "cut")
+    result = evaluation(before, cut)
+    assert [p.id for p in result.periods] == ["cut"]
+    assert [p.id for p in result.cut_periods] == ["cut"]
+    assert list(result.metrics.columns) == ["whole", "inside", "outside", "cut"]
+
+
+def test_a_window_is_measured_like_a_run_of_its_own():
+    whole = evaluation(period("2021-01-03", "2021-01-05"), exposure=1.0)
+    start, end = DAYS[2], DAYS[5]
+    part = windowed(whole, start, end)
+    assert part.span == (start, end)
+    assert part.metrics.loc["total_return", "whole"] == pytest.approx(0.8 * 0.5 * 1.5 - 1)
+    assert windowed(whole, *whole.span) is whole
+
+
+def test_runs_that_share_no_time_and_unlike_benchmarks_are_refused():
+    one = evaluation(days=3)
+    two = windowed(evaluation(), DAYS[4], DAYS[5] + pd.Timedelta(days=1))
+    with pytest.raises(InputError, match="overlap in time"):
+        common_span([one, two])
+    with pytest.raises(InputError, match="same bars"):
+        evaluate(
+            name="case",
+            backtest=one.backtest,
+            benchmark=two.backtest,
+            bars=one.bars,
+            periods=(),
+        )

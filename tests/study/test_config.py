@@ -1,0 +1,77 @@
+"""The door: what a study file may say, and the words it is refused with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from delever.errors import ConfigError
+from delever.study.config import load_study, parse_overrides
+
+MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
+
+
+def study(tmp_path: Path, text: str = MINIMAL, **overrides: object):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return load_study(path, {key.replace("__", "."): value for key, value in overrides.items()})
+
+
+def test_the_file_names_the_study_and_defaults_are_stated(tmp_path):
+    read = study(tmp_path)
+    assert read.name == "mine"
+    assert read.start == "warm"
+    assert read.start_time is None
+    assert read.costs.costs().fee == 0.001
+    assert read.benchmark == "buy_and_hold"
+
+
+def test_dates_are_utc_days_and_offsets_are_converted(tmp_path):
+    read = study(tmp_path, MINIMAL + "start = 2015-01-01\nend = 2016-01-01T02:00:00+02:00\n")
+    assert read.start_time == pd.Timestamp("2015-01-01", tz="UTC")
+    assert read.end_time == pd.Timestamp("2016-01-01", tz="UTC")
+
+
+def test_overrides_reach_into_tables_and_win(tmp_path):
+    read = study(tmp_path, MINIMAL + "[params]\nweeks = 200\n", params__weeks=150, name="other")
+    assert read.params == {"weeks": 150}
+    assert read.name == "other"
+
+
+def test_override_texts_are_toml_or_text():
+    given = ["params.weeks=150", "params.average=ema", "start=2015-01-01", "params.levels=[1.0,2]"]
+    read = parse_overrides(given)
+    assert read["params.weeks"] == 150
+    assert read["params.average"] == "ema"
+    assert str(read["start"]) == "2015-01-01"
+    assert read["params.levels"] == [1.0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MINIMAL + "strateggy = 1\n", "unknown key 'strateggy'; there are: name, strategy"),
+        (MINIMAL + "[costs]\ntaker = 1\n", "unknown key 'costs.taker'; there are: maker_fee"),
+        (MINIMAL + "[costs]\ntaker_fee = -0.1\n", "costs.taker_fee: .* got -0.1"),
+        (MINIMAL + "initial_equity = 0\n", "initial_equity: .* got 0"),
+        (MINIMAL + 'start = "soon"\n', "start: .*'soon'"),
+        (MINIMAL + 'name = "../x"\n', "name: .*letters"),
+        ('data = "x"\n', "strategy is required and missing"),
+        ("strategy = \n", "valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file_and_the_mend(tmp_path, text, said):
+    with pytest.raises(ConfigError, match=said) as refused:
+        study(tmp_path, text)
+    assert "mine.toml" in str(refused.value)
+
+
+def test_a_missing_file_and_a_bad_override_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="there is none at"):
+        load_study(tmp_path / "nothing.toml")
+    with pytest.raises(ConfigError, match="KEY=VALUE"):
+        parse_overrides(["weeks"])
+    with pytest.raises(ConfigError, match="'strategy' is not a table"):
+        study(tmp_path, strategy__weeks=1)

@@ -1,0 +1,188 @@
+"""A study from its file to its folder: same inputs, same bytes; other inputs, another id."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.errors import ConfigError, InputError, NotStoredError, StoreError
+from delever.study.run import load_run, run_study
+
+QUICK = {"end": "2016-01-01", "params.weeks": 50}
+
+
+def run(workspace, name="ma200w_break", **kwargs):
+    overrides = QUICK if name == "ma200w_break" else {"end": "2016-01-01"}
+    overrides = {**overrides, **kwargs.pop("overrides", {})}
+    path = workspace.backtests / f"{name}.toml"
+    return run_study(path, workspace=workspace, overrides=overrides, **kwargs)
+
+
+def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
+    steps: list[str] = []
+    first = run(workspace, report=steps.append)
+    assert first.folder == workspace.results / "ma200w_break" / first.manifest["run_id"]
+    assert {path.name for path in first.folder.iterdir()} == {
+        "manifest.json",
+        "metrics.json",
+        "tearsheet.html",
+        "equity.parquet",
+        "fills.parquet",
+        "trades.parquet",
+        "bars.parquet",
+        "benchmark_equity.parquet",
+        "benchmark_fills.parquet",
+        "benchmark_trades.parquet",
+    }
+    assert steps[0] == "reading data"
+    assert len(steps) == 3
+    again = run(workspace)
+    assert again.cached
+    assert not first.cached
+    pd.testing.assert_frame_equal(again.metrics, first.metrics)
+    pd.testing.assert_frame_equal(again.trades, first.trades)
+    pd.testing.assert_series_equal(again.equity, first.equity, check_freq=False)
+
+
+def test_a_fresh_run_writes_the_same_bytes(workspace):
+    first = run(workspace)
+    before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+    again = run(workspace, fresh=True)
+    assert not again.cached
+    assert {path.name: path.read_bytes() for path in again.folder.iterdir()} == before
+    assert [path.name for path in again.folder.parent.iterdir()] == [again.folder.name]
+
+
+def test_the_id_follows_every_input(workspace):
+    ids = {run(workspace).manifest["run_id"]}
+    ids.add(run(workspace, overrides={"params.weeks": 51}).manifest["run_id"])
+    ids.add(run(workspace, overrides={"costs.taker_fee": 0.002}).manifest["run_id"])
+    strategy = workspace.strategies / "ma200w_break.py"
+    strategy.write_text(strategy.read_text() + "\n# a remark\n")
+    ids.add(run(workspace).manifest["run_id"])
+    catalogue = workspace.root / "data" / "deleveraging.toml"
+    catalogue.write_text(catalogue.read_text() + "\n# a remark\n")
+    ids.add(run(workspace).manifest["run_id"])
+    assert len(ids) == 5
+
+
+def test_the_manifest_says_what_the_run_was_made_from(workspace):
+    manifest = json.loads((run(workspace).folder / "manifest.json").read_text())
+    metadata = json.loads((workspace.root / "data/sample/metadata.json").read_text())
+    assert manifest["params"]["weeks"] == 50
+    assert manifest["data"]["rows"] == metadata["rows"]
+    assert len(manifest["data"]["sha256"]) == len(manifest["strategy"]["sha256"]) == 64
+    assert manifest["git"] == {"sha": None, "dirty": None}
+    assert manifest["versions"]["pandas"] == pd.__version__
+    assert "close-only: intraday extremes unseen" in manifest["notes"]
+
+
+def test_a_warm_start_trades_on_the_first_bar_a_decision_can_be_filled_at(workspace):
+    # The sample begins on Sunday 2010-07-18, so the first whole week opens on Monday 07-19; the
+    # 50th closes at Monday 2011-07-04 00:00, the open of the first bar of the run.
+    evaluation = run(workspace).evaluation
+    assert evaluation.span[0] == pd.Timestamp("2011-07-04", tz="UTC")
+    assert evaluation.span[1] == pd.Timestamp("2016-01-01", tz="UTC")
+    assert evaluation.backtest.fills["time"].iloc[0] == evaluation.span[0]
+    assert evaluation.benchmark.fills["time"].iloc[0] == evaluation.span[0]
+
+
+def test_an_explicit_start_before_warm_up_is_flat_until_then(workspace):
+    evaluation = run(workspace, overrides={"start": "2011-01-01"}).evaluation
+    before = evaluation.backtest.ledger.loc[:"2011-07-03", "position"]
+    assert evaluation.span[0] == pd.Timestamp("2011-01-01", tz="UTC")
+    assert (before == 0).all()
+    assert (evaluation.benchmark.ledger.loc[:"2011-07-03", "position"] > 0).all()
+
+
+def test_the_parts_compound_to_the_whole(workspace):
+    metrics = run(workspace).metrics
+    grown = 1 + metrics.loc["total_return"]
+    np.testing.assert_allclose(grown["inside"] * grown["outside"], grown["whole"], rtol=1e-9)
+    each = grown.drop(["whole", "inside", "outside"])
+    np.testing.assert_allclose(each.prod(), grown["inside"], rtol=1e-9)
+
+
+def test_a_period_cut_by_the_end_is_said(workspace):
+    notes = run(workspace, overrides={"end": "2013-12-10"}).notes
+    assert any("only in part" in note for note in notes)
+
+
+def test_too_little_history_is_refused_with_the_mend(workspace):
+    with pytest.raises(InputError, match="needs more history"):
+        run(workspace, overrides={"params.weeks": 2000})
+    with pytest.raises(InputError, match="at least one bar"):
+        run(workspace, overrides={"start": "2030-01-01"})
+    with pytest.raises(InputError, match="at least one bar"):
+        run(workspace, overrides={"end": "2009-01-01"})
+
+
+def test_an_unknown_parameter_is_refused_and_nothing_is_written(workspace):
+    with pytest.raises(ConfigError, match="'wekks'"):
+        run(workspace, overrides={"params.wekks": 3})
+    assert not workspace.results.exists()
+
+
+def test_an_unfinished_or_damaged_folder_is_not_taken_for_a_run(workspace):
+    folder = run(workspace).folder
+    (folder / "trades.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(StoreError, match="--fresh"):
+        load_run(folder, workspace=workspace)
+    assert len(run(workspace, fresh=True).trades)
+    (folder / "manifest.json").unlink()
+    with pytest.raises(NotStoredError, match="finished run"):
+        load_run(folder, workspace=workspace)
+    assert not run(workspace).cached
+
+
+def test_a_run_that_fails_leaves_the_old_one_and_no_draft(workspace, monkeypatch):
+    folder = run(workspace).folder
+
+    def no_room(*args: object, **kwargs: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", no_room)
+    with pytest.raises(OSError, match="no space"):
+        run(workspace, fresh=True)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert run(workspace).cached
+
+
+def test_warm_up_bars_come_before_the_data_and_are_never_traded(workspace):
+    frame = workspace.catalog.load("sample/ohlcv/BTC/USD/1d").frame
+    frame = frame.assign(volume=0.0)
+    for venue, part in (("early", frame.loc[:"2012-12-31"]), ("late", frame.loc["2012-06-01":])):
+        source = workspace.root / f"{venue}.csv"
+        part.rename_axis("timestamp").to_csv(source, date_format="%Y-%m-%dT%H:%M:%SZ")
+        workspace.catalog.add(source, f"{venue}/ohlcv/BTC/USD/1d")
+    alone = run(workspace, overrides={"data": "late/ohlcv/BTC/USD/1d"})
+    warmed = run(
+        workspace,
+        overrides={"data": "late/ohlcv/BTC/USD/1d", "warmup": "early/ohlcv/BTC/USD/1d"},
+    )
+    assert alone.evaluation.span[0] == pd.Timestamp("2013-05-20", tz="UTC")
+    assert warmed.evaluation.span[0] == pd.Timestamp("2012-06-01", tz="UTC")
+    assert any("early/ohlcv/BTC/USD/1d" in note for note in warmed.notes)
+    assert warmed.manifest["warmup"]["reference"] == "early/ohlcv/BTC/USD/1d"
+    # One continuous history in two venues decides as the history itself does.
+    whole = run(workspace, overrides={"start": "2012-06-01"})
+    pd.testing.assert_series_equal(whole.equity, warmed.equity, check_freq=False)
+
+
+def test_warm_up_of_another_timeframe_or_a_later_start_is_refused(workspace):
+    frame = workspace.catalog.load("sample/ohlcv/BTC/USD/1d").frame.assign(volume=0.0)
+    source = workspace.root / "x.csv"
+    frame.rename_axis("timestamp").to_csv(source, date_format="%Y-%m-%dT%H:%M:%SZ")
+    workspace.catalog.add(source, "same/ohlcv/BTC/USD/1d")
+    with pytest.raises(ConfigError, match="must hold bars before 2010-07-18"):
+        run(workspace, overrides={"warmup": "same/ohlcv/BTC/USD/1d"})
+
+
+def test_a_removed_workspace_file_is_named(workspace):
+    shutil.move(workspace.root / "data" / "deleveraging.toml", workspace.root / "elsewhere.toml")
+    with pytest.raises(ConfigError, match=r"deleveraging\.toml"):
+        run(workspace)

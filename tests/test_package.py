@@ -1,0 +1,91 @@
+"""What the package shows the world, and that the sample is what its metadata says."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import delever as dl
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
+
+
+def test_public_names_are_exactly_those_listed():
+    assert dl.__all__ == [
+        "Comparison",
+        "Costs",
+        "DeleverError",
+        "MarketView",
+        "Price",
+        "Run",
+        "backtest",
+        "compare",
+        "init",
+        "load",
+        "make_view",
+        "periods",
+        "run",
+        "strategy",
+    ]
+    for name in dl.__all__:
+        assert callable(getattr(dl, name)), name
+    assert set(dl.__all__) < set(dir(dl))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = dl.nothing
+
+
+def test_the_version_is_said_once():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == dl.__version__
+
+
+def test_constraints_are_versions_only():
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert "==" in line, line
+        assert "://" not in line, line
+        assert "@" not in line, line
+
+
+def test_the_sample_is_what_its_metadata_says():
+    metadata = json.loads((SAMPLE / "metadata.json").read_text())
+    content = (SAMPLE / metadata["file"]).read_bytes()
+    rows = list(csv.DictReader(content.decode().splitlines()))
+    assert hashlib.sha256(content).hexdigest() == metadata["sha256"]
+    assert len(rows) == metadata["rows"]
+    assert (rows[0]["timestamp"], rows[-1]["timestamp"]) == (metadata["start"], metadata["end"])
+    assert metadata["close_only"] is True
+
+
+def test_a_day_of_the_sample_opens_at_the_previous_close():
+    rows = list(csv.DictReader((SAMPLE / "btc_usd_1d.csv").read_text().splitlines()))
+    for before, row in pairwise(rows):
+        assert row["open"] == before["close"]
+        ends = sorted((float(row["open"]), float(row["close"])))
+        assert [float(row["low"]), float(row["high"])] == ends
+        assert row["volume"] == ""
+
+
+def test_known_closes_are_there():
+    """Closes as CoinMetrics' community data give them, within 2 % of another vendor's.
+
+    Yahoo's daily closes: 2017-12-17 19,141; 2018-12-15 3,237; 2020-03-12 4,971;
+    2021-11-08 67,567; 2022-11-09 15,881.
+    """
+    rows = csv.DictReader((SAMPLE / "btc_usd_1d.csv").read_text().splitlines())
+    close = {row["timestamp"][:10]: float(row["close"]) for row in rows}
+    known = {
+        "2017-12-17": 19_141,
+        "2018-12-15": 3_237,
+        "2020-03-12": 4_971,
+        "2021-11-08": 67_567,
+        "2022-11-09": 15_881,
+    }
+    for day, value in known.items():
+        assert close[day] == pytest.approx(value, rel=0.02)

@@ -1,0 +1,261 @@
+"""Planted leaks are found, and nothing that only looks back is accused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.errors import InputError
+from delever.research.contract import broken_contract, check_strategy
+from delever.research.lookahead import find_leak
+from delever.view import MarketView, Reading
+
+Function = Callable[[MarketView], pd.Series]
+
+
+@pytest.fixture(scope="module")
+def market() -> MarketView:
+    rng = np.random.default_rng(11)
+    rows = 300
+    index = pd.date_range("2021-01-01", periods=rows, tz="UTC", name="open_time")
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.03, rows)))
+    opens = np.concatenate([[100.0], close[:-1]])
+    bars = pd.DataFrame(
+        {
+            "open": opens,
+            "high": np.maximum(opens, close) * 1.01,
+            "low": np.minimum(opens, close) * 0.99,
+            "close": close,
+            "volume": rng.exponential(10, rows),
+        },
+        index=index,
+    )
+    fear = pd.DataFrame({"value": rng.uniform(0, 100, rows)}, index=index)
+    return MarketView(
+        bars=bars,
+        timeframe="1d",
+        readings={"fear": Reading(frame=fear, publication_lag=pd.Timedelta(hours=25))},
+    )
+
+
+def close(market: MarketView) -> pd.Series:
+    return market.bars["close"]
+
+
+def side(condition: pd.Series) -> pd.Series:
+    return condition.astype("float64")
+
+
+def weekly(market: MarketView) -> pd.Series:
+    return close(market).resample("W-MON", label="left", closed="left").last()
+
+
+def known_early(market: MarketView) -> pd.Series:
+    pivot = close(market) == close(market).rolling(7, center=True, min_periods=1).min()
+    return side(pivot)
+
+
+LEAKS: dict[str, Function] = {
+    "shift": lambda m: side(close(m).shift(-1) > close(m)),
+    "shift, end patched": lambda m: side(close(m).shift(-1).fillna(close(m)) >= close(m)),
+    "candle of the next bar": lambda m: side(
+        (m.bars["close"] > m.bars["open"]).shift(-1, fill_value=True)
+    ),
+    "centred mean": lambda m: side(close(m) > close(m).rolling(5, center=True).mean()),
+    "pivot known early": known_early,
+    "back-fill": lambda m: close(m).rolling(20).mean().bfill(),
+    "normalised by the whole sample": lambda m: side(
+        (close(m) - close(m).mean()) / close(m).std() > 0
+    ),
+    "minimum of the whole series": lambda m: side(close(m) > 1.2 * close(m).min()),
+    "rank in the whole series": lambda m: close(m).rank(pct=True),
+    "week labelled by its first day": lambda m: side(
+        weekly(m).reindex(m.index, method="ffill") > close(m)
+    ),
+    "interpolation": lambda m: close(m).where(np.arange(len(m.index)) % 5 == 0).interpolate(),
+    "reversed": lambda m: close(m)[::-1].ewm(span=5).mean()[::-1],
+    "reading taken by its stamp": lambda m: side(
+        m.readings["fear"].frame["value"].reindex(m.index).gt(50)
+    ),
+    "number of bars": lambda m: pd.Series(1.0 / len(m.index), index=m.index),
+}
+
+HONEST: dict[str, Function] = {
+    "hold": lambda m: pd.Series(1.0, index=m.index),
+    "mean": lambda m: side(close(m) > close(m).rolling(20).mean()),
+    "exponential": lambda m: close(m).ewm(span=30, adjust=False).mean(),
+    "expanding": lambda m: (close(m) - close(m).expanding().mean()) / close(m).expanding().std(),
+    "week": lambda m: m.align(m.resample("1w")["close"].rolling(4).mean(), "1w"),
+    "reading": lambda m: side(m.series("fear") > 50),
+    "nothing yet": lambda m: pd.Series(np.nan, index=m.index),
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_a_planted_leak_is_found(name: str, market: MarketView) -> None:
+    function = LEAKS[name]
+    leak = find_leak(function, market, points=6)
+    assert leak is not None
+    # The counterexample is a fact: the bar has the one value with the future, not without.
+    assert leak.bar <= leak.after < market.index[-1]
+    whole = function(market)[leak.bar]
+    np.testing.assert_equal(float(whole), leak.with_future)
+    if leak.change == "removed" and not leak.error:
+        part = market.upto(leak.after + pd.Timedelta(1, "D"))
+        np.testing.assert_equal(float(function(part)[leak.bar]), leak.without)
+    assert f"bar {leak.bar:%Y-%m-%d}" in str(leak)
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_what_only_looks_back_is_not_accused(name: str, market: MarketView) -> None:
+    assert find_leak(HONEST[name], market, points=6) is None
+
+
+def test_the_counterexample_is_told_in_one_sentence() -> None:
+    days = pd.date_range("2021-01-01", periods=4, tz="UTC")
+    bars = pd.DataFrame({"close": [1.0, 2, 3, 4]}, index=days)
+    small = MarketView(bars=bars, timeframe="1d")
+    assert str(find_leak(lambda m: m.bars["close"].bfill().shift(-2), small)) == (
+        "bar 2021-01-01 00:00: 3 with the bars after 2021-01-01 00:00 as they were, nan with them "
+        "removed; a value may depend only on what was known at its own close"
+    )
+
+
+def test_only_replacing_the_future_shows_a_leak_that_hides_from_removal(
+    market: MarketView,
+) -> None:
+    def sly(seen: MarketView) -> pd.Series:
+        later = close(seen).shift(-1)
+        # On the last bar, where removal would show, it answers what the whole market would give.
+        last = close(market).shift(-1).reindex(seen.index).iloc[-1]
+        return side(later.fillna(last) > close(seen))
+
+    leak = find_leak(sly, market, points=6)
+    assert leak is not None
+    assert leak.change == "mirrored"
+    assert "upside down" in str(leak)
+
+
+def test_scrambling_shows_a_leak_that_mirroring_keeps(market: MarketView) -> None:
+    def sly(seen: MarketView) -> pd.Series:
+        move = np.log(close(seen)).diff().shift(-1).abs()
+        original = np.log(close(market)).diff().shift(-1).abs().reindex(seen.index)
+        return side(move.fillna(original) > 0.02)
+
+    # Mirroring keeps the size of every move after the cut.
+    leak = find_leak(sly, market, points=6)
+    assert leak is not None
+    assert leak.change == "scrambled"
+
+
+def test_what_needs_the_future_to_answer_at_all_is_a_leak(market: MarketView) -> None:
+    def needs(seen: MarketView) -> pd.Series:
+        if len(seen.index) < 100:
+            raise ValueError("too short")
+        return pd.Series(1.0, index=seen.index)
+
+    leak = find_leak(needs, market, points=6)
+    assert leak is not None
+    assert leak.error == "ValueError: too short"
+    assert "raises ValueError: too short" in str(leak)
+
+
+def test_raising_in_warm_up_is_no_leak(market: MarketView) -> None:
+    def warm(seen: MarketView) -> pd.Series:
+        if len(seen.index) < 100:
+            raise ValueError("too short")
+        return pd.Series(1.0, index=seen.index).where(np.arange(len(seen.index)) >= 99)
+
+    assert find_leak(warm, market, points=6) is None
+
+
+def test_what_is_random_is_told_apart_from_a_leak(market: MarketView) -> None:
+    rng = np.random.default_rng(0)
+    leak = find_leak(lambda m: pd.Series(rng.normal(size=len(m.index)), index=m.index), market)
+    assert leak is not None
+    assert leak.change == "repeated"
+    assert "second" in str(leak)
+
+
+def test_columns_added_to_the_bars_do_not_reach_the_next_question(market: MarketView) -> None:
+    def adds(seen: MarketView) -> pd.Series:
+        assert "mine" not in seen.bars
+        seen.bars["mine"] = 1.0
+        return seen.bars["mine"]
+
+    assert check_strategy(adds, market, points=3) == []
+    assert "mine" not in market.bars
+
+
+def test_the_search_is_deterministic(market: MarketView) -> None:
+    one, two = (find_leak(LEAKS["centred mean"], market, points=7, seed=4) for _ in range(2))
+    assert one == two
+
+
+def test_refuses_a_market_without_a_future(market: MarketView) -> None:
+    with pytest.raises(InputError, match="at least 2 bars and 1 point; got 1 bars"):
+        find_leak(HONEST["hold"], replace(market, bars=market.bars.iloc[:1]))
+    with pytest.raises(InputError, match="got 300 bars and 0 points"):
+        find_leak(HONEST["hold"], market, points=0)
+
+
+def test_what_fails_on_the_whole_market_fails(market: MarketView) -> None:
+    with pytest.raises(KeyError, match="closing"):
+        find_leak(lambda m: m.bars["closing"], market)
+    with pytest.raises(InputError, match="got 299 rows for 300 bars"):
+        find_leak(lambda m: m.bars["close"].iloc[1:], market)
+
+
+def test_the_contract_of_an_exposure(market: MarketView) -> None:
+    index = market.index
+    good = pd.Series(1.0, index=index)
+    assert broken_contract(good, index) is None
+    assert broken_contract(good.astype("int64"), index) is None
+    assert broken_contract(good.astype("Float64"), index) is None
+    assert broken_contract(good.where(np.arange(300) > 9), index) is None
+    for bad, check, said in [
+        (good.to_numpy(), "same index", "got ndarray"),
+        (good.iloc[1:], "same index", "299 rows for 300 bars, and row 1 is 2021-01-02"),
+        (good.set_axis(index + pd.Timedelta(1, "D")), "same index", "row 1 is 2021-01-02"),
+        (good > 0, "finite after warm-up", "dtype bool"),
+        (good.where(np.arange(300) != 40), "finite after warm-up", "2021-02-10 00:00 .* got nan"),
+        (good.mask(np.arange(300) == 0, np.inf), "finite after warm-up", "2021-01-01 .* got inf"),
+    ]:
+        finding = broken_contract(bad, index)
+        assert finding is not None
+        assert finding.check == check
+        assert pd.Series([str(finding)]).str.contains(said).all(), str(finding)
+
+
+def priced(market: MarketView, *, level: float = 100.0, steps: tuple[float, ...] = ()) -> pd.Series:
+    return side(close(market) > max(level, *steps, 0.0))
+
+
+def test_a_price_in_the_code_is_bound_to_a_unit_and_a_price_parameter_is_not(
+    market: MarketView,
+) -> None:
+    given = {"level": 100.0, "steps": (90.0, 110.0)}
+    marked = check_strategy(
+        priced, market, parameters=given, price_parameters=("level", "steps"), points=3
+    )
+    assert marked == []
+    [finding] = check_strategy(priced, market, parameters=given, points=3)
+    assert finding.check == "unit-free"
+    assert "times 1024" in finding.message
+    [hidden] = check_strategy(priced, market, price_parameters=("level",), points=3)
+    assert hidden.check == "unit-free"  # the default is a price that nobody scaled
+
+
+def test_a_strategy_can_fail_in_two_ways(market: MarketView) -> None:
+    found = check_strategy(lambda m: side(close(m).shift(-1) > 100), market, points=3)
+    assert [finding.check for finding in found] == ["prefix invariance", "unit-free"]
+
+
+def test_a_broken_contract_is_the_only_finding(market: MarketView) -> None:
+    [finding] = check_strategy(lambda m: close(m).shift(-1), market, points=3)
+    assert finding.check == "finite after warm-up"
+    assert str(finding).startswith("finite after warm-up: the exposure of bar 2021-10-27 00:00")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -130,10 +129,12 @@ def position_at_target(
 
         q = X (cash / P + q0 (1 + s fee)) / (1 + s X fee)
 
-    Exposure at the open decides the side: below the target buys, above it sells. Slippage moves
-    the fill price past the open, and there the exposure may already be on the other side of the
-    target; then no trade of that side can reach it and none is made. When the cost of closing
-    exceeds equity no position reaches any target: the answer is 0, and the account is ruined.
+    A buy makes sense when exposure at the buyer's price is below the target, a sale when exposure
+    at the seller's price is above it. With slippage there are targets for which neither holds (of
+    a long) or both do (of a short, which looks larger to the buyer): those between the exposures
+    at the two prices. Exposure at the open is one of them, so nothing is traded there. When the
+    cost of closing exceeds equity no position reaches any target: the answer is 0, and the
+    account is ruined.
 
     Examples
     --------
@@ -147,10 +148,15 @@ def position_at_target(
             f"equity at the open must be positive to reach a target; got {equity:g} "
             f"(cash {cash:g}, position {position:g} at {open_price:g}); the account is ruined"
         )
-    gap = target_exposure * equity - position * open_price
-    if gap == 0.0:
+
+    def lacking(price: float) -> float:
+        return target_exposure * cash - (1.0 - target_exposure) * position * price
+
+    buys = lacking(fill_price(open_price, 1.0, slippage)) > 0.0
+    sells = lacking(fill_price(open_price, -1.0, slippage)) < 0.0
+    if buys == sells:
         return position
-    side = math.copysign(1.0, gap)
+    side = 1.0 if buys else -1.0
     price = fill_price(open_price, side, slippage)
     shrink = 1.0 + side * target_exposure * fee
     if not shrink > 0.0:
@@ -161,5 +167,4 @@ def position_at_target(
     worth = cash / price + position * (1.0 + side * fee)
     if worth <= 0.0:
         return 0.0
-    wanted = target_exposure * worth / shrink
-    return wanted if (wanted - position) * side > 0.0 else position
+    return target_exposure * worth / shrink

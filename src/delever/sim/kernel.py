@@ -124,15 +124,16 @@ def _row(bar: int, fill: Fill) -> tuple[float, ...]:
 def _position_at_target(
     target: float, cash: float, position: float, open_: float, fee: float, slippage: float
 ) -> float:
-    gap = target * (cash + position * open_) - position * open_
-    if gap == 0.0:
+    rest = (1.0 - target) * position
+    buys = target * cash - rest * (open_ * (1.0 + slippage)) > 0.0
+    sells = target * cash - rest * (open_ * (1.0 - slippage)) < 0.0
+    if buys == sells:
         return position
-    side = 1.0 if gap > 0.0 else -1.0
+    side = 1.0 if buys else -1.0
     worth = cash / (open_ * (1.0 + side * slippage)) + position * (1.0 + side * fee)
     if worth <= 0.0:
         return 0.0
-    wanted = target * worth / (1.0 + side * target * fee)
-    return wanted if (wanted - position) * side > 0.0 else position
+    return target * worth / (1.0 + side * target * fee)
 
 
 @numba.njit(cache=True)

@@ -10,13 +10,15 @@ import pandas as pd
 from delever.errors import InputError
 from delever.report import figures
 from delever.report.format import when
-from delever.report.page import facts, render_page
-from delever.report.sections import (
+from delever.report.metric_tables import (
     SCOPE_LABELS,
     metric_name,
+    period_dates,
     period_labels,
+    scope_cell,
     shown_metrics,
 )
+from delever.report.page import facts, render_page
 from delever.report.table import (
     Cell,
     Column,
@@ -179,7 +181,7 @@ def _scope_table(columns: Mapping[str, pd.DataFrame], scope: str) -> Table:
     first = next(iter(columns.values()))
     rows = []
     for spec in shown_metrics(first):
-        cells = [metric_cell(reading(frame, spec.name, scope), spec) for frame in columns.values()]
+        cells = [scope_cell(frame, spec, scope) for frame in columns.values()]
         rows.append((metric_name(spec), *mark_best(cells, spec.better)))
     return Table(
         id=f"metrics-{scope}",
@@ -201,7 +203,7 @@ def _period_returns(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> p
 def _periods_table(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> Table:
     rows = []
     for period in first.periods:
-        about = Cell(text=period.title, note=f"{when(period.start)} to {when(period.end)}")
+        about = Cell(text=period.title, note=period_dates(period))
         shown = [
             [fraction_cell(reading(frame, name, period.id)) for frame in columns.values()]
             for name in ("total_return", "max_drawdown")

@@ -7,6 +7,7 @@ that is undefined reads ``n/a``; zero is never written with a sign.
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 import pandas as pd
@@ -26,6 +27,7 @@ __all__ = [
 
 NOT_AVAILABLE: Final = "n/a"
 
+_TRAILING_ZEROS = re.compile(r"(?<=\d)\.0+(?!\d)|(?<=\.\d)0+(?!\d)")
 _SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
 
 
@@ -205,10 +207,11 @@ def reported(amount: float, unit: str) -> str:
 
     Examples
     --------
-    >>> reported(19.13e9, "USD"), reported(-0.39, "fraction")
-    ('19.13 B USD', '-39.0%')
+    >>> reported(19.13e9, "USD"), reported(530e6, "USD"), reported(-0.39, "fraction")
+    ('19.13 B USD', '530 M USD', '-39%')
     """
-    return percent(amount) if unit == "fraction" else f"{money(amount)} {unit}"
+    text = percent(amount) if unit == "fraction" else money(amount)
+    return _TRAILING_ZEROS.sub("", text) + ("" if unit == "fraction" else f" {unit}")
 
 
 def day(stamp: pd.Timestamp) -> str:

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import Any
 
 from delever.report.figures import library, themes
-from delever.report.format import day, reported
 
 __all__ = ["facts", "render_page"]
 
@@ -40,7 +39,7 @@ def render_page(template: str, **content: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"links": _links, "day": day, "reported": reported}
+    environment.filters["links"] = _links
     page = environment.get_template(template)
     return page.render(library=library(), themes=themes(), version=version("delever"), **content)
 

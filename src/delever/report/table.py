@@ -55,11 +55,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """Heading of a column; numbers stand to the right."""
+    """Heading of a column; numbers stand to the right, web addresses may become links."""
 
     label: str
     numeric: bool = True
     title: str = ""
+    links: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,18 @@ import pandas as pd
 from delever.events.window import membership
 from delever.report import figures
 from delever.report.format import multiple, percent, value, when
+from delever.report.metric_tables import metrics_table, period_labels, periods_table
 from delever.report.page import facts, render_page
-from delever.report.sections import (
+from delever.report.run_tables import (
     attribution_table,
+    costs_table,
     drawdowns_table,
-    metrics_table,
-    period_labels,
-    periods_table,
+    figures_table,
     trades_table,
 )
 from delever.report.table import reading
 from delever.research.evaluation import Evaluation
 from delever.stats.registry import metric
-from delever.stats.returns import monthly_returns
 from delever.units import timeframe_delta
 
 __all__ = ["render", "verdict"]
@@ -100,13 +99,13 @@ def render(
             _period_returns(evaluation, benchmark), benchmark=benchmark
         ),
         distribution=figures.distribution(returns[held & inside], returns[held & ~inside]),
-        monthly=figures.monthly({name: monthly_returns(run.returns) for name, run in runs.items()}),
+        monthly=figures.monthly({name: run.returns for name, run in runs.items()}),
         drawdowns=drawdowns_table(evaluation.backtest),
         trades=trades_table(evaluation.backtest),
         attribution=attribution_table(evaluation.backtest, evaluation.benchmark, benchmark),
-        sourced=[period for period in evaluation.periods if period.figures],
+        figures=figures_table(evaluation.periods),
         definitions=[metric(str(name)) for name in evaluation.metrics.index],
-        costs=list(facts(asdict(evaluation.backtest.costs))),
+        costs=costs_table(evaluation.backtest.costs),
         provenance=list(facts(manifest)),
     )
 
@@ -177,9 +176,9 @@ def _tile(evaluation: Evaluation, name: str, scope: str, benchmark: str) -> Tile
     spec = metric(name)
     own, other = _pair(evaluation, name, scope)
     where = {"whole": "", "inside": " inside periods", "outside": " outside periods"}[scope]
-    if name == "total_return":
+    if (name, scope) == ("total_return", "whole"):
         own_text, other_text = multiple(1 + own), multiple(1 + other)
-        label = f"Wealth multiplied{where}"
+        label = "Wealth multiplied"
     else:
         own_text, other_text = value(own, spec.unit), value(other, spec.unit)
         label = f"{spec.label}{where}"

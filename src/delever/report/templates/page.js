@@ -3,17 +3,18 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const themes = JSON.parse(document.getElementById("themes").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const config = {
+  const config = (id) => ({
     responsive: true,
     displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toggleSpikelines"],
-  };
+    displayModeBar: id === "fig-history" ? "hover" : false,
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+  });
 
   const charts = all("script[data-chart]").map((source) => {
     const element = document.getElementById(source.dataset.chart);
     const { data, layout } = JSON.parse(source.textContent);
     layout.template = themes[dark.matches ? "dark" : "light"];
-    Plotly.newPlot(element, data, layout, config);
+    Plotly.newPlot(element, data, layout, config(element.id));
     return element;
   });
   const dress = (look) => charts.forEach((c) => Plotly.relayout(c, { template: themes[look] }));
@@ -31,34 +32,40 @@
 
   // A stretch of time chosen on the shared axis: fit every value axis to what it shows.
   const history = document.getElementById("fig-history");
+  const times = (layout) => Object.keys(layout).filter((key) => /^xaxis\d*$/.test(key));
+  const instant = (text) => Date.parse(text.length > 10 ? text.replace(" ", "T") + "Z" : text);
+  const shown = (short, from, to, log) => history._fullData
+    .flatMap((trace, i) => (trace.visible === true && trace.yaxis === short ? history.calcdata[i] : []))
+    .filter((p) => p.x >= from && p.x <= to && Number.isFinite(p.y) && (!log || p.y > 0))
+    .map((p) => (log ? Math.log10(p.y) : p.y));
   const fit = () => {
-    const [from, to] = history._fullLayout.xaxis.range.map((t) => Date.parse(t.replace(" ", "T") + (t.length > 10 ? "Z" : "")));
-    const changes = {};
+    const [from, to] = history._fullLayout.xaxis.range.map(instant);
+    const changes = { "yaxis.dtick": null };
     for (const name of ["yaxis", "yaxis2"]) {
-      const axis = history._fullLayout[name];
-      const short = name.replace("axis", "");
-      const shown = history._fullData
-        .map((trace, i) => (trace.visible === true && trace.yaxis === short ? history.calcdata[i] : []))
-        .flat()
-        .filter((p) => p.x >= from && p.x <= to && Number.isFinite(p.y) && (axis.type !== "log" || p.y > 0))
-        .map((p) => (axis.type === "log" ? Math.log10(p.y) : p.y));
-      if (!shown.length) continue;
-      const low = shown.reduce((a, b) => Math.min(a, b));
-      const high = shown.reduce((a, b) => Math.max(a, b));
+      const values = shown(name.replace("axis", ""), from, to, history._fullLayout[name].type === "log");
+      if (!values.length) continue;
+      const low = values.reduce((a, b) => Math.min(a, b));
+      const high = values.reduce((a, b) => Math.max(a, b));
       const room = 0.05 * (high - low) || 0.05;
-      changes[`${name}.range`] = [low - room, name === "yaxis2" ? Math.min(high + room, 0) : high + room];
-      if (name === "yaxis") changes["yaxis.dtick"] = null;
+      changes[`${name}.range`] = [low - room, name === "yaxis2" ? Math.min(high + room, 0.01) : high + room];
     }
     Plotly.relayout(history, changes);
   };
   if (history) {
+    const step = history.layout.yaxis.dtick;
     history.on("plotly_relayout", (change) => {
-      if ("xaxis.range[0]" in change || "xaxis.range" in change) fit();
+      const keys = Object.keys(change);
+      if (keys.some((key) => /^xaxis\d*\.range/.test(key))) fit();
+      else if (keys.some((key) => /^xaxis\d*\.autorange/.test(key))) {
+        const log = history._fullLayout.yaxis.type === "log";
+        Plotly.relayout(history, { "yaxis.autorange": true, "yaxis2.autorange": true, "yaxis.dtick": log ? step : null });
+      }
     });
   }
   all("button.zoom").forEach((button) => {
     button.addEventListener("click", () => {
-      Plotly.relayout(history, { "xaxis.range": [button.dataset.from, button.dataset.to] });
+      const range = [button.dataset.from, button.dataset.to];
+      Plotly.relayout(history, Object.fromEntries(times(history.layout).map((key) => [`${key}.range`, [...range]])));
       history.scrollIntoView({ behavior: "smooth", block: "center" });
     });
   });

@@ -1,4 +1,4 @@
-"""The tables of the pages."""
+"""Tables of metrics: by scope and by deleveraging period."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from delever.events.catalog import Period
-from delever.report.format import day, money, number, price, when
+from delever.report.format import day
 from delever.report.table import (
     Cell,
     Column,
@@ -16,37 +16,26 @@ from delever.report.table import (
     fraction_cell,
     mark_best,
     metric_cell,
-    number_cell,
     reading,
 )
 from delever.research.evaluation import SCOPES, Evaluation
-from delever.sim.backtest import Backtest
-from delever.stats.drawdowns import deepest_drawdowns
 from delever.stats.registry import Metric, metric
 
 __all__ = [
     "HEADLINE",
     "SCOPE_LABELS",
-    "attribution_table",
-    "drawdowns_table",
     "metric_name",
     "metrics_table",
+    "period_dates",
     "period_labels",
     "periods_table",
+    "scope_cell",
     "shown_metrics",
-    "trades_table",
 ]
 
 SCOPE_LABELS = {"whole": "Whole run", "inside": "Inside periods", "outside": "Outside periods"}
 """What the scopes are called on a page."""
 
-_PARTS = {
-    "price_pnl": "Price moves",
-    "fee": "Fees",
-    "slippage": "Slippage",
-    "liquidation": "Loss beyond equity, not borne",
-}
-_TRADES_SHOWN = 25
 
 HEADLINE = (
     "total_return",
@@ -63,6 +52,14 @@ HEADLINE = (
     "trades",
 )
 """The metrics that are shown first."""
+
+_BESIDE_BENCHMARK = {
+    "up_capture": SCOPES,
+    "down_capture": SCOPES,
+    "loss_avoided": ("inside",),
+    "cost_of_protection": ("outside",),
+}
+"""Metrics that measure a run against its benchmark, and the scopes they are meant for."""
 
 
 def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
@@ -84,9 +81,11 @@ def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
     for spec in shown_metrics(evaluation.metrics):
         row = [metric_name(spec)]
         for scope in SCOPES:
-            values = (evaluation.metrics, evaluation.benchmark_metrics)
-            pair = [metric_cell(reading(frame, spec.name, scope), spec) for frame in values]
-            row.extend(mark_best(pair, spec.better))
+            pair = [scope_cell(frame, spec, scope) for frame in _both(evaluation)]
+            if spec.name in _BESIDE_BENCHMARK:
+                row.extend((pair[0], Cell(text="")))
+            else:
+                row.extend(mark_best(pair, spec.better))
         rows.append(tuple(row))
     return Table(
         id="metrics",
@@ -126,9 +125,30 @@ def shown_metrics(metrics: pd.DataFrame) -> list[Metric]:
     return [metric(name) for name in [*first, *metrics.index.difference(first, sort=False)]]
 
 
+def scope_cell(metrics: pd.DataFrame, spec: Metric, scope: str) -> Cell:
+    """Write a metric in a scope; empty where it is not meant for that scope.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame, shape (metrics, scopes)
+        As in an `Evaluation`.
+    spec : Metric
+        The row.
+    scope : {"whole", "inside", "outside"}
+        The column.
+
+    Returns
+    -------
+    Cell
+    """
+    if scope not in _BESIDE_BENCHMARK.get(spec.name, SCOPES):
+        return Cell(text="")
+    return metric_cell(reading(metrics, spec.name, scope), spec)
+
+
 def metric_name(spec: Metric) -> Cell:
     """Name of a metric, with its unit where the number does not show it."""
-    unit = {"bars": ", bars", "days": ", days", "per_year": ", per year"}.get(spec.unit, "")
+    unit = {"days": ", days", "per_year": ", per year"}.get(spec.unit, "")
     return Cell(text=f"{spec.label}{unit}", title=spec.formula)
 
 
@@ -152,6 +172,11 @@ def period_labels(periods: Sequence[Period]) -> dict[str, str]:
     }
 
 
+def period_dates(period: Period) -> str:
+    """First and last day of a period, both of them inside, UTC."""
+    return f"{day(period.start)} to {day(period.end - pd.Timedelta(1, unit='ns'))}"
+
+
 def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
     """What each deleveraging period did to the strategy and to the benchmark.
 
@@ -167,7 +192,7 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
     Table
         In order of time; each row has a button that shows the stretch in the figure.
     """
-    own, other = evaluation.metrics, evaluation.benchmark_metrics
+    own, other = _both(evaluation)
     rows = []
     for period in evaluation.periods:
         part = " The run covers it only in part." if period in evaluation.cut_periods else ""
@@ -175,7 +200,7 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
         about = Cell(
             text=period.title,
             order=f"{period.start:%Y-%m-%d %H:%M}",
-            note=f"{day(period.start)} to {_last_day(period)}. {period.cause}{part}".strip(),
+            note=f"{period_dates(period)}. {period.cause}{part}".strip(),
             zoom=(f"{period.start - room:%Y-%m-%d %H:%M}", f"{period.end + room:%Y-%m-%d %H:%M}"),
         )
         shown = (
@@ -209,126 +234,5 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
     )
 
 
-def drawdowns_table(backtest: Backtest) -> Table:
-    """The deepest drawdowns of a run.
-
-    Parameters
-    ----------
-    backtest : Backtest
-        The run.
-
-    Returns
-    -------
-    Table
-        Deepest first; at most ten.
-    """
-    rows = tuple(
-        (
-            fraction_cell(float(row["depth"])),
-            Cell(text=when(row["start"])),
-            Cell(text=when(row["trough"])),
-            Cell(text="not yet" if pd.isna(row["recovery"]) else when(row["recovery"])),
-            number_cell(float(row["length"]), lambda bars: number(bars, 0)),
-        )
-        for _, row in deepest_drawdowns(backtest.returns, 10).iterrows()
-    )
-    return Table(
-        id="drawdowns",
-        columns=(
-            Column(label="Depth"),
-            Column(label="Peak", numeric=False),
-            Column(label="Trough", numeric=False),
-            Column(label="Recovered", numeric=False),
-            Column(label=f"Length, bars of {backtest.timeframe}"),
-        ),
-        rows=rows,
-        caption="Dates are the open of the bar at whose close the event stood, UTC.",
-    )
-
-
-def trades_table(backtest: Backtest) -> Table:
-    """Every round trip of a run.
-
-    Parameters
-    ----------
-    backtest : Backtest
-        The run.
-
-    Returns
-    -------
-    Table
-        Sortable; the first rows are shown until all are asked for.
-    """
-    rows = tuple(_trade(trade) for _, trade in backtest.trades.iterrows())
-    texts = {"Entry", "Exit", "Side", "Status"}
-    labels = (
-        *("Entry", "Exit", "Side", "Entry price", "Exit price", "Bars"),
-        *("Return", "Net PnL", "Fees", "Slippage", "Status"),
-    )
-    return Table(
-        id="trades",
-        columns=tuple(Column(label=label, numeric=label not in texts) for label in labels),
-        rows=rows,
-        sortable=True,
-        limit=_TRADES_SHOWN,
-        caption="Prices are averages over fills, slippage included; return is net PnL per equity "
-        "at entry. A trade still open is valued at the last close.",
-    )
-
-
-def attribution_table(backtest: Backtest, benchmark: Backtest, name: str) -> Table:
-    """What made the change in equity.
-
-    Parameters
-    ----------
-    backtest, benchmark : Backtest
-        Over the same bars.
-    name : str
-        What the benchmark is called.
-
-    Returns
-    -------
-    Table
-        The parts, from the starting to the final equity.
-    """
-    runs = (backtest, benchmark)
-    rows = [("Starting equity", [run.initial_equity for run in runs])]
-    for part in backtest.attribution.index:
-        label = _PARTS.get(str(part), str(part).replace("_", " ").capitalize())
-        rows.append((label, [float(run.attribution[part]) for run in runs]))
-    rows.append(("Final equity", [float(run.equity.iloc[-1]) for run in runs]))
-    return Table(
-        id="attribution",
-        columns=(
-            Column(label="Quote currency", numeric=False),
-            Column(label="strategy"),
-            Column(label=name),
-        ),
-        rows=tuple(
-            (Cell(text=label), *(number_cell(amount, money) for amount in amounts))
-            for label, amounts in rows
-        ),
-        caption="Price moves are measured at the opens and closes of the data; fees and slippage "
-        "are what trading took from them.",
-    )
-
-
-def _last_day(period: Period) -> str:
-    return day(period.end - pd.Timedelta(1, unit="ns"))
-
-
-def _trade(trade: pd.Series) -> tuple[Cell, ...]:
-    left = trade["exit_time"]
-    return (
-        Cell(text=when(trade["entry_time"]), order=f"{trade['entry_time']:%Y-%m-%d %H:%M}"),
-        Cell(text=when(left), order=None if pd.isna(left) else f"{left:%Y-%m-%d %H:%M}"),
-        Cell(text="long" if trade["side"] > 0 else "short", order=float(trade["side"])),
-        number_cell(float(trade["entry_price"]), price),
-        number_cell(float(trade["exit_price"]), price),
-        number_cell(float(trade["bars"]), lambda bars: number(bars, 0)),
-        fraction_cell(float(trade["return"])),
-        number_cell(float(trade["net_pnl"]), money),
-        number_cell(float(trade["fee"]), money),
-        number_cell(float(trade["slippage"]), money),
-        Cell(text=str(trade["status"]), order=str(trade["status"])),
-    )
+def _both(evaluation: Evaluation) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return evaluation.metrics, evaluation.benchmark_metrics

@@ -1,0 +1,16 @@
+"""The figures of the pages, as JSON for plotly.js; the one place that knows plotly."""
+
+from delever.report.figures.history import history
+from delever.report.figures.look import Button, Chart, library, themes
+from delever.report.figures.returns import distribution, monthly, period_bars
+
+__all__ = [
+    "Button",
+    "Chart",
+    "distribution",
+    "history",
+    "library",
+    "monthly",
+    "period_bars",
+    "themes",
+]

@@ -1,0 +1,224 @@
+"""Growth, drawdown and exposure over time, with deleveraging periods shaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.bars import close_times
+from delever.events.catalog import Period
+from delever.report.figures.look import FILL, SHADE, Button, Chart, lines, to_json, to_spec
+from delever.report.format import day
+from delever.sim.backtest import Backtest
+from delever.stats.drawdowns import drawdown
+
+__all__ = ["history"]
+
+_POINTS = 8_000
+_TIER = 56
+
+
+def history(
+    runs: Mapping[str, Backtest],
+    periods: Sequence[Period],
+    *,
+    benchmark: str | None,
+    exposure: str | None = None,
+) -> Chart:
+    """Growth and drawdown over time, and the exposure of one run, with periods shaded.
+
+    Parameters
+    ----------
+    runs : mapping of str to Backtest
+        By the name to show.
+    periods : sequence of Period
+        Those to shade.
+    benchmark : str or None
+        The run drawn as benchmark.
+    exposure : str or None
+        The run whose exposure has a strip of its own.
+
+    Returns
+    -------
+    Chart
+        With the log axis on; a button makes it linear.
+
+    Notes
+    -----
+    Above 8,000 points the curves are thinned; the lowest and highest value of every stretch stay.
+    """
+    from plotly.subplots import make_subplots
+
+    growth = pd.concat({name: _growth(run) for name, run in runs.items()}, axis=1).sort_index()
+    falls = pd.concat({name: _falls(run) for name, run in runs.items()}, axis=1).sort_index()
+    strip = pd.DataFrame(index=growth.index)
+    if exposure is not None:
+        strip["exposure"] = _from_start(runs[exposure], runs[exposure].ledger["exposure"], 0.0)
+    panels = [growth, falls, strip] if exposure is not None else [growth, falls]
+    figure = make_subplots(
+        rows=len(panels),
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.035,
+        row_heights=[0.58, 0.27, 0.15][: len(panels)],
+    )
+    index = pd.DatetimeIndex(growth.index)
+    kept = _thin(pd.concat(panels, axis=1).to_numpy())
+    stamps = _stamps(index[kept])
+    styles = lines(list(runs), benchmark)
+    for name, line in styles.items():
+        common = {"x": stamps, "name": escape(name), "line": line, "connectgaps": True}
+        common["zorder"] = -1 if name == benchmark else 0
+        figure.add_scatter(
+            **common,
+            y=growth[name].to_numpy()[kept],
+            legendgroup=name,
+            hovertemplate="%{y:,.4~r}x",
+            row=1,
+            col=1,
+        )
+        figure.add_scatter(
+            **common,
+            y=falls[name].to_numpy()[kept],
+            legendgroup=name,
+            showlegend=False,
+            fill="tozeroy" if len(runs) <= 2 and name != benchmark else "none",
+            fillcolor=FILL,
+            hovertemplate="%{y:.1%}",
+            row=2,
+            col=1,
+        )
+    if exposure is not None:
+        figure.add_scatter(
+            x=stamps,
+            y=strip["exposure"].to_numpy()[kept],
+            name="exposure",
+            line={"color": styles[exposure]["color"], "width": 1, "shape": "vh"},
+            fill="tozeroy",
+            fillcolor=FILL,
+            showlegend=False,
+            hovertemplate="%{y:.0%}",
+            row=3,
+            col=1,
+        )
+        figure.update_yaxes(title_text="exposure", tickformat=".0%", nticks=4, row=3, col=1)
+    tiers = _shade(figure, periods, index)
+    step = _decades(growth)
+    figure.update_yaxes(title_text="growth of 1", tickformat=",", row=1, col=1)
+    figure.update_yaxes(type="log", dtick=step, row=1, col=1)
+    figure.update_yaxes(title_text="drawdown", tickformat=".0%", row=2, col=1)
+    figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
+    figure.update_traces(mode="lines")
+    figure.update_layout(
+        hovermode="x unified",
+        hoversubplots="axis",
+        legend={"x": 0.012, "y": 0.985, "xanchor": "left", "yanchor": "top"},
+        margin={"t": 14 + _TIER * tiers},
+    )
+    thinned = (
+        f" Drawn from {len(kept):,} of {len(index):,} points; every stretch keeps its extremes."
+        if len(kept) < len(index)
+        else ""
+    )
+    return Chart(
+        id="fig-history",
+        title="Growth and drawdown" if exposure is None else "Growth, drawdown and exposure",
+        spec=to_spec(figure),
+        height=(540 if exposure is None else 620) + _TIER * tiers,
+        caption="Values stand at the close of each bar, UTC. Shaded: deleveraging periods; "
+        "point at a label for its dates. Drag to zoom, double-click to zoom out." + thinned,
+        buttons=(
+            Button(label="log", method="relayout", arguments=_axis("log", step), pressed=True),
+            Button(label="linear", method="relayout", arguments=_axis("linear", None)),
+        ),
+    )
+
+
+def _from_start(run: Backtest, values: pd.Series, first: float) -> pd.Series:
+    """Values at the closes of the bars, after what stood before the first bar opened."""
+    index = pd.DatetimeIndex(run.ledger.index)
+    stamps = index[:1].append(close_times(index, run.timeframe))
+    return pd.Series(np.concatenate(([first], values.to_numpy())), index=stamps)
+
+
+def _growth(run: Backtest) -> pd.Series:
+    return _from_start(run, run.equity / run.initial_equity, 1.0)
+
+
+def _falls(run: Backtest) -> pd.Series:
+    return _from_start(run, drawdown(run.returns), 0.0)
+
+
+def _decades(wealth: pd.DataFrame) -> int | None:
+    """Step of the log axis: whole decades where the curves span enough of them."""
+    values = wealth.to_numpy()
+    values = values[values > 0]
+    return 1 if len(values) and np.log10(values.max() / values.min()) > 2.5 else None
+
+
+def _axis(kind: str, step: int | None) -> str:
+    return to_json({"yaxis.type": kind, "yaxis.dtick": step, "yaxis.autorange": True})
+
+
+def _shade(figure: Any, periods: Sequence[Period], index: pd.DatetimeIndex) -> int:
+    """Shade and label the periods; how many tiers of labels were needed."""
+    if not periods:
+        return 0
+    room = (index[-1] - index[0]) * 0.016
+    free: list[pd.Timestamp] = []
+    for period in periods:
+        start, end = max(period.start, index[0]), min(period.end, index[-1])
+        middle = start + (end - start) / 2
+        tier = next((k for k, taken in enumerate(free) if middle >= taken), len(free))
+        free[tier : tier + 1] = [middle + room]
+        figure.add_shape(
+            type="rect",
+            x0=_stamps(pd.DatetimeIndex([start]))[0],
+            x1=_stamps(pd.DatetimeIndex([end]))[0],
+            y0=0,
+            y1=1,
+            yref="paper",
+            fillcolor=SHADE,
+            opacity=0.2,
+            line={"width": 0},
+            layer="below",
+        )
+        figure.add_annotation(
+            x=_stamps(pd.DatetimeIndex([middle]))[0],
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            yshift=2 + _TIER * tier,
+            textangle=-90,
+            text=f"{period.start:%b %Y}",
+            hovertext=f"{escape(period.title)}<br>{day(period.start)} to {day(period.end)}",
+            showarrow=False,
+            font={"size": 10, "color": "#b06a10"},
+        )
+    return len(free)
+
+
+def _stamps(index: pd.DatetimeIndex) -> list[str]:
+    midnight = bool((index == index.normalize()).all())
+    return list(index.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M"))
+
+
+def _thin(values: np.ndarray) -> np.ndarray:
+    """Positions of at most about 8,000 rows, with the extremes of every column and the ends."""
+    count, columns = values.shape
+    if count <= _POINTS:
+        return np.arange(count)
+    step = -(-count * (2 * columns + 1) // _POINTS)
+    keep = {0, count - 1}
+    for start in range(0, count, step):
+        block = values[start : start + step]
+        defined = ~np.isnan(block)
+        keep.add(start)
+        for column in np.flatnonzero(defined.any(axis=0)):
+            keep.add(start + int(np.nanargmin(block[:, column])))
+            keep.add(start + int(np.nanargmax(block[:, column])))
+    return np.array(sorted(keep))

@@ -121,3 +121,15 @@ def test_init_makes_a_workspace_that_runs(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path / "mine")
     assert main(["run", "backtests/buy_and_hold.toml", "--set", "end=2012-01-01"]) == 0
     assert "workspace made in" in capsys.readouterr().out
+
+
+def test_periods_show_each_fall_and_the_lag_of_the_detector(workspace, capsys):
+    assert main(["periods", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    covid = shown["periods"]["2020-03-covid"]
+    # Closes of the sample: 9,147.09 on the 6th, the day before the start; 4,959.31 on the 12th.
+    assert covid["lowest"] == "2020-03-12"
+    assert covid["fall"] == pytest.approx(4959.31341437756 / 9147.08505897136 - 1)
+    assert shown["alarms"] >= shown["false_alarms"]
+    assert main(["periods"]) == 0
+    assert "causal detector" in capsys.readouterr().out

@@ -79,7 +79,18 @@ def test_periods_without_a_bar_are_left_out_and_cut_ones_are_named():
     result = evaluation(before, cut)
     assert [p.id for p in result.periods] == ["cut"]
     assert [p.id for p in result.cut_periods] == ["cut"]
-    assert list(result.metrics.columns) == ["whole", "inside", "outside", "cut"]
+    scopes = ["whole", "inside", "outside", "build_up", "cascade", "washout", "recovery"]
+    assert list(result.metrics.columns) == [*scopes, "cut"]
+    assert result.metrics.loc["bars", "cascade"] == 0  # its fall lies partly before the run
+
+
+def test_phases_part_the_period_at_its_lowest_close():
+    # Closes 110 | 88, 44, 66 | 99: the fall is 66, half of it is regained on the first bar after.
+    held = evaluation(period("2021-01-03", "2021-01-06")).benchmark_metrics
+    assert held.loc["bars", ["build_up", "cascade", "washout", "recovery"]].tolist() == [2, 2, 1, 1]
+    assert held.loc["total_return", "cascade"] == pytest.approx(0.8 * 0.5 - 1)
+    assert held.loc["total_return", "washout"] == pytest.approx(0.5)
+    assert held.loc["total_return", "recovery"] == pytest.approx(0.5)
 
 
 def test_a_window_is_measured_like_a_run_of_its_own():

@@ -100,10 +100,10 @@ def test_an_explicit_start_before_warm_up_is_flat_until_then(workspace):
 
 
 def test_the_parts_compound_to_the_whole(workspace):
-    metrics = run(workspace).metrics
-    grown = 1 + metrics.loc["total_return"]
+    evaluation = run(workspace).evaluation
+    grown = 1 + evaluation.metrics.loc["total_return"]
     np.testing.assert_allclose(grown["inside"] * grown["outside"], grown["whole"], rtol=1e-9)
-    each = grown.drop(["whole", "inside", "outside"])
+    each = grown[[period.id for period in evaluation.periods]]
     np.testing.assert_allclose(each.prod(), grown["inside"], rtol=1e-9)
 
 

@@ -14,8 +14,9 @@ import typer
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
-__all__ = ["WorkspaceOption", "echo_json", "print_metrics", "print_notes", "steps"]
+__all__ = ["WorkspaceOption", "echo_json", "print_metrics", "print_notes", "print_rows", "steps"]
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -52,7 +53,6 @@ def print_metrics(
     names : sequence of str
         Which metrics, in order.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from delever.report.format import value
@@ -73,8 +73,39 @@ def print_metrics(
                 *(value(float(by_scope[scope][name]), spec.unit) for by_scope in groups.values()),
                 end_section=position == len(scopes) - 1,
             )
-    width = None if sys.stdout.isatty() else 120
-    Console(width=width).print(table)
+    _print(table)
+
+
+def print_rows(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()
+) -> None:
+    """Print rows of text under a title.
+
+    Parameters
+    ----------
+    title : str
+        Stands above the table.
+    columns : sequence of str
+        Headings.
+    rows : sequence of sequence of str
+        One text per column.
+    left : sequence of str
+        Columns of words; the others are numbers and stand to the right.
+    """
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right")
+    for row in rows:
+        table.add_row(*row)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import pandas as pd
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.events.catalog import Period
-from delever.events.window import membership
+from delever.events.phases import PHASES, phases
+from delever.events.window import overlapping, per_period
 from delever.sim.backtest import Backtest
 from delever.stats.registry import Sample, compute_scopes
 from delever.units import periods_per_year
@@ -19,7 +20,7 @@ from delever.units import periods_per_year
 __all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "windowed"]
 
 SCOPES = ("whole", "inside", "outside")
-"""The scopes every evaluation has; each period's id is one more."""
+"""The scopes that make up a run; phases and single periods are further ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,9 @@ class Evaluation:
     periods : tuple of Period
         Those that hold at least one bar of the run, in order of time.
     metrics : pandas.DataFrame
-        Rows: metric names of the registry. Columns: ``whole``, ``inside``, ``outside`` and each
-        period's id.
+        Rows: metric names of the registry. Columns: ``whole``, ``inside``, ``outside``, the
+        phases (``build_up``, ``cascade``, ``washout``, ``recovery``, over all periods the run
+        covers whole; one period's recovery may be another's build-up) and each period's id.
     benchmark_metrics : pandas.DataFrame
         The same for the benchmark.
     """
@@ -101,11 +103,11 @@ def evaluate(
         raise InputError(f"{name}: the benchmark must run over the same bars as the strategy")
     index = pd.DatetimeIndex(backtest.ledger.index)
     timeframe = backtest.timeframe
-    masks = {p.id: membership(index, timeframe, [p]).to_numpy() for p in periods}
-    seen = tuple(p for p in sorted(periods, key=lambda p: p.start) if masks[p.id].any())
-    inside = np.logical_or.reduce([np.zeros(len(index), bool), *(masks[p.id] for p in seen)])
+    seen = overlapping(periods, index, timeframe)
+    each = {name: mask.to_numpy() for name, mask in per_period(index, timeframe, seen).items()}
+    inside = np.logical_or.reduce([np.zeros(len(index), bool), *each.values()])
     scopes = {"whole": np.ones(len(index), bool), "inside": inside, "outside": ~inside}
-    scopes |= {p.id: masks[p.id] for p in seen}
+    scopes |= _phase_masks(bars["close"], timeframe, seen) | each
     return Evaluation(
         name=name,
         backtest=backtest,
@@ -115,6 +117,22 @@ def evaluate(
         metrics=_measure(backtest, benchmark, scopes),
         benchmark_metrics=_measure(benchmark, benchmark, scopes),
     )
+
+
+def _phase_masks(
+    close: pd.Series, timeframe: str, periods: Sequence[Period]
+) -> dict[str, np.ndarray]:
+    """Bars in each phase of any period that the bars cover whole, with a bar before it."""
+    index = pd.DatetimeIndex(close.index)
+    closes = close_times(index, timeframe)
+    masks = {phase: np.zeros(len(index), bool) for phase in PHASES}
+    for period in periods:
+        if closes[0] <= period.start and period.end <= closes[-1]:
+            phase = phases(period, close, timeframe)
+            rows = index.get_indexer(pd.DatetimeIndex(phase.index))
+            for name in PHASES:
+                masks[name][rows[phase.to_numpy() == name]] = True
+    return masks
 
 
 def common_span(evaluations: Sequence[Evaluation]) -> tuple[pd.Timestamp, pd.Timestamp]:

@@ -40,10 +40,10 @@ _SUMMARY = (
     ("cagr", "whole", "CAGR"),
     ("max_drawdown", "whole", "Max DD"),
     ("sharpe_ratio", "whole", "Sharpe"),
-    ("total_return", "inside", "Inside"),
-    ("loss_avoided", "inside", "Avoided"),
-    ("cagr", "outside", "Outside, yearly"),
-    ("cost_of_protection", "outside", "Cost, yearly"),
+    ("total_return", "inside", "Return inside"),
+    ("loss_avoided", "inside", "Loss avoided"),
+    ("cagr", "outside", "CAGR outside"),
+    ("cost_of_protection", "outside", "Cost outside"),
     ("exposure", "whole", "Exposure"),
     ("trades", "whole", "Trades"),
 )
@@ -84,7 +84,7 @@ def render(
     """
     columns = _columns(evaluations, benchmark)
     benchmarks = [name for name in columns if name not in evaluations]
-    drawn = benchmarks[0] if len(benchmarks) == 1 else None
+    drawn = benchmarks[0] if len(benchmarks) == 1 else _itself(evaluations)
     runs = _runs(evaluations, benchmark)
     first = next(iter(evaluations.values()))
     returns = _period_returns(columns, first)
@@ -169,18 +169,31 @@ def _runs(evaluations: Mapping[str, Evaluation], benchmark: str) -> dict[str, Ba
 
 
 def _benchmarks(evaluations: Mapping[str, Evaluation], name: str) -> dict[str, Evaluation]:
-    """Evaluations whose benchmarks differ, by what to call each benchmark."""
+    """Evaluations whose benchmarks differ, by what to call each benchmark.
+
+    None where one of the runs is the benchmark itself.
+    """
     own = list(evaluations.values())
-    alike = all(each.benchmark.returns.equals(own[0].benchmark.returns) for each in own[1:])
-    if alike:
-        return {name: own[0]}
-    return {f"{name} ({run})": each for run, each in evaluations.items()}
+    if any(not each.benchmark.returns.equals(own[0].benchmark.returns) for each in own[1:]):
+        return {f"{name} ({run})": each for run, each in evaluations.items()}
+    if _itself(evaluations) is not None:
+        return {}
+    return {name if name not in evaluations else f"{name} (benchmark)": own[0]}
+
+
+def _itself(evaluations: Mapping[str, Evaluation]) -> str | None:
+    """The run that did what every run's benchmark did."""
+    returns = [each.benchmark.returns for each in evaluations.values()]
+    for name, each in evaluations.items():
+        if all(each.backtest.returns.equals(other) for other in returns):
+            return name
+    return None
 
 
 def _scope_table(columns: Mapping[str, pd.DataFrame], scope: str) -> Table:
     first = next(iter(columns.values()))
     rows = []
-    for spec in shown_metrics(first):
+    for spec in shown_metrics(first, scope):
         cells = [scope_cell(frame, spec, scope) for frame in columns.values()]
         rows.append((metric_name(spec), *mark_best(cells, spec.better)))
     return Table(

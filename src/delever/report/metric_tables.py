@@ -104,13 +104,15 @@ def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
     )
 
 
-def shown_metrics(metrics: pd.DataFrame) -> list[Metric]:
+def shown_metrics(metrics: pd.DataFrame, scope: str | None = None) -> list[Metric]:
     """Metrics of a frame in the order of a page: the headline ones first.
 
     Parameters
     ----------
     metrics : pandas.DataFrame
         Indexed by metric name.
+    scope : {"whole", "inside", "outside"}, optional
+        Leaves out the metrics that are not meant for it.
 
     Returns
     -------
@@ -122,7 +124,8 @@ def shown_metrics(metrics: pd.DataFrame) -> list[Metric]:
         If a name is not in the registry.
     """
     first = [name for name in HEADLINE if name in metrics.index]
-    return [metric(name) for name in [*first, *metrics.index.difference(first, sort=False)]]
+    ordered = [*first, *metrics.index.difference(first, sort=False)]
+    return [metric(name) for name in ordered if scope is None or _meant_for(name, scope)]
 
 
 def scope_cell(metrics: pd.DataFrame, spec: Metric, scope: str) -> Cell:
@@ -141,7 +144,7 @@ def scope_cell(metrics: pd.DataFrame, spec: Metric, scope: str) -> Cell:
     -------
     Cell
     """
-    if scope not in _BESIDE_BENCHMARK.get(spec.name, SCOPES):
+    if not _meant_for(spec.name, scope):
         return Cell(text="")
     return metric_cell(reading(metrics, spec.name, scope), spec)
 
@@ -232,6 +235,10 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
         ),
         rows=tuple(rows),
     )
+
+
+def _meant_for(name: str, scope: str) -> bool:
+    return scope in _BESIDE_BENCHMARK.get(name, SCOPES)
 
 
 def _both(evaluation: Evaluation) -> tuple[pd.DataFrame, pd.DataFrame]:

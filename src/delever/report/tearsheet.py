@@ -218,4 +218,5 @@ def _span(evaluation: Evaluation) -> str:
 def _said(manifest: Mapping[str, Any], role: str, otherwise: str) -> str:
     entry = manifest.get(role)
     name = entry.get("name", otherwise) if isinstance(entry, Mapping) else otherwise
-    return str(name).replace("_", " ")
+    said = str(name).replace("_", " ")
+    return said if said != "strategy" else f"strategy ({role})"

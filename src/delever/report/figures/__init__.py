@@ -1,6 +1,6 @@
 """The figures of the pages, as JSON for plotly.js; the one place that knows plotly."""
 
-from delever.report.figures.history import history
+from delever.report.figures.curves import history
 from delever.report.figures.look import Button, Chart, library, themes
 from delever.report.figures.returns import distribution, monthly, period_bars
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -64,15 +64,6 @@ def monthly(returns: Mapping[str, pd.Series]) -> Chart:
         yaxis=flat | {"autorange": "reversed"},
         margin={"t": 30, "b": 8},
     )
-    buttons = tuple(
-        Button(
-            label=name,
-            method="restyle",
-            arguments=to_json({"visible": [other == name for other in returns]}),
-            pressed=position == 0,
-        )
-        for position, name in enumerate(returns)
-    )
     return Chart(
         id="fig-monthly",
         title="Monthly returns",
@@ -80,7 +71,7 @@ def monthly(returns: Mapping[str, pd.Series]) -> Chart:
         height=42 + 26 * max(len(years), 2),
         caption="Compounded within the calendar month and year, UTC; the first and the last may "
         "be cut. Colour saturates at 40% either way.",
-        buttons=buttons,
+        buttons=_one_of(list(returns)),
     )
 
 
@@ -175,3 +166,16 @@ def period_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
         margin={"t": 34},
     )
     return Chart(id="fig-periods", title="Return in each period", spec=to_spec(figure), height=330)
+
+
+def _one_of(names: Sequence[str]) -> tuple[Button, ...]:
+    """A button per trace that shows it alone; the first is shown at first."""
+    return tuple(
+        Button(
+            label=name,
+            method="restyle",
+            arguments=to_json({"visible": [other == name for other in names]}),
+            pressed=name == names[0],
+        )
+        for name in names
+    )

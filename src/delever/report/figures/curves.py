@@ -55,10 +55,10 @@ def history(
 
     growth = pd.concat({name: _growth(run) for name, run in runs.items()}, axis=1).sort_index()
     falls = pd.concat({name: _falls(run) for name, run in runs.items()}, axis=1).sort_index()
-    strip = pd.DataFrame(index=growth.index)
+    panels = [growth, falls]
     if exposure is not None:
-        strip["exposure"] = _from_start(runs[exposure], runs[exposure].ledger["exposure"], 0.0)
-    panels = [growth, falls, strip] if exposure is not None else [growth, falls]
+        held = _from_start(runs[exposure], runs[exposure].ledger["exposure"], 0.0)
+        panels.append(held.reindex(growth.index).to_frame(exposure))
     figure = make_subplots(
         rows=len(panels),
         cols=1,
@@ -69,56 +69,11 @@ def history(
     index = pd.DatetimeIndex(growth.index)
     kept = _thin(pd.concat(panels, axis=1).to_numpy())
     stamps = _stamps(index[kept])
-    styles = lines(list(runs), benchmark)
-    for name, line in styles.items():
-        common = {"x": stamps, "name": escape(name), "line": line, "connectgaps": True}
-        common["zorder"] = -1 if name == benchmark else 0
-        figure.add_scatter(
-            **common,
-            y=growth[name].to_numpy()[kept],
-            legendgroup=name,
-            hovertemplate="%{y:,.4~r}x",
-            row=1,
-            col=1,
-        )
-        figure.add_scatter(
-            **common,
-            y=falls[name].to_numpy()[kept],
-            legendgroup=name,
-            showlegend=False,
-            fill="tozeroy" if len(runs) <= 2 and name != benchmark else "none",
-            fillcolor=FILL,
-            hovertemplate="%{y:.1%}",
-            row=2,
-            col=1,
-        )
-    if exposure is not None:
-        figure.add_scatter(
-            x=stamps,
-            y=strip["exposure"].to_numpy()[kept],
-            name="exposure",
-            line={"color": styles[exposure]["color"], "width": 1, "shape": "vh"},
-            fill="tozeroy",
-            fillcolor=FILL,
-            showlegend=False,
-            hovertemplate="%{y:.0%}",
-            row=3,
-            col=1,
-        )
-        figure.update_yaxes(title_text="exposure", tickformat=".0%", nticks=4, row=3, col=1)
+    for row, panel in enumerate(panels, start=1):
+        _draw(figure, row, stamps, panel.iloc[kept], lines(list(runs), benchmark), benchmark)
     tiers = _shade(figure, periods, index)
     step = _decades(growth)
-    figure.update_yaxes(title_text="growth of 1", tickformat=",", row=1, col=1)
-    figure.update_yaxes(type="log", dtick=step, row=1, col=1)
-    figure.update_yaxes(title_text="drawdown", tickformat=".0%", row=2, col=1)
-    figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
-    figure.update_traces(mode="lines")
-    figure.update_layout(
-        hovermode="x unified",
-        hoversubplots="axis",
-        legend={"x": 0.012, "y": 0.985, "xanchor": "left", "yanchor": "top"},
-        margin={"t": 14 + _TIER * tiers},
-    )
+    _dress(figure, step, tiers, strip=exposure is not None)
     thinned = (
         f" Drawn from {len(kept):,} of {len(index):,} points; every stretch keeps its extremes."
         if len(kept) < len(index)
@@ -135,6 +90,52 @@ def history(
             Button(label="log", method="relayout", arguments=_axis("log", step), pressed=True),
             Button(label="linear", method="relayout", arguments=_axis("linear", None)),
         ),
+    )
+
+
+def _draw(
+    figure: Any,
+    row: int,
+    stamps: list[str],
+    panel: pd.DataFrame,
+    styles: Mapping[str, dict[str, Any]],
+    benchmark: str | None,
+) -> None:
+    """Draw the curves of a panel: growth, drawdown or exposure, by its row."""
+    texts = {1: "%{y:,.4~r}x", 2: "%{y:.1%}", 3: "%{y:.0%}"}
+    for name in panel.columns:
+        filled = row == 3 or (row == 2 and len(panel.columns) <= 2 and name != benchmark)
+        figure.add_scatter(
+            x=stamps,
+            y=panel[name].to_numpy(),
+            name=escape(name) if row < 3 else "exposure",
+            mode="lines",
+            line=styles[name] | ({"shape": "vh", "width": 1} if row == 3 else {}),
+            connectgaps=True,
+            legendgroup=name,
+            showlegend=row == 1,
+            fill="tozeroy" if filled else "none",
+            fillcolor=FILL,
+            hovertemplate=texts[row],
+            zorder=-1 if name == benchmark else 0,
+            row=row,
+            col=1,
+        )
+
+
+def _dress(figure: Any, step: int | None, tiers: int, *, strip: bool) -> None:
+    """Set the axes, the hover and the room above for `tiers` of labels."""
+    figure.update_yaxes(title_text="growth of 1", tickformat=",", row=1, col=1)
+    figure.update_yaxes(type="log", dtick=step, row=1, col=1)
+    figure.update_yaxes(title_text="drawdown", tickformat=".0%", row=2, col=1)
+    if strip:
+        figure.update_yaxes(title_text="exposure", tickformat=".0%", nticks=4, row=3, col=1)
+    figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
+    figure.update_layout(
+        hovermode="x unified",
+        hoversubplots="axis",
+        legend={"x": 0.012, "y": 0.985, "xanchor": "left", "yanchor": "top"},
+        margin={"t": 14 + _TIER * tiers},
     )
 
 

@@ -1,0 +1,171 @@
+"""Brackets: rate and leverage a venue allows, by the size of a position."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from delever.errors import InputError
+
+__all__ = ["Bracket", "bracket_of", "bracket_table", "check_leverage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """One step of a venue's table, for positions above the cap before it and up to its own.
+
+    Attributes
+    ----------
+    cap : float
+        Largest position of the bracket, inclusive: notional in settlement units, or units of
+        the position where the venue's formula chooses by size. May be infinite in the last.
+    maintenance_margin_rate : float
+        Fraction of notional, 0 < rate < 1.
+    max_leverage : float
+        >= 1.
+    maintenance_amount : float
+        Taken off rate times notional, settlement units, >= 0.
+    """
+
+    cap: float
+    maintenance_margin_rate: float
+    max_leverage: float
+    maintenance_amount: float = 0.0
+
+
+def bracket_table(
+    rows: Sequence[tuple[float, float, float]], *, progressive: bool
+) -> tuple[Bracket, ...]:
+    """Check a table and compute its maintenance amounts.
+
+    Parameters
+    ----------
+    rows : sequence of (cap, maintenance_margin_rate, max_leverage)
+        In rising order of caps.
+    progressive : bool
+        Whether each rate applies to the part of the notional inside its bracket, as income tax
+        does. Otherwise the rate of the bracket applies to the whole and amounts are 0.
+
+    Returns
+    -------
+    tuple of Bracket
+
+    Raises
+    ------
+    InputError
+        If the table is empty, caps do not rise, rates fall or are no fraction, leverage rises or
+        is below 1, or a rate is not below 1 / max_leverage (such a position would be liquidated
+        as it is opened).
+
+    Notes
+    -----
+    Continuity of maintenance margin at the floor of bracket n (the cap before it) gives::
+
+        amount_n = floor_n (rate_n - rate_{n-1}) + amount_{n-1},   amount_0 = 0
+
+    Examples
+    --------
+    >>> table = bracket_table([(300_000, 0.004, 150), (800_000, 0.005, 100)], progressive=True)
+    >>> round(table[1].maintenance_amount, 9)
+    300.0
+    """
+    if not rows:
+        raise InputError("brackets must have at least one row; got none")
+    table: list[Bracket] = []
+    floor, previous, amount = 0.0, math.nan, 0.0
+    for number, (cap, rate, leverage) in enumerate(rows, start=1):
+        if not cap > floor:
+            raise InputError(
+                f"brackets: row {number} must have a cap above {floor:g}; got {cap:g}; "
+                "put the rows in rising order"
+            )
+        if not (0.0 < rate < 1.0 and 1.0 <= leverage < math.inf):
+            raise InputError(
+                f"brackets: row {number} must have 0 < rate < 1 and leverage >= 1; "
+                f"got {rate:g} and {leverage:g}; half a per cent is 0.005"
+            )
+        if not rate * leverage < 1.0:
+            raise InputError(
+                f"brackets: row {number} must have a rate below 1 / max_leverage; got {rate:g} "
+                f"at {leverage:g}x, which liquidates a position as it is opened"
+            )
+        if progressive and number > 1:
+            amount += floor * (rate - previous)
+        table.append(
+            Bracket(
+                cap=float(cap),
+                maintenance_margin_rate=float(rate),
+                max_leverage=float(leverage),
+                maintenance_amount=amount,
+            )
+        )
+        floor, previous = cap, rate
+    for number, (before, after) in enumerate(pairwise(table), start=2):
+        if (
+            after.maintenance_margin_rate < before.maintenance_margin_rate
+            or after.max_leverage > before.max_leverage
+        ):
+            raise InputError(
+                f"brackets: row {number} must not have a lower rate or a higher leverage than the "
+                f"row before; got {after.maintenance_margin_rate:g} at {after.max_leverage:g}x "
+                f"after {before.maintenance_margin_rate:g} at {before.max_leverage:g}x"
+            )
+    return tuple(table)
+
+
+def bracket_of(measure: float, brackets: Sequence[Bracket]) -> Bracket:
+    """Bracket a position falls into.
+
+    Parameters
+    ----------
+    measure : float
+        Notional or size, in the unit of the caps, >= 0.
+    brackets : sequence of Bracket
+        In rising order of caps.
+
+    Returns
+    -------
+    Bracket
+        The first whose cap is at or above `measure`. A position that has grown past the last
+        cap stays in the last bracket; that none is *opened* there is `check_leverage`'s to say.
+    """
+    for bracket in brackets:
+        if measure <= bracket.cap:
+            return bracket
+    return brackets[-1]
+
+
+def check_leverage(leverage: float, measure: float, brackets: Sequence[Bracket]) -> None:
+    """Refuse a position the venue would not open.
+
+    Parameters
+    ----------
+    leverage : float
+        Setting of the position, >= 1.
+    measure : float
+        Notional or size at entry, in the unit of the caps.
+    brackets : sequence of Bracket
+        In rising order of caps.
+
+    Raises
+    ------
+    InputError
+        If leverage is below 1 or above the bracket's maximum, or the position is larger than the
+        last cap.
+    """
+    if not leverage >= 1.0:
+        raise InputError(f"leverage must be 1 or more; got {leverage:g}")
+    if measure > brackets[-1].cap:
+        raise InputError(
+            f"a position must be at most {brackets[-1].cap:,.10g} (the last bracket's cap); got "
+            f"{measure:,.10g}; lower the exposure or the equity"
+        )
+    bracket = bracket_of(measure, brackets)
+    if leverage > bracket.max_leverage:
+        raise InputError(
+            f"leverage must be at most {bracket.max_leverage:g} for a position of "
+            f"{measure:,.10g} (bracket up to {bracket.cap:,.10g}); got {leverage:g}; lower the "
+            "leverage or the size"
+        )

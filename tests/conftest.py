@@ -7,10 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ["TZ"] = "UTC"
 os.environ.pop("DELEVER_WORKSPACE", None)
 time.tzset()
+
+# The same examples every time, and no clock: a busy machine must not fail a test.
+settings.register_profile("delever", derandomize=True, deadline=None)
+settings.load_profile("delever")
 
 
 @pytest.fixture

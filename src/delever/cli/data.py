@@ -66,7 +66,9 @@ def import_(
         gaps = _gaps_json(report.gaps)
         echo_json(_entry_json(report.entry) | counts | {"gaps": gaps, "ignored": report.ignored})
         return
-    typer.echo(f"{reference}: {report.added} rows added, {report.present} there already")
+    typer.echo(
+        f"{reference}: {_count(report.added, 'row')} added, {report.present:,} there already"
+    )
     _print_entry(report.entry)
     if report.ignored:
         print_notes([f"columns ignored: {', '.join(report.ignored)}"])
@@ -95,7 +97,7 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
         )
         for entry in entries
     ]
-    _print_table("", columns, rows)
+    _print_table(columns, rows)
 
 
 @app.command("check")
@@ -146,30 +148,35 @@ def _print_gaps(gaps: pd.DataFrame) -> None:
         typer.echo("  no gaps")
         return
     shown = gaps.sort_values("bars", ascending=False, kind="stable").head(_GAPS_SHOWN).sort_index()
-    left = len(gaps) - len(shown)
-    title = f"{len(gaps)} gaps, {int(gaps['bars'].sum()):,} bars" + (
-        f" (the {_GAPS_SHOWN} longest; all with --json)" if left else ""
+    left = len(gaps) > len(shown)
+    typer.echo(
+        f"  {_count(len(gaps), 'gap')}, {_count(int(gaps['bars'].sum()), 'bar')}"
+        + (f" (the {_GAPS_SHOWN} longest below; all with --json)" if left else "")
     )
     rows = [
         (_day(start), _day(end), str(bars))
         for start, end, bars in zip(shown["start"], shown["end"], shown["bars"], strict=True)
     ]
-    _print_table(title, ("first missing", "next present", "bars"), rows)
+    _print_table(("first missing", "next present", "bars"), rows)
 
 
-def _print_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     import sys
 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", title_style="bold")
+    table = Table()
     for position, column in enumerate(columns):
         right = column in ("rows", "gaps", "bars")
         table.add_column(column, justify="right" if right else "left", no_wrap=position == 0)
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _day(time: pd.Timestamp) -> str:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ _TIME = r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 _ZONED = rf"^{_DATE}[T ]{_TIME} ?(Z|[+-]\d{{2}}(:?\d{{2}})?)$"
 _NAIVE = rf"^{_DATE}([T ]{_TIME})?$"
 _WHOLE = r"^-?\d{1,18}$"
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+_FARTHEST = 1 << 33  # seconds; 272 years either side of 1970, inside what nanoseconds can count
+_YEARS = "a year from 1700 to 2200 is required; check its unit"
 _ZONE_MEND = "write stamps as UTC, such as 2021-05-19T00:00:00Z"
 
 
@@ -163,6 +167,8 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
             f"{where}: a CSV file with a header line is required; "
             f"got {'an empty file' if not data.strip() else 'no readable text in its first line'}"
         )
+    if b"\n" not in body:
+        raise SchemaError(f"{where}: at least one row below the header is required; found none")
     names = [name.strip() for name in next(csv.reader([header.rstrip("\r")]))]
     stamp, values, ignored = _choose(names, kind, where)
     types = {stamp: pa.string()} | dict.fromkeys(values, pa.float64())
@@ -187,8 +193,6 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
 
 def _explain(message: str, names: list[str]) -> str:
     """Say where pyarrow's CSV reader stopped in the words of this project."""
-    import re
-
     cell = re.search(r"CSV column #(\d+): Row #(\d+): .*invalid value '(.*)", message, re.DOTALL)
     if cell:
         column, line, value = names[int(cell[1])], int(cell[2]), cell[3].rstrip("'\n")[:40]
@@ -203,8 +207,6 @@ def _explain(message: str, names: list[str]) -> str:
             f"row {line - 1} (line {line}) must have {ragged[2]} cells as the header does; "
             f"got {ragged[3]}; correct or remove it"
         )
-    if "Empty CSV" in message:
-        return "at least one row below the header is required; found none"
     return f"the file cannot be read as CSV ({message.splitlines()[0]}); correct it"
 
 
@@ -248,7 +250,7 @@ def _stamps_of(
         return index
     if pd.api.types.is_integer_dtype(index.dtype):
         texts = pd.Series(index.astype("str"))
-    elif pd.api.types.is_string_dtype(index.dtype):
+    elif index.inferred_type == "string":
         texts = pd.Series(index)
     else:
         raise SchemaError(f"{where}: {index.name} must hold time stamps; it holds {index.dtype}")
@@ -265,6 +267,7 @@ def _stamps_of(
     if unit is not None:
         refuse(~texts.str.fullmatch(_WHOLE), f"whole numbers of {unit} are required; {_ZONE_MEND}")
         counts = texts.astype("int64").to_numpy()
+        refuse(np.abs(counts) > _FARTHEST * _PER_SECOND[unit], _YEARS)
         return _in_range(pd.to_datetime(counts, unit=unit, utc=True), refuse)
     refuse(
         texts.str.fullmatch(_WHOLE),
@@ -279,5 +282,5 @@ def _stamps_of(
 
 def _in_range(stamps: pd.DatetimeIndex, refuse: Any) -> pd.DatetimeIndex:
     years = stamps.year
-    refuse((years < 1700) | (years > 2200), "a year from 1700 to 2200 is required; check its unit")
+    refuse((years < 1700) | (years > 2200), _YEARS)
     return stamps

@@ -132,13 +132,13 @@ def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pd.
     )
     try:
         table = parquet.read_table(pa.BufferReader(data), page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise StoreError(
             f"{where} is damaged ({reason}); remove its folder and import again"
         ) from None
     if not table.schema.equals(expected):
-        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise StoreError(f"{where} must hold {', '.join(expected.names)}; it holds {found}")
     values = np.empty((len(columns), table.num_rows))
     for row, name in enumerate(columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,16 @@ def load_sample(folder: Path) -> Dataset | None:
             f"{described} is damaged ({type(error).__name__}: {error}); restore it"
         ) from None
     reference = Reference(venue=SAMPLE, **parts)
-    rows = read_file(folder / file, reference.kind, reference.timeframe)
-    if rows.sha256 != expected:
+    try:
+        found = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise StoreError(f"cannot read {folder / file}: {error.strerror}; restore it") from None
+    if found != expected:
         raise StoreError(
             f"{folder / file} must have the sha256 {expected[:8]}… of its metadata.json; it has "
-            f"{rows.sha256[:8]}…; restore it"
+            f"{found[:8]}…; restore it"
         )
+    rows = read_file(folder / file, reference.kind, reference.timeframe)
     origin = {"file": file, "sha256": expected}
     origin |= {name: about[name] for name in _ORIGIN if name in about}
     return Dataset(

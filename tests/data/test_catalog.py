@@ -1,0 +1,244 @@
+"""The catalogue: the sample, imports from files and frames, and what it says when asked wrongly."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.data.catalog import Catalog
+from delever.data.source import Reference
+from delever.errors import ConflictError, InputError, NotStoredError, SchemaError, StoreError
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+SAMPLE_NAME = "sample/ohlcv/BTC/USD/1d"
+BITSTAMP = "bitstamp/ohlcv/BTC/USD/1d"
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    return Catalog(tmp_path / "data", SAMPLE)
+
+
+def write(
+    path: Path, rows: list[str], header: str = "timestamp,open,high,low,close,volume"
+) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+DAYS = [
+    "2021-05-17T00:00:00Z,10,12,9,11,1",
+    "2021-05-18T00:00:00Z,11,13,10,12,2",
+    "2021-05-21T00:00:00Z,12,12,8,9,3",
+]
+
+
+def test_the_sample_is_a_data_set_that_says_what_it_lacks(catalog: Catalog):
+    dataset = catalog.load(SAMPLE_NAME)
+    assert len(dataset.frame) == 5385
+    assert dataset.notes == ("close-only: intraday extremes unseen",)
+    assert dataset.gaps.empty
+    assert dataset.frame["volume"].isna().all()
+    assert dataset.provenance[0]["package"] == "hypertrial"
+    # 2017-12-17: the close of that cycle's high, known from elsewhere to the dollar's hundreds
+    assert dataset.frame.loc["2017-12-17", "close"] == pytest.approx(19_141, rel=0.01)
+    entry = catalog.list()[0]
+    assert (str(entry.reference), entry.rows, entry.id) == (SAMPLE_NAME, 5385, dataset.id)
+
+
+def test_the_sample_lies_in_the_workspace_by_default(tmp_path: Path):
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    assert Catalog(tmp_path).load(SAMPLE_NAME).id == Catalog(tmp_path, SAMPLE).load(SAMPLE_NAME).id
+
+
+def test_a_sample_that_was_changed_is_refused(tmp_path: Path):
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    catalog = Catalog(tmp_path)
+    path = tmp_path / "sample" / "btc_usd_1d.csv"
+    path.write_text(path.read_text().replace("0.0808,", "0.0809,", 1))
+    with pytest.raises(StoreError, match="must have the sha256 4c6bd690"):
+        catalog.load(SAMPLE_NAME)
+    assert "sha256" in catalog.check()[0].problems[0]
+    path.unlink()
+    with pytest.raises(StoreError, match=r"cannot read .*btc_usd_1d"):
+        catalog.list()
+    (tmp_path / "sample" / "metadata.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"metadata\.json is damaged"):
+        catalog.load(SAMPLE_NAME)
+
+
+def test_a_workspace_without_a_sample_is_fine(tmp_path: Path):
+    catalog = Catalog(tmp_path)
+    assert catalog.list() == []
+    assert catalog.check() == ()
+    with pytest.raises(NotStoredError, match="there are: none"):
+        catalog.load(SAMPLE_NAME)
+
+
+def test_a_file_becomes_a_data_set(catalog: Catalog, tmp_path: Path):
+    header = "timestamp,open,high,low,close,volume,source"
+    path = write(tmp_path / "btc.csv", [f"{row},x" for row in DAYS], header)
+    report = catalog.add(path, BITSTAMP)
+    assert (report.added, report.present) == (3, 0)
+    assert report.ignored == ("source",)
+    assert report.gaps["bars"].tolist() == [2]
+    assert report.entry.gaps == 1
+    dataset = catalog.load(Reference.parse(BITSTAMP))
+    assert dataset.frame["close"].tolist() == [11, 12, 9]
+    assert dataset.id == report.entry.id
+    assert dataset.provenance[0]["file"] == "btc.csv"
+    assert [str(entry.reference) for entry in catalog.list()] == [SAMPLE_NAME, BITSTAMP]
+
+
+def test_a_frame_and_a_file_of_the_same_rows_have_one_id(catalog: Catalog, tmp_path: Path):
+    path = write(tmp_path / "btc.csv", DAYS)
+    frame = pd.read_csv(path, parse_dates=["timestamp"], index_col="timestamp")
+    one = catalog.add(path, "a/ohlcv/B/1d")
+    other = catalog.add(frame, "b/ohlcv/B/1d")
+    assert one.entry.id == other.entry.id
+    again = catalog.add(frame, "a/ohlcv/B/1d")
+    assert (again.added, again.present) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([DAYS[0].replace("Z", ""), *DAYS[1:]], "a time zone is required"),
+        ([DAYS[0], *DAYS], "repeats the stamp"),
+        ([DAYS[0].replace("10,12", "10,8"), *DAYS[1:]], "high >= max"),
+        ([DAYS[0].replace("9,11", "9,"), *DAYS[1:]], "close = nan"),
+    ],
+)
+def test_a_refused_file_leaves_no_trace(
+    catalog: Catalog, tmp_path: Path, rows: list[str], said: str
+):
+    with pytest.raises(SchemaError, match=said):
+        catalog.add(write(tmp_path / "bad.csv", rows), BITSTAMP)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_refused_file_leaves_what_is_stored_alone(catalog: Catalog, tmp_path: Path):
+    before = catalog.add(write(tmp_path / "good.csv", DAYS), BITSTAMP).entry
+    with pytest.raises(ConflictError, match=r"volume is stored as 3\.0, got 4\.0"):
+        catalog.add(write(tmp_path / "other.csv", [DAYS[2].replace(",3", ",4")]), BITSTAMP)
+    assert catalog.list()[1] == before
+
+
+def test_the_lag_is_what_the_import_says_and_stays(catalog: Catalog, tmp_path: Path):
+    path = write(tmp_path / "fng.csv", ["2021-05-17T00:00:00Z,30"], "timestamp,fng")
+    catalog.add(path, "alternative/series/fng/1d", publication_lag=pd.Timedelta(hours=8))
+    assert catalog.load("alternative/series/fng/1d").publication_lag == pd.Timedelta(hours=8)
+    with pytest.raises(ConflictError, match="publication lag"):
+        catalog.add(path, "alternative/series/fng/1d", publication_lag=pd.Timedelta(0))
+
+
+def test_bars_known_before_they_close_and_readings_before_their_stamp_are_refused(
+    catalog: Catalog, tmp_path: Path
+):
+    path = write(tmp_path / "btc.csv", DAYS)
+    with pytest.raises(InputError, match="known before they close"):
+        catalog.add(path, BITSTAMP, publication_lag=pd.Timedelta(hours=23))
+    with pytest.raises(InputError, match="must not be negative"):
+        catalog.add(path, "a/series/x/1d", publication_lag=pd.Timedelta(hours=-1))
+
+
+def test_nothing_can_be_imported_into_the_sample(catalog: Catalog, tmp_path: Path):
+    with pytest.raises(InputError, match="must not be 'sample'"):
+        catalog.add(write(tmp_path / "btc.csv", DAYS), SAMPLE_NAME)
+
+
+def test_what_is_not_stored_is_answered_with_what_is(catalog: Catalog, tmp_path: Path):
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    with pytest.raises(NotStoredError, match=f"did you mean {BITSTAMP}"):
+        catalog.load("bitstamp/ohlcv/BTC/USDT/1d")
+    with pytest.raises(NotStoredError, match=f"there are: {SAMPLE_NAME}, {BITSTAMP}"):
+        catalog.load("x/funding/qqqqqqqq/8h")
+    with pytest.raises(NotStoredError, match="no data set sample/ohlcv/ETH/USD/1d"):
+        catalog.load("sample/ohlcv/ETH/USD/1d")
+    with pytest.raises(NotStoredError):
+        catalog.check("bitstamp/ohlcv/BTC/USDT/1d")
+
+
+def test_a_check_reads_everything_again(catalog: Catalog, tmp_path: Path):
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    catalog.add(write(tmp_path / "btc.csv", DAYS), "other/ohlcv/BTC/USD/1d")
+    assert [check.problems for check in catalog.check()] == [(), (), ()]
+    assert catalog.check(BITSTAMP)[0].gaps["bars"].tolist() == [2]
+    part = next((tmp_path / "data" / "store" / "bitstamp").rglob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-1])
+    broken = {check.name: check.problems for check in catalog.check()}
+    assert list(broken) == [SAMPLE_NAME, "bitstamp/ohlcv/BTC%2FUSD/1d", "other/ohlcv/BTC/USD/1d"]
+    assert [len(problems) for problems in broken.values()] == [0, 1, 0]
+
+
+def test_symbols_cannot_leave_the_store(catalog: Catalog, tmp_path: Path):
+    path = write(tmp_path / "btc.csv", DAYS)
+    for symbol in ("../../../outside", "..", "/etc/outside", "a/../../b", "C:\\outside"):
+        catalog.add(path, Reference(venue="v", kind="ohlcv", symbol=symbol, timeframe="1d"))
+    written = {path.name for path in (tmp_path / "data").iterdir()}
+    assert written == {"store"}
+    assert {path.name for path in tmp_path.iterdir()} == {"btc.csv", "data"}
+    assert len(catalog.list()) == 6
+
+
+def test_real_files_are_read_whole(catalog: Catalog, shared_data: Path):
+    def csv_rows(path: Path) -> pd.DataFrame:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt") as file:
+            header, *lines = csv.reader(file)
+        values = [[float(cell or "nan") for cell in line[1:]] for line in lines]
+        return pd.DataFrame(values, columns=header[1:], index=[line[0] for line in lines])
+
+    files = sorted(shared_data.glob("*.csv*"))
+    assert len(files) >= 18
+    for path in files:
+        rows = csv_rows(path)
+        timeframe = next(t for t in ("8h", "4h", "1h", "1d") if f"_{t}" in path.name)
+        traded = "close" in rows and path.name not in ("vix_1d.csv", "tlt_1d.csv")
+        kind = "ohlcv" if traded else "funding" if "funding_rate" in rows else "series"
+        report = catalog.add(path, f"v/{kind}/{path.name.split('.')[0]}/{timeframe}")
+        stored = catalog.load(report.entry.reference).frame
+        assert report.added == len(rows)
+        np.testing.assert_array_equal(stored.to_numpy(), rows.to_numpy(dtype="float64"))
+        assert stored.index.equals(pd.DatetimeIndex(rows.index).as_unit("ns"))
+
+
+@pytest.mark.parametrize(
+    ("name", "timeframe", "gaps", "longest"),
+    [
+        ("btc_usd_1d_bitstamp.csv", "1d", 23, 3),
+        ("btcusdt_1h_binance.csv.gz", "1h", 28, 33),
+        ("btc_usd_1d_yahoo.csv", "1d", 0, 0),
+        ("fear_greed_1d.csv", "1d", 2, 3),
+        ("funding_btcusdt_8h_binance.csv", "8h", 0, 0),
+    ],
+)
+def test_gaps_of_real_files(
+    catalog: Catalog, shared_data: Path, name: str, timeframe: str, gaps: int, longest: int
+):
+    kind = "funding" if "funding" in name else "series" if "fear" in name else "ohlcv"
+    report = catalog.add(shared_data / name, f"v/{kind}/x/{timeframe}")
+    assert len(report.gaps) == report.entry.gaps == gaps
+    assert max(report.gaps["bars"], default=0) == longest
+
+
+@pytest.mark.parametrize("name", ["vix_1d.csv", "tlt_1d.csv"])
+def test_real_files_whose_highs_lie_below_their_closes_are_no_bars(
+    catalog: Catalog, shared_data: Path, name: str
+):
+    with pytest.raises(SchemaError, match=r"high >= max\(open, close\) is required"):
+        catalog.add(shared_data / name, "v/ohlcv/x/1d")
+
+
+def test_the_manifest_holds_no_path_of_this_machine(catalog: Catalog, tmp_path: Path):
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    manifest = next((tmp_path / "data").rglob("dataset.json")).read_text()
+    assert str(tmp_path) not in manifest
+    assert json.loads(manifest)["provenance"][0]["rows"] == 3

@@ -1,0 +1,107 @@
+"""``delever data``: import, list, check, as typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from delever.cli.app import main
+
+ROWS = [
+    "timestamp,open,high,low,close,volume",
+    "2021-05-17T00:00:00Z,10,12,9,11,1",
+    "2021-05-18T00:00:00Z,11,13,10,12,2",
+    "2021-05-21T00:00:00Z,12,12,8,9,3",
+]
+WORDS = ["--venue", "bitstamp", "--symbol", "BTC/USD", "--kind", "ohlcv", "--timeframe", "1d"]
+NAME = "bitstamp/ohlcv/BTC/USD/1d"
+
+
+def file_of(rows: list[str]) -> str:
+    Path("btc.csv").write_text("\n".join(rows) + "\n")
+    return "btc.csv"
+
+
+def test_import_list_and_check(workspace, capsys):
+    assert main(["data", "import", file_of(ROWS), *WORDS]) == 0
+    said = capsys.readouterr().out
+    assert "3 rows added, 0 there already" in said
+    assert "1 gap, 2 bars" in said
+    assert "2021-05-19" in said
+    assert main(["data", "import", file_of(ROWS), *WORDS]) == 0
+    assert "0 rows added, 3 there already" in capsys.readouterr().out
+    assert main(["data", "list"]) == 0
+    said = capsys.readouterr().out
+    assert NAME in said
+    assert "sample/ohlcv/BTC/USD/1d" in said
+    assert main(["data", "check"]) == 0
+    said = capsys.readouterr().out
+    assert f"{NAME}: whole" in said
+    assert "close-only: intraday extremes unseen" in said
+
+
+def test_json_is_one_document(workspace, capsys):
+    lag = ["--publication-lag", "32h", "--note", "adjusted"]
+    assert main(["data", "import", file_of(ROWS), *WORDS, *lag, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["reference"], report["added"], report["present"]) == (NAME, 3, 0)
+    assert report["publication_lag_seconds"] == 32 * 3600
+    assert report["notes"] == ["adjusted"]
+    assert [gap["bars"] for gap in report["gaps"]] == [2]
+    assert main(["data", "list", "--json"]) == 0
+    entries = {entry["reference"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert entries[NAME]["id"] == report["id"]
+    assert entries[NAME]["gap_count"] == 1
+    assert main(["data", "check", NAME, "--json"]) == 0
+    (check,) = json.loads(capsys.readouterr().out)
+    assert (check["problems"], check["rows"]) == ([], 3)
+
+
+def test_check_fails_when_something_is_broken(workspace, capsys):
+    assert main(["data", "import", file_of(ROWS), *WORDS]) == 0
+    part = next((workspace.root / "data" / "store").rglob("*.parquet"))
+    part.write_bytes(b"")
+    capsys.readouterr()
+    assert main(["data", "check"]) == 1
+    assert "broken" in capsys.readouterr().out
+    assert main(["data", "check", "--json"]) == 1
+    assert "sha256" in json.loads(capsys.readouterr().out)[1]["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["data", "import", "absent.csv", *WORDS], 1, "there is no file"),
+        (["data", "import", "btc.csv", *WORDS[:-1], "1y"], 2, "timeframe must be"),
+        (["data", "import", "btc.csv", *WORDS, "--kind", "candles"], 2, "kind must be one of"),
+        (["data", "import", "btc.csv", *WORDS, "--venue", "sample"], 2, "must not be 'sample'"),
+        (["data", "import", "btc.csv", *WORDS, "--publication-lag", "soon"], 2, "publication lag"),
+        (["data", "import", "btc.csv", *WORDS, "--publication-lag", "1h"], 2, "before they close"),
+        (["data", "check", "bitstamp"], 2, "venue/kind/symbol/timeframe"),
+        (["data", "check", NAME], 1, f"no data set {NAME}"),
+    ],
+)
+def test_errors_are_one_sentence(workspace, capsys, words: list[str], code: int, said: str):
+    file_of(ROWS)
+    assert main(words) == code
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (workspace.root / "data" / "store").exists()
+
+
+def test_a_long_list_of_gaps_shows_the_longest(workspace, capsys):
+    days = pd.date_range("2021-01-01", periods=40, freq="2D").append(
+        pd.date_range("2021-06-01", periods=2)
+    )
+    rows = [f"{day:%Y-%m-%d}T00:00:00Z,1" for day in days]
+    path = file_of(["timestamp,a", *rows])
+    assert main(["data", "import", path, *WORDS[:4], "--kind", "series"]) == 0
+    said = capsys.readouterr().out
+    # 39 single days between 1 January and 20 March, and the 72 days from then to 1 June
+    assert "40 gaps, 111 bars (the 30 longest below; all with --json)" in said
+    assert "2021-06-01" in said

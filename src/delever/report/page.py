@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from delever.report.figures import library, themes
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["facts", "render_page"]
 
@@ -30,17 +34,7 @@ def render_page(template: str, **content: object) -> str:
         HTML that carries its own style, scripts and plotly.js, and by its content security
         policy may load nothing. The same content gives the same text.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("delever.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["links"] = _links
-    page = environment.get_template(template)
+    page = _environment().get_template(template)
     return page.render(library=library(), themes=themes(), version=version("delever"), **content)
 
 
@@ -73,6 +67,21 @@ def facts(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
                 yield name, "; ".join(str(part) for part in entry)
         else:
             yield name, "none" if entry is None else str(entry)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("delever.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["links"] = _links
+    return environment
 
 
 def _links(text: str) -> Iterator[tuple[str, bool]]:

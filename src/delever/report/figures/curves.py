@@ -112,7 +112,7 @@ def _draw(
             mode="lines",
             line=styles[name] | ({"shape": "vh", "width": 1} if row == 3 else {}),
             connectgaps=True,
-            legendgroup=name,
+            legendgroup=escape(name),
             showlegend=row == 1,
             fill="tozeroy" if filled else "none",
             fillcolor=FILL,
@@ -214,12 +214,11 @@ def _thin(values: np.ndarray) -> np.ndarray:
     if count <= _POINTS:
         return np.arange(count)
     step = -(-count * (2 * columns + 1) // _POINTS)
-    keep = {0, count - 1}
-    for start in range(0, count, step):
-        block = values[start : start + step]
-        defined = ~np.isnan(block)
-        keep.add(start)
-        for column in np.flatnonzero(defined.any(axis=0)):
-            keep.add(start + int(np.nanargmin(block[:, column])))
-            keep.add(start + int(np.nanargmax(block[:, column])))
-    return np.array(sorted(keep))
+    starts = np.arange(0, count, step)
+    padded = np.full((len(starts) * step, columns), np.nan)
+    padded[:count] = values
+    blocks = padded.reshape(len(starts), step, columns)
+    lowest = np.where(np.isnan(blocks), np.inf, blocks).argmin(axis=1)
+    highest = np.where(np.isnan(blocks), -np.inf, blocks).argmax(axis=1)
+    extremes = (starts[:, None] + np.hstack((lowest, highest))).ravel()
+    return np.unique(np.concatenate((starts, extremes, [count - 1])))

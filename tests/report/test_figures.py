@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from delever.events.catalog import Period
+from delever.report import figures
+from delever.report.figures.curves import _thin
+from delever.research.evaluation import Evaluation
+
+
+def values(encoded: Any) -> list[float | None]:
+    """Numbers of a trace, from plotly's typed arrays or a plain list."""
+    if not isinstance(encoded, dict):
+        return list(encoded)
+    flat = np.frombuffer(base64.b64decode(encoded["bdata"]), dtype=encoded["dtype"])
+    shape = [int(part) for part in str(encoded.get("shape", flat.size)).split(",")]
+    return flat.reshape(shape).tolist()
+
+
+def test_curves_begin_at_the_first_open_and_stand_at_the_closes(evaluation: Evaluation) -> None:
+    chart = figures.history(
+        {"own": evaluation.backtest, "hold": evaluation.benchmark},
+        evaluation.periods,
+        benchmark="hold",
+        exposure="own",
+    )
+    spec = json.loads(chart.spec)
+    growth, other, fall, _, held = spec["data"]
+    equity = evaluation.backtest.ledger["equity"]
+    assert growth["x"][:2] == ["2020-01-01", "2020-01-02"]
+    assert len(growth["x"]) == len(equity) + 1
+    assert values(growth["y"]) == pytest.approx([1.0, *(equity / 10_000.0)])
+    wealth = np.array(values(growth["y"]))
+    assert values(fall["y"]) == pytest.approx(list(wealth / np.maximum.accumulate(wealth) - 1))
+    assert values(held["y"])[1:] == list(evaluation.backtest.ledger["exposure"])
+    assert (growth["name"], other["name"], held["line"]["shape"]) == ("own", "hold", "vh")
+    assert "template" not in spec["layout"]
+
+
+def test_each_period_is_shaded_from_start_to_end_and_labelled(evaluation: Evaluation) -> None:
+    chart = figures.history(
+        {"own": evaluation.backtest}, evaluation.periods, benchmark=None, exposure=None
+    )
+    layout = json.loads(chart.spec)["layout"]
+    assert [(s["x0"], s["x1"]) for s in layout["shapes"]] == [
+        ("2020-04-10", "2020-04-24"),
+        ("2020-08-01", "2020-08-11"),
+    ]
+    assert [a["text"] for a in layout["annotations"]] == ["Apr 2020", "Aug 2020"]
+    assert "The fall" in layout["annotations"][0]["hovertext"]
+
+
+def test_labels_of_periods_close_to_each_other_stand_in_tiers(
+    build: Callable[..., Evaluation], walk: Callable[..., pd.DataFrame]
+) -> None:
+    def at(start: str) -> Period:
+        first = pd.Timestamp(start, tz="UTC")
+        last = first + pd.Timedelta(days=2)
+        return Period(id=start, title=start, start=first, trough=first, end=last)
+
+    periods = tuple(at(start) for start in ("2020-03-01", "2020-03-05", "2020-03-09", "2020-09-01"))
+    run = build(walk(), 1.0, periods)
+    chart = figures.history({"own": run.backtest}, run.periods, benchmark=None)
+    shifts = [a["yshift"] for a in json.loads(chart.spec)["layout"]["annotations"]]
+    assert len(set(shifts[:2])) == 2
+    assert shifts[3] == shifts[0]
+
+
+def test_buttons_switch_the_axis_there_and_back(evaluation: Evaluation) -> None:
+    chart = figures.history({"own": evaluation.backtest}, (), benchmark=None)
+    axis = json.loads(chart.spec)["layout"]["yaxis"]
+    log, linear = (json.loads(button.arguments) for button in chart.buttons)
+    assert axis["type"] == log["yaxis.type"] == "log"
+    assert log["yaxis.dtick"] == axis.get("dtick")
+    assert (linear["yaxis.type"], linear["yaxis.dtick"]) == ("linear", None)
+
+
+def test_months_and_years_are_compounded(evaluation: Evaluation) -> None:
+    chart = figures.monthly({"own": evaluation.backtest.returns})
+    trace = json.loads(chart.spec)["data"][0]
+    grid = np.array(values(trace["z"]))
+    equity = evaluation.backtest.ledger["equity"]
+    closes = equity.groupby([equity.index.year, equity.index.month]).last()
+    april = closes[(2020, 4)] / closes[(2020, 3)] - 1
+    assert grid[trace["y"].index("2020"), trace["x"].index("Apr")] == pytest.approx(april)
+    year = closes[(2020, 12)] / 10_000.0 - 1
+    assert grid[trace["y"].index("2020"), trace["x"].index("Year")] == pytest.approx(year)
+    assert trace["text"][0][3] == f"{100 * april:.1f}%"
+    assert trace["text"][-1][11] == ""  # the run ends before December 2021
+
+
+def test_histograms_hold_every_bar_once() -> None:
+    inside = pd.Series([-0.9, -0.1, 0.0, 0.1])
+    outside = pd.Series(np.linspace(-0.05, 0.05, 300))
+    traces = json.loads(figures.distribution(inside, outside).spec)["data"]
+    shares = {trace["name"].split()[0]: sum(values(trace["y"])) for trace in traces}
+    assert shares == pytest.approx({"outside": 1.0, "inside": 1.0})
+    assert [trace["name"] for trace in traces] == ["outside (300 bars)", "inside (4 bars)"]
+
+
+def test_an_empty_side_is_not_drawn() -> None:
+    none = pd.Series(dtype="float64")
+    assert json.loads(figures.distribution(none, none).spec)["data"] == []
+    traces = json.loads(figures.distribution(none, pd.Series([0.0, 0.0])).spec)["data"]
+    assert [trace["name"] for trace in traces] == ["outside (2 bars)"]
+
+
+def test_hostile_names_cannot_leave_the_script_or_become_markup(evaluation: Evaluation) -> None:
+    name = "</script><b>x</b>"
+    for chart in (
+        figures.history({name: evaluation.backtest}, evaluation.periods, benchmark=None),
+        figures.monthly({name: evaluation.backtest.returns}),
+        figures.period_bars(pd.DataFrame({name: [0.1]}, index=[name]), benchmark=None),
+    ):
+        assert "<" not in chart.spec
+        assert "</script>" not in json.dumps(json.loads(chart.spec))  # escaped for plotly as well
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 3), st.integers(8_001, 60_000), st.integers(0, 2**32 - 1))
+def test_thinning_keeps_ends_and_extremes(columns: int, rows: int, seed: int) -> None:
+    walks = np.random.default_rng(seed).normal(size=(rows, columns)).cumsum(axis=0)
+    kept = _thin(walks)
+    assert len(kept) <= 8_100
+    assert (kept[0], kept[-1]) == (0, rows - 1)
+    assert (np.diff(kept) > 0).all()
+    np.testing.assert_array_equal(walks[kept].min(axis=0), walks.min(axis=0))
+    np.testing.assert_array_equal(walks[kept].max(axis=0), walks.max(axis=0))
+
+
+def test_few_points_are_not_thinned() -> None:
+    assert _thin(np.full((8_000, 2), np.nan)).tolist() == list(range(8_000))
+
+
+def test_looks_differ_in_ink_and_share_the_palette() -> None:
+    looks = json.loads(figures.themes())
+    assert set(looks) == {"light", "dark"}
+    light, dark = (looks[name]["layout"] for name in ("light", "dark"))
+    assert light["font"]["color"] != dark["font"]["color"]
+    assert light["colorway"] == dark["colorway"]

@@ -10,7 +10,8 @@ import empyrical
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+import scipy.stats
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
@@ -60,7 +61,7 @@ def sample() -> Sample:
 
 
 def test_a_run_equals_empyrical(sample: Sample) -> None:
-    values, returns = compute(sample), sample.returns
+    values, returns, benchmark = compute(sample), sample.returns, sample.benchmark
     expected = {
         "total_return": empyrical.cum_returns_final(returns),
         "cagr": empyrical.annual_return(returns, annualization=365),
@@ -72,8 +73,14 @@ def test_a_run_equals_empyrical(sample: Sample) -> None:
         "max_drawdown": empyrical.max_drawdown(returns),
         "value_at_risk": empyrical.value_at_risk(returns),
         "expected_shortfall": empyrical.conditional_value_at_risk(returns),
-        "up_capture": empyrical.up_capture(returns, sample.benchmark, period="yearly"),
-        "down_capture": empyrical.down_capture(returns, sample.benchmark, period="yearly"),
+        "skew": scipy.stats.skew(returns),
+        "kurtosis": scipy.stats.kurtosis(returns, fisher=False),
+        "up_capture": empyrical.up_capture(returns, benchmark, period="yearly"),
+        "down_capture": empyrical.down_capture(returns, benchmark, period="yearly"),
+        "loss_avoided": empyrical.cum_returns_final(returns)
+        - empyrical.cum_returns_final(benchmark),
+        "cost_of_protection": empyrical.annual_return(benchmark, annualization=365)
+        - empyrical.annual_return(returns, annualization=365),
     }
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, rel=1e-9), name
@@ -120,6 +127,16 @@ def test_by_hand() -> None:
     }
     for name, value in expected.items():
         assert values[name] == pytest.approx(value, nan_ok=True), name
+
+
+def test_times_are_days_whatever_the_bar() -> None:
+    # Half-day bars: down at the first, deeper at the second, back at the peak at the fifth.
+    sample = make_sample([-0.2, -0.5, 0.25, 0.6, 0.25, 0.0], [0.0] * 6)
+    values = compute(dataclasses.replace(sample, periods_per_year=365 * 2.0))
+    assert values["max_drawdown"] == pytest.approx(-0.6)
+    assert values["max_drawdown_length"] == 2.5
+    assert values["time_to_recover"] == 1.5
+    assert values["longest_drawdown"] == 2.5
 
 
 def test_without_a_benchmark_comparisons_are_undefined(sample: Sample) -> None:
@@ -233,6 +250,7 @@ def test_a_scope_of_one_bar(sample: Sample) -> None:
         assert math.isnan(column[name]), name
 
 
+@settings(max_examples=40)
 @given(st.lists(st.booleans(), min_size=BARS, max_size=BARS))
 def test_inside_and_outside_make_the_whole(sample: Sample, mask: list[bool]) -> None:
     inside = np.array(mask)

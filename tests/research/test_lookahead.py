@@ -12,6 +12,7 @@ import pytest
 from delever.errors import InputError
 from delever.research.contract import broken_contract, check_strategy
 from delever.research.lookahead import find_leak
+from delever.schema import validate
 from delever.view import MarketView, Reading
 
 Function = Callable[[MarketView], pd.Series]
@@ -150,6 +151,43 @@ def test_scrambling_shows_a_leak_that_mirroring_keeps(market: MarketView) -> Non
     leak = find_leak(sly, market, points=6)
     assert leak is not None
     assert leak.change == "scrambled"
+
+
+def test_replaced_readings_show_a_leak_through_the_stamp(market: MarketView) -> None:
+    def stamped(seen: MarketView) -> pd.Series:
+        values, original = (m.readings["fear"].frame["value"] for m in (seen, market))
+        return side(values.reindex(seen.index).fillna(original) > 50)
+
+    leak = find_leak(stamped, market, points=6)
+    assert leak is not None
+    assert leak.change == "mirrored"
+
+
+def test_a_leak_on_a_single_bar_is_found_where_the_value_changes(market: MarketView) -> None:
+    moves = close(market).pct_change()
+    assert moves.idxmin() > market.index[10]
+
+    def rare(seen: MarketView) -> pd.Series:
+        return side(close(seen).pct_change().shift(-1) == moves.min())
+
+    leak = find_leak(rare, market, points=1)
+    assert leak is not None
+    assert leak.bar == moves.idxmin() - pd.Timedelta(1, "D")
+
+
+def test_every_future_shown_is_a_possible_one(market: MarketView) -> None:
+    shown: list[MarketView] = []
+
+    def remembers(seen: MarketView) -> pd.Series:
+        shown.append(seen)
+        return pd.Series(1.0, index=seen.index)
+
+    assert find_leak(remembers, market, points=3) is None
+    for seen in shown:
+        kept = validate(seen.bars, "ohlcv", "1d", where="shown")
+        past = int((kept == market.bars.iloc[: len(kept)]).all(axis=1).sum())
+        assert kept.iloc[:past].equals(market.bars.iloc[:past])  # only what comes later changed
+    assert len(shown) == 2 + 3 * 3
 
 
 def test_what_needs_the_future_to_answer_at_all_is_a_leak(market: MarketView) -> None:

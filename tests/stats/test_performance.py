@@ -118,6 +118,15 @@ def test_captures_follow_scipys_geometric_mean() -> None:
     assert performance.up_capture(STRATEGY, MARKET) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("bars", [3_000, 60_000])
+def test_captures_survive_more_falls_than_a_float_can_multiply(bars: int) -> None:
+    market = np.full(bars, -0.04)
+    assert np.prod(1 + market) < 1e-16  # one added to it is lost; 0.96 ** 60000 is zero
+    half = np.where(np.arange(bars) % 2, 0.0, -0.04)
+    expected = (1 - math.sqrt(0.96)) / 0.04
+    assert performance.down_capture(half, market) == pytest.approx(expected, rel=1e-10)
+
+
 def test_captures_of_the_market_itself_cash_and_nothing() -> None:
     assert performance.up_capture(MARKET, MARKET) == 1.0
     assert performance.down_capture(MARKET, MARKET) == 1.0

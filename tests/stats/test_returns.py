@@ -72,6 +72,12 @@ def test_a_total_loss_is_a_growth_of_minus_one() -> None:
     assert mean_compounded_return([-1.0]) == -1.0
 
 
+def test_growth_close_to_ruin_keeps_its_digits() -> None:
+    # 0.9 ** 730 is 4e-34, which a total return of -1 + 4e-34 cannot hold.
+    assert total_return([-0.1] * 730) == -1.0
+    assert cagr([-0.1] * 730, 10.0) == pytest.approx(0.9**10 - 1, rel=1e-12)
+
+
 def test_growth_beyond_the_largest_float_is_undefined() -> None:
     assert math.isnan(cagr([1.0], 525_600.0))  # 2 ** 525600
     assert cagr([1.0], 1_023.0) == pytest.approx(2.0**1023, rel=1e-10)
@@ -80,7 +86,7 @@ def test_growth_beyond_the_largest_float_is_undefined() -> None:
 def test_no_bars_and_nan_are_undefined() -> None:
     for function in (total_return, mean_compounded_return, lambda r: cagr(r, 365.0)):
         assert math.isnan(function([]))
-        assert math.isnan(function([0.1, math.nan]))
+        assert math.isnan(function([-1.0, math.nan]))
 
 
 def test_mean_compounded_return_is_the_geometric_mean() -> None:

@@ -84,12 +84,12 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     0.1
     """
     values = as_array(returns)
-    total = total_return(values)
-    if math.isnan(total):
+    if not values.size or np.isnan(values).any():
         return math.nan
-    if total <= -1.0:
+    if values.min() <= -1.0:
         return -1.0
-    exponent = math.log1p(total) * periods_per_year / values.size
+    # In logarithms, because a product of thousands of falls is beyond the smallest float.
+    exponent = float(np.log1p(values).mean()) * periods_per_year
     return math.expm1(exponent) if exponent < _LARGEST_EXPONENT else math.nan
 
 

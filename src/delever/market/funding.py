@@ -114,7 +114,7 @@ def funding_rate(
 
     Examples
     --------
-    >>> funding_rate(0.0003), round(funding_rate(-0.002), 6)
+    >>> round(funding_rate(0.0003), 9), round(funding_rate(-0.002), 9)
     (0.0001, -0.0015)
     """
     nearer = min(max(interest_rate - average_premium, -clamp), clamp)

@@ -1,28 +1,19 @@
-"""Margin: brackets, what a position must keep, and where it is liquidated.
+"""Margin: what a position must keep, where it is liquidated, and where nothing is left.
 
-One shape holds every venue. In the settlement currency, with N the notional at the mark price and
-N0 the one at entry, the margin balance of a position is ``margin + d (N - N0)``, where d is +1 when
-a gain makes the notional larger (a linear long, an inverse short) and -1 when it makes it smaller.
-Maintenance margin is a line in N per bracket, ``rate * N + constant``, and venues differ in the
-rates, the constants and what chooses the bracket. `MarginFormula` says so as data.
+One shape holds every contract. In the settlement currency, with N the notional at the mark price
+and N0 the one at entry, the margin balance of a position is ``margin + d (N - N0)``, where d is +1
+when a gain makes the notional larger (a linear long, an inverse short) and -1 when it makes it
+smaller. What must be kept is `delever.market.formulas`' to say, as lines in N.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal, NamedTuple
 
-from delever.errors import InputError
-from delever.market.brackets import Bracket, bracket_of
 from delever.market.contract import notional, unrealized_pnl
+from delever.market.formulas import MarginLines
 
 __all__ = [
-    "FORMULAS",
-    "MarginFormula",
-    "MarginLines",
     "bankruptcy_price",
     "cross_margin",
     "initial_margin",
@@ -30,139 +21,7 @@ __all__ = [
     "liquidation_price",
     "maintenance_margin",
     "margin_balance",
-    "margin_formula",
-    "margin_lines",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarginFormula:
-    """How a venue computes maintenance margin.
-
-    Attributes
-    ----------
-    bracket_by : {"mark", "entry", "size"}
-        What chooses the bracket: the notional at the mark price, the notional at entry, or the
-        size of the position in its own units.
-    rate_on : {"mark", "entry"}
-        Notional the rate is taken of.
-    adds_taker_fee : bool
-        Whether the fee to close, ``taker_fee`` times the notional at the mark, is part of it.
-    """
-
-    bracket_by: Literal["mark", "entry", "size"]
-    rate_on: Literal["mark", "entry"]
-    adds_taker_fee: bool = False
-
-
-FORMULAS: Mapping[str, MarginFormula] = MappingProxyType(
-    {
-        "binance_linear": MarginFormula(bracket_by="mark", rate_on="mark"),
-        "bybit_linear": MarginFormula(bracket_by="entry", rate_on="entry"),
-        "bybit_inverse": MarginFormula(bracket_by="entry", rate_on="entry"),
-        "flat_rate": MarginFormula(bracket_by="entry", rate_on="mark"),
-        "gate_linear": MarginFormula(bracket_by="mark", rate_on="mark", adds_taker_fee=True),
-        "hyperliquid": MarginFormula(bracket_by="mark", rate_on="mark"),
-        "okx_linear": MarginFormula(bracket_by="size", rate_on="mark", adds_taker_fee=True),
-    }
-)
-"""The formulas a rulebook can name."""
-
-
-class MarginLines(NamedTuple):
-    """Maintenance margin of one position as lines in its notional N at the mark price.
-
-    It is the largest of ``rates[i] * N + constants[i]``; plain numbers, so that a compiled loop can
-    read them.
-
-    Attributes
-    ----------
-    rates : tuple of float
-        Fractions of the notional at the mark, 0 <= rate < 1.
-    constants : tuple of float
-        Settlement units.
-    """
-
-    rates: tuple[float, ...]
-    constants: tuple[float, ...]
-
-
-def margin_formula(name: str) -> MarginFormula:
-    """Look a formula up by its name.
-
-    Parameters
-    ----------
-    name : str
-        A key of `FORMULAS`.
-
-    Returns
-    -------
-    MarginFormula
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
-    """
-    if name not in FORMULAS:
-        raise InputError(f"margin formula must be one of {', '.join(FORMULAS)}; got {name!r}")
-    return FORMULAS[name]
-
-
-def margin_lines(
-    formula: MarginFormula,
-    brackets: Sequence[Bracket],
-    *,
-    position: float,
-    entry_price: float,
-    taker_fee: float = 0.0,
-    inverse: bool = False,
-) -> MarginLines:
-    """Maintenance margin of a position, as a function of its notional at the mark.
-
-    Parameters
-    ----------
-    formula : MarginFormula
-        How the venue computes it.
-    brackets : sequence of Bracket
-        From `bracket_table`; progressive where the formula chooses by the mark.
-    position : float
-        Signed units, not 0.
-    entry_price : float
-        Average price of entry, > 0.
-    taker_fee : float
-        Fraction of notional; used where the formula has it.
-    inverse : bool
-        Whether the contract is settled in the coin.
-
-    Returns
-    -------
-    MarginLines
-        One line per bracket where the mark chooses the bracket, else the one of the bracket
-        that entry or size has chosen.
-
-    Notes
-    -----
-    In a progressive table the margin is continuous and its rates do not fall, so it is convex in
-    the notional, and a convex piecewise line is the largest of its lines. No search for the right
-    bracket is left.
-    """
-    fee = taker_fee if formula.adds_taker_fee else 0.0
-    at_entry = notional(position, entry_price, inverse=inverse)
-    if formula.bracket_by == "mark":
-        chosen = tuple(brackets)
-    else:
-        measure = abs(position) if formula.bracket_by == "size" else at_entry
-        chosen = (bracket_of(measure, brackets),)
-    if formula.rate_on == "entry":
-        return MarginLines(
-            tuple(fee for _ in chosen),
-            tuple(b.maintenance_margin_rate * at_entry - b.maintenance_amount for b in chosen),
-        )
-    return MarginLines(
-        tuple(b.maintenance_margin_rate + fee for b in chosen),
-        tuple(-b.maintenance_amount for b in chosen),
-    )
 
 
 def initial_margin(notional: float, leverage: float) -> float:
@@ -191,7 +50,7 @@ def maintenance_margin(notional: float, lines: MarginLines) -> float:
     notional : float
         Settlement units at the mark price, >= 0.
     lines : MarginLines
-        From `margin_lines`.
+        From `formulas.margin_lines`.
 
     Returns
     -------
@@ -272,7 +131,7 @@ def liquidation_notional(
     margin : float
         Settlement units behind the position.
     lines : MarginLines
-        From `margin_lines`.
+        From `formulas.margin_lines`.
 
     Returns
     -------
@@ -312,7 +171,7 @@ def liquidation_price(
     margin : float
         Settlement units: of the position (isolated), or `cross_margin`.
     lines : MarginLines
-        From `margin_lines`.
+        From `formulas.margin_lines`.
     inverse : bool
         Whether the contract is settled in the coin.
 

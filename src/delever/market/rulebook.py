@@ -1,0 +1,266 @@
+"""Reading rulebooks from ``data/venues``, strictly."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+from delever.errors import ConfigError, InputError
+from delever.market.brackets import Bracket, bracket_table
+from delever.market.contract import PerpContract
+from delever.market.formulas import FORMULAS
+from delever.market.rules import Dated, Fees, Listing, Rulebook
+
+__all__ = ["load_rulebook"]
+
+T = TypeVar("T")
+
+_AMOUNT_TOLERANCE = 1e-6
+
+
+def load_rulebook(path: str | Path) -> Rulebook:
+    """Read a rulebook from a TOML file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Such as ``data/venues/binanceusdm.toml``.
+
+    Returns
+    -------
+    Rulebook
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or no TOML, a key is unknown, missing or of the wrong type, a table
+        of brackets is impossible, a published maintenance amount differs from the computed one,
+        two rows begin on one day, or a contract has no fees or no brackets; the message names
+        the file and the row.
+    """
+    where = Path(path)
+    try:
+        content = where.read_bytes()
+        document = tomllib.loads(content.decode("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{where}: the rulebook must be a file; there is none; correct the path or copy "
+            "data/venues/generic.toml there"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
+    _keys(document, _TOP, where, "the file")
+    fees = [_fees(row, where, f"fees number {n}") for n, row in _rows(document, "fees", where)]
+    brackets = [
+        _brackets(row, where, f"brackets number {n}")
+        for n, row in _rows(document, "brackets", where)
+    ]
+    listings: dict[str, Listing] = {}
+    for number, row in _rows(document, "contracts", where):
+        listing = _contract(row, fees, brackets, where, f"contract number {number}")
+        if listing.contract.symbol in listings:
+            raise ConfigError(
+                f"{where}: every contract must be listed once; {listing.contract.symbol!r} "
+                "repeats; remove one of the two"
+            )
+        listings[listing.contract.symbol] = listing
+    for named in (*fees, *brackets):
+        for symbol in named[0]:
+            if symbol not in listings:
+                raise ConfigError(
+                    f"{where}: every symbol must be a listed contract; {symbol!r} is not; "
+                    "correct it or add the contract"
+                )
+    return Rulebook(
+        venue=document["venue"],
+        path=where.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        assume_before=document["assume_before"],
+        listings=listings,
+    )
+
+
+_TOP = {
+    "venue": str,
+    "title": str,
+    "assume_before": bool,
+    "contracts": list,
+    "fees": list,
+    "brackets": list,
+}
+_DATED = {"symbols": list, "valid_from": dt.date, "source": str, "as_of": dt.date}
+_FEES = _DATED | {"maker": float, "taker": float, "liquidation": float}
+_BRACKETS = _DATED | {"progressive": bool, "rows": list}
+_CONTRACT = {
+    "symbol": str,
+    "kind": str,
+    "formula": str,
+    "contract_size": float,
+    "tick": float,
+    "lot": float,
+    "funding_hours": list,
+    "source": str,
+    "as_of": dt.date,
+}
+_SAID = {
+    str: "a text that is not empty",
+    bool: "true or false",
+    float: "a number",
+    list: "an array that is not empty",
+    dt.date: "a date such as 2020-03-12",
+}
+
+_Named = tuple[tuple[str, ...], Dated[T]]
+
+
+def _contract(
+    row: Mapping[str, Any],
+    fees: Sequence[_Named[Fees]],
+    brackets: Sequence[_Named[tuple[Bracket, ...]]],
+    where: Path,
+    label: str,
+) -> Listing:
+    _keys(row, _CONTRACT, where, label)
+    if row["formula"] not in FORMULAS:
+        raise ConfigError(
+            f"{where}: {label}: formula must be one of {', '.join(FORMULAS)}; got "
+            f"{row['formula']!r}"
+        )
+    if not all(hours in (1, 2, 4, 8, 24) for hours in row["funding_hours"]):
+        raise ConfigError(
+            f"{where}: {label}: funding_hours must be among 1, 2, 4, 8 and 24; got "
+            f"{row['funding_hours']}"
+        )
+    symbol, formula = row["symbol"], FORMULAS[row["formula"]]
+    try:
+        contract = PerpContract(
+            symbol=symbol,
+            kind=row["kind"],
+            contract_size=float(row["contract_size"]),
+            tick=float(row["tick"]),
+            lot=float(row["lot"]),
+        )
+    except InputError as error:
+        raise ConfigError(f"{where}: {label}: {error}") from None
+    own_fees = _in_order(fees, symbol, "fees", where)
+    own_brackets = _in_order(brackets, symbol, "brackets", where)
+    for dated in own_brackets:
+        steps = any(b.maintenance_amount == 0.0 for b in dated.rule[1:])
+        if formula.bracket_by == "mark" and steps:
+            raise ConfigError(
+                f"{where}: brackets of {symbol} from {dated.valid_from} must be progressive, "
+                f"since {row['formula']} chooses the bracket by the mark: margin that jumps as "
+                "the price moves has no single liquidation price; set progressive = true"
+            )
+    return Listing(
+        contract=contract,
+        formula=formula,
+        funding_hours=tuple(row["funding_hours"]),
+        fees=own_fees,
+        brackets=own_brackets,
+    )
+
+
+def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
+    _keys(row, _FEES, where, label)
+    fees = Fees(
+        maker=float(row["maker"]), taker=float(row["taker"]), liquidation=float(row["liquidation"])
+    )
+    if not (-0.1 < fees.maker < 0.1 and 0.0 <= fees.taker < 0.1 and 0.0 <= fees.liquidation < 0.1):
+        raise ConfigError(
+            f"{where}: {label} must be fractions of notional below 0.1; got maker {fees.maker:g}, "
+            f"taker {fees.taker:g}, liquidation {fees.liquidation:g}; five basis points are 0.0005"
+        )
+    return _dated(row, fees)
+
+
+def _brackets(row: Mapping[str, Any], where: Path, label: str) -> _Named[tuple[Bracket, ...]]:
+    _keys(row, _BRACKETS, where, label)
+    for number, cells in enumerate(row["rows"], start=1):
+        if not (
+            isinstance(cells, list)
+            and len(cells) in (3, 4)
+            and all(_is(cell, float) for cell in cells)
+        ):
+            raise ConfigError(
+                f"{where}: {label}, row {number} must be [cap, rate, leverage] or with the "
+                f"published amount behind them; got {cells}"
+            )
+    try:
+        table = bracket_table(
+            [(cells[0], cells[1], cells[2]) for cells in row["rows"]],
+            progressive=row["progressive"],
+        )
+    except InputError as error:
+        raise ConfigError(f"{where}: {label}: {error}") from None
+    for number, (cells, bracket) in enumerate(zip(row["rows"], table, strict=True), start=1):
+        computed = bracket.maintenance_amount
+        if len(cells) == 4 and not math.isclose(
+            cells[3], computed, rel_tol=_AMOUNT_TOLERANCE, abs_tol=_AMOUNT_TOLERANCE
+        ):
+            raise ConfigError(
+                f"{where}: {label}, row {number}: the amount must be {computed:.10g}, which makes "
+                f"maintenance margin continuous; got {cells[3]}; correct the caps, the rates or it"
+            )
+    return _dated(row, table)
+
+
+def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:
+    dated = Dated(valid_from=row["valid_from"], rule=rule, source=row["source"], as_of=row["as_of"])
+    return tuple(row["symbols"]), dated
+
+
+def _in_order(
+    named: Sequence[_Named[T]], symbol: str, what: str, where: Path
+) -> tuple[Dated[T], ...]:
+    own = sorted((d for symbols, d in named if symbol in symbols), key=lambda d: d.valid_from)
+    if not own:
+        raise ConfigError(f"{where}: {symbol} must have {what}; it has none; add a dated row")
+    for before, after in pairwise(own):
+        if before.valid_from == after.valid_from:
+            raise ConfigError(
+                f"{where}: {what} of {symbol} must begin on different days; two begin on "
+                f"{after.valid_from}; remove one of them"
+            )
+    return tuple(own)
+
+
+def _rows(
+    document: Mapping[str, Any], key: str, where: Path
+) -> list[tuple[int, Mapping[str, Any]]]:
+    for number, row in enumerate(document[key], start=1):
+        if not isinstance(row, dict):
+            raise ConfigError(f"{where}: {key} number {number} must be a table; got {row!r}")
+    return list(enumerate(document[key], start=1))
+
+
+def _keys(table: Mapping[str, Any], wanted: Mapping[str, type], where: Path, label: str) -> None:
+    for key in table:
+        if key not in wanted:
+            raise ConfigError(
+                f"{where}: {label} has the unknown key {key!r}; it must be one of "
+                f"{', '.join(wanted)}; correct or remove it"
+            )
+    for key, kind in wanted.items():
+        if key not in table:
+            raise ConfigError(f"{where}: {label} must have {key}; it has none; add it")
+        if not _is(table[key], kind):
+            raise ConfigError(
+                f"{where}: {label}: {key} must be {_SAID[kind]}; got {table[key]!r}; correct it"
+            )
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if kind is dt.date:
+        return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    if kind is str or kind is list:
+        return isinstance(value, kind) and len(value) > 0  # type: ignore[arg-type]
+    return isinstance(value, kind)

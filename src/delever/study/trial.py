@@ -81,12 +81,13 @@ def view(
 
 def _notes(data: Dataset, warmup: Dataset | None) -> tuple[str, ...]:
     out = list(data.notes)
-    gaps = data.gaps
-    if len(gaps):
-        out.append(
-            f"{len(gaps)} gaps ({int(gaps['bars'].sum())} missing bars, at most "
-            f"{int(gaps['bars'].max())} in a row) in {data.reference}; nothing was filled"
-        )
+    for source in (data, warmup):
+        if source is not None and len(source.gaps):
+            missing = source.gaps["bars"]
+            out.append(
+                f"{len(missing)} gaps ({int(missing.sum())} missing bars, at most "
+                f"{int(missing.max())} in a row) in {source.reference}; nothing was filled"
+            )
     if warmup is not None:
         out.append(f"indicators were warmed up on earlier bars of {warmup.reference}")
     return tuple(out)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -259,9 +259,10 @@ class Dying(Disk):
                 target.write_bytes(data[: len(data) // 2])
             raise PowerCutError
 
-    def write(self, name: str, data: bytes) -> None:
-        self._step(name, data)
-        Disk.write(self, name, data)
+    def write(self, folder: str, files: Mapping[str, bytes]) -> None:
+        for name, data in files.items():
+            self._step(f"{folder}/{name}", data)
+            Disk.write(self, folder, {name: data})
 
     def remove(self, name: str) -> None:
         self._step(name, b"")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,34 +54,32 @@ class Disk:
         except OSError as error:
             raise StoreError(f"cannot read {self.root / name}: {error.strerror}") from error
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put a whole file in place at once; after a crash it is the old one or the new one.
+    def write(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Put whole files in place; when this returns they outlast a crash.
+
+        A crash before that leaves each of them as it was or as it should be, never in between.
 
         Parameters
         ----------
-        name : str
-            Below the root; folders are made as needed.
-        data : bytes
-            Its content.
+        folder : str
+            Below the root; made as needed.
+        files : mapping of str to bytes
+            Content by name.
 
         Raises
         ------
         StoreError
-            If the disk refuses; nothing has changed then.
+            If the disk refuses; the file it refuses is as it was.
         """
-        target = self.root / name
-        unfinished = target.with_name(target.name + _UNFINISHED)
+        place = self.root / folder
+        target = place
         try:
-            _make(target.parent)
-            with unfinished.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-            _sync(target.parent)
+            _make(place)
+            for name, data in files.items():
+                target = place / name
+                _put(target, data)
+            _sync(place)
         except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
             raise StoreError(f"cannot write {target}: {error.strerror}") from error
 
     def remove(self, name: str) -> None:
@@ -172,6 +170,20 @@ class Disk:
             yield
         finally:
             held.release()
+
+
+def _put(target: Path, data: bytes) -> None:
+    unfinished = target.with_name(target.name + _UNFINISHED)
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    except OSError:
+        with suppress(OSError):  # the first refusal is the one to report
+            unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _make(folder: Path) -> None:

@@ -206,7 +206,7 @@ class Store:
                     parts=self._write_parts(merged, new, before),
                 )
             if after != before:
-                self.disk.write(f"{folder}/{_MANIFEST}", after.to_bytes())
+                self.disk.write(folder, {_MANIFEST: after.to_bytes()})
                 self._clean(after)
         present = len(frame) - len(new)
         return Change(manifest=after, added=len(new), present=present, gaps=missing)
@@ -283,7 +283,7 @@ class Store:
         reference = before.reference
         kept = {part.period: part for part in before.parts}
         touched = periods(pd.DatetimeIndex(new.index), reference.timeframe)
-        parts = []
+        parts, files = [], {}
         for period, where in periods(pd.DatetimeIndex(merged.index), reference.timeframe).items():
             if period not in touched:
                 parts.append(kept[period])
@@ -292,9 +292,10 @@ class Store:
             data = encode(rows)
             digest = hashlib.sha256(data).hexdigest()
             name = f"{period}-{digest[:8]}.parquet"
-            self.disk.write(f"{reference.folder}/{name}", data)
+            files[name] = data
             start, end = rows.index[0], rows.index[-1]
             parts.append(Part(name=name, rows=len(rows), start=start, end=end, sha256=digest))
+        self.disk.write(reference.folder, files)
         return tuple(parts)
 
     def _clean(self, manifest: Manifest) -> None:

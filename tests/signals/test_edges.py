@@ -14,7 +14,7 @@ from delever.signals.edges import confirm, crossed_above, crossed_below, hold, l
 
 BOOLS = st.lists(st.booleans(), max_size=40)
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
-QUICK = settings(max_examples=150, deadline=None, derandomize=True)
+QUICK = settings(max_examples=80, deadline=None, derandomize=True)
 
 
 def series(values: list[bool]) -> pd.Series:

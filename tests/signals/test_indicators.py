@@ -160,7 +160,7 @@ ALL: dict[str, Callable[[pd.DataFrame, int], pd.Series | pd.DataFrame]] = {
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(window=st.integers(1, 30), seen=st.integers(0, 60), seed=st.integers(0, 5))
 def test_what_comes_later_changes_nothing(name: str, window: int, seen: int, seed: int) -> None:
     bars = walk(60, seed)

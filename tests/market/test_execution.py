@@ -106,7 +106,7 @@ def test_a_fee_that_eats_what_a_sale_frees_is_refused() -> None:
         position_at_target(4.0, cash=-900.0, position=10.0, open_price=100.0, fee=0.5)
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     target=st.floats(-1.0, 1.0),
     exposure=st.floats(-3.0, 3.0),

@@ -104,6 +104,16 @@ def test_a_position_drifts_until_the_target_changes_or_the_band_is_left() -> Non
     assert pd.isna(trade["exit_time"])
 
 
+@pytest.mark.parametrize("engine", ["numba", "python"])
+def test_a_target_that_costs_put_out_of_reach_is_not_asked_for_again(engine: Any) -> None:
+    # Half of 1,000 at 101. To a seller at 99 exposure is 0.495 by then, so 0.499 is not traded. It
+    # is no new target at 200, where a sale could reach it.
+    bars = flat_bars(100.0, 100.0, 100.0, 200.0)
+    done = run(bars, [0.5, 0.499, 0.499, 0.499], costs=Costs(slippage=0.01), engine=engine)
+    assert done.fills["quantity"].tolist() == pytest.approx([500 / 101])
+    assert done.ledger["target_exposure"].tolist() == [0.0, 0.5, 0.499, 0.499]
+
+
 def test_an_open_trade_is_marked_at_the_last_close() -> None:
     (trade,) = run(flat_bars(100.0, 100.0, 80.0), [-1, -1, -1]).trades.to_dict("records")
     assert (trade["side"], trade["status"]) == (-1, "open")

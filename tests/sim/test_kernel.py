@@ -18,7 +18,7 @@ from delever.sim.trades import trades_frame
 
 CASH = 10_000.0
 NEVER = float("inf")
-many = settings(max_examples=300, deadline=None, derandomize=True)
+many = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 @st.composite

@@ -90,6 +90,14 @@ def test_a_screen_is_the_backtests_it_stands_for(sample: pd.DataFrame) -> None:
     assert np.isnan(never["sharpe_ratio"])
 
 
+def test_without_costs_a_screen_sizes_partial_targets_alike(sample: pd.DataFrame) -> None:
+    bars = sample.iloc[-500:]
+    exposures = above_average(bars, 20, 0.3).clip(upper=0.8).to_frame("partial")
+    (row,) = screen(bars, exposures, timeframe="1d").to_dict("records")
+    run = backtest(bars, exposures["partial"], timeframe="1d")
+    assert row["total_return"] == pytest.approx(run.equity.iloc[-1] / 10_000.0 - 1.0, rel=1e-9)
+
+
 def test_a_screen_may_be_empty_or_narrow(sample: pd.DataFrame) -> None:
     bars = sample.iloc[-50:]
     one = screen(bars, pd.DataFrame({"in": 1.0}, index=bars.index), timeframe="1d")

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from delever.errors import InputError
 
-__all__ = ["Bracket", "bracket_of", "bracket_table", "check_leverage"]
+__all__ = ["Bracket", "bracket_of", "bracket_table", "check_leverage", "is_continuous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +135,30 @@ def bracket_of(measure: float, brackets: Sequence[Bracket]) -> Bracket:
         if measure <= bracket.cap:
             return bracket
     return brackets[-1]
+
+
+def is_continuous(brackets: Sequence[Bracket]) -> bool:
+    """Whether maintenance margin has no jump between brackets.
+
+    Parameters
+    ----------
+    brackets : sequence of Bracket
+        In rising order of caps.
+
+    Returns
+    -------
+    bool
+        True for what `bracket_table` makes of progressive rates.
+    """
+    return all(
+        math.isclose(
+            after.maintenance_amount - before.maintenance_amount,
+            before.cap * (after.maintenance_margin_rate - before.maintenance_margin_rate),
+            rel_tol=1e-9,
+            abs_tol=1e-9 * before.cap * after.maintenance_margin_rate,
+        )
+        for before, after in pairwise(brackets)
+    )
 
 
 def check_leverage(leverage: float, measure: float, brackets: Sequence[Bracket]) -> None:

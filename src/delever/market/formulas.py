@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from delever.errors import InputError
-from delever.market.brackets import Bracket, bracket_of
+from delever.market.brackets import Bracket, bracket_of, is_continuous
 from delever.market.contract import notional
 
 __all__ = ["FORMULAS", "MarginFormula", "MarginLines", "margin_formula", "margin_lines"]
@@ -42,8 +42,9 @@ class MarginFormula:
 FORMULAS: Mapping[str, MarginFormula] = MappingProxyType(
     {
         "binance_linear": MarginFormula(bracket_by="mark", rate_on="mark"),
-        "bybit_linear": MarginFormula(bracket_by="entry", rate_on="entry"),
         "bybit_inverse": MarginFormula(bracket_by="entry", rate_on="entry"),
+        "bybit_linear": MarginFormula(bracket_by="entry", rate_on="entry"),
+        "bybit_mark": MarginFormula(bracket_by="mark", rate_on="mark"),
         "flat_rate": MarginFormula(bracket_by="entry", rate_on="mark"),
         "gate_linear": MarginFormula(bracket_by="mark", rate_on="mark", adds_taker_fee=True),
         "hyperliquid": MarginFormula(bracket_by="mark", rate_on="mark"),
@@ -125,6 +126,12 @@ def margin_lines(
         One line per bracket where the mark chooses the bracket, else the one of the bracket
         that entry or size has chosen.
 
+    Raises
+    ------
+    InputError
+        If the mark chooses the bracket and the table is not progressive: where margin jumps at a
+        cap there may be two prices, or none, at which it equals the balance.
+
     Notes
     -----
     In a progressive table the margin is continuous and its rates do not fall, so it is convex in
@@ -134,6 +141,11 @@ def margin_lines(
     fee = taker_fee if formula.adds_taker_fee else 0.0
     at_entry = notional(position, entry_price, inverse=inverse)
     if formula.bracket_by == "mark":
+        if not is_continuous(brackets):
+            raise InputError(
+                "brackets chosen by the notional at the mark must be progressive; these let "
+                "maintenance margin jump at a cap; compute them with progressive=True"
+            )
         chosen = tuple(brackets)
     else:
         measure = abs(position) if formula.bracket_by == "size" else at_entry

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from delever.errors import ConfigError, InputError
-from delever.market.brackets import Bracket, bracket_table
+from delever.market.brackets import bracket_table, is_continuous
 from delever.market.contract import PerpContract
 from delever.market.formulas import FORMULAS
-from delever.market.rules import Dated, Fees, Listing, Rulebook
+from delever.market.rules import Dated, Fees, Listing, MarginTable, Rulebook
 
 __all__ = ["load_rulebook"]
 
@@ -57,21 +57,20 @@ def load_rulebook(path: str | Path) -> Rulebook:
         raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
     _keys(document, _TOP, where, "the file")
     fees = [_fees(row, where, f"fees number {n}") for n, row in _rows(document, "fees", where)]
-    brackets = [
-        _brackets(row, where, f"brackets number {n}")
-        for n, row in _rows(document, "brackets", where)
+    margin = [
+        _margin(row, where, f"margin number {n}") for n, row in _rows(document, "margin", where)
     ]
     listings: dict[str, Listing] = {}
     for number, row in _rows(document, "contracts", where):
-        listing = _contract(row, fees, brackets, where, f"contract number {number}")
+        listing = _contract(row, fees, margin, where, f"contract number {number}")
         if listing.contract.symbol in listings:
             raise ConfigError(
                 f"{where}: every contract must be listed once; {listing.contract.symbol!r} "
                 "repeats; remove one of the two"
             )
         listings[listing.contract.symbol] = listing
-    for named in (*fees, *brackets):
-        for symbol in named[0]:
+    for symbols in [*(named[0] for named in fees), *(named[0] for named in margin)]:
+        for symbol in symbols:
             if symbol not in listings:
                 raise ConfigError(
                     f"{where}: every symbol must be a listed contract; {symbol!r} is not; "
@@ -92,15 +91,14 @@ _TOP = {
     "assume_before": bool,
     "contracts": list,
     "fees": list,
-    "brackets": list,
+    "margin": list,
 }
 _DATED = {"symbols": list, "valid_from": dt.date, "source": str, "as_of": dt.date}
 _FEES = _DATED | {"maker": float, "taker": float, "liquidation": float}
-_BRACKETS = _DATED | {"progressive": bool, "rows": list}
+_MARGIN = _DATED | {"formula": str, "progressive": bool, "brackets": list}
 _CONTRACT = {
     "symbol": str,
     "kind": str,
-    "formula": str,
     "contract_size": float,
     "tick": float,
     "lot": float,
@@ -122,22 +120,17 @@ _Named = tuple[tuple[str, ...], Dated[T]]
 def _contract(
     row: Mapping[str, Any],
     fees: Sequence[_Named[Fees]],
-    brackets: Sequence[_Named[tuple[Bracket, ...]]],
+    margin: Sequence[_Named[MarginTable]],
     where: Path,
     label: str,
 ) -> Listing:
     _keys(row, _CONTRACT, where, label)
-    if row["formula"] not in FORMULAS:
-        raise ConfigError(
-            f"{where}: {label}: formula must be one of {', '.join(FORMULAS)}; got "
-            f"{row['formula']!r}"
-        )
     if not all(hours in (1, 2, 4, 8, 24) for hours in row["funding_hours"]):
         raise ConfigError(
             f"{where}: {label}: funding_hours must be among 1, 2, 4, 8 and 24; got "
             f"{row['funding_hours']}"
         )
-    symbol, formula = row["symbol"], FORMULAS[row["formula"]]
+    symbol = row["symbol"]
     try:
         contract = PerpContract(
             symbol=symbol,
@@ -148,22 +141,11 @@ def _contract(
         )
     except InputError as error:
         raise ConfigError(f"{where}: {label}: {error}") from None
-    own_fees = _in_order(fees, symbol, "fees", where)
-    own_brackets = _in_order(brackets, symbol, "brackets", where)
-    for dated in own_brackets:
-        steps = any(b.maintenance_amount == 0.0 for b in dated.rule[1:])
-        if formula.bracket_by == "mark" and steps:
-            raise ConfigError(
-                f"{where}: brackets of {symbol} from {dated.valid_from} must be progressive, "
-                f"since {row['formula']} chooses the bracket by the mark: margin that jumps as "
-                "the price moves has no single liquidation price; set progressive = true"
-            )
     return Listing(
         contract=contract,
-        formula=formula,
         funding_hours=tuple(row["funding_hours"]),
-        fees=own_fees,
-        brackets=own_brackets,
+        fees=_in_order(fees, symbol, "fees", where),
+        margin=_in_order(margin, symbol, "brackets", where),
     )
 
 
@@ -180,9 +162,14 @@ def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
     return _dated(row, fees)
 
 
-def _brackets(row: Mapping[str, Any], where: Path, label: str) -> _Named[tuple[Bracket, ...]]:
-    _keys(row, _BRACKETS, where, label)
-    for number, cells in enumerate(row["rows"], start=1):
+def _margin(row: Mapping[str, Any], where: Path, label: str) -> _Named[MarginTable]:
+    _keys(row, _MARGIN, where, label)
+    if row["formula"] not in FORMULAS:
+        raise ConfigError(
+            f"{where}: {label}: formula must be one of {', '.join(FORMULAS)}; got "
+            f"{row['formula']!r}"
+        )
+    for number, cells in enumerate(row["brackets"], start=1):
         if not (
             isinstance(cells, list)
             and len(cells) in (3, 4)
@@ -194,12 +181,12 @@ def _brackets(row: Mapping[str, Any], where: Path, label: str) -> _Named[tuple[B
             )
     try:
         table = bracket_table(
-            [(cells[0], cells[1], cells[2]) for cells in row["rows"]],
+            [(cells[0], cells[1], cells[2]) for cells in row["brackets"]],
             progressive=row["progressive"],
         )
     except InputError as error:
         raise ConfigError(f"{where}: {label}: {error}") from None
-    for number, (cells, bracket) in enumerate(zip(row["rows"], table, strict=True), start=1):
+    for number, (cells, bracket) in enumerate(zip(row["brackets"], table, strict=True), start=1):
         computed = bracket.maintenance_amount
         if len(cells) == 4 and not math.isclose(
             cells[3], computed, rel_tol=_AMOUNT_TOLERANCE, abs_tol=_AMOUNT_TOLERANCE
@@ -208,7 +195,14 @@ def _brackets(row: Mapping[str, Any], where: Path, label: str) -> _Named[tuple[B
                 f"{where}: {label}, row {number}: the amount must be {computed:.10g}, which makes "
                 f"maintenance margin continuous; got {cells[3]}; correct the caps, the rates or it"
             )
-    return _dated(row, table)
+    formula = FORMULAS[row["formula"]]
+    if formula.bracket_by == "mark" and not is_continuous(table):
+        raise ConfigError(
+            f"{where}: {label} must be progressive, since {row['formula']} chooses the bracket by "
+            "the mark: margin that jumps as the price moves has no single liquidation price; set "
+            "progressive = true"
+        )
+    return _dated(row, MarginTable(formula=formula, brackets=table))
 
 
 def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:
@@ -262,5 +256,5 @@ def _is(value: object, kind: type) -> bool:
     if kind is dt.date:
         return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
     if kind is str or kind is list:
-        return isinstance(value, kind) and len(value) > 0  # type: ignore[arg-type]
+        return isinstance(value, kind) and len(value) > 0
     return isinstance(value, kind)

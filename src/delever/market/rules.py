@@ -12,7 +12,7 @@ from delever.market.brackets import Bracket
 from delever.market.contract import PerpContract
 from delever.market.formulas import MarginFormula
 
-__all__ = ["EVERY_SYMBOL", "Dated", "Fees", "Listing", "Rulebook", "Rules"]
+__all__ = ["EVERY_SYMBOL", "Dated", "Fees", "Listing", "MarginTable", "Rulebook", "Rules"]
 
 EVERY_SYMBOL = "*"
 """Stands in a rulebook for every symbol it does not name."""
@@ -38,6 +38,22 @@ class Fees:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarginTable:
+    """What a venue requires a position to keep.
+
+    Attributes
+    ----------
+    formula : MarginFormula
+        How maintenance margin is computed.
+    brackets : tuple of Bracket
+        In rising order of caps.
+    """
+
+    formula: MarginFormula
+    brackets: tuple[Bracket, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dated(Generic[T]):
     """A rule and the day it is known to be in force from.
 
@@ -45,7 +61,7 @@ class Dated(Generic[T]):
     ----------
     valid_from : datetime.date
         UTC; the rule holds until the next one of its kind.
-    rule : Fees or tuple of Bracket
+    rule : Fees or MarginTable
         What holds.
     source : str
         Who says so.
@@ -98,10 +114,9 @@ class Listing:
     """A contract of a rulebook with its dated rules."""
 
     contract: PerpContract
-    formula: MarginFormula
     funding_hours: tuple[int, ...]
     fees: tuple[Dated[Fees], ...]
-    brackets: tuple[Dated[tuple[Bracket, ...]], ...]
+    margin: tuple[Dated[MarginTable], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,20 +167,20 @@ class Rulebook:
         day = _day(date)
         listing = self._listing(symbol)
         fees, early_fees = self._in_force(listing.fees, day, "fees", symbol)
-        brackets, early_brackets = self._in_force(listing.brackets, day, "brackets", symbol)
+        margin, early_margin = self._in_force(listing.margin, day, "brackets", symbol)
         contract = listing.contract
         if contract.symbol == EVERY_SYMBOL:
             contract = PerpContract(symbol=symbol)
-        starts = [dated.valid_from for dated in (fees, brackets) if dated.valid_from <= day]
+        starts = [dated.valid_from for dated in (fees, margin) if dated.valid_from <= day]
         return Rules(
             venue=self.venue,
             valid_from=max(starts, default=day),
             contract=contract,
-            formula=listing.formula,
-            brackets=brackets.rule,
+            formula=margin.rule.formula,
+            brackets=margin.rule.brackets,
             fees=fees.rule,
             funding_hours=listing.funding_hours,
-            notes=early_fees + early_brackets,
+            notes=early_fees + early_margin,
         )
 
     def between(self, start: dt.date, end: dt.date, symbol: str) -> tuple[Rules, ...]:
@@ -190,7 +205,8 @@ class Rulebook:
         """
         first, last = _day(start), _day(end)
         listing = self._listing(symbol)
-        changes = {dated.valid_from for dated in (*listing.fees, *listing.brackets)}
+        changes = {fees.valid_from for fees in listing.fees}
+        changes |= {margin.valid_from for margin in listing.margin}
         days = [first, *sorted(day for day in changes if first < day <= last)]
         return tuple(self.at(day, symbol) for day in days)
 
@@ -199,7 +215,7 @@ class Rulebook:
         if found is None:
             raise InputError(
                 f"{self.path}: the symbol must be one of {', '.join(self.listings)}; got "
-                f"{symbol!r}; add a contract with its fees and brackets, or use the rulebook generic"
+                f"{symbol!r}; add the contract with its fees and brackets, or use generic.toml"
             )
         return found
 

@@ -9,7 +9,7 @@ import pytest
 from delever.errors import InputError
 from delever.report.comparison import render, summary_table
 from delever.report.figures import library
-from delever.research.evaluation import Evaluation
+from delever.research.evaluation import Evaluation, windowed
 
 
 @pytest.fixture(scope="module")
@@ -113,15 +113,34 @@ def test_a_run_that_is_the_benchmark_stands_for_it(
     assert [row[0] for row in summary_table(runs).texts] == ["hold", "half"]
 
 
+def test_benchmarks_that_differ_by_the_cost_of_entry_are_one(
+    build: Callable[..., Evaluation],
+    walk: Callable[..., pd.DataFrame],
+    switch: Callable[..., pd.Series],
+) -> None:
+    bars = walk(300)
+    start, end = bars.index[60], bars.index[-1] + pd.Timedelta(days=1)
+    longer = windowed(build(bars, switch(bars)), start, end)
+    shorter = build(bars.iloc[60:], switch(bars).iloc[60:])
+    paid = shorter.benchmark_metrics.loc["total_return", "whole"]
+    carried = longer.benchmark_metrics.loc["total_return", "whole"]
+    assert (1 + carried) * (1 - 0.0015) == pytest.approx(1 + paid, rel=1e-5)
+    runs = {"longer": longer, "shorter": shorter}
+    assert [row[0] for row in summary_table(runs).texts] == ["longer", "shorter", "buy and hold"]
+    later = {"hold": build(bars.iloc[60:], 1.0), "longer": longer}
+    assert [row[0] for row in summary_table(later).texts] == ["hold", "longer"]
+
+
 def test_different_benchmarks_are_kept_apart(
     build: Callable[..., Evaluation],
     walk: Callable[..., pd.DataFrame],
     read: Callable[[str], Any],
 ) -> None:
-    runs = {"a": build(walk(200, 1), 0.5), "b": build(walk(200, 2), 0.5)}
+    one, two = walk(200, 1), walk(200, 2)
+    runs = {"a": build(one, 0.5), "b": build(two, 0.5), "c": build(one, 0.0)}
     names = [row[0] for row in summary_table(runs, benchmark="index").texts]
-    assert names == ["a", "b", "index (a)", "index (b)"]
-    assert read(render(runs, span=runs["a"].span, benchmark="index")).all("h1")[0].text == "a, b"
+    assert names == ["a", "b", "c", "index (a)", "index (b)"]
+    assert read(render(runs, span=runs["a"].span, benchmark="index")).all("h1")[0].text == "a, b, c"
 
 
 def test_a_run_named_like_the_benchmark_hides_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from delever.errors import InputError
@@ -47,6 +48,8 @@ _SUMMARY = (
     ("exposure", "whole", "Exposure"),
     ("trades", "whole", "Trades"),
 )
+# Returns are ratios of equities: runs that hold the same differ by rounding alone.
+_SAME = 1e-9
 
 
 def render(
@@ -147,7 +150,8 @@ def summary_table(
         id="summary",
         columns=(Column(label="Run", numeric=False), *headings),
         rows=rows,
-        caption="The best of each column is set off. Inside and outside: deleveraging periods.",
+        caption="The best of each column is set off. Inside and outside: deleveraging periods. A "
+        "run that began before the span carries its position in; another pays to enter.",
     )
 
 
@@ -169,25 +173,43 @@ def _runs(evaluations: Mapping[str, Evaluation], benchmark: str) -> dict[str, Ba
 
 
 def _benchmarks(evaluations: Mapping[str, Evaluation], name: str) -> dict[str, Evaluation]:
-    """Evaluations whose benchmarks differ, by what to call each benchmark.
+    """One evaluation for each benchmark that differs, by what to call the benchmark.
 
-    None where one of the runs is the benchmark itself.
+    None where all share one and a run is that benchmark itself.
     """
-    own = list(evaluations.values())
-    if any(not each.benchmark.returns.equals(own[0].benchmark.returns) for each in own[1:]):
-        return {f"{name} ({run})": each for run, each in evaluations.items()}
+    distinct: dict[str, Evaluation] = {}
+    for run, each in evaluations.items():
+        if not any(_alike(each.benchmark, other.benchmark) for other in distinct.values()):
+            distinct[run] = each
+    if len(distinct) > 1:
+        return {f"{name} ({run})": each for run, each in distinct.items()}
     if _itself(evaluations) is not None:
         return {}
-    return {name if name not in evaluations else f"{name} (benchmark)": own[0]}
+    return {
+        name if name not in evaluations else f"{name} (benchmark)": next(iter(distinct.values()))
+    }
 
 
 def _itself(evaluations: Mapping[str, Evaluation]) -> str | None:
     """The run that did what every run's benchmark did."""
-    returns = [each.benchmark.returns for each in evaluations.values()]
+    benchmarks = [each.benchmark for each in evaluations.values()]
     for name, each in evaluations.items():
-        if all(each.backtest.returns.equals(other) for other in returns):
+        if all(_alike(each.backtest, other) for other in benchmarks):
             return name
     return None
+
+
+def _alike(one: Backtest, other: Backtest) -> bool:
+    """Whether two runs did the same, but for the cost of entering on the first bar.
+
+    A run that began before the span carries its position in; another pays to enter.
+    """
+    if not one.ledger.index.equals(other.ledger.index):
+        return False
+    room = np.full(len(one.ledger), _SAME)
+    room[0] += one.costs.fee + one.costs.slippage
+    apart = np.abs(one.returns.to_numpy() - other.returns.to_numpy())
+    return bool((apart <= room * (1 + one.returns.abs())).all())
 
 
 def _scope_table(columns: Mapping[str, pd.DataFrame], scope: str) -> Table:

@@ -136,12 +136,16 @@ def test_what_is_measured_against_the_benchmark_stands_where_it_is_meant(
     assert texts == ["", "", f"{avoided:.1%}".replace("-", "−"), "", "", ""]
 
 
-def test_periods_show_both_returns(seen: Any, evaluation: Evaluation) -> None:
-    rows = [row for row in seen.tables["periods"] if row[0].tag == "td"]
-    assert len(rows) == 2
-    for row, period in zip(rows, evaluation.periods, strict=True):
-        own = evaluation.metrics[period.id]
-        other = evaluation.benchmark_metrics[period.id]
+@pytest.mark.parametrize("table", ["periods", "phases"])
+def test_periods_and_phases_show_both_returns(
+    seen: Any, evaluation: Evaluation, table: str
+) -> None:
+    rows = [row for row in seen.tables[table] if row[0].tag == "td"]
+    periods = [period.id for period in evaluation.periods]
+    scopes = periods if table == "periods" else ["build_up", "cascade", "washout", "recovery"]
+    for row, scope in zip(rows, scopes, strict=True):
+        own = evaluation.metrics[scope]
+        other = evaluation.benchmark_metrics[scope]
         expected = [
             own["total_return"],
             other["total_return"],

@@ -29,6 +29,7 @@ __all__ = [
     "period_dates",
     "period_labels",
     "periods_table",
+    "phases_table",
     "scope_cell",
     "shown_metrics",
 ]
@@ -60,6 +61,14 @@ _BESIDE_BENCHMARK = {
     "cost_of_protection": ("outside",),
 }
 """Metrics that measure a run against its benchmark, and the scopes they are meant for."""
+
+
+_PHASES = {
+    "build_up": "The 30 days before the period.",
+    "cascade": "From the start to the lowest close.",
+    "washout": "From there to the period's end.",
+    "recovery": "After it, until half the fall is regained, for 30 days at most.",
+}
 
 
 def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
@@ -156,7 +165,7 @@ def metric_name(spec: Metric) -> Cell:
 
 
 def period_labels(periods: Sequence[Period]) -> dict[str, str]:
-    """A short name for each period: its first month, and its first day where months repeat.
+    """A short name for each period: the month of its trough, and the day where months repeat.
 
     Parameters
     ----------
@@ -168,9 +177,9 @@ def period_labels(periods: Sequence[Period]) -> dict[str, str]:
     dict of str to str
         By id.
     """
-    months = [f"{period.start:%b %Y}" for period in periods]
+    months = [f"{period.trough:%b %Y}" for period in periods]
     return {
-        period.id: month if months.count(month) == 1 else f"{period.start:%d %b %Y}"
+        period.id: month if months.count(month) == 1 else f"{period.trough:%d %b %Y}"
         for period, month in zip(periods, months, strict=True)
     }
 
@@ -195,7 +204,6 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
     Table
         In order of time; each row has a button that shows the stretch in the figure.
     """
-    own, other = _both(evaluation)
     rows = []
     for period in evaluation.periods:
         part = " The run covers it only in part." if period in evaluation.cut_periods else ""
@@ -206,20 +214,63 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
             note=f"{period_dates(period)}. {period.cause}{part}".strip(),
             zoom=(f"{period.start - room:%Y-%m-%d %H:%M}", f"{period.end + room:%Y-%m-%d %H:%M}"),
         )
-        shown = (
-            (own, "total_return"),
-            (other, "total_return"),
-            (own, "loss_avoided"),
-            (own, "max_drawdown"),
-            (other, "max_drawdown"),
-        )
-        values = [fraction_cell(reading(frame, name, period.id)) for frame, name in shown]
-        exposure = metric_cell(reading(own, "exposure", period.id), metric("exposure"))
-        rows.append((about, *values, exposure))
+        rows.append((about, *_outcome(evaluation, period.id)))
+    return _outcomes("periods", "Period", rows, benchmark)
+
+
+def phases_table(evaluation: Evaluation, benchmark: str) -> Table:
+    """What each phase, over all periods, did to the strategy and to the benchmark.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The run.
+    benchmark : str
+        What the benchmark is called.
+
+    Returns
+    -------
+    Table
+        Phases in order of time; without rows where no period has any.
+    """
+    rows = []
+    for phase, rule in _PHASES.items():
+        bars = reading(evaluation.metrics, "bars", phase)
+        if bars:
+            about = Cell(text=phase.replace("_", "-"), note=f"{bars:.0f} bars. {rule}")
+            rows.append((about, *_outcome(evaluation, phase)))
+    return _outcomes(
+        "phases",
+        "Phase",
+        rows,
+        benchmark,
+        caption="Drawn with hindsight, over the periods the run covers whole. "
+        "One period's recovery may be the next one's build-up.",
+    )
+
+
+def _outcome(evaluation: Evaluation, scope: str) -> tuple[Cell, ...]:
+    """Returns, loss avoided, drawdowns and exposure in one scope."""
+    own, other = _both(evaluation)
+    shown = (
+        (own, "total_return"),
+        (other, "total_return"),
+        (own, "loss_avoided"),
+        (own, "max_drawdown"),
+        (other, "max_drawdown"),
+    )
+    values = [fraction_cell(reading(frame, name, scope)) for frame, name in shown]
+    return (*values, metric_cell(reading(own, "exposure", scope), metric("exposure")))
+
+
+def _outcomes(
+    id_: str, first: str, rows: Sequence[tuple[Cell, ...]], benchmark: str, caption: str = ""
+) -> Table:
+    """Rows of `_outcome` under their headings."""
     return Table(
-        id="periods",
+        id=id_,
         columns=(
-            Column(label="Period", numeric=False),
+            Column(label=first, numeric=False),
             Column(label="strategy"),
             Column(label=benchmark),
             Column(label="loss avoided", title=metric("loss_avoided").formula),
@@ -234,6 +285,7 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
             Group(label="Mean", width=1),
         ),
         rows=tuple(rows),
+        caption=caption,
     )
 
 

@@ -12,7 +12,12 @@ import pandas as pd
 from delever.events.window import membership
 from delever.report import figures
 from delever.report.format import multiple, percent, value, when
-from delever.report.metric_tables import metrics_table, period_labels, periods_table
+from delever.report.metric_tables import (
+    metrics_table,
+    period_labels,
+    periods_table,
+    phases_table,
+)
 from delever.report.page import facts, render_page
 from delever.report.run_tables import (
     attribution_table,
@@ -95,6 +100,7 @@ def render(
         metrics=metrics_table(evaluation, benchmark),
         history=figures.history(runs, evaluation.periods, benchmark=benchmark, exposure="strategy"),
         periods=periods_table(evaluation, benchmark),
+        phases=phases_table(evaluation, benchmark),
         period_bars=figures.period_bars(
             _period_returns(evaluation, benchmark), benchmark=benchmark
         ),

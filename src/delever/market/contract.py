@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _NEARLY_WHOLE = 1e-9
+_ROUNDING = 1e-15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,9 +166,8 @@ def round_price(price: float, tick: float, side: float) -> float:
     if tick <= 0.0:
         return price
     steps = price / tick
-    if side > 0.0:
-        return math.ceil(steps - _NEARLY_WHOLE) * tick
-    return math.floor(steps + _NEARLY_WHOLE) * tick
+    nearly = _NEARLY_WHOLE + _ROUNDING * steps
+    return (math.ceil(steps - nearly) if side > 0.0 else math.floor(steps + nearly)) * tick
 
 
 def round_quantity(quantity: float, lot: float) -> float:
@@ -193,4 +193,6 @@ def round_quantity(quantity: float, lot: float) -> float:
     """
     if lot <= 0.0:
         return quantity
-    return math.copysign(math.floor(abs(quantity) / lot + _NEARLY_WHOLE) * lot, quantity)
+    steps = abs(quantity) / lot
+    whole = math.floor(steps + _NEARLY_WHOLE + _ROUNDING * steps)
+    return math.copysign(whole * lot, quantity)

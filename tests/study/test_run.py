@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import ConfigError, InputError, NotStoredError, StoreError
+from delever.study.archive import find_run
 from delever.study.run import load_run, run_study
 
 QUICK = {"end": "2016-01-01", "params.weeks": 50}
@@ -186,3 +187,15 @@ def test_a_removed_workspace_file_is_named(workspace):
     shutil.move(workspace.root / "data" / "deleveraging.toml", workspace.root / "elsewhere.toml")
     with pytest.raises(ConfigError, match=r"deleveraging\.toml"):
         run(workspace)
+
+
+def test_a_finished_run_goes_by_folder_id_or_study(workspace):
+    first = run(workspace).folder
+    assert find_run(workspace.results, first) == first
+    assert find_run(workspace.results, first.name[:6]) == first
+    assert find_run(workspace.results, "ma200w_break") == first
+    run(workspace, overrides={"params.weeks": 51})
+    with pytest.raises(NotStoredError, match=f"several: .*{first.name}"):
+        find_run(workspace.results, "ma200w_break")
+    with pytest.raises(NotStoredError, match="names none"):
+        find_run(workspace.results, "absent")

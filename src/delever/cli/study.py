@@ -72,7 +72,8 @@ def run(
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of finished runs.", show_default=False)
+        list[str],
+        typer.Argument(help="Finished runs: folder, id, or study with one run."),
     ],
     output: Annotated[
         Path | None,
@@ -82,12 +83,15 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare finished runs over the span they share."""
+    from delever.study.archive import find_run
     from delever.study.compare import compare as compare_runs
     from delever.study.run import load_run
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
-    comparison = compare_runs(*(load_run(folder, workspace=place) for folder in runs))
+    comparison = compare_runs(
+        *(load_run(find_run(place.results, one), workspace=place) for one in runs)
+    )
     page = comparison.page(output or place.results / "comparison.html")
     if as_json:
         echo_json(_comparison_json(comparison, page))

@@ -19,7 +19,14 @@ from delever.research.evaluation import Evaluation, evaluate
 from delever.sim.backtest import Backtest
 from delever.study.manifest import canonical_json
 
-__all__ = ["is_complete", "metrics_json", "read_evaluation", "read_manifest", "write_run"]
+__all__ = [
+    "find_run",
+    "is_complete",
+    "metrics_json",
+    "read_evaluation",
+    "read_manifest",
+    "write_run",
+]
 
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
 _TABLES = ("ledger", "fills", "trades")
@@ -49,6 +56,39 @@ def metrics_json(evaluation: Evaluation) -> str:
 def is_complete(folder: Path) -> bool:
     """Whether a run was written to the end."""
     return (folder / MANIFEST).is_file()
+
+
+def find_run(results: Path, reference: Path | str) -> Path:
+    """Folder of a finished run, by its path, its id, or its study's name.
+
+    Parameters
+    ----------
+    results : pathlib.Path
+        Of the workspace.
+    reference : path or str
+        A run's folder; the beginning of a run id; or the name of a study that has one run.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    NotStoredError
+        If no finished run, or more than one, goes by that name; the message lists them.
+    """
+    if is_complete(Path(reference)):
+        return Path(reference)
+    runs = sorted(path.parent for path in results.glob(f"*/*/{MANIFEST}"))
+    name = str(reference)
+    found = [run for run in runs if run.name.startswith(name) or run.parent.name == name]
+    if len(found) == 1:
+        return found[0]
+    said = ", ".join(f"{run.parent.name}/{run.name}" for run in found or runs) or "none"
+    raise NotStoredError(
+        f"a finished run must be named by its folder, its id or a study with one run; "
+        f"{name!r} names {'several' if found else 'none'}: {said}"
+    )
 
 
 def write_run(

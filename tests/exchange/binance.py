@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import numpy as np
+
 from tests.exchange.wire import (
     Answer,
     Budget,
@@ -163,13 +165,15 @@ def _klines(price: str, spot: bool, request: Request, desk: Desk) -> object:
 
 
 def _bars(page: Page, step: int, traded: bool) -> list[list[object]]:
+    turnovers = np.round(page.values[:, 4] * page.values[:, 3], 5).tolist()
     rows: list[list[object]] = []
-    for time, (o, h, low, c, v) in zip(page.times.tolist(), page.values.tolist(), strict=True):
-        turnover = plain(round(v * c, 5)) if traded else "0"
-        half = plain(round(v / 2, 8)) if traded else "0"
-        volume = plain(v) if traded else "0"
+    for time, (o, h, low, c, v), spent in zip(
+        page.times.tolist(), page.values.tolist(), turnovers, strict=True
+    ):
+        volume, turnover = (plain(v), plain(spent)) if traded else ("0", "0")
         ohlc = (plain(o), plain(h), plain(low), plain(c))
-        rows.append([time, *ohlc, volume, time + step - 1, turnover, 100, half, turnover, "0"])
+        taken = (100, volume, turnover, "0")
+        rows.append([time, *ohlc, volume, time + step - 1, turnover, *taken])
     return rows
 
 

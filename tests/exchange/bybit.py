@@ -35,7 +35,7 @@ _CODES = {
     "parameter": (200, 10001, "params error: {} invalid"),
     "path": (404, 10404, "Not Found"),
     "rate": (200, 10006, "Too many visits. Exceeded the API Rate Limit."),
-    "banned": (403, 10009, "IP has been banned."),
+    "banned": (403, 10018, "Exceeded the IP Rate Limit."),
     "region": (403, 10024, "Compliance rules triggered"),
     "server": (503, 10016, "Server error."),
 }
@@ -137,11 +137,17 @@ def _kline(price: str, request: Request, desk: Desk) -> object:
     )
     rows = [
         [str(time), plain(o), plain(h), plain(low), plain(c)]
-        + ([plain(v), plain(round(v * c, 4))] if price == "last" else [])
+        + (_volumes(market, v, c) if price == "last" else [])
         for time, (o, h, low, c, v) in zip(page.times.tolist(), page.values.tolist(), strict=True)
     ]
     category = request.params.get("category", "linear")
     return _said({"symbol": spell(market), "category": category, "list": rows[::-1]}, desk)
+
+
+def _volumes(market: Market, volume: float, close: float) -> list[str | None]:
+    """Volume and turnover; the contracts of an inverse market are dollars, its turnover coins."""
+    pair = [plain(volume), plain(round(volume * close, 4))]
+    return pair[::-1] if market.kind == "inverse" else pair
 
 
 def _funding(request: Request, desk: Desk) -> object:

@@ -44,9 +44,10 @@ def from_csv(
 
 
 def _table(path: str | Path, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    frame = pd.read_csv(path, float_precision="round_trip")
+    frame = pd.read_csv(path, dtype=object)
     missing = {"timestamp", *columns} - set(frame.columns)
     if missing:
         raise ValueError(f"{path}: missing columns {', '.join(sorted(missing))}")
     stamps = pd.DatetimeIndex(pd.to_datetime(frame["timestamp"], utc=True)).as_unit("ms")
-    return stamps.asi8.copy(), frame[columns].to_numpy(dtype=float)
+    # Python's own reading of a number is exact, whatever pandas' default is.
+    return stamps.asi8.copy(), frame[columns].to_numpy(dtype=object).astype(float)

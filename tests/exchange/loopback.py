@@ -34,7 +34,7 @@ VENUES: dict[str, Venue] = {
 """Every host that is pretended."""
 
 _PROBLEMS = {"403": "region", "451": "region", "418": "banned", "429": "rate"}
-_FROM_THE_EDGE = {"502", "504", "520", "599"}
+_FROM_THE_EDGE = {"403", "502", "504", "520", "599"}
 """Statuses that come from a gateway before the venue, with a page instead of JSON."""
 
 

@@ -220,6 +220,13 @@ def test_a_table_that_jumps_with_the_mark_is_refused() -> None:
         margin_lines(FORMULAS["binance_linear"], tiers, position=1.0, entry_price=1.0)
 
 
+def test_amounts_of_another_notional_are_refused() -> None:
+    """Size 300 at entry 1: margin 0.02 * 300 - 1.6; at a mark of 0.2 it would be below zero."""
+    tiers = bracket_table([(160.0, 0.01, 50), (1_000.0, 0.02, 25)], progressive=True)
+    with pytest.raises(InputError, match="chosen by size with a rate on mark must not be"):
+        margin_lines(FORMULAS["okx_linear"], tiers, position=300.0, entry_price=1.0)
+
+
 def test_an_unknown_formula_names_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"one of binance_linear, bybit_inverse.*got 'binance'"):
         margin_formula("binance")

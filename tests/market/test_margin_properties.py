@@ -24,15 +24,15 @@ fees = st.floats(0.0, 0.001)
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> tuple[Bracket, ...]:
-    """Progressive tables as venues draw them: wider and dearer from row to row."""
+def tables(draw: st.DrawFn, progressive: bool = True) -> tuple[Bracket, ...]:
+    """Tables as venues draw them: wider and dearer from row to row."""
     rows, cap, rate = [], 0, 0
     for wider, dearer in draw(
         st.lists(st.tuples(st.integers(1, 10**5), st.integers(1, 60)), min_size=1, max_size=6)
     ):
         cap, rate = cap + wider * 1_000, rate + dearer
         rows.append((cap, rate / 1_000, max(1.0, 500 / rate)))
-    return bracket_table(rows, progressive=True)
+    return bracket_table(rows, progressive=progressive)
 
 
 @st.composite
@@ -43,7 +43,9 @@ def cases(
     inverse = draw(st.booleans())
     entry, size = draw(entries), draw(notionals)
     position = draw(sides) * (size * entry if inverse else size / entry)
-    return draw(st.sampled_from(formulas)), draw(tables()), position, entry, draw(fees), inverse
+    formula = draw(st.sampled_from(formulas))
+    table = draw(tables(progressive=formula.bracket_by == formula.rate_on))
+    return formula, table, position, entry, draw(fees), inverse
 
 
 def exact_notional(position: float, price: float, inverse: bool) -> Fraction:

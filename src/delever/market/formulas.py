@@ -16,7 +16,14 @@ from delever.errors import InputError
 from delever.market.brackets import Bracket, bracket_of, is_continuous
 from delever.market.contract import notional
 
-__all__ = ["FORMULAS", "MarginFormula", "MarginLines", "margin_formula", "margin_lines"]
+__all__ = [
+    "FORMULAS",
+    "MarginFormula",
+    "MarginLines",
+    "check_table",
+    "margin_formula",
+    "margin_lines",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +101,36 @@ def margin_formula(name: str) -> MarginFormula:
     return FORMULAS[name]
 
 
+def check_table(formula: MarginFormula, brackets: Sequence[Bracket]) -> None:
+    """Refuse a table that a formula cannot be used with.
+
+    Parameters
+    ----------
+    formula : MarginFormula
+        How the venue computes maintenance margin.
+    brackets : sequence of Bracket
+        From `bracket_table`.
+
+    Raises
+    ------
+    InputError
+        If the mark chooses the bracket and the table is not progressive: where margin jumps at a
+        cap there may be two prices, or none, at which it equals the balance. Or if amounts, which
+        belong to the notional that chooses the bracket, would be taken off another one: margin
+        could fall below zero.
+    """
+    if formula.bracket_by == "mark" and not is_continuous(brackets):
+        raise InputError(
+            "brackets chosen by the notional at the mark must be progressive; these let "
+            "maintenance margin jump at a cap; compute them with progressive=True"
+        )
+    if formula.bracket_by != formula.rate_on and any(b.maintenance_amount for b in brackets):
+        raise InputError(
+            f"brackets chosen by {formula.bracket_by} with a rate on {formula.rate_on} must not be "
+            "progressive; these have maintenance amounts; compute them with progressive=False"
+        )
+
+
 def margin_lines(
     formula: MarginFormula,
     brackets: Sequence[Bracket],
@@ -129,8 +166,7 @@ def margin_lines(
     Raises
     ------
     InputError
-        If the mark chooses the bracket and the table is not progressive: where margin jumps at a
-        cap there may be two prices, or none, at which it equals the balance.
+        As `check_table`.
 
     Notes
     -----
@@ -140,12 +176,8 @@ def margin_lines(
     """
     fee = taker_fee if formula.adds_taker_fee else 0.0
     at_entry = notional(position, entry_price, inverse=inverse)
+    check_table(formula, brackets)
     if formula.bracket_by == "mark":
-        if not is_continuous(brackets):
-            raise InputError(
-                "brackets chosen by the notional at the mark must be progressive; these let "
-                "maintenance margin jump at a cap; compute them with progressive=True"
-            )
         chosen = tuple(brackets)
     else:
         measure = abs(position) if formula.bracket_by == "size" else at_entry

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from delever.errors import ConfigError, InputError
-from delever.market.brackets import bracket_table, is_continuous
+from delever.market.brackets import bracket_table
 from delever.market.contract import PerpContract
-from delever.market.formulas import FORMULAS
+from delever.market.formulas import FORMULAS, check_table
 from delever.market.rules import Dated, Fees, Listing, MarginTable, Rulebook
 
 __all__ = ["load_rulebook"]
@@ -184,6 +184,7 @@ def _margin(row: Mapping[str, Any], where: Path, label: str) -> _Named[MarginTab
             [(cells[0], cells[1], cells[2]) for cells in row["brackets"]],
             progressive=row["progressive"],
         )
+        check_table(FORMULAS[row["formula"]], table)
     except InputError as error:
         raise ConfigError(f"{where}: {label}: {error}") from None
     for number, (cells, bracket) in enumerate(zip(row["brackets"], table, strict=True), start=1):
@@ -195,14 +196,7 @@ def _margin(row: Mapping[str, Any], where: Path, label: str) -> _Named[MarginTab
                 f"{where}: {label}, row {number}: the amount must be {computed:.10g}, which makes "
                 f"maintenance margin continuous; got {cells[3]}; correct the caps, the rates or it"
             )
-    formula = FORMULAS[row["formula"]]
-    if formula.bracket_by == "mark" and not is_continuous(table):
-        raise ConfigError(
-            f"{where}: {label} must be progressive, since {row['formula']} chooses the bracket by "
-            "the mark: margin that jumps as the price moves has no single liquidation price; set "
-            "progressive = true"
-        )
-    return _dated(row, MarginTable(formula=formula, brackets=table))
+    return _dated(row, MarginTable(formula=FORMULAS[row["formula"]], brackets=table))
 
 
 def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delever.data.parts import content_id, decode, encode, periods
+from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
 from delever.errors import StoreError
 from delever.schema import kind_of, validate
 
@@ -27,26 +28,40 @@ def series(rows: int, freq: str = "h", start: str = "2021-01-30", seed: int = 0)
     )
 
 
-def test_the_id_is_sha256_over_names_stamps_and_columns():
+def read(data: bytes) -> pd.DataFrame:
+    kind = kind_of("series")
+    return assemble([decode(data, kind, ("b", "a"), "x")], kind, ("b", "a"))
+
+
+def test_the_id_of_rows_is_sha256_over_names_stamps_and_columns():
     frame = series(3)
     text = b'["a", "b"]'
     stamps = struct.pack("<3q", *(int(stamp.timestamp()) * 10**9 for stamp in frame.index))
     columns = struct.pack("<6d", *frame["a"], *frame["b"])
-    assert content_id(frame) == hashlib.sha256(text + stamps + columns).hexdigest()
+    assert rows_id(frame) == hashlib.sha256(text + stamps + columns).hexdigest()
+
+
+def test_the_id_of_a_data_set_is_sha256_over_names_and_the_ids_of_its_parts():
+    frame = series(50)  # from 30 January 2021 on: 48 hours, then two in February
+    parts = [rows_id(frame.iloc[:48]), rows_id(frame.iloc[48:])]
+    text = f'["a", "b"]2021-01 {parts[0]}\n2021-02 {parts[1]}\n'
+    assert content_id(frame, "1h") == hashlib.sha256(text.encode()).hexdigest()
+    whole = f'["a", "b"]2021 {rows_id(frame)}\n'
+    assert content_id(frame, "1d") == hashlib.sha256(whole.encode()).hexdigest()
 
 
 def test_the_id_depends_on_every_value_stamp_and_name_and_not_on_the_order_of_columns():
     frame = series(3)
-    ids = {
-        content_id(frame),
-        content_id(frame.iloc[:2]),
-        content_id(frame.rename(columns={"a": "c"})),
-        content_id(frame.rename(columns={"a": "b", "b": "a"})),
-        content_id(frame.set_axis(frame.index + pd.Timedelta(1, "ns"), axis=0)),
-        content_id(frame.assign(a=np.nextafter(frame["a"], 9))),
-    }
-    assert len(ids) == 6
-    assert content_id(frame[["a", "b"]]) == content_id(frame)
+    others = (
+        frame,
+        frame.iloc[:2],
+        frame.rename(columns={"a": "c"}),
+        frame.rename(columns={"a": "b", "b": "a"}),
+        frame.set_axis(frame.index + pd.Timedelta(1, "ns"), axis=0),
+        frame.assign(a=np.nextafter(frame["a"], 9)),
+    )
+    assert len({content_id(other, "1h") for other in others}) == 6
+    assert content_id(frame[["a", "b"]], "1h") == content_id(frame, "1h")
 
 
 @settings(max_examples=30)
@@ -55,9 +70,20 @@ def test_rows_survive_being_encoded_to_the_bit(rows: int, seed: int):
     frame = series(rows, seed=seed)
     data = encode(frame)
     assert encode(frame.copy()) == data
-    back = decode(data, kind_of("series"), ("b", "a"), "x")
+    back = read(data)
     pd.testing.assert_frame_equal(back, frame, check_freq=False)
-    assert content_id(back) == content_id(frame)
+    assert rows_id(back) == rows_id(frame)
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(0, 40), max_size=4))
+def test_parts_put_together_are_the_rows_they_were_cut_from(cuts: list[int]):
+    frame = series(40)
+    bounds = sorted({0, 40, *cuts})
+    pieces = [frame.iloc[a:b] for a, b in pairwise(bounds)]
+    kind = kind_of("series")
+    tables = [decode(encode(piece), kind, ("b", "a"), "x") for piece in pieces]
+    pd.testing.assert_frame_equal(assemble(tables, kind, ("b", "a")), frame, check_freq=False)
 
 
 def test_other_columns_than_the_manifest_names_are_refused():
@@ -72,15 +98,14 @@ def flipped(data: bytes) -> Iterator[bytes]:
 
 def test_no_flipped_byte_changes_a_value_unnoticed():
     frame = series(40)
-    kind = kind_of("series")
     survived = 0
     for data in flipped(encode(frame)):
         try:
-            back = decode(data, kind, ("b", "a"), "part")
+            back = read(data)
         except StoreError:
             continue
         survived += 1
-        assert content_id(back) == content_id(frame)
+        assert rows_id(back) == rows_id(frame)
     assert survived < 40
 
 
@@ -94,3 +119,4 @@ def test_parts_are_years_or_months_and_tile_the_rows(timeframe: str, freq: str, 
         name for name, rows in found.items() for _ in range(rows.start, rows.stop)
     ]
     assert list(found) == sorted(set(found))
+    assert periods(index[:0], timeframe) == {}

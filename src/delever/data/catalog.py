@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from delever.bars import gaps
+from delever.data.coverage import Claim, State, coverage
 from delever.data.disk import Disk
 from delever.data.entry import Check, Entry, ImportReport
 from delever.data.files import StampUnit, read_file
 from delever.data.manifest import Manifest
-from delever.data.parts import content_id
+from delever.data.parts import rows_id
 from delever.data.sample import SAMPLE, load_sample
 from delever.data.source import Dataset, Reference, default_lag
-from delever.data.store import Store
+from delever.data.store import Change, Store
 from delever.errors import DataError, InputError, NotStoredError
 from delever.schema import validate
 
@@ -48,24 +50,33 @@ class Catalog:
         """Where imported data sets are."""
         return Store(disk=Disk(root=self.root / "store"))
 
-    def load(self, reference: Reference | str) -> Dataset:
-        """Load a data set.
+    def load(
+        self,
+        reference: Reference | str,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+    ) -> Dataset:
+        """Load a data set, or the rows of a span of it.
 
         Parameters
         ----------
         reference : Reference or str
             Such as ``"bitstamp/ohlcv/BTC/USD/1d"``.
+        start, end : pandas.Timestamp, optional
+            UTC, end exclusive; everything by default. Only what they need is read.
 
         Returns
         -------
         Dataset
+            Its id is that of the whole data set.
 
         Raises
         ------
         InputError
             If the reference is not of its form.
         NotStoredError
-            If there is no such data set; the message names those nearest to it.
+            If there is no such data set (the message names those nearest to it), or it has no row
+            in the span.
         StoreError
             If it is damaged.
         """
@@ -74,10 +85,12 @@ class Catalog:
             dataset = self._load_sample()
             if dataset is None or dataset.reference != wanted:
                 raise self._not_stored(wanted)
-            return dataset
+            return replace(dataset, frame=dataset.frame.loc[_span(dataset.frame, start, end)])
         try:
-            return self.store.load(wanted)
+            return self.store.load(wanted, start, end)
         except NotStoredError:
+            if wanted.folder in self.store.folders():
+                raise  # it is there, and holds nothing in this span
             raise self._not_stored(wanted) from None
 
     def list(self) -> list[Entry]:
@@ -136,14 +149,11 @@ class Catalog:
         StoreError
             If the store is damaged, locked or cannot be written.
         """
-        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
-        if wanted.venue == SAMPLE:
-            raise InputError("venue must not be 'sample', which is embedded; import under its own")
-        _check_lag(wanted, publication_lag)
+        wanted = _writable(reference, publication_lag)
         if isinstance(source, pd.DataFrame):
             frame = validate(source, wanted.kind, wanted.timeframe, where=str(wanted))
             ignored = tuple(str(name) for name in source.columns if name not in frame.columns)
-            origin: dict[str, object] = {"frame": content_id(frame)}
+            origin: dict[str, object] = {"frame": rows_id(frame)}
         else:
             rows = read_file(Path(source), wanted.kind, wanted.timeframe, stamp_unit=stamp_unit)
             frame, ignored = rows.frame, rows.ignored
@@ -159,9 +169,106 @@ class Catalog:
             entry=_entry(change.manifest),
             added=change.added,
             present=change.present,
-            gaps=change.gaps,
+            gaps=gaps(self.store.stamps(wanted)[1], wanted.timeframe),
             ignored=ignored,
         )
+
+    def append(
+        self,
+        reference: Reference | str,
+        frame: pd.DataFrame | None = None,
+        *,
+        covered: Sequence[tuple[pd.Timestamp, pd.Timestamp, State]] = (),
+        provenance: Mapping[str, object] | None = None,
+        publication_lag: pd.Timedelta | None = None,
+        notes: Sequence[str] = (),
+        wait: float = 10.0,
+    ) -> Change:
+        """Store rows as they arrive, and what is known about their stretch of time.
+
+        Each call is whole once it returns, and costs as much as the years or months it touches.
+
+        Parameters
+        ----------
+        reference : Reference or str
+            What the data set is called.
+        frame : pandas.DataFrame, optional
+            Rows indexed in UTC; those stored already must agree.
+        covered : sequence of (start, end, state)
+            UTC, end exclusive. ``"absent"``: what the stretch holds no row for, the venue has not
+            (asked twice). ``"unknown"``: it did not answer. ``"present"``: everything in it is
+            stored; should it have holes, they are unknown. Later claims replace earlier ones.
+        provenance : mapping, optional
+            JSON-able; kept once however often it comes, so the same for every page of a download.
+            Required with `frame`.
+        publication_lag : pandas.Timedelta, optional
+            As for `add`.
+        notes : sequence of str
+            What a reader of results must be told.
+        wait : float
+            Seconds to wait for another writer.
+
+        Returns
+        -------
+        Change
+            ``added``, ``present``, and ``manifest`` with ``rows``, ``start``, ``end``, ``gaps``.
+
+        Raises
+        ------
+        InputError
+            If the venue is ``sample``, the lag would show bars before they close, a claim has no
+            length or time zone, or rows come without provenance.
+        NotStoredError
+            If there are no rows and no data set that claims could belong to.
+        SchemaError, ConflictError, StoreError
+            As for `add`.
+        """
+        wanted = _writable(reference, publication_lag)
+        claims = [Claim(start=start, end=end, state=state) for start, end, state in covered]
+        if frame is None or frame.empty:
+            rows = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))
+        elif provenance is None:
+            raise InputError(f"rows of {wanted} need provenance; say where they come from")
+        else:
+            rows = validate(frame, wanted.kind, wanted.timeframe, where=str(wanted))
+        return self.store.add(
+            rows,
+            wanted,
+            origin=provenance or {},
+            publication_lag=publication_lag,
+            notes=notes,
+            covered=claims,
+            wait=wait,
+        )
+
+    def coverage(self, reference: Reference | str) -> pd.DataFrame:
+        """What is known about every bar: present, absent at the venue, or unknown.
+
+        Parameters
+        ----------
+        reference : Reference or str
+            What the data set is called.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (m, 4)
+            ``start``, ``end``, ``state``, ``bars``, as `delever.data.coverage.coverage`.
+
+        Raises
+        ------
+        NotStoredError
+            If there is no such data set.
+        StoreError
+            If it is damaged.
+        """
+        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+        if wanted.venue == SAMPLE:
+            return coverage(pd.DatetimeIndex(self.load(wanted).frame.index), wanted.timeframe, ())
+        try:
+            manifest, index = self.store.stamps(wanted)
+        except NotStoredError:
+            raise self._not_stored(wanted) from None
+        return coverage(index, wanted.timeframe, manifest.coverage)
 
     def check(self, reference: Reference | str | None = None) -> tuple[Check, ...]:
         """Read data sets again from their bytes and hold them against contract and checksums.
@@ -222,6 +329,25 @@ class Catalog:
         return NotStoredError(
             f"no data set {wanted}; {there}; import one with: delever data import"
         )
+
+
+def _writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
+    """Reference that rows with this lag may be stored under."""
+    wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+    if wanted.venue == SAMPLE:
+        raise InputError("venue must not be 'sample', which is embedded; import under its own")
+    _check_lag(wanted, lag)
+    return wanted
+
+
+def _span(frame: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
+    stamps = frame.index.to_series()
+    inside = pd.Series(True, index=frame.index)
+    if start is not None:
+        inside &= stamps >= start
+    if end is not None:
+        inside &= stamps < end
+    return inside
 
 
 def _check_lag(reference: Reference, lag: pd.Timedelta | None) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from delever.bars import gaps
+from delever.data.coverage import Claim
+from delever.data.parts import combined_id
 from delever.data.source import Reference
 from delever.errors import InputError, StoreError
 
 __all__ = ["Manifest", "Part"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +32,21 @@ class Part:
         How many it holds.
     start, end : pandas.Timestamp
         First and last stamp, UTC.
+    gaps : int
+        Stretches of the grid without rows, between its first and its last.
     sha256 : str
         Of the file.
+    content : str
+        `delever.data.parts.rows_id` of its rows.
     """
 
     name: str
     rows: int
     start: pd.Timestamp
     end: pd.Timestamp
+    gaps: int
     sha256: str
+    content: str
 
     @property
     def period(self) -> str:
@@ -53,34 +62,40 @@ class Manifest:
     ----------
     reference : Reference
         What it is called.
-    id : str
-        `delever.data.parts.content_id` of its rows.
     columns : tuple of str
         In order.
     publication_lag : pandas.Timedelta
         From stamp to known.
-    gaps : int
-        Stretches of the grid without rows.
+    volume : bool
+        Whether the rows' volumes are known; all of them are or none. True where there are none
+        to know.
     notes : tuple of str
         What a reader of results must be told.
     provenance : tuple of mapping
-        One JSON-able record per import that added rows.
+        One JSON-able record per origin that added rows.
+    coverage : tuple of Claim
+        What is known about stretches without rows, in the order of time, none overlapping.
     parts : tuple of Part
         In the order of time.
     """
 
     reference: Reference
-    id: str
     columns: tuple[str, ...]
     publication_lag: pd.Timedelta
-    gaps: int
+    volume: bool
     notes: tuple[str, ...]
     provenance: tuple[Mapping[str, object], ...]
+    coverage: tuple[Claim, ...]
     parts: tuple[Part, ...]
 
     @classmethod
     def empty(
-        cls, reference: Reference, columns: tuple[str, ...], publication_lag: pd.Timedelta
+        cls,
+        reference: Reference,
+        columns: tuple[str, ...],
+        publication_lag: pd.Timedelta,
+        *,
+        volume: bool,
     ) -> Manifest:
         """Manifest of a data set without rows, which is never stored.
 
@@ -92,6 +107,8 @@ class Manifest:
             In order.
         publication_lag : pandas.Timedelta
             From stamp to known.
+        volume : bool
+            Whether volumes will be known.
 
         Returns
         -------
@@ -99,14 +116,30 @@ class Manifest:
         """
         return cls(
             reference=reference,
-            id="",
             columns=columns,
             publication_lag=publication_lag,
-            gaps=0,
+            volume=volume,
             notes=(),
             provenance=(),
+            coverage=(),
             parts=(),
         )
+
+    @property
+    def id(self) -> str:
+        """`delever.data.parts.content_id` of all rows."""
+        return combined_id(self.columns, {part.period: part.content for part in self.parts})
+
+    @property
+    def gaps(self) -> int:
+        """Stretches of the grid without rows."""
+        starts = [part.start for part in self.parts[1:]]
+        ends = [part.end for part in self.parts[:-1]]
+        between = sum(
+            len(gaps(pd.DatetimeIndex(pair), self.reference.timeframe))
+            for pair in zip(ends, starts, strict=True)
+        )
+        return between + sum(part.gaps for part in self.parts)
 
     @property
     def rows(self) -> int:
@@ -134,16 +167,22 @@ class Manifest:
             "start": _stamp(self.start),
             "end": _stamp(self.end),
             "publication_lag": self.publication_lag.isoformat(),
-            "gaps": self.gaps,
+            "volume": self.volume,
             "notes": list(self.notes),
             "provenance": [dict(record) for record in self.provenance],
+            "coverage": [
+                {"start": _stamp(claim.start), "end": _stamp(claim.end), "state": claim.state}
+                for claim in self.coverage
+            ],
             "parts": [
                 {
                     "name": part.name,
                     "rows": part.rows,
                     "start": _stamp(part.start),
                     "end": _stamp(part.end),
+                    "gaps": part.gaps,
                     "sha256": part.sha256,
+                    "content": part.content,
                 }
                 for part in self.parts
             ],
@@ -183,19 +222,27 @@ class Manifest:
                     rows=int(part["rows"]),
                     start=_parsed(part["start"]),
                     end=_parsed(part["end"]),
+                    gaps=int(part["gaps"]),
                     sha256=str(part["sha256"]),
+                    content=str(part["content"]),
                 )
                 for part in document["parts"]
+            )
+            coverage = tuple(
+                Claim(
+                    start=_parsed(claim["start"]), end=_parsed(claim["end"]), state=claim["state"]
+                )
+                for claim in document["coverage"]
             )
             lag = pd.Timedelta(document["publication_lag"]).as_unit("ns")
             manifest = cls(
                 reference=Reference.parse(document["reference"]),
-                id=str(document["id"]),
                 columns=tuple(document["columns"]),
                 publication_lag=lag,
-                gaps=int(document["gaps"]),
+                volume=bool(document["volume"]),
                 notes=tuple(document["notes"]),
                 provenance=tuple(document["provenance"]),
+                coverage=coverage,
                 parts=parts,
             )
         except (ValueError, KeyError, TypeError, InputError) as error:
@@ -207,6 +254,11 @@ class Manifest:
             raise StoreError(
                 f"{where} is damaged: it must name parts beside itself that hold rows; "
                 "remove its folder and import the data again"
+            )
+        if document["id"] != manifest.id:
+            raise StoreError(
+                f"{where} is damaged: its id must be {manifest.id[:8]}…, that of its columns and "
+                f"parts, and is {str(document['id'])[:8]}…; remove its folder and import again"
             )
         return manifest
 

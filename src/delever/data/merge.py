@@ -9,7 +9,7 @@ from delever.data.source import Reference
 from delever.errors import ConflictError
 from delever.schema import validate
 
-__all__ = ["joined", "new_rows", "same_lag"]
+__all__ = ["joined", "new_rows", "same_columns", "same_lag", "same_volume"]
 
 
 def same_lag(
@@ -43,6 +43,52 @@ def same_lag(
     return stored
 
 
+def same_columns(reference: Reference, stored: tuple[str, ...], found: tuple[str, ...]) -> None:
+    """Refuse rows of other columns than those stored; their order does not matter.
+
+    Parameters
+    ----------
+    reference : Reference
+        What the data set is called.
+    stored, found : tuple of str
+        Names of the columns.
+
+    Raises
+    ------
+    ConflictError
+        If they are not the same names.
+    """
+    if set(stored) != set(found):
+        raise ConflictError(
+            f"{reference} is stored with the columns {', '.join(stored)}; "
+            f"got {', '.join(found)}; bring the same ones, or store under another symbol; "
+            "nothing was stored"
+        )
+
+
+def same_volume(reference: Reference, stored: bool, found: bool) -> None:
+    """Refuse bars with volumes beside bars without.
+
+    Parameters
+    ----------
+    reference : Reference
+        What the data set is called.
+    stored, found : bool
+        Whether volumes are known.
+
+    Raises
+    ------
+    ConflictError
+        If they are known on one side only.
+    """
+    if stored != found:
+        has, got = ("with", "without") if stored else ("without", "with")
+        raise ConflictError(
+            f"{reference} is stored {has} volumes; got bars {got}; volume must be known for every "
+            "bar or for none; store them under another symbol; nothing was stored"
+        )
+
+
 def new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -> pd.DataFrame:
     """Rows whose stamps are not stored yet.
 
@@ -61,14 +107,8 @@ def new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) ->
     Raises
     ------
     ConflictError
-        If the columns differ, or a row with a stored stamp differs in any value (two NaN agree).
+        If a row with a stored stamp differs in any value (two NaN agree).
     """
-    if set(stored.columns) != set(frame.columns):
-        raise ConflictError(
-            f"{reference} is stored with the columns {', '.join(stored.columns)}; "
-            f"got {', '.join(frame.columns)}; bring the same ones, or store under another symbol; "
-            "nothing was stored"
-        )
     frame = frame[list(stored.columns)]
     common = frame.index.isin(stored.index)
     theirs = frame.loc[common]

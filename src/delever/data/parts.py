@@ -1,9 +1,11 @@
-"""Rows as bytes: one Parquet part of a data set, and the id of its content."""
+"""Rows as bytes: the Parquet parts of a data set, and the id of its content."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,11 +14,62 @@ from delever.errors import StoreError
 from delever.schema import Kind
 from delever.units import timeframe_delta
 
-__all__ = ["content_id", "decode", "encode", "periods"]
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["assemble", "combined_id", "content_id", "decode", "encode", "periods", "rows_id"]
 
 
-def content_id(frame: pd.DataFrame) -> str:
-    """Name of a frame's content, however it is stored or split.
+def content_id(frame: pd.DataFrame, timeframe: str) -> str:
+    """Name of a frame's content, however it came together.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, shape (n, k)
+        In the stored form of its kind.
+    timeframe : str
+        Of the data set; it decides where parts begin.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Notes
+    -----
+    `combined_id` of the `rows_id` of each period, so a part that did not change is not read again.
+    """
+    index = pd.DatetimeIndex(frame.index)
+    ids = {period: rows_id(frame.iloc[rows]) for period, rows in periods(index, timeframe).items()}
+    return combined_id(tuple(frame.columns), ids)
+
+
+def combined_id(columns: Sequence[str], ids: Mapping[str, str]) -> str:
+    """Id of a data set from those of its parts.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Of the data set, in any order.
+    ids : mapping of str to str
+        `rows_id` by period, in the order of time.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Notes
+    -----
+    sha256 over the column names as a JSON list in alphabetical order and a line
+    ``period id`` for each part.
+    """
+    lines = "".join(f"{period} {name}\n" for period, name in ids.items())
+    return hashlib.sha256((json.dumps(sorted(columns)) + lines).encode()).hexdigest()
+
+
+def rows_id(frame: pd.DataFrame) -> str:
+    """Name of the content of one part.
 
     Parameters
     ----------
@@ -63,6 +116,8 @@ def periods(index: pd.DatetimeIndex, timeframe: str) -> dict[str, slice]:
     >>> periods(hours, "1h")
     {'2014-04': slice(0, 2, None), '2014-05': slice(2, 3, None)}
     """
+    if index.empty:
+        return {}
     daily = timeframe_delta(timeframe) >= pd.Timedelta(days=1)
     days = index.as_unit("ns").asi8.view("M8[ns]")
     stretches = days.astype("M8[Y]" if daily else "M8[M]")
@@ -101,7 +156,7 @@ def encode(frame: pd.DataFrame) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pd.DataFrame:
+def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pyarrow.Table:
     """Read rows from Parquet.
 
     Parameters
@@ -117,7 +172,8 @@ def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pd.
 
     Returns
     -------
-    pandas.DataFrame, shape (n, k)
+    pyarrow.Table
+        The stamps, then each column; `assemble` makes frames of such tables.
 
     Raises
     ------
@@ -131,7 +187,9 @@ def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pd.
         [(kind.index, pa.timestamp("ns", tz="UTC")), *((name, pa.float64()) for name in columns)]
     )
     try:
-        table = parquet.read_table(pa.BufferReader(data), page_checksum_verification=True)
+        table = parquet.read_table(
+            pa.BufferReader(data), use_threads=False, page_checksum_verification=True
+        )
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -140,9 +198,35 @@ def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pd.
         ) from None
     if not table.schema.equals(expected):
         raise StoreError(f"{where} must hold {', '.join(expected.names)}; it holds {found}")
-    values = np.empty((len(columns), table.num_rows))
-    for row, name in enumerate(columns):
-        values[row] = table.column(name).to_numpy()
-    stamps = table.column(kind.index).cast(pa.int64()).to_numpy()
+    return table
+
+
+def assemble(tables: Sequence[pyarrow.Table], kind: Kind, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Put decoded parts together.
+
+    Parameters
+    ----------
+    tables : sequence of pyarrow.Table
+        As `decode` returns them, in the order of time.
+    kind : Kind
+        Of the data set.
+    columns : tuple of str
+        Of the data set, in order.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n, k)
+    """
+    import pyarrow as pa
+
+    rows = sum(table.num_rows for table in tables)
+    values = np.empty((len(columns), rows))
+    stamps = np.empty(rows, dtype="int64")
+    end = 0
+    for table in tables:
+        start, end = end, end + table.num_rows
+        stamps[start:end] = table.column(kind.index).cast(pa.int64()).to_numpy()
+        for row, name in enumerate(columns):
+            values[row, start:end] = table.column(name).to_numpy()
     index = pd.DatetimeIndex(stamps.view("M8[ns]")).tz_localize("UTC").rename(kind.index)
     return pd.DataFrame(values.T, index=index, columns=list(columns), copy=False)

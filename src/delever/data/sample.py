@@ -65,7 +65,7 @@ def load_sample(folder: Path) -> Dataset | None:
     return Dataset(
         reference=reference,
         frame=rows.frame,
-        id=content_id(rows.frame),
+        id=content_id(rows.frame, reference.timeframe),
         publication_lag=default_lag(reference),
         notes=notes,
         provenance=(origin,),

@@ -13,19 +13,24 @@ next write removes those.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from delever.bars import gaps
+from delever.data.coverage import Claim, claimed
 from delever.data.disk import Disk
 from delever.data.manifest import Manifest, Part
-from delever.data.merge import joined, new_rows, same_lag
-from delever.data.parts import content_id, decode, encode, periods
+from delever.data.merge import joined, new_rows, same_columns, same_lag, same_volume
+from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
 from delever.data.source import Dataset, Reference, default_lag
 from delever.errors import DataError, NotStoredError, StoreError
-from delever.schema import kind_of, validate
+from delever.schema import Kind, kind_of, validate
+
+if TYPE_CHECKING:
+    import pyarrow
 
 __all__ = ["Change", "Store"]
 
@@ -33,7 +38,7 @@ _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What a write came to.
 
@@ -43,14 +48,11 @@ class Change:
         As it stands after the write.
     added, present : int
         Rows that were new, and rows that were stored already and agree.
-    gaps : pandas.DataFrame, shape (g, 3)
-        Of the whole data set, as `delever.bars.gaps`.
     """
 
     manifest: Manifest
     added: int
     present: int
-    gaps: pd.DataFrame
 
 
 class _PartMissingError(StoreError):
@@ -105,35 +107,39 @@ class Store:
             )
         return manifest
 
-    def load(self, reference: Reference) -> Dataset:
-        """Rows of a data set.
+    def load(
+        self,
+        reference: Reference,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+    ) -> Dataset:
+        """Rows of a data set; only the parts that hold them are read.
 
         Parameters
         ----------
         reference : Reference
             What it is called.
+        start, end : pandas.Timestamp, optional
+            UTC, end exclusive; everything by default.
 
         Returns
         -------
         Dataset
+            Its id is that of the whole data set.
 
         Raises
         ------
         NotStoredError
-            If there is none.
+            If there is none, or no row of it lies in the span.
         StoreError
             If a file is missing or damaged.
         """
-        manifest = self.manifest(reference.folder)
-        while True:
-            try:
-                frame = self._rows(manifest)
-                break
-            except _PartMissingError:
-                newer = self.manifest(reference.folder)
-                if newer == manifest:
-                    raise
-                manifest = newer  # a writer replaced the parts between the two reads
+        manifest, frame = self._settled(reference, lambda read: self._rows(read, start, end))
+        if frame.empty:
+            raise NotStoredError(
+                f"{reference} has no rows from {start or 'its start'} to {end or 'its end'}; "
+                f"it holds {manifest.start} to {manifest.end}"
+            )
         return Dataset(
             reference=reference,
             frame=frame,
@@ -143,6 +149,44 @@ class Store:
             provenance=manifest.provenance,
         )
 
+    def stamps(self, reference: Reference) -> tuple[Manifest, pd.DatetimeIndex]:
+        """Stamps of every row, without the values.
+
+        Parameters
+        ----------
+        reference : Reference
+            What the data set is called.
+
+        Returns
+        -------
+        Manifest
+            As it stood when the stamps were read.
+        pandas.DatetimeIndex, shape (n,)
+
+        Raises
+        ------
+        NotStoredError
+            If there is none.
+        StoreError
+            If a file is missing or damaged.
+        """
+        manifest, frame = self._settled(reference, self._rows)
+        return manifest, pd.DatetimeIndex(frame.index)
+
+    def _settled(
+        self, reference: Reference, read: Callable[[Manifest], pd.DataFrame]
+    ) -> tuple[Manifest, pd.DataFrame]:
+        """Read by a manifest, and again where a writer replaced parts in between."""
+        manifest = self.manifest(reference.folder)
+        while True:
+            try:
+                return manifest, read(manifest)
+            except _PartMissingError:
+                newer = self.manifest(reference.folder)
+                if newer == manifest:
+                    raise
+                manifest = newer
+
     def add(
         self,
         frame: pd.DataFrame,
@@ -151,22 +195,27 @@ class Store:
         origin: Mapping[str, object],
         publication_lag: pd.Timedelta | None = None,
         notes: Sequence[str] = (),
+        covered: Sequence[Claim] = (),
         wait: float = _PATIENCE,
     ) -> Change:
         """Put rows into a data set; what is stored already must agree with them.
 
+        Only the parts that the rows fall into are read and written again.
+
         Parameters
         ----------
         frame : pandas.DataFrame, shape (n, k)
-            In the stored form of its kind.
+            In the stored form of its kind; may be empty where the data set exists.
         reference : Reference
             What the data set is called.
         origin : mapping
-            JSON-able record of where the rows come from.
+            JSON-able record of where the rows come from; kept once, if rows are new.
         publication_lag : pandas.Timedelta, optional
             As stored by default, and `default_lag` for a new data set.
         notes : sequence of str
             Added to those stored.
+        covered : sequence of Claim
+            What is known from now on about stretches without rows.
         wait : float
             Seconds to wait for another writer.
 
@@ -178,6 +227,8 @@ class Store:
         ------
         ConflictError
             If a row, the columns or the lag disagree with what is stored; nothing changes.
+        NotStoredError
+            If there are no rows and no data set that they could belong to.
         SchemaError
             If the rows together break the contract; nothing changes.
         StoreError
@@ -185,31 +236,44 @@ class Store:
         """
         folder = reference.folder
         with self.disk.lock(folder, wait=wait):
-            if _MANIFEST in self.disk.names(folder):
-                before = self.manifest(folder)
-                lag = same_lag(reference, before.publication_lag, publication_lag)
-                stored = self._rows(before)
-                new = new_rows(stored, frame, reference)
-                merged = joined(stored, new, reference) if len(new) else stored
-            else:
-                lag = default_lag(reference) if publication_lag is None else publication_lag
-                before = Manifest.empty(reference, tuple(frame.columns), lag)
-                new = merged = frame
-            missing = gaps(pd.DatetimeIndex(merged.index), reference.timeframe)
-            after = replace(before, notes=tuple(dict.fromkeys((*before.notes, *notes))))
+            before = self._before(frame, reference, publication_lag)
+            touched = periods(pd.DatetimeIndex(frame.index), reference.timeframe)
+            stored = self._rows(before, parts=[p for p in before.parts if p.period in touched])
+            new = new_rows(stored, frame, reference) if len(frame) else frame
+            after = replace(
+                before,
+                notes=tuple(dict.fromkeys((*before.notes, *notes))),
+                coverage=claimed(before.coverage, covered),
+            )
             if len(new):
+                merged = joined(stored, new, reference) if len(stored) else new
+                known = origin in before.provenance
                 after = replace(
                     after,
-                    id=content_id(merged),
-                    gaps=len(missing),
-                    provenance=(*before.provenance, origin),
+                    provenance=before.provenance if known else (*before.provenance, origin),
                     parts=self._write_parts(merged, new, before),
                 )
             if after != before:
                 self.disk.write(folder, {_MANIFEST: after.to_bytes()})
                 self._clean(after)
-        present = len(frame) - len(new)
-        return Change(manifest=after, added=len(new), present=present, gaps=missing)
+        return Change(manifest=after, added=len(new), present=len(frame) - len(new))
+
+    def _before(
+        self, frame: pd.DataFrame, reference: Reference, lag: pd.Timedelta | None
+    ) -> Manifest:
+        """Manifest that rows are to be added to, once it is known that they may be."""
+        volume = "volume" not in frame or not bool(frame["volume"].isna().all())
+        if _MANIFEST in self.disk.names(reference.folder):
+            manifest = self.manifest(reference.folder)
+            same_lag(reference, manifest.publication_lag, lag)
+            if len(frame):
+                same_columns(reference, manifest.columns, tuple(frame.columns))
+                same_volume(reference, manifest.volume, volume)
+            return manifest
+        if frame.empty:
+            raise NotStoredError(f"{reference} is not stored and cannot begin without rows")
+        lag = default_lag(reference) if lag is None else lag
+        return Manifest.empty(reference, tuple(frame.columns), lag, volume=volume)
 
     def verify(self, folder: str) -> list[str]:
         """Everything wrong with a data set, read from its bytes up.
@@ -251,52 +315,82 @@ class Store:
             validate(frame, kind, manifest.reference.timeframe, where=folder)
         except DataError as error:
             return [str(error)]
-        if content_id(frame) != manifest.id:
-            problems.append(f"{folder} must have the id {manifest.id[:8]}… of its manifest")
+        found = content_id(frame, manifest.reference.timeframe)
+        if found != manifest.id:
+            problems.append(
+                f"{folder} must have the id {manifest.id[:8]}… of its manifest; it has {found[:8]}…"
+            )
         return problems
 
-    def _rows(self, manifest: Manifest) -> pd.DataFrame:
-        folder = manifest.reference.folder
+    def _rows(
+        self,
+        manifest: Manifest,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+        *,
+        parts: Sequence[Part] | None = None,
+    ) -> pd.DataFrame:
+        """Rows of some parts, or of those that reach into a span and there only."""
         kind = kind_of(manifest.reference.kind)
-        frames = []
-        for part in manifest.parts:
-            name = f"{folder}/{part.name}"
-            try:
-                data = self.disk.read(name)
-            except FileNotFoundError:
-                raise _PartMissingError(
-                    f"{name} is missing; remove the store's folder {folder} and import again"
-                ) from None
-            rows = decode(data, kind, manifest.columns, name)
-            if len(rows) != part.rows or (rows.index[0], rows.index[-1]) != (part.start, part.end):
-                raise StoreError(
-                    f"{name} must hold {part.rows} rows from {part.start} to {part.end}; it holds "
-                    f"{len(rows)}; remove the store's folder {folder} and import again"
-                )
-            frames.append(rows)
-        return pd.concat(frames)
+        wanted = [
+            part
+            for part in (manifest.parts if parts is None else parts)
+            if (start is None or part.end >= start) and (end is None or part.start < end)
+        ]
+        tables = [self._table(manifest, kind, part) for part in wanted]
+        frame = assemble(tables, kind, manifest.columns)
+        index = pd.DatetimeIndex(frame.index)
+        at = 0 if start is None else int(index.searchsorted(start))
+        until = len(index) if end is None else int(index.searchsorted(end))
+        return frame if (at, until) == (0, len(index)) else frame.iloc[at:until]
+
+    def _table(self, manifest: Manifest, kind: Kind, part: Part) -> pyarrow.Table:
+        folder = manifest.reference.folder
+        name = f"{folder}/{part.name}"
+        try:
+            data = self.disk.read(name)
+        except FileNotFoundError:
+            raise _PartMissingError(
+                f"{name} is missing; remove the store's folder {folder} and import again"
+            ) from None
+        table = decode(data, kind, manifest.columns, name)
+        stamps = table.column(kind.index)
+        span = [stamps[row].value for row in (0, -1)] if len(stamps) else []
+        if len(stamps) != part.rows or span != [part.start.value, part.end.value]:
+            raise StoreError(
+                f"{name} must hold {part.rows} rows from {part.start} to {part.end}; it holds "
+                f"{len(stamps)}; remove the store's folder {folder} and import again"
+            )
+        return table
 
     def _write_parts(
         self, merged: pd.DataFrame, new: pd.DataFrame, before: Manifest
     ) -> tuple[Part, ...]:
         """Write the parts that the new rows fall into and keep the others as they are."""
-        reference = before.reference
-        kept = {part.period: part for part in before.parts}
-        touched = periods(pd.DatetimeIndex(new.index), reference.timeframe)
-        parts, files = [], {}
-        for period, where in periods(pd.DatetimeIndex(merged.index), reference.timeframe).items():
+        timeframe = before.reference.timeframe
+        parts = {part.period: part for part in before.parts}
+        touched = periods(pd.DatetimeIndex(new.index), timeframe)
+        files = {}
+        for period, where in periods(pd.DatetimeIndex(merged.index), timeframe).items():
             if period not in touched:
-                parts.append(kept[period])
                 continue
             rows = merged.iloc[where]
+            index = pd.DatetimeIndex(rows.index)
             data = encode(rows)
             digest = hashlib.sha256(data).hexdigest()
             name = f"{period}-{digest[:8]}.parquet"
             files[name] = data
-            start, end = rows.index[0], rows.index[-1]
-            parts.append(Part(name=name, rows=len(rows), start=start, end=end, sha256=digest))
-        self.disk.write(reference.folder, files)
-        return tuple(parts)
+            parts[period] = Part(
+                name=name,
+                rows=len(rows),
+                start=index[0],
+                end=index[-1],
+                gaps=len(gaps(index, timeframe)),
+                sha256=digest,
+                content=rows_id(rows),
+            )
+        self.disk.write(before.reference.folder, files)
+        return tuple(sorted(parts.values(), key=lambda part: part.start))
 
     def _clean(self, manifest: Manifest) -> None:
         named = {_MANIFEST, *(part.name for part in manifest.parts)}

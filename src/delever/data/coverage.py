@@ -1,0 +1,210 @@
+"""What is known about every bar of a data set: present, absent at the venue, or unknown.
+
+Rows are present. A claim speaks for a stretch of time: what it holds no row for is ``absent`` at
+the venue (asked twice), or ``unknown``. What nobody claims anything about is unknown too, so a
+hole never looks like an answer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from delever.bars import gaps
+from delever.errors import InputError
+from delever.units import timeframe_delta
+
+__all__ = ["Claim", "State", "claimed", "coverage", "unknown_bars"]
+
+State = Literal["present", "absent", "unknown"]
+"""What may be known about a bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What is known about a stretch of time wherever it holds no row.
+
+    Attributes
+    ----------
+    start, end : pandas.Timestamp
+        UTC, end exclusive.
+    state : {"present", "absent", "unknown"}
+        ``absent``: the venue has nothing there and said so twice. ``unknown``: it was not asked,
+        or did not answer. ``present`` says that rows are stored, which they say themselves: it
+        extends the span the data set speaks for, and a hole in it stays unknown.
+
+    Raises
+    ------
+    InputError
+        If it has no length, no time zone, or another state.
+    """
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    state: State
+
+    def __post_init__(self) -> None:
+        if self.state not in get_args(State):
+            raise InputError(f"coverage must be {', '.join(get_args(State))}; got {self.state!r}")
+        if self.start.tz is None or self.end.tz is None or not self.start < self.end:
+            raise InputError(
+                f"coverage needs UTC stamps, the start before the end; got {self.start} to "
+                f"{self.end}"
+            )
+
+
+def claimed(before: Sequence[Claim], more: Iterable[Claim]) -> tuple[Claim, ...]:
+    """Claims after further ones, of which the later ones hold.
+
+    Parameters
+    ----------
+    before : sequence of Claim
+        In the order of time, none overlapping.
+    more : iterable of Claim
+        In the order they were made.
+
+    Returns
+    -------
+    tuple of Claim
+        In the order of time; none overlap, and neighbours of one state are one.
+
+    Examples
+    --------
+    >>> day = lambda n: pd.Timestamp(2021, 1, n, tz="UTC")
+    >>> absent = Claim(start=day(1), end=day(9), state="absent")
+    >>> later = claimed([absent], [Claim(start=day(4), end=day(5), state="unknown")])
+    >>> [(claim.start.day, claim.end.day, claim.state) for claim in later]
+    [(1, 4, 'absent'), (4, 5, 'unknown'), (5, 9, 'absent')]
+    """
+    claims = list(before)
+    for new in more:
+        kept = [piece for old in claims for piece in _outside(old, new)]
+        claims = sorted([*kept, new], key=lambda claim: claim.start)
+    merged: list[Claim] = []
+    for claim in claims:
+        last = merged[-1] if merged else None
+        if last is not None and last.end == claim.start and last.state == claim.state:
+            merged[-1] = replace(last, end=claim.end)
+        else:
+            merged.append(claim)
+    return tuple(merged)
+
+
+def _outside(old: Claim, new: Claim) -> Iterator[Claim]:
+    if old.end <= new.start or new.end <= old.start:
+        yield old
+        return
+    if old.start < new.start:
+        yield replace(old, end=new.start)
+    if new.end < old.end:
+        yield replace(old, start=new.end)
+
+
+def coverage(index: pd.DatetimeIndex, timeframe: str, claims: Sequence[Claim]) -> pd.DataFrame:
+    """Divide the span of a data set into present, absent and unknown.
+
+    Parameters
+    ----------
+    index : pandas.DatetimeIndex, shape (n,)
+        Stamps of its rows in UTC, increasing, at least one.
+    timeframe : str
+        Of the data set.
+    claims : sequence of Claim
+        As `claimed` returns them.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (m, 4)
+        ``start``, ``end`` (exclusive), ``state``, ``bars``: stretches that touch, from the first
+        row or claim to the last. ``bars`` counts rows where present, and grid points elsewhere.
+
+    Examples
+    --------
+    >>> days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-05"], tz="UTC")
+    >>> coverage(days, "1d", ())[["state", "bars"]].to_numpy().tolist()
+    [['present', 2], ['unknown', 2], ['present', 1]]
+    """
+    step = timeframe_delta(timeframe).value
+    stamps = index.as_unit("ns").asi8
+    first, last = int(stamps[0]), int(stamps[-1]) + step
+    missing = gaps(index, timeframe)
+    holes = list(zip(_counts(missing["start"]), _counts(missing["end"]), strict=True))
+    if claims:
+        before, after = first - claims[0].start.value, claims[-1].end.value - last
+        if before >= step:
+            holes.insert(0, (first - before // step * step, first))
+        if after >= step:
+            holes.append((last, last + after // step * step))
+    rows: list[tuple[int, int, State, int]] = []
+    at = min([first, *(start for start, _ in holes[:1])])
+    for start, end in [*holes, (last, last)]:
+        if at < start:
+            count = np.searchsorted(stamps, start) - np.searchsorted(stamps, at)
+            rows.append((at, start, "present", int(count)))
+        rows.extend(_pieces(start, end, step, _between(claims, start, end)))
+        at = max(at, end)
+    return pd.DataFrame(
+        {
+            "start": _stamps([row[0] for row in rows]),
+            "end": _stamps([row[1] for row in rows]),
+            "state": [row[2] for row in rows],
+            "bars": np.array([row[3] for row in rows], dtype="int64"),
+        }
+    )
+
+
+def _counts(times: pd.Series) -> list[int]:
+    return [int(count) for count in pd.DatetimeIndex(times).as_unit("ns").asi8]
+
+
+def _stamps(counts: Sequence[int]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(np.array(counts, dtype="M8[ns]")).tz_localize("UTC")
+
+
+def _between(claims: Sequence[Claim], start: int, end: int) -> Sequence[Claim]:
+    """Claims that reach into a stretch."""
+    low = bisect_right(claims, start, key=lambda claim: claim.end.value)
+    high = bisect_left(claims, end, key=lambda claim: claim.start.value)
+    return claims[low:high]
+
+
+def _pieces(
+    start: int, end: int, step: int, claims: Sequence[Claim]
+) -> Iterator[tuple[int, int, State, int]]:
+    """Cut a hole where claims begin and end, at the bars that open inside them."""
+
+    def bar_from(time: int) -> int:
+        return min(end, max(start, start - (start - time) // step * step))
+
+    bounds: list[tuple[int, State]] = []
+    for claim in claims:
+        if claim.state == "absent":
+            bounds += [
+                (bar_from(claim.start.value), "unknown"),
+                (bar_from(claim.end.value), "absent"),
+            ]
+    at = start
+    for until, state in [*bounds, (end, "unknown")]:
+        if at < until:
+            yield at, until, state, max(1, (until - at + step // 2) // step)
+            at = until
+
+
+def unknown_bars(table: pd.DataFrame) -> int:
+    """Count the bars nothing is known about.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `coverage` returns it.
+
+    Returns
+    -------
+    int
+    """
+    return int(table.loc[table["state"] == "unknown", "bars"].sum())

@@ -28,7 +28,7 @@ def tables(draw: st.DrawFn, progressive: bool = True) -> tuple[Bracket, ...]:
     """Tables as venues draw them: wider and dearer from row to row."""
     rows, cap, rate = [], 0, 0
     for wider, dearer in draw(
-        st.lists(st.tuples(st.integers(1, 10**5), st.integers(1, 60)), min_size=1, max_size=6)
+        st.lists(st.tuples(st.integers(1, 10**5), st.integers(1, 60)), min_size=1, max_size=4)
     ):
         cap, rate = cap + wider * 1_000, rate + dearer
         rows.append((cap, rate / 1_000, max(1.0, 500 / rate)))

@@ -34,10 +34,14 @@ class Reading:
         Indexed by the vendor's stamp, UTC.
     publication_lag : pandas.Timedelta
         From the stamp to the moment the value was known.
+    prices : tuple of str
+        Columns that hold prices of the market's own base, in quote units (a mark price, a
+        realised price): a check that rescales the market rescales them with it.
     """
 
     frame: pd.DataFrame
     publication_lag: pd.Timedelta
+    prices: tuple[str, ...] = ()
 
     @property
     def known_at(self) -> pd.DatetimeIndex:
@@ -46,9 +50,7 @@ class Reading:
 
     def upto(self, time: pd.Timestamp) -> Reading:
         """Only what was known at `time`."""
-        return Reading(
-            frame=self.frame.loc[self.known_at <= time], publication_lag=self.publication_lag
-        )
+        return replace(self, frame=self.frame.loc[self.known_at <= time])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,31 @@ class MarketView:
         InputError
             If there is no such series or column; the message lists those there are.
         """
+        reading = self.reading(name, column)
+        known = as_of(reading.frame.iloc[:, 0], reading.known_at, self.close_time)
+        return pd.Series(known.to_numpy(), index=self.index, name=name)
+
+    def reading(self, name: str, column: str | None = None) -> Reading:
+        """One column of a named series on its own clock.
+
+        Parameters
+        ----------
+        name : str
+            A key of `readings`.
+        column : str, optional
+            Which column; may be left out when there is only one.
+
+        Returns
+        -------
+        Reading
+            Of one column. A row of something computed from it, row by row from the past, is
+            known when that row was.
+
+        Raises
+        ------
+        InputError
+            If there is no such series or column; the message lists those there are.
+        """
         if name not in self.readings:
             there = ", ".join(self.readings) or "none"
             raise InputError(
@@ -177,8 +204,7 @@ class MarketView:
             raise InputError(
                 f"series {name!r} has the columns {', '.join(columns)}; got {chosen!r}"
             )
-        known = as_of(reading.frame[chosen], reading.known_at, self.close_time)
-        return pd.Series(known.to_numpy(), index=self.index, name=name)
+        return replace(reading, frame=reading.frame[[chosen]])
 
     def upto(self, time: pd.Timestamp) -> MarketView:
         """Only what was known at `time`.

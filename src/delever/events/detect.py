@@ -6,7 +6,6 @@ signal. Nothing was fitted to the catalogue of periods.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from delever.bars import close_times
 from delever.errors import InputError
 from delever.events.catalog import Period
 from delever.schema import utc_index
+from delever.signals.volatility import fall_speed
 
 __all__ = ["Detector", "detect", "detected_periods", "fall_speed"]
 
@@ -65,61 +65,6 @@ class Detector:
                 "exit and enter of the detector must satisfy 0 < exit < enter; "
                 f"got exit {self.exit:g} and enter {self.enter:g}"
             )
-
-
-def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.Series:
-    """How far the price fell over the last bars, in standard deviations of the bars before them.
-
-    Parameters
-    ----------
-    close : pandas.Series, shape (n,)
-        Closes of consecutive bars, > 0, in any unit.
-    fall_bars : int
-        Bars k of the fall, >= 1.
-    volatility_bars : int
-        Bars of the volatility, >= 2.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        <= 0; 0 at a high of the last k bars.
-
-    Raises
-    ------
-    InputError
-        If a close is not a finite number above 0; the message names the bar.
-
-    Notes
-    -----
-    With ``r[t] = log(close[t] / close[t-1])``::
-
-        log(close[t] / max(close[t-k], ..., close[t])) / (sqrt(k) * std(r[t-k-v+1], ..., r[t-k]))
-
-    The volatility (sample standard deviation of v returns) ends where the fall's bars begin: a
-    crash does not hide in its own volatility. NaN during the first k + v bars, and where that
-    volatility is 0, because speed is then undefined.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2020-01-01", periods=6, tz="UTC")
-    >>> close = pd.Series([100.0, 101.0, 100.0, 101.0, 100.0, 90.0], index=days)
-    >>> fall_speed(close, fall_bars=1, volatility_bars=4).round(2).tolist()
-    [nan, nan, nan, nan, nan, -9.17]
-    """
-    values = close.to_numpy(dtype="float64")
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-    if len(wrong):
-        row = int(wrong[0])
-        raise InputError(
-            f"close must be a finite number above 0; got {values[row]:g} on {close.index[row]}; "
-            "correct or remove that bar"
-        )
-    known = pd.Series(values, index=close.index)
-    returns = (known / known.shift(1)).transform(np.log)
-    volatility = returns.rolling(volatility_bars).std().shift(fall_bars)
-    fall = (known / known.rolling(fall_bars + 1).max()).transform(np.log)
-    unit = volatility.where(volatility > 0) * math.sqrt(fall_bars)
-    return (fall / unit).rename("fall_speed")
 
 
 def detect(close: pd.Series, detector: Detector | None = None) -> pd.Series[bool]:

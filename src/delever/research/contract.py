@@ -128,7 +128,7 @@ def check_strategy(
     list of Finding
         Empty when the strategy keeps its contract: the same index; finite after warm-up; prefix
         invariance (the future changes nothing, see `find_leak`); unit-free (prices and price
-        parameters times 1024 change nothing; readings are left as they are).
+        parameters times 1024 change nothing, nor do columns of readings that are prices).
 
     Raises
     ------
@@ -172,7 +172,13 @@ def _unit_bound(
 
 def _rescaled(market: MarketView, factor: float) -> MarketView:
     bars = market.bars
-    return replace(market, bars=bars.assign(**(bars[price_columns(bars)] * factor)))
+    readings = {
+        name: replace(was, frame=was.frame.assign(**(was.frame[list(was.prices)] * factor)))
+        for name, was in market.readings.items()
+    }
+    return replace(
+        market, bars=bars.assign(**(bars[price_columns(bars)] * factor)), readings=readings
+    )
 
 
 def _times(value: Any, factor: float) -> Any:

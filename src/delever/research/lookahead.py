@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
-from delever.view import MarketView, Reading
+from delever.view import MarketView
 
 __all__ = ["Leak", "ask", "differ", "find_leak", "price_columns"]
 
@@ -240,7 +240,7 @@ def _with_future(
         late = was.known_at > known
         frame = was.frame.astype("float64")
         frame.loc[late] = reading(frame.loc[late])
-        readings[name] = Reading(frame=frame, publication_lag=was.publication_lag)
+        readings[name] = replace(was, frame=frame)
     past = market.bars.iloc[: row + 1]
     return replace(market, bars=pd.concat([past, bars]), readings=readings)
 

@@ -1,0 +1,169 @@
+"""Fear and appetite: Fear & Greed, implied volatility, the VIX, flows into exchange-traded funds.
+
+Every function takes the market and the name its reading has there, and returns one value per bar
+as known at the bar's close; NaN once the reading has said nothing for a week.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from delever.signals.clock import ago, on_bars, own, sign_streak
+from delever.view import MarketView
+
+__all__ = [
+    "flow_streak",
+    "flow_sum",
+    "implied_volatility",
+    "implied_volatility_jump",
+    "index_level",
+    "session_change",
+]
+
+
+def index_level(
+    market: MarketView, *, series: str = "fear_greed", column: str | None = None
+) -> pd.Series:
+    """An index as its publisher writes it, such as Fear & Greed.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    series : str
+        Name of the reading.
+    column : str, optional
+        Its column.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In the publisher's points: for Fear & Greed 0 (fear) to 100 (greed).
+    """
+    return on_bars(market, series, own(market, series, column))
+
+
+def implied_volatility(
+    market: MarketView, *, series: str = "dvol", column: str | None = None
+) -> pd.Series:
+    """Volatility that options expect.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    series : str
+        Name of the reading: a volatility index in percentage points, as exchanges publish it.
+    column : str, optional
+        Its column.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction per square root of a year: 0.8 where the publisher writes 80.
+    """
+    return on_bars(market, series, own(market, series, column) / 100)
+
+
+def implied_volatility_jump(
+    market: MarketView, *, days: int = 1, series: str = "dvol", column: str | None = None
+) -> pd.Series:
+    """Change of the volatility that options expect.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    days : int
+        Days of the change, at least 1.
+    series : str
+        Name of the reading.
+    column : str, optional
+        Its column.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Log change over `days`, > 0: more is expected; NaN for the first `days`.
+    """
+    level = own(market, series, column)
+    level = level.where(level > 0)
+    return on_bars(market, series, pd.Series(np.log(level / ago(level, days)), index=level.index))
+
+
+def session_change(
+    market: MarketView, *, sessions: int = 1, series: str = "vix", column: str | None = "close"
+) -> pd.Series:
+    """Change of a market that does not trade every day, over its own sessions.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    sessions : int
+        Sessions of the change, at least 1.
+    series : str
+        Name of the reading: closes stamped by session.
+    column : str, optional
+        Its column.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction, ``close / close `sessions` before - 1``. It stays what it was over a weekend.
+    """
+    level = own(market, series, column)
+    level = level.where(level > 0)
+    return on_bars(market, series, level / level.shift(sessions) - 1)
+
+
+def flow_sum(
+    market: MarketView,
+    *,
+    sessions: int = 5,
+    series: str = "etf_flows",
+    column: str | None = "total_usd_m",
+) -> pd.Series:
+    """Net flow into funds over the last sessions.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    sessions : int
+        Sessions summed, at least 1.
+    series : str
+        Name of the reading: net flows per session.
+    column : str, optional
+        Its column.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In the vendor's unit, < 0: money left; NaN for the first ``sessions - 1`` sessions.
+    """
+    return on_bars(market, series, own(market, series, column).rolling(sessions).sum())
+
+
+def flow_streak(
+    market: MarketView, *, series: str = "etf_flows", column: str | None = "total_usd_m"
+) -> pd.Series:
+    """Sessions in a row in which money came in, or left.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    series : str
+        Name of the reading: net flows per session.
+    column : str, optional
+        Its column.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        A count with the sign of the flow: -3 after three sessions of outflow in a row. A flow of
+        exactly zero, which a vendor may write for a session not yet reported, counts 0.
+    """
+    return on_bars(market, series, sign_streak(own(market, series, column)))

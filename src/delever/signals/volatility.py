@@ -1,0 +1,312 @@
+"""How wildly a price moves: realised volatility, the speed of a fall, a shock of volume."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import pandas as pd
+
+from delever.errors import InputError
+from delever.units import periods_per_year
+
+__all__ = [
+    "Estimator",
+    "close_to_close",
+    "fall_speed",
+    "garman_klass",
+    "parkinson",
+    "realised_volatility",
+    "volume_shock",
+    "yang_zhang",
+]
+
+Estimator: TypeAlias = Literal["close_to_close", "parkinson", "garman_klass", "yang_zhang"]
+"""Ways to estimate volatility from bars."""
+
+
+def _log_ratio(top: pd.Series, bottom: pd.Series) -> pd.Series:
+    return pd.Series(np.log(top / bottom), index=top.index)
+
+
+def _check(window: int, least: int) -> None:
+    if window < least:
+        raise InputError(f"window must be at least {least} bars for this estimator; got {window}")
+
+
+def close_to_close(bars: pd.DataFrame, window: int) -> pd.Series:
+    """Standard deviation of log returns.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        With ``close``, > 0.
+    window : int
+        Returns, at least 2.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction per bar, >= 0; NaN for the first `window` rows.
+
+    Raises
+    ------
+    InputError
+        If `window` is below 2.
+
+    Notes
+    -----
+    Sample standard deviation (divisor ``window - 1``) of ``log(close[t] / close[t-1])``.
+    """
+    _check(window, 2)
+    return _log_ratio(bars["close"], bars["close"].shift(1)).rolling(window).std()
+
+
+def parkinson(bars: pd.DataFrame, window: int) -> pd.Series:
+    """Volatility from the range of each bar.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        With ``high`` and ``low``, > 0.
+    window : int
+        Bars, at least 1.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction per bar, >= 0; NaN for the first ``window - 1`` rows.
+
+    Raises
+    ------
+    InputError
+        If `window` is below 1.
+
+    Notes
+    -----
+    ``sqrt(mean(log(high / low) ** 2) / (4 * log(2)))``. Assumes no drift and no gap between
+    bars; a market that is only sampled shows too narrow a range, so it errs low.
+
+    References
+    ----------
+    Parkinson (1980), The Extreme Value Method for Estimating the Variance of the Rate of Return,
+    Journal of Business 53(1), 61-65, doi:10.1086/296071.
+    """
+    _check(window, 1)
+    span = _log_ratio(bars["high"], bars["low"]) ** 2
+    return _root(span.rolling(window).mean() / (4 * math.log(2)))
+
+
+def garman_klass(bars: pd.DataFrame, window: int) -> pd.Series:
+    """Volatility from the range and the body of each bar.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        With ``open``, ``high``, ``low`` and ``close``, > 0.
+    window : int
+        Bars, at least 1.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction per bar, >= 0; NaN for the first ``window - 1`` rows.
+
+    Raises
+    ------
+    InputError
+        If `window` is below 1.
+
+    Notes
+    -----
+    ``sqrt(mean(log(high / low)**2 / 2 - (2 * log(2) - 1) * log(close / open)**2))``, the
+    practical form of the paper; like Parkinson's it assumes no drift and no gap between bars.
+
+    References
+    ----------
+    Garman and Klass (1980), On the Estimation of Security Price Volatilities from Historical
+    Data, Journal of Business 53(1), 67-78, doi:10.1086/296072.
+    """
+    _check(window, 1)
+    span = _log_ratio(bars["high"], bars["low"]) ** 2
+    body = _log_ratio(bars["close"], bars["open"]) ** 2
+    return _root((span / 2 - (2 * math.log(2) - 1) * body).rolling(window).mean())
+
+
+def yang_zhang(bars: pd.DataFrame, window: int) -> pd.Series:
+    """Volatility from gaps, bodies and ranges, free of drift.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        With ``open``, ``high``, ``low`` and ``close``, > 0.
+    window : int
+        Bars, at least 2.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction per bar, >= 0; NaN for the first `window` rows.
+
+    Raises
+    ------
+    InputError
+        If `window` is below 2.
+
+    Notes
+    -----
+    ``sqrt(v_open + k * v_close + (1 - k) * v_rs)`` with ``v_open`` the sample variance of
+    ``log(open / previous close)``, ``v_close`` that of ``log(close / open)``, ``v_rs`` the mean
+    of ``log(high/close) * log(high/open) + log(low/close) * log(low/open)`` (Rogers and
+    Satchell), and ``k = 0.34 / (1.34 + (window + 1) / (window - 1))``.
+
+    References
+    ----------
+    Yang and Zhang (2000), Drift-Independent Volatility Estimation Based on High, Low, Open, and
+    Close Prices, Journal of Business 73(3), 477-492, doi:10.1086/209650. Rogers and Satchell
+    (1991), Annals of Applied Probability 1(4), 504-512, doi:10.1214/aoap/1177005835.
+    """
+    _check(window, 2)
+    opened, high, low, close = (bars[name] for name in ("open", "high", "low", "close"))
+    gap = _log_ratio(opened, close.shift(1)).rolling(window).var()
+    body = _log_ratio(close, opened).rolling(window).var()
+    inside = _log_ratio(high, close) * _log_ratio(high, opened) + _log_ratio(
+        low, close
+    ) * _log_ratio(low, opened)
+    k = 0.34 / (1.34 + (window + 1) / (window - 1))
+    return _root(gap + k * body + (1 - k) * inside.rolling(window).mean())
+
+
+def _root(variance: pd.Series) -> pd.Series:
+    # A mean of squares that is zero may come out of a running sum a hair below it.
+    return pd.Series(np.sqrt(variance.clip(lower=0.0)), index=variance.index)
+
+
+def realised_volatility(
+    bars: pd.DataFrame, window: int, timeframe: str, estimator: Estimator = "close_to_close"
+) -> pd.Series:
+    """Realised volatility of a year.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        Open, high, low, close, > 0; consecutive bars (a gap counts as one bar).
+    window : int
+        Bars.
+    timeframe : str
+        Timeframe of the bars.
+    estimator : {"close_to_close", "parkinson", "garman_klass", "yang_zhang"}
+        How.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction per square root of a year of 365 days, >= 0 (0.6 is 60 %); NaN in warm-up.
+
+    Raises
+    ------
+    InputError
+        If the estimator is unknown or its window too short.
+    """
+    estimators = {
+        "close_to_close": close_to_close,
+        "parkinson": parkinson,
+        "garman_klass": garman_klass,
+        "yang_zhang": yang_zhang,
+    }
+    if estimator not in estimators:
+        names = ", ".join(get_args(Estimator))
+        raise InputError(f"estimator must be one of {names}; got {estimator!r}")
+    per_bar = estimators[estimator](bars, window)
+    return (per_bar * math.sqrt(periods_per_year(timeframe))).rename("realised_volatility")
+
+
+def volume_shock(volume: pd.Series, window: int, base: int) -> pd.Series:
+    """How much more is traded now than before, as a logarithm.
+
+    Parameters
+    ----------
+    volume : pandas.Series, shape (n,)
+        Traded amount per bar, >= 0, in any unit.
+    window : int
+        Latest bars, at least 1.
+    base : int
+        Bars before them to compare with, at least 1.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        ``log(mean of the last window bars / mean of the base bars before them)``: 0.69 is twice
+        as much. NaN for the first ``window + base - 1`` rows, and where either mean is 0 or
+        a volume is NaN.
+
+    Raises
+    ------
+    InputError
+        If `window` or `base` is below 1.
+
+    Examples
+    --------
+    >>> volume_shock(pd.Series([1.0, 3.0, 4.0]), window=1, base=2).round(4).tolist()
+    [nan, nan, 0.6931]
+    """
+    _check(min(window, base), 1)
+    now = volume.rolling(window).mean()
+    before = volume.rolling(base).mean().shift(window)
+    return _log_ratio(now.where(now > 0), before.where(before > 0)).rename("volume_shock")
+
+
+def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.Series:
+    """How far the price fell over the last bars, in standard deviations of the bars before them.
+
+    Parameters
+    ----------
+    close : pandas.Series, shape (n,)
+        Closes of consecutive bars, > 0, in any unit.
+    fall_bars : int
+        Bars k of the fall, >= 1.
+    volatility_bars : int
+        Bars of the volatility, >= 2.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        <= 0; 0 at a high of the last k bars.
+
+    Raises
+    ------
+    InputError
+        If a close is not a finite number above 0; the message names the bar.
+
+    Notes
+    -----
+    With ``r[t] = log(close[t] / close[t-1])``::
+
+        log(close[t] / max(close[t-k], ..., close[t])) / (sqrt(k) * std(r[t-k-v+1], ..., r[t-k]))
+
+    The volatility (sample standard deviation of v returns) ends where the fall's bars begin: a
+    crash does not hide in its own volatility. NaN during the first k + v bars, and where that
+    volatility is 0, because speed is then undefined.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2020-01-01", periods=6, tz="UTC")
+    >>> close = pd.Series([100.0, 101.0, 100.0, 101.0, 100.0, 90.0], index=days)
+    >>> fall_speed(close, fall_bars=1, volatility_bars=4).round(2).tolist()
+    [nan, nan, nan, nan, nan, -9.17]
+    """
+    values = close.to_numpy(dtype="float64")
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise InputError(
+            f"close must be a finite number above 0; got {values[row]:g} on {close.index[row]}; "
+            "correct or remove that bar"
+        )
+    known = pd.Series(values, index=close.index)
+    returns = (known / known.shift(1)).transform(np.log)
+    volatility = returns.rolling(volatility_bars).std().shift(fall_bars)
+    fall = (known / known.rolling(fall_bars + 1).max()).transform(np.log)
+    unit = volatility.where(volatility > 0) * math.sqrt(fall_bars)
+    return (fall / unit).rename("fall_speed")

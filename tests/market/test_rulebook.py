@@ -220,3 +220,10 @@ def test_every_symbol_has_the_generic_rules() -> None:
     assert rules.brackets[0].cap == math.inf
     with pytest.raises(DataError, match="missing for the date"):
         book.at(dt.date(2009, 1, 2), BTC)
+
+
+def test_the_page_names_every_formula_and_every_rulebook() -> None:
+    page = (VENUES.parents[1] / "docs" / "venues.md").read_text(encoding="utf-8")
+    tables = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for cell in tables for name in cell.replace("`", "").replace(" ", "").split(",")}
+    assert named == set(FORMULAS) | {path.stem for path in VENUES.glob("*.toml")}

@@ -74,7 +74,7 @@ class TestLine:
             ("binanceusdm", "reset_body", ccxt.NetworkError),
             ("binanceusdm", "cut_body", ccxt.NetworkError),
             ("binanceusdm", "cut_chunks", ccxt.ExchangeError),
-            ("bybit", "403", ccxt.ExchangeNotAvailable),
+            ("bybit", "403", ccxt.RateLimitExceeded),  # its way to say "too frequent", says ccxt
             ("bybit", "429", ccxt.RateLimitExceeded),
             ("bybit", "503", ccxt.ExchangeError),
             ("okx", "429", ccxt.RateLimitExceeded),

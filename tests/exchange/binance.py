@@ -79,7 +79,7 @@ def _time(request: Request, desk: Desk) -> object:
 
 def _spot_info(request: Request, desk: Desk) -> object:
     del request
-    symbols = [
+    symbols: list[dict[str, object]] = [
         {
             "symbol": spell(market),
             "status": "TRADING" if market.delisted is None else "BREAK",
@@ -96,12 +96,12 @@ def _spot_info(request: Request, desk: Desk) -> object:
         }
         for market in desk.listed("spot")
     ]
-    return {"timezone": "UTC", "serverTime": desk.clock, "exchangeFilters": [], "symbols": symbols}
+    return _listing(symbols, desk)
 
 
 def _futures_info(request: Request, desk: Desk) -> object:
     del request
-    symbols = [
+    symbols: list[dict[str, object]] = [
         {
             "symbol": spell(market),
             "pair": spell(market),
@@ -124,7 +124,7 @@ def _futures_info(request: Request, desk: Desk) -> object:
         }
         for market in desk.listed("linear")
     ]
-    return {"timezone": "UTC", "serverTime": desk.clock, "exchangeFilters": [], "symbols": symbols}
+    return _listing(symbols, desk)
 
 
 def _filters(tick: str, lot: str) -> list[dict[str, str]]:
@@ -136,7 +136,11 @@ def _filters(tick: str, lot: str) -> list[dict[str, str]]:
 
 def _empty_info(request: Request, desk: Desk) -> object:
     del request
-    return {"timezone": "UTC", "serverTime": desk.clock, "exchangeFilters": [], "symbols": []}
+    return _listing([], desk)
+
+
+def _listing(symbols: list[dict[str, object]], desk: Desk) -> object:
+    return {"timezone": "UTC", "serverTime": desk.clock, "exchangeFilters": [], "symbols": symbols}
 
 
 def _klines(price: str, spot: bool, request: Request, desk: Desk) -> object:

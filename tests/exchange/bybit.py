@@ -12,6 +12,7 @@ from tests.exchange.wire import (
     Answer,
     Budget,
     Desk,
+    Handler,
     Query,
     Refused,
     Request,
@@ -196,8 +197,9 @@ def _statistic(series: str, name: str, most: int, request: Request, desk: Desk) 
             amount = values[0] if market.kind == "linear" else values[1]
             rows.append({"openInterest": plain(amount), "timestamp": str(time)})
         else:
-            shares = {"buyRatio": plain(values[0]), "sellRatio": plain(round(1 - values[0], 4))}
-            rows.append({"symbol": spell(market)} | shares | {"timestamp": str(time)})
+            long, short = plain(values[0]), plain(round(1 - values[0], 4))
+            ratio = {"symbol": spell(market), "buyRatio": long, "sellRatio": short}
+            rows.append({**ratio, "timestamp": str(time)})
     more = len(rows) == limit
     result = {"symbol": spell(market), "category": market.kind, "list": rows[::-1]}
     result["nextPageCursor"] = str(int(page.times[0]) - 1) if more else ""
@@ -226,7 +228,7 @@ def _gauge(used: int, budget: Budget) -> dict[str, str]:
     return {"X-Bapi-Limit": str(budget.weight), "X-Bapi-Limit-Status": str(left)}
 
 
-_HANDLERS = {
+_HANDLERS: dict[str, Handler] = {
     "time": _time,
     "instruments-info": _instruments,
     "kline": partial(_kline, "last"),

@@ -13,6 +13,7 @@ from tests.exchange.wire import (
     Answer,
     Budget,
     Desk,
+    Handler,
     Query,
     Refused,
     Request,
@@ -238,7 +239,7 @@ def _tiers(request: Request, desk: Desk) -> object:
     return _said(rows)
 
 
-_HANDLERS = {
+_HANDLERS: dict[str, Handler] = {
     "public/time": _time,
     "public/instruments": _instruments,
     "market/candles": partial(_candles, "last", False),

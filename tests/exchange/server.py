@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -88,7 +89,7 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         self._open[id(request)] = request
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+        super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
         self._open.pop(id(request), None)
@@ -99,19 +100,17 @@ class _Server(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        del request, client_address  # handlers keep their own failures
+        del request, client_address
+        failure = sys.exception()
+        # A client may leave when it likes; anything else is ours.
+        if isinstance(failure, Exception) and not isinstance(failure, ConnectionError):
+            self.failures.append(failure)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except ConnectionError:  # a client may leave when it likes
-            self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
         del format, args  # the exchange keeps a log of its own

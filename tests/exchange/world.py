@@ -151,7 +151,8 @@ class Market:
             close = np.round(first + (part[-1, 3] - first) * age / self.step, 8)
             volume = np.round(volume * age / self.step, 8)
             part[-1] = (first, max(first, close), min(first, close), close, volume)
-        return aggregate(part_times, part, step, anchor)[1][-1]
+        _, bars = aggregate(part_times, part, step, anchor)
+        return np.asarray(bars[-1])
 
     def _finest(self, price: str) -> Rows:
         if price == "last":

@@ -10,7 +10,8 @@
     │   ├── SchemaError       a frame or file breaks its contract
     │   ├── ConflictError     new data disagrees with what is stored
     │   ├── NotStoredError    no such data set, run or file
-    │   └── StoreError        the store itself is damaged or locked
+    │   ├── StoreError        the store itself is damaged or locked
+    │   └── VenueError        an exchange or a web source refuses, or does not answer
     └── SimulationError       a backtest that cannot be computed (exit code 1)
 
 A message is one sentence that says what was required, what came, where, and what to do.
@@ -29,6 +30,7 @@ __all__ = [
     "SimulationError",
     "StoreError",
     "StrategyError",
+    "VenueError",
 ]
 
 
@@ -70,6 +72,10 @@ class NotStoredError(DataError):
 
 class StoreError(DataError):
     """The store itself is damaged or locked by another writer."""
+
+
+class VenueError(DataError):
+    """An exchange or a web source refuses, or does not answer."""
 
 
 class SimulationError(DeleverError):

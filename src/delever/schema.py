@@ -63,8 +63,8 @@ def _positive(column: str) -> Rule:
     return Rule(required=f"{column} > 0", column=column, broken=lambda f: f[column] <= 0)
 
 
-_BAR_RULES = (
-    *(_positive(column) for column in ("open", "high", "low", "close")),
+_POSITIVE = tuple(_positive(column) for column in ("open", "high", "low", "close"))
+_ENVELOPE = (
     Rule(
         required="high >= max(open, close)",
         column="high",
@@ -80,6 +80,8 @@ _BAR_RULES = (
 )
 _VOLUME = Rule(required="volume >= 0", column="volume", broken=lambda f: f["volume"] < 0)
 
+_PRICES = ("open", "high", "low", "close")
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -87,8 +89,13 @@ KINDS: dict[str, Kind] = {
             name="ohlcv",
             index="open_time",
             columns=("open", "high", "low", "close", "volume"),
-            rules=(*_BAR_RULES, _VOLUME),
+            rules=(*_POSITIVE, *_ENVELOPE, _VOLUME),
         ),
+        *(
+            Kind(name=name, index="open_time", columns=_PRICES, rules=(*_POSITIVE, *_ENVELOPE))
+            for name in ("mark", "index", "dvol")
+        ),
+        Kind(name="premium", index="open_time", columns=_PRICES, rules=_ENVELOPE),
         Kind(
             name="funding",
             index="timestamp",
@@ -103,6 +110,14 @@ KINDS: dict[str, Kind] = {
             on_grid=False,
             snap="s",
         ),
+        Kind(name="open_interest", index="timestamp", columns=()),
+        Kind(
+            name="long_short_ratio",
+            index="timestamp",
+            columns=("long_short_ratio",),
+            rules=(_positive("long_short_ratio"),),
+        ),
+        Kind(name="liquidations", index="timestamp", columns=(), on_grid=False),
         Kind(name="series", index="timestamp", columns=(), on_grid=False),
     )
 }

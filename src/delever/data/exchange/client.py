@@ -1,0 +1,352 @@
+"""A venue's connection: ccxt made to keep the venue's time, to wait, and to say what went wrong.
+
+Every request passes `_Line.fetch`: paced by the limiter, sent again after whatever may pass, and
+refused in words where it may not. ccxt's answer to a body that is not JSON is an empty list;
+here it is a fault.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from delever.data.exchange.limits import Limiter, Pacing, backoff, retry_after
+from delever.data.exchange.settings import Settings
+from delever.data.exchange.venues import Venue, venue_of
+from delever.errors import InputError, VenueError
+
+__all__ = ["Client", "connect"]
+
+_BANNED = 120.0
+"""Seconds to stay away after a 418 that does not say how long."""
+_MARKETS = (
+    "markets",
+    "markets_by_id",
+    "symbols",
+    "ids",
+    "currencies",
+    "currencies_by_id",
+    "codes",
+    "baseCurrencies",
+    "quoteCurrencies",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Answer:
+    """What came back of the last request of one ccxt exchange."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    cost: float = 1.0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Client:
+    """One venue, asked by several threads at once.
+
+    Attributes
+    ----------
+    name : str
+        ccxt's id.
+    venue : Venue
+        What it serves.
+    settings : Settings
+        How it is reached.
+    pacing : Pacing
+        Patience and clock.
+    limiter : Limiter
+        Shared by all threads.
+    requests : int
+        Sent so far, those sent again included.
+    """
+
+    name: str
+    venue: Venue
+    settings: Settings
+    pacing: Pacing
+    limiter: Limiter
+    requests: int = 0
+    _first: Any = None
+    _idle: list[Any] = field(default_factory=list)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _clock: tuple[int, float] = (0, 0.0)
+
+    @contextmanager
+    def exchange(self) -> Iterator[Any]:
+        """Borrow a ccxt exchange with its markets loaded; its errors come out as ours.
+
+        Raises
+        ------
+        VenueError
+            If the venue refuses or does not answer.
+        """
+        import ccxt
+
+        with self._lock:
+            lent = self._idle.pop() if self._idle else self._ready()
+        try:
+            yield lent
+        except ccxt.BaseError as error:
+            raise VenueError(f"{self.name} refuses: {_short(error)}") from error
+        finally:
+            with self._lock:
+                self._idle.append(lent)
+
+    def now(self) -> int:
+        """The venue's time, ms since 1970, by its own clock as read when it was connected."""
+        read, at = self._clock
+        return read + round(1000 * (self.pacing.clock() - at))
+
+    def market(self, symbol: str) -> dict[str, Any]:
+        """What ccxt knows about a market.
+
+        Raises
+        ------
+        InputError
+            If the venue lists no such symbol; the message names those nearest to it.
+        """
+        with self.exchange() as exchange:
+            markets: dict[str, dict[str, Any]] = exchange.markets
+        if symbol in markets:
+            return markets[symbol]
+        near = difflib.get_close_matches(symbol, list(markets), n=3, cutoff=0.5)
+        there = f"did you mean {' or '.join(near)}?" if near else f"it lists {len(markets)} others"
+        raise InputError(f"{self.name} lists no symbol {symbol}; {there}")
+
+    def _ready(self) -> Any:
+        exchange = self._build()
+        if self._first is None:
+            self._clock = (self._server_time(exchange), self.pacing.clock())
+            exchange.load_markets()
+            self._first = exchange
+        else:
+            for name in _MARKETS:
+                setattr(exchange, name, getattr(self._first, name))
+        return exchange
+
+    def _server_time(self, exchange: Any) -> int:
+        """By the venue's own clock, or by the date of its answers where it tells no time."""
+        if exchange.has.get("fetchTime"):
+            return int(exchange.fetch_time())
+        from email.utils import parsedate_to_datetime
+
+        exchange.load_markets()
+        date = {k.lower(): v for k, v in exchange.last_response_headers.items()}.get("date")
+        if date is None:
+            raise VenueError(
+                f"{self.name} tells no time and its answers carry no date, so that an unfinished "
+                "bar could not be told from a finished one; nothing was stored"
+            )
+        return round(1000 * parsedate_to_datetime(date).timestamp())
+
+    def _build(self) -> Any:
+        import ccxt
+
+        exchange = getattr(ccxt, self.name)(
+            {
+                "enableRateLimit": True,
+                "timeout": round(1000 * self.settings.timeout),
+                "options": {**self.venue.options, **self.settings.options},
+            }
+        )
+        proxy = self.settings.proxy
+        if proxy:
+            setattr(exchange, "socksProxy" if proxy.startswith("socks") else "httpsProxy", proxy)
+        if self.settings.api_url:
+            hostname = getattr(exchange, "hostname", None) or ""
+            exchange.urls["api"] = redirected(exchange.urls["api"], self.settings.api_url, hostname)
+        line = _Line(client=self, exchange=exchange, raw=exchange.fetch)
+        exchange.fetch = line.fetch
+        exchange.on_rest_response = line.heard
+        exchange.throttle = line.wait
+        # ccxt asks this machine's clock where a window ends; the venue's is the one that counts.
+        if self._clock[0]:
+            exchange.milliseconds = self.now
+            exchange.seconds = lambda: self.now() // 1000
+        else:
+            exchange.milliseconds = lambda: self.now() if self._clock[0] else _local()
+            exchange.seconds = lambda: exchange.milliseconds() // 1000
+        return exchange
+
+
+def _local() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Line:
+    """What stands between one ccxt exchange and the wire."""
+
+    client: Client
+    exchange: Any
+    raw: Any
+    answer: _Answer = field(default_factory=_Answer)
+
+    def wait(self, cost: float | None = None) -> None:
+        """Stand for ccxt's throttle: what the call costs is waited for when it is sent."""
+        self.answer = _Answer(cost=1.0 if cost is None else float(cost))
+
+    def heard(
+        self, code: int, reason: str, url: str, method: str, headers: Any, body: str, *_: object
+    ) -> str:
+        """Stand for ccxt's hook: see every answer, also what it makes an error of."""
+        del reason, url, method
+        self.answer.status = code
+        self.answer.headers = headers
+        self.answer.body = body
+        return body.strip()
+
+    def fetch(
+        self, url: str, method: str = "GET", headers: Any = None, body: Any = None
+    ) -> dict[str, Any] | list[Any]:
+        """Stand for ccxt's fetch: send, and send again while that may help."""
+        import ccxt
+
+        client, pacing = self.client, self.client.pacing
+        cost = self.answer.cost
+        for attempt in range(1, pacing.attempts + 1):
+            client.limiter.take(cost)
+            self.answer = _Answer(cost=cost)
+            client.requests += 1
+            try:
+                reply = self.raw(url, method, headers, body)
+            except ccxt.BaseError as error:
+                if not self._may_pass(error):
+                    raise
+                trouble = self._said(error)
+            else:
+                if isinstance(reply, (dict, list)):
+                    return reply
+                trouble = f"a body that is not JSON ({_start(self.answer.body)})"
+            if attempt < pacing.attempts:
+                self._hold(attempt)
+        parts = urlsplit(url)
+        raise VenueError(
+            f"{client.name}: {parts.netloc}{parts.path} failed {pacing.attempts} times, last with "
+            f"{trouble}; what was complete is stored; run the same command again to go on"
+        )
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether asking again may help; a refusal for the caller's place is explained instead."""
+        import ccxt
+
+        status = self.answer.status
+        limited = isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded))
+        if status in (403, 451) and not limited:
+            raise VenueError(
+                f"{self.client.name} answers {status} ({_start(self.answer.body)}): it does not "
+                "serve this network or region, and asking again would not change that; set a "
+                f"proxy or api_url for venues.{self.client.name} in data/sources.toml"
+            ) from error
+        if limited or status is None or status >= 500 or status in (408, 418, 425, 429):
+            return not isinstance(error, ccxt.NotSupported)
+        if isinstance(error, (ccxt.ExchangeNotAvailable, ccxt.RequestTimeout)):
+            return True
+        # An error the venue worded itself is an answer; one it did not is a broken line.
+        return type(error) is ccxt.ExchangeError and not self.answer.body.strip().startswith("{")
+
+    def _said(self, error: Exception) -> str:
+        status = self.answer.status
+        if status is None or status == 200:
+            return f"{type(error).__name__}: {_short(error)}"
+        return f"status {status} ({_start(self.answer.body)})"
+
+    def _hold(self, attempt: int) -> None:
+        """Keep every thread of this venue away if it asked for that, else wait alone."""
+        pacing, limiter = self.client.pacing, self.client.limiter
+        asked = retry_after(self.answer.headers)
+        if asked is None and self.answer.status == 418:
+            asked = _BANNED
+        if asked is not None:
+            limiter.pause(asked + pacing.first * pacing.random.random())
+        elif self.answer.status == 429:
+            limiter.pause(backoff(attempt, pacing))
+        else:
+            limiter.rest(backoff(attempt, pacing))
+
+
+def redirected(urls: Any, api_url: str, hostname: str) -> Any:
+    """Replace ``https://HOST`` in every URL of a nest of them.
+
+    Parameters
+    ----------
+    urls : str, dict or anything else
+        As ccxt keeps them; what is no URL stays.
+    api_url : str
+        ``{host}`` stands for the host.
+    hostname : str
+        What ccxt puts for ``{hostname}``.
+
+    Returns
+    -------
+    like `urls`
+
+    Examples
+    --------
+    >>> redirected({"public": "https://api.{hostname}/v5"}, "http://localhost:1/{host}", "x.com")
+    {'public': 'http://localhost:1/api.x.com/v5'}
+    """
+    if isinstance(urls, dict):
+        return {key: redirected(value, api_url, hostname) for key, value in urls.items()}
+    if not isinstance(urls, str):
+        return urls
+    parts = urlsplit(urls.replace("{hostname}", hostname))
+    if parts.scheme not in ("http", "https"):
+        return urls
+    return api_url.rstrip("/").replace("{host}", parts.netloc) + parts.path
+
+
+def connect(name: str, settings: Settings, pacing: Pacing | None = None) -> Client:
+    """Make a client; nothing is sent before it is used.
+
+    Parameters
+    ----------
+    name : str
+        ccxt's id: ``"binanceusdm"``.
+    settings : Settings
+        How it is reached.
+    pacing : Pacing, optional
+        Patience and clock; the usual ones by default.
+
+    Returns
+    -------
+    Client
+
+    Raises
+    ------
+    InputError
+        If ccxt knows no such venue; the message names those nearest to it.
+    """
+    import ccxt
+
+    if name not in ccxt.exchanges:
+        near = difflib.get_close_matches(name, ccxt.exchanges, n=3)
+        there = f"did you mean {' or '.join(near)}?" if near else "see ccxt's list of exchanges"
+        raise InputError(f"venue must be one that ccxt knows; got {name!r}; {there}")
+    pacing = pacing or Pacing()
+    venue = venue_of(name)
+    if venue.weight is None:
+        weight, seconds = 10_000.0 / getattr(ccxt, name)().rateLimit, 10.0
+    else:
+        weight, seconds = venue.weight, venue.seconds
+    limiter = Limiter(weight * settings.rate, seconds, pacing)
+    return Client(name=name, venue=venue, settings=settings, pacing=pacing, limiter=limiter)
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _start(body: str) -> str:
+    text = " ".join(body.split())
+    return f"{text[:60]}..." if len(text) > 60 else text or "empty"

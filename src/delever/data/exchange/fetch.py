@@ -1,0 +1,389 @@
+"""Bring one data set from its venue into the store: complete, or said to be otherwise."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from delever.data.catalog import Catalog
+from delever.data.coverage import State
+from delever.data.exchange.client import Client
+from delever.data.exchange.gather import Gathered, frame_of, gather
+from delever.data.exchange.pages import Page
+from delever.data.exchange.plan import (
+    Source,
+    first_row,
+    horizon,
+    overlapped,
+    reachable,
+    source_of,
+)
+from delever.data.exchange.spans import Span, ceiling, windows
+from delever.data.source import Reference
+from delever.errors import InputError, VenueError
+
+__all__ = ["Fetched", "Progress", "fetch", "repair"]
+
+_BATCH = 50_000
+"""Rows between two writes: what a crash may cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a fetch has come.
+
+    Attributes
+    ----------
+    reference : Reference
+        The data set.
+    rows : int
+        Received so far.
+    done : float
+        Share of the time asked for, in [0, 1].
+    requests : int
+        Sent to the venue so far, for all its data sets.
+    """
+
+    reference: Reference
+    rows: int
+    done: float
+    requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What a fetch came to.
+
+    Attributes
+    ----------
+    reference : Reference
+        The data set.
+    added, present : int
+        Rows that were new, and rows asked for again that agree.
+    start, end : pandas.Timestamp
+        What was asked for, end exclusive, as far as the venue has it.
+    absent, unknown : tuple of (start, end)
+        Stretches the venue confirmed to have nothing in, and those it did not answer for.
+    notes : tuple of str
+        What a user must be told.
+    """
+
+    reference: Reference
+    added: int
+    present: int
+    start: pd.Timestamp
+    end: pd.Timestamp
+    absent: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
+    unknown: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
+    notes: tuple[str, ...]
+
+
+Report = Callable[[Progress], None]
+
+
+def fetch(
+    client: Client,
+    catalog: Catalog,
+    reference: Reference,
+    *,
+    since: pd.Timestamp | None = None,
+    until: pd.Timestamp | None = None,
+    report: Report | None = None,
+    batch: int = _BATCH,
+) -> Fetched:
+    """Fetch a data set, or what is not stored of it yet.
+
+    Parameters
+    ----------
+    client : Client
+        Of the reference's venue.
+    catalog : Catalog
+        Where rows go, each batch whole once written.
+    reference : Reference
+        What to fetch.
+    since, until : pandas.Timestamp, optional
+        UTC, end exclusive; from the venue's first row to its last finished one by default.
+    report : callable, optional
+        Told after every window.
+    batch : int
+        Rows between two writes.
+
+    Returns
+    -------
+    Fetched
+
+    Raises
+    ------
+    InputError
+        If the venue has no such kind or symbol, or the span is empty.
+    ConflictError
+        If the venue disagrees with itself or with what is stored.
+    VenueError
+        If it refuses or does not answer; what was complete is stored.
+    """
+    source = source_of(client, reference)
+    span, notes, told = _span(source, catalog, since, until)
+    known, stamps = _known(catalog, reference)
+    pieces = overlapped(span, [*known, *told], stamps, source)
+    if not pieces and not told:
+        return _fetched(reference, span, (), (), notes, 0, 0)
+    run = _Run(source=source, catalog=catalog, report=report, batch=batch)
+    run.claims += [(*piece, "absent") for piece in told]
+    return run.through(pieces, span, notes)
+
+
+def repair(
+    client: Client, catalog: Catalog, reference: Reference, *, report: Report | None = None
+) -> Fetched:
+    """Fetch just what is unknown between a stored data set's first and last row.
+
+    Parameters
+    ----------
+    client, catalog, reference, report
+        As for `fetch`.
+
+    Returns
+    -------
+    Fetched
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such data set.
+    InputError, ConflictError, VenueError
+        As for `fetch`.
+    """
+    table = catalog.coverage(reference)
+    source = source_of(client, reference)
+    span = (_ms(table["start"].iloc[0]), _ms(table["end"].iloc[-1]))
+    known, stamps = _known(catalog, reference)
+    earliest, latest = reachable(source, client.now()), horizon(source).finished
+    pieces = [
+        (max(start, _aligned(source, earliest)), min(end, latest))
+        for start, end in overlapped(span, known, stamps, source)
+    ]
+    pieces = [piece for piece in pieces if piece[0] < piece[1]]
+    notes = (source.series.note,) if span[0] < earliest and source.series.note else ()
+    if not pieces:
+        return _fetched(reference, span, (), (), notes, 0, 0)
+    run = _Run(source=source, catalog=catalog, report=report, batch=_BATCH)
+    return run.through(pieces, span, notes)
+
+
+def _span(
+    source: Source, catalog: Catalog, since: pd.Timestamp | None, until: pd.Timestamp | None
+) -> tuple[Span, tuple[str, ...], list[Span]]:
+    """What to fetch, what to tell, and the stretch before the venue's first row."""
+    reference, notes = source.reference, []
+    if source.client.venue.probed and source.series.note:
+        notes.append(source.series.note)
+    ends = horizon(source)
+    end = ends.finished
+    if until is not None:
+        end = min(end, _aligned(source, _ms(until)))
+    elif ends.silent:
+        notes.append(
+            f"the bar of {_stamp(end):%Y-%m-%d %H:%M} is held back: the venue has shown no later "
+            "one that would prove it finished"
+        )
+    earliest = _aligned(source, reachable(source, ends.clock))
+    wanted = earliest if since is None else _aligned(source, _ms(since))
+    if wanted < earliest:
+        notes.append(source.series.note)
+        wanted = earliest
+    elif since is None and (source.series.kept or source.series.reach) and source.series.note:
+        notes.append(source.series.note)
+    if wanted >= end:
+        raise InputError(
+            f"{reference}: the start must be before {_stamp(end):%Y-%m-%d %H:%M}, the end of what "
+            f"was asked for or has finished; got {_stamp(wanted):%Y-%m-%d %H:%M}"
+        )
+    covered = next((True for a, b in _known(catalog, reference)[0] if a <= wanted < b), False)
+    stored = _recorded(catalog, reference) if since is None else None
+    first = wanted if covered else stored or first_row(source, (wanted, end))
+    if first is None:
+        raise VenueError(
+            f"{reference}: the venue has no rows between {_stamp(wanted):%Y-%m-%d %H:%M} and "
+            f"{_stamp(end):%Y-%m-%d %H:%M} and said so twice; nothing was stored"
+        )
+    first = min(max(first, wanted), end)
+    before = [(wanted, first)] if since is not None and wanted < first else []
+    return (first, end), tuple(notes), before
+
+
+def _recorded(catalog: Catalog, reference: Reference) -> int | None:
+    """The venue's first stamp, as an earlier fetch of everything found it."""
+    if reference.folder not in catalog.store.folders():
+        return None
+    for record in catalog.store.manifest(reference.folder).provenance:
+        if "earliest" in record:
+            return _ms(pd.Timestamp(str(record["earliest"])))
+    return None
+
+
+def _aligned(source: Source, time: int) -> int:
+    return time if source.rules.step is None else ceiling(time, source.reference.timeframe)
+
+
+def _known(catalog: Catalog, reference: Reference) -> tuple[list[Span], np.ndarray]:
+    if reference.folder not in catalog.store.folders():
+        return [], np.empty(0, np.int64)
+    table = catalog.coverage(reference)
+    table = table[table["state"] != "unknown"]
+    spans = [
+        (_ms(start), _ms(end)) for start, end in zip(table["start"], table["end"], strict=True)
+    ]
+    _, index = catalog.store.stamps(reference)
+    return spans, index.as_unit("ns").asi8 // 1_000_000
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Run:
+    """One fetch under way."""
+
+    source: Source
+    catalog: Catalog
+    report: Report | None
+    batch: int
+    pages: list[Page] = field(default_factory=list)
+    claims: list[tuple[int, int, State]] = field(default_factory=list)
+    absent: list[Span] = field(default_factory=list)
+    unknown: list[Span] = field(default_factory=list)
+    rows: int = 0
+    waiting: int = 0
+    added: int = 0
+    present: int = 0
+    first: int = 0
+
+    def through(self, pieces: Sequence[Span], span: Span, notes: tuple[str, ...]) -> Fetched:
+        """Gather every window in order, and write as they come."""
+        self.first = span[0]
+        whole = max(1, sum(end - start for start, end in pieces))
+        done = 0
+        try:
+            for window, found in _ahead(self.source, pieces):
+                self._take(window, found)
+                done += window[1] - window[0]
+                if self.waiting >= self.batch:
+                    self._write()
+                if self.report is not None:
+                    self.report(
+                        Progress(
+                            reference=self.source.reference,
+                            rows=self.rows,
+                            done=done / whole,
+                            requests=self.source.client.requests,
+                        )
+                    )
+        finally:
+            self._write()
+        if not self.rows and not self._stored():
+            raise VenueError(
+                f"{self.source.reference}: the venue gave no row that can be read between "
+                f"{_stamp(span[0])} and {_stamp(span[1])}; nothing was stored"
+            )
+        return _fetched(
+            self.source.reference, span, self.absent, self.unknown, notes, self.added, self.present
+        )
+
+    def _take(self, window: Span, found: Gathered) -> None:
+        self.pages.append(found.page)
+        self.rows += len(found.page.times)
+        self.waiting += len(found.page.times)
+        whole: State = "present" if self.source.rules.step is not None else "absent"
+        self.claims.append((*window, whole))
+        self.claims += [(*piece, "absent") for piece in found.absent]
+        self.claims += [(*piece, "unknown") for piece in found.unknown]
+        self.absent += found.absent
+        self.unknown += found.unknown
+
+    def _stored(self) -> bool:
+        return self.source.reference.folder in self.catalog.store.folders()
+
+    def _write(self) -> None:
+        """Store what is complete; each call is whole once it returns."""
+        if not self.claims or not (self.waiting or self._stored()):
+            return
+        reference = self.source.reference
+        frame = None
+        if self.waiting:
+            times = np.concatenate([page.times for page in self.pages])
+            values = np.concatenate([page.values for page in self.pages])
+            frame = frame_of(Page(times=times, values=values), reference)
+        change = self.catalog.append(
+            reference,
+            frame,
+            covered=[(_stamp(start), _stamp(end), state) for start, end, state in self.claims],
+            provenance=self._provenance(),
+        )
+        self.added += change.added
+        self.present += change.present
+        self.pages, self.claims, self.waiting = [], [], 0
+
+    def _provenance(self) -> dict[str, object]:
+        import ccxt
+
+        return {
+            "exchange": self.source.client.name,
+            "ccxt": ccxt.__version__,
+            "earliest": _stamp(self.first).isoformat(),
+        }
+
+
+def _ahead(source: Source, pieces: Sequence[Span]) -> Iterator[tuple[Span, Gathered]]:
+    """Gather windows several at a time, and hand them out in the order of time."""
+    workers = source.client.settings.workers
+    todo = (window for piece in pieces for window in windows(piece, source.width))
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=source.client.name)
+    running: deque[tuple[Span, Future[Gathered]]] = deque()
+    try:
+        for window in todo:
+            running.append((window, pool.submit(gather, source.ask, window, source.rules)))
+            if len(running) > 2 * workers:
+                span, future = running.popleft()
+                yield span, future.result()
+        while running:
+            span, future = running.popleft()
+            yield span, future.result()
+    except KeyboardInterrupt:
+        source.client.limiter.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _fetched(
+    reference: Reference,
+    span: Span,
+    absent: Sequence[Span],
+    unknown: Sequence[Span],
+    notes: tuple[str, ...],
+    added: int,
+    present: int,
+) -> Fetched:
+    def stamps(spans: Sequence[Span]) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:
+        return tuple((_stamp(start), _stamp(end)) for start, end in spans)
+
+    return Fetched(
+        reference=reference,
+        added=added,
+        present=present,
+        start=_stamp(span[0]),
+        end=_stamp(span[1]),
+        absent=stamps(absent),
+        unknown=stamps(unknown),
+        notes=notes,
+    )
+
+
+def _ms(time: pd.Timestamp) -> int:
+    return int(time.as_unit("ns").value) // 1_000_000
+
+
+def _stamp(time: int) -> pd.Timestamp:
+    return pd.Timestamp(time, unit="ms", tz="UTC").as_unit("ns")

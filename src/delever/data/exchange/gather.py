@@ -1,0 +1,322 @@
+"""One window of history: asked until nothing is missing, or the venue has confirmed what is.
+
+A row is believed when it is inside the window, on its grid, finite, consistent in itself, and the
+same in every answer that has it. A row is believed to be absent at the venue when two more
+answers, asked for just that stretch, have not had it either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from delever.data.exchange.pages import Page, columns_of
+from delever.data.exchange.spans import Span, holes, hull, missing, step_of, without
+from delever.data.source import Reference
+from delever.errors import ConflictError, VenueError
+from delever.schema import kind_of
+from delever.units import grid_anchor
+
+__all__ = ["Ask", "Gathered", "Rules", "frame_of", "gather", "rules_of", "sifted"]
+
+Ask = Callable[[int, int], Page]
+"""Asks a venue for a window, once."""
+
+_CONFIRMATIONS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What rows of a data set are held to.
+
+    Attributes
+    ----------
+    reference : Reference
+        What they are called.
+    step : int or None
+        Distance of the grid in ms; None off any grid.
+    spacing : int
+        Usual distance in ms.
+    events : bool
+        Whether rows come as they happen, so that none can be expected.
+    bounded : bool
+        Whether a row far outside the window shows that the venue answered something else.
+    """
+
+    reference: Reference
+    step: int | None
+    spacing: int
+    events: bool = False
+    bounded: bool = True
+
+    def lacking(self, times: np.ndarray, span: Span) -> list[Span]:
+        """Stretches of a window where rows are expected and none are there."""
+        if self.step is not None:
+            return missing(times, span, self.step)
+        if self.events:
+            return [] if len(times) else [span]
+        return holes(times, span, self.spacing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gathered:
+    """What is now known about a window.
+
+    Attributes
+    ----------
+    page : Page
+        Rows in the order of time, each stamp once.
+    absent, unknown : tuple of spans
+        Stretches the venue confirmed to have no rows in, and those whose rows cannot be read.
+    """
+
+    page: Page
+    absent: tuple[Span, ...]
+    unknown: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sifted:
+    """An answer's rows that can be believed, and the stamps of those that cannot."""
+
+    page: Page
+    unreadable: frozenset[int]
+    disputed: frozenset[int]
+    strayed: bool
+
+
+def rules_of(reference: Reference, spacing: str | None, *, bounded: bool) -> Rules:
+    """Rules for a data set.
+
+    Parameters
+    ----------
+    reference : Reference
+        What it is called.
+    spacing : str or None
+        Usual distance of rows off the grid; None for rows on it.
+    bounded : bool
+        Whether the venue can be told where a window ends.
+
+    Returns
+    -------
+    Rules
+    """
+    return Rules(
+        reference=reference,
+        step=step_of(reference.timeframe) if spacing is None else None,
+        spacing=step_of(spacing or reference.timeframe),
+        events=reference.kind == "liquidations" and spacing is not None,
+        bounded=bounded,
+    )
+
+
+def gather(ask: Ask, span: Span, rules: Rules) -> Gathered:
+    """Ask for a window until its rows are complete or what is missing is confirmed.
+
+    Parameters
+    ----------
+    ask : callable
+        Start and end in ms to a page.
+    span : tuple of int
+        The window; on the grid where there is one.
+    rules : Rules
+        What rows are held to.
+
+    Returns
+    -------
+    Gathered
+
+    Raises
+    ------
+    ConflictError
+        If the venue gives two values for one stamp and does not settle on one.
+    VenueError
+        If it answers with rows of another time, or off the grid.
+    """
+    got = _nothing(rules)
+    unreadable: frozenset[int] = frozenset()
+    disputed: frozenset[int] = frozenset()
+    wanted, quiet, strays = span, -1, 0
+    while True:
+        answer = ask(*wanted)
+        sifted_ = sifted(answer, wanted, rules)
+        if answer.full and rules.step is None and wanted[1] - wanted[0] > 1:
+            return _halves(ask, span, rules)
+        before = len(got.times)
+        got = _merged(got, sifted_.page, rules)
+        seen = frozenset(got.times.tolist())
+        unreadable = (unreadable | sifted_.unreadable) - seen
+        disputed = (disputed | sifted_.disputed) - seen
+        lacking = rules.lacking(got.times, span)
+        open_ = lacking + [(time, time + 1) for time in unreadable | disputed]
+        if not open_:
+            return Gathered(page=got, absent=(), unknown=())
+        if sifted_.strayed:
+            strays += 1
+        else:
+            quiet = 0 if len(got.times) > before else quiet + 1
+        if strays > _CONFIRMATIONS:
+            raise _astray(answer, wanted, rules)
+        if quiet >= _CONFIRMATIONS:
+            break
+        wanted = hull(open_)
+        if rules.step is not None:
+            wanted = wanted[0], wanted[1] + (span[0] - wanted[1]) % rules.step
+    if disputed:
+        raise ConflictError(
+            f"{rules.reference}: the venue must give one value per stamp; at "
+            f"{_clock(min(disputed))} and {len(disputed) - 1} more it keeps giving two; "
+            "try again later, or fetch another venue"
+        )
+    width = rules.step or 1
+    unknown = tuple((time, time + width) for time in sorted(unreadable))
+    absent = [piece for hole in lacking for piece in without(hole, unknown)]
+    return Gathered(page=got, absent=tuple(absent), unknown=unknown)
+
+
+def sifted(answer: Page, span: Span, rules: Rules) -> _Sifted:
+    """Part the rows of an answer that can be believed from those that cannot.
+
+    Parameters
+    ----------
+    answer : Page
+        As the venue gave it.
+    span : tuple of int
+        What it was asked for.
+    rules : Rules
+        What rows are held to.
+
+    Returns
+    -------
+    _Sifted
+
+    Raises
+    ------
+    VenueError
+        If a stamp lies off the grid.
+    """
+    if kind_of(rules.reference.kind).snap is not None:
+        answer = Page(times=(answer.times + 500) // 1000 * 1000, values=answer.values)
+    stamped = answer.times >= 0
+    slack = rules.spacing
+    far = stamped & ((answer.times < span[0] - slack) | (answer.times >= span[1] + slack))
+    inside = answer.take((answer.times >= span[0]) & (answer.times < span[1]))
+    inside = inside.take(np.argsort(inside.times, kind="stable"))
+    if rules.step is not None:
+        _on_grid(inside.times, rules)
+    same = np.diff(inside.times, prepend=-1) == 0
+    equal = _equal(inside.values, np.roll(inside.values, 1, axis=0))
+    disputed = frozenset(inside.times[same & ~equal].tolist())
+    page = inside.take(~same & ~np.isin(inside.times, list(disputed)))
+    readable = _readable(page, rules)
+    return _Sifted(
+        page=page.take(readable),
+        unreadable=frozenset(page.times[~readable].tolist()),
+        disputed=disputed,
+        strayed=bool(rules.bounded and far.any()),
+    )
+
+
+def frame_of(page: Page, reference: Reference) -> pd.DataFrame:
+    """Rows as a frame in the stored form of their kind.
+
+    Parameters
+    ----------
+    page : Page
+        In the order of time.
+    reference : Reference
+        Their kind and venue.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n, k)
+    """
+    index = pd.DatetimeIndex(page.times.astype("M8[ms]")).as_unit("ns").tz_localize("UTC")
+    names = list(columns_of(reference))
+    index = index.rename(kind_of(reference.kind).index)
+    return pd.DataFrame(page.values, index=index, columns=names)
+
+
+def _nothing(rules: Rules) -> Page:
+    width = len(columns_of(rules.reference))
+    return Page(times=np.empty(0, np.int64), values=np.empty((0, width)))
+
+
+def _equal(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    same: np.ndarray = (left == right) | (np.isnan(left) & np.isnan(right))
+    return np.asarray(same.all(axis=1))
+
+
+def _on_grid(times: np.ndarray, rules: Rules) -> None:
+    assert rules.step is not None
+    anchor = grid_anchor(rules.reference.timeframe) // 1_000_000
+    wrong = times[(times - anchor) % rules.step != 0]
+    if len(wrong):
+        when = pd.Timestamp(int(wrong[0]), unit="ms", tz="UTC")
+        raise VenueError(
+            f"{rules.reference}: stamps must be open times of {rules.reference.timeframe} bars in "
+            f"UTC; the venue's begin at {when:%A %Y-%m-%d %H:%M:%S}; fetch a finer timeframe, "
+            "which studies resample"
+        )
+
+
+def _readable(page: Page, rules: Rules) -> np.ndarray:
+    """Which rows are finite and meet the rules of their kind."""
+    spec = kind_of(rules.reference.kind)
+    finite = np.isfinite(page.values)
+    good = finite.all(axis=1) if spec.columns else finite.any(axis=1)
+    if spec.rules and len(page.times):
+        frame = pd.DataFrame(page.values, columns=list(columns_of(rules.reference)))
+        for rule in spec.rules:
+            good &= ~rule.broken(frame).to_numpy()
+    return np.asarray(good, dtype=bool)
+
+
+def _merged(got: Page, more: Page, rules: Rules) -> Page:
+    if not len(more.times):
+        return got
+    if not len(got.times):
+        return more
+    _, ours, theirs = np.intersect1d(got.times, more.times, return_indices=True)
+    differ = np.flatnonzero(~_equal(got.values[ours], more.values[theirs]))
+    if len(differ):
+        row = int(differ[0])
+        raise ConflictError(
+            f"{rules.reference}: the venue must answer alike each time; for "
+            f"{_clock(int(got.times[ours[row]]))} it gave {got.values[ours[row]].tolist()}, "
+            f"then {more.values[theirs[row]].tolist()}; try again later, or fetch another venue"
+        )
+    new = more.take(~np.isin(more.times, got.times))
+    times = np.concatenate([got.times, new.times])
+    order = np.argsort(times, kind="stable")
+    return Page(times=times[order], values=np.concatenate([got.values, new.values])[order])
+
+
+def _halves(ask: Ask, span: Span, rules: Rules) -> Gathered:
+    """The venue held rows back, and nothing else tells how many: ask for less at a time."""
+    middle = (span[0] + span[1]) // 2
+    parts = [gather(ask, half, rules) for half in ((span[0], middle), (middle, span[1]))]
+    return Gathered(
+        page=Page(
+            times=np.concatenate([part.page.times for part in parts]),
+            values=np.concatenate([part.page.values for part in parts]),
+        ),
+        absent=tuple(hole for part in parts for hole in part.absent),
+        unknown=tuple(hole for part in parts for hole in part.unknown),
+    )
+
+
+def _astray(answer: Page, span: Span, rules: Rules) -> VenueError:
+    stamps = answer.times[answer.times >= 0]
+    return VenueError(
+        f"{rules.reference}: asked for {_clock(span[0])} to {_clock(span[1])}, the venue keeps "
+        f"answering with {_clock(int(stamps.min()))} to {_clock(int(stamps.max()))}; what was "
+        "complete is stored; try again later, or fetch another venue"
+    )
+
+
+def _clock(time: int) -> str:
+    return f"{pd.Timestamp(time, unit='ms', tz='UTC'):%Y-%m-%d %H:%M}"

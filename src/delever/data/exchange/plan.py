@@ -1,0 +1,264 @@
+"""What to ask a venue for: where history begins and ends there, and what is not known yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from delever.data.exchange.client import Client
+from delever.data.exchange.gather import Ask, Rules, rules_of, sifted
+from delever.data.exchange.pages import Page, newest_page, read_page
+from delever.data.exchange.spans import Span, floor, step_of, windows, without
+from delever.data.exchange.venues import Series
+from delever.data.source import Reference
+from delever.errors import InputError
+
+__all__ = ["Horizon", "Source", "first_row", "horizon", "overlapped", "source_of"]
+
+GENESIS = 1_230_940_800_000
+"""2009-01-03, ms: no venue's history begins before Bitcoin."""
+_DAY = 86_400_000
+_MINUTE = 60_000
+_OVERLAP = 5
+"""Stored rows that are asked for again on resuming, to be compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """One series of one venue.
+
+    Attributes
+    ----------
+    client : Client
+        The venue's connection.
+    reference : Reference
+        The data set.
+    series : Series
+        How the venue serves it.
+    rules : Rules
+        What its rows are held to.
+    """
+
+    client: Client
+    reference: Reference
+    series: Series
+    rules: Rules
+
+    @property
+    def width(self) -> int:
+        """Length of a window that one answer holds."""
+        rows = self.series.rows if self.rules.step is not None else max(1, self.series.rows - 1)
+        return rows * self.rules.spacing
+
+    def ask(self, start: int, end: int) -> Page:
+        """Ask for a window, once."""
+        with self.client.exchange() as exchange:
+            return read_page(
+                exchange,
+                self.reference,
+                start,
+                end,
+                self.series.rows,
+                until=self.series.until,
+            )
+
+    def newest(self) -> Page:
+        """Ask for the newest rows."""
+        with self.client.exchange() as exchange:
+            return newest_page(exchange, self.reference, self.series.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Horizon:
+    """Where the history that can be trusted ends.
+
+    Attributes
+    ----------
+    finished : int
+        Rows stamped before it are final.
+    clock : int
+        What time it is at the venue, whatever says the latest.
+    silent : bool
+        Whether a last row waits for a later one to prove it finished.
+    """
+
+    finished: int
+    clock: int
+    silent: bool = False
+
+
+def source_of(client: Client, reference: Reference) -> Source:
+    """How a venue serves a data set.
+
+    Parameters
+    ----------
+    client : Client
+        The venue's connection.
+    reference : Reference
+        The data set.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    InputError
+        If the venue does not offer the kind, or does not list the symbol.
+    VenueError
+        If it does not answer.
+    """
+    offered = client.venue.series
+    if reference.kind not in offered:
+        raise InputError(
+            f"kind at {client.name} must be one of {', '.join(offered)}; got {reference.kind}"
+        )
+    series = offered[reference.kind]
+    if reference.kind != "dvol":
+        client.market(reference.symbol)
+    rules = rules_of(reference, series.spacing, bounded=series.until)
+    source = Source(client=client, reference=reference, series=series, rules=rules)
+    if not client.venue.probed:
+        return source
+    rows = len(source.newest().times)
+    served = min(series.rows, rows) if rows > 1 else series.rows
+    note = f"page size of {served} rows probed, as {client.name} is not among the known venues"
+    return replace(source, series=replace(series, rows=served, note=note))
+
+
+def horizon(source: Source) -> Horizon:
+    """Find out which rows are final, by the venue's clock and by its rows.
+
+    Parameters
+    ----------
+    source : Source
+        The series.
+
+    Returns
+    -------
+    Horizon
+
+    Notes
+    -----
+    The venue's clock may be wrong. A row that has opened proves that its time has come, and that
+    the rows before it are final. The newest row itself is final when the clock says so and there
+    is nothing odd in that: within a minute of its close, or a day after it.
+    """
+    now = source.client.now()
+    step = source.rules.step
+    if step is None:
+        return Horizon(finished=now + 1, clock=now + 1)
+    newest = -1
+    for _ in range(2):
+        newest = max(newest, int(source.newest().times.max(initial=-1)))
+        if newest >= 0:
+            break
+    now = max(now, newest)
+    current = floor(now, source.reference.timeframe)
+    if newest < 0 or newest >= current:
+        return Horizon(finished=current, clock=current)
+    late = now - (newest + step)
+    if late <= _MINUTE or late > _DAY:
+        return Horizon(finished=current, clock=current)
+    return Horizon(finished=newest, clock=current, silent=True)
+
+
+def first_row(source: Source, span: Span) -> int | None:
+    """Stamp of the venue's first row in a span, found without walking through it.
+
+    Parameters
+    ----------
+    source : Source
+        The series.
+    span : tuple of int
+        Where to look.
+
+    Returns
+    -------
+    int or None
+        None where there is none.
+
+    Notes
+    -----
+    Where a venue answers windows wider than a page, whether a window holds any row at all is a
+    question of one request, and the answer is monotone in the window's end: bisection. Elsewhere
+    daily bars lead to the day. Emptiness is always asked twice.
+    """
+    if not source.series.wide:
+        return _first_day(source, span)
+    low = span[0]
+    high = _lowest(source.ask, span, source.rules)
+    if high is None:
+        return None
+    sooner = _lowest(source.ask, (low, high), source.rules) if low < high else None
+    while sooner is not None:
+        high = sooner
+        if high - low <= source.width:
+            sooner = _lowest(source.ask, (low, high), source.rules) if low < high else None
+            continue
+        middle = floor((low + high) // 2, source.reference.timeframe)
+        sooner = _lowest(source.ask, (low, middle), source.rules) if low < middle else None
+        if sooner is None:
+            low, sooner = max(middle, low + 1), high
+    return high
+
+
+def _first_day(source: Source, span: Span) -> int | None:
+    reference = replace(source.reference, kind="ohlcv", timeframe="1d")
+    rules = rules_of(reference, None, bounded=source.series.until)
+    daily = replace(
+        source, reference=reference, rules=rules, series=source.client.venue.series["ohlcv"]
+    )
+    start = floor(span[0], "1d")
+    for window in windows((start, span[1]), daily.width):
+        first = _lowest(daily.ask, window, rules)
+        if first is not None:
+            return max(first, span[0])
+    return None
+
+
+def _lowest(ask: Ask, span: Span, rules: Rules) -> int | None:
+    for _ in range(2):
+        times = sifted(ask(*span), span, rules).page.times
+        if len(times):
+            return int(times[0])
+    return None
+
+
+def overlapped(span: Span, known: Sequence[Span], stamps: np.ndarray, source: Source) -> list[Span]:
+    """What to ask for of a span: what is not known, and the stored rows just before each piece.
+
+    Parameters
+    ----------
+    span : tuple of int
+        What was wanted.
+    known : sequence of spans
+        Present or absent.
+    stamps : numpy.ndarray of int, shape (n,)
+        Of the stored rows, increasing.
+    source : Source
+        The series.
+
+    Returns
+    -------
+    list of spans
+    """
+    pieces = []
+    for start, end in without(span, known):
+        at = int(np.searchsorted(stamps, start))
+        before = stamps[max(0, at - _OVERLAP) : at]
+        near = before[before >= start - 2 * _OVERLAP * source.rules.spacing]
+        pieces.append((int(near[0]) if len(near) else start, end))
+    return pieces
+
+
+def reachable(source: Source, clock: int) -> int:
+    """Earliest stamp the venue may still serve."""
+    series, earliest = source.series, GENESIS
+    if series.reach is not None:
+        earliest = max(earliest, clock - series.reach.value // 1_000_000)
+    if series.kept is not None:
+        earliest = max(earliest, clock - (series.kept - 1) * step_of(source.reference.timeframe))
+    return earliest

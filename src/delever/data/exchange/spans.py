@@ -1,0 +1,131 @@
+"""Stretches of time ``[start, end)`` in milliseconds: taken apart, cut to windows, missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from delever.units import grid_anchor, timeframe_delta
+
+__all__ = ["Span", "ceiling", "floor", "holes", "hull", "missing", "step_of", "windows", "without"]
+
+Span = tuple[int, int]
+_NS = 1_000_000
+
+
+def step_of(timeframe: str) -> int:
+    """Length of a bar in ms."""
+    return timeframe_delta(timeframe).value // _NS
+
+
+def floor(time: int, timeframe: str) -> int:
+    """Open time of the bar that `time` falls into."""
+    return time - (time - grid_anchor(timeframe) // _NS) % step_of(timeframe)
+
+
+def ceiling(time: int, timeframe: str) -> int:
+    """First open time at or after `time`."""
+    return time + (grid_anchor(timeframe) // _NS - time) % step_of(timeframe)
+
+
+def without(span: Span, taken: Iterable[Span]) -> list[Span]:
+    """What is left of a span.
+
+    Parameters
+    ----------
+    span : tuple of int
+        Start and end.
+    taken : iterable of tuple of int
+        In any order; may overlap.
+
+    Returns
+    -------
+    list of tuple of int
+        In the order of time.
+
+    Examples
+    --------
+    >>> without((0, 10), [(8, 12), (2, 4)])
+    [(0, 2), (4, 8)]
+    """
+    at, end = span
+    left = []
+    for low, high in sorted(taken):
+        if low > at:
+            left.append((at, min(low, end)))
+        at = max(at, high)
+        if at >= end:
+            break
+    if at < end:
+        left.append((at, end))
+    return [(low, high) for low, high in left if low < high]
+
+
+def windows(span: Span, width: int) -> Iterator[Span]:
+    """Cut a span into pieces of `width`, the last one shorter."""
+    start, end = span
+    while start < end:
+        yield start, min(start + width, end)
+        start += width
+
+
+def missing(times: np.ndarray, span: Span, step: int) -> list[Span]:
+    """Stretches of a grid without rows.
+
+    Parameters
+    ----------
+    times : numpy.ndarray of int, shape (n,)
+        Stamps on the grid inside the span, increasing.
+    span : tuple of int
+        Both ends on the grid.
+    step : int
+        Distance of the grid.
+
+    Returns
+    -------
+    list of tuple of int
+    """
+    edges = np.concatenate([[span[0] - step], times, [span[1]]])
+    wide = np.flatnonzero(np.diff(edges) > step)
+    return [(int(edges[i]) + step, int(edges[i + 1])) for i in wide]
+
+
+def holes(times: np.ndarray, span: Span, spacing: int) -> list[Span]:
+    """Stretches where rows of a rhythm that may change look withheld.
+
+    Parameters
+    ----------
+    times : numpy.ndarray of int, shape (n,)
+        Stamps inside the span, increasing.
+    span : tuple of int
+        Start and end.
+    spacing : int
+        Usual distance, where too few rows tell it.
+
+    Returns
+    -------
+    list of tuple of int
+        A distance more than half as long again as the shortest of those around it is one. Where
+        the rhythm slows down this accuses the innocent, which costs two requests.
+    """
+    if not len(times):
+        return [span]
+    apart = np.diff(times)
+    around = np.array([apart[max(0, i - 2) : i + 3].min() for i in range(len(apart))], dtype=int)
+    found = [
+        (int(times[i]) + int(around[i]), int(times[i + 1]))
+        for i in np.flatnonzero(apart > 1.5 * around)
+    ]
+    first, last = (int(around[0]), int(around[-1])) if len(apart) else (spacing, spacing)
+    if times[0] - span[0] >= first:
+        found.insert(0, (span[0], int(times[0])))
+    if span[1] - times[-1] > last:
+        found.append((int(times[-1]) + last, span[1]))
+    return found
+
+
+def hull(spans: Iterable[Span]) -> Span:
+    """Shortest span that holds all of some, at least one."""
+    spans = list(spans)
+    return min(low for low, _ in spans), max(high for _, high in spans)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import delever as dl
+from delever.study.workspace import TEMPLATE
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
@@ -44,6 +45,16 @@ def test_public_names_are_exactly_those_listed():
 def test_the_version_is_said_once():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == dl.__version__
+
+
+def test_a_wheel_carries_what_a_new_workspace_is_made_of():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert set(TEMPLATE) == set(wheel["include"]) - {"src/delever"}
+    for pattern in TEMPLATE:
+        top = pattern.split("/")[0]
+        assert wheel["sources"][top] == f"delever/_workspace/{top}"
+        assert list(ROOT.glob(pattern)), f"{pattern} matches no file"
 
 
 def test_constraints_are_versions_only():

@@ -11,7 +11,17 @@ from delever.data.catalog import Catalog
 from delever.errors import ConfigError, InputError
 from delever.study.strategy import Strategy, load_strategy
 
-__all__ = ["Workspace", "create"]
+__all__ = ["TEMPLATE", "Workspace", "create"]
+
+TEMPLATE = (
+    "strategies/*.py",
+    "backtests/*.toml",
+    "data/*.toml",
+    "data/venues/*.toml",
+    "data/sample/*.csv",
+    "data/sample/*.json",
+)
+"""What a new workspace is made of; a wheel carries the same files."""
 
 _FOLDERS = ("strategies", "data", "backtests")
 _IGNORED = "data/store/\nbacktests/results/\n__pycache__/\n"
@@ -129,10 +139,8 @@ def create(target: Path) -> Workspace:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"a new workspace needs an empty folder; {target} is not")
     source = _template()
-    for pattern in ("strategies/*.py", "backtests/*.toml", "data/*.toml", "data/sample/*"):
+    for pattern in TEMPLATE:
         for file in sorted(source.glob(pattern)):
-            if file.suffix == ".py" and file.parent.name == "sample":
-                continue
             copy = target / file.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)

@@ -356,10 +356,12 @@ class Overtaken(Disk):
     """A disk on which a writer comes between the reading of a manifest and of its parts."""
 
     pending: list[pd.DataFrame]
+    turn: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def read(self, name: str) -> bytes:
-        if name.endswith(".parquet") and self.pending:
-            store_at(self.root).add(self.pending.pop(), REFERENCE, origin=ORIGIN)
+        with self.turn:
+            if name.endswith(".parquet") and self.pending:
+                store_at(self.root).add(self.pending.pop(), REFERENCE, origin=ORIGIN)
         return Disk.read(self, name)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ __all__ = ["Change", "Store"]
 
 _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
+_READERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +248,7 @@ class Store:
                 coverage=claimed(before.coverage, covered),
             )
             if len(new):
-                merged = joined(stored, new, reference) if len(stored) else new
+                merged = joined(stored, new) if len(stored) else new
                 known = origin in before.provenance
                 after = replace(
                     after,
@@ -337,7 +339,8 @@ class Store:
             for part in (manifest.parts if parts is None else parts)
             if (start is None or part.end >= start) and (end is None or part.start < end)
         ]
-        tables = [self._table(manifest, kind, part) for part in wanted]
+        with ThreadPoolExecutor(min(_READERS, max(1, len(wanted)))) as pool:
+            tables = list(pool.map(lambda part: self._table(manifest, kind, part), wanted))
         frame = assemble(tables, kind, manifest.columns)
         index = pd.DatetimeIndex(frame.index)
         at = 0 if start is None else int(index.searchsorted(start))

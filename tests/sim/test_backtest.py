@@ -272,7 +272,7 @@ GOOD = flat_bars(100.0, 101.0, 102.0)
     ("bars", "targets", "options", "says"),
     [
         (GOOD, [0, 1.5, 0], {}, r"2021-01-02 00:00 asks for 1\.5"),
-        (GOOD, [0, 0, -3], {}, "perpetual leverage is not modelled"),
+        (GOOD, [0, 0, -3], {}, "this is a 1x short and no more"),
         (GOOD, [0, float("inf"), 0], {}, "asks for inf"),
         (GOOD, [0, 0, 0], {"initial_target": 2.0}, "initial_target asks for 2"),
         (GOOD, [0, 0, 0], {"initial_target": NAN}, "initial_target asks for nan"),

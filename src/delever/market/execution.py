@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from delever.errors import InputError, SimulationError
 
-__all__ = ["Costs", "fill_price", "position_at_target"]
+__all__ = ["Costs", "fill_price", "position_at_target", "scaled_costs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,38 @@ class Costs:
     def fee(self) -> float:
         """The fee in force, as a fraction of notional."""
         return self.taker_fee if self.liquidity == "taker" else self.maker_fee
+
+
+def scaled_costs(costs: Costs, factor: float) -> Costs:
+    """Costs that are `factor` times as high; a rebate stays as it is.
+
+    Parameters
+    ----------
+    costs : Costs
+        As they are said to be.
+    factor : float
+        Such as 2 for a stress of costs, >= 0.
+
+    Returns
+    -------
+    Costs
+
+    Raises
+    ------
+    InputError
+        If a scaled cost is no longer a fraction below 1.
+
+    Examples
+    --------
+    >>> scaled_costs(Costs(taker_fee=0.001, maker_fee=-0.0001, slippage=0.002), 2.0)
+    Costs(maker_fee=-0.0001, taker_fee=0.002, slippage=0.004, liquidity='taker')
+    """
+    return replace(
+        costs,
+        maker_fee=costs.maker_fee * (factor if costs.maker_fee > 0.0 else 1.0),
+        taker_fee=costs.taker_fee * factor,
+        slippage=costs.slippage * factor,
+    )
 
 
 def fill_price(open_price: float, side: float, slippage: float) -> float:

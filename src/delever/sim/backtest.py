@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
 from delever.errors import InputError
-from delever.market.execution import Costs
+from delever.market.execution import Costs, scaled_costs
 from delever.sim.account import LEDGER
 from delever.sim.inputs import Floats, asked_targets, bar_index, price_array
+from delever.sim.perp import PerpSettings
 from delever.sim.trades import fills_frame, trades_frame
 from delever.units import timeframe_delta
 
-__all__ = ["ATTRIBUTION", "Backtest", "backtest"]
+__all__ = ["ATTRIBUTION", "Backtest", "Request", "backtest"]
 
 ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
-"""Columns of the ledger that explain the change in equity, in quote units."""
+"""Columns of the ledger that explain the change in equity, in quote units; those of a margin
+account are followed by ``funding`` and ``borrow``."""
 
-_SIGN = {"price_pnl": 1.0, "fee": -1.0, "slippage": -1.0, "liquidation": 1.0}
+_SIGN = {
+    "price_pnl": 1.0,
+    "fee": -1.0,
+    "slippage": -1.0,
+    "liquidation": 1.0,
+    "funding": 1.0,
+    "borrow": -1.0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """What a backtest was asked for: the arguments of `backtest`.
+
+    Attributes
+    ----------
+    bars : pandas.DataFrame
+        As given.
+    target_exposure : pandas.Series
+        As given.
+    options : mapping of str to object
+        The keyword arguments.
+    """
+
+    bars: pd.DataFrame = field(repr=False)
+    target_exposure: pd.Series = field(repr=False)
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +88,23 @@ class Backtest:
         "liquidated"), ``carried_in`` (entered before the first bar; see `window`).
     pending_target : float
         Decided at the last bar's close, not filled.
+    perp : PerpSettings, optional
+        The margin account of the run; None for a plain spot account. With one, the ledger also has
+        ``funding`` (received, quote units; < 0 paid), ``borrow`` (paid), ``ambiguous`` (whether
+        the bar hid an order of events), ``wallet_balance``, ``entry_price`` and
+        ``liquidation_price`` (at the close; NaN when flat, or when no price liquidates);
+        ``liquidation`` is below 0 for margin the insurance fund took; fills have ``funding`` and
+        ``borrow`` (since the fill before), and ``detail_time`` where finer bars were walked;
+        trades have ``funding``, ``borrow`` and ``exit_reason``, and their ``net_pnl`` includes
+        the two.
+    fidelity : tuple of str
+        What a run of a margin account knew and did not know.
+    ambiguous_bars : int
+        Bars that hid an order of events that mattered.
+    bounds : pandas.DataFrame, optional
+        Columns ``worst`` and ``best``: equity at each close, whatever the bars hid.
+    request : Request, optional
+        What was asked, for `delever.sim.rerun.rerun`; None for a window or a run read back.
     """
 
     timeframe: str
@@ -69,6 +114,11 @@ class Backtest:
     fills: pd.DataFrame = field(repr=False)
     trades: pd.DataFrame = field(repr=False)
     pending_target: float = 0.0
+    perp: PerpSettings | None = field(default=None, repr=False)
+    fidelity: tuple[str, ...] = field(default=(), repr=False)
+    ambiguous_bars: int = 0
+    bounds: pd.DataFrame | None = field(default=None, repr=False)
+    request: Request | None = field(default=None, repr=False)
 
     @property
     def equity(self) -> pd.Series:
@@ -94,7 +144,8 @@ class Backtest:
 
         Sums to the last equity less the initial one.
         """
-        totals = {name: _SIGN[name] * float(self.ledger[name].sum()) for name in ATTRIBUTION}
+        parts = [name for name in _SIGN if name in self.ledger]
+        totals = {name: _SIGN[name] * float(self.ledger[name].sum()) for name in parts}
         return pd.Series(totals, name="attribution")
 
     def window(self, start: pd.Timestamp, end: pd.Timestamp) -> Backtest:
@@ -131,7 +182,10 @@ class Backtest:
         if not trades.empty:
             left = trades["exit_time"]
             # A forced close inside a bar carries that bar's open time, and was held in it.
-            gone = (left < opened) | ((left == opened) & (trades["status"] == "closed"))
+            stayed = trades["status"] == "liquidated"
+            if "exit_reason" in trades:
+                stayed |= ~trades["exit_reason"].isin(["target", ""])
+            gone = (left < opened) | ((left == opened) & ~stayed)
             trades = trades[(trades["entry_time"] <= closed) & ~gone].reset_index(drop=True)
             trades["carried_in"] = trades["entry_time"] < opened
         times = self.fills["time"]
@@ -145,6 +199,13 @@ class Backtest:
             pending_target=(
                 float(asked.iloc[last + 1]) if last + 1 < len(index) else self.pending_target
             ),
+            ambiguous_bars=(
+                int(self.ledger["ambiguous"].iloc[first : last + 1].sum())
+                if "ambiguous" in self.ledger
+                else 0
+            ),
+            bounds=None if self.bounds is None else self.bounds.iloc[first : last + 1],
+            request=None,
         )
 
     def _repr_html_(self) -> str:
@@ -171,20 +232,23 @@ def backtest(
     initial_target: float = 0.0,
     rebalance_band: float | None = None,
     engine: Literal["numba", "python"] = "numba",
+    costs_times: float = 1.0,
+    perp: PerpSettings | None = None,
 ) -> Backtest:
-    """Simulate a spot account or a 1x short that follows target exposures.
+    """Simulate an account that follows target exposures: spot, a 1x short, or a perpetual.
 
     Parameters
     ----------
     bars : pandas.DataFrame, shape (n, 4 or more)
         Columns open, high, low, close in quote units, indexed by open time in UTC.
     target_exposure : pandas.Series, shape (n,)
-        Decided at each bar's close, signed fraction of equity in [-1, 1], on the index of the
-        bars. NaN before the first value means flat.
+        Decided at each bar's close, signed fraction of equity in [-1, 1], or within the leverage
+        of `perp`, on the index of the bars. NaN before the first value means flat.
     timeframe : str
         Of the bars.
     costs : Costs, optional
-        Fee and slippage of every fill; none when left out.
+        Fee and slippage of every fill. When left out, the fees of the rules of `perp`, by date;
+        none without them.
     initial_equity : float
         Quote units, > 0.
     initial_target : float
@@ -194,6 +258,10 @@ def backtest(
         position is left to drift until the target changes.
     engine : {"numba", "python"}
         The compiled loop or its plain twin; they agree.
+    costs_times : float
+        Fees and slippage are this much of what they are said to be, >= 0; rebates stay.
+    perp : PerpSettings, optional
+        Contract, leverage, margin, funding and orders of a margin account.
 
     Returns
     -------
@@ -202,8 +270,10 @@ def backtest(
     Raises
     ------
     InputError
-        If the indexes differ, a price or target is not usable, or a target lies beyond [-1, 1]:
-        leverage is not modelled yet.
+        If the indexes differ, a price or target is not usable, a target lies beyond [-1, 1] (or
+        the leverage of `perp`), or a bracket does not allow a position.
+    DataError
+        If funding, brackets, mark or detail do not cover the run.
 
     Notes
     -----
@@ -213,7 +283,8 @@ def backtest(
 
     A short whose equity is gone at the open is closed there, and the loss beyond equity is booked
     as ``liquidation``; one whose equity reaches zero inside the bar, judged by the bar's high, is
-    closed at that price. A ruined account stays at zero.
+    closed at that price. A ruined account stays at zero. A margin account keeps to
+    ``docs/engine.md``.
 
     Examples
     --------
@@ -232,8 +303,50 @@ def backtest(
         raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
     index = bar_index(bars)
     prices = price_array(bars, index)
-    decided = asked_targets(target_exposure, index, float(initial_target))
-    paid = Costs() if costs is None else costs
+    most = 1.0 if perp is None else perp.leverage
+    decided = asked_targets(target_exposure, index, float(initial_target), lowest=-most)
+    if not 0.0 <= costs_times < math.inf:
+        raise InputError(f"costs_times must be a finite factor of 0 or more; got {costs_times!r}")
+    request = Request(
+        bars=bars,
+        target_exposure=target_exposure,
+        options={
+            "timeframe": timeframe,
+            "costs": costs,
+            "initial_equity": initial_equity,
+            "initial_target": initial_target,
+            "rebalance_band": rebalance_band,
+            "engine": engine,
+            "costs_times": costs_times,
+            "perp": perp,
+        },
+    )
+    paid = scaled_costs(Costs() if costs is None else costs, costs_times)
+    if perp is not None:
+        from delever.sim.perp_run import run_perp
+
+        tables = run_perp(
+            bars,
+            index,
+            prices,
+            decided[:-1],
+            perp,
+            timeframe=timeframe,
+            costs=costs,
+            initial_equity=float(initial_equity),
+            band=band,
+            engine=engine,
+            costs_times=costs_times,
+        )
+        return Backtest(
+            timeframe=timeframe,
+            initial_equity=float(initial_equity),
+            costs=paid,
+            pending_target=float(decided[-1]),
+            perp=perp,
+            request=request,
+            **tables._asdict(),
+        )
     start = (float(initial_equity), 0.0, 0.0, float(prices[0, 0]))
     ledger, fills = _run(engine)(prices, decided[:-1], paid.fee, paid.slippage, band, start)
     return Backtest(
@@ -244,6 +357,7 @@ def backtest(
         fills=fills_frame(fills, index),
         trades=trades_frame(fills, index, last_close=float(prices[-1, 3])),
         pending_target=float(decided[-1]),
+        request=request,
     )
 
 

@@ -104,7 +104,8 @@ def asked_targets(
     initial_target : float
         Decided before the first bar.
     lowest : float
-        Least exposure that is allowed, a fraction of equity.
+        Least exposure that is allowed, a fraction of equity; below -1 it is the leverage, which
+        then bounds longs as well.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def asked_targets(
     ------
     InputError
         If the index is another one, a value after the first is NaN, or one lies beyond
-        [lowest, 1].
+        [lowest, 1], or the leverage.
     """
     if not utc_index(target_exposure.index, "open_time", "target_exposure").equals(index):
         raise InputError(
@@ -131,13 +132,15 @@ def asked_targets(
             f"{index[late[0]]:%Y-%m-%d %H:%M} is NaN ({len(late)} such bars); decide a number there"
         )
     asked = np.append(initial_target, np.where(known, values, 0.0))
-    beyond = np.flatnonzero(~((asked >= lowest) & (asked <= 1.0)))
+    highest = max(1.0, -lowest)
+    beyond = np.flatnonzero(~((asked >= lowest) & (asked <= highest)))
     if len(beyond):
         row = int(beyond[0])
         place = f"the bar of {index[row - 1]:%Y-%m-%d %H:%M}" if row else "initial_target"
-        modelled = "spot and 1x shorts are" if lowest < 0.0 else "spot without shorts is"
+        modelled = "a 1x short" if lowest < 0.0 else "spot without shorts"
+        why = f"the leverage is {highest:g}" if highest > 1.0 else f"this is {modelled}"
         raise InputError(
-            f"target_exposure must lie in [{lowest:g}, 1]: perpetual leverage is not modelled, "
-            f"only {modelled}; {place} asks for {asked[row]:g}; scale or clip it"
+            f"target_exposure must lie in [{lowest:g}, {highest:g}]: {why} and no more; "
+            f"{place} asks for {asked[row]:g}; scale or clip it, or set a higher leverage"
         )
     return asked

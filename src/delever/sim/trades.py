@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,23 +17,33 @@ __all__ = ["fills_frame", "trades_frame"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 
-def fills_frame(fills: Floats, index: pd.DatetimeIndex) -> pd.DataFrame:
+def fills_frame(
+    fills: Floats,
+    index: pd.DatetimeIndex,
+    *,
+    columns: Sequence[str] = FILL,
+    reasons: Sequence[str] = REASONS,
+) -> pd.DataFrame:
     """Table of fills.
 
     Parameters
     ----------
-    fills : numpy.ndarray, shape (m, 10)
-        The kernel's rows, columns `FILL`.
+    fills : numpy.ndarray, shape (m, k)
+        The kernel's rows.
     index : pandas.DatetimeIndex, shape (n,)
         Open times of the bars.
+    columns : sequence of str
+        Of `fills`: `FILL`, or more after it.
+    reasons : sequence of str
+        What the column ``reason`` counts.
 
     Returns
     -------
-    pandas.DataFrame, shape (m, 11)
+    pandas.DataFrame, shape (m, k + 1)
         As `Backtest.fills`.
     """
-    named = dict(zip(FILL, fills.T, strict=True))
-    return pd.DataFrame(
+    named = dict(zip(columns, fills.T, strict=True))
+    table = pd.DataFrame(
         {
             "time": index[named["bar"].astype(np.int64)],
             "quantity": named["quantity"],
@@ -44,26 +55,46 @@ def fills_frame(fills: Floats, index: pd.DatetimeIndex) -> pd.DataFrame:
             "equity": named["equity"],
             "position": named["position"],
             "exposure": named["exposure"],
-            "reason": pd.Series(np.array(REASONS)[named["reason"].astype(np.int64)], dtype="str"),
+            "reason": _words(named["reason"], reasons),
         }
     )
+    return table.assign(**{name: named[name] for name in columns[len(FILL) :]})
 
 
-def trades_frame(fills: Floats, index: pd.DatetimeIndex, *, last_close: float) -> pd.DataFrame:
+def _words(numbers: Floats, reasons: Sequence[str]) -> pd.Series:
+    return pd.Series(np.array(reasons)[numbers.astype(np.int64)], dtype="str")
+
+
+def trades_frame(
+    fills: Floats,
+    index: pd.DatetimeIndex,
+    *,
+    last_close: float,
+    columns: Sequence[str] = FILL,
+    reasons: Sequence[str] = REASONS,
+    since: Sequence[float] = (),
+) -> pd.DataFrame:
     """Table of round trips: flat to flat, or to a flip.
 
     Parameters
     ----------
-    fills : numpy.ndarray, shape (m, 10)
-        The kernel's rows, columns `FILL`, of a run that began flat.
+    fills : numpy.ndarray, shape (m, k)
+        The kernel's rows, of a run that began flat.
     index : pandas.DatetimeIndex, shape (n,)
         Open times of the bars.
     last_close : float
         Marks a trade that is still open.
+    columns : sequence of str
+        Of `fills`: `FILL`, or more after it.
+    reasons : sequence of str
+        What the column ``reason`` counts.
+    since : sequence of float
+        Funding received and borrow paid after the last fill, where fills carry what came
+        before them.
 
     Returns
     -------
-    pandas.DataFrame, shape (k, 15)
+    pandas.DataFrame, shape (k, 15), or (k, 18) with what fills carry
         As `Backtest.trades`.
 
     Notes
@@ -71,7 +102,7 @@ def trades_frame(fills: Floats, index: pd.DatetimeIndex, *, last_close: float) -
     A fill that flips the position closes one trade and opens the next; its costs are split by
     quantity.
     """
-    legs = _legs(fills)
+    legs = _legs(fills, columns)
     first = np.flatnonzero(legs.before == 0.0)
     last = np.append(first, len(legs.before))[1:] - 1
 
@@ -82,15 +113,21 @@ def trades_frame(fills: Floats, index: pd.DatetimeIndex, *, last_close: float) -
     side = np.sign(legs.after[first])
     held = legs.after[last]
     is_open = held != 0.0
-    forced = legs.forced[last]
+    reason = legs.reason[last]
+    forced = reason == REASONS.index("liquidation")
+    inside = reason != REASONS.index("target")
     begun, done = legs.bar[first], legs.bar[last]
     enters = np.sign(legs.quantity) == np.repeat(side, last - first + 1)
     entered = np.where(enters, legs.quantity, 0.0)
     left = legs.quantity - entered
     fee, slippage, beyond = total(legs.fee), total(legs.slippage), total(legs.liquidation)
     net = held * last_close - total(legs.quantity * legs.price) - fee + beyond
+    carried = {name: total(legs.carried[name]) for name in legs.carried}
+    for name, later in zip(carried, since, strict=True):
+        carried[name] += np.where(is_open, later, 0.0)
+        net += carried[name] if name == "funding" else -carried[name]
     any_left = total(left) != 0.0
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "entry_time": index[begun],
             "exit_time": index[done].where(~is_open),
@@ -103,19 +140,27 @@ def trades_frame(fills: Floats, index: pd.DatetimeIndex, *, last_close: float) -
                 out=np.full(len(first), np.nan),
                 where=any_left,
             ),
-            "gross_pnl": net + fee + slippage - beyond,
+            "gross_pnl": net
+            + fee
+            + slippage
+            - beyond
+            - carried.get("funding", 0.0)
+            + carried.get("borrow", 0.0),
             "fee": fee,
             "slippage": slippage,
             "liquidation": beyond,
             "net_pnl": net,
             "return": net / legs.equity[first],
-            "bars": np.where(is_open, len(index), done + forced) - begun,
+            "bars": np.where(is_open, len(index), done + inside) - begun,
             "status": pd.Series(
                 np.select([is_open, forced], ["open", "liquidated"], "closed"), dtype="str"
             ),
             "carried_in": False,
         }
     )
+    if not carried:
+        return table
+    return table.assign(**carried, exit_reason=_words(reason, reasons).mask(is_open, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,17 +176,18 @@ class _Legs:
     equity: Floats
     before: Floats
     after: Floats
-    forced: npt.NDArray[np.bool_]
+    reason: npt.NDArray[np.int64]
+    carried: dict[str, Floats]
 
 
-def _legs(fills: Floats) -> _Legs:
+def _legs(fills: Floats, columns: Sequence[str]) -> _Legs:
     after = fills[:, FILL.index("position")]
     before = np.append(0.0, after[:-1])
     flips = before * after < 0.0
     row = np.repeat(np.arange(len(fills)), 1 + flips)
     closing = np.append(row[1:] == row[:-1], False) if len(row) else np.empty(0, dtype=bool)
     opening = np.append(False, row[1:] == row[:-1]) if len(row) else closing
-    whole = dict(zip(FILL, fills[row].T, strict=True))
+    whole = dict(zip(columns, fills[row].T, strict=True))
     before, after = before[row], after[row]
     after[closing] = 0.0
     before[opening] = 0.0
@@ -157,7 +203,13 @@ def _legs(fills: Floats) -> _Legs:
         equity=whole["equity"],
         before=before,
         after=after,
-        forced=whole["reason"] == REASONS.index("liquidation"),
+        reason=whole["reason"].astype(np.int64),
+        # What came before a flip belongs to the trade it closes.
+        carried={
+            name: np.where(opening, 0.0, whole[name])
+            for name in ("funding", "borrow")
+            if name in columns
+        },
     )
 
 

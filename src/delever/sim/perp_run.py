@@ -1,0 +1,196 @@
+"""A run of a margin account: from settings to arrays, and from the kernel's rows to tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from delever.errors import InputError, SimulationError
+from delever.market.brackets import check_leverage
+from delever.market.execution import Costs
+from delever.market.rules import Rules
+from delever.sim.margin_account import PERP_FILL, PERP_LEDGER, PERP_REASONS
+from delever.sim.perp import PerpSettings
+from delever.sim.steps import Floats, MarketArrays, Resolution, TermArrays, walk
+from delever.sim.terms import terms
+from delever.sim.trades import fills_frame, trades_frame
+
+__all__ = ["PerpTables", "run_perp"]
+
+
+class PerpTables(NamedTuple):
+    """Tables of a run, as `delever.sim.backtest.Backtest` holds them."""
+
+    ledger: pd.DataFrame
+    fills: pd.DataFrame
+    trades: pd.DataFrame
+    bounds: pd.DataFrame | None
+    ambiguous_bars: int
+    fidelity: tuple[str, ...]
+
+
+def run_perp(
+    bars: pd.DataFrame,
+    index: pd.DatetimeIndex,
+    prices: Floats,
+    targets: Floats,
+    perp: PerpSettings,
+    *,
+    timeframe: str,
+    costs: Costs | None,
+    initial_equity: float,
+    band: float,
+    engine: str,
+    costs_times: float,
+) -> PerpTables:
+    """Simulate a margin account.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        As given, for the slippage.
+    index, prices, targets
+        Open times, shape (n,); prices, shape (n, 4); targets asked for at each open, shape (n,).
+    perp : PerpSettings
+        The account.
+    timeframe, costs, initial_equity, band, engine, costs_times
+        As of `delever.sim.backtest.backtest`.
+
+    Returns
+    -------
+    PerpTables
+
+    Raises
+    ------
+    InputError
+        If a position is larger, or its leverage higher, than a bracket allows.
+    DataError
+        If rules, funding, detail or mark do not cover the run.
+    """
+    held, rules, ruled = terms(
+        bars, index, perp, costs, timeframe=timeframe, costs_times=costs_times
+    )
+    _check_terms(held, targets)
+    path = walk(index, prices, perp, timeframe=timeframe)
+    state = start_state(initial_equity, float(path.market.marks[0, 0]))
+    simulate = _engine(engine)
+
+    def run(market: MarketArrays, resolution: Resolution) -> tuple[Floats, Floats]:
+        ledger, fills, refused, excess = simulate(
+            market, targets, held, order_array(perp, band, resolution), state.copy()
+        )
+        if refused >= 0:
+            _refuse(index[refused], excess, perp, rules[int(held.rule[refused])])
+        return ledger, fills
+
+    rows, fills = run(path.market, "run")
+    bounds = None
+    if perp.bounds:
+        bounds = _bounds(index, prices, perp, timeframe, rows[:, 0], run)
+    table = pd.DataFrame(rows, index=index, columns=list(PERP_LEDGER))
+    ambiguous = int(table["ambiguous"].sum())
+    table["ambiguous"] = table["ambiguous"] > 0.0
+    made = fills_frame(fills, index, columns=PERP_FILL, reasons=PERP_REASONS)
+    step = made.pop("step").astype(np.int64)
+    if perp.detail is not None:
+        made["detail_time"] = pd.DatetimeIndex(path.opens[step], tz="UTC").as_unit("ns")
+    return PerpTables(
+        ledger=table,
+        fills=made,
+        trades=trades_frame(
+            fills,
+            index,
+            last_close=float(path.market.marks[-1, 3]),
+            columns=PERP_FILL,
+            reasons=PERP_REASONS,
+            since=(_since(table, fills, "funding"), _since(table, fills, "borrow")),
+        ),
+        bounds=bounds,
+        ambiguous_bars=ambiguous,
+        fidelity=(*path.notes, f"ambiguous bars: {ambiguous}", *ruled),
+    )
+
+
+def start_state(equity: float, mark_price: float) -> Floats:
+    """State of a flat account before its first bar, as the kernels keep it."""
+    state = np.zeros(10)
+    state[0], state[4], state[7] = equity, mark_price, np.nan
+    return state
+
+
+def order_array(perp: PerpSettings, band: float, resolution: Resolution) -> Floats:
+    """Numbers of the orders beside a target, as the kernels read them."""
+    far = [perp.stop_loss, perp.take_profit, perp.trailing_stop]
+    offset = math.nan if perp.limit_offset is None else perp.limit_offset
+    return np.array(
+        [
+            perp.leverage,
+            1.0 if perp.margin_mode == "cross" or perp.contract is None else 0.0,
+            *(math.inf if distance is None else distance for distance in far),
+            offset,
+            band,
+            0.0 if perp.contract is None else perp.contract.lot,
+            1.0 if resolution == "best" else -1.0,
+            0.0 if perp.mark is None else 1.0,
+        ]
+    )
+
+
+def _bounds(
+    index: pd.DatetimeIndex,
+    prices: Floats,
+    perp: PerpSettings,
+    timeframe: str,
+    equity: Floats,
+    run: Callable[[MarketArrays, Resolution], tuple[Floats, Floats]],
+) -> pd.DataFrame:
+    every = [equity]
+    resolutions: tuple[Resolution, Resolution] = ("worst", "best")
+    for resolution in resolutions:
+        path = walk(index, prices, perp, timeframe=timeframe, resolution=resolution)
+        every.append(run(path.market, resolution)[0][:, 0])
+    # An ambiguity resolved against the account may still have spared it what came later.
+    return pd.DataFrame({"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, index)
+
+
+def _since(table: pd.DataFrame, fills: Floats, name: str) -> float:
+    """What came after the last fill; each fill carries what came before it."""
+    return float(table[name].sum() - fills[:, PERP_FILL.index(name)].sum())
+
+
+def _check_terms(held: TermArrays, targets: Floats) -> None:
+    if len(np.flatnonzero(np.isnan(held.paid[0]))) and targets[0] != 0.0:
+        raise InputError(
+            "slippage of the first bar needs bars before it, and a target is filled there; "
+            "begin flat or use a fixed slippage"
+        )
+    costs = float(np.abs(held.paid[:, :2]).max())
+    if float(np.abs(targets).max(initial=0.0)) * costs >= 1.0:
+        raise SimulationError(
+            f"a fee of {costs:g} leaves no size that reaches every target exposure; lower the "
+            "targets or the fee"
+        )
+
+
+def _refuse(opened: pd.Timestamp, measure: float, perp: PerpSettings, rules: Rules) -> None:
+    try:
+        check_leverage(perp.leverage, measure, rules.brackets)
+    except InputError as error:
+        raise InputError(f"the bar of {opened:%Y-%m-%d %H:%M}: {error}") from None
+
+
+def _engine(engine: str) -> Callable[..., tuple[Floats, Floats, int, float]]:
+    if engine == "python":
+        from delever.sim.perp_plain import run_perp_plain
+
+        return run_perp_plain
+    if engine != "numba":
+        raise InputError(f"engine must be one of numba, python; got {engine!r}")
+    from delever.sim.perp_kernel import run_perp_jitted  # numba takes long to import
+
+    run: Any = run_perp_jitted
+    return run  # type: ignore[no-any-return]

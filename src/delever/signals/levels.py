@@ -5,6 +5,7 @@ A level at row t never knows anything of bar t.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 
@@ -16,7 +17,14 @@ from delever.errors import InputError
 from delever.signals.indicators import donchian
 from delever.view import MarketView
 
-__all__ = ["broken_level", "fixed_support", "grid_support", "rolling_support"]
+__all__ = [
+    "broken_level",
+    "fixed_support",
+    "grid_support",
+    "rolling_support",
+    "round_support",
+    "support_below",
+]
 
 
 def rolling_support(market: MarketView, window: int, timeframe: str = "1w") -> pd.Series:
@@ -114,6 +122,92 @@ def grid_support(close: pd.Series, step: float) -> pd.Series:
         raise InputError(f"step must be a price > 0; got {step!r}")
     level: pd.Series = np.floor(close.shift(1) / step) * step
     return level.where(level > 0).rename("support")
+
+
+def round_support(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.Series:
+    """Highest round number that the previous close had not fallen below.
+
+    Parameters
+    ----------
+    close : pandas.Series, shape (n,)
+        Closes, > 0, in quote units.
+    parts : int
+        Into how many steps a power of ten is divided, at least 1: with 2 the round numbers near
+        70,000 are 5,000 apart and those near 700 are 50 apart.
+    unit : float
+        The price that counts as 1, > 0: round numbers are those of the currency people quote.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units; NaN on the first row.
+
+    Raises
+    ------
+    InputError
+        If `parts` is below 1 or `unit` is no price.
+
+    Examples
+    --------
+    >>> round_support(pd.Series([72_500.0, 101_000.0, 99_999.0, 1.0])).tolist()
+    [nan, 70000.0, 100000.0, 95000.0]
+    """
+    if parts < 1 or not (math.isfinite(unit) and unit > 0):
+        raise InputError(
+            f"parts must be at least 1 and unit a price > 0; got parts {parts} and unit {unit:g}"
+        )
+    before = (close.shift(1) / unit).to_numpy(dtype="float64")
+    # A price that is a round number but for the last bit must not fall to the one below it.
+    step = 10.0 ** np.floor(np.log10(before) + 1e-12) / parts
+    level = np.floor(before / step + 1e-9) * step * unit
+    return pd.Series(level, index=close.index, name="support")
+
+
+def support_below(market: MarketView, levels: pd.DataFrame) -> pd.Series:
+    """Highest level in force before each bar opens that the previous close had not fallen below.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    levels : pandas.DataFrame, shape (k, 5)
+        A table of levels, see `delever.signals.swings`.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units; NaN on the first bar and where no such level is known. A level counts
+        from the first bar that opens at or after it was born, until the first that opens at or
+        after it ended.
+    """
+    table = levels.sort_values("born", kind="stable")
+    gone = table[table["ended"].notna()]
+    births = zip(_stamps(table["born"]), table["price"], strict=True)
+    ends = zip(_stamps(gone["ended"]), gone["price"], strict=True)
+    changes = [(at, True, price) for at, price in births]
+    changes += [(at, False, price) for at, price in ends]
+    changes.sort(key=lambda change: change[0])
+    opens = market.index.as_unit("ns").asi8.tolist()
+    closes = market.bars["close"].tolist()
+    force: list[float] = []
+    out, following = [math.nan] * len(opens), 0
+    for row, opened in enumerate(opens):
+        while following < len(changes) and changes[following][0] <= opened:
+            _, comes, price = changes[following]
+            following += 1
+            if comes:
+                bisect.insort(force, price)
+            else:
+                force.pop(bisect.bisect_left(force, price))
+        place = bisect.bisect_right(force, closes[row - 1]) if row else 0
+        if place:
+            out[row] = force[place - 1]
+    return pd.Series(out, index=market.index, name="support", dtype="float64")
+
+
+def _stamps(times: pd.Series) -> list[int]:
+    stamps: list[int] = pd.DatetimeIndex(times).as_unit("ns").asi8.tolist()
+    return stamps
 
 
 def broken_level(close: pd.Series, breach: pd.Series, support: pd.Series) -> pd.Series:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from delever.errors import InputError
 from delever.signals.edges import confirm
+from delever.signals.indicators import Average, moving_average
+from delever.units import timeframe_delta
+from delever.view import MarketView
 
-__all__ = ["above", "below"]
+__all__ = ["above", "average_distance", "average_slope", "below", "days_below", "weekly_average"]
 
 
 def above(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
@@ -63,3 +67,117 @@ def below(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
     [False, True, True]
     """
     return confirm(values < average, times)
+
+
+def weekly_average(market: MarketView, *, weeks: int = 200, average: Average = "sma") -> pd.Series:
+    """Moving average of closed weeks, as known at each bar's close.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars of a week or finer.
+    weeks : int
+        Closed weeks, at least 1.
+    average : {"sma", "ema", "wma"}
+        Simple, exponential (span `weeks`), or linearly weighted: three different things, named.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units; NaN until `weeks` weeks have closed. It changes only at the close of a
+        week, Monday 00:00 UTC.
+
+    Raises
+    ------
+    InputError
+        If `weeks` is below 1 or `average` is unknown.
+    """
+    line = moving_average(market.resample("1w")["close"], weeks, average)
+    return market.align(line, "1w").rename("weekly_average")
+
+
+def average_distance(
+    market: MarketView, *, weeks: int = 200, average: Average = "sma"
+) -> pd.Series:
+    """How far the price stands from the average of closed weeks.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars of a week or finer.
+    weeks : int
+        Closed weeks, at least 1.
+    average : {"sma", "ema", "wma"}
+        Kind of average.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        ``close / average - 1``, fraction, < 0 below it; NaN until `weeks` weeks have closed.
+
+    Raises
+    ------
+    InputError
+        If `weeks` is below 1 or `average` is unknown.
+    """
+    line = weekly_average(market, weeks=weeks, average=average)
+    return (market.bars["close"] / line - 1).rename("average_distance")
+
+
+def average_slope(
+    market: MarketView, *, weeks: int = 200, average: Average = "sma", over: int = 4
+) -> pd.Series:
+    """How fast the average of closed weeks moves.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars of a week or finer.
+    weeks : int
+        Closed weeks, at least 1.
+    average : {"sma", "ema", "wma"}
+        Kind of average.
+    over : int
+        Weeks of the change, at least 1.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Change of the average over `over` weeks, fraction; NaN until ``weeks + over`` weeks have
+        closed.
+
+    Raises
+    ------
+    InputError
+        If `weeks` or `over` is below 1 or `average` is unknown.
+    """
+    if over < 1:
+        raise InputError(f"over must be at least 1 week; got {over}")
+    line = moving_average(market.resample("1w")["close"], weeks, average)
+    return market.align(line / line.shift(over) - 1, "1w").rename("average_slope")
+
+
+def days_below(values: pd.Series, line: pd.Series, timeframe: str) -> pd.Series:
+    """How long `values` has been below `line` without a break.
+
+    Parameters
+    ----------
+    values, line : pandas.Series, shape (n,)
+        In one unit, on consecutive bars.
+    timeframe : str
+        Timeframe of the bars.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Days, this bar included; 0 where it is not below, NaN where either is undefined.
+
+    Examples
+    --------
+    >>> days_below(pd.Series([2.0, 0.5, 0.5, 3.0]), pd.Series([1.0] * 4), "12h").tolist()
+    [0.0, 0.5, 1.0, 0.0]
+    """
+    under = values < line
+    count = under.groupby((~under).cumsum()).cumsum()
+    days = count * (timeframe_delta(timeframe) / pd.Timedelta(1, "D"))
+    return days.where(values.notna() & line.notna()).rename("days_below")

@@ -1,0 +1,198 @@
+"""Where the volume was traded: nodes of the volume profile, anchored average prices."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.bars import close_times
+from delever.errors import InputError
+from delever.schema import utc_index
+from delever.signals.swings import level_table, swings
+from delever.units import timeframe_delta
+from delever.view import MarketView
+
+__all__ = ["anchored_vwap", "swing_vwap", "volume_nodes", "volume_profile"]
+
+Values = npt.NDArray[np.float64]
+
+_DAY = pd.Timedelta(1, "D")
+_WEEK = pd.Timedelta(7, "D")
+
+
+def volume_profile(bars: pd.DataFrame, *, bins: int = 60) -> pd.Series:
+    """Volume by price.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        With ``high``, ``low`` and ``volume``; at least one bar.
+    bins : int
+        Equal steps between the lowest low and the highest high, at least 3.
+
+    Returns
+    -------
+    pandas.Series, shape (bins,)
+        In the unit of the volume, indexed by the middle of each step in quote units; NaN
+        throughout when a volume is NaN, empty when the price never moved.
+
+    Raises
+    ------
+    InputError
+        If `bins` is below 3.
+
+    Notes
+    -----
+    Bars do not say at which price they traded: the volume of each is spread evenly over its
+    range. The sum over all steps is the volume of all bars.
+    """
+    if bins < 3:
+        raise InputError(f"bins must be at least 3; got {bins}")
+    low, high = bars["low"].to_numpy(dtype="float64"), bars["high"].to_numpy(dtype="float64")
+    if not low.min() < high.max():
+        return pd.Series(dtype="float64")
+    edges = np.linspace(low.min(), high.max(), bins + 1)
+    span = np.maximum(high - low, (edges[-1] - edges[0]) * 1e-9)
+    # A bar without a range is a sliver just wide enough to fall into the step it lies in.
+    bottom = np.minimum(low, edges[-1] - span)
+    share = np.minimum((bottom + span)[:, None], edges[1:]) - np.maximum(
+        bottom[:, None], edges[:-1]
+    )
+    volume = bars["volume"].to_numpy(dtype="float64")
+    total = (np.maximum(share, 0.0) / span[:, None] * volume[:, None]).sum(axis=0)
+    return pd.Series(total, index=(edges[1:] + edges[:-1]) / 2)
+
+
+def volume_nodes(
+    market: MarketView, *, weeks: int = 52, bins: int = 60, nodes: int = 5
+) -> pd.DataFrame:
+    """Prices at which most was traded over the last weeks, drawn anew as each week closes.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market, bars of a week or finer; finer than a day are summed to days first.
+    weeks : int
+        Closed weeks in the profile, at least 1.
+    bins : int
+        Steps of the profile, at least 3.
+    nodes : int
+        At most so many of the highest local peaks, at least 1.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (k, 5)
+        A table of levels of kind ``volume_node``, in force for a week each; none before `weeks`
+        weeks have closed or where the volume is unknown.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+    """
+    if weeks < 1 or nodes < 1:
+        raise InputError(f"weeks and nodes must be at least 1; got {weeks} and {nodes}")
+    fine = market.timeframe
+    bars = market.bars
+    if timeframe_delta(fine) < _DAY:
+        fine, bars = "1d", market.resample("1d")
+    opens = pd.DatetimeIndex(bars.index)
+    closes = close_times(opens, fine)
+    ends = close_times(pd.DatetimeIndex(market.resample("1w").index), "1w")
+    rows: list[tuple[float, str, pd.Timestamp, pd.Timestamp, object]] = []
+    for place, end in enumerate(ends[weeks - 1 :], start=weeks):
+        first = int(opens.searchsorted(end - weeks * _WEEK))
+        inside = bars.iloc[first : int(closes.searchsorted(end, side="right"))]
+        ended = ends[place] if place < len(ends) else pd.NaT
+        for price in _peaks(volume_profile(inside, bins=bins), nodes):
+            rows.append((price, "volume_node", opens[first], end, ended))
+    return level_table(rows)
+
+
+def _peaks(profile: pd.Series, nodes: int) -> list[float]:
+    volume = np.array([0.0, *profile, 0.0])
+    middle = volume[1:-1]
+    local = np.flatnonzero((middle > volume[:-2]) & (middle >= volume[2:]))
+    chosen = local[np.argsort(-middle[local], kind="stable")[:nodes]]
+    return [float(price) for price in profile.index.to_numpy()[chosen]]
+
+
+def anchored_vwap(market: MarketView, *, anchor: pd.Timestamp) -> pd.Series:
+    """Average price of everything traded since a moment, weighted by volume.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    anchor : pandas.Timestamp
+        UTC; the first bar that opens at or after it is the first one counted.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units, as known at each bar's close; NaN before the anchor, without volume, and
+        from an undefined volume on.
+
+    Raises
+    ------
+    SchemaError
+        If the anchor carries no time zone.
+
+    Notes
+    -----
+    ``sum(volume * (high + low + close) / 3) / sum(volume)``. An anchor chosen because of what
+    came after it is hindsight; `swing_vwap` anchors where a swing was known.
+    """
+    at = utc_index(pd.DatetimeIndex([anchor]), "anchor", "anchor")[0]
+    first = int(market.index.searchsorted(at))
+    rows = np.arange(len(market.index))
+    return _vwap(market.bars, np.where(rows >= first, first, -1))
+
+
+def swing_vwap(market: MarketView, *, bars: int = 15, kind: str = "swing_high") -> pd.Series:
+    """Average price since the last confirmed swing, weighted by volume.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    bars : int
+        Bars on either side of a swing, at least 1.
+    kind : {"swing_high", "swing_low"}
+        From which swings.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units, as known at each bar's close: from the close that confirms a swing on, the
+        average counts from the swing itself. NaN before the first one.
+
+    Raises
+    ------
+    InputError
+        If `bars` is below 1 or `kind` is neither.
+    """
+    if kind not in ("swing_high", "swing_low"):
+        raise InputError(f"kind must be 'swing_high' or 'swing_low'; got {kind!r}")
+    table = swings(market, bars=bars)
+    table = table[table["kind"] == kind]
+    born, origin = pd.DatetimeIndex(table["born"]), pd.DatetimeIndex(table["origin"])
+    place = born.searchsorted(market.close_time, side="right") - 1
+    starts = np.append(market.index.searchsorted(origin), -1)
+    return _vwap(market.bars, starts[place])
+
+
+def _vwap(bars: pd.DataFrame, first: npt.NDArray[np.intp]) -> pd.Series:
+    """Average since row ``first[t]``, that row included; NaN where it is -1."""
+    volume = bars["volume"].to_numpy(dtype="float64")
+    typical = (bars["high"] + bars["low"] + bars["close"]).to_numpy(dtype="float64") / 3
+    rows = np.arange(len(first))
+    sums = []
+    for part in (volume * typical, volume):
+        upto = np.concatenate([[0.0], np.cumsum(part)])
+        sums.append(upto[rows + 1] - upto[np.maximum(first, 0)])
+    value = np.divide(
+        sums[0], sums[1], out=np.full(len(rows), np.nan), where=(first >= 0) & (sums[1] > 0)
+    )
+    return pd.Series(value, index=bars.index, name="vwap")

@@ -11,11 +11,11 @@ import pandas as pd
 
 from delever.bars import gaps
 from delever.data.coverage import Claim, State, coverage
-from delever.data.disk import Disk
 from delever.data.entry import Check, Entry, ImportReport
 from delever.data.files import StampUnit, read_file
 from delever.data.manifest import Manifest
 from delever.data.parts import rows_id
+from delever.data.place import place_of
 from delever.data.sample import SAMPLE, load_sample
 from delever.data.source import Dataset, Reference, default_lag
 from delever.data.store import Change, Store
@@ -32,7 +32,7 @@ class Catalog:
     Attributes
     ----------
     root : pathlib.Path
-        The workspace's ``data`` folder; the store is ``root/store``.
+        The workspace's ``data`` folder; the store is ``root/store``, or where `place_of` says.
     sample : pathlib.Path, optional
         Folder of the embedded sample; ``root/sample`` by default.
 
@@ -48,7 +48,7 @@ class Catalog:
     @property
     def store(self) -> Store:
         """Where imported data sets are."""
-        return Store(disk=Disk(root=self.root / "store"))
+        return Store(disk=place_of(self.root))
 
     def load(
         self,

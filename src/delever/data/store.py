@@ -26,6 +26,7 @@ from delever.data.disk import Disk
 from delever.data.manifest import Manifest, Part
 from delever.data.merge import joined, new_rows, same_columns, same_lag, same_volume
 from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
+from delever.data.remote import Remote
 from delever.data.source import Dataset, Reference, default_lag
 from delever.errors import DataError, NotStoredError, StoreError
 from delever.schema import Kind, kind_of, validate
@@ -63,15 +64,15 @@ class _PartMissingError(StoreError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Data sets on a disk.
+    """Data sets on a disk or behind a URL.
 
     Attributes
     ----------
-    disk : Disk
+    disk : Disk or Remote
         Where the files are.
     """
 
-    disk: Disk
+    disk: Disk | Remote
 
     def folders(self) -> list[str]:
         """Folder of every data set, sorted."""

@@ -94,7 +94,10 @@ class Client:
         try:
             yield lent
         except ccxt.BaseError as error:
-            raise VenueError(f"{self.name} refuses: {_short(error)}") from error
+            what = "no longer knows the symbol" if isinstance(error, ccxt.BadSymbol) else "refuses"
+            raise VenueError(
+                f"{self.name} {what}: {_short(error)}; what was complete is stored"
+            ) from error
         finally:
             with self._lock:
                 self._idle.append(lent)
@@ -241,6 +244,9 @@ class _Line:
 
         status = self.answer.status
         limited = isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded))
+        if status == 403:  # Bybit limits with it, and says so; a bare page is a closed door
+            said = self.answer.body
+            limited = limited and (said.strip().startswith("{") or "too frequent" in said.lower())
         if status in (403, 451) and not limited:
             raise VenueError(
                 f"{self.client.name} answers {status} ({_start(self.answer.body)}): it does not "

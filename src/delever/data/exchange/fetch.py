@@ -16,6 +16,7 @@ from delever.data.exchange.client import Client
 from delever.data.exchange.gather import Gathered, frame_of, gather
 from delever.data.exchange.pages import Page
 from delever.data.exchange.plan import (
+    Horizon,
     Source,
     first_row,
     horizon,
@@ -23,7 +24,7 @@ from delever.data.exchange.plan import (
     reachable,
     source_of,
 )
-from delever.data.exchange.spans import Span, ceiling, windows
+from delever.data.exchange.spans import Span, ceiling, windows, without
 from delever.data.source import Reference
 from delever.errors import InputError, VenueError
 
@@ -127,14 +128,18 @@ def fetch(
         If it refuses or does not answer; what was complete is stored.
     """
     source = source_of(client, reference)
-    span, notes, told = _span(source, catalog, since, until)
+    ends = horizon(source)
     known, stamps = _known(catalog, reference)
-    pieces = overlapped(span, [*known, *told], stamps, source)
-    if not pieces and not told:
-        return _fetched(reference, span, (), (), notes, 0, 0)
-    run = _Run(source=source, catalog=catalog, report=report, batch=batch)
-    run.claims += [(*piece, "absent") for piece in told]
-    return run.through(pieces, span, notes)
+    wanted, notes = _wanted(source, ends, since, until)
+    span = _begun(source, catalog, wanted, known, everything=since is None)
+    before = [] if since is None else without(wanted, [span, *known])
+    pieces = overlapped(span, known, stamps, source)
+    run = _Run(
+        source=source, catalog=catalog, report=report, batch=batch, span=span, settled=ends.settled
+    )
+    run.claims += [(*piece, "absent") for piece in before]
+    run.whole = since is None and source.series.kept is None and source.series.reach is None
+    return run.through(pieces, notes)
 
 
 def repair(
@@ -162,58 +167,63 @@ def repair(
     source = source_of(client, reference)
     span = (_ms(table["start"].iloc[0]), _ms(table["end"].iloc[-1]))
     known, stamps = _known(catalog, reference)
-    earliest, latest = reachable(source, client.now()), horizon(source).finished
+    ends = horizon(source)
+    earliest = _aligned(source, reachable(source, ends.clock))
     pieces = [
-        (max(start, _aligned(source, earliest)), min(end, latest))
+        (max(start, earliest), min(end, ends.finished))
         for start, end in overlapped(span, known, stamps, source)
     ]
-    pieces = [piece for piece in pieces if piece[0] < piece[1]]
-    notes = (source.series.note,) if span[0] < earliest and source.series.note else ()
-    if not pieces:
-        return _fetched(reference, span, (), (), notes, 0, 0)
-    run = _Run(source=source, catalog=catalog, report=report, batch=_BATCH)
-    return run.through(pieces, span, notes)
+    lost = any(start < earliest for start, _ in without(span, known))
+    run = _Run(
+        source=source, catalog=catalog, report=report, batch=_BATCH, span=span, settled=ends.settled
+    )
+    return run.through(
+        [piece for piece in pieces if piece[0] < piece[1]], (source.series.note,) * lost
+    )
 
 
-def _span(
-    source: Source, catalog: Catalog, since: pd.Timestamp | None, until: pd.Timestamp | None
-) -> tuple[Span, tuple[str, ...], list[Span]]:
-    """What to fetch, what to tell, and the stretch before the venue's first row."""
-    reference, notes = source.reference, []
-    if source.client.venue.probed and source.series.note:
-        notes.append(source.series.note)
-    ends = horizon(source)
+def _wanted(
+    source: Source, ends: Horizon, since: pd.Timestamp | None, until: pd.Timestamp | None
+) -> tuple[Span, tuple[str, ...]]:
+    """The span to fetch, as far as it is finished and still served, and what to tell of it."""
+    notes = [source.series.note] if source.client.venue.probed else []
     end = ends.finished
-    if until is not None:
-        end = min(end, _aligned(source, _ms(until)))
+    if until is not None and _aligned(source, _ms(until)) <= end:
+        end = _aligned(source, _ms(until))
     elif ends.silent:
         notes.append(
             f"the bar of {_stamp(end):%Y-%m-%d %H:%M} is held back: the venue has shown no later "
             "one that would prove it finished"
         )
     earliest = _aligned(source, reachable(source, ends.clock))
-    wanted = earliest if since is None else _aligned(source, _ms(since))
-    if wanted < earliest:
+    start = earliest if since is None else max(earliest, _aligned(source, _ms(since)))
+    short = source.series.kept is not None or source.series.reach is not None
+    if short and (since is None or _ms(since) < earliest):
         notes.append(source.series.note)
-        wanted = earliest
-    elif since is None and (source.series.kept or source.series.reach) and source.series.note:
-        notes.append(source.series.note)
-    if wanted >= end:
+    if start >= end:
         raise InputError(
-            f"{reference}: the start must be before {_stamp(end):%Y-%m-%d %H:%M}, the end of what "
-            f"was asked for or has finished; got {_stamp(wanted):%Y-%m-%d %H:%M}"
+            f"{source.reference}: the start must be before {_stamp(end):%Y-%m-%d %H:%M}, the end "
+            f"of what was asked for or has finished; got {_stamp(start):%Y-%m-%d %H:%M}"
         )
-    covered = next((True for a, b in _known(catalog, reference)[0] if a <= wanted < b), False)
-    stored = _recorded(catalog, reference) if since is None else None
-    first = wanted if covered else stored or first_row(source, (wanted, end))
+    return (start, end), tuple(notes)
+
+
+def _begun(
+    source: Source, catalog: Catalog, wanted: Span, known: Sequence[Span], *, everything: bool
+) -> Span:
+    """The part of a span from the venue's first row on."""
+    start, end = wanted
+    if any(low <= start < high for low, high in known):
+        return wanted
+    first = _recorded(catalog, source.reference) if everything else None
+    if first is None:
+        first = first_row(source, wanted)
     if first is None:
         raise VenueError(
-            f"{reference}: the venue has no rows between {_stamp(wanted):%Y-%m-%d %H:%M} and "
+            f"{source.reference}: the venue has no rows between {_stamp(start):%Y-%m-%d %H:%M} and "
             f"{_stamp(end):%Y-%m-%d %H:%M} and said so twice; nothing was stored"
         )
-    first = min(max(first, wanted), end)
-    before = [(wanted, first)] if since is not None and wanted < first else []
-    return (first, end), tuple(notes), before
+    return min(max(first, start), end), end
 
 
 def _recorded(catalog: Catalog, reference: Reference) -> int | None:
@@ -250,6 +260,9 @@ class _Run:
     catalog: Catalog
     report: Report | None
     batch: int
+    span: Span
+    settled: int
+    whole: bool = False
     pages: list[Page] = field(default_factory=list)
     claims: list[tuple[int, int, State]] = field(default_factory=list)
     absent: list[Span] = field(default_factory=list)
@@ -258,12 +271,10 @@ class _Run:
     waiting: int = 0
     added: int = 0
     present: int = 0
-    first: int = 0
 
-    def through(self, pieces: Sequence[Span], span: Span, notes: tuple[str, ...]) -> Fetched:
+    def through(self, pieces: Sequence[Span], notes: tuple[str, ...]) -> Fetched:
         """Gather every window in order, and write as they come."""
-        self.first = span[0]
-        whole = max(1, sum(end - start for start, end in pieces))
+        asked = max(1, sum(end - start for start, end in pieces))
         done = 0
         try:
             for window, found in _ahead(self.source, pieces):
@@ -276,7 +287,7 @@ class _Run:
                         Progress(
                             reference=self.source.reference,
                             rows=self.rows,
-                            done=done / whole,
+                            done=done / asked,
                             requests=self.source.client.requests,
                         )
                     )
@@ -285,21 +296,33 @@ class _Run:
         if not self.rows and not self._stored():
             raise VenueError(
                 f"{self.source.reference}: the venue gave no row that can be read between "
-                f"{_stamp(span[0])} and {_stamp(span[1])}; nothing was stored"
+                f"{_stamp(self.span[0])} and {_stamp(self.span[1])}; nothing was stored"
             )
-        return _fetched(
-            self.source.reference, span, self.absent, self.unknown, notes, self.added, self.present
+        return Fetched(
+            reference=self.source.reference,
+            added=self.added,
+            present=self.present,
+            start=_stamp(self.span[0]),
+            end=_stamp(self.span[1]),
+            absent=_stamps(self.absent),
+            unknown=_stamps(self.unknown),
+            notes=notes,
         )
 
     def _take(self, window: Span, found: Gathered) -> None:
         self.pages.append(found.page)
         self.rows += len(found.page.times)
         self.waiting += len(found.page.times)
-        whole: State = "present" if self.source.rules.step is not None else "absent"
-        self.claims.append((*window, whole))
-        self.claims += [(*piece, "absent") for piece in found.absent]
+        absent = [(start, min(end, self.settled)) for start, end in found.absent]
+        absent = [piece for piece in absent if piece[0] < piece[1]]
+        sure = (window[0], min(window[1], self.settled))
+        if self.source.rules.step is not None:
+            self.claims.append((*window, "present"))
+        elif sure[0] < sure[1]:  # off the grid no row is due at any one time
+            self.claims.append((*sure, "absent"))
+        self.claims += [(*piece, "absent") for piece in absent]
         self.claims += [(*piece, "unknown") for piece in found.unknown]
-        self.absent += found.absent
+        self.absent += absent
         self.unknown += found.unknown
 
     def _stored(self) -> bool:
@@ -328,11 +351,11 @@ class _Run:
     def _provenance(self) -> dict[str, object]:
         import ccxt
 
-        return {
+        origin: dict[str, object] = {
             "exchange": self.source.client.name,
             "ccxt": ccxt.__version__,
-            "earliest": _stamp(self.first).isoformat(),
         }
+        return origin | ({"earliest": _stamp(self.span[0]).isoformat()} if self.whole else {})
 
 
 def _ahead(source: Source, pieces: Sequence[Span]) -> Iterator[tuple[Span, Gathered]]:
@@ -357,28 +380,8 @@ def _ahead(source: Source, pieces: Sequence[Span]) -> Iterator[tuple[Span, Gathe
         pool.shutdown(cancel_futures=True)
 
 
-def _fetched(
-    reference: Reference,
-    span: Span,
-    absent: Sequence[Span],
-    unknown: Sequence[Span],
-    notes: tuple[str, ...],
-    added: int,
-    present: int,
-) -> Fetched:
-    def stamps(spans: Sequence[Span]) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:
-        return tuple((_stamp(start), _stamp(end)) for start, end in spans)
-
-    return Fetched(
-        reference=reference,
-        added=added,
-        present=present,
-        start=_stamp(span[0]),
-        end=_stamp(span[1]),
-        absent=stamps(absent),
-        unknown=stamps(unknown),
-        notes=notes,
-    )
+def _stamps(spans: Sequence[Span]) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:
+    return tuple((_stamp(start), _stamp(end)) for start, end in spans)
 
 
 def _ms(time: pd.Timestamp) -> int:

@@ -151,7 +151,8 @@ def _bars(
         )
     price = _PRICES[wanted.kind]
     if price is not None:
-        _offered(exchange, wanted, f"fetch{wanted.kind.capitalize()}OHLCV")
+        name = price[0].upper() + price[1:]
+        _offered(exchange, wanted, f"fetch{name}OHLCV")
         window = window | {"price": price}
     return exchange.fetch_ohlcv(wanted.symbol, wanted.timeframe, start, limit, window), False
 

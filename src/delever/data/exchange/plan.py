@@ -15,12 +15,14 @@ from delever.data.exchange.venues import Series
 from delever.data.source import Reference
 from delever.errors import InputError
 
-__all__ = ["Horizon", "Source", "first_row", "horizon", "overlapped", "source_of"]
+__all__ = ["Horizon", "Source", "first_row", "horizon", "overlapped", "reachable", "source_of"]
 
 GENESIS = 1_230_940_800_000
 """2009-01-03, ms: no venue's history begins before Bitcoin."""
 _DAY = 86_400_000
 _MINUTE = 60_000
+_LATE = 3_600_000
+"""How late a venue may publish a funding rate or an event."""
 _OVERLAP = 5
 """Stored rows that are asked for again on resuming, to be compared."""
 
@@ -78,6 +80,8 @@ class Horizon:
     ----------
     finished : int
         Rows stamped before it are final.
+    settled : int
+        Rows stamped before it that the venue does not have will not come any more.
     clock : int
         What time it is at the venue, whatever says the latest.
     silent : bool
@@ -85,6 +89,7 @@ class Horizon:
     """
 
     finished: int
+    settled: int
     clock: int
     silent: bool = False
 
@@ -149,7 +154,7 @@ def horizon(source: Source) -> Horizon:
     now = source.client.now()
     step = source.rules.step
     if step is None:
-        return Horizon(finished=now + 1, clock=now + 1)
+        return Horizon(finished=now + 1, settled=now - _LATE, clock=now + 1)
     newest = -1
     for _ in range(2):
         newest = max(newest, int(source.newest().times.max(initial=-1)))
@@ -158,11 +163,11 @@ def horizon(source: Source) -> Horizon:
     now = max(now, newest)
     current = floor(now, source.reference.timeframe)
     if newest < 0 or newest >= current:
-        return Horizon(finished=current, clock=current)
+        return Horizon(finished=current, settled=current, clock=current)
     late = now - (newest + step)
     if late <= _MINUTE or late > _DAY:
-        return Horizon(finished=current, clock=current)
-    return Horizon(finished=newest, clock=current, silent=True)
+        return Horizon(finished=current, settled=current, clock=current)
+    return Horizon(finished=newest, settled=newest, clock=current, silent=True)
 
 
 def first_row(source: Source, span: Span) -> int | None:
@@ -183,26 +188,32 @@ def first_row(source: Source, span: Span) -> int | None:
     Notes
     -----
     Where a venue answers windows wider than a page, whether a window holds any row at all is a
-    question of one request, and the answer is monotone in the window's end: bisection. Elsewhere
-    daily bars lead to the day. Emptiness is always asked twice.
+    question of one request, and the answer is monotone in the window's end: bisection, until the
+    whole stretch before is empty. Elsewhere daily bars lead to the day. Emptiness is always asked
+    twice.
     """
     if not source.series.wide:
         return _first_day(source, span)
-    low = span[0]
     high = _lowest(source.ask, span, source.rules)
-    if high is None:
-        return None
-    sooner = _lowest(source.ask, (low, high), source.rules) if low < high else None
-    while sooner is not None:
-        high = sooner
-        if high - low <= source.width:
-            sooner = _lowest(source.ask, (low, high), source.rules) if low < high else None
-            continue
+    while high is not None:
+        sooner = _lowest(source.ask, (span[0], high), source.rules) if span[0] < high else None
+        if sooner is None:
+            return high
+        high = _bisected(source, span[0], sooner)
+    return None
+
+
+def _bisected(source: Source, low: int, high: int) -> int:
+    """Nearest to the first row that halving leads, given that there is one at `high`."""
+    while high - low > source.width:
         middle = floor((low + high) // 2, source.reference.timeframe)
         sooner = _lowest(source.ask, (low, middle), source.rules) if low < middle else None
         if sooner is None:
-            low, sooner = max(middle, low + 1), high
-    return high
+            low = max(middle, low + 1)
+        else:
+            high = sooner
+    sooner = _lowest(source.ask, (low, high), source.rules) if low < high else None
+    return high if sooner is None else sooner
 
 
 def _first_day(source: Source, span: Span) -> int | None:

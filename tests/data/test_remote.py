@@ -1,0 +1,248 @@
+"""A store behind a URL: the same as on a disk, in memory and on a server that speaks S3."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.data.catalog import Catalog
+from delever.data.disk import Disk
+from delever.data.remote import Remote
+from delever.data.source import Reference
+from delever.data.store import Store
+from delever.errors import ConfigError, NotStoredError, StoreError
+from delever.schema import validate
+
+REFERENCE = Reference.parse("v/ohlcv/BTC/USD/1d")
+ORIGIN = {"file": "a.csv"}
+
+
+def bars(rows: int = 500) -> pd.DataFrame:
+    prices = np.random.default_rng(1).uniform(1, 2, size=(500, 2))[:rows]
+    frame = pd.DataFrame(
+        {
+            "open": prices[:, 0],
+            "high": prices.max(axis=1),
+            "low": prices.min(axis=1),
+            "close": prices[:, 1],
+            "volume": prices.sum(axis=1),
+        },
+        index=pd.date_range("2019-11-01", periods=rows, tz="UTC", unit="ns"),
+    )
+    return validate(frame, "ohlcv", "1d", where="x")
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Remote]:
+    import fsspec
+
+    url = f"memory://{tmp_path.name}"
+    yield Remote(url=url)
+    fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    pytest.importorskip("s3fs", reason="needs: pip install -e '.[s3]' 'moto[server]'")
+    moto = pytest.importorskip("moto.server", reason="needs: pip install 'moto[server]'")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def bucket(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
+    import fsspec
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    options = {"endpoint_url": server}
+    name = tmp_path.name.replace("_", "-")
+    fsspec.filesystem("s3", **options).mkdir(name)
+    return Remote(url=f"s3://{name}/store", options=options)
+
+
+@pytest.fixture(params=["memory", "bucket"])
+def remote(request: pytest.FixtureRequest) -> Remote:
+    place: Remote = request.getfixturevalue(request.param)
+    return place
+
+
+def contents(place: Remote | Disk) -> dict[str, bytes]:
+    folder = REFERENCE.folder
+    return {name: place.read(f"{folder}/{name}") for name in place.names(folder)}
+
+
+def test_the_same_objects_as_on_a_disk(remote: Remote, tmp_path: Path):
+    disk = Disk(root=tmp_path)
+    for place in (remote, disk):
+        store = Store(disk=place)
+        assert store.folders() == []
+        with pytest.raises(NotStoredError):
+            store.load(REFERENCE)
+        store.add(bars().iloc[:300], REFERENCE, origin=ORIGIN)
+        store.add(bars().iloc[200:], REFERENCE, origin=ORIGIN)
+        assert store.folders() == [REFERENCE.folder]
+        assert store.verify(REFERENCE.folder) == []
+    assert contents(remote) == contents(disk)
+    assert len(contents(remote)) == 4
+    pd.testing.assert_frame_equal(
+        Store(disk=remote).load(REFERENCE).frame, bars(), check_freq=False
+    )
+
+
+def test_a_flipped_byte_is_found(remote: Remote):
+    store = Store(disk=remote)
+    store.add(bars(), REFERENCE, origin=ORIGIN)
+    (name, *_) = remote.names(REFERENCE.folder)
+    data = bytearray(remote.read(f"{REFERENCE.folder}/{name}"))
+    data[len(data) // 2] ^= 1
+    remote.write(REFERENCE.folder, {name: bytes(data)})
+    assert "its sha256 must be" in store.verify(REFERENCE.folder)[0]
+
+
+def test_writers_at_once_lose_no_row(remote: Remote):
+    threads = [
+        threading.Thread(
+            target=Store(disk=remote).add,
+            args=(bars().iloc[begin::3], REFERENCE),
+            kwargs={"origin": ORIGIN, "wait": 60.0},
+        )
+        for begin in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pd.testing.assert_frame_equal(
+        Store(disk=remote).load(REFERENCE).frame, bars(), check_freq=False
+    )
+    with pytest.raises(FileNotFoundError):
+        remote.read(f"{REFERENCE.folder}/.lock")
+
+
+def test_a_second_writer_is_refused_and_told_who_the_first_is(remote: Remote):
+    store = Store(disk=remote)
+    with (
+        remote.lock(REFERENCE.folder, wait=0.0),
+        pytest.raises(StoreError, match=f"process {os.getpid()} on .* is writing"),
+    ):
+        store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.05)
+    assert store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.0).added == 500
+
+
+def test_the_lock_of_a_writer_that_died_here_holds_nobody_up(remote: Remote):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    holder = {"host": socket.gethostname(), "pid": dead.pid, "token": "x"}
+    for host, added in ((holder["host"], True), ("elsewhere.example", False)):
+        remote.write(REFERENCE.folder, {".lock": json.dumps(holder | {"host": host}).encode()})
+        store = Store(disk=remote)
+        if added:
+            assert store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.0).added == 500
+        else:
+            with pytest.raises(StoreError, match=r"on elsewhere\.example is writing"):
+                store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.0)
+
+
+class PowerCutError(BaseException):
+    """Nothing after it happens."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Dying(Remote):
+    """A connection that ends after a number of changes."""
+
+    left: list[int]
+
+    def _step(self) -> None:
+        self.left[0] -= 1
+        if self.left[0] < 0:
+            raise PowerCutError
+
+    def write(self, folder: str, files: Mapping[str, bytes]) -> None:
+        for name, data in files.items():
+            self._step()
+            Remote.write(self, folder, {name: data})
+
+    def remove(self, name: str) -> None:
+        if not name.endswith(".lock"):
+            self._step()
+        Remote.remove(self, name)
+
+
+def test_a_writer_cut_off_at_any_moment_leaves_the_old_data_set_or_the_new_one(memory: Remote):
+    seen = set()
+    for step in range(20):
+        url = f"{memory.url}/{step}"
+        store = Store(disk=Remote(url=url))
+        store.add(bars(450), REFERENCE, origin=ORIGIN)
+        try:
+            Store(disk=Dying(url=url, left=[step])).add(bars(), REFERENCE, origin=ORIGIN)
+        except PowerCutError:
+            finished = False
+        else:
+            finished = True
+        rows = store.load(REFERENCE).frame
+        assert store.verify(REFERENCE.folder) == []
+        seen.add(len(rows))
+        pd.testing.assert_frame_equal(rows, bars(len(rows)), check_freq=False)
+        if finished:
+            break
+    assert finished
+    assert seen == {450, 500}
+
+
+def test_a_workspace_says_where_its_store_is(
+    memory: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    catalog = Catalog(tmp_path)
+    (tmp_path / "store.toml").write_text(f'url = "{memory.url}/a"\n')
+    catalog.add(bars(), REFERENCE)
+    assert Store(disk=Remote(url=f"{memory.url}/a")).folders() == [REFERENCE.folder]
+    monkeypatch.setenv("DELEVER_STORE", f"{memory.url}/b")
+    assert catalog.list() == []
+    for folder in ("elsewhere", str(tmp_path / "elsewhere"), f"file://{tmp_path}/elsewhere"):
+        monkeypatch.setenv("DELEVER_STORE", folder)
+        catalog.add(bars(), REFERENCE)
+        assert (tmp_path / "elsewhere" / REFERENCE.folder / "dataset.json").is_file()
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("url = ", "must be TOML"),
+        ('url = "memory://x"\nbucket = "y"', "got bucket"),
+        ("url = 3", "url = 3"),
+        ('[options]\na = "b"', "url = None"),
+        ('url = "nosuchthing://x"', "that fsspec opens; got 'nosuchthing://x'"),
+    ],
+)
+def test_a_store_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str):
+    (tmp_path / "store.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        Catalog(tmp_path).list()
+
+
+def test_a_bucket_that_is_not_there_is_said_and_not_made(bucket: Remote):
+    import fsspec
+
+    missing = Remote(url="s3://nobody-made-this/store", options=bucket.options)
+    with pytest.raises(StoreError, match=r"cannot write .* it does not exist"):
+        Store(disk=missing).add(bars(), REFERENCE, origin=ORIGIN)
+    assert not fsspec.filesystem("s3", **bucket.options).exists("nobody-made-this")

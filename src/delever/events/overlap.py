@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,16 @@ from delever.events.catalog import Period
 from delever.events.window import per_period
 from delever.schema import utc_index
 
-__all__ = ["DetectionReport", "overlap"]
+__all__ = ["ERAS", "DetectionReport", "overlap", "overlap_by_era"]
+
+ERAS: Mapping[str, pd.Timestamp] = {
+    "spot": pd.Timestamp("2011-01-01", tz="UTC"),
+    "first perpetual": pd.Timestamp("2016-05-13", tz="UTC"),
+    "many perpetuals": pd.Timestamp("2019-09-09", tz="UTC"),
+    "funds": pd.Timestamp("2024-01-11", tz="UTC"),
+}
+"""When each structure of the bitcoin market begins, UTC: spot venues only; the first perpetual
+swap (BitMEX); perpetual swaps at the largest spot venue (Binance); spot funds in the US."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +139,72 @@ def overlap(state: pd.Series[bool], catalogue: Sequence[Period], timeframe: str)
         alarms=alarms,
         false_alarms=alarms - len(np.unique(runs[on & inside])),
     )
+
+
+def overlap_by_era(
+    state: pd.Series[bool],
+    catalogue: Sequence[Period],
+    timeframe: str,
+    eras: Mapping[str, pd.Timestamp] = ERAS,
+) -> pd.DataFrame:
+    """Compare a detected state with the periods of a catalogue, era by era.
+
+    Parameters
+    ----------
+    state : pandas.Series of bool, shape (n,)
+        As known at each bar's close, indexed by open time in UTC.
+    catalogue : sequence of Period
+        With unique ids.
+    timeframe : str
+        Timeframe of the bars.
+    eras : mapping of str to pandas.Timestamp
+        Start of each era, UTC, in order of time; each ends where the next begins.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (e, 8)
+        A row for each era that has bars within the catalogue's span: `bars`, `periods` wholly
+        inside it, how many of them were `detected`, the `median_lag` in bars, `bar_precision`,
+        `bar_recall`, `alarms` and `false_alarms`, as in `DetectionReport`.
+
+    Raises
+    ------
+    InputError
+        If the catalogue is empty, eras are not in order, or no bar lies within its span.
+    SchemaError
+        If the stamps carry no time zone.
+
+    Notes
+    -----
+    A period that an era's border cuts is counted in neither; a run of detected bars that it cuts
+    is an alarm in both.
+    """
+    overlap(state, catalogue, timeframe)
+    starts = list(eras.values())
+    if not starts or starts != sorted(set(starts)):
+        raise InputError("eras must be at least one and start one after the other; sort them")
+    opens = utc_index(state.index, "open_time", "state")
+    closes = close_times(opens, timeframe)
+    first = min(period.start for period in catalogue)
+    last = max(period.end for period in catalogue)
+    rows = {}
+    for name, start, end in zip(eras, starts, [*starts[1:], last], strict=True):
+        inside = np.asarray((opens >= max(start, first)) & (closes <= min(end, last)))
+        if inside.any():
+            report = overlap(state[inside], catalogue, timeframe)
+            rows[name] = (
+                int(inside.sum()),
+                len(report.periods),
+                int(report.periods["detected"].sum()),
+                float(report.periods["lag"].median()),
+                report.bar_precision,
+                report.bar_recall,
+                report.alarms,
+                report.false_alarms,
+            )
+    columns = ["bars", "periods", "detected", "median_lag"]
+    columns += ["bar_precision", "bar_recall", "alarms", "false_alarms"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _row(

@@ -117,9 +117,11 @@ def support_breaks(
 
     Returns
     -------
-    pandas.DataFrame of bool, shape (n, 6)
-        Columns `LABELS` and ``confirmed``: the one bar at which a breach is confirmed. On the
-        low, a breach whose close is back above is false at the next bar that closes above.
+    pandas.DataFrame of bool, shape (n, 7)
+        Columns `LABELS`; ``confirmed``, the one bar at which a break is confirmed; and
+        ``breach``, every bar that breaches the support then in force after one that did not,
+        also while a higher level is still broken: a long fall is one break and many breaches.
+        On the low, a break whose close is back above is false at the next bar that closes above.
 
     Raises
     ------
@@ -128,14 +130,17 @@ def support_breaks(
     """
     if on not in ("close", "low"):
         raise InputError(f"on must be 'close' or 'low'; got {on!r}")
-    level = broken_level(bars["close"], bars[on] < support, support)
+    beneath = bars[on] < support
+    level = broken_level(bars["close"], beneath, support)
     broken = level.notna()
     began = broken & (level != level.shift(1))
     line = level.where(broken, _remembered(level, support))
     out = _labels(bars, line, support, broken, began, near=near, false_bars=false_bars)
     below = confirm(bars["close"] < level, confirm_bars) & broken
     episode = began.cumsum()
-    return out.assign(confirmed=below & (below.groupby(episode).cumsum() == 1))
+    return out.assign(
+        confirmed=below & (below.groupby(episode).cumsum() == 1), breach=beneath & ~_before(beneath)
+    )
 
 
 def _remembered(level: pd.Series, support: pd.Series) -> pd.Series:

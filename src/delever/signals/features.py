@@ -140,7 +140,7 @@ def _level_features() -> list[Feature]:
                 partial(f.support_event, label=label),
                 f"{label.replace('_', ' ')} of the 26-week low, on closes",
             )
-            for label in (*LABELS, "confirmed")
+            for label in (*LABELS, "confirmed", "breach")
         ),
     ]
 

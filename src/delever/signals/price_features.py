@@ -315,7 +315,7 @@ def support_event(
     market : MarketView
         The market; n bars.
     label : str
-        One of `delever.signals.breaks.LABELS`, or ``"confirmed"``.
+        One of `delever.signals.breaks.LABELS`, ``"confirmed"`` or ``"breach"``.
     weeks : int
         Closed weeks of the support, at least 1.
     on : {"close", "low"}

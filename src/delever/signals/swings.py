@@ -16,7 +16,15 @@ import pandas as pd
 from delever.errors import InputError
 from delever.view import MarketView
 
-__all__ = ["COLUMNS", "cycle_highs", "fibonacci", "level_table", "swings"]
+__all__ = [
+    "COLUMNS",
+    "cycle_highs",
+    "extension",
+    "fibonacci",
+    "level_table",
+    "retracement",
+    "swings",
+]
 
 COLUMNS = ("price", "kind", "origin", "born", "ended")
 """Columns of a table of levels."""
@@ -136,6 +144,54 @@ def cycle_highs(market: MarketView, *, fall: float = 0.5) -> pd.DataFrame:
     )
 
 
+def retracement(low: float, high: float, ratio: float) -> float:
+    """Price at which a share of a rise has been given back.
+
+    Parameters
+    ----------
+    low, high : float
+        Where the rise began and ended, in quote units.
+    ratio : float
+        Share of it, > 0.
+
+    Returns
+    -------
+    float
+        ``high - ratio * (high - low)``, in quote units.
+
+    Examples
+    --------
+    >>> retracement(100.0, 200.0, 0.25)
+    175.0
+    """
+    return high - ratio * (high - low)
+
+
+def extension(high: float, low: float, lower_high: float, ratio: float) -> float:
+    """Price that a fall reaches when it repeats, from a lower high, a multiple of the last one.
+
+    Parameters
+    ----------
+    high, low : float
+        Where the first fall began and ended, in quote units.
+    lower_high : float
+        Where the second begins, in quote units.
+    ratio : float
+        Multiple of the first, > 0.
+
+    Returns
+    -------
+    float
+        ``lower_high - ratio * (high - low)``, in quote units; may be 0 or below.
+
+    Examples
+    --------
+    >>> round(extension(126_199.63, 80_600.00, 97_924.49, 1.0), 2)
+    52324.86
+    """
+    return lower_high - ratio * (high - low)
+
+
 def fibonacci(
     market: MarketView,
     *,
@@ -170,9 +226,8 @@ def fibonacci(
     Notes
     -----
     Swings alternate: of two highs in a row the higher one counts, of two lows the lower one. When
-    the last two are a low L and then a high H, retracements stand at ``H - r * (H - L)``. When
-    the last three are a high A, a low B and a lower high C, extensions stand at
-    ``C - r * (A - B)``.
+    the last two are a low and then a high, there are retracements of that rise; when before them
+    there was a higher high, extensions of the fall from it as well.
     """
     wrong = [ratio for ratio in (*retracements, *extensions) if not ratio > 0]
     if wrong:
@@ -214,7 +269,7 @@ def _ratios(
     if len(legs) < 2 or legs[-1][0] != "swing_high":
         return []
     low, high = legs[-2][1], legs[-1][1]
-    found = [(f"retracement {r:g}", high - r * (high - low)) for r in retracements]
+    found = [(f"retracement {r:g}", retracement(low, high, r)) for r in retracements]
     if len(legs) == 3 and legs[0][1] > high:
-        found += [(f"extension {r:g}", high - r * (legs[0][1] - low)) for r in extensions]
+        found += [(f"extension {r:g}", extension(legs[0][1], low, high, r)) for r in extensions]
     return found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -10,17 +11,21 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
-def exact() -> ModuleType:
-    """The reference ledger in decimals."""
-    spec = importlib.util.spec_from_file_location(
-        "reference_ledger", ROOT / "tests" / "reference" / "ledger.py"
-    )
+def _load(name: str) -> ModuleType:
+    path = ROOT / "tests" / "reference" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"reference_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their own module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def exact() -> ModuleType:
+    """The reference ledger in decimals."""
+    return _load("ledger")
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +33,9 @@ def sample() -> pd.DataFrame:
     """Daily bars of the embedded sample."""
     path = ROOT / "data" / "sample" / "btc_usd_1d.csv"
     return pd.read_csv(path, parse_dates=["timestamp"], index_col="timestamp")
+
+
+@pytest.fixture(scope="session")
+def exact_perp() -> ModuleType:
+    """The reference ledger of a margin account."""
+    return _load("perp_ledger")

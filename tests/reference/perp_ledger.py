@@ -1,0 +1,316 @@
+"""A margin account kept event by event in 50-digit decimals: slow, exact, and written apart.
+
+Where the engine keeps cash and finds a liquidation price as the largest of lines, this keeps a
+wallet with an entry price, asks at a price whether the margin balance is gone, and solves again
+from bracket to bracket. It sizes by notional where the engine sizes by position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from typing import Any
+
+D = Decimal
+ZERO = D(0)
+
+
+@dataclass
+class Venue:
+    """Brackets (cap, rate, amount, largest leverage) and what chooses among them."""
+
+    brackets: list[tuple[Any, Any, Any, Any]]
+    by: str = "mark"
+    rate_on: str = "mark"
+    closing_fee: Any = 0
+    liquidation_fee: Any = 0
+
+
+@dataclass
+class Orders:
+    leverage: Any = 1
+    cross: bool = False
+    stop_loss: Any = None
+    take_profit: Any = None
+    trailing: Any = None
+    offset: Any = None
+    against: bool = True
+    separate: bool = False
+
+
+@dataclass
+class Book:
+    wallet: Decimal
+    units: Decimal = ZERO
+    entry: Decimal = ZERO
+    asked: Decimal = ZERO
+    out: bool = False
+    peak: Decimal = ZERO
+    limit: Decimal | None = None
+    rested: bool = False
+    events: list[dict[str, Any]] = field(default_factory=list)
+    paid: dict[str, Decimal] = field(default_factory=dict)
+
+
+def keep(
+    bars: list[list[dict[str, Any]]],
+    targets: list[float],
+    venue: Venue,
+    orders: Orders,
+    *,
+    equity: float,
+    taker: float,
+    maker: float,
+    slippage: float,
+    borrow: float = 0.0,
+) -> tuple[list[dict[str, Decimal]], list[dict[str, Any]]]:
+    """Equity at each close and the fills; a bar is a list of steps.
+
+    A step holds ``last`` and ``mark`` (open, high, low, close) and ``open``, ``hold``, ``leave``,
+    ``enter``: what a unit long and a unit short receive in funding.
+    """
+    with localcontext() as context:
+        context.prec = 50
+        rates = {"taker": D(taker), "maker": D(maker), "slip": D(slippage)}
+        venue = Venue(
+            [tuple(map(D, row)) for row in venue.brackets],
+            venue.by,
+            venue.rate_on,
+            D(venue.closing_fee),
+            D(venue.liquidation_fee),
+        )
+        book, rows = Book(D(equity)), []
+        for number, (steps, wish) in enumerate(zip(bars, targets, strict=True)):
+            book.rested = False
+            book.paid = dict.fromkeys(("fee", "slip", "funding", "borrow", "fund"), ZERO)
+            for place, raw in enumerate(steps):
+                step = {name: [D(value) for value in raw[name]] for name in raw}
+                before = len(book.events)
+                _step(book, step, D(wish) if place == 0 else None, venue, orders, rates, D(borrow))
+                for event in book.events[before:]:
+                    event["bar"] = number
+            close, mark = step["last"][3], step["mark"][3]
+            if book.units:
+                book.peak = (max if book.units > 0 else min)(book.peak, close)
+            rows.append(
+                {
+                    "equity": book.wallet + book.units * (mark - book.entry),
+                    "wallet": book.wallet,
+                    "units": book.units,
+                    **book.paid,
+                }
+            )
+        return rows, book.events
+
+
+def _step(book, step, wish, venue, orders, rates, borrow):  # type: ignore[no-untyped-def]
+    last, mark = step["last"], step["mark"]
+    if book.units:
+        _cash(book, abs(book.units) * step["open"][0 if book.units > 0 else 1])
+        if _broke(book, mark[0], ZERO, venue, orders):
+            _force(book, mark[0], venue, orders)
+        else:
+            _gap(book, last[0], orders, rates)
+    if wish is not None:
+        _wish(book, wish, last[0], orders, rates)
+        owed = max(-book.units, ZERO) * last[0] * borrow
+        book.wallet -= owed
+        book.paid["borrow"] += owed
+    fresh = False
+    if book.limit is not None:
+        crossed = last[2] < book.limit if book.asked > 0 else last[1] > book.limit
+        if crossed and book.wallet > 0:
+            price, book.limit = book.limit, None
+            _reach(book, book.asked, price, ZERO, rates["maker"], "limit")
+            fresh = book.rested = book.units != 0
+    if book.units:
+        _inside(book, step, fresh, venue, orders, rates)
+
+
+def _cash(book, amount):  # type: ignore[no-untyped-def]
+    book.wallet += amount
+    book.paid["funding"] += amount
+
+
+def _behind(book, extra, orders):  # type: ignore[no-untyped-def]
+    wallet = book.wallet + extra
+    own = abs(book.units) * book.entry / D(orders.leverage)
+    return wallet if orders.cross or own >= wallet * (1 - D("1e-9")) else own
+
+
+def _row_of(measure, venue):  # type: ignore[no-untyped-def]
+    return next((row for row in venue.brackets if measure <= row[0]), venue.brackets[-1])
+
+
+def _must_keep(book, price, venue):  # type: ignore[no-untyped-def]
+    size, now = abs(book.units), abs(book.units) * price
+    at_entry = size * book.entry
+    measure = {"mark": now, "entry": at_entry, "size": size}[venue.by]
+    _, rate, amount, _ = _row_of(measure, venue)
+    base = now if venue.rate_on == "mark" else at_entry
+    return rate * base - amount + venue.closing_fee * now
+
+
+def _broke(book, price, extra, venue, orders):  # type: ignore[no-untyped-def]
+    balance = _behind(book, extra, orders) + book.units * (price - book.entry)
+    return balance <= _must_keep(book, price, venue)
+
+
+def _trigger(book, extra, venue, orders):  # type: ignore[no-untyped-def]
+    """Solve with one bracket; take another when the answer lies in another."""
+    size, margin = abs(book.units), _behind(book, extra, orders)
+    side = 1 if book.units > 0 else -1
+    for cap, rate, amount, _ in venue.brackets:
+        slope = rate if venue.rate_on == "mark" else ZERO
+        fixed = (ZERO if venue.rate_on == "mark" else rate * size * book.entry) - amount
+        price = (side * size * book.entry + fixed - margin) / (
+            size * (side - slope - venue.closing_fee)
+        )
+        measure = {"mark": size * price, "entry": size * book.entry, "size": size}[venue.by]
+        if _row_of(max(measure, ZERO), venue)[0] == cap:
+            return price
+    raise AssertionError("some bracket must hold its own answer")
+
+
+def _force(book, price, venue, orders):  # type: ignore[no-untyped-def]
+    lost = _behind(book, ZERO, orders)
+    left = lost + book.units * (price - book.entry)
+    fee = min(max(left, ZERO), venue.liquidation_fee * abs(book.units) * price)
+    _event(book, -book.units, price, fee, ZERO, fee - left, "liquidation")
+    book.wallet, book.units, book.entry, book.out = book.wallet - lost, ZERO, ZERO, True
+
+
+def _event(book, quantity, price, fee, slip, fund, reason):  # type: ignore[no-untyped-def]
+    book.paid["fee"] += fee
+    book.paid["slip"] += slip
+    book.paid["fund"] += fund
+    book.events.append({"quantity": quantity, "price": price, "fee": fee, "reason": reason})
+
+
+def _levels(book, orders):  # type: ignore[no-untyped-def]
+    """Stops (price, name), the first to be met in front, and the take-profit."""
+    side = 1 if book.units > 0 else -1
+    stops = []
+    if orders.stop_loss is not None:
+        stops.append((book.entry - side * D(orders.stop_loss) * book.entry, "stop_loss"))
+    if orders.trailing is not None:
+        stops.append((book.peak - side * D(orders.trailing) * book.entry, "trailing_stop"))
+    stops.sort(key=lambda stop: -side * stop[0])
+    gain = orders.take_profit
+    return stops, None if gain is None else book.entry + side * D(gain) * book.entry
+
+
+def _gap(book, price, orders, rates):  # type: ignore[no-untyped-def]
+    side = 1 if book.units > 0 else -1
+    stops, profit = _levels(book, orders)
+    if stops and side * (price - stops[0][0]) <= 0:
+        _leave(book, price, rates, stops[0][1])
+    elif profit is not None and side * (price - profit) >= 0:
+        _leave(book, price, rates, "take_profit")
+
+
+def _leave(book, price, rates, reason):  # type: ignore[no-untyped-def]
+    book.out = True
+    _reach(book, ZERO, price, rates["slip"], rates["taker"], reason)
+
+
+def _wish(book, wish, price, orders, rates):  # type: ignore[no-untyped-def]
+    new, book.asked = wish != book.asked, wish
+    if new:
+        book.out, book.limit = False, None
+    if not new or book.wallet + book.units * (price - book.entry) <= 0:
+        return
+    if orders.offset is not None and wish and book.units * wish <= 0:
+        book.limit = price - price * D(orders.offset) * (1 if wish > 0 else -1)
+        wish = ZERO
+    _reach(book, wish, price, rates["slip"], rates["taker"], "target")
+
+
+def _reach(book, wish, reference, slip, fee, reason):  # type: ignore[no-untyped-def]
+    if not wish and not book.units:
+        return
+    worth = {
+        side: book.wallet + book.units * (reference * (1 + side * slip) - book.entry)
+        for side in (1, -1)
+    }
+    if wish or min(worth.values()) > 0:
+        have = [
+            book.units * reference * (1 + side * slip) / worth[side]
+            for side in (1, -1)
+            if worth[side] > 0
+        ]
+        if len(have) == 2 and min(have) <= wish <= max(have):
+            return
+        side = 1 if len(have) < 2 or wish > max(have) else -1
+        if len(have) < 2:
+            side = -1 if book.units > 0 else 1
+    else:
+        side = -1 if book.units > 0 else 1
+    price = reference * (1 + side * slip)
+    size = (wish * worth[side] - book.units * price) / (side + wish * fee)
+    if not wish or worth[side] - fee * size <= 0:
+        wish, size = ZERO, abs(book.units) * price
+    quantity = side * size / price if wish else -book.units
+    after = book.units + quantity if wish else ZERO
+    profit = book.units * (price - book.entry)
+    cost = fee * size
+    if book.units * after <= 0:
+        wallet, entry = book.wallet + profit - cost, price if after else ZERO
+        peak = price
+    elif abs(after) > abs(book.units):
+        wallet, peak = book.wallet - cost, book.peak
+        entry = (book.units * book.entry + quantity * price) / after
+    else:
+        wallet, entry, peak = (
+            book.wallet - quantity * (price - book.entry) - cost,
+            book.entry,
+            book.peak,
+        )
+    left = wallet + after * (price - entry)
+    ruined = left <= 0
+    _event(
+        book,
+        quantity,
+        price,
+        cost,
+        abs(quantity) * abs(price - reference),
+        -left if ruined else ZERO,
+        "liquidation" if ruined else reason,
+    )
+    if ruined:
+        wallet, after, entry, book.out = ZERO, ZERO, ZERO, True
+    book.wallet, book.units, book.entry, book.peak = wallet, after, entry, peak
+
+
+def _inside(book, step, fresh, venue, orders, rates):  # type: ignore[no-untyped-def]
+    last, mark = step["last"], step["mark"]
+    long = book.units > 0
+    side, size = (1, abs(book.units)) if long else (-1, abs(book.units))
+    hold, leave, enter = (
+        size * step[name][0 if long else 1] for name in ("hold", "leave", "enter")
+    )
+    if fresh:
+        hold, leave = enter, (min if orders.against else max)(enter, leave)
+    low, high = (2, 1) if long else (1, 2)
+    stops, profit = _levels(book, orders)
+    outcomes = []
+    forced = _broke(book, mark[low], leave, venue, orders)
+    trigger = _trigger(book, leave, venue, orders)
+    stop = next(iter(stops), None)
+    met = stop is not None and side * (last[low] - stop[0]) <= 0
+    if met and forced and side * (stop[0] - trigger) <= 0:
+        met = False
+    if forced and (not met or orders.separate):
+        price = trigger if side * (mark[0] - trigger) > 0 else mark[0]
+        outcomes.append((price, "liquidation"))
+    if met:
+        outcomes.append((stop[0] if side * (last[0] - stop[0]) > 0 else last[0], stop[1]))
+    if profit is not None and not book.rested and side * (last[high] - profit) >= 0:
+        outcomes.append((profit, "take_profit"))
+    _cash(book, leave if outcomes else hold)
+    if outcomes:
+        price, reason = outcomes[0 if orders.against else -1]
+        if reason == "liquidation":
+            _force(book, price, venue, orders)
+        else:
+            _leave(book, price, rates, reason)

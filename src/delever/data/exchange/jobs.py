@@ -1,0 +1,148 @@
+"""Several data sets of several venues at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from delever.data.catalog import Catalog
+from delever.data.exchange.client import Client
+from delever.data.exchange.fetch import Fetched, Report, fetch
+from delever.data.exchange.plan import source_of
+from delever.data.source import Reference
+from delever.errors import DeleverError
+
+__all__ = ["Job", "fetch_all", "usual_timeframe"]
+
+_AT_ONCE = 4
+_HOUR = 3_600_000
+_USUAL = {"ohlcv": "1d", "mark": "1d", "index": "1d", "premium": "1d", "dvol": "1d"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One data set to fetch.
+
+    Attributes
+    ----------
+    venue, kind, symbol : str
+        As in a reference.
+    timeframe : str or None
+        None for the usual one of the kind, and for funding for the venue's interval.
+    since, until : pandas.Timestamp or None
+        As for `delever.data.exchange.fetch.fetch`.
+    """
+
+    venue: str
+    kind: str
+    symbol: str
+    timeframe: str | None = None
+    since: pd.Timestamp | None = None
+    until: pd.Timestamp | None = None
+
+    def __str__(self) -> str:
+        return f"{self.venue}/{self.kind}/{self.symbol}" + (
+            "" if self.timeframe is None else f"/{self.timeframe}"
+        )
+
+
+def usual_timeframe(client: Client, catalog: Catalog, job: Job) -> str:
+    """Timeframe of a job that names none.
+
+    Parameters
+    ----------
+    client : Client
+        Of the job's venue.
+    catalog : Catalog
+        A funding history that is stored already goes on under its name.
+    job : Job
+        The data set.
+
+    Returns
+    -------
+    str
+        For funding the interval of the newest rates, whole hours; else one the kind is used with.
+    """
+    if job.kind != "funding":
+        return _USUAL.get(job.kind, "1h" if job.kind != "liquidations" else "1d")
+    stored = [
+        entry.reference.timeframe
+        for entry in catalog.list()
+        if (entry.reference.venue, entry.reference.kind, entry.reference.symbol)
+        == (job.venue, job.kind, job.symbol)
+    ]
+    if len(stored) == 1:
+        return stored[0]
+    reference = Reference(venue=job.venue, kind=job.kind, symbol=job.symbol, timeframe="1h")
+    source = source_of(client, reference)
+    apart = np.diff(np.unique((source.newest().times + _HOUR // 2) // _HOUR))
+    if not len(apart):
+        return source.series.spacing or "8h"
+    return f"{int(np.median(apart[-9:]))}h"
+
+
+def fetch_all(
+    jobs: Sequence[Job],
+    catalog: Catalog,
+    clients: Mapping[str, Client],
+    *,
+    report: Report | None = None,
+    batch: int | None = None,
+) -> dict[Job, Fetched | DeleverError]:
+    """Fetch data sets, several at once; what fails does not stop the others.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        What to fetch.
+    catalog : Catalog
+        Where rows go.
+    clients : mapping of str to Client
+        By venue.
+    report : callable, optional
+        Told after every window, from several threads.
+    batch : int, optional
+        Rows between two writes.
+
+    Returns
+    -------
+    dict of Job to Fetched or DeleverError
+        In the order of `jobs`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When interrupted, after what was complete has been stored.
+    """
+
+    def one(job: Job) -> Fetched:
+        client = clients[job.venue]
+        timeframe = job.timeframe or usual_timeframe(client, catalog, job)
+        reference = Reference(
+            venue=job.venue, kind=job.kind, symbol=job.symbol, timeframe=timeframe
+        )
+        more = {} if batch is None else {"batch": batch}
+        return fetch(
+            client, catalog, reference, since=job.since, until=job.until, report=report, **more
+        )
+
+    results: dict[Job, Fetched | DeleverError] = {}
+    pool = ThreadPoolExecutor(min(_AT_ONCE, max(1, len(jobs))), thread_name_prefix="fetch")
+    futures = {pool.submit(one, job): job for job in jobs}
+    try:
+        for future in as_completed(futures):
+            try:
+                results[futures[future]] = future.result()
+            except DeleverError as error:
+                results[futures[future]] = error
+    except KeyboardInterrupt:
+        for client in clients.values():
+            client.limiter.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return {job: results[job] for job in dict.fromkeys(jobs)}

@@ -1,0 +1,336 @@
+"""Series from the web, as ``data/sources.toml`` describes them: address, columns, lag."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+
+from delever.data.exchange.limits import Pacing, backoff, retry_after
+from delever.data.exchange.settings import read_sources
+from delever.data.source import Dataset, Reference, parse_lag
+from delever.errors import ConfigError, SchemaError, VenueError
+from delever.schema import validate
+
+__all__ = ["HttpSource", "read_series", "rows_of", "web_sources"]
+
+_UNITS = {"s": "s", "ms": "ms", "us": "us"}
+_AGENT = "delever (historical series for research)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSource:
+    """One series on the web.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in ``sources.toml``, and its symbol.
+    url : str
+        http or https.
+    format : {"csv", "json"}
+        Of the body.
+    venue : str
+        First part of its reference.
+    timeframe : str
+        Last part of its reference.
+    publication_lag : pandas.Timedelta
+        From a row's stamp to the moment it was known.
+    stamp : str
+        Name of the column or key that holds the stamps; empty for a CSV file's first column.
+    stamp_unit : str
+        ``"s"``, ``"ms"``, ``"us"`` for numbers; empty for dates as ISO writes them, in UTC.
+    rows : str
+        Keys that lead to the list of rows in a JSON document, joined by dots.
+    columns : mapping of str to str
+        From our name to theirs, or to its place (``"1"``) where there is no header.
+    header : bool
+        Whether a CSV file's first line names its columns.
+    missing : tuple of str
+        What stands for no value.
+    note : str
+        What a reader of results must be told.
+    """
+
+    name: str
+    url: str
+    format: Literal["csv", "json"]
+    venue: str
+    timeframe: str
+    publication_lag: pd.Timedelta
+    columns: Mapping[str, str]
+    stamp: str = ""
+    stamp_unit: str = ""
+    rows: str = ""
+    header: bool = True
+    missing: tuple[str, ...] = ("", ".", "NaN", "nan", "null")
+    note: str = ""
+    api_url: str = field(default="", kw_only=True)
+
+    @property
+    def reference(self) -> Reference:
+        """What the data set is called."""
+        return Reference(
+            venue=self.venue, kind="series", symbol=self.name, timeframe=self.timeframe
+        )
+
+
+def web_sources(path: Path) -> dict[str, HttpSource]:
+    """Read the ``[series]`` of ``sources.toml``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        May be missing.
+
+    Returns
+    -------
+    dict of str to HttpSource
+
+    Raises
+    ------
+    ConfigError
+        If a series lacks a setting, or one is unknown or not of its form.
+    """
+    return {
+        name: _source(name, table, path) for name, table in read_sources(path)["series"].items()
+    }
+
+
+def _source(name: str, table: Mapping[str, object], path: Path) -> HttpSource:
+    where = f"{path}, series.{name}"
+    known = {item.name for item in fields(HttpSource)} - {"name"}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ConfigError(f"{where}: settings are {', '.join(sorted(known))}; got {unknown[0]}")
+    needed = ("url", "format", "venue", "timeframe", "publication_lag", "columns")
+    lacking = [item for item in needed if item not in table]
+    if lacking:
+        raise ConfigError(f"{where} must say {', '.join(needed)}; it lacks {', '.join(lacking)}")
+    columns = table["columns"]
+    if not isinstance(columns, dict) or not columns:
+        raise ConfigError(f"{where}: columns must be a table of names; got {columns!r}")
+    for item in needed[:-1]:
+        if not isinstance(table[item], str):
+            raise ConfigError(f"{where}: {item} must be text; got {table[item]!r}")
+    if table["format"] not in ("csv", "json"):
+        raise ConfigError(f"{where}: format must be csv or json; got {table['format']!r}")
+    if table.get("stamp_unit", "") not in ("", *_UNITS):
+        raise ConfigError(
+            f"{where}: stamp_unit must be {', '.join(_UNITS)} or empty; got {table['stamp_unit']!r}"
+        )
+    if urlsplit(str(table["url"])).scheme not in ("http", "https"):
+        raise ConfigError(f"{where}: url must be http or https; got {table['url']!r}")
+    rest: dict[str, Any] = dict(table)
+    rest["publication_lag"] = parse_lag(str(table["publication_lag"]))
+    rest["columns"] = {str(ours): str(theirs) for ours, theirs in columns.items()}
+    rest["missing"] = tuple(rest.get("missing", HttpSource.__dataclass_fields__["missing"].default))
+    return HttpSource(name=name, **rest)
+
+
+def read_series(
+    source: HttpSource, *, pacing: Pacing | None = None, now: pd.Timestamp | None = None
+) -> Dataset:
+    """Read a series from the web.
+
+    Parameters
+    ----------
+    source : HttpSource
+        Where it is and how it is written.
+    pacing : Pacing, optional
+        Patience and clock.
+    now : pandas.Timestamp, optional
+        Rows not yet known then are left out: their values may still change. By the server's date
+        by default.
+
+    Returns
+    -------
+    Dataset
+        Without an id, as it is not stored.
+
+    Raises
+    ------
+    VenueError
+        If the server refuses or does not answer, or has no row yet.
+    SchemaError
+        If what it sends is not what `source` describes.
+    """
+    body, date = _get(source, pacing or Pacing())
+    frame = rows_of(body, source)
+    moment = now if now is not None else date
+    stamps = pd.DatetimeIndex(frame.index)
+    frame = frame.loc[stamps <= moment - source.publication_lag]
+    if frame.empty:
+        raise VenueError(f"{source.url} has no row that was known on {moment:%Y-%m-%d %H:%M}")
+    return Dataset(
+        reference=source.reference,
+        frame=validate(frame, "series", source.timeframe, where=source.url),
+        id="",
+        publication_lag=source.publication_lag,
+        notes=(source.note,) if source.note else (),
+        provenance=({"url": source.url},),
+    )
+
+
+def rows_of(body: bytes, source: HttpSource) -> pd.DataFrame:
+    """Rows of a body, oldest first.
+
+    Parameters
+    ----------
+    body : bytes
+        As the server sent it.
+    source : HttpSource
+        How it is written.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n, k)
+        Indexed in UTC; NaN where the source has no value.
+
+    Raises
+    ------
+    SchemaError
+        If the body is not of its format, lacks a column, or holds text where a number is due.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+        records = _from_json(text, source) if source.format == "json" else _from_csv(text, source)
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise SchemaError(f"{source.url}: the body must be {source.format}: {error}") from error
+    stamp = source.stamp or (next(iter(records[0])) if records else "")
+    names = [stamp, *source.columns.values()]
+    for record in records[:1]:
+        lacking = [name for name in names if name not in record]
+        if lacking:
+            raise SchemaError(
+                f"{source.url}: rows must hold {', '.join(names)}; they lack {', '.join(lacking)}; "
+                f"found {', '.join(map(str, record))}; correct series.{source.name}"
+            )
+    index = _stamps([record.get(stamp) for record in records], source)
+    values = np.array(
+        [[_number(record.get(n), source) for n in source.columns.values()] for record in records],
+        dtype=float,
+    ).reshape(len(records), len(source.columns))
+    frame = pd.DataFrame(values, index=index, columns=list(source.columns))
+    return frame[~frame.isna().all(axis=1)].sort_index(kind="stable")
+
+
+def _from_json(text: str, source: HttpSource) -> list[dict[str, Any]]:
+    found: Any = json.loads(text)
+    for key in filter(None, source.rows.split(".")):
+        if not isinstance(found, dict) or key not in found:
+            raise SchemaError(
+                f"{source.url}: rows must be found at {source.rows}; there is no {key}; "
+                f"correct series.{source.name}"
+            )
+        found = found[key]
+    if not isinstance(found, list):
+        raise SchemaError(f"{source.url}: rows must be a list; got {type(found).__name__}")
+    return [
+        row if isinstance(row, dict) else {str(i): cell for i, cell in enumerate(row)}
+        for row in found
+    ]
+
+
+def _from_csv(text: str, source: HttpSource) -> list[dict[str, Any]]:
+    lines = [line for line in csv.reader(io.StringIO(text)) if line]
+    if not lines:
+        return []
+    width = len(lines[0])
+    names = (
+        [cell.strip() for cell in lines.pop(0)] if source.header else list(map(str, range(width)))
+    )
+    for number, line in enumerate(lines, start=1 + source.header):
+        if len(line) != width:
+            raise SchemaError(
+                f"{source.url}: line {number} must hold {width} cells; it holds {len(line)}"
+            )
+    return [dict(zip(names, line, strict=True)) for line in lines]
+
+
+def _number(cell: object, source: HttpSource) -> float:
+    if cell is None or (isinstance(cell, str) and cell.strip() in source.missing):
+        return float("nan")
+    try:
+        return float(str(cell).replace(",", ""))
+    except ValueError:
+        raise SchemaError(
+            f"{source.url}: a value must be a number; got {cell!r}; correct series.{source.name}"
+        ) from None
+
+
+def _stamps(cells: list[object], source: HttpSource) -> pd.DatetimeIndex:
+    try:
+        if source.stamp_unit:
+            counts = np.array([int(str(cell)) for cell in cells], dtype="int64")
+            dates = counts.astype(f"M8[{source.stamp_unit}]")
+            index = pd.DatetimeIndex(dates).tz_localize("UTC")
+        else:
+            index = pd.DatetimeIndex(pd.to_datetime([str(cell) for cell in cells], utc=True))
+    except (ValueError, OverflowError) as error:
+        raise SchemaError(
+            f"{source.url}: stamps must be {source.stamp_unit or 'ISO dates'}: {error}; "
+            f"correct series.{source.name}"
+        ) from error
+    return index.as_unit("ns").rename("timestamp")
+
+
+def _get(source: HttpSource, pacing: Pacing) -> tuple[bytes, pd.Timestamp]:
+    """Body and server date, asked for again while that may help."""
+    parts = urlsplit(source.url)
+    query = f"?{parts.query}" if parts.query else ""
+    url = source.url
+    if source.api_url:
+        url = source.api_url.rstrip("/").replace("{host}", parts.netloc) + parts.path + query
+    trouble = ""
+    for attempt in range(1, pacing.attempts + 1):
+        status, headers, body, trouble = _once(url, pacing.timeout)
+        if status == 200 and not trouble:
+            return body, _date(headers)
+        if status is not None and status in (400, 401, 403, 404, 410, 451):
+            raise VenueError(
+                f"{source.url} answers {status}, and asking again would not change that; correct "
+                f"the url of series.{source.name} in sources.toml, or import a file"
+            )
+        if attempt < pacing.attempts:
+            asked = retry_after(headers)
+            pacing.sleep(backoff(attempt, pacing) if asked is None else asked)
+    raise VenueError(f"{source.url} failed {pacing.attempts} times, last with {trouble}")
+
+
+def _once(url: str, timeout: float) -> tuple[int | None, Mapping[str, str], bytes, str]:
+    import http.client
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    request = Request(url, headers={"User-Agent": _AGENT})
+    try:
+        with urlopen(request, timeout=timeout) as answer:
+            body = answer.read()
+            trouble = "" if body.strip() else "an empty body"
+            if body.lstrip()[:1] == b"<":
+                trouble = "a page instead of data"
+            return answer.status, dict(answer.headers), body, trouble
+    except HTTPError as error:
+        return error.code, dict(error.headers), b"", f"status {error.code}"
+    except (URLError, http.client.HTTPException, OSError) as error:
+        return None, {}, b"", f"{type(error).__name__}: {error}"
+
+
+def _date(headers: Mapping[str, str]) -> pd.Timestamp:
+    from email.utils import parsedate_to_datetime
+
+    text = {name.lower(): value for name, value in headers.items()}.get("date")
+    if text is None:
+        return pd.Timestamp.now(tz="UTC")
+    moment: datetime = parsedate_to_datetime(text)
+    return pd.Timestamp(moment).tz_convert("UTC")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from delever.cli import data, study
+from delever.cli import data, fetch, study
 from delever.errors import DeleverError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+fetch.register(data.app)
 app.add_typer(data.app, name="data")
 study.register(app)
 

@@ -1,0 +1,184 @@
+"""Rules that say when a level breaks, and the same rules on levels that mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.bars import close_times
+from delever.errors import InputError
+from delever.view import MarketView
+
+__all__ = ["LevelRule", "Levels", "Signal", "placebo_factors"]
+
+Flags = npt.NDArray[np.bool_]
+Levels: TypeAlias = Callable[[float], pd.Series]
+"""From a factor to the level in force at each bar; 1 gives the level itself, 1.1 a placebo."""
+
+_NEAREST = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Events on one market, and where they come from.
+
+    Attributes
+    ----------
+    market : MarketView
+        The market; n bars.
+    event : pandas.Series of bool, shape (n,)
+        Events as known at each bar's close.
+    known : pandas.Series of bool, shape (n,)
+        Bars on which there could have been one; others are compared with nothing.
+    level : pandas.Series, shape (n,), or None
+        The level whose break makes an event, in quote units.
+    placebo : callable or None
+        From a factor to the events, shape (n,), of the same rule on another level.
+    """
+
+    market: MarketView
+    event: pd.Series
+    known: pd.Series
+    level: pd.Series | None = None
+    placebo: Callable[[float], Flags] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("event", "known", "level"):
+            series = getattr(self, name)
+            if series is not None and not series.index.equals(self.market.index):
+                raise InputError(
+                    f"{name} of {self.market.symbol or 'the signal'} must have one row per bar of "
+                    f"its market; got {len(series)} for {len(self.market.index)}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelRule:
+    """A level and when it counts as broken.
+
+    Attributes
+    ----------
+    name : str
+        What a report calls it.
+    levels : callable
+        From a market to its `Levels`. Row t of a level may use everything known when bar t
+        closes.
+    timeframe : str or None
+        Closes of this coarser timeframe decide; None: those of the bars themselves.
+    side : {"below", "above"}
+        Where the price goes.
+    confirm : int
+        Closes beyond the level in a row, >= 1, the breaking one included.
+
+    Notes
+    -----
+    A break below: ``close[t] < level[t]`` and ``close[t-1] >= level[t]``, both against the level of
+    bar t, and the next ``confirm - 1`` closes below that same level; the event is known at the
+    last of them.
+    """
+
+    name: str
+    levels: Callable[[MarketView], Levels]
+    timeframe: str | None = None
+    side: Literal["below", "above"] = "below"
+    confirm: int = 1
+
+    def __post_init__(self) -> None:
+        if self.confirm < 1:
+            raise InputError(f"confirm of {self.name} must be at least 1; got {self.confirm}")
+
+    def on(self, market: MarketView) -> Signal:
+        """Watch the level on a market.
+
+        Parameters
+        ----------
+        market : MarketView
+            n bars of `timeframe` or finer.
+
+        Returns
+        -------
+        Signal
+        """
+        seen = market
+        if self.timeframe not in (None, market.timeframe):
+            coarse = str(self.timeframe)
+            seen = MarketView(bars=market.resample(coarse), timeframe=coarse, symbol=market.symbol)
+        levels, close = self.levels(seen), seen.bars["close"].to_numpy(dtype="float64")
+        rows = market.close_time.searchsorted(close_times(seen.index, seen.timeframe))
+
+        def events(factor: float) -> Flags:
+            broken = _breaks(close, _values(levels(factor)), self.side, self.confirm)
+            out = np.zeros(len(market.index), dtype=bool)
+            out[rows[broken]] = True
+            return out
+
+        line = levels(1.0).shift(self.confirm - 1)
+        level = line if seen is market else market.align(line, seen.timeframe)
+        return Signal(
+            market=market,
+            event=pd.Series(events(1.0), index=market.index, name="event"),
+            known=level.notna().rename("known"),
+            level=level.rename("level"),
+            placebo=events,
+        )
+
+
+def _breaks(
+    close: npt.NDArray[np.float64], level: npt.NDArray[np.float64], side: str, confirm: int
+) -> Flags:
+    sign = 1.0 if side == "below" else -1.0
+    gap, before = sign * (close - level), sign * (np.roll(close, 1) - level)
+    broken = (gap < 0) & (before >= 0)
+    broken[:1] = False
+    for later in range(1, confirm):
+        stays = np.zeros(len(close), dtype=bool)
+        stays[:-later] = sign * (close[later:] - level[:-later]) < 0
+        broken &= stays
+    out = np.zeros(len(close), dtype=bool)
+    out[confirm - 1 :] = broken[: len(close) - confirm + 1]
+    return out
+
+
+def _values(level: pd.Series) -> npt.NDArray[np.float64]:
+    return level.to_numpy(dtype="float64")
+
+
+def placebo_factors(draws: int, reach: float, seed: int) -> npt.NDArray[np.float64]:
+    """What random nearby levels are to the level itself.
+
+    Parameters
+    ----------
+    draws : int
+        How many, >= 1.
+    reach : float
+        Largest distance of a placebo, as a logarithm, > 0.01: 0.25 is from -22 % to +28 %.
+    seed : int
+        The same seed gives the same factors.
+
+    Returns
+    -------
+    ndarray of float, shape (draws,)
+        Evenly spread in logarithms on both sides, none within 1 % of the level.
+
+    Raises
+    ------
+    InputError
+        If a parameter lies outside its range.
+
+    References
+    ----------
+    Osler (2000), Support for resistance: technical analysis and intraday exchange rates, Federal
+    Reserve Bank of New York Economic Policy Review 6(2), 53-68 (levels compared with arbitrary
+    ones).
+    """
+    if draws < 1 or not _NEAREST < reach < np.inf:
+        raise InputError(
+            f"draws must be at least 1 and reach above {_NEAREST}; got {draws} and {reach:g}"
+        )
+    rng = np.random.default_rng(seed)
+    return np.asarray(np.exp(rng.uniform(_NEAREST, reach, draws) * rng.choice([-1.0, 1.0], draws)))

@@ -1,0 +1,64 @@
+"""What a signal study asks, settled before it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from delever.errors import InputError
+from delever.research.forward import check_horizons
+from delever.research.placebo import placebo_factors
+from delever.stats.intervals import detectable_deviations
+
+__all__ = ["FEWEST_EVENTS", "Plan"]
+
+FEWEST_EVENTS = 5
+"""With fewer distinct events nothing is tested."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a study asks; settled before it looks.
+
+    Attributes
+    ----------
+    horizons : tuple of int
+        Bars held after an event.
+    decides : int
+        The one of them that the verdict is about; the others are shown.
+    draws : int
+        Placebo levels, >= 1.
+    reach : float
+        Largest distance of a placebo level, as a logarithm.
+    alpha, power : float
+        Level of the tests, and the power that defines the detectable difference.
+    worth : float or None
+        Smallest difference of mean forward returns that would matter, a fraction > 0.
+    seed : int
+        Of the placebo levels.
+
+    Raises
+    ------
+    InputError
+        If a setting lies outside its range.
+    """
+
+    horizons: tuple[int, ...] = (7, 30, 90)
+    decides: int = 30
+    draws: int = 1_000
+    reach: float = 0.25
+    alpha: float = 0.05
+    power: float = 0.8
+    worth: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_horizons(self.horizons)
+        detectable_deviations(self.alpha, self.power)
+        placebo_factors(self.draws, self.reach, self.seed)
+        if self.decides not in self.horizons or len(set(self.horizons)) < len(self.horizons):
+            raise InputError(
+                "horizons must differ and the one that decides must be one of them; "
+                f"got {', '.join(map(str, self.horizons))} and {self.decides}"
+            )
+        if self.worth is not None and not self.worth > 0:
+            raise InputError(f"worth must be a difference > 0; got {self.worth:g}")

@@ -1,0 +1,164 @@
+"""What a few independent cases can tell: a probability, a waiting time, an effect large enough."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from delever.errors import InputError
+
+__all__ = ["detectable_deviations", "reached_within", "wilson_interval"]
+
+_NORMAL = NormalDist()
+
+
+def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval for a probability, from how often something happened.
+
+    Parameters
+    ----------
+    hits, trials : float
+        0 <= hits <= trials; the trials are independent. Hits need not be whole: where several
+        cases share one trial, so do their hits.
+    confidence : float
+        In (0, 1).
+
+    Returns
+    -------
+    tuple of float
+        Low and high, within [0, 1]; both NaN without trials.
+
+    Raises
+    ------
+    InputError
+        If a parameter lies outside its range.
+
+    Notes
+    -----
+    The probabilities p that ``abs(hits / trials - p) <= z sqrt(p (1 - p) / trials)`` does not
+    exclude; unlike the textbook interval it keeps its promise for few trials and near 0 and 1.
+
+    References
+    ----------
+    Wilson (1927), Probable inference, the law of succession, and statistical inference, Journal
+    of the American Statistical Association 22(158), 209-212,
+    doi:10.1080/01621459.1927.10502953.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(0, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.0, 0.2775)
+    """
+    if not (0 <= hits <= trials and 0 < confidence < 1):
+        raise InputError(
+            "hits must lie between 0 and trials and confidence between 0 and 1; "
+            f"got {hits:g} of {trials:g} and {confidence:g}"
+        )
+    if trials == 0:
+        return math.nan, math.nan
+    z = _NORMAL.inv_cdf(0.5 + confidence / 2.0)
+    share, room = hits / trials, z**2 / trials
+    centre = share + room / 2.0
+    half = z * math.sqrt(share * (1.0 - share) / trials + room / (4.0 * trials))
+    low = 0.0 if hits == 0 else (centre - half) / (1.0 + room)
+    return low, 1.0 if hits == trials else (centre + half) / (1.0 + room)
+
+
+def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
+    """Smallest effect a two-sided test finds with a given power, in standard errors.
+
+    Parameters
+    ----------
+    alpha : float
+        Level of the test, in (0, 1).
+    power : float
+        Probability to find an effect of that size, in (0.5, 1).
+
+    Returns
+    -------
+    float
+        2.80 for the defaults; times the standard error it is the minimum detectable effect.
+
+    Raises
+    ------
+    InputError
+        If a parameter lies outside its range.
+
+    References
+    ----------
+    Bloom (1995), Minimum detectable effects, Evaluation Review 19(5), 547-556,
+    doi:10.1177/0193841X9501900504.
+
+    Examples
+    --------
+    >>> round(detectable_deviations(), 3)
+    2.802
+    """
+    if not (0 < alpha < 1 and 0.5 < power < 1):
+        raise InputError(
+            "alpha must lie between 0 and 1 and power between 0.5 and 1; "
+            f"got {alpha:g} and {power:g}"
+        )
+    return _NORMAL.inv_cdf(1.0 - alpha / 2.0) + _NORMAL.inv_cdf(power)
+
+
+def reached_within(
+    waited: npt.ArrayLike, reached: npt.ArrayLike, horizon: int
+) -> npt.NDArray[np.float64]:
+    """Probability that something has happened within each number of bars.
+
+    Parameters
+    ----------
+    waited : array_like of int, shape (n,)
+        Bars until it happened or, where it did not, bars it was watched for; >= 0.
+    reached : array_like of bool, shape (n,)
+        Whether it happened.
+    horizon : int
+        Last number of bars, >= 0.
+
+    Returns
+    -------
+    ndarray of float, shape (horizon + 1,)
+        Entry k: probability within k bars; it never falls. NaN from the bar on at which nobody
+        is watched any more, unless everybody got there; all NaN without cases.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ, a wait is negative, or `horizon` is.
+
+    Notes
+    -----
+    One minus the product-limit estimate: ``1 - prod(1 - d[k] / m[k])`` with d[k] the cases that
+    happened after exactly k bars and m[k] those watched for at least k bars and not there before.
+    A case whose watch ends after k bars counts among those watched through bar k.
+
+    References
+    ----------
+    Kaplan and Meier (1958), Nonparametric estimation from incomplete observations, Journal of the
+    American Statistical Association 53(282), 457-481, doi:10.1080/01621459.1958.10501452.
+
+    Examples
+    --------
+    >>> reached_within([1, 2, 3], [True, False, True], 3).round(3).tolist()
+    [0.0, 0.333, 0.333, 1.0]
+    """
+    waits, there = np.asarray(waited, dtype="int64"), np.asarray(reached, dtype=bool)
+    if waits.shape != there.shape or waits.ndim != 1 or horizon < 0 or (waits < 0).any():
+        raise InputError(
+            "waited and reached must have one entry >= 0 per case and horizon be >= 0; "
+            f"got shapes {waits.shape} and {there.shape} and horizon {horizon}"
+        )
+    happened = np.bincount(np.minimum(waits[there], horizon + 1), minlength=horizon + 2)
+    left = np.bincount(np.minimum(waits, horizon + 1), minlength=horizon + 2)
+    watched = len(waits) - np.cumsum(left) + left
+    with np.errstate(invalid="ignore"):
+        kept = np.cumprod(1.0 - happened / watched)
+    certain = np.flatnonzero(kept == 0.0)
+    if len(certain):
+        kept[certain[0] :] = 0.0
+    return np.asarray(1.0 - kept[: horizon + 1], dtype="float64")

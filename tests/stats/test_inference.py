@@ -1,0 +1,128 @@
+"""Inference against published worked numbers and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delever.errors import InputError
+from delever.stats import inference
+
+DAYS = 250
+
+
+@pytest.mark.parametrize(
+    ("skew", "kurtosis", "expected"), [(0.0, 3.0, 0.98167), (-2.448, 10.164, 0.91336)]
+)
+def test_probabilistic_sharpe_ratio_as_published(skew, kurtosis, expected):
+    """Bailey and Lopez de Prado (2012), a monthly Sharpe ratio of 0.458 over 24 months."""
+    found = inference.probabilistic_sharpe_ratio(0.458, 24, skew=skew, kurtosis=kurtosis)
+    assert found == pytest.approx(expected, abs=5e-6)
+
+
+def test_deflated_sharpe_ratio_as_published():
+    """Bailey and Lopez de Prado (2014), the worked example: 100 trials, 5 years of days."""
+    variance = 0.5 / DAYS
+    assert inference.expected_maximum_sharpe(variance, 100) == pytest.approx(0.113172, abs=5e-7)
+    found = inference.deflated_sharpe_ratio(
+        2.5 / math.sqrt(DAYS), 1250, variance=variance, n_trials=100, skew=-3, kurtosis=10
+    )
+    assert found == pytest.approx(0.900397, abs=5e-7)
+
+
+@pytest.mark.parametrize(("per_year", "years"), [(250, 2.7312), (52, 2.8288), (12, 3.2398)])
+def test_minimum_track_record_as_published(per_year, years):
+    """Bailey and Lopez de Prado (2012): Sharpe ratio 2 against 1 a year, 95 %, normal returns."""
+    root = math.sqrt(per_year)
+    bars = inference.minimum_track_record(2 / root, threshold=1 / root)
+    assert bars / per_year == pytest.approx(years, abs=5e-5)
+
+
+@pytest.mark.parametrize(("sharpe", "expected"), [(0.5, 0.13693), (1.0, 0.15811)])
+def test_standard_error_of_a_sharpe_ratio_as_published(sharpe, expected):
+    """Lo (2002), table 1, 60 observations."""
+    assert inference.sharpe_standard_error(sharpe, 60) == pytest.approx(expected, abs=5e-6)
+
+
+def test_standard_error_of_a_sharpe_ratio_is_the_spread_of_simulated_ones():
+    returns = np.random.default_rng(1).normal(0.05, 0.1, size=(20_000, 100))
+    ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1)
+    # 20,000 ratios know their spread to half a percent; the formula is asymptotic, 100 are few.
+    assert inference.sharpe_standard_error(0.5, 100) == pytest.approx(ratios.std(), rel=0.02)
+
+
+@given(sharpe=st.floats(0.01, 0.5), threshold=st.floats(-0.2, 0.0), skew=st.floats(-2, 2))
+def test_after_the_minimum_track_record_the_probability_is_the_confidence(sharpe, threshold, skew):
+    moments = {"threshold": threshold, "skew": skew, "kurtosis": 3 + skew**2}
+    bars = math.ceil(inference.minimum_track_record(sharpe, confidence=0.9, **moments))
+    if bars > 3:
+        assert inference.probabilistic_sharpe_ratio(sharpe, bars, **moments) >= 0.9
+        assert inference.probabilistic_sharpe_ratio(sharpe, bars - 1, **moments) < 0.9
+
+
+def test_more_trials_deflate_more_and_one_trial_not_at_all():
+    given_ = {"variance": 0.002, "skew": -1.0, "kurtosis": 5.0}
+    found = [
+        inference.deflated_sharpe_ratio(0.1, 1000, n_trials=n, **given_) for n in (1, 2, 10, 1000)
+    ]
+    assert found[0] == inference.probabilistic_sharpe_ratio(0.1, 1000, skew=-1, kurtosis=5)
+    assert found == sorted(found, reverse=True)
+    assert found[0] > found[-1]
+
+
+def test_expected_maximum_is_near_the_mean_of_simulated_maxima():
+    maxima = np.random.default_rng(2).standard_normal((20_000, 100)).max(axis=1)
+    assert inference.expected_maximum_sharpe(1.0, 100) == pytest.approx(maxima.mean(), rel=0.02)
+
+
+def test_a_track_record_no_better_than_the_threshold_never_suffices():
+    assert inference.minimum_track_record(0.1, threshold=0.1) == math.inf
+
+
+def test_block_length_as_in_the_published_check_of_the_method():
+    """The series and its lengths come from the test-suite of arch, which corrects the program."""
+    values = np.random.RandomState(0).standard_normal(10_100)
+    for row in range(1, len(values)):
+        values[row] += 0.3 * values[row - 1]
+    assert inference.block_length(values[100:]) == pytest.approx(13.635665, abs=1e-6)
+    assert inference.block_length(values[100:], "circular") == pytest.approx(15.60894, abs=1e-5)
+
+
+def test_bootstrap_knows_the_error_of_a_mean_of_dependent_values():
+    """The mean of n values of an AR(1) with weight 0.6 has variance sigma^2 / (1 - 0.6)^2 / n."""
+    rng = np.random.default_rng(3)
+    values = rng.standard_normal(4_000)
+    for row in range(1, len(values)):
+        values[row] += 0.6 * values[row - 1]
+    length = inference.block_length(values)
+    draws = inference.stationary_bootstrap(values, length=length, draws=1_000, seed=4)
+    assert draws.mean() == pytest.approx(values.mean(), abs=0.01)
+    # One history of 4,000 values: its own variance is uncertain by some 15 %.
+    assert draws.std() == pytest.approx(1 / 0.4 / math.sqrt(4_000), rel=0.2)
+    alone = inference.stationary_bootstrap(values, length=1, draws=1_000, seed=4)
+    assert draws.std() > 1.5 * alone.std()
+    again = inference.stationary_bootstrap(values, length=length, draws=1_000, seed=4)
+    assert np.array_equal(draws, again)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: inference.sharpe_standard_error(1, 0), "at least 1"),
+        (lambda: inference.probabilistic_sharpe_ratio(1, 1), "at least 2"),
+        (lambda: inference.probabilistic_sharpe_ratio(0.1, 99, kurtosis=0.0), "excess"),
+        (lambda: inference.expected_maximum_sharpe(1.0, 0.5), "n_trials >= 1"),
+        (lambda: inference.minimum_track_record(1.0, confidence=0.4), "between 0.5 and 1"),
+        (lambda: inference.block_length([1.0] * 20), "all are equal"),
+        (lambda: inference.block_length([1.0] * 9), "at least 10"),
+        (lambda: inference.stationary_bootstrap([1, 2], length=0, draws=9, seed=1), "at least 1"),
+        (lambda: inference.stationary_bootstrap([1, np.nan], length=1, draws=9, seed=1), "finite"),
+    ],
+)
+def test_what_cannot_be_is_refused(call, said):
+    with pytest.raises(InputError, match=said):
+        call()

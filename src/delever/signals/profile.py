@@ -47,21 +47,25 @@ def volume_profile(bars: pd.DataFrame, *, bins: int = 60) -> pd.Series:
     Bars do not say at which price they traded: the volume of each is spread evenly over its
     range. The sum over all steps is the volume of all bars.
     """
+    low, high, volume = (bars[name].to_numpy(dtype="float64") for name in ("low", "high", "volume"))
+    total, edges = _spread(low, high, volume, bins)
+    return pd.Series(total, index=(edges[1:] + edges[:-1]) / 2)
+
+
+def _spread(low: Values, high: Values, volume: Values, bins: int) -> tuple[Values, Values]:
+    """Volume in each step, and the edges of the steps; no steps when the price never moved."""
     if bins < 3:
         raise InputError(f"bins must be at least 3; got {bins}")
-    low, high = bars["low"].to_numpy(dtype="float64"), bars["high"].to_numpy(dtype="float64")
-    if not low.min() < high.max():
-        return pd.Series(dtype="float64")
-    edges = np.linspace(low.min(), high.max(), bins + 1)
-    span = np.maximum(high - low, (edges[-1] - edges[0]) * 1e-9)
+    bottom, top = float(low.min()), float(high.max())
+    if not bottom < top:
+        return np.empty(0), np.empty(1)
+    edges = np.linspace(bottom, top, bins + 1)
     # A bar without a range is a sliver just wide enough to fall into the step it lies in.
-    bottom = np.minimum(low, edges[-1] - span)
-    share = np.minimum((bottom + span)[:, None], edges[1:]) - np.maximum(
-        bottom[:, None], edges[:-1]
-    )
-    volume = bars["volume"].to_numpy(dtype="float64")
-    total = (np.maximum(share, 0.0) / span[:, None] * volume[:, None]).sum(axis=0)
-    return pd.Series(total, index=(edges[1:] + edges[:-1]) / 2)
+    span = np.maximum(high - low, (top - bottom) * 1e-9)
+    start = np.minimum(low, top - span)
+    # What lies below each edge, bar by bar; the steps are the differences.
+    below = np.clip((edges - start[:, None]) / span[:, None], 0.0, 1.0)
+    return np.diff(volume @ below), edges
 
 
 def volume_nodes(
@@ -101,21 +105,23 @@ def volume_nodes(
     closes = close_times(opens, fine)
     ends = close_times(pd.DatetimeIndex(market.resample("1w").index), "1w")
     rows: list[tuple[float, str, pd.Timestamp, pd.Timestamp, object]] = []
-    for place, end in enumerate(ends[weeks - 1 :], start=weeks):
-        first = int(opens.searchsorted(end - weeks * _WEEK))
-        inside = bars.iloc[first : int(closes.searchsorted(end, side="right"))]
-        ended = ends[place] if place < len(ends) else pd.NaT
-        for price in _peaks(volume_profile(inside, bins=bins), nodes):
-            rows.append((price, "volume_node", opens[first], end, ended))
+    firsts = opens.searchsorted(ends - weeks * _WEEK)
+    lasts = closes.searchsorted(ends, side="right")
+    columns = [bars[name].to_numpy(dtype="float64") for name in ("low", "high", "volume")]
+    for place in range(weeks - 1, len(ends)):
+        inside = slice(firsts[place], lasts[place])
+        ended = ends[place + 1] if place + 1 < len(ends) else pd.NaT
+        low, high, volume = (values[inside] for values in columns)
+        for price in _peaks(*_spread(low, high, volume, bins), nodes):
+            rows.append((price, "volume_node", opens[firsts[place]], ends[place], ended))
     return level_table(rows)
 
 
-def _peaks(profile: pd.Series, nodes: int) -> list[float]:
-    volume = np.array([0.0, *profile, 0.0])
-    middle = volume[1:-1]
-    local = np.flatnonzero((middle > volume[:-2]) & (middle >= volume[2:]))
-    chosen = local[np.argsort(-middle[local], kind="stable")[:nodes]]
-    return [float(price) for price in profile.index.to_numpy()[chosen]]
+def _peaks(volume: Values, edges: Values, nodes: int) -> list[float]:
+    around = np.concatenate([[0.0], volume, [0.0]])
+    local = np.flatnonzero((volume > around[:-2]) & (volume >= around[2:]))
+    chosen = local[np.argsort(-volume[local], kind="stable")[:nodes]]
+    return [float(price) for price in (edges[chosen] + edges[chosen + 1]) / 2]
 
 
 def anchored_vwap(market: MarketView, *, anchor: pd.Timestamp) -> pd.Series:

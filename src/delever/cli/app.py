@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from delever.cli import data, fetch, study
+from delever.cli import claims, data, fetch, study
 from delever.errors import DeleverError
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ app = typer.Typer(
 fetch.register(data.app)
 app.add_typer(data.app, name="data")
 study.register(app)
+claims.register(app)
 
 
 @app.callback()

@@ -28,10 +28,12 @@ _IGNORED = "data/store/\nbacktests/results/\n__pycache__/\n"
 _WELCOME = """\
 # A delever workspace
 
-    delever run backtests/ma200w_break.toml      one study
-    delever run backtests/*.toml                 all of them, compared
-    delever data list                            what is stored
-    delever check strategies/ma200w_break.py     does it peek?
+    delever run backtests/ma200w_break.toml        one study; name several to compare them
+    delever claims backtests/claims_2026_02.toml   what was said, and what the data say
+    delever data list                              what is stored
+    delever check strategies/ma200w_break.py       does it peek?
+
+Studies that name series beside the bars (funding, Fear & Greed) need those stored first.
 
 `strategies/` holds one function per file, `backtests/` one study per file, `data/` the sample, the
 catalogue of deleveraging periods and, once you import or fetch some, your own data sets.

@@ -1,0 +1,189 @@
+"""The audit of claims as a table and as a page."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import pandas as pd
+
+from delever.report.format import NOT_AVAILABLE, day, money, number, percent
+from delever.report.page import render_page
+from delever.report.table import Cell, Column, Table
+from delever.research.claims import Audited, Expectation, Measured
+
+__all__ = ["VERDICTS", "claims_table", "counts", "expected_text", "figure_text", "render"]
+
+VERDICTS = ("confirmed", "contradicted", "depends on the definition", "not testable")
+"""Every verdict, in the order they are counted."""
+
+_TONES: dict[str, Literal["", "best", "loss", "quiet"]] = {
+    "confirmed": "best",
+    "contradicted": "loss",
+    "depends on the definition": "",
+    "not testable": "quiet",
+}
+
+
+def figure_text(value: float | pd.Timestamp | None, unit: str) -> str:
+    """Write a figure.
+
+    Parameters
+    ----------
+    value : float or pandas.Timestamp or None
+        NaT reads ``never``, None and NaN ``n/a``.
+    unit : {"number", "fraction", "date"}
+        Of the figure.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> figure_text(-0.2568, "fraction"), figure_text(62345.0, "number")
+    ('-25.7%', '62,345.00')
+    >>> figure_text(-4.96e-05, "number"), figure_text(9.0, "number"), figure_text(775e6, "number")
+    ('-4.96e-05', '9', '775.00 M')
+    """
+    if unit == "date" and value is not None:
+        return "never" if pd.isna(value) else day(pd.Timestamp(value))
+    if not isinstance(value, int | float) or math.isnan(value):
+        return NOT_AVAILABLE
+    if unit == "fraction":
+        return percent(value)
+    if abs(value) < 1_000:
+        return f"{value:.4g}"
+    return number(value) if abs(value) < 1e6 else money(value)
+
+
+def expected_text(expects: Expectation | None, unit: str) -> str:
+    """Write what a claim expected.
+
+    Parameters
+    ----------
+    expects : Expectation or None
+        None reads as an empty text.
+    unit : str
+        Of the figure.
+
+    Returns
+    -------
+    str
+    """
+    if expects is None:
+        return ""
+    low, high = figure_text(expects.low, unit), figure_text(expects.high, unit)
+    if expects.test == "near":
+        return f"{low} ± {figure_text(expects.tolerance, unit)}" if expects.tolerance else low
+    return {
+        "below": f"at most {high}",
+        "above": f"at least {low}",
+        "between": f"{low} to {high}",
+        "since": f"{low} to {high}, or earlier",
+    }[expects.test]
+
+
+def claims_table(audited: Sequence[Audited]) -> Table:
+    """One row per claim and definition; the claim and its verdict stand on the first.
+
+    Parameters
+    ----------
+    audited : sequence of Audited
+        From `delever.research.claims.audit`.
+
+    Returns
+    -------
+    Table
+    """
+    rows = [
+        _row(one, measured, first=place == 0)
+        for one in audited
+        for place, measured in enumerate(one.measured)
+    ]
+    return Table(
+        id="claims",
+        columns=(
+            Column(label="claim", numeric=False),
+            Column(label="verdict", numeric=False),
+            Column(label="definition", numeric=False),
+            Column(label="measured"),
+            Column(label="claimed"),
+            Column(label="holds", numeric=False),
+            Column(
+                label="base rate",
+                title="share of earlier rows at which the same could have been said, or more",
+            ),
+        ),
+        rows=tuple(rows),
+        caption="The base rate is the share of all earlier rows of the series at which the same "
+        "could have been said, or more; rows overlap, so it is a frequency and no test.",
+    )
+
+
+def _row(audited: Audited, one: Measured, *, first: bool) -> tuple[Cell, ...]:
+    holds = {True: "yes", False: "no", None: ""}[one.holds]
+    rate = "" if math.isnan(one.base_rate) else percent(one.base_rate)
+    return (
+        Cell(text=audited.claim.id if first else "", note=audited.claim.statement if first else ""),
+        Cell(text=audited.verdict if first else "", tone=_TONES[audited.verdict] if first else ""),
+        Cell(text=one.definition.label, note=one.missing),
+        Cell(text=figure_text(one.value, one.unit), tone="quiet" if one.value is None else ""),
+        Cell(text=expected_text(one.definition.expects, one.unit)),
+        Cell(text=holds),
+        Cell(text=rate, note=f"of {one.rows:,} rows" if rate else ""),
+    )
+
+
+def counts(audited: Sequence[Audited]) -> dict[str, int]:
+    """How many claims have which verdict.
+
+    Parameters
+    ----------
+    audited : sequence of Audited
+        The claims.
+
+    Returns
+    -------
+    dict of str to int
+        Every verdict, also those nobody has.
+    """
+    seen = Counter(one.verdict for one in audited)
+    return {verdict: seen[verdict] for verdict in VERDICTS}  # type: ignore[index]
+
+
+def render(
+    title: str,
+    audited: Sequence[Audited],
+    *,
+    data: Mapping[str, str],
+    missing: Mapping[str, str],
+) -> str:
+    """Write the page of an audit.
+
+    Parameters
+    ----------
+    title : str
+        Stands above it.
+    audited : sequence of Audited
+        The claims.
+    data, missing : mapping of str to str
+        Series that were there and what they are, and those that were not.
+
+    Returns
+    -------
+    str
+        A whole HTML document that needs no network.
+    """
+    return render_page(
+        "claims.html",
+        title=f"{title} - claims",
+        name=title,
+        counts=counts(audited),
+        claims=claims_table(audited),
+        reasons=[(one.claim.id, one.verdict, one.because) for one in audited],
+        data=list(data.items()),
+        missing=list(missing.items()),
+    )

@@ -169,7 +169,13 @@ def test_a_check_reads_everything_again(catalog: Catalog, tmp_path: Path):
     catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
     catalog.add(write(tmp_path / "btc.csv", DAYS), "other/ohlcv/BTC/USD/1d")
     assert [check.problems for check in catalog.check()] == [(), (), ()]
-    assert catalog.check(BITSTAMP)[0].gaps["bars"].tolist() == [2]
+    (check,) = catalog.check(BITSTAMP)
+    assert check.coverage[["state", "bars"]].to_numpy().tolist() == [
+        ["present", 2],
+        ["unknown", 2],
+        ["present", 1],
+    ]
+    assert (check.unknown, catalog.check(SAMPLE_NAME)[0].unknown) == (2, 0)
     part = next((tmp_path / "data" / "store" / "bitstamp").rglob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-1])
     broken = {check.name: check.problems for check in catalog.check()}

@@ -37,10 +37,54 @@ def test_import_list_and_check(workspace, capsys):
     said = capsys.readouterr().out
     assert NAME in said
     assert "sample/ohlcv/BTC/USD/1d" in said
+
+
+def test_check_says_what_is_unknown_and_complete_settles_it(workspace, capsys):
     assert main(["data", "check"]) == 0
     said = capsys.readouterr().out
-    assert f"{NAME}: whole" in said
+    assert "sample/ohlcv/BTC/USD/1d: nothing is unknown" in said
     assert "close-only: intraday extremes unseen" in said
+    assert main(["data", "import", file_of(ROWS), *WORDS]) == 0
+    capsys.readouterr()
+    assert main(["data", "check"]) == 1
+    said = capsys.readouterr().out
+    assert f"{NAME}: 2 bars are unknown" in said
+    # Five days in 72 cells: two present, two unknown, one present; a shared cell shows the worst.
+    assert "█" * 28 + "?" * 30 + "█" * 14 in said
+    assert "█ 3 present, ░ 0 absent, ? 2 unknown" in said
+    assert "2021-05-19" in said
+    assert f"delever data repair {NAME}" in said
+    assert main(["data", "check", NAME, "--json"]) == 1
+    (check,) = json.loads(capsys.readouterr().out)
+    start, end = "2021-05-19T00:00:00+00:00", "2021-05-21T00:00:00+00:00"
+    assert check["holes"] == [{"start": start, "end": end, "state": "unknown", "bars": 2}]
+    assert check["unknown"] == 2
+    assert main(["data", "import", file_of(ROWS), *WORDS, "--complete"]) == 0
+    capsys.readouterr()
+    assert main(["data", "check", NAME]) == 0
+    said = capsys.readouterr().out
+    assert f"{NAME}: nothing is unknown" in said
+    assert "█ 3 present, ░ 2 absent, ? 0 unknown" in said
+    # Rows that come later, further on, leave a hole nobody has spoken for.
+    file_of([ROWS[0], "2021-05-30T00:00:00Z,12,12,8,9,3"])
+    assert main(["data", "import", "btc.csv", *WORDS]) == 0
+    assert main(["data", "check", NAME]) == 1
+
+
+def test_check_draws_a_page(workspace, capsys):
+    assert main(["data", "import", file_of(ROWS), *WORDS]) == 0
+    part = next((workspace.root / "data" / "store").rglob("*.parquet"))
+    assert main(["data", "check", "--html", "coverage.html"]) == 1
+    assert "drawn in coverage.html" in capsys.readouterr().out
+    page = Path("coverage.html").read_text()
+    assert NAME in page
+    assert 'class="unknown" x="400" width="400"' in page  # the third and fourth of five days
+    assert "://" not in page
+    assert "<script" not in page
+    part.unlink()
+    assert main(["data", "check", "--html", "coverage.html"]) == 1
+    assert "is missing; remove" in Path("coverage.html").read_text()
+    assert main(["data", "check", "--html", "no/such/folder.html"]) == 2
 
 
 def test_json_is_one_document(workspace, capsys):
@@ -55,20 +99,26 @@ def test_json_is_one_document(workspace, capsys):
     entries = {entry["reference"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert entries[NAME]["id"] == report["id"]
     assert entries[NAME]["gap_count"] == 1
-    assert main(["data", "check", NAME, "--json"]) == 0
+    assert main(["data", "check", NAME, "--json"]) == 1
     (check,) = json.loads(capsys.readouterr().out)
     assert (check["problems"], check["rows"]) == ([], 3)
+    assert main(["data", "verify", NAME, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"reference": NAME, "problems": []}]
 
 
-def test_check_fails_when_something_is_broken(workspace, capsys):
+def test_check_and_verify_fail_when_something_is_broken(workspace, capsys):
     assert main(["data", "import", file_of(ROWS), *WORDS]) == 0
     part = next((workspace.root / "data" / "store").rglob("*.parquet"))
-    part.write_bytes(b"")
-    capsys.readouterr()
-    assert main(["data", "check"]) == 1
-    assert "broken" in capsys.readouterr().out
-    assert main(["data", "check", "--json"]) == 1
-    assert "sha256" in json.loads(capsys.readouterr().out)[1]["problems"][0]
+    assert main(["data", "verify"]) == 0
+    assert f"{NAME}: whole" in capsys.readouterr().out
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    for command in ("check", "verify"):
+        assert main(["data", command]) == 1
+        assert "broken" in capsys.readouterr().out
+        assert main(["data", command, "--json"]) == 1
+        assert "sha256" in json.loads(capsys.readouterr().out)[1]["problems"][0]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import pandas as pd
 
 from delever.bars import gaps
 from delever.data.coverage import Claim, State, coverage
-from delever.data.entry import Check, Entry, ImportReport
+from delever.data.entry import Check, Entry, ImportReport, entry_of, sample_entry
 from delever.data.files import StampUnit, read_file
-from delever.data.manifest import Manifest
 from delever.data.parts import rows_id
 from delever.data.place import place_of
 from delever.data.sample import SAMPLE, load_sample
@@ -21,6 +20,7 @@ from delever.data.source import Dataset, Reference, default_lag
 from delever.data.store import Change, Store
 from delever.errors import DataError, InputError, NotStoredError
 from delever.schema import validate
+from delever.units import timeframe_delta
 
 __all__ = ["Catalog"]
 
@@ -106,8 +106,8 @@ class Catalog:
             If a manifest is damaged.
         """
         sample = self._load_sample()
-        entries = [] if sample is None else [_sample_entry(sample)]
-        return entries + [_entry(self.store.manifest(folder)) for folder in self.store.folders()]
+        entries = [] if sample is None else [sample_entry(sample)]
+        return entries + [entry_of(self.store.manifest(folder)) for folder in self.store.folders()]
 
     def add(
         self,
@@ -117,6 +117,8 @@ class Catalog:
         publication_lag: pd.Timedelta | None = None,
         notes: Sequence[str] = (),
         stamp_unit: StampUnit | None = None,
+        complete: bool = False,
+        provenance: Mapping[str, object] | None = None,
     ) -> ImportReport:
         """Import rows; rows stored already must agree exactly, and importing twice changes nothing.
 
@@ -133,6 +135,11 @@ class Catalog:
             What a reader of results must be told.
         stamp_unit : {"s", "ms", "us"}, optional
             What a file's stamps count, where they are whole numbers.
+        complete : bool
+            The source holds nothing between these rows beside them: holes are absent there.
+            Otherwise they are unknown.
+        provenance : mapping, optional
+            JSON-able record of where a frame comes from.
 
         Returns
         -------
@@ -153,7 +160,7 @@ class Catalog:
         if isinstance(source, pd.DataFrame):
             frame = validate(source, wanted.kind, wanted.timeframe, where=str(wanted))
             ignored = tuple(str(name) for name in source.columns if name not in frame.columns)
-            origin: dict[str, object] = {"frame": rows_id(frame)}
+            origin = dict(provenance or {"frame": rows_id(frame)})
         else:
             rows = read_file(Path(source), wanted.kind, wanted.timeframe, stamp_unit=stamp_unit)
             frame, ignored = rows.frame, rows.ignored
@@ -164,9 +171,10 @@ class Catalog:
             origin=origin | {"rows": len(frame)},
             publication_lag=publication_lag,
             notes=notes,
+            covered=[_whole(frame, wanted)] if complete else (),
         )
         return ImportReport(
-            entry=_entry(change.manifest),
+            entry=entry_of(change.manifest),
             added=change.added,
             present=change.present,
             gaps=gaps(self.store.stamps(wanted)[1], wanted.timeframe),
@@ -299,22 +307,24 @@ class Catalog:
     def _check(self, folder: str) -> Check:
         problems = tuple(self.store.verify(folder))
         if problems:
-            return Check(name=folder, entry=None, gaps=None, problems=problems)
-        entry = _entry(self.store.manifest(folder))
-        missing = self.store.load(entry.reference).gaps
-        return Check(name=str(entry.reference), entry=entry, gaps=missing, problems=())
+            return Check(name=folder, entry=None, coverage=None, problems=problems)
+        reference = self.store.manifest(folder).reference
+        manifest, index = self.store.stamps(reference)
+        known = coverage(index, reference.timeframe, manifest.coverage)
+        return Check(name=str(reference), entry=entry_of(manifest), coverage=known, problems=())
 
     def _check_sample(self, wanted: Reference | None) -> tuple[Check, ...]:
         try:
             sample = self._load_sample()
         except DataError as error:
-            return (Check(name=SAMPLE, entry=None, gaps=None, problems=(str(error),)),)
+            return (Check(name=SAMPLE, entry=None, coverage=None, problems=(str(error),)),)
         if wanted is not None and (sample is None or sample.reference != wanted):
             raise self._not_stored(wanted)
         if sample is None:
             return ()
-        name = str(sample.reference)
-        return (Check(name=name, entry=_sample_entry(sample), gaps=sample.gaps, problems=()),)
+        name, timeframe = str(sample.reference), sample.reference.timeframe
+        known = coverage(pd.DatetimeIndex(sample.frame.index), timeframe, ())
+        return (Check(name=name, entry=sample_entry(sample), coverage=known, problems=()),)
 
     def _load_sample(self) -> Dataset | None:
         return load_sample(self.root / SAMPLE if self.sample is None else self.sample)
@@ -329,6 +339,12 @@ class Catalog:
         return NotStoredError(
             f"no data set {wanted}; {there}; import one with: delever data import"
         )
+
+
+def _whole(frame: pd.DataFrame, reference: Reference) -> Claim:
+    index = pd.DatetimeIndex(frame.index)
+    end = index[-1] + timeframe_delta(reference.timeframe)
+    return Claim(start=index[0], end=end, state="absent")
 
 
 def _writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
@@ -360,30 +376,3 @@ def _check_lag(reference: Reference, lag: pd.Timedelta | None) -> None:
             f"publication lag of bars must be at least their timeframe {reference.timeframe}, or "
             f"they would be known before they close; got {lag}"
         )
-
-
-def _sample_entry(dataset: Dataset) -> Entry:
-    index = pd.DatetimeIndex(dataset.frame.index)
-    return Entry(
-        reference=dataset.reference,
-        id=dataset.id,
-        rows=len(index),
-        gaps=len(dataset.gaps),
-        start=index[0],
-        end=index[-1],
-        publication_lag=dataset.publication_lag,
-        notes=dataset.notes,
-    )
-
-
-def _entry(manifest: Manifest) -> Entry:
-    return Entry(
-        reference=manifest.reference,
-        id=manifest.id,
-        rows=manifest.rows,
-        gaps=manifest.gaps,
-        start=manifest.start,
-        end=manifest.end,
-        publication_lag=manifest.publication_lag,
-        notes=manifest.notes,
-    )

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from delever.data.source import Reference
+from delever.data.coverage import unknown_bars
+from delever.data.manifest import Manifest
+from delever.data.source import Dataset, Reference
 
-__all__ = ["Check", "Entry", "ImportReport"]
+__all__ = ["Check", "Entry", "ImportReport", "entry_of", "sample_entry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +76,67 @@ class Check:
         Its reference, or its folder when that cannot be read.
     entry : Entry or None
         None when something is broken.
-    gaps : pandas.DataFrame or None
-        As `delever.bars.gaps`; None when something is broken.
+    coverage : pandas.DataFrame or None
+        As `delever.data.coverage.coverage`; None when something is broken.
     problems : tuple of str
         What is broken, one sentence each.
     """
 
     name: str
     entry: Entry | None
-    gaps: pd.DataFrame | None
+    coverage: pd.DataFrame | None
     problems: tuple[str, ...]
+
+    @property
+    def unknown(self) -> int:
+        """Bars nothing is known about."""
+        return 0 if self.coverage is None else unknown_bars(self.coverage)
+
+
+def sample_entry(dataset: Dataset) -> Entry:
+    """Line of the catalogue for rows that are at hand.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The embedded sample.
+
+    Returns
+    -------
+    Entry
+    """
+    index = pd.DatetimeIndex(dataset.frame.index)
+    return Entry(
+        reference=dataset.reference,
+        id=dataset.id,
+        rows=len(index),
+        gaps=len(dataset.gaps),
+        start=index[0],
+        end=index[-1],
+        publication_lag=dataset.publication_lag,
+        notes=dataset.notes,
+    )
+
+
+def entry_of(manifest: Manifest) -> Entry:
+    """Line of the catalogue for a stored data set.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        As stored.
+
+    Returns
+    -------
+    Entry
+    """
+    return Entry(
+        reference=manifest.reference,
+        id=manifest.id,
+        rows=manifest.rows,
+        gaps=manifest.gaps,
+        start=manifest.start,
+        end=manifest.end,
+        publication_lag=manifest.publication_lag,
+        notes=manifest.notes,
+    )

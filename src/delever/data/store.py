@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -25,20 +23,17 @@ from delever.data.coverage import Claim, claimed
 from delever.data.disk import Disk
 from delever.data.manifest import Manifest, Part
 from delever.data.merge import joined, new_rows, same_columns, same_lag, same_volume
-from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
+from delever.data.parts import content_id, encode, periods, rows_id
+from delever.data.reader import PartMissingError, read_rows
 from delever.data.remote import Remote
 from delever.data.source import Dataset, Reference, default_lag
 from delever.errors import DataError, NotStoredError, StoreError
-from delever.schema import Kind, kind_of, validate
-
-if TYPE_CHECKING:
-    import pyarrow
+from delever.schema import validate
 
 __all__ = ["Change", "Store"]
 
 _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
-_READERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +51,6 @@ class Change:
     manifest: Manifest
     added: int
     present: int
-
-
-class _PartMissingError(StoreError):
-    """A part that a manifest names is not there: lost, or replaced since the manifest was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +128,9 @@ class Store:
         StoreError
             If a file is missing or damaged.
         """
-        manifest, frame = self._settled(reference, lambda read: self._rows(read, start, end))
+        manifest, frame = self._settled(
+            reference, lambda read: read_rows(self.disk, read, start, end)
+        )
         if frame.empty:
             raise NotStoredError(
                 f"{reference} has no rows from {start or 'its start'} to {end or 'its end'}; "
@@ -173,7 +166,7 @@ class Store:
         StoreError
             If a file is missing or damaged.
         """
-        manifest, frame = self._settled(reference, self._rows)
+        manifest, frame = self._settled(reference, lambda read: read_rows(self.disk, read))
         return manifest, pd.DatetimeIndex(frame.index)
 
     def _settled(
@@ -184,7 +177,7 @@ class Store:
         while True:
             try:
                 return manifest, read(manifest)
-            except _PartMissingError:
+            except PartMissingError:
                 newer = self.manifest(reference.folder)
                 if newer == manifest:
                     raise
@@ -241,7 +234,8 @@ class Store:
         with self.disk.lock(folder, wait=wait):
             before = self._before(frame, reference, publication_lag)
             touched = periods(pd.DatetimeIndex(frame.index), reference.timeframe)
-            stored = self._rows(before, parts=[p for p in before.parts if p.period in touched])
+            same = [part for part in before.parts if part.period in touched]
+            stored = read_rows(self.disk, replace(before, parts=tuple(same)))
             new = new_rows(stored, frame, reference) if len(frame) else frame
             after = replace(
                 before,
@@ -313,7 +307,7 @@ class Store:
         if problems:
             return problems
         try:
-            frame = self._rows(manifest)
+            frame = read_rows(self.disk, manifest)
             kind = manifest.reference.kind
             validate(frame, kind, manifest.reference.timeframe, where=folder)
         except DataError as error:
@@ -324,48 +318,6 @@ class Store:
                 f"{folder} must have the id {manifest.id[:8]}… of its manifest; it has {found[:8]}…"
             )
         return problems
-
-    def _rows(
-        self,
-        manifest: Manifest,
-        start: pd.Timestamp | None = None,
-        end: pd.Timestamp | None = None,
-        *,
-        parts: Sequence[Part] | None = None,
-    ) -> pd.DataFrame:
-        """Rows of some parts, or of those that reach into a span and there only."""
-        kind = kind_of(manifest.reference.kind)
-        wanted = [
-            part
-            for part in (manifest.parts if parts is None else parts)
-            if (start is None or part.end >= start) and (end is None or part.start < end)
-        ]
-        with ThreadPoolExecutor(min(_READERS, max(1, len(wanted)))) as pool:
-            tables = list(pool.map(lambda part: self._table(manifest, kind, part), wanted))
-        frame = assemble(tables, kind, manifest.columns)
-        index = pd.DatetimeIndex(frame.index)
-        at = 0 if start is None else int(index.searchsorted(start))
-        until = len(index) if end is None else int(index.searchsorted(end))
-        return frame if (at, until) == (0, len(index)) else frame.iloc[at:until]
-
-    def _table(self, manifest: Manifest, kind: Kind, part: Part) -> pyarrow.Table:
-        folder = manifest.reference.folder
-        name = f"{folder}/{part.name}"
-        try:
-            data = self.disk.read(name)
-        except FileNotFoundError:
-            raise _PartMissingError(
-                f"{name} is missing; remove the store's folder {folder} and import again"
-            ) from None
-        table = decode(data, kind, manifest.columns, name)
-        stamps = table.column(kind.index)
-        span = [stamps[row].value for row in (0, -1)] if len(stamps) else []
-        if len(stamps) != part.rows or span != [part.start.value, part.end.value]:
-            raise StoreError(
-                f"{name} must hold {part.rows} rows from {part.start} to {part.end}; it holds "
-                f"{len(stamps)}; remove the store's folder {folder} and import again"
-            )
-        return table
 
     def _write_parts(
         self, merged: pd.DataFrame, new: pd.DataFrame, before: Manifest

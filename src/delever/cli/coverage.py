@@ -1,0 +1,182 @@
+"""``delever data check`` and ``delever data verify``: what is known about every bar, and damage."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from delever.cli.listing import day, entry_json, print_entry, print_table
+from delever.cli.screen import WorkspaceOption, echo_json, steps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from delever.data.entry import Check
+
+__all__ = ["holes_json", "print_coverage", "register"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+ReferenceArgument = Annotated[
+    str | None, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d; all by default.")
+]
+_SHOWN = 30
+_CELLS = 72
+_MARKS = {
+    "present": ("█", typer.colors.GREEN),
+    "absent": ("░", None),
+    "unknown": ("?", typer.colors.RED),
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``delever data``.
+
+    Parameters
+    ----------
+    app : typer.Typer
+        Of ``delever data``.
+    """
+    app.command("check")(check)
+    app.command("verify")(verify)
+
+
+def check(
+    reference: ReferenceArgument = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also draw it on a page here.", show_default=False)
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Say of every bar whether it is present, absent at its venue, or unknown.
+
+    Exit code 1 if one is unknown, or a data set is broken.
+    """
+    checks = _checks(reference, workspace, quiet=as_json)
+    if html is not None:
+        _write_page(html, checks)
+    if as_json:
+        echo_json([_check_json(one) for one in checks])
+    else:
+        for one in checks:
+            _print_check(one)
+        if html is not None:
+            typer.echo(f"drawn in {html}")
+    if any(one.problems or one.unknown for one in checks):
+        raise typer.Exit(1)
+
+
+def verify(
+    reference: ReferenceArgument = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Read every byte again and hold it against checksums, contract and id.
+
+    Exit code 1 if one is wrong.
+    """
+    checks = _checks(reference, workspace, quiet=as_json)
+    if as_json:
+        echo_json([{"reference": one.name, "problems": list(one.problems)} for one in checks])
+    else:
+        for one in checks:
+            if one.problems:
+                _print_broken(one)
+            else:
+                typer.secho(f"{one.name}: whole", fg=typer.colors.GREEN)
+    if any(one.problems for one in checks):
+        raise typer.Exit(1)
+
+
+def _checks(reference: str | None, workspace: Path | None, *, quiet: bool) -> Sequence[Check]:
+    from delever.study.workspace import Workspace
+
+    catalog = Workspace.find(workspace).catalog
+    with steps(1, quiet=quiet) as begin:
+        begin(reference or "every data set")
+        return catalog.check(reference)
+
+
+def _write_page(path: Path, checks: Sequence[Check]) -> None:
+    from delever.errors import InputError
+    from delever.report.coverage import render
+
+    tables = {one.name: one.coverage for one in checks if one.coverage is not None}
+    page = render(tables, {one.name: one.problems for one in checks if one.problems})
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; give another path") from None
+
+
+def _print_broken(one: Check) -> None:
+    typer.secho(f"{one.name}: broken", fg=typer.colors.RED)
+    for problem in one.problems:
+        typer.echo(f"  {problem}")
+
+
+def _print_check(one: Check) -> None:
+    if one.entry is None or one.coverage is None:
+        _print_broken(one)
+        return
+    if one.unknown:
+        typer.secho(
+            f"{one.name}: {one.unknown:,} {'bar is' if one.unknown == 1 else 'bars are'} unknown",
+            fg=typer.colors.RED,
+        )
+    else:
+        typer.secho(f"{one.name}: nothing is unknown", fg=typer.colors.GREEN)
+    print_entry(one.entry)
+    print_coverage(one.coverage)
+    if one.unknown:
+        typer.echo(
+            f"  Nobody has said whether these bars exist. From a venue: delever data repair "
+            f"{one.name}\n  From files: import the rest, or import again with --complete where "
+            "the source has no more."
+        )
+
+
+def print_coverage(table: pd.DataFrame) -> None:
+    """Draw the strip, count the bars of each state, and list the longest stretches without rows."""
+    from delever.report.coverage import STATES, strip
+
+    cells = "".join(
+        typer.style(_MARKS[state][0], fg=_MARKS[state][1]) for state in strip(table, _CELLS)
+    )
+    typer.echo(f"  {cells}")
+    counts = table.groupby("state")["bars"].sum()
+    typer.echo("  " + ", ".join(f"{_MARKS[s][0]} {int(counts.get(s, 0)):,} {s}" for s in STATES))
+    holes = table[table["state"] != "present"]
+    if holes.empty:
+        return
+    shown = holes.sort_values(["state", "bars"], ascending=False, kind="stable").head(_SHOWN)
+    if len(shown) < len(holes):
+        typer.echo(
+            f"  {len(holes):,} stretches without rows (the {_SHOWN} longest below, unknown ones "
+            "first; all with --json)"
+        )
+    rows = [
+        (day(start), day(end), state, f"{bars:,}")
+        for start, end, state, bars in shown.sort_index().itertuples(index=False)
+    ]
+    print_table(("first missing", "up to", "state", "bars"), rows)
+    sys.stdout.flush()
+
+
+def _check_json(one: Check) -> dict[str, Any]:
+    about = {"reference": one.name} if one.entry is None else entry_json(one.entry)
+    holes = [] if one.coverage is None else holes_json(one.coverage)
+    return about | {"unknown": one.unknown, "holes": holes, "problems": list(one.problems)}
+
+
+def holes_json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Stretches without rows, for scripts."""
+    holes = table[table["state"] != "present"]
+    return [
+        {"start": start.isoformat(), "end": end.isoformat(), "state": state, "bars": int(bars)}
+        for start, end, state, bars in holes.itertuples(index=False)
+    ]

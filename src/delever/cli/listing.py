@@ -1,0 +1,71 @@
+"""How data sets are shown in a terminal, and described for scripts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from delever.cli.screen import print_notes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from delever.data.entry import Entry
+
+__all__ = ["count", "day", "entry_json", "lag", "print_entry", "print_table"]
+
+
+def print_entry(entry: Entry) -> None:
+    """Say what a data set holds."""
+    typer.echo(
+        f"  {entry.rows:,} rows, {day(entry.start)} to {day(entry.end)}, "
+        f"known {lag(entry.publication_lag)} after the stamp, id {entry.id[:12]}"
+    )
+    print_notes(entry.notes)
+
+
+def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows of text; the first column is never cut."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for position, column in enumerate(columns):
+        right = column in ("rows", "gaps", "bars")
+        table.add_column(column, justify="right" if right else "left", no_wrap=position == 0)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def count(number: int, word: str) -> str:
+    """Write how many, with the word in its number."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def day(time: pd.Timestamp) -> str:
+    """Write a stamp as short as it is exact."""
+    return f"{time:%Y-%m-%d}" if time == time.normalize() else f"{time:%Y-%m-%d %H:%M}"
+
+
+def lag(span: pd.Timedelta) -> str:
+    """Write a publication lag in hours or days."""
+    hours = span.total_seconds() / 3600
+    return f"{hours / 24:g} d" if hours and hours % 24 == 0 else f"{hours:g} h"
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """Describe a data set for scripts."""
+    return {
+        "reference": str(entry.reference),
+        "id": entry.id,
+        "rows": entry.rows,
+        "gap_count": entry.gaps,
+        "start": entry.start.isoformat(),
+        "end": entry.end.isoformat(),
+        "publication_lag_seconds": entry.publication_lag.total_seconds(),
+        "notes": list(entry.notes),
+    }

@@ -205,7 +205,7 @@ def _gap(book, price, orders, rates):  # type: ignore[no-untyped-def]
     stops, profit = _levels(book, orders)
     if stops and side * (price - stops[0][0]) <= 0:
         _leave(book, price, rates, stops[0][1])
-    elif profit is not None and side * (price - profit) >= 0:
+    elif profit is not None and not book.rested and side * (price - profit) >= 0:
         _leave(book, price, rates, "take_profit")
 
 

@@ -205,6 +205,7 @@ def _receive(payment: float, state: Floats, row: Floats) -> None:
 @numba.njit(cache=True)
 def _at_open(
     open_: float,
+    rested: bool,
     terms: Floats,
     orders: Floats,
     table: Floats,
@@ -225,7 +226,7 @@ def _at_open(
     stop, reason = _stop(state, orders)
     profit = state[ENTRY] * (1.0 + side * orders[TAKE_PROFIT])
     stopped = side * (open_ - stop) <= 0.0
-    if not stopped and side * (open_ - profit) < 0.0:
+    if not stopped and (rested or side * (open_ - profit) < 0.0):
         return count
     state[STOPPED] = 1.0
     slippage = _slippage(abs(position) * open_, terms)
@@ -389,7 +390,17 @@ def _loop(
             if state[POSITION] != 0.0:
                 _receive(-state[POSITION] * funding[step, 0], state, row)
                 count = _at_open(
-                    prices[step, 0], term, orders, table, how, state, row, fills, count, at
+                    prices[step, 0],
+                    rested,
+                    term,
+                    orders,
+                    table,
+                    how,
+                    state,
+                    row,
+                    fills,
+                    count,
+                    at,
                 )
             if step == first[bar]:
                 held, side = abs(state[POSITION]), np.sign(state[POSITION])

@@ -171,7 +171,7 @@ def _at_open(run: Run, open_price: float) -> None:
     profit = account.entry * (1.0 + side * run.orders.take_profit)
     if side * open_price <= side * stop:
         _leave(run, open_price, reason)
-    elif side * open_price >= side * profit:
+    elif not run.rested and side * open_price >= side * profit:
         _leave(run, open_price, "take_profit")
 
 

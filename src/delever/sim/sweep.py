@@ -1,0 +1,392 @@
+"""Many accounts over the same bars at once, and their metrics without their ledgers.
+
+The numbers are those of `delever.sim.backtest.backtest` and of `delever.stats.registry`, bar for
+bar; what is kept of an account is the sums behind them, so memory does not grow with the bars.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.errors import InputError, SimulationError
+from delever.market.execution import Costs
+from delever.sim.inputs import Floats, bar_index, price_array
+from delever.sim.perp import PerpSettings
+from delever.sim.steps import walk
+from delever.sim.sweep_metrics import block_metrics, metric_names
+from delever.sim.terms import terms
+from delever.units import periods_per_year
+
+__all__ = ["Account", "Asked", "SweepMarket", "asked", "simulate", "sweep_market"]
+
+Ints = npt.NDArray[np.int64]
+Mapper = Callable[[Callable[[Any], Floats], Iterable[Any]], Iterable[Floats]]
+
+
+class Asked(NamedTuple):
+    """Targets of one account as the bars at which another one is asked for.
+
+    Attributes
+    ----------
+    begin : int
+        Row of the first bar of the run.
+    bars : numpy.ndarray of int64, shape (k,)
+        Rows, increasing; the first is `begin`.
+    targets : numpy.ndarray, shape (k,)
+        Signed notional / equity asked for at the open of each, until the next.
+    """
+
+    begin: int
+    bars: Ints
+    targets: Floats
+
+
+def asked(target_exposure: Floats, begin: int) -> Asked:
+    """Reduce targets decided at each close to the opens at which they change.
+
+    Parameters
+    ----------
+    target_exposure : numpy.ndarray, shape (n,)
+        Decided at each bar's close; NaN before the first value means flat.
+    begin : int
+        Row of the first bar of the run; it is filled at what was decided the bar before.
+
+    Returns
+    -------
+    Asked
+
+    Raises
+    ------
+    InputError
+        If there is no such row.
+
+    Examples
+    --------
+    >>> asked(np.array([np.nan, 1.0, 1.0, 0.0, 1.0]), 1)
+    Asked(begin=1, bars=array([1, 2, 4]), targets=array([0., 1., 0.]))
+    """
+    if not 0 <= begin < len(target_exposure):
+        raise InputError(
+            f"a run must begin at one of its {len(target_exposure)} bars; got row {begin}"
+        )
+    before = target_exposure[begin - 1] if begin else math.nan
+    wanted = np.append(before, target_exposure[begin:-1])
+    wanted[np.isnan(wanted)] = 0.0
+    rows = np.append(0, np.flatnonzero(wanted[1:] != wanted[:-1]) + 1)
+    return Asked(begin, rows + begin, wanted[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Account:
+    """What one account of a sweep is told.
+
+    Attributes
+    ----------
+    asked : Asked
+        Its targets.
+    costs : Costs, optional
+        Fee and slippage of its fills; the fees of the rules by date when left out.
+    leverage : float
+        >= 1; also the largest exposure that may be asked for.
+    stop_loss, take_profit, trailing_stop : float, optional
+        As in `delever.sim.perp.PerpSettings`.
+    """
+
+    asked: Asked
+    costs: Costs | None = None
+    leverage: float = 1.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    trailing_stop: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SweepMarket:
+    """Bars, rules and funding of a sweep as the kernel reads them, laid out once.
+
+    Attributes
+    ----------
+    index : pandas.DatetimeIndex, shape (n,)
+        Open times, UTC.
+    timeframe : str
+        Of the bars.
+    inside : numpy.ndarray of int64, shape (n,)
+        1 for bars inside deleveraging periods, else 0.
+    initial_equity : float
+        Of every account, quote units.
+    perp : PerpSettings or None
+        The margin account; None for spot.
+    table : numpy.ndarray, shape (n, 16)
+        Last and mark prices, funding per unit, fees and slippage of each bar.
+    rule, brackets, how
+        As in `delever.sim.steps.TermArrays`.
+    notes : tuple of str
+        What the run knew and did not know.
+    """
+
+    index: pd.DatetimeIndex
+    timeframe: str
+    inside: Ints
+    initial_equity: float
+    perp: PerpSettings | None
+    table: Floats = field(repr=False)
+    rule: Ints = field(repr=False)
+    brackets: Floats = field(repr=False)
+    how: Floats = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+
+def sweep_market(
+    bars: pd.DataFrame,
+    *,
+    timeframe: str,
+    inside: npt.NDArray[np.bool_] | None = None,
+    perp: PerpSettings | None = None,
+    initial_equity: float = 10_000.0,
+) -> SweepMarket:
+    """Lay out what all accounts of a sweep have in common.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, 4 or more)
+        Open, high, low, close in quote units, indexed by open time in UTC.
+    timeframe : str
+        Of the bars.
+    inside : numpy.ndarray of bool, shape (n,), optional
+        Bars inside deleveraging periods; none when left out.
+    perp : PerpSettings, optional
+        Contract, rules, margin mode, funding and mark of every account. Leverage and stops are
+        each account's own, see `Account`.
+    initial_equity : float
+        Quote units, > 0.
+
+    Returns
+    -------
+    SweepMarket
+
+    Raises
+    ------
+    InputError
+        If a sweep does not cover what is asked: limit orders, finer bars inside the bars, impact
+        on volume, borrowed coins, bounds.
+    DataError
+        If funding, brackets or mark do not cover the run.
+    """
+    if not (math.isfinite(initial_equity) and initial_equity > 0.0):
+        raise InputError(f"initial_equity must be a finite amount above 0; got {initial_equity!r}")
+    settings = PerpSettings() if perp is None else perp
+    _check_covered(settings)
+    index = bar_index(bars)
+    prices = price_array(bars, index)
+    if inside is None:
+        inside = np.zeros(len(index), dtype=np.bool_)
+    if inside.dtype != np.bool_ or inside.shape != (len(index),):
+        raise InputError(
+            f"inside must hold one boolean per bar ({len(index)}); got {inside.dtype} of shape "
+            f"{inside.shape}"
+        )
+    held, _, ruled = terms(bars, index, settings, None, timeframe=timeframe, costs_times=1.0)
+    path = walk(index, prices, settings, timeframe=timeframe)
+    table = np.column_stack(
+        [prices, path.market.marks, path.market.funding[:, :5], held.paid[:, [0, 2, 3]]]
+    )
+    return SweepMarket(
+        index=index,
+        timeframe=timeframe,
+        inside=inside.astype(np.int64),
+        initial_equity=float(initial_equity),
+        perp=perp,
+        table=np.ascontiguousarray(table),
+        rule=held.rule,
+        brackets=held.brackets,
+        how=held.how,
+        notes=(*path.notes, *ruled),
+    )
+
+
+def _check_covered(perp: PerpSettings) -> None:
+    beyond = {
+        "limit_offset": perp.limit_offset is not None,
+        "detail": perp.detail is not None,
+        "bounds": perp.bounds,
+        "borrow_rate": perp.borrow_rate != 0.0,
+        "slippage with impact": perp.slippage is not None and perp.slippage.impact > 0.0,
+    }
+    given = [name for name, there in beyond.items() if there]
+    if given:
+        raise InputError(
+            f"a sweep does not cover {', '.join(given)}; leave it out, or run the combinations "
+            "one by one with backtest"
+        )
+
+
+def simulate(
+    market: SweepMarket, accounts: Sequence[Account], *, mapper: Mapper = map
+) -> pd.DataFrame:
+    """Run accounts over the bars of a market and measure them.
+
+    Parameters
+    ----------
+    market : SweepMarket
+        What they have in common.
+    accounts : sequence of Account
+        In any number; they are run in blocks.
+    mapper : callable
+        Runs the blocks: `map`, or that of a pool of threads. The loop holds no lock.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (accounts, 63)
+        One row per account, one column per metric of `sweep_metrics.metric_names`. Costs and
+        funding are in quote units. A NaN is an undefined metric.
+
+    Raises
+    ------
+    InputError
+        If a target lies beyond an account's leverage, or a bracket does not allow a position;
+        the message names the account by its row.
+    """
+    from delever.sim.sweep_kernel import WIDTH  # numba takes long to import
+
+    for row, account in enumerate(accounts):
+        check_account(account, market, f"account {row}")
+    blocks = [accounts[first : first + WIDTH] for first in range(0, len(accounts), WIDTH)]
+    rows = list(mapper(lambda block: _run_block(market, block), blocks))
+    values = np.concatenate(rows) if rows else np.empty((0, len(metric_names()) + 2))
+    refused = np.flatnonzero(values[:, -2] >= 0.0)
+    if len(refused):
+        row = int(refused[0])
+        time, measure = market.index[int(values[row, -2])], values[row, -1]
+        raise InputError(
+            f"account {row}: the bar of {time:%Y-%m-%d %H:%M} asks for a position of "
+            f"{measure:,.0f}, which no bracket allows at leverage {accounts[row].leverage:g}; "
+            "lower the leverage or the equity"
+        )
+    return pd.DataFrame(values[:, :-2], columns=list(metric_names()))
+
+
+def check_account(account: Account, market: SweepMarket, name: str) -> None:
+    """Refuse what the engine would refuse of an account.
+
+    Parameters
+    ----------
+    account : Account
+        To be run.
+    market : SweepMarket
+        On this.
+    name : str
+        For the message.
+
+    Raises
+    ------
+    InputError
+        If it is leveraged on spot, a number is out of range, or a target beyond its leverage.
+    SimulationError
+        If its fee is so high that no size reaches a target.
+    """
+    leverage, spot = account.leverage, market.perp is None
+    if not 1.0 <= leverage < math.inf or (spot and leverage != 1.0):
+        raise InputError(
+            f"{name}: leverage must be 1 or more, and 1 for spot; got {leverage!r}; "
+            "give a contract to trade with leverage"
+        )
+    for order in ("stop_loss", "take_profit", "trailing_stop"):
+        value = getattr(account, order)
+        if value is not None and not 0.0 < value < math.inf:
+            raise InputError(
+                f"{name}: {order} must be a fraction of the entry price above 0, or None; "
+                f"got {value!r}; five per cent are 0.05"
+            )
+    most = float(np.abs(account.asked.targets).max(initial=0.0))
+    if not most <= leverage:
+        raise InputError(
+            f"{name}: target_exposure must lie in [{-leverage:g}, {leverage:g}], its leverage; "
+            f"got one of {most:g}; scale or clip it, or set a higher leverage"
+        )
+    fee = float(market.table[:, 13].max()) if account.costs is None else abs(account.costs.fee)
+    if most * fee >= 1.0:
+        raise SimulationError(
+            f"{name}: a fee of {fee:g} leaves no size that reaches every target exposure; lower "
+            "the targets or the fee"
+        )
+
+
+def _run_block(market: SweepMarket, accounts: Sequence[Account]) -> Floats:
+    from delever.sim import sweep_kernel as kernel
+
+    width, count = kernel.WIDTH, len(accounts)
+    perp = PerpSettings() if market.perp is None else market.perp
+    starts = np.full(width, accounts[0].asked.begin)
+    orders = np.full((kernel.PARAMETERS, width), np.inf)
+    orders[kernel.LEVERAGE], orders[kernel.TAKER], orders[kernel.SLIP] = 1.0, 0.0, 0.0
+    orders[kernel.CROSS] = perp.margin_mode == "cross" or perp.contract is None
+    for c, account in enumerate(accounts):
+        starts[c] = account.asked.begin
+        orders[:, c] = _orders(account, market, orders[kernel.CROSS, 0])
+    state, scopes = _start(market.initial_equity)
+    first, column, target = _schedule(accounts, len(market.index))
+    closing = float((market.how[:, 2:3] + market.brackets[:, :, 1]).max())
+    kernel.run_block(
+        market.table, market.inside, market.rule, market.brackets, market.how,
+        0.0 if perp.contract is None else perp.contract.lot, perp.mark is not None,
+        1.0 / (1.0 - closing), starts, first, column, target, orders.ravel(), state.ravel(),
+        scopes.reshape(2, -1),
+    )  # fmt: skip
+    held = np.stack([_bars_in(market.inside, starts[:count], part) for part in (0, 1)])
+    measured = block_metrics(
+        state[:, :count],
+        scopes[:, :, :count],
+        held,
+        initial_equity=market.initial_equity,
+        last_mark=float(market.table[-1, 7]),
+        periods_per_year=periods_per_year(market.timeframe),
+    )
+    return np.column_stack([measured, state[kernel.REFUSED, :count], state[kernel.EXCESS, :count]])
+
+
+def _orders(account: Account, market: SweepMarket, cross: float) -> list[float]:
+    far = (account.stop_loss, account.take_profit, account.trailing_stop)
+    paid = [math.nan, math.nan]
+    if account.costs is not None:
+        slipped = market.perp is not None and market.perp.slippage is not None
+        paid = [account.costs.fee, math.nan if slipped else account.costs.slippage]
+    return [account.leverage, cross, *(math.inf if d is None else d for d in far), *paid]
+
+
+def _start(equity: float) -> tuple[Floats, Floats]:
+    from delever.sim import sweep_kernel as kernel
+
+    state = np.zeros((kernel.STATE_ROWS, kernel.WIDTH))
+    for row in (kernel.CASH, kernel.PEAK, kernel.BASIS, kernel.BEFORE):
+        state[row] = equity
+    state[kernel.INVERSE], state[kernel.TROUGH] = 1.0 / equity, 1.0
+    state[kernel.ALARM_LOW], state[kernel.ALARM_HIGH] = -np.inf, np.inf
+    state[kernel.REFUSED] = state[kernel.TOUCHED] = -1.0
+    scopes = np.zeros((2, kernel.SCOPE_ROWS, kernel.WIDTH))
+    scopes[:, kernel.SCOPE_PEAK] = equity
+    for row in (kernel.SCOPE_TROUGH, kernel.WEALTH, kernel.ABOVE):
+        scopes[:, row] = 1.0
+    return state, scopes
+
+
+def _schedule(accounts: Sequence[Account], bars: int) -> tuple[Ints, Ints, Floats]:
+    """Changes of targets in order of time: where each bar's begin, whose, and to what."""
+    rows = np.concatenate([account.asked.bars for account in accounts])
+    column = np.repeat(np.arange(len(accounts)), [len(account.asked.bars) for account in accounts])
+    target = np.concatenate([account.asked.targets for account in accounts])
+    order = np.argsort(rows, kind="stable")
+    first = np.searchsorted(rows[order], np.arange(bars + 1))
+    return first, column[order], np.ascontiguousarray(target[order], dtype=np.float64)
+
+
+def _bars_in(inside: Ints, starts: Ints, part: int) -> Floats:
+    """How many bars from each start on lie in a scope."""
+    behind = np.append(np.cumsum((inside == part)[::-1])[::-1], 0)
+    return behind[starts].astype(np.float64)

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from delever.errors import InputError
 
-__all__ = ["detectable_deviations", "reached_within", "wilson_interval"]
+__all__ = ["detectable_deviations", "reached_within", "two_sided_p_value", "wilson_interval"]
 
 _NORMAL = NormalDist()
+# What is left of 1 after subtracting shares that add up to it.
+_ROUNDING = 1e-12
 
 
 def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -106,8 +108,37 @@ def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
     return _NORMAL.inv_cdf(1.0 - alpha / 2.0) + _NORMAL.inv_cdf(power)
 
 
+def two_sided_p_value(statistic: float, degrees: float = math.inf) -> float:
+    """Probability of a statistic at least so far from zero, if it is Student's or normal.
+
+    Parameters
+    ----------
+    statistic : float
+        As computed; NaN gives NaN.
+    degrees : float
+        Degrees of freedom, > 0; infinite for a normal distribution.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Examples
+    --------
+    >>> round(two_sided_p_value(1.96), 4), round(two_sided_p_value(-2.0, 10), 4)
+    (0.05, 0.0734)
+    """
+    from scipy.special import ndtr, stdtr
+
+    size = -abs(statistic)
+    return float(2.0 * (ndtr(size) if math.isinf(degrees) else stdtr(degrees, size)))
+
+
 def reached_within(
-    waited: npt.ArrayLike, reached: npt.ArrayLike, horizon: int
+    waited: npt.ArrayLike,
+    reached: npt.ArrayLike,
+    horizon: int,
+    weights: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.float64]:
     """Probability that something has happened within each number of bars.
 
@@ -119,6 +150,8 @@ def reached_within(
         Whether it happened.
     horizon : int
         Last number of bars, >= 0.
+    weights : array_like of float, shape (n,), optional
+        >= 0; how many cases each one stands for, 1 by default.
 
     Returns
     -------
@@ -148,17 +181,25 @@ def reached_within(
     [0.0, 0.333, 0.333, 1.0]
     """
     waits, there = np.asarray(waited, dtype="int64"), np.asarray(reached, dtype=bool)
-    if waits.shape != there.shape or waits.ndim != 1 or horizon < 0 or (waits < 0).any():
+    counts = np.ones(waits.shape) if weights is None else np.asarray(weights, dtype="float64")
+    if (
+        not waits.shape == there.shape == counts.shape
+        or waits.ndim != 1
+        or horizon < 0
+        or (waits < 0).any()
+        or (counts < 0).any()
+    ):
         raise InputError(
-            "waited and reached must have one entry >= 0 per case and horizon be >= 0; "
-            f"got shapes {waits.shape} and {there.shape} and horizon {horizon}"
+            "waited, reached and weights must have one entry per case, waits and weights must be "
+            f">= 0 and so must horizon; got shapes {waits.shape}, {there.shape}, {counts.shape} and "
+            f"horizon {horizon}"
         )
-    happened = np.bincount(np.minimum(waits[there], horizon + 1), minlength=horizon + 2)
-    left = np.bincount(np.minimum(waits, horizon + 1), minlength=horizon + 2)
-    watched = len(waits) - np.cumsum(left) + left
+    late = np.minimum(waits, horizon + 1)
+    happened = np.bincount(late[there], counts[there], minlength=horizon + 2)
+    watched = np.cumsum(np.bincount(late, counts, minlength=horizon + 2)[::-1])[::-1]
     with np.errstate(invalid="ignore"):
         kept = np.cumprod(1.0 - happened / watched)
-    certain = np.flatnonzero(kept == 0.0)
+    certain = np.flatnonzero(kept < _ROUNDING)
     if len(certain):
         kept[certain[0] :] = 0.0
     return np.asarray(1.0 - kept[: horizon + 1], dtype="float64")

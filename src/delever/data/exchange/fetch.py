@@ -221,7 +221,7 @@ def _begun(
     if first is None:
         raise VenueError(
             f"{source.reference}: the venue has no rows between {_stamp(start):%Y-%m-%d %H:%M} and "
-            f"{_stamp(end):%Y-%m-%d %H:%M} and said so twice; nothing was stored"
+            f"{_stamp(end):%Y-%m-%d %H:%M} and said so three times; nothing was stored"
         )
     return min(max(first, start), end), end
 

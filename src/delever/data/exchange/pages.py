@@ -53,6 +53,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _LIQUIDATIONS = MappingProxyType(
     {"deribit": ("bankruptcy",), "gate": ("long_liquidations", "short_liquidations")}
 )
+_DAY = 86_400_000
 _PRICES = {"ohlcv": None, "mark": "mark", "index": "index", "premium": "premiumIndex"}
 
 
@@ -129,7 +130,10 @@ def newest_page(exchange: Any, reference: Reference, limit: int) -> Page:
     -------
     Page
     """
-    return read_page(exchange, reference, None, None, limit)
+    ahead = None
+    if (reference.venue, reference.kind) == ("deribit", "ohlcv"):
+        ahead = exchange.milliseconds() + _DAY  # ccxt would end at a clock that may be slow
+    return read_page(exchange, reference, None, ahead, limit)
 
 
 def _numbers(row: Any, width: int) -> list[float]:

@@ -189,14 +189,15 @@ def first_row(source: Source, span: Span) -> int | None:
     -----
     Where a venue answers windows wider than a page, whether a window holds any row at all is a
     question of one request, and the answer is monotone in the window's end: bisection, until the
-    whole stretch before is empty. Elsewhere daily bars lead to the day. Emptiness is always asked
-    twice.
+    whole stretch before is empty. Elsewhere daily bars lead to the day. Emptiness is asked
+    twice on the way, and three times in the end.
     """
     if not source.series.wide:
         return _first_day(source, span)
-    high = _lowest(source.ask, span, source.rules)
+    high = _lowest(source.ask, span, source.rules, asks=3)
     while high is not None:
-        sooner = _lowest(source.ask, (span[0], high), source.rules) if span[0] < high else None
+        before = (span[0], high)
+        sooner = _lowest(source.ask, before, source.rules, asks=3) if span[0] < high else None
         if sooner is None:
             return high
         high = _bisected(source, span[0], sooner)
@@ -230,8 +231,8 @@ def _first_day(source: Source, span: Span) -> int | None:
     return None
 
 
-def _lowest(ask: Ask, span: Span, rules: Rules) -> int | None:
-    for _ in range(2):
+def _lowest(ask: Ask, span: Span, rules: Rules, asks: int = 2) -> int | None:
+    for _ in range(asks):
         times = sifted(ask(*span), span, rules).page.times
         if len(times):
             return int(times[0])

@@ -1,0 +1,87 @@
+"""A venue on the loopback, a client that never truly waits, and what a store may hold after it."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import numpy as np
+from tests.exchange import Loopback, Market
+
+from delever.data.catalog import Catalog
+from delever.data.exchange.client import Client, connect
+from delever.data.exchange.limits import Pacing
+from delever.data.exchange.settings import Settings
+from delever.data.source import Reference
+
+SYMBOLS = {
+    "binance": "BTC/USDT",
+    "binanceusdm": "BTC/USDT:USDT",
+    "bybit": "BTC/USDT:USDT",
+    "okx": "BTC/USDT:USDT",
+    "deribit": "BTC/USDC:USDC",
+    "kraken": "BTC/USD",
+}
+BARS = {
+    "binance": "*/klines",
+    "binanceusdm": "*/klines",
+    "bybit": "*/kline",
+    "okx": "*candles",
+    "deribit": "*chart_data",
+    "kraken": "*/OHLC",
+}
+
+
+class Patience:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._lock = threading.Lock()
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.now += seconds
+
+    def pacing(self, **given: object) -> Pacing:
+        return Pacing(
+            sleep=self.sleep, clock=lambda: self.now, random=random.Random(0), first=0.01, **given
+        )
+
+
+def client_of(exchange: Loopback, venue: str, *, timeout: float = 20.0, workers: int = 1) -> Client:
+    settings = Settings(api_url=exchange.api_url, timeout=timeout, workers=workers)
+    return connect(venue, settings, Patience().pacing())
+
+
+def bars_of(venue: str, timeframe: str = "1m", kind: str = "ohlcv") -> Reference:
+    return Reference(venue=venue, kind=kind, symbol=SYMBOLS[venue], timeframe=timeframe)
+
+
+def stored(catalog: Catalog, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+    """Stamps in ms and values; none where there is no data set."""
+    if reference.folder not in catalog.store.folders():
+        return np.empty(0, np.int64), np.empty((0, 5))
+    frame = catalog.load(reference).frame
+    return frame.index.as_unit("ms").asi8, frame.to_numpy()
+
+
+def hold_to_truth(catalog: Catalog, reference: Reference, market: Market) -> int:
+    """Every stored row is true, and no true row is missing where the store claims to be whole.
+
+    Returns how many rows are stored.
+    """
+    times, values = stored(catalog, reference)
+    if not len(times):
+        return 0
+    place = np.searchsorted(market.times, times)
+    np.testing.assert_array_equal(market.times[place], times)
+    np.testing.assert_array_equal(market.bars[place], values)
+    table = catalog.coverage(reference)
+    for _, row in table[table["state"] == "present"].iterrows():
+        start, end = (int(row[name].as_unit("ms").value) for name in ("start", "end"))
+        true = market.times[(market.times >= start) & (market.times < end)]
+        have = times[(times >= start) & (times < end)]
+        np.testing.assert_array_equal(true, have)
+    assert not catalog.store.verify(reference.folder)
+    return len(times)

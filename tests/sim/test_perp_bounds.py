@@ -18,8 +18,14 @@ from delever.market.formulas import FORMULAS
 from delever.market.rules import Fees, Rules
 from delever.sim.backtest import backtest
 from delever.sim.perp import FundingSeries, PerpSettings
+from delever.sim.perp_kernel import run_perp_jitted
+from delever.sim.perp_run import order_array, start_state
+from delever.sim.steps import walk
+from delever.sim.terms import terms
 
-START = pd.Timestamp("2021-01-01", tz="UTC")
+DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
+HOURS = pd.date_range(DAYS[0], periods=145, freq="h", name="open_time").as_unit("ns")
+NAMES = ["open", "high", "low", "close"]
 CONTRACT = PerpContract(symbol="BTC/USDT:USDT")
 RULES = Rules(
     venue="test",
@@ -33,26 +39,28 @@ RULES = Rules(
 )
 
 
+COSTS = Costs(taker_fee=0.0005, slippage=0.001)
+
+
 @st.composite
 def runs(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, dict[str, Any]]:
     """Hourly bars without jumps, the daily bars they make, targets, and an account."""
     chance = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     days, wild = draw(st.integers(2, 6)), draw(st.sampled_from([0.003, 0.01, 0.03]))
     prices = prices_of(chance, 24 * days, wild, gaps=False)
-    index = pd.date_range(START, periods=len(prices), freq="h", name="open_time")
-    hours = pd.DataFrame(prices, index, ["open", "high", "low", "close"])
-    how = {"open": "first", "high": "max", "low": "min", "close": "last"}
-    bars = hours.resample("1D").agg(how)  # type: ignore[arg-type]
+    hours = pd.DataFrame(prices, HOURS[: len(prices)], NAMES)
+    open_, high, low, close = prices.reshape(days, 24, 4).transpose(2, 0, 1)
+    merged = np.column_stack([open_[:, 0], high.max(axis=1), low.min(axis=1), close[:, -1]])
+    bars = pd.DataFrame(merged, DAYS[:days], NAMES)
     leverage = draw(st.sampled_from([1.0, 4.0, 15.0]))
     targets = leverage * chance.choice([-1.0, -0.5, 0.5, 1.0], days)
-    stamps = pd.date_range(START, periods=3 * days + 1, freq="8h")
-    rates = pd.Series(chance.normal(0.0, 0.002, len(stamps)), stamps)
+    stamps = HOURS[: len(prices) + 1 : 8]
     account = {
         "contract": CONTRACT,
         "rules": RULES,
         "leverage": leverage,
         "margin_mode": draw(st.sampled_from(["isolated", "cross"])),
-        "funding": FundingSeries.of(rates),
+        "funding": FundingSeries(stamps=stamps.asi8, rates=chance.normal(0.0, 0.002, len(stamps))),
         "stop_loss": draw(st.sampled_from([None, 0.02, 0.1])),
         "take_profit": draw(st.sampled_from([None, 0.02, 0.1])),
         "trailing_stop": draw(st.sampled_from([None, 0.05])),
@@ -61,26 +69,52 @@ def runs(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, dict[s
     return bars, hours, pd.Series(targets, bars.index), account
 
 
-def between(equity: pd.Series, bounds: pd.DataFrame | None) -> bool:
-    assert bounds is not None
-    room = 1e-9 * bounds["best"].abs().clip(lower=1.0)
+def equities(case: Any, perp: PerpSettings) -> dict[str, np.ndarray]:
+    """Equity of the run, the worst and the best, without the tables of a backtest."""
+    bars, _, targets, _ = case
+    index = pd.DatetimeIndex(bars.index)
+    held, _, _ = terms(bars, index, perp, COSTS, timeframe="1d", costs_times=1.0)
+    asked = np.append(0.0, targets.to_numpy()[:-1])
+    found = {}
+    for resolution in ("run", "worst", "best"):
+        path = walk(index, bars.to_numpy(), perp, timeframe="1d", resolution=resolution)
+        state = start_state(10_000.0, float(path.market.marks[0, 0]))
+        orders = order_array(perp, np.inf, resolution)
+        ledger, _, refused, _ = run_perp_jitted(path.market, asked, held, orders, state)
+        assert refused == -1
+        found[resolution] = ledger[:, 0]
+    return found
+
+
+def between(equity: np.ndarray, bounds: dict[str, np.ndarray]) -> bool:
+    room = 1e-9 * np.maximum(bounds["best"], 1.0)
     return bool(((equity >= bounds["worst"] - room) & (equity <= bounds["best"] + room)).all())
 
 
 @settings(max_examples=500)
 @given(case=runs())
 def test_a_run_and_its_finer_walk_lie_between_the_bounds(case: Any) -> None:
-    bars, hours, targets, account = case
-    options: dict[str, Any] = {"timeframe": "1d", "costs": Costs(taker_fee=0.0005, slippage=0.001)}
-    plain = backtest(bars, targets, perp=PerpSettings(**account, bounds=True), **options)
-    assert between(plain.equity, plain.bounds)
-    finer = PerpSettings(**account, detail=hours, detail_timeframe="1h", bounds=True)
-    walked = backtest(bars, targets, perp=finer, **options)
-    assert between(walked.equity, walked.bounds)
-    assert between(walked.equity, plain.bounds)
+    _, hours, _, account = case
+    daily = equities(case, PerpSettings(**account))
+    hourly = equities(case, PerpSettings(**account, detail=hours, detail_timeframe="1h"))
+    assert between(daily["run"], daily)
+    assert between(hourly["run"], hourly)
     # Hourly bars hide no more than the daily ones they make.
-    assert between(walked.bounds["worst"], plain.bounds)
-    assert between(walked.bounds["best"], plain.bounds)
+    for resolution in ("run", "worst", "best"):
+        assert between(hourly[resolution], daily)
+
+
+@settings(max_examples=50)
+@given(case=runs())
+def test_a_backtest_reports_these_bounds(case: Any) -> None:
+    bars, _, targets, account = case
+    perp = PerpSettings(**account, bounds=True)
+    done = backtest(bars, targets, timeframe="1d", costs=COSTS, perp=perp)
+    found = equities(case, perp)
+    assert done.bounds is not None
+    np.testing.assert_array_equal(done.equity, found["run"])
+    np.testing.assert_array_equal(done.bounds["worst"], np.min(list(found.values()), axis=0))
+    np.testing.assert_array_equal(done.bounds["best"], np.max(list(found.values()), axis=0))
 
 
 @settings(max_examples=100)
@@ -88,7 +122,7 @@ def test_a_run_and_its_finer_walk_lie_between_the_bounds(case: Any) -> None:
 def test_trades_and_attribution_add_up_to_the_change_in_equity(case: Any) -> None:
     bars, _, targets, account = case
     done = backtest(
-        bars, targets, timeframe="1d", costs=Costs(taker_fee=0.0005, slippage=0.001),
+        bars, targets, timeframe="1d", costs=COSTS,
         perp=PerpSettings(**account),
     )  # fmt: skip
     change = float(done.equity.iloc[-1]) - done.initial_equity

@@ -19,7 +19,7 @@ from delever.sim.steps import Floats, MarketArrays, Resolution, TermArrays, walk
 from delever.sim.terms import terms
 from delever.sim.trades import fills_frame, trades_frame
 
-__all__ = ["PerpTables", "run_perp"]
+__all__ = ["PerpTables", "order_array", "run_perp", "start_state"]
 
 
 class PerpTables(NamedTuple):

@@ -12,6 +12,9 @@ arrays of rows of `WIDTH`, a constant: then the compiler knows that rows do not 
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -42,34 +45,44 @@ PAID_OPEN, HOLD_LONG, HOLD_SHORT, LEAVE_LONG, LEAVE_SHORT, BAR_TAKER, BAR_LIQUID
 )
 
 DUST = 1e-9
-DEAREST = 0.99
 
 
 @numba.njit(cache=True)
-def _bracket(measure: float, table: Floats) -> int:
-    for row in range(len(table)):
-        if measure <= table[row, 0]:
+def _bracket(measure: float, rule: int, tables: Floats) -> int:
+    for row in range(tables.shape[1]):
+        if measure <= tables[rule, row, 0]:
             return row
-    return len(table) - 1
+    return tables.shape[1] - 1
 
 
-@numba.njit(cache=True)
-def _trigger(position: float, entry: float, margin: float, table: Floats, how: Floats) -> float:
-    """Liquidation price; 0 when no price does it to a long, or every price does it to a short."""
-    side = 1.0 if position > 0.0 else -1.0
-    size = abs(position)
-    notional = size * entry
-    first, last = 0, len(table) - 1
-    if how[0] > 0.0:
-        first = last = _bracket(notional if how[0] == 1.0 else size, table)
-    best = -np.inf if side > 0.0 else np.inf
-    for row in range(first, last + 1):
-        rate, constant = how[2] + table[row, 1], -table[row, 2]
-        if how[1] > 0.0:
-            rate, constant = how[2], table[row, 1] * notional - table[row, 2]
-        met = (side * notional + constant - margin) / (side - rate)
-        best = max(best, met) if side > 0.0 else min(best, met)
-    return float(max(best, 0.0) / size)
+class Held(NamedTuple):
+    """An account as events see it: values, because the compiler keeps those in registers."""
+
+    cash: float
+    position: float
+    entry: float
+    peak: float
+    basis: float
+    turnover: float
+    trades: float
+    hits: float
+    fee: float
+    slippage: float
+    liquidations: float
+    liquidation: float
+    funding: float
+
+
+class Terms(NamedTuple):
+    """What an account pays in a bar, and the orders beside its target."""
+
+    fee: float
+    slippage: float
+    leverage: float
+    cross: float
+    stop_loss: float
+    take_profit: float
+    trailing: float
 
 
 @numba.njit(cache=True)
@@ -89,241 +102,229 @@ def _wanted(
 
 
 @numba.njit(cache=True)
-def _margin(state: Floats, c: int, leverage: float, cross: float, paid: float) -> float:
-    wallet = state[CASH * WIDTH + c] + paid
-    wallet += state[POSITION * WIDTH + c] * state[ENTRY * WIDTH + c]
-    own = abs(state[POSITION * WIDTH + c]) * state[ENTRY * WIDTH + c] / leverage
-    return float(wallet if cross > 0.0 or own >= wallet * (1.0 - DUST) else own)
+def _margin(held: Held, terms: Terms, paid: float) -> float:
+    """What stands behind the position once `paid` is received."""
+    wallet = held.cash + paid + held.position * held.entry
+    own = abs(held.position) * held.entry / terms.leverage
+    return wallet if terms.cross > 0.0 or own >= wallet * (1.0 - DUST) else own
 
 
 @numba.njit(cache=True)
-def _settle(state: Floats, scope: Floats, c: int, flat: float) -> None:
-    """Count a round trip that ended with so much cash."""
-    scope[TRADES * WIDTH + c] += 1.0
-    scope[HITS * WIDTH + c] += 1.0 if flat > state[BASIS * WIDTH + c] else 0.0
-    state[BASIS * WIDTH + c] = flat
+def _trigger(held: Held, margin: float, rule: int, tables: Floats, hows: Floats) -> float:
+    """Liquidation price; 0 when no price does it to a long, or every price does it to a short."""
+    side = 1.0 if held.position > 0.0 else -1.0
+    size = abs(held.position)
+    notional = size * held.entry
+    first, last = 0, tables.shape[1] - 1
+    if hows[rule, 0] > 0.0:
+        first = last = _bracket(notional if hows[rule, 0] == 1.0 else size, rule, tables)
+    best = -np.inf if side > 0.0 else np.inf
+    for row in range(first, last + 1):
+        rate, constant = hows[rule, 2] + tables[rule, row, 1], -tables[rule, row, 2]
+        if hows[rule, 1] > 0.0:
+            rate = hows[rule, 2]
+            constant = tables[rule, row, 1] * notional - tables[rule, row, 2]
+        met = (side * notional + constant - margin) / (side - rate)
+        best = max(best, met) if side > 0.0 else min(best, met)
+    return float(max(best, 0.0) / size)
 
 
 @numba.njit(cache=True)
-def _trade(
-    wanted: float,
-    reference: float,
-    slippage: float,
-    fee: float,
-    state: Floats,
-    scope: Floats,
-    c: int,
-) -> None:
-    held, cash = state[POSITION * WIDTH + c], state[CASH * WIDTH + c]
-    quantity = wanted - held
+def _stop(held: Held, terms: Terms) -> float:
+    """The nearer of stop-loss and trailing stop."""
+    side = 1.0 if held.position > 0.0 else -1.0
+    fixed = held.entry * (1.0 - side * terms.stop_loss)
+    trailing = held.peak - side * terms.trailing * held.entry
+    return trailing if side * (trailing - fixed) > 0.0 else fixed
+
+
+@numba.njit(cache=True)
+def _trade(held: Held, wanted: float, reference: float, terms: Terms) -> Held:
+    cash, position, entry, peak = held.cash, held.position, held.entry, held.peak
+    basis, turnover, trades, hits = held.basis, held.turnover, held.trades, held.hits
+    quantity = wanted - position
     if quantity == 0.0:
-        return
-    price = reference * (1.0 + slippage) if quantity > 0.0 else reference * (1.0 - slippage)
-    paid = abs(quantity) * price * fee
-    equity = cash + held * reference
+        return held
+    price = reference * (1.0 + math.copysign(terms.slippage, quantity))
+    paid = abs(quantity) * price * terms.fee
+    equity = cash + position * reference
     left = cash - quantity * price - paid
     after = left + wanted * price
-    scope[FEE * WIDTH + c] += paid
-    scope[SLIPPAGE * WIDTH + c] += abs(quantity) * reference * slippage
-    if after <= 0.0:
-        scope[LIQUIDATION * WIDTH + c] -= after
-        scope[LIQUIDATIONS * WIDTH + c] += 1.0
+    ruined = after <= 0.0
+    if ruined:
         left = wanted = 0.0
     elif equity > 0.0:
-        scope[TURNOVER * WIDTH + c] += abs(quantity) * price / equity
+        turnover += abs(quantity) * price / equity
+    if wanted == 0.0 or (position != 0.0 and position * wanted < 0.0):
+        # What a flip paid is split by quantity between the trade it ends and the one it begins.
+        flat = left if wanted == 0.0 else cash + position * price - paid * abs(position / quantity)
+        trades += 1.0
+        hits += 1.0 if flat > basis else 0.0
+        basis = flat
     if wanted == 0.0:
-        state[ENTRY * WIDTH + c] = state[BEST_CLOSE * WIDTH + c] = 0.0
-        _settle(state, scope, c, left)
-    elif held * wanted <= 0.0:
-        state[ENTRY * WIDTH + c] = state[BEST_CLOSE * WIDTH + c] = price
-        if held != 0.0:
-            _settle(state, scope, c, cash + held * price - paid * abs(held / quantity))
-    elif abs(wanted) > abs(held):
-        state[ENTRY * WIDTH + c] = (held * state[ENTRY * WIDTH + c] + quantity * price) / wanted
-    state[CASH * WIDTH + c], state[POSITION * WIDTH + c] = left, wanted
+        entry = peak = 0.0
+    elif position * wanted <= 0.0:
+        entry = peak = price
+    elif abs(wanted) > abs(position):
+        entry = (position * entry + quantity * price) / wanted
+    return Held(
+        left, wanted, entry, peak, basis, turnover, trades, hits, held.fee + paid,
+        held.slippage + abs(quantity) * reference * terms.slippage,
+        held.liquidations + (1.0 if ruined else 0.0),
+        held.liquidation - (after if ruined else 0.0), held.funding,
+    )  # fmt: skip
 
 
 @numba.njit(cache=True)
-def _liquidate(
-    price: float, margin: float, liquidation_fee: float, state: Floats, scope: Floats, c: int
-) -> None:
-    position, entry = state[POSITION * WIDTH + c], state[ENTRY * WIDTH + c]
-    left = margin + position * (price - entry)
-    fee = min(max(left, 0.0), liquidation_fee * abs(position) * price)
-    scope[FEE * WIDTH + c] += fee
-    scope[LIQUIDATION * WIDTH + c] += fee - left
-    scope[LIQUIDATIONS * WIDTH + c] += 1.0
-    cash = state[CASH * WIDTH + c] + position * entry - margin
-    state[CASH * WIDTH + c] = cash
-    state[POSITION * WIDTH + c] = 0.0
-    state[ENTRY * WIDTH + c] = state[BEST_CLOSE * WIDTH + c] = 0.0
-    _settle(state, scope, c, cash)
+def _liquidate(held: Held, price: float, terms: Terms, rate: float) -> Held:
+    margin = _margin(held, terms, 0.0)
+    left = margin + held.position * (price - held.entry)
+    fee = min(max(left, 0.0), rate * abs(held.position) * price)
+    cash = held.cash + held.position * held.entry - margin
+    hit = 1.0 if cash > held.basis else 0.0
+    return Held(
+        cash, 0.0, 0.0, 0.0, cash, held.turnover, held.trades + 1.0, held.hits + hit,
+        held.fee + fee, held.slippage, held.liquidations + 1.0, held.liquidation + fee - left,
+        held.funding,
+    )  # fmt: skip
 
 
 @numba.njit(cache=True)
-def _stop(state: Floats, orders: Floats, c: int) -> float:
-    """The nearer of stop-loss and trailing stop."""
-    side = 1.0 if state[POSITION * WIDTH + c] > 0.0 else -1.0
-    entry = state[ENTRY * WIDTH + c]
-    fixed = entry * (1.0 - side * orders[STOP_LOSS * WIDTH + c])
-    trailing = state[BEST_CLOSE * WIDTH + c] - side * orders[TRAILING * WIDTH + c] * entry
-    return float(trailing if side * (trailing - fixed) > 0.0 else fixed)
+def _receive(held: Held, payment: float) -> Held:
+    return Held(
+        held.cash + payment, held.position, held.entry, held.peak, held.basis, held.turnover,
+        held.trades, held.hits, held.fee, held.slippage, held.liquidations, held.liquidation,
+        held.funding + payment,
+    )  # fmt: skip
 
 
 @numba.njit(cache=True)
-def _at_open(
-    bar: Floats,
-    fee: float,
-    slippage: float,
-    table: Floats,
-    how: Floats,
-    orders: Floats,
-    state: Floats,
-    scope: Floats,
-    c: int,
-) -> None:
+def _at_open(held: Held, terms: Terms, market: Floats, time: int, trigger: float) -> Held:
     """Gaps: liquidated at the opening mark, or stopped at the open."""
-    position, entry = state[POSITION * WIDTH + c], state[ENTRY * WIDTH + c]
-    side = 1.0 if position > 0.0 else -1.0
-    margin = _margin(state, c, orders[LEVERAGE * WIDTH + c], orders[CROSS * WIDTH + c], 0.0)
-    if side * (bar[MARK_OPEN] - _trigger(position, entry, margin, table, how)) <= 0.0:
-        _liquidate(bar[MARK_OPEN], margin, bar[BAR_LIQUIDATION], state, scope, c)
-        return
-    profit = entry * (1.0 + side * orders[TAKE_PROFIT * WIDTH + c])
-    stopped = side * (bar[OPEN] - _stop(state, orders, c)) <= 0.0
-    if stopped or side * (bar[OPEN] - profit) >= 0.0:
-        _trade(0.0, bar[OPEN], slippage, fee, state, scope, c)
+    side = 1.0 if held.position > 0.0 else -1.0
+    open_, mark = market[time, OPEN], market[time, MARK_OPEN]
+    if side * (mark - trigger) <= 0.0:
+        return _liquidate(held, mark, terms, market[time, BAR_LIQUIDATION])
+    profit = held.entry * (1.0 + side * terms.take_profit)
+    if side * (open_ - _stop(held, terms)) <= 0.0 or side * (open_ - profit) >= 0.0:
+        return _trade(held, 0.0, open_, terms)
+    return held
 
 
 @numba.njit(cache=True)
 def _inside(
-    bar: Floats,
-    fee: float,
-    slippage: float,
-    separate: bool,
-    table: Floats,
-    how: Floats,
-    orders: Floats,
-    state: Floats,
-    scope: Floats,
-    c: int,
-) -> None:
+    held: Held, terms: Terms, market: Floats, time: int, trigger: float, separate: bool
+) -> Held:
     """Funding stamped inside, stops and liquidation on the extremes, against the account."""
-    position, entry = state[POSITION * WIDTH + c], state[ENTRY * WIDTH + c]
-    long = position > 0.0
+    long = held.position > 0.0
     side = 1.0 if long else -1.0
-    hold = abs(position) * bar[HOLD_LONG if long else HOLD_SHORT]
-    leave = abs(position) * bar[LEAVE_LONG if long else LEAVE_SHORT]
-    leverage, cross = orders[LEVERAGE * WIDTH + c], orders[CROSS * WIDTH + c]
-    trigger = _trigger(position, entry, _margin(state, c, leverage, cross, leave), table, how)
-    stop = _stop(state, orders, c)
-    profit = entry * (1.0 + side * orders[TAKE_PROFIT * WIDTH + c])
-    liquidated = side * ((bar[MARK_LOW] if long else bar[MARK_HIGH]) - trigger) <= 0.0
-    stopped = side * ((bar[LOW] if long else bar[HIGH]) - stop) <= 0.0
-    gained = side * ((bar[HIGH] if long else bar[LOW]) - profit) >= 0.0
+    size, low, high = abs(held.position), market[time, LOW], market[time, HIGH]
+    hold = size * market[time, HOLD_LONG if long else HOLD_SHORT]
+    leave = size * market[time, LEAVE_LONG if long else LEAVE_SHORT]
+    stop = _stop(held, terms)
+    profit = held.entry * (1.0 + side * terms.take_profit)
+    adverse = market[time, MARK_LOW] if long else market[time, MARK_HIGH]
+    liquidated = side * (adverse - trigger) <= 0.0
+    stopped = side * ((low if long else high) - stop) <= 0.0
+    gained = side * ((high if long else low) - profit) >= 0.0
     if liquidated and stopped:
         stopped = side * (stop - trigger) > 0.0
         liquidated = not stopped or separate
-    received = leave if liquidated or stopped or gained else hold
-    state[CASH * WIDTH + c] += received
-    scope[FUNDING * WIDTH + c] += received
+    held = _receive(held, leave if liquidated or stopped or gained else hold)
     if liquidated:
-        price = bar[MARK_OPEN] if side * (bar[MARK_OPEN] - trigger) <= 0.0 else trigger
-        margin = _margin(state, c, leverage, cross, 0.0)
-        _liquidate(price, margin, bar[BAR_LIQUIDATION], state, scope, c)
-    elif stopped:
-        price = bar[OPEN] if side * (bar[OPEN] - stop) <= 0.0 else stop
-        _trade(0.0, price, slippage, fee, state, scope, c)
-    elif gained:
-        _trade(0.0, profit, slippage, fee, state, scope, c)
+        mark = market[time, MARK_OPEN]
+        price = mark if side * (mark - trigger) <= 0.0 else trigger
+        return _liquidate(held, price, terms, market[time, BAR_LIQUIDATION])
+    if stopped:
+        open_ = market[time, OPEN]
+        return _trade(held, 0.0, open_ if side * (open_ - stop) <= 0.0 else stop, terms)
+    return _trade(held, 0.0, profit, terms) if gained else held
 
 
 @numba.njit(cache=True)
-def _ask(
-    target: float, bar: Floats, fee: float, slippage: float, lot: float,
-    state: Floats, scope: Floats, c: int,
-) -> None:  # fmt: skip
-    if target == state[ASKED * WIDTH + c]:
-        return
-    state[ASKED * WIDTH + c] = target
-    cash, position = state[CASH * WIDTH + c], state[POSITION * WIDTH + c]
-    if cash + position * bar[OPEN] <= 0.0:
-        return
-    wanted = _wanted(target, cash, position, bar[OPEN], fee, slippage)
-    if lot > 0.0 and wanted != position:
-        wanted = np.copysign(np.floor(abs(wanted) / lot + DUST) * lot, wanted)
-    _trade(wanted, bar[OPEN], slippage, fee, state, scope, c)
-
-
-@numba.njit(cache=True)
-def _refused(
-    held: float, table: Floats, how: Floats, orders: Floats, state: Floats, c: int
-) -> float:
+def _refused(before: float, held: Held, terms: Terms, rule: int, tables: Floats, by: float) -> float:
     """Measure of a position just enlarged that its bracket does not allow, else 0."""
-    position = state[POSITION * WIDTH + c]
-    if abs(position) <= abs(held) and position * held >= 0.0:
+    size = abs(held.position)
+    if size <= abs(before) and held.position * before >= 0.0:
         return 0.0
-    size = abs(position)
-    measure = size if how[0] == 2.0 else size * state[ENTRY * WIDTH + c]
-    allowed = table[_bracket(measure, table), 3]
-    if measure > table[-1, 0] or orders[LEVERAGE * WIDTH + c] > allowed:
-        return float(measure)
-    return 0.0
+    measure = size if by == 2.0 else size * held.entry
+    allowed = tables[rule, _bracket(measure, rule, tables), 3]
+    return measure if measure > tables[rule, -1, 0] or terms.leverage > allowed else 0.0
 
 
 @numba.njit(cache=True)
-def _watch(
-    table: Floats, how: Floats, orders: Floats, lifts: Floats, state: Floats, c: int
-) -> None:
-    """Keep the prices beyond which something may happen to an account."""
-    low, high = -np.inf, np.inf
-    position, entry = state[POSITION * WIDTH + c], state[ENTRY * WIDTH + c]
-    if position != 0.0:
-        leverage, cross = orders[LEVERAGE * WIDTH + c], orders[CROSS * WIDTH + c]
-        margin = _margin(state, c, leverage, cross, 0.0)
-        trigger = _trigger(position, entry, margin, table, how)
-        stop, gain = _stop(state, orders, c), orders[TAKE_PROFIT * WIDTH + c] * entry
-        if np.isfinite(orders[TRAILING * WIDTH + c]):
-            low = np.inf  # the stop follows each close, so every bar is looked at
-        elif position > 0.0:
-            low = max(trigger, stop) * (1.0 + DUST) - lifts[0]
-            high = (entry + gain) * (1.0 - DUST) + lifts[1]
-        else:
-            low = (entry - gain) * (1.0 + DUST) - lifts[0]
-            high = min(trigger, stop) * (1.0 - DUST) + lifts[1]
-    state[ALARM_LOW * WIDTH + c] = low
-    state[ALARM_HIGH * WIDTH + c] = high
+def _alarms(held: Held, terms: Terms, trigger: float, lifts: Floats) -> tuple[float, float]:
+    """Prices beyond which something may happen to an account."""
+    if held.position == 0.0:
+        return -np.inf, np.inf
+    if terms.trailing < np.inf:
+        return np.inf, -np.inf  # the stop follows each close, so every bar is looked at
+    stop, gain = _stop(held, terms), held.entry * terms.take_profit
+    if held.position > 0.0:
+        low, high = max(trigger, stop) * (1.0 + DUST), (held.entry + gain) * (1.0 - DUST)
+    else:
+        low, high = (held.entry - gain) * (1.0 + DUST), min(trigger, stop) * (1.0 - DUST)
+    return low - lifts[0], high + lifts[1]
 
 
 @numba.njit(cache=True)
 def _event(
-    time: int, target: float, bar: Floats, table: Floats, how: Floats, lot: float,
+    time: int, target: float, market: Floats, rule: int, tables: Floats, hows: Floats, lot: float,
     separate: bool, lifts: Floats, orders: Floats, state: Floats, scope: Floats, c: int,
 ) -> None:  # fmt: skip
     """One bar of one account, funding at the open aside."""
+    held = Held(
+        state[CASH * WIDTH + c], state[POSITION * WIDTH + c], state[ENTRY * WIDTH + c],
+        state[BEST_CLOSE * WIDTH + c], state[BASIS * WIDTH + c],
+        0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+    )  # fmt: skip
     fee, slippage = orders[TAKER * WIDTH + c], orders[SLIP * WIDTH + c]
-    if np.isnan(fee):
-        fee = bar[BAR_TAKER]
-    if np.isnan(slippage):
-        slippage = bar[BAR_SLIP]
-    if state[POSITION * WIDTH + c] != 0.0:
-        _at_open(bar, fee, slippage, table, how, orders, state, scope, c)
-    if not np.isnan(target):
-        held = state[POSITION * WIDTH + c]
-        _ask(target, bar, fee, slippage, lot, state, scope, c)
-        excess = _refused(held, table, how, orders, state, c)
-        if excess > 0.0:
-            state[REFUSED * WIDTH + c], state[EXCESS * WIDTH + c] = time, excess
-            state[POSITION * WIDTH + c] = state[CASH * WIDTH + c] = 0.0
-    if state[POSITION * WIDTH + c] != 0.0:
-        _inside(bar, fee, slippage, separate, table, how, orders, state, scope, c)
-    position, best = state[POSITION * WIDTH + c], state[BEST_CLOSE * WIDTH + c]
-    if position > 0.0:
-        state[BEST_CLOSE * WIDTH + c] = max(best, bar[CLOSE])
-    elif position < 0.0:
-        state[BEST_CLOSE * WIDTH + c] = min(best, bar[CLOSE])
-    state[TOUCHED * WIDTH + c] = time
-    _watch(table, how, orders, lifts, state, c)
+    terms = Terms(
+        market[time, BAR_TAKER] if np.isnan(fee) else fee,
+        market[time, BAR_SLIP] if np.isnan(slippage) else slippage,
+        orders[LEVERAGE * WIDTH + c], orders[CROSS * WIDTH + c], orders[STOP_LOSS * WIDTH + c],
+        orders[TAKE_PROFIT * WIDTH + c], orders[TRAILING * WIDTH + c],
+    )  # fmt: skip
+    if held.position != 0.0:
+        trigger = _trigger(held, _margin(held, terms, 0.0), rule, tables, hows)
+        held = _at_open(held, terms, market, time, trigger)
+    open_, before = market[time, OPEN], held.position
+    if target != state[ASKED * WIDTH + c] and not np.isnan(target):
+        state[ASKED * WIDTH + c] = target
+        if held.cash + before * open_ > 0.0:
+            wanted = _wanted(target, held.cash, before, open_, terms.fee, terms.slippage)
+            if lot > 0.0 and wanted != before:
+                wanted = math.copysign(math.floor(abs(wanted) / lot + DUST) * lot, wanted)
+            held = _trade(held, wanted, open_, terms)
+            excess = _refused(before, held, terms, rule, tables, hows[rule, 0])
+            if excess > 0.0:
+                state[REFUSED * WIDTH + c], state[EXCESS * WIDTH + c] = time, excess
+    trigger = 0.0
+    if held.position != 0.0:
+        leave = market[time, LEAVE_LONG if held.position > 0.0 else LEAVE_SHORT]
+        margin = _margin(held, terms, abs(held.position) * leave)
+        trigger = _trigger(held, margin, rule, tables, hows)
+        held = _inside(held, terms, market, time, trigger, separate)
+    if held.position != 0.0:
+        trigger = _trigger(held, _margin(held, terms, 0.0), rule, tables, hows)
+    close, peak = market[time, CLOSE], held.peak
+    if held.position > 0.0:
+        peak = max(peak, close)
+    elif held.position < 0.0:
+        peak = min(peak, close)
+    low, high = _alarms(held, terms, trigger, lifts)
+    state[CASH * WIDTH + c], state[POSITION * WIDTH + c] = held.cash, held.position
+    state[ENTRY * WIDTH + c], state[BEST_CLOSE * WIDTH + c] = held.entry, peak
+    state[BASIS * WIDTH + c], state[TOUCHED * WIDTH + c] = held.basis, time
+    state[ALARM_LOW * WIDTH + c], state[ALARM_HIGH * WIDTH + c] = low, high
+    scope[TURNOVER * WIDTH + c] += held.turnover
+    scope[TRADES * WIDTH + c] += held.trades
+    scope[HITS * WIDTH + c] += held.hits
+    scope[FEE * WIDTH + c] += held.fee
+    scope[SLIPPAGE * WIDTH + c] += held.slippage
+    scope[LIQUIDATIONS * WIDTH + c] += held.liquidations
+    scope[LIQUIDATION * WIDTH + c] += held.liquidation
+    scope[FUNDING * WIDTH + c] += held.funding
 
 
 @numba.njit(cache=True)
@@ -434,7 +435,7 @@ def run_block(
     begin = starts.min()
     now = inside[begin]
     for time in range(begin, len(market)):
-        bar, table, how = market[time], tables[rule[time]], hows[rule[time]]
+        bar = market[time]
         if inside[time] != now:
             _change_scope(now, inside[time], market[time - 1, MARK_CLOSE], state, scopes)
             now = inside[time]
@@ -458,8 +459,8 @@ def run_block(
                 scopes[0, LEAST * WIDTH + c] = scopes[1, LEAST * WIDTH + c] = np.inf
                 scopes[0, MOST * WIDTH + c] = scopes[1, MOST * WIDTH + c] = -np.inf
             _event(
-                time, event_target[place], bar, table, how, lot, separate, lifts, orders, state,
-                scope, c,
+                time, event_target[place], market, rule[time], tables, hows, lot, separate, lifts,
+                orders, state, scope, c,
             )  # fmt: skip
         changed = time > begin and rule[time] != rule[time - 1]
         if changed or _reached(low, high, state) > 0:
@@ -468,8 +469,9 @@ def run_block(
                 near = near or (changed and state[POSITION * WIDTH + c] != 0.0)
                 if near and told[c] != time:
                     _event(
-                        time, np.nan, bar, table, how, lot, separate, lifts, orders, state, scope, c
-                    )
+                        time, np.nan, market, rule[time], tables, hows, lot, separate, lifts,
+                        orders, state, scope, c,
+                    )  # fmt: skip
         if within:
             _fund_inside(time, bar[HOLD_LONG], bar[HOLD_SHORT], state, scope)
         _measure(bar[MARK_CLOSE], state, scope)

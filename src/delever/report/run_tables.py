@@ -19,7 +19,9 @@ _PARTS = {
     "price_pnl": "Price moves",
     "fee": "Fees",
     "slippage": "Slippage",
-    "liquidation": "Loss beyond equity, not borne",
+    "liquidation": "Liquidation: margin lost, or loss not borne",
+    "funding": "Funding",
+    "borrow": "Borrow",
 }
 _TRADES_SHOWN = 25
 
@@ -43,7 +45,7 @@ def attribution_table(backtest: Backtest, benchmark: Backtest, name: str) -> Tab
     rows = [("Starting equity", [run.initial_equity for run in runs])]
     for part in backtest.attribution.index:
         label = _PARTS.get(str(part), str(part).replace("_", " ").capitalize())
-        rows.append((label, [float(run.attribution[part]) for run in runs]))
+        rows.append((label, [float(run.attribution.get(part, 0.0)) for run in runs]))
     rows.append(("Final equity", [float(run.equity.iloc[-1]) for run in runs]))
     return Table(
         id="attribution",

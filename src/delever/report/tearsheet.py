@@ -112,6 +112,7 @@ def render(
         figures=figures_table(evaluation.periods),
         definitions=[metric(str(name)) for name in evaluation.metrics.index],
         costs=costs_table(evaluation.backtest.costs),
+        margin_account="funding" in evaluation.backtest.ledger,
         provenance=list(facts(manifest)),
     )
 

@@ -7,6 +7,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
-_TABLES = ("ledger", "fills", "trades")
 
 
 def metrics_json(evaluation: Evaluation) -> str:
@@ -51,6 +51,22 @@ def metrics_json(evaluation: Evaluation) -> str:
             "benchmark": table(evaluation.benchmark_metrics),
         }
     )
+
+
+def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
+    """What the tables of a run do not say: costs, initial equity, what the engine did not know."""
+
+    def said(run: Backtest) -> dict[str, Any]:
+        return {
+            "timeframe": run.timeframe,
+            "initial_equity": run.initial_equity,
+            "costs": asdict(run.costs),
+            "pending_target": run.pending_target,
+            "fidelity": list(run.fidelity),
+            "ambiguous_bars": run.ambiguous_bars,
+        }
+
+    return {"backtest": said(evaluation.backtest), "benchmark": said(evaluation.benchmark)}
 
 
 def is_complete(folder: Path) -> bool:
@@ -110,11 +126,11 @@ def write_run(
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for role in ("backtest", "benchmark"):
-            for table in _TABLES:
-                prefix = "" if role == "backtest" else "benchmark_"
-                name = "equity" if table == "ledger" else table
-                frame: pd.DataFrame = getattr(getattr(evaluation, role), table)
+        for prefix, run in (("", evaluation.backtest), ("benchmark_", evaluation.benchmark)):
+            tables = {"equity": run.ledger, "fills": run.fills, "trades": run.trades}
+            if run.bounds is not None:
+                tables["bounds"] = run.bounds
+            for name, frame in tables.items():
                 frame.to_parquet(draft / f"{prefix}{name}.parquet", compression="zstd")
         evaluation.bars.to_parquet(draft / "bars.parquet", compression="zstd")
         (draft / METRICS).write_text(metrics_json(evaluation), encoding="utf-8")
@@ -183,7 +199,8 @@ def read_evaluation(folder: Path, periods: Sequence[Period]) -> Evaluation:
             ) from None
 
     def side(prefix: str) -> Backtest:
-        settings = manifest["simulation"]
+        settings = manifest["simulation"]["backtest" if not prefix else "benchmark"]
+        bounds = f"{prefix}bounds"
         return Backtest(
             timeframe=settings["timeframe"],
             initial_equity=settings["initial_equity"],
@@ -191,6 +208,10 @@ def read_evaluation(folder: Path, periods: Sequence[Period]) -> Evaluation:
             ledger=table(f"{prefix}equity"),
             fills=table(f"{prefix}fills"),
             trades=table(f"{prefix}trades"),
+            pending_target=settings["pending_target"],
+            fidelity=tuple(settings["fidelity"]),
+            ambiguous_bars=settings["ambiguous_bars"],
+            bounds=table(bounds) if (folder / f"{bounds}.parquet").is_file() else None,
         )
 
     return evaluate(

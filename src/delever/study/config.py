@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
 from annotated_types import Ge, Gt, Lt
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from delever.errors import ConfigError
 from delever.market.execution import Costs
+from delever.study.account import AccountConfig
 
 __all__ = ["CostsConfig", "Study", "explain", "load_study", "parse_overrides"]
 
@@ -64,8 +65,10 @@ class Study(BaseModel):
         In quote currency.
     periods : str
         Path of the catalogue of deleveraging periods, from the workspace.
-    costs : CostsConfig
-        Fees and slippage.
+    costs : CostsConfig or None
+        Fees and slippage; left out, those of `CostsConfig`, or of the account's rules.
+    account : AccountConfig or None
+        A margin account, stops, borrow; None holds plain spot.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +84,8 @@ class Study(BaseModel):
     benchmark: str = "buy_and_hold"
     initial_equity: Annotated[float, Gt(0)] = 10_000.0
     periods: str = "data/deleveraging.toml"
-    costs: CostsConfig = CostsConfig()
+    costs: CostsConfig | None = None
+    account: AccountConfig | None = None
 
     @field_validator("name")
     @classmethod
@@ -102,6 +106,17 @@ class Study(BaseModel):
                 value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
             )
         return value
+
+    @property
+    def spot_costs(self) -> Costs:
+        """What a spot fill pays; the benchmark's always are."""
+        return (self.costs or CostsConfig()).costs()
+
+    @property
+    def paid_costs(self) -> Costs | None:
+        """What the strategy's fills pay; None where the account's rules say it."""
+        by_rules = self.account is not None and self.account.rules is not None
+        return None if by_rules and self.costs is None else self.spot_costs
 
     @property
     def start_time(self) -> pd.Timestamp | None:
@@ -165,20 +180,22 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":
-        # A nested table's own keys are listed by the model of that table.
         owner = model
         for part in first["loc"][:-1]:
-            inner = (
-                owner.model_fields[str(part)].annotation
-                if str(part) in owner.model_fields
-                else None
-            )
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                owner = inner
+            owner = _table(owner, str(part))
         return f"unknown key {key!r}; there are: {', '.join(owner.model_fields)}"
     if first["type"] == "missing":
         return f"{key} is required and missing"
     return f"{key}: {first['msg']}; got {json.dumps(first['input'], default=str)}"
+
+
+def _table(model: type[BaseModel], name: str) -> type[BaseModel]:
+    """The model of a nested table, whose own keys are to be listed; else the model itself."""
+    annotation = model.model_fields[name].annotation if name in model.model_fields else None
+    for option in (annotation, *get_args(annotation)):
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return option
+    return model
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:

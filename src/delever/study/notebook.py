@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from delever.errors import InputError
 from delever.events.catalog import Period, load_catalog
 from delever.market.execution import Costs
 from delever.study import trial
+from delever.study.archive import describe_simulation
 from delever.study.manifest import versions
 from delever.study.run import Run, load_run, remarks, run_study
 from delever.study.strategy import Strategy
@@ -207,11 +207,7 @@ def backtest(
     manifest = {
         "study": {"name": title},
         "params": bound,
-        "simulation": {
-            "timeframe": market.timeframe,
-            "initial_equity": initial_equity,
-            "costs": asdict(costs),
-        },
+        "simulation": describe_simulation(evaluation),
         "span": {"start": f"{first:%Y-%m-%dT%H:%M:%SZ}", "end": f"{last:%Y-%m-%dT%H:%M:%SZ}"},
         "bars": len(evaluation.bars),
         "versions": versions(),

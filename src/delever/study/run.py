@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from delever.errors import ConfigError
 from delever.events.catalog import Period, load_catalog
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.study import archive
+from delever.study.account import Account, load_account
 from delever.study.config import Study, load_study
 from delever.study.manifest import (
     code_sha256,
@@ -152,7 +153,9 @@ def run_study(
         name=study.name,
         benchmark=inputs.benchmark,
         params=inputs.params,
-        costs=study.costs.costs(),
+        costs=study.paid_costs,
+        account=inputs.account,
+        benchmark_costs=study.spot_costs,
         initial_equity=study.initial_equity,
         start=study.start_time,
         end=study.end_time,
@@ -164,6 +167,7 @@ def run_study(
         "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
         "bars": len(evaluation.bars),
         "notes": remarks(evaluation, market),
+        "simulation": archive.describe_simulation(evaluation),
     }
     report("writing the tear-sheet")
     archive.write_run(folder, evaluation, manifest, _tearsheet(evaluation, manifest))
@@ -225,6 +229,9 @@ def remarks(evaluation: Evaluation, market: MarketView) -> list[str]:
         f"the run covers {period.title} ({period.id}) only in part"
         for period in evaluation.cut_periods
     )
+    out.extend(evaluation.backtest.fidelity)
+    if "funding" in evaluation.backtest.ledger:
+        out.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
     status = evaluation.backtest.trades["status"]
     if len(status) and status.iloc[-1] == "open":
         end = evaluation.span[1]
@@ -242,6 +249,7 @@ class _Inputs:
     strategy: Strategy
     benchmark: Strategy
     params: dict[str, Any]
+    account: Account | None
     periods: tuple[Period, ...]
     periods_sha256: str
 
@@ -251,6 +259,7 @@ class _Inputs:
         made_from: dict[str, Any] = {
             "study": study_inputs,
             "params": self.params,
+            "account": None if self.account is None else _describe_account(self.account),
             "data": describe(self.data),
             "warmup": describe(self.warmup) if self.warmup else None,
             "series": {name: describe(data) for name, data in sorted(self.series.items())},
@@ -263,11 +272,6 @@ class _Inputs:
         return {
             "run_id": run_id(made_from),
             **made_from,
-            "simulation": {
-                "timeframe": self.data.reference.timeframe,
-                "initial_equity": study.initial_equity,
-                "costs": asdict(study.costs.costs()),
-            },
         }
 
 
@@ -285,9 +289,19 @@ def _gather(study: Study, workspace: Workspace) -> _Inputs:
         strategy=strategy,
         benchmark=benchmark,
         params=strategy.bind(study.params),
+        account=None
+        if study.account is None
+        else load_account(study.account, catalog=catalog, venues=workspace.root / "data/venues"),
         periods=load_catalog(periods_path),
         periods_sha256=file_sha256(periods_path),
     )
+
+
+def _describe_account(account: Account) -> dict[str, Any]:
+    return {
+        "rules_sha256": None if account.rulebook is None else account.rulebook.sha256,
+        "data": {role: describe(data) for role, data in sorted(account.data.items())},
+    }
 
 
 def _tearsheet(evaluation: Evaluation, manifest: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from delever.events.catalog import Period
 from delever.market.execution import Costs
 from delever.research.evaluation import Evaluation, evaluate
 from delever.sim.backtest import Backtest, backtest
+from delever.study.account import Account
 from delever.study.strategy import Strategy
 from delever.units import timeframe_delta
 from delever.view import MarketView, Reading
@@ -143,7 +144,9 @@ def run_trial(
     name: str,
     benchmark: Strategy,
     params: dict[str, object] | None = None,
-    costs: Costs = Costs(),
+    costs: Costs | None = None,
+    account: Account | None = None,
+    benchmark_costs: Costs | None = None,
     initial_equity: float = 10_000.0,
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
@@ -163,8 +166,12 @@ def run_trial(
         Run with its defaults over the same bars.
     params : dict, optional
         Parameters of `strategy`.
-    costs : Costs
-        Fees and slippage of both runs.
+    costs : Costs, optional
+        Fees and slippage; left out, those of the account's rules, or none.
+    account : Account, optional
+        The strategy's account; plain spot when left out. The benchmark always holds spot.
+    benchmark_costs : Costs, optional
+        What the benchmark pays; `costs` unless given.
     initial_equity : float
         In quote currency.
     start, end : pandas.Timestamp, optional
@@ -188,21 +195,23 @@ def run_trial(
     begin = first_bar(market, target, start=start)
     bars = market.bars.iloc[begin:]
 
-    def simulate(exposure: pd.Series) -> Backtest:
-        decided = float(exposure.iloc[begin - 1]) if begin else np.nan
+    def simulate(exposure: pd.Series, paid: Costs | None, held: Account | None) -> Backtest:
+        scaled = exposure * (1.0 if held is None else held.config.exposure)
+        decided = float(scaled.iloc[begin - 1]) if begin else np.nan
         return backtest(
             bars,
-            exposure.iloc[begin:],
+            scaled.iloc[begin:],
             timeframe=market.timeframe,
-            costs=costs,
+            costs=paid,
             initial_equity=initial_equity,
             initial_target=0.0 if np.isnan(decided) else decided,
+            perp=None if held is None else held.settings(market.bars, begin),
         )
 
     return evaluate(
         name=name,
-        backtest=simulate(target),
-        benchmark=simulate(benchmark.target(market)),
+        backtest=simulate(target, costs, account),
+        benchmark=simulate(benchmark.target(market), benchmark_costs or costs, None),
         bars=bars,
         periods=periods,
     )

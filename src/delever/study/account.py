@@ -1,0 +1,218 @@
+"""The ``[account]`` table of a study: spot, or a margin account when it names a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from annotated_types import Ge, Gt, Lt
+from pydantic import BaseModel, ConfigDict
+
+from delever.data.catalog import Catalog
+from delever.data.source import Dataset
+from delever.errors import ConfigError
+from delever.events.detect import detect
+from delever.market.rulebook import load_rulebook
+from delever.market.rules import Rulebook
+from delever.market.slippage import Slippage
+from delever.sim.perp import FundingSeries, PerpSettings
+
+__all__ = ["Account", "AccountConfig", "SlippageConfig", "load_account"]
+
+Distance = Annotated[float, Gt(0)]
+
+
+class SlippageConfig(BaseModel):
+    """The ``[account.slippage]`` table: parts that add up, as fractions of a fill's notional.
+
+    Attributes
+    ----------
+    fixed : float
+        Such as half a spread.
+    volatility_share : float
+        Share of a bar's volatility, of bars closed before.
+    impact : float
+        Coefficient of square-root impact on the share of volume.
+    stress_multiplier : float
+        Factor on the whole while the causal detector sees deleveraging.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fixed: Annotated[float, Ge(0)] = 0.0
+    volatility_share: Annotated[float, Ge(0)] = 0.0
+    impact: Annotated[float, Ge(0)] = 0.0
+    stress_multiplier: Annotated[float, Ge(1)] = 1.0
+
+
+class AccountConfig(BaseModel):
+    """The ``[account]`` table.
+
+    Attributes
+    ----------
+    contract : str or None
+        Symbol of the perpetual, such as ``"BTC/USDT:USDT"``; None holds spot.
+    rules : str or None
+        Name of a rulebook in ``data/venues``; needed with a contract.
+    leverage : float
+        Setting of the position, and the most that may be asked for.
+    exposure : float
+        What the strategy's target exposures are multiplied by.
+    margin_mode : {"isolated", "cross"}
+        What a liquidation takes.
+    funding, mark, detail : str or None
+        References of funding rates, mark-price bars, and finer bars walked inside the bars.
+    funding_policy : {"required", "missing-is-zero"}
+        Whether a run that funding does not cover is refused.
+    stop_loss, take_profit, trailing_stop : float or None
+        Fractions of the entry price.
+    limit_offset : float or None
+        Entries rest this fraction better than the open.
+    borrow_rate : float
+        Fraction per year on the coins of a spot short.
+    bounds : bool
+        Whether the best and the worst that the bars hide are run, too.
+    slippage : SlippageConfig or None
+        In place of the fixed slippage of ``[costs]``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    contract: str | None = None
+    rules: str | None = None
+    leverage: Annotated[float, Ge(1)] = 1.0
+    exposure: Annotated[float, Gt(0)] = 1.0
+    margin_mode: Literal["isolated", "cross"] = "isolated"
+    funding: str | None = None
+    funding_policy: Literal["required", "missing-is-zero"] = "required"
+    mark: str | None = None
+    detail: str | None = None
+    stop_loss: Distance | None = None
+    take_profit: Distance | None = None
+    trailing_stop: Distance | None = None
+    limit_offset: Annotated[float, Ge(0), Lt(1)] | None = None
+    borrow_rate: Annotated[float, Ge(0)] = 0.0
+    bounds: bool = False
+    slippage: SlippageConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account with everything it names, loaded.
+
+    Attributes
+    ----------
+    config : AccountConfig
+        As the study says it.
+    rulebook : Rulebook or None
+        Fees and brackets by date.
+    data : mapping of str to Dataset
+        Funding, mark and detail, those that are named.
+    """
+
+    config: AccountConfig
+    rulebook: Rulebook | None = None
+    data: Mapping[str, Dataset] = field(default_factory=dict)
+
+    def settings(self, bars: pd.DataFrame, begin: int) -> PerpSettings:
+        """What the engine is told for a run.
+
+        Parameters
+        ----------
+        bars : pandas.DataFrame, shape (n, 5)
+            The market's, warm-up bars included: stress is detected on their closes.
+        begin : int
+            Row of the run's first bar.
+
+        Returns
+        -------
+        PerpSettings
+        """
+        config = self.config
+        slippage = None if config.slippage is None else Slippage(**config.slippage.model_dump())
+        contract = None
+        if self.rulebook is not None and config.contract is not None:
+            first = pd.Timestamp(bars.index[begin]).date()
+            contract = self.rulebook.at(first, config.contract).contract
+        frames = {role: data.frame for role, data in self.data.items()}
+        detail = self.data.get("detail")
+        return PerpSettings(
+            contract=contract,
+            rules=self.rulebook,
+            leverage=config.leverage,
+            margin_mode=config.margin_mode,
+            funding=FundingSeries.of(frames["funding"]["funding_rate"])
+            if "funding" in frames
+            else None,
+            funding_policy=config.funding_policy,
+            mark=frames.get("mark"),
+            detail=frames.get("detail"),
+            detail_timeframe=None if detail is None else detail.reference.timeframe,
+            stop_loss=config.stop_loss,
+            take_profit=config.take_profit,
+            trailing_stop=config.trailing_stop,
+            limit_offset=config.limit_offset,
+            slippage=slippage,
+            stress=_stress(bars).iloc[begin:]
+            if slippage and slippage.stress_multiplier > 1
+            else None,
+            borrow_rate=config.borrow_rate,
+            bounds=config.bounds,
+        )
+
+
+def load_account(config: AccountConfig, *, catalog: Catalog, venues: Path) -> Account:
+    """Load what an account names.
+
+    Parameters
+    ----------
+    config : AccountConfig
+        As the study says it.
+    catalog : Catalog
+        Where its data sets are.
+    venues : pathlib.Path
+        The folder of rulebooks.
+
+    Returns
+    -------
+    Account
+
+    Raises
+    ------
+    ConfigError
+        If a contract has no rules or the other way round, or there is no such rulebook.
+    NotStoredError
+        If a data set is not stored.
+    """
+    if (config.contract is None) != (config.rules is None):
+        raise ConfigError(
+            "account: contract and rules go together; "
+            f"got contract {config.contract!r} and rules {config.rules!r}"
+        )
+    return Account(
+        config=config,
+        rulebook=None if config.rules is None else load_rulebook(_rules(config.rules, venues)),
+        data={
+            role: catalog.load(reference)
+            for role in ("funding", "mark", "detail")
+            if (reference := getattr(config, role)) is not None
+        },
+    )
+
+
+def _rules(name: str, venues: Path) -> Path:
+    path = venues / f"{name}.toml"
+    if path.parent == venues and path.is_file():
+        return path
+    there = ", ".join(sorted(file.stem for file in venues.glob("*.toml"))) or "none"
+    raise ConfigError(
+        f"account: rules must name a file in {venues}; got {name!r}; there are: {there}"
+    )
+
+
+def _stress(bars: pd.DataFrame) -> pd.Series:
+    """Whether deleveraging was detected by the close before each bar's open."""
+    return detect(bars["close"]).shift(1, fill_value=False)

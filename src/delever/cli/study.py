@@ -219,9 +219,7 @@ def init(
 
     place = create(directory)
     typer.echo(f"workspace made in {place.root}")
-    typer.echo(
-        f"next: cd {directory} && delever run backtests/ma200w_break.toml backtests/support_breach.toml"
-    )
+    typer.echo(f"next: cd {directory} && delever run backtests/ma200w_break.toml")
 
 
 def _as_json(run: Run) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.research.lookahead import ask, differ, find_leak, price_columns
+from delever.research.counterfactual import price_columns
+from delever.research.lookahead import Leak, ask, differ, find_leak
 from delever.view import MarketView
 
 __all__ = ["Finding", "broken_contract", "check_strategy"]
@@ -29,10 +30,13 @@ class Finding:
         ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"`` or ``"unit-free"``.
     message : str
         What was required and what came, with the first bar concerned.
+    leak : Leak or None
+        The counterexample, of ``"prefix invariance"``.
     """
 
     check: str
     message: str
+    leak: Leak | None = None
 
     def __str__(self) -> str:
         """Check and message."""
@@ -107,6 +111,7 @@ def check_strategy(
     price_parameters: Collection[str] = (),
     points: int = 32,
     seed: int = 0,
+    least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> list[Finding]:
     """Run the checks that every strategy must pass.
 
@@ -120,7 +125,7 @@ def check_strategy(
         Keyword arguments of `function`.
     price_parameters : collection of str
         Which of them are prices, in quote units.
-    points, seed : int
+    points, seed, least_lags
         As in `find_leak`.
 
     Returns
@@ -143,8 +148,10 @@ def check_strategy(
     broken = broken_contract(strategy(replace(market)), market.index)
     if broken is not None:
         return [broken]
-    leak = find_leak(strategy, market, points=points, seed=seed)
-    peeks = None if leak is None else Finding(check="prefix invariance", message=str(leak))
+    leak = find_leak(strategy, market, points=points, seed=seed, least_lags=least_lags)
+    peeks = (
+        None if leak is None else Finding(check="prefix invariance", message=str(leak), leak=leak)
+    )
     scaled = given | {
         name: _times(given[name], _SCALE) for name in price_parameters if name in given
     }

@@ -1,28 +1,28 @@
 """Does a strategy see the future? Change what it may see and compare, rather than read its code.
 
 `find_leak` hides or replaces everything after a bar and asks again; whatever was answered up to
-that bar must stay as it was.
+that bar must stay as it was. `smallest` then cuts the market down to the bars that show it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
+from delever.research.counterfactual import Change, change_future, published_later, window
 from delever.view import MarketView
 
-__all__ = ["Leak", "ask", "differ", "find_leak", "price_columns"]
+__all__ = ["Leak", "ask", "differ", "find_leak", "smallest"]
 
-Change: TypeAlias = Literal["repeated", "removed", "mirrored", "scrambled"]
 Values: TypeAlias = npt.NDArray[np.float64]
 
-_NOISE = 0.25
+_REPLACED = ("mirrored", "shuffled", "scrambled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +35,14 @@ class Leak:
         Open time of the bar, UTC.
     with_future, without : float
         The value with everything seen, and with the later bars changed.
-    change : {"repeated", "removed", "mirrored", "scrambled"}
-        What was done to the later bars.
+    change : {"repeated", "published later", "removed", "mirrored", "shuffled", "scrambled"}
+        What was done to the later bars, or to the publication lag of readings.
     after : pandas.Timestamp
         Open time of the last bar that was left as it is.
+    first, last : pandas.Timestamp
+        Open times of the first and last bar of the market it was found on.
+    seed : int
+        Of the noise.
     error : str
         What the function raised when the later bars were gone; empty when it answered.
     """
@@ -48,6 +52,9 @@ class Leak:
     without: float
     change: Change
     after: pd.Timestamp
+    first: pd.Timestamp
+    last: pd.Timestamp
+    seed: int = 0
     error: str = ""
 
     def __str__(self) -> str:
@@ -58,10 +65,16 @@ class Leak:
                 f"first time and {self.without:g} the second; seed or remove what is random"
             )
         then = f"it raises {self.error}" if self.error else f"{self.without:g}"
-        how = {"removed": "removed", "mirrored": "turned upside down", "scrambled": "scrambled"}
+        if self.change == "published later":
+            return (
+                f"bar {self.bar:%Y-%m-%d %H:%M}: {self.with_future:g} with the readings as they "
+                f"are declared, {then} with them no earlier than they can have been published; "
+                "declare their publication lag when storing them"
+            )
+        how = "turned upside down" if self.change == "mirrored" else self.change
         return (
             f"bar {self.bar:%Y-%m-%d %H:%M}: {self.with_future:g} with the bars after "
-            f"{self.after:%Y-%m-%d %H:%M} as they were, {then} with them {how[self.change]}; "
+            f"{self.after:%Y-%m-%d %H:%M} as they were, {then} with them {how}; "
             "a value may depend only on what was known at its own close"
         )
 
@@ -72,12 +85,14 @@ def find_leak(
     *,
     points: int = 32,
     seed: int = 0,
+    least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> Leak | None:
     """Search for a bar whose value depends on the future.
 
-    The function is asked once with everything, then again with the bars after a cut removed,
-    mirrored (a rise becomes a fall) and scrambled by noise. Cuts are spread evenly and put just
-    before and at the bars where the value changes.
+    The function is asked once with everything, then again with readings published no earlier
+    than they can have been, and with the bars after a cut removed, mirrored (a rise becomes a
+    fall), shuffled (in another order) and scrambled by noise. Cuts are spread evenly and put
+    just before and at the bars where the value changes.
 
     Parameters
     ----------
@@ -89,6 +104,9 @@ def find_leak(
         Evenly spread cuts, and at most as many changes of the value examined; at least 1.
     seed : int
         Of the noise.
+    least_lags : mapping of str to pandas.Timedelta, optional
+        The least publication lag that can be honest, by reading: a value that changes when the
+        readings declared with less are published as late as this was known too early.
 
     Returns
     -------
@@ -125,8 +143,13 @@ def find_leak(
         )
     whole = ask(function, market)
     cuts = _cuts(whole, points)
-    for change, row, changed in _changes(market, cuts, seed):
-        leak = _compare(function, market, whole, change, row, changed)
+    for change, row in _changes(cuts, len(whole), bool(least_lags)):
+        changed = (
+            published_later(market, least_lags or {})
+            if change == "published later"
+            else change_future(market, market.index[row], change, seed=seed)
+        )
+        leak = _compare(function, market, whole, change, row, changed, seed)
         if leak is not None:
             return leak
     return None
@@ -172,16 +195,97 @@ def _cuts(whole: Values, points: int) -> list[int]:
     return sorted(row for row in rows if row < last)
 
 
-def _changes(
-    market: MarketView, cuts: list[int], seed: int
-) -> Iterator[tuple[Change, int, MarketView]]:
-    yield "repeated", len(market.index) - 1, market
-    for row in cuts:
-        yield "removed", row, market.upto(market.close_time[row])
-    for row in cuts:
-        yield "mirrored", row, _mirrored(market, row)
-    for row in cuts:
-        yield "scrambled", row, _scrambled(market, row, np.random.default_rng((seed, row)))
+def _changes(cuts: list[int], rows: int, lags: bool) -> Iterator[tuple[Change, int]]:
+    yield "repeated", rows - 1
+    if lags:
+        yield "published later", rows - 1
+    changes: tuple[Change, ...] = ("removed", "mirrored", "shuffled", "scrambled")
+    for change in changes:
+        for row in cuts:
+            yield change, row
+
+
+def smallest(
+    function: Callable[[MarketView], pd.Series],
+    market: MarketView,
+    leak: Leak,
+    *,
+    least_lags: Mapping[str, pd.Timedelta] | None = None,
+) -> Leak:
+    """Cut a market down to few bars that still show a leak.
+
+    Parameters
+    ----------
+    function : callable
+        From a market to one value per bar.
+    market : MarketView
+        Where the leak was found.
+    leak : Leak
+        From `find_leak`.
+    least_lags : mapping of str to pandas.Timedelta, optional
+        As for `find_leak`.
+
+    Returns
+    -------
+    Leak
+        On the shortest market found: first as few bars after the cut as do, then as few before
+        it. The leak itself when nothing shorter shows it.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=90, tz="UTC")
+    >>> market = MarketView(bars=pd.DataFrame({"close": range(1, 91)}, index=days), timeframe="1d")
+    >>> def peeks(seen):
+    ...     return seen.bars["close"].shift(-1)
+    >>> leak = smallest(peeks, market, find_leak(peeks, market))
+    >>> f"{leak.first:%m-%d} to {leak.last:%m-%d}"
+    '01-01 to 01-02'
+    """
+    rows = market.index.get_indexer(pd.DatetimeIndex([leak.bar, leak.after]))
+    bar, cut, end = int(rows[0]), int(rows[1]), len(market.index) - 1
+    if leak.change == "repeated":
+        return leak
+
+    def tried(begin: int, after: int, last: int) -> Leak | None:
+        small = window(market, market.index[begin], market.index[last])
+        changed = (
+            published_later(small, least_lags or {})
+            if leak.change == "published later"
+            else change_future(small, market.index[after], leak.change, seed=leak.seed)
+        )
+        try:
+            whole = ask(function, small)
+        except Exception:  # noqa: BLE001 - too few bars for it: this market shows nothing
+            return None
+        return _compare(function, small, whole, leak.change, after - begin, changed, leak.seed)
+
+    if leak.change == "published later":
+        best = _least(lambda more: tried(0, min(bar + more, end), min(bar + more, end)), end - bar)
+        last = int(market.index.get_indexer(pd.DatetimeIndex([(best or leak).last]))[0])
+        return _least(lambda more: tried(max(bar - more, 0), last, last), bar) or best or leak
+    best = None
+    for after in sorted({bar, cut}):
+        best = _least(lambda more, at=after: tried(0, at, min(at + 1 + more, end)), end - after - 1)  # type: ignore[misc]
+        if best is not None:
+            break
+    if best is None:
+        return leak
+    rows = market.index.get_indexer(pd.DatetimeIndex([best.bar, best.after, best.last]))
+    bar, cut, end = (int(row) for row in rows)
+    return _least(lambda more: tried(max(bar - more, 0), cut, end), bar) or best
+
+
+def _least(tried: Callable[[int], Leak | None], most: int) -> Leak | None:
+    """What the smallest number shows, sought by doubling and then by halving the last step."""
+    low, high, found = 0, 0, tried(0)
+    while found is None and high < most:
+        low, high = high + 1, min(2 * high + 1, most)
+        found = tried(high)
+    while found is not None and low < high:
+        middle = (low + high) // 2
+        nearer = tried(middle)
+        low, high, found = (low, middle, nearer) if nearer else (middle + 1, high, found)
+    return found
 
 
 def _compare(
@@ -191,11 +295,12 @@ def _compare(
     change: Change,
     row: int,
     changed: MarketView,
+    seed: int,
 ) -> Leak | None:
     try:
         seen = ask(function, changed)
     except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is the evidence
-        if change in ("mirrored", "scrambled") or np.isnan(whole[row]):
+        if change in _REPLACED or np.isnan(whole[row]):
             return None
         said = f"{type(error).__name__}: {error}"
         bar, without = row, np.nan
@@ -211,6 +316,9 @@ def _compare(
         without=without,
         change=change,
         after=market.index[row],
+        first=market.index[0],
+        last=market.index[-1],
+        seed=seed,
         error=said,
     )
 
@@ -228,55 +336,3 @@ def differ(one: Values, other: Values) -> npt.NDArray[np.bool_]:
     numpy.ndarray of bool, shape (n,)
     """
     return ~np.isclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)
-
-
-def _with_future(
-    market: MarketView, row: int, bars: pd.DataFrame, reading: Callable[[pd.DataFrame], Any]
-) -> MarketView:
-    """The market with its bars after `row` replaced, and the readings known after it."""
-    known = market.close_time[row]
-    readings = {}
-    for name, was in market.readings.items():
-        late = was.known_at > known
-        frame = was.frame.astype("float64")
-        frame.loc[late] = reading(frame.loc[late])
-        readings[name] = replace(was, frame=frame)
-    past = market.bars.iloc[: row + 1]
-    return replace(market, bars=pd.concat([past, bars]), readings=readings)
-
-
-def price_columns(bars: pd.DataFrame) -> list[str]:
-    """Columns of bars that hold prices: all but the volume.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        Bars.
-
-    Returns
-    -------
-    list of str
-    """
-    return [name for name in map(str, bars.columns) if name != "volume"]
-
-
-def _mirrored(market: MarketView, row: int) -> MarketView:
-    """Prices become ``anchor ** 2 / price``; readings run backwards."""
-    future = market.bars.iloc[row + 1 :]
-    anchor = float(market.bars["close"].iloc[row])
-    swapped = future.rename(columns={"high": "low", "low": "high"})[list(future.columns)]
-    prices = price_columns(future)
-    upended = swapped.assign(**(anchor**2 / swapped[prices]))
-    return _with_future(market, row, upended, lambda frame: frame.to_numpy()[::-1])
-
-
-def _scrambled(market: MarketView, row: int, rng: np.random.Generator) -> MarketView:
-    """Each bar's prices times one random factor, its volume and the readings times others."""
-    future = market.bars.iloc[row + 1 :].astype("float64")
-    prices = price_columns(future)
-    future[prices] = future[prices].mul(np.exp(rng.normal(0.0, _NOISE, len(future))), axis=0)
-    if "volume" in future:
-        future["volume"] *= np.exp(rng.normal(0.0, _NOISE, len(future)))
-    return _with_future(
-        market, row, future, lambda frame: frame * np.exp(rng.normal(0.0, _NOISE, frame.shape))
-    )

@@ -121,8 +121,11 @@ class SweepMarket:
         1 for bars inside deleveraging periods, else 0.
     initial_equity : float
         Of every account, quote units.
-    perp : PerpSettings or None
-        The margin account; None for spot.
+    leveraged, cross, separate, own_slippage : bool
+        Whether a contract is traded; whether a liquidation takes the whole account; whether marks
+        are another price than the last; whether slippage is the table's, not the accounts'.
+    lot : float
+        Step of positions, base units; 0 for none.
     table : numpy.ndarray, shape (n, 16)
         Last and mark prices, funding per unit, fees and slippage of each bar.
     rule, brackets, how
@@ -135,7 +138,11 @@ class SweepMarket:
     timeframe: str
     inside: Ints
     initial_equity: float
-    perp: PerpSettings | None
+    leveraged: bool
+    cross: bool
+    separate: bool
+    own_slippage: bool
+    lot: float
     table: Floats = field(repr=False)
     rule: Ints = field(repr=False)
     brackets: Floats = field(repr=False)
@@ -202,7 +209,11 @@ def sweep_market(
         timeframe=timeframe,
         inside=inside.astype(np.int64),
         initial_equity=float(initial_equity),
-        perp=perp,
+        leveraged=settings.contract is not None,
+        cross=settings.margin_mode == "cross" or settings.contract is None,
+        separate=settings.mark is not None,
+        own_slippage=settings.slippage is not None,
+        lot=0.0 if settings.contract is None else settings.contract.lot,
         table=np.ascontiguousarray(table),
         rule=held.rule,
         brackets=held.brackets,
@@ -291,8 +302,8 @@ def check_account(account: Account, market: SweepMarket, name: str) -> None:
     SimulationError
         If its fee is so high that no size reaches a target.
     """
-    leverage, spot = account.leverage, market.perp is None
-    if not 1.0 <= leverage < math.inf or (spot and leverage != 1.0):
+    leverage = account.leverage
+    if not 1.0 <= leverage < math.inf or (leverage != 1.0 and not market.leveraged):
         raise InputError(
             f"{name}: leverage must be 1 or more, and 1 for spot; got {leverage!r}; "
             "give a contract to trade with leverage"
@@ -322,22 +333,20 @@ def _run_block(market: SweepMarket, accounts: Sequence[Account]) -> Floats:
     from delever.sim import sweep_kernel as kernel
 
     width, count = kernel.WIDTH, len(accounts)
-    perp = PerpSettings() if market.perp is None else market.perp
     starts = np.full(width, accounts[0].asked.begin)
     orders = np.full((kernel.PARAMETERS, width), np.inf)
     orders[kernel.LEVERAGE], orders[kernel.TAKER], orders[kernel.SLIP] = 1.0, 0.0, 0.0
-    orders[kernel.CROSS] = perp.margin_mode == "cross" or perp.contract is None
+    orders[kernel.CROSS] = market.cross
     for c, account in enumerate(accounts):
         starts[c] = account.asked.begin
-        orders[:, c] = _orders(account, market, orders[kernel.CROSS, 0])
+        orders[:, c] = _orders(account, market)
     state, scopes = _start(market.initial_equity)
     first, column, target = _schedule(accounts, len(market.index))
     closing = float((market.how[:, 2:3] + market.brackets[:, :, 1]).max())
     kernel.run_block(
         market.table, market.inside, market.rule, market.brackets, market.how,
-        0.0 if perp.contract is None else perp.contract.lot, perp.mark is not None,
-        1.0 / (1.0 - closing), starts, first, column, target, orders.ravel(), state.ravel(),
-        scopes.reshape(2, -1),
+        market.lot, market.separate, 1.0 / (1.0 - closing), starts, first, column, target,
+        orders.ravel(), state.ravel(), scopes.reshape(2, -1),
     )  # fmt: skip
     held = np.stack([_bars_in(market.inside, starts[:count], part) for part in (0, 1)])
     measured = block_metrics(
@@ -351,13 +360,13 @@ def _run_block(market: SweepMarket, accounts: Sequence[Account]) -> Floats:
     return np.column_stack([measured, state[kernel.REFUSED, :count], state[kernel.EXCESS, :count]])
 
 
-def _orders(account: Account, market: SweepMarket, cross: float) -> list[float]:
+def _orders(account: Account, market: SweepMarket) -> list[float]:
     far = (account.stop_loss, account.take_profit, account.trailing_stop)
     paid = [math.nan, math.nan]
     if account.costs is not None:
-        slipped = market.perp is not None and market.perp.slippage is not None
-        paid = [account.costs.fee, math.nan if slipped else account.costs.slippage]
-    return [account.leverage, cross, *(math.inf if d is None else d for d in far), *paid]
+        slipped = math.nan if market.own_slippage else account.costs.slippage
+        paid = [account.costs.fee, slipped]
+    return [account.leverage, market.cross, *(math.inf if d is None else d for d in far), *paid]
 
 
 def _start(equity: float) -> tuple[Floats, Floats]:

@@ -242,7 +242,9 @@ def _inside(
 
 
 @numba.njit(cache=True)
-def _refused(before: float, held: Held, terms: Terms, rule: int, tables: Floats, by: float) -> float:
+def _refused(
+    before: float, held: Held, terms: Terms, rule: int, tables: Floats, by: float
+) -> float:
     """Measure of a position just enlarged that its bracket does not allow, else 0."""
     size = abs(held.position)
     if size <= abs(before) and held.position * before >= 0.0:

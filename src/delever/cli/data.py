@@ -1,4 +1,4 @@
-"""``delever data``: import files, list what is stored, check it."""
+"""``delever data``: import files, list what is stored, export it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from delever.cli.screen import WorkspaceOption, echo_json, print_notes, steps
 if TYPE_CHECKING:
     import pandas as pd
 
+    from delever.data.entry import ImportReport
+    from delever.data.interop.found import Found
+    from delever.data.source import Reference
+
 
 __all__ = ["app"]
 
@@ -26,11 +30,31 @@ _GAPS_SHOWN = 30
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help=".csv, .csv.gz, .parquet or .feather")],
+    file: Annotated[
+        Path,
+        typer.Argument(help=".csv, .csv.gz, .parquet or .feather; with --from, what that names."),
+    ],
     venue: Annotated[str, typer.Option(help="Where the rows come from: bitstamp.")],
-    symbol: Annotated[str, typer.Option(help="ccxt's unified symbol, or a name: BTC/USD.")],
-    kind: Annotated[str, typer.Option(help="ohlcv, funding or series.")] = "ohlcv",
+    symbol: Annotated[
+        str | None,
+        typer.Option(
+            help="ccxt's unified symbol, or a name: BTC/USD. freqtrade's files say it themselves.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="ohlcv, mark, index, premium, funding, series, …")
+    ] = "ohlcv",
     timeframe: Annotated[str, typer.Option(help="Such as 1d, 4h.")] = "1d",
+    origin: Annotated[
+        Literal["binance-archive", "cryptodatadownload", "freqtrade", "yahoo"] | None,
+        typer.Option(
+            "--from",
+            help="Whose file it is: a zip of Binance's archive or a folder of them, a CSV of "
+            "CryptoDataDownload or Yahoo, freqtrade's data/EXCHANGE.",
+            show_default=False,
+        ),
+    ] = None,
     publication_lag: Annotated[
         str | None,
         typer.Option(
@@ -58,32 +82,112 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Import a file; rows stored already must agree, and importing twice changes nothing."""
-    from delever.data.source import Reference, parse_lag
+    from delever.data.source import parse_lag
     from delever.study.workspace import Workspace
 
     catalog = Workspace.find(workspace).catalog
-    reference = Reference(venue=venue, kind=kind, symbol=symbol, timeframe=timeframe)
     known_after = None if publication_lag is None else parse_lag(publication_lag)
+    notes, reports = tuple(note or ()), []
     with steps(1, quiet=as_json) as begin:
         begin(file.name)
-        report = catalog.add(
-            file,
-            reference,
-            publication_lag=known_after,
-            notes=note or (),
-            stamp_unit=stamp_unit,
-            complete=complete,
-        )
+        if origin is None:
+            report = catalog.add(
+                file,
+                _reference(venue, kind, symbol, timeframe),
+                publication_lag=known_after,
+                notes=notes,
+                stamp_unit=stamp_unit,
+                complete=complete,
+            )
+            reports.append(report)
+            left: list[str] = []
+        else:
+            found, left = _foreign(origin, file, venue, kind, symbol, timeframe)
+            for one in found:
+                report = catalog.add(
+                    one.frame,
+                    one.reference,
+                    publication_lag=known_after,
+                    notes=(*notes, *one.notes),
+                    complete=complete,
+                    provenance=one.provenance,
+                )
+                reports.append(report)
     if as_json:
-        counts = {"added": report.added, "present": report.present}
-        gaps = _gaps_json(report.gaps)
-        echo_json(entry_json(report.entry) | counts | {"gaps": gaps, "ignored": report.ignored})
+        documents = [_report_json(report) for report in reports]
+        echo_json(documents[0] if origin is None else documents)
         return
-    typer.echo(f"{reference}: {count(report.added, 'row')} added, {report.present:,} there already")
+    for report in reports:
+        _print_report(report)
+    if left:
+        print_notes([f"left alone: {line}" for line in left])
+
+
+def _reference(venue: str, kind: str, symbol: str | None, timeframe: str) -> Reference:
+    from delever.data.source import Reference
+    from delever.errors import ConfigError
+
+    if symbol is None:
+        raise ConfigError("--symbol is required, such as BTC/USD; only freqtrade's files say it")
+    return Reference(venue=venue, kind=kind, symbol=symbol, timeframe=timeframe)
+
+
+def _foreign(
+    origin: str, path: Path, venue: str, kind: str, symbol: str | None, timeframe: str
+) -> tuple[list[Found], list[str]]:
+    from delever.data.interop.archive import read_archive
+    from delever.data.interop.freqtrade import read_freqtrade
+    from delever.data.interop.vendors import read_cryptodatadownload, read_yahoo
+
+    if origin == "freqtrade":
+        return read_freqtrade(path, venue)
+    readers = {
+        "binance-archive": read_archive,
+        "cryptodatadownload": read_cryptodatadownload,
+        "yahoo": read_yahoo,
+    }
+    return [readers[origin](path, _reference(venue, kind, symbol, timeframe))], []
+
+
+def _print_report(report: ImportReport) -> None:
+    typer.echo(
+        f"{report.entry.reference}: {count(report.added, 'row')} added, "
+        f"{report.present:,} there already"
+    )
     print_entry(report.entry)
     if report.ignored:
         print_notes([f"columns ignored: {', '.join(report.ignored)}"])
     _print_gaps(report.gaps)
+
+
+def _report_json(report: ImportReport) -> dict[str, Any]:
+    counts = {"added": report.added, "present": report.present}
+    gaps = _gaps_json(report.gaps)
+    return entry_json(report.entry) | counts | {"gaps": gaps, "ignored": report.ignored}
+
+
+@app.command("export")
+def export_(
+    reference: Annotated[str, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d.")],
+    path: Annotated[
+        Path, typer.Argument(help="File to write; for freqtrade its folder data/EXCHANGE.")
+    ],
+    form: Annotated[
+        Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"],
+        typer.Option("--format", help="In whose shape."),
+    ] = "parquet",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a data set for another program."""
+    from delever.data.interop.export import export
+    from delever.study.workspace import Workspace
+
+    with steps(1, quiet=False) as begin:
+        begin(reference)
+        dataset = Workspace.find(workspace).catalog.load(reference)
+        written = export(dataset, path, form)
+    typer.echo(f"{reference}: {count(len(dataset.frame), 'row')} written to {written}")
+    print_notes(dataset.notes)
 
 
 @app.command("list")

@@ -1,0 +1,1 @@
+"""Other programs' and vendors' files: read into frames, written from data sets."""

@@ -1,0 +1,85 @@
+"""Data sets as files that other programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+
+from delever.data.interop.freqtrade import write_freqtrade
+from delever.data.source import Dataset
+from delever.errors import InputError, StoreError
+
+__all__ = ["FORMATS", "Format", "export"]
+
+Format = Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"]
+"""Shapes a data set is written in."""
+
+FORMATS = get_args(Format)
+
+_VECTORBT = {"open": "Open", "high": "High", "low": "Low", "close": "Close", "volume": "Volume"}
+
+
+def export(dataset: Dataset, path: Path, form: Format) -> Path:
+    """Write a data set to a file.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to write.
+    path : pathlib.Path
+        The file; for freqtrade the folder ``user_data/data/EXCHANGE``. What is there is replaced.
+    form : {"parquet", "csv", "feather", "freqtrade", "vectorbt"}
+        The first three hold the stamps as the first column, in UTC, and the columns by their own
+        names, and can be imported again. ``vectorbt`` is Parquet, or CSV where `path` says so, of
+        ``Open`` to ``Volume`` indexed by ``Open time``, the names its OHLCV accessor expects.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or it has no place for such a data set.
+    StoreError
+        If the file cannot be written.
+    """
+    frame = dataset.frame
+    writers: dict[str, Callable[[], Path | None]] = {
+        "parquet": lambda: frame.to_parquet(path, compression="zstd"),
+        "csv": lambda: _csv(frame, path),
+        "feather": lambda: frame.reset_index().to_feather(path),
+        "freqtrade": lambda: write_freqtrade(dataset, path),
+        "vectorbt": lambda: _vectorbt(dataset, path),
+    }
+    if form not in writers:
+        raise InputError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
+    try:
+        if form != "freqtrade":
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return writers[form]() or path
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _csv(frame: pd.DataFrame, path: Path) -> None:
+    stamps = pd.DatetimeIndex(frame.index)
+    if (stamps == stamps.floor("s")).all():
+        texts = stamps.strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
+    else:
+        texts = [stamp.isoformat() for stamp in stamps]
+    frame.set_axis(pd.Index(texts, name=frame.index.name), axis=0).to_csv(path)
+
+
+def _vectorbt(dataset: Dataset, path: Path) -> None:
+    if "close" not in dataset.frame:
+        raise InputError(f"vectorbt's shape is that of bars; got {dataset.reference}")
+    bars = dataset.frame.rename(columns=_VECTORBT).rename_axis("Open time")
+    if path.name.endswith(".csv"):
+        bars.to_csv(path)
+    else:
+        bars.to_parquet(path, compression="zstd")

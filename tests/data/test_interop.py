@@ -1,0 +1,352 @@
+"""Other programs' files: made by hand in their shapes, and read back by pandas."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.cli.app import main
+from delever.data.catalog import Catalog
+from delever.data.interop.archive import read_archive
+from delever.data.interop.export import export
+from delever.data.interop.freqtrade import read_freqtrade
+from delever.data.interop.vendors import read_cryptodatadownload, read_yahoo
+from delever.data.source import Reference
+from delever.errors import InputError, NotStoredError, SchemaError
+
+START = pd.Timestamp("2021-01-01", tz="UTC")
+MS = 1_609_459_200_000  # the same instant
+HOUR = 3_600_000
+PERP = Reference.parse("binanceusdm/ohlcv/BTC/USDT:USDT/1h")
+
+
+def hours(*counts: float) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex([START + pd.Timedelta(hours=count) for count in counts])
+
+
+def zipped(path: Path, text: str, *, checksum: bool = False, name: str = "") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name or path.name.replace(".zip", ".csv"), text)
+    if checksum:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        path.with_name(path.name + ".CHECKSUM").write_text(f"{digest}  {path.name}\n")
+    return path
+
+
+def klines(first: int, rows: int, *, header: bool = False, micro: bool = False) -> str:
+    top = (
+        "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,"
+        "taker_buy_quote_volume,ignore\n"
+    )
+    lines = []
+    for row in range(first, first + rows):
+        stamp = (MS + row * HOUR) * (1000 if micro else 1)
+        price = f"{100 + row}.10,{102 + row}.20,{99 + row}.30,{101 + row}.40"
+        lines.append(f"{stamp},{price},{row}.5,{stamp + 1},0,7,0,0,0\n")
+    return (top if header else "") + "".join(lines)
+
+
+def test_archive_klines_with_and_without_header_in_either_unit(tmp_path: Path):
+    zipped(tmp_path / "BTCUSDT-1h-2021-01.zip", klines(0, 3), checksum=True)
+    zipped(tmp_path / "BTCUSDT-1h-2021-02.zip", klines(2, 3, header=True, micro=True))
+    found = read_archive(tmp_path, PERP)
+    assert found.frame.index.equals(hours(0, 1, 2, 3, 4))
+    assert found.frame["open"].tolist() == [100.1, 101.1, 102.1, 103.1, 104.1]
+    assert found.frame["low"].tolist() == [99.3, 100.3, 101.3, 102.3, 103.3]
+    assert found.frame["volume"].tolist() == [0.5, 1.5, 2.5, 3.5, 4.5]
+    assert [file["file"] for file in found.provenance["files"]] == [
+        "BTCUSDT-1h-2021-01.zip",
+        "BTCUSDT-1h-2021-02.zip",
+    ]
+    catalog = Catalog(tmp_path / "data")
+    catalog.add(found.frame, PERP, provenance=found.provenance)
+    mark = Reference.parse("binanceusdm/mark/BTC/USDT:USDT/1h")
+    catalog.add(read_archive(tmp_path / "BTCUSDT-1h-2021-01.zip", mark).frame, mark)
+    assert list(catalog.load(mark).frame) == ["open", "high", "low", "close"]
+
+
+def test_archive_files_that_disagree_are_refused(tmp_path: Path):
+    zipped(tmp_path / "BTCUSDT-1h-2021-01.zip", klines(0, 3))
+    zipped(tmp_path / "BTCUSDT-1h-2021-02.zip", klines(2, 2).replace("102.10", "102.11"))
+    with pytest.raises(SchemaError, match="repeats the stamp"):
+        Catalog(tmp_path / "data").add(read_archive(tmp_path, PERP).frame, PERP)
+
+
+def test_archive_funding_and_metrics(tmp_path: Path):
+    funding = zipped(
+        tmp_path / "BTCUSDT-fundingRate-2021-01.zip",
+        "calc_time,funding_interval_hours,last_funding_rate\n"
+        f"{MS + 7},8,0.00010000\n{MS + 8 * HOUR},8,-0.00025\n",
+    )
+    rates = Reference.parse("binanceusdm/funding/BTC/USDT:USDT/8h")
+    catalog = Catalog(tmp_path / "data")
+    catalog.add(read_archive(funding, rates).frame, rates)
+    stored = catalog.load(rates).frame
+    assert stored["funding_rate"].tolist() == [0.0001, -0.00025]
+    assert stored.index.equals(hours(0, 8))  # snapped to the second
+    metrics = zipped(
+        tmp_path / "BTCUSDT-metrics-2021-01-01.zip",
+        "create_time,symbol,sum_open_interest,sum_open_interest_value,"
+        "count_toptrader_long_short_ratio,sum_toptrader_long_short_ratio,"
+        "count_long_short_ratio,sum_taker_long_short_vol_ratio\n"
+        "2021-01-01 00:05:00,BTCUSDT,10.5,300000.25,1.1,1.2,0.9,0.8\n"
+        "2021-01-01 00:00:00,BTCUSDT,10,300000,,1.2,0.95,0.8\n",
+    )
+    for kind, column, expected in (
+        ("open_interest", "open_interest_notional", [300000, 300000.25]),
+        ("long_short_ratio", "long_short_ratio", [0.95, 0.9]),
+        ("series", "top_accounts_long_short_ratio", [np.nan, 1.1]),
+    ):
+        name = Reference(venue="binanceusdm", kind=kind, symbol="BTC/USDT:USDT", timeframe="5m")
+        catalog.add(read_archive(metrics, name).frame, name)
+        np.testing.assert_array_equal(catalog.load(name).frame[column], expected)
+        assert catalog.load(name).frame.index.equals(hours(0, 1 / 12))
+
+
+def test_archive_files_that_are_not_what_is_asked_for(tmp_path: Path):
+    file = zipped(tmp_path / "BTCUSDT-1h-2021-01.zip", klines(0, 3), checksum=True)
+    for wrong in ("v/ohlcv/ETH/USDT/1h", "v/ohlcv/BTC/USDT/4h", "v/funding/BTC/USDT/8h"):
+        with pytest.raises(InputError, match="must begin with"):
+            read_archive(file, Reference.parse(wrong))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(NotStoredError, match="there is no zip"):
+        read_archive(empty, PERP)
+    data = bytearray(file.read_bytes())
+    data[60] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(SchemaError, match=r"must have the sha256 of .*CHECKSUM"):
+        read_archive(file, PERP)
+    (tmp_path / "BTCUSDT-1h-2021-01.zip.CHECKSUM").unlink()
+    with pytest.raises(SchemaError, match="is damaged"):
+        read_archive(file, PERP)
+    for text, name, said in (
+        ("open_time,open\n", "", "needs rows"),
+        (klines(0, 1).replace("100.10", "x"), "", "row 1 has open = 'x'"),
+        (klines(0, 1), "a.txt", "must hold one CSV"),
+        ("1,2\n", "", "it has 2 columns"),
+    ):
+        with pytest.raises(SchemaError, match=said):
+            read_archive(zipped(tmp_path / "BTCUSDT-1h-2021-03.zip", text, name=name), PERP)
+    with pytest.raises(NotStoredError, match="there is no file"):
+        read_archive(tmp_path / "BTCUSDT-1h-2099-01.zip", PERP)
+
+
+def test_cryptodatadownload_newest_first_in_two_units(tmp_path: Path):
+    path = tmp_path / "Binance_BTCUSDT_1h.csv"
+    path.write_text(
+        "https://www.CryptoDataDownload.com\n"
+        "unix,date,symbol,open,high,low,close,Volume USDT,Volume BTC,tradecount\n"
+        f"{MS + 2 * HOUR},2021-01-01 02:00:00,BTC/USDT,3,4,2,3.5,900,9,1\n"
+        f"{MS // 1000 + 3600},2021-01-01 01:00:00,BTC/USDT,2,3,1,2.5,800,8,1\n"
+        f"{MS // 1000}.0,2021-01-01 00:00:00,BTC/USDT,1,2,0.5,1.5,700,7,1\n"
+    )
+    found = read_cryptodatadownload(path, Reference.parse("binance/ohlcv/BTC/USDT/1h"))
+    assert found.frame.index.equals(hours(0, 1, 2))
+    assert found.frame["close"].tolist() == [1.5, 2.5, 3.5]
+    assert found.frame["volume"].tolist() == [7, 8, 9]
+    assert found.provenance["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_text(
+        "https://www.CryptoDataDownload.com\n"
+        "Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD\n"
+        "2021-01-02,BTCUSD,2,3,1,2.5,8,800\n2021-01-01,BTCUSD,1,2,0.5,1.5,7,700\n"
+    )
+    found = read_cryptodatadownload(path, Reference.parse("gemini/ohlcv/BTC/USD/1d"))
+    assert found.frame.index.equals(hours(0, 24))
+    assert found.frame["volume"].tolist() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<html>\n<body>gone</body>\n", "must have a header with open"),
+        ("unix,open,high,low,close\n1,1,1,1,1\n", "and a volume"),
+        ("unix,open,high,low,close,volume\n,1,1,1,1,1\n", "every row needs its unix stamp"),
+        ("date,open,high,low,close,volume\n2017-07-01 11-AM,1,1,1,1,1\n", "2017-07-01 11-AM"),
+        ("date,open,high,low,close,volume\n2017-07-01,1,1,1,one,1\n", "close = 'one'"),
+    ],
+)
+def test_cryptodatadownload_files_that_cannot_be_read(tmp_path: Path, text: str, said: str):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(SchemaError, match=said):
+        read_cryptodatadownload(path, Reference.parse("v/ohlcv/BTC/USD/1h"))
+
+
+def test_yahoo_in_its_three_forms(tmp_path: Path):
+    path = tmp_path / "BTC-USD.csv"
+    name = Reference.parse("yahoo/ohlcv/BTC/USD/1d")
+    path.write_text(
+        "Date,Open,High,Low,Close,Adj Close,Volume\n"
+        "2021-01-01,1,2,0.5,1.5,1.25,70\n2021-01-02,null,null,null,null,null,null\n"
+        "2021-01-03,2,3,1,2.5,2.25,80\n"
+    )
+    found = read_yahoo(path, name)
+    assert found.frame.index.equals(hours(0, 48))
+    assert found.frame["close"].tolist() == [1.5, 2.5]
+    assert found.notes == ("BTC-USD.csv: 1 rows without any price left out",)
+    series = read_yahoo(path, Reference.parse("yahoo/series/btc/1d"))
+    assert series.frame["adj_close"].tolist() == [1.25, 2.25]
+    path.write_text(  # as yfinance writes one ticker
+        "Price,Close,High,Low,Open,Volume\nTicker,GLD,GLD,GLD,GLD,GLD\nDate,,,,,\n"
+        "2021-01-04,1.5,2,0.5,1,70\n2021-01-05,2.5,3,1,2,80\n"
+    )
+    found = read_yahoo(path, name)
+    assert found.frame[["open", "close"]].to_numpy().tolist() == [[1, 1.5], [2, 2.5]]
+    path.write_text(  # an exchange's day, stamped with its midnight
+        "Date,Open,High,Low,Close,Volume\n2021-01-04 00:00:00-05:00,1,2,0.5,1.5,70\n"
+    )
+    assert read_yahoo(path, name).frame.index.equals(hours(72))
+    path.write_text("Datetime,Open,High,Low,Close,Volume\n2021-01-01 03:00:00-05:00,1,2,0.5,1,7\n")
+    assert read_yahoo(path, Reference.parse("yahoo/ohlcv/x/1h")).frame.index.equals(hours(8))
+    path.write_text("Time,Open\n1,2\n")
+    with pytest.raises(SchemaError, match="must have Date, Open"):
+        read_yahoo(path, name)
+
+
+@pytest.fixture
+def freqtrade(tmp_path: Path) -> Path:
+    """A data folder as freqtrade's handlers write it."""
+    folder = tmp_path / "binance"
+    (folder / "futures").mkdir(parents=True)
+    rows = [[MS + n * HOUR, 1.0 + n, 2.0 + n, 0.5 + n, 1.5 + n, 10.0 + n] for n in range(4)]
+    names = ["date", "open", "high", "low", "close", "volume"]
+    table = pd.DataFrame(rows, columns=names)
+    table["date"] = pd.to_datetime(table["date"], unit="ms", utc=True).dt.as_unit("ms")
+    table.to_feather(folder / "BTC_USDT-1h.feather", compression="lz4")
+    (folder / "ETH_BTC-1h.json").write_text(json.dumps(rows))
+    (folder / "XRP_USDT-1h.json.gz").write_bytes(gzip.compress(json.dumps(rows).encode()))
+    futures = folder / "futures"
+    table.to_feather(futures / "BTC_USDT_USDT-1h-futures.feather", compression="lz4")
+    table.assign(volume=0.0).to_feather(futures / "BTC_USDT_USDT-1h-mark.feather")
+    rates = [[MS + n * 8 * HOUR, 0.0001 * (n - 1), 0, 0, 0, 0] for n in range(3)]
+    (futures / "BTC_USDT_USDT-1h-funding_rate.json").write_text(json.dumps(rates))
+    (folder / "BTC_USDT-trades.feather").write_bytes(b"")
+    (folder / "BTC_USDT-1Mo.json").write_text("[]")
+    return folder
+
+
+def test_a_freqtrade_folder_is_read_whole(freqtrade: Path):
+    found, left = read_freqtrade(freqtrade, "binance")
+    by_name = {str(one.reference): one for one in found}
+    assert sorted(by_name) == [
+        "binance/funding/BTC/USDT:USDT/8h",
+        "binance/mark/BTC/USDT:USDT/1h",
+        "binance/ohlcv/BTC/USDT/1h",
+        "binance/ohlcv/BTC/USDT:USDT/1h",
+        "binance/ohlcv/ETH/BTC/1h",
+        "binance/ohlcv/XRP/USDT/1h",
+    ]
+    for name in ("BTC/USDT", "BTC/USDT:USDT", "ETH/BTC", "XRP/USDT"):
+        frame = by_name[f"binance/ohlcv/{name}/1h"].frame
+        assert frame.index.equals(hours(0, 1, 2, 3))
+        assert frame["high"].tolist() == [2, 3, 4, 5]
+        assert frame["volume"].tolist() == [10, 11, 12, 13]
+    rates = by_name["binance/funding/BTC/USDT:USDT/8h"].frame
+    assert rates["funding_rate"].tolist() == [-0.0001, 0, 0.0001]
+    assert rates.index.equals(hours(0, 8, 16))
+    assert [line.partition(":")[0] for line in left] == [
+        "BTC_USDT-1Mo.json",
+        "BTC_USDT-trades.feather",
+    ]
+
+
+def test_a_damaged_freqtrade_file_is_refused(freqtrade: Path):
+    (freqtrade / "ETH_BTC-1h.json").write_text('[["a"')
+    with pytest.raises(SchemaError, match=r"ETH_BTC-1h\.json is damaged"):
+        read_freqtrade(freqtrade, "binance")
+    (freqtrade / "ETH_BTC-1h.json").write_text("[]")
+    with pytest.raises(SchemaError, match="must hold rows of date, open"):
+        read_freqtrade(freqtrade, "binance")
+    with pytest.raises(NotStoredError, match="there is no folder"):
+        read_freqtrade(freqtrade / "absent", "binance")
+
+
+def test_what_came_from_freqtrade_goes_back_as_it_was(
+    freqtrade: Path, tmp_path: Path, workspace, capsys
+):
+    words = ["data", "import", str(freqtrade), "--from", "freqtrade", "--venue", "binance"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "binance/mark/BTC/USDT:USDT/1h: 4 rows added" in said
+    assert "note: left alone: BTC_USDT-trades.feather" in said
+    assert main([*words, "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["added"] for report in reports] == [0] * 6
+    back = tmp_path / "back"
+    for report in reports:
+        words = ["data", "export", report["reference"], str(back), "--format", "freqtrade"]
+        assert main(words) == 0
+    for file in (
+        "BTC_USDT-1h",
+        "futures/BTC_USDT_USDT-1h-futures",
+        "futures/BTC_USDT_USDT-1h-mark",
+    ):
+        ours = pd.read_feather(back / f"{file}.feather")
+        assert str(ours["date"].dtype) == "datetime64[ms, UTC]"
+        theirs = pd.read_feather(freqtrade / f"{file}.feather")
+        pd.testing.assert_frame_equal(ours, theirs)
+    rates = pd.read_feather(back / "futures" / "BTC_USDT_USDT-8h-funding_rate.feather")
+    assert rates["open"].tolist() == [-0.0001, 0, 0.0001]
+    assert (rates[["high", "low", "close", "volume"]] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "feather"])
+def test_what_is_exported_can_be_imported_again(tmp_path: Path, form: str):
+    rng = np.random.default_rng(5)
+    index = pd.date_range(START, periods=50, freq="17min", unit="ns")
+    values = rng.normal(size=(50, 2)) * 10.0 ** rng.integers(-9, 9, size=(50, 2))
+    values[rng.random((50, 2)) < 0.2] = np.nan
+    frame = pd.DataFrame(values, index=index + pd.to_timedelta(1, "ns"), columns=["a", "b"])
+    catalog = Catalog(tmp_path / "data")
+    one = catalog.add(frame, "v/series/x/1h").entry
+    path = export(catalog.load("v/series/x/1h"), tmp_path / "out" / f"x.{form}", form)
+    other = catalog.add(path, "w/series/x/1h").entry
+    assert other.id == one.id
+
+
+def test_vectorbt_reads_its_shape(tmp_path: Path):
+    import vectorbt as vbt
+
+    catalog = Catalog(tmp_path / "data")
+    rows = {"open": [1.0, 2, 3], "high": [2.0, 3, 4], "low": [0.5, 1, 2], "close": [1.5, 2.5, 3.5]}
+    catalog.add(pd.DataFrame(rows | {"volume": [7.0, 8, 9]}, index=hours(0, 1, 2)), PERP)
+    dataset = catalog.load(PERP)
+    table = pd.read_parquet(export(dataset, tmp_path / "x.parquet", "vectorbt"))
+    assert table.vbt.ohlcv.close.tolist() == [1.5, 2.5, 3.5]
+    assert table.vbt.ohlcv.volume.tolist() == [7, 8, 9]
+    held = vbt.Portfolio.from_holding(table["Close"], freq="1h", init_cash=100.0)
+    assert held.final_value() == pytest.approx(100 * 3.5 / 1.5)
+    text = pd.read_csv(export(dataset, tmp_path / "x.csv", "vectorbt"), index_col="Open time")
+    assert list(text) == ["Open", "High", "Low", "Close", "Volume"]
+    catalog.add(pd.DataFrame({"x": [1.0]}, index=hours(0)), "v/series/x/1h")
+    with pytest.raises(InputError, match="that of bars"):
+        export(catalog.load("v/series/x/1h"), tmp_path / "y", "vectorbt")
+    with pytest.raises(InputError, match="freqtrade has a place"):
+        export(catalog.load("v/series/x/1h"), tmp_path / "y", "freqtrade")
+    with pytest.raises(InputError, match="format must be one of"):
+        export(dataset, tmp_path / "y", "xlsx")
+
+
+def test_foreign_files_as_typed(workspace, tmp_path: Path, capsys):
+    zipped(tmp_path / "BTCUSDT-1h-2021-01.zip", klines(0, 3))
+    words = ["--venue", "binanceusdm", "--timeframe", "1h", "--from", "binance-archive"]
+    command = ["data", "import", str(tmp_path / "BTCUSDT-1h-2021-01.zip"), *words]
+    assert main(command) == 2
+    assert "--symbol is required" in capsys.readouterr().err
+    assert main([*command, "--symbol", "BTC/USDT:USDT", "--complete"]) == 0
+    assert "3 rows added" in capsys.readouterr().out
+    assert main(["data", "check", str(PERP)]) == 0
+    assert main(["data", "export", str(PERP), "bars.csv", "--format", "csv"]) == 0
+    assert "3 rows written to bars.csv" in capsys.readouterr().out
+    assert Path("bars.csv").read_text().splitlines()[1] == (
+        "2021-01-01T00:00:00Z,100.1,102.2,99.3,101.4,0.5"
+    )
+    assert main(["data", "export", "v/ohlcv/x/1h", "bars.csv"]) == 1

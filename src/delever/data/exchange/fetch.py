@@ -30,7 +30,7 @@ from delever.errors import InputError, VenueError
 
 __all__ = ["Fetched", "Progress", "fetch", "repair"]
 
-_BATCH = 50_000
+_BATCH = 20_000
 """Rows between two writes: what a crash may cost."""
 
 

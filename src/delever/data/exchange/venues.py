@@ -92,7 +92,9 @@ _BINANCEUSDM = Venue(
     weight=2400,
     seconds=60.0,
 )
-_OKX_STATISTICS = Series(rows=100, kept=1439, note="only the newest 1440 readings are served")
+_OKX_STATISTICS = Series(
+    rows=100, kept=1439, wide=False, note="only the newest 1440 readings are served"
+)
 _GATE_BARS = Series(rows=999, kept=9990, wide=False, note="only the newest 10,000 bars are served")
 _GATE_STATISTICS = Series(rows=100, wide=False, until=False)
 _GENERIC = Venue(

@@ -130,9 +130,9 @@ def event_study(
     -----
     An event whose estimation or event window is cut by the data's edge, has a hole or no
     variance, or whose event window overlaps that of an earlier event of the same symbol, is
-    dropped and listed. ``car`` is the sum of abnormal returns over the window; ``scar`` divides it by
-    the standard deviation of its forecast, ``s sqrt(L + x (X'X)^-1 x')`` with X the regressors of
-    the estimation window and x the sum of those of the event window.
+    dropped and listed. ``car`` is the sum of abnormal returns over the window; ``scar`` divides
+    it by the standard deviation of its forecast, ``s sqrt(L + x (X'X)^-1 x')`` with X the
+    regressors of the estimation window and x the sum of those of the event window.
 
     ``cross-section``: mean car over its cross-sectional standard error [1]_; ``standardised``:
     the same of scar [2]_, which weighs calm and wild events alike and allows events to raise
@@ -189,7 +189,8 @@ def event_study(
         {"mean": inside.mean(axis=0), "cumulative": inside.mean(axis=0).cumsum()},
         index=pd.RangeIndex(window[0], window[1] + 1, name="bar"),
     )
-    error = car.mean() / tests["cross-section, clustered"] if len(car) > 1 else math.nan
+    shrink = shrink_for_clusters(1.0, len(car), shared)
+    error = car.std(ddof=1) / math.sqrt(len(car)) / shrink if len(car) > 1 and shrink else math.nan
     return EventStudy(
         model=model,
         window=window,

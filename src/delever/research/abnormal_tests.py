@@ -43,7 +43,7 @@ def mean_correlation(residuals: Floats, at: Rows, symbol: Rows, length: int) -> 
     correlation of their abnormal returns over the bars that both estimation windows hold (at
     least 20, else it counts as 1: nothing is known against it). For any other pair: 0.
     """
-    events, estimation = residuals.shape
+    events = len(residuals)
     total = 0.0
     for one, other in combinations(range(events), 2):
         lag = int(at[other] - at[one])

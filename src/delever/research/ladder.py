@@ -62,6 +62,11 @@ class Ladder:
     table: pd.DataFrame
     curves: pd.DataFrame
 
+    def curve(self, rung: float) -> pd.DataFrame:
+        """The curves of one rung, a column per kind."""
+        kinds = [kind for step, kind in self.curves.columns if step == rung]
+        return pd.DataFrame({kind: self.curves[rung, kind] for kind in kinds})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Breaks:

@@ -185,8 +185,9 @@ def _notes(pool: Pool) -> tuple[str, ...]:
     notes = [note for signal in pool.signals for note in signal.market.notes]
     outside = sum(int(signal.event.sum()) for signal in pool.signals) - int(pool.event.sum())
     if outside:
+        several = "on bars that not all markets share or " if len(pool.signals) > 1 else ""
         notes.append(
-            f"{outside} events lie on bars that not all markets share or before volatility is "
-            "known; they are listed but not compared"
+            f"{outside} events lie {several}before volatility is known; they are listed but not "
+            "compared"
         )
     return tuple(dict.fromkeys(notes))

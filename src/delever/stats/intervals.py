@@ -190,8 +190,8 @@ def reached_within(
         or (counts < 0).any()
     ):
         raise InputError(
-            "waited, reached and weights must have one entry per case, waits and weights must be "
-            f">= 0 and so must horizon; got shapes {waits.shape}, {there.shape}, {counts.shape} and "
+            "waited, reached and weights must have one entry per case, and waits, weights and the "
+            f"horizon be >= 0; got shapes {waits.shape}, {there.shape}, {counts.shape} and "
             f"horizon {horizon}"
         )
     late = np.minimum(waits, horizon + 1)

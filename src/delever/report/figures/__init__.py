@@ -1,16 +1,20 @@
 """The figures of the pages, as JSON for plotly.js; the one place that knows plotly."""
 
 from delever.report.figures.curves import history
+from delever.report.figures.events import abnormal_path, placebo_means, rung_curves
 from delever.report.figures.look import Button, Chart, library, themes
 from delever.report.figures.returns import distribution, monthly, period_bars
 
 __all__ = [
     "Button",
     "Chart",
+    "abnormal_path",
     "distribution",
     "history",
     "library",
     "monthly",
     "period_bars",
+    "placebo_means",
+    "rung_curves",
     "themes",
 ]

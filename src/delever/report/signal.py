@@ -1,0 +1,332 @@
+"""A signal study as tables, as one sentence, and as a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from delever.report import figures
+from delever.report.format import NOT_AVAILABLE, day, number, percent, price, when
+from delever.report.page import render_page
+from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
+from delever.research.abnormal import EventStudy
+from delever.research.ladder import Ladder
+from delever.research.plan import FEWEST_EVENTS
+from delever.research.signal import SignalStudy
+
+__all__ = [
+    "abnormal_table",
+    "comparison_table",
+    "event_table",
+    "ladder_table",
+    "outcome_table",
+    "render",
+    "sentence",
+]
+
+AGAINST: Final = {
+    "all": "all bars",
+    "alike": "bars about as volatile",
+    "placebo": "breaks of placebo levels",
+}
+"""What events are compared with, in words."""
+
+
+def sentence(study: SignalStudy) -> str:
+    """Say what the study may conclude.
+
+    Parameters
+    ----------
+    study : SignalStudy
+        The study.
+
+    Returns
+    -------
+    str
+        One or two sentences; never a verdict on a difference smaller than the detectable one.
+    """
+    row, plan = study.deciding, study.plan
+    distinct = int(study.outcomes.loc[plan.decides, "distinct"])  # type: ignore[arg-type]
+    held = f"the {plan.decides} bars after {distinct} distinct events"
+    others = AGAINST[study.against]
+    if study.verdict == "too few":
+        return (
+            f"No verdict: there are {distinct} distinct events, and below {FEWEST_EVENTS} "
+            "nothing is tested."
+        )
+    found = (
+        f"beside {others}, {held} differ by {percent(row['adjusted'])} at equal volatility "
+        f"(interval {percent(row['low'])} to {percent(row['high'])}, p = {row['p_value']:.3f})"
+    )
+    seen = f"so many events show differences from {percent(row['detectable'])} on"
+    match study.verdict:
+        case "higher" | "lower":
+            return f"Returns are {study.verdict}: {found}; {seen}."
+        case "nothing worth":
+            return (
+                f"No difference that would matter: {found}; {seen}, and "
+                f"{percent(plan.worth or math.nan)} would matter."
+            )
+        case _:
+            why = "rejects, but is too small to be trusted" if study.rejects else "is undecided"
+            return f"No verdict: {found}; {seen}, so this {why}."
+
+
+def outcome_table(study: SignalStudy) -> Table:
+    """Distribution of forward returns, a row per horizon."""
+    rows = []
+    for horizon, row in study.outcomes.iterrows():
+        hits = f"{percent(row['hit_low'], 0)} to {percent(row['hit_high'], 0)}"
+        rows.append(
+            (
+                Cell(text=f"{horizon} bars", order=float(str(horizon))),
+                number_cell(row["events"], lambda known: number(known, 0)),
+                number_cell(row["distinct"], lambda known: number(known, 0)),
+                number_cell(row["effective"], lambda known: number(known, 1)),
+                *(fraction_cell(row[name]) for name in ("mean", "median", "q05", "q95")),
+                number_cell(row["hit_rate"], percent),
+                Cell(text=hits if row["distinct"] else NOT_AVAILABLE),
+                fraction_cell(row["adverse"]),
+                fraction_cell(row["favourable"]),
+            )
+        )
+    return Table(
+        id="outcomes",
+        columns=(
+            Column(label="Held", numeric=False),
+            Column(label="Events"),
+            Column(label="Distinct", title="whose holding periods do not overlap"),
+            Column(label="Effective", title="independent holding periods they are worth"),
+            Column(label="Mean"),
+            Column(label="Median"),
+            Column(label="5%"),
+            Column(label="95%"),
+            Column(label="Hit rate", title="share with a return above 0"),
+            Column(label="of it, 95%", title="Wilson's interval"),
+            Column(label="Adverse", title="mean of the worst price met"),
+            Column(label="Favourable", title="mean of the best price met"),
+        ),
+        rows=tuple(rows),
+        caption="From the next open. Of events whose holding periods overlap the first counts; "
+        "several markets on one date count as one.",
+    )
+
+
+def comparison_table(study: SignalStudy) -> Table:
+    """Forward returns beside those of others, a row per horizon and comparison."""
+    rows = []
+    decided = (study.plan.decides, study.against)
+    for key, row in zip(study.comparisons.index, _rows(study.comparisons), strict=True):
+        horizon, against = key
+        interval = f"{percent(row['low'])} to {percent(row['high'])}"
+        rows.append(
+            (
+                Cell(
+                    text=f"{horizon} bars", note="the verdict rests on it" if key == decided else ""
+                ),
+                Cell(text=AGAINST[against]),
+                fraction_cell(row["mean"]),
+                fraction_cell(row["difference"]),
+                fraction_cell(row["adjusted"]),
+                Cell(text=NOT_AVAILABLE if math.isnan(row["low"]) else interval),
+                number_cell(row["p_value"], lambda known: number(known, 3)),
+                number_cell(row["detectable"], percent),
+            )
+        )
+    return Table(
+        id="comparisons",
+        columns=(
+            Column(label="Held", numeric=False),
+            Column(label="Beside", numeric=False),
+            Column(label="Their mean"),
+            Column(label="Difference"),
+            Column(label="at equal volatility", title="returns scaled by volatility, scaled back"),
+            Column(label="its interval"),
+            Column(label="p"),
+            Column(label="Detectable", title="found with the stated power"),
+        ),
+        rows=tuple(rows),
+        caption="One row decides and was named beforehand; the p-values of the others are not "
+        "corrected for there being several.",
+    )
+
+
+def ladder_table(ladder: Ladder) -> Table:
+    """How often and how soon further levels were reached, a row per level."""
+    rows = []
+    for rung, row in ladder.table.iterrows():
+        rows.append(
+            (
+                Cell(text=f"{rung:g}", note="of the broken level"),
+                number_cell(row["complete"], lambda known: number(known, 0)),
+                number_cell(row["reached"], lambda known: percent(known, 0)),
+                Cell(text=_span(row, "low", "high")),
+                *(
+                    number_cell(row[kind], lambda known: percent(known, 0))
+                    for kind in ("all", "alike", "placebo", "at_once")
+                ),
+                Cell(text=_bars(row["half"]), note=_wait(row)),
+                number_cell(row["onward"], lambda known: percent(known, 0)),
+                Cell(text=_span(row, "onward_low", "onward_high")),
+            )
+        )
+    return Table(
+        id="ladder",
+        columns=(
+            Column(label="Level", numeric=False),
+            Column(label="Breaks", title=f"with {ladder.horizon} bars after them"),
+            Column(label=f"Reached in {ladder.horizon} bars"),
+            Column(label="95%", title="Wilson's interval"),
+            Column(label="from all bars", title="the same way to go"),
+            Column(label="alike bars", title="about as volatile"),
+            Column(label="placebos"),
+            Column(label="at once", title="the break itself closed beyond it"),
+            Column(label="Half by bar"),
+            Column(label="From the level before"),
+            Column(label="95%"),
+        ),
+        rows=tuple(rows),
+        caption="From the close of the break. Half by bar: bars until half of the breaks had got "
+        "there, breaks at the data's edge included.",
+    )
+
+
+def _rows(frame: pd.DataFrame) -> list[pd.Series]:
+    return [row for _, row in frame.iterrows()]
+
+
+def _span(row: pd.Series, low: str, high: str) -> str:
+    if math.isnan(row[low]):
+        return NOT_AVAILABLE
+    return f"{percent(row[low], 0)} to {percent(row[high], 0)}"
+
+
+def _bars(bars: float) -> str:
+    return "never" if math.isinf(bars) else number(bars, 0)
+
+
+def _wait(row: pd.Series) -> str:
+    return f"{_bars(row['half_low'])} to {_bars(row['half_high'])}"
+
+
+def abnormal_table(study: EventStudy) -> Table:
+    """Tests of the mean cumulated abnormal return."""
+    rows = tuple(
+        (
+            Cell(text=str(name)),
+            number_cell(row["statistic"], number),
+            number_cell(row["p_value"], lambda known: number(known, 3)),
+        )
+        for name, row in study.tests.iterrows()
+    )
+    kept = study.events
+    return Table(
+        id="abnormal",
+        columns=(
+            Column(label="Test", numeric=False),
+            Column(label="Statistic"),
+            Column(label="p"),
+        ),
+        rows=rows,
+        caption=f"{len(kept)} events in {kept['cluster'].nunique()} clusters; "
+        f"{len(study.dropped)} could not be used. Mean {percent(kept['car'].mean())}, detectable "
+        f"{percent(study.detectable)}, mean correlation {number(study.correlation)}. Normal is the "
+        + ("mean" if study.model == "mean" else "line through the benchmark")
+        + f" of {study.estimation} bars that end {study.gap} bars before the event.",
+    )
+
+
+def event_table(study: SignalStudy) -> Table:
+    """Every event, the latest first."""
+    decides = study.plan.decides
+    rows = []
+    for _, row in study.events.iloc[::-1].iterrows():
+        rows.append(
+            (
+                Cell(text=when(row["time"]), order=day(row["time"])),
+                Cell(text=str(row["symbol"])),
+                number_cell(row["level"], price),
+                number_cell(row["close"], price),
+                *(fraction_cell(row[horizon]) for horizon in study.plan.horizons),
+                fraction_cell(row["adverse"]),
+                Cell(text="yes" if row["counted"] else "no"),
+            )
+        )
+    return Table(
+        id="events",
+        columns=(
+            Column(label="Bar", numeric=False),
+            Column(label="Market", numeric=False),
+            Column(label="Level"),
+            Column(label="Close"),
+            *(Column(label=f"{horizon} bars") for horizon in study.plan.horizons),
+            Column(label="Adverse", title=f"within {decides} bars"),
+            Column(label="Counted", numeric=False, title=f"over {decides} bars"),
+        ),
+        rows=tuple(rows),
+        sortable=True,
+        limit=20,
+    )
+
+
+def render(
+    study: SignalStudy,
+    ladder: Ladder | None,
+    abnormal: EventStudy | None,
+    *,
+    data: Sequence[str],
+    notes: Sequence[str],
+) -> str:
+    """Write the page of a signal study.
+
+    Parameters
+    ----------
+    study : SignalStudy
+        Forward returns and their comparisons.
+    ladder : Ladder or None
+        The way to further levels.
+    abnormal : EventStudy or None
+        Abnormal returns.
+    data, notes : sequence of str
+        References of the markets, and what a reader must know.
+
+    Returns
+    -------
+    str
+        A whole HTML document that needs no network.
+    """
+    plan = study.plan
+    drawn = study.placebos[study.placebos["horizon"] == plan.decides]["mean"]
+    actual = float(study.outcomes.loc[plan.decides, "mean"])  # type: ignore[arg-type]
+    return render_page(
+        "signal.html",
+        title=f"{study.name} - signal study",
+        name=study.name,
+        span=f"{when(study.start)} to {when(study.end)} UTC, {', '.join(study.symbols)}, "
+        f"{study.timeframe}",
+        verdict=sentence(study),
+        notes=list(notes),
+        outcomes=outcome_table(study),
+        comparisons=comparison_table(study),
+        placebos=figures.placebo_means(drawn, actual) if drawn.notna().any() else None,
+        rank=percent(study.placebo_rank, 0),
+        ladder=None if ladder is None else ladder_table(ladder),
+        curves=[]
+        if ladder is None
+        else [figures.rung_curves(ladder.curve(rung), rung) for rung in ladder.rungs],
+        abnormal=None if abnormal is None else abnormal_table(abnormal),
+        path=None if abnormal is None else figures.abnormal_path(abnormal.path),
+        events=event_table(study),
+        asked=[
+            ("data", "; ".join(data)),
+            ("horizons", ", ".join(map(str, plan.horizons))),
+            ("decides", f"{plan.decides} bars, beside {AGAINST[study.against]}"),
+            ("placebo levels", f"{plan.draws}, within {plan.reach:g} in logarithms"),
+            ("level and power", f"{plan.alpha:g}, {plan.power:g}"),
+            ("worth", "not said" if plan.worth is None else percent(plan.worth)),
+            ("seed", str(plan.seed)),
+        ],
+    )

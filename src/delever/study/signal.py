@@ -1,0 +1,243 @@
+"""A signal study on stored data: a named rule, the markets it is pooled over, and its page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pydantic
+
+from delever.errors import ConfigError, InputError
+from delever.report import signal as page
+from delever.research.abnormal import EventStudy, event_study
+from delever.research.ladder import Ladder, climb
+from delever.research.placebo import LevelRule, Signal
+from delever.research.plan import Plan
+from delever.research.pool import pool_signals
+from delever.research.rules import RULES
+from delever.research.signal import SignalStudy, study_signal
+from delever.signals.features import FEATURES, measure
+from delever.study import trial
+from delever.study.workspace import Workspace
+from delever.view import MarketView
+
+__all__ = ["SignalReport", "bind_rule", "load_signals", "run_signal_study", "signal_names"]
+
+_STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalReport:
+    """Everything a signal study found.
+
+    Attributes
+    ----------
+    study : SignalStudy
+        Forward returns against all bars, alike bars and placebo levels.
+    ladder : Ladder or None
+        The way to further levels; None where the signal has no level, or it never broke.
+    abnormal : EventStudy or None
+        Abnormal returns over the deciding horizon; None where no event can be used.
+    data : tuple of str
+        References of the markets.
+    notes : tuple of str
+        What a reader must know, why a part is missing among it.
+    """
+
+    study: SignalStudy
+    ladder: Ladder | None
+    abnormal: EventStudy | None
+    data: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def page(self, path: Path) -> Path:
+        """Write the page.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            HTML file; its folder is made where there is none.
+
+        Returns
+        -------
+        pathlib.Path
+        """
+        text = page.render(self.study, self.ladder, self.abnormal, data=self.data, notes=self.notes)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+        return path
+
+
+def signal_names() -> tuple[str, ...]:
+    """Every name a study understands: rules of levels, then features that are events."""
+    return (*RULES, *(name for name, feature in FEATURES.items() if feature.unit == "event"))
+
+
+def bind_rule(name: str, params: Mapping[str, Any]) -> LevelRule:
+    """Make a rule from its name and parameters.
+
+    Parameters
+    ----------
+    name : str
+        A key of `delever.research.rules.RULES`.
+    params : mapping
+        Its keyword parameters; lists stand for tuples.
+
+    Returns
+    -------
+    LevelRule
+
+    Raises
+    ------
+    ConfigError
+        If there is no such rule or parameter, one is missing, or a value is of the wrong type or
+        out of bounds.
+    """
+    if name not in RULES:
+        raise ConfigError(f"a rule must be one of {', '.join(RULES)}; got {name!r}")
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
+    try:
+        rule: LevelRule = pydantic.validate_call(config=_STRICT)(RULES[name])(**given)
+    except pydantic.ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}; got {one['input']!r}"
+            for one in error.errors(include_url=False)
+        )
+        raise ConfigError(f"rule {name}: {said}") from None
+    return rule
+
+
+def load_signals(
+    name: str,
+    data: Sequence[str],
+    *,
+    workspace: Workspace,
+    params: Mapping[str, Any] | None = None,
+    series: Mapping[str, str] | None = None,
+) -> tuple[str, list[Signal]]:
+    """Find a signal's events on stored markets.
+
+    Parameters
+    ----------
+    name : str
+        One of `signal_names`.
+    data : sequence of str
+        References of bars, one per market.
+    workspace : Workspace
+        Where they are.
+    params : mapping, optional
+        Parameters of the rule or feature.
+    series : mapping of str to str, optional
+        Names and references of readings that it needs.
+
+    Returns
+    -------
+    title : str
+        What is studied.
+    signals : list of Signal
+        One per market.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown, a parameter does not fit, or no market is named.
+    """
+    if not data:
+        raise ConfigError("a signal study needs at least one data set; name one with --data")
+    readings = {key: workspace.catalog.load(ref) for key, ref in (series or {}).items()}
+    markets = [trial.view(workspace.catalog.load(ref), series=readings) for ref in data]
+    given = dict(params or {})
+    if name in RULES:
+        rule = bind_rule(name, given)
+        return rule.name, [rule.on(market) for market in markets]
+    if name not in signal_names():
+        raise ConfigError(f"a signal must be one of {', '.join(signal_names())}; got {name!r}")
+    return FEATURES[name].meaning, [_event_signal(name, market, given) for market in markets]
+
+
+def _event_signal(name: str, market: MarketView, params: Mapping[str, Any]) -> Signal:
+    event = measure(name, market, **params).astype(bool)
+    known = market.close_time - market.index[0] >= FEATURES[name].warm_up
+    return Signal(market=market, event=event, known=pd.Series(known, index=market.index))
+
+
+def run_signal_study(
+    name: str,
+    data: Sequence[str],
+    *,
+    workspace: Workspace,
+    params: Mapping[str, Any] | None = None,
+    series: Mapping[str, str] | None = None,
+    plan: Plan | None = None,
+    rungs: Sequence[float] = (0.95, 0.9, 0.8, 0.7),
+    rung_bars: int = 90,
+    benchmark: str | None = None,
+) -> SignalReport:
+    """Study a signal on stored data.
+
+    Parameters
+    ----------
+    name, data, workspace, params, series
+        As for `load_signals`.
+    plan : Plan, optional
+        What to ask.
+    rungs : sequence of float
+        Next levels as multiples of the broken one; none for no ladder.
+    rung_bars : int
+        Bars to get there.
+    benchmark : str, optional
+        Reference of bars whose returns are the market of the event study; without it the mean of
+        the bars before is normal.
+
+    Returns
+    -------
+    SignalReport
+
+    Raises
+    ------
+    ConfigError
+        As `load_signals`.
+    InputError
+        If the markets share no bars, or a setting lies outside its range.
+    """
+    title, signals = load_signals(name, data, workspace=workspace, params=params, series=series)
+    study = study_signal(signals, name=title, plan=plan)
+    notes, ladder = list(study.notes), None
+    if rungs and all(signal.level is not None for signal in signals):
+        pool = pool_signals(signals)
+        if pool.event.any():
+            ladder = climb(pool, rungs, rung_bars, plan=study.plan)
+    market = None
+    if benchmark is not None:
+        market = workspace.catalog.load(benchmark).frame["close"]
+    abnormal = None
+    try:
+        abnormal = _abnormal(signals, market, study.plan)
+    except InputError as error:
+        notes.append(f"no event study: {error}")
+    return SignalReport(
+        study=study, ladder=ladder, abnormal=abnormal, data=tuple(data), notes=tuple(notes)
+    )
+
+
+def _abnormal(signals: Sequence[Signal], benchmark: pd.Series | None, plan: Plan) -> EventStudy:
+    """Event study over the deciding horizon, from the bar after the event on."""
+    closes = pd.DataFrame({s.market.symbol: s.market.bars["close"] for s in signals})
+    events = pd.DataFrame({s.market.symbol: s.event for s in signals}).reindex(closes.index)
+    normal = None
+    if benchmark is not None:
+        normal = benchmark.reindex(closes.index).pct_change(fill_method=None)
+    return event_study(
+        closes.pct_change(fill_method=None),
+        events.fillna(False).astype(bool),
+        model="mean" if benchmark is None else "market",
+        benchmark=normal,
+        window=(1, plan.decides),
+        seed=plan.seed,
+    )

@@ -129,12 +129,13 @@ class Limiter:
     -----
     A bucket that refills steadily and holds a small burst `b`: a window sees at most
     ``rate * seconds + b``, so ``rate = (weight - b) / seconds`` keeps within the budget however
-    the venue's windows lie. With ``b = weight / 25`` and a steady demand 96 % of it is used.
+    the venue's windows lie. With ``b = weight / 25`` and a steady demand 96 % of it is used; a call
+    that costs more than `b` makes it the burst from then on.
     """
 
     def __init__(self, weight: float, seconds: float, pacing: Pacing) -> None:
-        self._burst = min(weight / 2, max(weight / 25, 1.0))
-        self._rate = (weight - self._burst) / seconds
+        self._weight, self._seconds = weight, seconds
+        self._burst = weight / 25
         self._pacing = pacing
         self._lock = threading.Lock()
         self._level = self._burst
@@ -147,10 +148,12 @@ class Limiter:
         while True:
             with self._lock:
                 now = self._pacing.clock()
-                self._level = min(self._burst, self._level + (now - self._at) * self._rate)
+                self._burst = max(self._burst, min(cost, self._weight / 2))
+                rate = (self._weight - self._burst) / self._seconds
+                self._level = min(self._burst, self._level + (now - self._at) * rate)
                 self._at = now
                 need = min(cost, self._burst)
-                wait = max(self._closed_until - now, (need - self._level) / self._rate)
+                wait = max(self._closed_until - now, (need - self._level) / rate)
                 if self._stopped.is_set():
                     raise VenueError("stopped; what was complete is stored")
                 if wait <= 1e-9:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -160,3 +161,17 @@ def test_fear_and_greed_seen_on_its_own_day_only() -> None:
     fine = MarketView(bars=hours, timeframe="1h", readings={"fear_greed": reading})
     # Bars that close up to 07:00 on the 2nd still see the 1st; that of 08:00 sees the 2nd.
     assert measure("fear_greed", fine).tolist() == [1.0] * 9 + [2.0] * 3
+
+
+def test_the_page_on_signals_lists_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "signals.md").read_text(encoding="utf-8")
+    for name, spec in FEATURES.items():
+        days = spec.warm_up.days
+        wait = {0: "none", 1: "1 day"}.get(days, f"{days} days")
+        needs = ", ".join(spec.inputs) or "bars"
+        assert f"| `{name}` | {spec.unit} | {needs} | {wait} | {spec.meaning} |\n" in page
+    for name, item in INPUTS.items():
+        columns = ", ".join(item.columns) or "any one"
+        hours = item.lag // pd.Timedelta(1, "h")
+        least = f"{hours} h" if hours else "0" if not item.lag.value else "above 0"
+        assert f"| `{name}` | {columns} | {least} | {item.holds} |\n" in page

@@ -20,7 +20,7 @@ not, so they may be used as a signal and are often wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +99,7 @@ class _Episode:
     low: float = float("inf")
     quiet: int = 0
     calm: int = 0
-    age: int = field(default=0)
+    age: int = 0
 
 
 def states(

@@ -100,19 +100,23 @@ def _price_features() -> list[Feature]:
         ),
         _feature("volume_shock", "log", 31, f.volume_shock, "volume of a day against the month"),
         _feature(
-            "ma200w_distance", "fraction", 1400, trend.average_distance, "< 0 below the average"
+            "ma200w_distance", "fraction", 1400, trend.average_distance, "close against the average"
         ),
         _feature(
-            "ma200w_slope", "fraction", 1428, trend.average_slope, "of the average, four weeks"
+            "ma200w_slope",
+            "fraction",
+            1428,
+            trend.average_slope,
+            "change of the average in four weeks",
         ),
-        _feature("ma200w_days_below", "days", 1400, f.average_days_below, "in a row"),
+        _feature("ma200w_days_below", "days", 1400, f.average_days_below, "days in a row below it"),
         *(
             _feature(
                 f"ma200w_{label}",
                 "event",
                 1400,
                 partial(f.average_event, label=label),
-                f"{label.replace('_', ' ')} of the 200-week average, on weekly closes",
+                f"{label.replace('_', ' ')}: the 200-week average, on weekly closes",
             )
             for label in LABELS
         ),
@@ -138,7 +142,7 @@ def _level_features() -> list[Feature]:
                 "event",
                 183,
                 partial(f.support_event, label=label),
-                f"{label.replace('_', ' ')} of the 26-week low, on closes",
+                f"{label.replace('_', ' ')}: the 26-week low, on closes",
             )
             for label in (*LABELS, "confirmed", "breach")
         ),
@@ -148,22 +152,36 @@ def _level_features() -> list[Feature]:
 def _leverage_features() -> list[Feature]:
     total = "forced liquidations of 24 hours"
     return [
-        _feature("daily_funding", "fraction", 1, leverage.daily_funding, "of a day", "funding"),
+        _feature(
+            "daily_funding",
+            "fraction",
+            1,
+            leverage.daily_funding,
+            "of 24 hours, > 0: longs pay",
+            "funding",
+        ),
         _feature(
             "funding_zscore",
             "deviations",
             91,
             leverage.funding_zscore,
-            "< 0: below usual",
+            "daily funding, < 0: below usual",
             "funding",
         ),
-        _feature("funding_streak", "count", 0, leverage.funding_streak, "settlements", "funding"),
+        _feature(
+            "funding_streak",
+            "count",
+            0,
+            leverage.funding_streak,
+            "settlements of one sign",
+            "funding",
+        ),
         _feature(
             "open_interest_change",
             "log",
             7,
             leverage.open_interest_change,
-            "of a week, base units, < 0: positions closed",
+            "in a week, base units, < 0: positions closed",
             "open_interest",
         ),
         _feature(
@@ -208,11 +226,22 @@ def _mood_features() -> list[Feature]:
     s = sentiment
     return [
         _feature("fear_greed", "points", 0, s.index_level, "0 fear, 100 greed", "fear_greed"),
-        _feature("dvol", "fraction", 0, s.implied_volatility, "implied, of a year", "dvol"),
-        _feature("dvol_jump", "log", 1, s.implied_volatility_jump, "of a day", "dvol"),
-        _feature("vix_change", "fraction", 1, s.session_change, "of a session", "vix"),
-        _feature("etf_flow_week", "vendor", 4, s.flow_sum, "five sessions, < 0: out", "etf_flows"),
-        _feature("etf_flow_streak", "count", 0, s.flow_streak, "sessions, < 0: out", "etf_flows"),
+        _feature(
+            "dvol", "fraction", 0, s.implied_volatility, "implied volatility of a year", "dvol"
+        ),
+        _feature("dvol_jump", "log", 1, s.implied_volatility_jump, "its change in a day", "dvol"),
+        _feature("vix_change", "fraction", 1, s.session_change, "change in a session", "vix"),
+        _feature(
+            "etf_flow_week", "vendor", 4, s.flow_sum, "flow of five sessions, < 0: out", "etf_flows"
+        ),
+        _feature(
+            "etf_flow_streak",
+            "count",
+            0,
+            s.flow_streak,
+            "sessions of one sign, < 0: out",
+            "etf_flows",
+        ),
         *(
             _feature(
                 f"{name}_{kind}",
@@ -242,10 +271,20 @@ def _network_features() -> list[Feature]:
     needs = ("difficulty", "subsidy", "efficiency")
     return [
         _feature(
-            "shutdown_price", "price", 0, onchain.shutdown_price, "of the newest machine", *needs
+            "shutdown_price",
+            "price",
+            0,
+            onchain.shutdown_price,
+            "where the newest machine stops",
+            *needs,
         ),
         _feature(
-            "shutdown_distance", "fraction", 0, onchain.shutdown_distance, "< 0: at a loss", *needs
+            "shutdown_distance",
+            "fraction",
+            0,
+            onchain.shutdown_distance,
+            "< 0: it mines at a loss",
+            *needs,
         ),
         _feature(
             "realised_price_distance",

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from delever.errors import InputError
+from delever.sharing import shared
 
 __all__ = [
     "Average",
@@ -171,13 +172,12 @@ def moving_average(values: pd.Series, window: int, average: Average) -> pd.Serie
     >>> moving_average(pd.Series([3.0, 6.0]), 2, "wma").tolist()
     [nan, 5.0]
     """
-    if average == "sma":
-        return sma(values, window)
-    if average == "ema":
-        return ema(values, window)
-    if average == "wma":
-        return wma(values, window)
-    raise InputError(f"average must be one of {', '.join(get_args(Average))}; got {average!r}")
+    kinds = {"sma": sma, "ema": ema, "wma": wma}
+    if average not in kinds:
+        raise InputError(f"average must be one of {', '.join(get_args(Average))}; got {average!r}")
+    return shared(
+        "moving_average", (values,), (window, average), lambda: kinds[average](values, window)
+    )
 
 
 def atr(high: pd.Series, low: pd.Series, close: pd.Series, window: int) -> pd.Series:
@@ -333,11 +333,13 @@ def donchian(high: pd.Series, low: pd.Series, window: int) -> pd.DataFrame:
     """
     from ta.volatility import DonchianChannel
 
+    def bands() -> pd.DataFrame:
+        channel = DonchianChannel(high, low, low, window)
+        lower, upper = channel.donchian_channel_lband(), channel.donchian_channel_hband()
+        return pd.DataFrame({"lower": lower, "upper": upper})
+
     _check_window(window)
-    channel = DonchianChannel(high, low, low, window)
-    return pd.DataFrame(
-        {"lower": channel.donchian_channel_lband(), "upper": channel.donchian_channel_hband()}
-    )
+    return shared("donchian", (high, low), (window,), bands)
 
 
 def bollinger(values: pd.Series, window: int = 20, width: float = 2.0) -> pd.DataFrame:

@@ -34,11 +34,12 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Audit what was claimed about a market: confirmed, contradicted, depends, not testable."""
-    from delever.study.claims import audit_file, parse_data
+    from delever.study.claims import audit_file
+    from delever.study.config import parse_named
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
-    audit = audit_file(file, data=parse_data(data or []), workspace=place)
+    audit = audit_file(file, data=parse_named("--data", data or []), workspace=place)
     page = audit.page(output or place.results / f"{file.stem}.html")
     if as_json:
         echo_json(_as_json(audit, page))

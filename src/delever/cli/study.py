@@ -100,39 +100,62 @@ def compare(
 
 
 def check(
-    files: Annotated[
-        list[Path], typer.Argument(help="Strategy files (Python).", show_default=False)
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            help="Strategy files (Python), features by name, or the word features for all.",
+            show_default=False,
+        ),
     ],
     data: Annotated[
         str, typer.Option("--data", help="Bars to check on.", metavar="REFERENCE")
     ] = "sample/ohlcv/BTC/USD/1d",
+    series: Annotated[
+        list[str] | None,
+        typer.Option("--series", metavar="NAME=REFERENCE", help="A reading they ask for."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter: weeks=150."),
     ] = None,
+    points: Annotated[int, typer.Option("--points", min=1, help="Cuts to try.")] = 32,
+    test: Annotated[
+        bool, typer.Option("--as-test", help="Print each counterexample as a pytest.")
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Check strategies: do they peek, depend on units, or leave holes? Exit code 1 if one does."""
-    from delever.study.check import check_file
-    from delever.study.config import parse_overrides
+    """Check strategies and features: do they peek, depend on units? Exit code 1 if one does."""
+    from delever.study.check import Ground, check_target, names, view_of
+    from delever.study.config import parse_named, parse_overrides
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
-    params = parse_overrides(set_ or [])
-    with steps(len(files), quiet=as_json) as begin:
-        found = {}
-        for path in files:
-            begin(path.stem)("changing the future")
-            found[path] = check_file(path, params=params, data=data, workspace=place)
+    ground = Ground(
+        data=data,
+        series=parse_named("--series", series or []),
+        params=parse_overrides(set_ or []),
+        points=points,
+    )
+    market = view_of(ground, place)
+    wanted = [name for target in targets for name in names(target, market)]
+    found = []
+    with steps(len(wanted), quiet=as_json) as begin:
+        for name in wanted:
+            begin(Path(name).stem)("changing the future")
+            found.append(check_target(name, ground=ground, market=market))
     if as_json:
-        echo_json({str(path): [str(finding) for finding in found[path]] for path in files})
+        echo_json({one.name: [str(finding) for finding in one.findings] for one in found})
     else:
-        for path, findings in found.items():
-            typer.echo(f"{path}: {'passed' if not findings else f'{len(findings)} findings'}")
-            for finding in findings:
+        for one in found:
+            count = len(one.findings)
+            typer.echo(f"{one.name}: {f'{count} findings' if count else 'passed'}")
+            for finding in one.findings:
                 typer.echo(f"  - {finding}")
-    if any(found.values()):
+            if one.test:
+                typer.echo(f"  smallest market that shows it: {one.bars}")
+                typer.echo(f"\n{one.test}" if test else "  as a test to paste: --as-test")
+    if any(one.findings for one in found):
         raise typer.Exit(1)
 
 

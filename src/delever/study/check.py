@@ -1,40 +1,192 @@
-"""Check a strategy file: its contract, its units, and whether it sees the future."""
+"""Check a strategy file or a feature: its contract, its units, and whether it sees the future."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from delever.errors import StrategyError
+import pandas as pd
+
+from delever.errors import InputError, StrategyError
 from delever.research.contract import Finding, check_strategy
+from delever.research.lookahead import Leak, find_leak, smallest
+from delever.signals.features import FEATURES, available, feature
+from delever.signals.inputs import INPUTS
 from delever.study.strategy import load_strategy
 from delever.study.trial import view
 from delever.study.workspace import Workspace
+from delever.view import MarketView
 
-__all__ = ["check_file"]
+__all__ = [
+    "Checked",
+    "Ground",
+    "as_test",
+    "check_feature",
+    "check_file",
+    "check_target",
+    "names",
+    "view_of",
+]
+
+ALL_FEATURES = "features"
+"""The name that stands for every feature the series suffice for."""
+
+_LAGS = {name: item.lag for name, item in INPUTS.items()}
+_TEST = """\
+import numpy as np
+import pandas as pd
+
+import delever as dl
+{imports}
 
 
-def check_file(
-    path: Path, *, params: Mapping[str, Any], data: str, workspace: Workspace
-) -> list[Finding]:
+def at(stamp: str) -> pd.Timestamp:
+    return pd.Timestamp(stamp, tz="UTC")
+
+
+def test_{name}_does_not_see_the_future() -> None:
+    function = {function}
+    market = dl.make_view({data!r}, series={series!r})
+    few = window(market, {first}, {last})
+    other = {other}
+    seen, blind = (function(each, **{params!r})[{bar}] for each in (few, other))
+    # Found: {found}.
+    np.testing.assert_allclose(float(blind), float(seen), rtol=1e-9, atol=1e-12)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a check is done on.
+
+    Attributes
+    ----------
+    data : str
+        Reference of the bars.
+    series : mapping of str to str
+        Names of readings and the reference of each.
+    params : mapping of str to Any
+        Parameters of what is checked; defaults for the rest.
+    points : int
+        Evenly spread cuts, see `delever.research.lookahead.find_leak`.
+    """
+
+    data: str
+    series: Mapping[str, str]
+    params: Mapping[str, Any]
+    points: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of a check.
+
+    Attributes
+    ----------
+    name : str
+        The file or the feature.
+    findings : tuple of Finding
+        Empty when it passes.
+    test : str
+        A pytest that fails as long as it sees the future, on as few bars as show it; empty when
+        no leak was found.
+    bars : str
+        Which bars these are.
+    """
+
+    name: str
+    findings: tuple[Finding, ...]
+    test: str = ""
+    bars: str = ""
+
+
+def view_of(ground: Ground, workspace: Workspace) -> MarketView:
+    """Load the bars and readings of a check.
+
+    Parameters
+    ----------
+    ground : Ground
+        Their references.
+    workspace : Workspace
+        Where they are.
+
+    Returns
+    -------
+    MarketView
+    """
+    load = workspace.catalog.load
+    return view(
+        load(ground.data), series={name: load(source) for name, source in ground.series.items()}
+    )
+
+
+def names(target: str, market: MarketView) -> tuple[str, ...]:
+    """What a word of the command line stands for.
+
+    Parameters
+    ----------
+    target : str
+        A path ending in ``.py``, the name of a feature, or ``"features"`` for all of them.
+    market : MarketView
+        Its readings decide which features can be checked.
+
+    Returns
+    -------
+    tuple of str
+        Paths and names of features.
+    """
+    return available(market)[0] if target == ALL_FEATURES else (target,)
+
+
+def check_target(target: str, *, ground: Ground, market: MarketView) -> Checked:
+    """Check a strategy file or a feature.
+
+    Parameters
+    ----------
+    target : str
+        A path ending in ``.py``, or the name of a feature.
+    ground : Ground
+        What it is checked on, and with which parameters.
+    market : MarketView
+        The same, loaded.
+
+    Returns
+    -------
+    Checked
+
+    Raises
+    ------
+    InputError
+        If it is neither, or as `check_file` and `check_feature`.
+    """
+    if target.endswith(".py"):
+        return check_file(Path(target), ground=ground, market=market)
+    if target not in FEATURES:
+        raise InputError(
+            f"a strategy file ending in .py, {ALL_FEATURES!r} or one of {', '.join(FEATURES)} is "
+            f"required; got {target!r}"
+        )
+    return check_feature(target, ground=ground, market=market)
+
+
+def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
     """Run the checks that every strategy must pass.
 
     Parameters
     ----------
     path : pathlib.Path
         The strategy file.
-    params : mapping
-        Its parameters; defaults for the rest.
-    data : str
-        Reference of the bars to check on.
-    workspace : Workspace
-        Where the bars are.
+    ground : Ground
+        What it is checked on, and with which parameters.
+    market : MarketView
+        The same, loaded.
 
     Returns
     -------
-    list of Finding
-        Empty when the strategy passes.
+    Checked
 
     Raises
     ------
@@ -43,14 +195,147 @@ def check_file(
         nothing would be proven.
     """
     strategy = load_strategy(path)
-    bound = strategy.bind(params)
-    market = view(workspace.catalog.load(data))
+    bound = strategy.bind(ground.params)
     findings = check_strategy(
-        strategy, market, parameters=bound, price_parameters=strategy.price_parameters
+        strategy,
+        market,
+        parameters=bound,
+        price_parameters=strategy.price_parameters,
+        points=ground.points,
+        least_lags=_LAGS,
     )
     if not findings and strategy.target(market, bound).isna().all():
         raise StrategyError(
-            f"{path}: {strategy.name} decides nothing on the {len(market.index)} bars of {data}; "
-            "check it on longer data (--data) or with shorter windows (--set weeks=20)"
+            f"{path}: {strategy.name} decides nothing on the {len(market.index)} bars of "
+            f"{ground.data}; check it on longer data (--data) or with shorter windows "
+            "(--set weeks=20)"
         )
-    return findings
+    return _checked(
+        str(path),
+        findings,
+        f"dl.strategy({str(path)!r})",
+        partial(strategy, **bound),
+        ground=ground,
+        market=market,
+    )
+
+
+def check_feature(name: str, *, ground: Ground, market: MarketView) -> Checked:
+    """Check that a feature does not see the future, nor a reading before its publication.
+
+    Parameters
+    ----------
+    name : str
+        A key of `delever.signals.features.FEATURES`.
+    ground : Ground
+        What it is checked on, and with which parameters.
+    market : MarketView
+        The same, loaded.
+
+    Returns
+    -------
+    Checked
+
+    Raises
+    ------
+    InputError
+        If there is no such feature, it needs a reading that is not there, or it measures
+        nothing on these bars.
+    """
+    wanted = feature(name)
+    missing = [need for need in wanted.inputs if need not in market.readings]
+    if missing:
+        needs = ", ".join(f"{need} ({INPUTS[need].holds})" for need in missing)
+        raise InputError(f"feature {name} needs the series {needs}; name each with --series")
+    compute = partial(wanted.compute, **ground.params)
+    values = compute(market)
+    if not values.notna().any():
+        raise InputError(
+            f"feature {name} measures nothing on the {len(market.index)} bars of {ground.data}; "
+            "check it on longer data (--data)"
+        )
+    if not values.index.equals(market.index):
+        wrong = f"a feature must have one value per bar; got {len(values)} rows"
+        return Checked(name=name, findings=(Finding(check="same index", message=wrong),))
+    leak = find_leak(compute, market, points=ground.points, least_lags=_LAGS)
+    found = (
+        [] if leak is None else [Finding(check="prefix invariance", message=str(leak), leak=leak)]
+    )
+    return _checked(
+        name, found, f"feature({name!r}).compute", compute, ground=ground, market=market
+    )
+
+
+def _checked(
+    name: str,
+    findings: list[Finding],
+    source: str,
+    function: Callable[[MarketView], pd.Series],
+    *,
+    ground: Ground,
+    market: MarketView,
+) -> Checked:
+    leaks = [finding.leak for finding in findings if finding.leak is not None]
+    if not leaks:
+        return Checked(name=name, findings=tuple(findings))
+    few = smallest(function, market, leaks[0], least_lags=_LAGS)
+    count = int(((market.index >= few.first) & (market.index <= few.last)).sum())
+    return Checked(
+        name=name,
+        findings=tuple(findings),
+        test=as_test(few, name=Path(name).stem, function=source, ground=ground),
+        bars=f"{count} bars from {few.first:%Y-%m-%d %H:%M} to {few.last:%Y-%m-%d %H:%M}",
+    )
+
+
+def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
+    """Write a leak as a test.
+
+    Parameters
+    ----------
+    leak : Leak
+        The counterexample.
+    name : str
+        Of what sees the future; part of the test's name.
+    function : str
+        Python that makes it, with ``dl`` for ``delever``.
+    ground : Ground
+        What it was checked on.
+
+    Returns
+    -------
+    str
+        A file for pytest, to be run in the workspace: it fails until the leak is mended.
+    """
+
+    def stamp(time: pd.Timestamp) -> str:
+        return f'at("{time:%Y-%m-%d %H:%M:%S}")'
+
+    imports = ["from delever.research.counterfactual import {}, window"]
+    if leak.change == "published later":
+        given = {key: str(lag) for key, lag in _LAGS.items() if key in ground.series}
+        lags = ", ".join(f"{key!r}: pd.Timedelta({lag!r})" for key, lag in given.items())
+        how, other = "published_later", f"published_later(few, {{{lags}}})"
+    else:
+        how = "change_future"
+        after = stamp(leak.after)
+        other = f"change_future(few, {after}, {leak.change!r}, seed={leak.seed})"
+    imports[0] = imports[0].format(how)
+    if function.startswith("feature("):
+        imports.append("from delever.signals.features import feature")
+    without = f"it raises {leak.error}" if leak.error else f"{leak.without:g}"
+    return _TEST.format(
+        imports="\n".join(imports),
+        name=name,
+        function=function,
+        data=ground.data,
+        series=dict(ground.series),
+        params=dict(ground.params),
+        first=stamp(leak.first),
+        last=stamp(leak.last),
+        bar=stamp(leak.bar),
+        other=other,
+        found=f"{leak.with_future:g} with what comes later as it was, {without} otherwise".replace(
+            "\n", " "
+        ),
+    )

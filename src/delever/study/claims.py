@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,7 +20,7 @@ from delever.research.claim_figures import VOCABULARY, Source
 from delever.research.claims import Audited, Claim, Definition, Expectation, audit
 from delever.study.workspace import Workspace
 
-__all__ = ["Audit", "ClaimsFile", "audit_file", "load_claims", "parse_data"]
+__all__ = ["Audit", "ClaimsFile", "audit_file", "load_claims"]
 
 _DOOR = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 _TESTS = ("near", "below", "above", "between", "since")
@@ -284,38 +284,6 @@ def _place(where: tuple[int | str, ...], table: Mapping[str, Any]) -> str:
         name = table["claim"][where[1]].get("id", f"number {where[1] + 1}")
         return ".".join([f"claim {name}", *map(str, where[2:])])
     return ".".join(map(str, where)) or "the file"
-
-
-def parse_data(assignments: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=REFERENCE`` texts.
-
-    Parameters
-    ----------
-    assignments : sequence of str
-        Such as ``["bitcoin=binance/ohlcv/BTC/USDT/1d"]``.
-
-    Returns
-    -------
-    dict of str to str
-
-    Raises
-    ------
-    ConfigError
-        If a text has no ``=``.
-
-    Examples
-    --------
-    >>> parse_data(["bitcoin=binance/ohlcv/BTC/USDT/1d"])
-    {'bitcoin': 'binance/ohlcv/BTC/USDT/1d'}
-    """
-    pairs = [assignment.partition("=") for assignment in assignments]
-    for name, equals, reference in pairs:
-        if not (name and equals and reference):
-            raise ConfigError(
-                "--data needs NAME=REFERENCE, such as bitcoin=binance/ohlcv/BTC/USDT/1d; "
-                f"got {name + equals + reference!r}"
-            )
-    return {name: reference for name, _, reference in pairs}
 
 
 def audit_file(path: Path, *, data: Mapping[str, str] | None = None, workspace: Workspace) -> Audit:

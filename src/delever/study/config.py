@@ -18,7 +18,7 @@ from delever.errors import ConfigError
 from delever.market.execution import Costs
 from delever.study.account import AccountConfig
 
-__all__ = ["CostsConfig", "Study", "explain", "load_study", "parse_overrides"]
+__all__ = ["CostsConfig", "Study", "explain", "load_study", "parse_named", "parse_overrides"]
 
 Fraction = Annotated[float, Ge(0), Lt(1)]
 
@@ -196,6 +196,42 @@ def _table(model: type[BaseModel], name: str) -> type[BaseModel]:
         if isinstance(option, type) and issubclass(option, BaseModel):
             return option
     return model
+
+
+def parse_named(option: str, assignments: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=REFERENCE`` texts.
+
+    Parameters
+    ----------
+    option : str
+        The option they belong to, for the message.
+    assignments : sequence of str
+        Such as ``["funding=binance/funding/BTC/USDT:USDT/8h"]``.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    ConfigError
+        If a text has no ``=``, or nothing before or after it.
+
+    Examples
+    --------
+    >>> parse_named("--data", ["bitcoin=binance/ohlcv/BTC/USDT/1d"])
+    {'bitcoin': 'binance/ohlcv/BTC/USDT/1d'}
+    """
+    out = {}
+    for assignment in assignments:
+        name, equals, reference = (part.strip() for part in assignment.partition("="))
+        if not (name and equals and reference):
+            raise ConfigError(
+                f"{option} needs NAME=REFERENCE, such as "
+                f"funding=binance/funding/BTC/USDT:USDT/8h; got {assignment!r}"
+            )
+        out[name] = reference
+    return out
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""Strategies and features are checked by name; a counterexample is a test that can be pasted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.cli.app import main
+from delever.errors import InputError
+from delever.study.check import Ground, check_feature, check_target, view_of
+from delever.study.workspace import Workspace
+
+DATA = "kraken/ohlcv/BTC/USD/1d"
+PEEKS = '''
+import pandas as pd
+from delever.view import MarketView
+
+
+def peeks(market: MarketView, *, ahead: int = 1) -> pd.Series:
+    """Knows tomorrow's close."""
+    close = market.bars["close"]
+    return (close.shift(-ahead) > close).astype("float64")
+'''
+
+
+@pytest.fixture
+def stored(workspace: Workspace) -> Workspace:
+    rng = np.random.default_rng(3)
+    index = pd.date_range("2023-01-01", periods=400, tz="UTC", name="open_time")
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, 400)))
+    prices = {"open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
+    bars = pd.DataFrame(prices | {"volume": 1.0}, index=index)
+    workspace.catalog.add(bars, DATA)
+    # An index that says at 00:00 how the day will end, declared as if it were known by then.
+    fear = pd.DataFrame({"value": close.round(1)}, index=index.rename("timestamp"))
+    for venue, lag in (("early", "0h"), ("honest", "1min")):
+        fear_name = f"{venue}/series/FEAR/1d"
+        workspace.catalog.add(fear, fear_name, publication_lag=pd.Timedelta(lag))
+    (workspace.strategies / "peeks.py").write_text(PEEKS)
+    return workspace
+
+
+def run_printed(text: str) -> None:
+    """Run the test that stands in the output, as pytest would."""
+    source = text[text.index("import numpy") :]
+    names: dict[str, object] = {}
+    exec(compile(source, "pasted.py", "exec"), names)
+    (test,) = [value for name, value in names.items() if name.startswith("test_")]
+    test()  # type: ignore[operator]
+
+
+def test_the_counterexample_fails_as_a_test_until_it_is_mended(
+    stored: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", "strategies/peeks.py", "--data", DATA, "--points", "2", "--as-test"]
+    assert main([*words, "--set", "ahead=2"]) == 1
+    said = capsys.readouterr().out
+    assert "smallest market that shows it: 3 bars from " in said
+    assert "'ahead': 2" in said
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        run_printed(said)
+    (stored.strategies / "peeks.py").write_text(PEEKS.replace("shift(-ahead)", "shift(ahead)"))
+    run_printed(said)
+    assert main(words) == 0
+    assert capsys.readouterr().out == "strategies/peeks.py: passed\n"
+
+
+def test_a_reading_declared_too_early_is_found_and_printed(
+    stored: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", "fear_greed", "--data", DATA, "--points", "2", "--as-test"]
+    assert main([*words, "--series", "fear_greed=early/series/FEAR/1d"]) == 1
+    said = capsys.readouterr().out
+    assert "no earlier than they can have been published" in said
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        run_printed(said)
+    run_printed(said.replace("early/series", "honest/series"))
+    assert main([*words, "--series", "fear_greed=honest/series/FEAR/1d"]) == 0
+
+
+def test_every_feature_the_series_suffice_for_is_checked(
+    stored: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", "fall_speed", "volume_shock", "--data", DATA, "--points", "1", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out) == {"fall_speed": [], "volume_shock": []}
+
+
+def test_what_cannot_be_checked_is_named(stored: Workspace) -> None:
+    ground = Ground(data=DATA, series={}, params={})
+    market = view_of(ground, stored)
+    with pytest.raises(InputError, match=r"needs the series funding .*--series"):
+        check_feature("funding_zscore", ground=ground, market=market)
+    with pytest.raises(InputError, match="measures nothing on the 400 bars"):
+        check_feature("ma200w_distance", ground=ground, market=market)
+    with pytest.raises(InputError, match=r"'features' or one of fall_speed.*got 'fall'"):
+        check_target("fall", ground=ground, market=market)
+
+
+def test_the_shipped_strategies_pass_by_path(
+    stored: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path("strategies") / "support_breach.py"
+    assert main(["check", str(path), "--data", DATA, "--points", "2", "--set", "weeks=4"]) == 0
+    assert capsys.readouterr().out == f"{path}: passed\n"

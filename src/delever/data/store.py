@@ -252,7 +252,7 @@ class Store:
                 )
             if after != before:
                 self.disk.write(folder, {_MANIFEST: after.to_bytes()})
-                self._clean(after)
+            self._clean(after)
         return Change(manifest=after, added=len(new), present=len(frame) - len(new))
 
     def _before(

@@ -367,7 +367,7 @@ def _ahead(source: Source, pieces: Sequence[Span]) -> Iterator[tuple[Span, Gathe
     try:
         for window in todo:
             running.append((window, pool.submit(gather, source.ask, window, source.rules)))
-            if len(running) > 2 * workers:
+            if len(running) > 8 * workers:
                 span, future = running.popleft()
                 yield span, future.result()
         while running:

@@ -1,0 +1,217 @@
+"""What a backtest came to: its tables, and what may be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.bars import close_times
+from delever.errors import InputError
+from delever.market.execution import Costs
+from delever.sim.perp import PerpSettings
+
+__all__ = ["ATTRIBUTION", "Backtest", "Request"]
+
+ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
+"""Columns of the ledger that explain the change in equity, in quote units; those of a margin
+account are followed by ``funding`` and ``borrow``."""
+
+_SIGN = {
+    "price_pnl": 1.0,
+    "fee": -1.0,
+    "slippage": -1.0,
+    "liquidation": 1.0,
+    "funding": 1.0,
+    "borrow": -1.0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """What a backtest was asked for: the arguments of `backtest`.
+
+    Attributes
+    ----------
+    bars : pandas.DataFrame
+        As given.
+    target_exposure : pandas.Series
+        As given.
+    options : mapping of str to object
+        The keyword arguments.
+    """
+
+    bars: pd.DataFrame = field(repr=False)
+    target_exposure: pd.Series = field(repr=False)
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Backtest:
+    """What a run of exposures over bars came to.
+
+    Attributes
+    ----------
+    timeframe : str
+        Of the bars.
+    initial_equity : float
+        Quote units before the first bar.
+    costs : Costs
+        What fills paid.
+    ledger : pandas.DataFrame, shape (n, 10)
+        One row per bar, indexed by ``open_time``. At the close: ``equity``, ``cash`` (both quote
+        units), ``position`` (signed base units), ``exposure``. At the open: ``target_exposure``
+        (in force from then on), ``turnover`` (notional traded / equity before, forced closes
+        aside). Over the bar, quote units: ``price_pnl``, ``fee``, ``slippage`` (both costs, > 0
+        when paid) and ``liquidation`` (>= 0, the loss beyond equity that the account did not
+        bear). ``equity[t] - equity[t-1] = price_pnl - fee - slippage + liquidation``.
+    fills : pandas.DataFrame, shape (m, 11)
+        One row per fill: ``time`` (open time of its bar), ``quantity`` (signed), ``price``
+        (slippage included), ``notional``, ``fee``, ``slippage``, ``liquidation``, ``equity``
+        (before it), ``position`` and ``exposure`` (after it), ``reason`` ("target" or
+        "liquidation").
+    trades : pandas.DataFrame, shape (k, 15)
+        One row per round trip, from flat to flat or to a flip: ``entry_time``, ``exit_time`` (NaT
+        while open), ``side`` (+1, -1), ``quantity`` (the most held), ``entry_price`` and
+        ``exit_price`` (averages over fills, slippage included; NaN while nothing was closed),
+        ``gross_pnl`` (before slippage; open trades at the last close), ``fee``, ``slippage``,
+        ``liquidation``, ``net_pnl`` (= gross_pnl - fee - slippage + liquidation), ``return``
+        (net_pnl / equity at entry), ``bars`` (held in), ``status`` ("closed", "open",
+        "liquidated"), ``carried_in`` (entered before the first bar; see `window`).
+    pending_target : float
+        Decided at the last bar's close, not filled.
+    perp : PerpSettings, optional
+        The margin account of the run; None for a plain spot account. With one, the ledger also has
+        ``funding`` (received, quote units; < 0 paid), ``borrow`` (paid), ``ambiguous`` (whether
+        the bar hid an order of events), ``wallet_balance``, ``entry_price`` and
+        ``liquidation_price`` (at the close; NaN when flat, or when no price liquidates);
+        ``liquidation`` is below 0 for margin the insurance fund took; fills have ``funding`` and
+        ``borrow`` (since the fill before), and ``detail_time`` where finer bars were walked;
+        trades have ``funding``, ``borrow`` and ``exit_reason``, and their ``net_pnl`` includes
+        the two.
+    fidelity : tuple of str
+        What a run of a margin account knew and did not know.
+    ambiguous_bars : int
+        Bars that hid an order of events that mattered.
+    bounds : pandas.DataFrame, optional
+        Columns ``worst`` and ``best``: equity at each close, whatever the bars hid.
+    request : Request, optional
+        What was asked, for `delever.sim.rerun.rerun`; None for a window or a run read back.
+    """
+
+    timeframe: str
+    initial_equity: float
+    costs: Costs
+    ledger: pd.DataFrame
+    fills: pd.DataFrame = field(repr=False)
+    trades: pd.DataFrame = field(repr=False)
+    pending_target: float = 0.0
+    perp: PerpSettings | None = field(default=None, repr=False)
+    fidelity: tuple[str, ...] = field(default=(), repr=False)
+    ambiguous_bars: int = 0
+    bounds: pd.DataFrame | None = field(default=None, repr=False)
+    request: Request | None = field(default=None, repr=False)
+
+    @property
+    def equity(self) -> pd.Series:
+        """Equity at each close, quote units, shape (n,)."""
+        return self.ledger["equity"]
+
+    @property
+    def returns(self) -> pd.Series:
+        """Return of each bar, fractions, shape (n,).
+
+        The first is measured from the initial equity. A ruined account earns 0, so returns still
+        compound to the equity.
+        """
+        equity = self.ledger["equity"].to_numpy()
+        before = np.concatenate(([self.initial_equity], equity[:-1]))
+        alive = before > 0.0
+        values = np.where(alive, equity / np.where(alive, before, 1.0) - 1.0, 0.0)
+        return pd.Series(values, index=self.ledger.index, name="return")
+
+    @property
+    def attribution(self) -> pd.Series:
+        """What made the change in equity, quote units: `ATTRIBUTION`, signed as equity felt it.
+
+        Sums to the last equity less the initial one.
+        """
+        parts = [name for name in _SIGN if name in self.ledger]
+        totals = {name: _SIGN[name] * float(self.ledger[name].sum()) for name in parts}
+        return pd.Series(totals, name="attribution")
+
+    def window(self, start: pd.Timestamp, end: pd.Timestamp) -> Backtest:
+        """Restrict the run to the bars that open at or after `start` and close by `end`.
+
+        Parameters
+        ----------
+        start, end : pandas.Timestamp
+            UTC.
+
+        Returns
+        -------
+        Backtest
+            Ledger and fills of those bars; the initial equity is that at the close before them.
+            Trades held in any of those bars are kept with the figures of their whole life, so
+            one entered before (``carried_in``) or left after the window is not cut.
+
+        Raises
+        ------
+        InputError
+            If no bar lies inside.
+        """
+        index = pd.DatetimeIndex(self.ledger.index)
+        inside = (index >= start) & (close_times(index, self.timeframe) <= end)
+        rows = np.flatnonzero(inside)
+        if not len(rows):
+            raise InputError(
+                f"window: at least one whole bar must lie between {start} and {end}; "
+                f"the run has bars from {index[0]} to {index[-1]}; widen the window"
+            )
+        first, last = int(rows[0]), int(rows[-1])
+        opened, closed = index[first], index[last]
+        trades = self.trades
+        if not trades.empty:
+            left = trades["exit_time"]
+            # A forced close inside a bar carries that bar's open time, and was held in it.
+            stayed = trades["status"] == "liquidated"
+            if "exit_reason" in trades:
+                stayed |= ~trades["exit_reason"].isin(["target", ""])
+            gone = (left < opened) | ((left == opened) & ~stayed)
+            trades = trades[(trades["entry_time"] <= closed) & ~gone].reset_index(drop=True)
+            trades["carried_in"] = trades["entry_time"] < opened
+        times = self.fills["time"]
+        equity, asked = self.ledger["equity"], self.ledger["target_exposure"]
+        return replace(
+            self,
+            initial_equity=float(equity.iloc[first - 1]) if first else self.initial_equity,
+            ledger=self.ledger.iloc[first : last + 1],
+            fills=self.fills[(times >= opened) & (times <= closed)].reset_index(drop=True),
+            trades=trades,
+            pending_target=(
+                float(asked.iloc[last + 1]) if last + 1 < len(index) else self.pending_target
+            ),
+            ambiguous_bars=(
+                int(self.ledger["ambiguous"].iloc[first : last + 1].sum())
+                if "ambiguous" in self.ledger
+                else 0
+            ),
+            bounds=None if self.bounds is None else self.bounds.iloc[first : last + 1],
+            request=None,
+        )
+
+    def _repr_html_(self) -> str:
+        index = self.ledger.index
+        final = float(self.ledger["equity"].iloc[-1])
+        rows = {
+            "bars": f"{len(index)} x {self.timeframe}, {index[0]:%Y-%m-%d} to {index[-1]:%Y-%m-%d}",
+            "equity": f"{self.initial_equity:,.2f} to {final:,.2f}",
+            "total return": f"{final / self.initial_equity - 1.0:.2%}",
+            "fills, trades": f"{len(self.fills)}, {len(self.trades)}",
+            **{name: f"{value:,.2f}" for name, value in self.attribution.items()},
+        }
+        body = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows.items())
+        return f"<table><caption>Backtest</caption>{body}</table>"

@@ -146,3 +146,16 @@ def test_a_stop_on_spot_needs_no_contract(market):
     entry = 100 * 1.0005
     assert trade["entry_price"] == pytest.approx(entry)
     assert trade["exit_price"] == pytest.approx(entry * 0.9 * (1 - 0.0005))
+
+
+def test_slippage_by_volatility_knows_the_bars_before_the_run(market):
+    (market.backtests / "moved.toml").write_text(
+        f'strategy = "buy_and_hold"\ndata = "{BARS}"\nstart = 2021-01-07T04:00:00Z\n'
+        "[costs]\ntaker_fee = 0.0\n"
+        "[account.slippage]\nvolatility_share = 0.5\n"
+    )
+    done = run_study(market.backtests / "moved.toml", workspace=market)
+    # Of the 20 bars before 04:00 one fell from 100 to 70 and 19 stood still.
+    volatility = (np.log(100 / 70) ** 2 / 20 / (4 * np.log(2))) ** 0.5
+    fill = done.evaluation.backtest.fills.iloc[0]
+    assert fill["price"] == pytest.approx(70 * (1 + 0.5 * volatility))

@@ -113,6 +113,8 @@ class PerpSettings:
         Whether the market is in stress, known at each bar's open; for the slippage.
     volatility_bars : int
         Finished bars whose ranges make the volatility of the slippage.
+    earlier : pandas.DataFrame, optional
+        Bars before the run, for the slippage of its first bars.
     borrow_rate : float
         Fraction per year on the coins of a spot short, >= 0.
     bounds : bool
@@ -140,6 +142,7 @@ class PerpSettings:
     slippage: Slippage | None = None
     stress: pd.Series | None = field(default=None, repr=False)
     volatility_bars: int = 20
+    earlier: pd.DataFrame | None = field(default=None, repr=False)
     borrow_rate: float = 0.0
     bounds: bool = False
 

@@ -143,13 +143,14 @@ def _slippage(
     """Fraction of each fill, and what the root of its notional adds; known before the bar."""
     base, impact = np.full(len(index), model.fixed), np.zeros(len(index))
     if model.volatility_share > 0.0 or model.impact > 0.0:
+        seen = bars if perp.earlier is None else pd.concat([perp.earlier, bars])
         # As market.slippage.range_volatility, of the bars that had closed when this one opened.
-        squares = np.log(bars["high"].to_numpy(float) / bars["low"].to_numpy(float)) ** 2
+        squares = np.log(seen["high"].to_numpy(float) / seen["low"].to_numpy(float)) ** 2
         mean = pd.Series(squares).rolling(perp.volatility_bars, min_periods=1).mean().shift(1)
         sigma = np.sqrt(mean.to_numpy() / (4.0 * np.log(2.0)))
-        base = base + model.volatility_share * sigma
+        base = base + model.volatility_share * sigma[-len(index) :]
         if model.impact > 0.0:
-            impact = model.impact * sigma / np.sqrt(_traded_before(bars))
+            impact = (model.impact * sigma / np.sqrt(_traded_before(seen)))[-len(index) :]
     if perp.stress is not None:
         if not pd.DatetimeIndex(perp.stress.index).equals(index):
             raise InputError("perp: stress must have one value per bar, on the same open times")

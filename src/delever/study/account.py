@@ -156,6 +156,7 @@ class Account:
             trailing_stop=config.trailing_stop,
             limit_offset=config.limit_offset,
             slippage=slippage,
+            earlier=bars.iloc[:begin] if begin else None,
             stress=_stress(bars).iloc[begin:]
             if slippage and slippage.stress_multiplier > 1
             else None,

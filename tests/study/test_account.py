@@ -107,7 +107,9 @@ def test_missing_funding_is_refused_unless_it_is_said(market):
     with pytest.raises((DataError, InputError), match="funding"):
         run(market)
     done = run(market, account__funding_policy="missing-is-zero")
-    assert any("funding" in note and "missing" in note for note in done.notes)
+    assert any(note.startswith("funding: missing stamps paid nothing") for note in done.notes)
+    page = (done.folder / "tearsheet.html").read_text(encoding="utf-8")
+    assert '<li class="alarm">funding: missing stamps paid nothing' in page
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["links"] = _links
+    environment.tests["alarming"] = _alarming
     return environment
 
 
@@ -92,3 +93,8 @@ def _links(text: str) -> Iterator[tuple[str, bool]]:
         yield match.group(), True
         end = match.end()
     yield text[end:], False
+
+
+def _alarming(note: str) -> bool:
+    """Whether a note says that the result leaves out what it should have paid."""
+    return note.startswith("funding: missing")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from delever.data.catalog import Catalog
@@ -153,6 +153,7 @@ def test_a_page_that_is_refused_leaves_everything_as_it_was(tmp_path: Path):
     pd.testing.assert_frame_equal(catalog.coverage(NAME), before)
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 70), st.integers(1, 70))
 def test_a_span_is_the_slice_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, begin: int, length: int

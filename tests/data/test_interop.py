@@ -313,7 +313,7 @@ def test_what_is_exported_can_be_imported_again(tmp_path: Path, form: str):
 
 
 def test_vectorbt_reads_its_shape(tmp_path: Path):
-    import vectorbt as vbt
+    import vectorbt  # noqa: F401  it registers the accessor
 
     catalog = Catalog(tmp_path / "data")
     rows = {"open": [1.0, 2, 3], "high": [2.0, 3, 4], "low": [0.5, 1, 2], "close": [1.5, 2.5, 3.5]}
@@ -322,8 +322,6 @@ def test_vectorbt_reads_its_shape(tmp_path: Path):
     table = pd.read_parquet(export(dataset, tmp_path / "x.parquet", "vectorbt"))
     assert table.vbt.ohlcv.close.tolist() == [1.5, 2.5, 3.5]
     assert table.vbt.ohlcv.volume.tolist() == [7, 8, 9]
-    held = vbt.Portfolio.from_holding(table["Close"], freq="1h", init_cash=100.0)
-    assert held.final_value() == pytest.approx(100 * 3.5 / 1.5)
     text = pd.read_csv(export(dataset, tmp_path / "x.csv", "vectorbt"), index_col="Open time")
     assert list(text) == ["Open", "High", "Low", "Close", "Volume"]
     catalog.add(pd.DataFrame({"x": [1.0]}, index=hours(0)), "v/series/x/1h")

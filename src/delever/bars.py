@@ -12,7 +12,7 @@ import pandas as pd
 from delever.errors import InputError
 from delever.units import floor_to, grid_anchor, timeframe_delta
 
-__all__ = ["as_of", "close_times", "gaps", "resample"]
+__all__ = ["as_of", "close_times", "gaps", "last_known", "pick", "resample"]
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -136,17 +136,54 @@ def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -
         raise InputError(
             f"known_at must have one stamp per value; got {len(known_at)} for {len(values)}"
         )
+    return pick(values, last_known(known_at, at), at)
+
+
+def last_known(known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> npt.NDArray[np.intp]:
+    """Row of the latest value known at each instant.
+
+    Parameters
+    ----------
+    known_at : pandas.DatetimeIndex, shape (m,)
+        When each value became known; must not decrease.
+    at : pandas.DatetimeIndex, shape (n,)
+        Instants of decision.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
+        -1 before the first value.
+
+    Raises
+    ------
+    InputError
+        If `known_at` decreases.
+    """
     if not known_at.is_monotonic_increasing:
         raise InputError(
             "known_at must not decrease: readings must be in the order they were known"
         )
-    place = known_at.as_unit("ns").searchsorted(at.as_unit("ns"), side="right") - 1
-    data = values.to_numpy(dtype="float64")
-    if not len(data):
-        return pd.Series(np.nan, index=at, name=values.name)
-    return pd.Series(
-        np.where(place >= 0, data[np.maximum(place, 0)], np.nan), index=at, name=values.name
-    )
+    return known_at.as_unit("ns").searchsorted(at.as_unit("ns"), side="right") - 1
+
+
+def pick(values: pd.Series, rows: npt.NDArray[np.intp], index: pd.DatetimeIndex) -> pd.Series:
+    """Values at some rows, as `last_known` gives them; NaN where there is none.
+
+    Parameters
+    ----------
+    values : pandas.Series, shape (m,)
+        Readings.
+    rows : numpy.ndarray of int, shape (n,)
+        Below m; -1 for none.
+    index : pandas.DatetimeIndex, shape (n,)
+        Of the result.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+    """
+    known = np.append(values.to_numpy(dtype="float64"), np.nan)  # -1 is the last of these
+    return pd.Series(known[rows], index=index, name=values.name)
 
 
 def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:

@@ -185,7 +185,8 @@ def utc_index(index: pd.Index, name: str, where: str) -> pd.DatetimeIndex:
             f"{where}: row {row + 1} has no time stamp; remove it or restore its stamp"
         )
     try:
-        return index.tz_convert("UTC").as_unit("ns").rename(name)
+        utc = index if str(index.tz) == "UTC" else index.tz_convert("UTC")
+        return (utc if utc.unit == "ns" else utc.as_unit("ns")).rename(name)
     except pd.errors.OutOfBoundsDatetime:
         raise SchemaError(
             f"{where}: stamps must lie in the years 1678 to 2261; got {index.min()} to "

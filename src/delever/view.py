@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from delever.bars import as_of, close_times, resample
+from delever.bars import as_of, close_times, last_known, pick, resample
 from delever.errors import InputError
 from delever.schema import utc_index
+from delever.sharing import shared
 from delever.units import timeframe_delta
 
 __all__ = ["MarketView", "Price", "Reading"]
@@ -124,7 +127,12 @@ class MarketView:
         pandas.DataFrame, shape (m, 5)
             Indexed by open time in UTC; a bar that has not closed is not there.
         """
-        return resample(self.bars, self.timeframe, timeframe)
+        return shared(
+            "resample",
+            (self.bars,),
+            (self.timeframe, timeframe),
+            lambda: resample(self.bars, self.timeframe, timeframe),
+        )
 
     def align(self, values: pd.Series, timeframe: str) -> pd.Series:
         """Bring a value per coarser bar to the bars that knew it.
@@ -141,8 +149,17 @@ class MarketView:
         pandas.Series, shape (n,)
             Indexed like the bars: the value of the last coarser bar closed by then.
         """
-        known_at = close_times(utc_index(values.index, "open_time", "values"), timeframe)
-        return as_of(values, known_at, self.close_time).set_axis(self.index)
+        index = self.index
+
+        def rows() -> npt.NDArray[np.intp]:
+            opened = utc_index(values.index, "open_time", "values")
+            return last_known(close_times(opened, timeframe), self.close_time)
+
+        if not isinstance(values.index, pd.DatetimeIndex):
+            rows()  # says what is wrong with it
+        clock = pd.DatetimeIndex(values.index)
+        known = shared("align", (clock, index), (str(clock.dtype), self.timeframe, timeframe), rows)
+        return pick(values, known, index)
 
     def series(self, name: str, column: str | None = None) -> pd.Series:
         """Read a named series as known at each bar's close.

@@ -71,7 +71,7 @@ def assert_same(row: pd.Series, expected: dict[str, float], rtol: float = 1e-9) 
 
 
 def test_names_are_the_registrys_and_the_ledgers() -> None:
-    assert MEASURED == list(METRICS[: len(MEASURED)])
+    assert tuple(MEASURED) == METRICS[: len(MEASURED)]
     assert set(METRICS[len(MEASURED) :]) <= {*PERP_LEDGER, "liquidations"}
     assert len(metric_names()) == len(SCOPES) * len(METRICS)
 
@@ -180,7 +180,7 @@ def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int)
         periods_per_year=365.0,
     )
     expected = measured(sample, market.inside == 1)
-    # A trade that comes out at nothing but rounding is a hit in one order of sums and not in another.
+    # A trade that comes out at nothing but rounding is a hit in one order of sums, not in another.
     if (trades["net_pnl"].abs() < 1e-6).any():
         expected = {name: value for name, value in expected.items() if "hit_rate" not in name}
     assert_same(row, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 __all__ = ["exposure"]
@@ -33,5 +34,7 @@ def exposure(
     >>> exposure(pd.Series([False, True, False]), off=-1.0, known=known).tolist()
     [nan, 1.0, -1.0]
     """
-    target = signal.astype(bool).map({True: on, False: off}).astype("float64")
-    return (target if known is None else target.where(known)).rename("target_exposure")
+    target = np.where(signal.to_numpy(dtype=bool), float(on), float(off))
+    if known is not None:
+        target[~known.to_numpy(dtype=bool)] = np.nan
+    return pd.Series(target, index=signal.index, name="target_exposure")

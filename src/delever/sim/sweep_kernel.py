@@ -52,7 +52,7 @@ def _bracket(measure: float, rule: int, tables: Floats) -> int:
     for row in range(tables.shape[1]):
         if measure <= tables[rule, row, 0]:
             return row
-    return tables.shape[1] - 1
+    return int(tables.shape[1] - 1)
 
 
 class Held(NamedTuple):

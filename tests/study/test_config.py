@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from delever.errors import ConfigError
-from delever.study.config import load_study, parse_overrides
+from delever.study.account import AccountConfig, SlippageConfig
+from delever.study.config import CostsConfig, Study, load_study, parse_overrides
 
 MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
 
@@ -76,3 +78,19 @@ def test_a_missing_file_and_a_bad_override_are_refused(tmp_path):
         parse_overrides(["weeks"])
     with pytest.raises(ConfigError, match="'strategy' is not a table"):
         study(tmp_path, strategy__weeks=1)
+
+
+def test_the_page_of_studies_names_every_key_there_is():
+    page = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+    first, second = (block.split("```")[0] for block in page.split("```toml")[1:])
+    table = tomllib.loads(first + second)
+    read = Study.model_validate({"name": "page", **table})
+    for model, said in (
+        (Study, {"name", "sweep", *table}),
+        (CostsConfig, set(table["costs"])),
+        (AccountConfig, set(table["account"])),
+        (SlippageConfig, set(table["account"]["slippage"])),
+    ):
+        assert set(model.model_fields) - said == set(), model.__name__
+    assert read.account is not None
+    assert read.account.slippage is not None

@@ -1,0 +1,322 @@
+"""Where a market stands at one moment: its levels, its stress, its phase, and what lies below.
+
+Everything is computed on what was known at that moment, so a page drawn for a day of the past is
+what could have been read on that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from delever.errors import InputError
+from delever.events.state import market_states
+from delever.events.stress import stress_index
+from delever.signals.clock import bars_in
+from delever.signals.features import FEATURES, Feature, available, measure
+from delever.signals.indicators import Average, moving_average
+from delever.signals.levels import round_support
+from delever.signals.profile import volume_nodes
+from delever.signals.swings import cycle_highs, fibonacci, swings
+from delever.stats.intervals import wilson_interval
+from delever.view import MarketView
+
+__all__ = ["Level", "MarketState", "StressReading", "Support", "market_state", "reach"]
+
+_PER_SIDE = 3
+_OTHER = ("price", "event")
+_AVERAGES: tuple[Average, ...] = ("sma", "ema", "wma")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A price that the past left behind.
+
+    Attributes
+    ----------
+    name : str
+        What it is.
+    price : float
+        Quote units; NaN where it is not known yet.
+    distance : float
+        ``price / close - 1``, fraction, < 0 below the market.
+    """
+
+    name: str
+    price: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StressReading:
+    """A feature now, and beside its past.
+
+    Attributes
+    ----------
+    feature : str
+        Its name in the table of features.
+    value : float
+        As known now; NaN while it warms up or its reading is stale.
+    percentile : float
+        Share of its values so far that are below it, half of those equal counted, in (0, 1).
+    values : int
+        How many values there were so far.
+    """
+
+    feature: str
+    value: float
+    percentile: float
+    values: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Support:
+    """A level below the market, and how often the price went as far down.
+
+    Attributes
+    ----------
+    level : Level
+        The level.
+    rate : float
+        Share of past bars from whose close a low as far below was reached in time.
+    low, high : float
+        Wilson's 95 % interval, on as many starts as do not overlap.
+    starts : int
+        How many those are.
+    """
+
+    level: Level
+    rate: float
+    low: float
+    high: float
+    starts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketState:
+    """A market at one moment.
+
+    Attributes
+    ----------
+    time : pandas.Timestamp
+        Close of the last bar known, UTC.
+    price : float
+        Its close, quote units.
+    phase : str
+        Of the state machine; empty while there is no index of stress.
+    since : pandas.Timestamp or None
+        Close of the bar at which that phase began.
+    stress : float
+        Rank of the composite index in its own past, in (0, 1); NaN while unknown.
+    coverage : float
+        Share of the index's weight that was known, in [0, 1].
+    days : int
+        Within how many days a support is to be reached.
+    levels : tuple of Level
+        Highest first.
+    readings : tuple of StressReading
+        Every feature of stress whose series are there.
+    supports : tuple of Support
+        Nearest first.
+    missing : mapping of str to str
+        Series that are not there, or cannot be used, and why.
+    """
+
+    time: pd.Timestamp
+    price: float
+    phase: str
+    since: pd.Timestamp | None
+    stress: float
+    coverage: float
+    days: int
+    levels: tuple[Level, ...]
+    readings: tuple[StressReading, ...]
+    supports: tuple[Support, ...]
+    missing: dict[str, str]
+
+
+def market_state(
+    market: MarketView, at: pd.Timestamp | None = None, *, days: int = 30, supports: int = 5
+) -> MarketState:
+    """Read a market at one moment.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market, with whatever readings there are.
+    at : pandas.Timestamp, optional
+        UTC; the last bar closed by then is the present one. By default the last bar there is.
+    days : int
+        Within how many days a support is to be reached, at least 1.
+    supports : int
+        How many supports, at least 1.
+
+    Returns
+    -------
+    MarketState
+
+    Raises
+    ------
+    InputError
+        If no bar had closed by then, or a parameter is out of range.
+    """
+    if days < 1 or supports < 1:
+        raise InputError(f"days and supports must be at least 1; got {days} and {supports}")
+    seen = market if at is None else market.upto(at)
+    if seen.bars.empty:
+        first = market.close_time[0]
+        raise InputError(f"no bar had closed by {at:%F %H:%M}; the first one closes {first:%F}")
+    price = float(seen.bars["close"].iloc[-1])
+    levels = _levels(seen, price)
+    below = [level for level in levels if level.distance < 0][:supports]
+    phases, index = market_states(seen), stress_index(seen)
+    now = phases.iloc[-1]
+    able, lacking = available(seen)
+    readings = tuple(_reading(FEATURES[name], seen) for name in able if _is_stress(name))
+    return MarketState(
+        time=seen.close_time[-1],
+        price=price,
+        phase="" if pd.isna(now) else str(now),
+        since=None if pd.isna(now) else _since(phases, seen.close_time),
+        stress=float(index.value.iloc[-1]),
+        coverage=float(index.coverage.iloc[-1]),
+        days=days,
+        levels=tuple(levels),
+        readings=readings,
+        supports=tuple(_support(level, seen, days) for level in below),
+        missing=dict.fromkeys(lacking, "not there") | _silent(readings, seen),
+    )
+
+
+def _silent(readings: Sequence[StressReading], market: MarketView) -> dict[str, str]:
+    """Series behind features that have no value now, and when they last spoke."""
+    out = {}
+    for one in readings:
+        for name in FEATURES[one.feature].inputs if np.isnan(one.value) else ():
+            known = market.readings[name].known_at
+            out[name] = f"nothing since {known[-1]:%F}" if len(known) else "nothing yet"
+    return out
+
+
+def _is_stress(name: str) -> bool:
+    return FEATURES[name].unit not in _OTHER
+
+
+def _since(phases: pd.Series, close_time: pd.DatetimeIndex) -> pd.Timestamp:
+    codes = phases.cat.codes.to_numpy()
+    other = np.flatnonzero(codes != codes[-1])
+    return close_time[int(other[-1]) + 1 if len(other) else 0]
+
+
+def _reading(wanted: Feature, market: MarketView) -> StressReading:
+    values = measure(wanted.name, market)
+    now, past = float(values.iloc[-1]), values.dropna().to_numpy(dtype="float64")
+    rank = float("nan")
+    if not np.isnan(now):
+        rank = float(((past < now).sum() + 0.5 * (past == now).sum()) / len(past))
+    return StressReading(feature=wanted.name, value=now, percentile=rank, values=len(past))
+
+
+def _levels(market: MarketView, price: float) -> list[Level]:
+    """Every level, highest first; of a table, the nearest on either side."""
+    close = market.resample("1w")["close"]
+    found = {
+        f"200-week {kind}": float(line.iloc[-1]) if len(line) else float("nan")
+        for kind in _AVERAGES
+        for line in [moving_average(close, 200, kind)]
+    }
+    for weeks in (13, 26, 52):
+        found[f"lowest low of {weeks} weeks"] = float(
+            measure("rolling_support", market, weeks=weeks).iloc[-1]
+        )
+    level = price
+    for order in ("next", "second", "third"):
+        level = float(round_support(pd.Series([level * (1 - 1e-9)] * 2)).iloc[1])
+        found[f"{order} round number below"] = level
+    for name in ("swing_vwap", "shutdown_price"):
+        if name in available(market)[0]:
+            found[name.replace("_", " ")] = float(measure(name, market).iloc[-1])
+    rows = [
+        *found.items(),
+        *_nearest(swings(market), price),
+        *_nearest(cycle_highs(market), price),
+        *_nearest(fibonacci(market), price),
+        *_nearest(volume_nodes(market), price),
+    ]
+    names: dict[float, list[str]] = {}
+    for name, at in rows:
+        names.setdefault(at if at == at else np.nan, []).append(name)
+    levels = [
+        Level(name=", ".join(called), price=at, distance=at / price - 1)
+        for at, called in names.items()
+    ]
+    return sorted(levels, key=lambda one: np.inf if np.isnan(one.price) else -one.price)
+
+
+def _nearest(table: pd.DataFrame, price: float) -> Sequence[tuple[str, float]]:
+    force = table[table["ended"].isna()]
+    chosen = pd.concat(
+        [
+            force[force["price"] < price].nlargest(_PER_SIDE, "price"),
+            force[force["price"] >= price].nsmallest(_PER_SIDE, "price"),
+        ]
+    )
+    called = [
+        f"{kind} of {origin:%F}".replace("_", " ")
+        for kind, origin in zip(chosen["kind"], chosen["origin"], strict=True)
+    ]
+    return list(zip(called, chosen["price"].tolist(), strict=True))
+
+
+def _support(level: Level, market: MarketView, days: int) -> Support:
+    bars = bars_in(days, market.timeframe)
+    rate, low, high, starts = reach(market.bars, -level.distance, bars)
+    return Support(level=level, rate=rate, low=low, high=high, starts=starts)
+
+
+def reach(bars: pd.DataFrame, fall: float, within: int) -> tuple[float, float, float, int]:
+    """How often the price fell so far within so many bars.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        With ``low`` and ``close``, > 0.
+    fall : float
+        From a close to a later low, fraction in (0, 1).
+    within : int
+        Bars after the close, at least 1.
+
+    Returns
+    -------
+    rate : float
+        Share of all bars with `within` bars after them; NaN when there are none.
+    low, high : float
+        Wilson's 95 % interval of that rate for `starts` trials.
+    starts : int
+        How many stretches of `within` bars fit beside each other.
+
+    Raises
+    ------
+    InputError
+        If `fall` or `within` is out of range.
+
+    Examples
+    --------
+    >>> bars = pd.DataFrame({"low": [10.0, 9.0, 9.5, 10.0], "close": 10.0})
+    >>> rate, _, _, starts = reach(bars, 0.1, 1)
+    >>> round(rate, 3), starts
+    (0.333, 3)
+    """
+    if not 0 < fall < 1 or within < 1:
+        raise InputError(f"fall must be in (0, 1) and within at least 1; got {fall:g} and {within}")
+    ahead = bars["low"][::-1].rolling(within).min()[::-1].shift(-1)
+    watched = ahead.notna()
+    starts = int(watched.sum()) // within
+    if not starts:
+        return float("nan"), float("nan"), float("nan"), 0
+    rate = float((ahead <= (1 - fall) * bars["close"])[watched].mean())
+    low, high = wilson_interval(rate * starts, starts)
+    return rate, low, high, starts

@@ -1,0 +1,184 @@
+"""The state of the market, from whatever is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from delever.data.entry import Entry
+from delever.errors import ConfigError, InputError
+from delever.report import state as page
+from delever.research.market_state import MarketState, market_state
+from delever.signals.inputs import INPUTS, check_lag
+from delever.signals.onchain import load_network
+from delever.study.trial import view
+from delever.study.workspace import Workspace
+from delever.view import MarketView, Reading
+
+__all__ = ["StateReport", "find_series", "state_of"]
+
+SAMPLE = "sample/ohlcv/BTC/USD/1d"
+_ALIASES = {"gld": "gold", "fng": "fear_greed"}
+_BITCOIN = ("BTC", "XBT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateReport:
+    """The state of a market and what it was read from.
+
+    Attributes
+    ----------
+    state : MarketState
+        The state.
+    data : mapping of str to str
+        Series and the reference of each, ``bars`` first.
+    notes : tuple of str
+        What a reader must know about the data.
+    """
+
+    state: MarketState
+    data: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    def page(self, path: Path) -> Path:
+        """Write the state as an HTML file and return its path."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = page.render(self.state, data=self.data, notes=self.notes)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+def find_series(entries: list[Entry], symbol: str) -> dict[str, str]:
+    """Which stored data sets can serve as which reading.
+
+    Parameters
+    ----------
+    entries : list of Entry
+        What is stored.
+    symbol : str
+        Of the bars: funding, positions and liquidations must be of its base currency.
+
+    Returns
+    -------
+    dict of str to str
+        Names in `delever.signals.inputs.INPUTS` and the reference of each; of several that
+        serve, the one that reaches furthest.
+
+    Notes
+    -----
+    A data set serves when its kind, or the lowercase symbol of a plain series or of other
+    markets' bars, is the name of a reading.
+    """
+    base = symbol.partition("/")[0]
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        reference = entry.reference
+        plain = reference.symbol.lower()
+        name = reference.kind if reference.kind in INPUTS else _ALIASES.get(plain, plain)
+        own = reference.kind not in INPUTS or reference.kind == "dvol"
+        if name not in INPUTS or not (own or reference.symbol.partition("/")[0] == base):
+            continue
+        if name not in found or found[name].end < entry.end:
+            found[name] = entry
+    return {name: str(entry.reference) for name, entry in found.items()}
+
+
+def state_of(
+    workspace: Workspace,
+    *,
+    data: str | None = None,
+    series: Mapping[str, str] | None = None,
+    at: pd.Timestamp | None = None,
+    days: int = 30,
+) -> StateReport:
+    """Read the state of a market.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Where the data sets are.
+    data : str, optional
+        Reference of the bars; by default the stored daily bars that reach furthest, else the
+        sample.
+    series : mapping of str to str, optional
+        Readings and references, beside or in place of those that are found by their names.
+    at : pandas.Timestamp, optional
+        UTC; by default the end of the bars.
+    days : int
+        Within how many days a support is to be reached, at least 1.
+
+    Returns
+    -------
+    StateReport
+
+    Raises
+    ------
+    ConfigError
+        If `series` names a reading that no feature knows.
+    """
+    given = dict(series or {})
+    unknown = [name for name in given if name not in INPUTS]
+    if unknown:
+        raise ConfigError(
+            f"--series must name one of {', '.join(INPUTS)}; got {', '.join(unknown)}"
+        )
+    catalog = workspace.catalog
+    entries = [entry for entry in catalog.list() if entry.reference.venue != "sample"]
+    bars = catalog.load(data or _longest(entries))
+    symbol = bars.reference.symbol
+    references = {
+        name: source
+        for name, source in (find_series(entries, symbol) | given).items()
+        if source != str(bars.reference)
+    }
+    market = view(bars, series={name: catalog.load(one) for name, one in references.items()})
+    market = _with_network(market, workspace.root / "data" / "bitcoin.toml")
+    market, unfit = _fit(market)
+    state = market_state(market, at, days=days)
+    return StateReport(
+        state=replace(state, missing=state.missing | unfit),
+        data={"bars": str(bars.reference)} | references,
+        notes=market.notes,
+    )
+
+
+def _longest(entries: list[Entry]) -> str:
+    daily = [
+        entry
+        for entry in entries
+        if entry.reference.kind == "ohlcv"
+        and entry.reference.timeframe == "1d"
+        and entry.reference.symbol.partition("/")[0] in _BITCOIN
+    ]
+    if not daily:
+        return SAMPLE
+    return str(max(daily, key=lambda entry: (entry.end, entry.rows)).reference)
+
+
+def _with_network(market: MarketView, path: Path) -> MarketView:
+    if market.symbol.partition("/")[0] not in _BITCOIN or not path.is_file():
+        return market
+    network = {
+        name: reading for name, reading in load_network(path).items() if name not in market.readings
+    }
+    return replace(market, readings={**market.readings, **network})
+
+
+def _fit(market: MarketView) -> tuple[MarketView, dict[str, str]]:
+    """Leave out the readings that no feature could use, and say why."""
+    fit: dict[str, Reading] = {}
+    unfit: dict[str, str] = {}
+    for name, reading in market.readings.items():
+        needed = INPUTS[name]
+        try:
+            check_lag(market, needed)
+            for column in needed.columns or (None,):
+                market.reading(name, column)
+        except InputError as error:
+            unfit[name] = str(error)
+        else:
+            fit[name] = reading
+    return replace(market, readings=fit), unfit

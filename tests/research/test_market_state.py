@@ -1,0 +1,123 @@
+"""The state of a market at a moment: nothing later is in it, and each part is what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.errors import InputError
+from delever.research.market_state import market_state, reach
+from delever.view import MarketView, Reading
+
+
+@pytest.fixture(scope="module")
+def market() -> MarketView:
+    rng = np.random.default_rng(21)
+    rows = 1_600
+    index = pd.date_range("2018-01-01", periods=rows, tz="UTC", name="open_time")
+    close = 10_000 * np.exp(np.cumsum(rng.normal(0.0005, 0.03, rows)))
+    opens = np.concatenate([[10_000.0], close[:-1]])
+    bars = pd.DataFrame(
+        {
+            "open": opens,
+            "high": np.maximum(opens, close) * 1.01,
+            "low": np.minimum(opens, close) * 0.99,
+            "close": close,
+            "volume": rng.exponential(10, rows),
+        },
+        index=index,
+    )
+    fear = pd.DataFrame({"fng": rng.integers(1, 100, rows).astype(float)}, index=index)
+    long_ago = pd.DataFrame({"dvol": [50.0, 60.0]}, index=index[[0, 1]])
+    return MarketView(
+        bars=bars,
+        timeframe="1d",
+        readings={
+            "fear_greed": Reading(frame=fear, publication_lag=pd.Timedelta("1h")),
+            "dvol": Reading(frame=long_ago, publication_lag=pd.Timedelta("1D")),
+        },
+    )
+
+
+def test_a_past_moment_knows_nothing_of_what_followed(market: MarketView) -> None:
+    at = market.close_time[1_499]
+    then, again = market_state(market, at), market_state(market.upto(at))
+    assert repr(then) == repr(again)
+    assert then.time == at
+    assert then.price == market.bars["close"].iloc[1_499]
+    late = market_state(market, at + pd.Timedelta("23h"))
+    assert late.time == at
+
+
+def test_the_averages_are_of_two_hundred_closed_weeks(market: MarketView) -> None:
+    # 2018-01-01 is a Monday: 1,600 days are 228 weeks and 4 days.
+    sundays = market.bars["close"].to_numpy()[6::7]
+    assert len(sundays) == 228
+    state = market_state(market)
+    level = {one.name: one for one in state.levels}
+    sma = sundays[-200:].mean()
+    assert level["200-week sma"].price == pytest.approx(sma)
+    assert level["200-week sma"].distance == pytest.approx(sma / state.price - 1)
+    weights = np.arange(1, 201)
+    assert level["200-week wma"].price == pytest.approx((sundays[-200:] * weights).sum() / 20_100)
+    prices = [one.price for one in state.levels]
+    assert prices == sorted(prices, reverse=True)
+
+
+def test_supports_are_the_nearest_levels_below(market: MarketView) -> None:
+    state = market_state(market, supports=4)
+    below = [one for one in state.levels if one.price < state.price]
+    assert [one.level for one in state.supports] == below[:4]
+    nearest = state.supports[0]
+    low, close = (market.bars[name].to_numpy() for name in ("low", "close"))
+    fell = [
+        low[row + 1 : row + 31].min() <= (1 + nearest.level.distance) * close[row]
+        for row in range(len(close) - 30)
+    ]
+    assert nearest.rate == pytest.approx(np.mean(fell))
+    assert nearest.starts == len(fell) // 30
+    assert nearest.low < nearest.rate <= nearest.high
+
+
+def test_percentiles_are_in_the_readings_own_past(market: MarketView) -> None:
+    state = market_state(market)
+    fear = next(one for one in state.readings if one.feature == "fear_greed")
+    # The row of the next day is published an hour after the last close.
+    past = market.readings["fear_greed"].frame["fng"].to_numpy()
+    assert fear.value == past[-1]
+    equal = (past == past[-1]).sum()
+    assert fear.values == len(past)
+    assert fear.percentile == pytest.approx(((past < past[-1]).sum() + equal / 2) / len(past))
+
+
+def test_what_is_missing_or_silent_is_named(market: MarketView) -> None:
+    state = market_state(market)
+    assert state.missing["funding"] == "not there"
+    assert state.missing["dvol"] == "nothing since 2018-01-03"
+    assert "fear_greed" not in state.missing
+    assert state.phase
+    assert state.since is not None
+    assert 0 < state.stress < 1
+
+
+def test_a_young_market_has_no_phase_and_no_average_yet(market: MarketView) -> None:
+    state = market_state(market, market.close_time[40])
+    assert (state.phase, state.since) == ("", None)
+    assert np.isnan(state.stress)
+    assert np.isnan(next(one.price for one in state.levels if "200-week sma" in one.name))
+    with pytest.raises(InputError, match="no bar had closed by 2017-12-31"):
+        market_state(market, pd.Timestamp("2017-12-31", tz="UTC"))
+    with pytest.raises(InputError, match="at least 1"):
+        market_state(market, days=0)
+
+
+def test_reach_by_hand() -> None:
+    bars = pd.DataFrame({"low": [10.0, 8.0, 9.0, 9.5, 7.0], "close": [10.0] * 5})
+    # Two bars ahead, a fifth below 10: from bar 0 (8), 1 (no: 9, 9.5) and 2 (7).
+    rate, low, high, starts = reach(bars, 0.2, 2)
+    assert (rate, starts) == (pytest.approx(2 / 3), 1)
+    assert 0 <= low < rate < high <= 1
+    assert reach(bars, 0.2, 9)[3] == 0
+    with pytest.raises(InputError, match="fall must be in"):
+        reach(bars, 1.0, 2)

@@ -24,7 +24,16 @@ from delever.sim.sweep_metrics import block_metrics, metric_names
 from delever.sim.terms import terms
 from delever.units import periods_per_year
 
-__all__ = ["Account", "Asked", "SweepMarket", "asked", "simulate", "sweep_market"]
+__all__ = [
+    "Account",
+    "Asked",
+    "SweepMarket",
+    "asked",
+    "check_account",
+    "simulate",
+    "simulate_each",
+    "sweep_market",
+]
 
 Ints = npt.NDArray[np.int64]
 Mapper = Callable[[Callable[[Any], Floats], Iterable[Any]], Iterable[Floats]]
@@ -264,23 +273,45 @@ def simulate(
         If a target lies beyond an account's leverage, or a bracket does not allow a position;
         the message names the account by its row.
     """
-    from delever.sim.sweep_kernel import WIDTH  # numba takes long to import
-
     for row, account in enumerate(accounts):
         check_account(account, market, f"account {row}")
+    frame, refused = simulate_each(market, accounts, mapper=mapper)
+    for row, reason in refused.items():
+        raise InputError(f"account {row}: {reason}")
+    return frame
+
+
+def simulate_each(
+    market: SweepMarket, accounts: Sequence[Account], *, mapper: Mapper = map
+) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Run accounts that `check_account` let pass, and say which of them a bracket refused.
+
+    Parameters
+    ----------
+    market, accounts, mapper
+        As of `simulate`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of `simulate`; the rows of refused accounts are NaN.
+    dict of int to str
+        Row of each refused account to the reason.
+    """
+    from delever.sim.sweep_kernel import WIDTH  # numba takes long to import
+
     blocks = [accounts[first : first + WIDTH] for first in range(0, len(accounts), WIDTH)]
     rows = list(mapper(lambda block: _run_block(market, block), blocks))
     values = np.concatenate(rows) if rows else np.empty((0, len(metric_names()) + 2))
-    refused = np.flatnonzero(values[:, -2] >= 0.0)
-    if len(refused):
-        row = int(refused[0])
-        time, measure = market.index[int(values[row, -2])], values[row, -1]
-        raise InputError(
-            f"account {row}: the bar of {time:%Y-%m-%d %H:%M} asks for a position of "
-            f"{measure:,.0f}, which no bracket allows at leverage {accounts[row].leverage:g}; "
-            "lower the leverage or the equity"
-        )
-    return pd.DataFrame(values[:, :-2], columns=list(metric_names()))
+    frame = pd.DataFrame(values[:, :-2], columns=list(metric_names()))
+    refused = {
+        int(row): f"the bar of {market.index[int(values[row, -2])]:%Y-%m-%d %H:%M} asks for a "
+        f"position of {values[row, -1]:,.0f}, which no bracket allows at leverage "
+        f"{accounts[row].leverage:g}; lower the leverage or the equity"
+        for row in np.flatnonzero(values[:, -2] >= 0.0)
+    }
+    frame.iloc[list(refused)] = np.nan
+    return frame, refused
 
 
 def check_account(account: Account, market: SweepMarket, name: str) -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from delever.errors import ConfigError
 from delever.market.execution import Costs
 from delever.study.account import AccountConfig
+from delever.study.axes import SweepConfig
 
 __all__ = ["CostsConfig", "Study", "explain", "load_study", "parse_named", "parse_overrides"]
 
@@ -69,6 +70,8 @@ class Study(BaseModel):
         Fees and slippage; left out, those of `CostsConfig`, or of the account's rules.
     account : AccountConfig or None
         A margin account, stops, borrow; None holds plain spot.
+    sweep : SweepConfig or None
+        What ``delever sweep`` combines; a single run takes no notice of it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,6 +89,7 @@ class Study(BaseModel):
     periods: str = "data/deleveraging.toml"
     costs: CostsConfig | None = None
     account: AccountConfig | None = None
+    sweep: SweepConfig | None = None
 
     @field_validator("name")
     @classmethod

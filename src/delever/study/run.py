@@ -29,7 +29,7 @@ from delever.study.trial import run_trial, view
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["Run", "load_run", "remarks", "run_study"]
+__all__ = ["Inputs", "Run", "gather", "load_run", "remarks", "run_study"]
 
 Report = Callable[[str], None]
 """Told the name of each step as it begins."""
@@ -140,7 +140,7 @@ def run_study(
     """
     study = load_study(path, overrides)
     report("reading data")
-    inputs = _gather(study, workspace)
+    inputs = gather(study, workspace)
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]
     if archive.is_complete(folder) and not fresh:
@@ -240,7 +240,7 @@ def remarks(evaluation: Evaluation, market: MarketView) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Inputs:
+class Inputs:
     """Everything a study names, loaded."""
 
     data: Dataset
@@ -255,7 +255,7 @@ class _Inputs:
 
     def manifest(self, study: Study) -> dict[str, Any]:
         """The inputs by hash, and the hash over all of them."""
-        study_inputs = study.model_dump(mode="json")
+        study_inputs = study.model_dump(mode="json", exclude={"sweep"})
         made_from: dict[str, Any] = {
             "study": study_inputs,
             "params": self.params,
@@ -275,14 +275,15 @@ class _Inputs:
         }
 
 
-def _gather(study: Study, workspace: Workspace) -> _Inputs:
+def gather(study: Study, workspace: Workspace) -> Inputs:
+    """Load everything a study names."""
     catalog = workspace.catalog
     strategy = workspace.strategy(study.strategy)
     benchmark = workspace.strategy(study.benchmark)
     periods_path = workspace.root / study.periods
     if not periods_path.is_file():
         raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
-    return _Inputs(
+    return Inputs(
         data=catalog.load(study.data),
         warmup=catalog.load(study.warmup) if study.warmup else None,
         series={name: catalog.load(reference) for name, reference in study.series.items()},

@@ -1,0 +1,313 @@
+"""A sweep: all combinations of a study's axes, in chunks, to one frame and a ledger of trials.
+
+Each chunk is a file that is whole or not there, so a sweep that was interrupted goes on where it
+was. The ledger beside it remembers every combination ever tried on the same data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+from pydantic import ValidationError
+
+from delever.data.disk import Disk
+from delever.errors import ConfigError, StoreError
+from delever.sim.sweep_metrics import metric_names
+from delever.study.axes import SweepConfig, combinations
+from delever.study.chunk import Chunk, applied, run_chunk
+from delever.study.config import Study, explain, load_study
+from delever.study.executor import default_workers, open_executor, run_tasks
+from delever.study.manifest import canonical_json, run_id
+from delever.study.run import Inputs, gather
+from delever.study.workspace import Workspace
+
+__all__ = ["Progress", "Sweep", "n_trials", "run_sweep"]
+
+Progress = Callable[[int, int, float], None]
+"""Told combinations done, combinations in all, and seconds still to go."""
+
+_SWEPT = {
+    "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
+    "account": ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop"),
+}
+_MOST = 512
+_BYTES_PER_BAR = 24
+_ID = slice(len('{"id": "'), len('{"id": "') + 16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """A finished sweep.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        One row per combination: a column per axis, ``start``, ``error`` and the metrics.
+    axes : tuple of str
+        Names of the axes' columns.
+    manifest : mapping
+        Everything it was made from.
+    folder : pathlib.Path
+        Where it is stored.
+    n_trials : int
+        Combinations ever tried in this study on this data.
+    resumed : int
+        Combinations that were there already.
+    """
+
+    frame: pd.DataFrame
+    axes: tuple[str, ...]
+    manifest: Mapping[str, Any]
+    folder: Path
+    n_trials: int
+    resumed: int
+
+
+def run_sweep(
+    path: Path,
+    *,
+    workspace: Workspace,
+    overrides: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    fresh: bool = False,
+    executor: Executor | None = None,
+    progress: Progress = lambda done, total, left: None,
+) -> Sweep:
+    """Run every combination of a study's ``[sweep]`` table that has no result yet.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The study file.
+    workspace : Workspace
+        Where strategies, data and results are.
+    overrides : mapping, optional
+        Dotted keys of the study to values.
+    workers : int, optional
+        Processes; as many as cores by default.
+    fresh : bool
+        Run also what has a result.
+    executor : concurrent.futures.Executor, optional
+        Runs the chunks in place of processes of its own; its workers must see the workspace.
+    progress : callable, optional
+        Told after each chunk.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    ConfigError
+        If the study has no ``[sweep]`` table, or one of its combinations is not valid.
+    StoreError
+        If strategy or data change meanwhile, or a stored chunk cannot be read.
+    """
+    study = load_study(path, overrides)
+    if study.sweep is None:
+        raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
+    chosen = combinations(study.sweep)
+    inputs = gather(study, workspace)
+    _check(path, study, inputs, chosen)
+    manifest = _manifest(study, inputs, chosen)
+    folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
+    chunks = _chunks(study, inputs, chosen, workspace, workers or default_workers())
+    disk = Disk(root=folder)
+    held = set() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
+    todo = [chunk for chunk in chunks if chunk.number not in held]
+    done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
+    ledger = workspace.results / study.name / "trials" / f"{inputs.data.id[:16]}.jsonl"
+    keys = _trial_keys(study, inputs)
+    begun = time.monotonic()
+    for chunk, rows in _run(todo, executor, workers or default_workers()):
+        _record(ledger, [keys(combination) for combination in chunk.combinations])
+        disk.write("chunks", {_name(chunk): _parquet(rows)})
+        done += len(chunk.combinations)
+        rate = (time.monotonic() - begun) / (done - resumed)
+        progress(done, len(chosen), rate * (len(chosen) - done))
+    frame = _assemble(folder, chunks, chosen)
+    manifest |= {"n_trials": n_trials(ledger), "failed": int((frame["error"] != "").sum())}
+    disk.write("", {"sweep.parquet": _parquet(frame)})
+    page = _page(study, frame, manifest)
+    disk.write("", {"sweep.html": page.encode()})
+    disk.write("", {"manifest.json": canonical_json(manifest).encode()})
+    return Sweep(
+        frame=frame,
+        axes=tuple(study.sweep.axes),
+        manifest=manifest,
+        folder=folder,
+        n_trials=manifest["n_trials"],
+        resumed=resumed,
+    )
+
+
+def _page(study: Study, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
+    from delever.report.sweep import render
+
+    sweep = study.sweep or SweepConfig()
+    return render(study.name, frame, axes=list(sweep.axes), manifest=manifest)
+
+
+def n_trials(ledger: Path) -> int:
+    """Distinct combinations that a ledger of trials holds; 0 where there is none."""
+    return len(_tried(ledger))
+
+
+def _run(
+    todo: Sequence[Chunk], executor: Executor | None, workers: int
+) -> Iterator[tuple[Chunk, pd.DataFrame]]:
+    if executor is not None:
+        yield from run_tasks(run_chunk, todo, executor)
+        return
+    with open_executor(min(workers, max(len(todo), 1))) as pool:
+        yield from run_tasks(run_chunk, todo, pool, ahead=2 * workers)
+
+
+def _check(path: Path, study: Study, inputs: Inputs, chosen: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse axes that a sweep does not cover and combinations that no run would take."""
+    sweep = study.sweep or SweepConfig()
+    for table, names in _SWEPT.items():
+        unknown = [name for name in getattr(sweep, table) if name not in names]
+        if unknown:
+            raise ConfigError(
+                f"{path}: sweep.{table} takes {', '.join(names)}; got {', '.join(unknown)}; "
+                "run studies that differ in it one by one"
+            )
+    seen = set()
+    for combination in chosen:
+        params = {k[7:]: v for k, v in combination.items() if k.startswith("params.")}
+        rest = {k: v for k, v in combination.items() if not k.startswith("params.")}
+        inputs.strategy.bind({**study.params, **params})
+        if (text := json.dumps(rest, sort_keys=True)) not in seen:
+            seen.add(text)
+            try:
+                applied(study, rest)
+            except ValidationError as error:
+                raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
+
+
+def _manifest(study: Study, inputs: Inputs, chosen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    made_from = {key: value for key, value in inputs.manifest(study).items() if key != "run_id"}
+    made_from["sweep"] = study.model_dump(mode="json", by_alias=True)["sweep"]
+    made_from["sweep"].pop("memory")
+    made_from["combinations_sha256"] = hashlib.sha256(canonical_json(chosen).encode()).hexdigest()
+    return {"sweep_id": run_id(made_from), "combinations": len(chosen), **made_from}
+
+
+def _chunks(
+    study: Study,
+    inputs: Inputs,
+    chosen: Sequence[Mapping[str, Any]],
+    workspace: Workspace,
+    workers: int,
+) -> list[Chunk]:
+    """Cut the combinations so that what workers hold of them stays below the budget."""
+    sweep = study.sweep or SweepConfig()
+    budget = sweep.memory * 2**20 // workers
+    bars = len(inputs.data.frame) + (0 if inputs.warmup is None else len(inputs.warmup.frame))
+    size = max(1, min(_MOST, budget // 2 // (bars * _BYTES_PER_BAR)))
+    text = study.model_dump_json(by_alias=True)
+    return [
+        Chunk(
+            number=number,
+            root=str(workspace.root),
+            study=text,
+            strategy_sha256=inputs.strategy.sha256,
+            data_id=inputs.data.id,
+            combinations=tuple(chosen[first : first + size]),
+            shared_bytes=budget // 2,
+        )
+        for number, first in enumerate(range(0, len(chosen), size))
+    ]
+
+
+def _name(chunk: Chunk) -> str:
+    """Named by content, so that another budget, which cuts elsewhere, finds only what fits."""
+    text = canonical_json(chunk.combinations)
+    return f"{chunk.number:05d}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.parquet"
+
+
+def _stored(folder: Path, chunk: Chunk) -> bool:
+    return (folder / "chunks" / _name(chunk)).is_file()
+
+
+def _assemble(
+    folder: Path, chunks: Sequence[Chunk], chosen: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    parts = []
+    for chunk in chunks:
+        file = folder / "chunks" / _name(chunk)
+        try:
+            parts.append(pd.read_parquet(file))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{file} must be readable; {error}; run the sweep with --fresh"
+            ) from None
+    rows = pd.concat(parts, ignore_index=True)
+    names = [*chosen[0]]
+    axes = pd.DataFrame({name: _column([one[name] for one in chosen]) for name in names})
+    return pd.concat([axes, rows[["start", "error", *metric_names()]]], axis=1)
+
+
+def _column(values: Sequence[Any]) -> Sequence[Any]:
+    """Values of an axis as a column: of one kind, else as JSON."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if numbers or all(isinstance(v, str) for v in values):
+        return values
+    return [json.dumps(value) for value in values]
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _trial_keys(study: Study, inputs: Inputs) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What identifies a trial: strategy, all its parameters, costs, account and span."""
+    span = {"start": str(study.start), "end": str(study.end)}
+    strategy = {"name": inputs.strategy.name, "sha256": inputs.strategy.sha256}
+
+    def key(combination: Mapping[str, Any]) -> dict[str, Any]:
+        tables: dict[str, dict[str, Any]] = {
+            "params": {**study.params},
+            "costs": {} if study.costs is None else study.costs.model_dump(),
+            "account": {} if study.account is None else study.account.model_dump(),
+        }
+        for name, value in combination.items():
+            table, _, own = name.partition(".")
+            tables[table][own] = value
+        tables["params"] = inputs.strategy.bind(tables["params"])
+        trial = {"strategy": strategy, **span, **tables}
+        text = json.dumps(trial, sort_keys=True, default=str)
+        return {"id": hashlib.sha256(text.encode()).hexdigest()[:16], **trial}
+
+    return key
+
+
+def _record(ledger: Path, trials: Sequence[Mapping[str, Any]]) -> None:
+    """Append trials that the ledger does not hold yet."""
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{ledger}.lock"):
+        known = _tried(ledger)
+        lines = [json.dumps(one, default=str) for one in trials]  # the id stands first
+        new = [line for line, one in zip(lines, trials, strict=True) if one["id"] not in known]
+        with ledger.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in new)
+
+
+def _tried(ledger: Path) -> set[str]:
+    if not ledger.is_file():
+        return set()
+    with ledger.open(encoding="utf-8") as file:
+        return {line[_ID] for line in file}

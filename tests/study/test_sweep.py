@@ -1,0 +1,248 @@
+"""A sweep's rows are the metrics of single runs; nothing is run twice, nothing is forgotten."""
+
+from __future__ import annotations
+
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from delever.cli.app import main
+from delever.errors import ConfigError, InputError, StoreError
+from delever.sim.sweep_metrics import METRICS, SCOPES
+from delever.stats.registry import REGISTRY
+from delever.study import sweep as sweep_module
+from delever.study.axes import SweepConfig, combinations
+from delever.study.executor import open_executor, run_tasks
+from delever.study.run import run_study
+from delever.study.sweep import n_trials, run_sweep
+
+STUDY = """
+strategy = "ma200w_break"
+data = "sample/ohlcv/BTC/USD/1d"
+end = 2016-01-01
+{more}
+[sweep.params]
+weeks = {{ from = 30, to = 50, step = 20 }}
+average = ["sma", "wma"]
+when_below = ["short"]
+[sweep.costs]
+taker_fee = [0.0, 0.002]
+{axes}
+"""
+
+
+def write(workspace, more: str = "", axes: str = "", text: str | None = None):
+    path = workspace.backtests / "grid.toml"
+    path.write_text(STUDY.format(more=more, axes=axes) if text is None else text)
+    return path
+
+
+def sweep(workspace, path, **kwargs):
+    return run_sweep(path, workspace=workspace, **{"workers": 1, **kwargs})
+
+
+def table(**tables):
+    return SweepConfig.model_validate(tables)
+
+
+@pytest.mark.parametrize(
+    "axes", ["", "[sweep.account]\nstop_loss = [0.05, 0.5]\nexposure = [0.5]\n"]
+)
+def test_each_row_is_the_run_of_its_combination(workspace, axes) -> None:
+    done = sweep(workspace, write(workspace, axes=axes))
+    assert len(done.frame) == (16 if axes else 8)
+    assert list(done.axes)[:4] == ["params.weeks", "params.average", "params.when_below",
+                                   "costs.taker_fee"]  # fmt: skip
+    assert (done.frame["error"] == "").all()
+    for _, row in done.frame.iloc[::3].iterrows():
+        overrides = {axis: row[axis] for axis in done.axes}
+        overrides["params.weeks"] = int(overrides["params.weeks"])
+        run = run_study(done.folder.parents[3] / "grid.toml", workspace=workspace,
+                        overrides=overrides)  # fmt: skip
+        assert row["start"] == run.equity.index[0]
+        for scope in SCOPES:
+            for name in METRICS:
+                column = name if scope == "whole" else f"{scope}_{name}"
+                if name in REGISTRY:
+                    expected = run.metrics.loc[name, scope]
+                    assert row[column] == pytest.approx(expected, rel=1e-9, abs=1e-11, nan_ok=True)
+        ledger = run.evaluation.backtest.ledger
+        assert row["fee"] == pytest.approx(ledger["fee"].sum(), rel=1e-9)
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(workspace, monkeypatch) -> None:
+    monkeypatch.setattr(sweep_module, "_MOST", 3)
+    path = write(workspace)
+    whole = sweep(workspace, path)
+    files = sorted((whole.folder / "chunks").iterdir())
+    assert len(files) == 3
+    files[1].unlink()
+    before = {file: file.stat().st_mtime_ns for file in files if file.exists()}
+    told: list[tuple[int, int]] = []
+    again = sweep(workspace, path, progress=lambda done, total, left: told.append((done, total)))
+    assert told == [(8, 8)]
+    assert again.resumed == 5
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    pd.testing.assert_frame_equal(again.frame, whole.frame)
+    pd.testing.assert_frame_equal(pd.read_parquet(whole.folder / "sweep.parquet"), whole.frame)
+
+
+def test_a_budget_cuts_the_work_and_changes_no_number(workspace, monkeypatch) -> None:
+    path = write(workspace)
+    whole = sweep(workspace, path)
+    bars = len(workspace.catalog.load("sample/ohlcv/BTC/USD/1d").frame)
+    monkeypatch.setattr(sweep_module, "_BYTES_PER_BAR", 16 * 2**20 // bars)
+    small = sweep(workspace, path, overrides={"sweep.memory": 64})
+    assert len(list((small.folder / "chunks").iterdir())) > 1 + 8 // 3
+    pd.testing.assert_frame_equal(small.frame, whole.frame)
+
+
+def test_every_combination_ever_tried_is_counted_once(workspace) -> None:
+    path = write(workspace)
+    assert sweep(workspace, path).n_trials == 8
+    assert sweep(workspace, path, fresh=True).n_trials == 8
+    more = sweep(workspace, path, overrides={"params.confirm_weeks": 2})
+    assert more.n_trials == 16
+    [ledger] = (workspace.results / "grid" / "trials").glob("*.jsonl")
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert len({line["id"] for line in lines}) == len(lines) == n_trials(ledger) == 16
+    assert {line["params"]["confirm_weeks"] for line in lines} == {1, 2}
+
+
+def test_worker_processes_and_any_executor_give_the_same(workspace, monkeypatch) -> None:
+    monkeypatch.setattr(sweep_module, "_MOST", 4)
+    path = write(workspace)
+    here = sweep(workspace, path)
+    processes = sweep(workspace, path, workers=2, fresh=True)
+    pd.testing.assert_frame_equal(processes.frame, here.frame)
+
+
+def test_a_combination_without_a_result_says_why_and_stops_nothing(workspace) -> None:
+    text = """
+strategy = "support_breach"
+data = "sample/ohlcv/BTC/USD/1d"
+end = 2012-06-01
+[sweep.params]
+weeks = [4, 8]
+reentry_bars = [5]
+reentry = ["reclaim", "bars"]
+"""
+    done = sweep(workspace, write(workspace, text=text))
+    failed = done.frame["error"].str.contains("reentry_bars goes with reentry='bars'")
+    assert failed.tolist() == [True, False, True, False]
+    assert done.frame.loc[failed, "cagr"].isna().all()
+    assert done.frame.loc[~failed, "cagr"].notna().all()
+    assert done.manifest["failed"] == 2
+    assert "2 combinations have no result" in (done.folder / "sweep.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ("[sweep.account]\nmargin_mode = ['cross']", "sweep.account takes leverage, exposure"),
+        ("[sweep.account]\nleverage = [0.5]", "account.leverage: .* greater than or equal to 1"),
+        ("[sweep.costs2]\nx = [1]", "unknown key 'sweep.costs2'"),
+        ("[sweep]\nsamples = 4", "samples goes with choose"),
+    ],
+)
+def test_a_table_that_no_run_would_take_is_refused(workspace, axes, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        sweep(workspace, write(workspace, axes=axes))
+    assert not workspace.results.exists()
+
+
+def test_parameters_are_checked_before_anything_runs(workspace) -> None:
+    text = (
+        'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\n[sweep.params]\nweeks = [1]'
+    )
+    with pytest.raises(ConfigError, match="weeks must be greater than or equal to 2"):
+        sweep(workspace, write(workspace, text=text))
+    with pytest.raises(ConfigError, match=r"needs a \[sweep\] table"):
+        sweep(workspace, workspace.backtests / "ma200w_break.toml")
+
+
+def test_a_strategy_that_changes_meanwhile_is_refused(workspace) -> None:
+    path = write(workspace)
+    real = sweep_module.run_chunk
+
+    class Late:
+        def submit(self, function, chunk):
+            file = workspace.strategies / "ma200w_break.py"
+            file.write_text(file.read_text() + "\n# edited\n")
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(real, chunk)
+
+    from delever.study import chunk as chunk_module
+
+    chunk_module._prepared.cache_clear()
+    with pytest.raises(StoreError, match="must stay as they were"):
+        sweep(workspace, path, executor=Late())
+
+
+def test_a_sweep_leaves_single_runs_as_they_were(workspace) -> None:
+    path = write(workspace)
+    with_table = run_study(path, workspace=workspace).manifest["run_id"]
+    path.write_text(path.read_text().partition("[sweep.params]")[0])
+    assert run_study(path, workspace=workspace).manifest["run_id"] == with_table
+
+
+def test_ranges_hold_both_ends_and_decimal_fractions() -> None:
+    axis = {"fee": {"from": 0.1, "to": 0.7, "step": 0.1}}
+    found = [one["costs.fee"] for one in combinations(table(costs=axis))]
+    assert found == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    short = combinations(table(params={"w": {"from": 1, "to": 6, "step": 2}}))
+    assert [one["params.w"] for one in short] == [1, 3, 5]
+
+
+@pytest.mark.parametrize("choose", ["random", "sobol"])
+def test_samples_repeat_with_their_seed_and_stay_inside(choose) -> None:
+    axes = {"w": {"from": 10, "to": 19}, "x": {"from": 0.0, "to": 1.0}, "k": ["a", "b"]}
+    drawn = combinations(table(choose=choose, samples=64, seed=3, params=axes))
+    assert drawn == combinations(table(choose=choose, samples=64, seed=3, params=axes))
+    assert drawn != combinations(table(choose=choose, samples=64, seed=4, params=axes))
+    assert len(drawn) == 64
+    assert {one["params.w"] for one in drawn} == set(range(10, 20))
+    assert {one["params.k"] for one in drawn} == {"a", "b"}
+    values = sorted(one["params.x"] for one in drawn)
+    assert 0.0 <= values[0] <= values[-1] < 1.0
+    if choose == "sobol":  # of 64 points of the first 2**6, each 64th of an axis holds one
+        assert [math.floor(64 * value) for value in values] == list(range(64))
+
+
+def test_executors_keep_few_tasks_in_the_air() -> None:
+    with pytest.raises(InputError, match="at least 1"), open_executor(0):
+        pass
+    taken: list[int] = []
+
+    def tasks():
+        for number in range(10):
+            taken.append(number)
+            yield number
+
+    with ThreadPoolExecutor(2) as pool:
+        results = run_tasks(str, tasks(), pool, ahead=3)
+        first = next(results)
+        assert len(taken) == 3
+        assert sorted([first, *results]) == [(n, str(n)) for n in range(10)]
+    with open_executor(1) as none:
+        assert list(run_tasks(str, [1], none)) == [(1, "1")]
+
+
+def test_the_command_prints_one_document_and_a_page_that_loads_nothing(workspace, capsys) -> None:
+    path = write(workspace)
+    assert main(["sweep", str(path), "--workers", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["combinations"] == document["n_trials"] == 8
+    page = (workspace.results / "grid" / "sweeps" / document["sweep_id"] / "sweep.html").read_text()
+    for words in ("8 combinations were ever tried", "begin on different bars", 'id="parallel"',
+                  'id="map-sharpe-ratio"'):  # fmt: skip
+        assert words in page
+    best = document["highest_sharpe_ratio"]
+    frame = pd.read_parquet(Path(document["folder"]) / "sweep.parquet")
+    assert best["sharpe_ratio"] == frame["sharpe_ratio"].max()
+    assert main(["sweep", str(path), "--workers", "1"]) == 0
+    assert "8 were there already; 8 ever tried" in capsys.readouterr().out

@@ -6,6 +6,7 @@ of h bars, leaves at the close of bar t + h. A horizon that the data do not cove
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -119,10 +120,10 @@ def distinct(rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.intp]:
     >>> distinct(np.array([3, 4, 7, 8, 20]), 5).tolist()
     [3, 8, 20]
     """
-    chosen, place = [], 0
-    while place < len(rows):
-        chosen.append(rows[place])
-        place = int(np.searchsorted(rows, rows[place] + horizon))
+    places, chosen, place = rows.tolist(), [], 0
+    while place < len(places):
+        chosen.append(places[place])
+        place = bisect_left(places, places[place] + horizon, place + 1)
     return np.asarray(chosen, dtype=np.intp)
 
 

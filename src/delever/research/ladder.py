@@ -64,8 +64,8 @@ class Ladder:
 
     def curve(self, rung: float) -> pd.DataFrame:
         """The curves of one rung, a column per kind."""
-        kinds = [kind for step, kind in self.curves.columns if step == rung]
-        return pd.DataFrame({kind: self.curves[rung, kind] for kind in kinds})
+        mine = self.curves.columns.get_level_values("rung") == rung
+        return self.curves.loc[:, mine].droplevel("rung", axis=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,13 +229,12 @@ def _curves(breaks: _Breaks, place: int, horizon: int, plan: Plan) -> Floats:
     watched = np.minimum(breaks.watched, horizon)
     there = breaks.waits[:, place] <= watched
     waited = np.where(there, breaks.waits[:, place], watched)
-    out = np.empty((1 + _DRAWS, horizon + 1))
-    out[0] = reached_within(waited, there, horizon, breaks.weight)
-    for draw in range(_DRAWS):
-        times = np.bincount(rng.integers(0, len(dates), len(dates)), minlength=len(dates))[where]
-        drawn = reached_within(waited, there, horizon, breaks.weight * times)
-        out[1 + draw] = np.fmax.accumulate(drawn)  # nobody watched any more: nothing new
-    return out
+    times = rng.multinomial(len(dates), np.full(len(dates), 1 / len(dates)), _DRAWS)
+    weights = np.vstack([np.ones(len(dates)), times])[:, where] * breaks.weight
+    curves = reached_within(waited, there, horizon, weights)
+    # In a draw in which nobody is watched any more nothing new happens.
+    curves[1:] = np.fmax.accumulate(curves[1:], axis=1)
+    return curves
 
 
 def _halves(curves: Floats, alpha: float) -> tuple[float, float, float]:

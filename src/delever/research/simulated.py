@@ -102,8 +102,9 @@ def simulate_bars(
     ``r = -v / 2 + sqrt(v) z + jump``, ``v' = w + news * v z ** 2 + memory * v`` with
     ``w = volatility ** 2 (1 - news - memory)``: the price is a martingale but for the jumps'
     convexity, and the distribution of what comes depends on volatility alone, never on where
-    the price stands. Given its open, close and variance, a bar's high and low are drawn from the
-    extremes of a Brownian bridge: ``log(high / open) = (r + sqrt(r ** 2 - 2 v log u)) / 2``.
+    the price stands. Given its open, close and variance, a bar's high and its low are each drawn
+    as the extreme of a Brownian bridge, ``log(high / open) = (r + sqrt(r ** 2 - 2 v log u)) / 2``,
+    but independently of each other.
 
     Examples
     --------

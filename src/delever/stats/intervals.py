@@ -150,12 +150,13 @@ def reached_within(
         Whether it happened.
     horizon : int
         Last number of bars, >= 0.
-    weights : array_like of float, shape (n,), optional
-        >= 0; how many cases each one stands for, 1 by default.
+    weights : array_like of float, shape (n,) or (draws, n), optional
+        >= 0; how many cases each one stands for, 1 by default. A row per draw gives a row of
+        probabilities each.
 
     Returns
     -------
-    ndarray of float, shape (horizon + 1,)
+    ndarray of float, shape (horizon + 1,) or (draws, horizon + 1)
         Entry k: probability within k bars; it never falls. NaN from the bar on at which nobody
         is watched any more, unless everybody got there; all NaN without cases.
 
@@ -183,8 +184,8 @@ def reached_within(
     waits, there = np.asarray(waited, dtype="int64"), np.asarray(reached, dtype=bool)
     counts = np.ones(waits.shape) if weights is None else np.asarray(weights, dtype="float64")
     if (
-        not waits.shape == there.shape == counts.shape
-        or waits.ndim != 1
+        waits.ndim != 1
+        or not waits.shape == there.shape == counts.shape[-1:]
         or horizon < 0
         or (waits < 0).any()
         or (counts < 0).any()
@@ -194,12 +195,10 @@ def reached_within(
             f"horizon be >= 0; got shapes {waits.shape}, {there.shape}, {counts.shape} and "
             f"horizon {horizon}"
         )
-    late = np.minimum(waits, horizon + 1)
-    happened = np.bincount(late[there], counts[there], minlength=horizon + 2)
-    watched = np.cumsum(np.bincount(late, counts, minlength=horizon + 2)[::-1])[::-1]
+    at = np.minimum(waits, horizon + 1)[:, None] == np.arange(horizon + 2)
+    happened = counts @ (at & there[:, None])
+    watched = np.cumsum((counts @ at)[..., ::-1], axis=-1)[..., ::-1]
     with np.errstate(invalid="ignore"):
-        kept = np.cumprod(1.0 - happened / watched)
-    certain = np.flatnonzero(kept < _ROUNDING)
-    if len(certain):
-        kept[certain[0] :] = 0.0
-    return np.asarray(1.0 - kept[: horizon + 1], dtype="float64")
+        kept = np.cumprod(1.0 - happened / watched, axis=-1)
+    kept[np.logical_or.accumulate(kept < _ROUNDING, axis=-1)] = 0.0
+    return np.asarray(1.0 - kept[..., : horizon + 1], dtype="float64")

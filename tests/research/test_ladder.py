@@ -1,0 +1,186 @@
+"""The way to further levels: waiting times by hand and against a loop over the bars."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from delever.errors import InputError
+from delever.research.contrast import event_weights
+from delever.research.ladder import climb
+from delever.research.placebo import LevelRule, Signal
+from delever.research.plan import Plan
+from delever.research.pool import pool_signals
+from delever.research.rules import RULES
+from delever.research.simulated import simulate_bars
+from delever.stats.intervals import wilson_interval
+from delever.view import MarketView
+
+PLAN = Plan(draws=50)
+
+
+def on(bars, events, level=100.0, symbol="A"):
+    market = MarketView(bars=bars, timeframe="1d", symbol=symbol)
+    flags = pd.Series(False, index=market.index)
+    flags.iloc[list(events)] = True
+    return Signal(
+        market=market,
+        event=flags,
+        known=pd.Series(True, index=market.index),
+        level=pd.Series(level, index=market.index),
+    )
+
+
+def path(closes, lows=None):
+    index = pd.date_range("2021-01-04", periods=len(closes), freq="1D", tz="UTC", unit="ns")
+    close = np.asarray(closes, dtype="float64")
+    frame = {"open": close, "high": close, "low": close if lows is None else lows, "close": close}
+    return pd.DataFrame(frame, index=index.rename("open_time"))
+
+
+def three_breaks():
+    """Thirty quiet bars, then breaks on bars 30, 60 and 90 that fall to 95, 89 and 70."""
+    rng = np.random.default_rng(1)
+    closes = 105 + rng.uniform(-1, 1, 125)
+    closes[30:33] = [99, 97, 95]
+    closes[60:64] = [94, 93, 89, 92]
+    closes[90:94] = [99, 96, 85, 70]
+    closes[120] = 99
+    return path(closes)
+
+
+def test_rungs_reached_by_hand():
+    found = climb(pool_signals([on(three_breaks(), [30, 60, 90, 120])]), [0.9, 0.95], 10, plan=PLAN)
+    assert found.rungs == (0.95, 0.9)
+    table = found.table
+    assert table["dates"].tolist() == [4, 4]
+    assert table["complete"].tolist() == [3, 3]  # the last break has four bars after it
+    assert table["reached"].tolist() == pytest.approx([1, 2 / 3])
+    assert table["at_once"].tolist() == pytest.approx([1 / 4, 0])  # bar 60 closed at 94
+    assert (table.loc[0.9, "low"], table.loc[0.9, "high"]) == pytest.approx(wilson_interval(2, 3))
+    # Waits to 95: 2, 0, 2 bars and, of the last, more than 4; to 90: never in 10, 2, 2, over 4.
+    waits = {0.95: ([2, 0, 2, 4], [1, 1, 1, 0]), 0.9: ([10, 2, 2, 4], [0, 1, 1, 0])}
+    for rung, (waited, reached) in waits.items():
+        theirs = SurvfuncRight(np.maximum(waited, 0.001), reached)
+        by_bar = [
+            1 - np.append(1.0, theirs.surv_prob)[np.searchsorted(theirs.surv_times, bar + 0.5)]
+            for bar in range(5)
+        ]
+        assert found.curve(rung)["breaks"].tolist()[:5] == pytest.approx(by_bar)
+    assert table["half"].tolist() == [2, 2]
+    # From 95 on: reached on bars 32, 60 and 92; of these bar 32 does not see 90 within 10 bars.
+    assert table.loc[0.9, "before"] == 3
+    assert table.loc[0.9, "onward"] == pytest.approx(2 / 3)
+
+
+def test_a_touch_by_the_low_counts_and_the_low_of_the_break_itself_does_not():
+    closes = np.full(80, 105.0)
+    closes[40] = 99
+    lows = closes.copy()
+    lows[40] = 80  # before the break was known
+    lows[47] = 90
+    closes[:25] += np.tile([0, 1.0], 13)[:25]
+    found = climb(pool_signals([on(path(closes, lows), [40])]), [0.9, 0.85], 20, plan=PLAN)
+    assert found.table["reached"].tolist() == [1, 0]
+    assert found.curve(0.9)["breaks"].tolist() == [0.0] * 7 + [1.0] * 14
+    assert found.table["half"].tolist() == [7, math.inf]
+
+
+def test_above_is_below_upside_down():
+    bars = simulate_bars(600, seed=3)
+    mirrored = (1 / bars[["open", "low", "high", "close"]]).set_axis(
+        ["open", "high", "low", "close"], axis=1
+    )
+    rows = [100, 160, 300, 450, 590]
+    below = climb(pool_signals([on(bars, rows, bars["close"].iloc[100])]), [0.9], 30, plan=PLAN)
+    above = climb(
+        pool_signals([on(mirrored, rows, 1 / bars["close"].iloc[100])]),
+        [1 / 0.9],
+        30,
+        plan=PLAN,
+        side="above",
+    )
+    pd.testing.assert_frame_equal(
+        below.table.reset_index(drop=True), above.table.reset_index(drop=True)
+    )
+
+
+def test_the_same_way_to_go_from_all_bars_is_what_a_loop_over_them_finds():
+    bars = simulate_bars(230, seed=8)
+    rows, horizon = [60, 120], 15
+    level = float(bars["close"].iloc[60] * 1.02)
+    pool = pool_signals([on(bars, rows, level)])
+    found = climb(pool, [0.93], horizon, plan=PLAN)
+    close, low = bars["close"].to_numpy(), bars["low"].to_numpy()
+    first = len(bars) - len(pool.index)
+    starts = range(first, len(bars) - horizon)
+    shares = []
+    for row in rows:
+        ratio = 0.93 * level / close[row]
+        there = [low[s + 1 : s + 1 + horizon].min() <= close[s] * ratio for s in starts]
+        shares.append(1.0 if ratio >= 1 else float(np.mean(there)))
+    # 195 bars are thinned to 200 places among them: a bar more or less.
+    assert found.table.loc[0.93, "all"] == pytest.approx(np.mean(shares), abs=0.011)
+
+
+def test_without_meaning_breaks_reach_rungs_as_often_as_alike_and_placebo_breaks_do():
+    shares = []
+    for seed in range(30):
+        market = MarketView(bars=simulate_bars(1_500, seed=seed), timeframe="1d")
+        pool = pool_signals([RULES["rolling_low"](weeks=8).on(market)])
+        table = climb(pool, [0.9], 20, plan=PLAN).table
+        shares.append(table.loc[0.9, ["reached", "alike", "placebo", "complete"]])
+    frame = pd.DataFrame(shares).astype("float64")
+    weights = frame["complete"]
+    mean = {name: np.average(frame[name], weights=weights) for name in frame.columns[:3]}
+    error = math.sqrt(0.25 / weights.sum())
+    assert abs(mean["reached"] - mean["alike"]) < 3 * error
+    assert abs(mean["reached"] - mean["placebo"]) < 3 * error
+
+
+def test_several_markets_on_one_date_weigh_as_one():
+    bars = three_breaks()
+    alone = climb(pool_signals([on(bars, [30, 60, 90])]), [0.95, 0.9], 10, plan=PLAN)
+    twins = [on(bars, [30, 60, 90], symbol=name) for name in ("A", "B", "C")]
+    together = climb(pool_signals(twins), [0.95, 0.9], 10, plan=PLAN)
+    pd.testing.assert_frame_equal(alone.table, together.table)
+    pd.testing.assert_frame_equal(alone.curves, together.curves)
+
+
+def test_curves_rise_and_the_bands_hold_them():
+    market = MarketView(bars=simulate_bars(2_000, seed=2), timeframe="1d")
+    pool = pool_signals([RULES["round_number"]().on(market)])
+    found = climb(pool, [0.95, 0.85], 40, plan=PLAN)
+    assert event_weights(pool.event, 40).sum() == found.table["dates"].iloc[0]
+    for rung in found.rungs:
+        curves = found.curve(rung)
+        assert (curves.diff().dropna() >= -1e-12).all(axis=None)
+        assert (curves["low"] <= curves["breaks"] + 1e-9).all()
+        assert (curves["breaks"] <= curves["high"] + 1e-9).all()
+    near, far = (found.curve(rung)["breaks"] for rung in found.rungs)
+    assert (near >= far).all()
+    again = climb(pool, [0.85, 0.95], 40, plan=PLAN)
+    pd.testing.assert_frame_equal(found.curves, again.curves)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "side", "said"),
+    [([], "below", "at least one"), ([1.1], "below", "below 1"), ([0.9], "above", "above 1")],
+)
+def test_rungs_on_the_wrong_side_are_refused(rungs, side, said):
+    with pytest.raises(InputError, match=said):
+        climb(pool_signals([on(three_breaks(), [30])]), rungs, 10, side=side)
+
+
+def test_without_a_break_or_a_level_there_is_no_ladder():
+    with pytest.raises(InputError, match="at least one break"):
+        climb(pool_signals([on(three_breaks(), [])]), [0.9], 10)
+    whole = on(three_breaks(), [30])
+    bare = Signal(market=whole.market, event=whole.event, known=whole.known)
+    with pytest.raises(InputError, match="breaks of a level"):
+        climb(pool_signals([bare]), [0.9], 10)
+    assert isinstance(RULES["rolling_low"](), LevelRule)

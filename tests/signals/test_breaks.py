@@ -110,6 +110,15 @@ def test_a_low_breaks_where_the_close_does_not() -> None:
     assert got["false_break"].tolist() == [False, False, True]
 
 
+def test_a_break_that_follows_another_without_a_pause_is_no_retest() -> None:
+    frame = pd.DataFrame(
+        {"close": [99.0, 121, 121], "high": [99.5, 122, 122], "low": [99.0, 110, 120.5]}
+    )
+    got = support_breaks(frame, pd.Series([100.0, 120, 120]), on="low")
+    assert got["break"].tolist() == [True, True, False]
+    assert not got["retest"].any()
+
+
 def test_depth_is_counted_in_ranges_known_before_the_bar() -> None:
     frame = pd.DataFrame(
         {"close": [10.0, 10, 10, 2], "high": [11.0, 11, 11, 10], "low": [9.0, 9, 9, 1]}
@@ -142,6 +151,13 @@ def test_weekly_breaks_are_known_on_sundays_and_daily_ones_the_same_day() -> Non
     assert fine["touch"].equals(wide["touch"])
     # Touches need a close above the line before: none until the reclaim of February.
     assert not fine["touch"].any()
+
+
+def test_a_sunday_is_not_touched_by_the_average_of_its_own_week() -> None:
+    # The line is the last week's close: 10 until the second Sunday has closed, then 11.
+    seen = daily([10.0] * 7 + [12.0] * 6 + [11.0] + [12.0] * 6 + [11.0])
+    touched = average_breaks(seen, weeks=1)["touch"]
+    assert touched.index[touched].strftime("%a %m-%d").tolist() == ["Sun 01-25"]
 
 
 def test_refuses_what_it_cannot_mean() -> None:

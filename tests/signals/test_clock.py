@@ -51,6 +51,9 @@ def test_a_row_arrives_with_its_lag_and_grows_stale_after_a_week() -> None:
     there = [day.day for day in got.dropna().index if day.month == 1 and day.day < 20]
     assert there == [7, 8, 9, 10, 11, 12, 13]
     assert got.loc["2026-01-21":"2026-01-27"].tolist() == [3.0] * 7
+    # Known at a midnight, it is a week old at another, and says something to the last.
+    sharp = market({"2026-01-06": 1.0})
+    assert on_bars(sharp, "x", own(sharp, "x")).dropna().index.day.tolist() == list(range(6, 14))
     forever = on_bars(seen, "x", own(seen, "x"), max_age=None)
     assert forever.loc["2026-01-14":"2026-01-20"].tolist() == [1.0] * 7
 

@@ -31,7 +31,7 @@ def coin_on_sessions() -> np.ndarray:
 
 
 def test_both_are_taken_at_the_end_of_the_session_however_late_it_is_published() -> None:
-    for lag in ("24h", "40h"):
+    for lag in ("24h", "60h"):
         both = sessions(view(lag), series="igv")
         np.testing.assert_array_equal(both["own"], coin_on_sessions())
         np.testing.assert_array_equal(both["other"], SHARE)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import ConfigError, InputError
+from delever.research.contract import check_strategy
 from delever.signals.onchain import (
     load_network,
     realised_price,
@@ -76,6 +77,21 @@ def test_realised_price_in_multiples() -> None:
         realised_price(market(realised_price=reading), multiple=0.0)
     with pytest.raises(InputError, match="realised_price"):
         realised_price(market())
+
+
+def test_a_reading_that_is_a_price_is_rescaled_with_the_bars() -> None:
+    frame = pd.DataFrame({"usd": np.linspace(50_000.0, 70_000.0, 12)}, index=DAYS)
+
+    def above(seen: MarketView) -> pd.Series:
+        return (seen.bars["close"] > realised_price(seen)).astype(float)
+
+    day = pd.Timedelta(1, "D")
+    marked = Reading(frame=frame, publication_lag=day, prices=("usd",))
+    assert check_strategy(above, market(realised_price=marked)) == []
+    assert marked.upto(DAYS[5]).prices == ("usd",)
+    bare = Reading(frame=frame, publication_lag=day)
+    (found,) = check_strategy(above, market(realised_price=bare))
+    assert found.check == "unit-free"
 
 
 def test_refuses_what_no_miner_pays() -> None:

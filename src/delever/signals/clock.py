@@ -188,7 +188,7 @@ def zscore(values: pd.Series, days: float) -> pd.Series:
         In sample standard deviations (divisor n - 1); NaN until `days` after the first defined
         row, and where nothing varied.
     """
-    window = values.rolling(pd.Timedelta(days=days), min_periods=2)
+    window = values.rolling(pd.Timedelta(days=days))
     deviation = window.std()
     return ((values - window.mean()) / deviation.where(deviation > 0)).where(full(values, days))
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from delever.cli import claims, data, fetch, signal, state, study
+from delever.cli import claims, data, fetch, signal, state, study, sweep
 from delever.errors import DeleverError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ fetch.register(data.app)
 app.add_typer(data.app, name="data")
 study.register(app)
 claims.register(app)
+sweep.register(app)
 state.register(app)
 app.add_typer(signal.app, name="study")
 

@@ -1,0 +1,250 @@
+"""A signal study: what it counts and compares, when it is silent, how often it cries wolf."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.errors import InputError
+from delever.research.placebo import Signal
+from delever.research.plan import Plan
+from delever.research.pool import look_ahead, placebo_breaks, pool_signals
+from delever.research.rules import RULES
+from delever.research.signal import study_signal
+from delever.research.simulated import simulate_bars
+from delever.stats.intervals import wilson_interval
+from delever.view import MarketView
+
+PLAN = Plan(horizons=(5, 20), decides=5, draws=40)
+
+
+def signal(bars, rows, symbol="A", notes=()):
+    market = MarketView(bars=bars, timeframe="1d", symbol=symbol, notes=notes)
+    event = pd.Series(False, index=market.index)
+    event.iloc[list(rows)] = True
+    return Signal(market=market, event=event, known=pd.Series(True, index=market.index))
+
+
+def test_outcomes_are_those_of_the_distinct_events():
+    bars = simulate_bars(300, seed=1)
+    rows = [40, 43, 60, 100, 104, 140, 200, 250, 297]
+    study = study_signal([signal(bars, rows)], name="x", plan=PLAN)
+    forward = (bars["close"].shift(-5) / bars["open"].shift(-1) - 1).to_numpy()
+    chosen = [40, 60, 100, 140, 200, 250]
+    row = study.outcomes.loc[5]
+    assert row["events"] == 8  # the last one's five bars are not over
+    assert row["distinct"] == 6
+    assert row["mean"] == pytest.approx(forward[chosen].mean())
+    assert row["median"] == pytest.approx(np.median(forward[chosen]))
+    assert row["q05"] == pytest.approx(np.quantile(forward[chosen], 0.05))
+    hits = int((forward[chosen] > 0).sum())
+    assert row["hit_rate"] == pytest.approx(hits / 6)
+    assert (row["hit_low"], row["hit_high"]) == pytest.approx(wilson_interval(hits, 6))
+    lows = [bars["low"].iloc[r + 1 : r + 6].min() / bars["open"].iloc[r + 1] - 1 for r in chosen]
+    assert row["adverse"] == pytest.approx(np.mean(lows))
+    assert study.outcomes.loc[20, "distinct"] == 6
+    listed = study.events
+    assert listed["time"].tolist() == [bars.index[row] for row in rows]
+    assert listed.loc[listed["counted"], "time"].tolist() == [bars.index[row] for row in chosen]
+    assert listed[5].tolist()[:8] == pytest.approx(forward[rows[:8]])
+    assert math.isnan(listed[5].iloc[8])
+    assert study.against == "alike"
+    assert math.isnan(study.placebo_rank)
+    assert study.end == bars.index[-6]
+    assert study.start == bars.index[20]
+
+
+def test_the_base_of_all_bars_is_their_mean():
+    bars = simulate_bars(300, seed=2)
+    study = study_signal([signal(bars, range(30, 290, 25))], name="x", plan=PLAN)
+    forward = (bars["close"].shift(-5) / bars["open"].shift(-1) - 1).iloc[20:].dropna()
+    row = study.comparisons.loc[(5, "all")]
+    assert row["mean"] == pytest.approx(forward.mean())
+    assert row["difference"] == pytest.approx(study.outcomes.loc[5, "mean"] - forward.mean())
+
+
+def test_with_few_events_nothing_is_tested_and_nothing_said():
+    bars = simulate_bars(300, seed=3)
+    study = study_signal([signal(bars, [50, 100, 150, 200])], name="x", plan=PLAN)
+    assert study.outcomes.loc[5, "distinct"] == 4
+    assert study.comparisons.isna().all(axis=None)
+    assert study.verdict == "too few"
+    assert not study.rejects
+
+
+def test_a_signal_that_never_came_is_a_study_without_figures():
+    study = study_signal([signal(simulate_bars(300, seed=3), [])], name="x", plan=PLAN)
+    assert study.outcomes[["events", "distinct", "effective"]].eq(0).all(axis=None)
+    assert study.outcomes[["mean", "hit_rate", "hit_low", "q95"]].isna().all(axis=None)
+    assert study.events.empty
+    assert study.verdict == "too few"
+
+
+def test_markets_are_pooled_by_date_and_on_the_bars_they_share():
+    one, other = simulate_bars(300, seed=4), simulate_bars(200, seed=5, start="2010-02-23")
+    assert other.index[0] == one.index[50]
+    rows = [60, 90, 120, 150, 180, 210]
+    alone = [signal(one, [30, *rows]), signal(other, [r - 50 for r in rows[1:]], "B")]
+    study = study_signal(alone, name="x", plan=PLAN)
+    assert study.symbols == ("A", "B")
+    assert study.start == other.index[20]
+    assert "2 events lie on bars that not all markets share" in study.notes[-1]
+    assert study.outcomes.loc[5, "distinct"] == 5
+    assert study.outcomes.loc[5, "events"] == 10
+    means = [bars["close"].shift(-5) / bars["open"].shift(-1) - 1 for bars in (one, other)]
+    by_date = [(means[0].iloc[r] + means[1].iloc[r - 50]) / 2 for r in rows[1:]]
+    assert study.outcomes.loc[5, "mean"] == pytest.approx(np.mean(by_date))
+
+
+def test_a_market_and_its_twin_say_no_more_than_the_market():
+    """The same prices under two names: as many distinct dates, the same p-values."""
+    bars = simulate_bars(800, seed=6)
+    rows = range(100, 780, 30)
+    alone = study_signal([signal(bars, rows)], name="x", plan=PLAN)
+    twins = [signal(bars, rows, name) for name in ("A", "B")]
+    together = study_signal(twins, name="x", plan=PLAN)
+    pd.testing.assert_frame_equal(alone.comparisons, together.comparisons)
+    assert (alone.outcomes["distinct"] == together.outcomes["distinct"]).all()
+    assert (alone.outcomes["effective"] == together.outcomes["effective"]).all()
+
+
+def test_placebos_are_the_rule_on_each_factor():
+    bars = simulate_bars(700, seed=7)
+    watched = RULES["rolling_low"](weeks=6).on(MarketView(bars=bars, timeframe="1d", symbol="A"))
+    pool = pool_signals([watched])
+    ahead = look_ahead(pool, 5)
+    totals, drawn = placebo_breaks(pool, np.array([0.9, 1.0, 1.1]), [ahead])
+    study = study_signal([watched], name="x", plan=PLAN)
+    own = drawn[drawn["factor"] == 1.0].iloc[0]
+    assert own["distinct"] == study.outcomes.loc[5, "distinct"]
+    assert own["mean"] == pytest.approx(study.outcomes.loc[5, "mean"])
+    assert totals[5].sum() == pytest.approx(drawn["distinct"].sum())
+    assert len(study.placebos) == 40 * 2
+    mine = study.placebos[study.placebos["horizon"] == 5]
+    weighted = np.average(mine["mean"].fillna(0), weights=mine["distinct"])
+    assert study.comparisons.loc[(5, "placebo"), "mean"] == pytest.approx(weighted)
+    assert study.placebo_rank == pytest.approx((mine["mean"].dropna() < own["mean"]).mean())
+    again = study_signal([watched], name="x", plan=PLAN)
+    pd.testing.assert_frame_equal(study.comparisons, again.comparisons)
+
+
+def test_the_future_beyond_the_horizon_changes_nothing():
+    bars = simulate_bars(500, seed=8)
+    rows = range(50, 400, 30)
+    whole = study_signal([signal(bars, rows)], name="x", plan=PLAN)
+    part = study_signal([signal(bars.iloc[:420], rows)], name="x", plan=PLAN)
+    pd.testing.assert_series_equal(
+        whole.outcomes.loc[5].drop("effective"), part.outcomes.loc[5].drop("effective")
+    )
+
+
+@pytest.mark.parametrize(
+    ("figures", "worth", "verdict", "rejects"),
+    [
+        ({"p_value": 0.001, "adjusted": -0.20, "detectable": 0.15}, None, "lower", True),
+        ({"p_value": 0.001, "adjusted": 0.20, "detectable": 0.15}, None, "higher", True),
+        # Rejects, but smaller than what so many events can show: no verdict.
+        ({"p_value": 0.03, "adjusted": -0.12, "detectable": 0.15}, None, "undecided", True),
+        ({"p_value": 0.03, "adjusted": -0.12, "detectable": 0.15}, 0.3, "undecided", True),
+        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, None, "undecided", False),
+        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, 0.10, "undecided", False),
+        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, 0.15, "nothing worth", False),
+        ({"p_value": math.nan, "adjusted": 0.5, "detectable": 0.1}, 0.2, "too few", False),
+    ],
+)
+def test_no_verdict_below_the_detectable_difference(figures, worth, verdict, rejects):
+    study = study_signal([signal(simulate_bars(300, seed=9), range(30, 280, 25))], name="x")
+    rows = study.comparisons.copy()
+    for name, value in figures.items():
+        rows.loc[(30, "alike"), name] = value
+    changed = replace(study, comparisons=rows, plan=replace(study.plan, worth=worth))
+    assert changed.verdict == verdict
+    assert changed.rejects is rejects
+
+
+def null_p_values(seed):
+    bars = simulate_bars(1_500, seed=seed)
+    watched = RULES["rolling_low"](weeks=10).on(MarketView(bars=bars, timeframe="1d"))
+    plan = Plan(horizons=(10,), decides=10, draws=60, seed=seed)
+    return study_signal([watched], name="null", plan=plan).comparisons["p_value"].loc[10]
+
+
+def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty():
+    """150 markets, GARCH with jumps: 7.5 rejections expected, give or take 2.7.
+
+    The whole promise, 200 longer markets and three rules, is `benchmarks/null_study.py`.
+    """
+    found = pd.DataFrame([null_p_values(seed) for seed in range(150)])
+    assert found.notna().all(axis=None)
+    shares = (found <= 0.05).mean()
+    assert 0.01 <= shares["placebo"] <= 0.10
+    assert 0.01 <= shares["alike"] <= 0.10
+    assert shares["all"] <= 0.10
+    # Not only at 5 %: p-values spread over the whole unit interval.
+    assert found["placebo"].quantile([0.25, 0.5, 0.75]).tolist() == pytest.approx(
+        [0.25, 0.5, 0.75], abs=0.12
+    )
+
+
+def test_where_a_break_is_followed_by_a_fall_it_is_found():
+    """After each break of the low the price loses a fifth of a deviation a bar for ten bars."""
+    found = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        prices, fall = [100.0], 0
+        for _ in range(1_500):
+            broke = len(prices) > 60 and prices[-1] < min(prices[-61:-1])
+            fall = 10 if broke and not fall else max(0, fall - 1)
+            prices.append(prices[-1] * math.exp(rng.normal(-0.012 if fall else 0.0015, 0.02)))
+        index = pd.date_range("2015-01-05", periods=1_500, freq="1D", tz="UTC", unit="ns")
+        opens, closes = np.array(prices[:-1]), np.array(prices[1:])
+        bars = pd.DataFrame(
+            {
+                "open": opens,
+                "high": np.maximum(opens, closes),
+                "low": np.minimum(opens, closes),
+                "close": closes,
+                "volume": np.nan,
+            },
+            index=index.rename("open_time"),
+        )
+        watched = RULES["rolling_low"](weeks=8).on(MarketView(bars=bars, timeframe="1d"))
+        plan = Plan(horizons=(10,), decides=10, draws=60, reach=0.25, seed=seed)
+        study = study_signal([watched], name="planted", plan=plan)
+        found += study.deciding["p_value"] <= 0.05
+        assert study.deciding["adjusted"] < 0.02
+    assert found >= 9
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"horizons": (7,)}, "must be one of them"),
+        ({"horizons": (7, 7, 30)}, "must differ"),
+        ({"horizons": ()}, "at least one"),
+        ({"worth": -0.1}, "worth"),
+        ({"draws": 0}, "draws"),
+        ({"alpha": 1.0}, "alpha"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused(settings, said):
+    with pytest.raises(InputError, match=said):
+        Plan(**settings)
+
+
+def test_markets_that_do_not_fit_are_refused():
+    bars = simulate_bars(120, seed=10)
+    one = signal(bars, [50])
+    with pytest.raises(InputError, match="at least one market"):
+        study_signal([], name="x")
+    with pytest.raises(InputError, match="different symbols"):
+        study_signal([one, one], name="x")
+    late = signal(simulate_bars(100, seed=11, start="2020-01-06"), [50], "B")
+    with pytest.raises(InputError, match="there are none"):
+        study_signal([one, late], name="x")
+    with pytest.raises(InputError, match="shorter horizon"):
+        study_signal([one], name="x", plan=Plan(horizons=(110,), decides=110))

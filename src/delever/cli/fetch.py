@@ -60,7 +60,7 @@ def fetch(
         str | None,
         typer.Option(
             help="Such as 1m. By default 1d for bars, 1h for readings, and for funding the "
-            "venue's interval.",
+            "venue's interval (always so when fetched beside other kinds).",
             show_default=False,
         ),
     ] = None,
@@ -97,11 +97,20 @@ def fetch(
 
     clients = _clients(names, sources)
     begin, end = _moment(since, "since"), _moment(until, "until")
+    kinds = kind or ["ohlcv"]
+    bars_too = set(kinds) != {"funding"}
     jobs = [
-        Job(venue=name, kind=one, symbol=symbol, timeframe=timeframe, since=begin, until=end)
+        Job(
+            venue=name,
+            kind=one,
+            symbol=symbol,
+            timeframe=None if one == "funding" and bars_too else timeframe,
+            since=begin,
+            until=end,
+        )
         for name in names
         for symbol in symbols
-        for one in kind or ["ohlcv"]
+        for one in kinds
     ]
     with _bars([str(job) for job in jobs], quiet=as_json) as report, _explained():
         results = fetch_all(jobs, place.catalog, clients, report=report)

@@ -45,6 +45,19 @@ def test_a_break_needs_a_close_beyond_after_one_that_was_not():
     assert days(at(9.5, side="above").on(seen).event) == [1, 4, 7]
 
 
+def test_a_level_that_moves_is_broken_by_either_of_the_two():
+    closes = [10, 10, 10, 8, 7.5, 10, 6]
+    line = pd.Series([9.0, 9, 11, 9, 7.8, 7, 7])
+
+    def levels(seen):
+        return lambda factor: pd.Series(line.to_numpy() * factor, index=seen.index)
+
+    # Bar 2: the level rises past the price. Bar 3 was below already. Bar 4: the level has come
+    # down below the price, which then falls through it.
+    found = LevelRule(name="x", levels=levels).on(market(closes))
+    assert days(found.event) == [2, 4, 6]
+
+
 def test_confirmation_is_known_only_at_its_last_close():
     seen = market([11, 9, 11, 9, 9.9, 11, 9, 8, 7])
     signal = at(10.0, confirm=2).on(seen)

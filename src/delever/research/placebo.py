@@ -77,9 +77,10 @@ class LevelRule:
 
     Notes
     -----
-    A break below: ``close[t] < level[t]`` and ``close[t-1] >= level[t]``, both against the level of
-    bar t, and the next ``confirm - 1`` closes below that same level; the event is known at the
-    last of them.
+    A break below: ``close[t] < level[t]`` after a close that was not below, ``close[t-1] >=
+    level[t-1]`` (so an average that rises past the price is broken) or ``close[t-1] >= level[t]``
+    (so a fall through one round number and then the next breaks both); and the next
+    ``confirm - 1`` closes below ``level[t]``. The event is known at the last of them.
     """
 
     name: str
@@ -132,8 +133,9 @@ def _breaks(
     close: npt.NDArray[np.float64], level: npt.NDArray[np.float64], side: str, confirm: int
 ) -> Flags:
     sign = 1.0 if side == "below" else -1.0
-    gap, before = sign * (close - level), sign * (np.roll(close, 1) - level)
-    broken = (gap < 0) & (before >= 0)
+    gap, before = sign * (close - level), sign * (close[:-1] - level[1:])
+    broken = gap < 0
+    broken[1:] &= (before >= 0) | (gap[:-1] >= 0)
     broken[:1] = False
     for later in range(1, confirm):
         stays = np.zeros(len(close), dtype=bool)

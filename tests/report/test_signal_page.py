@@ -1,0 +1,85 @@
+"""What a page and a terminal say of a signal study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from delever.report import signal as page
+from delever.research.abnormal import event_study
+from delever.research.ladder import climb
+from delever.research.plan import Plan
+from delever.research.pool import pool_signals
+from delever.research.rules import RULES
+from delever.research.signal import study_signal
+from delever.research.simulated import simulate_bars
+from delever.view import MarketView
+
+
+@pytest.fixture(scope="module")
+def parts():
+    market = MarketView(bars=simulate_bars(900, seed=1), timeframe="1d", symbol="A <b>")
+    signal = RULES["rolling_low"](weeks=8).on(market)
+    plan = Plan(horizons=(5, 10), decides=10, draws=30)
+    study = study_signal([signal], name="break of the low", plan=plan)
+    ladder = climb(pool_signals([signal]), [0.95, 0.9], 20, plan=plan)
+    returns = market.bars[["close"]].pct_change(fill_method=None)
+    events = pd.DataFrame({"close": signal.event})
+    return study, ladder, event_study(returns, events)
+
+
+def test_a_page_says_what_the_tables_say_and_loads_nothing(parts):
+    study, ladder, abnormal = parts
+    beside = {"data": ("x/ohlcv/A/1d",), "notes": ("mind this",)}
+    text = page.render(study, ladder, abnormal, **beside)
+    assert text == page.render(study, ladder, abnormal, **beside)
+    for said in ("break of the low", "mind this", "x/ohlcv/A/1d", "A &lt;b&gt;"):
+        assert said in text
+    assert page.sentence(study) in text
+    assert "A <b>" not in text
+    assert text.count('data-chart="') == 1 + 2 + 1
+    assert "default-src 'none'" in text
+    bare = page.render(study, None, None, data=(), notes=())
+    assert "no way to further levels" in bare
+    assert "No event could be used" in bare
+
+
+def test_tables_write_the_figures(parts):
+    study, ladder, abnormal = parts
+    row = study.outcomes.loc[10]
+    written = page.outcome_table(study).texts[1]
+    assert written[:3] == ("10 bars", f"{row['events']:.0f}", f"{row['distinct']:.0f}")
+    assert written[4] == f"{100 * row['mean']:.1f}%"
+    compared = page.comparison_table(study)
+    assert len(compared.rows) == 6
+    marked = [cells[0].note != "" for cells in compared.rows]
+    assert marked == [False] * 5 + [True]
+    assert compared.texts[5][6] == f"{study.deciding['p_value']:.3f}"
+    assert page.ladder_table(ladder).texts[0][2] == f"{100 * ladder.table['reached'].iloc[0]:.0f}%"
+    assert [cells[0] for cells in page.abnormal_table(abnormal).texts] == list(abnormal.tests.index)
+    assert len(page.event_table(study).rows) == len(study.events)
+
+
+@pytest.mark.parametrize(
+    ("figures", "worth", "said"),
+    [
+        ({"p_value": 0.001, "adjusted": -0.2, "detectable": 0.15}, None, "Returns are lower"),
+        ({"p_value": 0.03, "adjusted": -0.1, "detectable": 0.15}, None, "too small to be trusted"),
+        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, None, "is undecided"),
+        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, 0.2, "20.0% would matter"),
+        ({"p_value": float("nan")}, None, "nothing is tested"),
+    ],
+)
+def test_the_sentence_says_the_verdict_and_what_could_have_been_seen(parts, figures, worth, said):
+    study = parts[0]
+    rows = study.comparisons.copy()
+    for name, value in figures.items():
+        rows.loc[(10, "placebo"), name] = value
+    changed = replace(study, comparisons=rows, plan=replace(study.plan, worth=worth))
+    written = page.sentence(changed)
+    assert said in written
+    assert ("No verdict" in written) == (changed.verdict in {"undecided", "too few"})
+    if "detectable" in figures:
+        assert "15.0%" in written

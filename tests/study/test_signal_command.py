@@ -1,0 +1,160 @@
+"""``delever study signal``: rules by name, stored data, pages and JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from delever.cli.app import main
+from delever.errors import ConfigError
+from delever.research.plan import Plan
+from delever.research.rules import RULES
+from delever.research.simulated import simulate_bars
+from delever.study.signal import bind_rule, load_signals, run_signal_study, signal_names
+
+QUICK = ["--draws", "30", "--horizon", "7", "--decides", "7"]
+
+
+def test_a_study_of_the_sample_prints_tables_a_sentence_and_a_page(workspace, capsys):
+    assert main(["study", "signal", "average", "--set", "weeks=50", *QUICK]) == 0
+    printed = capsys.readouterr().out
+    for said in ("50-week sma", "placebo", "wild bootstrap", "close-only", "differ by", "further"):
+        assert said in printed
+    text = (workspace.results / "signal_average.html").read_text()
+    assert "50-week sma" in text
+
+
+def test_json_is_one_document_and_the_same_again(workspace, capsys, tmp_path):
+    words = ["study", "signal", "round_number", "--json", *QUICK, "-o", str(tmp_path / "a.html")]
+    assert main(words) == 0
+    first = capsys.readouterr().out
+    assert main(words) == 0
+    assert capsys.readouterr().out == first
+    found = json.loads(first)
+    assert set(found["comparisons"]) == {"7 all", "7 alike", "7 placebo"}
+    assert found["verdict"] in {"higher", "lower", "undecided", "nothing worth", "too few"}
+    assert found["outcomes"]["7"]["distinct"] > 50
+    assert set(found["ladder"]) == {"0.95", "0.9", "0.8", "0.7"}
+    assert (tmp_path / "a.html").is_file()
+
+
+def test_several_markets_are_pooled(workspace):
+    for name, seed in (("B/USD", 1), ("C/USD", 2)):
+        workspace.catalog.add(simulate_bars(700, seed=seed), f"made/ohlcv/{name}/1d")
+    plan = Plan(horizons=(5,), decides=5, draws=20)
+    data = ["made/ohlcv/B/USD/1d", "made/ohlcv/C/USD/1d"]
+    report = run_signal_study(
+        "rolling_low",
+        data,
+        workspace=workspace,
+        params={"weeks": 6},
+        plan=plan,
+        rungs=(0.95,),
+        rung_bars=10,
+        benchmark=data[0],
+    )
+    assert report.study.symbols == ("B/USD", "C/USD")
+    assert report.data == tuple(data)
+    assert report.ladder is not None
+    assert report.abnormal is not None
+    assert report.abnormal.model == "market"
+    # A market is normal beside itself: what it does beyond itself is nothing.
+    own = report.abnormal.events
+    assert own.loc[own["symbol"] == "B/USD", "car"].abs().max() < 1e-12
+    assert own.loc[own["symbol"] == "C/USD", "car"].abs().min() > 1e-6
+
+
+def test_events_of_the_table_of_features_can_be_studied(workspace):
+    workspace.catalog.add(simulate_bars(900, seed=3), "made/ohlcv/B/USD/1d")
+    title, signals = load_signals(
+        "support_reclaim", ["made/ohlcv/B/USD/1d"], workspace=workspace, params={"weeks": 6}
+    )
+    assert "reclaim" in title
+    assert signals[0].event.any()
+    assert not signals[0].known.iloc[:180].any()
+    assert signals[0].placebo is None
+    report = run_signal_study(
+        "support_reclaim",
+        ["made/ohlcv/B/USD/1d"],
+        workspace=workspace,
+        params={"weeks": 6},
+        plan=Plan(horizons=(5,), decides=5),
+    )
+    assert report.study.against == "alike"
+    assert report.ladder is None
+
+
+def test_why_a_part_is_missing_is_said(workspace):
+    flat = simulate_bars(150, seed=4)
+    rising = np.linspace(100, 300, 151)
+    flat = flat.assign(open=rising[:-1], low=rising[:-1], high=rising[1:], close=rising[1:])
+    workspace.catalog.add(flat, "made/ohlcv/UP/USD/1d")
+    report = run_signal_study(
+        "rolling_low",
+        ["made/ohlcv/UP/USD/1d"],
+        workspace=workspace,
+        params={"weeks": 4},
+        plan=Plan(horizons=(5,), decides=5, draws=5),
+    )
+    assert report.study.verdict == "too few"
+    assert report.ladder is None
+    assert report.abnormal is None
+    assert "no event study: an event study needs at least one event" in report.notes[-1]
+    assert report.page(workspace.results / "up.html").read_text().count("There is none") == 1
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES) - {"prices"}))
+def test_every_rule_has_defaults_and_a_name(name):
+    assert bind_rule(name, {}).name.startswith("break of")
+    assert name in signal_names()
+
+
+def test_given_prices_are_a_list_and_required():
+    assert bind_rule("prices", {"levels": [70_000.0, 60_000.0]}).name == "break of 70000, 60000"
+    with pytest.raises(ConfigError, match="levels"):
+        bind_rule("prices", {})
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nothing"], 2, "a signal must be one of average"),
+        (["average", "--set", "weeks=0"], 2, "weeks"),
+        (["average", "--set", "weeks=20.0"], 2, "weeks"),
+        (["average", "--set", "wekks=20"], 2, "wekks"),
+        (["average", "--set", "on=monday"], 2, "on"),
+        (["average", "--data", "a/ohlcv/B/1d"], 1, "a/ohlcv/B/1d"),
+        (["average", "--worth", "-1"], 2, "worth"),
+        (["average", "--series", "funding"], 2, "NAME=REFERENCE"),
+        (["shutdown"], 2, "difficulty"),
+        (["rolling_low", "--draws", "2", "--rung", "1.2"], 2, "below 1"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_sentence(workspace, capsys, words, code, said):
+    assert main(["study", "signal", *words]) == code
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "defect" not in printed
+
+
+def test_known_breaks_of_the_200_week_average(workspace, shared_data):
+    """Weekly closes fell below the simple average in March 2020 and in June 2022."""
+    frame = pd.read_csv(shared_data / "btc_usd_1d_yahoo.csv", index_col=0)
+    frame.index = pd.DatetimeIndex(pd.to_datetime(frame.index, utc=True)).as_unit("ns")
+    frame.columns = frame.columns.str.lower()
+    bars = frame[["open", "high", "low", "close", "volume"]].astype("float64").iloc[:-1]
+    bars["high"] = bars[["open", "high", "low", "close"]].max(axis=1)
+    bars["low"] = bars[["open", "high", "low", "close"]].min(axis=1)
+    workspace.catalog.add(bars, "yahoo/ohlcv/BTC/USD/1d")
+    _, signals = load_signals("average", ["yahoo/ohlcv/BTC/USD/1d"], workspace=workspace)
+    event = signals[0].event
+    days = [f"{day:%Y-%m-%d}" for day in event.index[event]]
+    weekly = bars["close"][bars.index.day_name() == "Sunday"]
+    below = weekly < weekly.rolling(200).mean()
+    expected = weekly.index[below & ~below.shift(1, fill_value=False) & (weekly.index.year > 2018)]
+    assert days == [f"{day:%Y-%m-%d}" for day in expected]
+    assert days[0] == "2020-03-15"
+    assert any(day.startswith("2022-06") for day in days)

@@ -52,10 +52,10 @@ def test_a_level_that_moves_is_broken_by_either_of_the_two():
     def levels(seen):
         return lambda factor: pd.Series(line.to_numpy() * factor, index=seen.index)
 
-    # Bar 2: the level rises past the price. Bar 3 was below already. Bar 4: the level has come
-    # down below the price, which then falls through it.
+    # Bar 2: the level rises past the price. Bars 3 and 4: it has come down below the last close,
+    # and the price falls through it again. Bar 5 is back, bar 6 falls.
     found = LevelRule(name="x", levels=levels).on(market(closes))
-    assert days(found.event) == [2, 4, 6]
+    assert days(found.event) == [2, 3, 4, 6]
 
 
 def test_confirmation_is_known_only_at_its_last_close():

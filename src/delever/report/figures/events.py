@@ -133,7 +133,7 @@ def abnormal_path(path: pd.DataFrame) -> Chart:
     )
     figure.update_layout(
         xaxis={"title": {"text": "bars after the event"}},
-        yaxis={"tickformat": ".0%", "title": {"text": "cumulated abnormal return"}},
+        yaxis={"tickformat": ".1%", "title": {"text": "cumulated abnormal return"}},
         showlegend=False,
     )
     return Chart(

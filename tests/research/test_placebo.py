@@ -12,6 +12,8 @@ from delever.errors import InputError
 from delever.research.placebo import LevelRule, Signal, placebo_factors
 from delever.research.rules import RULES
 from delever.research.simulated import simulate_bars
+from delever.signals.levels import support_below
+from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView
 
 SMALL = {"average": {"weeks": 10}, "volume_node": {"weeks": 10}, "cycle_high": {"fall": 0.15}}
@@ -123,6 +125,22 @@ def test_no_rule_sees_the_future(name):
         pd.testing.assert_series_equal(part.event, whole.event.iloc[: cut + 1])
         pd.testing.assert_series_equal(part.level, whole.level.iloc[: cut + 1])
         assert np.array_equal(part.placebo(1.07), whole.placebo(1.07)[: cut + 1])
+
+
+@pytest.mark.parametrize("factor", [0.93, 1.0, 1.08])
+def test_nearest_levels_are_those_of_a_table_with_all_prices_moved(factor):
+    seen = MarketView(bars=simulate_bars(800, seed=6), timeframe="1d")
+    found = swings(seen, bars=3)
+    lows = found[found["kind"] == "swing_low"]
+    for name, small, table in (
+        ("swing_low", {"bars": 3}, lows),
+        ("fibonacci_ratio", {"bars": 5}, fibonacci(seen, bars=5)),
+        ("cycle_high", {"fall": 0.15}, cycle_highs(seen, fall=0.15)),
+    ):
+        line = RULES[name](**small).levels(seen)(factor)
+        expected = support_below(seen, table.assign(price=table["price"] * factor))
+        pd.testing.assert_series_equal(line, expected, check_names=False)
+        assert line.notna().any()
 
 
 # Of former cycle highs there are only a few to move, which a placebo may or may not come to.

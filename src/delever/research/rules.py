@@ -7,9 +7,12 @@ those: a multiple of the nearest alone would lie far from the price and need a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
@@ -19,7 +22,6 @@ from delever.signals.levels import (
     fixed_support,
     rolling_support,
     round_support,
-    support_below,
 )
 from delever.signals.onchain import shutdown_price
 from delever.signals.profile import volume_nodes
@@ -163,10 +165,39 @@ def _multiples(level: pd.Series) -> Levels:
 
 
 def _nearest(table: Callable[[MarketView], pd.DataFrame]) -> Callable[[MarketView], Levels]:
-    """Levels of a table, the nearest below the price, all moved by the factor."""
+    """Levels of a table, the nearest below the price, all moved by the factor.
+
+    The same as `support_below` on a table with its prices times the factor, but which levels are
+    in force on which bars is found once and not for every factor.
+    """
 
     def on(market: MarketView) -> Levels:
-        found = table(market)
-        return lambda factor: support_below(market, found.assign(price=found["price"] * factor))
+        stretches = list(_in_force(market.index, table(market)))
+        before = market.bars["close"].shift(1).to_numpy(dtype="float64")
+
+        def levels(factor: float) -> pd.Series:
+            out = np.full(len(before), np.nan)
+            for first, last, prices in stretches:
+                moved = np.append(np.nan, prices * factor)
+                out[first:last] = moved[np.searchsorted(moved[1:], before[first:last], "right")]
+            # A missing close sorts above every level: the first bar has none before it.
+            return pd.Series(np.where(np.isnan(before), np.nan, out), index=market.index)
+
+        return levels
 
     return on
+
+
+def _in_force(
+    index: pd.DatetimeIndex, table: pd.DataFrame
+) -> Iterator[tuple[int, int, npt.NDArray[np.float64]]]:
+    """Stretches of bars, and the levels in force on all of them, lowest first."""
+    born = index.searchsorted(pd.DatetimeIndex(table["born"]).as_unit("ns"))
+    gone = table["ended"].notna().to_numpy()
+    ended = np.full(len(table), len(index))
+    ended[gone] = index.searchsorted(pd.DatetimeIndex(table["ended"][gone]).as_unit("ns"))
+    prices = table["price"].to_numpy(dtype="float64")
+    for first, last in pairwise(np.unique([0, *born, *ended, len(index)]).tolist()):
+        there = (born <= first) & (ended > first)
+        if there.any():
+            yield first, last, np.sort(prices[there])

@@ -273,8 +273,9 @@ def simulate(
         If a target lies beyond an account's leverage, or a bracket does not allow a position;
         the message names the account by its row.
     """
+    most = _largest([account.asked.targets for account in accounts])
     for row, account in enumerate(accounts):
-        check_account(account, market, f"account {row}")
+        check_account(account, market, f"account {row}", most=most[row])
     frame, refused = simulate_each(market, accounts, mapper=mapper)
     for row, reason in refused.items():
         raise InputError(f"account {row}: {reason}")
@@ -305,16 +306,28 @@ def simulate_each(
     values = np.concatenate(rows) if rows else np.empty((0, len(metric_names()) + 2))
     frame = pd.DataFrame(values[:, :-2], columns=list(metric_names()))
     refused = {
-        int(row): f"the bar of {market.index[int(values[row, -2])]:%Y-%m-%d %H:%M} asks for a "
+        row: f"the bar of {market.index[int(values[row, -2])]:%Y-%m-%d %H:%M} asks for a "
         f"position of {values[row, -1]:,.0f}, which no bracket allows at leverage "
         f"{accounts[row].leverage:g}; lower the leverage or the equity"
-        for row in np.flatnonzero(values[:, -2] >= 0.0)
+        for row in np.flatnonzero(values[:, -2] >= 0.0).tolist()
     }
-    frame.iloc[list(refused)] = np.nan
+    if refused:
+        frame.iloc[list(refused)] = np.nan
     return frame, refused
 
 
-def check_account(account: Account, market: SweepMarket, name: str) -> None:
+def _largest(targets: Sequence[Floats]) -> list[float]:
+    """Largest size of each account's targets; each has at least one."""
+    if not targets:
+        return []
+    first = np.cumsum([0, *(len(values) for values in targets[:-1])])
+    largest: list[float] = np.maximum.reduceat(np.abs(np.concatenate(targets)), first).tolist()
+    return largest
+
+
+def check_account(
+    account: Account, market: SweepMarket, name: str, *, most: float | None = None
+) -> None:
     """Refuse what the engine would refuse of an account.
 
     Parameters
@@ -325,6 +338,8 @@ def check_account(account: Account, market: SweepMarket, name: str) -> None:
         On this.
     name : str
         For the message.
+    most : float, optional
+        Size of its largest target, where it is known.
 
     Raises
     ------
@@ -346,7 +361,8 @@ def check_account(account: Account, market: SweepMarket, name: str) -> None:
                 f"{name}: {order} must be a fraction of the entry price above 0, or None; "
                 f"got {value!r}; five per cent are 0.05"
             )
-    most = float(np.abs(account.asked.targets).max(initial=0.0))
+    if most is None:
+        most = _largest([account.asked.targets])[0]
     if not most <= leverage:
         raise InputError(
             f"{name}: target_exposure must lie in [{-leverage:g}, {leverage:g}], its leverage; "
@@ -365,12 +381,10 @@ def _run_block(market: SweepMarket, accounts: Sequence[Account]) -> Floats:
 
     width, count = kernel.WIDTH, len(accounts)
     starts = np.full(width, accounts[0].asked.begin)
-    orders = np.full((kernel.PARAMETERS, width), np.inf)
-    orders[kernel.LEVERAGE], orders[kernel.TAKER], orders[kernel.SLIP] = 1.0, 0.0, 0.0
-    orders[kernel.CROSS] = market.cross
-    for c, account in enumerate(accounts):
-        starts[c] = account.asked.begin
-        orders[:, c] = _orders(account, market)
+    starts[:count] = [account.asked.begin for account in accounts]
+    told = [_orders(account, market) for account in accounts]
+    told += [told[0]] * (width - count)  # the block's other places stay flat
+    orders = np.ascontiguousarray(np.array(told, dtype=np.float64).T)
     state, scopes = _start(market.initial_equity)
     first, column, target = _schedule(accounts, len(market.index))
     closing = float((market.how[:, 2:3] + market.brackets[:, :, 1]).max())
@@ -421,8 +435,9 @@ def _schedule(accounts: Sequence[Account], bars: int) -> tuple[Ints, Ints, Float
     rows = np.concatenate([account.asked.bars for account in accounts])
     column = np.repeat(np.arange(len(accounts)), [len(account.asked.bars) for account in accounts])
     target = np.concatenate([account.asked.targets for account in accounts])
-    order = np.argsort(rows, kind="stable")
-    first = np.searchsorted(rows[order], np.arange(bars + 1))
+    # Short integers are sorted by their digits, which is several times as fast.
+    order = np.argsort(rows.astype(np.uint16) if bars <= 2**16 else rows, kind="stable")
+    first = np.append(0, np.cumsum(np.bincount(rows, minlength=bars)))
     return first, column[order], np.ascontiguousarray(target[order], dtype=np.float64)
 
 

@@ -47,7 +47,7 @@ PAID_OPEN, HOLD_LONG, HOLD_SHORT, LEAVE_LONG, LEAVE_SHORT, BAR_TAKER, BAR_LIQUID
 DUST = 1e-9
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _bracket(measure: float, rule: int, tables: Floats) -> int:
     for row in range(tables.shape[1]):
         if measure <= tables[rule, row, 0]:
@@ -85,7 +85,7 @@ class Terms(NamedTuple):
     trailing: float
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _wanted(
     target: float, cash: float, position: float, open_: float, fee: float, slippage: float
 ) -> float:
@@ -94,6 +94,8 @@ def _wanted(
     sells = target * cash - rest * (open_ * (1.0 - slippage)) < 0.0
     if buys == sells:
         return position
+    if target == 0.0:
+        return 0.0
     side = 1.0 if buys else -1.0
     worth = cash / (open_ * (1.0 + side * slippage)) + position * (1.0 + side * fee)
     if worth <= 0.0:
@@ -101,20 +103,24 @@ def _wanted(
     return target * worth / (1.0 + side * target * fee)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _margin(held: Held, terms: Terms, paid: float) -> float:
     """What stands behind the position once `paid` is received."""
     wallet = held.cash + paid + held.position * held.entry
+    if terms.cross > 0.0:
+        return wallet
     own = abs(held.position) * held.entry / terms.leverage
-    return wallet if terms.cross > 0.0 or own >= wallet * (1.0 - DUST) else own
+    return wallet if own >= wallet * (1.0 - DUST) else own
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _trigger(held: Held, margin: float, rule: int, tables: Floats, hows: Floats) -> float:
     """Liquidation price; 0 when no price does it to a long, or every price does it to a short."""
     side = 1.0 if held.position > 0.0 else -1.0
     size = abs(held.position)
     notional = size * held.entry
+    if side > 0.0 and margin >= notional and hows[rule, 1] == 0.0:
+        return 0.0  # paid in full: amounts are at least 0, so no line crosses above zero
     first, last = 0, tables.shape[1] - 1
     if hows[rule, 0] > 0.0:
         first = last = _bracket(notional if hows[rule, 0] == 1.0 else size, rule, tables)
@@ -129,7 +135,7 @@ def _trigger(held: Held, margin: float, rule: int, tables: Floats, hows: Floats)
     return float(max(best, 0.0) / size)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _stop(held: Held, terms: Terms) -> float:
     """The nearer of stop-loss and trailing stop."""
     side = 1.0 if held.position > 0.0 else -1.0
@@ -138,7 +144,7 @@ def _stop(held: Held, terms: Terms) -> float:
     return trailing if side * (trailing - fixed) > 0.0 else fixed
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _trade(held: Held, wanted: float, reference: float, terms: Terms) -> Held:
     cash, position, entry, peak = held.cash, held.position, held.entry, held.peak
     basis, turnover, trades, hits = held.basis, held.turnover, held.trades, held.hits
@@ -175,7 +181,7 @@ def _trade(held: Held, wanted: float, reference: float, terms: Terms) -> Held:
     )  # fmt: skip
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _liquidate(held: Held, price: float, terms: Terms, rate: float) -> Held:
     margin = _margin(held, terms, 0.0)
     left = margin + held.position * (price - held.entry)
@@ -189,7 +195,7 @@ def _liquidate(held: Held, price: float, terms: Terms, rate: float) -> Held:
     )  # fmt: skip
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _receive(held: Held, payment: float) -> Held:
     return Held(
         held.cash + payment, held.position, held.entry, held.peak, held.basis, held.turnover,
@@ -198,7 +204,7 @@ def _receive(held: Held, payment: float) -> Held:
     )  # fmt: skip
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _at_open(held: Held, terms: Terms, market: Floats, time: int, trigger: float) -> Held:
     """Gaps: liquidated at the opening mark, or stopped at the open."""
     side = 1.0 if held.position > 0.0 else -1.0
@@ -211,7 +217,7 @@ def _at_open(held: Held, terms: Terms, market: Floats, time: int, trigger: float
     return held
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _inside(
     held: Held, terms: Terms, market: Floats, time: int, trigger: float, separate: bool
 ) -> Held:
@@ -241,7 +247,7 @@ def _inside(
     return _trade(held, 0.0, profit, terms) if gained else held
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _refused(
     before: float, held: Held, terms: Terms, rule: int, tables: Floats, by: float
 ) -> float:
@@ -254,7 +260,7 @@ def _refused(
     return measure if measure > tables[rule, -1, 0] or terms.leverage > allowed else 0.0
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, forceinline=True)
 def _alarms(held: Held, terms: Terms, trigger: float, lifts: Floats) -> tuple[float, float]:
     """Prices beyond which something may happen to an account."""
     if held.position == 0.0:
@@ -301,13 +307,15 @@ def _event(
             excess = _refused(before, held, terms, rule, tables, hows[rule, 0])
             if excess > 0.0:
                 state[REFUSED * WIDTH + c], state[EXCESS * WIDTH + c] = time, excess
-    trigger = 0.0
+    trigger, leave = 0.0, 0.0
     if held.position != 0.0:
         leave = market[time, LEAVE_LONG if held.position > 0.0 else LEAVE_SHORT]
         margin = _margin(held, terms, abs(held.position) * leave)
         trigger = _trigger(held, margin, rule, tables, hows)
+        before = held.cash
         held = _inside(held, terms, market, time, trigger, separate)
-    if held.position != 0.0:
+        leave = leave if held.cash == before else np.nan
+    if held.position != 0.0 and leave != 0.0:
         trigger = _trigger(held, _margin(held, terms, 0.0), rule, tables, hows)
     close, peak = market[time, CLOSE], held.peak
     if held.position > 0.0:
@@ -324,9 +332,11 @@ def _event(
     scope[HITS * WIDTH + c] += held.hits
     scope[FEE * WIDTH + c] += held.fee
     scope[SLIPPAGE * WIDTH + c] += held.slippage
-    scope[LIQUIDATIONS * WIDTH + c] += held.liquidations
-    scope[LIQUIDATION * WIDTH + c] += held.liquidation
-    scope[FUNDING * WIDTH + c] += held.funding
+    if held.funding != 0.0:
+        scope[FUNDING * WIDTH + c] += held.funding
+    if held.liquidations > 0.0:
+        scope[LIQUIDATIONS * WIDTH + c] += held.liquidations
+        scope[LIQUIDATION * WIDTH + c] += held.liquidation
 
 
 @numba.njit(cache=True)

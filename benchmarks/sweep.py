@@ -1,0 +1,243 @@
+"""How fast sweeps are: prints the table of docs/sweeps.md.
+
+    python benchmarks/sweep.py kernel        ns per bar and account, funding and liquidation on
+    python benchmarks/sweep.py vectorbt      the same grid through vectorbt, one process
+    python benchmarks/sweep.py study CSV     10,000 combinations on hourly bars, with signals
+
+Times are the least of several, warm. Wall time suffers from whatever else the machine does; CPU
+time, printed beside it, less. Peak memory is what the process grew by while it ran.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from delever.market.execution import Costs
+from delever.sim.sweep import Account, SweepMarket, asked, simulate, sweep_market
+
+COSTS = Costs(taker_fee=0.001, slippage=0.0005)
+
+
+def resident() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * 4096
+
+
+def grown(run: Callable[[], object]) -> int:
+    """Bytes the process grew by at most while something ran."""
+    gc.collect()
+    before, most, done = resident(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.0005):
+            most = max(most, resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    run()
+    most = max(most, resident())
+    done.set()
+    watcher.join()
+    return max(most - before, 0)
+
+
+def timed(run: Callable[[], object], times: int) -> tuple[float, float]:
+    """Least wall and CPU seconds."""
+    walls, cpus = [], []
+    for _ in range(times):
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return min(walls), min(cpus)
+
+
+def random_bars(size: int) -> pd.DataFrame:
+    chance = np.random.default_rng(0)
+    close = 1_000.0 * np.exp(np.cumsum(chance.normal(0.0003, 0.02, size)))
+    opened = np.append(1_000.0, close[:-1])
+    high, low = np.maximum(opened, close) * 1.01, np.minimum(opened, close) * 0.99
+    index = pd.date_range("2010-01-01", periods=size, freq="D", tz="UTC", name="open_time")
+    frame = {"open": opened, "high": high, "low": low, "close": close}
+    return pd.DataFrame(frame, index=index.as_unit("ns"))
+
+
+def perpetual(bars: pd.DataFrame) -> SweepMarket:
+    """A margin account with one bracket and funding at every open."""
+    from dataclasses import replace
+
+    market = sweep_market(bars, timeframe="1d", inside=np.arange(len(bars)) % 400 < 60)
+    market.table[:, 8] = 0.0001 * market.table[:, 4]
+    brackets = np.array([[[np.inf, 0.005, 0.0, 125.0]]])
+    return replace(market, leveraged=True, cross=False, brackets=brackets)
+
+
+def kernel() -> None:
+    bars = random_bars(20_000)
+    market = perpetual(bars)
+    rows = np.arange(len(bars))
+    accounts = [
+        Account(
+            asked=asked(np.where((rows // (300 + n)) % 2 == 0, 1.0, -0.5), 0),
+            costs=COSTS,
+            leverage=2.0,
+        )
+        for n in range(1_024)
+    ]
+    simulate(market, accounts[:1])
+    frame = simulate(market, accounts)
+    wall, cpu = timed(lambda: simulate(market, accounts), 7)
+    cells = len(bars) * len(accounts)
+    print(f"kernel, one core: {cells / 1e6:.0f} M bars x accounts with funding and liquidation")
+    print(f"  {wall / cells * 1e9:.2f} ns wall, {cpu / cells * 1e9:.2f} ns CPU each")
+    print(
+        f"  liquidations {frame['liquidations'].sum():.0f}, funding {frame['funding'].mean():.0f}"
+    )
+
+
+def crossings(close: pd.Series, windows: range) -> pd.DataFrame:
+    return pd.DataFrame(
+        {w: (close > close.rolling(w).mean()).astype(float) for w in windows}, index=close.index
+    )
+
+
+def against_vectorbt(engine: str) -> tuple[float, float, int]:
+    import vectorbt as vbt
+
+    bars, windows = random_bars(5_000), range(2, 1_002)
+    held = crossings(bars["close"], windows)
+    entries = (held == 1.0) & (held.shift(1, fill_value=0.0) == 0.0)
+    exits = (held == 0.0) & (held.shift(1, fill_value=0.0) == 1.0)
+    entries, exits = entries.shift(1, fill_value=False), exits.shift(1, fill_value=False)
+    inside = np.arange(5_000) % 400 < 60
+
+    def run() -> None:
+        portfolio = vbt.Portfolio.from_signals(
+            bars["open"], entries, exits, fees=0.001, slippage=0.0005, freq="1D", engine=engine
+        )
+        returns, exposure = portfolio.returns(), portfolio.gross_exposure()
+        traded = portfolio.asset_flow().abs().mul(bars["open"], axis=0) / portfolio.value().shift(1)
+        for part in (np.ones(5_000, dtype=bool), inside, ~inside):
+            bar = returns[part]
+            found = bar.vbt.returns(freq="1D", year_freq="365D")
+            found.total(), found.annualized(), found.annualized_volatility()
+            found.sharpe_ratio(), found.sortino_ratio(), found.max_drawdown(), found.calmar_ratio()
+            found.downside_risk(), bar.min(), bar.max(), traded[part].mean()
+            exposure[part].mean(), (exposure[part] != 0.0).mean()
+        portfolio.trades.win_rate(), portfolio.trades.count(), portfolio.orders.fees.sum()
+
+    run()
+    memory = grown(run)
+    return *timed(run, 2), memory
+
+
+def vectorbt() -> None:
+    bars, windows = random_bars(5_000), range(2, 1_002)
+    held = crossings(bars["close"], windows).to_numpy()
+    market = sweep_market(bars, timeframe="1d", inside=np.arange(5_000) % 400 < 60)
+    accounts = [Account(asked=asked(held[:, n], 0), costs=COSTS) for n in range(1_000)]
+    with ThreadPoolExecutor(2) as pool:
+
+        def run() -> None:
+            simulate(market, accounts, mapper=pool.map)
+
+        run()
+        wall, cpu = timed(run, 9)
+        memory = grown(run)
+    print("1,000 windows x 5,000 bars, whole, inside and outside; signals given to both")
+    print(
+        f"  {'delever, 2 threads':<20} {wall:8.3f} s wall {cpu:8.3f} s CPU "
+        f"{memory / 2**20:8.1f} MiB"
+    )
+    for engine in ("numba", "rust"):
+        slow, spent, took = against_vectorbt(engine)
+        print(
+            f"  {'vectorbt, ' + engine:<20} {slow:8.3f} s wall {spent:8.3f} s CPU "
+            f"{took / 2**20:8.1f} MiB: x {slow / wall:.0f} wall, x {spent / cpu:.0f} CPU, "
+            f"x {took / max(memory, 1):.0f} memory"
+        )
+
+
+def _family() -> list[Path]:
+    """This process and all that came from it, where /proc tells."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[status.parent] = status.read_text().rpartition(")")[2].split()[1]
+    found = [Path(f"/proc/{os.getpid()}")]
+    for process in found:
+        found += [child for child, parent in parents.items() if parent == process.name]
+    return found
+
+
+def _proportional(process: Path) -> int:
+    """Resident bytes, those shared between processes divided among them."""
+    with suppress(OSError):
+        for line in (process / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _cpu(process: Path) -> float:
+    """Seconds a process has computed so far."""
+    with suppress(OSError):
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def study(csv: str) -> None:
+    from delever.study.sweep import run_sweep
+    from delever.study.workspace import create
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = create(Path(folder) / "workspace")
+        place.catalog.add(Path(csv), "file/ohlcv/BTC/USDT/1h")
+        path = place.backtests / "hourly.toml"
+        path.write_text(
+            'strategy = "ma200w_break"\ndata = "file/ohlcv/BTC/USDT/1h"\n[sweep]\nmemory = 256\n'
+            "[sweep.params]\nweeks = { from = 10, to = 259, step = 1 }\n"
+            'average = ["sma", "wma"]\nconfirm_weeks = [1, 2, 3, 4, 5]\n'
+            'when_below = ["flat", "short"]\nreentry = ["reclaim", "confirmed"]\n'
+        )
+        most, seen = threading.Event(), [0]
+        spent: dict[Path, float] = {}
+
+        def watch() -> None:
+            while not most.wait(0.1):
+                family = _family()
+                seen.append(sum(_proportional(process) for process in family))
+                spent.update(
+                    {process: _cpu(process) or spent.get(process, 0.0) for process in family}
+                )
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        begun = time.perf_counter()
+        done = run_sweep(path, workspace=place, workers=2)
+        wall = time.perf_counter() - begun
+        most.set()
+        watcher.join()
+        print(f"{len(done.frame):,} combinations, signals included, two workers")
+        print(f"  {wall:.1f} s wall, {sum(spent.values()):.1f} s CPU of all processes")
+        print(f"  at most {max(seen) / 2**20:.0f} MiB in all processes")
+        print(f"  without a result: {done.manifest['failed']}")
+
+
+if __name__ == "__main__":
+    commands = {"kernel": kernel, "vectorbt": vectorbt, "study": study}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -133,3 +133,59 @@ def test_periods_show_each_fall_and_the_lag_of_the_detector(workspace, capsys):
     assert shown["alarms"] >= shown["false_alarms"]
     assert main(["periods"]) == 0
     assert "causal detector" in capsys.readouterr().out
+
+
+def test_the_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("delever ")
+
+
+@pytest.mark.parametrize("body", ["sys.exit(0)", 'sys.exit("bye")', "raise GeneratorExit"])
+def test_a_strategy_that_exits_has_not_passed(workspace, capsys, body):
+    text = (
+        "import sys\n"
+        "import pandas as pd\n"
+        "from delever.view import MarketView\n\n\n"
+        "def quitter(market: MarketView) -> pd.Series:\n"
+        f"    {body}\n"
+    )
+    (workspace.strategies / "quitter.py").write_text(text)
+    assert main(["check", "strategies/quitter.py"]) == 2
+    words = ["run", "backtests/buy_and_hold.toml", "--set", 'strategy="quitter"']
+    assert main(words) == 2
+    assert "quitter.py:7" in capsys.readouterr().err
+    (workspace.strategies / "quitter.py").write_text(f"import sys\n{body}\n")
+    assert main(words) == 2
+
+
+def test_what_a_strategy_prints_stays_out_of_the_document(workspace, capsys):
+    (workspace.strategies / "chatty.py").write_text(
+        "import pandas as pd\n"
+        "from delever.view import MarketView\n\n\n"
+        "def chatty(market: MarketView) -> pd.Series:\n"
+        '    print("hello")\n'
+        "    return pd.Series(1.0, index=market.index)\n"
+    )
+    words = ["run", "backtests/buy_and_hold.toml", "--set", 'strategy="chatty"', "--json"]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["study"] == "buy_and_hold"
+    assert "hello" in printed.err
+
+
+def test_runs_that_cannot_be_compared_are_named_all_the_same(workspace, capsys):
+    for name, span in (("early", "end = 2012-01-01"), ("late", "start = 2013-01-01")):
+        study = (workspace.backtests / "buy_and_hold.toml").read_text()
+        (workspace.backtests / f"{name}.toml").write_text(f"{span}\n{study}")
+    assert main(["run", "backtests/early.toml", "backtests/late.toml"]) == 2
+    printed = capsys.readouterr()
+    assert "overlap" in printed.err
+    assert printed.out.count("tear-sheet") == 2
+
+
+def test_a_folder_that_refuses_is_named(workspace, capsys):
+    (workspace.results).write_text("in the way")
+    assert main(["run", "backtests/buy_and_hold.toml"]) == 1
+    errors = capsys.readouterr().err
+    assert "results" in errors
+    assert "defect" not in errors

@@ -80,7 +80,7 @@ def test_it_is_read_back_as_it_was(market):
     first = run(market)
     again = run(market)
     assert again.cached
-    read = load_run(first.folder, workspace=market).evaluation.backtest
+    read = load_run(first.folder).evaluation.backtest
     assert read.fidelity == first.evaluation.backtest.fidelity
     pd.testing.assert_frame_equal(read.bounds, first.evaluation.backtest.bounds, check_freq=False)
     pd.testing.assert_frame_equal(read.ledger, first.evaluation.backtest.ledger, check_freq=False)
@@ -122,7 +122,7 @@ def test_missing_funding_is_refused_unless_it_is_said(market):
         ({"account__exposure": 6}, InputError, "exposure|leverage"),
         ({"account__mark": "made/mark/x/4h"}, NotStoredError, "made/mark/x/4h"),
         ({"account__leveridge": 3}, ConfigError, "unknown key 'account.leveridge'.*margin_mode"),
-        ({"account__stop_loss": -0.1}, ConfigError, "account.stop_loss"),
+        ({"account__stop_loss": -0.1}, ConfigError, "account.stop_loss must be"),
     ],
 )
 def test_what_cannot_be_is_refused(market, overrides, error, said):

@@ -35,6 +35,7 @@ def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
         "fills.parquet",
         "trades.parquet",
         "bars.parquet",
+        "periods.toml",
         "benchmark_equity.parquet",
         "benchmark_fills.parquet",
         "benchmark_trades.parquet",
@@ -117,7 +118,7 @@ def test_too_little_history_is_refused_with_the_mend(workspace):
     with pytest.raises(InputError, match="needs more history"):
         run(workspace, overrides={"params.weeks": 2000})
     with pytest.raises(InputError, match="at least one bar"):
-        run(workspace, overrides={"start": "2030-01-01"})
+        run(workspace, overrides={"start": "2030-01-01", "end": "2031-01-01"})
     with pytest.raises(InputError, match="at least one bar"):
         run(workspace, overrides={"end": "2009-01-01"})
 
@@ -132,11 +133,11 @@ def test_an_unfinished_or_damaged_folder_is_not_taken_for_a_run(workspace):
     folder = run(workspace).folder
     (folder / "trades.parquet").write_bytes(b"PAR1 cut short")
     with pytest.raises(StoreError, match="--fresh"):
-        load_run(folder, workspace=workspace)
+        load_run(folder)
     assert len(run(workspace, fresh=True).trades)
     (folder / "manifest.json").unlink()
     with pytest.raises(NotStoredError, match="finished run"):
-        load_run(folder, workspace=workspace)
+        load_run(folder)
     assert not run(workspace).cached
 
 
@@ -199,3 +200,56 @@ def test_a_finished_run_goes_by_folder_id_or_study(workspace):
         find_run(workspace.results, "ma200w_break")
     with pytest.raises(NotStoredError, match="names none"):
         find_run(workspace.results, "absent")
+
+
+@pytest.mark.parametrize(
+    "name", ["tearsheet.html", "metrics.json", "equity.parquet", "periods.toml"]
+)
+def test_a_changed_or_missing_file_is_made_anew(workspace, name):
+    folder = run(workspace).folder
+    whole = (folder / name).read_bytes()
+    for harm in (lambda path: path.unlink(), lambda path: path.write_bytes(whole[:-3])):
+        harm(folder / name)
+        with pytest.raises(StoreError, match=name):
+            load_run(folder)
+        assert not run(workspace).cached
+        assert (folder / name).read_bytes() == whole
+        assert run(workspace).cached
+
+
+def test_a_manifest_that_is_none_is_made_anew(workspace):
+    folder = run(workspace).folder
+    (folder / "manifest.json").write_text("{}")
+    assert not run(workspace).cached
+
+
+def test_a_run_keeps_the_periods_it_was_measured_on(workspace):
+    first = run(workspace)
+    catalogue = workspace.root / "data" / "deleveraging.toml"
+    catalogue.write_text(catalogue.read_text().replace("end = 2013-04-19", "end = 2013-04-22"))
+    assert "end = 2013-04-22" in catalogue.read_text()
+    pd.testing.assert_frame_equal(load_run(first.folder).metrics, first.metrics)
+
+
+def test_what_a_strategy_writes_into_its_market_reaches_nobody(workspace):
+    (workspace.strategies / "vandal.py").write_text(
+        "import pandas as pd\n"
+        "from delever.view import MarketView\n\n\n"
+        "def vandal(market: MarketView) -> pd.Series:\n"
+        "    market.bars.loc[:, :] = 1.0\n"
+        "    return pd.Series(1.0, index=market.index)\n"
+    )
+    spoiled = run(workspace, "buy_and_hold", overrides={"strategy": "vandal"})
+    honest = run(workspace, "buy_and_hold")
+    pd.testing.assert_series_equal(spoiled.equity, honest.equity, check_freq=False)
+
+
+def test_ruin_is_said_first(workspace):
+    (workspace.strategies / "shorter.py").write_text(
+        "import pandas as pd\n"
+        "from delever.view import MarketView\n\n\n"
+        "def shorter(market: MarketView) -> pd.Series:\n"
+        "    return pd.Series(-1.0, index=market.index)\n"
+    )
+    done = run(workspace, "buy_and_hold", overrides={"strategy": "shorter"})
+    assert any("the account was ruined in the bar of 2010-" in note for note in done.notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from delever.cli.app import main
 from delever.errors import ConfigError, InputError, StoreError
 from delever.sim.sweep_metrics import METRICS, SCOPES
 from delever.stats.registry import REGISTRY
+from delever.study import chunk as chunk_module
 from delever.study import sweep as sweep_module
 from delever.study.axes import SweepConfig, combinations
 from delever.study.executor import open_executor, run_tasks
@@ -94,10 +96,20 @@ def test_an_interrupted_sweep_goes_on_where_it_was(workspace, monkeypatch) -> No
 def test_a_budget_cuts_the_work_and_changes_no_number(workspace, monkeypatch) -> None:
     path = write(workspace)
     whole = sweep(workspace, path)
-    bars = len(workspace.catalog.load("sample/ohlcv/BTC/USD/1d").frame)
-    monkeypatch.setattr(sweep_module, "_BYTES_PER_BAR", 16 * 2**20 // bars)
-    small = sweep(workspace, path, overrides={"sweep.memory": 64})
-    assert len(list((small.folder / "chunks").iterdir())) > 1 + 8 // 3
+    sizes: list[int] = []
+    real = chunk_module.simulate_each
+
+    def counted(market, accounts):
+        sizes.append(len(accounts))
+        return real(market, accounts)
+
+    def tight(chunk):
+        return chunk_module.run_chunk(replace(chunk, target_bytes=1, shared_bytes=1))
+
+    monkeypatch.setattr(chunk_module, "simulate_each", counted)
+    monkeypatch.setattr(sweep_module, "run_chunk", tight)
+    small = sweep(workspace, path, fresh=True)
+    assert sizes == [1] * 8
     pd.testing.assert_frame_equal(small.frame, whole.frame)
 
 
@@ -144,7 +156,10 @@ reentry = ["reclaim", "bars"]
     ("axes", "words"),
     [
         ("[sweep.account]\nmargin_mode = ['cross']", "sweep.account takes leverage, exposure"),
-        ("[sweep.account]\nleverage = [0.5]", "account.leverage: .* greater than or equal to 1"),
+        (
+            "[sweep.account]\nleverage = [0.5]",
+            "account.leverage must be: greater than or equal to 1",
+        ),
         ("[sweep.costs2]\nx = [1]", "unknown key 'sweep.costs2'"),
         ("[sweep]\nsamples = 4", "samples goes with choose"),
     ],
@@ -175,8 +190,6 @@ def test_a_strategy_that_changes_meanwhile_is_refused(workspace) -> None:
             file.write_text(file.read_text() + "\n# edited\n")
             with ThreadPoolExecutor(1) as pool:
                 return pool.submit(real, chunk)
-
-    from delever.study import chunk as chunk_module
 
     chunk_module._prepared.cache_clear()
     with pytest.raises(StoreError, match="must stay as they were"):

@@ -16,10 +16,14 @@ from delever.errors import DeleverError
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, by convention."""
+
 app = typer.Typer(
     name="delever",
     help="Backtests and signal research for the moments when leverage leaves a market.",
-    epilog="Exit codes: 0 done, 1 refused or found wanting, 2 asked for something that cannot be.",
+    epilog="Exit codes: 0 done, 1 refused or found wanting, 2 asked for something that cannot be, "
+    "130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,18 +38,25 @@ state.register(app)
 app.add_typer(signal.app, name="study")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from delever import __version__
+
+        typer.echo(f"delever {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")
     ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
+    ] = False,
 ) -> None:
-    if version:
-        from delever import __version__
-
-        typer.echo(f"delever {__version__}")
-        raise typer.Exit
+    """Take the options that every command has."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,11 +78,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         app(args=words, prog_name="delever")  # ends in SystemExit, whatever it was told
     except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            typer.echo("interrupted; what was stored before is whole", err=True)
         return stop.code if isinstance(stop.code, int) else 0
     except DeleverError as error:
         return _failed(debug, str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _failed(debug, "interrupted; what was stored before is whole", 1)
+    except OSError as error:
+        place = f" {error.filename}" if error.filename else ""
+        return _failed(debug, f"the system refused{place}: {error.strerror or error}", 1)
     except Exception as error:  # noqa: BLE001  the last net: a defect, said in one line
         return _failed(
             debug,

@@ -65,7 +65,11 @@ def run(
     elif len(runs) == 1:
         _print_run(runs[0])
     else:
-        comparison = compare_runs(*runs)
+        try:
+            comparison = compare_runs(*runs)
+        except InputError:
+            _print_files(runs)
+            raise
         page = comparison.page(place.results / "comparison.html")
         _print_comparison(comparison, page)
 
@@ -89,9 +93,7 @@ def compare(
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
-    comparison = compare_runs(
-        *(load_run(find_run(place.results, one), workspace=place) for one in runs)
-    )
+    comparison = compare_runs(*(load_run(find_run(place.results, one)) for one in runs))
     page = comparison.page(output or place.results / "comparison.html")
     if as_json:
         echo_json(_comparison_json(comparison, page))

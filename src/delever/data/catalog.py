@@ -371,7 +371,7 @@ def _check_lag(reference: Reference, lag: pd.Timedelta | None) -> None:
         return
     if lag < pd.Timedelta(0):
         raise InputError(f"publication lag must not be negative; got {lag}")
-    if reference.kind == "ohlcv" and lag < default_lag(reference):
+    if reference.kind == "ohlcv" and lag != default_lag(reference):
         raise InputError(
             f"publication lag of bars must be at least their timeframe {reference.timeframe}, or "
             f"they would be known before they close; got {lag}"

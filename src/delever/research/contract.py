@@ -84,7 +84,10 @@ def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
             "turn a signal into one with delever.signals.sizing.exposure",
         )
     values = target.to_numpy(dtype="float64", na_value=np.nan)
-    wrong = ~np.isfinite(values)
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    wrong = ~finite
     wrong &= np.isinf(values) | np.logical_or.accumulate(~wrong)
     if not wrong.any():
         return None

@@ -40,7 +40,7 @@ class SlippageConfig(BaseModel):
         Factor on the whole while the causal detector sees deleveraging.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     fixed: Annotated[float, Ge(0)] = 0.0
     volatility_share: Annotated[float, Ge(0)] = 0.0
@@ -79,7 +79,7 @@ class AccountConfig(BaseModel):
         In place of the fixed slippage of ``[costs]``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     contract: str | None = None
     rules: str | None = None

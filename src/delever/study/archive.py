@@ -6,21 +6,24 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from delever.errors import NotStoredError, StoreError
-from delever.events.catalog import Period
+from delever.events.catalog import load_catalog
 from delever.market.execution import Costs
 from delever.research.evaluation import Evaluation, evaluate
 from delever.sim.backtest import Backtest
-from delever.study.manifest import canonical_json
+from delever.study.manifest import canonical_json, file_sha256
 
 __all__ = [
+    "damage",
+    "describe_simulation",
     "find_run",
     "is_complete",
     "metrics_json",
@@ -30,6 +33,7 @@ __all__ = [
 ]
 
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
+PERIODS = "periods.toml"
 
 
 def metrics_json(evaluation: Evaluation) -> str:
@@ -74,6 +78,21 @@ def is_complete(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def damage(folder: Path) -> str:
+    """What is wrong with a run's files, by their sha256 in its manifest; empty when nothing is."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        for name, sha256 in files.items():
+            path = folder / name
+            if not path.is_file():
+                return f"{path} is missing"
+            if file_sha256(path) != sha256:
+                return f"{path} is not what was written"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{folder / MANIFEST} is no manifest of a run"
+    return ""
+
+
 def find_run(results: Path, reference: Path | str) -> Path:
     """Folder of a finished run, by its path, its id, or its study's name.
 
@@ -108,7 +127,12 @@ def find_run(results: Path, reference: Path | str) -> Path:
 
 
 def write_run(
-    folder: Path, evaluation: Evaluation, manifest: Mapping[str, Any], tearsheet: str
+    folder: Path,
+    evaluation: Evaluation,
+    manifest: Mapping[str, Any],
+    *,
+    tearsheet: str,
+    periods: Path,
 ) -> None:
     """Write every file of a run, then put the folder in place in one step.
 
@@ -119,9 +143,11 @@ def write_run(
     evaluation : Evaluation
         Saved as Parquet tables (strategy, benchmark, bars) and ``metrics.json``.
     manifest : mapping
-        Saved as ``manifest.json``.
+        Saved as ``manifest.json``, with the sha256 of every other file.
     tearsheet : str
         Saved as ``tearsheet.html``.
+    periods : pathlib.Path
+        The catalogue, copied, so that a run keeps the periods it was measured on.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -135,9 +161,13 @@ def write_run(
         evaluation.bars.to_parquet(draft / "bars.parquet", compression="zstd")
         (draft / METRICS).write_text(metrics_json(evaluation), encoding="utf-8")
         (draft / TEARSHEET).write_text(tearsheet, encoding="utf-8")
-        (draft / MANIFEST).write_text(canonical_json(manifest), encoding="utf-8")
+        shutil.copyfile(periods, draft / PERIODS)
+        files = {path.name: file_sha256(path) for path in sorted(draft.iterdir())}
+        whole = canonical_json({**manifest, "files": files})
+        (draft / MANIFEST).write_text(whole, encoding="utf-8")
         draft.chmod(0o755)
-        _replace(draft, folder)
+        with FileLock(folder.parent.parent / ".lock"):
+            _replace(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -169,15 +199,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_evaluation(folder: Path, periods: Sequence[Period]) -> Evaluation:
-    """Read a run's tables and measure them anew.
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read a run's tables and measure them anew, on the periods it was made with.
 
     Parameters
     ----------
     folder : pathlib.Path
         Of a finished run.
-    periods : sequence of Period
-        The catalogue.
 
     Returns
     -------
@@ -186,17 +214,15 @@ def read_evaluation(folder: Path, periods: Sequence[Period]) -> Evaluation:
     Raises
     ------
     StoreError
-        If a file of the run is missing or unreadable; ``--fresh`` makes the run again.
+        If a file of the run is missing or changed; ``--fresh`` makes the run again.
     """
     manifest = read_manifest(folder)
+    wrong = damage(folder)
+    if wrong:
+        raise StoreError(f"a run's files must be as they were written; {wrong}; run it --fresh")
 
     def table(name: str) -> pd.DataFrame:
-        try:
-            return pd.read_parquet(folder / f"{name}.parquet")
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{folder / name}.parquet must be readable; {error}; run the study with --fresh"
-            ) from None
+        return pd.read_parquet(folder / f"{name}.parquet")
 
     def side(prefix: str) -> Backtest:
         settings = manifest["simulation"]["backtest" if not prefix else "benchmark"]
@@ -219,5 +245,5 @@ def read_evaluation(folder: Path, periods: Sequence[Period]) -> Evaluation:
         backtest=side(""),
         benchmark=side("benchmark_"),
         bars=table("bars"),
-        periods=periods,
+        periods=load_catalog(folder / PERIODS),
     )

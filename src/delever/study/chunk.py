@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from delever.errors import DeleverError, StoreError
 from delever.events.window import membership
 from delever.sharing import shared_work
 from delever.sim.sweep import Account, Asked, asked, check_account, simulate_each, sweep_market
+from delever.sim.sweep_metrics import metric_names
 from delever.study.account import AccountConfig
 from delever.study.config import Study
 from delever.study.run import Inputs, gather
@@ -43,8 +44,8 @@ class Chunk:
         What the worker must find where the study points.
     combinations : tuple of dict
         Dotted keys of the study to values.
-    shared_bytes : int
-        What shared indicators may take.
+    shared_bytes, target_bytes : int
+        What shared indicators and what targets may take.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Chunk:
     data_id: str
     combinations: tuple[Mapping[str, Any], ...]
     shared_bytes: int
+    target_bytes: int
 
 
 def applied(study: Study, combination: Mapping[str, Any]) -> Study:
@@ -90,85 +92,83 @@ def run_chunk(chunk: Chunk) -> pd.DataFrame:
             f"strategy {inputs.strategy.path} and data {study.data} must stay as they were when "
             "the sweep began; one of them changed; run the sweep again"
         )
-    told, errors = _ask(chunk, study, inputs, market)
-    begin = min((one.account.asked.begin for one in told.values()), default=0)
-    settings = None
-    if inputs.account is not None:
-        settings = inputs.account.settings(market.bars, begin)
-    metrics = pd.DataFrame()
-    if told:
-        board = sweep_market(
-            market.bars.iloc[begin:],
-            timeframe=market.timeframe,
-            inside=inside[begin:],
-            perp=settings,
-            initial_equity=study.initial_equity,
-        )
-        accounts = {}
-        for row, one in told.items():
-            try:
-                check_account(one.account, board, "combination")
-            except DeleverError as error:
-                errors[row] = str(error)
-            else:
-                accounts[row] = one.shifted(begin)
-        metrics, refused = simulate_each(board, list(accounts.values()))
-        metrics.index = pd.Index(list(accounts), dtype="int64")
-        errors |= {list(accounts)[row]: reason for row, reason in refused.items()}
-    rows = range(len(chunk.combinations))
-    starts = [market.index[told[row].account.asked.begin] if row in told else None for row in rows]
-    return metrics.reindex(rows).assign(
-        start=pd.DatetimeIndex(starts, tz="UTC").as_unit("ns"),
-        error=[errors.get(row, "") for row in rows],
-    )
-
-
-class _Told(NamedTuple):
-    account: Account
-
-    def shifted(self, begin: int) -> Account:
-        """The account on bars of which the first `begin` are left out."""
-        was = self.account
-        moved = Asked(was.asked.begin - begin, was.asked.bars - begin, was.asked.targets)
-        return Account(
-            asked=moved,
-            costs=was.costs,
-            leverage=was.leverage,
-            stop_loss=was.stop_loss,
-            take_profit=was.take_profit,
-            trailing_stop=was.trailing_stop,
-        )
-
-
-def _ask(
-    chunk: Chunk, study: Study, inputs: Inputs, market: MarketView
-) -> tuple[dict[int, _Told], dict[int, str]]:
-    told: dict[int, _Told] = {}
     errors: dict[int, str] = {}
-    targets: dict[str, tuple[npt.NDArray[np.float64], int] | DeleverError] = {}
-    held: dict[str, Study] = {}
+    starts: dict[int, pd.Timestamp] = {}
+    parts: list[pd.DataFrame] = []
     with shared_work(chunk.shared_bytes):
-        for row, combination in enumerate(chunk.combinations):
-            params = dict(study.params)
-            rest = {}
-            for key, value in combination.items():
-                if key.startswith("params."):
-                    params[key.removeprefix("params.")] = value
-                else:
-                    rest[key] = value
-            asks = json.dumps(params, sort_keys=True)
-            if asks not in targets:
-                targets.clear()  # one at a time: the grid varies what is not asked fastest
-                targets[asks] = _target(study, inputs, market, params)
-            target = targets[asks]
-            if isinstance(target, DeleverError):
-                errors[row] = str(target)
-                continue
-            terms = json.dumps(rest, sort_keys=True)
-            if terms not in held:
-                held[terms] = applied(study, rest)
-            told[row] = _Told(_account(held[terms], *target))
-    return told, errors
+        batch: dict[int, Account] = {}
+        for row, account in _asked(chunk, study, inputs, market, errors):
+            batch[row] = account
+            starts[row] = market.index[account.asked.begin]
+            if sum(one.asked.bars.nbytes * 2 for one in batch.values()) > chunk.target_bytes:
+                parts.append(_simulated(batch, study, inputs, market, inside, errors))
+                batch = {}
+        parts.append(_simulated(batch, study, inputs, market, inside, errors))
+    rows = range(len(chunk.combinations))
+    opened = pd.DatetimeIndex([starts.get(row) for row in rows], tz="UTC").as_unit("ns")
+    said = [errors.get(row, "") for row in rows]
+    return pd.concat(parts).reindex(rows).assign(start=opened, error=said)
+
+
+def _simulated(
+    batch: Mapping[int, Account],
+    study: Study,
+    inputs: Inputs,
+    market: MarketView,
+    inside: npt.NDArray[np.bool_],
+    errors: dict[int, str],
+) -> pd.DataFrame:
+    """Metrics of a batch by row; of what is refused, the reason goes to `errors`."""
+    if not batch:
+        return pd.DataFrame(columns=list(metric_names()), dtype="float64")
+    begin = min(account.asked.begin for account in batch.values())
+    board = sweep_market(
+        market.bars.iloc[begin:],
+        timeframe=market.timeframe,
+        inside=inside[begin:],
+        perp=None if inputs.account is None else inputs.account.settings(market.bars, begin),
+        initial_equity=study.initial_equity,
+    )
+    accepted: dict[int, Account] = {}
+    for row, account in batch.items():
+        try:
+            check_account(account, board, "combination")
+        except DeleverError as error:
+            errors[row] = str(error)
+        else:
+            was = account.asked
+            moved = Asked(was.begin - begin, was.bars - begin, was.targets)
+            accepted[row] = replace(account, asked=moved)
+    metrics, refused = simulate_each(board, list(accepted.values()))
+    rows = list(accepted)
+    errors |= {rows[place]: reason for place, reason in refused.items()}
+    return metrics.set_axis(pd.Index(rows, dtype="int64"), axis=0)
+
+
+def _asked(
+    chunk: Chunk, study: Study, inputs: Inputs, market: MarketView, errors: dict[int, str]
+) -> Iterator[tuple[int, Account]]:
+    """Accounts of the combinations that a strategy has an answer to."""
+    asks, target = "", None
+    held: dict[str, Study] = {}
+    for row, combination in enumerate(chunk.combinations):
+        params = dict(study.params)
+        rest = {}
+        for key, value in combination.items():
+            if key.startswith("params."):
+                params[key.removeprefix("params.")] = value
+            else:
+                rest[key] = value
+        text = json.dumps(params, sort_keys=True)
+        if target is None or text != asks:  # what is not asked varies fastest
+            asks, target = text, _target(study, inputs, market, params)
+        if isinstance(target, DeleverError):
+            errors[row] = str(target)
+            continue
+        terms = json.dumps(rest, sort_keys=True)
+        if terms not in held:
+            held[terms] = applied(study, rest)
+        yield row, _account(held[terms], *target)
 
 
 def _target(

@@ -75,11 +75,12 @@ class Comparison:
                 "the runs cover different spans; every figure here is over the common one, "
                 f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
             )
-        for what in ("data", "periods_sha256"):
-            values = {str(run.manifest.get(what)) for run in self.runs}
-            if len(values) > 1:
-                subject = "data sets" if what == "data" else "catalogues of deleveraging periods"
-                out.append(f"the runs were made with different {subject}")
+        if len({run.manifest.get("data", {}).get("sha256") for run in self.runs}) > 1:
+            out.append("the runs were made with different data sets")
+        if len({tuple(p.id for p in each.periods) for each in self.evaluations}) > 1 or (
+            len({run.manifest.get("periods_sha256") for run in self.runs}) > 1
+        ):
+            out.append("the runs were made with different catalogues of deleveraging periods")
         costs = {run.evaluation.backtest.costs for run in self.runs}
         if len(costs) > 1:
             out.append("the runs pay different costs")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
-from annotated_types import Ge, Gt, Lt
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from annotated_types import Ge, Gt, Len, Lt
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from delever.errors import ConfigError
 from delever.market.execution import Costs
@@ -27,7 +27,7 @@ Fraction = Annotated[float, Ge(0), Lt(1)]
 class CostsConfig(BaseModel):
     """The ``[costs]`` table: fractions of a fill's notional."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     maker_fee: Annotated[float, Gt(-1), Lt(1)] = 0.0
     taker_fee: Fraction = 0.001
@@ -74,9 +74,9 @@ class Study(BaseModel):
         What ``delever sweep`` combines; a single run takes no notice of it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    name: str
+    name: Annotated[str, Len(1, 100)]
     strategy: str
     data: str
     warmup: str | None = None
@@ -94,22 +94,28 @@ class Study(BaseModel):
     @field_validator("name")
     @classmethod
     def _name_is_a_folder(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-            raise ValueError("a name is made of letters, digits, '_', '-' and '.'")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise ValueError("letters, digits, '_' and '-'")
         return name
 
     @field_validator("start", "end", mode="before")
     @classmethod
     def _utc(cls, value: Any) -> Any:
-        if isinstance(value, str) and value != "warm":
+        if value is None or value == "warm":
+            return value
+        if isinstance(value, str):
             value = dt.datetime.fromisoformat(value)
         if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
             value = dt.datetime.combine(value, dt.time())
-        if isinstance(value, dt.datetime):
-            return (
-                value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
-            )
-        return value
+        if not isinstance(value, dt.datetime) or not 1678 <= value.year <= 2261:
+            raise ValueError("a UTC date such as 2015-01-01")
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Study:
+        if self.end_time and self.start_time and self.start_time >= self.end_time:
+            raise ValueError(f"start must be before end; got {self.start} and {self.end}")
+        return self
 
     @property
     def spot_costs(self) -> Costs:
@@ -155,7 +161,7 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     if not path.is_file():
         raise ConfigError(f"a study file is required; there is none at {path}")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: a study must be valid TOML; {error}") from None
     table.setdefault("name", path.stem)
@@ -190,7 +196,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {key!r}; there are: {', '.join(owner.model_fields)}"
     if first["type"] == "missing":
         return f"{key} is required and missing"
-    return f"{key}: {first['msg']}; got {json.dumps(first['input'], default=str)}"
+    said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if not first["loc"]:
+        return said
+    return f"{key} must be: {said}; got {json.dumps(first['input'], default=str)}"
 
 
 def _table(model: type[BaseModel], name: str) -> type[BaseModel]:

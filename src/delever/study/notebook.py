@@ -137,7 +137,7 @@ def run(
     if target.is_dir():
         if set or fresh:
             raise InputError(f"set and fresh need a study file; {target} is a finished run")
-        return load_run(target, workspace=place)
+        return load_run(target)
     return run_study(target, workspace=place, overrides=set, fresh=fresh)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,9 @@ class Run:
 
     def _repr_html_(self) -> str:
         start, end = self.evaluation.span
-        remarks = "".join(f"<li>{note}</li>" for note in self.notes)
+        remarks = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
         table = self.metrics[list(SCOPES)].to_html(float_format=lambda value: f"{value:.4g}")
-        title = f"{self.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}"
+        title = f"{escape(self.name)}, {start:%Y-%m-%d} to {end:%Y-%m-%d}"
         return f"<h4>{title}</h4><ul>{remarks}</ul>{table}"
 
 
@@ -143,8 +144,8 @@ def run_study(
     inputs = gather(study, workspace)
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]
-    if archive.is_complete(folder) and not fresh:
-        return load_run(folder, workspace=workspace, cached=True)
+    if not fresh and archive.is_complete(folder) and not archive.damage(folder):
+        return load_run(folder, cached=True)
     market = view(inputs.data, warmup=inputs.warmup, series=inputs.series)
     report("simulating")
     evaluation = run_trial(
@@ -170,19 +171,23 @@ def run_study(
         "simulation": archive.describe_simulation(evaluation),
     }
     report("writing the tear-sheet")
-    archive.write_run(folder, evaluation, manifest, _tearsheet(evaluation, manifest))
+    archive.write_run(
+        folder,
+        evaluation,
+        manifest,
+        tearsheet=_tearsheet(evaluation, manifest),
+        periods=workspace.root / study.periods,
+    )
     return Run(evaluation=evaluation, manifest=manifest, folder=folder)
 
 
-def load_run(folder: Path, *, workspace: Workspace, cached: bool = False) -> Run:
+def load_run(folder: Path, *, cached: bool = False) -> Run:
     """Read a finished run from its folder.
 
     Parameters
     ----------
     folder : pathlib.Path
         ``backtests/results/<study>/<run_id>``.
-    workspace : Workspace
-        For the catalogue of periods the run names.
     cached : bool
         Marks the run as found rather than made.
 
@@ -195,11 +200,9 @@ def load_run(folder: Path, *, workspace: Workspace, cached: bool = False) -> Run
     NotStoredError, StoreError
         If there is no run or a file of it cannot be read.
     """
-    manifest = archive.read_manifest(folder)
-    periods = load_catalog(workspace.root / manifest["study"]["periods"])
     return Run(
-        evaluation=archive.read_evaluation(folder, periods),
-        manifest=manifest,
+        evaluation=archive.read_evaluation(folder),
+        manifest=archive.read_manifest(folder),
         folder=folder,
         cached=cached,
     )
@@ -230,6 +233,12 @@ def remarks(evaluation: Evaluation, market: MarketView) -> list[str]:
         for period in evaluation.cut_periods
     )
     out.extend(evaluation.backtest.fidelity)
+    ruined = evaluation.backtest.equity[evaluation.backtest.equity <= 0]
+    if len(ruined):
+        out.append(
+            f"the account was ruined in the bar of {ruined.index[0]:%Y-%m-%d %H:%M} and did "
+            "nothing after it; a loss avoided since then is no protection"
+        )
     if "funding" in evaluation.backtest.ledger:
         out.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
     status = evaluation.backtest.trades["status"]
@@ -285,7 +294,7 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
         raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
     return Inputs(
         data=catalog.load(study.data),
-        warmup=catalog.load(study.warmup) if study.warmup else None,
+        warmup=catalog.load(study.warmup) if study.warmup is not None else None,
         series={name: catalog.load(reference) for name, reference in study.series.items()},
         strategy=strategy,
         benchmark=benchmark,

@@ -8,6 +8,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,9 @@ from delever.research.contract import broken_contract
 from delever.view import MarketView, Price
 
 __all__ = ["Strategy", "load_strategy"]
+
+_RAISED = (Exception, SystemExit, GeneratorExit)
+"""What a user's code may raise; a strategy that exits has not answered."""
 
 _CONFIG = pydantic.ConfigDict(
     extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True
@@ -123,8 +127,9 @@ class Strategy:
         """
         bound = self.bind(params)
         try:
-            return self.function(replace(market), **bound)
-        except Exception as error:
+            with redirect_stdout(sys.stderr):  # standard output belongs to the command
+                return self.function(replace(market), **bound)
+        except _RAISED as error:
             raise StrategyError(_at_fault(error, self.path)) from error
 
     def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> pd.Series:
@@ -207,7 +212,8 @@ def load_strategy(path: Path) -> Strategy:
 def _execute(path: Path, source: bytes, sha256: str) -> ModuleType:
     key = hashlib.sha256(f"{path}\0{sha256}".encode()).hexdigest()[:16]
     spec = importlib.util.spec_from_file_location(f"_delever_strategy_{key}", path)
-    assert spec is not None  # a path ending in .py always has one
+    if spec is None:
+        raise StrategyError(f"a strategy must be a Python file, ending in .py; got {path}")
     module = importlib.util.module_from_spec(spec)
     try:
         code = compile(source, str(path), "exec")
@@ -218,14 +224,15 @@ def _execute(path: Path, source: bytes, sha256: str) -> ModuleType:
         ) from None
     sys.modules[module.__name__] = module  # dataclasses in the file look their module up there
     try:
-        exec(code, module.__dict__)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):
+            exec(code, module.__dict__)
+    except _RAISED as error:
         del sys.modules[module.__name__]
         raise StrategyError(_at_fault(error, path)) from error
     return module
 
 
-def _at_fault(error: Exception, path: Path) -> str:
+def _at_fault(error: BaseException, path: Path) -> str:
     """Where in the user's file it happened, and what."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame for frame in frames if frame.filename == str(path)]

@@ -40,8 +40,7 @@ _SWEPT = {
     "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
     "account": ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop"),
 }
-_MOST = 512
-_BYTES_PER_BAR = 24
+_MOST = 256
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
 
 
@@ -211,11 +210,8 @@ def _chunks(
     workspace: Workspace,
     workers: int,
 ) -> list[Chunk]:
-    """Cut the combinations so that what workers hold of them stays below the budget."""
-    sweep = study.sweep or SweepConfig()
-    budget = sweep.memory * 2**20 // workers
-    bars = len(inputs.data.frame) + (0 if inputs.warmup is None else len(inputs.warmup.frame))
-    size = max(1, min(_MOST, budget // 2 // (bars * _BYTES_PER_BAR)))
+    """Cut the combinations; what a worker may hold of a chunk is its share of the budget."""
+    budget = (study.sweep or SweepConfig()).memory * 2**20 // workers
     text = study.model_dump_json(by_alias=True)
     return [
         Chunk(
@@ -224,15 +220,16 @@ def _chunks(
             study=text,
             strategy_sha256=inputs.strategy.sha256,
             data_id=inputs.data.id,
-            combinations=tuple(chosen[first : first + size]),
+            combinations=tuple(chosen[first : first + _MOST]),
             shared_bytes=budget // 2,
+            target_bytes=budget // 4,  # a block's schedule holds them once more
         )
-        for number, first in enumerate(range(0, len(chosen), size))
+        for number, first in enumerate(range(0, len(chosen), _MOST))
     ]
 
 
 def _name(chunk: Chunk) -> str:
-    """Named by content, so that another budget, which cuts elsewhere, finds only what fits."""
+    """Named by place and content."""
     text = canonical_json(chunk.combinations)
     return f"{chunk.number:05d}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.parquet"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -82,15 +83,18 @@ def view(
 
 def _notes(data: Dataset, warmup: Dataset | None) -> tuple[str, ...]:
     out = list(data.notes)
-    for source in (data, warmup):
-        if source is not None and len(source.gaps):
-            missing = source.gaps["bars"]
+    holes = {str(data.reference): data.gaps}
+    if warmup is not None:
+        earlier = warmup.gaps
+        holes[str(warmup.reference)] = earlier[earlier["start"] < data.frame.index[0]]
+        out.append(f"indicators were warmed up on earlier bars of {warmup.reference}")
+    for reference, found in holes.items():
+        if len(found):
+            missing = found["bars"]
             out.append(
                 f"{len(missing)} gaps ({int(missing.sum())} missing bars, at most "
-                f"{int(missing.max())} in a row) in {source.reference}; nothing was filled"
+                f"{int(missing.max())} in a row) in {reference}; nothing was filled"
             )
-    if warmup is not None:
-        out.append(f"indicators were warmed up on earlier bars of {warmup.reference}")
     return tuple(out)
 
 
@@ -191,7 +195,7 @@ def run_trial(
                 f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
             )
         strategy = strategy.loc[market.index] if isinstance(strategy, pd.Series) else strategy
-    target = strategy if isinstance(strategy, pd.Series) else strategy.target(market, params)
+    target = strategy if isinstance(strategy, pd.Series) else strategy.target(_copy(market), params)
     begin = first_bar(market, target, start=start)
     bars = market.bars.iloc[begin:]
 
@@ -211,7 +215,19 @@ def run_trial(
     return evaluate(
         name=name,
         backtest=simulate(target, costs, account),
-        benchmark=simulate(benchmark.target(market), benchmark_costs or costs, None),
+        benchmark=simulate(benchmark.target(_copy(market)), benchmark_costs or costs, None),
         bars=bars,
         periods=periods,
+    )
+
+
+def _copy(market: MarketView) -> MarketView:
+    """A view of its own for a strategy: what it writes there reaches nobody else."""
+    return replace(
+        market,
+        bars=market.bars.copy(deep=True),
+        readings={
+            name: replace(reading, frame=reading.frame.copy(deep=True))
+            for name, reading in market.readings.items()
+        },
     )

@@ -103,8 +103,9 @@ def pool_signals(signals: Sequence[Signal]) -> Pool:
     assert shared is not None  # there is at least one signal
     if not len(shared):
         raise InputError(
-            f"{', '.join(symbols)}: there must be bars on which a signal could have come on all of "
-            "them and volatility is known; there are none; take longer data or a shorter warm-up"
+            "a study needs bars on which the signal could have come on every market and "
+            f"volatility is known; there are none ({', '.join(filter(None, symbols)) or 'unnamed'})"
+            "; take longer data or a shorter warm-up"
         )
     rows = tuple(
         np.asarray(signal.market.index.get_indexer(shared), dtype=np.intp) for signal in signals

@@ -88,11 +88,11 @@ def test_check_draws_a_page(workspace, capsys):
 
 
 def test_json_is_one_document(workspace, capsys):
-    lag = ["--publication-lag", "32h", "--note", "adjusted"]
+    lag = ["--publication-lag", "24h", "--note", "adjusted"]
     assert main(["data", "import", file_of(ROWS), *WORDS, *lag, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["reference"], report["added"], report["present"]) == (NAME, 3, 0)
-    assert report["publication_lag_seconds"] == 32 * 3600
+    assert report["publication_lag_seconds"] == 24 * 3600
     assert report["notes"] == ["adjusted"]
     assert [gap["bars"] for gap in report["gaps"]] == [2]
     assert main(["data", "list", "--json"]) == 0
@@ -104,6 +104,13 @@ def test_json_is_one_document(workspace, capsys):
     assert (check["problems"], check["rows"]) == ([], 3)
     assert main(["data", "verify", NAME, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"reference": NAME, "problems": []}]
+
+
+def test_bars_are_known_when_they_close_and_at_no_other_time(workspace, capsys):
+    for lag in ("8h", "30d"):
+        words = ["data", "import", file_of(ROWS), *WORDS, "--publication-lag", lag]
+        assert main(words) == 2
+        assert "publication lag of bars must be their timeframe 1d" in capsys.readouterr().err
 
 
 def test_check_and_verify_fail_when_something_is_broken(workspace, capsys):

@@ -26,7 +26,12 @@ from delever.errors import ConflictError, InputError, VenueError
 
 HOUR = 3_600_000
 PERP = "BTC/USDT:USDT"
-COMMAND = "import sys; from delever.cli.app import main; sys.exit(main())"
+COMMAND = """
+import signal, sys
+from delever.cli.app import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may have it ignored
+sys.exit(main())
+"""
 
 
 def moment(time: int) -> pd.Timestamp:

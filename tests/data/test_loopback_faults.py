@@ -348,15 +348,18 @@ class TestServer:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         with process:
-            assert process.stdout is not None
-            said = process.stdout.readline() + process.stdout.readline()
-            match = re.search(r"DELEVER_API_URL='(http://127\.0\.0\.1:\d+/\{host\})'", said)
-            assert match is not None
-            api = redirect(ccxt.binanceusdm({"enableRateLimit": False}), match[1])
-            got = api.fetch_ohlcv(SYMBOL, "4h", 0)
-            rates = api.fetch_funding_rate_history(SYMBOL, 0)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 0
+            try:
+                assert process.stdout is not None
+                said = process.stdout.readline() + process.stdout.readline()
+                match = re.search(r"DELEVER_API_URL='(http://127\.0\.0\.1:\d+/\{host\})'", said)
+                assert match is not None
+                api = redirect(ccxt.binanceusdm({"enableRateLimit": False}), match[1])
+                got = api.fetch_ohlcv(SYMBOL, "4h", 0)
+                rates = api.fetch_funding_rate_history(SYMBOL, 0)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == 0
+            finally:
+                process.kill()
         first = stamp("2024-01-01")
         assert got == [
             [first, 1.0, 3.0, 0.5, 2.0, 10.0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.symbol, rows=options.rows, timeframe=options.timeframe, seed=options.seed
         )
     now = None if options.now is None else stamp(options.now)
+    # A shell's background job inherits an ignored SIGINT; this one is told to end all the same.
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, signal.default_int_handler)
     with serve(World(markets=(market,), now=now), port=options.port) as exchange:
         print(f"{len(market.times)} bars and {len(market.funding_times)} funding rates of", end=" ")
         print(f"{market.symbol}, for instance:")

@@ -373,6 +373,6 @@ def _check_lag(reference: Reference, lag: pd.Timedelta | None) -> None:
         raise InputError(f"publication lag must not be negative; got {lag}")
     if reference.kind == "ohlcv" and lag != default_lag(reference):
         raise InputError(
-            f"publication lag of bars must be at least their timeframe {reference.timeframe}, or "
-            f"they would be known before they close; got {lag}"
+            f"publication lag of bars must be their timeframe {reference.timeframe}: "
+            f"they are known when they close; got {lag}; leave the lag out"
         )

@@ -142,7 +142,7 @@ def test_bars_known_before_they_close_and_readings_before_their_stamp_are_refuse
     catalog: Catalog, tmp_path: Path
 ):
     path = write(tmp_path / "btc.csv", DAYS)
-    with pytest.raises(InputError, match="known before they close"):
+    with pytest.raises(InputError, match="known when they close"):
         catalog.add(path, BITSTAMP, publication_lag=pd.Timedelta(hours=23))
     with pytest.raises(InputError, match="must not be negative"):
         catalog.add(path, "a/series/x/1d", publication_lag=pd.Timedelta(hours=-1))

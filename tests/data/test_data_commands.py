@@ -136,7 +136,11 @@ def test_check_and_verify_fail_when_something_is_broken(workspace, capsys):
         (["data", "import", "btc.csv", *WORDS, "--kind", "candles"], 2, "kind must be one of"),
         (["data", "import", "btc.csv", *WORDS, "--venue", "sample"], 2, "must not be 'sample'"),
         (["data", "import", "btc.csv", *WORDS, "--publication-lag", "soon"], 2, "publication lag"),
-        (["data", "import", "btc.csv", *WORDS, "--publication-lag", "1h"], 2, "before they close"),
+        (
+            ["data", "import", "btc.csv", *WORDS, "--publication-lag", "1h"],
+            2,
+            "known when they close",
+        ),
         (["data", "check", "bitstamp"], 2, "venue/kind/symbol/timeframe"),
         (["data", "check", NAME], 1, f"no data set {NAME}"),
     ],

@@ -33,7 +33,7 @@ def claims(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Audit what was claimed about a market: confirmed, contradicted, depends, not testable."""
+    """Audit what was claimed about a market. Confirmed, contradicted, depends, or not testable."""
     from delever.study.claims import audit_file
     from delever.study.config import parse_named
     from delever.study.workspace import Workspace

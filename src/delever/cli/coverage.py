@@ -52,7 +52,7 @@ def check(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Say of every bar whether it is present, absent at its venue, or unknown.
+    """Show what is present, absent or unknown. Exit code 1 where something is unknown or broken.
 
     Exit code 1 if one is unknown, or a data set is broken.
     """
@@ -75,7 +75,7 @@ def verify(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Read every byte again and hold it against checksums, contract and id.
+    """Hold every stored byte to its checksum. The contract of the kind and the id are held, too.
 
     Exit code 1 if one is wrong.
     """

@@ -81,7 +81,7 @@ def import_(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Import a file; rows stored already must agree, and importing twice changes nothing."""
+    """Import a file. Rows stored already must agree, and importing twice changes nothing."""
     from delever.data.source import parse_lag
     from delever.study.workspace import Workspace
 

@@ -75,7 +75,7 @@ def fetch(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch history into the store, or what is missing of it; exit code 1 if something is unknown.
+    """Fetch history into the store. What is there is kept; exit code 1 if something is unknown.
 
     Fetching again goes on where the last fetch ended, compares the last stored rows, and changes
     nothing else.
@@ -122,7 +122,7 @@ def repair(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch just what is unknown of a stored data set; exit code 1 if something stays unknown."""
+    """Fetch just what is unknown. Exit code 1 if something stays unknown."""
     from delever.data.exchange.fetch import repair as mend
     from delever.data.source import Reference
     from delever.study.workspace import Workspace

@@ -43,7 +43,7 @@ def state(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show where the market stands: levels, stress, phase, what lies below; and what is missing."""
+    """Show where the market stands. Levels, stress, phase, what lies below, and what is missing."""
     from delever.study.config import parse_named
     from delever.study.state import state_of
     from delever.study.workspace import Workspace

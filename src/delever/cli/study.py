@@ -40,7 +40,7 @@ def run(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Run studies; the same inputs again are read from their results folder."""
+    """Run studies. The same inputs again are read from their results folder."""
     from delever.study.compare import compare as compare_runs
     from delever.study.config import parse_overrides
     from delever.study.run import run_study
@@ -127,7 +127,7 @@ def check(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Check strategies and features: do they peek, depend on units? Exit code 1 if one does."""
+    """Check strategies and features for peeking. And for units and holes; exit code 1 on a finding."""
     from delever.study.check import Ground, check_target, names, view_of
     from delever.study.config import parse_named, parse_overrides
     from delever.study.workspace import Workspace
@@ -168,7 +168,7 @@ def periods(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Show the deleveraging periods on a data set, and how late a causal detector sees them."""
+    """Show the deleveraging periods on a data set. Says how late a causal detector sees them."""
     from delever.cli.screen import print_rows
     from delever.report.format import day, number, percent
     from delever.study import episodes
@@ -239,7 +239,7 @@ def _finite(value: float) -> float | None:
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
 ) -> None:
-    """Make a workspace that runs: strategies, studies, periods and sample data."""
+    """Make a workspace that runs. It holds strategies, studies, periods and sample data."""
     from delever.study.workspace import create
 
     place = create(directory)

@@ -36,7 +36,7 @@ def sweep(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Run every combination of a study's [sweep] table; what was finished before is kept."""
+    """Run every combination of a sweep table. What was finished before is kept."""
     from delever.study.config import parse_overrides
     from delever.study.sweep import run_sweep
     from delever.study.workspace import Workspace

@@ -127,7 +127,7 @@ def check(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Check strategies and features for peeking. And for units and holes; exit code 1 on a finding."""
+    """Check strategies and features for peeking. Units and holes, too; exit code 1 on findings."""
     from delever.study.check import Ground, check_target, names, view_of
     from delever.study.config import parse_named, parse_overrides
     from delever.study.workspace import Workspace

@@ -113,21 +113,6 @@ def test_ma200w_mean_reversion_is_stopped_and_buys_nothing_down_there() -> None:
     np.testing.assert_array_equal(got[13:], [1, 1, 1, 0, 0, 1, 1, 1])
 
 
-def test_short_the_break_shorts_a_confirmed_breach_until_stop_or_target() -> None:
-    # The support of one week is 10. Two closes below it make a breach.
-    closes = [10.0] * 7 + [9, 11, 9, 9.5, 10.2, 10.6, 10.6]
-    got = run("short_the_break", daily(closes), weeks=1, confirm_bars=2, stop=0.05, target=0.2)
-    # 9 alone is no breach (11 regains it). 9 and 9.5 are: short at the close of the second; 10.2
-    # is inside the stop of 10.5, 10.6 is not.
-    np.testing.assert_array_equal(got, [NAN] * 7 + [0, 0, 0, -1, -1, 0, 0])
-    fallen = [10.0] * 7 + [9, 9, 8.5, 7.9, 7.5, 8.5, 9]
-    got = run(
-        "short_the_break", daily(fallen), weeks=1, confirm_bars=1, stop=0.05, target=0.2, size=2.0
-    )
-    # 8 is the target; below it the short is closed, and one breach is shorted once.
-    np.testing.assert_array_equal(got, [NAN] * 7 + [-2, -2, -2, 0, 0, 0, 0])
-
-
 def test_stress_filter_leaves_the_market_while_it_is_forced_down() -> None:
     # A quiet year, then a fall of a sixth in four days on ten times the volume, then quiet.
     rng = np.random.default_rng(4)

@@ -43,7 +43,7 @@ SETS: dict[str, list[dict[str, Any]]] = {
         {"weeks": 10, "average": "wma", "near": 0.05, "stop": 0.1, "target": 0.2},
     ],
     "short_the_break": [
-        {"weeks": 4, "confirm_bars": 1, "stop": 0.02, "target": 0.1, "size": 2.0},
+        {"weeks": 4, "confirm_bars": 1},
     ],
     "stress_filter": [
         {"out_of": "selling", "enter": 0.8, "leave": 0.6, "days": 20},

@@ -134,14 +134,23 @@ class Backtest:
         return pd.Series(values, index=self.ledger.index, name="return")
 
     @property
+    def parts(self) -> pd.DataFrame:
+        """What made the change in equity over each bar, quote units, shape (n, 4) or (n, 6).
+
+        Columns of the ledger named in `ATTRIBUTION`, signed as equity felt them; a row sums to
+        the equity at its close less that at the close before.
+        """
+        return pd.DataFrame(
+            {name: sign * self.ledger[name] for name, sign in _SIGN.items() if name in self.ledger}
+        )
+
+    @property
     def attribution(self) -> pd.Series:
-        """What made the change in equity, quote units: `ATTRIBUTION`, signed as equity felt it.
+        """What made the change in equity, quote units: the sums of `parts`.
 
         Sums to the last equity less the initial one.
         """
-        parts = [name for name in _SIGN if name in self.ledger]
-        totals = {name: _SIGN[name] * float(self.ledger[name].sum()) for name in parts}
-        return pd.Series(totals, name="attribution")
+        return self.parts.sum().rename("attribution")
 
     def window(self, start: pd.Timestamp, end: pd.Timestamp) -> Backtest:
         """Restrict the run to the bars that open at or after `start` and close by `end`.

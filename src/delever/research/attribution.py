@@ -1,0 +1,64 @@
+"""What made the change in equity: over a run, inside and outside periods, and in each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from delever.events.window import per_period
+from delever.research.evaluation import SCOPES, Evaluation
+
+__all__ = ["attribution"]
+
+_ORDER = ("price_pnl", "funding", "fee", "slippage", "borrow", "liquidation")
+
+
+def attribution(evaluation: Evaluation) -> pd.DataFrame:
+    """Split the change of equity into its parts, scope by scope.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        The run and its periods.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (3 + periods, 6 or 8)
+        Rows: ``whole``, ``inside``, ``outside`` and each period's id. Columns, in quote units: the
+        parts, signed as equity felt them (a fee paid is below 0); ``change``, how equity changed
+        over the bars of the scope; ``equity_before``, at the close before them, NaN for inside
+        and outside, which are made of several stretches.
+
+    Notes
+    -----
+    The parts of a row add up to its ``change``, and inside and outside to the whole. Periods add
+    up to inside where they do not overlap. In a period ``change / equity_before`` is its total
+    return, so parts over ``equity_before`` are what each contributed to it.
+    """
+    run = evaluation.backtest
+    index = pd.DatetimeIndex(run.ledger.index)
+    before = run.equity.shift(fill_value=run.initial_equity)
+    felt = run.parts
+    felt = felt[[name for name in _ORDER if name in felt]].assign(change=run.equity - before)
+    masks = _masks(evaluation, index)
+    rows = {scope: felt[mask].sum() for scope, mask in masks.items()}
+    table = pd.DataFrame(rows).T.rename_axis(index="scope")
+    started = {
+        scope: float(before[mask].iloc[0])
+        for scope, mask in masks.items()
+        if scope not in SCOPES[1:]
+    }
+    return table.assign(equity_before=pd.Series(started, dtype="float64").reindex(table.index))
+
+
+def _masks(evaluation: Evaluation, index: pd.DatetimeIndex) -> Mapping[str, np.ndarray]:
+    each = per_period(index, evaluation.backtest.timeframe, evaluation.periods)
+    periods = {name: mask.to_numpy() for name, mask in each.items()}
+    inside = np.logical_or.reduce([np.zeros(len(index), dtype=bool), *periods.values()])
+    return {
+        "whole": np.ones(len(index), dtype=bool),
+        "inside": inside,
+        "outside": ~inside,
+    } | periods

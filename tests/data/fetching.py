@@ -13,6 +13,7 @@ from delever.data.exchange.client import Client, connect
 from delever.data.exchange.limits import Pacing
 from delever.data.exchange.settings import Settings
 from delever.data.source import Reference
+from delever.data.verify import verify
 
 SYMBOLS = {
     "binance": "BTC/USDT",
@@ -83,5 +84,5 @@ def hold_to_truth(catalog: Catalog, reference: Reference, market: Market) -> int
         true = market.times[(market.times >= start) & (market.times < end)]
         have = times[(times >= start) & (times < end)]
         np.testing.assert_array_equal(true, have)
-    assert not catalog.store.verify(reference.folder)
+    assert not verify(catalog.store, reference.folder)
     return len(times)

@@ -73,6 +73,51 @@ def test_a_sample_that_was_changed_is_refused(tmp_path: Path):
         catalog.load(SAMPLE_NAME)
 
 
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        (None, "metadata.json is missing, which describes what lies there; restore it"),
+        ('{"kind": "candles", "symbol": "B", "timeframe": "1d"}', "kind must be one of"),
+        ("[" * 100_000, "RecursionError"),
+        ("[]", "TypeError"),
+    ],
+)
+def test_a_sample_without_a_sound_description_is_a_finding(tmp_path: Path, described, said):
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    about = tmp_path / "sample" / "metadata.json"
+    about.unlink()
+    if described is not None:
+        about.write_text(described)
+    catalog = Catalog(tmp_path)
+    (check,) = catalog.check()
+    assert said in check.problems[0]
+    assert said in catalog.survey().broken[0].problems[0]
+    with pytest.raises(StoreError, match=r"metadata\.json"):
+        catalog.load(SAMPLE_NAME)
+
+
+def test_a_damaged_description_hides_no_other_data_set(catalog: Catalog, tmp_path: Path):
+    other = "other/ohlcv/BTC/USD/1d"
+    for name in (BITSTAMP, other):
+        catalog.add(write(tmp_path / "btc.csv", DAYS), name)
+    manifest = next((tmp_path / "data" / "store" / "bitstamp").rglob("dataset.json"))
+    manifest.write_bytes(manifest.read_bytes()[:-40])
+    found = catalog.survey()
+    assert [str(entry.reference) for entry in found.entries] == [SAMPLE_NAME, other]
+    assert [one.name for one in found.broken] == ["bitstamp/ohlcv/BTC%2FUSD/1d"]
+    assert "is damaged" in found.broken[0].problems[0]
+    with pytest.raises(StoreError, match=r"dataset\.json is damaged"):
+        catalog.list()
+    with pytest.raises(NotStoredError, match="there are: .*" + other):
+        catalog.load("x/funding/qqqqqqqq/8h")
+    assert len(catalog.load(other).frame) == 3
+
+
+def test_a_span_without_rows_is_said_of_the_sample_too(catalog: Catalog):
+    with pytest.raises(NotStoredError, match="has no rows from 2030-01-01"):
+        catalog.load(SAMPLE_NAME, pd.Timestamp("2030-01-01", tz="UTC"))
+
+
 def test_a_workspace_without_a_sample_is_fine(tmp_path: Path):
     catalog = Catalog(tmp_path)
     assert catalog.list() == []

@@ -128,6 +128,36 @@ def test_check_and_verify_fail_when_something_is_broken(workspace, capsys):
         assert "sha256" in json.loads(capsys.readouterr().out)[1]["problems"][0]
 
 
+def test_list_names_the_damaged_beside_the_rest(workspace, capsys):
+    other = ["--venue", "other", *WORDS[2:]]
+    for words in (WORDS, other):
+        assert main(["data", "import", file_of(ROWS), *words]) == 0
+    manifest = next((workspace.root / "data" / "store" / "bitstamp").rglob("dataset.json"))
+    manifest.write_text("{")
+    (workspace.root / "data" / "sample" / "metadata.json").unlink()
+    capsys.readouterr()
+    assert main(["data", "list"]) == 1
+    said = capsys.readouterr().out
+    assert "other/ohlcv/BTC/USD/1d" in said
+    assert "sample: broken" in said
+    assert "bitstamp/ohlcv/BTC%2FUSD/1d: broken" in said
+    assert "dataset.json is damaged" in said
+    assert main(["data", "list", "--json"]) == 1
+    listed = json.loads(capsys.readouterr().out)
+    assert [bool(one["problems"]) for one in listed] == [False, True, True]
+    assert main(["data", "check"]) == 1
+    assert "metadata.json is missing" in capsys.readouterr().out
+    assert main(["data", "check", "sample/ohlcv/BTC/USD/1d"]) == 1
+
+
+def test_one_row_is_no_rows(workspace, capsys):
+    assert main(["data", "import", file_of(ROWS[:2]), *WORDS]) == 0
+    said = capsys.readouterr().out
+    assert "1 row added" in said
+    assert "  1 row, 2021-05-17 to 2021-05-17" in said
+    assert "1 rows" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -348,3 +348,36 @@ def test_foreign_files_as_typed(workspace, tmp_path: Path, capsys):
         "2021-01-01T00:00:00Z,100.1,102.2,99.3,101.4,0.5"
     )
     assert main(["data", "export", "v/ohlcv/x/1h", "bars.csv"]) == 1
+
+
+def test_one_refused_data_set_of_a_folder_keeps_no_other_out(workspace, freqtrade, capsys):
+    stored = "binance/ohlcv/BTC/USDT/1h"
+    words = ["data", "import", str(freqtrade), "--venue", "binance", "--from", "freqtrade"]
+    assert main(words) == 0
+    whole = capsys.readouterr().out.count("rows added")
+    # Rows that disagree with those stored now come for one of them, among the others.
+    path = freqtrade / "BTC_USDT-1h.feather"
+    table = pd.read_feather(path)
+    table.assign(volume=table["volume"] + 1).to_feather(path, compression="lz4")
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.out.count("0 rows added") == whole - 1
+    assert said.err.startswith(f"error: {stored}: 4 rows must agree")
+    assert main([*words, "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)) == whole - 1
+
+
+@pytest.mark.parametrize(
+    ("origin", "more", "said"),
+    [
+        ("freqtrade", ["--symbol", "BTC/USDT"], "takes no symbol, kind or timeframe"),
+        ("freqtrade", ["--kind", "mark"], "takes no symbol, kind or timeframe"),
+        ("yahoo", ["--symbol", "BTC/USD", "--stamp-unit", "s"], "--stamp-unit is for plain files"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    workspace, freqtrade, capsys, origin, more, said
+):
+    words = ["data", "import", str(freqtrade), "--venue", "v", "--from", origin, *more]
+    assert main(words) == 2
+    assert said in capsys.readouterr().err

@@ -21,6 +21,7 @@ from delever.data.disk import Disk
 from delever.data.remote import Remote
 from delever.data.source import Reference
 from delever.data.store import Store
+from delever.data.verify import verify
 from delever.errors import ConfigError, NotStoredError, StoreError
 from delever.schema import validate
 
@@ -97,7 +98,7 @@ def test_the_same_objects_as_on_a_disk(remote: Remote, tmp_path: Path):
         store.add(bars().iloc[:300], REFERENCE, origin=ORIGIN)
         store.add(bars().iloc[200:], REFERENCE, origin=ORIGIN)
         assert store.folders() == [REFERENCE.folder]
-        assert store.verify(REFERENCE.folder) == []
+        assert verify(store, REFERENCE.folder) == []
     assert contents(remote) == contents(disk)
     assert len(contents(remote)) == 4
     pd.testing.assert_frame_equal(
@@ -112,7 +113,7 @@ def test_a_flipped_byte_is_found(remote: Remote):
     data = bytearray(remote.read(f"{REFERENCE.folder}/{name}"))
     data[len(data) // 2] ^= 1
     remote.write(REFERENCE.folder, {name: bytes(data)})
-    assert "its sha256 must be" in store.verify(REFERENCE.folder)[0]
+    assert "its sha256 must be" in verify(store, REFERENCE.folder)[0]
 
 
 def test_writers_at_once_lose_no_row(remote: Remote):
@@ -198,7 +199,7 @@ def test_a_writer_cut_off_at_any_moment_leaves_the_old_data_set_or_the_new_one(m
         else:
             finished = True
         rows = store.load(REFERENCE).frame
-        assert store.verify(REFERENCE.folder) == []
+        assert verify(store, REFERENCE.folder) == []
         seen.add(len(rows))
         pd.testing.assert_frame_equal(rows, bars(len(rows)), check_freq=False)
         if finished:

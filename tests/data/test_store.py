@@ -20,6 +20,7 @@ from delever.data.disk import Disk
 from delever.data.parts import content_id
 from delever.data.source import Reference
 from delever.data.store import Store
+from delever.data.verify import verify
 from delever.errors import ConflictError, NotStoredError, StoreError
 from delever.schema import validate
 
@@ -133,7 +134,7 @@ def test_the_id_and_the_parts_do_not_depend_on_the_order_of_imports(
         dataset = store_at(folder).load(REFERENCE)
         same(dataset.frame, every)
         assert dataset.id == content_id(every, "1d")
-        assert store_at(folder).verify(REFERENCE.folder) == []
+        assert verify(store_at(folder), REFERENCE.folder) == []
         manifest = store_at(folder).manifest(REFERENCE.folder)
         assert {part.name for part in manifest.parts} == {p.name for p in folder.rglob("*.parquet")}
 
@@ -290,7 +291,7 @@ def test_a_crash_at_any_moment_leaves_the_old_data_set_or_the_new_one(tmp_path: 
         else:
             finished = True
         dataset = store_at(folder).load(REFERENCE)
-        assert store_at(folder).verify(REFERENCE.folder) == []
+        assert verify(store_at(folder), REFERENCE.folder) == []
         seen.add(len(dataset.frame))
         same(dataset.frame, bars().iloc[: len(dataset.frame)])
         # One more import and the store is what it would be had nothing happened.
@@ -348,7 +349,7 @@ def test_writers_at_once_lose_no_row(tmp_path: Path):
     for thread in threads:
         thread.join()
     same(store_at(tmp_path).load(REFERENCE).frame, frame)
-    assert store_at(tmp_path).verify(REFERENCE.folder) == []
+    assert verify(store_at(tmp_path), REFERENCE.folder) == []
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,19 +391,19 @@ def test_verify_finds_what_is_broken(tmp_path: Path):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
-        assert "2019-" in store.verify(folder)[0]
-        assert "is damaged: its sha256 must be" in store.verify(folder)[0]
+        assert "2019-" in verify(store, folder)[0]
+        assert "is damaged: its sha256 must be" in verify(store, folder)[0]
         with pytest.raises(StoreError, match=r"2019-.* is damaged"):
             store.load(REFERENCE)
     with damaged(tmp_path, "2020-*.parquet") as path:
         path.unlink()
-        assert "2020-" in store.verify(folder)[0]
-        assert "is missing" in store.verify(folder)[0]
+        assert "2020-" in verify(store, folder)[0]
+        assert "is missing" in verify(store, folder)[0]
         with pytest.raises(StoreError, match="is missing"):
             store.load(REFERENCE)
         with pytest.raises(StoreError, match="is missing"):
             store.add(bars(rows=600), REFERENCE, origin=ORIGIN)
-    assert store.verify(folder) == []
+    assert verify(store, folder) == []
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ def test_a_manifest_that_does_not_fit_is_found(
     store.add(bars(rows=3), REFERENCE, origin=ORIGIN)
     path = tmp_path / REFERENCE.folder / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert said in store.verify(REFERENCE.folder)[0]
+    assert said in verify(store, REFERENCE.folder)[0]
 
 
 def test_a_manifest_cut_short_is_found(tmp_path: Path):
@@ -433,7 +434,7 @@ def test_a_manifest_cut_short_is_found(tmp_path: Path):
     store.add(bars(rows=3), REFERENCE, origin=ORIGIN)
     path = tmp_path / REFERENCE.folder / "dataset.json"
     path.write_bytes(path.read_bytes()[:100])
-    assert "dataset.json is damaged" in store.verify(REFERENCE.folder)[0]
+    assert "dataset.json is damaged" in verify(store, REFERENCE.folder)[0]
     with pytest.raises(StoreError, match="is damaged"):
         store.add(bars(), REFERENCE, origin=ORIGIN)
 
@@ -450,7 +451,7 @@ def test_a_part_of_other_rows_is_found_even_with_a_fitting_checksum(tmp_path: Pa
     (place / manifest["parts"][0]["name"]).write_bytes(part.read_bytes())
     manifest["parts"][0]["sha256"] = other["parts"][0]["sha256"]
     (place / "dataset.json").write_text(json.dumps(manifest))
-    assert "must hold 3 rows" in store.verify(REFERENCE.folder)[0]
+    assert "must hold 3 rows" in verify(store, REFERENCE.folder)[0]
 
 
 def test_intraday_parts_are_months(tmp_path: Path):

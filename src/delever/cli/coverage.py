@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from delever.cli.listing import day, entry_json, print_entry, print_table
+from delever.cli.listing import day, entry_json, print_broken, print_entry, print_table
 from delever.cli.screen import WorkspaceOption, echo_json, steps
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def verify(
     else:
         for one in checks:
             if one.problems:
-                _print_broken(one)
+                print_broken(one)
             else:
                 typer.secho(f"{one.name}: whole", fg=typer.colors.GREEN)
     if any(one.problems for one in checks):
@@ -113,15 +113,9 @@ def _write_page(path: Path, checks: Sequence[Check]) -> None:
         raise InputError(f"cannot write {path}: {error.strerror}; give another path") from None
 
 
-def _print_broken(one: Check) -> None:
-    typer.secho(f"{one.name}: broken", fg=typer.colors.RED)
-    for problem in one.problems:
-        typer.echo(f"  {problem}")
-
-
 def _print_check(one: Check) -> None:
     if one.entry is None or one.coverage is None:
-        _print_broken(one)
+        print_broken(one)
         return
     if one.unknown:
         typer.secho(

@@ -13,18 +13,52 @@ from delever.cli.screen import print_notes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.data.entry import Entry
+    from delever.data.entry import Check, Entry
 
-__all__ = ["count", "day", "entry_json", "lag", "print_entry", "print_table"]
+__all__ = [
+    "count",
+    "day",
+    "entry_json",
+    "lag",
+    "print_broken",
+    "print_entries",
+    "print_entry",
+    "print_table",
+]
 
 
 def print_entry(entry: Entry) -> None:
     """Say what a data set holds."""
     typer.echo(
-        f"  {entry.rows:,} rows, {day(entry.start)} to {day(entry.end)}, "
+        f"  {count(entry.rows, 'row')}, {day(entry.start)} to {day(entry.end)}, "
         f"known {lag(entry.publication_lag)} after the stamp, id {entry.id[:12]}"
     )
     print_notes(entry.notes)
+
+
+def print_entries(entries: Sequence[Entry]) -> None:
+    """Print a line per data set."""
+    columns = ("data set", "rows", "gaps", "first", "last", "known after", "id")
+    rows = [
+        (
+            str(entry.reference),
+            f"{entry.rows:,}",
+            f"{entry.gaps:,}",
+            day(entry.start),
+            day(entry.end),
+            lag(entry.publication_lag),
+            entry.id[:12],
+        )
+        for entry in entries
+    ]
+    print_table(columns, rows)
+
+
+def print_broken(one: Check) -> None:
+    """Say what is broken about a data set."""
+    typer.secho(f"{one.name}: broken", fg=typer.colors.RED)
+    for problem in one.problems:
+        typer.echo(f"  {problem}")
 
 
 def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -11,14 +11,15 @@ import pandas as pd
 
 from delever.bars import gaps
 from delever.data.coverage import Claim, State, coverage
-from delever.data.entry import Check, Entry, ImportReport, entry_of, sample_entry
-from delever.data.files import StampUnit, read_file
-from delever.data.parts import rows_id
+from delever.data.entry import Check, Entry, ImportReport, Survey, entry_of, sample_entry
+from delever.data.files import StampUnit
+from delever.data.intake import take_in, writable
 from delever.data.place import place_of
 from delever.data.sample import SAMPLE, load_sample
-from delever.data.source import Dataset, Reference, default_lag
-from delever.data.store import Change, Store
-from delever.errors import DataError, InputError, NotStoredError
+from delever.data.source import Dataset, Reference
+from delever.data.store import Change, Store, no_rows
+from delever.data.verify import check_sample, check_stored
+from delever.errors import DataError, InputError, NotStoredError, StoreError
 from delever.schema import validate
 from delever.units import timeframe_delta
 
@@ -44,6 +45,11 @@ class Catalog:
 
     root: Path
     sample: Path | None = None
+
+    @property
+    def sample_folder(self) -> Path:
+        """Where the sample is."""
+        return self.root / SAMPLE if self.sample is None else self.sample
 
     @property
     def store(self) -> Store:
@@ -82,16 +88,39 @@ class Catalog:
         """
         wanted = Reference.parse(reference) if isinstance(reference, str) else reference
         if wanted.venue == SAMPLE:
-            dataset = self._load_sample()
+            dataset = load_sample(self.sample_folder)
             if dataset is None or dataset.reference != wanted:
                 raise self._not_stored(wanted)
-            return replace(dataset, frame=dataset.frame.loc[_span(dataset.frame, start, end)])
+            frame = dataset.frame.loc[_span(dataset.frame, start, end)]
+            if frame.empty:
+                raise no_rows(wanted, start, end, *dataset.frame.index[[0, -1]])
+            return replace(dataset, frame=frame)
         try:
             return self.store.load(wanted, start, end)
         except NotStoredError:
             if wanted.folder in self.store.folders():
                 raise  # it is there, and holds nothing in this span
             raise self._not_stored(wanted) from None
+
+    def survey(self) -> Survey:
+        """Every data set, and which of them are too damaged to be described.
+
+        Returns
+        -------
+        Survey
+        """
+        entries, broken = [], []
+        try:
+            sample = load_sample(self.sample_folder)
+            entries += [] if sample is None else [sample_entry(sample)]
+        except DataError as error:
+            broken.append(Check(name=SAMPLE, problems=(str(error),)))
+        for folder in self.store.folders():
+            try:
+                entries.append(entry_of(self.store.manifest(folder)))
+            except DataError as error:
+                broken.append(Check(name=folder, problems=(str(error),)))
+        return Survey(entries=tuple(entries), broken=tuple(broken))
 
     def list(self) -> list[Entry]:
         """Every data set, the sample first.
@@ -103,11 +132,12 @@ class Catalog:
         Raises
         ------
         StoreError
-            If a manifest is damaged.
+            If the description of one is damaged; `survey` names them all.
         """
-        sample = self._load_sample()
-        entries = [] if sample is None else [sample_entry(sample)]
-        return entries + [entry_of(self.store.manifest(folder)) for folder in self.store.folders()]
+        found = self.survey()
+        for one in found.broken:
+            raise StoreError(one.problems[0])
+        return list(found.entries)
 
     def add(
         self,
@@ -156,29 +186,22 @@ class Catalog:
         StoreError
             If the store is damaged, locked or cannot be written.
         """
-        wanted = _writable(reference, publication_lag)
-        if isinstance(source, pd.DataFrame):
-            frame = validate(source, wanted.kind, wanted.timeframe, where=str(wanted))
-            ignored = tuple(str(name) for name in source.columns if name not in frame.columns)
-            origin = dict(provenance or {"frame": rows_id(frame)})
-        else:
-            rows = read_file(Path(source), wanted.kind, wanted.timeframe, stamp_unit=stamp_unit)
-            frame, ignored = rows.frame, rows.ignored
-            origin = {"file": rows.name, "sha256": rows.sha256}
+        wanted = writable(reference, publication_lag)
+        taken = take_in(source, wanted, stamp_unit=stamp_unit, provenance=provenance)
         change = self.store.add(
-            frame,
+            taken.frame,
             wanted,
-            origin=origin | {"rows": len(frame)},
+            origin=taken.origin,
             publication_lag=publication_lag,
             notes=notes,
-            covered=[_whole(frame, wanted)] if complete else (),
+            covered=[_whole(taken.frame, wanted)] if complete else (),
         )
         return ImportReport(
             entry=entry_of(change.manifest),
             added=change.added,
             present=change.present,
             gaps=gaps(self.store.stamps(wanted)[1], wanted.timeframe),
-            ignored=ignored,
+            ignored=taken.ignored,
         )
 
     def append(
@@ -231,7 +254,7 @@ class Catalog:
         SchemaError, ConflictError, StoreError
             As for `add`.
         """
-        wanted = _writable(reference, publication_lag)
+        wanted = writable(reference, publication_lag)
         claims = [Claim(start=start, end=end, state=state) for start, end, state in covered]
         if frame is None or frame.empty:
             rows = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))
@@ -295,42 +318,22 @@ class Catalog:
         NotStoredError
             If there is no such data set.
         """
+        if reference is None:
+            sample = check_sample(self.sample_folder)
+            stored = [check_stored(self.store, folder) for folder in self.store.folders()]
+            return tuple(stored) if sample is None else (sample, *stored)
         wanted = Reference.parse(reference) if isinstance(reference, str) else reference
-        folders = self.store.folders()
-        if wanted is not None and wanted.venue != SAMPLE:
-            if wanted.folder not in folders:
+        if wanted.venue == SAMPLE:
+            sample = check_sample(self.sample_folder)
+            if sample is None or (sample.entry and sample.entry.reference != wanted):
                 raise self._not_stored(wanted)
-            return (self._check(wanted.folder),)
-        sample = self._check_sample(wanted)
-        return sample if wanted is not None else (*sample, *map(self._check, folders))
-
-    def _check(self, folder: str) -> Check:
-        problems = tuple(self.store.verify(folder))
-        if problems:
-            return Check(name=folder, entry=None, coverage=None, problems=problems)
-        reference = self.store.manifest(folder).reference
-        manifest, index = self.store.stamps(reference)
-        known = coverage(index, reference.timeframe, manifest.coverage)
-        return Check(name=str(reference), entry=entry_of(manifest), coverage=known, problems=())
-
-    def _check_sample(self, wanted: Reference | None) -> tuple[Check, ...]:
-        try:
-            sample = self._load_sample()
-        except DataError as error:
-            return (Check(name=SAMPLE, entry=None, coverage=None, problems=(str(error),)),)
-        if wanted is not None and (sample is None or sample.reference != wanted):
+            return (sample,)
+        if wanted.folder not in self.store.folders():
             raise self._not_stored(wanted)
-        if sample is None:
-            return ()
-        name, timeframe = str(sample.reference), sample.reference.timeframe
-        known = coverage(pd.DatetimeIndex(sample.frame.index), timeframe, ())
-        return (Check(name=name, entry=sample_entry(sample), coverage=known, problems=()),)
-
-    def _load_sample(self) -> Dataset | None:
-        return load_sample(self.root / SAMPLE if self.sample is None else self.sample)
+        return (check_stored(self.store, wanted.folder),)
 
     def _not_stored(self, wanted: Reference) -> NotStoredError:
-        names = [str(entry.reference) for entry in self.list()]
+        names = [str(entry.reference) for entry in self.survey().entries]
         near = difflib.get_close_matches(str(wanted), names, n=3)
         if near:
             there = f"did you mean {' or '.join(near)}?"
@@ -347,15 +350,6 @@ def _whole(frame: pd.DataFrame, reference: Reference) -> Claim:
     return Claim(start=index[0], end=end, state="absent")
 
 
-def _writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
-    """Reference that rows with this lag may be stored under."""
-    wanted = Reference.parse(reference) if isinstance(reference, str) else reference
-    if wanted.venue == SAMPLE:
-        raise InputError("venue must not be 'sample', which is embedded; import under its own")
-    _check_lag(wanted, lag)
-    return wanted
-
-
 def _span(frame: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
     stamps = frame.index.to_series()
     inside = pd.Series(True, index=frame.index)
@@ -364,15 +358,3 @@ def _span(frame: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | N
     if end is not None:
         inside &= stamps < end
     return inside
-
-
-def _check_lag(reference: Reference, lag: pd.Timedelta | None) -> None:
-    if lag is None:
-        return
-    if lag < pd.Timedelta(0):
-        raise InputError(f"publication lag must not be negative; got {lag}")
-    if reference.kind == "ohlcv" and lag != default_lag(reference):
-        raise InputError(
-            f"publication lag of bars must be their timeframe {reference.timeframe}: "
-            f"they are known when they close; got {lag}; leave the lag out"
-        )

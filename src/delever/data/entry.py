@@ -10,7 +10,7 @@ from delever.data.coverage import unknown_bars
 from delever.data.manifest import Manifest
 from delever.data.source import Dataset, Reference
 
-__all__ = ["Check", "Entry", "ImportReport", "entry_of", "sample_entry"]
+__all__ = ["Check", "Entry", "ImportReport", "Survey", "entry_of", "sample_entry"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +83,30 @@ class Check:
     """
 
     name: str
-    entry: Entry | None
-    coverage: pd.DataFrame | None
-    problems: tuple[str, ...]
+    entry: Entry | None = None
+    coverage: pd.DataFrame | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def unknown(self) -> int:
         """Bars nothing is known about."""
         return 0 if self.coverage is None else unknown_bars(self.coverage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a catalogue holds, as its descriptions say; no row is read.
+
+    Attributes
+    ----------
+    entries : tuple of Entry
+        The sample first.
+    broken : tuple of Check
+        Data sets whose description cannot be read.
+    """
+
+    entries: tuple[Entry, ...]
+    broken: tuple[Check, ...]
 
 
 def sample_entry(dataset: Dataset) -> Entry:

@@ -10,7 +10,7 @@ from typing import Any
 from delever.data.files import read_file
 from delever.data.parts import content_id
 from delever.data.source import Dataset, Reference, default_lag
-from delever.errors import StoreError
+from delever.errors import InputError, StoreError
 
 __all__ = ["SAMPLE", "load_sample"]
 
@@ -31,25 +31,28 @@ def load_sample(folder: Path) -> Dataset | None:
     Returns
     -------
     Dataset or None
-        None when the folder holds no ``metadata.json``.
+        None when there is no folder, or nothing in it.
 
     Raises
     ------
     StoreError
-        If the description is damaged, or the file is not the one it describes.
+        If the description is missing or damaged, or the file is not the one it describes.
     """
     described = folder / "metadata.json"
     if not described.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise StoreError(f"{described} is missing, which describes what lies there; restore it")
         return None
     try:
         about: dict[str, Any] = json.loads(described.read_bytes())
         parts = {name: str(about[name]) for name in ("kind", "symbol", "timeframe")}
-        file, expected, notes = about["file"], about["sha256"], tuple(about["notes"])
-    except (ValueError, KeyError, TypeError) as error:
+        reference = Reference(venue=SAMPLE, **parts)
+        file, expected = str(about["file"]), str(about["sha256"])
+        notes = tuple(str(note) for note in about["notes"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError) as error:
         raise StoreError(
             f"{described} is damaged ({type(error).__name__}: {error}); restore it"
         ) from None
-    reference = Reference(venue=SAMPLE, **parts)
     try:
         found = hashlib.sha256((folder / file).read_bytes()).hexdigest()
     except OSError as error:

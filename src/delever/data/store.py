@@ -23,14 +23,13 @@ from delever.data.coverage import Claim, claimed
 from delever.data.disk import Disk
 from delever.data.manifest import Manifest, Part
 from delever.data.merge import joined, new_rows, same_columns, same_lag, same_volume
-from delever.data.parts import content_id, encode, periods, rows_id
+from delever.data.parts import encode, periods, rows_id
 from delever.data.reader import PartMissingError, read_rows
 from delever.data.remote import Remote
 from delever.data.source import Dataset, Reference, default_lag
-from delever.errors import DataError, NotStoredError, StoreError
-from delever.schema import validate
+from delever.errors import NotStoredError, StoreError
 
-__all__ = ["Change", "Store"]
+__all__ = ["Change", "Store", "no_rows"]
 
 _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
@@ -132,10 +131,7 @@ class Store:
             reference, lambda read: read_rows(self.disk, read, start, end)
         )
         if frame.empty:
-            raise NotStoredError(
-                f"{reference} has no rows from {start or 'its start'} to {end or 'its end'}; "
-                f"it holds {manifest.start} to {manifest.end}"
-            )
+            raise no_rows(reference, start, end, manifest.start, manifest.end)
         return Dataset(
             reference=reference,
             frame=frame,
@@ -272,53 +268,6 @@ class Store:
         lag = default_lag(reference) if lag is None else lag
         return Manifest.empty(reference, tuple(frame.columns), lag, volume=volume)
 
-    def verify(self, folder: str) -> list[str]:
-        """Everything wrong with a data set, read from its bytes up.
-
-        Parameters
-        ----------
-        folder : str
-            `Reference.folder`.
-
-        Returns
-        -------
-        list of str
-            One sentence each; empty when all is well.
-        """
-        try:
-            manifest = self.manifest(folder)
-        except DataError as error:
-            return [str(error)]
-        problems = []
-        for part in manifest.parts:
-            name = f"{folder}/{part.name}"
-            try:
-                found = hashlib.sha256(self.disk.read(name)).hexdigest()
-            except FileNotFoundError:
-                problems.append(f"{name} is missing; remove the folder and import again")
-                continue
-            except StoreError as error:
-                problems.append(str(error))
-                continue
-            if found != part.sha256:
-                problems.append(
-                    f"{name} is damaged: its sha256 must be {part.sha256[:8]}… and is {found[:8]}…"
-                )
-        if problems:
-            return problems
-        try:
-            frame = read_rows(self.disk, manifest)
-            kind = manifest.reference.kind
-            validate(frame, kind, manifest.reference.timeframe, where=folder)
-        except DataError as error:
-            return [str(error)]
-        found = content_id(frame, manifest.reference.timeframe)
-        if found != manifest.id:
-            problems.append(
-                f"{folder} must have the id {manifest.id[:8]}… of its manifest; it has {found[:8]}…"
-            )
-        return problems
-
     def _write_parts(
         self, merged: pd.DataFrame, new: pd.DataFrame, before: Manifest
     ) -> tuple[Part, ...]:
@@ -354,3 +303,31 @@ class Store:
         for name in self.disk.names(folder):
             if name not in named and name.endswith((".parquet", ".tmp")):
                 self.disk.remove(f"{folder}/{name}")
+
+
+def no_rows(
+    reference: Reference,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+) -> NotStoredError:
+    """What to raise where a span holds no row of a data set.
+
+    Parameters
+    ----------
+    reference : Reference
+        What the data set is called.
+    start, end : pandas.Timestamp or None
+        The span asked for; None where it was left open.
+    first, last : pandas.Timestamp
+        First and last stamp of the data set.
+
+    Returns
+    -------
+    NotStoredError
+    """
+    return NotStoredError(
+        f"{reference} has no rows from {start or 'its start'} to {end or 'its end'}; "
+        f"it holds {first} to {last}; ask for a span inside that"
+    )

@@ -1,0 +1,112 @@
+"""Rows on their way into the store: under which name and lag, from where, in what form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from delever.data.files import StampUnit, read_file
+from delever.data.parts import rows_id
+from delever.data.sample import SAMPLE
+from delever.data.source import Reference, default_lag
+from delever.errors import InputError
+from delever.schema import validate
+
+__all__ = ["Intake", "take_in", "writable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Intake:
+    """Rows that satisfy the contract of their kind.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame, shape (n, k)
+        In the stored form of their kind.
+    origin : mapping
+        JSON-able record of where they come from.
+    ignored : tuple of str
+        Columns that their kind has no use for.
+    """
+
+    frame: pd.DataFrame
+    origin: Mapping[str, object]
+    ignored: tuple[str, ...]
+
+
+def writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
+    """Name that rows with this lag may be stored under.
+
+    Parameters
+    ----------
+    reference : Reference or str
+        What the data set is called.
+    lag : pandas.Timedelta or None
+        From a row's stamp to the moment it was known, if it is said.
+
+    Returns
+    -------
+    Reference
+
+    Raises
+    ------
+    InputError
+        If the venue is ``sample``, or the lag is negative or would show bars before they close.
+    """
+    wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+    if wanted.venue == SAMPLE:
+        raise InputError("venue must not be 'sample', which is embedded; import under its own")
+    if lag is not None and lag < pd.Timedelta(0):
+        raise InputError(f"publication lag must not be negative; got {lag}")
+    if lag is not None and wanted.kind == "ohlcv" and lag != default_lag(wanted):
+        raise InputError(
+            f"publication lag of bars must be their timeframe {wanted.timeframe}: "
+            f"they are known when they close; got {lag}; leave the lag out"
+        )
+    return wanted
+
+
+def take_in(
+    source: pd.DataFrame | Path | str,
+    reference: Reference,
+    *,
+    stamp_unit: StampUnit | None = None,
+    provenance: Mapping[str, object] | None = None,
+) -> Intake:
+    """Read rows and hold them against the contract of their kind.
+
+    Parameters
+    ----------
+    source : pandas.DataFrame, pathlib.Path or str
+        Rows indexed in UTC, or a file that `delever.data.files.read_file` reads.
+    reference : Reference
+        What the data set is called.
+    stamp_unit : {"s", "ms", "us"}, optional
+        What a file's stamps count, where they are whole numbers.
+    provenance : mapping, optional
+        JSON-able record of where a frame comes from; the name of its content by default.
+
+    Returns
+    -------
+    Intake
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such file.
+    SchemaError
+        If a row breaks the contract.
+    """
+    if not isinstance(source, pd.DataFrame):
+        rows = read_file(Path(source), reference.kind, reference.timeframe, stamp_unit=stamp_unit)
+        origin = {"file": rows.name, "sha256": rows.sha256, "rows": len(rows.frame)}
+        return Intake(frame=rows.frame, origin=origin, ignored=rows.ignored)
+    frame = validate(source, reference.kind, reference.timeframe, where=str(reference))
+    return Intake(
+        frame=frame,
+        origin={**(provenance or {"frame": rows_id(frame)}), "rows": len(frame)},
+        ignored=tuple(str(name) for name in source.columns if name not in frame.columns),
+    )

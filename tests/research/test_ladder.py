@@ -23,7 +23,7 @@ from delever.view import MarketView
 PLAN = Plan(draws=50)
 
 
-def on(bars, events, level=100.0, symbol="A"):
+def on(bars, events, level=100.0, symbol="A", side="below"):
     market = MarketView(bars=bars, timeframe="1d", symbol=symbol)
     flags = pd.Series(False, index=market.index)
     flags.iloc[list(events)] = True
@@ -32,6 +32,7 @@ def on(bars, events, level=100.0, symbol="A"):
         event=flags,
         known=pd.Series(True, index=market.index),
         level=pd.Series(level, index=market.index),
+        side=side,
     )
 
 
@@ -97,13 +98,8 @@ def test_above_is_below_upside_down():
     )
     rows = [100, 160, 300, 450, 590]
     below = climb(pool_signals([on(bars, rows, bars["close"].iloc[100])]), [0.9], 30, plan=PLAN)
-    above = climb(
-        pool_signals([on(mirrored, rows, 1 / bars["close"].iloc[100])]),
-        [1 / 0.9],
-        30,
-        plan=PLAN,
-        side="above",
-    )
+    risen = on(mirrored, rows, 1 / bars["close"].iloc[100], side="above")
+    above = climb(pool_signals([risen]), [1 / 0.9], 30, plan=PLAN)
     pd.testing.assert_frame_equal(
         below.table.reset_index(drop=True), above.table.reset_index(drop=True)
     )
@@ -173,11 +169,43 @@ def test_curves_rise_and_the_bands_hold_them():
 )
 def test_rungs_on_the_wrong_side_are_refused(rungs, side, said):
     with pytest.raises(InputError, match=said):
-        climb(pool_signals([on(three_breaks(), [30])]), rungs, 10, side=side)
+        climb(pool_signals([on(three_breaks(), [30], side=side)]), rungs, 10)
+
+
+def test_prices_are_the_rungs_they_are_multiples_of():
+    pool = pool_signals([on(three_breaks(), [30, 60, 90, 120])])
+    multiples = climb(pool, [0.95, 0.9], 10, plan=PLAN)
+    prices = climb(pool, [90.0, 95.0], 10, plan=PLAN, absolute=True)
+    assert prices.rungs == (95.0, 90.0)
+    assert prices.left_out == 0
+    np.testing.assert_allclose(prices.table, multiples.table, rtol=1e-12)
+    np.testing.assert_allclose(prices.curves, multiples.curves, rtol=1e-12)
+
+
+def test_a_break_of_a_level_that_lies_past_a_price_is_not_on_its_way_there():
+    # The break of 94 on bar 60 is left out: 95 lies above it. Of 100 two are left, complete ones.
+    level = np.full(125, 100.0)
+    level[55:65] = 94.5
+    signal = on(three_breaks(), [30, 60, 90], level)
+    found = climb(pool_signals([signal]), [95.0, 90.0], 10, plan=PLAN, absolute=True)
+    assert found.left_out == 1
+    assert found.table["dates"].tolist() == [2, 2]
+    assert found.table["reached"].tolist() == [1, 1 / 2]  # 95 at once falls to 95; 90 on bar 92
+    with pytest.raises(InputError, match="at least one break of a level above 101; there is none"):
+        climb(pool_signals([signal]), [101.0], 10, plan=PLAN, absolute=True)
+    with pytest.raises(InputError, match="rungs must be prices, at least one; got -5"):
+        climb(pool_signals([signal]), [-5.0], 10, plan=PLAN, absolute=True)
+
+
+def test_markets_broken_to_different_sides_have_no_common_ladder():
+    bars = three_breaks()
+    pool = pool_signals([on(bars, [30]), on(bars, [60], symbol="B", side="above")])
+    with pytest.raises(InputError, match="all to one side"):
+        climb(pool, [0.9], 10)
 
 
 def test_without_a_break_or_a_level_there_is_no_ladder():
-    with pytest.raises(InputError, match="at least one break"):
+    with pytest.raises(InputError, match="at least one break of a level; there"):
         climb(pool_signals([on(three_breaks(), [])]), [0.9], 10)
     whole = on(three_breaks(), [30])
     bare = Signal(market=whole.market, event=whole.event, known=whole.known)

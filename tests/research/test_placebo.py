@@ -16,7 +16,12 @@ from delever.signals.levels import support_below
 from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView
 
-SMALL = {"average": {"weeks": 10}, "volume_node": {"weeks": 10}, "cycle_high": {"fall": 0.15}}
+SMALL = {
+    "average": {"weeks": 10},
+    "volume_node": {"weeks": 10},
+    "cycle_high": {"fall": 0.15},
+    "rolling_high": {"weeks": 8},
+}
 
 
 def market(closes, timeframe="1d"):
@@ -193,3 +198,65 @@ def test_a_signal_has_a_row_per_bar():
     flags = pd.Series([True], index=seen.index[:1])
     with pytest.raises(InputError, match="one row per bar"):
         Signal(market=seen, event=flags, known=flags)
+
+
+def upside_down(seen: MarketView) -> MarketView:
+    """The market in coins per unit of money: every fall a rise."""
+    bars = (1 / seen.bars[["open", "low", "high", "close"]]).set_axis(
+        ["open", "high", "low", "close"], axis=1
+    )
+    return MarketView(bars=bars.assign(volume=seen.bars["volume"]), timeframe=seen.timeframe)
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "params"),
+    [
+        ("rolling_low", "rolling_high", {"weeks": 6}),
+        ("rolling_low", "rolling_high", {"weeks": 3, "confirm": 2}),
+        ("swing_low", "swing_high", {"bars": 3}),
+    ],
+)
+def test_a_break_above_is_a_break_below_upside_down(below, above, params):
+    seen = MarketView(bars=simulate_bars(900, seed=9).assign(volume=1.0), timeframe="1d")
+    one, other = RULES[below](**params).on(seen), RULES[above](**params).on(upside_down(seen))
+    assert (one.side, other.side) == ("below", "above")
+    assert one.event.sum() > 5
+    assert days(one.event) == days(other.event)
+    np.testing.assert_allclose(other.level, 1 / one.level, rtol=1e-12)
+    assert np.array_equal(one.placebo(1.07), other.placebo(1 / 1.07))
+
+
+def test_given_prices_are_broken_on_either_side():
+    closes = [9.0, 10.5, 11.0, 12.5, 11.5, 9.5]
+    up = RULES["prices"](levels=(10.0, 12.0), side="above").on(market(closes))
+    down = RULES["prices"](levels=(10.0, 12.0)).on(market(closes))
+    assert days(up.event) == [1, 3]
+    assert days(down.event) == [4, 5]
+    np.testing.assert_array_equal(up.level, [np.nan, 10, 12, 12, np.nan, 12])
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("average", {"weeks": 10}),
+        ("round_number", {}),
+        ("cycle_high", {"fall": 0.15}),
+        ("fibonacci_ratio", {"bars": 5}),
+        ("volume_node", {"weeks": 12}),
+    ],
+)
+def test_every_rule_can_be_turned_and_then_sees_no_future_either(name, params):
+    bars = simulate_bars(500, seed=4).assign(volume=1.0)
+    seen = MarketView(bars=bars, timeframe="1d")
+    rule = RULES[name](**params, side="above")
+    assert rule.name.startswith("break above ")
+    whole = rule.on(seen)
+    assert whole.event.any()
+    rows = np.flatnonzero(whole.event)
+    # On the bar of a break the close is above the level; the level was not below every close.
+    if rule.timeframe is None:
+        assert (bars["close"].to_numpy()[rows] > whole.level.to_numpy()[rows]).all()
+    for cut in (250, 431):
+        part = rule.on(seen.upto(seen.close_time[cut]))
+        pd.testing.assert_series_equal(part.event, whole.event.iloc[: cut + 1])
+        pd.testing.assert_series_equal(part.level, whole.level.iloc[: cut + 1])

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
-from delever.signals.levels import broken_level, fixed_support, grid_support, rolling_support
+from delever.signals.levels import (
+    broken_level,
+    fixed_resistance,
+    fixed_support,
+    grid_support,
+    rolling_resistance,
+    rolling_support,
+    round_resistance,
+    round_support,
+)
 from delever.view import MarketView
 
 
@@ -136,3 +145,39 @@ def test_a_broken_level_is_exactly_the_one_of_the_last_unreclaimed_breach(
         start = end
     got = broken_level(pd.Series(close), pd.Series(low) < pd.Series(support), pd.Series(support))
     np.testing.assert_array_equal(got, expected)
+
+
+def test_resistances_are_the_highs_of_the_weeks_before() -> None:
+    view = market([5, 4, 3, 4, 5, 6, 7, 9, 8, 9, 9, 9, 9, 2, 9, 9])  # highs are one above
+    got = rolling_resistance(view, 1)
+    assert got.iloc[:7].isna().all()
+    assert got.iloc[7:14].tolist() == [8.0] * 7
+    assert got.iloc[14:].tolist() == [10.0, 10.0]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(1, 60), min_size=2, max_size=40),
+    st.lists(st.integers(1, 60), min_size=1, max_size=6),
+)
+def test_fixed_levels_enclose_the_close_before(closes: list[int], levels: list[int]) -> None:
+    close = pd.Series(closes, dtype="float64")
+    support, resistance = fixed_support(close, levels), fixed_resistance(close, levels)
+    assert math.isnan(support[0])
+    assert math.isnan(resistance[0])
+    for row, before in enumerate(closes[:-1], start=1):
+        below = max((level for level in levels if level <= before), default=math.nan)
+        above = min((level for level in levels if level >= before), default=math.nan)
+        np.testing.assert_equal([support[row], resistance[row]], [below, above])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 10**7), st.integers(1, 10))
+def test_round_numbers_enclose_the_close_before(price: int, parts: int) -> None:
+    close = pd.Series([float(price), 1.0])
+    power = 10 ** (len(str(price)) - 1)
+    support, resistance = round_support(close, parts=parts), round_resistance(close, parts=parts)
+    assert support[1] <= price * (1 + 1e-8)
+    assert price <= resistance[1] * (1 + 1e-8)
+    steps = (resistance[1] - support[1]) / power * parts
+    assert steps == pytest.approx(0 if price * parts % power == 0 else 1, abs=1e-6)

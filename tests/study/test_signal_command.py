@@ -67,6 +67,22 @@ def test_several_markets_are_pooled(workspace):
     assert own.loc[own["symbol"] == "C/USD", "car"].abs().min() > 1e-6
 
 
+def test_further_levels_may_be_prices_and_breaks_may_go_up(workspace, capsys, tmp_path):
+    words = ["study", "signal", "prices", "--json", *QUICK, "-o", str(tmp_path / "a.html")]
+    given = "levels=[70_000.0, 65_000.0, 60_000.0]"
+    assert main([*words, "--set", given, "--price", "60000", "--price", "65000"]) == 0
+    down = json.loads(capsys.readouterr().out)
+    assert list(down["ladder"]) == ["65000.0", "60000.0"]
+    page = (tmp_path / "a.html").read_text()
+    assert "Reaching 65,000.00" in page
+    # The sample falls through 65,000 and 60,000 as well; these breaks are past the prices.
+    assert "breaks of other levels are left out" in page
+    assert main([*words, "--set", given, "--set", "side=above"]) == 0
+    up = json.loads(capsys.readouterr().out)
+    assert up["study"] == "break above 70000, 65000, 60000"
+    assert set(up["ladder"]) == {"1.05", "1.1", "1.25", "1.5"}
+
+
 def test_events_of_the_table_of_features_can_be_studied(workspace):
     workspace.catalog.add(simulate_bars(900, seed=3), "made/ohlcv/B/USD/1d")
     title, signals = load_signals(
@@ -108,7 +124,7 @@ def test_why_a_part_is_missing_is_said(workspace):
 
 @pytest.mark.parametrize("name", sorted(set(RULES) - {"prices"}))
 def test_every_rule_has_defaults_and_a_name(name):
-    assert bind_rule(name, {}).name.startswith("break of")
+    assert bind_rule(name, {}).name.startswith(("break of ", "break above "))
     assert name in signal_names()
 
 
@@ -131,6 +147,9 @@ def test_given_prices_are_a_list_and_required():
         (["average", "--series", "funding"], 2, "NAME=REFERENCE"),
         (["shutdown"], 2, "difficulty"),
         (["rolling_low", "--draws", "2", "--rung", "1.2"], 2, "below 1"),
+        (["rolling_high", "--draws", "2", "--rung", "0.9"], 2, "above 1"),
+        (["average", "--rung", "0.9", "--price", "60000"], 2, "or prices, not both"),
+        (["average", "--set", "side=up"], 2, "side"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(workspace, capsys, words, code, said):

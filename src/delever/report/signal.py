@@ -160,7 +160,7 @@ def ladder_table(ladder: Ladder) -> Table:
     for rung, row in ladder.table.iterrows():
         rows.append(
             (
-                Cell(text=f"{rung:g}", note="of the broken level"),
+                _rung(ladder, float(str(rung))),
                 number_cell(row["complete"], lambda known: number(known, 0)),
                 number_cell(row["reached"], lambda known: percent(known, 0)),
                 Cell(text=_span(row, "low", "high")),
@@ -190,7 +190,22 @@ def ladder_table(ladder: Ladder) -> Table:
         ),
         rows=tuple(rows),
         caption="From the close of the break. Half by bar: bars until half of the breaks had got "
-        "there, breaks at the data's edge included.",
+        "there, breaks at the data's edge included." + _left_out(ladder),
+    )
+
+
+def _rung(ladder: Ladder, rung: float) -> Cell:
+    if ladder.absolute:
+        return Cell(text=price(rung))
+    return Cell(text=f"{rung:g}", note="of the broken level")
+
+
+def _left_out(ladder: Ladder) -> str:
+    if not ladder.left_out:
+        return ""
+    return (
+        f" {ladder.left_out} breaks of other levels are left out: from them these prices are not "
+        "on the way."
     )
 
 
@@ -316,7 +331,14 @@ def render(
         ladder=None if ladder is None else ladder_table(ladder),
         curves=[]
         if ladder is None
-        else [figures.rung_curves(ladder.curve(rung), rung) for rung in ladder.rungs],
+        else [
+            figures.rung_curves(
+                ladder.curve(rung),
+                rung,
+                price(rung) if ladder.absolute else f"{rung:g} of the broken level",
+            )
+            for rung in ladder.rungs
+        ],
         abnormal=None if abnormal is None else abnormal_table(abnormal),
         path=None if abnormal is None else figures.abnormal_path(abnormal.path),
         events=event_table(study),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import pandas as pd
 from delever.errors import InputError
 from delever.research.contrast import alike_weights, event_weights
 from delever.research.forward import check_horizons
-from delever.research.placebo import placebo_factors
+from delever.research.placebo import Side, Signal, placebo_factors
 from delever.research.plan import Plan
 from delever.research.pool import Pool, look_ahead, placebo_breaks
 from delever.stats.intervals import reached_within, wilson_interval
@@ -25,7 +25,8 @@ __all__ = ["Ladder", "climb"]
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
-Side: TypeAlias = Literal["below", "above"]
+Path: TypeAlias = tuple[Floats, Floats]
+"""Logarithms of closes and of the extremes that touch, turned so that down is onward."""
 
 _DRAWS = 1_000
 _THINNED = 200
@@ -38,7 +39,11 @@ class Ladder:
     Attributes
     ----------
     rungs : tuple of float
-        Next levels as multiples of the broken one, nearest first.
+        Next levels, nearest first: multiples of the broken one, or prices.
+    absolute : bool
+        Whether they are prices.
+    left_out : int
+        Breaks of levels that do not lie before all of these prices; not counted anywhere.
     horizon : int
         Bars within which a rung counts as reached.
     table : pandas.DataFrame
@@ -58,6 +63,8 @@ class Ladder:
     """
 
     rungs: tuple[float, ...]
+    absolute: bool
+    left_out: int
     horizon: int
     table: pd.DataFrame
     curves: pd.DataFrame
@@ -90,22 +97,23 @@ def climb(
     horizon: int,
     *,
     plan: Plan | None = None,
-    side: Side = "below",
+    absolute: bool = False,
 ) -> Ladder:
     """Follow the price from breaks of a level to the next levels.
 
     Parameters
     ----------
     pool : Pool
-        Markets whose signals have levels.
+        Markets whose signals have levels, all broken to one side.
     rungs : sequence of float
-        Next levels as multiples of the broken one, in any order: < 1 below, > 1 above.
+        Next levels in any order: multiples of the broken one, < 1 below, > 1 above; or prices.
     horizon : int
         Bars to get there, >= 1.
     plan : Plan, optional
         Placebo levels, level of the intervals, seed.
-    side : {"below", "above"}
-        Where the price went.
+    absolute : bool
+        Whether rungs are prices, in quote units. Only breaks of levels that lie before all of
+        them count: after a break of 30,000 the price is not on its way down to 60,000.
 
     Returns
     -------
@@ -114,8 +122,8 @@ def climb(
     Raises
     ------
     InputError
-        If a rung lies on the wrong side or none is given, a signal has no level, or there is no
-        break.
+        If a rung lies on the wrong side or none is given, a signal has no level or its side is
+        another one, or there is no break.
 
     Notes
     -----
@@ -127,12 +135,24 @@ def climb(
     """
     chosen = plan or Plan()
     check_horizons([horizon])
+    sides = {signal.side for signal in pool.signals}
+    if len(sides) > 1 or any(signal.level is None for signal in pool.signals):
+        raise InputError("a ladder needs signals that are breaks of a level, all to one side")
+    (side,) = sides
     sign = 1.0 if side == "below" else -1.0
-    steps = _steps(rungs, side, sign)
-    if any(signal.level is None for signal in pool.signals):
-        raise InputError("a ladder needs signals that are breaks of a level; one has none")
+    steps = _steps(rungs, side, sign, absolute)
+    counted = _counted(pool, steps, sign) if absolute else pool.event
     paths = [_path(signal.market.bars, sign) for signal in pool.signals]
-    breaks = _breaks(pool, steps, paths, horizon, sign)
+    if not counted.any():
+        where = f" {'above' if sign > 0 else 'below'} {steps[0]:g}" if absolute else ""
+        raise InputError(f"a ladder needs at least one break of a level{where}; there is none")
+    starts = [
+        np.zeros(len(one.market.index)) if absolute else sign * np.log(_level(one))
+        for one in pool.signals
+    ]
+    breaks = _breaks(
+        pool, event_weights(counted, horizon), starts, sign * np.log(steps), paths, horizon
+    )
     curves: dict[tuple[float, str], Floats] = {}
     halves = np.empty((len(steps), 3))
     for place, rung in enumerate(steps):
@@ -155,48 +175,59 @@ def climb(
     frame = pd.DataFrame(curves).rename_axis("bars")
     return Ladder(
         rungs=steps,
+        absolute=absolute,
+        left_out=int((pool.event & ~counted).sum()),
         horizon=horizon,
         table=pd.DataFrame.from_dict(rows, orient="index").rename_axis("rung"),
         curves=frame.rename_axis(["rung", "kind"], axis=1),
     )
 
 
-def _steps(rungs: Sequence[float], side: str, sign: float) -> tuple[float, ...]:
+def _steps(rungs: Sequence[float], side: Side, sign: float, absolute: bool) -> tuple[float, ...]:
     steps = tuple(sorted({float(rung) for rung in rungs}, reverse=sign > 0))
-    if not steps or not all(0 < rung < np.inf and sign * (rung - 1) < 0 for rung in steps):
+    right = all(0 < rung < np.inf and (absolute or sign * (rung - 1) < 0) for rung in steps)
+    if not steps or not right:
+        needed = "prices" if absolute else f"multiples of the broken level, all {side} 1"
         raise InputError(
-            f"rungs must be multiples of the broken level, all {side} 1 and at least one; got "
+            f"rungs must be {needed}, at least one; got "
             f"{', '.join(f'{rung:g}' for rung in steps) or 'none'}"
         )
     return steps
 
 
-def _path(bars: pd.DataFrame, sign: float) -> tuple[Floats, Floats]:
-    """Logarithms of the closes and of the extremes that touch, turned so that down is onward."""
+def _level(signal: Signal) -> Floats:
+    assert signal.level is not None  # `climb` has refused those without
+    return signal.level.to_numpy(dtype="float64")
+
+
+def _counted(pool: Pool, steps: tuple[float, ...], sign: float) -> npt.NDArray[np.bool_]:
+    """The breaks of levels from which all of the prices are still ahead."""
+    levels = [_level(one)[rows] for one, rows in zip(pool.signals, pool.rows, strict=True)]
+    return np.asarray(pool.event & (sign * (np.column_stack(levels) - steps[0]) > 0))
+
+
+def _path(bars: pd.DataFrame, sign: float) -> Path:
     touch = bars["low" if sign > 0 else "high"].to_numpy(dtype="float64")
     return sign * np.log(bars["close"].to_numpy(dtype="float64")), sign * np.log(touch)
 
 
 def _breaks(
     pool: Pool,
-    steps: tuple[float, ...],
-    paths: Sequence[tuple[Floats, Floats]],
+    weights: Floats,
+    starts: Sequence[Floats],
+    steps: Floats,
+    paths: Sequence[Path],
     horizon: int,
-    sign: float,
 ) -> _Breaks:
-    weights = event_weights(pool.event, horizon)
+    """The breaks that weigh something; the logarithm of a rung is a start's plus a step."""
     date, symbol = np.nonzero(weights)
-    if not len(date):
-        raise InputError("a ladder needs at least one break of its level; there is none")
     way = np.empty((len(date), len(steps)))
     waits = np.empty(way.shape, dtype=np.intp)
     watched = np.empty(len(date), dtype=np.intp)
-    for column, signal in enumerate(pool.signals):
+    for column, (closes, touches) in enumerate(paths):
         mine = symbol == column
         rows = pool.rows[column][date[mine]]
-        closes, touches = paths[column]
-        level = sign * np.log(signal.level.to_numpy(dtype="float64")[rows])  # type: ignore[union-attr]
-        way[mine] = closes[rows][:, None] - level[:, None] - sign * np.log(steps)
+        way[mine] = closes[rows][:, None] - starts[column][rows][:, None] - steps
         waits[mine] = _waits(closes, touches, rows, way[mine], 2 * horizon)
         watched[mine] = np.minimum(2 * horizon, len(closes) - 1 - rows)
     return _Breaks(
@@ -274,7 +305,7 @@ def _same_way(
     pool: Pool,
     breaks: _Breaks,
     candidates: Candidates,
-    paths: Sequence[tuple[Floats, Floats]],
+    paths: Sequence[Path],
     horizon: int,
 ) -> Floats:
     """Probability by bar and rung to go the breaks' way from the closes of other bars."""

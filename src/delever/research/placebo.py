@@ -14,9 +14,12 @@ from delever.bars import close_times
 from delever.errors import InputError
 from delever.view import MarketView
 
-__all__ = ["LevelRule", "Levels", "Signal", "placebo_factors"]
+__all__ = ["LevelRule", "Levels", "Side", "Signal", "placebo_factors"]
 
 Flags = npt.NDArray[np.bool_]
+Side: TypeAlias = Literal["below", "above"]
+"""Where the price goes when it breaks a level."""
+
 Levels: TypeAlias = Callable[[float], pd.Series]
 """From a factor to the level in force at each bar; 1 gives the level itself, 1.1 a placebo."""
 
@@ -39,6 +42,8 @@ class Signal:
         The level whose break makes an event, in quote units.
     placebo : callable or None
         From a factor to the events, shape (n,), of the same rule on another level.
+    side : {"below", "above"}
+        Where the price goes when it breaks the level.
     """
 
     market: MarketView
@@ -46,6 +51,7 @@ class Signal:
     known: pd.Series
     level: pd.Series | None = None
     placebo: Callable[[float], Flags] | None = None
+    side: Side = "below"
 
     def __post_init__(self) -> None:
         for name in ("event", "known", "level"):
@@ -80,13 +86,14 @@ class LevelRule:
     A break below: ``close[t] < level[t]`` after a close that was not below, ``close[t-1] >=
     level[t-1]`` (so an average that rises past the price is broken) or ``close[t-1] >= level[t]``
     (so a fall through one round number and then the next breaks both); and the next
-    ``confirm - 1`` closes below ``level[t]``. The event is known at the last of them.
+    ``confirm - 1`` closes below ``level[t]``. The event is known at the last of them. A break
+    above is the same upside down.
     """
 
     name: str
     levels: Callable[[MarketView], Levels]
     timeframe: str | None = None
-    side: Literal["below", "above"] = "below"
+    side: Side = "below"
     confirm: int = 1
 
     def __post_init__(self) -> None:
@@ -126,11 +133,12 @@ class LevelRule:
             known=level.notna().rename("known"),
             level=level.rename("level"),
             placebo=events,
+            side=self.side,
         )
 
 
 def _breaks(
-    close: npt.NDArray[np.float64], level: npt.NDArray[np.float64], side: str, confirm: int
+    close: npt.NDArray[np.float64], level: npt.NDArray[np.float64], side: Side, confirm: int
 ) -> Flags:
     sign = 1.0 if side == "below" else -1.0
     gap, before = sign * (close - level), sign * (close[:-1] - level[1:])

@@ -16,11 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
-from delever.research.placebo import LevelRule, Levels
+from delever.research.placebo import LevelRule, Levels, Side
 from delever.signals.indicators import Average, moving_average
 from delever.signals.levels import (
+    fixed_resistance,
     fixed_support,
+    rolling_resistance,
     rolling_support,
+    round_resistance,
     round_support,
 )
 from delever.signals.onchain import shutdown_price
@@ -32,6 +35,7 @@ from delever.view import MarketView, Price
 __all__ = ["RULES"]
 
 Count = Annotated[int, Ge(1)]
+_BREAK: Mapping[Side, str] = {"below": "break of", "above": "break above"}
 
 
 def average(
@@ -40,6 +44,7 @@ def average(
     average: Average = "sma",
     on: Literal["weekly_close", "close"] = "weekly_close",
     confirm: Count = 1,
+    side: Side = "below",
 ) -> LevelRule:
     """Break of the average of closed weeks, by closes of weeks or of bars."""
 
@@ -49,10 +54,11 @@ def average(
         return _multiples(moving_average(market.bars["close"], weeks, average))
 
     return LevelRule(
-        name=f"break of the {weeks}-week {average}, on "
+        name=f"{_BREAK[side]} the {weeks}-week {average}, on "
         + ("weekly closes" if on == "weekly_close" else "closes"),
         levels=levels,
         timeframe="1w" if on == "weekly_close" else None,
+        side=side,
         confirm=confirm,
     )
 
@@ -66,17 +72,35 @@ def rolling_low(*, weeks: Count = 26, confirm: Count = 1) -> LevelRule:
     )
 
 
+def rolling_high(*, weeks: Count = 26, confirm: Count = 1) -> LevelRule:
+    """Break above the highest high of the closed weeks before."""
+    return LevelRule(
+        name=f"break above the high of {weeks} weeks",
+        levels=lambda market: _multiples(rolling_resistance(market, weeks)),
+        side="above",
+        confirm=confirm,
+    )
+
+
 def round_number(
-    *, parts: Count = 2, unit: Annotated[float, Gt(0), Price()] = 1.0, confirm: Count = 1
+    *,
+    parts: Count = 2,
+    unit: Annotated[float, Gt(0), Price()] = 1.0,
+    confirm: Count = 1,
+    side: Side = "below",
 ) -> LevelRule:
     """Break of a round number; `parts` steps between powers of ten."""
+    nearest = round_support if side == "below" else round_resistance
 
     def levels(market: MarketView) -> Levels:
         close = market.bars["close"]
-        return lambda factor: round_support(close, parts=parts, unit=unit * factor)
+        return lambda factor: nearest(close, parts=parts, unit=unit * factor)
 
     return LevelRule(
-        name=f"break of a round number ({parts} per power of ten)", levels=levels, confirm=confirm
+        name=f"{_BREAK[side]} a round number ({parts} per power of ten)",
+        levels=levels,
+        side=side,
+        confirm=confirm,
     )
 
 
@@ -84,61 +108,81 @@ def prices(
     *,
     levels: Annotated[tuple[Annotated[float, Gt(0)], ...], Price()],
     confirm: Count = 1,
+    side: Side = "below",
 ) -> LevelRule:
     """Break of the nearest of some given prices."""
+    nearest = fixed_support if side == "below" else fixed_resistance
 
     def on(market: MarketView) -> Levels:
         close = market.bars["close"]
-        return lambda factor: fixed_support(close, [level * factor for level in levels])
+        return lambda factor: nearest(close, [level * factor for level in levels])
 
     return LevelRule(
-        name=f"break of {', '.join(f'{level:g}' for level in levels)}", levels=on, confirm=confirm
+        name=f"{_BREAK[side]} {', '.join(f'{level:g}' for level in levels)}",
+        levels=on,
+        side=side,
+        confirm=confirm,
     )
 
 
 def swing_low(*, bars: Count = 5, confirm: Count = 1) -> LevelRule:
     """Break of the nearest confirmed swing low."""
-
-    def table(market: MarketView) -> pd.DataFrame:
-        found = swings(market, bars=bars)
-        return found[found["kind"] == "swing_low"]
-
     return LevelRule(
-        name=f"break of a swing low ({bars} bars)", levels=_nearest(table), confirm=confirm
+        name=f"break of a swing low ({bars} bars)",
+        levels=_nearest(lambda market: _swings(market, bars, "swing_low"), "below"),
+        confirm=confirm,
     )
 
 
-def cycle_high(*, fall: Annotated[float, Gt(0), Lt(1)] = 0.5, confirm: Count = 1) -> LevelRule:
+def swing_high(*, bars: Count = 5, confirm: Count = 1) -> LevelRule:
+    """Break above the nearest confirmed swing high."""
+    return LevelRule(
+        name=f"break above a swing high ({bars} bars)",
+        levels=_nearest(lambda market: _swings(market, bars, "swing_high"), "above"),
+        side="above",
+        confirm=confirm,
+    )
+
+
+def cycle_high(
+    *, fall: Annotated[float, Gt(0), Lt(1)] = 0.5, confirm: Count = 1, side: Side = "below"
+) -> LevelRule:
     """Break of the nearest high of a past cycle."""
     return LevelRule(
-        name=f"break of a former cycle high (fall of {fall:g})",
-        levels=_nearest(lambda market: cycle_highs(market, fall=fall)),
+        name=f"{_BREAK[side]} a former cycle high (fall of {fall:g})",
+        levels=_nearest(lambda market: cycle_highs(market, fall=fall), side),
+        side=side,
         confirm=confirm,
     )
 
 
-def fibonacci_ratio(*, bars: Count = 15, confirm: Count = 1) -> LevelRule:
+def fibonacci_ratio(*, bars: Count = 15, confirm: Count = 1, side: Side = "below") -> LevelRule:
     """Break of the nearest Fibonacci ratio of the latest swings."""
     return LevelRule(
-        name=f"break of a Fibonacci ratio (swings of {bars} bars)",
-        levels=_nearest(lambda market: fibonacci(market, bars=bars)),
+        name=f"{_BREAK[side]} a Fibonacci ratio (swings of {bars} bars)",
+        levels=_nearest(lambda market: fibonacci(market, bars=bars), side),
+        side=side,
         confirm=confirm,
     )
 
 
-def volume_node(*, weeks: Count = 52, bins: Annotated[int, Ge(3)] = 60) -> LevelRule:
+def volume_node(
+    *, weeks: Count = 52, bins: Annotated[int, Ge(3)] = 60, side: Side = "below"
+) -> LevelRule:
     """Break of the nearest node of the volume profile."""
     return LevelRule(
-        name=f"break of a volume node ({weeks} weeks)",
-        levels=_nearest(lambda market: volume_nodes(market, weeks=weeks, bins=bins)),
+        name=f"{_BREAK[side]} a volume node ({weeks} weeks)",
+        levels=_nearest(lambda market: volume_nodes(market, weeks=weeks, bins=bins), side),
+        side=side,
     )
 
 
-def shutdown(*, confirm: Count = 1) -> LevelRule:
+def shutdown(*, confirm: Count = 1, side: Side = "below") -> LevelRule:
     """Break of the price at which the newest miner runs at a loss."""
     return LevelRule(
-        name="break of the miners' shutdown price",
+        name=f"{_BREAK[side]} the miners' shutdown price",
         levels=lambda market: _multiples(shutdown_price(market)),
+        side=side,
         confirm=confirm,
     )
 
@@ -148,9 +192,11 @@ RULES: Mapping[str, Callable[..., LevelRule]] = {
     for rule in (
         average,
         rolling_low,
+        rolling_high,
         round_number,
         prices,
         swing_low,
+        swing_high,
         cycle_high,
         fibonacci_ratio,
         volume_node,
@@ -164,12 +210,20 @@ def _multiples(level: pd.Series) -> Levels:
     return lambda factor: level * factor
 
 
-def _nearest(table: Callable[[MarketView], pd.DataFrame]) -> Callable[[MarketView], Levels]:
-    """Levels of a table, the nearest below the price, all moved by the factor.
+def _swings(market: MarketView, bars: int, kind: str) -> pd.DataFrame:
+    found = swings(market, bars=bars)
+    return found[found["kind"] == kind]
 
-    The same as `support_below` on a table with its prices times the factor, but which levels are
-    in force on which bars is found once and not for every factor.
+
+def _nearest(
+    table: Callable[[MarketView], pd.DataFrame], side: Side
+) -> Callable[[MarketView], Levels]:
+    """Levels of a table, the nearest the price may break, all moved by the factor.
+
+    Below, it is what `support_below` finds on a table with its prices times the factor; but which
+    levels are in force on which bars is found once and not for every factor.
     """
+    beside: Literal["left", "right"] = "right" if side == "below" else "left"
 
     def on(market: MarketView) -> Levels:
         stretches = list(_in_force(market.index, table(market)))
@@ -178,8 +232,10 @@ def _nearest(table: Callable[[MarketView], pd.DataFrame]) -> Callable[[MarketVie
         def levels(factor: float) -> pd.Series:
             out = np.full(len(before), np.nan)
             for first, last, prices in stretches:
-                moved = np.append(np.nan, prices * factor)
-                out[first:last] = moved[np.searchsorted(moved[1:], before[first:last], "right")]
+                place = np.searchsorted(prices * factor, before[first:last], beside)
+                out[first:last] = np.append(prices * factor, np.nan)[
+                    place - (1 if side == "below" else 0)
+                ]
             # A missing close sorts above every level: the first bar has none before it.
             return pd.Series(np.where(np.isnan(before), np.nan, out), index=market.index)
 

@@ -1,6 +1,7 @@
-"""Supports: price levels known before a bar opens, and which of them is broken.
+"""Levels: prices known before a bar opens, below the market or above it, and which is broken.
 
-A level at row t never knows anything of bar t.
+A level at row t never knows anything of bar t. A *support* lies below the price or at it, a
+*resistance* above it or at it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.bars import as_of, close_times
@@ -19,9 +21,12 @@ from delever.view import MarketView
 
 __all__ = [
     "broken_level",
+    "fixed_resistance",
     "fixed_support",
     "grid_support",
+    "rolling_resistance",
     "rolling_support",
+    "round_resistance",
     "round_support",
     "support_below",
 ]
@@ -50,10 +55,35 @@ def rolling_support(market: MarketView, window: int, timeframe: str = "1w") -> p
     InputError
         If `window` is not a whole number of at least 1, or `timeframe` no multiple of the bars'.
     """
+    return _rolling(market, window, timeframe, "lower").rename("support")
+
+
+def rolling_resistance(market: MarketView, window: int, timeframe: str = "1w") -> pd.Series:
+    """Highest high of the last `window` coarser bars closed before each bar opens.
+
+    Parameters
+    ----------
+    market, window, timeframe
+        As for `rolling_support`.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units; NaN until `window` coarser bars have closed.
+
+    Raises
+    ------
+    InputError
+        As `rolling_support`.
+    """
+    return _rolling(market, window, timeframe, "upper").rename("resistance")
+
+
+def _rolling(market: MarketView, window: int, timeframe: str, band: str) -> pd.Series:
     coarse = market.resample(timeframe)
-    lows = donchian(coarse["high"], coarse["low"], window)["lower"]
+    extremes = donchian(coarse["high"], coarse["low"], window)[band]
     closed = close_times(pd.DatetimeIndex(coarse.index), timeframe)
-    return as_of(lows, closed, market.index).set_axis(market.index).rename("support")
+    return as_of(extremes, closed, market.index).set_axis(market.index)
 
 
 def fixed_support(close: pd.Series, levels: Sequence[float]) -> pd.Series:
@@ -81,16 +111,49 @@ def fixed_support(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     >>> fixed_support(pd.Series([12.0, 10.0, 9.0, 8.0]), [10.0, 11.0]).tolist()
     [nan, 11.0, 10.0, nan]
     """
+    ladder = np.array([np.nan, *_prices(levels)])
+    before = close.shift(1)
+    # searchsorted puts NaN last: the first row, which has no previous close, is undone below.
+    place = np.searchsorted(ladder[1:], before.to_numpy(dtype="float64"), side="right")
+    return pd.Series(ladder[place], index=close.index, name="support").where(before.notna())
+
+
+def fixed_resistance(close: pd.Series, levels: Sequence[float]) -> pd.Series:
+    """Lowest of some given levels that the previous close had not risen above.
+
+    Parameters
+    ----------
+    close, levels
+        As for `fixed_support`.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units; NaN on the first row and where the previous close was above every level.
+
+    Raises
+    ------
+    InputError
+        As `fixed_support`.
+
+    Examples
+    --------
+    >>> fixed_resistance(pd.Series([9.0, 10.0, 10.5, 12.0]), [11.0, 10.0]).tolist()
+    [nan, 10.0, 10.0, 11.0]
+    """
+    ladder = np.array([*_prices(levels), np.nan])
+    # searchsorted puts NaN last: the first row, which has no previous close, has no level.
+    place = np.searchsorted(ladder[:-1], close.shift(1).to_numpy(dtype="float64"), side="left")
+    return pd.Series(ladder[place], index=close.index, name="resistance")
+
+
+def _prices(levels: Sequence[float]) -> list[float]:
     wrong = [level for level in levels if not (math.isfinite(level) and level > 0)]
     if wrong or not levels:
         raise InputError(
             f"levels must be prices > 0, at least one; got {wrong[0] if wrong else 'none'}"
         )
-    ladder = np.array([np.nan, *sorted(levels)])
-    before = close.shift(1)
-    # searchsorted puts NaN last: the first row, which has no previous close, is undone below.
-    place = np.searchsorted(ladder[1:], before.to_numpy(dtype="float64"), side="right")
-    return pd.Series(ladder[place], index=close.index, name="support").where(before.notna())
+    return sorted(levels)
 
 
 def grid_support(close: pd.Series, step: float) -> pd.Series:
@@ -152,15 +215,50 @@ def round_support(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.
     >>> round_support(pd.Series([72_500.0, 101_000.0, 99_999.0, 1.0])).tolist()
     [nan, 70000.0, 100000.0, 95000.0]
     """
+    before, step = _round_steps(close, parts, unit)
+    level = np.floor(before / step + 1e-9) * step * unit
+    return pd.Series(level, index=close.index, name="support")
+
+
+def round_resistance(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.Series:
+    """Lowest round number that the previous close had not risen above.
+
+    Parameters
+    ----------
+    close, parts, unit
+        As for `round_support`.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units; NaN on the first row.
+
+    Raises
+    ------
+    InputError
+        As `round_support`.
+
+    Examples
+    --------
+    >>> round_resistance(pd.Series([72_500.0, 75_000.0, 99_999.0, 101_000.0, 1.0])).tolist()
+    [nan, 75000.0, 75000.0, 100000.0, 150000.0]
+    """
+    before, step = _round_steps(close, parts, unit)
+    level = np.ceil(before / step - 1e-9) * step * unit
+    return pd.Series(level, index=close.index, name="resistance")
+
+
+def _round_steps(
+    close: pd.Series, parts: int, unit: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Closes before each bar in units, and how far apart the round numbers near them are."""
     if parts < 1 or not (math.isfinite(unit) and unit > 0):
         raise InputError(
             f"parts must be at least 1 and unit a price > 0; got parts {parts} and unit {unit:g}"
         )
     before = (close.shift(1) / unit).to_numpy(dtype="float64")
     # A price that is a round number but for the last bit must not fall to the one below it.
-    step = 10.0 ** np.floor(np.log10(before) + 1e-12) / parts
-    level = np.floor(before / step + 1e-9) * step * unit
-    return pd.Series(level, index=close.index, name="support")
+    return before, 10.0 ** np.floor(np.log10(before) + 1e-12) / parts
 
 
 def support_below(market: MarketView, levels: pd.DataFrame) -> pd.Series:

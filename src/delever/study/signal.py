@@ -27,6 +27,7 @@ from delever.view import MarketView
 
 __all__ = ["SignalReport", "bind_rule", "load_signals", "run_signal_study", "signal_names"]
 
+_RUNGS = {"below": (0.95, 0.9, 0.8, 0.7), "above": (1.05, 1.1, 1.25, 1.5)}
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 
 
@@ -175,7 +176,8 @@ def run_signal_study(
     params: Mapping[str, Any] | None = None,
     series: Mapping[str, str] | None = None,
     plan: Plan | None = None,
-    rungs: Sequence[float] = (0.95, 0.9, 0.8, 0.7),
+    rungs: Sequence[float] | None = None,
+    prices: Sequence[float] = (),
     rung_bars: int = 90,
     benchmark: str | None = None,
 ) -> SignalReport:
@@ -187,8 +189,11 @@ def run_signal_study(
         As for `load_signals`.
     plan : Plan, optional
         What to ask.
-    rungs : sequence of float
-        Next levels as multiples of the broken one; none for no ladder.
+    rungs : sequence of float, optional
+        Next levels as multiples of the broken one, by default 0.95, 0.9, 0.8 and 0.7 (above: 1.05,
+        1.1, 1.25 and 1.5); an empty sequence for no ladder.
+    prices : sequence of float
+        Next levels as prices, in place of `rungs`.
     rung_bars : int
         Bars to get there.
     benchmark : str, optional
@@ -202,17 +207,21 @@ def run_signal_study(
     Raises
     ------
     ConfigError
-        As `load_signals`.
+        As `load_signals`, or if there are both `rungs` and `prices`.
     InputError
         If the markets share no bars, or a setting lies outside its range.
     """
+    if rungs and prices:
+        raise ConfigError("further levels must be multiples of the broken one or prices, not both")
     title, signals = load_signals(name, data, workspace=workspace, params=params, series=series)
     study = study_signal(signals, name=title, plan=plan)
-    notes, ladder = list(study.notes), None
-    if rungs and all(signal.level is not None for signal in signals):
+    notes = list(study.notes)
+    steps = prices or (_RUNGS[signals[0].side] if rungs is None else rungs)
+    ladder = None
+    if steps and all(signal.level is not None for signal in signals):
         pool = pool_signals(signals)
         if pool.event.any():
-            ladder = climb(pool, rungs, rung_bars, plan=study.plan)
+            ladder = climb(pool, steps, rung_bars, plan=study.plan, absolute=bool(prices))
     market = None
     if benchmark is not None:
         market = workspace.catalog.load(benchmark).frame["close"]

@@ -58,7 +58,7 @@ def placebo_means(means: pd.Series, actual: float) -> Chart:
     )
 
 
-def rung_curves(curves: pd.DataFrame, rung: float) -> Chart:
+def rung_curves(curves: pd.DataFrame, rung: float, called: str) -> Chart:
     """Probability to have reached a rung by bars after the break.
 
     Parameters
@@ -66,7 +66,9 @@ def rung_curves(curves: pd.DataFrame, rung: float) -> Chart:
     curves : pandas.DataFrame, shape (bars, 6)
         Columns ``breaks``, ``low``, ``high``, ``all``, ``alike``, ``placebo``.
     rung : float
-        Multiple of the broken level.
+        Multiple of the broken level, or price.
+    called : str
+        What the rung is called.
 
     Returns
     -------
@@ -103,7 +105,7 @@ def rung_curves(curves: pd.DataFrame, rung: float) -> Chart:
     )
     return Chart(
         id=f"fig-rung-{rung:g}".replace(".", "-"),
-        title=f"Reaching {rung:g} of the broken level",
+        title=f"Reaching {called}",
         spec=to_spec(figure),
         height=300,
     )

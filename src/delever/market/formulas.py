@@ -7,23 +7,28 @@ bracket; nothing else here knows a venue.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from delever.errors import InputError
-from delever.market.brackets import Bracket, bracket_of, is_continuous
+from delever.market.brackets import Bracket, bracket_of, bracket_table, is_continuous
 from delever.market.contract import notional
 
 __all__ = [
     "FORMULAS",
     "MarginFormula",
     "MarginLines",
+    "MarginTable",
     "check_table",
     "margin_formula",
     "margin_lines",
+    "margin_table",
 ]
+
+_AMOUNT_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +134,72 @@ def check_table(formula: MarginFormula, brackets: Sequence[Bracket]) -> None:
             f"brackets chosen by {formula.bracket_by} with a rate on {formula.rate_on} must not be "
             "progressive; these have maintenance amounts; compute them with progressive=False"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginTable:
+    """What a venue requires a position to keep.
+
+    Attributes
+    ----------
+    name : str
+        The formula's, a key of `FORMULAS`.
+    formula : MarginFormula
+        How maintenance margin is computed.
+    progressive : bool
+        Whether each rate applies to the part of the notional inside its bracket.
+    brackets : tuple of Bracket
+        In rising order of caps.
+    """
+
+    name: str
+    formula: MarginFormula
+    progressive: bool
+    brackets: tuple[Bracket, ...]
+
+
+def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bool) -> MarginTable:
+    """Check a table of brackets against its formula and against the amounts published with it.
+
+    Parameters
+    ----------
+    name : str
+        A key of `FORMULAS`.
+    cells : sequence of (cap, maintenance_margin_rate, max_leverage[, maintenance_amount])
+        In rising order of caps; the amount where the venue publishes one.
+    progressive : bool
+        Whether each rate applies to the part of the notional inside its bracket.
+
+    Returns
+    -------
+    MarginTable
+
+    Raises
+    ------
+    InputError
+        If there is no such formula, a row has another form, the table is impossible or does not
+        go with the formula, or a published amount differs from the computed one by more than a
+        millionth.
+    """
+    formula = margin_formula(name)
+    for number, row in enumerate(cells, start=1):
+        if len(row) not in (3, 4):
+            raise InputError(
+                f"row {number} must be [cap, rate, leverage] or with the published amount behind "
+                f"them; got {list(row)}"
+            )
+    brackets = bracket_table([(row[0], row[1], row[2]) for row in cells], progressive=progressive)
+    check_table(formula, brackets)
+    for number, (row, bracket) in enumerate(zip(cells, brackets, strict=True), start=1):
+        computed = bracket.maintenance_amount
+        if len(row) == 4 and not math.isclose(
+            row[3], computed, rel_tol=_AMOUNT_TOLERANCE, abs_tol=_AMOUNT_TOLERANCE
+        ):
+            raise InputError(
+                f"row {number}: the amount must be {computed:.10g}, which makes maintenance margin "
+                f"continuous; got {row[3]}; correct the caps, the rates or it"
+            )
+    return MarginTable(name=name, formula=formula, progressive=progressive, brackets=brackets)
 
 
 def margin_lines(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -12,25 +11,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from delever.errors import ConfigError, InputError
-from delever.market.brackets import bracket_table
 from delever.market.contract import PerpContract
-from delever.market.formulas import FORMULAS, check_table
-from delever.market.rules import Dated, Fees, Listing, MarginTable, Rulebook
+from delever.market.formulas import FORMULAS, MarginTable, margin_table
+from delever.market.rules import Dated, Fees, Listing, Rulebook, first_day
 
 __all__ = ["load_rulebook"]
 
 T = TypeVar("T")
 
-_AMOUNT_TOLERANCE = 1e-6
 
-
-def load_rulebook(path: str | Path) -> Rulebook:
+def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebook:
     """Read a rulebook from a TOML file.
 
     Parameters
     ----------
     path : str or pathlib.Path
         Such as ``data/venues/binanceusdm.toml``.
+    seen : str or pathlib.Path, optional
+        A file of brackets the venue was seen to have, each known from a moment on, such as
+        ``data/venues/brackets/binanceusdm.toml``; they count from the first day on which they
+        were known all day. It may be missing, which is the same as empty.
 
     Returns
     -------
@@ -41,28 +41,29 @@ def load_rulebook(path: str | Path) -> Rulebook:
     ConfigError
         If the file is missing or no TOML, a key is unknown, missing or of the wrong type, a table
         of brackets is impossible, a published maintenance amount differs from the computed one,
-        two rows begin on one day, or a contract has no fees or no brackets; the message names
-        the file and the row.
+        two rows begin on one day or were seen at one moment, or a contract has no fees or no
+        brackets; the message names the file and the row.
     """
     where = Path(path)
     try:
         content = where.read_bytes()
-        document = tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"{where}: the rulebook must be a file; there is none; correct the path or copy "
             "data/venues/generic.toml there"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
+    document = _document(content, where)
     _keys(document, _TOP, where, "the file")
     fees = [_fees(row, where, f"fees number {n}") for n, row in _rows(document, "fees", where)]
     margin = [
         _margin(row, where, f"margin number {n}") for n, row in _rows(document, "margin", where)
     ]
+    later = Path(seen) if seen is not None else None
+    more = later.read_bytes() if later is not None and later.is_file() else b""
+    sightings = [] if later is None else _sightings(more, later)
     listings: dict[str, Listing] = {}
     for number, row in _rows(document, "contracts", where):
-        listing = _contract(row, fees, margin, where, f"contract number {number}")
+        listing = _contract(row, fees, [*margin, *sightings], where, f"contract number {number}")
         if listing.contract.symbol in listings:
             raise ConfigError(
                 f"{where}: every contract must be listed once; {listing.contract.symbol!r} "
@@ -79,7 +80,7 @@ def load_rulebook(path: str | Path) -> Rulebook:
     return Rulebook(
         venue=document["venue"],
         path=where.name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(content + more).hexdigest(),
         assume_before=document["assume_before"],
         listings=listings,
     )
@@ -95,7 +96,9 @@ _TOP = {
 }
 _DATED = {"symbols": list, "valid_from": dt.date, "source": str, "as_of": dt.date}
 _FEES = _DATED | {"maker": float, "taker": float, "liquidation": float}
-_MARGIN = _DATED | {"formula": str, "progressive": bool, "brackets": list}
+_TABLE = {"formula": str, "progressive": bool, "brackets": list}
+_MARGIN = _DATED | _TABLE
+_SEEN = {"symbols": list, "known_at": dt.datetime, "source": str, "as_of": dt.date} | _TABLE
 _CONTRACT = {
     "symbol": str,
     "kind": str,
@@ -112,6 +115,7 @@ _SAID = {
     float: "a number",
     list: "an array that is not empty",
     dt.date: "a date such as 2020-03-12",
+    dt.datetime: "a moment with its zone such as 2020-03-12T08:00:00Z",
 }
 
 _Named = tuple[tuple[str, ...], Dated[T]]
@@ -164,39 +168,46 @@ def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
 
 def _margin(row: Mapping[str, Any], where: Path, label: str) -> _Named[MarginTable]:
     _keys(row, _MARGIN, where, label)
+    return _dated(row, _table(row, where, label))
+
+
+def _sightings(content: bytes, where: Path) -> list[_Named[MarginTable]]:
+    """Tables a venue was seen to have; none where the file is empty."""
+    document = _document(content, where)
+    if not document:
+        return []
+    _keys(document, {"margin": list}, where, "the file")
+    found: list[_Named[MarginTable]] = []
+    for number, row in _rows(document, "margin", where):
+        label = f"margin number {number}"
+        _keys(row, _SEEN, where, label)
+        table = Dated(
+            valid_from=first_day(row["known_at"]),
+            rule=_table(row, where, label),
+            source=row["source"],
+            as_of=row["as_of"],
+            known_at=row["known_at"],
+        )
+        found.append((tuple(row["symbols"]), table))
+    return found
+
+
+def _table(row: Mapping[str, Any], where: Path, label: str) -> MarginTable:
     if row["formula"] not in FORMULAS:
         raise ConfigError(
             f"{where}: {label}: formula must be one of {', '.join(FORMULAS)}; got "
             f"{row['formula']!r}"
         )
     for number, cells in enumerate(row["brackets"], start=1):
-        if not (
-            isinstance(cells, list)
-            and len(cells) in (3, 4)
-            and all(_is(cell, float) for cell in cells)
-        ):
+        if not (isinstance(cells, list) and all(_is(cell, float) for cell in cells)):
             raise ConfigError(
-                f"{where}: {label}, row {number} must be [cap, rate, leverage] or with the "
+                f"{where}: {label}: row {number} must be [cap, rate, leverage] or with the "
                 f"published amount behind them; got {cells}"
             )
     try:
-        table = bracket_table(
-            [(cells[0], cells[1], cells[2]) for cells in row["brackets"]],
-            progressive=row["progressive"],
-        )
-        check_table(FORMULAS[row["formula"]], table)
+        return margin_table(row["formula"], row["brackets"], progressive=row["progressive"])
     except InputError as error:
         raise ConfigError(f"{where}: {label}: {error}") from None
-    for number, (cells, bracket) in enumerate(zip(row["brackets"], table, strict=True), start=1):
-        computed = bracket.maintenance_amount
-        if len(cells) == 4 and not math.isclose(
-            cells[3], computed, rel_tol=_AMOUNT_TOLERANCE, abs_tol=_AMOUNT_TOLERANCE
-        ):
-            raise ConfigError(
-                f"{where}: {label}, row {number}: the amount must be {computed:.10g}, which makes "
-                f"maintenance margin continuous; got {cells[3]}; correct the caps, the rates or it"
-            )
-    return _dated(row, MarginTable(formula=FORMULAS[row["formula"]], brackets=table))
 
 
 def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:
@@ -207,16 +218,23 @@ def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:
 def _in_order(
     named: Sequence[_Named[T]], symbol: str, what: str, where: Path
 ) -> tuple[Dated[T], ...]:
-    own = sorted((d for symbols, d in named if symbol in symbols), key=lambda d: d.valid_from)
-    if not own:
+    own = sorted((d for symbols, d in named if symbol in symbols), key=lambda d: d.order)
+    if not any(dated.known_at is None for dated in own):
         raise ConfigError(f"{where}: {symbol} must have {what}; it has none; add a dated row")
     for before, after in pairwise(own):
-        if before.valid_from == after.valid_from:
+        if before.order == after.order:
             raise ConfigError(
                 f"{where}: {what} of {symbol} must begin on different days; two begin on "
                 f"{after.valid_from}; remove one of them"
             )
     return tuple(own)
+
+
+def _document(content: bytes, where: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
 
 
 def _rows(
@@ -249,6 +267,8 @@ def _is(value: object, kind: type) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and value == value
     if kind is dt.date:
         return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    if kind is dt.datetime:
+        return isinstance(value, dt.datetime) and value.tzinfo is not None
     if kind is str or kind is list:
         return isinstance(value, kind) and len(value) > 0
     return isinstance(value, kind)

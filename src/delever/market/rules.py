@@ -10,9 +10,17 @@ from typing import Generic, TypeVar
 from delever.errors import DataError, InputError
 from delever.market.brackets import Bracket
 from delever.market.contract import PerpContract
-from delever.market.formulas import MarginFormula
+from delever.market.formulas import MarginFormula, MarginTable
 
-__all__ = ["EVERY_SYMBOL", "Dated", "Fees", "Listing", "MarginTable", "Rulebook", "Rules"]
+__all__ = [
+    "EVERY_SYMBOL",
+    "Dated",
+    "Fees",
+    "Listing",
+    "Rulebook",
+    "Rules",
+    "first_day",
+]
 
 EVERY_SYMBOL = "*"
 """Stands in a rulebook for every symbol it does not name."""
@@ -38,22 +46,6 @@ class Fees:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarginTable:
-    """What a venue requires a position to keep.
-
-    Attributes
-    ----------
-    formula : MarginFormula
-        How maintenance margin is computed.
-    brackets : tuple of Bracket
-        In rising order of caps.
-    """
-
-    formula: MarginFormula
-    brackets: tuple[Bracket, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Dated(Generic[T]):
     """A rule and the day it is known to be in force from.
 
@@ -67,12 +59,22 @@ class Dated(Generic[T]):
         Who says so.
     as_of : datetime.date
         When the source said so.
+    known_at : datetime.datetime or None
+        UTC, of a table that a venue was seen to have: the moment it was seen; None of a rule
+        that is dated by what was published about it.
     """
 
     valid_from: dt.date
     rule: T
     source: str
     as_of: dt.date
+    known_at: dt.datetime | None = None
+
+    @property
+    def order(self) -> tuple[dt.date, dt.datetime, bool]:
+        """Rises with time; of two rules that begin on one day the greater one holds."""
+        begin = dt.datetime.combine(self.valid_from, dt.time(), dt.UTC)
+        return self.valid_from, self.known_at or begin, self.known_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ class Rulebook:
     path : str
         Name of the file it was read from.
     sha256 : str
-        Of the file's bytes, for manifests.
+        Of the file's bytes, for manifests; with brackets seen later, of both files' bytes.
     assume_before : bool
         Whether the earliest rules may be used for days before them.
     listings : mapping of str to listing
@@ -234,6 +236,29 @@ class Rulebook:
             )
         note = f"{self.venue}: {what} of {symbol} from {first.valid_from} were used from {day} on"
         return first, (note,)
+
+
+def first_day(known_at: dt.datetime) -> dt.date:
+    """First day, in UTC, on which something was known all day.
+
+    Parameters
+    ----------
+    known_at : datetime.datetime
+        With a time zone.
+
+    Returns
+    -------
+    datetime.date
+        The next one, unless it became known at midnight.
+
+    Examples
+    --------
+    >>> first_day(dt.datetime(2026, 11, 22, 8, 12, tzinfo=dt.UTC))
+    datetime.date(2026, 11, 23)
+    """
+    moment = known_at.astimezone(dt.UTC)
+    begun = moment.time() > dt.time()
+    return moment.date() + dt.timedelta(days=int(begun))
 
 
 def _day(date: dt.date) -> dt.date:

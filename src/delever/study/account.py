@@ -19,6 +19,7 @@ from delever.market.rulebook import load_rulebook
 from delever.market.rules import Rulebook
 from delever.market.slippage import Slippage
 from delever.sim.perp import FundingSeries, PerpSettings
+from delever.study.brackets import seen_brackets
 
 __all__ = ["Account", "AccountConfig", "SlippageConfig", "load_account"]
 
@@ -175,7 +176,7 @@ def load_account(config: AccountConfig, *, catalog: Catalog, venues: Path) -> Ac
     catalog : Catalog
         Where its data sets are.
     venues : pathlib.Path
-        The folder of rulebooks.
+        The folder of rulebooks, and below it of the brackets that venues were seen to have.
 
     Returns
     -------
@@ -195,7 +196,7 @@ def load_account(config: AccountConfig, *, catalog: Catalog, venues: Path) -> Ac
         )
     return Account(
         config=config,
-        rulebook=None if config.rules is None else load_rulebook(_rules(config.rules, venues)),
+        rulebook=None if config.rules is None else _rules(config.rules, venues),
         data={
             role: catalog.load(reference)
             for role in ("funding", "mark", "detail")
@@ -204,10 +205,11 @@ def load_account(config: AccountConfig, *, catalog: Catalog, venues: Path) -> Ac
     )
 
 
-def _rules(name: str, venues: Path) -> Path:
+def _rules(name: str, venues: Path) -> Rulebook:
+    """The rulebook of this name, with the brackets its venue was seen to have."""
     path = venues / f"{name}.toml"
     if path.parent == venues and path.is_file():
-        return path
+        return load_rulebook(path, seen=seen_brackets(venues, name))
     there = ", ".join(sorted(file.stem for file in venues.glob("*.toml"))) or "none"
     raise ConfigError(
         f"account: rules must name a file in {venues}; got {name!r}; there are: {there}"

@@ -1,0 +1,256 @@
+"""Leverage brackets a venue has now, asked for without a key.
+
+ccxt hands on what a venue calls the size of a position, in whichever unit it counts; `_ASKED` says
+for which venues that unit is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from delever.data.exchange.client import Client
+from delever.errors import InputError, SchemaError, VenueError
+
+__all__ = ["Brackets", "Cells", "cells_of", "fetch_brackets"]
+
+Cells = tuple[tuple[float, ...], ...]
+"""Rows of cap, maintenance margin rate, maximum leverage, and the published amount if any."""
+
+_ASKS = 3
+_PAGES = 50
+_AMOUNTS = ("cum", "mmDeduction", "deduction")
+"""What Binance, Bybit and Gate call the maintenance amount."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brackets:
+    """One contract's table, as it was at one moment.
+
+    Attributes
+    ----------
+    venue : str
+        ccxt's id.
+    symbol : str
+        As ccxt writes it; in a file that was saved it may be the venue's own spelling.
+    known_at : pandas.Timestamp
+        UTC; the table was known from then on.
+    as_of : pandas.Timestamp
+        UTC, at or before `known_at`: the day the table is of.
+    cells : tuple of tuple of float
+        Cap, rate, leverage and, where the venue publishes it, amount, in rising order of caps.
+    by_size : bool
+        Whether caps are sizes (base units of a linear contract) instead of notionals in the
+        settlement currency.
+    source : str
+        Who says so.
+    """
+
+    venue: str
+    symbol: str
+    known_at: pd.Timestamp
+    as_of: pd.Timestamp
+    cells: Cells
+    by_size: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """How a venue without a key is asked, and what it counts."""
+
+    ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]]
+    by_size: bool = False
+    numbered: bool = False
+
+
+def fetch_brackets(client: Client, symbol: str) -> Brackets:
+    """Ask a venue for the brackets it has now.
+
+    Parameters
+    ----------
+    client : Client
+        The venue's connection.
+    symbol : str
+        ccxt's unified symbol of a contract.
+
+    Returns
+    -------
+    Brackets
+        Known since the venue's clock said so, just after it answered.
+
+    Raises
+    ------
+    InputError
+        If the venue lists no such contract.
+    VenueError
+        If it gives brackets only to a key, or none, or in a unit that is not known here, or its
+        answer cannot be read three times over.
+    """
+    import ccxt
+
+    market = client.market(symbol)
+    if not market.get("contract"):
+        raise InputError(
+            f"brackets belong to contracts; {symbol} at {client.name} is {market.get('type')}; "
+            "name a perpetual such as BTC/USDT:USDT"
+        )
+    way = _ASKED.get(client.name)
+    if way is None:
+        raise _unasked(client, symbol)
+    unit = Decimal(str(market["contractSize"])) if way.by_size else Decimal(1)
+    trouble = ""
+    for _ in range(_ASKS):
+        with client.exchange() as exchange:
+            tiers = way.ask(exchange, market)
+        try:
+            cells = cells_of(tiers, unit=unit, numbered=way.numbered)
+        except SchemaError as error:
+            trouble = str(error)
+            continue
+        now = pd.Timestamp(client.now(), unit="ms", tz="UTC").floor("s").as_unit("ns")
+        return Brackets(
+            venue=client.name,
+            symbol=symbol,
+            known_at=now,
+            as_of=now,
+            cells=cells,
+            by_size=way.by_size,
+            source=f"the venue's answer through ccxt {ccxt.__version__}",
+        )
+    raise VenueError(
+        f"the brackets of {symbol} at {client.name} must be a whole table; asked {_ASKS} times, "
+        f"{trouble}; nothing was stored; try again later"
+    )
+
+
+def _unasked(client: Client, symbol: str) -> VenueError:
+    """Why a venue's brackets cannot be fetched, and what can be done instead."""
+    import ccxt
+
+    mend = (
+        "save its table and run: delever data import-brackets "
+        f"{client.name} FILE --as-of YYYY-MM-DD"
+    )
+    with client.exchange() as exchange:
+        has = exchange.has
+        if not (has.get("fetchLeverageTiers") or has.get("fetchMarketLeverageTiers")):
+            return VenueError(f"{client.name} publishes no leverage brackets through ccxt; {mend}")
+        try:
+            exchange.fetch_market_leverage_tiers(symbol)
+        except ccxt.AuthenticationError:
+            return VenueError(
+                f"{client.name} gives its leverage brackets to holders of a key alone, and delever "
+                f"uses none; {mend}"
+            )
+    return VenueError(
+        f"in which unit {client.name} counts its leverage brackets is not known here; {mend}, with "
+        "caps as notionals"
+    )
+
+
+def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1), numbered: bool = False) -> Cells:
+    """Rows of a table in ccxt's words, each beginning where the one before it ends.
+
+    Parameters
+    ----------
+    tiers : sequence
+        ccxt's leverage tiers.
+    unit : decimal.Decimal
+        Size of one contract where caps are counted in contracts.
+    numbered : bool
+        Whether the venue numbers its rows from 1.
+
+    Returns
+    -------
+    tuple of tuple of float
+
+    Raises
+    ------
+    SchemaError
+        If there are no rows, one is not whole, or one is missing between them.
+    """
+    if not tiers:
+        raise SchemaError("it has no rows")
+    floor, rows = Decimal(0), []
+    for number, tier in enumerate(tiers, start=1):
+        said = {} if not isinstance(tier, dict) else tier
+        if numbered and said.get("tier") != number:
+            raise SchemaError(f"row {number} is numbered {said.get('tier')}")
+        low, cap, rate, leverage = (
+            _number(said.get(name), f"row {number} has {name}")
+            for name in ("minNotional", "maxNotional", "maintenanceMarginRate", "maxLeverage")
+        )
+        # A table of contracts may begin each row one contract after the last.
+        if not 0 <= low - floor <= (1 if unit != 1 else 0):
+            raise SchemaError(
+                f"row {number} begins at {low:f} and the one before ends at {floor:f}"
+            )
+        amount = _amount(said.get("info"), number)
+        rows.append(tuple(float(x) for x in (cap * unit, rate, leverage, *amount)))
+        floor = cap
+    return tuple(rows)
+
+
+def _amount(info: object, number: int) -> tuple[Decimal, ...]:
+    given = info if isinstance(info, dict) else {}
+    for name in _AMOUNTS:
+        if given.get(name) not in (None, ""):
+            return (_number(given[name], f"row {number} has {name}"),)
+    return ()
+
+
+def _number(value: object, what: str) -> Decimal:
+    try:
+        number = Decimal(str(value)) if not isinstance(value, bool) else Decimal("nan")
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise SchemaError(f"{what} {value!r}, which is no number")
+    return number
+
+
+def _bybit(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
+    """All pages; ccxt reads only the first, or swallows what fails on the way."""
+    category = "inverse" if market["inverse"] else "linear"
+    request: dict[str, Any] = {"category": category, "symbol": market["id"]}
+    rows: list[Any] = []
+    for _ in range(_PAGES):
+        answer = exchange.public_get_v5_market_risk_limit(request)
+        result = exchange.safe_dict(answer, "result", {})
+        rows += exchange.safe_list(result, "list", [])
+        cursor = result.get("nextPageCursor")
+        if not cursor or cursor == request.get("cursor"):
+            break
+        request["cursor"] = cursor
+    own = [row for row in rows if isinstance(row, dict) and row.get("symbol") == market["id"]]
+    own.sort(key=lambda row: exchange.safe_number(row, "riskLimitValue", 0.0))
+    tiers: Sequence[Any] = exchange.parse_market_leverage_tiers(own, market)
+    return tiers
+
+
+def _okx(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
+    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(
+        market["symbol"], {"marginMode": "isolated"}
+    )
+    return tiers
+
+
+def _gate(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
+    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(market["symbol"])
+    return tiers
+
+
+_ASKED: Mapping[str, _Asked] = MappingProxyType(
+    {
+        "bybit": _Asked(ask=_bybit),
+        "okx": _Asked(ask=_okx, by_size=True, numbered=True),
+        "gate": _Asked(ask=_gate),
+    }
+)
+"""The venues whose brackets are public and whose unit is known."""

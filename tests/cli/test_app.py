@@ -189,3 +189,36 @@ def test_a_folder_that_refuses_is_named(workspace, capsys):
     errors = capsys.readouterr().err
     assert "results" in errors
     assert "defect" not in errors
+
+
+def test_the_environment_names_the_workspace_from_anywhere(
+    workspace, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("DELEVER_WORKSPACE", str(workspace.root))
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "backtests/buy_and_hold.toml", "--set", "end=2012-01-01"]
+    assert main(words) == 0
+    assert main(["check", "strategies/buy_and_hold.py"]) == 0
+    assert main(["run", "backtests/none.toml"]) == 2
+    assert "backtests/none.toml" in capsys.readouterr().err
+
+
+def test_exposures_a_run_would_refuse_do_not_pass_the_check(workspace, capsys):
+    (workspace.strategies / "doubled.py").write_text(
+        "import pandas as pd\n"
+        "from delever.view import MarketView\n\n\n"
+        "def doubled(market: MarketView) -> pd.Series:\n"
+        "    return pd.Series(-2.0, index=market.index)\n"
+    )
+    words = ["check", "strategies/doubled.py"]
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "doubled.py: 1 finding\n" in said
+    assert "exposures must lie in [-1, 1]" in said
+    assert "2010-07-18 00:00 is -2" in said
+    assert main([*words, "--leverage", "2"]) == 0
+    assert main([*words, "--leverage", "1.5"]) == 1
+    assert main([*words, "--leverage", "nan"]) == 2
+    run = ["run", "backtests/buy_and_hold.toml", "--set", 'strategy="doubled"']
+    assert main(run) == 2
+    assert "must lie in [-1, 1]" in capsys.readouterr().err

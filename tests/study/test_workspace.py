@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from delever.errors import ConfigError, InputError
@@ -51,3 +53,15 @@ def test_strategies_are_found_by_name_and_by_path(workspace):
     assert workspace.strategy("strategies/buy_and_hold.py").sha256 == by_name.sha256
     with pytest.raises(ConfigError, match="there are: buy_and_hold, funding_capitulation"):
         workspace.strategy("buy_and_sell")
+
+
+def test_a_file_is_named_from_the_current_folder_or_from_the_workspace(
+    workspace, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    study = Path("backtests/buy_and_hold.toml")
+    assert workspace.file(study) == workspace.root / study
+    assert workspace.file(Path("absent.toml")) == Path("absent.toml")
+    (tmp_path / "backtests").mkdir()
+    (tmp_path / study).write_text("")
+    assert workspace.file(study) == study  # what is at hand goes first

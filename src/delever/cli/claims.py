@@ -39,7 +39,7 @@ def claims(
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
-    audit = audit_file(file, data=parse_named("--data", data or []), workspace=place)
+    audit = audit_file(place.file(file), data=parse_named("--data", data or []), workspace=place)
     page = audit.page(output or place.results / f"{file.stem}.html")
     if as_json:
         echo_json(_as_json(audit, page))

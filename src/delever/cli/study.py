@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from delever.cli.listing import count
 from delever.cli.screen import WorkspaceOption, echo_json, print_notes, steps
 from delever.errors import InputError
 
@@ -53,7 +54,7 @@ def run(
         for path in studies:
             runs.append(
                 run_study(
-                    path,
+                    place.file(path),
                     workspace=place,
                     overrides=overrides,
                     fresh=fresh,
@@ -121,6 +122,10 @@ def check(
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter: weeks=150."),
     ] = None,
     points: Annotated[int, typer.Option("--points", min=1, help="Cuts to try.")] = 32,
+    leverage: Annotated[
+        float,
+        typer.Option("--leverage", help="Largest exposure that the study's account takes."),
+    ] = 1.0,
     test: Annotated[
         bool, typer.Option("--as-test", help="Print each counterexample as a pytest.")
     ] = False,
@@ -138,9 +143,14 @@ def check(
         series=parse_named("--series", series or []),
         params=parse_overrides(set_ or []),
         points=points,
+        leverage=leverage,
     )
     market = view_of(ground, place)
-    wanted = [name for target in targets for name in names(target, market)]
+    wanted = [
+        str(place.file(Path(name))) if name.endswith(".py") else name
+        for target in targets
+        for name in names(target, market)
+    ]
     found = []
     with steps(len(wanted), quiet=as_json) as begin:
         for name in wanted:
@@ -150,8 +160,8 @@ def check(
         echo_json({one.name: [str(finding) for finding in one.findings] for one in found})
     else:
         for one in found:
-            count = len(one.findings)
-            typer.echo(f"{one.name}: {f'{count} findings' if count else 'passed'}")
+            said = count(len(one.findings), "finding") if one.findings else "passed"
+            typer.echo(f"{one.name}: {said}")
             for finding in one.findings:
                 typer.echo(f"  - {finding}")
             if one.test:

@@ -37,16 +37,17 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Run every combination of a sweep table. What was finished before is kept."""
-    from delever.study.config import parse_overrides
     from delever.study.sweep import run_sweep
+    from delever.study.words import parse_overrides
     from delever.study.workspace import Workspace
 
+    place = Workspace.find(workspace)
     with steps(1, quiet=as_json) as begin:
         say = begin(study.stem)
         say("reading data")
         done = run_sweep(
-            study,
-            workspace=Workspace.find(workspace),
+            place.file(study),
+            workspace=place,
             overrides=parse_overrides(set_ or []),
             workers=workers,
             fresh=fresh,

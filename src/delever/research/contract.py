@@ -27,7 +27,8 @@ class Finding:
     Attributes
     ----------
     check : str
-        ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"`` or ``"unit-free"``.
+        ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"``, ``"unit-free"`` or
+        ``"within leverage"``.
     message : str
         What was required and what came, with the first bar concerned.
     leak : Leak or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -72,12 +73,24 @@ class Ground:
         Parameters of what is checked; defaults for the rest.
     points : int
         Evenly spread cuts, see `delever.research.lookahead.find_leak`.
+    leverage : float
+        Largest exposure, long or short, that the account of a study takes; 1 is spot.
+
+    Raises
+    ------
+    InputError
+        If the leverage is none.
     """
 
     data: str
     series: Mapping[str, str]
     params: Mapping[str, Any]
     points: int = 32
+    leverage: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.leverage < math.inf:
+            raise InputError(f"leverage must be a number of at least 1; got {self.leverage}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +217,15 @@ def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
         points=ground.points,
         least_lags=_LAGS,
     )
-    if not findings and strategy.target(market, bound).isna().all():
-        raise StrategyError(
-            f"{path}: {strategy.name} decides nothing on the {len(market.index)} bars of "
-            f"{ground.data}; check it on longer data (--data) or with shorter windows "
-            "(--set weeks=20)"
-        )
+    if not findings:
+        target = strategy.target(market, bound)
+        if target.isna().all():
+            raise StrategyError(
+                f"{path}: {strategy.name} decides nothing on the {len(market.index)} bars of "
+                f"{ground.data}; check it on longer data (--data) or with shorter windows "
+                "(--set weeks=20)"
+            )
+        findings = _too_large(target, ground.leverage)
     return _checked(
         str(path),
         findings,
@@ -218,6 +234,20 @@ def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
         ground=ground,
         market=market,
     )
+
+
+def _too_large(target: pd.Series, leverage: float) -> list[Finding]:
+    beyond = target[target.abs() > leverage]
+    if beyond.empty:
+        return []
+    return [
+        Finding(
+            check="within leverage",
+            message=f"exposures must lie in [-{leverage:g}, {leverage:g}], as a run requires; that "
+            f"of bar {beyond.index[0]:%Y-%m-%d %H:%M} is {beyond.iloc[0]:g}; scale or clip it, or "
+            "check with --leverage where the study's [account] allows more",
+        )
+    ]
 
 
 def check_feature(name: str, *, ground: Ground, market: MarketView) -> Checked:

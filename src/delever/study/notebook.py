@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def load(reference: str, *, workspace: Path | str | None = None) -> Dataset:
     -------
     Dataset
     """
+    _require(reference, str, "a data set", 'its reference, such as "sample/ohlcv/BTC/USD/1d"')
     return Workspace.find(workspace).catalog.load(reference)
 
 
@@ -54,6 +56,7 @@ def strategy(name: str, *, workspace: Path | str | None = None) -> Strategy:
     -------
     Strategy
     """
+    _require(name, str, "a strategy", "its name or path as text")
     return Workspace.find(workspace).strategy(name)
 
 
@@ -98,8 +101,11 @@ def make_view(
     """
 
     def loaded(source: Dataset | str) -> Dataset:
-        return load(source, workspace=workspace) if isinstance(source, str) else source
+        if isinstance(source, Dataset):
+            return source
+        return load(source, workspace=workspace)
 
+    _require(series or {}, Mapping, "series", "a mapping of names to references or data sets")
     return trial.view(
         loaded(data),
         warmup=None if warmup is None else loaded(warmup),
@@ -132,8 +138,9 @@ def run(
     Run
     """
     place = Workspace.find(workspace)
-    target = Path(path).expanduser()
-    target = target if target.is_absolute() or target.exists() else place.root / target
+    _require(path, (str, Path), "a study", "the path of its file, or of a finished run's folder")
+    _require(set or {}, Mapping, "set", 'a mapping such as {"params.weeks": 150}')
+    target = place.file(Path(path))
     if target.is_dir():
         if set or fresh:
             raise InputError(f"set and fresh need a study file; {target} is a finished run")
@@ -178,7 +185,18 @@ def backtest(
     -------
     Run
         Not stored; `Run.tearsheet` writes its page.
+
+    Raises
+    ------
+    InputError
+        If an argument is not of its kind.
     """
+    _require(market, MarketView, "market", "a view, as dl.make_view returns it")
+    _require(
+        strategy, (str, Strategy, pd.Series), "strategy", "a name, a loaded strategy or exposures"
+    )
+    _require(costs, Costs, "costs", "dl.Costs(taker_fee=0.001, slippage=0.0005) or the like")
+    _require(initial_equity, numbers.Real, "initial_equity", "a number of quote currency")
     place = Workspace.find(workspace)
     benchmark = place.strategy("buy_and_hold")
     if isinstance(strategy, str):
@@ -199,8 +217,8 @@ def backtest(
         params=bound,
         costs=costs,
         initial_equity=initial_equity,
-        start=None if start is None else _utc(start),
-        end=None if end is None else _utc(end),
+        start=_utc(start, "start"),
+        end=_utc(end, "end"),
         periods=periods(workspace=workspace),
     )
     first, last = evaluation.span
@@ -216,6 +234,19 @@ def backtest(
     return Run(evaluation=evaluation, manifest=manifest)
 
 
-def _utc(time: str | pd.Timestamp) -> pd.Timestamp:
-    stamp = pd.Timestamp(time)
+def _require(value: object, kind: type | tuple[type, ...], name: str, what: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        shown = " ".join(repr(value).split())[:60]
+        raise InputError(f"{name} must be {what}; got {shown} ({type(value).__name__})")
+
+
+def _utc(time: str | pd.Timestamp | None, name: str) -> pd.Timestamp | None:
+    if time is None:
+        return None
+    try:
+        stamp = pd.Timestamp(time)
+    except (ValueError, TypeError):
+        stamp = None
+    if stamp is None or pd.isna(stamp):
+        raise InputError(f"{name} must be a date or a time such as 2021-05-19; got {time!r}")
     return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")

@@ -72,6 +72,8 @@ class Workspace:
             If there is none; the message says how to make one.
         """
         given = path if path is not None else os.environ.get("DELEVER_WORKSPACE")
+        if given is not None and not isinstance(given, (str, Path)):
+            raise InputError(f"workspace must be the path of a folder; got {given!r}")
         start = Path(given if given is not None else Path.cwd()).expanduser().resolve()
         for folder in (start,) if given is not None else (start, *start.parents):
             if all((folder / name).is_dir() for name in _FOLDERS):
@@ -101,6 +103,23 @@ class Workspace:
         """The data sets of this workspace."""
         return Catalog(self.root / "data")
 
+    def file(self, path: Path) -> Path:
+        """Find a file that may be named from the current folder or from the workspace.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            As it was given; ``~`` is the home folder.
+
+        Returns
+        -------
+        pathlib.Path
+            The path as it stands where there is something, or where the workspace has nothing.
+        """
+        given = path.expanduser()
+        below = self.root / given
+        return below if below.exists() and not given.exists() else given
+
     def strategy(self, reference: str) -> Strategy:
         """Load a strategy by its name in ``strategies/``, or by a path ending in ``.py``.
 
@@ -109,7 +128,7 @@ class Workspace:
         ConfigError
             If there is no such file; the message lists those there are.
         """
-        paths = [Path(reference), self.root / reference] if reference.endswith(".py") else []
+        paths = [self.file(Path(reference))] if reference.endswith(".py") else []
         for path in (*paths, self.strategies / f"{reference}.py"):
             if path.is_file():
                 return load_strategy(path)

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.exchange import binance, bybit, deribit, kraken, okx
+from tests.exchange import (
+    binance,
+    bitstamp,
+    bybit,
+    coinbase,
+    deribit,
+    gate,
+    hyperliquid,
+    kraken,
+    krakenfutures,
+    okx,
+)
 from tests.exchange.faults import (
     BODIES,
     LINES,
@@ -28,7 +39,18 @@ from tests.exchange.world import World
 
 VENUES: dict[str, Venue] = {
     venue.host: venue
-    for module in (binance, bybit, okx, kraken, deribit)
+    for module in (
+        binance,
+        bybit,
+        okx,
+        kraken,
+        deribit,
+        krakenfutures,
+        bitstamp,
+        coinbase,
+        gate,
+        hyperliquid,
+    )
     for venue in module.VENUES
 }
 """Every host that is pretended."""
@@ -112,14 +134,16 @@ class Loopback:
         pattern = Fault("clock", match=match)
         return [entry for entry in self.log if pattern.covers(entry.request)]
 
-    def reply(self, target: str) -> Reply:
-        """Answer a GET of ``/HOST/path?query``."""
+    def reply(self, target: str, body: Mapping[str, object] | None = None) -> Reply:
+        """Answer a GET of ``/HOST/path?query``, or a POST with a body."""
         parts = urlsplit(target)
         host, _, path = parts.path.lstrip("/").partition("/")
         with self._lock:
             self._numbers += 1
             number = self._numbers
-        params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        params = dict(parse_qsl(parts.query, keep_blank_values=True)) | _flat(body or {})
+        if body and "type" in params:
+            path = f"{path}/{params['type']}"
         turn = _Turn(request=Request(number=number, host=host, path=f"/{path}", params=params))
         statuses = self._strike(turn, STATUSES)
         broken = self._strike(turn, LINES | BODIES)
@@ -174,9 +198,7 @@ class Loopback:
         """What the venue has to say, unless it refuses."""
         if status is not None:
             raise Refused(_PROBLEMS.get(status.kind, "server"))
-        route = venue.routes.get(request.path)
-        if route is None:
-            raise Refused("path")
+        route, request = venue.found(request)
         meter = self._meters[venue.host]
         with self._lock:
             wait = meter.take(route.cost(request))
@@ -184,3 +206,11 @@ class Loopback:
         if wait is not None:
             raise Refused("banned" if banned else "rate", retry_after=wait)
         return route.handler(request, desk)
+
+
+def _flat(body: Mapping[str, object]) -> dict[str, str]:
+    """A body's parameters as texts, those of a nested object beside the others."""
+    params: dict[str, str] = {}
+    for name, value in body.items():
+        params |= _flat(value) if isinstance(value, Mapping) else {name: str(value)}
+    return params

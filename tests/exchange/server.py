@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 from tests.exchange.faults import Fault
 from tests.exchange.loopback import Loopback
@@ -116,8 +117,14 @@ class _Handler(BaseHTTPRequestHandler):
         del format, args  # the exchange keeps a log of its own
 
     def do_GET(self) -> None:
+        self._answer(None)
+
+    def do_POST(self) -> None:
+        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _answer(self, body: Mapping[str, object] | None) -> None:
         try:
-            reply = self.server.exchange.reply(self.path)
+            reply = self.server.exchange.reply(self._target(), body)
         except Exception as failure:  # noqa: BLE001 - shown to whoever runs the exchange
             self.server.failures.append(failure)
             self._send(Answer(payload={"error": repr(failure)}, status=500))
@@ -130,6 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         else:
             self._send(reply.answer, kind)
+
+    def _target(self) -> str:
+        """The path; a client that takes us for its proxy names the whole address."""
+        return urlsplit(self.path)._replace(scheme="", netloc="").geturl()
 
     def _send(self, answer: Answer, fault: str | None = None) -> None:
         edge = answer.payload is None or fault == "html"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import numpy as np
@@ -13,7 +14,11 @@ from tests.exchange.world import MONDAY, Market, World, volatility_index
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One GET as it came in; `number` counts from 1."""
+    """One request as it came in; `number` counts from 1.
+
+    A body is read as parameters. Where it says which `type` of answer is wanted, that is the last
+    part of the path.
+    """
 
     number: int
     host: str
@@ -65,8 +70,8 @@ class Query:
     Attributes
     ----------
     series : str
-        A price of `Market.rows`, or funding, open_interest, long_share, bankruptcies,
-        volatility.
+        A price of `Market.rows`, or funding, open_interest, long_share, contract_stats,
+        bankruptcies, volatility.
     market : Market or None
         None for series of a currency.
     step : int
@@ -155,6 +160,8 @@ def _series(query: Query, now: int) -> tuple[np.ndarray, np.ndarray]:
     first = -(-int(market.times[0]) // query.step) * query.step
     last = min(now, market.end)
     times = np.arange(first, last + 1, query.step, dtype=np.int64)
+    if query.series == "contract_stats":
+        return times, np.hstack([market.open_interest(times), market.liquidated(times)])
     reading = market.open_interest if query.series == "open_interest" else market.long_share
     return times, reading(times)
 
@@ -215,7 +222,8 @@ class Venue:
     Attributes
     ----------
     routes : mapping
-        From path to route.
+        From path to route; ``{name}`` in a path stands for one part of it, which becomes a
+        parameter.
     refuse : callable
         Words a `Refused` as the venue does: ``(refused, clock) -> Answer``.
     budget : Budget
@@ -229,6 +237,16 @@ class Venue:
     refuse: Callable[[Refused, int], Answer]
     budget: Budget
     gauge: Callable[[int, Budget], Mapping[str, str]] = lambda used, budget: {}
+
+    def found(self, request: Request) -> tuple[Route, Request]:
+        """The route of a request, and the request with the parts of its path as parameters."""
+        if request.path in self.routes:
+            return self.routes[request.path], request
+        for path, route in self.routes.items():
+            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)
+            if parts := re.fullmatch(pattern, request.path):
+                return route, replace(request, params={**request.params, **parts.groupdict()})
+        raise Refused("path")
 
 
 def plain(number: float) -> str | None:

@@ -174,6 +174,12 @@ class Market:
         at = np.clip(np.searchsorted(self.times, times), 0, len(self.times) - 1)
         return np.column_stack([amount, np.round(amount * self.bars[at, 0], 4)])
 
+    def liquidated(self, times: np.ndarray) -> np.ndarray:
+        """Notional of long and of short positions that were liquidated, shape (n, 2)."""
+        size = np.maximum(0.0, noise(times + 1) - 0.2) * 2e6
+        share = 0.5 + 0.5 * noise(times + 2)
+        return np.round(np.column_stack([size * share, size * (1 - share)]), 2)
+
     def long_share(self, times: np.ndarray) -> np.ndarray:
         """Share of accounts that are long, 0 to 1, shape (n, 1)."""
         return np.round(0.5 + 0.1 * np.sin(times / (11 * DAY)) + 0.02 * noise(times), 4)[:, None]

@@ -159,9 +159,8 @@ class Client:
                 "options": {**self.venue.options, **self.settings.options},
             }
         )
-        proxy = self.settings.proxy
-        if proxy:
-            setattr(exchange, "socksProxy" if proxy.startswith("socks") else "httpsProxy", proxy)
+        if self.settings.proxy:
+            setattr(exchange, _proxy_of(self.settings), self.settings.proxy)
         if self.settings.api_url:
             hostname = getattr(exchange, "hostname", None) or ""
             exchange.urls["api"] = redirected(exchange.urls["api"], self.settings.api_url, hostname)
@@ -177,6 +176,13 @@ class Client:
             exchange.milliseconds = lambda: self.now() if self._clock[0] else _local()
             exchange.seconds = lambda: exchange.milliseconds() // 1000
         return exchange
+
+
+def _proxy_of(settings: Settings) -> str:
+    """Which of ccxt's proxies it is: each serves one scheme, and only one may be set."""
+    if settings.proxy.startswith("socks"):
+        return "socksProxy"
+    return "httpProxy" if settings.api_url.startswith("http://") else "httpsProxy"
 
 
 def _local() -> int:
@@ -215,7 +221,9 @@ class _Line:
         import ccxt
 
         client, pacing = self.client, self.client.pacing
-        cost = self.answer.cost
+        asked = body or url
+        weights = self.client.venue.weights.items()
+        cost = next((each for name, each in weights if name in asked), self.answer.cost)
         for attempt in range(1, pacing.attempts + 1):
             client.limiter.take(cost)
             self.answer = _Answer(cost=cost)

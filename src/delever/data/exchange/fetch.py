@@ -138,6 +138,7 @@ def fetch(
         source=source, catalog=catalog, report=report, batch=batch, span=span, settled=ends.settled
     )
     run.claims += [(*piece, "absent") for piece in before]
+    run.unknown += _lost(source, wanted, known, since)
     run.whole = since is None and source.series.kept is None and source.series.reach is None
     return run.through(pieces, notes)
 
@@ -206,6 +207,17 @@ def _wanted(
             f"of what was asked for or has finished; got {_stamp(start):%Y-%m-%d %H:%M}"
         )
     return (start, end), tuple(notes)
+
+
+def _lost(
+    source: Source, wanted: Span, known: Sequence[Span], since: pd.Timestamp | None
+) -> list[Span]:
+    """What was asked for, or lies after what is stored, and is no longer served."""
+    if since is not None:
+        begin = _aligned(source, _ms(since))
+    else:
+        begin = known[0][0] if known else wanted[0]
+    return without((begin, wanted[0]), known) if begin < wanted[0] else []
 
 
 def _begun(

@@ -54,6 +54,8 @@ _LIQUIDATIONS = MappingProxyType(
     {"deribit": ("bankruptcy",), "gate": ("long_liquidations", "short_liquidations")}
 )
 _DAY = 86_400_000
+_TO = ("krakenfutures", "gate")
+"""Where ccxt would end a window at a clock that may be slow, or by its own count."""
 _PRICES = {"ohlcv": None, "mark": "mark", "index": "index", "premium": "premiumIndex"}
 
 
@@ -158,7 +160,14 @@ def _bars(
         name = price[0].upper() + price[1:]
         _offered(exchange, wanted, f"fetch{name}OHLCV")
         window = window | {"price": price}
-    return exchange.fetch_ohlcv(wanted.symbol, wanted.timeframe, start, limit, window), False
+    if wanted.venue in _TO and "until" in window:
+        window["to"] = window.pop("until") // 1000
+    rows = exchange.fetch_ohlcv(wanted.symbol, wanted.timeframe, start, limit, window)
+    market = exchange.market(wanted.symbol)
+    if wanted.venue == "gate" and market.get("linear") and price is None:
+        size = float(market["contractSize"])  # contracts, as ccxt leaves them
+        rows = [[*row[:5], None if row[5] is None else row[5] * size] for row in rows]
+    return rows, False
 
 
 def _offered(exchange: Any, wanted: Reference, method: str) -> None:

@@ -61,6 +61,9 @@ class Venue:
         ccxt options that keep it from asking for what is not needed.
     probed : bool
         Whether the page size is a guess to be probed.
+    weights : mapping
+        Weight of a call with this text in its body, or in its address if it has no body, where ccxt
+        counts another; the first that fits.
     """
 
     series: Mapping[str, Series]
@@ -68,6 +71,7 @@ class Venue:
     seconds: float = 1.0
     options: Mapping[str, object] = field(default_factory=dict)
     probed: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 def _bars(rows: int, *kinds: str, wide: bool = True) -> dict[str, Series]:
@@ -97,6 +101,8 @@ _OKX_STATISTICS = Series(
 )
 _GATE_BARS = Series(rows=999, kept=9990, wide=False, note="only the newest 10,000 bars are served")
 _GATE_STATISTICS = Series(rows=100, wide=False, until=False)
+# 20, and one more for every 20 rates or 60 bars in the answer.
+_HYPERLIQUID = {"exchangeStatus": 2, "fundingHistory": 45, "candleSnapshot": 104, "type": 20}
 _GENERIC = Venue(
     series=_bars(500, "ohlcv", *_DERIVED, wide=False)
     | {
@@ -168,9 +174,7 @@ VENUES: Mapping[str, Venue] = MappingProxyType(
         ),
         "krakenfutures": Venue(
             series={
-                **dict.fromkeys(
-                    ("ohlcv", "mark", "index"), Series(rows=2000, wide=False, until=False)
-                ),
+                **dict.fromkeys(("ohlcv", "mark", "index"), Series(rows=2000, wide=False)),
                 "funding": Series(rows=1_000_000, spacing="1h", wide=False, until=False),
             },
         ),
@@ -190,7 +194,10 @@ VENUES: Mapping[str, Venue] = MappingProxyType(
                 "ohlcv": Series(rows=5000, kept=5000, note="only the newest 5000 bars are served"),
                 "funding": Series(rows=500, spacing="1h", wide=False),
             },
+            weight=1200,
+            seconds=60.0,
             options={"fetchMarkets": {"types": ["spot", "swap"]}},
+            weights=MappingProxyType(_HYPERLIQUID),
         ),
     }
 )

@@ -13,6 +13,7 @@ import pytest
 
 from delever.errors import StrategyError
 from delever.research.contract import check_strategy
+from delever.study.afresh import afresh
 from delever.study.strategy import load_strategy
 from delever.view import MarketView, Reading
 
@@ -118,7 +119,7 @@ def test_keeps_its_contract_on_the_sample(
     rungs = len(bound["weeks"]) if file.stem == "level_ladder" else 1
     assert file.stem == "buy_and_hold" or 2 <= target.nunique() <= 1 + rungs
     found = check_strategy(
-        strategy, sample, parameters=bound, price_parameters=strategy.price_parameters, points=3
+        afresh(file), sample, parameters=bound, price_parameters=strategy.price_parameters, points=3
     )
     assert [str(finding) for finding in found] == []
 
@@ -132,7 +133,7 @@ def test_keeps_its_contract_on_finer_bars_with_gaps(
     strategy = load_strategy(file)
     assert strategy.target(four_hourly, params).notna().sum() > 100
     found = check_strategy(
-        strategy,
+        afresh(file),
         four_hourly,
         parameters=strategy.bind(params),
         price_parameters=strategy.price_parameters,

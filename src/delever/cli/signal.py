@@ -58,6 +58,10 @@ def signal(
         list[float] | None,
         typer.Option("--rung", help="A further level, as a multiple of the broken one: 0.9."),
     ] = None,
+    price: Annotated[
+        list[float] | None,
+        typer.Option("--price", help="A further level as a price, in place of --rung: 65000."),
+    ] = None,
     rung_bars: Annotated[int, typer.Option("--rung-bars", help="Bars to get there.")] = 90,
     benchmark: Annotated[
         str | None,
@@ -72,8 +76,8 @@ def signal(
 ) -> None:
     """Ask whether a signal is worth anything: what came after it, beside placebo levels."""
     from delever.research.plan import Plan
-    from delever.study.config import parse_overrides
     from delever.study.signal import run_signal_study
+    from delever.study.words import parse_overrides
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -85,7 +89,8 @@ def signal(
         params=parse_overrides(set_ or []),
         series=_pairs(series or []),
         plan=Plan(horizons=horizons, decides=decides, draws=draws, worth=worth, seed=seed),
-        rungs=rung or (0.95, 0.9, 0.8, 0.7),
+        rungs=rung,
+        prices=price or (),
         rung_bars=rung_bars,
         benchmark=benchmark,
     )

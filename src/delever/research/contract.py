@@ -27,8 +27,8 @@ class Finding:
     Attributes
     ----------
     check : str
-        ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"``, ``"unit-free"`` or
-        ``"within leverage"``.
+        ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"``, ``"unit-free"``,
+        ``"within leverage"`` or ``"self-contained"``.
     message : str
         What was required and what came, with the first bar concerned.
     leak : Leak or None

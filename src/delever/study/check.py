@@ -16,6 +16,7 @@ from delever.research.contract import Finding, check_strategy
 from delever.research.lookahead import Leak, find_leak, smallest
 from delever.signals.features import FEATURES, available, feature
 from delever.signals.inputs import INPUTS
+from delever.study.afresh import afresh, outside
 from delever.study.strategy import load_strategy
 from delever.study.trial import view
 from delever.study.workspace import Workspace
@@ -49,11 +50,11 @@ def at(stamp: str) -> pd.Timestamp:
 
 
 def test_{name}_does_not_see_the_future() -> None:
-    function = {function}
     market = dl.make_view({data!r}, series={series!r})
     few = window(market, {first}, {last})
     other = {other}
-    seen, blind = (function(each, **{params!r})[{bar}] for each in (few, other))
+    # Made anew for each question: it may remember nothing of the one before.
+    seen, blind = ({function}(each, **{params!r})[{bar}] for each in (few, other))
     # Found: {found}.
     np.testing.assert_allclose(float(blind), float(seen), rtol=1e-9, atol=1e-12)
 """
@@ -209,8 +210,8 @@ def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
     """
     strategy = load_strategy(path)
     bound = strategy.bind(ground.params)
-    findings = check_strategy(
-        strategy,
+    findings = outside(path) + check_strategy(
+        afresh(path),
         market,
         parameters=bound,
         price_parameters=strategy.price_parameters,
@@ -230,7 +231,7 @@ def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
         str(path),
         findings,
         f"dl.strategy({str(path)!r})",
-        partial(strategy, **bound),
+        partial(afresh(path), **bound),
         ground=ground,
         market=market,
     )

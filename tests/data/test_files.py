@@ -51,6 +51,8 @@ def refused(path: Path, *said: str, kind: str = "ohlcv") -> None:
         ("open_time.csv", PLAIN.replace(b"timestamp", b"open_time")),
         ("offsets.csv", PLAIN.replace(b"T00:00:00Z", b" 02:00:00+02:00")),
         ("fractions.csv", PLAIN.replace(b"00Z", b"00.000Z")),
+        ("semicolons.csv", PLAIN.replace(b",", b";")),
+        ("tabs.csv", PLAIN.replace(b",", b"\t")),
         ("quoted.csv", PLAIN.replace(b",12,", b',"12",')),
     ],
 )
@@ -164,6 +166,7 @@ def test_a_bad_line_is_named_with_its_value_and_the_mend(tmp_path: Path, line: b
         ("binary.csv", b"PAR1\x15\x04\x15\x93PAR1", "no readable text"),
         ("utf16.csv", PLAIN.decode().encode("utf-16"), "no readable text"),
         ("nameless.csv", b"timestamp,,close\n1,2,3\n", "leaves a column unnamed"),
+        ("endless.csv", b"timestamp," + b"a" * 200_000 + b"\n1,2\n", "the header cannot be read"),
         ("twice.csv", b"timestamp,a,a\n1,2,3\n", "the header repeats a"),
         (
             "clockless.csv",
@@ -171,7 +174,12 @@ def test_a_bad_line_is_named_with_its_value_and_the_mend(tmp_path: Path, line: b
             "timestamp or open_time; found date, close",
         ),
         ("both.csv", b"timestamp,open_time,a\n1,2,3\n", "found both"),
-        ("semicolons.csv", PLAIN.replace(b",", b";"), "found timestamp;open"),
+        ("bars.csv", PLAIN.replace(b",", b"|"), "found timestamp|open"),
+        (
+            "comma.csv",
+            PLAIN.replace(b",", b";").replace(b"1.5", b"1,5"),
+            "volume = '1,5'; a number",
+        ),
         (
             "narrow.csv",
             b"timestamp,close\n2021-05-17T00:00:00Z,1\n",

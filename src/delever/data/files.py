@@ -29,6 +29,7 @@ StampUnit = Literal["s", "ms", "us"]
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".feather")
 _STAMPS = ("timestamp", "open_time")
+_MARKS = (",", ";", "\t")
 _UNDEFINED = ("", "nan", "NaN")
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _TIME = r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
@@ -92,8 +93,10 @@ def read_file(
 
     Notes
     -----
-    A column (or the index) called ``timestamp`` or ``open_time`` holds the stamps, with their zone.
-    Empty cells and ``nan`` are undefined; nothing else that is not a number is accepted.
+    The columns of a text file are set apart by commas, semicolons or tabs; fractions are written
+    with a point. A column (or the index) called ``timestamp`` or ``open_time`` holds the stamps,
+    with their zone. Empty cells and ``nan`` are undefined; nothing else that is not a number is
+    accepted.
     """
     data = _bytes_of(path)
     digest = hashlib.sha256(data).hexdigest()
@@ -162,14 +165,18 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
         header = body.split(b"\n", 1)[0].decode()
     except UnicodeDecodeError:
         header = ""
-    if not header.rstrip("\r") or not header.rstrip("\r").isprintable():
+    header = header.rstrip("\r")
+    if not header or not header.replace("\t", " ").isprintable():
         raise SchemaError(
             f"{where}: a CSV file with a header line is required; "
             f"got {'an empty file' if not data.strip() else 'no readable text in its first line'}"
         )
     if b"\n" not in body:
         raise SchemaError(f"{where}: at least one row below the header is required; found none")
-    names = [name.strip() for name in next(csv.reader([header.rstrip("\r")]))]
+    try:
+        names, mark = _columns(header)
+    except csv.Error as error:
+        raise SchemaError(f"{where}: the header cannot be read ({error}); correct it") from None
     stamp, values, ignored = _choose(names, kind, where)
     types = {stamp: pa.string()} | dict.fromkeys(values, pa.float64())
     try:
@@ -178,7 +185,7 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
             read_options=arrow_csv.ReadOptions(
                 column_names=names, skip_rows=1, use_threads=False, block_size=1 << 22
             ),
-            parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
+            parse_options=arrow_csv.ParseOptions(delimiter=mark, ignore_empty_lines=False),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=types,
                 include_columns=list(types),
@@ -191,6 +198,16 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
     return _frame(table, stamp), ignored
 
 
+def _columns(header: str) -> tuple[list[str], str]:
+    """Names of the columns, and the mark between them: the first that sets a stamp apart."""
+    split = {
+        mark: [name.strip() for name in next(csv.reader([header], delimiter=mark))]
+        for mark in _MARKS
+    }
+    chosen = next((mark for mark in _MARKS if any(name in split[mark] for name in _STAMPS)), ",")
+    return split[chosen], chosen
+
+
 def _explain(message: str, names: list[str]) -> str:
     """Say where pyarrow's CSV reader stopped in the words of this project."""
     cell = re.search(r"CSV column #(\d+): Row #(\d+): .*invalid value '(.*)", message, re.DOTALL)
@@ -198,7 +215,7 @@ def _explain(message: str, names: list[str]) -> str:
         column, line, value = names[int(cell[1])], int(cell[2]), cell[3].rstrip("'\n")[:40]
         return (
             f"row {line - 1} (line {line}) has {column} = {value!r}; "
-            "a number or an empty cell is required; correct it or remove the column"
+            "a number such as 0.5, or an empty cell, is required; correct it or remove the column"
         )
     ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
     if ragged:

@@ -1,140 +1,23 @@
-"""Series from the web, as ``data/sources.toml`` describes them: address, columns, lag."""
+"""Series fetched from the web: asked for politely, again while that may help, and read whole."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import numpy as np
 import pandas as pd
 
+from delever.data.body import rows_of
 from delever.data.exchange.limits import Pacing, backoff, retry_after
-from delever.data.exchange.settings import read_sources
-from delever.data.source import Dataset, Reference, parse_lag
-from delever.errors import ConfigError, SchemaError, VenueError
+from delever.data.source import Dataset
+from delever.data.web import HttpSource
+from delever.errors import VenueError
 from delever.schema import validate
 
-__all__ = ["HttpSource", "read_series", "rows_of", "web_sources"]
+__all__ = ["read_series"]
 
-_UNITS = {"s": "s", "ms": "ms", "us": "us"}
 _AGENT = "delever (historical series for research)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpSource:
-    """One series on the web.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in ``sources.toml``, and its symbol.
-    url : str
-        http or https.
-    format : {"csv", "json"}
-        Of the body.
-    venue : str
-        First part of its reference.
-    timeframe : str
-        Last part of its reference.
-    publication_lag : pandas.Timedelta
-        From a row's stamp to the moment it was known.
-    stamp : str
-        Name of the column or key that holds the stamps; empty for a CSV file's first column.
-    stamp_unit : str
-        ``"s"``, ``"ms"``, ``"us"`` for numbers; empty for dates as ISO writes them, in UTC.
-    rows : str
-        Keys that lead to the list of rows in a JSON document, joined by dots.
-    columns : mapping of str to str
-        From our name to theirs, or to its place (``"1"``) where there is no header.
-    header : bool
-        Whether a CSV file's first line names its columns.
-    missing : tuple of str
-        What stands for no value.
-    note : str
-        What a reader of results must be told.
-    """
-
-    name: str
-    url: str
-    format: Literal["csv", "json"]
-    venue: str
-    timeframe: str
-    publication_lag: pd.Timedelta
-    columns: Mapping[str, str]
-    stamp: str = ""
-    stamp_unit: str = ""
-    rows: str = ""
-    header: bool = True
-    missing: tuple[str, ...] = ("", ".", "NaN", "nan", "null")
-    note: str = ""
-    api_url: str = field(default="", kw_only=True)
-
-    @property
-    def reference(self) -> Reference:
-        """What the data set is called."""
-        return Reference(
-            venue=self.venue, kind="series", symbol=self.name, timeframe=self.timeframe
-        )
-
-
-def web_sources(path: Path) -> dict[str, HttpSource]:
-    """Read the ``[series]`` of ``sources.toml``.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        May be missing.
-
-    Returns
-    -------
-    dict of str to HttpSource
-
-    Raises
-    ------
-    ConfigError
-        If a series lacks a setting, or one is unknown or not of its form.
-    """
-    return {
-        name: _source(name, table, path) for name, table in read_sources(path)["series"].items()
-    }
-
-
-def _source(name: str, table: Mapping[str, object], path: Path) -> HttpSource:
-    where = f"{path}, series.{name}"
-    known = {item.name for item in fields(HttpSource)} - {"name"}
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise ConfigError(f"{where}: settings are {', '.join(sorted(known))}; got {unknown[0]}")
-    needed = ("url", "format", "venue", "timeframe", "publication_lag", "columns")
-    lacking = [item for item in needed if item not in table]
-    if lacking:
-        raise ConfigError(f"{where} must say {', '.join(needed)}; it lacks {', '.join(lacking)}")
-    columns = table["columns"]
-    if not isinstance(columns, dict) or not columns:
-        raise ConfigError(f"{where}: columns must be a table of names; got {columns!r}")
-    for item in needed[:-1]:
-        if not isinstance(table[item], str):
-            raise ConfigError(f"{where}: {item} must be text; got {table[item]!r}")
-    if table["format"] not in ("csv", "json"):
-        raise ConfigError(f"{where}: format must be csv or json; got {table['format']!r}")
-    if table.get("stamp_unit", "") not in ("", *_UNITS):
-        raise ConfigError(
-            f"{where}: stamp_unit must be {', '.join(_UNITS)} or empty; got {table['stamp_unit']!r}"
-        )
-    if urlsplit(str(table["url"])).scheme not in ("http", "https"):
-        raise ConfigError(f"{where}: url must be http or https; got {table['url']!r}")
-    rest: dict[str, Any] = dict(table)
-    rest["publication_lag"] = parse_lag(str(table["publication_lag"]))
-    rest["columns"] = {str(ours): str(theirs) for ours, theirs in columns.items()}
-    rest["missing"] = tuple(rest.get("missing", HttpSource.__dataclass_fields__["missing"].default))
-    return HttpSource(name=name, **rest)
 
 
 def read_series(
@@ -179,109 +62,6 @@ def read_series(
         notes=(source.note,) if source.note else (),
         provenance=({"url": source.url},),
     )
-
-
-def rows_of(body: bytes, source: HttpSource) -> pd.DataFrame:
-    """Rows of a body, oldest first.
-
-    Parameters
-    ----------
-    body : bytes
-        As the server sent it.
-    source : HttpSource
-        How it is written.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (n, k)
-        Indexed in UTC; NaN where the source has no value.
-
-    Raises
-    ------
-    SchemaError
-        If the body is not of its format, lacks a column, or holds text where a number is due.
-    """
-    try:
-        text = body.decode("utf-8-sig")
-        records = _from_json(text, source) if source.format == "json" else _from_csv(text, source)
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise SchemaError(f"{source.url}: the body must be {source.format}: {error}") from error
-    stamp = source.stamp or (next(iter(records[0])) if records else "")
-    names = [stamp, *source.columns.values()]
-    for record in records[:1]:
-        lacking = [name for name in names if name not in record]
-        if lacking:
-            raise SchemaError(
-                f"{source.url}: rows must hold {', '.join(names)}; they lack {', '.join(lacking)}; "
-                f"found {', '.join(map(str, record))}; correct series.{source.name}"
-            )
-    index = _stamps([record.get(stamp) for record in records], source)
-    values = np.array(
-        [[_number(record.get(n), source) for n in source.columns.values()] for record in records],
-        dtype=float,
-    ).reshape(len(records), len(source.columns))
-    frame = pd.DataFrame(values, index=index, columns=list(source.columns))
-    return frame[~frame.isna().all(axis=1)].sort_index(kind="stable")
-
-
-def _from_json(text: str, source: HttpSource) -> list[dict[str, Any]]:
-    found: Any = json.loads(text)
-    for key in filter(None, source.rows.split(".")):
-        if not isinstance(found, dict) or key not in found:
-            raise SchemaError(
-                f"{source.url}: rows must be found at {source.rows}; there is no {key}; "
-                f"correct series.{source.name}"
-            )
-        found = found[key]
-    if not isinstance(found, list):
-        raise SchemaError(f"{source.url}: rows must be a list; got {type(found).__name__}")
-    return [
-        row if isinstance(row, dict) else {str(i): cell for i, cell in enumerate(row)}
-        for row in found
-    ]
-
-
-def _from_csv(text: str, source: HttpSource) -> list[dict[str, Any]]:
-    lines = [line for line in csv.reader(io.StringIO(text)) if line]
-    if not lines:
-        return []
-    width = len(lines[0])
-    names = (
-        [cell.strip() for cell in lines.pop(0)] if source.header else list(map(str, range(width)))
-    )
-    for number, line in enumerate(lines, start=1 + source.header):
-        if len(line) != width:
-            raise SchemaError(
-                f"{source.url}: line {number} must hold {width} cells; it holds {len(line)}"
-            )
-    return [dict(zip(names, line, strict=True)) for line in lines]
-
-
-def _number(cell: object, source: HttpSource) -> float:
-    if cell is None or (isinstance(cell, str) and cell.strip() in source.missing):
-        return float("nan")
-    try:
-        return float(str(cell).replace(",", ""))
-    except ValueError:
-        raise SchemaError(
-            f"{source.url}: a value must be a number; got {cell!r}; correct series.{source.name}"
-        ) from None
-
-
-def _stamps(cells: list[object], source: HttpSource) -> pd.DatetimeIndex:
-    try:
-        if source.stamp_unit:
-            counts = np.array([int(str(cell)) for cell in cells], dtype="int64")
-            dates = counts.astype(f"M8[{source.stamp_unit}]")
-            index = pd.DatetimeIndex(dates).tz_localize("UTC")
-        else:
-            index = pd.DatetimeIndex(pd.to_datetime([str(cell) for cell in cells], utc=True))
-    except (ValueError, OverflowError) as error:
-        raise SchemaError(
-            f"{source.url}: stamps must be {source.stamp_unit or 'ISO dates'}: {error}; "
-            f"correct series.{source.name}"
-        ) from error
-    return index.as_unit("ns").rename("timestamp")
 
 
 def _get(source: HttpSource, pacing: Pacing) -> tuple[bytes, pd.Timestamp]:

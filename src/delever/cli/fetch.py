@@ -36,7 +36,6 @@ def register(app: typer.Typer) -> None:
     """
     app.command("fetch")(fetch)
     app.command("repair")(repair)
-    app.command("import-brackets")(import_brackets)
 
 
 def fetch(
@@ -54,8 +53,7 @@ def fetch(
         list[str] | None,
         typer.Option(
             help="ohlcv, mark, index, premium, funding, open_interest, long_short_ratio, "
-            "liquidations, dvol, or brackets (leverage brackets as they are now); may be "
-            "repeated. By default ohlcv."
+            "liquidations or dvol; may be repeated. By default ohlcv."
         ),
     ] = None,
     timeframe: Annotated[
@@ -99,9 +97,7 @@ def fetch(
 
     clients = _clients(names, sources)
     begin, end = _moment(since, "since"), _moment(until, "until")
-    kinds = [name for name in kind or ["ohlcv"] if name != _BRACKETS]
-    if not kinds and (timeframe or since or until):
-        raise InputError("brackets are those of now; they take no timeframe, since or until")
+    kinds = kind or ["ohlcv"]
     bars_too = set(kinds) != {"funding"}
     jobs = [
         Job(
@@ -118,10 +114,7 @@ def fetch(
     ]
     with _bars([str(job) for job in jobs], quiet=as_json) as report, _explained():
         results = fetch_all(jobs, place.catalog, clients, report=report)
-    shown: dict[str, _Result] = {str(job): result for job, result in results.items()}
-    if _BRACKETS in (kind or ()):
-        shown |= _fetch_brackets(clients, symbols, place.root / "data" / "venues")
-    _show(shown, as_json=as_json)
+    _show({str(job): result for job, result in results.items()}, as_json=as_json)
 
 
 def repair(
@@ -141,61 +134,6 @@ def repair(
     with _bars([reference], quiet=as_json) as report, _explained():
         done = mend(client, place.catalog, wanted, report=report)
     _show({reference: done}, as_json=as_json)
-
-
-def import_brackets(
-    venue: Annotated[str, typer.Argument(help="A venue with a rulebook: binanceusdm.")],
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="JSON: Binance's answer of leverageBracket, or of ccxt's fetch_leverage_tiers."
-        ),
-    ],
-    as_of: Annotated[
-        str,
-        typer.Option(
-            help="When it was saved, UTC: a day, at whose end it was known, or 2026-11-22T08:12:00Z."
-        ),
-    ],
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Such as BTC/USDT:USDT; may be repeated. By default all the rulebook lists.",
-            show_default=False,
-        ),
-    ] = None,
-    workspace: WorkspaceOption = None,
-    as_json: Json = False,
-) -> None:
-    """Import leverage brackets that were saved, for venues that give them to a key alone.
-
-    Studies use them from the first day on which they were known.
-    """
-    from delever.study.brackets import import_brackets as take
-    from delever.study.workspace import Workspace
-
-    venues = Workspace.find(workspace).root / "data" / "venues"
-    kept = take(file, venue, venues, as_of=as_of, symbols=symbol or ())
-    _show({f"{one.venue}/{_BRACKETS}/{one.symbol}": one for one in kept}, as_json=as_json)
-
-
-def _fetch_brackets(
-    clients: Mapping[str, Client], symbols: Sequence[str], venues: Path
-) -> dict[str, _Result]:
-    """Fetch and keep each table by itself: what fails does not stop the others."""
-    from delever.data.exchange.brackets import fetch_brackets
-    from delever.study.brackets import keep_brackets
-
-    results: dict[str, _Result] = {}
-    for name, client in clients.items():
-        for symbol in symbols:
-            with _explained():
-                try:
-                    (kept,) = keep_brackets([fetch_brackets(client, symbol)], venues)
-                    results[f"{name}/{_BRACKETS}/{symbol}"] = kept
-                except DeleverError as error:
-                    results[f"{name}/{_BRACKETS}/{symbol}"] = error
-    return results
 
 
 def _clients(names: Sequence[str], sources: Path) -> dict[str, Client]:
@@ -298,7 +236,7 @@ def _bars(names: Sequence[str], *, quiet: bool) -> Iterator[Report]:
         yield report
 
 
-def _show(results: Mapping[str, _Result], *, as_json: bool) -> None:
+def _show(results: Mapping[str, Fetched | DeleverError], *, as_json: bool) -> None:
     """Print what came of each data set; end with 1 if one failed or something stays unknown."""
     if as_json:
         echo_json([_json(name, result) for name, result in results.items()])
@@ -307,16 +245,13 @@ def _show(results: Mapping[str, _Result], *, as_json: bool) -> None:
         if isinstance(result, DeleverError):
             typer.echo(f"error: {name}: {result}", err=True)
         elif not as_json:
-            _print(name, result)
-    unknown = any(getattr(result, "unknown", ()) for result in results.values())
+            _print(result)
+    unknown = any(not isinstance(r, DeleverError) and r.unknown for r in results.values())
     if failed or unknown:
         raise typer.Exit(max([1, *(error.exit_code for error in failed)]))
 
 
-def _print(name: str, done: Fetched | Kept) -> None:
-    if not isinstance(done, _fetched()):
-        _print_brackets(name, done)
-        return
+def _print(done: Fetched) -> None:
     typer.echo(
         f"{done.reference}: {done.added:,} rows added, {done.present:,} agree; "
         f"{done.start:%Y-%m-%d %H:%M} to {done.end:%Y-%m-%d %H:%M}"

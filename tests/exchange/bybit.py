@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from tests.exchange import tiers
 from tests.exchange.wire import (
     Answer,
     Budget,
@@ -29,6 +30,7 @@ INTERVALS = {
 INTERVALS |= {"D": DAY, "W": 7 * DAY}
 PERIODS = {"5min": 5 * MINUTE, "15min": 15 * MINUTE, "30min": 30 * MINUTE}
 PERIODS |= {"1h": HOUR, "4h": 4 * HOUR, "1d": DAY}
+PAGE = 4
 
 _CODES = {
     "symbol": (200, 10001, "params error: Symbol Is Invalid"),
@@ -208,19 +210,12 @@ def _statistic(series: str, name: str, most: int, request: Request, desk: Desk) 
 
 def _risk_limit(request: Request, desk: Desk) -> object:
     market = _market(request, desk)
-    rows = [
-        {
-            "id": number,
-            "symbol": spell(market),
-            "riskLimitValue": plain(tier.cap),
-            "maintenanceMargin": plain(tier.maintenance),
-            "initialMargin": plain(1 / tier.leverage),
-            "isLowestRisk": int(number == 1),
-            "maxLeverage": f"{tier.leverage:.2f}",
-        }
-        for number, tier in enumerate(market.tiers, 1)
-    ]
-    return _said({"category": market.kind, "list": rows, "nextPageCursor": ""}, desk)
+    rows = tiers.bybit(market, spell(market), desk)
+    # Four rows a page; the venue's own pages are longer, and its cursor says as little.
+    start = request.integer("cursor") or 0
+    more = str(start + PAGE) if start + PAGE < len(rows) else ""
+    page = {"category": market.kind, "list": rows[start : start + PAGE], "nextPageCursor": more}
+    return _said(page, desk)
 
 
 def _gauge(used: int, budget: Budget) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from tests.exchange import tiers
 from tests.exchange.wire import (
     Answer,
     Budget,
@@ -216,27 +217,7 @@ def _statistic(series: str, request: Request, desk: Desk) -> object:
 
 def _tiers(request: Request, desk: Desk) -> object:
     market = desk.market(request.params.get("instFamily"), _family)
-    low = 0.0
-    rows: list[object] = []
-    for number, tier in enumerate(market.tiers, 1):
-        rows.append(
-            {
-                "baseMaxLoan": "",
-                "imr": plain(1 / tier.leverage),
-                "instFamily": _family(market),
-                "instId": "",
-                "maxLever": plain(tier.leverage),
-                "maxSz": plain(tier.cap),
-                "minSz": plain(low),
-                "mmr": plain(tier.maintenance),
-                "optMgnFactor": "0",
-                "quoteMaxLoan": "",
-                "tier": str(number),
-                "uly": _family(market),
-            }
-        )
-        low = tier.cap + 1
-    return _said(rows)
+    return _said(tiers.okx(market, _family(market), desk))
 
 
 _HANDLERS: dict[str, Handler] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from delever.cli import brackets
 from delever.cli.screen import WorkspaceOption, echo_json, print_notes
 from delever.errors import DeleverError, InputError
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from delever.data.catalog import Catalog
     from delever.data.exchange.client import Client
     from delever.data.exchange.fetch import Fetched, Progress, Report
+    from delever.study.brackets import Kept
+
+    _Result = Fetched | Kept | DeleverError
 
 __all__ = ["register"]
 
@@ -36,6 +40,7 @@ def register(app: typer.Typer) -> None:
     """
     app.command("fetch")(fetch)
     app.command("repair")(repair)
+    brackets.register(app)
 
 
 def fetch(
@@ -53,7 +58,8 @@ def fetch(
         list[str] | None,
         typer.Option(
             help="ohlcv, mark, index, premium, funding, open_interest, long_short_ratio, "
-            "liquidations or dvol; may be repeated. By default ohlcv."
+            "liquidations, dvol, or brackets (leverage brackets as they are now); may be "
+            "repeated. By default ohlcv."
         ),
     ] = None,
     timeframe: Annotated[
@@ -97,7 +103,9 @@ def fetch(
 
     clients = _clients(names, sources)
     begin, end = _moment(since, "since"), _moment(until, "until")
-    kinds = kind or ["ohlcv"]
+    kinds = [name for name in kind or ["ohlcv"] if name != brackets.BRACKETS]
+    if not kinds and (timeframe or since or until):
+        raise InputError("brackets are those of now; they take no timeframe, since or until")
     bars_too = set(kinds) != {"funding"}
     jobs = [
         Job(
@@ -114,7 +122,11 @@ def fetch(
     ]
     with _bars([str(job) for job in jobs], quiet=as_json) as report, _explained():
         results = fetch_all(jobs, place.catalog, clients, report=report)
-    _show({str(job): result for job, result in results.items()}, as_json=as_json)
+    shown: dict[str, _Result] = {str(job): result for job, result in results.items()}
+    if brackets.BRACKETS in (kind or ()):
+        with _explained():
+            shown |= brackets.fetch_tables(clients, symbols, place.root / "data" / "venues")
+    _show(shown, as_json=as_json)
 
 
 def repair(
@@ -236,17 +248,28 @@ def _bars(names: Sequence[str], *, quiet: bool) -> Iterator[Report]:
         yield report
 
 
-def _show(results: Mapping[str, Fetched | DeleverError], *, as_json: bool) -> None:
+def _show(results: Mapping[str, _Result], *, as_json: bool) -> None:
     """Print what came of each data set; end with 1 if one failed or something stays unknown."""
+    from delever.study.brackets import Kept
+
     if as_json:
-        echo_json([_json(name, result) for name, result in results.items()])
+        echo_json(
+            [
+                brackets.describe(name, result) if isinstance(result, Kept) else _json(name, result)
+                for name, result in results.items()
+            ]
+        )
     failed = [result for result in results.values() if isinstance(result, DeleverError)]
     for name, result in results.items():
         if isinstance(result, DeleverError):
             typer.echo(f"error: {name}: {result}", err=True)
-        elif not as_json:
+        elif as_json:
+            continue
+        elif isinstance(result, Kept):
+            brackets.print_brackets(name, result)
+        else:
             _print(result)
-    unknown = any(not isinstance(r, DeleverError) and r.unknown for r in results.values())
+    unknown = any(getattr(result, "unknown", ()) for result in results.values())
     if failed or unknown:
         raise typer.Exit(max([1, *(error.exit_code for error in failed)]))
 

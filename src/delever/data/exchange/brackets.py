@@ -62,9 +62,10 @@ class Brackets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """How a venue without a key is asked, and what it counts."""
+    """How a venue is asked without a key, what it calls the answer, and what it counts."""
 
     ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]]
+    answer: str
     by_size: bool = False
     numbered: bool = False
 
@@ -121,7 +122,7 @@ def fetch_brackets(client: Client, symbol: str) -> Brackets:
             as_of=now,
             cells=cells,
             by_size=way.by_size,
-            source=f"the venue's answer through ccxt {ccxt.__version__}",
+            source=f"{way.answer} of {client.name} through ccxt {ccxt.__version__}",
         )
     raise VenueError(
         f"the brackets of {symbol} at {client.name} must be a whole table; asked {_ASKS} times, "
@@ -248,9 +249,11 @@ def _gate(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
 
 _ASKED: Mapping[str, _Asked] = MappingProxyType(
     {
-        "bybit": _Asked(ask=_bybit),
-        "okx": _Asked(ask=_okx, by_size=True, numbered=True),
-        "gate": _Asked(ask=_gate),
+        "bybit": _Asked(ask=_bybit, answer="risk limits"),
+        "okx": _Asked(
+            ask=_okx, answer="position tiers (isolated margin)", by_size=True, numbered=True
+        ),
+        "gate": _Asked(ask=_gate, answer="risk limit tiers"),
     }
 )
 """The venues whose brackets are public and whose unit is known."""

@@ -100,5 +100,5 @@ def check_lag(market: MarketView, needed: Input) -> None:
         raise InputError(
             f"the series {needed.name!r} must be declared with a publication lag of at least "
             f"{needed.lag}; got {reading.publication_lag}: its rows would be seen before they were "
-            "published; add the data set again with --lag"
+            "published; add the data set again with --publication-lag"
         )

@@ -17,6 +17,7 @@ from delever.research.lookahead import Leak, find_leak, smallest
 from delever.signals.features import FEATURES, available, feature
 from delever.signals.inputs import INPUTS
 from delever.study.afresh import afresh, outside
+from delever.study.lags import early_series
 from delever.study.strategy import load_strategy
 from delever.study.trial import view
 from delever.study.workspace import Workspace
@@ -130,11 +131,16 @@ def view_of(ground: Ground, workspace: Workspace) -> MarketView:
     Returns
     -------
     MarketView
+
+    Raises
+    ------
+    InputError
+        If a series is declared as known before its own source has it.
     """
     load = workspace.catalog.load
-    return view(
-        load(ground.data), series={name: load(source) for name, source in ground.series.items()}
-    )
+    series = {name: load(source) for name, source in ground.series.items()}
+    early_series(series, workspace.root / "data" / "sources.toml")
+    return view(load(ground.data), series=series)
 
 
 def names(target: str, market: MarketView) -> tuple[str, ...]:

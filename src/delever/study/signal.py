@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from delever.research.rules import RULES
 from delever.research.signal import SignalStudy, study_signal
 from delever.signals.features import FEATURES, measure
 from delever.study import trial
+from delever.study.lags import early_series
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -152,7 +153,9 @@ def load_signals(
     if not data:
         raise ConfigError("a signal study needs at least one data set; name one with --data")
     readings = {key: workspace.catalog.load(ref) for key, ref in (series or {}).items()}
+    early = early_series(readings, workspace.root / "data" / "sources.toml")
     markets = [trial.view(workspace.catalog.load(ref), series=readings) for ref in data]
+    markets = [replace(market, notes=market.notes + early) for market in markets]
     given = dict(params or {})
     if name in RULES:
         rule = bind_rule(name, given)

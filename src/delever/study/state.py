@@ -14,6 +14,7 @@ from delever.report import state as page
 from delever.research.market_state import MarketState, market_state
 from delever.signals.inputs import INPUTS, check_lag
 from delever.signals.onchain import load_network
+from delever.study.lags import early_series
 from delever.study.trial import view
 from delever.study.workspace import Workspace
 from delever.view import MarketView, Reading
@@ -118,6 +119,8 @@ def state_of(
     ------
     ConfigError
         If `series` names a reading that no feature knows.
+    InputError
+        If a series is declared as known before its own source has it.
     """
     given = dict(series or {})
     unknown = [name for name in given if name not in INPUTS]
@@ -134,14 +137,15 @@ def state_of(
         for name, source in (find_series(entries, symbol) | given).items()
         if source != str(bars.reference)
     }
-    market = view(bars, series={name: catalog.load(one) for name, one in references.items()})
+    loaded = {name: catalog.load(one) for name, one in references.items()}
+    market = view(bars, series=loaded)
     market = _with_network(market, workspace.root / "data" / "bitcoin.toml")
     market, unfit = _fit(market)
     state = market_state(market, at, days=days)
     return StateReport(
         state=replace(state, missing=state.missing | unfit),
         data={"bars": str(bars.reference)} | references,
-        notes=market.notes,
+        notes=market.notes + early_series(loaded, workspace.root / "data" / "sources.toml"),
     )
 
 

@@ -1,0 +1,84 @@
+"""A series declared as known before the workspace's source has it is refused or noted."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from delever.cli.app import main
+from delever.data.source import Dataset, Reference
+from delever.errors import InputError
+from delever.study.lags import early_series
+from delever.study.signal import load_signals
+from delever.study.state import state_of
+from delever.study.workspace import Workspace
+
+OWN = "alternative/series/FEAR_GREED/1d"
+OTHER = "elsewhere/series/FEAR_GREED/1d"
+SAMPLE = "sample/ohlcv/BTC/USD/1d"
+
+
+def dataset(reference: str, lag: str) -> Dataset:
+    index = pd.date_range("2024-01-01", periods=3, tz="UTC", name="timestamp")
+    return Dataset(
+        reference=Reference.parse(reference),
+        frame=pd.DataFrame({"value": [1.0, 2.0, 3.0]}, index=index),
+        id="",
+        publication_lag=pd.Timedelta(lag),
+        notes=(),
+        provenance=(),
+    )
+
+
+def store(workspace: Workspace, reference: str, lag: str) -> None:
+    made = dataset(reference, lag)
+    workspace.catalog.add(made.frame, reference, publication_lag=made.publication_lag)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "lag", "said"),
+    [
+        # Fear & Greed is 8 h late in the file that comes along, VIX 40 h, gold (GLD) 24 h.
+        ("fear_greed", OTHER, "7h", "is declared as known 7 h after its stamp"),
+        ("mood", OTHER, "1min", "sources.toml says 8 h for fear_greed"),
+        ("fear_greed", "elsewhere/series/MOOD/1d", "0h", "says 8 h for fear_greed"),
+        ("vix", "elsewhere/series/VIX/1d", "30h", "says 40 h for vix"),
+        ("gold", "elsewhere/series/METAL/1d", "20h", "says 24 h for gld"),
+    ],
+)
+def test_another_vendors_series_is_noted(
+    workspace: Workspace, name: str, reference: str, lag: str, said: str
+) -> None:
+    sources = workspace.root / "data" / "sources.toml"
+    (note,) = early_series({name: dataset(reference, lag)}, sources)
+    assert said in note
+    assert early_series({name: dataset(reference, "48h")}, sources) == ()
+    assert early_series({name: dataset(reference, lag)}, sources.with_name("none.toml")) == ()
+
+
+def test_what_no_source_speaks_of_is_left_alone(workspace: Workspace) -> None:
+    sources = workspace.root / "data" / "sources.toml"
+    assert early_series({"funding": dataset("a/series/X/1d", "0h")}, sources) == ()
+
+
+def test_under_the_sources_own_name_it_is_refused(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = workspace.root / "data" / "sources.toml"
+    assert early_series({"fear_greed": dataset(OWN, "8h")}, sources) == ()
+    with pytest.raises(InputError, match=r"7\.5 h .* says 8 h for fear_greed; add the data set"):
+        early_series({"fear_greed": dataset(OWN, "7h30min")}, sources)
+    store(workspace, OWN, "1h")
+    assert main(["check", "fear_greed", "--series", f"fear_greed={OWN}", "--points", "1"]) == 2
+    assert "add the data set again with that --publication-lag" in capsys.readouterr().err
+
+
+def test_state_and_signal_studies_pass_the_note_on(workspace: Workspace) -> None:
+    store(workspace, OTHER, "1h")
+    report = state_of(workspace, data=SAMPLE, at=pd.Timestamp("2013-01-01", tz="UTC"))
+    assert report.data["fear_greed"] == OTHER
+    assert any("says 8 h for fear_greed" in note for note in report.notes)
+    _, signals = load_signals(
+        "rolling_low", [SAMPLE], workspace=workspace, series={"fear_greed": OTHER}
+    )
+    assert any("says 8 h for fear_greed" in note for note in signals[0].market.notes)

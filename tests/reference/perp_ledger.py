@@ -2,13 +2,15 @@
 
 Where the engine keeps cash and finds a liquidation price as the largest of lines, this keeps a
 wallet with an entry price, asks at a price whether the margin balance is gone, and solves again
-from bracket to bracket. It sizes by notional where the engine sizes by position.
+from bracket to bracket. It sizes by notional where the engine sizes by position. Prices are quoted
+ones in every contract: of an inverse one a quote unit is worth -1 / price coins to who holds it,
+and 1 / price in size, where the engine walks a market of reciprocal prices.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
 D = Decimal
@@ -24,6 +26,27 @@ class Venue:
     rate_on: str = "mark"
     closing_fee: Any = 0
     liquidation_fee: Any = 0
+    tick: Any = 0
+    inverse: bool = False
+
+    def gain(self, start, end):  # type: ignore[no-untyped-def]
+        """Of one unit long from one price to another."""
+        return 1 / start - 1 / end if self.inverse else end - start
+
+    def size(self, price):  # type: ignore[no-untyped-def]
+        """Notional of one unit."""
+        return 1 / price if self.inverse else price
+
+    def rounded(self, price, up):  # type: ignore[no-untyped-def]
+        """Whole ticks; what lies within a billionth of one is on the grid."""
+        if not self.tick or price is None or not price.is_finite() or price <= 0:
+            return price
+        steps = price / self.tick
+        near = steps.to_integral_value(rounding=ROUND_HALF_EVEN)
+        if abs(steps - near) < D("1e-9"):
+            return near * self.tick
+        way = ROUND_CEILING if up else ROUND_FLOOR
+        return steps.to_integral_value(rounding=way) * self.tick
 
 
 @dataclass
@@ -55,7 +78,7 @@ class Book:
 def keep(
     bars: list[list[dict[str, Any]]],
     targets: list[float],
-    venue: Venue,
+    venues: list[Venue],
     orders: Orders,
     *,
     equity: float,
@@ -64,7 +87,7 @@ def keep(
     slippage: float,
     borrow: float = 0.0,
 ) -> tuple[list[dict[str, Decimal]], list[dict[str, Any]]]:
-    """Equity at each close and the fills; a bar is a list of steps.
+    """Equity at each close and the fills; a bar is a list of steps and has a venue of its own.
 
     A step holds ``last`` and ``mark`` (open, high, low, close) and ``open``, ``hold``, ``leave``,
     ``enter``: what a unit long and a unit short receive in funding.
@@ -72,15 +95,17 @@ def keep(
     with localcontext() as context:
         context.prec = 50
         rates = {"taker": D(taker), "maker": D(maker), "slip": D(slippage)}
-        venue = Venue(
-            [tuple(map(D, row)) for row in venue.brackets],
-            venue.by,
-            venue.rate_on,
-            D(venue.closing_fee),
-            D(venue.liquidation_fee),
-        )
         book, rows = Book(D(equity)), []
-        for number, (steps, wish) in enumerate(zip(bars, targets, strict=True)):
+        for number, (steps, wish, said) in enumerate(zip(bars, targets, venues, strict=True)):
+            venue = Venue(
+                [tuple(map(D, row)) for row in said.brackets],
+                said.by,
+                said.rate_on,
+                D(said.closing_fee),
+                D(said.liquidation_fee),
+                D(said.tick),
+                said.inverse,
+            )
             book.rested = False
             book.paid = dict.fromkeys(("fee", "slip", "funding", "borrow", "fund"), ZERO)
             for place, raw in enumerate(steps):
@@ -94,13 +119,17 @@ def keep(
                 book.peak = (max if book.units > 0 else min)(book.peak, close)
             rows.append(
                 {
-                    "equity": book.wallet + book.units * (mark - book.entry),
+                    "equity": book.wallet + _profit(book, mark, venue),
                     "wallet": book.wallet,
                     "units": book.units,
                     **book.paid,
                 }
             )
         return rows, book.events
+
+
+def _profit(book, price, venue):  # type: ignore[no-untyped-def]
+    return book.units * venue.gain(book.entry, price) if book.units else ZERO
 
 
 def _step(book, step, wish, venue, orders, rates, borrow):  # type: ignore[no-untyped-def]
@@ -110,9 +139,9 @@ def _step(book, step, wish, venue, orders, rates, borrow):  # type: ignore[no-un
         if _broke(book, mark[0], ZERO, venue, orders):
             _force(book, mark[0], venue, orders)
         else:
-            _gap(book, last[0], orders, rates)
+            _gap(book, last[0], venue, orders, rates)
     if wish is not None:
-        _wish(book, wish, last[0], orders, rates)
+        _wish(book, wish, last[0], venue, orders, rates)
         owed = max(-book.units, ZERO) * last[0] * borrow
         book.wallet -= owed
         book.paid["borrow"] += owed
@@ -121,7 +150,7 @@ def _step(book, step, wish, venue, orders, rates, borrow):  # type: ignore[no-un
         crossed = last[2] < book.limit if book.asked > 0 else last[1] > book.limit
         if crossed and book.wallet > 0:
             price, book.limit = book.limit, None
-            _reach(book, book.asked, price, ZERO, rates["maker"], "limit")
+            _reach(book, book.asked, price, ZERO, rates["maker"], "limit", venue)
             fresh = book.rested = book.units != 0
     if book.units:
         _inside(book, step, fresh, venue, orders, rates)
@@ -132,9 +161,9 @@ def _cash(book, amount):  # type: ignore[no-untyped-def]
     book.paid["funding"] += amount
 
 
-def _behind(book, extra, orders):  # type: ignore[no-untyped-def]
+def _behind(book, extra, venue, orders):  # type: ignore[no-untyped-def]
     wallet = book.wallet + extra
-    own = abs(book.units) * book.entry / D(orders.leverage)
+    own = abs(book.units) * venue.size(book.entry) / D(orders.leverage)
     return wallet if orders.cross or own >= wallet * (1 - D("1e-9")) else own
 
 
@@ -143,8 +172,8 @@ def _row_of(measure, venue):  # type: ignore[no-untyped-def]
 
 
 def _must_keep(book, price, venue):  # type: ignore[no-untyped-def]
-    size, now = abs(book.units), abs(book.units) * price
-    at_entry = size * book.entry
+    size, now = abs(book.units), abs(book.units) * venue.size(price)
+    at_entry = size * venue.size(book.entry)
     measure = {"mark": now, "entry": at_entry, "size": size}[venue.by]
     _, rate, amount, _ = _row_of(measure, venue)
     base = now if venue.rate_on == "mark" else at_entry
@@ -152,30 +181,37 @@ def _must_keep(book, price, venue):  # type: ignore[no-untyped-def]
 
 
 def _broke(book, price, extra, venue, orders):  # type: ignore[no-untyped-def]
-    balance = _behind(book, extra, orders) + book.units * (price - book.entry)
-    return balance <= _must_keep(book, price, venue)
+    """Whether the balance is gone at a price, or at the nearer tick of the one where it is."""
+    balance = _behind(book, extra, venue, orders) + _profit(book, price, venue)
+    if balance <= _must_keep(book, price, venue):
+        return True
+    side = 1 if book.units > 0 else -1
+    return bool(venue.tick) and side * (price - _trigger(book, extra, venue, orders)) <= 0
 
 
 def _trigger(book, extra, venue, orders):  # type: ignore[no-untyped-def]
     """Solve with one bracket; take another when the answer lies in another."""
-    size, margin = abs(book.units), _behind(book, extra, orders)
+    size, margin = abs(book.units), _behind(book, extra, venue, orders)
     side = 1 if book.units > 0 else -1
+    at_entry = size * venue.size(book.entry)
+    gains = -side if venue.inverse else side  # of the notional, when the account gains
     for cap, rate, amount, _ in venue.brackets:
         slope = rate if venue.rate_on == "mark" else ZERO
-        fixed = (ZERO if venue.rate_on == "mark" else rate * size * book.entry) - amount
-        price = (side * size * book.entry + fixed - margin) / (
-            size * (side - slope - venue.closing_fee)
-        )
-        measure = {"mark": size * price, "entry": size * book.entry, "size": size}[venue.by]
+        fixed = (ZERO if venue.rate_on == "mark" else rate * at_entry) - amount
+        now = (gains * at_entry + fixed - margin) / (gains - slope - venue.closing_fee)
+        measure = {"mark": now, "entry": at_entry, "size": size}[venue.by]
         if _row_of(max(measure, ZERO), venue)[0] == cap:
-            return price
+            if not venue.inverse:
+                return venue.rounded(now / size, side > 0)
+            # Of a short that no price ends, and of a long that no price saves.
+            return venue.rounded(size / now, side > 0) if now > 0 else D("Infinity")
     raise AssertionError("some bracket must hold its own answer")
 
 
 def _force(book, price, venue, orders):  # type: ignore[no-untyped-def]
-    lost = _behind(book, ZERO, orders)
-    left = lost + book.units * (price - book.entry)
-    fee = min(max(left, ZERO), venue.liquidation_fee * abs(book.units) * price)
+    lost = _behind(book, ZERO, venue, orders)
+    left = lost + _profit(book, price, venue)
+    fee = min(max(left, ZERO), venue.liquidation_fee * abs(book.units) * venue.size(price))
     _event(book, -book.units, price, fee, ZERO, fee - left, "liquidation")
     book.wallet, book.units, book.entry, book.out = book.wallet - lost, ZERO, ZERO, True
 
@@ -187,7 +223,7 @@ def _event(book, quantity, price, fee, slip, fund, reason):  # type: ignore[no-u
     book.events.append({"quantity": quantity, "price": price, "fee": fee, "reason": reason})
 
 
-def _levels(book, orders):  # type: ignore[no-untyped-def]
+def _levels(book, venue, orders):  # type: ignore[no-untyped-def]
     """Stops (price, name), the first to be met in front, and the take-profit."""
     side = 1 if book.units > 0 else -1
     stops = []
@@ -196,48 +232,47 @@ def _levels(book, orders):  # type: ignore[no-untyped-def]
     if orders.trailing is not None:
         stops.append((book.peak - side * D(orders.trailing) * book.entry, "trailing_stop"))
     stops.sort(key=lambda stop: -side * stop[0])
+    stops = [(venue.rounded(price, side < 0), name) for price, name in stops]
     gain = orders.take_profit
-    return stops, None if gain is None else book.entry + side * D(gain) * book.entry
+    profit = None if gain is None else book.entry + side * D(gain) * book.entry
+    return stops, venue.rounded(profit, side < 0)
 
 
-def _gap(book, price, orders, rates):  # type: ignore[no-untyped-def]
+def _gap(book, price, venue, orders, rates):  # type: ignore[no-untyped-def]
     side = 1 if book.units > 0 else -1
-    stops, profit = _levels(book, orders)
+    stops, profit = _levels(book, venue, orders)
     if stops and side * (price - stops[0][0]) <= 0:
-        _leave(book, price, rates, stops[0][1])
+        _leave(book, price, rates, stops[0][1], venue)
     elif profit is not None and not book.rested and side * (price - profit) >= 0:
-        _leave(book, price, rates, "take_profit")
+        _leave(book, price, rates, "take_profit", venue)
 
 
-def _leave(book, price, rates, reason):  # type: ignore[no-untyped-def]
+def _leave(book, price, rates, reason, venue):  # type: ignore[no-untyped-def]
     book.out = True
-    _reach(book, ZERO, price, rates["slip"], rates["taker"], reason)
+    _reach(book, ZERO, price, rates["slip"], rates["taker"], reason, venue)
 
 
-def _wish(book, wish, price, orders, rates):  # type: ignore[no-untyped-def]
+def _wish(book, wish, price, venue, orders, rates):  # type: ignore[no-untyped-def]
     new, book.asked = wish != book.asked, wish
     if new:
         book.out, book.limit = False, None
-    if not new or book.wallet + book.units * (price - book.entry) <= 0:
+    if not new or book.wallet + _profit(book, price, venue) <= 0:
         return
     if orders.offset is not None and wish and book.units * wish <= 0:
-        book.limit = price - price * D(orders.offset) * (1 if wish > 0 else -1)
+        limit = price - price * D(orders.offset) * (1 if wish > 0 else -1)
+        book.limit = venue.rounded(limit, wish > 0)
         wish = ZERO
-    _reach(book, wish, price, rates["slip"], rates["taker"], "target")
+    _reach(book, wish, price, rates["slip"], rates["taker"], "target", venue)
 
 
-def _reach(book, wish, reference, slip, fee, reason):  # type: ignore[no-untyped-def]
+def _reach(book, wish, reference, slip, fee, reason, venue):  # type: ignore[no-untyped-def]
     if not wish and not book.units:
         return
-    worth = {
-        side: book.wallet + book.units * (reference * (1 + side * slip) - book.entry)
-        for side in (1, -1)
-    }
+    at = {side: reference * (1 + side * slip) for side in (1, -1)}
+    worth = {side: book.wallet + _profit(book, at[side], venue) for side in (1, -1)}
     if wish or min(worth.values()) > 0:
         have = [
-            book.units * reference * (1 + side * slip) / worth[side]
-            for side in (1, -1)
-            if worth[side] > 0
+            book.units * venue.size(at[side]) / worth[side] for side in (1, -1) if worth[side] > 0
         ]
         if len(have) == 2 and min(have) <= wish <= max(have):
             return
@@ -246,34 +281,35 @@ def _reach(book, wish, reference, slip, fee, reason):  # type: ignore[no-untyped
             side = -1 if book.units > 0 else 1
     else:
         side = -1 if book.units > 0 else 1
-    price = reference * (1 + side * slip)
-    size = (wish * worth[side] - book.units * price) / (side + wish * fee)
+    price, unit = at[side], venue.size(at[side])
+    size = (wish * worth[side] - book.units * unit) / (side + wish * fee)
     if not wish or worth[side] - fee * size <= 0:
-        wish, size = ZERO, abs(book.units) * price
-    quantity = side * size / price if wish else -book.units
+        wish, size = ZERO, abs(book.units) * unit
+    quantity = side * size / unit if wish else -book.units
     after = book.units + quantity if wish else ZERO
-    profit = book.units * (price - book.entry)
+    profit = _profit(book, price, venue)
     cost = fee * size
     if book.units * after <= 0:
         wallet, entry = book.wallet + profit - cost, price if after else ZERO
         peak = price
     elif abs(after) > abs(book.units):
         wallet, peak = book.wallet - cost, book.peak
-        entry = (book.units * book.entry + quantity * price) / after
+        mean = (book.units * venue.size(book.entry) + quantity * unit) / after
+        entry = 1 / mean if venue.inverse else mean
     else:
         wallet, entry, peak = (
-            book.wallet - quantity * (price - book.entry) - cost,
+            book.wallet - quantity * venue.gain(book.entry, price) - cost,
             book.entry,
             book.peak,
         )
-    left = wallet + after * (price - entry)
+    left = wallet + (after * venue.gain(entry, price) if after else ZERO)
     ruined = left <= 0
     _event(
         book,
         quantity,
         price,
         cost,
-        abs(quantity) * abs(price - reference),
+        abs(quantity * venue.gain(reference, price)),
         -left if ruined else ZERO,
         "liquidation" if ruined else reason,
     )
@@ -292,7 +328,7 @@ def _inside(book, step, fresh, venue, orders, rates):  # type: ignore[no-untyped
     if fresh:
         hold, leave = enter, (min if orders.against else max)(enter, leave)
     low, high = (2, 1) if long else (1, 2)
-    stops, profit = _levels(book, orders)
+    stops, profit = _levels(book, venue, orders)
     outcomes = []
     forced = _broke(book, mark[low], leave, venue, orders)
     trigger = _trigger(book, leave, venue, orders)
@@ -313,4 +349,4 @@ def _inside(book, step, fresh, venue, orders, rates):  # type: ignore[no-untyped
         if reason == "liquidation":
             _force(book, price, venue, orders)
         else:
-            _leave(book, price, rates, reason)
+            _leave(book, price, rates, reason, venue)

@@ -20,18 +20,25 @@ TABLES = {
         [60_000.0, 0.01, 120.0, 125.0],
         [1e12, 0.05, 2_520.0, 125.0],
     ],
+    "strict": [[10_000.0, 0.02, 0.0, 125.0], [1e12, 0.06, 400.0, 125.0]],
     "none": [[math.inf, 0.0, 0.0, math.inf]],
 }
+LATER: dict[str, dict[str, Any]] = {
+    "mark": {"brackets": "strict", "by": "mark", "on_entry": False, "closing": 0.0},
+    "entry": {"brackets": "many", "by": "entry", "on_entry": True, "closing": 0.0006},
+}
+"""Rules that come into force while an account runs."""
 
 
 @dataclass(repr=False)
 class Case:
-    """A market, targets and an account, as the kernels take them."""
+    """A market, targets and an account, as the kernels take them; and its quoted prices."""
 
     market: MarketArrays
     targets: np.ndarray
     terms: TermArrays
     orders: np.ndarray
+    quoted: tuple[np.ndarray, np.ndarray]
     told: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -59,6 +66,8 @@ def order_numbers(**told: Any) -> np.ndarray:
             told.get("lot", 0.0),
             -1.0 if told.get("against", True) else 1.0,
             float(told.get("separate", False)),
+            told.get("tick", 0.0),
+            float(told.get("inverse", False)),
         ]
     )
 
@@ -97,8 +106,11 @@ def funding_of(chance: np.random.Generator, marks: np.ndarray, *, inside: bool) 
 
 
 @st.composite
-def cases(draw: st.DrawFn, **fixed: Any) -> Case:
-    """Markets that gap and crash, with targets that keep, change and flip."""
+def cases(draw: st.DrawFn, *, every: bool = False, **fixed: Any) -> Case:
+    """Markets that gap and crash, with targets that keep, change and flip.
+
+    With `every`, also inverse contracts, ticks, and rules that change on some bar.
+    """
     chance = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size, wild = draw(st.integers(1, 25)), draw(st.sampled_from([0.01, 0.05, 0.3]))
     inner = draw(st.sampled_from([1, 1, 3])) if fixed.get("detail", True) else 1
@@ -125,14 +137,24 @@ def cases(draw: st.DrawFn, **fixed: Any) -> Case:
         "closing": draw(st.sampled_from([0.0, 0.0005])),
         "funding": True,
         "inside": True,
+        "tick": draw(st.sampled_from([0.0, 0.5])) if every else 0.0,
+        "inverse": draw(st.booleans()) if every else False,
+        "changes": draw(st.sampled_from([None, 0.4, 0.8])) if every else None,
     } | {name: value for name, value in fixed.items() if name != "detail"}
     if told["by"] == "mark":
         told["on_entry"] = False
+    if told["inverse"]:
+        told["borrow"] = 0.0
+        if told["by"] == "size":  # of dollars, while amounts are coins
+            told["brackets"] = "one"
     steps = size * inner
     prices = prices_of(chance, steps, wild / math.sqrt(inner), gaps=fixed.get("gaps", True))
     marks = prices
     if told["separate"]:
         marks = prices * np.exp(0.2 * wild * chance.standard_normal((steps, 1)))
+    quoted = (prices, marks)
+    if told["inverse"]:  # 1 / p; the low becomes the high
+        prices, marks = (1.0 / table[:, [0, 2, 1, 3]] for table in quoted)
     leverage = told["leverage"]
     targets = np.where(
         chance.random(size) < 0.3,
@@ -148,15 +170,27 @@ def cases(draw: st.DrawFn, **fixed: Any) -> Case:
     market = MarketArrays(
         np.arange(0, steps + 1, inner), prices, marks, funding * float(told["funding"])
     )
-    return Case(market, targets, terms_of(size, told), order_numbers(**told), told)
+    return Case(market, targets, terms_of(size, told), order_numbers(**told), quoted, told)
+
+
+def rules_of(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """What holds first, and what holds from some bar on if the rules change."""
+    first = {name: told[name] for name in ("brackets", "by", "on_entry", "closing")}
+    if told.get("changes") is None:
+        return [first]
+    return [first, LATER["mark" if told["by"] == "entry" else "entry"]]
 
 
 def terms_of(size: int, told: dict[str, Any]) -> TermArrays:
     names = ("fee", "maker", "liquidation_fee", "slippage", "impact", "borrow")
-    by = {"mark": 0.0, "entry": 1.0, "size": 2.0}[told["by"]]
+    by = {"mark": 0.0, "entry": 1.0, "size": 2.0}
+    rules = rules_of(told)
+    change = size if len(rules) == 1 else int(told["changes"] * size)
+    tables = [TABLES[held["brackets"]] for held in rules]
+    rows = max(map(len, tables))
     return TermArrays(
-        np.zeros(size, dtype=np.int64),
+        (np.arange(size) >= change).astype(np.int64),
         np.tile([told[name] for name in names], (size, 1)).astype(float),
-        np.array([TABLES[told["brackets"]]]),
-        np.array([[by, float(told["on_entry"]), told["closing"]]]),
+        np.array([table + [table[-1]] * (rows - len(table)) for table in tables]),
+        np.array([[by[r["by"]], float(r["on_entry"]), r["closing"]] for r in rules]),
     )

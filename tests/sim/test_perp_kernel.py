@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sim.perp_market import CASH, Case, cases, column, made, order_numbers
+from tests.sim.perp_market import (
+    CASH,
+    TABLES,
+    Case,
+    cases,
+    column,
+    made,
+    order_numbers,
+    rules_of,
+)
 
 from delever.market.formulas import MarginLines
 from delever.market.margin import bankruptcy_price, liquidation_price
@@ -33,7 +42,7 @@ def simulate(case: Case, run: Any = run_perp_jitted) -> tuple[np.ndarray, np.nda
 
 
 @many
-@given(case=cases())
+@given(case=cases(every=True))
 def test_the_twins_agree(case: Case) -> None:
     for plain, jitted in zip(simulate(case, run_perp_plain), simulate(case), strict=True):
         np.testing.assert_allclose(jitted, plain, rtol=1e-12, atol=1e-12 * CASH)
@@ -56,7 +65,7 @@ def test_the_compiled_loop_names_columns_as_the_words_do() -> None:
 
 
 @many
-@given(case=cases(band=np.inf, lot=0.0, impact=0.0))
+@given(case=cases(every=True, band=np.inf, lot=0.0, impact=0.0))
 def test_the_engine_agrees_with_the_exact_ledger(exact_perp: ModuleType, case: Case) -> None:
     ledger, fills, _ = simulate(case)
     rows, events = tell(exact_perp, case)
@@ -76,43 +85,54 @@ def test_the_engine_agrees_with_the_exact_ledger(exact_perp: ModuleType, case: C
     assert reasons == [event["reason"] for event in events]
     assert made(fills, "bar").tolist() == [event["bar"] for event in events]
     true = [float(event["price"]) for event in events]
+    if case.told["inverse"]:
+        true = [1.0 / price for price in true]
     np.testing.assert_allclose(made(fills, "price"), true, rtol=1e-9)
 
 
 def tell(exact: ModuleType, case: Case) -> tuple[list[dict[str, Decimal]], list[dict[str, Any]]]:
     told, market = case.told, case.market
-    table = case.terms.brackets[0].tolist()
-    venue = exact.Venue(
-        table, told["by"], "entry" if told["on_entry"] else "mark", told["closing"],
-        told["liquidation_fee"],
-    )  # fmt: skip
+    venues = [
+        exact.Venue(
+            TABLES[rules["brackets"]], rules["by"], "entry" if rules["on_entry"] else "mark",
+            rules["closing"], told["liquidation_fee"], told["tick"], told["inverse"],
+        )
+        for rules in rules_of(told)
+    ]  # fmt: skip
     names = ("leverage", "cross", "stop_loss", "take_profit", "trailing", "offset", "against",
              "separate")  # fmt: skip
     bars = []
     for bar in range(len(case.targets)):
         steps = range(market.first[bar], market.first[bar + 1])
-        bars.append([one_step(market, step) for step in steps])
+        bars.append([one_step(case, step) for step in steps])
+    targets = -case.targets if told["inverse"] else case.targets
     return exact.keep(
-        bars, case.targets.tolist(), venue, exact.Orders(**{name: told[name] for name in names}),
+        bars, targets.tolist(), [venues[rule] for rule in case.terms.rule],
+        exact.Orders(**{name: told[name] for name in names}),
         equity=CASH, taker=told["fee"], maker=told["maker"], slippage=told["slippage"],
         borrow=told["borrow"],
     )  # fmt: skip
 
 
-def one_step(market: MarketArrays, step: int) -> dict[str, list[float]]:
-    funding = market.funding[step].tolist()
-    return {
-        "last": market.prices[step].tolist(),
-        "mark": market.marks[step].tolist(),
+def one_step(case: Case, step: int) -> dict[str, list[float]]:
+    """Quoted prices, and what a unit long and a unit short receive."""
+    funding = case.market.funding[step].tolist()
+    last, mark = case.quoted
+    told = {
+        "last": last[step].tolist(),
+        "mark": mark[step].tolist(),
         "open": [-funding[0], funding[0]],
         "hold": funding[1:3],
         "leave": funding[3:5],
         "enter": funding[5:7],
     }
+    if case.told["inverse"]:  # who is long of dollars is short of their reciprocal price
+        told |= {name: told[name][::-1] for name in ("open", "hold", "leave", "enter")}
+    return told
 
 
 @many
-@given(case=cases())
+@given(case=cases(every=True))
 def test_attribution_adds_up_cash_is_conserved_and_ruin_is_for_ever(case: Case) -> None:
     ledger, fills, _ = simulate(case)
     explained = sum(
@@ -147,7 +167,7 @@ def test_attribution_adds_up_cash_is_conserved_and_ruin_is_for_ever(case: Case) 
 
 
 @many
-@given(case=cases(), cut=st.floats(0.0, 1.0))
+@given(case=cases(every=True), cut=st.floats(0.0, 1.0))
 def test_a_run_split_in_two_is_the_same_run(case: Case, cut: float) -> None:
     at = int(cut * len(case.targets))
     whole, _, end = simulate(case)

@@ -4,6 +4,11 @@ A *linear* contract is held in base units and settled in the quote currency. An 
 held in quote units (so many dollars of coin) and settled in the coin. Everything settled, from
 notional to margin, is in the settlement currency: quote units of a linear contract, coins of an
 inverse one.
+
+An inverse contract is a linear one in the *reciprocal* price, settled in the coin: with
+u = 1 / price, a position of k quote units gains
+``k (1 / entry - 1 / exit) = -k (u_exit - u_entry)`` and is worth ``|k| u``. Where a function says
+`reciprocal`, its prices are such u.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from delever.errors import InputError
 
 __all__ = [
     "PerpContract",
+    "moved_price",
     "notional",
     "round_price",
     "round_quantity",
@@ -141,33 +147,76 @@ def unrealized_pnl(
     return position * (price - entry_price)
 
 
-def round_price(price: float, tick: float, side: float) -> float:
+def moved_price(price: float, fraction: float, *, reciprocal: bool = False) -> float:
+    """Price that is a fraction of the quoted price away.
+
+    Parameters
+    ----------
+    price : float
+        Quote units per base unit, or the reciprocal of that, > 0.
+    fraction : float
+        Of the quoted price, signed as the price given moves: a reciprocal price that rises is a
+        quoted one that falls. May be infinite.
+    reciprocal : bool
+        Whether `price` is 1 / the quoted price.
+
+    Returns
+    -------
+    float
+        ``price * (1 + fraction)``; ``price / (1 - fraction)`` of a reciprocal price, infinite where
+        the quoted price would not be above 0.
+
+    Examples
+    --------
+    >>> moved_price(100.0, -0.2), 1.0 / moved_price(1.0 / 100.0, +0.2, reciprocal=True)
+    (80.0, 80.0)
+    """
+    if reciprocal:
+        return price / (1.0 - fraction) if fraction < 1.0 else math.inf
+    return price * (1.0 + fraction)
+
+
+def round_price(price: float, tick: float, side: float, *, reciprocal: bool = False) -> float:
     """Price on the grid of ticks, never better than asked for the account.
 
     Parameters
     ----------
     price : float
-        Quote units per base unit.
+        Quote units per base unit, or the reciprocal of that.
     tick : float
-        Step of prices; 0 leaves the price as it is.
+        Step of quoted prices; 0 leaves the price as it is.
     side : float
         +1 for a buy, whose price is rounded up; -1 for a sell, rounded down.
+    reciprocal : bool
+        Whether `price` is 1 / the quoted price; up and down are then those of the reciprocal.
 
     Returns
     -------
     float
-        A whole number of ticks; a price within a billionth of a tick of the grid stays there.
+        A whole number of ticks, as the nearest float to it; a price within a billionth of a tick of
+        the grid stays there. Prices that are not above 0, or infinite, are no orders and stay as
+        they are. A reciprocal price is infinite where the quoted one is rounded to 0.
 
     Examples
     --------
     >>> round_price(100.12, 0.25, +1), round_price(100.12, 0.25, -1)
     (100.25, 100.0)
+    >>> 1.0 / round_price(1.0 / 100.12, 0.25, +1, reciprocal=True)
+    100.0
     """
-    if tick <= 0.0:
+    if not (tick > 0.0 and 0.0 < price < math.inf):
         return price
+    if reciprocal:
+        quoted = round_price(1.0 / price, tick, -side)
+        return 1.0 / quoted if quoted > 0.0 else math.inf
     steps = price / tick
     nearly = _NEARLY_WHOLE + _ROUNDING * steps
-    return (math.ceil(steps - nearly) if side > 0.0 else math.floor(steps + nearly)) * tick
+    whole = math.ceil(steps - nearly) if side > 0.0 else math.floor(steps + nearly)
+    # 3 * 0.1 is not the float of a quoted 0.3, and 3 / 10 is.
+    per_unit = math.floor(1.0 / tick + 0.5)
+    if abs(per_unit * tick - 1.0) < _NEARLY_WHOLE:
+        return whole / per_unit
+    return whole * tick
 
 
 def round_quantity(quantity: float, lot: float) -> float:

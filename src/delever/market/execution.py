@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from delever.errors import InputError, SimulationError
+from delever.market.contract import moved_price
 
 __all__ = ["Costs", "fill_price", "position_at_target", "scaled_costs"]
 
@@ -92,7 +93,9 @@ def scaled_costs(costs: Costs, factor: float) -> Costs:
     )
 
 
-def fill_price(open_price: float, side: float, slippage: float) -> float:
+def fill_price(
+    open_price: float, side: float, slippage: float, *, reciprocal: bool = False
+) -> float:
     """Price of a fill at the open.
 
     Parameters
@@ -103,6 +106,8 @@ def fill_price(open_price: float, side: float, slippage: float) -> float:
         +1 for a buy, -1 for a sell.
     slippage : float
         Fraction of the open, 0 <= slippage < 1.
+    reciprocal : bool
+        Whether the price is the reciprocal one of an inverse contract, and bought what that buys.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def fill_price(open_price: float, side: float, slippage: float) -> float:
     >>> fill_price(100.0, -1, 0.01)
     99.0
     """
-    return open_price * (1.0 + side * slippage)
+    return moved_price(open_price, side * slippage, reciprocal=reciprocal)
 
 
 def position_at_target(
@@ -125,6 +130,7 @@ def position_at_target(
     open_price: float,
     fee: float = 0.0,
     slippage: float = 0.0,
+    reciprocal: bool = False,
 ) -> float:
     """Position whose exposure is the target once the trade that reaches it is paid.
 
@@ -142,6 +148,9 @@ def position_at_target(
         Fraction of the traded notional; below 0 for a rebate.
     slippage : float
         Fraction of the open.
+    reciprocal : bool
+        Whether price, position and target are those of an inverse contract in its reciprocal
+        price (`delever.market.contract`); cash is then coins.
 
     Returns
     -------
@@ -184,12 +193,13 @@ def position_at_target(
     def lacking(price: float) -> float:
         return target_exposure * cash - (1.0 - target_exposure) * position * price
 
-    buys = lacking(fill_price(open_price, 1.0, slippage)) > 0.0
-    sells = lacking(fill_price(open_price, -1.0, slippage)) < 0.0
+    buyers, sellers = (
+        fill_price(open_price, side, slippage, reciprocal=reciprocal) for side in (1.0, -1.0)
+    )
+    buys, sells = lacking(buyers) > 0.0, lacking(sellers) < 0.0
     if buys == sells:
         return position
-    side = 1.0 if buys else -1.0
-    price = fill_price(open_price, side, slippage)
+    side, price = (1.0, buyers) if buys else (-1.0, sellers)
     shrink = 1.0 + side * target_exposure * fee
     if not shrink > 0.0:
         raise SimulationError(

@@ -2,6 +2,8 @@
 
 Each event changes the run in place. They are written on the scalar arithmetic of
 `delever.market`, so that agreement with the compiled loop also checks what that repeats of it.
+Prices, positions and targets of an inverse contract are the reciprocal ones of `delever.sim.coins`;
+then only fractions and ticks, which are of the quoted price, are computed differently.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from delever.market.brackets import Bracket, bracket_of
-from delever.market.contract import round_quantity, unrealized_pnl
+from delever.market.contract import moved_price, round_price, round_quantity, unrealized_pnl
 from delever.market.execution import fill_price, position_at_target
 from delever.market.formulas import MarginLines
 from delever.market.margin import initial_margin, liquidation_price
@@ -30,9 +32,12 @@ __all__ = [
     "excess",
     "fill",
     "liquidate",
+    "moved",
+    "on_tick",
     "receive",
     "slippage",
     "stop_order",
+    "take_profit",
     "target_size",
     "trigger",
 ]
@@ -75,6 +80,8 @@ class Orders(NamedTuple):
     lot: float
     resolve: float
     separate: float
+    tick: float
+    inverse: float
 
 
 class Terms(NamedTuple):
@@ -176,7 +183,7 @@ def trigger(run: Run, paid: float = 0.0) -> float:
     """Liquidation price; 0 when no price does it to a long, or when every one does to a short."""
     account = run.account
     price = liquidation_price(account.position, account.entry, margin(run, paid), _lines(run))
-    return 0.0 if math.isnan(price) else price
+    return 0.0 if math.isnan(price) else on_tick(run, price, account.side)
 
 
 def _lines(run: Run) -> MarginLines:
@@ -205,14 +212,34 @@ def excess(run: Run) -> float:
     return measure if measure > steps[-1].cap or run.orders.leverage > allowed else 0.0
 
 
+def on_tick(run: Run, price: float, side: float) -> float:
+    """Price on the grid of the contract's ticks, up for +1 and down for -1."""
+    return round_price(price, run.orders.tick, side, reciprocal=run.orders.inverse > 0.0)
+
+
+def moved(run: Run, price: float, fraction: float) -> float:
+    """Price that is a fraction of the quoted price away."""
+    return moved_price(price, fraction, reciprocal=run.orders.inverse > 0.0)
+
+
 def stop_order(run: Run) -> tuple[float, str]:
     """Price of the nearer of stop-loss and trailing stop, and which it is."""
     account, side = run.account, run.account.side
-    fixed = account.entry * (1.0 - side * run.orders.stop_loss)
+    fixed = moved(run, account.entry, -side * run.orders.stop_loss)
     trailing = account.peak - side * run.orders.trailing * account.entry
+    if run.orders.inverse > 0.0:
+        trailing = moved(
+            run, account.peak, -side * run.orders.trailing * account.peak / account.entry
+        )
     if side * trailing > side * fixed:
-        return trailing, "trailing_stop"
-    return fixed, "stop_loss"
+        return on_tick(run, trailing, -side), "trailing_stop"
+    return on_tick(run, fixed, -side), "stop_loss"
+
+
+def take_profit(run: Run) -> float:
+    """Price of the take-profit; never met when there is none."""
+    side = run.account.side
+    return on_tick(run, moved(run, run.account.entry, side * run.orders.take_profit), -side)
 
 
 def slippage(run: Run, order: float) -> float:
@@ -230,6 +257,7 @@ def target_size(run: Run, target: float, price: float, fee: float, slipped: floa
         open_price=price,
         fee=fee,
         slippage=slipped,
+        reciprocal=run.orders.inverse > 0.0,
     )
     return wanted if wanted == account.position else round_quantity(wanted, lot)
 
@@ -242,7 +270,9 @@ def fill(
     quantity = wanted - held
     if quantity == 0.0:
         return False
-    price = fill_price(reference, math.copysign(1.0, quantity), slipped)
+    price = fill_price(
+        reference, math.copysign(1.0, quantity), slipped, reciprocal=run.orders.inverse > 0.0
+    )
     paid = abs(quantity) * price * fee
     equity = account.cash + held * reference
     cash = account.cash - quantity * price - paid
@@ -265,7 +295,7 @@ def fill(
         quantity=quantity,
         price=price,
         fee=paid,
-        slippage=abs(quantity) * reference * slipped,
+        slippage=abs(quantity) * abs(price - reference),
         liquidation=-after if ruined else 0.0,
         equity=equity,
         exposure=0.0 if ruined else wanted * price / after,

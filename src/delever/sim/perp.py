@@ -81,8 +81,9 @@ class PerpSettings:
     Attributes
     ----------
     contract : PerpContract, optional
-        What is traded, with its lot. None for spot held on margin: nothing is funded and the
-        account is liquidated when its equity is gone.
+        What is traded, with its lot and tick. Settled in the coin if it is inverse: the account's
+        equity is then coins, bought at the first mark. None for spot held on margin: nothing is
+        funded and the account is liquidated when its equity is gone.
     rules : Rulebook, Rules or sequence of Rules, optional
         Brackets and fees by date; needed with a contract, absent without.
     leverage : float
@@ -146,6 +147,11 @@ class PerpSettings:
     borrow_rate: float = 0.0
     bounds: bool = False
 
+    @property
+    def inverse(self) -> bool:
+        """Whether the account holds coins and trades a contract settled in them."""
+        return self.contract is not None and self.contract.inverse
+
     def __post_init__(self) -> None:
         _check_numbers(self)
         if self.margin_mode not in ("isolated", "cross"):
@@ -161,11 +167,6 @@ class PerpSettings:
             raise InputError("perp: detail and detail_timeframe must be given together")
         if self.contract is None:
             _check_spot(self)
-        elif self.contract.inverse:
-            raise InputError(
-                f"perp: the engine runs linear contracts; {self.contract.symbol} is inverse; "
-                "use a linear contract, or market.margin for single positions"
-            )
         elif self.rules is None:
             raise InputError(
                 "perp: rules (a rulebook with brackets) must be given for a contract; load one "

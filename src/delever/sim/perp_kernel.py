@@ -20,10 +20,38 @@ Ints = npt.NDArray[np.int64]
 CASH, POSITION, ENTRY, ASKED, MARK, STOPPED, PEAK, LIMIT, FUNDED, BORROWED = range(10)
 TURNOVER, PNL, FEE, SLIP, LIQUIDATION, FUNDING, BORROW, AMBIGUOUS = range(5, 13)
 TAKER, MAKER, LIQUIDATION_FEE, SLIPPAGE, IMPACT, BORROW_SHARE = range(6)
-LEVERAGE, CROSS, STOP_LOSS, TAKE_PROFIT, TRAILING, OFFSET, BAND, LOT, RESOLVE, SEPARATE = range(10)
+(LEVERAGE, CROSS, STOP_LOSS, TAKE_PROFIT, TRAILING, OFFSET, BAND, LOT, RESOLVE, SEPARATE, TICK,
+ INVERSE) = range(12)  # fmt: skip
 BY_TARGET, BY_LIQUIDATION, BY_STOP, BY_TAKE_PROFIT, BY_TRAILING, BY_LIMIT = range(6)
 DUST = 1e-9
+ROUNDING = 1e-15
 DEAREST = 0.99
+
+
+@numba.njit(cache=True)
+def _moved(price: float, fraction: float, inverse: float) -> float:
+    """Price that is a fraction of the quoted price away."""
+    if inverse > 0.0:
+        return price / (1.0 - fraction) if fraction < 1.0 else np.inf
+    return price * (1.0 + fraction)
+
+
+@numba.njit(cache=True)
+def _on_tick(price: float, side: float, orders: Floats) -> float:
+    """Price on the grid of ticks, up for +1 and down for -1."""
+    tick = orders[TICK]
+    if not (tick > 0.0 and 0.0 < price < np.inf):
+        return price
+    inverse = orders[INVERSE] > 0.0
+    quoted, up = (1.0 / price, side < 0.0) if inverse else (price, side > 0.0)
+    steps = quoted / tick
+    nearly = DUST + ROUNDING * steps
+    whole = np.ceil(steps - nearly) if up else np.floor(steps + nearly)
+    per_unit = np.floor(1.0 / tick + 0.5)
+    quoted = whole / per_unit if abs(per_unit * tick - 1.0) < DUST else whole * tick
+    if inverse:
+        return 1.0 / quoted if quoted > 0.0 else np.inf
+    return float(quoted)
 
 
 @numba.njit(cache=True)
@@ -67,15 +95,22 @@ def _liquidation_price(
 
 @numba.njit(cache=True)
 def _wanted(
-    target: float, cash: float, position: float, open_: float, fee: float, slippage: float
+    target: float,
+    cash: float,
+    position: float,
+    open_: float,
+    fee: float,
+    slippage: float,
+    inverse: float,
 ) -> float:
     rest = (1.0 - target) * position
-    buys = target * cash - rest * (open_ * (1.0 + slippage)) > 0.0
-    sells = target * cash - rest * (open_ * (1.0 - slippage)) < 0.0
+    buyers, sellers = _moved(open_, slippage, inverse), _moved(open_, -slippage, inverse)
+    buys = target * cash - rest * buyers > 0.0
+    sells = target * cash - rest * sellers < 0.0
     if buys == sells:
         return position
-    side = 1.0 if buys else -1.0
-    worth = cash / (open_ * (1.0 + side * slippage)) + position * (1.0 + side * fee)
+    side, price = (1.0, buyers) if buys else (-1.0, sellers)
+    worth = cash / price + position * (1.0 + side * fee)
     if worth <= 0.0:
         return 0.0
     return target * worth / (1.0 + side * target * fee)
@@ -85,7 +120,8 @@ def _wanted(
 def _in_lots(wanted: float, lot: float) -> float:
     if lot <= 0.0:
         return wanted
-    return float(np.copysign(np.floor(abs(wanted) / lot + DUST) * lot, wanted))
+    steps = abs(wanted) / lot
+    return float(np.copysign(np.floor(steps + DUST + ROUNDING * steps) * lot, wanted))
 
 
 @numba.njit(cache=True)
@@ -116,6 +152,7 @@ def _trade(
     slippage: float,
     fee: float,
     reason: int,
+    orders: Floats,
     state: Floats,
     row: Floats,
     fills: Floats,
@@ -126,7 +163,7 @@ def _trade(
     quantity = wanted - held
     if quantity == 0.0:
         return count
-    price = reference * (1.0 + slippage) if quantity > 0.0 else reference * (1.0 - slippage)
+    price = _moved(reference, slippage if quantity > 0.0 else -slippage, orders[INVERSE])
     paid = abs(quantity) * price * fee
     equity = state[CASH] + held * reference
     cash = state[CASH] - quantity * price - paid
@@ -149,7 +186,7 @@ def _trade(
         state[ENTRY] = (held * state[ENTRY] + quantity * price) / wanted
     state[CASH], state[POSITION] = cash, wanted
     booked[0], booked[1], booked[2], booked[5] = quantity, price, paid, equity
-    booked[3] = abs(quantity) * reference * slippage
+    booked[3] = abs(quantity) * abs(price - reference)
     return _record(fills, count, at, state, row, booked)
 
 
@@ -180,14 +217,32 @@ def _liquidate(
 
 
 @numba.njit(cache=True)
+def _trigger(state: Floats, margin: float, orders: Floats, table: Floats, how: Floats) -> float:
+    """Liquidation price on the grid of ticks, on the near side of the exact one."""
+    position = state[POSITION]
+    price = _liquidation_price(position, state[ENTRY], margin, table, how)
+    return _on_tick(price, 1.0 if position > 0.0 else -1.0, orders)
+
+
+@numba.njit(cache=True)
 def _stop(state: Floats, orders: Floats) -> tuple[float, int]:
     """The nearer of stop-loss and trailing stop, and which it is."""
     side = 1.0 if state[POSITION] > 0.0 else -1.0
-    fixed = state[ENTRY] * (1.0 - side * orders[STOP_LOSS])
-    trailing = state[PEAK] - side * orders[TRAILING] * state[ENTRY]
+    entry, peak = state[ENTRY], state[PEAK]
+    fixed = _moved(entry, -side * orders[STOP_LOSS], orders[INVERSE])
+    trailing = peak - side * orders[TRAILING] * entry
+    if orders[INVERSE] > 0.0:
+        trailing = _moved(peak, -side * orders[TRAILING] * peak / entry, 1.0)
     if side * (trailing - fixed) > 0.0:
-        return trailing, BY_TRAILING
-    return fixed, BY_STOP
+        return _on_tick(trailing, -side, orders), BY_TRAILING
+    return _on_tick(fixed, -side, orders), BY_STOP
+
+
+@numba.njit(cache=True)
+def _profit(state: Floats, orders: Floats) -> float:
+    side = 1.0 if state[POSITION] > 0.0 else -1.0
+    price = _moved(state[ENTRY], side * orders[TAKE_PROFIT], orders[INVERSE])
+    return _on_tick(price, -side, orders)
 
 
 @numba.njit(cache=True)
@@ -220,18 +275,18 @@ def _at_open(
     position = state[POSITION]
     side = 1.0 if position > 0.0 else -1.0
     _, margin = _margin(state, orders, 0.0)
-    trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
+    trigger = _trigger(state, margin, orders, table, how)
     if side * (state[MARK] - trigger) <= 0.0:
         return _liquidate(state[MARK], terms, orders, state, row, fills, count, at)
     stop, reason = _stop(state, orders)
-    profit = state[ENTRY] * (1.0 + side * orders[TAKE_PROFIT])
+    profit = _profit(state, orders)
     stopped = side * (open_ - stop) <= 0.0
     if not stopped and (rested or side * (open_ - profit) < 0.0):
         return count
     state[STOPPED] = 1.0
     slippage = _slippage(abs(position) * open_, terms)
     why = reason if stopped else BY_TAKE_PROFIT
-    return _trade(0.0, open_, slippage, terms[TAKER], why, state, row, fills, count, at)
+    return _trade(0.0, open_, slippage, terms[TAKER], why, orders, state, row, fills, count, at)
 
 
 @numba.njit(cache=True)
@@ -260,14 +315,20 @@ def _ask(
         return count
     rests = np.isfinite(orders[OFFSET]) and target != 0.0 and state[POSITION] * target <= 0.0
     if rests:
-        state[LIMIT] = open_ * (1.0 - np.sign(target) * orders[OFFSET])
+        side = 1.0 if target > 0.0 else -1.0
+        limit = _moved(open_, -side * orders[OFFSET], orders[INVERSE])
+        state[LIMIT] = _on_tick(limit, side, orders)
         target = 0.0
     order = abs(target * equity - state[POSITION] * open_)
     slippage = _slippage(order, terms)
-    wanted = _wanted(target, state[CASH], state[POSITION], open_, terms[TAKER], slippage)
+    wanted = _wanted(
+        target, state[CASH], state[POSITION], open_, terms[TAKER], slippage, orders[INVERSE]
+    )
     if not (orders[LOT] > 0.0 and wanted == state[POSITION]):
         wanted = _in_lots(wanted, orders[LOT])
-    return _trade(wanted, open_, slippage, terms[TAKER], BY_TARGET, state, row, fills, count, at)
+    return _trade(
+        wanted, open_, slippage, terms[TAKER], BY_TARGET, orders, state, row, fills, count, at
+    )
 
 
 @numba.njit(cache=True)
@@ -285,10 +346,10 @@ def _fill_limit(
     through = prices[2] < limit if target > 0.0 else prices[1] > limit
     if not through or state[CASH] <= 0.0:
         return count
-    wanted = _wanted(target, state[CASH], 0.0, limit, terms[MAKER], 0.0)
+    wanted = _wanted(target, state[CASH], 0.0, limit, terms[MAKER], 0.0, orders[INVERSE])
     state[LIMIT] = np.nan
     wanted = _in_lots(wanted, orders[LOT])
-    return _trade(wanted, limit, 0.0, terms[MAKER], BY_LIMIT, state, row, fills, count, at)
+    return _trade(wanted, limit, 0.0, terms[MAKER], BY_LIMIT, orders, state, row, fills, count, at)
 
 
 @numba.njit(cache=True)
@@ -309,7 +370,7 @@ def _inside(
     at: Ints,
 ) -> int:
     """Funding stamped inside, stops and liquidation on the extremes."""
-    position, entry = state[POSITION], state[ENTRY]
+    position = state[POSITION]
     long = position > 0.0
     side = 1.0 if long else -1.0
     place = 0 if long else 1
@@ -318,9 +379,9 @@ def _inside(
         hold = abs(position) * funding[5 + place]
         leave = min(hold, leave) if orders[RESOLVE] < 0.0 else max(hold, leave)
     _, margin = _margin(state, orders, leave)
-    trigger = _liquidation_price(position, entry, margin, table, how)
+    trigger = _trigger(state, margin, orders, table, how)
     stop, reason = _stop(state, orders)
-    profit = entry * (1.0 + side * orders[TAKE_PROFIT])
+    profit = _profit(state, orders)
     liquidated = side * ((marks[2] if long else marks[1]) - trigger) <= 0.0
     stopped = side * ((prices[2] if long else prices[1]) - stop) <= 0.0
     gained = not rested and side * ((prices[1] if long else prices[2]) - profit) >= 0.0
@@ -348,7 +409,7 @@ def _inside(
         if side * (prices[0] - stop) <= 0.0:
             price = prices[0]
     slippage = _slippage(abs(position) * price, terms)
-    return _trade(0.0, price, slippage, terms[TAKER], why, state, row, fills, count, at)
+    return _trade(0.0, price, slippage, terms[TAKER], why, orders, state, row, fills, count, at)
 
 
 @numba.njit(cache=True)
@@ -447,7 +508,7 @@ def _loop(
         if position != 0.0:
             row[3] = position * state[MARK] / row[0] if row[0] > 0.0 else np.nan
             row[14] = state[ENTRY]
-            trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
+            trigger = _trigger(state, margin, orders, table, how)
             row[15] = trigger if trigger > 0.0 else np.nan
     return count, -1, 0.0
 

@@ -20,9 +20,12 @@ from delever.sim.margin_account import (
     excess,
     fill,
     liquidate,
+    moved,
+    on_tick,
     receive,
     slippage,
     stop_order,
+    take_profit,
     target_size,
     trigger,
 )
@@ -54,11 +57,12 @@ def run_perp_plain(
         Target exposure asked for at each open.
     terms : TermArrays
         Fees, slippage and brackets of each bar.
-    orders : numpy.ndarray, shape (10,)
+    orders : numpy.ndarray, shape (12,)
         Leverage; cross (1) or isolated (0); distances of stop-loss, take-profit and trailing
         stop (infinite for none); offset of limit entries (NaN for none); band (infinite for
         none); lot; ambiguity against (-1) or for (+1) the account; whether marks are a series of
-        their own (1) or the last price (0).
+        their own (1) or the last price (0); tick; whether the contract is inverse (1) and
+        everything here is in reciprocal prices.
     state : numpy.ndarray, shape (10,)
         `STATE` before the first bar; afterwards that behind the last, which continues the run.
 
@@ -168,7 +172,7 @@ def _at_open(run: Run, open_price: float) -> None:
         liquidate(run, account.mark)
         return
     stop, reason = stop_order(run)
-    profit = account.entry * (1.0 + side * run.orders.take_profit)
+    profit = take_profit(run)
     if side * open_price <= side * stop:
         _leave(run, open_price, reason)
     elif not run.rested and side * open_price >= side * profit:
@@ -195,7 +199,8 @@ def _ask(run: Run, target: float, open_price: float) -> None:
     if not asked and (account.stopped or drift <= orders.band):
         return
     if math.isfinite(orders.offset) and target != 0.0 and account.position * target <= 0.0:
-        account.limit = open_price * (1.0 - math.copysign(orders.offset, target))
+        side = math.copysign(1.0, target)
+        account.limit = on_tick(run, moved(run, open_price, -side * orders.offset), side)
         target = 0.0
     slipped = slippage(run, abs(target * equity - account.position * open_price))
     wanted = target_size(run, target, open_price, run.terms.taker, slipped)
@@ -246,10 +251,10 @@ def _inside(
 
 def _exits(run: Run, last: _Prices, mark: _Prices, paid: float) -> list[tuple[float, str]]:
     """Exits the step's extremes allow, the worst for the account first."""
-    account, side = run.account, run.account.side
+    side = run.account.side
     forced = trigger(run, paid)
     stop, why = stop_order(run)
-    profit = account.entry * (1.0 + side * run.orders.take_profit)
+    profit = take_profit(run)
     liquidated = side * mark.against(side) <= side * forced
     stopped = side * last.against(side) <= side * stop
     gained = not run.rested and side * last.against(-side) >= side * profit

@@ -13,6 +13,7 @@ from delever.errors import InputError, SimulationError
 from delever.market.brackets import check_leverage
 from delever.market.execution import Costs
 from delever.market.rules import Rules
+from delever.sim.coins import COIN_FILL, COIN_LEDGER, in_quote
 from delever.sim.margin_account import PERP_FILL, PERP_LEDGER, PERP_REASONS
 from delever.sim.perp import PerpSettings
 from delever.sim.steps import Floats, MarketArrays, Resolution, TermArrays, walk
@@ -76,43 +77,80 @@ def run_perp(
     )
     _check_terms(held, targets)
     path = walk(index, prices, perp, timeframe=timeframe)
-    state = start_state(initial_equity, float(path.market.marks[0, 0]))
+    opened = float(path.market.marks[0, 0])
+    # An inverse account holds coins, and u = 1 / price of them are one unit of quote.
+    wealth = initial_equity * opened if perp.inverse else initial_equity
+    asked = 0.0 - targets if perp.inverse else targets
     simulate = _engine(engine)
 
     def run(market: MarketArrays, resolution: Resolution) -> tuple[Floats, Floats]:
         ledger, fills, refused, excess = simulate(
-            market, targets, held, order_array(perp, band, resolution), state.copy()
+            market, asked, held, order_array(perp, band, resolution), start_state(wealth, opened)
         )
         if refused >= 0:
             _refuse(index[refused], excess, perp, rules[int(held.rule[refused])])
         return ledger, fills
 
     rows, fills = run(path.market, "run")
+    closes = path.market.marks[path.market.first[1:] - 1, 3]
     bounds = None
     if perp.bounds:
         bounds = _bounds(index, prices, perp, timeframe, rows[:, 0], run)
-    table = pd.DataFrame(rows, index=index, columns=list(PERP_LEDGER))
-    ambiguous = int(table["ambiguous"].sum())
-    table["ambiguous"] = table["ambiguous"] > 0.0
-    made = fills_frame(fills, index, columns=PERP_FILL, reasons=PERP_REASONS)
+        if perp.inverse:
+            bounds = bounds.div(closes, axis=0)
+    if perp.inverse:
+        rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
+    table, made, trades = _tables(rows, fills, index, float(closes[-1]), perp)
     step = made.pop("step").astype(np.int64)
     if perp.detail is not None:
         made["detail_time"] = pd.DatetimeIndex(path.opens[step], tz="UTC").as_unit("ns")
+    ambiguous = int(table["ambiguous"].sum())
+    settled = (
+        f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
+        "units at the mark of each close"
+    )
     return PerpTables(
         ledger=table,
         fills=made,
-        trades=trades_frame(
-            fills,
-            index,
-            last_close=float(path.market.marks[-1, 3]),
-            columns=PERP_FILL,
-            reasons=PERP_REASONS,
-            since=(_since(table, fills, "funding"), _since(table, fills, "borrow")),
-        ),
+        trades=trades,
         bounds=bounds,
         ambiguous_bars=ambiguous,
-        fidelity=(*path.notes, f"ambiguous bars: {ambiguous}", *ruled),
+        fidelity=(
+            *path.notes,
+            *((settled,) if perp.inverse else ()),
+            f"ambiguous bars: {ambiguous}",
+            *ruled,
+        ),
     )
+
+
+def _tables(
+    rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float, perp: PerpSettings
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Ledger, fills and trades, from rows that are in quote units."""
+    columns = COIN_FILL if perp.inverse else PERP_FILL
+    table = pd.DataFrame(
+        rows, index=index, columns=list(COIN_LEDGER if perp.inverse else PERP_LEDGER)
+    )
+    table["ambiguous"] = table["ambiguous"] > 0.0
+    made = fills_frame(fills, index, columns=columns, reasons=PERP_REASONS)
+    carried = [name for name in ("funding", "borrow", "price_pnl") if name in columns]
+    trades = trades_frame(
+        fills,
+        index,
+        last_close=last_close,
+        columns=columns,
+        reasons=PERP_REASONS,
+        # Each fill carries what came before it.
+        since=[float(table[name].sum() - made[name].sum()) for name in carried],
+    )
+    if perp.inverse:
+        made = made.drop(columns="price_pnl").assign(
+            price=1.0 / made["price"], notional=made["quantity"].abs()
+        )
+        entries = ["entry_price", "exit_price"]
+        trades[entries] = 1.0 / trades[entries]
+    return table, made, trades
 
 
 def start_state(equity: float, mark_price: float) -> Floats:
@@ -136,6 +174,8 @@ def order_array(perp: PerpSettings, band: float, resolution: Resolution) -> Floa
             0.0 if perp.contract is None else perp.contract.lot,
             1.0 if resolution == "best" else -1.0,
             0.0 if perp.mark is None else 1.0,
+            0.0 if perp.contract is None else perp.contract.tick,
+            float(perp.inverse),
         ]
     )
 
@@ -155,11 +195,6 @@ def _bounds(
         every.append(run(path.market, resolution)[0][:, 0])
     # An ambiguity resolved against the account may still have spared it what came later.
     return pd.DataFrame({"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, index)
-
-
-def _since(table: pd.DataFrame, fills: Floats, name: str) -> float:
-    """What came after the last fill; each fill carries what came before it."""
-    return float(table[name].sum() - fills[:, PERP_FILL.index(name)].sum())
 
 
 def _check_terms(held: TermArrays, targets: Floats) -> None:

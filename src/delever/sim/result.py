@@ -18,7 +18,8 @@ __all__ = ["ATTRIBUTION", "Backtest", "Request"]
 
 ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
 """Columns of the ledger that explain the change in equity, in quote units; those of a margin
-account are followed by ``funding`` and ``borrow``."""
+account are followed by ``funding`` and ``borrow``, and those of an inverse contract by
+``collateral``."""
 
 _SIGN = {
     "price_pnl": 1.0,
@@ -27,6 +28,7 @@ _SIGN = {
     "liquidation": 1.0,
     "funding": 1.0,
     "borrow": -1.0,
+    "collateral": 1.0,
 }
 
 
@@ -91,7 +93,9 @@ class Backtest:
         ``liquidation`` is below 0 for margin the insurance fund took; fills have ``funding`` and
         ``borrow`` (since the fill before), and ``detail_time`` where finer bars were walked;
         trades have ``funding``, ``borrow`` and ``exit_reason``, and their ``net_pnl`` includes
-        the two.
+        the two. Of an inverse contract, positions are signed quote units, ``cash`` is the coins
+        held and ``equity = cash - position``; all amounts are in quote units at ``mark_price``,
+        the mark of the close, and ``collateral`` is what the coins of the close before gained.
     fidelity : tuple of str
         What a run of a margin account knew and did not know.
     ambiguous_bars : int

@@ -15,7 +15,17 @@ from delever.sim.inputs import bar_index, price_array
 from delever.sim.perp import FundingSeries, PerpSettings
 from delever.units import timeframe_delta
 
-__all__ = ["FUNDING", "Floats", "MarketArrays", "Path", "Resolution", "TermArrays", "walk"]
+__all__ = [
+    "FUNDING",
+    "Floats",
+    "Ints",
+    "MarketArrays",
+    "Path",
+    "Resolution",
+    "TermArrays",
+    "reciprocal",
+    "walk",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -31,7 +41,7 @@ _NEARLY = 1e-6
 
 
 class MarketArrays(NamedTuple):
-    """What the market does to an account, step by step.
+    """What the market does to an account, step by step; of an inverse contract in `reciprocal`s.
 
     Attributes
     ----------
@@ -126,12 +136,35 @@ def walk(
     first, opens, steps, notes = _detail(index, prices, perp, timeframe)
     end = int(index.asi8[-1]) + timeframe_delta(timeframe).value
     marks, marked = _marks(perp.mark, opens, steps, end)
+    if perp.inverse:
+        steps, marks = reciprocal(steps), reciprocal(marks)
     funding, funded = _funding(perp, opens, marks, int(index.asi8[0]), end, resolution)
     return Path(
         opens=opens,
         market=MarketArrays(first, steps, marks, funding),
         notes=(*notes, *marked, *funded),
     )
+
+
+def reciprocal(prices: Floats) -> Floats:
+    """Bars of 1 / price.
+
+    Parameters
+    ----------
+    prices : numpy.ndarray, shape (n, 4)
+        Open, high, low, close, > 0.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, 4)
+        Likewise: the reciprocal of the low is the high.
+
+    Examples
+    --------
+    >>> reciprocal(np.array([[4.0, 8.0, 2.0, 5.0]])).tolist()
+    [[0.25, 0.5, 0.125, 0.2]]
+    """
+    return np.ascontiguousarray(1.0 / prices[:, [0, 2, 1, 3]])
 
 
 def _detail(
@@ -227,23 +260,25 @@ def _funding(
     if perp.funding is None:
         return table, notes
     series = perp.funding
+    rates, given = series.rates, series.mark_prices
+    if perp.inverse:  # the longs that pay are short of the reciprocal price
+        rates, given = -rates, None if given is None else 1.0 / given
     used = np.flatnonzero((series.stamps >= start) & (series.stamps < end))
     place = np.searchsorted(opens, series.stamps[used], side="right") - 1
     at_open = opens[place] == series.stamps[used]
-    known = marks[place, 0] if series.mark_prices is None else series.mark_prices[used]
-    np.add.at(table[:, 0], place[at_open], (series.rates[used] * known)[at_open])
+    known = marks[place, 0] if given is None else given[used]
+    np.add.at(table[:, 0], place[at_open], (rates[used] * known)[at_open])
     inside: dict[int, list[tuple[float, float, float]]] = {}
     for row, step, price in zip(used[~at_open], place[~at_open], known[~at_open], strict=True):
-        exact = series.mark_prices is not None
-        low, high = (price, price) if exact else (marks[step, 2], marks[step, 1])
-        inside.setdefault(int(step), []).append((float(series.rates[row]), low, high))
+        low, high = (marks[step, 2], marks[step, 1]) if given is None else (price, price)
+        inside.setdefault(int(step), []).append((float(rates[row]), low, high))
     for step, stamps in inside.items():
-        middle = marks[step, 0] if series.mark_prices is None else None
+        middle = marks[step, 0] if given is None else None
         table[step, 1:] = _payments(stamps, middle, resolution)
     if inside:
         notes += (
             f"funding: {int((~at_open).sum())} of {len(used)} stamps fell inside a bar"
-            + ("; their mark was taken at its open" if series.mark_prices is None else ""),
+            + ("; their mark was taken at its open" if given is None else ""),
         )
     return table, notes
 

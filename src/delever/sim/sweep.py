@@ -236,6 +236,7 @@ def _check_covered(perp: PerpSettings) -> None:
         "limit_offset": perp.limit_offset is not None,
         "detail": perp.detail is not None,
         "bounds": perp.bounds,
+        "an inverse contract": perp.inverse,
         "borrow_rate": perp.borrow_rate != 0.0,
         "slippage with impact": perp.slippage is not None and perp.slippage.impact > 0.0,
     }

@@ -150,7 +150,8 @@ def _slippage(
         sigma = np.sqrt(mean.to_numpy() / (4.0 * np.log(2.0)))
         base = base + model.volatility_share * sigma[-len(index) :]
         if model.impact > 0.0:
-            impact = (model.impact * sigma / np.sqrt(_traded_before(seen)))[-len(index) :]
+            traded = _traded_before(seen, in_coins=perp.inverse)
+            impact = (model.impact * sigma / np.sqrt(traded))[-len(index) :]
     if perp.stress is not None:
         if not pd.DatetimeIndex(perp.stress.index).equals(index):
             raise InputError("perp: stress must have one value per bar, on the same open times")
@@ -159,16 +160,18 @@ def _slippage(
     return np.column_stack([base, impact])
 
 
-def _traded_before(bars: pd.DataFrame) -> Floats:
+def _traded_before(bars: pd.DataFrame, *, in_coins: bool) -> Floats:
+    """Notional of the bar before each, in the currency that orders are settled in."""
     if "volume" not in bars.columns:
         raise InputError(
             "slippage with impact needs a column volume in the bars; add it or set impact to 0"
         )
-    notional = bars["volume"].to_numpy(float) * bars["close"].to_numpy(float)
-    if not (notional > 0.0).all():
-        row = int(np.flatnonzero(~(notional > 0.0))[0])
+    volume = bars["volume"].to_numpy(float)
+    if not (volume > 0.0).all():
+        row = int(np.flatnonzero(~(volume > 0.0))[0])
         raise InputError(
             f"slippage with impact needs volume above 0 in every bar; bar {row} has "
             f"{bars['volume'].iloc[row]!r}; correct it or set impact to 0"
         )
+    notional = volume if in_coins else volume * bars["close"].to_numpy(float)
     return np.append(np.nan, notional[:-1])

@@ -89,8 +89,8 @@ def trades_frame(
     reasons : sequence of str
         What the column ``reason`` counts.
     since : sequence of float
-        Funding received and borrow paid after the last fill, where fills carry what came
-        before them.
+        Funding received, borrow paid and ``price_pnl`` made after the last fill, where fills carry
+        what came before them.
 
     Returns
     -------
@@ -121,11 +121,15 @@ def trades_frame(
     entered = np.where(enters, legs.quantity, 0.0)
     left = legs.quantity - entered
     fee, slippage, beyond = total(legs.fee), total(legs.slippage), total(legs.liquidation)
-    net = held * last_close - total(legs.quantity * legs.price) - fee + beyond
     carried = {name: total(legs.carried[name]) for name in legs.carried}
     for name, later in zip(carried, since, strict=True):
         carried[name] += np.where(is_open, later, 0.0)
-        net += carried[name] if name == "funding" else -carried[name]
+    gross = carried.pop("price_pnl", None)
+    if gross is None:
+        gross = held * last_close - total(legs.quantity * legs.price) + slippage
+    net = gross - slippage - fee + beyond
+    if carried:
+        net += carried["funding"] - carried["borrow"]
     any_left = total(left) != 0.0
     table = pd.DataFrame(
         {
@@ -140,12 +144,7 @@ def trades_frame(
                 out=np.full(len(first), np.nan),
                 where=any_left,
             ),
-            "gross_pnl": net
-            + fee
-            + slippage
-            - beyond
-            - carried.get("funding", 0.0)
-            + carried.get("borrow", 0.0),
+            "gross_pnl": gross,
             "fee": fee,
             "slippage": slippage,
             "liquidation": beyond,
@@ -207,7 +206,7 @@ def _legs(fills: Floats, columns: Sequence[str]) -> _Legs:
         # What came before a flip belongs to the trade it closes.
         carried={
             name: np.where(opening, 0.0, whole[name])
-            for name in ("funding", "borrow")
+            for name in ("funding", "borrow", "price_pnl")
             if name in columns
         },
     )

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.research.market_state import market_state, reach
+from delever.events.state import market_states
+from delever.research.market_state import market_state
 from delever.view import MarketView, Reading
 
 
@@ -75,9 +76,41 @@ def test_supports_are_the_nearest_levels_below(market: MarketView) -> None:
         low[row + 1 : row + 31].min() <= (1 + nearest.level.distance) * close[row]
         for row in range(len(close) - 30)
     ]
-    assert nearest.rate == pytest.approx(np.mean(fell))
-    assert nearest.starts == len(fell) // 30
-    assert nearest.low < nearest.rate <= nearest.high
+    assert nearest.ever.rate == pytest.approx(np.mean(fell))
+    assert nearest.ever.effective == pytest.approx(len(fell) / 30, rel=0.02)
+    assert nearest.ever.low < nearest.ever.rate <= nearest.ever.high
+
+
+def test_what_followed_in_the_same_phase_is_counted_in_ranges(market: MarketView) -> None:
+    state = market_state(market, supports=6)
+    phases = market_states(market).to_numpy()
+    high, low, close = (market.bars[name].to_numpy() for name in ("high", "low", "close"))
+    # Wilder's range, by its recursion.
+    true = np.maximum(high - low, np.abs(high - np.append(np.nan, close[:-1])))
+    true = np.fmax(true, np.abs(low - np.append(np.nan, close[:-1])))
+    true[0] = high[0] - low[0]
+    wilder = np.full(len(true), np.nan)
+    wilder[13] = true[:14].mean()
+    for row in range(14, len(true)):
+        wilder[row] = wilder[row - 1] + (true[row] - wilder[row - 1]) / 14
+    starts = [row for row in range(13, len(close) - 30) if phases[row] == state.phase]
+    for support in state.supports:
+        ranges = (state.price - support.level.price) / wilder[-1]
+        assert support.ranges == pytest.approx(ranges)
+        goal = close - ranges * wilder
+        fell = [low[row + 1 : row + 31].min() <= goal[row] for row in starts]
+        assert support.alike.rate == pytest.approx(np.mean(fell))
+        pairs = np.abs(np.subtract.outer(starts, starts))
+        worth = len(starts) ** 2 / np.maximum(0, 1 - pairs / 30).sum()
+        assert support.alike.effective == pytest.approx(worth)
+
+
+def test_a_phase_that_was_seldom_says_nothing(market: MarketView) -> None:
+    # Shortly after the first phases are known there are not five stretches of 30 days of any.
+    young = market_state(market, market.close_time[420])
+    assert young.phase
+    assert all(np.isnan(one.alike.rate) and one.alike.effective < 5 for one in young.supports)
+    assert all(one.ever.rate >= 0 for one in young.supports)
 
 
 def test_percentiles_are_in_the_readings_own_past(market: MarketView) -> None:
@@ -110,14 +143,3 @@ def test_a_young_market_has_no_phase_and_no_average_yet(market: MarketView) -> N
         market_state(market, pd.Timestamp("2017-12-31", tz="UTC"))
     with pytest.raises(InputError, match="at least 1"):
         market_state(market, days=0)
-
-
-def test_reach_by_hand() -> None:
-    bars = pd.DataFrame({"low": [10.0, 8.0, 9.0, 9.5, 7.0], "close": [10.0] * 5})
-    # Two bars ahead, a fifth below 10: from bar 0 (8), 1 (no: 9, 9.5) and 2 (7).
-    rate, low, high, starts = reach(bars, 0.2, 2)
-    assert (rate, starts) == (pytest.approx(2 / 3), 1)
-    assert 0 <= low < rate < high <= 1
-    assert reach(bars, 0.2, 9)[3] == 0
-    with pytest.raises(InputError, match="fall must be in"):
-        reach(bars, 1.0, 2)

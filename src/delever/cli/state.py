@@ -13,6 +13,7 @@ from delever.cli.screen import WorkspaceOption, echo_json, print_notes
 if TYPE_CHECKING:
     import pandas as pd
 
+    from delever.research.reach import Reach
     from delever.study.state import StateReport
 
 __all__ = ["register"]
@@ -44,8 +45,8 @@ def state(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show where the market stands. Levels, stress, phase, what lies below, and what is missing."""
-    from delever.study.config import parse_named
     from delever.study.state import state_of
+    from delever.study.words import parse_named
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -112,10 +113,9 @@ def _as_json(report: StateReport, page: Path) -> dict[str, Any]:
             {
                 "level": one.level.name,
                 "price": one.level.price,
-                "rate": _finite(one.rate),
-                "low": _finite(one.low),
-                "high": _finite(one.high),
-                "starts": one.starts,
+                "ranges": _finite(one.ranges),
+                "ever": _reach(one.ever),
+                "alike": _reach(one.alike),
             }
             for one in now.supports
         ],
@@ -124,6 +124,10 @@ def _as_json(report: StateReport, page: Path) -> dict[str, Any]:
         "missing": dict(now.missing),
         "page": str(page),
     }
+
+
+def _reach(found: Reach) -> dict[str, float | None]:
+    return {name: _finite(getattr(found, name)) for name in ("rate", "low", "high", "effective")}
 
 
 def _finite(value: float) -> float | None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from delever.report.format import day, number, percent, price, when
 from delever.report.page import render_page
-from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
+from delever.report.table import Cell, Column, Group, Table, fraction_cell, number_cell
 from delever.research.market_state import MarketState
+from delever.research.reach import Reach
 from delever.signals.features import FEATURES
 
 __all__ = ["headline", "levels_table", "readings_table", "render", "supports_table"]
@@ -80,31 +81,49 @@ def supports_table(state: MarketState) -> Table:
     -------
     Table
     """
+    phase = state.phase.replace("_", " ") or "this phase"
     return Table(
         id="supports",
+        groups=(
+            Group(label="", width=4),
+            Group(label=f"within {state.days} days, from any past close", width=2),
+            Group(label=f"from past closes in the phase {phase}, by ranges", width=2),
+        ),
         columns=(
             Column(label="support", numeric=False),
             Column(label="price"),
             Column(label="from the price"),
-            Column(label=f"reached in {state.days} days"),
+            Column(label="in ranges", title="average true ranges of 14 bars"),
+            Column(label="reached"),
             Column(label="95 % interval"),
+            Column(label="reached, alike"),
+            Column(label="95 % interval, alike"),
         ),
         rows=tuple(
             (
                 Cell(text=one.level.name),
                 number_cell(one.level.price, price),
                 fraction_cell(one.level.distance),
-                number_cell(one.rate, percent),
-                Cell(
-                    text=f"{percent(one.low)} to {percent(one.high)}" if one.starts else "n/a",
-                    note=f"{one.starts} starts",
-                ),
+                number_cell(one.ranges, lambda ranges: number(ranges, 1)),
+                *_reached(one.ever),
+                *_reached(one.alike),
             )
             for one in state.supports
         ),
-        caption="How often the price fell as far from any past close, whatever stood there: a base "
-        "rate, and no forecast. The interval counts starts that do not overlap.",
+        caption="Base rates, whatever stood there, and no forecast. On the left: how often a low "
+        "came as many per cent below a close. On the right: only closes in the phase of now count, "
+        "and the way is measured in the range of their days, so that calm and wild times compare. "
+        "Starts next to each other see the same days; the small number is how many independent "
+        "ones they are worth, the interval is for so many, and below five nothing is said.",
     )
+
+
+def _reached(found: Reach) -> tuple[Cell, Cell]:
+    worth = f"{number(found.effective, 0)} starts"
+    if math.isnan(found.rate):
+        return Cell(text="too few to say", tone="quiet", note=worth), Cell(text="")
+    span = f"{percent(found.low, 0)} to {percent(found.high, 0)}"
+    return number_cell(found.rate, lambda rate: percent(rate, 0)), Cell(text=span, note=worth)
 
 
 def readings_table(state: MarketState) -> Table:

@@ -15,18 +15,19 @@ import pandas as pd
 from delever.errors import InputError
 from delever.events.state import market_states
 from delever.events.stress import stress_index
+from delever.research.reach import Reach, reach
 from delever.signals.clock import bars_in
 from delever.signals.features import FEATURES, Feature, available, measure
-from delever.signals.indicators import Average, moving_average
+from delever.signals.indicators import Average, atr, moving_average
 from delever.signals.levels import round_support
 from delever.signals.profile import volume_nodes
 from delever.signals.swings import cycle_highs, fibonacci, swings
-from delever.stats.intervals import wilson_interval
 from delever.view import MarketView
 
-__all__ = ["Level", "MarketState", "StressReading", "Support", "market_state", "reach"]
+__all__ = ["Level", "MarketState", "StressReading", "Support", "market_state"]
 
 _PER_SIDE = 3
+_RANGE = 14
 _OTHER = ("price", "event")
 _AVERAGES: tuple[Average, ...] = ("sma", "ema", "wma")
 
@@ -80,19 +81,19 @@ class Support:
     ----------
     level : Level
         The level.
-    rate : float
-        Share of past bars from whose close a low as far below was reached in time.
-    low, high : float
-        Wilson's 95 % interval, on as many starts as do not overlap.
-    starts : int
-        How many those are.
+    ranges : float
+        From the price down to it, in average true ranges of 14 bars, > 0; NaN while there is none.
+    ever : Reach
+        From any past close, a low as many per cent below it.
+    alike : Reach
+        From past closes in the phase of now, a low as many average true ranges below it: how wild
+        the market was is in the distance, what it was going through in the choice.
     """
 
     level: Level
-    rate: float
-    low: float
-    high: float
-    starts: int
+    ranges: float
+    ever: Reach
+    alike: Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +187,7 @@ def market_state(
         days=days,
         levels=tuple(levels),
         readings=readings,
-        supports=tuple(_support(level, seen, days) for level in below),
+        supports=_supports(below, seen, phases == now, days),
         missing=dict.fromkeys(lacking, "not there") | _silent(readings, seen),
     )
 
@@ -271,52 +272,17 @@ def _nearest(table: pd.DataFrame, price: float) -> Sequence[tuple[str, float]]:
     return list(zip(called, chosen["price"].tolist(), strict=True))
 
 
-def _support(level: Level, market: MarketView, days: int) -> Support:
-    bars = bars_in(days, market.timeframe)
-    rate, low, high, starts = reach(market.bars, -level.distance, bars)
-    return Support(level=level, rate=rate, low=low, high=high, starts=starts)
-
-
-def reach(bars: pd.DataFrame, fall: float, within: int) -> tuple[float, float, float, int]:
-    """How often the price fell so far within so many bars.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``low`` and ``close``, > 0.
-    fall : float
-        From a close to a later low, fraction in (0, 1).
-    within : int
-        Bars after the close, at least 1.
-
-    Returns
-    -------
-    rate : float
-        Share of all bars with `within` bars after them; NaN when there are none.
-    low, high : float
-        Wilson's 95 % interval of that rate for `starts` trials.
-    starts : int
-        How many stretches of `within` bars fit beside each other.
-
-    Raises
-    ------
-    InputError
-        If `fall` or `within` is out of range.
-
-    Examples
-    --------
-    >>> bars = pd.DataFrame({"low": [10.0, 9.0, 9.5, 10.0], "close": 10.0})
-    >>> rate, _, _, starts = reach(bars, 0.1, 1)
-    >>> round(rate, 3), starts
-    (0.333, 3)
-    """
-    if not 0 < fall < 1 or within < 1:
-        raise InputError(f"fall must be in (0, 1) and within at least 1; got {fall:g} and {within}")
-    ahead = bars["low"][::-1].rolling(within).min()[::-1].shift(-1)
-    watched = ahead.notna()
-    starts = int(watched.sum()) // within
-    if not starts:
-        return float("nan"), float("nan"), float("nan"), 0
-    rate = float((ahead <= (1 - fall) * bars["close"])[watched].mean())
-    low, high = wilson_interval(rate * starts, starts)
-    return rate, low, high, starts
+def _supports(
+    below: Sequence[Level], market: MarketView, alike: pd.Series, days: int
+) -> tuple[Support, ...]:
+    bars, within = market.bars, bars_in(days, market.timeframe)
+    size = atr(bars["high"], bars["low"], bars["close"], _RANGE) / bars["close"]
+    size = size.where(size > 0)
+    falls = [-level.distance for level in below]
+    ranges = [fall / float(size.iloc[-1]) for fall in falls]
+    ever = reach(bars, falls, within)
+    same = reach(bars, [number * size for number in ranges], within, among=alike)
+    return tuple(
+        Support(level=level, ranges=number, ever=one, alike=other)
+        for level, number, one, other in zip(below, ranges, ever, same, strict=True)
+    )

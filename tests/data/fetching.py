@@ -22,6 +22,11 @@ SYMBOLS = {
     "okx": "BTC/USDT:USDT",
     "deribit": "BTC/USDC:USDC",
     "kraken": "BTC/USD",
+    "krakenfutures": "BTC/USD:USD",
+    "bitstamp": "BTC/USD",
+    "coinbase": "BTC/USD",
+    "gate": "BTC/USDT:USDT",
+    "hyperliquid": "BTC/USDC:USDC",
 }
 BARS = {
     "binance": "*/klines",
@@ -30,6 +35,11 @@ BARS = {
     "okx": "*candles",
     "deribit": "*chart_data",
     "kraken": "*/OHLC",
+    "krakenfutures": "*/charts/v1/*",
+    "bitstamp": "*/ohlc/*",
+    "coinbase": "*/candles",
+    "gate": "*/candlesticks",
+    "hyperliquid": "*/candleSnapshot",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -165,9 +166,14 @@ def _bars(
     rows = exchange.fetch_ohlcv(wanted.symbol, wanted.timeframe, start, limit, window)
     market = exchange.market(wanted.symbol)
     if wanted.venue == "gate" and market.get("linear") and price is None:
-        size = float(market["contractSize"])  # contracts, as ccxt leaves them
-        rows = [[*row[:5], None if row[5] is None else row[5] * size] for row in rows]
+        rows = [[*row[:5], _coins(row[5], market)] for row in rows]  # ccxt leaves contracts
     return rows, False
+
+
+def _coins(contracts: float | None, market: Mapping[str, Any]) -> float | None:
+    """A number of linear contracts in base units, rounded once."""
+    size = Decimal(str(market.get("contractSize") or 1))
+    return None if contracts is None else float(Decimal(contracts) * size)
 
 
 def _offered(exchange: Any, wanted: Reference, method: str) -> None:
@@ -198,13 +204,11 @@ def _open_interest(
     rows = exchange.fetch_open_interest_history(
         wanted.symbol, wanted.timeframe, start, limit, window
     )
-    size = float(market.get("contractSize") or 1.0)
 
     def base(row: dict[str, Any]) -> float | None:
         if row.get("baseVolume") is not None:
             return float(row["baseVolume"])
-        amount = row.get("openInterestAmount")
-        return None if amount is None or market.get("inverse") else float(amount) * size
+        return None if market.get("inverse") else _coins(row.get("openInterestAmount"), market)
 
     return [(row["timestamp"], base(row), row.get("openInterestValue")) for row in rows], False
 

@@ -1,0 +1,312 @@
+"""The five venues with ways of their own, each through the real client against its wire format."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.data.fetching import (
+    BARS,
+    SYMBOLS,
+    Patience,
+    bars_of,
+    client_of,
+    hold_to_truth,
+    stored,
+)
+from tests.exchange import VENUES as HOSTS
+from tests.exchange import Fault, World, generate, serve
+
+from delever.data.catalog import Catalog
+from delever.data.exchange.client import connect
+from delever.data.exchange.fetch import fetch, repair
+from delever.data.exchange.jobs import Job, fetch_all, usual_timeframe
+from delever.data.exchange.settings import Settings
+from delever.data.source import Reference
+from delever.errors import InputError, VenueError
+
+HOUR, MINUTE = 3_600_000, 60_000
+VENUES = ("krakenfutures", "bitstamp", "coinbase", "gate", "hyperliquid")
+ROWS = {"krakenfutures": 4300, "bitstamp": 2300, "coinbase": 950, "gate": 2300, "hyperliquid": 900}
+"""More than two answers' worth, where an answer is not all there is."""
+MARKETS = {venue: generate(SYMBOLS[venue], rows=ROWS[venue]) for venue in VENUES}
+NOTES = {
+    "gate": ("only the newest 10,000 bars are served",),
+    "hyperliquid": ("only the newest 5000 bars are served",),
+}
+
+
+SYMBOLS_OF_KRAKEN = ("BTC/USD:BTC", "BTC/USD:USD")
+
+
+def moment(time: int) -> pd.Timestamp:
+    return pd.Timestamp(int(time), unit="ms", tz="UTC").as_unit("ns")
+
+
+def minutes(venue: str):
+    """Matches what is asked for minutes, not the days that lead to the first of them."""
+
+    def match(request) -> bool:
+        words = {*request.params.values(), request.path.rpartition("/")[2]}
+        return fnmatchcase(request.target, BARS[venue]) and bool(words & {"1m", "60", "ONE_MINUTE"})
+
+    return match
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_bars_of_several_answers_equal_the_source(tmp_path, venue):
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    with serve(World(markets=(market,))) as exchange:
+        client = client_of(exchange, venue)
+        done = fetch(client, catalog, reference)
+        asked = len(exchange.log)
+        again = fetch(client, catalog, reference)
+        more = exchange.log[asked:]
+    if venue not in NOTES:  # else whatever is served now may begin elsewhere
+        assert len(more) == 1  # the newest rows, to see whether there is more
+    assert hold_to_truth(catalog, reference, market) == ROWS[venue]
+    assert (done.added, done.absent, done.unknown) == (ROWS[venue], (), ())
+    assert (again.added, again.absent, again.unknown) == (0, (), ())
+    assert done.notes == NOTES.get(venue, ())
+    assert catalog.coverage(reference)["state"].tolist() == ["present"]
+
+
+@pytest.mark.parametrize("venue", ["gate", "hyperliquid"])
+def test_spot_of_a_venue_of_perpetuals(tmp_path, venue):
+    market = generate(SYMBOLS[venue].partition(":")[0], rows=ROWS[venue])
+    reference = Reference(venue=venue, kind="ohlcv", symbol=market.symbol, timeframe="1m")
+    with serve(World(markets=(MARKETS[venue], market))) as exchange:
+        fetch(client_of(exchange, venue), Catalog(tmp_path), reference)
+    assert hold_to_truth(Catalog(tmp_path), reference, market) == ROWS[venue]
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD:BTC", "BTC/USD:USD"])
+def test_kraken_lists_a_coin_twice(tmp_path, symbol):
+    markets = tuple(generate(each, rows=300, seed=len(each)) for each in SYMBOLS_OF_KRAKEN)
+    market = markets[SYMBOLS_OF_KRAKEN.index(symbol)]
+    reference = Reference(venue="krakenfutures", kind="ohlcv", symbol=symbol, timeframe="1m")
+    with serve(World(markets=markets)) as exchange:
+        fetch(client_of(exchange, "krakenfutures"), Catalog(tmp_path), reference)
+    assert hold_to_truth(Catalog(tmp_path), reference, market) == 300
+
+
+@pytest.mark.parametrize("venue", ["krakenfutures", "gate"])
+@pytest.mark.parametrize("kind", ["mark", "index"])
+def test_prices_that_do_not_trade_equal_the_source(tmp_path, venue, kind):
+    reference = bars_of(venue, "1m", kind)
+    with serve(World(markets=(MARKETS[venue],))) as exchange:
+        done = fetch(client_of(exchange, venue), Catalog(tmp_path), reference)
+    times, values = stored(Catalog(tmp_path), reference)
+    true_times, true = MARKETS[venue].rows(kind, MINUTE)
+    np.testing.assert_array_equal(times, true_times)
+    np.testing.assert_array_equal(values, true[:, :4])
+    assert (done.absent, done.unknown) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("venue", "hours", "days"), [("krakenfutures", 1, 90), ("gate", 8, 700), ("hyperliquid", 1, 90)]
+)
+def test_funding_is_complete(tmp_path, venue, hours, days):
+    """Kraken's in one answer and relative to the price, Gate's newest first, Hyperliquid's late."""
+    market = generate(SYMBOLS[venue], rows=24 * days, timeframe="1h", funding_hours=hours)
+    catalog, job = Catalog(tmp_path), Job(venue=venue, kind="funding", symbol=SYMBOLS[venue])
+    with serve(World(markets=(market,))) as exchange:
+        client = client_of(exchange, venue)
+        assert usual_timeframe(client, catalog, job) == f"{hours}h"
+        done = fetch_all([job], catalog, {venue: client})[job]
+        again = fetch_all([job], catalog, {venue: client})[job]
+    times, values = stored(catalog, done.reference)
+    np.testing.assert_array_equal(times, market.funding_times)
+    np.testing.assert_array_equal(values[:, 0], market.funding_rates)
+    assert (done.absent, done.unknown, again.added) == ((), (), 0)
+
+
+def test_gate_open_interest_and_liquidations_come_in_the_same_rows(tmp_path):
+    market = generate(SYMBOLS["gate"], rows=24 * 15, timeframe="1h")
+    catalog = Catalog(tmp_path)
+    held, fallen = (bars_of("gate", "1h", kind) for kind in ("open_interest", "liquidations"))
+    with serve(World(markets=(market,))) as exchange:
+        client = client_of(exchange, "gate")
+        done = [fetch(client, catalog, reference) for reference in (held, fallen)]
+    assert [(each.added, each.absent, each.unknown) for each in done] == [(360, (), ())] * 2
+    times, values = stored(catalog, held)
+    np.testing.assert_array_equal(times, market.times)
+    np.testing.assert_array_equal(values, market.open_interest(times))
+    times, values = stored(catalog, fallen)
+    np.testing.assert_array_equal(times, market.times)
+    np.testing.assert_array_equal(values, market.liquidated(times))
+    assert (values == 0).any()  # an hour without any is a reading, not a hole
+    assert list(catalog.load(fallen).frame) == ["long_liquidations", "short_liquidations"]
+
+
+FAULTS = [
+    Fault("429", times=2, retry_after=7),
+    Fault("503", times=2),
+    *(Fault(kind, times=2) for kind in ("html", "truncated", "empty_page", "nulls", "conflicts")),
+    Fault("ignore_since", times=2),
+    *(Fault(kind, times=None) for kind in ("ignore_limit", "shuffled", "duplicates")),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.kind for fault in FAULTS])
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_fault_that_passes_leaves_no_trace(tmp_path, venue, fault):
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    harm = Fault(
+        fault.kind,
+        match=minutes(venue),
+        after=2 if fault.times else 0,
+        times=fault.times,
+        retry_after=fault.retry_after,
+    )
+    with serve(World(markets=(market,)), [harm]) as exchange:
+        done = fetch(client_of(exchange, venue), catalog, reference)
+        struck = [entry for entry in exchange.log if entry.faults]
+    assert struck, "the fault was never met"
+    assert (done.added, done.absent, done.unknown) == (ROWS[venue], (), ())
+    assert hold_to_truth(catalog, reference, market) == ROWS[venue]
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize(("kind", "state"), [("gap", "absent"), ("nulls", "unknown")])
+def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, kind, state):
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    span = {"start": int(market.times[400]), "end": int(market.times[430])}
+    with serve(World(markets=(market,)), [Fault(kind, times=None, **span)]) as exchange:
+        fetch(client_of(exchange, venue), catalog, reference)
+    assert hold_to_truth(catalog, reference, market) == ROWS[venue] - 30
+    table = catalog.coverage(reference)
+    holes = table[table["state"] != "present"]
+    assert holes["state"].unique().tolist() == [state]
+    assert int(holes["bars"].sum()) == 30
+    assert (holes["start"].iloc[0], holes["end"].iloc[-1]) == tuple(map(moment, span.values()))
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("kind", ["html", "429", "delisted"])
+def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(tmp_path, venue, kind):
+    words = {"html": "a body that is not JSON", "429": "status 429", "delisted": "is stored"}
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    half = ROWS[venue] // 2
+    with serve(World(markets=(market,))) as exchange:
+        client = client_of(exchange, venue)
+        until = moment(market.times[half])
+        fetch(client, catalog, reference, since=moment(market.times[0]), until=until)
+        exchange.faults.add(Fault(kind, match=BARS[venue], after=1, times=None))
+        with pytest.raises(VenueError, match=words[kind]):
+            fetch(client, catalog, reference)
+        assert hold_to_truth(catalog, reference, market) >= half
+        exchange.faults.clear()
+        fetch(client_of(exchange, venue), catalog, reference)
+    assert hold_to_truth(catalog, reference, market) == ROWS[venue]
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_the_unfinished_bar_stays_out_and_comes_in_once_finished(tmp_path, venue):
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    with serve(World(markets=(market,), now=int(market.times[300]) + 30_000)) as exchange:
+        fetch(client_of(exchange, venue), catalog, reference)
+        assert hold_to_truth(catalog, reference, market) == 300
+        exchange.now += MINUTE
+        done = fetch(client_of(exchange, venue), catalog, reference)
+    assert hold_to_truth(catalog, reference, market) == 301
+    assert (done.added, done.present) == (1, 5)
+
+
+SEEN = {"gate": 600, "bitstamp": 600}
+"""Venues whose newest rows are asked for without a time show what their slow clock denies."""
+
+
+@pytest.mark.parametrize("shift", [HOUR, -HOUR])
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_clock_off_by_an_hour_lets_no_unfinished_bar_in_and_makes_no_hole(tmp_path, venue, shift):
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    fault = Fault("clock", times=None, shift=shift)
+    with serve(World(markets=(market,), now=int(market.times[600]) + 30_000), [fault]) as exchange:
+        done = fetch(client_of(exchange, venue), catalog, reference)
+    rows = 600 if shift > 0 else SEEN.get(venue, 540)
+    assert hold_to_truth(catalog, reference, market) == rows
+    assert (done.absent, done.unknown, done.end) == ((), (), moment(market.times[rows]))
+
+
+SHORT = {"kraken": (720, 700), "gate": (9990, 9000), "hyperliquid": (5000, 3000)}
+"""How many of the newest bars are asked for, and how many more pass between two fetches."""
+
+
+@pytest.mark.parametrize("venue", SHORT)
+def test_what_is_no_longer_served_is_unknown_and_said(tmp_path, venue):
+    kept, later = SHORT[venue]
+    catalog, reference = Catalog(tmp_path), bars_of(venue)
+    market = generate(SYMBOLS[venue], rows=2 * kept + later)
+    opened = [kept + 100, 2 * kept + 100 + later - 500]
+    with serve(World(markets=(market,), now=int(market.times[opened[0]]) + 5000)) as exchange:
+        client = client_of(exchange, venue)
+        early, first = moment(market.times[0]), moment(market.times[opened[0] - kept + 1])
+        done = fetch(client, catalog, reference, since=early)
+        assert done.unknown == ((early, first),)
+        assert "only the newest" in done.notes[0]
+        assert done.added == kept - 1
+        table = catalog.coverage(reference)
+        assert table["state"].tolist() == ["present"]
+        assert table["start"].iloc[0] == first
+        exchange.now = int(market.times[opened[1]]) + 5000
+        client = client_of(exchange, venue)
+        done = fetch(client, catalog, reference)
+        mended = repair(client, catalog, reference)
+    hole = moment(market.times[opened[0]]), moment(market.times[opened[1] - kept + 1])
+    assert hole[0] < hole[1]
+    assert (done.added, done.unknown, done.absent) == (kept - 1, (hole,), ())
+    assert "only the newest" in done.notes[0]
+    table = catalog.coverage(reference)
+    assert table["state"].tolist() == ["present", "unknown", "present"]
+    assert (table["start"].iloc[1], table["end"].iloc[1]) == hole
+    assert (mended.added, len(mended.notes)) == (0, 1)
+    assert "only the newest" in mended.notes[0]
+    assert hold_to_truth(catalog, reference, market) == 2 * (kept - 1)
+
+
+@pytest.mark.parametrize(
+    ("venue", "words"),
+    [
+        ("gate", r"the venue's begin at Thursday .* fetch a finer timeframe"),
+        ("bitstamp", r"open times of 1w bars in UTC; the venue's begin at .* fetch a finer"),
+    ],
+)
+def test_weeks_that_are_none_are_refused(tmp_path, venue, words):
+    """Gate's seven days begin on Thursday; what ccxt calls a week of Bitstamp's is three days."""
+    market = generate(SYMBOLS[venue], rows=24 * 100, timeframe="1h")
+    with serve(World(markets=(market,))) as exchange, pytest.raises(VenueError, match=words):
+        fetch(client_of(exchange, venue), Catalog(tmp_path), bars_of(venue, "1w"))
+
+
+def test_a_timeframe_that_coinbase_has_not_is_refused(tmp_path):
+    with (
+        serve(World(markets=(MARKETS["coinbase"],))) as exchange,
+        pytest.raises(InputError, match=r"must be one of 1m, 5m, .* 1d; got 4h"),
+    ):
+        fetch(client_of(exchange, "coinbase"), Catalog(tmp_path), bars_of("coinbase", "4h"))
+
+
+@pytest.mark.parametrize("venue", [*VENUES, "kraken"])
+def test_no_venue_is_asked_faster_than_it_permits(tmp_path, venue):
+    """By its own budget and, at Hyperliquid, by what its answers weigh."""
+    patience = Patience()
+    market = MARKETS.get(venue) or generate(SYMBOLS[venue], rows=800)
+    jobs = [Job(venue=venue, kind="ohlcv", symbol=SYMBOLS[venue], timeframe="1m")]
+    if venue == "hyperliquid":
+        market = generate(SYMBOLS[venue], rows=24 * 300, timeframe="1h", funding_hours=1)
+        jobs = [
+            Job(venue=venue, kind="funding", symbol=SYMBOLS[venue], timeframe="1h"),
+            *(
+                Job(venue=venue, kind="ohlcv", symbol=SYMBOLS[venue], timeframe=t)
+                for t in ("1h", "4h")
+            ),
+        ]
+    budgets = {host: each.budget for host, each in HOSTS.items()}
+    with serve(World(markets=(market,)), budgets=budgets, clock=lambda: patience.now) as exchange:
+        client = connect(venue, Settings(api_url=exchange.api_url), patience.pacing())
+        results = fetch_all(jobs, Catalog(tmp_path), {venue: client})
+        assert {entry.status for entry in exchange.log} == {200}
+    assert all(each.added for each in results.values())

@@ -35,6 +35,7 @@ def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
         "fills.parquet",
         "trades.parquet",
         "bars.parquet",
+        "counterfactuals.parquet",
         "periods.toml",
         "benchmark_equity.parquet",
         "benchmark_fills.parquet",

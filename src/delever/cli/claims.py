@@ -35,7 +35,7 @@ def claims(
 ) -> None:
     """Audit what was claimed about a market. Confirmed, contradicted, depends, or not testable."""
     from delever.study.claims import audit_file
-    from delever.study.config import parse_named
+    from delever.study.words import parse_named
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)

@@ -43,8 +43,8 @@ def run(
 ) -> None:
     """Run studies. The same inputs again are read from their results folder."""
     from delever.study.compare import compare as compare_runs
-    from delever.study.config import parse_overrides
     from delever.study.run import run_study
+    from delever.study.words import parse_overrides
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -134,7 +134,7 @@ def check(
 ) -> None:
     """Check strategies and features for peeking. Units and holes, too; exit code 1 on findings."""
     from delever.study.check import Ground, check_target, names, view_of
-    from delever.study.config import parse_named, parse_overrides
+    from delever.study.words import parse_named, parse_overrides
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)

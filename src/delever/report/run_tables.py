@@ -1,4 +1,4 @@
-"""Tables of what a run did and was charged: trades, drawdowns, attribution, costs, reports."""
+"""Tables of what a run did: trades, drawdowns, and what was reported about its periods."""
 
 from __future__ import annotations
 
@@ -7,85 +7,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from delever.events.catalog import Period
-from delever.market.execution import Costs
-from delever.report.format import day, money, number, percent, price, reported, when
+from delever.report.format import day, money, number, price, reported, when
 from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
 from delever.sim.backtest import Backtest
 from delever.stats.drawdowns import deepest_drawdowns
 
-__all__ = ["attribution_table", "costs_table", "drawdowns_table", "figures_table", "trades_table"]
+__all__ = ["drawdowns_table", "figures_table", "trades_table"]
 
-_PARTS = {
-    "price_pnl": "Price moves",
-    "fee": "Fees",
-    "slippage": "Slippage",
-    "liquidation": "Liquidation: margin lost, or loss not borne",
-    "funding": "Funding",
-    "borrow": "Borrow",
-}
 _TRADES_SHOWN = 25
-
-
-def attribution_table(backtest: Backtest, benchmark: Backtest, name: str) -> Table:
-    """What made the change in equity.
-
-    Parameters
-    ----------
-    backtest, benchmark : Backtest
-        Over the same bars.
-    name : str
-        What the benchmark is called.
-
-    Returns
-    -------
-    Table
-        The parts, from the starting to the final equity.
-    """
-    runs = (backtest, benchmark)
-    rows = [("Starting equity", [run.initial_equity for run in runs])]
-    for part in backtest.attribution.index:
-        label = _PARTS.get(str(part), str(part).replace("_", " ").capitalize())
-        rows.append((label, [float(run.attribution.get(part, 0.0)) for run in runs]))
-    rows.append(("Final equity", [float(run.equity.iloc[-1]) for run in runs]))
-    return Table(
-        id="attribution",
-        columns=(
-            Column(label="Quote currency", numeric=False),
-            Column(label="strategy"),
-            Column(label=name),
-        ),
-        rows=tuple(
-            (Cell(text=label), *(number_cell(amount, money) for amount in amounts))
-            for label, amounts in rows
-        ),
-        caption="Price moves are measured at the opens and closes of the data; fees and slippage "
-        "are what trading took from them.",
-    )
-
-
-def costs_table(costs: Costs) -> Table:
-    """What a fill costs.
-
-    Parameters
-    ----------
-    costs : Costs
-        Fractions of notional.
-
-    Returns
-    -------
-    Table
-    """
-    rows = (
-        ("Taker fee", percent(costs.taker_fee, 3)),
-        ("Maker fee", percent(costs.maker_fee, 3)),
-        ("Slippage", percent(costs.slippage, 3)),
-        ("Orders pay the fee of a", costs.liquidity),
-    )
-    return Table(
-        id="costs",
-        columns=(Column(label="Costs of a fill", numeric=False), Column(label="of its notional")),
-        rows=tuple((Cell(text=label), Cell(text=text)) for label, text in rows),
-    )
 
 
 def drawdowns_table(backtest: Backtest) -> Table:
@@ -180,9 +109,12 @@ def trades_table(backtest: Backtest) -> Table:
     """
     rows = tuple(_trade(trade) for _, trade in backtest.trades.iterrows())
     texts = {"Entry", "Exit", "Side", "Status"}
+    funded = "funding" in backtest.trades
     labels = (
         *("Entry", "Exit", "Side", "Entry price", "Exit price", "Bars"),
-        *("Return", "Net PnL", "Fees", "Slippage", "Status"),
+        *("Return", "Net PnL", "Fees", "Slippage"),
+        *(("Funding", "Liquidation") if funded else ()),
+        "Status",
     )
     return Table(
         id="trades",
@@ -191,7 +123,8 @@ def trades_table(backtest: Backtest) -> Table:
         sortable=True,
         limit=_TRADES_SHOWN,
         caption="Prices are averages over fills, slippage included; return is net PnL per equity "
-        "at entry. A trade still open is valued at the last close.",
+        "at entry. A trade still open is valued at the last close."
+        + (" Liquidation: margin lost to the insurance fund, or loss it bore." if funded else ""),
     )
 
 
@@ -208,5 +141,17 @@ def _trade(trade: pd.Series) -> tuple[Cell, ...]:
         number_cell(float(trade["net_pnl"]), money),
         number_cell(float(trade["fee"]), money),
         number_cell(float(trade["slippage"]), money),
-        Cell(text=str(trade["status"]), order=str(trade["status"])),
+        *(
+            number_cell(float(trade[part]), money)
+            for part in ("funding", "liquidation")
+            if "funding" in trade
+        ),
+        _ended(trade),
     )
+
+
+def _ended(trade: pd.Series) -> Cell:
+    """Status of a trade, and in a margin account what closed it where no target did."""
+    status, reason = str(trade["status"]), str(trade.get("exit_reason", ""))
+    why = reason.replace("_", " ") if reason not in ("", "target", "liquidation") else ""
+    return Cell(text=f"{status}, {why}" if why else status, order=status)

@@ -7,7 +7,6 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,23 @@ from delever.errors import NotStoredError, StoreError
 from delever.events.catalog import load_catalog
 from delever.market.execution import Costs
 from delever.research.evaluation import Evaluation, evaluate
+from delever.research.what_if import WhatIf, no_paths
 from delever.sim.backtest import Backtest
 from delever.study.manifest import canonical_json, file_sha256
 
 __all__ = [
     "damage",
-    "describe_simulation",
     "find_run",
     "is_complete",
     "metrics_json",
     "read_evaluation",
     "read_manifest",
+    "read_what_if",
     "write_run",
 ]
 
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
+WHAT_IF = "counterfactuals.parquet"
 PERIODS = "periods.toml"
 
 
@@ -55,22 +56,6 @@ def metrics_json(evaluation: Evaluation) -> str:
             "benchmark": table(evaluation.benchmark_metrics),
         }
     )
-
-
-def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
-    """What the tables of a run do not say: costs, initial equity, what the engine did not know."""
-
-    def said(run: Backtest) -> dict[str, Any]:
-        return {
-            "timeframe": run.timeframe,
-            "initial_equity": run.initial_equity,
-            "costs": asdict(run.costs),
-            "pending_target": run.pending_target,
-            "fidelity": list(run.fidelity),
-            "ambiguous_bars": run.ambiguous_bars,
-        }
-
-    return {"backtest": said(evaluation.backtest), "benchmark": said(evaluation.benchmark)}
 
 
 def is_complete(folder: Path) -> bool:
@@ -129,6 +114,7 @@ def find_run(results: Path, reference: Path | str) -> Path:
 def write_run(
     folder: Path,
     evaluation: Evaluation,
+    found: WhatIf,
     manifest: Mapping[str, Any],
     *,
     tearsheet: str,
@@ -142,6 +128,8 @@ def write_run(
         ``results/<study>/<run_id>``; an earlier one is replaced.
     evaluation : Evaluation
         Saved as Parquet tables (strategy, benchmark, bars) and ``metrics.json``.
+    found : WhatIf
+        Saved as ``counterfactuals.parquet`` where there are any.
     manifest : mapping
         Saved as ``manifest.json``, with the sha256 of every other file.
     tearsheet : str
@@ -159,6 +147,8 @@ def write_run(
             for name, frame in tables.items():
                 frame.to_parquet(draft / f"{prefix}{name}.parquet", compression="zstd")
         evaluation.bars.to_parquet(draft / "bars.parquet", compression="zstd")
+        if len(found.paths):
+            found.paths.to_parquet(draft / WHAT_IF, compression="zstd")
         (draft / METRICS).write_text(metrics_json(evaluation), encoding="utf-8")
         (draft / TEARSHEET).write_text(tearsheet, encoding="utf-8")
         shutil.copyfile(periods, draft / PERIODS)
@@ -246,4 +236,25 @@ def read_evaluation(folder: Path) -> Evaluation:
         benchmark=side("benchmark_"),
         bars=table("bars"),
         periods=load_catalog(folder / PERIODS),
+    )
+
+
+def read_what_if(folder: Path) -> WhatIf:
+    """Counterfactuals of a finished run.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of a finished run whose files are whole.
+
+    Returns
+    -------
+    WhatIf
+    """
+    manifest = read_manifest(folder)
+    path = folder / WHAT_IF
+    return WhatIf(
+        initial_equity=manifest["simulation"]["backtest"]["initial_equity"],
+        paths=pd.read_parquet(path) if path.is_file() else no_paths(),
+        refused=manifest.get("refused_counterfactuals", {}),
     )

@@ -6,37 +6,22 @@ import datetime as dt
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
-from annotated_types import Ge, Gt, Len, Lt
+from annotated_types import Ge, Gt, Len
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from delever.errors import ConfigError
-from delever.market.execution import Costs
+from delever.errors import ConfigError, InputError
+from delever.market.execution import Costs, scaled_costs
+from delever.research.what_if import change_of
 from delever.study.account import AccountConfig
 from delever.study.axes import SweepConfig
+from delever.study.costs import CostsConfig
 
-__all__ = ["CostsConfig", "Study", "explain", "load_study", "parse_named", "parse_overrides"]
-
-Fraction = Annotated[float, Ge(0), Lt(1)]
-
-
-class CostsConfig(BaseModel):
-    """The ``[costs]`` table: fractions of a fill's notional."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    maker_fee: Annotated[float, Gt(-1), Lt(1)] = 0.0
-    taker_fee: Fraction = 0.001
-    slippage: Fraction = 0.0005
-    liquidity: Literal["taker", "maker"] = "taker"
-
-    def costs(self) -> Costs:
-        """The same as the engine takes it."""
-        return Costs(**self.model_dump())
+__all__ = ["CostsConfig", "Study", "explain", "load_study"]
 
 
 class Study(BaseModel):
@@ -68,10 +53,14 @@ class Study(BaseModel):
         Path of the catalogue of deleveraging periods, from the workspace.
     costs : CostsConfig or None
         Fees and slippage; left out, those of `CostsConfig`, or of the account's rules.
+    costs_times : float
+        How many times fees and slippage are paid, of the benchmark as well; rebates stay.
     account : AccountConfig or None
         A margin account, stops, borrow; None holds plain spot.
     sweep : SweepConfig or None
         What ``delever sweep`` combines; a single run takes no notice of it.
+    counterfactuals : list of str or None
+        What is run beside it, see `delever.research.what_if.change_of`; None: the usual ones.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -88,8 +77,10 @@ class Study(BaseModel):
     initial_equity: Annotated[float, Gt(0)] = 10_000.0
     periods: str = "data/deleveraging.toml"
     costs: CostsConfig | None = None
+    costs_times: Annotated[float, Ge(0)] = 1.0
     account: AccountConfig | None = None
     sweep: SweepConfig | None = None
+    counterfactuals: list[str] | None = None
 
     @field_validator("name")
     @classmethod
@@ -111,6 +102,16 @@ class Study(BaseModel):
             raise ValueError("a UTC date such as 2015-01-01")
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
+    @field_validator("counterfactuals")
+    @classmethod
+    def _are_changes(cls, names: list[str] | None) -> list[str] | None:
+        for name in names or ():
+            try:
+                change_of(name)
+            except InputError as error:
+                raise ValueError(str(error)) from None
+        return None if names is None else list(dict.fromkeys(names))
+
     @model_validator(mode="after")
     def _in_order(self) -> Study:
         if self.end_time and self.start_time and self.start_time >= self.end_time:
@@ -119,14 +120,34 @@ class Study(BaseModel):
 
     @property
     def spot_costs(self) -> Costs:
-        """What a spot fill pays; the benchmark's always are."""
+        """What a spot fill is said to pay; the benchmark's always are."""
         return (self.costs or CostsConfig()).costs()
 
     @property
-    def paid_costs(self) -> Costs | None:
-        """What the strategy's fills pay; None where the account's rules say it."""
+    def said_costs(self) -> Costs | None:
+        """What the strategy's fills are said to pay; None where the account's rules say it."""
         by_rules = self.account is not None and self.account.rules is not None
         return None if by_rules and self.costs is None else self.spot_costs
+
+    @property
+    def paid_costs(self) -> Costs | None:
+        """The same, as many times as they are paid; for a sweep.
+
+        Raises
+        ------
+        ConfigError
+            If costs are multiplied that are not among those said: fees of rules, a model of
+            slippage.
+        """
+        said = self.said_costs
+        modelled = self.account is not None and self.account.slippage is not None
+        if self.costs_times != 1.0 and (said is None or modelled):
+            raise ConfigError(
+                f"{self.name}: costs_times multiplies what [costs] says; a sweep does not "
+                "multiply the fees of rules or a model of slippage; give [costs] a taker_fee and "
+                "a slippage, or sweep without costs_times"
+            )
+        return None if said is None else scaled_costs(said, self.costs_times)
 
     @property
     def start_time(self) -> pd.Timestamp | None:
@@ -209,79 +230,6 @@ def _table(model: type[BaseModel], name: str) -> type[BaseModel]:
         if isinstance(option, type) and issubclass(option, BaseModel):
             return option
     return model
-
-
-def parse_named(option: str, assignments: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=REFERENCE`` texts.
-
-    Parameters
-    ----------
-    option : str
-        The option they belong to, for the message.
-    assignments : sequence of str
-        Such as ``["funding=binance/funding/BTC/USDT:USDT/8h"]``.
-
-    Returns
-    -------
-    dict of str to str
-
-    Raises
-    ------
-    ConfigError
-        If a text has no ``=``, or nothing before or after it.
-
-    Examples
-    --------
-    >>> parse_named("--data", ["bitcoin=binance/ohlcv/BTC/USDT/1d"])
-    {'bitcoin': 'binance/ohlcv/BTC/USDT/1d'}
-    """
-    out = {}
-    for assignment in assignments:
-        name, equals, reference = (part.strip() for part in assignment.partition("="))
-        if not (name and equals and reference):
-            raise ConfigError(
-                f"{option} needs NAME=REFERENCE, such as "
-                f"funding=binance/funding/BTC/USDT:USDT/8h; got {assignment!r}"
-            )
-        out[name] = reference
-    return out
-
-
-def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` texts; a value that is no TOML is taken as text.
-
-    Parameters
-    ----------
-    assignments : sequence of str
-        Such as ``["params.weeks=150", "params.average=ema"]``.
-
-    Returns
-    -------
-    dict
-        Dotted key to value.
-
-    Raises
-    ------
-    ConfigError
-        If a text has no ``=``.
-
-    Examples
-    --------
-    >>> parse_overrides(["params.weeks=150", "params.average=ema"])
-    {'params.weeks': 150, 'params.average': 'ema'}
-    """
-    out: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(
-                f"--set needs KEY=VALUE, such as params.weeks=150; got {assignment!r}"
-            )
-        try:
-            out[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            out[key.strip()] = text.strip()
-    return out
 
 
 def _override(table: dict[str, Any], key: str, value: Any) -> None:

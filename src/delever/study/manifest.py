@@ -1,22 +1,32 @@
-"""What a run was made from: every input by its hash, and the one hash over all of them."""
+"""What a run was made from, every input by its hash, and by which costs and rules."""
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import math
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from delever.data.source import Dataset
+from delever.market.rules import EVERY_SYMBOL, Dated, Rulebook
+from delever.research.evaluation import Evaluation
+from delever.sim.backtest import Backtest
+from delever.sim.terms import dated_rules
 
 __all__ = [
     "canonical_json",
     "code_sha256",
     "describe",
+    "describe_simulation",
     "file_sha256",
     "git_state",
     "run_id",
@@ -50,6 +60,60 @@ def code_sha256() -> str:
 def versions() -> dict[str, str]:
     """Versions of everything that can change a number."""
     return {"python": platform.python_version()} | {name: version(name) for name in _NUMERIC}
+
+
+def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
+    """What the tables of a run do not say: costs, initial equity, what the engine did not know."""
+
+    def said(run: Backtest) -> dict[str, Any]:
+        return {
+            "timeframe": run.timeframe,
+            "initial_equity": run.initial_equity,
+            "costs": asdict(run.costs),
+            "pending_target": run.pending_target,
+            "fidelity": list(run.fidelity),
+            "ambiguous_bars": run.ambiguous_bars,
+            "rules": _rules_in_force(run),
+        }
+
+    return {"backtest": said(evaluation.backtest), "benchmark": said(evaluation.benchmark)}
+
+
+def _rules_in_force(run: Backtest) -> list[dict[str, Any]]:
+    """Fees and brackets of a margin account, one entry per change; empty without a rulebook."""
+    if run.perp is None or not isinstance(run.perp.rules, Rulebook):
+        return []
+    index = pd.DatetimeIndex(run.ledger.index)
+    book, first = run.perp.rules, index[0].date()
+    out = []
+    for held in dated_rules(run.perp, index):
+        symbol, day = held.contract.symbol, max(first, held.valid_from)
+        listing = book.listings.get(symbol) or book.listings[EVERY_SYMBOL]
+        out.append(
+            {
+                "from": f"{day}",
+                "fees_since": _since(listing.fees, day),
+                "brackets_since": _since(listing.margin, day),
+                "taker": held.fees.taker,
+                "maker": held.fees.maker,
+                "liquidation": held.fees.liquidation,
+                "brackets": [
+                    [
+                        one.cap if math.isfinite(one.cap) else None,
+                        one.maintenance_margin_rate,
+                        one.max_leverage,
+                    ]
+                    for one in held.brackets
+                ],
+            }
+        )
+    return out
+
+
+def _since(rows: Sequence[Dated[Any]], day: dt.date) -> str | None:
+    """First day of the row in force; None where a later one was assumed."""
+    begun = [row.valid_from for row in rows if row.valid_from <= day]
+    return f"{max(begun)}" if begun else None
 
 
 def git_state(root: Path) -> dict[str, Any]:

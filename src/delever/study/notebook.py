@@ -13,9 +13,9 @@ from delever.data.source import Dataset
 from delever.errors import InputError
 from delever.events.catalog import Period, load_catalog
 from delever.market.execution import Costs
+from delever.research.what_if import what_if
 from delever.study import trial
-from delever.study.archive import describe_simulation
-from delever.study.manifest import versions
+from delever.study.manifest import describe_simulation, versions
 from delever.study.run import Run, load_run, remarks, run_study
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
@@ -154,6 +154,7 @@ def backtest(
     *,
     name: str | None = None,
     costs: Costs = Costs(taker_fee=0.001, slippage=0.0005),
+    costs_times: float = 1.0,
     initial_equity: float = 10_000.0,
     start: str | pd.Timestamp | None = None,
     end: str | pd.Timestamp | None = None,
@@ -172,6 +173,8 @@ def backtest(
         Name of the result; the strategy's unless given.
     costs : Costs
         By default those of a study: taker fee 0.1 %, slippage 0.05 %.
+    costs_times : float
+        How many times they are paid, by the benchmark as well; 2 is the usual stress.
     initial_equity : float
         In quote currency.
     start, end : str or pandas.Timestamp, optional
@@ -216,22 +219,25 @@ def backtest(
         benchmark=benchmark,
         params=bound,
         costs=costs,
+        costs_times=costs_times,
         initial_equity=initial_equity,
         start=_utc(start, "start"),
         end=_utc(end, "end"),
         periods=periods(workspace=workspace),
     )
     first, last = evaluation.span
+    found = what_if(evaluation.backtest)
     manifest = {
-        "study": {"name": title},
+        "study": {"name": title, "costs_times": costs_times},
         "params": bound,
         "simulation": describe_simulation(evaluation),
         "span": {"start": f"{first:%Y-%m-%dT%H:%M:%SZ}", "end": f"{last:%Y-%m-%dT%H:%M:%SZ}"},
         "bars": len(evaluation.bars),
         "versions": versions(),
         "notes": remarks(evaluation, market),
+        "refused_counterfactuals": dict(found.refused),
     }
-    return Run(evaluation=evaluation, manifest=manifest)
+    return Run(evaluation=evaluation, manifest=manifest, what_if=found)
 
 
 def _require(value: object, kind: type | tuple[type, ...], name: str, what: str) -> None:

@@ -10,22 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from delever.data.source import Dataset
-from delever.errors import ConfigError
-from delever.events.catalog import Period, load_catalog
+from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
+from delever.research.what_if import WhatIf, outcomes, what_if
 from delever.study import archive
-from delever.study.account import Account, load_account
-from delever.study.config import Study, load_study
-from delever.study.manifest import (
-    code_sha256,
-    describe,
-    file_sha256,
-    git_state,
-    run_id,
-    versions,
-)
-from delever.study.strategy import Strategy
+from delever.study.config import load_study
+from delever.study.inputs import Inputs, gather
+from delever.study.manifest import describe_simulation, git_state
 from delever.study.trial import run_trial, view
 from delever.study.workspace import Workspace
 from delever.view import MarketView
@@ -46,6 +37,8 @@ class Run:
         Equity, trades and metrics, of the strategy and of its benchmark.
     manifest : mapping
         Everything the run was made from.
+    what_if : WhatIf
+        Its counterfactuals.
     folder : pathlib.Path or None
         Where it is stored; None for a run made in a notebook.
     cached : bool
@@ -54,6 +47,7 @@ class Run:
 
     evaluation: Evaluation
     manifest: Mapping[str, Any]
+    what_if: WhatIf
     folder: Path | None = None
     cached: bool = False
 
@@ -78,6 +72,16 @@ class Run:
         return self.evaluation.backtest.trades
 
     @property
+    def attribution(self) -> pd.DataFrame:
+        """What made the change in equity, quote units: a row per scope and period."""
+        return attribution(self.evaluation)
+
+    @property
+    def counterfactuals(self) -> pd.DataFrame:
+        """Return, drawdown and liquidations as run, without funding, at other leverage or costs."""
+        return outcomes(self.evaluation, self.what_if)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before believing a number."""
         return tuple(self.manifest["notes"])
@@ -96,7 +100,8 @@ class Run:
             The file, absolute.
         """
         target = Path(path).expanduser().resolve()
-        target.write_text(_tearsheet(self.evaluation, self.manifest), encoding="utf-8")
+        page = _tearsheet(self.evaluation, self.manifest, self.what_if)
+        target.write_text(page, encoding="utf-8")
         return target
 
     def _repr_html_(self) -> str:
@@ -154,7 +159,8 @@ def run_study(
         name=study.name,
         benchmark=inputs.benchmark,
         params=inputs.params,
-        costs=study.paid_costs,
+        costs=study.said_costs,
+        costs_times=study.costs_times,
         account=inputs.account,
         benchmark_costs=study.spot_costs,
         initial_equity=study.initial_equity,
@@ -162,23 +168,26 @@ def run_study(
         end=study.end_time,
         periods=inputs.periods,
     )
+    found = what_if(evaluation.backtest, study.counterfactuals)
     start, end = evaluation.span
     manifest |= {
         "git": git_state(workspace.root),
         "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
         "bars": len(evaluation.bars),
         "notes": remarks(evaluation, market),
-        "simulation": archive.describe_simulation(evaluation),
+        "simulation": describe_simulation(evaluation),
+        "refused_counterfactuals": dict(found.refused),
     }
     report("writing the tear-sheet")
     archive.write_run(
         folder,
         evaluation,
+        found,
         manifest,
-        tearsheet=_tearsheet(evaluation, manifest),
+        tearsheet=_tearsheet(evaluation, manifest, found),
         periods=workspace.root / study.periods,
     )
-    return Run(evaluation=evaluation, manifest=manifest, folder=folder)
+    return Run(evaluation=evaluation, manifest=manifest, what_if=found, folder=folder)
 
 
 def load_run(folder: Path, *, cached: bool = False) -> Run:
@@ -203,6 +212,7 @@ def load_run(folder: Path, *, cached: bool = False) -> Run:
     return Run(
         evaluation=archive.read_evaluation(folder),
         manifest=archive.read_manifest(folder),
+        what_if=archive.read_what_if(folder),
         folder=folder,
         cached=cached,
     )
@@ -233,6 +243,12 @@ def remarks(evaluation: Evaluation, market: MarketView) -> list[str]:
         for period in evaluation.cut_periods
     )
     out.extend(evaluation.backtest.fidelity)
+    bounds = evaluation.backtest.bounds
+    if bounds is not None:
+        worst, best = (float(bounds[side].iloc[-1]) for side in ("worst", "best"))
+        out.append(
+            f"what the bars hid: a final equity between {worst:,.2f} (worst) and {best:,.2f} (best)"
+        )
     ruined = evaluation.backtest.equity[evaluation.backtest.equity <= 0]
     if len(ruined):
         out.append(
@@ -248,74 +264,8 @@ def remarks(evaluation: Evaluation, market: MarketView) -> list[str]:
     return out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """Everything a study names, loaded."""
-
-    data: Dataset
-    warmup: Dataset | None
-    series: dict[str, Dataset]
-    strategy: Strategy
-    benchmark: Strategy
-    params: dict[str, Any]
-    account: Account | None
-    periods: tuple[Period, ...]
-    periods_sha256: str
-
-    def manifest(self, study: Study) -> dict[str, Any]:
-        """The inputs by hash, and the hash over all of them."""
-        study_inputs = study.model_dump(mode="json", exclude={"sweep"})
-        made_from: dict[str, Any] = {
-            "study": study_inputs,
-            "params": self.params,
-            "account": None if self.account is None else _describe_account(self.account),
-            "data": describe(self.data),
-            "warmup": describe(self.warmup) if self.warmup else None,
-            "series": {name: describe(data) for name, data in sorted(self.series.items())},
-            "strategy": {"name": self.strategy.name, "sha256": self.strategy.sha256},
-            "benchmark": {"name": self.benchmark.name, "sha256": self.benchmark.sha256},
-            "periods_sha256": self.periods_sha256,
-            "code_sha256": code_sha256(),
-            "versions": versions(),
-        }
-        return {
-            "run_id": run_id(made_from),
-            **made_from,
-        }
-
-
-def gather(study: Study, workspace: Workspace) -> Inputs:
-    """Load everything a study names."""
-    catalog = workspace.catalog
-    strategy = workspace.strategy(study.strategy)
-    benchmark = workspace.strategy(study.benchmark)
-    periods_path = workspace.root / study.periods
-    if not periods_path.is_file():
-        raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
-    return Inputs(
-        data=catalog.load(study.data),
-        warmup=catalog.load(study.warmup) if study.warmup is not None else None,
-        series={name: catalog.load(reference) for name, reference in study.series.items()},
-        strategy=strategy,
-        benchmark=benchmark,
-        params=strategy.bind(study.params),
-        account=None
-        if study.account is None
-        else load_account(study.account, catalog=catalog, venues=workspace.root / "data/venues"),
-        periods=load_catalog(periods_path),
-        periods_sha256=file_sha256(periods_path),
-    )
-
-
-def _describe_account(account: Account) -> dict[str, Any]:
-    return {
-        "rules_sha256": None if account.rulebook is None else account.rulebook.sha256,
-        "data": {role: describe(data) for role, data in sorted(account.data.items())},
-    }
-
-
-def _tearsheet(evaluation: Evaluation, manifest: Mapping[str, Any]) -> str:
+def _tearsheet(evaluation: Evaluation, manifest: Mapping[str, Any], found: WhatIf) -> str:
     from delever.report.tearsheet import render
 
     warnings: Sequence[str] = manifest["notes"]
-    return render(evaluation, manifest=manifest, notes=warnings)
+    return render(evaluation, manifest=manifest, notes=warnings, what_if=found)

@@ -151,6 +151,7 @@ def run_trial(
     costs: Costs | None = None,
     account: Account | None = None,
     benchmark_costs: Costs | None = None,
+    costs_times: float = 1.0,
     initial_equity: float = 10_000.0,
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
@@ -176,6 +177,8 @@ def run_trial(
         The strategy's account; plain spot when left out. The benchmark always holds spot.
     benchmark_costs : Costs, optional
         What the benchmark pays; `costs` unless given.
+    costs_times : float
+        How many times both pay their fees and slippage; rebates stay.
     initial_equity : float
         In quote currency.
     start, end : pandas.Timestamp, optional
@@ -209,6 +212,7 @@ def run_trial(
             costs=paid,
             initial_equity=initial_equity,
             initial_target=0.0 if np.isnan(decided) else decided,
+            costs_times=costs_times,
             perp=None if held is None else held.settings(market.bars, begin),
         )
 

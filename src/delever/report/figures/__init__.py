@@ -1,6 +1,7 @@
 """The figures of the pages, as JSON for plotly.js; the one place that knows plotly."""
 
-from delever.report.figures.curves import history
+from delever.report.figures.attribution import attribution_bars
+from delever.report.figures.curves import growth_paths, history
 from delever.report.figures.events import abnormal_path, placebo_means, rung_curves
 from delever.report.figures.look import Button, Chart, library, themes
 from delever.report.figures.returns import distribution, monthly, period_bars
@@ -9,7 +10,9 @@ __all__ = [
     "Button",
     "Chart",
     "abnormal_path",
+    "attribution_bars",
     "distribution",
+    "growth_paths",
     "history",
     "library",
     "monthly",

@@ -16,7 +16,7 @@ from delever.report.format import day
 from delever.sim.backtest import Backtest
 from delever.stats.drawdowns import drawdown
 
-__all__ = ["history"]
+__all__ = ["growth_paths", "history"]
 
 _POINTS = 8_000
 _TIER = 56
@@ -71,6 +71,9 @@ def history(
     stamps = _stamps(index[kept])
     for row, panel in enumerate(panels, start=1):
         _draw(figure, row, stamps, panel.iloc[kept], lines(list(runs), benchmark), benchmark)
+    for name, run in runs.items():
+        if run.bounds is not None:
+            _band(figure, run, lines(list(runs), benchmark)[name]["color"])
     tiers = _shade(figure, periods, index)
     step = _decades(growth)
     _dress(figure, step, tiers, strip=exposure is not None)
@@ -91,6 +94,70 @@ def history(
             Button(label="linear", method="relayout", arguments=_axis("linear", None)),
         ),
     )
+
+
+def growth_paths(paths: Mapping[str, pd.Series], timeframe: str) -> Chart:
+    """Growth of a run and of its counterfactuals over time.
+
+    Parameters
+    ----------
+    paths : mapping of str to pandas.Series, shape (n,)
+        Equity at each close over the initial one, indexed by open time, by the name to show;
+        the run itself first.
+    timeframe : str
+        Of the bars.
+
+    Returns
+    -------
+    Chart
+        With a log axis; ruined paths end where equity reaches zero.
+    """
+    from plotly import graph_objects as go
+
+    table = pd.DataFrame(dict(paths)).where(lambda grown: grown > 0)
+    kept = _thin(table.to_numpy())
+    closes = close_times(pd.DatetimeIndex(table.index), timeframe)[kept]
+    figure = go.Figure()
+    for name, line in lines(list(paths), None).items():
+        figure.add_scatter(
+            x=_stamps(closes),
+            y=table[name].to_numpy()[kept],
+            name=escape(name),
+            mode="lines",
+            line=line,
+            hovertemplate="%{y:,.4~r}x",
+        )
+    figure.update_yaxes(type="log", dtick=_decades(table), title_text="growth of 1", tickformat=",")
+    figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
+    figure.update_layout(
+        hovermode="x unified",
+        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        margin={"t": 34},
+    )
+    return Chart(id="fig-what-if", title="What if", spec=to_spec(figure), height=330)
+
+
+def _band(figure: Any, run: Backtest, colour: str) -> None:
+    """Shade what the bars hid: growth between the worst and the best they allow."""
+    assert run.bounds is not None
+    grown = run.bounds / run.initial_equity
+    kept = _thin(grown.to_numpy())
+    stamps = _stamps(close_times(pd.DatetimeIndex(grown.index), run.timeframe)[kept])
+    for side, fill in (("worst", "none"), ("best", "tonexty")):
+        figure.add_scatter(
+            x=stamps,
+            y=grown[side].to_numpy()[kept],
+            name=f"{side} the bars allow",
+            mode="lines",
+            line={"color": colour, "width": 0.8, "dash": "dot"},
+            fill=fill,
+            fillcolor=FILL,
+            hovertemplate="%{y:,.4~r}x",
+            legendgroup="bounds",
+            zorder=-1,
+            row=1,
+            col=1,
+        )
 
 
 def _draw(

@@ -1,0 +1,147 @@
+"""Tables of what made the change in equity: beside the benchmark, and scope by scope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from delever.events.catalog import Period
+from delever.report.format import money
+from delever.report.metric_tables import SCOPE_LABELS, period_dates, period_labels
+from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
+from delever.sim.backtest import Backtest
+
+__all__ = ["attribution_table", "parts_shown", "scopes_table"]
+
+_PARTS = {
+    "price_pnl": "Price moves",
+    "fee": "Fees",
+    "slippage": "Slippage",
+    "liquidation": "Liquidation: margin lost, or loss not borne",
+    "funding": "Funding",
+    "borrow": "Borrow",
+}
+_SHORT = {
+    "price_pnl": "Price moves",
+    "funding": "Funding",
+    "fee": "Fees",
+    "slippage": "Slippage",
+    "borrow": "Borrow",
+    "liquidation": "Liquidation",
+}
+
+
+def attribution_table(backtest: Backtest, benchmark: Backtest, name: str) -> Table:
+    """What made the change in equity.
+
+    Parameters
+    ----------
+    backtest, benchmark : Backtest
+        Over the same bars.
+    name : str
+        What the benchmark is called.
+
+    Returns
+    -------
+    Table
+        The parts, from the starting to the final equity.
+    """
+    runs = (backtest, benchmark)
+    rows = [("Starting equity", [run.initial_equity for run in runs])]
+    for part in backtest.attribution.index:
+        label = _PARTS.get(str(part), str(part).replace("_", " ").capitalize())
+        rows.append((label, [float(run.attribution.get(part, 0.0)) for run in runs]))
+    rows.append(("Final equity", [float(run.equity.iloc[-1]) for run in runs]))
+    return Table(
+        id="attribution",
+        columns=(
+            Column(label="Quote currency", numeric=False),
+            Column(label="strategy"),
+            Column(label=name),
+        ),
+        rows=tuple(
+            (Cell(text=label), *(number_cell(amount, money) for amount in amounts))
+            for label, amounts in rows
+        ),
+        caption="Price moves are measured at the opens and closes of the data; fees and slippage "
+        "are what trading took from them.",
+    )
+
+
+def parts_shown(table: pd.DataFrame) -> dict[str, str]:
+    """Parts of an attribution worth a column, and what they are called.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As of `delever.research.attribution.attribution`.
+
+    Returns
+    -------
+    dict of str to str
+        Borrow and liquidation only where they are not zero throughout.
+    """
+    names = {name: said for name, said in _SHORT.items() if name in table}
+    seldom = [name for name in ("borrow", "liquidation") if name in names]
+    return {name: said for name, said in names.items() if name not in seldom or table[name].any()}
+
+
+def scopes_table(table: pd.DataFrame, periods: Sequence[Period]) -> Table:
+    """What made the change in equity, inside and outside the periods and in each of them.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As of `delever.research.attribution.attribution`.
+    periods : sequence of Period
+        Those it has rows for.
+
+    Returns
+    -------
+    Table
+        A row per scope; its parts add up to the change of equity.
+    """
+    labels = period_labels(periods)
+    about = {scope: Cell(text=label) for scope, label in SCOPE_LABELS.items()}
+    for period in periods:
+        about[period.id] = Cell(
+            text=labels[period.id], title=f"{period.title}, {period_dates(period)}"
+        )
+    shown = parts_shown(table)
+    rows = []
+    for scope, row in table.iterrows():
+        change = number_cell(float(row["change"]), money)
+        before = float(row["equity_before"])
+        rows.append(
+            (
+                about[str(scope)],
+                *(number_cell(float(row[part]), money) for part in shown),
+                replace(change, tone="loss" if row["change"] < 0 else ""),
+                Cell(text="") if math.isnan(before) else number_cell(before, money),
+                _return(float(row["change"]), before),
+            )
+        )
+    zero = [said.lower() for name, said in _SHORT.items() if name in table and name not in shown]
+    return Table(
+        id="parts-by-scope",
+        columns=(
+            Column(label="Quote currency", numeric=False),
+            *(Column(label=said) for said in shown.values()),
+            Column(label="Change of equity"),
+            Column(label="Equity before"),
+            Column(label="Return"),
+        ),
+        rows=tuple(rows),
+        caption="Each row adds up to its change of equity, and inside and outside to the whole. "
+        "Bars that two periods share count in both."
+        + (f" There was no {' and no '.join(zero)}." if zero else ""),
+    )
+
+
+def _return(change: float, before: float) -> Cell:
+    if math.isnan(before):
+        return Cell(text="")
+    return fraction_cell(change / before if before > 0.0 else math.nan)

@@ -1,0 +1,282 @@
+"""What if: the same decisions without funding, at another leverage, at other costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from delever.errors import DeleverError, InputError
+from delever.events.window import membership
+from delever.research.evaluation import Evaluation
+from delever.sim.backtest import Backtest
+from delever.sim.rerun import rerun
+from delever.stats.drawdowns import max_drawdown
+from delever.stats.returns import total_return
+
+__all__ = [
+    "AS_RUN",
+    "Change",
+    "WhatIf",
+    "change_of",
+    "counterfactual",
+    "no_paths",
+    "outcomes",
+    "usual_changes",
+    "what_if",
+]
+
+AS_RUN = "as run"
+"""Name of the run itself beside its counterfactuals."""
+
+_FORMS = "'funding off', 'leverage 1x' or 'costs x2', with any number for 1 and 2"
+_NUMBER = r"(\d+(?:\.\d+)?)"
+
+
+class Change(NamedTuple):
+    """What is changed: no funding, the leverage, or how many times the costs are paid."""
+
+    funding_off: bool = False
+    leverage: float | None = None
+    costs_times: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WhatIf:
+    """Counterfactuals of one run, bar by bar.
+
+    Attributes
+    ----------
+    initial_equity : float
+        Of all of them, quote units.
+    paths : pandas.DataFrame, shape (bars x counterfactuals, 3)
+        Indexed by ``open_time``, one counterfactual after the other: ``name`` ("costs x2"),
+        ``equity`` at the close, ``liquidations`` in the bar.
+    refused : mapping of str to str
+        Those that cannot be, by name, and why.
+    """
+
+    initial_equity: float
+    paths: pd.DataFrame
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def change_of(text: str) -> Change:
+    """Read a change as people say it.
+
+    Parameters
+    ----------
+    text : str
+        ``"funding off"``, ``"leverage 1x"``, ``"costs x2"``.
+
+    Returns
+    -------
+    Change
+
+    Raises
+    ------
+    InputError
+        If it says none of these, or a leverage below 1.
+
+    Examples
+    --------
+    >>> change_of("costs x2").costs_times, change_of("leverage 1x").leverage
+    (2.0, 1.0)
+    """
+    if text == "funding off":
+        return Change(funding_off=True)
+    if found := re.fullmatch(rf"leverage {_NUMBER}x", text):
+        leverage = float(found[1])
+        if leverage >= 1.0:
+            return Change(leverage=leverage)
+        raise InputError(f"a counterfactual's leverage must be 1x or more; got {text!r}")
+    if found := re.fullmatch(rf"costs x{_NUMBER}", text):
+        return Change(costs_times=float(found[1]))
+    raise InputError(f"a counterfactual must be {_FORMS}; got {text!r}")
+
+
+def usual_changes(run: Backtest) -> tuple[str, ...]:
+    """Counterfactuals worth asking of a run: those that can change it.
+
+    Parameters
+    ----------
+    run : Backtest
+        As `delever.sim.backtest.backtest` returned it.
+
+    Returns
+    -------
+    tuple of str
+        ``"costs x2"`` of every run; of a perpetual also ``"funding off"`` where there is funding
+        and ``"leverage 1x"`` where there is more.
+    """
+    perp = run.perp
+    out = ["costs x2"]
+    if perp is not None and perp.contract is not None:
+        if perp.leverage > 1.0:
+            out.insert(0, "leverage 1x")
+        if perp.funding is not None:
+            out.insert(0, "funding off")
+    return tuple(out)
+
+
+def counterfactual(run: Backtest, change: Change) -> Backtest:
+    """Run the same decisions over the same bars once more, with one thing changed.
+
+    Parameters
+    ----------
+    run : Backtest
+        As `delever.sim.backtest.backtest` returned it.
+    change : Change
+        What is changed. `costs_times` multiplies what the run paid, its own stress included.
+
+    Returns
+    -------
+    Backtest
+        Without bounds.
+
+    Raises
+    ------
+    InputError
+        If the run has no margin account where leverage or funding are to change, a bracket does
+        not allow the leverage, or the run does not know its bars (see `rerun`).
+
+    Notes
+    -----
+    Under another leverage exposures stay what they were, unless the largest of them lies beyond
+    it; then all are scaled down until that one meets it.
+    """
+    if run.request is not None and run.perp is not None:
+        perp = replace(run.perp, bounds=False)
+        options = {**run.request.options, "perp": perp}
+        run = replace(run, perp=perp, request=replace(run.request, options=options))
+    if change.leverage is not None:
+        return rerun(_scaled_to(run, change.leverage), leverage=change.leverage)
+    if change.funding_off:
+        return rerun(run, funding=False)
+    if change.costs_times is None:
+        raise InputError(f"a counterfactual must change something: {_FORMS}; got no change")
+    already = 1.0 if run.request is None else float(run.request.options["costs_times"])
+    return rerun(run, costs_times=already * change.costs_times)
+
+
+def what_if(run: Backtest, names: Sequence[str] | None = None) -> WhatIf:
+    """Run counterfactuals and keep what they came to.
+
+    Parameters
+    ----------
+    run : Backtest
+        As `delever.sim.backtest.backtest` returned it.
+    names : sequence of str, optional
+        See `change_of`; `usual_changes` when left out.
+
+    Returns
+    -------
+    WhatIf
+        One that the engine refuses, such as a leverage no bracket allows, is kept with the
+        reason.
+
+    Raises
+    ------
+    InputError
+        If a name says no change.
+    """
+    refused: dict[str, str] = {}
+    parts: list[pd.DataFrame] = []
+    for name in usual_changes(run) if names is None else names:
+        change = change_of(name)
+        try:
+            other = counterfactual(run, change)
+        except DeleverError as error:
+            refused[name] = str(error)
+            continue
+        forced = other.fills.loc[other.fills["reason"] == "liquidation", "time"]
+        counts = forced.value_counts().reindex(other.ledger.index, fill_value=0)
+        parts.append(
+            pd.DataFrame(
+                {"name": name, "equity": other.equity, "liquidations": counts.astype("int64")}
+            )
+        )
+    return WhatIf(
+        initial_equity=run.initial_equity,
+        paths=pd.concat(parts).astype({"name": "str"}) if parts else no_paths(),
+        refused=refused,
+    )
+
+
+def no_paths() -> pd.DataFrame:
+    """Paths of no counterfactual."""
+    columns = {"name": "str", "equity": "float64", "liquidations": "int64"}
+    index = pd.DatetimeIndex([], tz="UTC", name="open_time").as_unit("ns")
+    return pd.DataFrame(columns=list(columns), index=index).astype(columns)
+
+
+def outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFrame:
+    """What a run and its counterfactuals came to over the bars of an evaluation.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of the run, or of a part of its span.
+    found : WhatIf
+        Its counterfactuals, over the whole run.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (1 + counterfactuals, 6)
+        Rows: `AS_RUN`, then each by name. Columns: ``total_return``, ``inside_total_return``,
+        ``outside_total_return``, ``max_drawdown`` (fractions), ``liquidations`` (count) and
+        ``final_equity`` (quote units). A row of NaN is one that cannot be.
+    """
+    run = evaluation.backtest
+    index = pd.DatetimeIndex(run.ledger.index)
+    inside = membership(index, run.timeframe, evaluation.periods).to_numpy()
+    forced = int((run.fills["reason"] == "liquidation").sum())
+    rows = {AS_RUN: _came_to(run.equity, run.initial_equity, forced, inside)}
+    for name, path in found.paths.groupby("name", sort=False):
+        earlier = path.loc[path.index < index[0], "equity"]
+        start = float(earlier.iloc[-1]) if len(earlier) else found.initial_equity
+        part = path.loc[index]
+        count = int(part["liquidations"].sum())
+        rows[str(name)] = _came_to(part["equity"], start, count, inside)
+    rows |= {name: dict.fromkeys(rows[AS_RUN], np.nan) for name in found.refused}
+    return pd.DataFrame(rows, dtype="float64").T.rename_axis(index="counterfactual")
+
+
+def _scaled_to(run: Backtest, leverage: float) -> Backtest:
+    if run.request is None:
+        return run  # what is missing is said by rerun
+    asked, first = run.request.target_exposure, float(run.request.options["initial_target"])
+    most = float(np.nanmax(np.abs(np.append(asked.to_numpy(dtype=np.float64), first))))
+    if most <= leverage:
+        return run
+    share = leverage / most
+    request = replace(
+        run.request,
+        target_exposure=(asked * share).clip(-leverage, leverage),
+        options={
+            **run.request.options,
+            "initial_target": max(-leverage, min(leverage, first * share)),
+        },
+    )
+    return replace(run, request=request)
+
+
+def _came_to(
+    equity: pd.Series, start: float, liquidations: int, inside: np.ndarray
+) -> dict[str, float]:
+    after = equity.to_numpy()
+    before = np.append(start, after[:-1])
+    alive = before > 0.0
+    returns = np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0)
+    return {
+        "total_return": total_return(returns),
+        "inside_total_return": total_return(returns[inside]),
+        "outside_total_return": total_return(returns[~inside]),
+        "max_drawdown": max_drawdown(returns),
+        "liquidations": float(liquidations),
+        "final_equity": float(after[-1]),
+    }

@@ -194,8 +194,8 @@ def _dated(text: str, now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
     except ValueError:
         day = None
     try:
-        moment = pd.Timestamp(day or text)
-    except ValueError:
+        moment = pd.Timestamp(day or text).as_unit("ns")
+    except ValueError:  # pandas' own bounds, which its nanoseconds reach in 2262, among them
         moment = None
     if moment is None or (day is None and moment.tz is None):
         raise InputError(
@@ -203,7 +203,7 @@ def _dated(text: str, now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
             f"2026-11-22T08:12:00Z; got {text!r}"
         )
     moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-    moment = moment.as_unit("ns").floor("s")
+    moment = moment.floor("s")
     if moment > now:
         raise InputError(f"as-of must not be still to come; got {text}, and it is {now:%Y-%m-%d}")
     return moment, moment if day is None else moment + pd.Timedelta(days=1)

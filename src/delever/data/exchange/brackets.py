@@ -26,6 +26,8 @@ _ASKS = 3
 _PAGES = 50
 _AMOUNTS = ("cum", "mmDeduction", "deduction")
 """What Binance, Bybit and Gate call the maintenance amount."""
+_NUMBERS = ("bracket", "tier")
+"""What Binance, Gate and OKX call the number of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,6 @@ class _Asked:
     ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]]
     answer: str
     by_size: bool = False
-    numbered: bool = False
 
 
 def fetch_brackets(client: Client, symbol: str) -> Brackets:
@@ -110,7 +111,7 @@ def fetch_brackets(client: Client, symbol: str) -> Brackets:
         with client.exchange() as exchange:
             tiers = way.ask(exchange, market)
         try:
-            cells = cells_of(tiers, unit=unit, numbered=way.numbered)
+            cells = cells_of(tiers, unit=unit)
         except SchemaError as error:
             trouble = str(error)
             continue
@@ -155,7 +156,7 @@ def _unasked(client: Client, symbol: str) -> VenueError:
     )
 
 
-def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1), numbered: bool = False) -> Cells:
+def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1)) -> Cells:
     """Rows of a table in ccxt's words, each beginning where the one before it ends.
 
     Parameters
@@ -164,8 +165,6 @@ def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1), numbered: bool
         ccxt's leverage tiers.
     unit : decimal.Decimal
         Size of one contract where caps are counted in contracts.
-    numbered : bool
-        Whether the venue numbers its rows from 1.
 
     Returns
     -------
@@ -174,15 +173,18 @@ def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1), numbered: bool
     Raises
     ------
     SchemaError
-        If there are no rows, one is not whole, or one is missing between them.
+        If there are no rows, one is not whole, or one is missing or given twice.
     """
     if not tiers:
         raise SchemaError("it has no rows")
     floor, rows = Decimal(0), []
     for number, tier in enumerate(tiers, start=1):
         said = {} if not isinstance(tier, dict) else tier
-        if numbered and said.get("tier") != number:
-            raise SchemaError(f"row {number} is numbered {said.get('tier')}")
+        info = said.get("info")
+        info = info if isinstance(info, dict) else {}
+        for name in _NUMBERS:
+            if name in info and str(info[name]) != str(number):
+                raise SchemaError(f"row {number} is numbered {info[name]}")
         low, cap, rate, leverage = (
             _number(said.get(name), f"row {number} has {name}")
             for name in ("minNotional", "maxNotional", "maintenanceMarginRate", "maxLeverage")
@@ -192,17 +194,16 @@ def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1), numbered: bool
             raise SchemaError(
                 f"row {number} begins at {low:f} and the one before ends at {floor:f}"
             )
-        amount = _amount(said.get("info"), number)
+        amount = _amount(info, number)
         rows.append(tuple(float(x) for x in (cap * unit, rate, leverage, *amount)))
         floor = cap
     return tuple(rows)
 
 
-def _amount(info: object, number: int) -> tuple[Decimal, ...]:
-    given = info if isinstance(info, dict) else {}
+def _amount(info: Mapping[str, Any], number: int) -> tuple[Decimal, ...]:
     for name in _AMOUNTS:
-        if given.get(name) not in (None, ""):
-            return (_number(given[name], f"row {number} has {name}"),)
+        if info.get(name) not in (None, ""):
+            return (_number(info[name], f"row {number} has {name}"),)
     return ()
 
 
@@ -230,6 +231,8 @@ def _bybit(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
             break
         request["cursor"] = cursor
     own = [row for row in rows if isinstance(row, dict) and row.get("symbol") == market["id"]]
+    if len({row.get("id") for row in own}) != len(own):
+        return []  # a row twice, or two of one number: no table
     own.sort(key=lambda row: exchange.safe_number(row, "riskLimitValue", 0.0))
     tiers: Sequence[Any] = exchange.parse_market_leverage_tiers(own, market)
     return tiers
@@ -250,9 +253,7 @@ def _gate(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
 _ASKED: Mapping[str, _Asked] = MappingProxyType(
     {
         "bybit": _Asked(ask=_bybit, answer="risk limits"),
-        "okx": _Asked(
-            ask=_okx, answer="position tiers (isolated margin)", by_size=True, numbered=True
-        ),
+        "okx": _Asked(ask=_okx, answer="position tiers (isolated margin)", by_size=True),
         "gate": _Asked(ask=_gate, answer="risk limit tiers"),
     }
 )

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from delever.cli import claims, data, fetch, signal, state, study, sweep
+from delever.cli import check, claims, data, fetch, periods, signal, state, study, sweep
 from delever.errors import DeleverError
 
 __all__ = ["app", "main"]
@@ -32,6 +32,8 @@ app = typer.Typer(
 fetch.register(data.app)
 app.add_typer(data.app, name="data")
 study.register(app)
+check.register(app)
+periods.register(app)
 claims.register(app)
 sweep.register(app)
 state.register(app)

@@ -59,6 +59,7 @@ def render(
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     notes: Sequence[str] = (),
     benchmark: str = "buy and hold",
+    what_if: Table | None = None,
 ) -> str:
     """Write the comparison of several runs.
 
@@ -74,6 +75,8 @@ def render(
         What a reader must know before believing a number; shown first.
     benchmark : str
         What the benchmark is called.
+    what_if : Table, optional
+        Counterfactuals of the runs.
 
     Returns
     -------
@@ -105,6 +108,7 @@ def render(
         periods=_periods_table(columns, first),
         period_bars=figures.period_bars(returns, benchmark=drawn),
         parameters=_parameters_table(chosen),
+        what_if=what_if,
     )
 
 

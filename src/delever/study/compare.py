@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from delever.errors import InputError
+from delever.market.execution import Costs
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
+from delever.research.what_if import outcomes
+from delever.study.manifest import canonical_json
 from delever.study.run import Run
 
 __all__ = ["HEADLINE", "Comparison", "compare"]
@@ -66,6 +70,21 @@ class Comparison:
         )
 
     @property
+    def counterfactuals(self) -> dict[str, pd.DataFrame]:
+        """Of each run, by its label, what it and its counterfactuals came to over the span."""
+        return {
+            label: outcomes(evaluation, run.what_if)
+            for label, evaluation, run in zip(self.labels, self.evaluations, self.runs, strict=True)
+        }
+
+    @property
+    def refused(self) -> dict[str, Mapping[str, str]]:
+        """Of each run, by its label, the counterfactuals that cannot be, and why."""
+        return {
+            label: run.what_if.refused for label, run in zip(self.labels, self.runs, strict=True)
+        }
+
+    @property
     def notes(self) -> list[str]:
         """What makes the runs less comparable than they look."""
         out = []
@@ -81,8 +100,7 @@ class Comparison:
             len({run.manifest.get("periods_sha256") for run in self.runs}) > 1
         ):
             out.append("the runs were made with different catalogues of deleveraging periods")
-        costs = {run.evaluation.backtest.costs for run in self.runs}
-        if len(costs) > 1:
+        if len({_costs(run) for run in self.runs}) > 1:
             out.append("the runs pay different costs")
         shared = [n for n in self.runs[0].notes if all(n in run.notes for run in self.runs)]
         own = [
@@ -93,13 +111,15 @@ class Comparison:
         ]
         return [*out, *shared, *own]
 
-    def page(self, path: Path | str) -> Path:
+    def page(self, path: Path | str, *, what_if: bool = False) -> Path:
         """Write the HTML comparison.
 
         Parameters
         ----------
         path : path
             Where to.
+        what_if : bool
+            Also the counterfactuals of each run.
 
         Returns
         -------
@@ -107,6 +127,7 @@ class Comparison:
             The file, absolute.
         """
         from delever.report.comparison import render
+        from delever.report.what_if import what_if_table
 
         target = Path(path).expanduser().resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +139,7 @@ class Comparison:
             },
             span=(self.start, self.end),
             notes=self.notes,
+            what_if=what_if_table(self.counterfactuals, self.refused) if what_if else None,
         )
         target.write_text(page, encoding="utf-8")
         return target
@@ -152,3 +174,11 @@ def compare(*runs: Run) -> Comparison:
         start=start,
         end=end,
     )
+
+
+def _costs(run: Run) -> tuple[Costs, str]:
+    """What the fills of a run cost, by whatever says it: fractions, rules, models, stress."""
+    study = run.manifest.get("study") or {}
+    account = study.get("account") or {}
+    said = [study.get("costs_times", 1.0), account.get("rules"), account.get("slippage")]
+    return run.evaluation.backtest.costs, canonical_json(said)

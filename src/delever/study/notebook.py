@@ -234,7 +234,7 @@ def backtest(
         "span": {"start": f"{first:%Y-%m-%dT%H:%M:%SZ}", "end": f"{last:%Y-%m-%dT%H:%M:%SZ}"},
         "bars": len(evaluation.bars),
         "versions": versions(),
-        "notes": remarks(evaluation, market),
+        "notes": remarks(evaluation, market, costs_times=costs_times),
         "refused_counterfactuals": dict(found.refused),
     }
     return Run(evaluation=evaluation, manifest=manifest, what_if=found)

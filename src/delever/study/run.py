@@ -174,7 +174,7 @@ def run_study(
         "git": git_state(workspace.root),
         "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
         "bars": len(evaluation.bars),
-        "notes": remarks(evaluation, market),
+        "notes": remarks(evaluation, market, costs_times=study.costs_times),
         "simulation": describe_simulation(evaluation),
         "refused_counterfactuals": dict(found.refused),
     }
@@ -218,7 +218,7 @@ def load_run(folder: Path, *, cached: bool = False) -> Run:
     )
 
 
-def remarks(evaluation: Evaluation, market: MarketView) -> list[str]:
+def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0) -> list[str]:
     """What a reader must know before believing a number.
 
     Parameters
@@ -227,13 +227,18 @@ def remarks(evaluation: Evaluation, market: MarketView) -> list[str]:
         The finished run.
     market : MarketView
         What it ran on.
+    costs_times : float
+        How many times fees and slippage were paid.
 
     Returns
     -------
     list of str
         One sentence each.
     """
-    out = list(market.notes)
+    out = []
+    if costs_times != 1.0:
+        out.append(f"costs x{costs_times:g}: so many times fees and slippage were paid, by all")
+    out.extend(market.notes)
     if evaluation.periods:
         out.append("deleveraging periods were drawn with hindsight")
     else:

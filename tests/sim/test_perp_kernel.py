@@ -280,42 +280,72 @@ def test_a_liquidation_price_lies_between_entry_and_bankruptcy(case: Case) -> No
             assert side * trigger[bar] >= side * gone * (1 - 1e-9 * side)
 
 
-@many
-@given(
-    case=cases(
-        by="entry",
-        on_entry=False,
-        brackets="one",
-        separate=False,
-        closing=0.0,
-        fee=0.0,
-        slippage=0.0,
-        impact=0.0,
-    )
-)
-def test_liquidations_happen_at_the_price_the_formula_gives(case: Case) -> None:
-    ledger, fills, _ = simulate(case)
-    forced = fills[made(fills, "reason") == PERP_REASONS.index("liquidation")]
-    lines = MarginLines((0.005,), (0.0,))
-    told, prices = case.told, case.market.prices
-    for fill in forced:
-        bar, step = int(made(fill[None], "bar")[0]), int(made(fill[None], "step")[0])
-        earlier = fills[(made(fills, "bar") == bar)]
-        if bar == 0 or len(earlier) > 1 or step != case.market.first[bar]:
-            continue  # entry and wallet at the trigger are read from the close before
+def test_liquidations_happen_at_the_price_the_formula_gives() -> None:
+    forced, compared, inverse = 0, 0, 0
+
+    @many
+    @given(
+        case=cases(
+            every=True, leverage=20.0, by="entry", on_entry=False, brackets="one", changes=None,
+            separate=False, detail=False, closing=0.0, fee=0.0, slippage=0.0, impact=0.0, tick=0.0,
+            stop_loss=None, take_profit=None, trailing=None, offset=None, band=np.inf,
+        )
+    )  # fmt: skip
+    def at_its_price(case: Case) -> None:
+        nonlocal forced, compared, inverse
+        ledger, fills, _ = simulate(case)
+        for number in np.flatnonzero(made(fills, "reason") == BY_FORCE):
+            forced += 1
+            possible = formula_prices(case, ledger, fills, int(number))
+            if possible:
+                compared += 1
+                inverse += case.told["inverse"]
+                found = made(fills[number : number + 1], "price")[0]
+                assert any(found == pytest.approx(price, rel=1e-9) for price in possible)
+
+    at_its_price()
+    assert forced > 300
+    assert compared > 0.8 * forced
+    assert inverse > 0.25 * compared
+
+
+BY_FORCE = PERP_REASONS.index("liquidation")
+
+
+def formula_prices(case: Case, ledger: np.ndarray, fills: np.ndarray, number: int) -> list[float]:
+    """Prices a liquidation may have, from the last that is known of entry and wallet before it.
+
+    Not told where that fill added to a position or took from it. Costs of fills are 0 here.
+    """
+    bar = int(made(fills[number : number + 1], "bar")[0])
+    funding, opening = case.market.funding[bar], case.market.prices[bar, 0]
+    last = dict(zip(PERP_FILL, fills[number - 1], strict=True)) if number else {"bar": -1}
+    if last["bar"] == bar:
+        position, entry, gap = last["position"], last["price"], []
+        if (position - last["quantity"]) * position > 0.0:
+            return []
+        wallet = last["equity"]
+    elif bar > 0:
         row = dict(zip(PERP_LEDGER, ledger[bar - 1], strict=True))
-        size, side = abs(row["position"]), np.sign(row["position"])
-        owed = size * prices[step, 0] * told["borrow"] * (side < 0)
-        wallet = row["wallet_balance"] - row["position"] * case.market.funding[step, 0]
-        opening = prices[step, 0]
-        place = 3 if side > 0 else 4
-        for balance in (wallet, wallet - owed + size * case.market.funding[step, place]):
-            own = size * row["entry_price"] / told["leverage"]
-            margin = balance if told["cross"] else min(own, balance)
-            price = liquidation_price(row["position"], row["entry_price"], margin, lines)
-            price = 0.0 if np.isnan(price) else price
-            price = opening if side * opening <= side * price else price
-            if made(fill[None], "price")[0] == pytest.approx(price, rel=1e-9):
-                break
-        else:
-            raise AssertionError((fill, row))
+        position, entry = row["position"], row["entry_price"]
+        wallet = row["wallet_balance"] - position * funding[0]
+        gap = [wallet]
+    else:
+        return []
+    size, side = abs(position), np.sign(position)
+    owed = size * opening * case.told["borrow"] * (side < 0)
+    inside = wallet - owed + size * funding[3 if side > 0 else 4]
+    return [forced_price(case, position, entry, balance, opening) for balance in (*gap, inside)]
+
+
+def forced_price(case: Case, position: float, entry: float, wallet: float, opening: float) -> float:
+    lines, told, side = MarginLines((0.005,), (0.0,)), case.told, np.sign(position)
+    own = abs(position) * entry / told["leverage"]
+    margin = wallet if told["cross"] else min(own, wallet)
+    if told["inverse"]:  # as the venue says it: dollars and quoted prices
+        quoted = liquidation_price(-position, 1.0 / entry, margin, lines, inverse=True)
+        price = 0.0 if np.isnan(quoted) else 1.0 / quoted
+    else:
+        price = liquidation_price(position, entry, margin, lines)
+        price = 0.0 if np.isnan(price) else price
+    return opening if side * opening <= side * price else price

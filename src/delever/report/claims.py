@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import pandas as pd
 
@@ -14,17 +13,29 @@ from delever.report.page import render_page
 from delever.report.table import Cell, Column, Table
 from delever.research.claims import Audited, Expectation, Measured
 
-__all__ = ["VERDICTS", "claims_table", "counts", "expected_text", "figure_text", "render"]
+__all__ = [
+    "VERDICTS",
+    "claims_table",
+    "counts",
+    "expected_text",
+    "figure_text",
+    "render",
+    "summary",
+]
 
 VERDICTS = ("confirmed", "contradicted", "depends on the definition", "not testable")
 """Every verdict, in the order they are counted."""
 
-_TONES: dict[str, Literal["", "best", "loss", "quiet"]] = {
-    "confirmed": "best",
-    "contradicted": "loss",
-    "depends on the definition": "",
-    "not testable": "quiet",
-}
+_COLUMNS = (
+    Column(label="definition", numeric=False),
+    Column(label="measured"),
+    Column(label="claimed"),
+    Column(label="holds", numeric=False),
+    Column(
+        label="base rate",
+        title="share of earlier rows at which the same could have been said, or more",
+    ),
+)
 
 
 def figure_text(value: float | pd.Timestamp | None, unit: str) -> str:
@@ -98,42 +109,51 @@ def claims_table(audited: Sequence[Audited]) -> Table:
     -------
     Table
     """
-    rows = [
-        _row(one, measured, first=place == 0)
-        for one in audited
-        for place, measured in enumerate(one.measured)
-    ]
+    rows = []
+    for one in audited:
+        named = Cell(text=one.claim.id, note=one.claim.statement), Cell(text=one.verdict)
+        for measured in one.measured:
+            rows.append((*named, *_row(measured)))
+            named = Cell(text=""), Cell(text="")
     return Table(
         id="claims",
         columns=(
             Column(label="claim", numeric=False),
             Column(label="verdict", numeric=False),
-            Column(label="definition", numeric=False),
-            Column(label="measured"),
-            Column(label="claimed"),
-            Column(label="holds", numeric=False),
-            Column(
-                label="base rate",
-                title="share of earlier rows at which the same could have been said, or more",
-            ),
+            *_COLUMNS,
         ),
         rows=tuple(rows),
-        caption="The base rate is the share of all earlier rows of the series at which the same "
-        "could have been said, or more; rows overlap, so it is a frequency and no test.",
     )
 
 
-def _row(audited: Audited, one: Measured, *, first: bool) -> tuple[Cell, ...]:
-    holds = {True: "yes", False: "no", None: ""}[one.holds]
+def _row(one: Measured) -> tuple[Cell, ...]:
     rate = "" if math.isnan(one.base_rate) else percent(one.base_rate)
     return (
-        Cell(text=audited.claim.id if first else "", note=audited.claim.statement if first else ""),
-        Cell(text=audited.verdict if first else "", tone=_TONES[audited.verdict] if first else ""),
         Cell(text=one.definition.label, note=one.missing),
         Cell(text=figure_text(one.value, one.unit), tone="quiet" if one.value is None else ""),
         Cell(text=expected_text(one.definition.expects, one.unit)),
-        Cell(text=holds),
-        Cell(text=rate, note=f"of {one.rows:,} rows" if rate else ""),
+        Cell(text={True: "yes", False: "no", None: ""}[one.holds]),
+        Cell(text=rate, title=f"of {one.rows:,} earlier rows" if rate else ""),
+    )
+
+
+def summary(audited: Sequence[Audited]) -> str:
+    """Say in one sentence how the claims fared.
+
+    Parameters
+    ----------
+    audited : sequence of Audited
+        The claims.
+
+    Returns
+    -------
+    str
+    """
+    seen = counts(audited)
+    holds, wrong, depends, open_ = (seen[verdict] for verdict in VERDICTS)
+    return (
+        f"Of {len(audited)} claims {holds} hold as they were made and {wrong} do not; {depends} "
+        f"hold or not by what is meant, and {open_} cannot be tested on the data at hand."
     )
 
 
@@ -181,9 +201,10 @@ def render(
         "claims.html",
         title=f"{title} - claims",
         name=title,
+        summary=summary(audited),
         counts=counts(audited),
-        claims=claims_table(audited),
-        reasons=[(one.claim.id, one.verdict, one.because) for one in audited],
+        columns=_COLUMNS,
+        claims=[(one, [_row(measured) for measured in one.measured]) for one in audited],
         data=list(data.items()),
         missing=list(missing.items()),
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["facts", "render_page"]
 
+_MINUS = re.compile(r"(?<!\w)-(?=[\d.])")
 _LINK = re.compile(r"https?://[^\s<>\"'()]*[^\s<>\"'().,;:]")
 
 
@@ -81,8 +82,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["links"] = _links
+    environment.filters["minus"] = _minus
     environment.tests["alarming"] = _alarming
     return environment
+
+
+def _minus(text: str) -> str:
+    """The text with a minus sign before its numbers; dates keep their hyphens."""
+    return _MINUS.sub("\N{MINUS SIGN}", text)
 
 
 def _links(text: str) -> Iterator[tuple[str, bool]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import pandas as pd
 
 from delever.report import figures
 from delever.report.format import NOT_AVAILABLE, day, number, percent, price, when
 from delever.report.page import render_page
-from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
+from delever.report.table import Cell, Column, Group, Table, fraction_cell, number_cell
 from delever.research.abnormal import EventStudy
 from delever.research.ladder import Ladder
 from delever.research.plan import FEWEST_EVENTS
@@ -102,16 +102,17 @@ def outcome_table(study: SignalStudy) -> Table:
             Column(label="Effective", title="independent holding periods they are worth"),
             Column(label="Mean"),
             Column(label="Median"),
-            Column(label="5%"),
-            Column(label="95%"),
+            Column(label="5%", title="one event in twenty came out worse"),
+            Column(label="95%", title="one event in twenty came out better"),
             Column(label="Hit rate", title="share with a return above 0"),
-            Column(label="of it, 95%", title="Wilson's interval"),
+            Column(label="95% interval", title="of the hit rate, after Wilson"),
             Column(label="Adverse", title="mean of the worst price met"),
             Column(label="Favourable", title="mean of the best price met"),
         ),
         rows=tuple(rows),
-        caption="From the next open. Of events whose holding periods overlap the first counts; "
-        "several markets on one date count as one.",
+        caption="Bought at the open after the event and held for so many bars. Of events whose "
+        "holding periods overlap the first counts; several markets on one date count as one. "
+        "Adverse and favourable are the mean worst and best price met on the way.",
     )
 
 
@@ -125,13 +126,17 @@ def comparison_table(study: SignalStudy) -> Table:
         rows.append(
             (
                 Cell(
-                    text=f"{horizon} bars", note="the verdict rests on it" if key == decided else ""
+                    text=f"{horizon} bars",
+                    note="the verdict rests on it" if key == decided else "",
+                    tone="best" if key == decided else "",
                 ),
-                Cell(text=AGAINST[against]),
+                Cell(text=AGAINST[against], tone="best" if key == decided else ""),
                 fraction_cell(row["mean"]),
                 fraction_cell(row["difference"]),
                 fraction_cell(row["adjusted"]),
-                Cell(text=NOT_AVAILABLE if math.isnan(row["low"]) else interval),
+                Cell(text=NOT_AVAILABLE, tone="quiet")
+                if math.isnan(row["low"])
+                else Cell(text=interval),
                 number_cell(row["p_value"], lambda known: number(known, 3)),
                 number_cell(row["detectable"], percent),
             )
@@ -144,13 +149,17 @@ def comparison_table(study: SignalStudy) -> Table:
             Column(label="Their mean"),
             Column(label="Difference"),
             Column(label="at equal volatility", title="returns scaled by volatility, scaled back"),
-            Column(label="its interval"),
+            Column(label="95% interval"),
             Column(label="p"),
             Column(label="Detectable", title="found with the stated power"),
         ),
         rows=tuple(rows),
-        caption="One row decides and was named beforehand; the p-values of the others are not "
-        "corrected for there being several.",
+        caption="Difference: what came after the events less what came after the others. At equal "
+        "volatility: the same with every return in units of how wild its market was; the interval, "
+        "p and the verdict are about this one. p: how often chance alone gives a difference as "
+        "large. Detectable: the smallest that so few events would show four times in five. One row "
+        "decides and was named beforehand; the p of the others are not corrected for there being "
+        "several.",
     )
 
 
@@ -162,42 +171,58 @@ def ladder_table(ladder: Ladder) -> Table:
             (
                 _rung(ladder, float(str(rung))),
                 number_cell(row["complete"], lambda known: number(known, 0)),
-                number_cell(row["reached"], lambda known: percent(known, 0)),
-                Cell(text=_span(row, "low", "high")),
+                *_share(row, ("reached", "low", "high"), row["complete"]),
                 *(
                     number_cell(row[kind], lambda known: percent(known, 0))
                     for kind in ("all", "alike", "placebo", "at_once")
                 ),
                 Cell(text=_bars(row["half"]), note=_wait(row)),
-                number_cell(row["onward"], lambda known: percent(known, 0)),
-                Cell(text=_span(row, "onward_low", "onward_high")),
+                *_share(row, ("onward", "onward_low", "onward_high"), row["before"]),
             )
         )
     return Table(
         id="ladder",
+        groups=(
+            Group(label="", width=2),
+            Group(label=f"reached within {ladder.horizon} bars", width=2),
+            Group(label="the same way to go", width=3),
+            Group(label="", width=2),
+            Group(label="from the level before", width=2),
+        ),
         columns=(
             Column(label="Level", numeric=False),
             Column(label="Breaks", title=f"with {ladder.horizon} bars after them"),
-            Column(label=f"Reached in {ladder.horizon} bars"),
-            Column(label="95%", title="Wilson's interval"),
-            Column(label="from all bars", title="the same way to go"),
+            Column(label="reached"),
+            Column(label="95% interval"),
+            Column(label="all bars"),
             Column(label="alike bars", title="about as volatile"),
             Column(label="placebos"),
             Column(label="at once", title="the break itself closed beyond it"),
             Column(label="Half by bar"),
-            Column(label="From the level before"),
-            Column(label="95%"),
+            Column(label="went on"),
+            Column(label="95% interval"),
         ),
         rows=tuple(rows),
         caption="From the close of the break. Half by bar: bars until half of the breaks had got "
-        "there, breaks at the data's edge included." + _left_out(ladder),
+        f"there, breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks "
+        "are grey: too few to say." + _left_out(ladder),
     )
+
+
+def _share(row: pd.Series, names: tuple[str, str, str], number_of: float) -> tuple[Cell, Cell]:
+    """A share and its interval, quiet where it is of too few."""
+    share, low, high = (float(row[name]) for name in names)
+    tone: Literal["", "quiet"] = "quiet" if number_of < FEWEST_EVENTS else ""
+    if math.isnan(low):
+        return Cell(text=NOT_AVAILABLE, tone="quiet"), Cell(text="")
+    span = f"{percent(low, 0)} to {percent(high, 0)}"
+    return Cell(text=percent(share, 0), order=share, tone=tone), Cell(text=span, tone=tone)
 
 
 def _rung(ladder: Ladder, rung: float) -> Cell:
     if ladder.absolute:
         return Cell(text=price(rung))
-    return Cell(text=f"{rung:g}", note="of the broken level")
+    return Cell(text=f"{rung:g} of it", title="of the broken level")
 
 
 def _left_out(ladder: Ladder) -> str:
@@ -213,18 +238,13 @@ def _rows(frame: pd.DataFrame) -> list[pd.Series]:
     return [row for _, row in frame.iterrows()]
 
 
-def _span(row: pd.Series, low: str, high: str) -> str:
-    if math.isnan(row[low]):
-        return NOT_AVAILABLE
-    return f"{percent(row[low], 0)} to {percent(row[high], 0)}"
-
-
 def _bars(bars: float) -> str:
     return "never" if math.isinf(bars) else number(bars, 0)
 
 
 def _wait(row: pd.Series) -> str:
-    return f"{_bars(row['half_low'])} to {_bars(row['half_high'])}"
+    low, high = _bars(row["half_low"]), _bars(row["half_high"])
+    return "" if low == high else f"{low} to {high}"
 
 
 def abnormal_table(study: EventStudy) -> Table:
@@ -322,7 +342,8 @@ def render(
         name=study.name,
         span=f"{when(study.start)} to {when(study.end)} UTC, {', '.join(study.symbols)}, "
         f"{study.timeframe}",
-        verdict=sentence(study),
+        verdict=study.verdict,
+        sentence=sentence(study),
         notes=list(notes),
         outcomes=outcome_table(study),
         comparisons=comparison_table(study),

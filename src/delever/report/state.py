@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from delever.report.format import day, number, percent, price, when
+from delever.report.format import NOT_AVAILABLE, day, number, percent, price, when
 from delever.report.page import render_page
-from delever.report.table import Cell, Column, Group, Table, fraction_cell, number_cell
+from delever.report.table import Cell, Column, Group, Table, number_cell
 from delever.research.market_state import MarketState
 from delever.research.reach import Reach
 from delever.signals.features import FEATURES
 
-__all__ = ["headline", "levels_table", "readings_table", "render", "supports_table"]
+__all__ = ["PHASES", "headline", "levels_table", "readings_table", "render", "supports_table"]
+
+
+PHASES: Final = {
+    "calm": "nothing unusual",
+    "build_up": "leverage is building up",
+    "cascade": "forced selling",
+    "washout": "the selling has dried up",
+    "recovery": "stress is gone, the fall not won back",
+}
+"""The phases of `delever.events.state`, in words."""
 
 
 def headline(state: MarketState) -> str:
@@ -28,12 +39,12 @@ def headline(state: MarketState) -> str:
     str
     """
     phase = (
-        f"phase {state.phase.replace('_', ' ')} since {day(state.since)}"
+        f"phase {state.phase.replace('_', ' ')} ({PHASES[state.phase]}) since {day(state.since)}"
         if state.since is not None
         else "phase unknown: the index of stress has too short a history"
     )
     stress = (
-        f"stress above {percent(state.stress, 0)} of its past, on {percent(state.coverage, 0)} of "
+        f"{_share(state.stress)} of its past had less stress, on {percent(state.coverage, 0)} of "
         "the weight of its readings"
         if not math.isnan(state.stress)
         else "stress unknown"
@@ -41,8 +52,35 @@ def headline(state: MarketState) -> str:
     return f"{when(state.time)} UTC, price {price(state.price)}; {phase}; {stress}"
 
 
+def _share(rank: float) -> str:
+    """A rank in per cent that never says all or nothing."""
+    if rank > 0.99:
+        return "over 99%"
+    return "under 1%" if rank < 0.01 else percent(rank, 0)
+
+
+def _tiles(state: MarketState) -> list[tuple[str, str, str]]:
+    """Label, figure, and what stands beside it."""
+    phase = state.phase.replace("_", " ")
+    nearest = state.supports[0].level if state.supports else None
+    return [
+        ("Price", price(state.price), f"{when(state.time)} UTC"),
+        ("Phase", phase or NOT_AVAILABLE, PHASES.get(state.phase, "too short a history")),
+        (
+            "Past with less stress",
+            NOT_AVAILABLE if math.isnan(state.stress) else _share(state.stress),
+            f"{percent(state.coverage, 0)} of the readings' weight is known",
+        ),
+        (
+            "Next support",
+            NOT_AVAILABLE if nearest is None else price(nearest.price),
+            "none known" if nearest is None else f"{percent(nearest.distance)}, {nearest.name}",
+        ),
+    ]
+
+
 def levels_table(state: MarketState) -> Table:
-    """Every level against the price, highest first.
+    """Every level and the price among them, highest first.
 
     Parameters
     ----------
@@ -53,6 +91,13 @@ def levels_table(state: MarketState) -> Table:
     -------
     Table
     """
+    rows = [
+        (Cell(text=one.name), number_cell(one.price, price), number_cell(one.distance, percent))
+        for one in state.levels
+    ]
+    place = sum(one.price >= state.price for one in state.levels)
+    now = ("the price now", price(state.price), "")
+    rows.insert(place, tuple(Cell(text=text, tone="best") for text in now))  # type: ignore[arg-type]
     return Table(
         id="levels",
         columns=(
@@ -60,10 +105,7 @@ def levels_table(state: MarketState) -> Table:
             Column(label="price"),
             Column(label="from the price"),
         ),
-        rows=tuple(
-            (Cell(text=one.name), number_cell(one.price, price), fraction_cell(one.distance))
-            for one in state.levels
-        ),
+        rows=tuple(rows),
         caption="Of swings, cycle highs, Fibonacci ratios and volume nodes the nearest three on "
         "either side. What reads n/a is not known yet.",
     )
@@ -103,7 +145,7 @@ def supports_table(state: MarketState) -> Table:
             (
                 Cell(text=one.level.name),
                 number_cell(one.level.price, price),
-                fraction_cell(one.level.distance),
+                number_cell(one.level.distance, percent),
                 number_cell(one.ranges, lambda ranges: number(ranges, 1)),
                 *_reached(one.ever),
                 *_reached(one.alike),
@@ -148,17 +190,23 @@ def readings_table(state: MarketState) -> Table:
         ),
         rows=tuple(
             (
-                Cell(text=one.feature),
-                number_cell(
-                    one.value, percent if FEATURES[one.feature].unit == "fraction" else number
-                ),
+                Cell(text=one.feature.replace("_", " "), title=one.feature),
+                number_cell(one.value, lambda value, one=one: _value(value, one.feature)),  # type: ignore[misc]
                 number_cell(one.percentile, lambda rank: percent(rank, 0)),
-                Cell(text=FEATURES[one.feature].meaning, note=f"{one.values:,} bars known"),
+                Cell(text=FEATURES[one.feature].meaning, title=f"{one.values:,} bars known"),
             )
             for one in state.readings
         ),
-        caption="The percentile is the share of the reading's own past that was lower.",
+        caption="The percentile is the share of the reading's own past that was lower: a reading "
+        "at either end is rare, whatever its unit.",
     )
+
+
+def _value(value: float, name: str) -> str:
+    unit = FEATURES[name].unit
+    if unit == "fraction":
+        return percent(value, 1 if abs(value) >= 0.01 else 3)
+    return number(value, 0 if unit in ("days", "count") else 2)
 
 
 def render(state: MarketState, *, data: Mapping[str, str], notes: Sequence[str] = ()) -> str:
@@ -182,6 +230,7 @@ def render(state: MarketState, *, data: Mapping[str, str], notes: Sequence[str] 
         "state.html",
         title=f"State of the market, {when(state.time)}",
         headline=headline(state),
+        tiles=_tiles(state),
         notes=list(notes),
         supports=supports_table(state),
         levels=levels_table(state),

@@ -24,11 +24,21 @@ from delever.view import MarketView
 __all__ = ["FEATURES", "Feature", "available", "feature", "measure"]
 
 Unit: TypeAlias = Literal[
-    "fraction", "log", "deviations", "days", "count", "ranges", "points", "price", "vendor", "event"
+    "fraction",
+    "coefficient",
+    "log",
+    "deviations",
+    "days",
+    "count",
+    "ranges",
+    "points",
+    "price",
+    "vendor",
+    "event",
 ]
-"""Of a feature: a fraction; a natural logarithm; standard deviations; days; a signed count;
-average true ranges; a publisher's points; quote units per base unit; the vendor's unit; or a
-bool per bar."""
+"""Of a feature: a fraction; a correlation or slope of returns; a natural logarithm; standard
+deviations; days; a signed count; average true ranges; a publisher's points; quote units per base
+unit; the vendor's unit; or a bool per bar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,8 +272,8 @@ def _mood_features() -> list[Feature]:
 
 def _beside() -> list[tuple[str, Unit, float, Callable[..., pd.Series]]]:
     return [
-        ("correlation", "fraction", 42, cross.rolling_correlation),
-        ("beta", "fraction", 84, cross.rolling_beta),
+        ("correlation", "coefficient", 42, cross.rolling_correlation),
+        ("beta", "coefficient", 84, cross.rolling_beta),
     ]
 
 

@@ -82,17 +82,17 @@ def rung_curves(curves: pd.DataFrame, rung: float, called: str) -> Chart:
     figure.add_scatter(
         x=bars, y=curves["high"], fill="tonexty", fillcolor=FILL, showlegend=False, **edge
     )
-    for name, colour, dash in (
-        ("breaks", PALETTE[0], "solid"),
-        ("all", BENCHMARK, "solid"),
-        ("alike", SHADE, "dash"),
-        ("placebo", PALETTE[3], "dot"),
+    for name, called_so, colour, dash in (
+        ("breaks", "these breaks", PALETTE[0], "solid"),
+        ("all", "all bars", BENCHMARK, "solid"),
+        ("alike", "as volatile", SHADE, "dash"),
+        ("placebo", "placebos", PALETTE[3], "dot"),
     ):
         if curves[name].notna().any():
             figure.add_scatter(
                 x=bars,
                 y=curves[name].to_numpy(dtype="float64"),
-                name=name,
+                name=called_so,
                 mode="lines",
                 line={"color": colour, "dash": dash, "shape": "hv", "width": 1.8},
                 hovertemplate="%{x} bars: %{y:.0%}<extra>" + name + "</extra>",

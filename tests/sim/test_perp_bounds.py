@@ -26,17 +26,23 @@ from delever.sim.terms import terms
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
 HOURS = pd.date_range(DAYS[0], periods=145, freq="h", name="open_time").as_unit("ns")
 NAMES = ["open", "high", "low", "close"]
-CONTRACT = PerpContract(symbol="BTC/USDT:USDT")
-RULES = Rules(
-    venue="test",
-    valid_from=dt.date(2020, 1, 1),
-    contract=CONTRACT,
-    formula=FORMULAS["flat_rate"],
-    brackets=bracket_table([(1e15, 0.01, 20.0)], progressive=False),
-    fees=Fees(maker=0.0, taker=0.0005, liquidation=0.005),
-    funding_hours=(8,),
-    notes=(),
-)
+CONTRACTS = {
+    "linear": PerpContract(symbol="BTC/USDT:USDT"),
+    "inverse": PerpContract(symbol="BTC/USD:BTC", kind="inverse"),
+}
+
+
+def rules(kind: str, rate: float, day: int) -> Rules:
+    return Rules(
+        venue="test",
+        valid_from=dt.date(2021, 1, day),
+        contract=CONTRACTS[kind],
+        formula=FORMULAS["flat_rate"],
+        brackets=bracket_table([(1e15, rate, 20.0)], progressive=False),
+        fees=Fees(maker=0.0, taker=0.0005, liquidation=0.005),
+        funding_hours=(8,),
+        notes=(),
+    )
 
 
 COSTS = Costs(taker_fee=0.0005, slippage=0.001)
@@ -53,11 +59,22 @@ def runs(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, dict[s
     merged = np.column_stack([open_[:, 0], high.max(axis=1), low.min(axis=1), close[:, -1]])
     bars = pd.DataFrame(merged, DAYS[:days], NAMES)
     leverage = draw(st.sampled_from([1.0, 4.0, 15.0]))
+    kind = draw(st.sampled_from(["linear", "inverse"]))
+    later = draw(st.sampled_from([(), (rules(kind, 0.03, 3),)]))
+    mark = None
+    if draw(st.booleans()):  # some way off the last price, and as continuous as it is
+        away = np.exp(0.3 * wild * np.cumsum(chance.standard_normal(len(prices) + 1)))
+        edges = np.append(prices[:, 0], prices[-1, 3]) * away / away[0]
+        opened, closed = edges[:-1], edges[1:]
+        top = np.maximum(opened, closed) * (prices[:, 1] / prices[:, [0, 3]].max(1))
+        bottom = np.minimum(opened, closed) * (prices[:, 2] / prices[:, [0, 3]].min(1))
+        mark = pd.DataFrame(np.column_stack([opened, top, bottom, closed]), hours.index, NAMES)
     targets = leverage * chance.choice([-1.0, -0.5, 0.5, 1.0], days)
     stamps = HOURS[: len(prices) + 1 : 8]
     account = {
-        "contract": CONTRACT,
-        "rules": RULES,
+        "contract": CONTRACTS[kind],
+        "rules": (rules(kind, 0.01, 1), *later),
+        "mark": mark,
         "leverage": leverage,
         "margin_mode": draw(st.sampled_from(["isolated", "cross"])),
         "funding": FundingSeries(stamps=stamps.asi8, rates=chance.normal(0.0, 0.002, len(stamps))),
@@ -78,11 +95,16 @@ def equities(case: Any, perp: PerpSettings) -> dict[str, np.ndarray]:
     found = {}
     for resolution in ("run", "worst", "best"):
         path = walk(index, bars.to_numpy(), perp, timeframe="1d", resolution=resolution)
-        state = start_state(10_000.0, float(path.market.marks[0, 0]))
+        opened = float(path.market.marks[0, 0])
+        closed = path.market.marks[path.market.first[1:] - 1, 3]
         orders = order_array(perp, np.inf, resolution)
-        ledger, _, refused, _ = run_perp_jitted(path.market, asked, held, orders, state)
+        wealth, side, worth = 10_000.0, 1.0, np.ones(len(closed))
+        if perp.inverse:
+            wealth, side, worth = 10_000.0 * opened, -1.0, 1.0 / closed
+        state = start_state(wealth, opened)
+        ledger, _, refused, _ = run_perp_jitted(path.market, side * asked, held, orders, state)
         assert refused == -1
-        found[resolution] = ledger[:, 0]
+        found[resolution] = ledger[:, 0] * worth
     return found
 
 
@@ -126,8 +148,13 @@ def test_trades_and_attribution_add_up_to_the_change_in_equity(case: Any) -> Non
         perp=PerpSettings(**account),
     )  # fmt: skip
     change = float(done.equity.iloc[-1]) - done.initial_equity
-    assert abs(done.attribution.sum() - change) <= 1e-9 * done.initial_equity
-    assert abs(done.trades["net_pnl"].sum() - change) <= 1e-9 * done.initial_equity
+    scale = 1e-9 * (done.initial_equity + done.ledger["price_pnl"].abs().max())
+    assert abs(done.attribution.sum() - change) <= scale
+    steps = done.equity.diff().fillna(done.equity - done.initial_equity)
+    assert (done.parts.sum(axis=1) - steps).abs().max() <= scale
+    coins = done.ledger["collateral"].sum() if "collateral" in done.ledger else 0.0
+    assert abs(done.trades["net_pnl"].sum() + coins - change) <= scale
+    assert abs(done.trades["gross_pnl"].sum() - done.ledger["price_pnl"].sum()) <= scale
     for name in ("fee", "slippage", "liquidation", "funding", "borrow"):
         gap = done.trades[name].sum() - done.ledger[name].sum()
         assert abs(gap) <= 1e-9 * done.initial_equity

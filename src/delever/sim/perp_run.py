@@ -96,9 +96,8 @@ def run_perp(
     bounds = None
     if perp.bounds:
         bounds = _bounds(index, prices, perp, timeframe, rows[:, 0], run)
-        if perp.inverse:
-            bounds = bounds.div(closes, axis=0)
     if perp.inverse:
+        bounds = None if bounds is None else bounds.mul(1.0 / closes, axis=0)
         rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
     table, made, trades = _tables(rows, fills, index, float(closes[-1]), perp)
     step = made.pop("step").astype(np.int64)

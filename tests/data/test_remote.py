@@ -55,9 +55,9 @@ def memory(tmp_path: Path) -> Iterator[Remote]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    pytest.importorskip("s3fs", reason="needs: pip install -e '.[s3]' 'moto[server]'")
-    moto = pytest.importorskip("moto.server", reason="needs: pip install 'moto[server]'")
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    from moto.server import ThreadedMotoServer
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"

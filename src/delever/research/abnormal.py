@@ -22,6 +22,7 @@ from delever.stats.intervals import detectable_deviations, two_sided_p_value
 __all__ = ["EventStudy", "Model", "event_study"]
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 Model: TypeAlias = Literal["mean", "market"]
 
 
@@ -74,7 +75,7 @@ class _Layout:
     def length(self) -> int:
         return self.window[1] - self.window[0] + 1
 
-    def rows(self, at: int) -> npt.NDArray[np.intp]:
+    def rows(self, at: int) -> Rows:
         """Rows of the estimation window, then of the event window."""
         before = np.arange(at - self.gap - self.estimation, at - self.gap)
         return np.append(before, np.arange(at + self.window[0], at + self.window[1] + 1))
@@ -164,33 +165,8 @@ def event_study(
     if not len(used):
         reasons = ", ".join(sorted({reason for _, _, reason in dropped})) or "there is none"
         raise InputError(f"an event study needs at least one event it can use; {reasons}")
-    values = returns.to_numpy(dtype="float64")
-    fits = [_fit(values[:, column], market, layout.rows(at), layout) for at, column in used]
-    abnormal = np.array([fit[0] for fit in fits])
-    inside = abnormal[:, estimation:]
-    car, spread = inside.sum(axis=1), np.array([fit[1] for fit in fits])
-    at, column = (np.array(part) for part in zip(*used, strict=True))
-    clusters = _clusters(at, layout)
-    shared = mean_correlation(abnormal[:, :estimation], at, column, layout.length)
-    tests = {
-        "cross-section": _t(car),
-        "standardised": _t(car / spread),
-        "cross-section, clustered": shrink_for_clusters(_t(car), len(car), shared),
-        "standardised, clustered": shrink_for_clusters(_t(car / spread), len(car), shared),
-    }
-    p_values = {name: two_sided_p_value(t, len(car) - 1) for name, t in tests.items()}
-    tests["rank"] = rank_statistic(abnormal, layout.length)
-    p_values["rank"] = two_sided_p_value(tests["rank"])
-    tests["wild bootstrap"], p_values["wild bootstrap"] = wild_bootstrap(
-        car, clusters, draws=draws, seed=seed
-    )
-    symbols = returns.columns.to_numpy()
-    path = pd.DataFrame(
-        {"mean": inside.mean(axis=0), "cumulative": inside.mean(axis=0).cumsum()},
-        index=pd.RangeIndex(window[0], window[1] + 1, name="bar"),
-    )
-    shrink = shrink_for_clusters(1.0, len(car), shared)
-    error = car.std(ddof=1) / math.sqrt(len(car)) / shrink if len(car) > 1 and shrink else math.nan
+    found = _measure(returns.to_numpy(dtype="float64"), market, used, layout)
+    symbols, inside = returns.columns.to_numpy(), found.inside.mean(axis=0)
     return EventStudy(
         model=model,
         window=window,
@@ -198,22 +174,89 @@ def event_study(
         gap=gap,
         events=pd.DataFrame(
             {
-                "time": returns.index[at],
-                "symbol": symbols[column],
-                "car": car,
-                "scar": car / spread,
-                "cluster": clusters,
+                "time": returns.index[found.at],
+                "symbol": symbols[found.column],
+                "car": found.car,
+                "scar": found.car / found.spread,
+                "cluster": found.cluster,
             }
         ),
         dropped=pd.DataFrame(
             [(returns.index[row], symbols[place], reason) for row, place, reason in dropped],
             columns=["time", "symbol", "reason"],
         ),
-        path=path,
-        tests=pd.DataFrame({"statistic": tests, "p_value": p_values}).rename_axis("test"),
-        correlation=shared,
-        detectable=detectable_deviations() * error,
+        path=pd.DataFrame(
+            {"mean": inside, "cumulative": inside.cumsum()},
+            index=pd.RangeIndex(window[0], window[1] + 1, name="bar"),
+        ),
+        tests=_tests(found, draws, seed),
+        correlation=found.correlation,
+        detectable=_detectable(found),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Abnormal returns of N events, in order of time.
+
+    `abnormal` holds those of the estimation window, then the L `inside` the event window;
+    `spread` is the standard deviation of each car's forecast.
+    """
+
+    at: Rows
+    column: Rows
+    cluster: Rows
+    abnormal: Floats
+    inside: Floats
+    spread: Floats
+    correlation: float
+
+    @property
+    def car(self) -> Floats:
+        return np.asarray(self.inside.sum(axis=1))
+
+
+def _measure(
+    values: Floats, market: Floats | None, used: list[tuple[int, int]], layout: _Layout
+) -> _Found:
+    fits = [_fit(values[:, column], market, layout.rows(at), layout) for at, column in used]
+    abnormal = np.array([fit[0] for fit in fits])
+    at, column = (np.array(part, dtype=np.intp) for part in zip(*used, strict=True))
+    before = abnormal[:, : layout.estimation]
+    return _Found(
+        at=at,
+        column=column,
+        cluster=_clusters(at, layout),
+        abnormal=abnormal,
+        inside=abnormal[:, layout.estimation :],
+        spread=np.array([fit[1] for fit in fits]),
+        correlation=mean_correlation(before, at, column, layout.length),
+    )
+
+
+def _tests(found: _Found, draws: int, seed: int) -> pd.DataFrame:
+    number, plain, scaled = len(found.car), _t(found.car), _t(found.car / found.spread)
+    student = {
+        "cross-section": plain,
+        "standardised": scaled,
+        "cross-section, clustered": shrink_for_clusters(plain, number, found.correlation),
+        "standardised, clustered": shrink_for_clusters(scaled, number, found.correlation),
+    }
+    rank = rank_statistic(found.abnormal, found.inside.shape[1])
+    rows = {name: (t, two_sided_p_value(t, number - 1)) for name, t in student.items()}
+    rows["rank"] = rank, two_sided_p_value(rank)
+    rows["wild bootstrap"] = wild_bootstrap(found.car, found.cluster, draws=draws, seed=seed)
+    columns = ["statistic", "p_value"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("test")
+
+
+def _detectable(found: _Found) -> float:
+    number = len(found.car)
+    shrink = shrink_for_clusters(1.0, number, found.correlation)
+    if number < 2 or not shrink:
+        return math.nan
+    error = float(found.car.std(ddof=1)) / math.sqrt(number) / shrink
+    return detectable_deviations() * error
 
 
 def _check(
@@ -269,7 +312,7 @@ def _select(
 
 
 def _fit(
-    values: Floats, market: Floats | None, rows: npt.NDArray[np.intp], layout: _Layout
+    values: Floats, market: Floats | None, rows: Rows, layout: _Layout
 ) -> tuple[Floats, float]:
     """Abnormal returns of both windows, and the standard deviation of the car's forecast."""
     ones = np.ones(len(rows))
@@ -282,7 +325,7 @@ def _fit(
     return abnormal, float(np.sqrt(variance * reach))
 
 
-def _clusters(at: npt.NDArray[np.intp], layout: _Layout) -> npt.NDArray[np.intp]:
+def _clusters(at: Rows, layout: _Layout) -> Rows:
     """Number of each event's cluster: windows that overlap, directly or through others."""
     begins = np.diff(at, prepend=at[:1] - layout.length) >= layout.length
     return np.asarray(np.cumsum(begins) - 1, dtype=np.intp)

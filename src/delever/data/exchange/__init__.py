@@ -8,5 +8,7 @@
     client     a venue's connection: its clock, its patience, its errors in our words
     limits     how fast a venue may be asked
     venues     what each venue permits, as data
+    probe      what a venue permits that is not among them
+    brackets   the leverage brackets a venue has now, and in files that were saved: bracket_file
     settings   what a workspace says about venues: ``data/sources.toml``
 """

@@ -139,7 +139,7 @@ def fetch(
     )
     run.claims += [(*piece, "absent") for piece in before]
     run.unknown += _lost(source, wanted, known, since)
-    run.whole = since is None and source.series.kept is None and source.series.reach is None
+    run.whole = since is None and not source.short
     return run.through(pieces, notes)
 
 
@@ -198,15 +198,14 @@ def _wanted(
         )
     earliest = _aligned(source, reachable(source, ends.clock))
     start = earliest if since is None else max(earliest, _aligned(source, _ms(since)))
-    short = source.series.kept is not None or source.series.reach is not None
-    if short and (since is None or _ms(since) < earliest):
+    if source.short and (since is None or _ms(since) < earliest):
         notes.append(source.series.note)
     if start >= end:
         raise InputError(
             f"{source.reference}: the start must be before {_stamp(end):%Y-%m-%d %H:%M}, the end "
             f"of what was asked for or has finished; got {_stamp(start):%Y-%m-%d %H:%M}"
         )
-    return (start, end), tuple(notes)
+    return (start, end), tuple(dict.fromkeys(notes))
 
 
 def _lost(
@@ -367,6 +366,8 @@ class _Run:
             "exchange": self.source.client.name,
             "ccxt": ccxt.__version__,
         }
+        if self.source.limits is not None:
+            origin["probed"] = dict(self.source.limits.record)
         return origin | ({"earliest": _stamp(self.span[0]).isoformat()} if self.whole else {})
 
 

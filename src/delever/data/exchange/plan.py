@@ -10,6 +10,7 @@ import numpy as np
 from delever.data.exchange.client import Client
 from delever.data.exchange.gather import Ask, Rules, rules_of, sifted
 from delever.data.exchange.pages import Page, newest_page, read_page
+from delever.data.exchange.probe import Limits, probe
 from delever.data.exchange.spans import Span, floor, step_of, windows, without
 from delever.data.exchange.venues import Series
 from delever.data.source import Reference
@@ -41,18 +42,27 @@ class Source:
         How the venue serves it.
     rules : Rules
         What its rows are held to.
+    limits : Limits or None
+        What was seen of a venue that is not among the known ones.
     """
 
     client: Client
     reference: Reference
     series: Series
     rules: Rules
+    limits: Limits | None = None
 
     @property
     def width(self) -> int:
         """Length of a window that one answer holds."""
         rows = self.series.rows if self.rules.step is not None else max(1, self.series.rows - 1)
         return rows * self.rules.spacing
+
+    @property
+    def short(self) -> bool:
+        """Whether history is served from some moment on, and not from the listing."""
+        shown = self.limits is None or self.limits.reaches_back
+        return self.series.kept is not None or self.series.reach is not None or not shown
 
     def ask(self, start: int, end: int) -> Page:
         """Ask for a window, once."""
@@ -127,10 +137,19 @@ def source_of(client: Client, reference: Reference) -> Source:
     source = Source(client=client, reference=reference, series=series, rules=rules)
     if not client.venue.probed:
         return source
-    rows = len(source.newest().times)
-    served = min(series.rows, rows) if rows > 1 else series.rows
-    note = f"page size of {served} rows probed, as {client.name} is not among the known venues"
-    return replace(source, series=replace(series, rows=served, note=note))
+    return _within(source, probe(client, reference, rules.spacing))
+
+
+def _within(source: Source, limits: Limits) -> Source:
+    """A series served as its venue was seen to serve it."""
+    series = replace(
+        source.series,
+        rows=limits.rows,
+        until=bool(limits.until),
+        note=limits.note,
+    )
+    rules = replace(source.rules, bounded=series.until)
+    return replace(source, series=series, rules=rules, limits=limits)
 
 
 def horizon(source: Source) -> Horizon:
@@ -220,9 +239,11 @@ def _bisected(source: Source, low: int, high: int) -> int:
 def _first_day(source: Source, span: Span) -> int | None:
     reference = replace(source.reference, kind="ohlcv", timeframe="1d")
     rules = rules_of(reference, None, bounded=source.series.until)
-    daily = replace(
-        source, reference=reference, rules=rules, series=source.client.venue.series["ohlcv"]
-    )
+    series = source.client.venue.series["ohlcv"]
+    if source.limits is not None:
+        rows = min(series.rows, source.limits.rows)
+        series = replace(series, rows=rows, until=source.series.until)
+    daily = replace(source, reference=reference, rules=rules, series=series)
     start = floor(span[0], "1d")
     for window in windows((start, span[1]), daily.width):
         first = _lowest(daily.ask, window, rules)
@@ -273,4 +294,6 @@ def reachable(source: Source, clock: int) -> int:
         earliest = max(earliest, clock - series.reach.value // 1_000_000)
     if series.kept is not None:
         earliest = max(earliest, clock - (series.kept - 1) * step_of(source.reference.timeframe))
+    if source.limits is not None and not source.limits.reaches_back:
+        earliest = max(earliest, source.limits.oldest)
     return earliest

@@ -1,7 +1,7 @@
 """What each venue serves, how much at a time and how fast: a table, not code.
 
 The figures are the venues' own, read from their documentation through ccxt 4.5; a venue that is
-not listed gets cautious ones and has its page size probed.
+not listed has its page size, its starts and its ends probed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Venue:
     options : mapping
         ccxt options that keep it from asking for what is not needed.
     probed : bool
-        Whether the page size is a guess to be probed.
+        Whether the figures are guesses, to be probed.
     weights : mapping
         Weight of a call with this text in its body, or in its address if it has no body, where ccxt
         counts another; the first that fits.

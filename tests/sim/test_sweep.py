@@ -16,7 +16,6 @@ from tests.sim.perp_market import CASH, Case, cases
 from delever.errors import InputError, SimulationError
 from delever.market.execution import Costs
 from delever.market.slippage import Slippage
-from delever.sim import sweep_kernel
 from delever.sim.backtest import Backtest, backtest
 from delever.sim.margin_account import PERP_FILL, PERP_LEDGER, PERP_REASONS
 from delever.sim.perp import PerpSettings
@@ -185,7 +184,9 @@ def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int)
         expected = {name: value for name, value in expected.items() if "hit_rate" not in name}
     assert_same(row, expected)
     for name in ("fee", "slippage", "liquidation", "funding"):
+        within = table[name][market.inside == 1].sum()
         assert row[name] == pytest.approx(table[name].sum(), rel=1e-9, abs=1e-6)
+        assert row[f"inside_{name}"] == pytest.approx(within, rel=1e-9, abs=1e-6)
     forced = fills[:, PERP_FILL.index("reason")] == PERP_REASONS.index("liquidation")
     assert row["liquidations"] == forced.sum()
 
@@ -196,7 +197,7 @@ def test_more_accounts_than_a_block_and_threads_change_nothing() -> None:
     market = sweep_market(bars, timeframe="1d", inside=inside)
     close = bars["close"]
     accounts = []
-    for window in range(2, 2 + 2 * sweep_kernel.WIDTH + 3):
+    for window in range(2, 2 + 259):
         line = close.rolling(window).mean()
         target = (close > line).astype(float).where(line.notna()).to_numpy()
         accounts.append(Account(asked=asked(target, window), costs=COSTS))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from delever.sim.sweep_metrics import block_metrics, metric_names
 from delever.sim.terms import terms
 from delever.units import periods_per_year
 
+if TYPE_CHECKING:
+    from delever.sim.sweep_kernel import Lines
+
 __all__ = [
     "Account",
     "Asked",
@@ -36,7 +39,9 @@ __all__ = [
 ]
 
 Ints = npt.NDArray[np.int64]
-Mapper = Callable[[Callable[[Any], Floats], Iterable[Any]], Iterable[Floats]]
+Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+
+_BLOCK = 128
 
 
 class Asked(NamedTuple):
@@ -275,8 +280,12 @@ def simulate(
         the message names the account by its row.
     """
     most = _largest([account.asked.targets for account in accounts])
+    passed: dict[tuple[object, ...], float] = {}
     for row, account in enumerate(accounts):
-        check_account(account, market, f"account {row}", most=most[row])
+        key = _said(account)
+        if most[row] > passed.get(key, -1.0):  # with the same orders, only larger targets may fail
+            check_account(account, market, f"account {row}", most=most[row])
+            passed[key] = most[row]
     frame, refused = simulate_each(market, accounts, mapper=mapper)
     for row, reason in refused.items():
         raise InputError(f"account {row}: {reason}")
@@ -300,17 +309,30 @@ def simulate_each(
     dict of int to str
         Row of each refused account to the reason.
     """
-    from delever.sim.sweep_kernel import WIDTH  # numba takes long to import
+    from delever.sim import sweep_kernel as kernel  # numba takes long to import
 
-    blocks = [accounts[first : first + WIDTH] for first in range(0, len(accounts), WIDTH)]
-    rows = list(mapper(lambda block: _run_block(market, block), blocks))
-    values = np.concatenate(rows) if rows else np.empty((0, len(metric_names()) + 2))
-    frame = pd.DataFrame(values[:, :-2], columns=list(metric_names()))
+    if not accounts:
+        return pd.DataFrame(columns=list(metric_names()), dtype="float64"), {}
+    begins = np.array([account.asked.begin for account in accounts])
+    ends = np.full((len(accounts), kernel.END_ROWS), -1.0)
+    scopes = np.zeros((len(accounts), 2, kernel.SCOPE_ROWS))
+    run = _runner(market, accounts, begins, ends, scopes)
+    for _ in mapper(run, range(0, len(accounts), _BLOCK)):
+        pass  # each block has written its rows
+    values = block_metrics(
+        ends.T,
+        scopes.transpose(1, 2, 0),
+        np.stack([_bars_in(market.inside, begins, part) for part in (0, 1)]),
+        initial_equity=market.initial_equity,
+        periods_per_year=periods_per_year(market.timeframe),
+    )
+    frame = pd.DataFrame(values, columns=list(metric_names()))
+    bar, measure = ends[:, kernel.REFUSED], ends[:, kernel.EXCESS]
     refused = {
-        row: f"the bar of {market.index[int(values[row, -2])]:%Y-%m-%d %H:%M} asks for a "
-        f"position of {values[row, -1]:,.0f}, which no bracket allows at leverage "
-        f"{accounts[row].leverage:g}; lower the leverage or the equity"
-        for row in np.flatnonzero(values[:, -2] >= 0.0).tolist()
+        row: f"the bar of {market.index[int(bar[row])]:%Y-%m-%d %H:%M} asks for a position of "
+        f"{measure[row]:,.0f}, which no bracket allows at leverage {accounts[row].leverage:g}; "
+        "lower the leverage or the equity"
+        for row in np.flatnonzero(bar >= 0.0).tolist()
     }
     if refused:
         frame.iloc[list(refused)] = np.nan
@@ -377,72 +399,92 @@ def check_account(
         )
 
 
-def _run_block(market: SweepMarket, accounts: Sequence[Account]) -> Floats:
+def _runner(
+    market: SweepMarket, accounts: Sequence[Account], begins: Ints, ends: Floats, scopes: Floats
+) -> Callable[[int], None]:
+    """What runs the block of accounts from a row on, and leaves their sums in `ends`, `scopes`."""
     from delever.sim import sweep_kernel as kernel
 
-    width, count = kernel.WIDTH, len(accounts)
-    starts = np.full(width, accounts[0].asked.begin)
-    starts[:count] = [account.asked.begin for account in accounts]
-    told = [_orders(account, market) for account in accounts]
-    told += [told[0]] * (width - count)  # the block's other places stay flat
-    orders = np.ascontiguousarray(np.array(told, dtype=np.float64).T)
-    state, scopes = _start(market.initial_equity)
-    first, column, target = _schedule(accounts, len(market.index))
-    closing = float((market.how[:, 2:3] + market.brackets[:, :, 1]).max())
-    kernel.run_block(
-        market.table, market.inside, market.rule, market.brackets, market.how,
-        market.lot, market.separate, 1.0 / (1.0 - closing), starts, first, column, target,
-        orders.ravel(), state.ravel(), scopes.reshape(2, -1),
-    )  # fmt: skip
-    held = np.stack([_bars_in(market.inside, starts[:count], part) for part in (0, 1)])
-    measured = block_metrics(
-        state[:, :count],
-        scopes[:, :, :count],
-        held,
-        initial_equity=market.initial_equity,
-        last_mark=float(market.table[-1, 7]),
-        periods_per_year=periods_per_year(market.timeframe),
+    scopes[:, :, kernel.LEAST], scopes[:, :, kernel.MOST] = np.inf, -np.inf
+    scopes[:, :, kernel.SCOPE_PEAK] = market.initial_equity
+    scopes[:, :, [kernel.SCOPE_TROUGH, kernel.WEALTH, kernel.ABOVE]] = 1.0
+    told = [account.asked for account in accounts]
+    firsts = np.cumsum([0, *(len(one.bars) for one in told)])
+    bars = np.concatenate([one.bars for one in told])
+    targets = np.concatenate([one.targets for one in told])
+    orders, lines = _orders(accounts, market), _lines(market)
+
+    def run(first: int) -> None:
+        own = slice(first, first + _BLOCK)
+        kernel.run_block(
+            market.table, lines, market.inside, market.rule, market.brackets, market.how,
+            market.lot, market.separate, market.initial_equity, begins[own],
+            firsts[first : first + _BLOCK + 1], bars, targets, orders[own], ends[own], scopes[own],
+        )  # fmt: skip
+
+    return run
+
+
+def _said(account: Account) -> tuple[object, ...]:
+    far = account.stop_loss, account.take_profit, account.trailing_stop
+    return account.leverage, *far, account.costs
+
+
+def _orders(accounts: Sequence[Account], market: SweepMarket) -> Floats:
+    """One row per account: leverage, whether cross, stops, fee and slippage."""
+    rows: dict[tuple[object, ...], int] = {}
+    which = [rows.setdefault(_said(account), len(rows)) for account in accounts]
+    table = np.full((len(rows), 7), np.nan)
+    for row, (leverage, *far, costs) in enumerate(rows):
+        stops = [math.inf if distance is None else distance for distance in far]
+        table[row, :5] = [leverage, market.cross, *stops]
+        if isinstance(costs, Costs):
+            table[row, 5] = costs.fee
+            table[row, 6] = math.nan if market.own_slippage else costs.slippage
+    return table[which]
+
+
+def _lines(market: SweepMarket) -> Lines:
+    """What the bars do to an account that nothing happens to."""
+    from delever.sim import sweep_kernel as kernel
+
+    columns = np.ascontiguousarray(market.table.T)
+    opened, long, short, left_long, left_short = columns[8:13]
+    # A received unit moves the price of liquidation by at most this.
+    steepest = 1.0 / (1.0 - float((market.how[:, 2:3] + market.brackets[:, :, 1]).max()))
+    nothing = np.zeros_like(opened)
+    lost = np.stack(
+        [
+            np.maximum(opened, 0.0) - np.minimum.reduce([long, left_long, nothing]),
+            -np.minimum(opened, 0.0) - np.minimum.reduce([short, left_short, nothing]),
+        ]
     )
-    return np.column_stack([measured, state[kernel.REFUSED, :count], state[kernel.EXCESS, :count]])
+    lift = steepest * np.cumsum(lost, axis=1)
+    paid = np.cumsum([long - opened, -short - opened], axis=1)
+    lowest = np.minimum(columns[kernel.LOW], columns[kernel.MARK_LOW])
+    highest = np.maximum(columns[kernel.HIGH], columns[kernel.MARK_HIGH])
+    reach = np.stack([lowest - lift[0], highest + lift[1]])
+    edges = np.arange(0, len(opened), kernel.STRETCH)
+    return kernel.Lines(
+        mark=columns[kernel.MARK_CLOSE],
+        paid=paid,
+        worth=columns[kernel.MARK_CLOSE] + paid,
+        lift=lift,
+        reach=reach,
+        least=np.minimum.reduceat(reach[0], edges),
+        most=np.maximum.reduceat(reach[1], edges),
+        other_scope=_next_other(market.inside),
+        other_rule=_next_other(market.rule),
+    )
 
 
-def _orders(account: Account, market: SweepMarket) -> list[float]:
-    far = (account.stop_loss, account.take_profit, account.trailing_stop)
-    paid = [math.nan, math.nan]
-    if account.costs is not None:
-        slipped = math.nan if market.own_slippage else account.costs.slippage
-        paid = [account.costs.fee, slipped]
-    return [account.leverage, market.cross, *(math.inf if d is None else d for d in far), *paid]
+def _next_other(values: Ints) -> Ints:
+    """For each row, the next one that holds something else; their number where there is none."""
+    changed = np.append(np.flatnonzero(np.diff(values)) + 1, len(values))
+    return changed[np.searchsorted(changed, np.arange(len(values)), side="right")]
 
 
-def _start(equity: float) -> tuple[Floats, Floats]:
-    from delever.sim import sweep_kernel as kernel
-
-    state = np.zeros((kernel.STATE_ROWS, kernel.WIDTH))
-    for row in (kernel.CASH, kernel.PEAK, kernel.BASIS, kernel.BEFORE):
-        state[row] = equity
-    state[kernel.INVERSE], state[kernel.TROUGH] = 1.0 / equity, 1.0
-    state[kernel.ALARM_LOW], state[kernel.ALARM_HIGH] = -np.inf, np.inf
-    state[kernel.REFUSED] = state[kernel.TOUCHED] = -1.0
-    scopes = np.zeros((2, kernel.SCOPE_ROWS, kernel.WIDTH))
-    scopes[:, kernel.SCOPE_PEAK] = equity
-    for row in (kernel.SCOPE_TROUGH, kernel.WEALTH, kernel.ABOVE):
-        scopes[:, row] = 1.0
-    return state, scopes
-
-
-def _schedule(accounts: Sequence[Account], bars: int) -> tuple[Ints, Ints, Floats]:
-    """Changes of targets in order of time: where each bar's begin, whose, and to what."""
-    rows = np.concatenate([account.asked.bars for account in accounts])
-    column = np.repeat(np.arange(len(accounts)), [len(account.asked.bars) for account in accounts])
-    target = np.concatenate([account.asked.targets for account in accounts])
-    # Short integers are sorted by their digits, which is several times as fast.
-    order = np.argsort(rows.astype(np.uint16) if bars <= 2**16 else rows, kind="stable")
-    first = np.append(0, np.cumsum(np.bincount(rows, minlength=bars)))
-    return first, column[order], np.ascontiguousarray(target[order], dtype=np.float64)
-
-
-def _bars_in(inside: Ints, starts: Ints, part: int) -> Floats:
-    """How many bars from each start on lie in a scope."""
+def _bars_in(inside: Ints, begins: Ints, part: int) -> Floats:
+    """How many bars from each first one on lie in a scope."""
     behind = np.append(np.cumsum((inside == part)[::-1])[::-1], 0)
-    return behind[starts].astype(np.float64)
+    return behind[begins].astype(np.float64)

@@ -1,34 +1,41 @@
-"""The compiled loop of a sweep: one block of accounts over the bars, and their metrics with them.
+"""The compiled loop of a sweep: account by account over the bars, and their metrics with them.
 
-Bars are the outer loop, the `WIDTH` accounts of a block the inner one. What happens to an account
-seldom (a new target, a stop, a liquidation) is done one account at a time, in the order and with
-the arithmetic of `perp_kernel`; what happens on every bar (funding, marking, the sums behind the
-metrics) is done for the whole block without a branch. Prices beyond which something may happen
-are kept for each account: only when a bar reaches them is the account looked at.
+What happens to an account seldom (a new target, a stop, a liquidation) is done in the order and
+with the arithmetic of `perp_kernel`. Between two such bars an account is a line in the mark price:
+its equity is what it held then, plus its position times mark and funding received so far. A whole
+stretch of bars is measured at once there, in a loop without a branch that the compiler turns into
+vector instructions. How far a stretch reaches is known from the prices beyond which something may
+happen to the account, and from the extremes of each `STRETCH` of bars.
 
-numba's cache follows this file only, so everything the loop needs is written here. Blocks are flat
-arrays of rows of `WIDTH`, a constant: then the compiler knows that rows do not overlap.
+numba's cache follows this file only, so everything the loop needs is written here. It allocates
+nothing, so it goes without counting references (`_nrt`): each view of a row would cost more there
+than what is done with it.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import types
+from numba.extending import intrinsic
 
-__all__ = ["PARAMETERS", "SCOPE_ROWS", "STATE_ROWS", "WIDTH", "run_block"]
+__all__ = ["END_ROWS", "PARAMETERS", "SCOPE_ROWS", "STRETCH", "Lines", "run_block"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+F = TypeVar("F", bound=Callable[..., Any])
 
-WIDTH = 128
+STRETCH, PIECE = 64, 128
+"""Bars whose extremes are known together, and bars measured at once."""
 
-STATE_ROWS = 15
-CASH, POSITION, INVERSE, ALARM_LOW, ALARM_HIGH, PEAK, TROUGH = range(7)
-ENTRY, ASKED, BEST_CLOSE, BASIS, REFUSED, EXCESS, TOUCHED, BEFORE = range(7, 15)
+END_ROWS = 4
+EQUITY, TROUGH, REFUSED, EXCESS = range(4)
+"""How an account ends: equity, lowest equity over peak, bar and measure of a refused position."""
 
 SCOPE_ROWS = 19
 SUM, SQUARES, DOWN, LEAST, MOST, EXPOSURE, HELD, SCOPE_PEAK, SCOPE_TROUGH = range(9)
@@ -47,7 +54,45 @@ PAID_OPEN, HOLD_LONG, HOLD_SHORT, LEAVE_LONG, LEAVE_SHORT, BAR_TAKER, BAR_LIQUID
 DUST = 1e-9
 
 
-@numba.njit(cache=True, forceinline=True)
+class Lines(NamedTuple):
+    """What the bars do to an account that nothing happens to; long or short first where two.
+
+    Attributes
+    ----------
+    mark : numpy.ndarray, shape (n,)
+        Mark price at each close.
+    paid : numpy.ndarray, shape (2, n)
+        Funding that one unit has received since the first bar.
+    worth : numpy.ndarray, shape (2, n)
+        Mark price plus that.
+    lift : numpy.ndarray, shape (2, n)
+        How far funding may have moved the prices at which a long, a short is liquidated.
+    reach : numpy.ndarray, shape (2, n)
+        Lowest price less its lift, highest price plus its own.
+    least, most : numpy.ndarray, shape (ceil(n / STRETCH),)
+        Extremes of `reach` in each stretch.
+    other_scope, other_rule : numpy.ndarray of int64, shape (n,)
+        The next bar in another scope, under another rule; n where there is none.
+    """
+
+    mark: Floats
+    paid: Floats
+    worth: Floats
+    lift: Floats
+    reach: Floats
+    least: Floats
+    most: Floats
+    other_scope: Ints
+    other_rule: Ints
+
+
+def _compiled(**options: Any) -> Callable[[F], F]:
+    compiler: Any = numba.njit  # does not own up to `_nrt`
+    made: Callable[[F], F] = compiler(cache=True, _nrt=False, **options)
+    return made
+
+
+@_compiled(forceinline=True)
 def _bracket(measure: float, rule: int, tables: Floats) -> int:
     for row in range(tables.shape[1]):
         if measure <= tables[rule, row, 0]:
@@ -85,7 +130,24 @@ class Terms(NamedTuple):
     trailing: float
 
 
-@numba.njit(cache=True, forceinline=True)
+class Wealth(NamedTuple):
+    """What an account is worth at the last close, was worth on entering the scope, and its path."""
+
+    equity: float
+    begun: float
+    peak: float
+    trough: float
+
+
+class Line(NamedTuple):
+    """Equity between events: a part that stays, and a position times what a unit is worth."""
+
+    base: float
+    position: float
+    worth: Floats
+
+
+@_compiled(forceinline=True)
 def _wanted(
     target: float, cash: float, position: float, open_: float, fee: float, slippage: float
 ) -> float:
@@ -103,7 +165,7 @@ def _wanted(
     return target * worth / (1.0 + side * target * fee)
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _margin(held: Held, terms: Terms, paid: float) -> float:
     """What stands behind the position once `paid` is received."""
     wallet = held.cash + paid + held.position * held.entry
@@ -113,7 +175,7 @@ def _margin(held: Held, terms: Terms, paid: float) -> float:
     return wallet if own >= wallet * (1.0 - DUST) else own
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _trigger(held: Held, margin: float, rule: int, tables: Floats, hows: Floats) -> float:
     """Liquidation price; 0 when no price does it to a long, or every price does it to a short."""
     side = 1.0 if held.position > 0.0 else -1.0
@@ -135,7 +197,7 @@ def _trigger(held: Held, margin: float, rule: int, tables: Floats, hows: Floats)
     return float(max(best, 0.0) / size)
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _stop(held: Held, terms: Terms) -> float:
     """The nearer of stop-loss and trailing stop."""
     side = 1.0 if held.position > 0.0 else -1.0
@@ -144,7 +206,7 @@ def _stop(held: Held, terms: Terms) -> float:
     return trailing if side * (trailing - fixed) > 0.0 else fixed
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _trade(held: Held, wanted: float, reference: float, terms: Terms) -> Held:
     cash, position, entry, peak = held.cash, held.position, held.entry, held.peak
     basis, turnover, trades, hits = held.basis, held.turnover, held.trades, held.hits
@@ -181,7 +243,7 @@ def _trade(held: Held, wanted: float, reference: float, terms: Terms) -> Held:
     )  # fmt: skip
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _liquidate(held: Held, price: float, terms: Terms, rate: float) -> Held:
     margin = _margin(held, terms, 0.0)
     left = margin + held.position * (price - held.entry)
@@ -195,7 +257,7 @@ def _liquidate(held: Held, price: float, terms: Terms, rate: float) -> Held:
     )  # fmt: skip
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _receive(held: Held, payment: float) -> Held:
     return Held(
         held.cash + payment, held.position, held.entry, held.peak, held.basis, held.turnover,
@@ -204,7 +266,7 @@ def _receive(held: Held, payment: float) -> Held:
     )  # fmt: skip
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _at_open(held: Held, terms: Terms, market: Floats, time: int, trigger: float) -> Held:
     """Gaps: liquidated at the opening mark, or stopped at the open."""
     side = 1.0 if held.position > 0.0 else -1.0
@@ -217,7 +279,7 @@ def _at_open(held: Held, terms: Terms, market: Floats, time: int, trigger: float
     return held
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _inside(
     held: Held, terms: Terms, market: Floats, time: int, trigger: float, separate: bool
 ) -> Held:
@@ -247,7 +309,7 @@ def _inside(
     return _trade(held, 0.0, profit, terms) if gained else held
 
 
-@numba.njit(cache=True, forceinline=True)
+@_compiled(forceinline=True)
 def _refused(
     before: float, held: Held, terms: Terms, rule: int, tables: Floats, by: float
 ) -> float:
@@ -260,8 +322,8 @@ def _refused(
     return measure if measure > tables[rule, -1, 0] or terms.leverage > allowed else 0.0
 
 
-@numba.njit(cache=True, forceinline=True)
-def _alarms(held: Held, terms: Terms, trigger: float, lifts: Floats) -> tuple[float, float]:
+@_compiled(forceinline=True)
+def _alarms(held: Held, terms: Terms, trigger: float) -> tuple[float, float]:
     """Prices beyond which something may happen to an account."""
     if held.position == 0.0:
         return -np.inf, np.inf
@@ -269,222 +331,303 @@ def _alarms(held: Held, terms: Terms, trigger: float, lifts: Floats) -> tuple[fl
         return np.inf, -np.inf  # the stop follows each close, so every bar is looked at
     stop, gain = _stop(held, terms), held.entry * terms.take_profit
     if held.position > 0.0:
-        low, high = max(trigger, stop) * (1.0 + DUST), (held.entry + gain) * (1.0 - DUST)
-    else:
-        low, high = (held.entry - gain) * (1.0 + DUST), min(trigger, stop) * (1.0 - DUST)
-    return low - lifts[0], high + lifts[1]
+        return max(trigger, stop) * (1.0 + DUST), (held.entry + gain) * (1.0 - DUST)
+    return (held.entry - gain) * (1.0 + DUST), min(trigger, stop) * (1.0 - DUST)
 
 
-@numba.njit(cache=True)
-def _event(
-    time: int, target: float, market: Floats, rule: int, tables: Floats, hows: Floats, lot: float,
-    separate: bool, lifts: Floats, orders: Floats, state: Floats, scope: Floats, c: int,
-) -> None:  # fmt: skip
-    """One bar of one account, funding at the open aside."""
-    held = Held(
-        state[CASH * WIDTH + c], state[POSITION * WIDTH + c], state[ENTRY * WIDTH + c],
-        state[BEST_CLOSE * WIDTH + c], state[BASIS * WIDTH + c],
+@_compiled(forceinline=True)
+def _rebalanced(held: Held, target: float, open_: float, terms: Terms, lot: float) -> Held:
+    """Trade to a new target at the open, if there is anything to trade with."""
+    if held.cash + held.position * open_ <= 0.0:
+        return held
+    wanted = _wanted(target, held.cash, held.position, open_, terms.fee, terms.slippage)
+    if lot > 0.0 and wanted != held.position:
+        wanted = math.copysign(math.floor(abs(wanted) / lot + DUST) * lot, wanted)
+    return _trade(held, wanted, open_, terms)
+
+
+@_compiled(forceinline=True)
+def _within(
+    held: Held, terms: Terms, market: Floats, time: int, rule: int, tables: Floats, hows: Floats,
+    separate: bool,
+) -> tuple[Held, float]:  # fmt: skip
+    """The inside of a bar, and the liquidation price after it."""
+    leave = market[time, LEAVE_LONG if held.position > 0.0 else LEAVE_SHORT]
+    margin = _margin(held, terms, abs(held.position) * leave)
+    trigger = _trigger(held, margin, rule, tables, hows)
+    after = _inside(held, terms, market, time, trigger, separate)
+    if after.position != 0.0 and (leave != 0.0 or after.cash != held.cash):
+        trigger = _trigger(after, _margin(after, terms, 0.0), rule, tables, hows)
+    return after, trigger
+
+
+def _chosen(sign: str) -> Callable[[float, float], float]:
+    """One of two numbers, neither NaN, by an instruction that loops are vectorised with."""
+
+    def typed(context: Any, one: Any, other: Any) -> Any:
+        return types.float64(types.float64, types.float64), generate
+
+    def generate(context: Any, builder: Any, signature: Any, numbers: Any) -> Any:
+        first = builder.fcmp_ordered(sign, *numbers, flags=("nnan", "nsz"))
+        return builder.select(first, *numbers, flags=("nnan", "nsz"))
+
+    made: Any = intrinsic  # its annotations know nothing of what is made
+    chosen: Callable[[float, float], float] = made(typed)
+    return chosen
+
+
+_smaller, _larger = _chosen("<"), _chosen(">")
+
+
+@_compiled(
+    forceinline=True,
+    fastmath={"reassoc", "nnan", "nsz", "contract"},
+    error_model="numpy",
+)
+def _stretch(line: Line, bars: tuple[int, int], mark: Floats, scope: Floats) -> tuple[float, float]:
+    """Add bars of a line to the sums of a scope; their lowest and highest equity."""
+    (base, position, worth), (first, last) = line, bars
+    marks, after, ago = mark[first:last], worth[first:last], worth[first - 1 : last - 1]
+    total = squares = down = exposure = 0.0
+    least, most = scope[LEAST], scope[MOST]
+    low, high = np.inf, -np.inf
+    for bar in range(last - first):
+        equity, before = base + position * after[bar], base + position * ago[bar]
+        both = 1.0 / (equity * before)  # one division gives the inverses of both
+        gain = equity * equity * both - 1.0
+        loss = _smaller(gain, 0.0)
+        total += gain
+        squares += gain * gain
+        down += loss * loss
+        exposure += marks[bar] * before * both
+        least, most = _smaller(least, gain), _larger(most, gain)
+        low, high = _smaller(low, equity), _larger(high, equity)
+    scope[SUM] += total
+    scope[SQUARES] += squares
+    scope[DOWN] += down
+    scope[LEAST], scope[MOST] = least, most
+    scope[EXPOSURE] += abs(position) * exposure
+    scope[HELD] += last - first
+    return low, high
+
+
+@_compiled(forceinline=True)
+def _quiet(time: int, until: int, low: float, high: float, lines: Lines) -> int:
+    """The first bar from `time` on, or `until`, that reaches a price where something may happen."""
+    while time < until:
+        part = time // STRETCH
+        last = min(until, (part + 1) * STRETCH)
+        if lines.least[part] <= low or lines.most[part] >= high:
+            for bar in range(time, last):
+                if lines.reach[0, bar] <= low or lines.reach[1, bar] >= high:
+                    return bar
+        time = last
+    return until
+
+
+@_compiled(forceinline=True)
+def _fall(
+    line: Line, bars: tuple[int, int], ends: tuple[float, float],
+    peak: float, trough: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Peak and lowest share of it after bars whose lowest and highest equity are `ends`."""
+    low, high = ends
+    if low < trough * max(peak, high):
+        trough = min(trough, low / peak) if high <= peak else _trough(line, bars, peak, trough)
+    return max(peak, high), trough
+
+
+@_compiled(forceinline=True)
+def _trough(line: Line, bars: tuple[int, int], peak: float, trough: float) -> float:
+    """Lowest equity over the peak so far, bar by bar."""
+    base, position, worth = line
+    for bar in range(bars[0], bars[1]):
+        equity = base + position * worth[bar]
+        if equity > peak:
+            peak = equity
+        elif equity < trough * peak:
+            trough = equity / peak
+    return trough
+
+
+@_compiled(forceinline=True, error_model="numpy")
+def _mark(equity: float, worth: float, wealth: Wealth, scope: Floats) -> Wealth:
+    """Add one bar to the sums of a scope."""
+    before, peak, trough = wealth.equity, max(wealth.peak, equity), wealth.trough
+    gain = equity / before - 1.0 if before > 0.0 else 0.0
+    scope[SUM] += gain
+    scope[SQUARES] += gain * gain
+    scope[DOWN] += min(gain, 0.0) ** 2
+    scope[LEAST], scope[MOST] = min(scope[LEAST], gain), max(scope[MOST], gain)
+    if worth != 0.0:
+        scope[HELD] += 1.0
+        scope[EXPOSURE] += abs(worth) / equity if equity > 0.0 else 0.0
+    if equity < trough * peak:
+        trough = equity / peak
+    scope[SCOPE_PEAK] = max(scope[SCOPE_PEAK], equity)
+    if equity < scope[SCOPE_TROUGH] * scope[SCOPE_PEAK]:
+        scope[SCOPE_TROUGH] = equity / scope[SCOPE_PEAK]
+    return Wealth(equity, wealth.begun, peak, trough)
+
+
+@_compiled(forceinline=True)
+def _book(held: Held, close: float, scope: Floats) -> Held:
+    """Move what a bar cost into the sums of a scope; the best close follows the bar's."""
+    best = held.peak
+    if held.position > 0.0:
+        best = max(best, close)
+    elif held.position < 0.0:
+        best = min(best, close)
+    scope[TURNOVER] += held.turnover
+    scope[TRADES] += held.trades
+    scope[HITS] += held.hits
+    scope[FEE] += held.fee
+    scope[SLIPPAGE] += held.slippage
+    scope[FUNDING] += held.funding
+    scope[LIQUIDATIONS] += held.liquidations
+    scope[LIQUIDATION] += held.liquidation
+    return Held(
+        held.cash, held.position, held.entry, best, held.basis,
         0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
     )  # fmt: skip
-    fee, slippage = orders[TAKER * WIDTH + c], orders[SLIP * WIDTH + c]
-    terms = Terms(
+
+
+@_compiled(forceinline=True)
+def _enter(here: Floats, gone: Floats, wealth: Wealth) -> Wealth:
+    """End a stretch of bars in one scope and begin one in the other, at the last close."""
+    equity = wealth.equity
+    gone[WEALTH] *= equity / wealth.begun if wealth.begun > 0.0 else 1.0
+    gone[ABOVE] = gone[SCOPE_PEAK] / equity if equity > 0.0 else 1.0
+    here[SCOPE_PEAK] = here[ABOVE] * equity
+    return Wealth(equity, equity, wealth.peak, wealth.trough)
+
+
+@_compiled(forceinline=True)
+def _pass(
+    time: int, until: int, held: Held, wealth: Wealth, lines: Lines, inside: Ints, scopes: Floats
+) -> tuple[Held, Wealth]:
+    """Take an account from `time` to `until`, with nothing on the way but funding and scopes."""
+    lane = 1 if held.position < 0.0 else 0
+    paid, worth = lines.paid[lane], lines.worth[lane]
+    line = Line(held.cash - held.position * paid[time - 1], held.position, worth)
+    while time < until:
+        scope = scopes[inside[time]]
+        if inside[time] != inside[time - 1]:
+            wealth = _enter(scope, scopes[inside[time - 1]], wealth)
+        last = min(until, lines.other_scope[time])
+        if line.position == 0.0:
+            scope[LEAST], scope[MOST] = min(scope[LEAST], 0.0), max(scope[MOST], 0.0)
+        else:
+            last = min(last, time + PIECE)
+            ends = _stretch(line, (time, last), lines.mark, scope)
+            peak, trough = _fall(line, (time, last), ends, wealth.peak, wealth.trough)
+            scope[SCOPE_PEAK], scope[SCOPE_TROUGH] = _fall(
+                line, (time, last), ends, scope[SCOPE_PEAK], scope[SCOPE_TROUGH]
+            )
+            scope[FUNDING] += line.position * (paid[last - 1] - paid[time - 1])
+            equity = line.base + line.position * worth[last - 1]
+            wealth = Wealth(equity, wealth.begun, peak, trough)
+            cash = line.base + line.position * paid[last - 1]
+            held = Held(
+                cash, held.position, held.entry, held.peak, held.basis,
+                0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+            )  # fmt: skip
+        time = last
+    return held, wealth
+
+
+@_compiled(forceinline=True)
+def _terms(market: Floats, time: int, orders: Floats) -> Terms:
+    fee, slippage = orders[TAKER], orders[SLIP]
+    return Terms(
         market[time, BAR_TAKER] if np.isnan(fee) else fee,
         market[time, BAR_SLIP] if np.isnan(slippage) else slippage,
-        orders[LEVERAGE * WIDTH + c], orders[CROSS * WIDTH + c], orders[STOP_LOSS * WIDTH + c],
-        orders[TAKE_PROFIT * WIDTH + c], orders[TRAILING * WIDTH + c],
+        orders[LEVERAGE], orders[CROSS], orders[STOP_LOSS], orders[TAKE_PROFIT], orders[TRAILING],
     )  # fmt: skip
-    if held.position != 0.0:
-        trigger = _trigger(held, _margin(held, terms, 0.0), rule, tables, hows)
-        held = _at_open(held, terms, market, time, trigger)
-    open_, before = market[time, OPEN], held.position
-    if target != state[ASKED * WIDTH + c] and not np.isnan(target):
-        state[ASKED * WIDTH + c] = target
-        if held.cash + before * open_ > 0.0:
-            wanted = _wanted(target, held.cash, before, open_, terms.fee, terms.slippage)
-            if lot > 0.0 and wanted != before:
-                wanted = math.copysign(math.floor(abs(wanted) / lot + DUST) * lot, wanted)
-            held = _trade(held, wanted, open_, terms)
-            excess = _refused(before, held, terms, rule, tables, hows[rule, 0])
-            if excess > 0.0:
-                state[REFUSED * WIDTH + c], state[EXCESS * WIDTH + c] = time, excess
-    trigger, leave = 0.0, 0.0
-    if held.position != 0.0:
-        leave = market[time, LEAVE_LONG if held.position > 0.0 else LEAVE_SHORT]
-        margin = _margin(held, terms, abs(held.position) * leave)
-        trigger = _trigger(held, margin, rule, tables, hows)
-        before = held.cash
-        held = _inside(held, terms, market, time, trigger, separate)
-        leave = leave if held.cash == before else np.nan
-    if held.position != 0.0 and leave != 0.0:
-        trigger = _trigger(held, _margin(held, terms, 0.0), rule, tables, hows)
-    close, peak = market[time, CLOSE], held.peak
-    if held.position > 0.0:
-        peak = max(peak, close)
-    elif held.position < 0.0:
-        peak = min(peak, close)
-    low, high = _alarms(held, terms, trigger, lifts)
-    state[CASH * WIDTH + c], state[POSITION * WIDTH + c] = held.cash, held.position
-    state[ENTRY * WIDTH + c], state[BEST_CLOSE * WIDTH + c] = held.entry, peak
-    state[BASIS * WIDTH + c], state[TOUCHED * WIDTH + c] = held.basis, time
-    state[ALARM_LOW * WIDTH + c], state[ALARM_HIGH * WIDTH + c] = low, high
-    scope[TURNOVER * WIDTH + c] += held.turnover
-    scope[TRADES * WIDTH + c] += held.trades
-    scope[HITS * WIDTH + c] += held.hits
-    scope[FEE * WIDTH + c] += held.fee
-    scope[SLIPPAGE * WIDTH + c] += held.slippage
-    if held.funding != 0.0:
-        scope[FUNDING * WIDTH + c] += held.funding
-    if held.liquidations > 0.0:
-        scope[LIQUIDATIONS * WIDTH + c] += held.liquidations
-        scope[LIQUIDATION * WIDTH + c] += held.liquidation
 
 
-@numba.njit(cache=True)
-def _change_scope(old: int, new: int, mark: float, state: Floats, scopes: Floats) -> None:
-    """End a stretch of bars in one scope and begin one in the other, at the last marks."""
-    gone, here = scopes[old], scopes[new]
-    for c in range(WIDTH):
-        equity = state[CASH * WIDTH + c] + state[POSITION * WIDTH + c] * mark
-        before = state[BEFORE * WIDTH + c]
-        gone[WEALTH * WIDTH + c] *= equity / before if before > 0.0 else 1.0
-        gone[ABOVE * WIDTH + c] = gone[SCOPE_PEAK * WIDTH + c] / equity if equity > 0.0 else 1.0
-        here[SCOPE_PEAK * WIDTH + c] = here[ABOVE * WIDTH + c] * equity
-        state[BEFORE * WIDTH + c] = equity
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _measure(mark: float, state: Floats, scope: Floats) -> None:
-    """Mark the block at the close and add the bar to its sums."""
-    deeper = 0
-    for c in range(WIDTH):
-        position = state[POSITION * WIDTH + c]
-        worth = position * mark
-        equity = state[CASH * WIDTH + c] + worth
-        before = state[INVERSE * WIDTH + c]
-        inverse = 1.0 / equity if equity > 0.0 else 0.0
-        gain = equity * before - 1.0 if before > 0.0 else 0.0
-        loss = gain if gain < 0.0 else 0.0
-        state[INVERSE * WIDTH + c] = inverse
-        scope[SUM * WIDTH + c] += gain
-        scope[SQUARES * WIDTH + c] += gain * gain
-        scope[DOWN * WIDTH + c] += loss * loss
-        least, most = scope[LEAST * WIDTH + c], scope[MOST * WIDTH + c]
-        scope[LEAST * WIDTH + c] = gain if gain < least else least
-        scope[MOST * WIDTH + c] = gain if gain > most else most
-        scope[EXPOSURE * WIDTH + c] += abs(worth) * inverse
-        scope[HELD * WIDTH + c] += 1.0 if position != 0.0 else 0.0
-        peak, part = state[PEAK * WIDTH + c], scope[SCOPE_PEAK * WIDTH + c]
-        peak = equity if equity > peak else peak
-        part = equity if equity > part else part
-        state[PEAK * WIDTH + c] = peak
-        scope[SCOPE_PEAK * WIDTH + c] = part
-        below = equity < state[TROUGH * WIDTH + c] * peak
-        below |= equity < scope[SCOPE_TROUGH * WIDTH + c] * part
-        deeper += 1 if below else 0
-    if deeper == 0:
-        return
-    for c in range(WIDTH):
-        equity = state[CASH * WIDTH + c] + state[POSITION * WIDTH + c] * mark
-        peak, part = state[PEAK * WIDTH + c], scope[SCOPE_PEAK * WIDTH + c]
-        whole = equity / peak if peak > 0.0 else 1.0
-        share = equity / part if part > 0.0 else 1.0
-        was, had = state[TROUGH * WIDTH + c], scope[SCOPE_TROUGH * WIDTH + c]
-        state[TROUGH * WIDTH + c] = whole if whole < was else was
-        scope[SCOPE_TROUGH * WIDTH + c] = share if share < had else had
-
-
-@numba.njit(cache=True)
-def _fund(rate: float, state: Floats, scope: Floats) -> None:
-    """Settle funding stamped at the open, on the positions carried in."""
-    for c in range(WIDTH):
-        paid = -state[POSITION * WIDTH + c] * rate
-        state[CASH * WIDTH + c] += paid
-        scope[FUNDING * WIDTH + c] += paid
-
-
-@numba.njit(cache=True)
-def _fund_inside(time: int, long: float, short: float, state: Floats, scope: Floats) -> None:
-    """Settle funding stamped inside the bar for accounts that nothing happened to."""
-    for c in range(WIDTH):
-        position = state[POSITION * WIDTH + c]
-        paid = position * long if position > 0.0 else -position * short
-        paid *= 0.0 if state[TOUCHED * WIDTH + c] == time else 1.0
-        state[CASH * WIDTH + c] += paid
-        scope[FUNDING * WIDTH + c] += paid
-
-
-@numba.njit(cache=True)
-def _reached(low: float, high: float, state: Floats) -> int:
-    count = 0
-    for c in range(WIDTH):
-        below = low <= state[ALARM_LOW * WIDTH + c]
-        above = high >= state[ALARM_HIGH * WIDTH + c]
-        count += 1 if below | above else 0
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
-def run_block(
+@_compiled(forceinline=True)
+def _run(
     market: Floats,
+    lines: Lines,
     inside: Ints,
     rule: Ints,
     tables: Floats,
     hows: Floats,
     lot: float,
     separate: bool,
-    steepest: float,
-    starts: Ints,
-    event_first: Ints,
-    event_column: Ints,
-    event_target: Floats,
+    begin: int,
+    cash: float,
+    bars: Ints,
+    targets: Floats,
     orders: Floats,
-    state: Floats,
+    ends: Floats,
     scopes: Floats,
 ) -> None:
-    """Run the accounts of a block over the bars; see `sweep` for what the arrays hold."""
-    lifts = np.zeros(2)
-    told = np.full(WIDTH, -1)
-    begin = starts.min()
-    now = inside[begin]
-    for time in range(begin, len(market)):
-        bar = market[time]
-        if inside[time] != now:
-            _change_scope(now, inside[time], market[time - 1, MARK_CLOSE], state, scopes)
-            now = inside[time]
-        scope = scopes[now]
-        if bar[PAID_OPEN] != 0.0:
-            _fund(bar[PAID_OPEN], state, scope)
-        within = bar[HOLD_LONG] != 0.0 or bar[LEAVE_LONG] != 0.0
-        within = within or bar[HOLD_SHORT] != 0.0 or bar[LEAVE_SHORT] != 0.0
-        lifts[0] += steepest * (
-            max(bar[PAID_OPEN], 0.0) - min(bar[HOLD_LONG], bar[LEAVE_LONG], 0.0)
-        )
-        lifts[1] -= steepest * (
-            min(bar[PAID_OPEN], 0.0) + min(bar[HOLD_SHORT], bar[LEAVE_SHORT], 0.0)
-        )
-        low = min(bar[LOW], bar[MARK_LOW]) - lifts[0]
-        high = max(bar[HIGH], bar[MARK_HIGH]) + lifts[1]
-        for place in range(event_first[time], event_first[time + 1]):
-            c = event_column[place]
-            told[c] = time
-            if starts[c] == time:
-                scopes[0, LEAST * WIDTH + c] = scopes[1, LEAST * WIDTH + c] = np.inf
-                scopes[0, MOST * WIDTH + c] = scopes[1, MOST * WIDTH + c] = -np.inf
-            _event(
-                time, event_target[place], market, rule[time], tables, hows, lot, separate, lifts,
-                orders, state, scope, c,
-            )  # fmt: skip
-        changed = time > begin and rule[time] != rule[time - 1]
-        if changed or _reached(low, high, state) > 0:
-            for c in range(WIDTH):
-                near = low <= state[ALARM_LOW * WIDTH + c] or high >= state[ALARM_HIGH * WIDTH + c]
-                near = near or (changed and state[POSITION * WIDTH + c] != 0.0)
-                if near and told[c] != time:
-                    _event(
-                        time, np.nan, market, rule[time], tables, hows, lot, separate, lifts,
-                        orders, state, scope, c,
-                    )  # fmt: skip
-        if within:
-            _fund_inside(time, bar[HOLD_LONG], bar[HOLD_SHORT], state, scope)
-        _measure(bar[MARK_CLOSE], state, scope)
-    _change_scope(now, 1 - now, market[-1, MARK_CLOSE], state, scopes)
+    """One account: a bar at which something may happen, then the bars at which nothing does."""
+    place, time = 0, begin
+    held = Held(cash, 0.0, 0.0, 0.0, cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    wealth = Wealth(cash, cash, cash, 1.0)
+    asked, trigger, low, high = 0.0, 0.0, -np.inf, np.inf
+    while time < len(market):
+        scope, terms, ruled = scopes[inside[time]], _terms(market, time, orders), rule[time]
+        if time > begin and inside[time] != inside[time - 1]:
+            wealth = _enter(scope, scopes[inside[time - 1]], wealth)
+        if held.position != 0.0:
+            held = _receive(held, -held.position * market[time, PAID_OPEN])
+            near = lines.reach[0, time] <= low or lines.reach[1, time] >= high
+            if near or ruled != rule[time - 1]:
+                trigger = _trigger(held, _margin(held, terms, 0.0), ruled, tables, hows)
+                held = _at_open(held, terms, market, time, trigger)
+        if place < len(bars) and bars[place] == time:
+            target, carried = targets[place], held.position
+            place += 1
+            if target != asked:
+                asked = target
+                held = _rebalanced(held, target, market[time, OPEN], terms, lot)
+                excess = _refused(carried, held, terms, ruled, tables, hows[ruled, 0])
+                if excess > 0.0:
+                    ends[REFUSED], ends[EXCESS] = time, excess
+        if held.position != 0.0:
+            held, trigger = _within(held, terms, market, time, ruled, tables, hows, separate)
+        held = _book(held, market[time, CLOSE], scope)
+        low, high = _alarms(held, terms, trigger)
+        low, high = low - lines.lift[0, time], high + lines.lift[1, time]
+        worth = held.position * market[time, MARK_CLOSE]
+        wealth = _mark(held.cash + worth, worth, wealth, scope)
+        time += 1
+        until = bars[place] if place < len(bars) else len(market)
+        if held.position != 0.0:
+            until = _quiet(time, min(until, lines.other_rule[time - 1]), low, high, lines)
+        held, wealth = _pass(time, until, held, wealth, lines, inside, scopes)
+        time = until
+    _enter(scopes[1 - inside[-1]], scopes[inside[-1]], wealth)
+    ends[EQUITY], ends[TROUGH] = wealth.equity, wealth.trough
+
+
+@_compiled(nogil=True)
+def run_block(
+    market: Floats,
+    lines: Lines,
+    inside: Ints,
+    rule: Ints,
+    tables: Floats,
+    hows: Floats,
+    lot: float,
+    separate: bool,
+    cash: float,
+    begins: Ints,
+    firsts: Ints,
+    bars: Ints,
+    targets: Floats,
+    orders: Floats,
+    ends: Floats,
+    scopes: Floats,
+) -> None:
+    """Run accounts over the bars; see `delever.sim.sweep` for what the arrays hold."""
+    for row in range(len(begins)):
+        own = slice(firsts[row], firsts[row + 1])
+        _run(
+            market, lines, inside, rule, tables, hows, lot, separate, begins[row], cash,
+            bars[own], targets[own], orders[row], ends[row], scopes[row],
+        )  # fmt: skip

@@ -53,26 +53,25 @@ def metric_names() -> tuple[str, ...]:
 
 
 def block_metrics(
-    state: Floats,
+    ends: Floats,
     scopes: Floats,
     bars: Floats,
     *,
     initial_equity: float,
-    last_mark: float,
     periods_per_year: float,
 ) -> Floats:
     """Compute the metrics of a block of accounts.
 
     Parameters
     ----------
-    state : numpy.ndarray, shape (STATE_ROWS, k)
+    ends : numpy.ndarray, shape (END_ROWS, k)
         Accounts after the last bar.
     scopes : numpy.ndarray, shape (2, SCOPE_ROWS, k)
         Their sums outside and inside periods.
     bars : numpy.ndarray, shape (2, k)
         How many bars of each run lie outside and inside.
-    initial_equity, last_mark : float
-        Equity before the first bar and mark price at the last close, quote units.
+    initial_equity : float
+        Equity before the first bar, quote units.
     periods_per_year : float
         Bars in a year of 365 days.
 
@@ -89,12 +88,11 @@ def block_metrics(
     """
     from delever.sim import sweep_kernel as kernel
 
-    equity = state[kernel.CASH] + state[kernel.POSITION] * last_mark
     whole = scopes.sum(axis=0)
     whole[kernel.LEAST] = scopes[:, kernel.LEAST].min(axis=0)
     whole[kernel.MOST] = scopes[:, kernel.MOST].max(axis=0)
-    whole[kernel.WEALTH] = equity / initial_equity
-    whole[kernel.SCOPE_TROUGH] = state[kernel.TROUGH]
+    whole[kernel.WEALTH] = ends[kernel.EQUITY] / initial_equity
+    whole[kernel.SCOPE_TROUGH] = ends[kernel.TROUGH]
     parts = ((whole, bars.sum(axis=0)), (scopes[1], bars[1]), (scopes[0], bars[0]))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.concatenate([_measured(*part, periods_per_year) for part in parts]).T

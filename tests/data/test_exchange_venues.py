@@ -168,6 +168,36 @@ def test_a_fault_that_passes_leaves_no_trace(tmp_path, venue, fault):
     assert hold_to_truth(catalog, reference, market) == ROWS[venue]
 
 
+READINGS = {
+    ("krakenfutures", "funding"): ("*/historicalfundingrates", 1, 60),
+    ("hyperliquid", "funding"): ("*/fundingHistory", 1, 60),
+    ("gate", "funding"): ("*/funding_rate", 8, 500),
+    ("gate", "open_interest"): ("*/contract_stats", 8, 15),
+}
+"""Where they are asked for, hours between two rates, days of history: more than one answer."""
+
+
+@pytest.mark.parametrize(
+    "kind", ["html", "truncated", "empty_page", "gap", "nulls", "ignore_since"]
+)
+@pytest.mark.parametrize(("venue", "what"), READINGS)
+def test_a_fault_that_passes_leaves_no_trace_in_readings(tmp_path, venue, what, kind):
+    match, hours, days = READINGS[venue, what]
+    market = generate(SYMBOLS[venue], rows=24 * days, timeframe="1h", funding_hours=hours)
+    catalog, reference = Catalog(tmp_path), bars_of(venue, "1h", what)
+    with serve(World(markets=(market,)), [Fault(kind, match=match, times=2)]) as exchange:
+        done = fetch(client_of(exchange, venue), catalog, reference)
+        assert sum(bool(entry.faults) for entry in exchange.log) == 2
+    times, values = stored(catalog, reference)
+    if what == "funding":
+        np.testing.assert_array_equal(times, market.funding_times)
+        np.testing.assert_array_equal(values[:, 0], market.funding_rates)
+    else:
+        np.testing.assert_array_equal(times, market.times)
+        np.testing.assert_array_equal(values, market.open_interest(times))
+    assert (done.absent, done.unknown) == ((), ())
+
+
 @pytest.mark.parametrize("venue", VENUES)
 @pytest.mark.parametrize(("kind", "state"), [("gap", "absent"), ("nulls", "unknown")])
 def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, kind, state):

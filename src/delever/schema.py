@@ -266,7 +266,7 @@ class _Refusal:
             return
         row = int(rows[0])
         line = "" if self.header_lines is None else f"line {row + 1 + self.header_lines}, "
-        more = f" ({len(rows) - 1} more such rows)" if len(rows) > 1 else ""
+        more = "" if len(rows) == 1 else f" ({len(rows) - 1} more such row{'s' * (len(rows) > 2)})"
         stamp = self.index[row]
         clock = "%Y-%m-%d %H:%M" if stamp == stamp.floor("min") else "%Y-%m-%d %H:%M:%S.%f"
         raise SchemaError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -84,7 +86,12 @@ def test_check_draws_a_page(workspace, capsys):
     part.unlink()
     assert main(["data", "check", "--html", "coverage.html"]) == 1
     assert "is missing; remove" in Path("coverage.html").read_text()
-    assert main(["data", "check", "--html", "no/such/folder.html"]) == 2
+    before = Path("coverage.html").read_bytes()
+    file_of(ROWS)
+    capsys.readouterr()
+    assert main(["data", "check", "--html", "btc.csv/page.html"]) == 1
+    assert "error: cannot write btc.csv/page.html: " in capsys.readouterr().err
+    assert Path("coverage.html").read_bytes() == before
 
 
 def test_json_is_one_document(workspace, capsys):
@@ -150,6 +157,36 @@ def test_list_names_the_damaged_beside_the_rest(workspace, capsys):
     assert main(["data", "check", "sample/ohlcv/BTC/USD/1d"]) == 1
 
 
+def test_a_terminal_without_blocks_or_accents_is_served_all_the_same(workspace, monkeypatch):
+    words = [*WORDS[:2], "--symbol", "BTC/ĐZ", *WORDS[4:]]
+    told = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(told, encoding="latin-1", errors="strict"))
+    assert main(["data", "import", file_of(ROWS), *words]) == 0
+    assert main(["data", "list"]) == 0
+    assert main(["data", "check", "bitstamp/ohlcv/BTC/ĐZ/1d"]) == 1
+    sys.stdout.flush()
+    said = told.getvalue().decode("latin-1")
+    assert r"bitstamp/ohlcv/BTC/\u0110Z/1d: 2 bars are unknown" in said
+    assert "#" * 28 + "?" * 30 + "#" * 14 in said
+    assert "# 3 present, . 0 absent, ? 2 unknown" in said
+
+
+def test_a_closed_output_stops_nothing(workspace, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    assert main(["data", "import", file_of(ROWS), *WORDS]) == 0
+    assert len(workspace.catalog.load(NAME).frame) == 3
+
+
+def test_a_long_name_leaves_the_other_columns_readable(workspace, capsys):
+    long = "A" * 190
+    assert main(["data", "import", file_of(ROWS), *WORDS[:2], "--symbol", long]) == 0
+    capsys.readouterr()
+    assert main(["data", "list"]) == 0
+    said = capsys.readouterr().out
+    assert f"bitstamp/ohlcv/{long}/1d" in said
+    assert "2021-05-21" in said
+
+
 def test_one_row_is_no_rows(workspace, capsys):
     assert main(["data", "import", file_of(ROWS[:2]), *WORDS]) == 0
     said = capsys.readouterr().out
@@ -171,6 +208,11 @@ def test_one_row_is_no_rows(workspace, capsys):
             2,
             "known when they close",
         ),
+        (["data", "import", "btc.csv", *WORDS[:-1], ""], 2, "timeframe must be"),
+        (["data", "import", "btc.csv", *WORDS, "--kind", ""], 2, "kind must be one of"),
+        (["data", "import", "btc.csv", *WORDS, "--note", "a\nb"], 2, "one line of text"),
+        (["data", "import", "btc.csv", *WORDS, "--note", " "], 2, "one line of text"),
+        (["data", "import", "", *WORDS], 1, "must end in .csv"),
         (["data", "check", "bitstamp"], 2, "venue/kind/symbol/timeframe"),
         (["data", "check", NAME], 1, f"no data set {NAME}"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def test_a_bad_line_is_named_with_its_value_and_the_mend(tmp_path: Path, line: b
         ("blank.csv", b"\n \n", "got an empty file"),
         ("header.csv", HEADER, "at least one row"),
         ("binary.csv", b"PAR1\x15\x04\x15\x93PAR1", "no readable text"),
-        ("utf16.csv", PLAIN.decode().encode("utf-16"), "no readable text"),
+        ("utf16.csv", PLAIN.decode().encode("utf-16"), "in UTF-8 with a header line"),
         ("nameless.csv", b"timestamp,,close\n1,2,3\n", "leaves a column unnamed"),
         ("endless.csv", b"timestamp," + b"a" * 200_000 + b"\n1,2\n", "the header cannot be read"),
         ("twice.csv", b"timestamp,a,a\n1,2,3\n", "the header repeats a"),
@@ -204,7 +205,17 @@ def test_a_path_that_is_no_file_is_refused(tmp_path: Path):
     with pytest.raises(NotStoredError, match="there is no file"):
         read_file(tmp_path / "absent.csv", "ohlcv", "1d")
     (tmp_path / "folder.csv").mkdir()
-    refused(tmp_path / "folder.csv", "cannot be read")
+    refused(tmp_path / "folder.csv", "must be a file; it is a folder or a device")
+    os.mkfifo(tmp_path / "pipe.csv")  # reading it would wait for ever
+    refused(tmp_path / "pipe.csv", "must be a file; it is a folder or a device")
+    (tmp_path / "round.csv").symlink_to(tmp_path / "round.csv")
+    refused(tmp_path / "round.csv", "cannot be read")
+
+
+def test_a_name_that_is_no_text_becomes_one(tmp_path: Path):
+    rows = read_file(put(tmp_path, os.fsdecode(b"g\xffd.csv"), PLAIN), "ohlcv", "1d")
+    assert rows.name == r"g\udcffd.csv"
+    rows.name.encode()
 
 
 @pytest.mark.parametrize(

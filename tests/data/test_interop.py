@@ -19,7 +19,7 @@ from delever.data.interop.export import export
 from delever.data.interop.freqtrade import read_freqtrade
 from delever.data.interop.vendors import read_cryptodatadownload, read_yahoo
 from delever.data.source import Reference
-from delever.errors import InputError, NotStoredError, SchemaError
+from delever.errors import InputError, NotStoredError, SchemaError, StoreError
 
 START = pd.Timestamp("2021-01-01", tz="UTC")
 MS = 1_609_459_200_000  # the same instant
@@ -381,3 +381,27 @@ def test_options_that_would_be_ignored_are_refused(
     words = ["data", "import", str(freqtrade), "--venue", "v", "--from", origin, *more]
     assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "feather", "vectorbt"])
+def test_an_export_that_fails_leaves_the_file_before_it(workspace, monkeypatch, form: str):
+    place = Path(f"bars.{form}")
+    place.write_text("what was exported before")
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    dataset = workspace.catalog.load("sample/ohlcv/BTC/USD/1d")
+    with pytest.raises(StoreError, match=r"cannot write bars\..*No space left on device; give"):
+        export(dataset, place, form)
+    assert place.read_text() == "what was exported before"
+    assert not [path for path in Path.cwd().iterdir() if path.name.startswith(".tmp")]
+    monkeypatch.undo()
+
+
+def test_a_csv_is_packed_where_its_name_says_so(workspace, tmp_path: Path):
+    dataset = workspace.catalog.load("sample/ohlcv/BTC/USD/1d")
+    path = export(dataset, tmp_path / "deep" / "bars.csv.gz", "csv")
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    assert len(lines) == 1 + 5385

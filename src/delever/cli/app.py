@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from typing import Annotated
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     int
         0 done, 1 refused or found wanting, 2 asked for something that cannot be.
     """
+    _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -96,6 +98,19 @@ def main(arguments: list[str] | None = None) -> int:
             1,
         )
     return 0
+
+
+def _open_streams() -> None:
+    """Let no letter and no closed stream stop a command whose work is done.
+
+    What the terminal's encoding lacks is written as its code, as on standard error.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _failed(debug: bool, message: str, code: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,11 +25,10 @@ ReferenceArgument = Annotated[
 ]
 _SHOWN = 30
 _CELLS = 72
-_MARKS = {
-    "present": ("█", typer.colors.GREEN),
-    "absent": ("░", None),
-    "unknown": ("?", typer.colors.RED),
-}
+_COLOURS = {"present": typer.colors.GREEN, "absent": None, "unknown": typer.colors.RED}
+_MARKS = {"present": "█", "absent": "░", "unknown": "?"}
+_PLAIN = {"present": "#", "absent": ".", "unknown": "?"}
+"""Where the terminal has no blocks."""
 
 
 def register(app: typer.Typer) -> None:
@@ -102,15 +101,13 @@ def _checks(reference: str | None, workspace: Path | None, *, quiet: bool) -> Se
 
 
 def _write_page(path: Path, checks: Sequence[Check]) -> None:
-    from delever.errors import InputError
+    from delever.data.disk import whole
     from delever.report.coverage import render
 
     tables = {one.name: one.coverage for one in checks if one.coverage is not None}
     page = render(tables, {one.name: one.problems for one in checks if one.problems})
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; give another path") from None
+    with whole(path) as place:
+        place.write_text(page, encoding="utf-8")
 
 
 def _print_check(one: Check) -> None:
@@ -138,12 +135,11 @@ def print_coverage(table: pd.DataFrame) -> None:
     """Draw the strip, count the bars of each state, and list the longest stretches without rows."""
     from delever.report.coverage import STATES, strip
 
-    cells = "".join(
-        typer.style(_MARKS[state][0], fg=_MARKS[state][1]) for state in strip(table, _CELLS)
-    )
+    marks = _marks()
+    cells = "".join(typer.style(marks[state], fg=_COLOURS[state]) for state in strip(table, _CELLS))
     typer.echo(f"  {cells}")
     counts = table.groupby("state")["bars"].sum()
-    typer.echo("  " + ", ".join(f"{_MARKS[s][0]} {int(counts.get(s, 0)):,} {s}" for s in STATES))
+    typer.echo("  " + ", ".join(f"{marks[s]} {int(counts.get(s, 0)):,} {s}" for s in STATES))
     holes = table[table["state"] != "present"]
     if holes.empty:
         return
@@ -159,6 +155,14 @@ def print_coverage(table: pd.DataFrame) -> None:
     ]
     print_table(("first missing", "up to", "state", "bars"), rows)
     sys.stdout.flush()
+
+
+def _marks() -> Mapping[str, str]:
+    try:
+        "".join(_MARKS.values()).encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return _PLAIN
+    return _MARKS
 
 
 def _check_json(one: Check) -> dict[str, Any]:

@@ -154,7 +154,12 @@ def _reference(
 
     if symbol is None:
         raise ConfigError("--symbol is required, such as BTC/USD; only freqtrade's files say it")
-    return Reference(venue=venue, kind=kind or "ohlcv", symbol=symbol, timeframe=timeframe or "1d")
+    return Reference(
+        venue=venue,
+        kind="ohlcv" if kind is None else kind,
+        symbol=symbol,
+        timeframe="1d" if timeframe is None else timeframe,
+    )
 
 
 def _foreign(
@@ -170,7 +175,7 @@ def _foreign(
     from delever.data.interop.vendors import read_cryptodatadownload, read_yahoo
 
     if origin == "freqtrade":
-        if kind or symbol or timeframe:
+        if (kind, symbol, timeframe) != (None, None, None):
             raise ConfigError(
                 "--from freqtrade takes no symbol, kind or timeframe: the files' names say them; "
                 "leave them out"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -25,6 +25,9 @@ __all__ = [
     "print_entry",
     "print_table",
 ]
+
+_WIDE = 1_000
+"""Characters of a line where nobody watches: longer than any reference."""
 
 
 def print_entry(entry: Entry) -> None:
@@ -62,17 +65,18 @@ def print_broken(one: Check) -> None:
 
 
 def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows of text; the first column is never cut."""
+    """Print rows of text; nothing is cut, and the first column is folded where lines are short."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table()
     for position, column in enumerate(columns):
         right = column in ("rows", "gaps", "bars")
-        table.add_column(column, justify="right" if right else "left", no_wrap=position == 0)
+        justify: Literal["left", "right"] = "right" if right else "left"
+        table.add_column(column, justify=justify, no_wrap=position > 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def count(number: int, word: str) -> str:

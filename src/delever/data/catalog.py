@@ -178,7 +178,8 @@ class Catalog:
         Raises
         ------
         InputError
-            If the venue is ``sample``, or the lag would show bars before they close.
+            If the venue is ``sample``, the lag would show bars before they close, or a note is
+            not one line of text.
         SchemaError
             If a row breaks the contract; nothing changes.
         ConflictError
@@ -186,7 +187,7 @@ class Catalog:
         StoreError
             If the store is damaged, locked or cannot be written.
         """
-        wanted = writable(reference, publication_lag)
+        wanted = writable(reference, publication_lag, notes)
         taken = take_in(source, wanted, stamp_unit=stamp_unit, provenance=provenance)
         change = self.store.add(
             taken.frame,
@@ -254,7 +255,7 @@ class Catalog:
         SchemaError, ConflictError, StoreError
             As for `add`.
         """
-        wanted = writable(reference, publication_lag)
+        wanted = writable(reference, publication_lag, notes)
         claims = [Claim(start=start, end=end, state=state) for start, end, state in covered]
         if frame is None or frame.empty:
             rows = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from delever.errors import StoreError
 
-__all__ = ["Disk"]
+__all__ = ["Disk", "whole"]
 
 _LOCK = ".lock"
 _UNFINISHED = ".tmp"
@@ -170,6 +170,39 @@ class Disk:
             yield
         finally:
             held.release()
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Replace a file at once when what replaces it is there, or leave it as it was.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        The file; its folder is made as needed.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write, of the same suffixes; removed should that fail.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    unfinished = target.with_name(f"{_UNFINISHED}-{target.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield unfinished
+        unfinished.replace(target)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {target}: {error.strerror or error}; give another path or make room"
+        ) from error
+    finally:
+        with suppress(OSError):  # what was raised before is the one to report
+            unfinished.unlink(missing_ok=True)
 
 
 def _put(target: Path, data: bytes) -> None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from delever.errors import NotStoredError, SchemaError
+from delever.data.given import content, name_of
+from delever.errors import SchemaError
 from delever.schema import kind_of, validate
 
 if TYPE_CHECKING:
@@ -98,9 +99,13 @@ def read_file(
     with their zone. Empty cells and ``nan`` are undefined; nothing else that is not a number is
     accepted.
     """
-    data = _bytes_of(path)
+    if not path.name.endswith(SUFFIXES):
+        raise SchemaError(
+            f"a file must end in {', '.join(SUFFIXES)}; got {str(path)!r}; convert it"
+        )
+    data = content(path)
     digest = hashlib.sha256(data).hexdigest()
-    where = path.name
+    where = name_of(path)
     if path.name.endswith((".csv", ".csv.gz")):
         text = _unzip(data, where) if path.name.endswith(".gz") else data
         raw, ignored = _from_csv(text, kind, where)
@@ -112,20 +117,7 @@ def read_file(
     frame = validate(
         raw.set_axis(stamps, axis=0), kind, timeframe, where=where, header_lines=header_lines
     )
-    return FileRows(frame=frame, ignored=ignored, name=path.name, sha256=digest)
-
-
-def _bytes_of(path: Path) -> bytes:
-    if not path.name.endswith(SUFFIXES):
-        raise SchemaError(f"{path.name}: a file must end in {', '.join(SUFFIXES)}; convert it")
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise NotStoredError(f"there is no file {path}; give the path of an existing one") from None
-    except OSError as error:
-        raise SchemaError(
-            f"{path.name}: the file cannot be read ({error.strerror}); give a readable file"
-        ) from None
+    return FileRows(frame=frame, ignored=ignored, name=where, sha256=digest)
 
 
 def _unzip(data: bytes, where: str) -> bytes:
@@ -142,7 +134,9 @@ def _choose(names: Sequence[str], kind: str, where: str) -> tuple[str, list[str]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated or "" in names:
         what = f"repeats {', '.join(repeated)}" if repeated else "leaves a column unnamed"
-        raise SchemaError(f"{where}: every column needs a name of its own; the header {what}")
+        raise SchemaError(
+            f"{where}: every column needs a name of its own; the header {what}; rename"
+        )
     stamps = [name for name in _STAMPS if name in names]
     if len(stamps) != 1:
         found = "both" if stamps else ", ".join(names)[:200]
@@ -168,8 +162,9 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
     header = header.rstrip("\r")
     if not header or not header.replace("\t", " ").isprintable():
         raise SchemaError(
-            f"{where}: a CSV file with a header line is required; "
-            f"got {'an empty file' if not data.strip() else 'no readable text in its first line'}"
+            f"{where}: a CSV file in UTF-8 with a header line is required; got "
+            f"{'an empty file' if not data.strip() else 'no readable text in its first line'}; "
+            "save it so"
         )
     if b"\n" not in body:
         raise SchemaError(f"{where}: at least one row below the header is required; found none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,10 @@ class Intake:
     ignored: tuple[str, ...]
 
 
-def writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
-    """Name that rows with this lag may be stored under.
+def writable(
+    reference: Reference | str, lag: pd.Timedelta | None, notes: Sequence[str] = ()
+) -> Reference:
+    """Name that rows with this lag and these notes may be stored under.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
         What the data set is called.
     lag : pandas.Timedelta or None
         From a row's stamp to the moment it was known, if it is said.
+    notes : sequence of str
+        What a reader of results must be told.
 
     Returns
     -------
@@ -54,7 +58,8 @@ def writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
     Raises
     ------
     InputError
-        If the venue is ``sample``, or the lag is negative or would show bars before they close.
+        If the venue is ``sample``, the lag is negative or would show bars before they close, or a
+        note is not one line of text.
     """
     wanted = Reference.parse(reference) if isinstance(reference, str) else reference
     if wanted.venue == SAMPLE:
@@ -66,6 +71,9 @@ def writable(reference: Reference | str, lag: pd.Timedelta | None) -> Reference:
             f"publication lag of bars must be their timeframe {wanted.timeframe}: "
             f"they are known when they close; got {lag}; leave the lag out"
         )
+    for note in notes:
+        if not note.strip() or not note.isprintable():
+            raise InputError(f"a note must be one line of text; got {note[:40]!r}; rewrite it")
     return wanted
 
 

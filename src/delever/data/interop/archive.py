@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from delever.data.given import content, name_of
 from delever.data.interop.found import Found, frame_of, numbers
 from delever.data.source import Reference
 from delever.errors import InputError, NotStoredError, SchemaError
@@ -75,10 +76,10 @@ def read_archive(path: Path, reference: Reference) -> Found:
         raise NotStoredError(f"there is no zip in {path}; give the folder that holds them")
     frames, origins = [], []
     for file in files:
-        _check_name(file.name, reference)
+        _check_name(name_of(file), reference)
         text, digest = _content(file)
-        frames.append(_rows(text, reference.kind, file.name))
-        origins.append({"file": file.name, "sha256": digest})
+        frames.append(_rows(text, reference.kind, name_of(file)))
+        origins.append({"file": name_of(file), "sha256": digest})
     frame = pd.concat(frames).sort_index(kind="stable")
     twice = frame.reset_index().duplicated().to_numpy()
     return Found(
@@ -104,27 +105,24 @@ def _check_name(name: str, reference: Reference) -> None:
 
 
 def _content(path: Path) -> tuple[str, str]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise NotStoredError(f"there is no file {path}; give the path of an existing one") from None
+    data, where = content(path), name_of(path)
     digest = hashlib.sha256(data).hexdigest()
     beside = path.with_name(path.name + ".CHECKSUM")
     if beside.is_file():
-        expected = beside.read_text().split()[:1]
+        expected = content(beside).decode(errors="replace").split()[:1]
         if expected != [digest]:
             raise SchemaError(
-                f"{path.name} must have the sha256 of {beside.name}; it has {digest[:8]}…; "
+                f"{where} must have the sha256 of {beside.name}; it has {digest[:8]}…; "
                 "fetch it again"
             )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
             if len(names) != 1 or not names[0].endswith(".csv"):
-                raise SchemaError(f"{path.name} must hold one CSV file; it holds {names[:3]}")
+                raise SchemaError(f"{where} must hold one CSV file; it holds {names[:3]}")
             return archive.read(names[0]).decode(), digest
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path.name} is damaged ({error}); fetch it again") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise SchemaError(f"{where} is damaged ({error}); fetch it again") from None
 
 
 def _rows(text: str, kind: str, where: str) -> pd.DataFrame:

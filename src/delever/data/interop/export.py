@@ -8,9 +8,10 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from delever.data.disk import whole
 from delever.data.interop.freqtrade import write_freqtrade
 from delever.data.source import Dataset
-from delever.errors import InputError, StoreError
+from delever.errors import InputError
 
 __all__ = ["FORMATS", "Format", "export"]
 
@@ -49,21 +50,19 @@ def export(dataset: Dataset, path: Path, form: Format) -> Path:
         If the file cannot be written.
     """
     frame = dataset.frame
-    writers: dict[str, Callable[[], Path | None]] = {
-        "parquet": lambda: frame.to_parquet(path, compression="zstd"),
-        "csv": lambda: _csv(frame, path),
-        "feather": lambda: frame.reset_index().to_feather(path),
-        "freqtrade": lambda: write_freqtrade(dataset, path),
-        "vectorbt": lambda: _vectorbt(dataset, path),
+    writers: dict[str, Callable[[Path], None]] = {
+        "parquet": lambda place: frame.to_parquet(place, compression="zstd"),
+        "csv": lambda place: _csv(frame, place),
+        "feather": lambda place: frame.reset_index().to_feather(place),
+        "vectorbt": lambda place: _vectorbt(dataset, place),
     }
+    if form == "freqtrade":
+        return write_freqtrade(dataset, path)
     if form not in writers:
         raise InputError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
-    try:
-        if form != "freqtrade":
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return writers[form]() or path
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
+    with whole(path) as place:
+        writers[form](place)
+    return path
 
 
 def _csv(frame: pd.DataFrame, path: Path) -> None:

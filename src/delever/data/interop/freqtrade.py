@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from delever.data.disk import whole
+from delever.data.given import content, name_of
 from delever.data.interop.found import Found
 from delever.data.source import Dataset, Reference
 from delever.errors import InputError, NotStoredError, SchemaError
@@ -86,18 +88,18 @@ def read_freqtrade(folder: Path, venue: str) -> tuple[list[Found], list[str]]:
     for path in sorted(paths):
         named = _NAME.fullmatch(path.name)
         if named is None or named["type"] not in _KINDS:
-            left.append(f"{path.name}: no bars or funding rates in feather or json")
+            left.append(f"{name_of(path)}: no bars or funding rates in feather or json")
             continue
         parts = named["pair"].split("_")
         if len(parts) not in (2, 3):
-            left.append(f"{path.name}: cannot tell base and quote apart")
+            left.append(f"{name_of(path)}: cannot tell base and quote apart")
             continue
         symbol = "/".join(parts[:2]) + (f":{parts[2]}" if len(parts) == 3 else "")
         kind = _KINDS[named["type"]]
         try:
             timeframe_delta(named["timeframe"])
         except InputError as error:
-            left.append(f"{path.name}: {error}")
+            left.append(f"{name_of(path)}: {error}")
             continue
         frame, digest = _rows(path)
         timeframe = named["timeframe"]
@@ -114,7 +116,7 @@ def _rows(path: Path) -> tuple[pd.DataFrame, str]:
     import pyarrow as pa
     from pyarrow import feather
 
-    data = path.read_bytes()
+    data = content(path)
     digest = hashlib.sha256(data).hexdigest()
     try:
         if path.name.endswith(".feather"):
@@ -161,6 +163,8 @@ def write_freqtrade(dataset: Dataset, folder: Path) -> Path:
     ------
     InputError
         If freqtrade has no place for such a data set, or a bar of it has no volume.
+    StoreError
+        If the file cannot be written.
     """
     from pyarrow import Table, feather
 
@@ -177,11 +181,11 @@ def write_freqtrade(dataset: Dataset, folder: Path) -> Path:
     pair = re.sub(r"[/ .@$+:]", "_", reference.symbol)
     place = folder / "futures" if futures else folder
     name = f"{pair}-{reference.timeframe}{f'-{_TYPES[kind]}' if futures else ''}.feather"
-    place.mkdir(parents=True, exist_ok=True)
     stamps = pd.DatetimeIndex(bars.index).as_unit("ms")
     table = pd.DataFrame({"date": stamps, **{column: bars[column].to_numpy() for column in bars}})
     arrow = Table.from_pandas(table, preserve_index=False)
-    feather.write_feather(arrow, str(place / name), compression="lz4")
+    with whole(place / name) as unfinished:
+        feather.write_feather(arrow, str(unfinished), compression="lz4")
     return place / name
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from delever.data.given import content, name_of
 from delever.data.interop.found import Found, frame_of, numbers
 from delever.data.source import Reference
-from delever.errors import NotStoredError, SchemaError
+from delever.errors import SchemaError
 from delever.units import timeframe_delta
 
 __all__ = ["read_cryptodatadownload", "read_yahoo"]
@@ -48,7 +49,7 @@ def read_cryptodatadownload(path: Path, reference: Reference) -> Found:
     stamped in UTC without saying so.
     """
     text, digest = _read(path)
-    where = path.name
+    where = name_of(path)
     lines = text.splitlines()
     head = next((n for n, line in enumerate(lines[:5]) if "open" in line.lower().split(",")), None)
     if head is None:
@@ -113,7 +114,7 @@ def read_yahoo(path: Path, reference: Reference) -> Found:
     without any price are left out, and counted in a note.
     """
     text, digest = _read(path)
-    where = path.name
+    where = name_of(path)
     lines = text.splitlines()
     if lines[:1] and lines[0].startswith("Price,"):  # yfinance: names, tickers, name of the index
         lines = ["Date," + lines[0].partition(",")[2], *lines[3:]]
@@ -145,16 +146,11 @@ def read_yahoo(path: Path, reference: Reference) -> Found:
 
 
 def _read(path: Path) -> tuple[str, str]:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise NotStoredError(f"there is no file {path}; give the path of an existing one") from None
-    except OSError as error:
-        raise SchemaError(f"{path.name} cannot be read ({error.strerror})") from None
+    data = content(path)
     try:
         return data.decode("utf-8-sig"), hashlib.sha256(data).hexdigest()
     except UnicodeDecodeError:
-        raise SchemaError(f"{path.name} must be UTF-8 text; fetch it again") from None
+        raise SchemaError(f"{name_of(path)} must be UTF-8 text; fetch it again") from None
 
 
 def _dates(texts: pd.Series, where: str) -> pd.DatetimeIndex:

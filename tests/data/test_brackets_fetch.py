@@ -211,8 +211,9 @@ source = "announcement"
 as_of = 2026-11-20
 """
     path.write_text(path.read_text("utf-8") + announced, "utf-8")
-    keep_brackets([seen("2026-11-22 08:00")], venues)
-    assert brackets_on(venues, "2026-11-23") == [(9_000_000, 0.02, 40)]
+    for moment in ("2026-11-22 08:00", "2026-11-23 00:00"):  # the latter is the end of a day, too
+        keep_brackets([seen(moment)], venues)
+        assert brackets_on(venues, "2026-11-23") == [(9_000_000, 0.02, 40)]
     keep_brackets([seen("2026-11-23 08:00")], venues)
     assert brackets_on(venues, "2026-11-24") == list(OTHER)
 

@@ -93,12 +93,27 @@ def test_history_is_complete_by_limits_that_were_probed(
     assert hold_to_truth(catalog, BARS, truth) == ROWS
     assert set(catalog.coverage(BARS)["state"]) == {"present"}
     assert probed(catalog) == {"asked": asked, "rows": rows, "since": since, "until": until}
+    (record,) = catalog.store.manifest(BARS.folder).provenance
+    assert record["earliest"] == "2022-01-01T00:00:00+00:00"
     start = "honoured" if since else "ignored where no end is given"
     end = "honoured" if until else "ignored"
     assert done.notes == (
         "limits probed, as binanceus is not among the known venues: "
         f"{rows} rows came of {asked} asked for at once; a start is {start}, an end is {end}",
     )
+
+
+def test_the_first_row_is_found_by_pages_as_short_as_the_venue_serves_them(tmp_path, odd):
+    """Windows of days longer than a page would show the newest of their days and hide the first."""
+    odd(most=100, drops=("startTime",))
+    hours = replace(BARS, timeframe="1h")
+    truth = market(24 * 450, timeframe="1h", start="2021-03-05 07:00")
+    with serve(World(markets=(truth,))) as exchange:
+        done = fetch(client_of(exchange, "binanceus"), Catalog(tmp_path), hours)
+    assert done.start == pd.Timestamp("2021-03-05 00:00", tz="UTC")
+    assert done.added == len(truth.times)
+    times, _ = stored(Catalog(tmp_path), hours)
+    np.testing.assert_array_equal(times, truth.times)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from delever.errors import DataError, InputError
 from delever.market.brackets import Bracket
-from delever.market.contract import PerpContract
+from delever.market.contract import PerpContract, kind_of
 from delever.market.formulas import MarginFormula, MarginTable
 
 __all__ = [
@@ -74,7 +74,7 @@ class Dated(Generic[T]):
     def order(self) -> tuple[dt.date, dt.datetime, bool]:
         """Rises with time; of two rules that begin on one day the greater one holds."""
         begin = dt.datetime.combine(self.valid_from, dt.time(), dt.UTC)
-        return self.valid_from, self.known_at or begin, self.known_at is not None
+        return self.valid_from, self.known_at or begin, self.known_at is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,7 @@ class Rulebook:
         margin, early_margin = self._in_force(listing.margin, day, "brackets", symbol)
         contract = listing.contract
         if contract.symbol == EVERY_SYMBOL:
-            contract = PerpContract(symbol=symbol)
+            contract = PerpContract(symbol=symbol, kind=kind_of(symbol))
         starts = [dated.valid_from for dated in (fees, margin) if dated.valid_from <= day]
         return Rules(
             venue=self.venue,

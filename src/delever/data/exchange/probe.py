@@ -16,7 +16,7 @@ from delever.errors import VenueError
 
 __all__ = ["Limits", "probe"]
 
-_LADDER = (5000, 2000, 1000, 500, 200, 100)
+_LADDER = (5000, 2000, 1000, 500, 200, 100, 50)
 """Rows asked for, until a venue does not refuse the number."""
 
 

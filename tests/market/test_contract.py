@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from delever.errors import InputError
 from delever.market.contract import (
     PerpContract,
+    kind_of,
+    moved_price,
     notional,
     round_price,
     round_quantity,
@@ -77,6 +79,65 @@ def test_a_price_on_the_grid_is_never_better_than_asked(cents: int, step: str, s
     wanted = (steps + (1 if rest and side > 0 else 0)) * tick
     got = round_price(float(asked), float(tick), side)
     assert got == pytest.approx(float(wanted), rel=1e-12)
+
+
+@settings(max_examples=500)
+@given(
+    cents=st.integers(1, 10**9),
+    step=st.sampled_from(["0.01", "0.05", "0.1", "0.25", "0.5", "1", "5"]),
+    side=st.sampled_from([-1, 1]),
+)
+def test_a_reciprocal_price_is_rounded_where_it_is_quoted(cents: int, step: str, side: int) -> None:
+    asked, tick = Decimal(cents) / 100, Decimal(step)
+    steps, rest = divmod(asked, tick)
+    wanted = (steps + (1 if rest and side < 0 else 0)) * tick  # up is down
+    got = round_price(1.0 / float(asked), float(tick), side, reciprocal=True)
+    assert got == (pytest.approx(float(1 / wanted), rel=1e-12) if wanted else math.inf)
+
+
+@settings(max_examples=500)
+@given(
+    steps=st.integers(1, 10**8), step=st.sampled_from(["0.001", "0.01", "0.05", "0.1", "0.5", "2"])
+)
+def test_a_price_on_a_decimal_grid_is_the_float_that_is_quoted(steps: int, step: str) -> None:
+    quoted = float(steps * Decimal(step))
+    assert round_price(quoted, float(step), 1.0) == quoted
+    assert round_price(quoted, float(step), -1.0) == quoted
+
+
+@settings(max_examples=500)
+@given(
+    price=st.floats(1e-3, 1e6),
+    fraction=st.floats(-0.99, 5.0),
+)
+def test_a_price_moves_by_a_fraction_of_what_is_quoted(price: float, fraction: float) -> None:
+    quoted = Fraction(price) * (1 + Fraction(fraction))
+    assert moved_price(price, fraction) == pytest.approx(float(quoted), rel=1e-12)
+    moved = moved_price(1.0 / price, -fraction, reciprocal=True)
+    assert moved == pytest.approx(float(1 / quoted), rel=1e-12)
+
+
+def test_what_is_no_price_is_not_rounded_and_a_price_below_nothing_is_never_met() -> None:
+    for price in (0.0, -1.0, math.inf, -math.inf):
+        assert round_price(price, 0.5, 1.0) == price
+    assert moved_price(0.01, 1.5, reciprocal=True) == math.inf
+    assert moved_price(0.01, math.inf, reciprocal=True) == math.inf
+    assert moved_price(0.01, -math.inf, reciprocal=True) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("symbol", "kind"),
+    [
+        ("BTC/USDT:USDT", "linear"),
+        ("ETH/USD:ETH", "inverse"),
+        ("BTC/USD:BTC-241227", "inverse"),
+        ("ETH/USD:BTC", "linear"),
+        ("BTC/USD", "linear"),
+        ("X", "linear"),
+    ],
+)
+def test_a_contract_is_inverse_when_its_base_settles_it(symbol: str, kind: str) -> None:
+    assert kind_of(symbol) == kind
 
 
 @settings(max_examples=500)

@@ -218,6 +218,8 @@ def test_every_symbol_has_the_generic_rules() -> None:
     rules = book.at(dt.date(2013, 4, 10), "DOGE/USDT:USDT")
     assert rules.contract.symbol == "DOGE/USDT:USDT"
     assert rules.brackets[0].cap == math.inf
+    assert not rules.contract.inverse
+    assert book.at(dt.date(2013, 4, 10), "BTC/USD:BTC").contract.inverse
     with pytest.raises(DataError, match="missing for the date"):
         book.at(dt.date(2009, 1, 2), BTC)
 

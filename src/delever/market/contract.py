@@ -21,6 +21,7 @@ from delever.errors import InputError
 
 __all__ = [
     "PerpContract",
+    "kind_of",
     "moved_price",
     "notional",
     "round_price",
@@ -88,6 +89,29 @@ class PerpContract:
     def inverse(self) -> bool:
         """Whether the contract is settled in the coin."""
         return self.kind == "inverse"
+
+
+def kind_of(symbol: str) -> Literal["linear", "inverse"]:
+    """Kind of contract that a symbol names.
+
+    Parameters
+    ----------
+    symbol : str
+        As ccxt writes it: base, quote, and behind a colon what it is settled in.
+
+    Returns
+    -------
+    {"linear", "inverse"}
+        Inverse when it is settled in its base.
+
+    Examples
+    --------
+    >>> kind_of("BTC/USDT:USDT"), kind_of("BTC/USD:BTC")
+    ('linear', 'inverse')
+    """
+    base, _, rest = symbol.partition("/")
+    settled_in = rest.partition(":")[2].partition("-")[0]
+    return "inverse" if settled_in and settled_in == base else "linear"
 
 
 def notional(position: float, price: float, *, inverse: bool = False) -> float:

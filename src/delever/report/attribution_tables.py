@@ -23,6 +23,7 @@ _PARTS = {
     "liquidation": "Liquidation: margin lost, or loss not borne",
     "funding": "Funding",
     "borrow": "Borrow",
+    "collateral": "Collateral: what the coins held gained",
 }
 _SHORT = {
     "price_pnl": "Price moves",
@@ -31,6 +32,7 @@ _SHORT = {
     "slippage": "Slippage",
     "borrow": "Borrow",
     "liquidation": "Liquidation",
+    "collateral": "Collateral",
 }
 
 

@@ -12,7 +12,7 @@ from delever.research.evaluation import SCOPES, Evaluation
 
 __all__ = ["attribution"]
 
-_ORDER = ("price_pnl", "funding", "fee", "slippage", "borrow", "liquidation")
+_ORDER = ("price_pnl", "funding", "fee", "slippage", "borrow", "liquidation", "collateral")
 
 
 def attribution(evaluation: Evaluation) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def attribution(evaluation: Evaluation) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame, shape (3 + periods, 6 or 8)
+    pandas.DataFrame, shape (3 + periods, 6, 8 or 9)
         Rows: ``whole``, ``inside``, ``outside`` and each period's id. Columns, in quote units: the
         parts, signed as equity felt them (a fee paid is below 0); ``change``, how equity changed
         over the bars of the scope; ``equity_before``, at the close before them, NaN for inside

@@ -107,10 +107,10 @@ def test_the_first_row_is_found_by_pages_as_short_as_the_venue_serves_them(tmp_p
     """Windows of days longer than a page would show the newest of their days and hide the first."""
     odd(most=100, drops=("startTime",))
     hours = replace(BARS, timeframe="1h")
-    truth = market(24 * 450, timeframe="1h", start="2021-03-05 07:00")
+    truth = market(24 * 450, timeframe="1h", start="2020-06-05 07:00")
     with serve(World(markets=(truth,))) as exchange:
         done = fetch(client_of(exchange, "binanceus"), Catalog(tmp_path), hours)
-    assert done.start == pd.Timestamp("2021-03-05 00:00", tz="UTC")
+    assert done.start == pd.Timestamp("2020-06-05 00:00", tz="UTC")
     assert done.added == len(truth.times)
     times, _ = stored(Catalog(tmp_path), hours)
     np.testing.assert_array_equal(times, truth.times)

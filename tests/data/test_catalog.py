@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -111,6 +112,64 @@ def test_a_damaged_description_hides_no_other_data_set(catalog: Catalog, tmp_pat
     with pytest.raises(NotStoredError, match="there are: .*" + other):
         catalog.load("x/funding/qqqqqqqq/8h")
     assert len(catalog.load(other).frame) == 3
+
+
+def test_links_are_followed_and_a_link_back_ends(catalog: Catalog, tmp_path: Path):
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    store = tmp_path / "data" / "store"
+    (store / "bitstamp").rename(tmp_path / "elsewhere")
+    (store / "bitstamp").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(store)
+    assert [str(entry.reference) for entry in catalog.list()] == [SAMPLE_NAME, BITSTAMP]
+    assert catalog.check(BITSTAMP)[0].problems == ()
+
+
+@pytest.mark.parametrize("reason", ["closed", "link to nowhere", "link in a circle"])
+def test_a_folder_that_cannot_be_looked_into_is_named(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+):
+    catalog.add(write(tmp_path / "btc.csv", DAYS), "other/ohlcv/BTC/USD/1d")
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    closed = tmp_path / "data" / "store" / "bitstamp"
+    if reason == "closed":  # as to a user without the right; the superuser has it
+
+        def looked(path: str, scan=os.scandir):
+            if str(path) == str(closed):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scan(path)
+
+        monkeypatch.setattr(os, "scandir", looked)
+    else:
+        shutil.rmtree(closed)
+        closed.symlink_to(closed if "circle" in reason else tmp_path / "unplugged")
+    found = catalog.survey()
+    assert [entry.reference.venue for entry in found.entries] == ["sample", "other"]
+    assert [one.name for one in found.broken] == ["bitstamp"]
+    assert [one.name for one in catalog.check() if one.problems] == ["bitstamp"]
+
+
+def test_a_data_set_that_cannot_be_read_is_not_called_absent(catalog: Catalog, tmp_path: Path):
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    manifest = next((tmp_path / "data" / "store").rglob("dataset.json"))
+    manifest.unlink()
+    manifest.symlink_to(manifest)
+    with pytest.raises(StoreError, match="cannot read"):
+        catalog.load(BITSTAMP)
+    assert "cannot read" in catalog.check(BITSTAMP)[0].problems[0]
+
+
+@pytest.mark.parametrize("broken", ["file", "link"])
+def test_a_store_that_is_no_folder_is_said(catalog: Catalog, tmp_path: Path, broken: str):
+    store = tmp_path / "data" / "store"
+    store.parent.mkdir()
+    if broken == "file":
+        store.write_text("in the way")
+    else:
+        store.symlink_to("nowhere")
+    bars = write(tmp_path / "btc.csv", DAYS)
+    for call in (catalog.list, catalog.check, lambda: catalog.add(bars, BITSTAMP)):
+        with pytest.raises(StoreError, match="the store must be a folder"):
+            call()
 
 
 def test_a_span_without_rows_is_said_of_the_sample_too(catalog: Catalog):

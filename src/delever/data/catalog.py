@@ -98,7 +98,7 @@ class Catalog:
         try:
             return self.store.load(wanted, start, end)
         except NotStoredError:
-            if wanted.folder in self.store.folders():
+            if self.store.has(wanted.folder):
                 raise  # it is there, and holds nothing in this span
             raise self._not_stored(wanted) from None
 
@@ -329,7 +329,7 @@ class Catalog:
             if sample is None or (sample.entry and sample.entry.reference != wanted):
                 raise self._not_stored(wanted)
             return (sample,)
-        if wanted.folder not in self.store.folders():
+        if not self.store.has(wanted.folder):
             raise self._not_stored(wanted)
         return (check_stored(self.store, wanted.folder),)
 

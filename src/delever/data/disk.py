@@ -131,11 +131,41 @@ class Disk:
         Returns
         -------
         list of str
-            Below the root, sorted.
+            Below the root, sorted; links to folders are followed. A folder that cannot be looked
+            into, or a link to nowhere, is among them: it must not seem to be nothing.
+
+        Raises
+        ------
+        StoreError
+            If the root is there and no folder.
         """
-        return sorted(
-            path.parent.relative_to(self.root).as_posix() for path in self.root.rglob(name)
-        )
+        self._must_be_folder()
+        if not self.root.is_dir():
+            return []
+        found: list[Path] = []
+        seen: set[str] = set()
+
+        def closed(error: OSError) -> None:
+            found.append(Path(str(error.filename)))
+
+        for folder, below, files in os.walk(self.root, followlinks=True, onerror=closed):
+            place = os.path.realpath(folder)
+            if place in seen:  # a link back
+                below.clear()
+                continue
+            seen.add(place)
+            if name in files:
+                found.append(Path(folder))
+            paths = [Path(folder, file) for file in files]
+            found += [path for path in paths if path.is_symlink() and not path.exists()]
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+    def _must_be_folder(self) -> None:
+        if os.path.lexists(self.root) and not self.root.is_dir():
+            raise StoreError(
+                f"the store must be a folder; {self.root} is a file, or a link to nowhere; "
+                "move it away, or name another store in store.toml"
+            )
 
     @contextmanager
     def lock(self, folder: str, *, wait: float) -> Iterator[None]:
@@ -151,10 +181,11 @@ class Disk:
         Raises
         ------
         StoreError
-            If another writer still holds it.
+            If another writer still holds it, or the folder cannot be made.
         """
         from filelock import FileLock, Timeout
 
+        self._must_be_folder()
         place = self.root / folder
         try:
             _make(place)

@@ -39,11 +39,13 @@ def load_sample(folder: Path) -> Dataset | None:
         If the description is missing or damaged, or the file is not the one it describes.
     """
     described = folder / "metadata.json"
-    if not described.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise StoreError(f"{described} is missing, which describes what lies there; restore it")
-        return None
     try:
+        if not described.is_file():
+            if folder.is_dir() and any(folder.iterdir()):
+                raise StoreError(
+                    f"{described} is missing, which describes what lies there; restore it"
+                )
+            return None
         about: dict[str, Any] = json.loads(described.read_bytes())
         parts = {name: str(about[name]) for name in ("kind", "symbol", "timeframe")}
         reference = Reference(venue=SAMPLE, **parts)

@@ -68,6 +68,26 @@ class Store:
         """Folder of every data set, sorted."""
         return self.disk.find(_MANIFEST)
 
+    def has(self, folder: str) -> bool:
+        """Whether a data set is there, readable or not.
+
+        Parameters
+        ----------
+        folder : str
+            `Reference.folder`.
+
+        Returns
+        -------
+        bool
+        """
+        try:
+            self.disk.read(f"{folder}/{_MANIFEST}")
+        except FileNotFoundError:
+            return False
+        except StoreError:
+            return True
+        return True
+
     def manifest(self, folder: str) -> Manifest:
         """Manifest of a data set.
 

@@ -183,7 +183,7 @@ def pick(values: pd.Series, rows: npt.NDArray[np.intp], index: pd.DatetimeIndex)
     pandas.Series, shape (n,)
     """
     known = np.append(values.to_numpy(dtype="float64"), np.nan)  # -1 is the last of these
-    return pd.Series(known[rows], index=index, name=values.name)
+    return pd.Series(known[rows], index=index, name=values.name, copy=False)
 
 
 def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:

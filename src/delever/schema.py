@@ -186,7 +186,8 @@ def utc_index(index: pd.Index, name: str, where: str) -> pd.DatetimeIndex:
         )
     try:
         utc = index if str(index.tz) == "UTC" else index.tz_convert("UTC")
-        return (utc if utc.unit == "ns" else utc.as_unit("ns")).rename(name)
+        exact = utc if utc.unit == "ns" else utc.as_unit("ns")
+        return exact if exact.name == name else exact.rename(name)  # itself: it knows its order
     except pd.errors.OutOfBoundsDatetime:
         raise SchemaError(
             f"{where}: stamps must lie in the years 1678 to 2261; got {index.min()} to "

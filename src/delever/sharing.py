@@ -116,6 +116,10 @@ def _places(data: Data) -> Hashable | None:
         elif isinstance(part, pd.Series) and isinstance(part.dtype, np.dtype):
             arrays.append(part.to_numpy())
         elif isinstance(part, pd.DataFrame) and part.columns.is_unique:
+            block = part.to_numpy()
+            if not block.flags.writeable:  # the frame's own memory, which is one block
+                arrays.append(block)
+                continue
             columns = [column for _, column in part.items()]
             if not all(isinstance(column.dtype, np.dtype) for column in columns):
                 return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +108,7 @@ class MarketView:
     @property
     def index(self) -> pd.DatetimeIndex:
         """Open times of the bars, UTC."""
-        return pd.DatetimeIndex(self.bars.index)
+        return cast(pd.DatetimeIndex, self.bars.index)
 
     @property
     def close_time(self) -> pd.DatetimeIndex:
@@ -155,9 +156,9 @@ class MarketView:
             opened = utc_index(values.index, "open_time", "values")
             return last_known(close_times(opened, timeframe), self.close_time)
 
-        if not isinstance(values.index, pd.DatetimeIndex):
-            rows()  # says what is wrong with it
-        clock = pd.DatetimeIndex(values.index)
+        clock = values.index
+        if not isinstance(clock, pd.DatetimeIndex):
+            clock = utc_index(clock, "open_time", "values")  # says what is wrong with it
         known = shared("align", (clock, index), (str(clock.dtype), self.timeframe, timeframe), rows)
         return pick(values, known, index)
 

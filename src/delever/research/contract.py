@@ -14,7 +14,7 @@ from delever.research.counterfactual import price_columns
 from delever.research.lookahead import Leak, ask, differ, find_leak
 from delever.view import MarketView
 
-__all__ = ["Finding", "broken_contract", "check_strategy"]
+__all__ = ["Finding", "broken_contract", "check_strategy", "exposures", "first_defined"]
 
 _SCALE = 1024.0
 """A power of two: scaled prices are exact, so is every linear computation on them."""
@@ -84,20 +84,32 @@ def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
             message=f"exposures must be numbers; got dtype {target.dtype}; "
             "turn a signal into one with delever.signals.sizing.exposure",
         )
-    values = target.to_numpy(dtype="float64", na_value=np.nan)
-    finite = np.isfinite(values)
-    if finite.all():
-        return None
-    wrong = ~finite
-    wrong &= np.isinf(values) | np.logical_or.accumulate(~wrong)
+    values = exposures(target)
+    begun = first_defined(values)
+    wrong = ~np.isfinite(values[begun:])
     if not wrong.any():
         return None
-    row = int(np.argmax(wrong))
+    row = begun + int(np.argmax(wrong))
     return Finding(
         check="finite after warm-up",
         message=f"the exposure of bar {index[row]:%Y-%m-%d %H:%M} must be a finite number; "
         f"got {values[row]:g}",
     )
+
+
+def exposures(target: pd.Series) -> npt.NDArray[np.float64]:
+    """Numbers of a target exposure, with NaN for what is missing; not to be written to."""
+    if isinstance(target.dtype, np.dtype):
+        return target.to_numpy(dtype="float64")
+    return target.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def first_defined(values: npt.NDArray[np.float64]) -> int:
+    """Row of the first number that is not NaN, or how many there are."""
+    if len(values) and not np.isnan(values[0]):
+        return 0
+    defined = ~np.isnan(values)
+    return int(np.argmax(defined)) if defined.any() else len(values)
 
 
 def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:

@@ -90,9 +90,9 @@ def asked(target_exposure: Floats, begin: int) -> Asked:
         raise InputError(
             f"a run must begin at one of its {len(target_exposure)} bars; got row {begin}"
         )
-    before = target_exposure[begin - 1] if begin else math.nan
-    wanted = np.append(before, target_exposure[begin:-1])
-    wanted[np.isnan(wanted)] = 0.0
+    wanted = target_exposure[begin - 1 : -1] if begin else np.append(math.nan, target_exposure[:-1])
+    if np.isnan(wanted).any():
+        wanted = np.nan_to_num(wanted, nan=0.0, posinf=None, neginf=None)
     rows = np.append(0, np.flatnonzero(wanted[1:] != wanted[:-1]) + 1)
     return Asked(begin, rows + begin, wanted[rows])
 

@@ -36,6 +36,8 @@ class Chunk:
     ----------
     number : int
         Place in the sweep.
+    file : str
+        Name of its result, by place and content.
     root : str
         Folder of the workspace.
     study : str
@@ -49,6 +51,7 @@ class Chunk:
     """
 
     number: int
+    file: str
     root: str
     study: str
     strategy_sha256: str
@@ -97,12 +100,14 @@ def run_chunk(chunk: Chunk) -> pd.DataFrame:
     parts: list[pd.DataFrame] = []
     with shared_work(chunk.shared_bytes):
         batch: dict[int, Account] = {}
+        held = 0
         for row, account in _asked(chunk, study, inputs, market, errors):
             batch[row] = account
             starts[row] = market.index[account.asked.begin]
-            if sum(one.asked.bars.nbytes * 2 for one in batch.values()) > chunk.target_bytes:
+            held += account.asked.bars.nbytes + account.asked.targets.nbytes
+            if held > chunk.target_bytes:
                 parts.append(_simulated(batch, study, inputs, market, inside, errors))
-                batch = {}
+                batch, held = {}, 0
         parts.append(_simulated(batch, study, inputs, market, inside, errors))
     rows = range(len(chunk.combinations))
     opened = pd.DatetimeIndex([starts.get(row) for row in rows], tz="UTC").as_unit("ns")
@@ -183,8 +188,9 @@ def _target(
 
 def _account(study: Study, target: npt.NDArray[np.float64], begin: int) -> Account:
     config = study.account or AccountConfig()
+    told = asked(target, begin)
     return Account(
-        asked=asked(target * config.exposure, begin),
+        asked=told._replace(targets=told.targets * config.exposure),
         costs=study.paid_costs,
         leverage=config.leverage,
         stop_loss=config.stop_loss,

@@ -14,13 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
-import numpy as np
 import pandas as pd
 import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
 from delever.errors import ConfigError, StrategyError
-from delever.research.contract import broken_contract
+from delever.research.contract import broken_contract, exposures
 from delever.view import MarketView, Price
 
 __all__ = ["Strategy", "load_strategy"]
@@ -159,8 +158,9 @@ class Strategy:
         broken = broken_contract(target, market.index)
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
-        values = target.to_numpy(dtype="float64", na_value=np.nan)
-        return pd.Series(values, index=market.index, name="target_exposure")
+        if target.dtype != "float64":
+            target = pd.Series(exposures(target))
+        return target.set_axis(market.index).rename("target_exposure")
 
 
 def load_strategy(path: Path) -> Strategy:

@@ -40,7 +40,7 @@ _SWEPT = {
     "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
     "account": ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop"),
 }
-_MOST = 256
+_MOST = 512
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
 
 
@@ -130,7 +130,7 @@ def run_sweep(
     begun = time.monotonic()
     for chunk, rows in _run(todo, executor, workers or default_workers()):
         _record(ledger, [keys(combination) for combination in chunk.combinations])
-        disk.write("chunks", {_name(chunk): _parquet(rows)})
+        disk.write("chunks", {chunk.file: _parquet(rows)})
         done += len(chunk.combinations)
         rate = (time.monotonic() - begun) / (done - resumed)
         progress(done, len(chosen), rate * (len(chosen) - done))
@@ -199,8 +199,12 @@ def _manifest(study: Study, inputs: Inputs, chosen: Sequence[Mapping[str, Any]])
     made_from = {key: value for key, value in inputs.manifest(study).items() if key != "run_id"}
     made_from["sweep"] = study.model_dump(mode="json", by_alias=True)["sweep"]
     made_from["sweep"].pop("memory")
-    made_from["combinations_sha256"] = hashlib.sha256(canonical_json(chosen).encode()).hexdigest()
+    made_from["combinations_sha256"] = _digest(chosen)
     return {"sweep_id": run_id(made_from), "combinations": len(chosen), **made_from}
+
+
+def _digest(combinations: Sequence[Mapping[str, Any]]) -> str:
+    return hashlib.sha256(canonical_json(combinations).encode()).hexdigest()
 
 
 def _chunks(
@@ -213,29 +217,25 @@ def _chunks(
     """Cut the combinations; what a worker may hold of a chunk is its share of the budget."""
     budget = (study.sweep or SweepConfig()).memory * 2**20 // workers
     text = study.model_dump_json(by_alias=True)
+    parts = [tuple(chosen[first : first + _MOST]) for first in range(0, len(chosen), _MOST)]
     return [
         Chunk(
             number=number,
+            file=f"{number:05d}-{_digest(part)[:12]}.parquet",
             root=str(workspace.root),
             study=text,
             strategy_sha256=inputs.strategy.sha256,
             data_id=inputs.data.id,
-            combinations=tuple(chosen[first : first + _MOST]),
+            combinations=part,
             shared_bytes=budget // 2,
             target_bytes=budget // 4,  # a block's schedule holds them once more
         )
-        for number, first in enumerate(range(0, len(chosen), _MOST))
+        for number, part in enumerate(parts)
     ]
 
 
-def _name(chunk: Chunk) -> str:
-    """Named by place and content."""
-    text = canonical_json(chunk.combinations)
-    return f"{chunk.number:05d}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.parquet"
-
-
 def _stored(folder: Path, chunk: Chunk) -> bool:
-    return (folder / "chunks" / _name(chunk)).is_file()
+    return (folder / "chunks" / chunk.file).is_file()
 
 
 def _assemble(
@@ -243,7 +243,7 @@ def _assemble(
 ) -> pd.DataFrame:
     parts = []
     for chunk in chunks:
-        file = folder / "chunks" / _name(chunk)
+        file = folder / "chunks" / chunk.file
         try:
             parts.append(pd.read_parquet(file))
         except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from delever.data.source import Dataset
 from delever.errors import ConfigError, InputError
 from delever.events.catalog import Period
 from delever.market.execution import Costs
+from delever.research.contract import exposures, first_defined
 from delever.research.evaluation import Evaluation, evaluate
 from delever.sim.backtest import Backtest, backtest
 from delever.study.account import Account
@@ -123,14 +124,14 @@ def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | No
     index = market.index
     tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
     if start is None:
-        decided = np.flatnonzero(target.notna().to_numpy())
-        if not len(decided):
+        decided = first_defined(exposures(target))
+        if decided == len(target):
             raise InputError(
                 f"the strategy needs more history than there is: no decision in {len(index)} bars "
                 f"({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name earlier bars as warmup or "
                 "shorten its windows"
             )
-        begin = max(int(decided[0]) + 1, tradable)
+        begin = max(decided + 1, tradable)
     else:
         begin = max(int(index.searchsorted(start)), tradable)
     if begin >= len(index):

@@ -13,6 +13,7 @@ import pandas as pd
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import WhatIf, outcomes, what_if
+from delever.sim.backtest import Backtest
 from delever.study import archive
 from delever.study.config import load_study
 from delever.study.inputs import Inputs, gather
@@ -237,7 +238,10 @@ def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 
     """
     out = []
     if costs_times != 1.0:
-        out.append(f"costs x{costs_times:g}: so many times fees and slippage were paid, by all")
+        out.append(
+            f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
+            "said to be, the benchmark's as well"
+        )
     out.extend(market.notes)
     if evaluation.periods:
         out.append("deleveraging periods were drawn with hindsight")
@@ -248,12 +252,7 @@ def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 
         for period in evaluation.cut_periods
     )
     out.extend(evaluation.backtest.fidelity)
-    bounds = evaluation.backtest.bounds
-    if bounds is not None:
-        worst, best = (float(bounds[side].iloc[-1]) for side in ("worst", "best"))
-        out.append(
-            f"what the bars hid: a final equity between {worst:,.2f} (worst) and {best:,.2f} (best)"
-        )
+    out.extend(_hidden(evaluation.backtest))
     ruined = evaluation.backtest.equity[evaluation.backtest.equity <= 0]
     if len(ruined):
         out.append(
@@ -266,6 +265,22 @@ def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 
     if len(status) and status.iloc[-1] == "open":
         end = evaluation.span[1]
         out.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
+    return out
+
+
+def _hidden(run: Backtest) -> list[str]:
+    """What a margin account's fills and bars leave out."""
+    out = []
+    perp = run.perp
+    if perp is not None and perp.slippage is None and run.costs.slippage == 0.0:
+        out.append("slippage: none was said, so fills are made at the open itself; see [costs]")
+    if run.bounds is not None:
+        worst, best = (float(run.bounds[side].iloc[-1]) for side in ("worst", "best"))
+        out.append(
+            f"what the bars hid: a final equity between {worst:,.2f} (worst) and {best:,.2f} (best)"
+            if best - worst >= 0.01
+            else "what the bars hid changed nothing: worst and best end at the same equity"
+        )
     return out
 
 

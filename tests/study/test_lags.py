@@ -9,6 +9,7 @@ from delever.cli.app import main
 from delever.data.source import Dataset, Reference
 from delever.errors import InputError
 from delever.study.lags import early_series
+from delever.study.run import run_study
 from delever.study.signal import load_signals
 from delever.study.state import state_of
 from delever.study.workspace import Workspace
@@ -82,3 +83,25 @@ def test_state_and_signal_studies_pass_the_note_on(workspace: Workspace) -> None
         "rolling_low", [SAMPLE], workspace=workspace, series={"fear_greed": OTHER}
     )
     assert any("says 8 h for fear_greed" in note for note in signals[0].market.notes)
+
+
+STUDY = f"""
+strategy = "buy_and_hold"
+data = "{SAMPLE}"
+start = 2024-01-01
+
+[series]
+fear_greed = "SERIES"
+"""
+
+
+def test_a_run_says_it_on_its_page_or_is_refused(workspace: Workspace) -> None:
+    store(workspace, OTHER, "1h")
+    store(workspace, OWN, "1h")
+    file = workspace.backtests / "early.toml"
+    file.write_text(STUDY.replace("SERIES", OTHER))
+    run = run_study(file, workspace=workspace)
+    assert any("says 8 h for fear_greed: where these are the same" in note for note in run.notes)
+    file.write_text(STUDY.replace("SERIES", OWN))
+    with pytest.raises(InputError, match="add the data set again with that --publication-lag"):
+        run_study(file, workspace=workspace)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from delever.data.source import Dataset
@@ -10,6 +10,7 @@ from delever.errors import ConfigError
 from delever.events.catalog import Period, load_catalog
 from delever.study.account import Account, load_account
 from delever.study.config import Study
+from delever.study.lags import early_series
 from delever.study.manifest import code_sha256, describe, file_sha256, run_id, versions
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
@@ -61,10 +62,13 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
     periods_path = workspace.root / study.periods
     if not periods_path.is_file():
         raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
+    data = catalog.load(study.data)
+    series = {name: catalog.load(reference) for name, reference in study.series.items()}
+    early = early_series(series, workspace.root / "data" / "sources.toml")
     return Inputs(
-        data=catalog.load(study.data),
+        data=replace(data, notes=data.notes + early),
         warmup=catalog.load(study.warmup) if study.warmup is not None else None,
-        series={name: catalog.load(reference) for name, reference in study.series.items()},
+        series=series,
         strategy=strategy,
         benchmark=benchmark,
         params=strategy.bind(study.params),

@@ -1,11 +1,11 @@
-"""How fast sweeps are: prints the table of docs/sweeps.md.
+"""How fast sweeps are: prints the performance table of the README.
 
-    python benchmarks/sweep.py kernel        ns per bar and account, funding and liquidation on
-    python benchmarks/sweep.py vectorbt      the same grid through vectorbt, one process
-    python benchmarks/sweep.py study CSV     10,000 combinations on hourly bars, with signals
+    python benchmarks/sweep.py               what needs no data
+    python benchmarks/sweep.py CSV           and 10,000 combinations on the hourly bars of a file
 
-Times are the least of several, warm. Wall time suffers from whatever else the machine does; CPU
-time, printed beside it, less. Peak memory is what the process grew by while it ran.
+Times are the least of several, warm, except of the last. Wall time suffers from whatever else the
+machine does; CPU time, printed beside it, less. Memory is what the process grew by while it ran;
+for the last, what all its processes hold, what they share divided among them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,10 @@ def perpetual(bars: pd.DataFrame) -> SweepMarket:
     return replace(market, leveraged=True, cross=False, brackets=brackets)
 
 
-def kernel() -> None:
+Row = tuple[str, str, str, str]
+
+
+def kernel() -> list[Row]:
     bars = random_bars(20_000)
     market = perpetual(bars)
     rows = np.arange(len(bars))
@@ -97,15 +101,13 @@ def kernel() -> None:
         )
         for n in range(1_024)
     ]
-    simulate(market, accounts[:1])
     frame = simulate(market, accounts)
-    wall, cpu = timed(lambda: simulate(market, accounts), 7)
-    cells = len(bars) * len(accounts)
-    print(f"kernel, one core: {cells / 1e6:.0f} M bars x accounts with funding and liquidation")
-    print(f"  {wall / cells * 1e9:.2f} ns wall, {cpu / cells * 1e9:.2f} ns CPU each")
-    print(
-        f"  liquidations {frame['liquidations'].sum():.0f}, funding {frame['funding'].mean():.0f}"
-    )
+    if frame["liquidations"].min() < 1.0 or (frame["funding"] == 0.0).any():
+        raise SystemExit("every account of this benchmark must be liquidated and pay funding")
+    wall, cpu = timed(lambda: simulate(market, accounts), 9)
+    cells = len(bars) * len(accounts) / 1e9
+    what = "a bar of a margin account, funding and liquidation on, one core"
+    return [(what, f"{wall / cells:.2f} ns", f"{cpu / cells:.2f} ns", "")]
 
 
 def crossings(close: pd.Series, windows: range) -> pd.DataFrame:
@@ -144,7 +146,7 @@ def against_vectorbt(engine: str) -> tuple[float, float, int]:
     return *timed(run, 2), memory
 
 
-def vectorbt() -> None:
+def vectorbt() -> list[Row]:
     bars, windows = random_bars(5_000), range(2, 1_002)
     held = crossings(bars["close"], windows).to_numpy()
     market = sweep_market(bars, timeframe="1d", inside=np.arange(5_000) % 400 < 60)
@@ -155,20 +157,21 @@ def vectorbt() -> None:
             simulate(market, accounts, mapper=pool.map)
 
         run()
-        wall, cpu = timed(run, 9)
+        wall, cpu = timed(run, 25)
         memory = grown(run)
-    print("1,000 windows x 5,000 bars, whole, inside and outside; signals given to both")
-    print(
-        f"  {'delever, 2 threads':<20} {wall:8.3f} s wall {cpu:8.3f} s CPU "
-        f"{memory / 2**20:8.1f} MiB"
-    )
+    what = "1,000 windows x 5,000 bars, every metric in three scopes, two threads"
+    rows = [(what, f"{wall:.3f} s", f"{cpu:.3f} s", f"+ {memory / 2**20:.1f} MiB")]
     for engine in ("numba", "rust"):
         slow, spent, took = against_vectorbt(engine)
-        print(
-            f"  {'vectorbt, ' + engine:<20} {slow:8.3f} s wall {spent:8.3f} s CPU "
-            f"{took / 2**20:8.1f} MiB: x {slow / wall:.0f} wall, x {spent / cpu:.0f} CPU, "
-            f"x {took / max(memory, 1):.0f} memory"
+        rows.append(
+            (
+                f"the same through vectorbt, {engine}",
+                f"{slow:.2f} s (x {slow / wall:.0f})",
+                f"{spent:.2f} s (x {spent / cpu:.0f})",
+                f"+ {took / 2**20:.0f} MiB",
+            )
         )
+    return rows
 
 
 def _family() -> list[Path]:
@@ -200,7 +203,7 @@ def _cpu(process: Path) -> float:
     return 0.0
 
 
-def study(csv: str) -> None:
+def study(csv: str) -> list[Row]:
     from delever.study.sweep import run_sweep
     from delever.study.workspace import create
 
@@ -232,12 +235,23 @@ def study(csv: str) -> None:
         wall = time.perf_counter() - begun
         most.set()
         watcher.join()
-        print(f"{len(done.frame):,} combinations, signals included, two workers")
-        print(f"  {wall:.1f} s wall, {sum(spent.values()):.1f} s CPU of all processes")
-        print(f"  at most {max(seen) / 2**20:.0f} MiB in all processes")
-        print(f"  without a result: {done.manifest['failed']}")
+        if done.manifest["failed"]:
+            raise SystemExit(f"{done.manifest['failed']} combinations have no result")
+        bars = len(place.catalog.load("file/ohlcv/BTC/USDT/1h").frame)
+    what = f"{len(done.frame):,} combinations of `ma200w_break` on {bars:,} hourly bars, "
+    what += "signals included, two processes"
+    held = f"{max(seen) / 2**20:.0f} MiB in all"
+    return [(what, f"{wall:.1f} s", f"{sum(spent.values()):.1f} s", held)]
+
+
+def main(files: Sequence[str]) -> None:
+    print("| what | wall | CPU | memory |\n|---|---:|---:|---:|", flush=True)
+    measures: list[Callable[[], list[Row]]] = [kernel, vectorbt]
+    measures += [partial(study, file) for file in files]
+    for measure in measures:
+        for row in measure():
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":
-    commands = {"kernel": kernel, "vectorbt": vectorbt, "study": study}
-    commands[sys.argv[1]](*sys.argv[2:])
+    main(sys.argv[1:])

@@ -50,7 +50,7 @@ def stopped(
         timeframe="1d",
         costs=Costs(taker_fee=0.001, slippage=0.0005),
         initial_target=-1.0,
-        perp=PerpSettings(stop_loss=0.1, take_profit=0.02, borrow_rate=0.2, bounds=True),
+        perp=PerpSettings(stop_loss=0.03, take_profit=0.02, borrow_rate=0.2, bounds=True),
         engine="python",
     )
     return evaluate(

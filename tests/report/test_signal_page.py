@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from delever.report import signal as page
+from delever.report.ladder import ladder_table
 from delever.research.abnormal import event_study
 from delever.research.ladder import climb
 from delever.research.plan import Plan
@@ -57,7 +58,7 @@ def test_tables_write_the_figures(parts):
     marked = [cells[0].note != "" for cells in compared.rows]
     assert marked == [False] * 5 + [True]
     assert compared.texts[5][6] == f"{study.deciding['p_value']:.3f}"
-    assert page.ladder_table(ladder).texts[0][2] == f"{100 * ladder.table['reached'].iloc[0]:.0f}%"
+    assert ladder_table(ladder).texts[0][2] == f"{100 * ladder.table['reached'].iloc[0]:.0f}%"
     assert [cells[0] for cells in page.abnormal_table(abnormal).texts] == list(abnormal.tests.index)
     assert len(page.event_table(study).rows) == len(study.events)
 
@@ -83,3 +84,11 @@ def test_the_sentence_says_the_verdict_and_what_could_have_been_seen(parts, figu
     assert ("No verdict" in written) == (changed.verdict in {"undecided", "too few"})
     if "detectable" in figures:
         assert "15.0%" in written
+
+
+def test_shares_of_few_breaks_are_set_back(parts):
+    ladder = parts[1]
+    few = replace(ladder, table=ladder.table.assign(complete=4.0, before=4.0))
+    for given, tone in ((ladder, ""), (few, "quiet")):
+        for row in ladder_table(given).rows:
+            assert {row[2].tone, row[3].tone, row[9].tone, row[10].tone} == {tone}

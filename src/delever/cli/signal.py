@@ -114,12 +114,13 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 def _print(report: SignalReport, page: Path) -> None:
     from delever.cli.screen import print_rows
     from delever.report import signal as tables
+    from delever.report.ladder import ladder_table
 
     study = report.study
     shown = [tables.outcome_table(study), tables.comparison_table(study)]
     titles = [study.name, "beside others"]
     if report.ladder is not None:
-        shown.append(tables.ladder_table(report.ladder))
+        shown.append(ladder_table(report.ladder))
         titles.append("further levels")
     if report.abnormal is not None:
         shown.append(tables.abnormal_table(report.abnormal))

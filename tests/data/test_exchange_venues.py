@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -22,7 +23,9 @@ from tests.exchange import Fault, World, generate, serve
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import fetch, repair
+from delever.data.exchange.gather import gather, rules_of
 from delever.data.exchange.jobs import Job, fetch_all, usual_timeframe
+from delever.data.exchange.pages import Page
 from delever.data.exchange.settings import Settings
 from delever.data.source import Reference
 from delever.errors import InputError, VenueError
@@ -168,6 +171,56 @@ def test_a_fault_that_passes_leaves_no_trace(tmp_path, venue, fault):
     assert hold_to_truth(catalog, reference, market) == ROWS[venue]
 
 
+@pytest.mark.parametrize(
+    ("venue", "kind", "match"),
+    [
+        *((venue, "ohlcv", BARS[venue]) for venue in ("binanceusdm", "bybit", "okx", *VENUES)),
+        ("gate", "open_interest", "*/contract_stats"),
+        ("gate", "liquidations", "*/contract_stats"),
+        ("hyperliquid", "funding", "*/fundingHistory"),
+    ],
+)
+def test_a_venue_that_answers_with_its_newest_rows_whatever_is_asked_is_refused(
+    tmp_path, venue, kind, match
+):
+    """Its rows say nothing of the time that was asked for: neither where history begins."""
+    timeframe = "1m" if kind == "ohlcv" else "1h"
+    market = MARKETS.get(venue) or generate(SYMBOLS[venue], rows=1300)
+    if kind != "ohlcv":
+        market = generate(SYMBOLS[venue], rows=24 * 40, timeframe="1h", funding_hours=1)
+    catalog, reference = Catalog(tmp_path), bars_of(venue, timeframe, kind)
+    with (
+        serve(
+            World(markets=(market,)), [Fault("ignore_window", match=match, times=None)]
+        ) as exchange,
+        pytest.raises(VenueError, match="the venue keeps answering with"),
+    ):
+        fetch(client_of(exchange, venue), catalog, reference)
+    assert not catalog.store.folders()
+
+
+def test_the_oldest_rows_after_a_window_say_that_it_is_empty_and_the_newest_say_nothing():
+    """A venue told starts alone, which keeps two hundred readings and gives a hundred at a time."""
+    kept = np.arange(400, 600) * HOUR
+    reference = bars_of("gate", "1h", "open_interest")
+    rules = replace(rules_of(reference, None, bounded=False), newest=599 * HOUR)
+
+    def page(times: np.ndarray) -> Page:
+        return Page(times=times, values=np.ones((len(times), 2)), full=len(times) == 100)
+
+    def hears(start: int, end: int) -> Page:
+        return page(kept[kept >= start][:100])
+
+    found = gather(hears, (350 * HOUR, 450 * HOUR), rules)
+    assert found.absent == ((350 * HOUR, 400 * HOUR),)
+    assert found.page.times.tolist() == kept[:50].tolist()
+    assert gather(hears, (0, 100 * HOUR), rules).absent == ((0, 100 * HOUR),)
+    with pytest.raises(
+        VenueError, match="keeps answering with 1970-01-21 20:00 to 1970-01-25 23:00"
+    ):
+        gather(lambda start, end: page(kept[-100:]), (0, 100 * HOUR), rules)
+
+
 READINGS = {
     ("krakenfutures", "funding"): ("*/historicalfundingrates", 1, 60),
     ("hyperliquid", "funding"): ("*/fundingHistory", 1, 60),
@@ -291,7 +344,7 @@ def test_what_is_no_longer_served_is_unknown_and_said(tmp_path, venue):
     table = catalog.coverage(reference)
     assert table["state"].tolist() == ["present", "unknown", "present"]
     assert (table["start"].iloc[1], table["end"].iloc[1]) == hole
-    assert (mended.added, len(mended.notes)) == (0, 1)
+    assert (mended.added, mended.unknown, len(mended.notes)) == (0, (hole,), 1)
     assert "only the newest" in mended.notes[0]
     assert hold_to_truth(catalog, reference, market) == 2 * (kept - 1)
 

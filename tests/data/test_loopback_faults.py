@@ -307,7 +307,7 @@ class TestServer:
             requests.get(url, timeout=5)
 
     def test_a_failure_of_its_own_is_not_kept_quiet(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(self: Loopback, target: str) -> None:
+        def broken(self: Loopback, target: str, body: object) -> None:
             raise ZeroDivisionError(target)
 
         monkeypatch.setattr(Loopback, "reply", broken)

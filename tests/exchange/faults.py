@@ -23,7 +23,7 @@ STATUSES = {"403", "418", "429", "451", "500", "502", "503", "504", "520", "599"
 LINES = {"stall", "reset", "reset_body", "cut_body", "cut_chunks"}
 BODIES = {"truncated", "html", "empty_body"}
 ROWS = {"nulls", "duplicates", "conflicts", "shuffled", "gap", "empty_page"}
-QUERIES = {"ignore_limit", "ignore_since"}
+QUERIES = {"ignore_limit", "ignore_since", "ignore_window"}
 VENUE = {"clock", "delisted"}
 KINDS = STATUSES | LINES | BODIES | ROWS | QUERIES | VENUE
 
@@ -52,8 +52,8 @@ class Fault(_Options):
         A status (``"429"``), or a trouble of the line (``stall``, ``reset``, ``reset_body``,
         ``cut_body``, ``cut_chunks``), of the body (``truncated``, ``html``, ``empty_body``), of
         its rows (``nulls``, ``duplicates``, ``conflicts``, ``shuffled``, ``gap``,
-        ``empty_page``), of what was asked (``ignore_limit``, ``ignore_since``), or of the venue
-        (``clock``, ``delisted``).
+        ``empty_page``), of what was asked (``ignore_limit``, ``ignore_since``, ``ignore_window``),
+        or of the venue (``clock``, ``delisted``).
     match : str or callable
         Glob over host and path, or a function of the request.
     after, times : int
@@ -144,12 +144,13 @@ class _Entry:
 
 
 def bend(query: Query, faults: Iterable[Fault]) -> Query:
-    """The query as a venue reads it that ignores a limit or a start."""
+    """The query as a venue reads it that ignores a limit, a start, or both ends."""
     for fault in faults:
         if fault.kind == "ignore_limit":
             query = replace(query, limit=10 * query.limit)
         else:
-            query = replace(query, start=None, oldest=False)
+            end = None if fault.kind == "ignore_window" else query.end
+            query = replace(query, start=None, end=end, oldest=False)
     return query
 
 

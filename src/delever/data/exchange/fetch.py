@@ -20,6 +20,7 @@ from delever.data.exchange.plan import (
     Source,
     first_row,
     horizon,
+    listening,
     overlapped,
     reachable,
     source_of,
@@ -129,6 +130,7 @@ def fetch(
     """
     source = source_of(client, reference)
     ends = horizon(source)
+    source = listening(source, ends)
     known, stamps = _known(catalog, reference)
     wanted, notes = _wanted(source, ends, since, until)
     span = _begun(source, catalog, wanted, known, everything=since is None)
@@ -169,18 +171,19 @@ def repair(
     span = (_ms(table["start"].iloc[0]), _ms(table["end"].iloc[-1]))
     known, stamps = _known(catalog, reference)
     ends = horizon(source)
+    source = listening(source, ends)
     earliest = _aligned(source, reachable(source, ends.clock))
     pieces = [
         (max(start, earliest), min(end, ends.finished))
         for start, end in overlapped(span, known, stamps, source)
     ]
-    lost = any(start < earliest for start, _ in without(span, known))
+    lost = [(start, min(end, earliest)) for start, end in without(span, known) if start < earliest]
     run = _Run(
         source=source, catalog=catalog, report=report, batch=_BATCH, span=span, settled=ends.settled
     )
-    return run.through(
-        [piece for piece in pieces if piece[0] < piece[1]], (source.series.note,) * lost
-    )
+    run.unknown += lost
+    notes = (source.series.note,) if lost else ()
+    return run.through([piece for piece in pieces if piece[0] < piece[1]], notes)
 
 
 def _wanted(

@@ -20,12 +20,23 @@ from delever.errors import ConflictError, VenueError
 from delever.schema import kind_of
 from delever.units import grid_anchor
 
-__all__ = ["Ask", "Gathered", "Rules", "frame_of", "gather", "rules_of", "sifted"]
+__all__ = [
+    "CONFIRMATIONS",
+    "Ask",
+    "Gathered",
+    "Rules",
+    "astray",
+    "frame_of",
+    "gather",
+    "rules_of",
+    "sifted",
+]
 
 Ask = Callable[[int, int], Page]
 """Asks a venue for a window, once."""
 
-_CONFIRMATIONS = 2
+CONFIRMATIONS = 2
+"""How often an answer is asked for again before it is believed, or refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,9 @@ class Rules:
         Whether rows come as they happen, so that none can be expected.
     bounded : bool
         Whether a row far outside the window shows that the venue answered something else.
+    newest : int or None
+        Where a venue hears of starts alone: stamp that only the newest rows reach. A full answer
+        that does so without a row of the window shows that it did not hear of the start.
     """
 
     reference: Reference
@@ -51,6 +65,7 @@ class Rules:
     spacing: int
     events: bool = False
     bounded: bool = True
+    newest: int | None = None
 
     def lacking(self, times: np.ndarray, span: Span) -> list[Span]:
         """Stretches of a window where rows are expected and none are there."""
@@ -158,9 +173,9 @@ def gather(ask: Ask, span: Span, rules: Rules) -> Gathered:
             strays += 1
         else:
             quiet = 0 if len(got.times) > before else quiet + 1
-        if strays > _CONFIRMATIONS:
-            raise _astray(answer, wanted, rules)
-        if quiet >= _CONFIRMATIONS:
+        if strays > CONFIRMATIONS:
+            raise astray(answer, wanted, rules)
+        if quiet >= CONFIRMATIONS:
             break
         wanted = hull(open_)
         if rules.step is not None:
@@ -216,8 +231,24 @@ def sifted(answer: Page, span: Span, rules: Rules) -> _Sifted:
         page=page.take(readable),
         unreadable=frozenset(page.times[~readable].tolist()),
         disputed=disputed,
-        strayed=bool(rules.bounded and far.any()),
+        strayed=bool(far.any()) if rules.bounded else _unheard(answer, span, rules),
     )
+
+
+def astray(answer: Page, span: Span, rules: Rules) -> VenueError:
+    """The refusal of an answer of another time, in words."""
+    stamps = answer.times[answer.times >= 0]
+    return VenueError(
+        f"{rules.reference}: asked for {_clock(span[0])} to {_clock(span[1])}, the venue keeps "
+        f"answering with {_clock(int(stamps.min()))} to {_clock(int(stamps.max()))}; what was "
+        "complete is stored; try again later, or fetch another venue"
+    )
+
+
+def _unheard(answer: Page, span: Span, rules: Rules) -> bool:
+    if rules.newest is None or not (answer.full and len(answer.times)):
+        return False
+    return bool(answer.times.min() >= span[1] and answer.times.max() >= rules.newest)
 
 
 def frame_of(page: Page, reference: Reference) -> pd.DataFrame:
@@ -306,15 +337,6 @@ def _halves(ask: Ask, span: Span, rules: Rules) -> Gathered:
         ),
         absent=tuple(hole for part in parts for hole in part.absent),
         unknown=tuple(hole for part in parts for hole in part.unknown),
-    )
-
-
-def _astray(answer: Page, span: Span, rules: Rules) -> VenueError:
-    stamps = answer.times[answer.times >= 0]
-    return VenueError(
-        f"{rules.reference}: asked for {_clock(span[0])} to {_clock(span[1])}, the venue keeps "
-        f"answering with {_clock(int(stamps.min()))} to {_clock(int(stamps.max()))}; what was "
-        "complete is stored; try again later, or fetch another venue"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from delever.data.exchange.client import Client
-from delever.data.exchange.gather import Ask, Rules, rules_of, sifted
+from delever.data.exchange.gather import CONFIRMATIONS, Ask, Rules, astray, rules_of, sifted
 from delever.data.exchange.pages import Page, newest_page, read_page
 from delever.data.exchange.probe import Limits, probe
 from delever.data.exchange.spans import Span, floor, step_of, windows, without
@@ -16,7 +16,16 @@ from delever.data.exchange.venues import Series
 from delever.data.source import Reference
 from delever.errors import InputError
 
-__all__ = ["Horizon", "Source", "first_row", "horizon", "overlapped", "reachable", "source_of"]
+__all__ = [
+    "Horizon",
+    "Source",
+    "first_row",
+    "horizon",
+    "listening",
+    "overlapped",
+    "reachable",
+    "source_of",
+]
 
 GENESIS = 1_230_940_800_000
 """2009-01-03, ms: no venue's history begins before Bitcoin."""
@@ -189,6 +198,26 @@ def horizon(source: Source) -> Horizon:
     return Horizon(finished=newest, settled=newest, clock=current, silent=True)
 
 
+def listening(source: Source, ends: Horizon) -> Source:
+    """A series whose venue hears of starts alone, wary of answers that did not.
+
+    Parameters
+    ----------
+    source : Source
+        The series.
+    ends : Horizon
+        Where its rows end.
+
+    Returns
+    -------
+    Source
+    """
+    step = source.rules.step
+    if source.series.until or source.short or step is None:
+        return source
+    return replace(source, rules=replace(source.rules, newest=ends.finished - step))
+
+
 def first_row(source: Source, span: Span) -> int | None:
     """Stamp of the venue's first row in a span, found without walking through it.
 
@@ -238,11 +267,11 @@ def _bisected(source: Source, low: int, high: int) -> int:
 
 def _first_day(source: Source, span: Span) -> int | None:
     reference = replace(source.reference, kind="ohlcv", timeframe="1d")
-    rules = rules_of(reference, None, bounded=source.series.until)
     series = source.client.venue.series["ohlcv"]
     if source.limits is not None:
         rows = min(series.rows, source.limits.rows)
         series = replace(series, rows=rows, until=source.series.until)
+    rules = rules_of(reference, None, bounded=series.until)
     daily = replace(source, reference=reference, rules=rules, series=series)
     start = floor(span[0], "1d")
     for window in windows((start, span[1]), daily.width):
@@ -253,10 +282,16 @@ def _first_day(source: Source, span: Span) -> int | None:
 
 
 def _lowest(ask: Ask, span: Span, rules: Rules, asks: int = 2) -> int | None:
-    for _ in range(asks):
-        times = sifted(ask(*span), span, rules).page.times
-        if len(times):
-            return int(times[0])
+    """First stamp of a span; an answer of another time does not say that there is none."""
+    quiet = strays = 0
+    while quiet < asks:
+        answer = ask(*span)
+        found = sifted(answer, span, rules)
+        if len(found.page.times):
+            return int(found.page.times[0])
+        strays, quiet = (strays + 1, quiet) if found.strayed else (strays, quiet + 1)
+        if strays > CONFIRMATIONS:
+            raise astray(answer, span, rules)
     return None
 
 

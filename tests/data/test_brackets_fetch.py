@@ -236,7 +236,7 @@ def test_two_writers_at_once_both_keep_their_rows(venues):
     ]
 
 
-LASTING = ["html", "truncated", "empty_body", "nulls", "gap", "empty_page", "conflicts", "cut_body"]
+LASTING = ["html", "truncated", "empty_body", "nulls", "gap", "empty_page", "conflicts"]
 
 
 @pytest.mark.parametrize("kind", LASTING)

@@ -198,9 +198,7 @@ def test_an_outage_where_the_probe_looks_hides_nothing(tmp_path, odd, outage):
     assert (f"{start:%Y-%m-%d %H:%M}", f"{end:%Y-%m-%d %H:%M}") == outage
 
 
-@pytest.mark.parametrize(
-    "kind", ["429", "503", "html", "truncated", "empty_body", "reset", "cut_body"]
-)
+@pytest.mark.parametrize("kind", ["429", "html", "reset", "cut_body"])
 def test_a_fault_while_probing_passes(tmp_path, odd, kind):
     odd()
     catalog, truth = Catalog(tmp_path), market()

@@ -24,7 +24,7 @@ TEMPLATE = (
 """What a new workspace is made of; a wheel carries the same files."""
 
 _FOLDERS = ("strategies", "data", "backtests")
-_IGNORED = "data/store/\nbacktests/results/\n__pycache__/\n"
+_IGNORED = "data/store/\ndata/venues/brackets/.lock\nbacktests/results/\n__pycache__/\n"
 _WELCOME = """\
 # A delever workspace
 

@@ -85,14 +85,32 @@ def test_spot_of_a_venue_of_perpetuals(tmp_path, venue):
     assert hold_to_truth(Catalog(tmp_path), reference, market) == ROWS[venue]
 
 
-@pytest.mark.parametrize("symbol", ["BTC/USD:BTC", "BTC/USD:USD"])
+@pytest.mark.parametrize("symbol", SYMBOLS_OF_KRAKEN)
 def test_kraken_lists_a_coin_twice(tmp_path, symbol):
     markets = tuple(generate(each, rows=300, seed=len(each)) for each in SYMBOLS_OF_KRAKEN)
     market = markets[SYMBOLS_OF_KRAKEN.index(symbol)]
     reference = Reference(venue="krakenfutures", kind="ohlcv", symbol=symbol, timeframe="1m")
+    catalog = Catalog(tmp_path)
     with serve(World(markets=markets)) as exchange:
-        fetch(client_of(exchange, "krakenfutures"), Catalog(tmp_path), reference)
-    assert hold_to_truth(Catalog(tmp_path), reference, market) == 300
+        fetch(client_of(exchange, "krakenfutures"), catalog, reference)
+    times, values = stored(catalog, reference)
+    np.testing.assert_array_equal(times, market.times)
+    np.testing.assert_array_equal(values[:, :4], market.bars[:, :4])
+    inverse = symbol == "BTC/USD:BTC"
+    dollars = np.round(market.bars[:, 4] * market.bars[:, 3])
+    np.testing.assert_array_equal(values[:, 4], dollars if inverse else market.bars[:, 4])
+
+
+def test_volume_that_is_in_dollars_is_said_wherever_the_rows_go(tmp_path):
+    market = generate("BTC/USD:BTC", rows=300)
+    reference = Reference(venue="gate", kind="ohlcv", symbol=market.symbol, timeframe="1m")
+    with serve(World(markets=(market,))) as exchange:
+        done = fetch(client_of(exchange, "gate"), Catalog(tmp_path), reference)
+    told = "volume is in dollars, not in coins"
+    assert done.notes[0] == told
+    assert Catalog(tmp_path).load(reference).notes == (told,)
+    values = stored(Catalog(tmp_path), reference)[1]
+    np.testing.assert_array_equal(values[:, 4], np.round(market.bars[:, 4] * market.bars[:, 3]))
 
 
 @pytest.mark.parametrize("venue", ["krakenfutures", "gate"])

@@ -70,6 +70,11 @@ def _instruments(request: Request, desk: Desk) -> object:
     return {"result": "success", "instruments": [*told, index], "serverTime": _iso(desk.clock)}
 
 
+def _volume(market: Market, row: list[float]) -> str | None:
+    """Coins, or contracts of a dollar each."""
+    return plain(row[4] if market.kind == "linear" else float(np.round(row[4] * row[3])))
+
+
 def _chart(request: Request, desk: Desk) -> object:
     """Oldest rows of the window; both ends are inclusive on the open time, in seconds."""
     price = PRICES.get(request.params["price"])
@@ -93,7 +98,7 @@ def _chart(request: Request, desk: Desk) -> object:
         {
             "time": time,
             **dict(zip(("open", "high", "low", "close"), map(plain, row[:4]), strict=True)),
-            "volume": plain(row[4]) if price == "last" else 0,
+            "volume": _volume(market, row) if price == "last" else 0,
         }
         for time, row in zip(page.times.tolist(), page.values.tolist(), strict=True)
     ]

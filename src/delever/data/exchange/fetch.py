@@ -190,7 +190,7 @@ def _wanted(
     source: Source, ends: Horizon, since: pd.Timestamp | None, until: pd.Timestamp | None
 ) -> tuple[Span, tuple[str, ...]]:
     """The span to fetch, as far as it is finished and still served, and what to tell of it."""
-    notes = [source.series.note] if source.client.venue.probed else []
+    notes = [*source.told, *([source.series.note] if source.client.venue.probed else [])]
     end = ends.finished
     if until is not None and _aligned(source, _ms(until)) <= end:
         end = _aligned(source, _ms(until))
@@ -357,6 +357,7 @@ class _Run:
             frame,
             covered=[(_stamp(start), _stamp(end), state) for start, end, state in self.claims],
             provenance=self._provenance(),
+            notes=self.source.told,
         )
         self.added += change.added
         self.present += change.present

@@ -53,6 +53,8 @@ class Source:
         What its rows are held to.
     limits : Limits or None
         What was seen of a venue that is not among the known ones.
+    told : tuple of str
+        What a reader of results must be told of the rows.
     """
 
     client: Client
@@ -60,6 +62,7 @@ class Source:
     series: Series
     rules: Rules
     limits: Limits | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -140,10 +143,16 @@ def source_of(client: Client, reference: Reference) -> Source:
             f"kind at {client.name} must be one of {', '.join(offered)}; got {reference.kind}"
         )
     series = offered[reference.kind]
-    if reference.kind != "dvol":
-        client.market(reference.symbol)
+    market = client.market(reference.symbol) if reference.kind != "dvol" else {}
+    dollars = reference.kind == "ohlcv" and client.venue.dollars and market.get("inverse")
     rules = rules_of(reference, series.spacing, bounded=series.until)
-    source = Source(client=client, reference=reference, series=series, rules=rules)
+    source = Source(
+        client=client,
+        reference=reference,
+        series=series,
+        rules=rules,
+        told=("volume is in dollars, not in coins",) if dollars else (),
+    )
     if not client.venue.probed:
         return source
     return _within(source, probe(client, reference, rules.spacing))

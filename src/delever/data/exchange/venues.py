@@ -64,6 +64,8 @@ class Venue:
     weights : mapping
         Weight of a call with this text in its body, or in its address if it has no body, where ccxt
         counts another; the first that fits.
+    dollars : bool
+        Whether the volume of inverse contracts comes in dollars, not in coins.
     """
 
     series: Mapping[str, Series]
@@ -72,6 +74,7 @@ class Venue:
     options: Mapping[str, object] = field(default_factory=dict)
     probed: bool = False
     weights: Mapping[str, float] = field(default_factory=dict)
+    dollars: bool = False
 
 
 def _bars(rows: int, *kinds: str, wide: bool = True) -> dict[str, Series]:
@@ -177,6 +180,7 @@ VENUES: Mapping[str, Venue] = MappingProxyType(
                 **dict.fromkeys(("ohlcv", "mark", "index"), Series(rows=2000, wide=False)),
                 "funding": Series(rows=1_000_000, spacing="1h", wide=False, until=False),
             },
+            dollars=True,
         ),
         "bitstamp": Venue(series=_bars(1000, "ohlcv", wide=False)),
         "coinbase": Venue(series=_bars(300, "ohlcv", wide=False)),
@@ -187,6 +191,7 @@ VENUES: Mapping[str, Venue] = MappingProxyType(
                 "open_interest": _GATE_STATISTICS,
                 "liquidations": _GATE_STATISTICS,
             },
+            dollars=True,
             options={"fetchMarkets": {"types": ["spot", "swap"]}},
         ),
         "hyperliquid": Venue(

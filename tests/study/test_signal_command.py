@@ -103,6 +103,22 @@ def test_events_of_the_table_of_features_can_be_studied(workspace):
     assert report.ladder is None
 
 
+def test_the_shutdown_price_needs_difficulty_and_nothing_else(workspace):
+    days = pd.date_range("2017-01-01", "2025-04-14", tz="UTC", name="timestamp")
+    # At 98 J/TH, 12.5 coins and 0.08 USD/kWh a difficulty of 1e12 costs 748.28 USD per coin.
+    difficulty = pd.DataFrame({"difficulty": 1e12}, index=days)
+    workspace.catalog.add(
+        difficulty, "made/series/DIFFICULTY/1d", publication_lag=pd.Timedelta("1D")
+    )
+    given = {"difficulty": "made/series/DIFFICULTY/1d"}
+    _, [signal] = load_signals(
+        "shutdown", ["sample/ohlcv/BTC/USD/1d"], workspace=workspace, series=given
+    )
+    expected = 98 * 1e12 * 2**32 / 12.5 / 1e12 / 3.6e6 * 0.08
+    assert signal.level.loc["2017-06-01"] == pytest.approx(expected, rel=1e-12)
+    assert expected == pytest.approx(748.28, abs=0.01)
+
+
 def test_why_a_part_is_missing_is_said(workspace):
     flat = simulate_bars(150, seed=4)
     rising = np.linspace(100, 300, 151)

@@ -18,6 +18,7 @@ from delever.signals.features import FEATURES, available, feature
 from delever.signals.inputs import INPUTS
 from delever.study.afresh import afresh, outside
 from delever.study.lags import early_series
+from delever.study.network import with_network
 from delever.study.strategy import load_strategy
 from delever.study.trial import view
 from delever.study.workspace import Workspace
@@ -140,7 +141,7 @@ def view_of(ground: Ground, workspace: Workspace) -> MarketView:
     load = workspace.catalog.load
     series = {name: load(source) for name, source in ground.series.items()}
     early_series(series, workspace.root / "data" / "sources.toml")
-    return view(load(ground.data), series=series)
+    return with_network(view(load(ground.data), series=series), workspace.root)
 
 
 def names(target: str, market: MarketView) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from delever.research.signal import SignalStudy, study_signal
 from delever.signals.features import FEATURES, measure
 from delever.study import trial
 from delever.study.lags import early_series
+from delever.study.network import with_network
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -155,7 +156,10 @@ def load_signals(
     readings = {key: workspace.catalog.load(ref) for key, ref in (series or {}).items()}
     early = early_series(readings, workspace.root / "data" / "sources.toml")
     markets = [trial.view(workspace.catalog.load(ref), series=readings) for ref in data]
-    markets = [replace(market, notes=market.notes + early) for market in markets]
+    markets = [
+        with_network(replace(market, notes=market.notes + early), workspace.root)
+        for market in markets
+    ]
     given = dict(params or {})
     if name in RULES:
         rule = bind_rule(name, given)

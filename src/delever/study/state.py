@@ -13,8 +13,8 @@ from delever.errors import ConfigError, InputError
 from delever.report import state as page
 from delever.research.market_state import MarketState, market_state
 from delever.signals.inputs import INPUTS, check_lag
-from delever.signals.onchain import load_network
 from delever.study.lags import early_series
+from delever.study.network import BITCOIN, with_network
 from delever.study.trial import view
 from delever.study.workspace import Workspace
 from delever.view import MarketView, Reading
@@ -23,7 +23,6 @@ __all__ = ["StateReport", "find_series", "state_of"]
 
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 _ALIASES = {"gld": "gold", "fng": "fear_greed"}
-_BITCOIN = ("BTC", "XBT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +138,7 @@ def state_of(
     }
     loaded = {name: catalog.load(one) for name, one in references.items()}
     market = view(bars, series=loaded)
-    market = _with_network(market, workspace.root / "data" / "bitcoin.toml")
-    market, unfit = _fit(market)
+    market, unfit = _fit(with_network(market, workspace.root))
     state = market_state(market, at, days=days)
     return StateReport(
         state=replace(state, missing=state.missing | unfit),
@@ -155,20 +153,11 @@ def _longest(entries: list[Entry]) -> str:
         for entry in entries
         if entry.reference.kind == "ohlcv"
         and entry.reference.timeframe == "1d"
-        and entry.reference.symbol.partition("/")[0] in _BITCOIN
+        and entry.reference.symbol.partition("/")[0] in BITCOIN
     ]
     if not daily:
         return SAMPLE
     return str(max(daily, key=lambda entry: (entry.end, entry.rows)).reference)
-
-
-def _with_network(market: MarketView, path: Path) -> MarketView:
-    if market.symbol.partition("/")[0] not in _BITCOIN or not path.is_file():
-        return market
-    network = {
-        name: reading for name, reading in load_network(path).items() if name not in market.readings
-    }
-    return replace(market, readings={**market.readings, **network})
 
 
 def _fit(market: MarketView) -> tuple[MarketView, dict[str, str]]:

@@ -126,6 +126,7 @@ def market_of(case: Case) -> SweepMarket:
         separate=case.told["separate"],
         own_slippage=False,
         lot=case.told["lot"],
+        tick=case.told["tick"],
         table=np.column_stack([*parts, case.terms.paid[:, [0, 2, 3]]]),
         rule=case.terms.rule,
         brackets=case.terms.brackets,
@@ -147,8 +148,8 @@ def account_of(case: Case) -> Account:
 @settings(max_examples=500)
 @given(
     case=cases(
-        detail=False, offset=None, band=math.inf, impact=0.0, borrow=0.0, against=True,
-        liquidation_fee=0.005, brackets="many",
+        every=True, inverse=False, detail=False, offset=None, band=math.inf, impact=0.0,
+        borrow=0.0, against=True, liquidation_fee=0.005, brackets="many",
     ),
     cut=st.integers(0, 25),
 )  # fmt: skip

@@ -355,30 +355,8 @@ def assert_rows_are_runs(workspace, path, axes) -> int:
 AXES = ("account.leverage", "account.stop_loss", "costs.taker_fee")
 
 
-def without_ticks(workspace) -> None:
-    """Binance's rules with prices of any size, for a sweep puts no order on a grid."""
-    book = workspace.root / "data" / "venues" / "binanceusdm.toml"
-    text = book.read_text()
-    assert text.count("tick = 0.1\n") == 1
-    book.write_text(text.replace("tick = 0.1\n", "tick = 0.0\n"))
-
-
 @pytest.mark.usefixtures("no_pages")
-@pytest.mark.parametrize(
-    "ticks",
-    [
-        False,
-        pytest.param(
-            True,
-            marks=pytest.mark.xfail(
-                reason="a sweep leaves stops between the ticks that a run puts them on"
-            ),
-        ),
-    ],
-)
-def test_a_sweep_over_leverage_stop_and_fee_is_its_single_runs(market, ticks) -> None:
-    if not ticks:
-        without_ticks(market.workspace)
+def test_a_sweep_over_leverage_stop_and_fee_is_its_single_runs(market) -> None:
     path = market.workspace.backtests / "perp.toml"
     path.write_text(STUDY.replace('"generic"', '"binanceusdm"') + SWEEP)
     assert assert_rows_are_runs(market.workspace, path, AXES) > 0
@@ -441,5 +419,4 @@ def test_real_history_from_data_to_page_and_sweep(workspace, shared_data) -> Non
     told = run.counterfactuals
     assert told.loc["costs x2", "total_return"] < told.loc["as run", "total_return"]
     assert math.isfinite(told.loc["funding off", "total_return"])
-    without_ticks(workspace)
     assert_rows_are_runs(workspace, path, AXES)

@@ -138,8 +138,8 @@ class SweepMarket:
     leveraged, cross, separate, own_slippage : bool
         Whether a contract is traded; whether a liquidation takes the whole account; whether marks
         are another price than the last; whether slippage is the table's, not the accounts'.
-    lot : float
-        Step of positions, base units; 0 for none.
+    lot, tick : float
+        Steps of positions, base units, and of ordered prices, quote units; 0 for none.
     table : numpy.ndarray, shape (n, 16)
         Last and mark prices, funding per unit, fees and slippage of each bar.
     rule, brackets, how
@@ -157,6 +157,7 @@ class SweepMarket:
     separate: bool
     own_slippage: bool
     lot: float
+    tick: float
     table: Floats = field(repr=False)
     rule: Ints = field(repr=False)
     brackets: Floats = field(repr=False)
@@ -228,6 +229,7 @@ def sweep_market(
         separate=settings.mark is not None,
         own_slippage=settings.slippage is not None,
         lot=0.0 if settings.contract is None else settings.contract.lot,
+        tick=0.0 if settings.contract is None else settings.contract.tick,
         table=np.ascontiguousarray(table),
         rule=held.rule,
         brackets=held.brackets,
@@ -418,7 +420,7 @@ def _runner(
         own = slice(first, first + _BLOCK)
         kernel.run_block(
             market.table, lines, market.inside, market.rule, market.brackets, market.how,
-            market.lot, market.separate, market.initial_equity, begins[own],
+            market.lot, market.tick, market.separate, market.initial_equity, begins[own],
             firsts[first : first + _BLOCK + 1], bars, targets, orders[own], ends[own], scopes[own],
         )  # fmt: skip
 

@@ -52,6 +52,7 @@ PAID_OPEN, HOLD_LONG, HOLD_SHORT, LEAVE_LONG, LEAVE_SHORT, BAR_TAKER, BAR_LIQUID
 )
 
 DUST = 1e-9
+ROUNDING = 1e-15
 
 
 class Lines(NamedTuple):
@@ -119,7 +120,7 @@ class Held(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What an account pays in a bar, and the orders beside its target."""
+    """What an account pays in a bar, the orders beside its target, and the grid of their prices."""
 
     fee: float
     slippage: float
@@ -128,6 +129,7 @@ class Terms(NamedTuple):
     stop_loss: float
     take_profit: float
     trailing: float
+    tick: float
 
 
 class Wealth(NamedTuple):
@@ -176,7 +178,21 @@ def _margin(held: Held, terms: Terms, paid: float) -> float:
 
 
 @_compiled(forceinline=True)
-def _trigger(held: Held, margin: float, rule: int, tables: Floats, hows: Floats) -> float:
+def _on_tick(price: float, side: float, tick: float) -> float:
+    """Price on the grid of ticks, up for +1 and down for -1."""
+    if not (tick > 0.0 and 0.0 < price < np.inf):
+        return price
+    steps = price / tick
+    nearly = DUST + ROUNDING * steps
+    whole = np.ceil(steps - nearly) if side > 0.0 else np.floor(steps + nearly)
+    per_unit = np.floor(1.0 / tick + 0.5)
+    return float(whole / per_unit if abs(per_unit * tick - 1.0) < DUST else whole * tick)
+
+
+@_compiled(forceinline=True)
+def _trigger(
+    held: Held, terms: Terms, margin: float, rule: int, tables: Floats, hows: Floats
+) -> float:
     """Liquidation price; 0 when no price does it to a long, or every price does it to a short."""
     side = 1.0 if held.position > 0.0 else -1.0
     size = abs(held.position)
@@ -194,7 +210,7 @@ def _trigger(held: Held, margin: float, rule: int, tables: Floats, hows: Floats)
             constant = tables[rule, row, 1] * notional - tables[rule, row, 2]
         met = (side * notional + constant - margin) / (side - rate)
         best = max(best, met) if side > 0.0 else min(best, met)
-    return float(max(best, 0.0) / size)
+    return _on_tick(max(best, 0.0) / size, side, terms.tick)
 
 
 @_compiled(forceinline=True)
@@ -203,7 +219,14 @@ def _stop(held: Held, terms: Terms) -> float:
     side = 1.0 if held.position > 0.0 else -1.0
     fixed = held.entry * (1.0 - side * terms.stop_loss)
     trailing = held.peak - side * terms.trailing * held.entry
-    return trailing if side * (trailing - fixed) > 0.0 else fixed
+    nearer = trailing if side * (trailing - fixed) > 0.0 else fixed
+    return _on_tick(nearer, -side, terms.tick)
+
+
+@_compiled(forceinline=True)
+def _profit(held: Held, terms: Terms) -> float:
+    side = 1.0 if held.position > 0.0 else -1.0
+    return _on_tick(held.entry * (1.0 + side * terms.take_profit), -side, terms.tick)
 
 
 @_compiled(forceinline=True)
@@ -273,7 +296,7 @@ def _at_open(held: Held, terms: Terms, market: Floats, time: int, trigger: float
     open_, mark = market[time, OPEN], market[time, MARK_OPEN]
     if side * (mark - trigger) <= 0.0:
         return _liquidate(held, mark, terms, market[time, BAR_LIQUIDATION])
-    profit = held.entry * (1.0 + side * terms.take_profit)
+    profit = _profit(held, terms)
     if side * (open_ - _stop(held, terms)) <= 0.0 or side * (open_ - profit) >= 0.0:
         return _trade(held, 0.0, open_, terms)
     return held
@@ -290,7 +313,7 @@ def _inside(
     hold = size * market[time, HOLD_LONG if long else HOLD_SHORT]
     leave = size * market[time, LEAVE_LONG if long else LEAVE_SHORT]
     stop = _stop(held, terms)
-    profit = held.entry * (1.0 + side * terms.take_profit)
+    profit = _profit(held, terms)
     adverse = market[time, MARK_LOW] if long else market[time, MARK_HIGH]
     liquidated = side * (adverse - trigger) <= 0.0
     stopped = side * ((low if long else high) - stop) <= 0.0
@@ -329,10 +352,10 @@ def _alarms(held: Held, terms: Terms, trigger: float) -> tuple[float, float]:
         return -np.inf, np.inf
     if terms.trailing < np.inf:
         return np.inf, -np.inf  # the stop follows each close, so every bar is looked at
-    stop, gain = _stop(held, terms), held.entry * terms.take_profit
-    if held.position > 0.0:
-        return max(trigger, stop) * (1.0 + DUST), (held.entry + gain) * (1.0 - DUST)
-    return (held.entry - gain) * (1.0 + DUST), min(trigger, stop) * (1.0 - DUST)
+    stop, gain = _stop(held, terms), _profit(held, terms)
+    low, high = (max(trigger, stop), gain) if held.position > 0.0 else (gain, min(trigger, stop))
+    # Funding may move the exact price of a liquidation, and its tick with it.
+    return low * (1.0 + DUST) + terms.tick, high * (1.0 - DUST) - terms.tick
 
 
 @_compiled(forceinline=True)
@@ -342,7 +365,8 @@ def _rebalanced(held: Held, target: float, open_: float, terms: Terms, lot: floa
         return held
     wanted = _wanted(target, held.cash, held.position, open_, terms.fee, terms.slippage)
     if lot > 0.0 and wanted != held.position:
-        wanted = math.copysign(math.floor(abs(wanted) / lot + DUST) * lot, wanted)
+        steps = abs(wanted) / lot
+        wanted = math.copysign(math.floor(steps + DUST + ROUNDING * steps) * lot, wanted)
     return _trade(held, wanted, open_, terms)
 
 
@@ -354,10 +378,10 @@ def _within(
     """The inside of a bar, and the liquidation price after it."""
     leave = market[time, LEAVE_LONG if held.position > 0.0 else LEAVE_SHORT]
     margin = _margin(held, terms, abs(held.position) * leave)
-    trigger = _trigger(held, margin, rule, tables, hows)
+    trigger = _trigger(held, terms, margin, rule, tables, hows)
     after = _inside(held, terms, market, time, trigger, separate)
     if after.position != 0.0 and (leave != 0.0 or after.cash != held.cash):
-        trigger = _trigger(after, _margin(after, terms, 0.0), rule, tables, hows)
+        trigger = _trigger(after, terms, _margin(after, terms, 0.0), rule, tables, hows)
     return after, trigger
 
 
@@ -537,12 +561,13 @@ def _pass(
 
 
 @_compiled(forceinline=True)
-def _terms(market: Floats, time: int, orders: Floats) -> Terms:
+def _terms(market: Floats, time: int, orders: Floats, tick: float) -> Terms:
     fee, slippage = orders[TAKER], orders[SLIP]
     return Terms(
         market[time, BAR_TAKER] if np.isnan(fee) else fee,
         market[time, BAR_SLIP] if np.isnan(slippage) else slippage,
         orders[LEVERAGE], orders[CROSS], orders[STOP_LOSS], orders[TAKE_PROFIT], orders[TRAILING],
+        tick,
     )  # fmt: skip
 
 
@@ -555,6 +580,7 @@ def _run(
     tables: Floats,
     hows: Floats,
     lot: float,
+    tick: float,
     separate: bool,
     begin: int,
     cash: float,
@@ -570,14 +596,14 @@ def _run(
     wealth = Wealth(cash, cash, cash, 1.0)
     asked, trigger, low, high = 0.0, 0.0, -np.inf, np.inf
     while time < len(market):
-        scope, terms, ruled = scopes[inside[time]], _terms(market, time, orders), rule[time]
+        scope, terms, ruled = scopes[inside[time]], _terms(market, time, orders, tick), rule[time]
         if time > begin and inside[time] != inside[time - 1]:
             wealth = _enter(scope, scopes[inside[time - 1]], wealth)
         if held.position != 0.0:
             held = _receive(held, -held.position * market[time, PAID_OPEN])
             near = lines.reach[0, time] <= low or lines.reach[1, time] >= high
             if near or ruled != rule[time - 1]:
-                trigger = _trigger(held, _margin(held, terms, 0.0), ruled, tables, hows)
+                trigger = _trigger(held, terms, _margin(held, terms, 0.0), ruled, tables, hows)
                 held = _at_open(held, terms, market, time, trigger)
         if place < len(bars) and bars[place] == time:
             target, carried = targets[place], held.position
@@ -614,6 +640,7 @@ def run_block(
     tables: Floats,
     hows: Floats,
     lot: float,
+    tick: float,
     separate: bool,
     cash: float,
     begins: Ints,
@@ -628,6 +655,6 @@ def run_block(
     for row in range(len(begins)):
         own = slice(firsts[row], firsts[row + 1])
         _run(
-            market, lines, inside, rule, tables, hows, lot, separate, begins[row], cash,
+            market, lines, inside, rule, tables, hows, lot, tick, separate, begins[row], cash,
             bars[own], targets[own], orders[row], ends[row], scopes[row],
         )  # fmt: skip

@@ -20,6 +20,7 @@ from tests.data.fetching import (
 from tests.exchange import VENUES as HOSTS
 from tests.exchange import Fault, World, generate, serve
 
+from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import fetch, repair
@@ -345,7 +346,7 @@ def test_what_is_no_longer_served_is_unknown_and_said(tmp_path, venue):
         client = client_of(exchange, venue)
         early, first = moment(market.times[0]), moment(market.times[opened[0] - kept + 1])
         done = fetch(client, catalog, reference, since=early)
-        assert done.unknown == ((early, first),)
+        assert done.unknown == done.lost == ((early, first),)
         assert "only the newest" in done.notes[0]
         assert done.added == kept - 1
         table = catalog.coverage(reference)
@@ -410,3 +411,16 @@ def test_no_venue_is_asked_faster_than_it_permits(tmp_path, venue):
         results = fetch_all(jobs, Catalog(tmp_path), {venue: client})
         assert {entry.status for entry in exchange.log} == {200}
     assert all(each.added for each in results.values())
+
+
+def test_the_command_says_what_is_no_longer_served_and_ends_with_1(workspace, monkeypatch, capsys):
+    monkeypatch.setattr("delever.data.exchange.client.Pacing", lambda: Patience().pacing())
+    with serve(World(markets=(generate(SYMBOLS["kraken"], rows=900),))) as exchange:
+        monkeypatch.setenv("DELEVER_API_URL", exchange.api_url)
+        words = ["data", "fetch", "kraken", "BTC/USD", "--timeframe", "1m", "--since", "2021-12-31"]
+        assert main(words) == 1
+    told = capsys.readouterr().out
+    assert "719 rows added" in told
+    assert "1 stretch (first 2021-12-31 00:00) unknown, and no longer served" in told
+    assert "only the newest 720 bars are served; for more import its archive files" in told
+    assert "repair" not in told

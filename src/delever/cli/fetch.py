@@ -281,9 +281,12 @@ def _print(done: Fetched) -> None:
     )
     if done.absent:
         typer.echo(f"  {_stretches(done.absent)} the venue does not have, asked three times")
-    if done.unknown:
+    unread = [stretch for stretch in done.unknown if stretch not in done.lost]
+    if unread:
         again = f"try: delever data repair {done.reference}"
-        typer.secho(f"  {_stretches(done.unknown)} unknown; {again}", fg=typer.colors.RED)
+        typer.secho(f"  {_stretches(unread)} unknown; {again}", fg=typer.colors.RED)
+    if done.lost:
+        typer.secho(f"  {_stretches(done.lost)} unknown, and no longer served", fg=typer.colors.RED)
     print_notes(done.notes)
 
 

@@ -71,6 +71,8 @@ class Fetched:
         What was asked for, end exclusive, as far as the venue has it.
     absent, unknown : tuple of (start, end)
         Stretches the venue confirmed to have nothing in, and those it did not answer for.
+    lost : tuple of (start, end)
+        What of the unknown the venue no longer serves.
     notes : tuple of str
         What a user must be told.
     """
@@ -82,6 +84,7 @@ class Fetched:
     end: pd.Timestamp
     absent: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
     unknown: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
+    lost: tuple[tuple[pd.Timestamp, pd.Timestamp], ...] = ()
     notes: tuple[str, ...]
 
 
@@ -140,7 +143,7 @@ def fetch(
         source=source, catalog=catalog, report=report, batch=batch, span=span, settled=ends.settled
     )
     run.claims += [(*piece, "absent") for piece in before]
-    run.unknown += _lost(source, wanted, known, since)
+    run.lost += _lost(source, wanted, known, since)
     run.whole = since is None and not source.short
     return run.through(pieces, notes)
 
@@ -181,7 +184,7 @@ def repair(
     run = _Run(
         source=source, catalog=catalog, report=report, batch=_BATCH, span=span, settled=ends.settled
     )
-    run.unknown += lost
+    run.lost += lost
     notes = (source.series.note,) if lost else ()
     return run.through([piece for piece in pieces if piece[0] < piece[1]], notes)
 
@@ -281,6 +284,7 @@ class _Run:
     claims: list[tuple[int, int, State]] = field(default_factory=list)
     absent: list[Span] = field(default_factory=list)
     unknown: list[Span] = field(default_factory=list)
+    lost: list[Span] = field(default_factory=list)
     rows: int = 0
     waiting: int = 0
     added: int = 0
@@ -319,7 +323,8 @@ class _Run:
             start=_stamp(self.span[0]),
             end=_stamp(self.span[1]),
             absent=_stamps(self.absent),
-            unknown=_stamps(self.unknown),
+            unknown=_stamps([*self.lost, *self.unknown]),
+            lost=_stamps(self.lost),
             notes=notes,
         )
 

@@ -334,9 +334,10 @@ def _inside(book, step, fresh, venue, orders, rates):  # type: ignore[no-untyped
     trigger = _trigger(book, leave, venue, orders)
     stop = next(iter(stops), None)
     met = stop is not None and side * (last[low] - stop[0]) <= 0
-    if met and forced and side * (stop[0] - trigger) <= 0:
-        met = False
-    if forced and (not met or orders.separate):
+    if met and forced and not orders.separate:  # one series meets the nearer first
+        met = side * (stop[0] - trigger) > 0
+        forced = not met
+    if forced:
         price = trigger if side * (mark[0] - trigger) > 0 else mark[0]
         outcomes.append((price, "liquidation"))
     if met:

@@ -385,10 +385,9 @@ def _inside(
     liquidated = side * ((marks[2] if long else marks[1]) - trigger) <= 0.0
     stopped = side * ((prices[2] if long else prices[1]) - stop) <= 0.0
     gained = not rested and side * ((prices[1] if long else prices[2]) - profit) >= 0.0
-    if liquidated and stopped:
-        nearer = side * (stop - trigger) > 0.0
-        stopped = nearer
-        liquidated = not nearer or orders[SEPARATE] > 0.0
+    if liquidated and stopped and orders[SEPARATE] == 0.0:
+        stopped = side * (stop - trigger) > 0.0
+        liquidated = not stopped
     exits = int(liquidated) + int(stopped) + int(gained)
     if exits == 0:
         if entered and hold != abs(position) * funding[1 + place]:

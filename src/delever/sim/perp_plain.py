@@ -258,9 +258,9 @@ def _exits(run: Run, last: _Prices, mark: _Prices, paid: float) -> list[tuple[fl
     liquidated = side * mark.against(side) <= side * forced
     stopped = side * last.against(side) <= side * stop
     gained = not run.rested and side * last.against(-side) >= side * profit
-    if liquidated and stopped:
+    if liquidated and stopped and run.orders.separate == 0.0:
         stopped = side * stop > side * forced
-        liquidated = not stopped or run.orders.separate > 0.0
+        liquidated = not stopped
     found: list[tuple[float, str]] = []
     if liquidated:
         gone = side * mark.open <= side * forced

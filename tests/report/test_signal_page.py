@@ -92,3 +92,4 @@ def test_shares_of_few_breaks_are_set_back(parts):
     for given, tone in ((ladder, ""), (few, "quiet")):
         for row in ladder_table(given).rows:
             assert {row[2].tone, row[3].tone, row[9].tone, row[10].tone} == {tone}
+            assert row[2].text.startswith("(") == bool(tone)

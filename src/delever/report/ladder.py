@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import pandas as pd
 
@@ -36,7 +35,7 @@ def ladder_table(ladder: Ladder) -> Table:
         id="ladder",
         groups=(
             Group(label="", width=2),
-            Group(label=f"reached within {ladder.horizon} bars", width=2),
+            Group(label="reached", width=2),
             Group(label="the same way to go", width=3),
             Group(label="", width=2),
             Group(label="from the level before", width=2),
@@ -44,7 +43,7 @@ def ladder_table(ladder: Ladder) -> Table:
         columns=(
             Column(label="Level", numeric=False),
             Column(label="Breaks", title=f"with {ladder.horizon} bars after them"),
-            Column(label="reached"),
+            Column(label=f"in {ladder.horizon} bars"),
             Column(label="95% interval"),
             Column(label="all bars"),
             Column(label="alike bars", title="about as volatile"),
@@ -57,7 +56,7 @@ def ladder_table(ladder: Ladder) -> Table:
         rows=tuple(rows),
         caption="From the close of the break. Half by bar: bars until half of the breaks had got "
         f"there, breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks "
-        "are grey: too few to say." + _left_out(ladder),
+        "stand in brackets: too few to say." + _left_out(ladder),
     )
 
 
@@ -69,11 +68,12 @@ def rung_title(ladder: Ladder, rung: float) -> str:
 def _share(row: pd.Series, names: tuple[str, str, str], number_of: float) -> tuple[Cell, Cell]:
     """A share and its interval, quiet where it is of too few."""
     share, low, high = (float(row[name]) for name in names)
-    tone: Literal["", "quiet"] = "quiet" if number_of < FEWEST_EVENTS else ""
     if math.isnan(low):
         return Cell(text=NOT_AVAILABLE, tone="quiet"), Cell(text="")
-    span = f"{percent(low, 0)} to {percent(high, 0)}"
-    return Cell(text=percent(share, 0), order=share, tone=tone), Cell(text=span, tone=tone)
+    written, span = percent(share, 0), f"{percent(low, 0)} to {percent(high, 0)}"
+    if number_of < FEWEST_EVENTS:
+        return Cell(text=f"({written})", order=share, tone="quiet"), Cell(text=span, tone="quiet")
+    return Cell(text=written, order=share), Cell(text=span)
 
 
 def _rung(ladder: Ladder, rung: float) -> Cell:

@@ -134,12 +134,12 @@ def supports_table(state: MarketState) -> Table:
         columns=(
             Column(label="support", numeric=False),
             Column(label="price"),
-            Column(label="from the price"),
+            Column(label="away"),
             Column(label="in ranges", title="average true ranges of 14 bars"),
             Column(label="reached"),
-            Column(label="95 % interval"),
+            Column(label="95% interval"),
             Column(label="reached, alike"),
-            Column(label="95 % interval, alike"),
+            Column(label="95% interval, alike"),
         ),
         rows=tuple(
             (

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from delever.cli.listing import count
 from delever.cli.screen import WorkspaceOption, echo_json, steps
+
+if TYPE_CHECKING:
+    from delever.study.check import Checked
 
 __all__ = ["register"]
 
@@ -75,13 +79,17 @@ def check(
     if as_json:
         echo_json({one.name: [str(finding) for finding in one.findings] for one in found})
     else:
-        for one in found:
-            said = count(len(one.findings), "finding") if one.findings else "passed"
-            typer.echo(f"{one.name}: {said}")
-            for finding in one.findings:
-                typer.echo(f"  - {finding}")
-            if one.test:
-                typer.echo(f"  smallest market that shows it: {one.bars}")
-                typer.echo(f"\n{one.test}" if test else "  as a test to paste: --as-test")
+        _print(found, test=test)
     if any(one.findings for one in found):
         raise typer.Exit(1)
+
+
+def _print(found: Sequence[Checked], *, test: bool) -> None:
+    for one in found:
+        said = count(len(one.findings), "finding") if one.findings else "passed"
+        typer.echo(f"{one.name}: {said}")
+        for finding in one.findings:
+            typer.echo(f"  - {finding}")
+        if one.test:
+            typer.echo(f"  smallest market that shows it: {one.bars}")
+            typer.echo(f"\n{one.test}" if test else "  as a test to paste: --as-test")

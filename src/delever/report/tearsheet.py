@@ -11,11 +11,9 @@ import pandas as pd
 
 from delever.events.window import membership
 from delever.report import figures
-from delever.report.account_tables import account_table, costs_table, rules_table
-from delever.report.attribution_tables import attribution_table, parts_shown, scopes_table
+from delever.report.attribution_tables import attribution_table
 from delever.report.format import multiple, percent, value, when
 from delever.report.metric_tables import (
-    SCOPE_LABELS,
     metrics_table,
     period_labels,
     periods_table,
@@ -23,11 +21,15 @@ from delever.report.metric_tables import (
 )
 from delever.report.page import facts, render_page
 from delever.report.run_tables import drawdowns_table, figures_table, trades_table
-from delever.report.table import Table, reading
-from delever.report.what_if import what_if_table
-from delever.research.attribution import attribution
-from delever.research.evaluation import SCOPES, Evaluation
-from delever.research.what_if import AS_RUN, WhatIf, outcomes
+from delever.report.sections import (
+    account_tables,
+    parts_content,
+    what_if_paths,
+    what_if_table_of,
+)
+from delever.report.table import reading
+from delever.research.evaluation import Evaluation
+from delever.research.what_if import WhatIf
 from delever.stats.registry import metric
 from delever.units import timeframe_delta
 
@@ -105,8 +107,8 @@ def render(
     inside = _inside(evaluation)
     held = _held(evaluation)
     returns = evaluation.backtest.returns
-    changed = _what_if(evaluation, what_if)
-    held_as = _account(evaluation, manifest)
+    changed = what_if_table_of(evaluation, what_if)
+    held_as = account_tables(evaluation, manifest)
     absent = {"what-if"} if changed is None else set()
     absent |= set() if held_as["account"].rows or held_as["rules"].rows else {"held"}
     return render_page(
@@ -133,65 +135,15 @@ def render(
         drawdowns=drawdowns_table(evaluation.backtest),
         trades=trades_table(evaluation.backtest),
         attribution=attribution_table(evaluation.backtest, evaluation.benchmark, benchmark),
-        **_parts(evaluation),
+        **parts_content(evaluation),
         what_if=changed,
-        paths=_paths(evaluation, what_if),
+        paths=what_if_paths(evaluation, what_if),
         figures=figures_table(evaluation.periods),
         definitions=[metric(str(name)) for name in evaluation.metrics.index],
         **held_as,
         margin_account="funding" in evaluation.backtest.ledger,
         provenance=list(facts(manifest)),
     )
-
-
-def _parts(evaluation: Evaluation) -> dict[str, object]:
-    """What made the result, as a figure and a table."""
-    table = attribution(evaluation)
-    labels = period_labels(evaluation.periods)
-    scopes = table.loc[list(SCOPES) if labels else ["whole"]].rename(index=SCOPE_LABELS)
-    each = table.loc[list(labels)].rename(index=labels)
-    shares = each.div(each["equity_before"].where(each["equity_before"] > 0), axis=0)
-    return {
-        "parts_bars": figures.attribution_bars(scopes, shares, parts=parts_shown(table)),
-        "parts": scopes_table(table, evaluation.periods),
-    }
-
-
-def _what_if(evaluation: Evaluation, found: WhatIf | None) -> Table | None:
-    if found is None or not (len(found.paths) or found.refused):
-        return None
-    name = evaluation.name
-    return what_if_table({name: outcomes(evaluation, found)}, {name: found.refused})
-
-
-def _paths(evaluation: Evaluation, found: WhatIf | None) -> figures.Chart | None:
-    """Growth of the run and of its counterfactuals."""
-    if found is None or not len(found.paths):
-        return None
-    equities = {AS_RUN: evaluation.backtest.equity}
-    equities |= {
-        str(name): path["equity"] for name, path in found.paths.groupby("name", sort=False)
-    }
-    grown = {name: equity / found.initial_equity for name, equity in equities.items()}
-    return figures.growth_paths(grown, evaluation.backtest.timeframe)
-
-
-def _account(evaluation: Evaluation, manifest: Mapping[str, Any]) -> dict[str, Table]:
-    """The account, its costs and its rules, as far as the manifest tells them."""
-    study = manifest.get("study") or {}
-    account = study.get("account") or {}
-    simulated = (manifest.get("simulation") or {}).get("backtest") or {}
-    rules = simulated.get("rules") or []
-    return {
-        "account": account_table(account),
-        "rules": rules_table(rules),
-        "costs": costs_table(
-            evaluation.backtest.costs,
-            times=float(study.get("costs_times", 1.0)),
-            slippage=account.get("slippage") or {},
-            rules=rules if study.get("costs") is None else [],
-        ),
-    }
 
 
 def verdict(evaluation: Evaluation, benchmark: str = "buy and hold") -> str:

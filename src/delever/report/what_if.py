@@ -41,7 +41,7 @@ def what_if_table(
         id="what-if-table",
         columns=(
             *heads,
-            Column(label="What if", numeric=False),
+            Column(label="Changed", numeric=False),
             Column(label="Return"),
             Column(label="Inside periods"),
             Column(label="Outside periods"),

@@ -127,6 +127,9 @@ def test_bounds_are_drawn_around_the_run(stopped: Evaluation) -> None:
         drawn = traces[f"{side} the bars allow"]
         assert values(drawn["y"]) == pytest.approx((bounds[side] / 10_000.0).tolist())
         assert drawn["x"][0] == "2020-01-02"  # the close of the first bar
+    assert "Dotted: the worst and the best" in chart.caption
+    several = figures.history({"a": stopped.backtest, "b": stopped.backtest}, (), benchmark=None)
+    assert "the bars allow" not in several.spec + several.caption
     assert bounds["best"].iloc[-1] > bounds["worst"].iloc[-1]
 
 

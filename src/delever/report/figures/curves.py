@@ -71,9 +71,10 @@ def history(
     stamps = _stamps(index[kept])
     for row, panel in enumerate(panels, start=1):
         _draw(figure, row, stamps, panel.iloc[kept], lines(list(runs), benchmark), benchmark)
-    for name, run in runs.items():
-        if run.bounds is not None:
-            _band(figure, run, lines(list(runs), benchmark)[name]["color"])
+    own = [name for name in runs if name != benchmark]
+    banded = len(own) == 1 and runs[own[0]].bounds is not None
+    if banded:
+        _band(figure, runs[own[0]], lines(list(runs), benchmark)[own[0]]["color"])
     tiers = _shade(figure, periods, index)
     step = _decades(growth)
     _dress(figure, step, tiers, strip=exposure is not None)
@@ -88,7 +89,9 @@ def history(
         spec=to_spec(figure),
         height=(540 if exposure is None else 620) + _TIER * tiers,
         caption="Values stand at the close of each bar, UTC. Shaded: deleveraging periods; "
-        "point at a label for its dates. Drag to zoom, double-click to zoom out." + thinned,
+        "point at a label for its dates. Drag to zoom, double-click to zoom out."
+        + (" Dotted: the worst and the best that the bars allow." if banded else "")
+        + thinned,
         buttons=(
             Button(label="log", method="relayout", arguments=_axis("log", step), pressed=True),
             Button(label="linear", method="relayout", arguments=_axis("linear", None)),
@@ -153,7 +156,7 @@ def _band(figure: Any, run: Backtest, colour: str) -> None:
             fill=fill,
             fillcolor=FILL,
             hovertemplate="%{y:,.4~r}x",
-            legendgroup="bounds",
+            showlegend=False,
             zorder=-1,
             row=1,
             col=1,

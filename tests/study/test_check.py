@@ -107,3 +107,29 @@ def test_the_shipped_strategies_pass_by_path(
     path = Path("strategies") / "support_breach.py"
     assert main(["check", str(path), "--data", DATA, "--points", "2", "--set", "weeks=4"]) == 0
     assert capsys.readouterr().out == f"{path}: passed\n"
+
+
+NETWORK = """
+import pandas as pd
+from delever.view import MarketView
+
+
+def halved(market: MarketView) -> pd.Series:
+    return (market.series("subsidy") < 10).astype("float64").reindex(market.index)
+"""
+
+
+def test_features_know_the_network_and_strategies_what_their_study_names(
+    stored: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = pd.date_range("2023-01-01", periods=400, tz="UTC", name="timestamp")
+    difficulty = pd.DataFrame({"difficulty": np.linspace(1e12, 2e12, 400)}, index=days)
+    stored.catalog.add(
+        difficulty, "made/series/DIFFICULTY/1d", publication_lag=pd.Timedelta(1, "D")
+    )
+    words = ["--data", DATA, "--points", "1", "--series", "difficulty=made/series/DIFFICULTY/1d"]
+    assert main(["check", "shutdown_price", *words]) == 0
+    assert capsys.readouterr().out == "shutdown_price: passed\n"
+    (stored.strategies / "halved.py").write_text(NETWORK)
+    assert main(["check", "strategies/halved.py", *words]) == 2
+    assert "got 'subsidy', there are: difficulty" in capsys.readouterr().err

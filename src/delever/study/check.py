@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,9 @@ def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
     """
     strategy = load_strategy(path)
     bound = strategy.bind(ground.params)
+    # As a run would see it: with the series that are named, and nothing of the network's own.
+    named = {name: market.readings[name] for name in ground.series}
+    market = replace(market, readings=named)
     findings = outside(path) + check_strategy(
         afresh(path),
         market,

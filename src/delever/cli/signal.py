@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from delever.cli.screen import WorkspaceOption, echo_json, print_notes
-from delever.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +76,7 @@ def signal(
     """Ask whether a signal is worth anything: what came after it, beside placebo levels."""
     from delever.research.plan import Plan
     from delever.study.signal import run_signal_study
-    from delever.study.words import parse_overrides
+    from delever.study.words import parse_named, parse_overrides
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -87,7 +86,7 @@ def signal(
         data or ["sample/ohlcv/BTC/USD/1d"],
         workspace=place,
         params=parse_overrides(set_ or []),
-        series=_pairs(series or []),
+        series=parse_named("--series", series or []),
         plan=Plan(horizons=horizons, decides=decides, draws=draws, worth=worth, seed=seed),
         rungs=rung,
         prices=price or (),
@@ -99,16 +98,6 @@ def signal(
         echo_json(_as_json(report, page))
     else:
         _print(report, page)
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    out = {}
-    for text in texts:
-        name, equals, reference = text.partition("=")
-        if not (name and equals and reference):
-            raise ConfigError(f"--series needs NAME=REFERENCE; got {text!r}")
-        out[name] = reference
-    return out
 
 
 def _print(report: SignalReport, page: Path) -> None:

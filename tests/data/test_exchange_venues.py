@@ -33,7 +33,7 @@ from delever.errors import InputError, VenueError
 
 HOUR, MINUTE = 3_600_000, 60_000
 VENUES = ("krakenfutures", "bitstamp", "coinbase", "gate", "hyperliquid")
-ROWS = {"krakenfutures": 2300, "bitstamp": 2300, "coinbase": 950, "gate": 2300, "hyperliquid": 900}
+ROWS = {"krakenfutures": 2100, "bitstamp": 1300, "coinbase": 650, "gate": 1300, "hyperliquid": 650}
 """More than one answer's worth, where an answer is not all there is."""
 MARKETS = {venue: generate(SYMBOLS[venue], rows=ROWS[venue]) for venue in VENUES}
 NOTES = {
@@ -204,7 +204,7 @@ def test_a_venue_that_answers_with_its_newest_rows_whatever_is_asked_is_refused(
 ):
     """Its rows say nothing of the time that was asked for: neither where history begins."""
     timeframe = "1m" if kind == "ohlcv" else "1h"
-    market = MARKETS.get(venue) or generate(SYMBOLS[venue], rows=1300)
+    market = generate(SYMBOLS[venue], rows=2300)  # more than any answer holds, but Hyperliquid's
     if kind != "ohlcv":
         market = generate(SYMBOLS[venue], rows=24 * 40, timeframe="1h", funding_hours=1)
     catalog, reference = Catalog(tmp_path), bars_of(venue, timeframe, kind)
@@ -249,9 +249,7 @@ READINGS = {
 """Where they are asked for, hours between two rates, days of history: more than one answer."""
 
 
-@pytest.mark.parametrize(
-    "kind", ["html", "truncated", "empty_page", "gap", "nulls", "ignore_since"]
-)
+@pytest.mark.parametrize("kind", ["html", "empty_page", "nulls", "ignore_since"])
 @pytest.mark.parametrize(("venue", "what"), READINGS)
 def test_a_fault_that_passes_leaves_no_trace_in_readings(tmp_path, venue, what, kind):
     match, hours, days = READINGS[venue, what]

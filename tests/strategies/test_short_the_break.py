@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,8 @@ def test_real_shorts_pay_the_funding_that_was_settled(
     assert {"stop_loss", "take_profit", "target"} <= set(closed["exit_reason"])
     # A stop is worse than its price only where the bar opened beyond it.
     for trade in closed[closed["exit_reason"] == "stop_loss"].itertuples():
-        bar, stop = bars.loc[trade.exit_time], trade.entry_price * 1.05
+        # The contract's ticks are 0.1: a stop that lies between two acts at the one farther away.
+        bar, stop = bars.loc[trade.exit_time], math.ceil(trade.entry_price * 10.5 - 1e-6) / 10
         assert bar["high"] >= stop
         assert trade.exit_price == pytest.approx(max(stop, bar["open"]) * 1.0005, rel=1e-9)
     # Funding, from the files alone: a short receives position times price times rate at every

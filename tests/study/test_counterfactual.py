@@ -195,6 +195,10 @@ def test_costs_x2_on_the_command_line_pays_twice(market, capsys) -> None:
     assert held["fee"] / held["notional"] == pytest.approx(2 * 0.001, rel=1e-12)
     opened = market.bars.loc[held["time"], "open"]
     assert held["price"] / opened - 1.0 == pytest.approx(2 * 0.0005, rel=1e-9)
+    *parts, change, before = stressed["attribution"]["2021-05-china"].values()
+    assert sum(parts) == pytest.approx(change, rel=1e-9)
+    returned = stressed["metrics"]["2021-05-china"]["total_return"]
+    assert change / before == pytest.approx(returned, rel=1e-9)
     beside = plain["counterfactuals"]["costs x2"]
     assert beside["total_return"] == stressed["counterfactuals"]["as run"]["total_return"]
     assert main(["run", "backtests/perp.toml", "--costs", "2"]) == 2

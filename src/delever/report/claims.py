@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import pandas as pd
 
@@ -57,7 +58,7 @@ def figure_text(value: float | pd.Timestamp | None, unit: str) -> str:
     >>> figure_text(-0.2568, "fraction"), figure_text(62345.0, "number")
     ('-25.7%', '62,345.00')
     >>> figure_text(-4.96e-05, "number"), figure_text(9.0, "number"), figure_text(775e6, "number")
-    ('-4.96e-05', '9', '775.00 M')
+    ('-0.0000496', '9', '775.00 M')
     """
     if unit == "date" and value is not None:
         return "never" if pd.isna(value) else day(pd.Timestamp(value))
@@ -66,7 +67,7 @@ def figure_text(value: float | pd.Timestamp | None, unit: str) -> str:
     if unit == "fraction":
         return percent(value)
     if abs(value) < 1_000:
-        return f"{value:.4g}"
+        return f"{Decimal(f'{value:.4g}'):f}"
     return number(value) if abs(value) < 1e6 else money(value)
 
 

@@ -59,6 +59,7 @@ class Orders:
     offset: Any = None
     against: bool = True
     separate: bool = False
+    weigh: bool = False
 
 
 @dataclass
@@ -346,6 +347,14 @@ def _inside(book, step, fresh, venue, orders, rates):  # type: ignore[no-untyped
         outcomes.append((profit, "take_profit"))
     _cash(book, leave if outcomes else hold)
     if outcomes:
+        if forced and met and (orders.weigh or not orders.against):
+            gone = book.wallet - _behind(book, ZERO, venue, orders)
+            sold = outcomes[1][0] * (1 - side * rates["slip"])
+            left = book.wallet + _profit(book, sold, venue)
+            left -= rates["taker"] * size * venue.size(sold)
+            values = [gone, max(left, ZERO)]
+            keep = values.index((min if orders.against else max)(values))
+            outcomes = [outcomes[keep], *outcomes[2:]]
         price, reason = outcomes[0 if orders.against else -1]
         if reason == "liquidation":
             _force(book, price, venue, orders)

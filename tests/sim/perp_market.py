@@ -64,7 +64,7 @@ def order_numbers(**told: Any) -> np.ndarray:
             math.nan if told.get("offset") is None else told["offset"],
             told.get("band", far),
             told.get("lot", 0.0),
-            -1.0 if told.get("against", True) else 1.0,
+            (-2.0 if told.get("weigh") else -1.0) if told.get("against", True) else 1.0,
             float(told.get("separate", False)),
             told.get("tick", 0.0),
             float(told.get("inverse", False)),
@@ -139,6 +139,7 @@ def cases(draw: st.DrawFn, *, every: bool = False, **fixed: Any) -> Case:
         "inside": True,
         "tick": draw(st.sampled_from([0.0, 0.5])) if every else 0.0,
         "inverse": draw(st.booleans()) if every else False,
+        "weigh": draw(st.booleans()) if every else False,
         "changes": draw(st.sampled_from([None, 0.4, 0.8])) if every else None,
     } | {name: value for name, value in fixed.items() if name != "detail"}
     if told["by"] == "mark":

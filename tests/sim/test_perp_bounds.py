@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sim.perp_market import prices_of
@@ -124,6 +126,38 @@ def test_a_run_and_its_finer_walk_lie_between_the_bounds(case: Any) -> None:
     # Hourly bars hide no more than the daily ones they make.
     for resolution in ("run", "worst", "best"):
         assert between(hourly[resolution], daily)
+
+
+@pytest.mark.parametrize(
+    ("stop_loss", "worst", "best"),
+    [
+        (0.095, 500.0, 525.0),  # 50 units lose 475 at 90.5; the liquidation at 90.91 takes 500
+        (0.15, 250.0, 500.0),  # at 85 they lose 750, of which the margin is only 500
+    ],
+)
+@pytest.mark.parametrize("engine", ["numba", "python"])
+def test_a_stop_beyond_the_liquidation_price_may_come_first_on_another_series(
+    stop_loss: float, worst: float, best: float, engine: Any
+) -> None:
+    # 500 + 50 (p - 100) = 0.01 * 50 p at 90.91; last and mark price both get past it.
+    still = [100.0, 100.0, 100.0, 100.0]
+    bars, mark = (
+        pd.DataFrame([still, [100.0, 100.0, low, 95.0]], DAYS[:2], NAMES) for low in (84.0, 90.0)
+    )
+    free = replace(rules("linear", 0.01, 1), fees=Fees(maker=0.0, taker=0.0, liquidation=0.0))
+    perp = PerpSettings(
+        contract=CONTRACTS["linear"], rules=free, leverage=10.0, mark=mark, stop_loss=stop_loss,
+        funding_policy="missing-is-zero", bounds=True,
+    )  # fmt: skip
+    done = backtest(
+        bars, pd.Series(5.0, bars.index), timeframe="1d", initial_equity=1000.0, perp=perp,
+        engine=engine,
+    )  # fmt: skip
+    assert done.fills["reason"].iloc[-1] == "liquidation"
+    assert done.equity.iloc[-1] == pytest.approx(500.0)
+    assert done.ambiguous_bars == 1
+    assert done.bounds is not None
+    assert done.bounds.iloc[-1].tolist() == pytest.approx([worst, best])
 
 
 @settings(max_examples=50)

@@ -100,7 +100,7 @@ def tell(exact: ModuleType, case: Case) -> tuple[list[dict[str, Decimal]], list[
         for rules in rules_of(told)
     ]  # fmt: skip
     names = ("leverage", "cross", "stop_loss", "take_profit", "trailing", "offset", "against",
-             "separate")  # fmt: skip
+             "separate", "weigh")  # fmt: skip
     bars = []
     for bar in range(len(case.targets)):
         steps = range(market.first[bar], market.first[bar + 1])

@@ -32,6 +32,7 @@ __all__ = [
     "excess",
     "fill",
     "liquidate",
+    "margin",
     "moved",
     "on_tick",
     "receive",

@@ -353,6 +353,17 @@ def _fill_limit(
 
 
 @numba.njit(cache=True)
+def _spared(price: float, terms: Floats, orders: Floats, state: Floats) -> float:
+    """What a stop at a price leaves beyond what a liquidation does."""
+    position = state[POSITION]
+    size, side = abs(position), 1.0 if position > 0.0 else -1.0
+    sold = _moved(price, -side * _slippage(size * price, terms), orders[INVERSE])
+    left = state[CASH] + position * sold - size * sold * terms[TAKER]
+    wallet, margin = _margin(state, orders, 0.0)
+    return float(max(left, 0.0) - (wallet - margin))
+
+
+@numba.njit(cache=True)
 def _inside(
     prices: Floats,
     marks: Floats,
@@ -398,15 +409,18 @@ def _inside(
         row[AMBIGUOUS] = 1.0
     _receive(leave, state, row)
     against = orders[RESOLVE] < 0.0
-    if liquidated and (against or exits == 1):
+    halted = prices[0] if side * (prices[0] - stop) <= 0.0 else stop
+    if liquidated and stopped and orders[RESOLVE] != -1.0:
+        spared = _spared(halted, terms, orders, state)
+        stopped = spared < 0.0 if against else spared > 0.0
+        liquidated = not stopped
+    if liquidated and (against or not gained):
         price = marks[0] if side * (marks[0] - trigger) <= 0.0 else trigger
         return _liquidate(price, terms, orders, state, row, fills, count, at)
     state[STOPPED] = 1.0
     price, why = profit, BY_TAKE_PROFIT
     if stopped and (against or not gained):
-        price, why = stop, reason
-        if side * (prices[0] - stop) <= 0.0:
-            price = prices[0]
+        price, why = halted, reason
     slippage = _slippage(abs(position) * price, terms)
     return _trade(0.0, price, slippage, terms[TAKER], why, orders, state, row, fills, count, at)
 

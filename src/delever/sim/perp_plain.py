@@ -20,6 +20,7 @@ from delever.sim.margin_account import (
     excess,
     fill,
     liquidate,
+    margin,
     moved,
     on_tick,
     receive,
@@ -60,7 +61,8 @@ def run_perp_plain(
     orders : numpy.ndarray, shape (12,)
         Leverage; cross (1) or isolated (0); distances of stop-loss, take-profit and trailing
         stop (infinite for none); offset of limit entries (NaN for none); band (infinite for
-        none); lot; ambiguity against (-1) or for (+1) the account; whether marks are a series of
+        none); lot; ambiguity against (-1) or for (+1) the account, or (-2) against it with a stop
+        and a liquidation weighed, as for it; whether marks are a series of
         their own (1) or the last price (0); tick; whether the contract is inverse (1) and
         everything here is in reciprocal prices.
     state : numpy.ndarray, shape (10,)
@@ -242,7 +244,7 @@ def _inside(
     receive(run, leave if possible else hold)
     if not possible:
         return
-    price, reason = possible[0 if run.orders.resolve < 0.0 else -1]
+    price, reason = _weighed(run, possible)[0 if run.orders.resolve < 0.0 else -1]
     if reason == "liquidation":
         liquidate(run, price)
     else:
@@ -270,6 +272,21 @@ def _exits(run: Run, last: _Prices, mark: _Prices, paid: float) -> list[tuple[fl
     if gained:
         found.append((profit, "take_profit"))
     return found
+
+
+def _weighed(run: Run, possible: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Where bounds are asked for: of a liquidation and a stop, the one they are about."""
+    stops = ("stop_loss", "trailing_stop")
+    if run.orders.resolve == -1.0 or len(possible) < 2 or possible[1][1] not in stops:
+        return possible
+    account, price = run.account, possible[1][0]
+    slipped = slippage(run, abs(account.position) * price)
+    sold = moved(run, price, -account.side * slipped)
+    left = account.cash + account.position * sold
+    left = max(left - abs(account.position) * sold * run.terms.taker, 0.0)
+    spared = left - (account.wallet - margin(run))
+    skipped = 0 if run.orders.resolve * spared > 0.0 else 1
+    return [exit for place, exit in enumerate(possible) if place != skipped]
 
 
 def _close_bar(run: Run, target: float, close: float) -> None:

@@ -171,7 +171,7 @@ def order_array(perp: PerpSettings, band: float, resolution: Resolution) -> Floa
             offset,
             band,
             0.0 if perp.contract is None else perp.contract.lot,
-            1.0 if resolution == "best" else -1.0,
+            {"run": -1.0, "worst": -2.0, "best": 1.0}[resolution],
             0.0 if perp.mark is None else 1.0,
             0.0 if perp.contract is None else perp.contract.tick,
             float(perp.inverse),

@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.data.fetching import bars_of, client_of, hold_to_truth
+from tests.exchange import World, generate, serve
 
 from delever.data.catalog import Catalog
 from delever.data.disk import Disk
+from delever.data.exchange.fetch import fetch
 from delever.data.remote import Remote
 from delever.data.source import Reference
 from delever.data.store import Store
@@ -247,3 +250,21 @@ def test_a_bucket_that_is_not_there_is_said_and_not_made(bucket: Remote):
     with pytest.raises(StoreError, match=r"cannot write .* it does not exist"):
         Store(disk=missing).add(bars(), REFERENCE, origin=ORIGIN)
     assert not fsspec.filesystem("s3", **bucket.options).exists("nobody-made-this")
+
+
+def test_a_fetch_into_a_store_behind_a_url_ends_like_one_onto_a_disk(
+    remote: Remote, tmp_path: Path
+):
+    market = generate("BTC/USDT:USDT", rows=2500)
+    options = "".join(f'{name} = "{value}"\n' for name, value in remote.options.items())
+    far, near = tmp_path / "far", tmp_path / "near"
+    far.mkdir()
+    (far / "store.toml").write_text(f'url = "{remote.url}"\n[options]\n{options}')
+    with serve(World(markets=(market,))) as exchange:
+        for root in (far, near):
+            for rows in (900, 2500):
+                exchange.now = int(market.times[rows - 1]) + 61_000
+                fetch(client_of(exchange, "bybit"), Catalog(root), bars_of("bybit"), batch=1000)
+    assert hold_to_truth(Catalog(far), bars_of("bybit"), market) == 2500
+    assert Catalog(far).load(bars_of("bybit")).id == Catalog(near).load(bars_of("bybit")).id
+    assert not (far / "store").exists()

@@ -382,7 +382,7 @@ def test_a_sweep_refuses_stress_it_would_not_pay(market) -> None:
     )
 
 
-def test_real_history_from_data_to_page_and_sweep(workspace, shared_data) -> None:
+def test_real_history_from_data_to_page_and_sweep(workspace, shared_data, request) -> None:
     bars = pd.read_csv(
         shared_data / "btcusdt_perp_4h_binance.csv.gz",
         parse_dates=["timestamp"],
@@ -393,6 +393,7 @@ def test_real_history_from_data_to_page_and_sweep(workspace, shared_data) -> Non
         parse_dates=["timestamp"],
         index_col="timestamp",
     )
+    bars, rates = (table.loc["2020-01-01":"2021-07-01"] for table in (bars, rates))
     workspace.catalog.add(bars.rename_axis("open_time"), BARS)
     workspace.catalog.add(rates[["funding_rate"]], FUNDING)
     path = workspace.backtests / "history.toml"
@@ -423,4 +424,5 @@ def test_real_history_from_data_to_page_and_sweep(workspace, shared_data) -> Non
     told = run.counterfactuals
     assert told.loc["costs x2", "total_return"] < told.loc["as run", "total_return"]
     assert math.isfinite(told.loc["funding off", "total_return"])
+    request.getfixturevalue("no_pages")
     assert_rows_are_runs(workspace, path, AXES)

@@ -20,8 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.fetching import client_of
-from tests.exchange import Fault, World, generate, serve, stamp, tiers
-from tests.exchange.loopback import VENUES
+from tests.exchange import Fault, World, generate, serve, stamp
 from tests.exchange.world import Tier
 
 from delever.cli.app import main
@@ -54,12 +53,6 @@ AMOUNTS = (0.0, 1_200.0, 2_760.0, 3_720.0, 7_520.0, 18_520.0)
 OTHER = ((1_000_000.0, 0.005, 100.0), (3_000_000.0, 0.01, 50.0))
 PATHS = {"bybit": "*/risk-limit", "okx": "*/position-tiers", "gate": "*/risk_limit_tiers"}
 NOW = stamp("2026-11-22 08:12:30")
-
-
-@pytest.fixture(autouse=True)
-def gate(monkeypatch):
-    host = VENUES["api.gateio.ws"]
-    monkeypatch.setitem(VENUES, host.host, replace(host, routes={**host.routes, **tiers.GATE}))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.exchange import tiers
 from tests.exchange.wire import (
     Answer,
     Budget,
@@ -238,6 +239,7 @@ VENUES = (
             "/api/v4/futures/{settle}/candlesticks": Route(handler=_futures_bars),
             "/api/v4/futures/{settle}/funding_rate": Route(handler=_funding),
             "/api/v4/futures/{settle}/contract_stats": Route(handler=_statistics),
+            **tiers.GATE,
         },
         refuse=refuse,
         budget=Budget(weight=200, seconds=10.0),

@@ -172,6 +172,16 @@ def test_a_store_that_is_no_folder_is_said(catalog: Catalog, tmp_path: Path, bro
             call()
 
 
+def test_a_description_nested_without_end_is_damaged_and_hides_nothing(
+    catalog: Catalog, tmp_path: Path
+):
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    next((tmp_path / "data" / "store").rglob("dataset.json")).write_text("[" * 100_000)
+    found = catalog.survey()
+    assert [str(entry.reference) for entry in found.entries] == [SAMPLE_NAME]
+    assert "RecursionError" in found.broken[0].problems[0]
+
+
 def test_a_span_without_rows_is_said_of_the_sample_too(catalog: Catalog):
     with pytest.raises(NotStoredError, match="has no rows from 2030-01-01"):
         catalog.load(SAMPLE_NAME, pd.Timestamp("2030-01-01", tz="UTC"))

@@ -18,7 +18,7 @@ from delever.cli.app import main
 from delever.data.body import rows_of
 from delever.data.http import read_series
 from delever.data.web import HttpSource, web_sources
-from delever.errors import InputError, SchemaError, VenueError
+from delever.errors import ConfigError, InputError, SchemaError, VenueError
 
 SHIPPED = Path(__file__).parents[2] / "data" / "sources.toml"
 DATE = "Wed, 06 Jan 2021 12:00:00 GMT"
@@ -225,3 +225,10 @@ def test_the_command_line_stores_a_series_with_its_lag(workspace, monkeypatch, c
         monkeypatch.setenv("DELEVER_API_URL", api_url)
         assert main(["data", "fetch", "fear_greed"]) == 1
         assert "must agree with what is stored" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["mirror", "file:///etc", "ftp://mirror/{host}"])
+def test_an_address_that_is_not_on_the_web_is_refused(address):
+    source = replace(web_sources(SHIPPED)["vix"], api_url=address)
+    with pytest.raises(ConfigError, match="api_url must begin with http"):
+        read_series(source)

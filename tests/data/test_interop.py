@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -393,11 +394,27 @@ def test_an_export_that_fails_leaves_the_file_before_it(workspace, monkeypatch, 
 
     monkeypatch.setattr(Path, "replace", full)
     dataset = workspace.catalog.load("sample/ohlcv/BTC/USD/1d")
-    with pytest.raises(StoreError, match=r"cannot write bars\..*No space left on device; give"):
+    with pytest.raises(StoreError, match=r"cannot write .*bars\..*No space left on device; give"):
         export(dataset, place, form)
     assert place.read_text() == "what was exported before"
     assert not [path for path in Path.cwd().iterdir() if path.name.startswith(".tmp")]
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_export_replaces_nothing_but_files(workspace, tmp_path: Path, form: str):
+    dataset = workspace.catalog.load("sample/ohlcv/BTC/USD/1d")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # as /dev/null: what is there belongs to the system
+    for place in (pipe, tmp_path, Path()):
+        with pytest.raises(StoreError, match="it is a folder or a device; give another path"):
+            export(dataset, place, form)
+    assert pipe.is_fifo()
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    export(dataset, tmp_path / "link", form)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").stat().st_size > 10_000
 
 
 def test_a_csv_is_packed_where_its_name_says_so(workspace, tmp_path: Path):

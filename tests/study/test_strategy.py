@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +250,23 @@ def test_an_error_in_a_helper_names_the_line_of_the_file(
     )
     with pytest.raises(StrategyError, match=r"rule\.py:10: "):
         load(tmp_path, body).target(market)
+
+
+def test_a_path_that_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "loop.py").symlink_to(tmp_path / "loop.py")
+    for name, said in (("pipe", "device"), ("folder", "device"), ("loop", "readable")):
+        with pytest.raises(StrategyError, match=said):
+            load_strategy(tmp_path / f"{name}.py")
+
+
+def test_nesting_that_the_compiler_cannot_hold_is_said(tmp_path):
+    path = tmp_path / "deep.py"
+    path.write_text("deep = " + "-" * 100_000 + "1\n")
+    with pytest.raises(StrategyError, match="nested too deeply"):
+        load_strategy(path)
+    path.write_text("deep = " + "(" * 5_000 + ")" * 5_000 + "\n")
+    with pytest.raises(StrategyError, match=r"deep\.py:1: too many nested") as caught:
+        load_strategy(path)
+    assert len(str(caught.value)) < 400

@@ -210,7 +210,7 @@ def whole(target: Path) -> Iterator[Path]:
     Parameters
     ----------
     target : pathlib.Path
-        The file; its folder is made as needed.
+        The file, or a link to it; its folder is made as needed.
 
     Yields
     ------
@@ -220,8 +220,11 @@ def whole(target: Path) -> Iterator[Path]:
     Raises
     ------
     StoreError
-        If the disk refuses.
+        If the disk refuses, or what is there is no file: a folder or a device is never replaced.
     """
+    target = Path(os.path.realpath(target))
+    if target.exists() and not target.is_file():
+        raise StoreError(f"cannot write {target}: it is a folder or a device; give another path")
     unfinished = target.with_name(f"{_UNFINISHED}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from delever.data.body import rows_of
 from delever.data.exchange.limits import Pacing, backoff, retry_after
 from delever.data.source import Dataset
 from delever.data.web import HttpSource
-from delever.errors import VenueError
+from delever.errors import ConfigError, VenueError
 from delever.schema import validate
 
 __all__ = ["read_series"]
@@ -71,6 +71,11 @@ def _get(source: HttpSource, pacing: Pacing) -> tuple[bytes, pd.Timestamp]:
     url = source.url
     if source.api_url:
         url = source.api_url.rstrip("/").replace("{host}", parts.netloc) + parts.path + query
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ConfigError(
+                f"api_url must begin with http:// or https://; got {source.api_url!r}; correct it "
+                "in sources.toml or the environment"
+            )
     trouble = ""
     for attempt in range(1, pacing.attempts + 1):
         status, headers, body, trouble = _once(url, pacing.timeout)

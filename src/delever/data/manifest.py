@@ -245,7 +245,7 @@ class Manifest:
                 coverage=coverage,
                 parts=parts,
             )
-        except (ValueError, KeyError, TypeError, InputError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
             raise StoreError(
                 f"{where} is damaged ({type(error).__name__}: {error}); "
                 "remove its folder and import the data again"

@@ -43,7 +43,7 @@ def place_of(root: Path) -> Disk | Remote:
     if path.is_file():
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"{path} must be TOML: {error}") from error
         url, options = table.pop("url", None), table.pop("options", {})
         if not isinstance(url, str) or not url or not isinstance(options, dict) or table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -182,8 +183,10 @@ def load_strategy(path: Path) -> Strategy:
         If the file cannot be read, parsed or run, or its function is missing or has a signature
         that no study could fill in; the message names file and line where there is one.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     try:
+        if path.exists() and not path.is_file():
+            raise StrategyError(f"{path}: a strategy must be a file; it is a folder or a device")
         source = path.read_bytes()
     except OSError as error:
         raise StrategyError(f"{path}: a strategy file must be readable; {error.strerror}") from None
@@ -217,8 +220,10 @@ def _execute(path: Path, source: bytes, sha256: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         code = compile(source, str(path), "exec")
+    except (MemoryError, RecursionError):
+        raise StrategyError(f"{path}: expressions are nested too deeply; divide them") from None
     except SyntaxError as error:
-        line = (error.text or "").strip()
+        line = (error.text or "").strip()[:80]
         raise StrategyError(
             f"{path}:{error.lineno or 1}: {error.msg}" + (f": {line}" if line else "")
         ) from None

@@ -367,19 +367,19 @@ def test_a_sweep_over_leverage_stop_and_fee_is_its_single_runs(market) -> None:
 
 
 @pytest.mark.usefixtures("no_pages")
-def test_a_sweep_refuses_stress_it_would_not_pay(market) -> None:
+@pytest.mark.parametrize("said", ["", "[costs]\ntaker_fee = 0.001\nslippage = 0.0005\n"])
+def test_a_sweep_pays_the_stress_of_costs_of_its_single_runs(market, said) -> None:
     path = market.workspace.backtests / "perp.toml"
-    path.write_text(STUDY + "[sweep.account]\nleverage = [10, 20]\n")
-    with pytest.raises(ConfigError, match="costs_times multiplies"):
-        run_sweep(path, workspace=market.workspace, overrides={"costs_times": 2.0}, workers=1)
-    path.write_text(
-        STUDY + "[costs]\ntaker_fee = 0.001\nslippage = 0.0005\n[sweep.account]\nleverage = [10]\n"
-    )
+    path.write_text(STUDY + said + "[sweep.account]\nleverage = [10]\n")
+    plain = run_sweep(path, workspace=market.workspace, workers=1)
     done = run_sweep(path, workspace=market.workspace, overrides={"costs_times": 2.0}, workers=1)
-    single = market.run(costs_times=2.0)
+    single = run_study(path, workspace=market.workspace, overrides={"costs_times": 2.0})
     assert done.frame["total_return"].iloc[0] == pytest.approx(
         single.metrics.loc["total_return", "whole"], rel=1e-9
     )
+    fees = [sweep.frame["fee"].iloc[0] for sweep in (plain, done)]
+    assert fees[1] > 1.2 * fees[0] > 0.0  # less than twice, on less equity
+    assert done.n_trials == 2  # stressed combinations are trials of their own
 
 
 def test_real_history_from_data_to_page_and_sweep(workspace, shared_data, request) -> None:

@@ -172,6 +172,7 @@ def sweep_market(
     inside: npt.NDArray[np.bool_] | None = None,
     perp: PerpSettings | None = None,
     initial_equity: float = 10_000.0,
+    costs_times: float = 1.0,
 ) -> SweepMarket:
     """Lay out what all accounts of a sweep have in common.
 
@@ -188,6 +189,8 @@ def sweep_market(
         each account's own, see `Account`.
     initial_equity : float
         Quote units, > 0.
+    costs_times : float
+        Multiplies fees of the rules and slippage of a model; accounts say their own costs.
 
     Returns
     -------
@@ -214,7 +217,9 @@ def sweep_market(
             f"inside must hold one boolean per bar ({len(index)}); got {inside.dtype} of shape "
             f"{inside.shape}"
         )
-    held, _, ruled = terms(bars, index, settings, None, timeframe=timeframe, costs_times=1.0)
+    held, _, ruled = terms(
+        bars, index, settings, None, timeframe=timeframe, costs_times=costs_times
+    )
     path = walk(index, prices, settings, timeframe=timeframe)
     table = np.column_stack(
         [prices, path.market.marks, path.market.funding[:, :5], held.paid[:, [0, 2, 3]]]

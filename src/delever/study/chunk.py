@@ -20,7 +20,7 @@ from delever.sim.sweep import Account, Asked, asked, check_account, simulate_eac
 from delever.sim.sweep_metrics import metric_names
 from delever.study.account import AccountConfig
 from delever.study.config import Study
-from delever.study.run import Inputs, gather
+from delever.study.inputs import Inputs, gather
 from delever.study.trial import first_bar, view
 from delever.study.workspace import Workspace
 from delever.view import MarketView
@@ -133,6 +133,7 @@ def _simulated(
         inside=inside[begin:],
         perp=None if inputs.account is None else inputs.account.settings(market.bars, begin),
         initial_equity=study.initial_equity,
+        costs_times=study.costs_times,
     )
     accepted: dict[int, Account] = {}
     for row, account in batch.items():

@@ -131,22 +131,8 @@ class Study(BaseModel):
 
     @property
     def paid_costs(self) -> Costs | None:
-        """The same, as many times as they are paid; for a sweep.
-
-        Raises
-        ------
-        ConfigError
-            If costs are multiplied that are not among those said: fees of rules, a model of
-            slippage.
-        """
+        """The same, as many times as they are paid; for a sweep."""
         said = self.said_costs
-        modelled = self.account is not None and self.account.slippage is not None
-        if self.costs_times != 1.0 and (said is None or modelled):
-            raise ConfigError(
-                f"{self.name}: costs_times multiplies what [costs] says; a sweep does not "
-                "multiply the fees of rules or a model of slippage; give [costs] a taker_fee and "
-                "a slippage, or sweep without costs_times"
-            )
         return None if said is None else scaled_costs(said, self.costs_times)
 
     @property

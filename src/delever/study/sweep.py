@@ -27,8 +27,8 @@ from delever.study.axes import SweepConfig, combinations
 from delever.study.chunk import Chunk, applied, run_chunk
 from delever.study.config import Study, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
+from delever.study.inputs import Inputs, gather
 from delever.study.manifest import canonical_json, run_id
-from delever.study.run import Inputs, gather
 from delever.study.workspace import Workspace
 
 __all__ = ["Progress", "Sweep", "n_trials", "run_sweep"]
@@ -272,7 +272,9 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 def _trial_keys(study: Study, inputs: Inputs) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """What identifies a trial: strategy, all its parameters, costs, account and span."""
-    span = {"start": str(study.start), "end": str(study.end)}
+    span: dict[str, Any] = {"start": str(study.start), "end": str(study.end)}
+    if study.costs_times != 1.0:
+        span["costs_times"] = study.costs_times
     strategy = {"name": inputs.strategy.name, "sha256": inputs.strategy.sha256}
 
     def key(combination: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from delever.data.catalog import Catalog
+from delever.data.exchange.jobs import Job, usual_timeframe
 from delever.data.source import Reference
 from delever.errors import ConflictError, InputError, NotStoredError, SchemaError, StoreError
 
@@ -112,6 +113,16 @@ def test_a_damaged_description_hides_no_other_data_set(catalog: Catalog, tmp_pat
     with pytest.raises(NotStoredError, match="there are: .*" + other):
         catalog.load("x/funding/qqqqqqqq/8h")
     assert len(catalog.load(other).frame) == 3
+
+
+def test_a_download_goes_on_beside_a_damaged_neighbour(catalog: Catalog, tmp_path: Path):
+    rates = write(tmp_path / "f.csv", ["2021-05-17T00:00:00Z,0.0001"], "timestamp,funding_rate")
+    catalog.add(rates, "bybit/funding/BTC/USDT:USDT/4h")
+    catalog.add(write(tmp_path / "btc.csv", DAYS), BITSTAMP)
+    next((tmp_path / "data" / "store" / "bitstamp").rglob("dataset.json")).write_text("{")
+    job = Job(venue="bybit", kind="funding", symbol="BTC/USDT:USDT")
+    # Known from what is stored: the venue, of which there is none here, is not asked.
+    assert usual_timeframe(None, catalog, job) == "4h"  # type: ignore[arg-type]
 
 
 def test_links_are_followed_and_a_link_back_ends(catalog: Catalog, tmp_path: Path):

@@ -29,6 +29,7 @@ NOT_AVAILABLE: Final = "n/a"
 
 _TRAILING_ZEROS = re.compile(r"(?<=\d)\.0+(?!\d)|(?<=\.\d)0+(?!\d)")
 _SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
+_WORDS = {"T": "trillion", "B": "billion", "M": "million"}
 
 
 def number(amount: float, digits: int = 2) -> str:
@@ -75,17 +76,18 @@ def percent(fraction: float, digits: int = 1) -> str:
     Notes
     -----
     A loss short of everything is never rounded to -100%: decimals are added, up to four, until
-    it reads as what it is. From 1,000% on decimals are dropped, and millions are abbreviated.
+    it reads as what it is. From 1,000% on decimals are dropped, and millions are said in words.
 
     Examples
     --------
     >>> percent(0.0512), percent(-0.61), percent(-0.99994), percent(-1.0)
     ('5.1%', '-61.0%', '-99.99%', '-100.0%')
     >>> percent(12.345), percent(98_612.3)
-    ('1,234%', '9.86 M%')
+    ('1,234%', '9.86 million %')
     """
     if math.isfinite(fraction) and abs(fraction) >= 10:
-        return f"{money(round(100 * fraction))}%"
+        text = money(round(100 * fraction))
+        return f"{text[:-1]}{_WORDS[text[-1]]} %" if text[-1] in _WORDS else f"{text}%"
     text = number(100 * fraction, digits)
     while -1 < fraction < 0 and float(text.replace(",", "")) <= -100 and digits < 4:
         digits += 1

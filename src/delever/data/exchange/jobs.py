@@ -71,7 +71,7 @@ def usual_timeframe(client: Client, catalog: Catalog, job: Job) -> str:
         return _USUAL.get(job.kind, "1h" if job.kind != "liquidations" else "1d")
     stored = [
         entry.reference.timeframe
-        for entry in catalog.list()
+        for entry in catalog.survey().entries
         if (entry.reference.venue, entry.reference.kind, entry.reference.symbol)
         == (job.venue, job.kind, job.symbol)
     ]

@@ -28,7 +28,7 @@ ROUNDING = 1e-15
 DEAREST = 0.99
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _moved(price: float, fraction: float, inverse: float) -> float:
     """Price that is a fraction of the quoted price away."""
     if inverse > 0.0:
@@ -36,20 +36,18 @@ def _moved(price: float, fraction: float, inverse: float) -> float:
     return price * (1.0 + fraction)
 
 
-@numba.njit(cache=True)
-def _on_tick(price: float, side: float, orders: Floats) -> float:
+@numba.njit(cache=True, error_model="numpy")
+def _on_tick(price: float, side: float, tick: float, inverse: float) -> float:
     """Price on the grid of ticks, up for +1 and down for -1."""
-    tick = orders[TICK]
-    if not (tick > 0.0 and 0.0 < price < np.inf):
+    if not 0.0 < price < np.inf:
         return price
-    inverse = orders[INVERSE] > 0.0
-    quoted, up = (1.0 / price, side < 0.0) if inverse else (price, side > 0.0)
+    quoted, up = (1.0 / price, side < 0.0) if inverse > 0.0 else (price, side > 0.0)
     steps = quoted / tick
     nearly = DUST + ROUNDING * steps
     whole = np.ceil(steps - nearly) if up else np.floor(steps + nearly)
     per_unit = np.floor(1.0 / tick + 0.5)
     quoted = whole / per_unit if abs(per_unit * tick - 1.0) < DUST else whole * tick
-    if inverse:
+    if inverse > 0.0:
         return 1.0 / quoted if quoted > 0.0 else np.inf
     return float(quoted)
 
@@ -216,33 +214,33 @@ def _liquidate(
     return _record(fills, count, at, state, row, booked)
 
 
-@numba.njit(cache=True)
-def _trigger(state: Floats, margin: float, orders: Floats, table: Floats, how: Floats) -> float:
-    """Liquidation price on the grid of ticks, on the near side of the exact one."""
-    position = state[POSITION]
-    price = _liquidation_price(position, state[ENTRY], margin, table, how)
-    return _on_tick(price, 1.0 if position > 0.0 else -1.0, orders)
-
-
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _stop(state: Floats, orders: Floats) -> tuple[float, int]:
     """The nearer of stop-loss and trailing stop, and which it is."""
     side = 1.0 if state[POSITION] > 0.0 else -1.0
     entry, peak = state[ENTRY], state[PEAK]
-    fixed = _moved(entry, -side * orders[STOP_LOSS], orders[INVERSE])
-    trailing = peak - side * orders[TRAILING] * entry
     if orders[INVERSE] > 0.0:
+        fixed = _moved(entry, -side * orders[STOP_LOSS], 1.0)
         trailing = _moved(peak, -side * orders[TRAILING] * peak / entry, 1.0)
-    if side * (trailing - fixed) > 0.0:
-        return _on_tick(trailing, -side, orders), BY_TRAILING
-    return _on_tick(fixed, -side, orders), BY_STOP
+    else:
+        fixed = entry * (1.0 - side * orders[STOP_LOSS])
+        trailing = peak - side * orders[TRAILING] * entry
+    follows = side * (trailing - fixed) > 0.0
+    price = trailing if follows else fixed
+    if orders[TICK] > 0.0:
+        price = _on_tick(price, -side, orders[TICK], orders[INVERSE])
+    return price, BY_TRAILING if follows else BY_STOP
 
 
 @numba.njit(cache=True)
 def _profit(state: Floats, orders: Floats) -> float:
     side = 1.0 if state[POSITION] > 0.0 else -1.0
-    price = _moved(state[ENTRY], side * orders[TAKE_PROFIT], orders[INVERSE])
-    return _on_tick(price, -side, orders)
+    price = state[ENTRY] * (1.0 + side * orders[TAKE_PROFIT])
+    if orders[INVERSE] > 0.0:
+        price = _moved(state[ENTRY], side * orders[TAKE_PROFIT], 1.0)
+    if orders[TICK] > 0.0:
+        return _on_tick(price, -side, orders[TICK], orders[INVERSE])
+    return price
 
 
 @numba.njit(cache=True)
@@ -275,7 +273,9 @@ def _at_open(
     position = state[POSITION]
     side = 1.0 if position > 0.0 else -1.0
     _, margin = _margin(state, orders, 0.0)
-    trigger = _trigger(state, margin, orders, table, how)
+    trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
+    if orders[TICK] > 0.0:
+        trigger = _on_tick(trigger, side, orders[TICK], orders[INVERSE])
     if side * (state[MARK] - trigger) <= 0.0:
         return _liquidate(state[MARK], terms, orders, state, row, fills, count, at)
     stop, reason = _stop(state, orders)
@@ -317,7 +317,9 @@ def _ask(
     if rests:
         side = 1.0 if target > 0.0 else -1.0
         limit = _moved(open_, -side * orders[OFFSET], orders[INVERSE])
-        state[LIMIT] = _on_tick(limit, side, orders)
+        if orders[TICK] > 0.0:
+            limit = _on_tick(limit, side, orders[TICK], orders[INVERSE])
+        state[LIMIT] = limit
         target = 0.0
     order = abs(target * equity - state[POSITION] * open_)
     slippage = _slippage(order, terms)
@@ -390,7 +392,9 @@ def _inside(
         hold = abs(position) * funding[5 + place]
         leave = min(hold, leave) if orders[RESOLVE] < 0.0 else max(hold, leave)
     _, margin = _margin(state, orders, leave)
-    trigger = _trigger(state, margin, orders, table, how)
+    trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
+    if orders[TICK] > 0.0:
+        trigger = _on_tick(trigger, side, orders[TICK], orders[INVERSE])
     stop, reason = _stop(state, orders)
     profit = _profit(state, orders)
     liquidated = side * ((marks[2] if long else marks[1]) - trigger) <= 0.0
@@ -521,7 +525,9 @@ def _loop(
         if position != 0.0:
             row[3] = position * state[MARK] / row[0] if row[0] > 0.0 else np.nan
             row[14] = state[ENTRY]
-            trigger = _trigger(state, margin, orders, table, how)
+            trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
+            if orders[TICK] > 0.0:
+                trigger = _on_tick(trigger, np.sign(position), orders[TICK], orders[INVERSE])
             row[15] = trigger if trigger > 0.0 else np.nan
     return count, -1, 0.0
 

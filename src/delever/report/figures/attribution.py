@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.report.figures.look import PALETTE, Chart, to_spec
+from delever.report.figures.look import BENCHMARK, PALETTE, Chart, to_spec
 
 __all__ = ["attribution_bars"]
 
@@ -19,6 +19,7 @@ _COLOURS = {
     "slippage": PALETTE[3],
     "borrow": PALETTE[5],
     "liquidation": PALETTE[1],
+    "collateral": BENCHMARK,
 }
 _NET = "#2b2f36"
 

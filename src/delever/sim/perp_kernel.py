@@ -240,7 +240,7 @@ def _profit(state: Floats, orders: Floats) -> float:
         price = _moved(state[ENTRY], side * orders[TAKE_PROFIT], 1.0)
     if orders[TICK] > 0.0:
         return _on_tick(price, -side, orders[TICK], orders[INVERSE])
-    return price
+    return float(price)
 
 
 @numba.njit(cache=True)

@@ -92,7 +92,7 @@ def test_each_row_of_the_scopes_adds_up(stopped: Evaluation) -> None:
         assert share == pytest.approx(equity.loc[last] / started - 1.0, rel=1e-9)
     inside, outside = (numbers(row) for row in table.rows[1:3])
     np.testing.assert_allclose(np.add(inside, outside), numbers(table.rows[0])[:6], atol=1e-7)
-    assert "There was no liquidation." in table.caption
+    assert "Nothing came of liquidation beside fees and price moves." in table.caption
     assert [row[-1].text for row in table.rows[1:3]] == ["", ""]
 
 

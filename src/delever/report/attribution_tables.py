@@ -139,7 +139,7 @@ def scopes_table(table: pd.DataFrame, periods: Sequence[Period]) -> Table:
         rows=tuple(rows),
         caption="Each row adds up to its change of equity, and inside and outside to the whole. "
         "Bars that two periods share count in both."
-        + (f" There was no {' and no '.join(zero)}." if zero else ""),
+        + (f" Nothing came of {' or '.join(zero)} beside fees and price moves." if zero else ""),
     )
 
 

@@ -180,13 +180,14 @@ def test_parameters_are_checked_before_anything_runs(workspace) -> None:
         sweep(workspace, workspace.backtests / "ma200w_break.toml")
 
 
-def test_a_strategy_that_changes_meanwhile_is_refused(workspace) -> None:
+@pytest.mark.parametrize("changed", ["strategies/ma200w_break.py", "data/deleveraging.toml"])
+def test_what_changes_meanwhile_is_refused(workspace, changed) -> None:
     path = write(workspace)
     real = sweep_module.run_chunk
 
     class Late:
         def submit(self, function, chunk):
-            file = workspace.strategies / "ma200w_break.py"
+            file = workspace.root / changed
             file.write_text(file.read_text() + "\n# edited\n")
             with ThreadPoolExecutor(1) as pool:
                 return pool.submit(real, chunk)
@@ -194,6 +195,20 @@ def test_a_strategy_that_changes_meanwhile_is_refused(workspace) -> None:
     chunk_module._prepared.cache_clear()
     with pytest.raises(StoreError, match="must stay as they were"):
         sweep(workspace, path, executor=Late())
+
+
+def test_a_worker_that_lives_on_sees_what_has_changed_between_two_sweeps(workspace) -> None:
+    path = write(workspace)
+    before = sweep(workspace, path).frame
+    strategy = workspace.strategies / "ma200w_break.py"
+    strategy.write_text(strategy.read_text() + "\n# edited\n")
+    pd.testing.assert_frame_equal(sweep(workspace, path).frame, before)
+    periods = workspace.root / "data" / "deleveraging.toml"
+    text = periods.read_text()
+    periods.write_text(text.replace("start = 2013-12-05", "start = 2013-12-10"))
+    after = sweep(workspace, path).frame
+    assert (after["inside_bars"] == before["inside_bars"] - 5).all()
+    assert after["bars"].equals(before["bars"])
 
 
 def test_a_sweep_leaves_single_runs_as_they_were(workspace) -> None:

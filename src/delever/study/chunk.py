@@ -42,8 +42,8 @@ class Chunk:
         Folder of the workspace.
     study : str
         The study as JSON.
-    strategy_sha256, data_id : str
-        What the worker must find where the study points.
+    inputs_id : str
+        Hash of all that the worker must find where the study points.
     combinations : tuple of dict
         Dotted keys of the study to values.
     shared_bytes, target_bytes : int
@@ -54,8 +54,7 @@ class Chunk:
     file: str
     root: str
     study: str
-    strategy_sha256: str
-    data_id: str
+    inputs_id: str
     combinations: tuple[Mapping[str, Any], ...]
     shared_bytes: int
     target_bytes: int
@@ -87,14 +86,9 @@ def run_chunk(chunk: Chunk) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If strategy or data are not those the sweep began with.
+        If strategy, data or anything else is not what the sweep began with.
     """
-    study, inputs, market, inside = _prepared(chunk.root, chunk.study)
-    if (inputs.strategy.sha256, inputs.data.id) != (chunk.strategy_sha256, chunk.data_id):
-        raise StoreError(
-            f"strategy {inputs.strategy.path} and data {study.data} must stay as they were when "
-            "the sweep began; one of them changed; run the sweep again"
-        )
+    study, inputs, market, inside = _prepared(chunk.root, chunk.study, chunk.inputs_id)
     errors: dict[int, str] = {}
     starts: dict[int, pd.Timestamp] = {}
     parts: list[pd.DataFrame] = []
@@ -201,9 +195,17 @@ def _account(study: Study, target: npt.NDArray[np.float64], begin: int) -> Accou
 
 
 @lru_cache(maxsize=1)
-def _prepared(root: str, text: str) -> tuple[Study, Inputs, MarketView, npt.NDArray[np.bool_]]:
+def _prepared(
+    root: str, text: str, inputs_id: str
+) -> tuple[Study, Inputs, MarketView, npt.NDArray[np.bool_]]:
     study = Study.model_validate_json(text)
     inputs = gather(study, Workspace(root=Path(root)))
+    if inputs.manifest(study)["run_id"] != inputs_id:
+        raise StoreError(
+            f"strategy {inputs.strategy.path}, data {study.data} and all else that the study names "
+            "must stay as they were when the sweep began; something changed, or a worker runs "
+            "other code; run the sweep again"
+        )
     market = view(inputs.data, warmup=inputs.warmup, series=inputs.series)
     if study.end_time is not None:
         market = market.upto(study.end_time)

@@ -113,14 +113,18 @@ def run_sweep(
         If strategy or data change meanwhile, or a stored chunk cannot be read.
     """
     study = load_study(path, overrides)
-    if study.sweep is None:
+    sweep = study.sweep
+    if sweep is None:
         raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
-    chosen = combinations(study.sweep)
+    workers = workers or default_workers()
+    chosen = combinations(sweep)
     inputs = gather(study, workspace)
-    _check(path, study, inputs, chosen)
-    manifest = _manifest(study, inputs, chosen)
+    _check(path, study, sweep, inputs, chosen)
+    made_from = inputs.manifest(study)
+    manifest = _manifest(sweep, made_from, chosen)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
-    chunks = _chunks(study, inputs, chosen, workspace, workers or default_workers())
+    text = study.model_dump_json(by_alias=True)
+    chunks = _chunks(text, made_from["run_id"], chosen, workspace, sweep.memory * 2**20 // workers)
     disk = Disk(root=folder)
     held = set() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
     todo = [chunk for chunk in chunks if chunk.number not in held]
@@ -128,7 +132,7 @@ def run_sweep(
     ledger = workspace.results / study.name / "trials" / f"{inputs.data.id[:16]}.jsonl"
     keys = _trial_keys(study, inputs)
     begun = time.monotonic()
-    for chunk, rows in _run(todo, executor, workers or default_workers()):
+    for chunk, rows in _run(todo, executor, workers):
         _record(ledger, [keys(combination) for combination in chunk.combinations])
         disk.write("chunks", {chunk.file: _parquet(rows)})
         done += len(chunk.combinations)
@@ -137,12 +141,12 @@ def run_sweep(
     frame = _assemble(folder, chunks, chosen)
     manifest |= {"n_trials": n_trials(ledger), "failed": int((frame["error"] != "").sum())}
     disk.write("", {"sweep.parquet": _parquet(frame)})
-    page = _page(study, frame, manifest)
+    page = _page(study.name, sweep, frame, manifest)
     disk.write("", {"sweep.html": page.encode()})
     disk.write("", {"manifest.json": canonical_json(manifest).encode()})
     return Sweep(
         frame=frame,
-        axes=tuple(study.sweep.axes),
+        axes=tuple(sweep.axes),
         manifest=manifest,
         folder=folder,
         n_trials=manifest["n_trials"],
@@ -150,11 +154,10 @@ def run_sweep(
     )
 
 
-def _page(study: Study, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
+def _page(name: str, sweep: SweepConfig, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
     from delever.report.sweep import render
 
-    sweep = study.sweep or SweepConfig()
-    return render(study.name, frame, axes=list(sweep.axes), manifest=manifest)
+    return render(name, frame, axes=list(sweep.axes), manifest=manifest)
 
 
 def n_trials(ledger: Path) -> int:
@@ -172,9 +175,14 @@ def _run(
         yield from run_tasks(run_chunk, todo, pool, ahead=2 * workers)
 
 
-def _check(path: Path, study: Study, inputs: Inputs, chosen: Sequence[Mapping[str, Any]]) -> None:
+def _check(
+    path: Path,
+    study: Study,
+    sweep: SweepConfig,
+    inputs: Inputs,
+    chosen: Sequence[Mapping[str, Any]],
+) -> None:
     """Refuse axes that a sweep does not cover and combinations that no run would take."""
-    sweep = study.sweep or SweepConfig()
     for table, names in _SWEPT.items():
         unknown = [name for name in getattr(sweep, table) if name not in names]
         if unknown:
@@ -195,10 +203,11 @@ def _check(path: Path, study: Study, inputs: Inputs, chosen: Sequence[Mapping[st
                 raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
 
 
-def _manifest(study: Study, inputs: Inputs, chosen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    made_from = {key: value for key, value in inputs.manifest(study).items() if key != "run_id"}
-    made_from["sweep"] = study.model_dump(mode="json", by_alias=True)["sweep"]
-    made_from["sweep"].pop("memory")
+def _manifest(
+    sweep: SweepConfig, inputs: Mapping[str, Any], chosen: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    made_from = {key: value for key, value in inputs.items() if key != "run_id"}
+    made_from["sweep"] = sweep.model_dump(mode="json", by_alias=True, exclude={"memory"})
     made_from["combinations_sha256"] = _digest(chosen)
     return {"sweep_id": run_id(made_from), "combinations": len(chosen), **made_from}
 
@@ -208,24 +217,21 @@ def _digest(combinations: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _chunks(
-    study: Study,
-    inputs: Inputs,
+    study: str,
+    inputs_id: str,
     chosen: Sequence[Mapping[str, Any]],
     workspace: Workspace,
-    workers: int,
+    budget: int,
 ) -> list[Chunk]:
-    """Cut the combinations; what a worker may hold of a chunk is its share of the budget."""
-    budget = (study.sweep or SweepConfig()).memory * 2**20 // workers
-    text = study.model_dump_json(by_alias=True)
+    """Cut the combinations; the budget is what a worker may hold of a chunk, in bytes."""
     parts = [tuple(chosen[first : first + _MOST]) for first in range(0, len(chosen), _MOST)]
     return [
         Chunk(
             number=number,
             file=f"{number:05d}-{_digest(part)[:12]}.parquet",
             root=str(workspace.root),
-            study=text,
-            strategy_sha256=inputs.strategy.sha256,
-            data_id=inputs.data.id,
+            study=study,
+            inputs_id=inputs_id,
             combinations=part,
             shared_bytes=budget // 2,
             target_bytes=budget // 4,  # a block's schedule holds them once more

@@ -72,8 +72,8 @@ def _meaning(name: str) -> str:
         return "Nobody pays or receives funding."
     if change.leverage is not None:
         return (
-            f"Margin at {change.leverage:g}x; positions are scaled down where the largest lay "
-            "beyond it."
+            f"Margin at {change.leverage:g}x; where the largest exposure of the run lay beyond it, "
+            "which only hindsight knows, all are scaled down."
         )
     return (
         f"Fees and slippage {change.costs_times:g} times as high; rebates, funding and the fee "

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
 import pandas as pd
 
-from delever.events.window import per_period
-from delever.research.evaluation import SCOPES, Evaluation
+from delever.research.evaluation import SCOPES, Evaluation, scope_masks
 
 __all__ = ["attribution"]
 
@@ -41,8 +37,8 @@ def attribution(evaluation: Evaluation) -> pd.DataFrame:
     index = pd.DatetimeIndex(run.ledger.index)
     before = run.equity.shift(fill_value=run.initial_equity)
     felt = run.parts
-    felt = felt[[name for name in _ORDER if name in felt]].assign(change=run.equity - before)
-    masks = _masks(evaluation, index)
+    felt = felt[sorted(felt, key=_ORDER.index)].assign(change=run.equity - before)
+    masks = scope_masks(index, run.timeframe, evaluation.periods)
     rows = {scope: felt[mask].sum() for scope, mask in masks.items()}
     table = pd.DataFrame(rows).T.rename_axis(index="scope")
     started = {
@@ -51,14 +47,3 @@ def attribution(evaluation: Evaluation) -> pd.DataFrame:
         if scope not in SCOPES[1:]
     }
     return table.assign(equity_before=pd.Series(started, dtype="float64").reindex(table.index))
-
-
-def _masks(evaluation: Evaluation, index: pd.DatetimeIndex) -> Mapping[str, np.ndarray]:
-    each = per_period(index, evaluation.backtest.timeframe, evaluation.periods)
-    periods = {name: mask.to_numpy() for name, mask in each.items()}
-    inside = np.logical_or.reduce([np.zeros(len(index), dtype=bool), *periods.values()])
-    return {
-        "whole": np.ones(len(index), dtype=bool),
-        "inside": inside,
-        "outside": ~inside,
-    } | periods

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.bars import close_times
@@ -17,7 +18,7 @@ from delever.sim.backtest import Backtest
 from delever.stats.registry import Sample, compute_scopes
 from delever.units import periods_per_year
 
-__all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "windowed"]
+__all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "scope_masks", "windowed"]
 
 SCOPES = ("whole", "inside", "outside")
 """The scopes that make up a run; phases and single periods are further ones."""
@@ -104,9 +105,8 @@ def evaluate(
     index = pd.DatetimeIndex(backtest.ledger.index)
     timeframe = backtest.timeframe
     seen = overlapping(periods, index, timeframe)
-    each = {name: mask.to_numpy() for name, mask in per_period(index, timeframe, seen).items()}
-    inside = np.logical_or.reduce([np.zeros(len(index), bool), *each.values()])
-    scopes = {"whole": np.ones(len(index), bool), "inside": inside, "outside": ~inside}
+    each = scope_masks(index, timeframe, seen)
+    scopes = {scope: each.pop(scope) for scope in SCOPES}
     scopes |= _phase_masks(bars["close"], timeframe, seen) | each
     return Evaluation(
         name=name,
@@ -117,6 +117,30 @@ def evaluate(
         metrics=_measure(backtest, benchmark, scopes),
         benchmark_metrics=_measure(benchmark, benchmark, scopes),
     )
+
+
+def scope_masks(
+    index: pd.DatetimeIndex, timeframe: str, periods: Sequence[Period]
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which bars belong to each of `SCOPES`, and to each period.
+
+    Parameters
+    ----------
+    index : pandas.DatetimeIndex, shape (n,)
+        Open times, UTC.
+    timeframe : str
+        Of the bars.
+    periods : sequence of Period
+        They may overlap.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of bool, shape (n,)
+        `SCOPES` first, then periods by id, in the order given.
+    """
+    each = {name: mask.to_numpy() for name, mask in per_period(index, timeframe, periods).items()}
+    inside = np.logical_or.reduce([np.zeros(len(index), bool), *each.values()])
+    return {"whole": np.ones(len(index), bool), "inside": inside, "outside": ~inside} | each
 
 
 def _phase_masks(

@@ -16,7 +16,7 @@ from delever.research.evaluation import Evaluation
 from delever.sim.backtest import Backtest
 from delever.sim.rerun import rerun
 from delever.stats.drawdowns import max_drawdown
-from delever.stats.returns import total_return
+from delever.stats.returns import bar_returns, total_return
 
 __all__ = [
     "AS_RUN",
@@ -147,7 +147,9 @@ def counterfactual(run: Backtest, change: Change) -> Backtest:
     Notes
     -----
     Under another leverage exposures stay what they were, unless the largest of them lies beyond
-    it; then all are scaled down until that one meets it.
+    it; then all are scaled down until that one meets it. The largest is that of the whole run,
+    which only hindsight knows: this tells what leverage did to the run, and is no strategy that
+    could have been followed.
     """
     if run.request is not None and run.perp is not None:
         perp = replace(run.perp, bounds=False)
@@ -268,15 +270,12 @@ def _scaled_to(run: Backtest, leverage: float) -> Backtest:
 def _came_to(
     equity: pd.Series, start: float, liquidations: int, inside: np.ndarray
 ) -> dict[str, float]:
-    after = equity.to_numpy()
-    before = np.append(start, after[:-1])
-    alive = before > 0.0
-    returns = np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0)
+    returns = bar_returns(equity, start)
     return {
         "total_return": total_return(returns),
         "inside_total_return": total_return(returns[inside]),
         "outside_total_return": total_return(returns[~inside]),
         "max_drawdown": max_drawdown(returns),
         "liquidations": float(liquidations),
-        "final_equity": float(after[-1]),
+        "final_equity": float(equity.iloc[-1]),
     }

@@ -13,6 +13,7 @@ from delever.bars import close_times
 from delever.errors import InputError
 from delever.market.execution import Costs
 from delever.sim.perp import PerpSettings
+from delever.stats.returns import bar_returns
 
 __all__ = ["ATTRIBUTION", "Backtest", "Request"]
 
@@ -131,18 +132,16 @@ class Backtest:
         The first is measured from the initial equity. A ruined account earns 0, so returns still
         compound to the equity.
         """
-        equity = self.ledger["equity"].to_numpy()
-        before = np.concatenate(([self.initial_equity], equity[:-1]))
-        alive = before > 0.0
-        values = np.where(alive, equity / np.where(alive, before, 1.0) - 1.0, 0.0)
+        values = bar_returns(self.equity, self.initial_equity)
         return pd.Series(values, index=self.ledger.index, name="return")
 
     @property
     def parts(self) -> pd.DataFrame:
-        """What made the change in equity over each bar, quote units, shape (n, 4) or (n, 6).
+        """What made the change in equity over each bar, quote units.
 
-        Columns of the ledger named in `ATTRIBUTION`, signed as equity felt them; a row sums to
-        the equity at its close less that at the close before.
+        Shape (n, 4), of a margin account (n, 6), of an inverse contract (n, 7): columns of the
+        ledger, see `ATTRIBUTION`, signed as equity felt them. A row sums to the equity at its close
+        less that at the close before.
         """
         return pd.DataFrame(
             {name: sign * self.ledger[name] for name, sign in _SIGN.items() if name in self.ledger}

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "bar_returns",
     "cagr",
     "equity_curve",
     "mean_compounded_return",
@@ -29,6 +30,33 @@ def as_array(values: ArrayLike) -> NDArray[np.float64]:
     # numpy's own way into a Series probes it for attributes, at many times the cost.
     plain = values.to_numpy() if isinstance(values, pd.Series) else values
     return np.asarray(plain, dtype=np.float64)
+
+
+def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64]:
+    """Return of each bar, from the equity at its close.
+
+    Parameters
+    ----------
+    equity : array_like of float, shape (n,)
+        At each close, quote units.
+    starting_equity : float
+        At the close before the first bar.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        Fractions. An account that had nothing before a bar earns 0 in it, so that returns still
+        compound to the equity.
+
+    Examples
+    --------
+    >>> bar_returns([110.0, 0.0, 0.0], 100.0).round(12).tolist()
+    [0.1, -1.0, 0.0]
+    """
+    after = as_array(equity)
+    before = np.append(starting_equity, after[:-1])
+    alive = before > 0.0
+    return np.asarray(np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0))
 
 
 def total_return(returns: ArrayLike) -> float:

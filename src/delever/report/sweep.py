@@ -62,7 +62,10 @@ def render(
     if frame[_RANKED_BY].notna().any():
         if len(varied) > 1:
             x, y = varied[:2]
-            charts = [heat_map(frame, x, y, one, _label(one)) for one in _MAPPED]
+            charts = [
+                heat_map(frame, x, y, one, _label(one), fraction=_unit(one) == "fraction")
+                for one in _MAPPED
+            ]
         shown = [(one, _label(one)) for one in (_RANKED_BY, "cagr", *_MAPPED[1:])]
         charts.append(parallel(frame, axes, shown))
     best = top(frame)
@@ -110,6 +113,9 @@ def _label(column: str) -> str:
     return metric(column).label
 
 
+def _unit(column: str) -> str:
+    return metric(column.removeprefix("inside_").removeprefix("outside_")).unit
+
+
 def _text(amount: float, column: str) -> str:
-    plain = column.removeprefix("inside_").removeprefix("outside_")
-    return value(float(amount), metric(plain).unit)
+    return value(float(amount), _unit(column))

@@ -13,9 +13,12 @@ __all__ = ["heat_map", "parallel"]
 
 _SCALE = [[0, "#c4501f"], [0.5, "#f3f1ec"], [1, PALETTE[0]]]
 _MOST_LINES = 2_000
+_MOST_WORDS = 200
 
 
-def heat_map(frame: pd.DataFrame, x: str, y: str, metric: str, label: str) -> Chart:
+def heat_map(
+    frame: pd.DataFrame, x: str, y: str, metric: str, label: str, *, fraction: bool
+) -> Chart:
     """Median of a metric over everything but two axes.
 
     Parameters
@@ -28,13 +31,20 @@ def heat_map(frame: pd.DataFrame, x: str, y: str, metric: str, label: str) -> Ch
         Column of the metric.
     label : str
         Its name on the page.
+    fraction : bool
+        Whether it is one, to be shown in percent.
 
     Returns
     -------
     Chart
+
+    Notes
+    -----
+    Colours span what there is, however little; up to 200 cells say their number as well.
     """
     from plotly import graph_objects as go
 
+    shape = ".1%" if fraction else ".2f"
     table = frame.pivot_table(index=y, columns=x, values=metric, aggfunc="median", dropna=False)
     figure = go.Figure()
     figure.add_heatmap(
@@ -42,8 +52,11 @@ def heat_map(frame: pd.DataFrame, x: str, y: str, metric: str, label: str) -> Ch
         x=[str(value) for value in table.columns],
         y=[str(value) for value in table.index],
         colorscale=_SCALE,
-        colorbar={"title": {"text": label}},
-        hovertemplate=f"{x} %{{x}}<br>{y} %{{y}}<br>{label} %{{z:.3f}}<extra></extra>",
+        colorbar={"title": {"text": label}, "tickformat": shape},
+        texttemplate=f"%{{z:{shape}}}" if table.size <= _MOST_WORDS else None,
+        xgap=2,
+        ygap=2,
+        hovertemplate=f"{x} %{{x}}<br>{y} %{{y}}<br>{label} %{{z:{shape}}}<extra></extra>",
     )
     figure.update_layout(
         xaxis={"type": "category", "title": {"text": x}},

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.market.execution import Costs
+from delever.market.execution import Costs, scaled_costs
 from delever.report import figures
 from delever.report.account_tables import account_table, costs_table, rules_table
 from delever.report.attribution_tables import parts_shown, scopes_table
@@ -198,8 +198,8 @@ def test_several_runs_are_told_apart_in_the_table() -> None:
 def test_fees_by_rules_are_not_shown_as_none_at_all() -> None:
     by_rules = costs_table(Costs(), times=2.0, slippage={}, rules=RULES)
     assert by_rules.texts == (
-        ("Stress: fees and slippage are paid", "x2"),
-        ("Fees", "by the rules, below"),
+        ("Stress, in these fees and slippage", "x2"),
+        ("Fees", "x2, by the rules, below"),
         ("Slippage", "0.000%"),
     )
     said = costs_table(
@@ -214,6 +214,21 @@ def test_fees_by_rules_are_not_shown_as_none_at_all() -> None:
         ("Orders pay the fee of a", "taker"),
         ("Slippage, fixed", "0.030%"),
         ("Slippage, share of a bar's volatility", "0.05"),
+        ("Slippage in stress, times", "3"),
+    )
+    stressed = costs_table(
+        scaled_costs(Costs(taker_fee=0.0004), 2.0),
+        times=2.0,
+        slippage={"fixed": 0.0003, "impact": 0.4, "stress_multiplier": 3},
+        rules=[],
+    )
+    assert stressed.texts == (
+        ("Stress, in these fees and slippage", "x2"),
+        ("Taker fee", "0.080%"),
+        ("Maker fee", "0.000%"),
+        ("Orders pay the fee of a", "taker"),
+        ("Slippage, fixed", "0.060%"),
+        ("Slippage, impact coefficient", "0.8"),
         ("Slippage in stress, times", "3"),
     )
 
@@ -236,6 +251,8 @@ def test_only_what_was_set_stands_in_the_account() -> None:
         ("Stop-loss, of the entry price", "10.00%"),
     )
     assert account_table({}).rows == ()
+    at_the_open = account_table({"limit_offset": 0.0, "borrow_rate": 0.0})
+    assert at_the_open.texts == (("Entries rest below or above the open by", "0.00%"),)
 
 
 def test_trades_of_a_margin_account_say_what_closed_them(

@@ -48,11 +48,15 @@ def account_table(account: Mapping[str, Any]) -> Table:
     Table
         Without what was not set.
     """
-    given = {name: account[name] for name in _SETTINGS if account.get(name)}
+    given = {name: account.get(name) for name in _SETTINGS}
     return _pairs(
         "account",
         "The account",
-        [(_SETTINGS[name], _setting(name, value)) for name, value in given.items()],
+        [
+            (_SETTINGS[name], _setting(name, value))
+            for name, value in given.items()
+            if value is not None and (name, value) != ("borrow_rate", 0.0)
+        ],
     )
 
 
@@ -66,9 +70,9 @@ def costs_table(
     costs : Costs
         What was paid, as fractions of notional.
     times : float
-        How many times what was said was paid.
+        How many times what was said was paid; `costs` hold it already.
     slippage : mapping
-        Parameters of a model in place of the fixed slippage; empty without one.
+        Parameters of a model in place of the fixed slippage, as said; empty without one.
     rules : sequence of mapping
         Rules whose fees were paid, see `rules_table`; empty where `costs` says the fees.
 
@@ -78,9 +82,10 @@ def costs_table(
     """
     rows: list[tuple[str, str]] = []
     if times != 1.0:
-        rows.append(("Stress: fees and slippage are paid", f"x{times:g}"))
+        rows.append(("Stress, in these fees and slippage", f"x{times:g}"))
     if rules:
-        rows.append(("Fees", "by the rules, below"))
+        stressed = "" if times == 1.0 else f"x{times:g}, "
+        rows.append(("Fees", f"{stressed}by the rules, below"))
     else:
         rows += [
             ("Taker fee", percent(costs.taker_fee, 3)),
@@ -89,10 +94,10 @@ def costs_table(
         ]
     if slippage:
         for name, said in _PARTS.items():
-            neutral = 1.0 if name == "stress_multiplier" else 0.0
+            neutral, factor = (1.0, 1.0) if name == "stress_multiplier" else (0.0, times)
             if slippage.get(name, neutral) != neutral:
-                own = percent(slippage[name], 3) if name == "fixed" else f"{slippage[name]:g}"
-                rows.append((said, own))
+                own = slippage[name] * factor
+                rows.append((said, percent(own, 3) if name == "fixed" else f"{own:g}"))
     else:
         rows.append(("Slippage", percent(costs.slippage, 3)))
     return _pairs("costs", "Costs of a fill, of its notional", rows)

@@ -16,15 +16,6 @@ from delever.sim.backtest import Backtest
 
 __all__ = ["attribution_table", "parts_shown", "scopes_table"]
 
-_PARTS = {
-    "price_pnl": "Price moves",
-    "fee": "Fees",
-    "slippage": "Slippage",
-    "liquidation": "Liquidation: margin lost, or loss not borne",
-    "funding": "Funding",
-    "borrow": "Borrow",
-    "collateral": "Collateral: what the coins held gained",
-}
 _SHORT = {
     "price_pnl": "Price moves",
     "funding": "Funding",
@@ -33,6 +24,10 @@ _SHORT = {
     "borrow": "Borrow",
     "liquidation": "Liquidation",
     "collateral": "Collateral",
+}
+_PARTS = _SHORT | {
+    "liquidation": "Liquidation: margin lost, or loss not borne",
+    "collateral": "Collateral: what the coins held gained",
 }
 
 
@@ -54,8 +49,7 @@ def attribution_table(backtest: Backtest, benchmark: Backtest, name: str) -> Tab
     runs = (backtest, benchmark)
     rows = [("Starting equity", [run.initial_equity for run in runs])]
     for part in backtest.attribution.index:
-        label = _PARTS.get(str(part), str(part).replace("_", " ").capitalize())
-        rows.append((label, [float(run.attribution.get(part, 0.0)) for run in runs]))
+        rows.append((_PARTS[str(part)], [float(run.attribution.get(part, 0.0)) for run in runs]))
     rows.append(("Final equity", [float(run.equity.iloc[-1]) for run in runs]))
     return Table(
         id="attribution",

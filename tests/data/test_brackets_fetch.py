@@ -270,6 +270,12 @@ def test_a_venue_that_cannot_be_asked_names_the_import(venue, symbol, said):
     assert f"delever data import-brackets {venue} FILE --as-of" in str(caught.value)
 
 
+def test_a_table_of_more_pages_than_are_asked_for_is_no_whole_table(monkeypatch):
+    monkeypatch.setattr("delever.data.exchange.brackets._PAGES", 1)  # and there are two
+    with serve(world()) as exchange, pytest.raises(VenueError, match="must be a whole table"):
+        fetch_brackets(client_of(exchange, "bybit"), BTC)
+
+
 def test_what_has_no_brackets_is_refused(venues):
     with serve(world()) as exchange:
         client = client_of(exchange, "bybit")

@@ -227,9 +227,13 @@ def _bybit(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
         result = exchange.safe_dict(answer, "result", {})
         rows += exchange.safe_list(result, "list", [])
         cursor = result.get("nextPageCursor")
-        if not cursor or cursor == request.get("cursor"):
+        if not cursor:
             break
+        if cursor == request.get("cursor"):
+            return []  # the same page for ever: where the table ends was not seen
         request["cursor"] = cursor
+    else:
+        return []
     own = [row for row in rows if isinstance(row, dict) and row.get("symbol") == market["id"]]
     if len({row.get("id") for row in own}) != len(own):
         return []  # a row twice, or two of one number: no table

@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError, SimulationError
 from delever.market.execution import Costs
-from delever.sim.inputs import Floats, bar_index, price_array
-from delever.sim.perp import PerpSettings
-from delever.sim.steps import walk
+from delever.sim.inputs import Floats
+from delever.sim.sweep_market import Ints, SweepMarket, lines_of, sweep_market
 from delever.sim.sweep_metrics import block_metrics, metric_names
-from delever.sim.terms import terms
 from delever.units import periods_per_year
-
-if TYPE_CHECKING:
-    from delever.sim.sweep_kernel import Lines
 
 __all__ = [
     "Account",
@@ -38,7 +32,6 @@ __all__ = [
     "sweep_market",
 ]
 
-Ints = npt.NDArray[np.int64]
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 _BLOCK = 128
@@ -119,145 +112,6 @@ class Account:
     stop_loss: float | None = None
     take_profit: float | None = None
     trailing_stop: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SweepMarket:
-    """Bars, rules and funding of a sweep as the kernel reads them, laid out once.
-
-    Attributes
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        Open times, UTC.
-    timeframe : str
-        Of the bars.
-    inside : numpy.ndarray of int64, shape (n,)
-        1 for bars inside deleveraging periods, else 0.
-    initial_equity : float
-        Of every account, quote units.
-    leveraged, cross, separate, own_slippage : bool
-        Whether a contract is traded; whether a liquidation takes the whole account; whether marks
-        are another price than the last; whether slippage is the table's, not the accounts'.
-    lot, tick : float
-        Steps of positions, base units, and of ordered prices, quote units; 0 for none.
-    table : numpy.ndarray, shape (n, 16)
-        Last and mark prices, funding per unit, fees and slippage of each bar.
-    rule, brackets, how
-        As in `delever.sim.steps.TermArrays`.
-    notes : tuple of str
-        What the run knew and did not know.
-    """
-
-    index: pd.DatetimeIndex
-    timeframe: str
-    inside: Ints
-    initial_equity: float
-    leveraged: bool
-    cross: bool
-    separate: bool
-    own_slippage: bool
-    lot: float
-    tick: float
-    table: Floats = field(repr=False)
-    rule: Ints = field(repr=False)
-    brackets: Floats = field(repr=False)
-    how: Floats = field(repr=False)
-    notes: tuple[str, ...] = ()
-
-
-def sweep_market(
-    bars: pd.DataFrame,
-    *,
-    timeframe: str,
-    inside: npt.NDArray[np.bool_] | None = None,
-    perp: PerpSettings | None = None,
-    initial_equity: float = 10_000.0,
-    costs_times: float = 1.0,
-) -> SweepMarket:
-    """Lay out what all accounts of a sweep have in common.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, 4 or more)
-        Open, high, low, close in quote units, indexed by open time in UTC.
-    timeframe : str
-        Of the bars.
-    inside : numpy.ndarray of bool, shape (n,), optional
-        Bars inside deleveraging periods; none when left out.
-    perp : PerpSettings, optional
-        Contract, rules, margin mode, funding and mark of every account. Leverage and stops are
-        each account's own, see `Account`.
-    initial_equity : float
-        Quote units, > 0.
-    costs_times : float
-        Multiplies fees of the rules and slippage of a model; accounts say their own costs.
-
-    Returns
-    -------
-    SweepMarket
-
-    Raises
-    ------
-    InputError
-        If a sweep does not cover what is asked: limit orders, finer bars inside the bars, impact
-        on volume, borrowed coins, bounds.
-    DataError
-        If funding, brackets or mark do not cover the run.
-    """
-    if not (math.isfinite(initial_equity) and initial_equity > 0.0):
-        raise InputError(f"initial_equity must be a finite amount above 0; got {initial_equity!r}")
-    settings = PerpSettings() if perp is None else perp
-    _check_covered(settings)
-    index = bar_index(bars)
-    prices = price_array(bars, index)
-    if inside is None:
-        inside = np.zeros(len(index), dtype=np.bool_)
-    if inside.dtype != np.bool_ or inside.shape != (len(index),):
-        raise InputError(
-            f"inside must hold one boolean per bar ({len(index)}); got {inside.dtype} of shape "
-            f"{inside.shape}"
-        )
-    held, _, ruled = terms(
-        bars, index, settings, None, timeframe=timeframe, costs_times=costs_times
-    )
-    path = walk(index, prices, settings, timeframe=timeframe)
-    table = np.column_stack(
-        [prices, path.market.marks, path.market.funding[:, :5], held.paid[:, [0, 2, 3]]]
-    )
-    return SweepMarket(
-        index=index,
-        timeframe=timeframe,
-        inside=inside.astype(np.int64),
-        initial_equity=float(initial_equity),
-        leveraged=settings.contract is not None,
-        cross=settings.margin_mode == "cross" or settings.contract is None,
-        separate=settings.mark is not None,
-        own_slippage=settings.slippage is not None,
-        lot=0.0 if settings.contract is None else settings.contract.lot,
-        tick=0.0 if settings.contract is None else settings.contract.tick,
-        table=np.ascontiguousarray(table),
-        rule=held.rule,
-        brackets=held.brackets,
-        how=held.how,
-        notes=(*path.notes, *ruled),
-    )
-
-
-def _check_covered(perp: PerpSettings) -> None:
-    beyond = {
-        "limit_offset": perp.limit_offset is not None,
-        "detail": perp.detail is not None,
-        "bounds": perp.bounds,
-        "an inverse contract": perp.inverse,
-        "borrow_rate": perp.borrow_rate != 0.0,
-        "slippage with impact": perp.slippage is not None and perp.slippage.impact > 0.0,
-    }
-    given = [name for name, there in beyond.items() if there]
-    if given:
-        raise InputError(
-            f"a sweep does not cover {', '.join(given)}; leave it out, or run the combinations "
-            "one by one with backtest"
-        )
 
 
 def simulate(
@@ -392,13 +246,13 @@ def check_account(
                 f"got {value!r}; five per cent are 0.05"
             )
     if most is None:
-        most = _largest([account.asked.targets])[0]
+        (most,) = _largest([account.asked.targets])
     if not most <= leverage:
         raise InputError(
             f"{name}: target_exposure must lie in [{-leverage:g}, {leverage:g}], its leverage; "
             f"got one of {most:g}; scale or clip it, or set a higher leverage"
         )
-    fee = float(market.table[:, 13].max()) if account.costs is None else abs(account.costs.fee)
+    fee = market.largest_fee if account.costs is None else abs(account.costs.fee)
     if most * fee >= 1.0:
         raise SimulationError(
             f"{name}: a fee of {fee:g} leaves no size that reaches every target exposure; lower "
@@ -419,7 +273,7 @@ def _runner(
     firsts = np.cumsum([0, *(len(one.bars) for one in told)])
     bars = np.concatenate([one.bars for one in told])
     targets = np.concatenate([one.targets for one in told])
-    orders, lines = _orders(accounts, market), _lines(market)
+    orders, lines = _orders(accounts, market), lines_of(market)
 
     def run(first: int) -> None:
         own = slice(first, first + _BLOCK)
@@ -449,46 +303,6 @@ def _orders(accounts: Sequence[Account], market: SweepMarket) -> Floats:
             table[row, 5] = costs.fee
             table[row, 6] = math.nan if market.own_slippage else costs.slippage
     return table[which]
-
-
-def _lines(market: SweepMarket) -> Lines:
-    """What the bars do to an account that nothing happens to."""
-    from delever.sim import sweep_kernel as kernel
-
-    columns = np.ascontiguousarray(market.table.T)
-    opened, long, short, left_long, left_short = columns[8:13]
-    # A received unit moves the price of liquidation by at most this.
-    steepest = 1.0 / (1.0 - float((market.how[:, 2:3] + market.brackets[:, :, 1]).max()))
-    nothing = np.zeros_like(opened)
-    lost = np.stack(
-        [
-            np.maximum(opened, 0.0) - np.minimum.reduce([long, left_long, nothing]),
-            -np.minimum(opened, 0.0) - np.minimum.reduce([short, left_short, nothing]),
-        ]
-    )
-    lift = steepest * np.cumsum(lost, axis=1)
-    paid = np.cumsum([long - opened, -short - opened], axis=1)
-    lowest = np.minimum(columns[kernel.LOW], columns[kernel.MARK_LOW])
-    highest = np.maximum(columns[kernel.HIGH], columns[kernel.MARK_HIGH])
-    reach = np.stack([lowest - lift[0], highest + lift[1]])
-    edges = np.arange(0, len(opened), kernel.STRETCH)
-    return kernel.Lines(
-        mark=columns[kernel.MARK_CLOSE],
-        paid=paid,
-        worth=columns[kernel.MARK_CLOSE] + paid,
-        lift=lift,
-        reach=reach,
-        least=np.minimum.reduceat(reach[0], edges),
-        most=np.maximum.reduceat(reach[1], edges),
-        other_scope=_next_other(market.inside),
-        other_rule=_next_other(market.rule),
-    )
-
-
-def _next_other(values: Ints) -> Ints:
-    """For each row, the next one that holds something else; their number where there is none."""
-    changed = np.append(np.flatnonzero(np.diff(values)) + 1, len(values))
-    return changed[np.searchsorted(changed, np.arange(len(values)), side="right")]
 
 
 def _bars_in(inside: Ints, begins: Ints, part: int) -> Floats:

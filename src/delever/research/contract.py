@@ -106,10 +106,10 @@ def exposures(target: pd.Series) -> npt.NDArray[np.float64]:
 
 def first_defined(values: npt.NDArray[np.float64]) -> int:
     """Row of the first number that is not NaN, or how many there are."""
-    if len(values) and not np.isnan(values[0]):
+    if not len(values):
         return 0
-    defined = ~np.isnan(values)
-    return int(np.argmax(defined)) if defined.any() else len(values)
+    row = int(np.argmin(np.isnan(values)))
+    return len(values) if np.isnan(values[row]) else row
 
 
 def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:

@@ -90,21 +90,21 @@ def run_chunk(chunk: Chunk) -> pd.DataFrame:
     """
     study, inputs, market, inside = _prepared(chunk.root, chunk.study, chunk.inputs_id)
     errors: dict[int, str] = {}
-    starts: dict[int, pd.Timestamp] = {}
+    begins: dict[int, int] = {}
     parts: list[pd.DataFrame] = []
     with shared_work(chunk.shared_bytes):
         batch: dict[int, Account] = {}
         held = 0
         for row, account in _asked(chunk, study, inputs, market, errors):
             batch[row] = account
-            starts[row] = market.index[account.asked.begin]
+            begins[row] = account.asked.begin
             held += account.asked.bars.nbytes + account.asked.targets.nbytes
             if held > chunk.target_bytes:
                 parts.append(_simulated(batch, study, inputs, market, inside, errors))
                 batch, held = {}, 0
         parts.append(_simulated(batch, study, inputs, market, inside, errors))
     rows = range(len(chunk.combinations))
-    opened = pd.DatetimeIndex([starts.get(row) for row in rows], tz="UTC").as_unit("ns")
+    opened = pd.Series(market.index[list(begins.values())], index=list(begins)).reindex(rows)
     said = [errors.get(row, "") for row in rows]
     return pd.concat(parts).reindex(rows).assign(start=opened, error=said)
 

@@ -105,6 +105,48 @@ def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(
     assert hold_to_truth(catalog, reference, market) == ROWS
 
 
+MARKETS_OF = {"binanceusdm": "*/exchangeInfo", "bybit": "*/instruments-info"}
+
+
+@pytest.mark.parametrize(
+    ("venue", "kind"),
+    [("binanceusdm", "odd_lists"), ("bybit", "odd_items"), ("bybit", "odd_lists")],
+)
+def test_a_market_list_of_another_shape_is_asked_for_again_and_then_refused_in_words(
+    tmp_path, venue, kind
+):
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    odd = Fault(kind, match=MARKETS_OF[venue], times=None)
+    with serve(World(markets=(market,)), [odd]) as exchange:
+        with pytest.raises(VenueError, match=f"^{venue} answered in a shape .*run the same"):
+            fetch(client_of(exchange, venue), catalog, reference)
+        assert len(exchange.requests(MARKETS_OF[venue])) > 1
+        exchange.faults.clear()
+        exchange.faults.add(Fault(kind, match=MARKETS_OF[venue], times=1))
+        fetch(client_of(exchange, venue), catalog, reference)
+    assert hold_to_truth(catalog, reference, market) == ROWS
+
+
+def test_a_market_list_that_ccxt_itself_refuses_is_explained(tmp_path):
+    odd = Fault("odd_items", match=MARKETS_OF["binanceusdm"], times=None)
+    with (
+        serve(World(markets=(MARKETS["binanceusdm"],)), [odd]) as exchange,
+        pytest.raises(VenueError, match=r"^binanceusdm refuses: .*missing id.*stored$"),
+    ):
+        fetch(client_of(exchange, "binanceusdm"), Catalog(tmp_path), bars_of("binanceusdm"))
+
+
+@pytest.mark.parametrize("kind", ["odd_items", "odd_lists"])
+@pytest.mark.parametrize("venue", MARKETS_OF)
+def test_rows_of_another_shape_are_refused_in_words(tmp_path, venue, kind):
+    odd = Fault(kind, match=BARS[venue], times=None)
+    with (
+        serve(World(markets=(MARKETS[venue],)), [odd]) as exchange,
+        pytest.raises(VenueError, match=venue),
+    ):
+        fetch(client_of(exchange, venue), Catalog(tmp_path), bars_of(venue))
+
+
 @pytest.mark.parametrize("venue", VENUES)
 @pytest.mark.parametrize("status", ["403", "451"])
 def test_a_closed_door_is_tried_once(tmp_path, venue, status):

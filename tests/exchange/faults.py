@@ -21,7 +21,7 @@ from tests.exchange.world import stamp
 
 STATUSES = {"403", "418", "429", "451", "500", "502", "503", "504", "520", "599"}
 LINES = {"stall", "reset", "reset_body", "cut_body", "cut_chunks"}
-BODIES = {"truncated", "html", "empty_body"}
+BODIES = {"truncated", "html", "empty_body", "odd_items", "odd_lists"}
 ROWS = {"nulls", "duplicates", "conflicts", "shuffled", "gap", "empty_page"}
 QUERIES = {"ignore_limit", "ignore_since", "ignore_window"}
 VENUE = {"clock", "delisted"}
@@ -50,9 +50,10 @@ class Fault(_Options):
     ----------
     kind : str
         A status (``"429"``), or a trouble of the line (``stall``, ``reset``, ``reset_body``,
-        ``cut_body``, ``cut_chunks``), of the body (``truncated``, ``html``, ``empty_body``), of
-        its rows (``nulls``, ``duplicates``, ``conflicts``, ``shuffled``, ``gap``,
-        ``empty_page``), of what was asked (``ignore_limit``, ``ignore_since``, ``ignore_window``),
+        ``cut_body``, ``cut_chunks``), of the body (``truncated``, ``html``, ``empty_body``,
+        and ``odd_items``, ``odd_lists``: JSON with words in its lists, or in place of them), of
+        its rows (``nulls``, ``duplicates``, ``conflicts``, ``shuffled``, ``gap``, ``empty_page``),
+        of what was asked (``ignore_limit``, ``ignore_since``, ``ignore_window``),
         or of the venue (``clock``, ``delisted``).
     match : str or callable
         Glob over host and path, or a function of the request.

@@ -144,7 +144,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, fault: str | None = None) -> None:
         edge = answer.payload is None or fault == "html"
-        body = HTML if edge else json.dumps(answer.payload, separators=(",", ":")).encode()
+        payload = (
+            _odd(answer.payload, fault) if fault in ("odd_items", "odd_lists") else answer.payload
+        )
+        body = HTML if edge else json.dumps(payload, separators=(",", ":")).encode()
         if fault == "empty_body":
             body = b""
         elif fault == "truncated":
@@ -177,3 +180,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.server.to_reset.add(id(self.connection))
         self.close_connection = True
+
+
+def _odd(payload: object, fault: str) -> object:
+    """The same JSON with words in its lists, or in place of them."""
+    if isinstance(payload, dict):
+        return {key: _odd(value, fault) for key, value in payload.items()}
+    if not isinstance(payload, list):
+        return payload
+    return ["odd"] * len(payload) if fault == "odd_items" else "odd"

@@ -42,7 +42,7 @@ def test_the_sample_alone_is_enough(
     assert (document["time"], document["days"]) == ("2018-12-15T00:00:00Z", 7)
     assert document["data"] == {"bars": "sample/ohlcv/BTC/USD/1d"}
     assert main(["state", "--at", "soon"]) == 2
-    assert "--at must be a UTC date" in capsys.readouterr().err
+    assert "--at must be a date or a time in UTC" in capsys.readouterr().err
 
 
 def test_series_are_found_by_their_names(workspace: Workspace) -> None:

@@ -101,13 +101,12 @@ def _checks(reference: str | None, workspace: Path | None, *, quiet: bool) -> Se
 
 
 def _write_page(path: Path, checks: Sequence[Check]) -> None:
-    from delever.data.disk import whole
+    from delever.data.disk import write_page
     from delever.report.coverage import render
 
     tables = {one.name: one.coverage for one in checks if one.coverage is not None}
     page = render(tables, {one.name: one.problems for one in checks if one.problems})
-    with whole(path) as place:
-        place.write_text(page, encoding="utf-8")
+    write_page(path, page)
 
 
 def _print_check(one: Check) -> None:

@@ -100,9 +100,17 @@ def fetch(
         _fetch_series(names, sources, place.catalog, as_json=as_json)
         return
     from delever.data.exchange.jobs import Job, fetch_all
+    from delever.data.source import Reference
+    from delever.study.words import parse_time
 
     clients = _clients(names, sources)
-    begin, end = _moment(since, "since"), _moment(until, "until")
+    begin, end = (
+        None if text is None else parse_time(option, text)
+        for option, text in (("--since", since), ("--until", until))
+    )
+    for name in names:
+        for symbol in symbols:
+            Reference(venue=name, kind="ohlcv", symbol=symbol, timeframe="1d")
     kinds = [name for name in kind or ["ohlcv"] if name != brackets.BRACKETS]
     if not kinds and (timeframe or since or until):
         raise InputError("brackets are those of now; they take no timeframe, since or until")
@@ -136,11 +144,18 @@ def repair(
 ) -> None:
     """Fetch just what is unknown. Exit code 1 if something stays unknown."""
     from delever.data.exchange.fetch import repair as mend
+    from delever.data.sample import SAMPLE
     from delever.data.source import Reference
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
     wanted = Reference.parse(reference)
+    if wanted.venue == SAMPLE:
+        raise InputError(
+            f"only what a venue serves can be repaired; {reference} is the embedded sample, which "
+            "is from no exchange and stays as it is; fetch bars of a venue instead: "
+            "delever data fetch"
+        )
     place.catalog.coverage(wanted)
     client = _clients([wanted.venue], place.root / "data" / "sources.toml")[wanted.venue]
     with _bars([reference], quiet=as_json) as report, _explained():
@@ -153,19 +168,6 @@ def _clients(names: Sequence[str], sources: Path) -> dict[str, Client]:
     from delever.data.exchange.settings import settings_of
 
     return {name: connect(name, settings_of(name, sources)) for name in names}
-
-
-def _moment(text: str | None, name: str) -> pd.Timestamp | None:
-    if text is None:
-        return None
-    import pandas as pd
-
-    try:
-        moment = pd.Timestamp(text)
-    except ValueError:
-        raise InputError(f"--{name} must be a date such as 2021-05-19; got {text!r}") from None
-    zoned = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-    return zoned.as_unit("ns")
 
 
 def _fetch_series(names: Sequence[str], sources: Path, catalog: Catalog, *, as_json: bool) -> None:

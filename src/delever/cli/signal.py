@@ -49,7 +49,7 @@ def signal(
     decides: Annotated[
         int, typer.Option("--decides", help="The horizon that the verdict is about.")
     ] = 30,
-    draws: Annotated[int, typer.Option("--draws", help="Placebo levels.")] = 1_000,
+    draws: Annotated[int, typer.Option("--draws", help="Placebo levels, up to 100,000.")] = 1_000,
     worth: Annotated[
         float | None, typer.Option("--worth", help="Smallest difference that matters: 0.05.")
     ] = None,
@@ -66,7 +66,7 @@ def signal(
         str | None,
         typer.Option("--benchmark", metavar="REFERENCE", help="Market of the event study."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the placebo levels.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of the placebo levels, >= 0.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="HTML file; by default in the results.")
     ] = None,

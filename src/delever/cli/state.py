@@ -11,8 +11,6 @@ import typer
 from delever.cli.screen import WorkspaceOption, echo_json, print_notes
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from delever.research.reach import Reach
     from delever.study.state import StateReport
 
@@ -37,7 +35,7 @@ def state(
         list[str] | None,
         typer.Option("--series", metavar="NAME=REFERENCE", help="A reading, if not found by name."),
     ] = None,
-    days: Annotated[int, typer.Option("--days", min=1, help="To reach a support in.")] = 30,
+    days: Annotated[int, typer.Option("--days", help="To reach a support in, up to 3,650.")] = 30,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="HTML file; by default in the results.")
     ] = None,
@@ -46,7 +44,7 @@ def state(
 ) -> None:
     """Show where the market stands. Levels, stress, phase, what lies below, and what is missing."""
     from delever.study.state import state_of
-    from delever.study.words import parse_named
+    from delever.study.words import parse_named, parse_time
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -54,7 +52,7 @@ def state(
         place,
         data=data,
         series=parse_named("--series", series or []),
-        at=None if at is None else _time(at),
+        at=None if at is None else parse_time("--at", at),
         days=days,
     )
     page = report.page(output or place.results / "state.html")
@@ -62,20 +60,6 @@ def state(
         echo_json(_as_json(report, page))
     else:
         _print(report, page)
-
-
-def _time(text: str) -> pd.Timestamp:
-    import pandas as pd
-
-    from delever.errors import InputError
-
-    try:
-        stamp = pd.Timestamp(text).as_unit("ns")
-    except ValueError:
-        raise InputError(
-            f"--at must be a UTC date or time, such as 2026-02-06; got {text!r}"
-        ) from None
-    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
 
 
 def _print(report: StateReport, page: Path) -> None:

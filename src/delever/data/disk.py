@@ -10,7 +10,7 @@ from pathlib import Path
 
 from delever.errors import StoreError
 
-__all__ = ["Disk", "whole"]
+__all__ = ["Disk", "whole", "write_page"]
 
 _LOCK = ".lock"
 _UNFINISHED = ".tmp"
@@ -225,7 +225,7 @@ def whole(target: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(target))
     if target.exists() and not target.is_file():
         raise StoreError(f"cannot write {target}: it is a folder or a device; give another path")
-    unfinished = target.with_name(f"{_UNFINISHED}-{target.name}")
+    unfinished = target.with_name(f"{_UNFINISHED}-{os.getpid()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield unfinished
@@ -237,6 +237,25 @@ def whole(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what was raised before is the one to report
             unfinished.unlink(missing_ok=True)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page of text, whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; its folder is made as needed.
+    text : str
+        What it is to hold, written in UTF-8.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses; what was there before is left as it was.
+    """
+    with whole(path) as place:
+        place.write_text(text, encoding="utf-8")
 
 
 def _put(target: Path, data: bytes) -> None:

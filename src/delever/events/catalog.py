@@ -132,7 +132,7 @@ def _read(where: Path) -> Sequence[object]:
             f"{where}: the catalogue of periods must be a file; there is none; "
             "correct the path or copy data/deleveraging.toml there"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
     entries = _table(document, {"periods": list}, {}, where, "the file")["periods"]
     if not entries:

@@ -233,7 +233,7 @@ def _in_order(
 def _document(content: bytes, where: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
 
 

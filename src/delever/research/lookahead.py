@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import MOST_SEED, whole_number
 from delever.errors import InputError
 from delever.research.counterfactual import Change, change_future, published_later, window
 from delever.view import MarketView
 
 __all__ = ["Leak", "ask", "differ", "find_leak", "smallest"]
 
+MOST_POINTS = 10_000
 Values: TypeAlias = npt.NDArray[np.float64]
 
 _REPLACED = ("mirrored", "shuffled", "scrambled")
@@ -101,7 +103,7 @@ def find_leak(
     market : MarketView
         Where to look; at least two bars.
     points : int
-        Evenly spread cuts, and at most as many changes of the value examined; at least 1.
+        Evenly spread cuts, and at most as many changes of the value examined; from 1 to 10,000.
     seed : int
         Of the noise.
     least_lags : mapping of str to pandas.Timedelta, optional
@@ -117,7 +119,7 @@ def find_leak(
     Raises
     ------
     InputError
-        If the market has fewer than two bars or `points` is below 1.
+        If the market has fewer than two bars, or `points` or `seed` is out of its range.
     Exception
         Whatever `function` raises on the whole market.
 
@@ -136,10 +138,11 @@ def find_leak(
     bar 2021-01-01 00:00: 2 with the bars after 2021-01-01 00:00 as they were, nan with them
     removed; a value may depend only on what was known at its own close
     """
-    if len(market.index) < 2 or points < 1:
+    whole_number("points", points, 1, MOST_POINTS)
+    whole_number("seed", seed, 0, MOST_SEED)
+    if len(market.index) < 2:
         raise InputError(
-            "a look-ahead check needs at least 2 bars and 1 point; "
-            f"got {len(market.index)} bars and {points} points"
+            f"a look-ahead check needs at least 2 bars; got {len(market.index)}; load a longer span"
         )
     whole = ask(function, market)
     cuts = _cuts(whole, points)

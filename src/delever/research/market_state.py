@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from delever.arguments import whole_number
 from delever.errors import InputError
 from delever.events.state import market_states
 from delever.events.stress import stress_index
@@ -26,6 +27,7 @@ from delever.view import MarketView
 
 __all__ = ["Level", "MarketState", "StressReading", "Support", "market_state"]
 
+MOST_DAYS, MOST_SUPPORTS = 3_650, 1_000
 _PER_SIDE = 3
 _RANGE = 14
 _OTHER = ("price", "event")
@@ -151,9 +153,9 @@ def market_state(
     at : pandas.Timestamp, optional
         UTC; the last bar closed by then is the present one. By default the last bar there is.
     days : int
-        Within how many days a support is to be reached, at least 1.
+        Within how many days a support is to be reached, from 1 to 3,650.
     supports : int
-        How many supports, at least 1.
+        How many supports, from 1 to 1,000.
 
     Returns
     -------
@@ -164,8 +166,8 @@ def market_state(
     InputError
         If no bar had closed by then, or a parameter is out of range.
     """
-    if days < 1 or supports < 1:
-        raise InputError(f"days and supports must be at least 1; got {days} and {supports}")
+    whole_number("days", days, 1, MOST_DAYS)
+    whole_number("supports", supports, 1, MOST_SUPPORTS)
     seen = market if at is None else market.upto(at)
     if seen.bars.empty:
         first = market.close_time[0]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import MOST_SEED, whole_number
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.view import MarketView
@@ -23,7 +24,8 @@ Side: TypeAlias = Literal["below", "above"]
 Levels: TypeAlias = Callable[[float], pd.Series]
 """From a factor to the level in force at each bar; 1 gives the level itself, 1.1 a placebo."""
 
-_NEAREST = 0.01
+_NEAREST, _FURTHEST = 0.01, 10.0
+MOST_DRAWS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +166,10 @@ def placebo_factors(draws: int, reach: float, seed: int) -> npt.NDArray[np.float
     Parameters
     ----------
     draws : int
-        How many, >= 1.
+        How many, from 1 to 100,000.
     reach : float
-        Largest distance of a placebo, as a logarithm, > 0.01: 0.25 is from -22 % to +28 %.
+        Largest distance of a placebo, as a logarithm, > 0.01 and at most 10; 0.25 is from
+        -22 % to +28 %.
     seed : int
         The same seed gives the same factors.
 
@@ -186,9 +189,9 @@ def placebo_factors(draws: int, reach: float, seed: int) -> npt.NDArray[np.float
     Reserve Bank of New York Economic Policy Review 6(2), 53-68 (levels compared with arbitrary
     ones).
     """
-    if draws < 1 or not _NEAREST < reach < np.inf:
-        raise InputError(
-            f"draws must be at least 1 and reach above {_NEAREST}; got {draws} and {reach:g}"
-        )
+    whole_number("draws", draws, 1, MOST_DRAWS)
+    whole_number("seed", seed, 0, MOST_SEED)
+    if not _NEAREST < reach <= _FURTHEST:
+        raise InputError(f"reach must be above {_NEAREST} and at most {_FURTHEST}; got {reach!r}")
     rng = np.random.default_rng(seed)
     return np.asarray(np.exp(rng.uniform(_NEAREST, reach, draws) * rng.choice([-1.0, 1.0], draws)))

@@ -26,7 +26,7 @@ class Plan:
     decides : int
         The one of them that the verdict is about; the others are shown.
     draws : int
-        Placebo levels, >= 1.
+        Placebo levels, from 1 to 100,000.
     reach : float
         Largest distance of a placebo level, as a logarithm.
     alpha, power : float
@@ -34,7 +34,7 @@ class Plan:
     worth : float or None
         Smallest difference of mean forward returns that would matter, a fraction > 0.
     seed : int
-        Of the placebo levels.
+        Of the placebo levels, from 0 to 4,294,967,295.
 
     Raises
     ------
@@ -61,4 +61,4 @@ class Plan:
                 f"got {', '.join(map(str, self.horizons))} and {self.decides}"
             )
         if self.worth is not None and not self.worth > 0:
-            raise InputError(f"worth must be a difference > 0; got {self.worth:g}")
+            raise InputError(f"worth must be a difference > 0; got {self.worth!r}")

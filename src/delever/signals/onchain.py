@@ -250,7 +250,7 @@ def load_network(path: str | Path) -> dict[str, Reading]:
         document = tomllib.loads(where.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{where}: there is no such file; copy data/bitcoin.toml there") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
     coins = _dated(document, "subsidies", "coins", where)
     joules = _dated(document, "machines", "joules_per_terahash", where)

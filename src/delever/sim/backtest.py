@@ -11,7 +11,14 @@ import pandas as pd
 from delever.errors import InputError
 from delever.market.execution import Costs, scaled_costs
 from delever.sim.account import LEDGER
-from delever.sim.inputs import Floats, asked_targets, bar_index, price_array
+from delever.sim.inputs import (
+    LEAST_EQUITY,
+    MOST_EQUITY,
+    Floats,
+    asked_targets,
+    bar_index,
+    price_array,
+)
 from delever.sim.perp import PerpSettings
 from delever.sim.result import ATTRIBUTION, Backtest, Request
 from delever.sim.trades import fills_frame, trades_frame
@@ -48,7 +55,7 @@ def backtest(
         Fee and slippage of every fill. When left out, the fees of the rules of `perp`, by date;
         none without them.
     initial_equity : float
-        Quote units, > 0.
+        Quote units, from 1e-6 to 1e15.
     initial_target : float
         Decided before the first bar, filled at its open.
     rebalance_band : float, optional
@@ -94,8 +101,11 @@ def backtest(
     [1000.0, 1000.0, 1100.0]
     """
     timeframe_delta(timeframe)
-    if not (math.isfinite(initial_equity) and initial_equity > 0.0):
-        raise InputError(f"initial_equity must be a finite amount above 0; got {initial_equity!r}")
+    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
+        raise InputError(
+            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
+            f"got {initial_equity!r}"
+        )
     band = math.inf if rebalance_band is None else float(rebalance_band)
     if not band >= 0.0:
         raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")

@@ -11,9 +11,22 @@ import pandas as pd
 from delever.errors import InputError
 from delever.schema import utc_index
 
-__all__ = ["Floats", "asked_targets", "bar_index", "price_array"]
+__all__ = [
+    "LEAST_EQUITY",
+    "MOST_EQUITY",
+    "Floats",
+    "asked_targets",
+    "bar_index",
+    "price_array",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+
+LEAST_EQUITY, MOST_EQUITY = 1e-6, 1e15
+"""What an account may begin with, quote units.
+
+A double holds 15 digits: to a cent of 1e13, to a quarter of 1e15, which is more than all money.
+"""
 
 _PRICES = ("open", "high", "low", "close")
 

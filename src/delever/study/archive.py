@@ -136,6 +136,11 @@ def write_run(
         Saved as ``tearsheet.html``.
     periods : pathlib.Path
         The catalogue, copied, so that a run keeps the periods it was measured on.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses; what was there before is left as it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -158,6 +163,11 @@ def write_run(
         draft.chmod(0o755)
         with FileLock(folder.parent.parent / ".lock"):
             _replace(draft, folder)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {folder}: {error.strerror or error}; make room, or choose another "
+            "workspace"
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from delever.arguments import whole_number
 from delever.errors import InputError, StrategyError
 from delever.research.contract import Finding, check_strategy
-from delever.research.lookahead import Leak, find_leak, smallest
+from delever.research.lookahead import MOST_POINTS, Leak, find_leak, smallest
 from delever.signals.features import FEATURES, available, feature
 from delever.signals.inputs import INPUTS
 from delever.study.afresh import afresh, outside
@@ -75,14 +76,14 @@ class Ground:
     params : mapping of str to Any
         Parameters of what is checked; defaults for the rest.
     points : int
-        Evenly spread cuts, see `delever.research.lookahead.find_leak`.
+        Evenly spread cuts, from 1 to 10,000; see `delever.research.lookahead.find_leak`.
     leverage : float
         Largest exposure, long or short, that the account of a study takes; 1 is spot.
 
     Raises
     ------
     InputError
-        If the leverage is none.
+        If the leverage is none, or the points are not from 1 to 10,000.
     """
 
     data: str
@@ -92,6 +93,7 @@ class Ground:
     leverage: float = 1.0
 
     def __post_init__(self) -> None:
+        whole_number("points", self.points, 1, MOST_POINTS)
         if not 1 <= self.leverage < math.inf:
             raise InputError(f"leverage must be a number of at least 1; got {self.leverage}")
 
@@ -111,12 +113,15 @@ class Checked:
         no leak was found.
     bars : str
         Which bars these are.
+    skipped : str
+        Why nothing could be checked; empty when something was.
     """
 
     name: str
     findings: tuple[Finding, ...]
     test: str = ""
     bars: str = ""
+    skipped: str = ""
 
 
 def view_of(ground: Ground, workspace: Workspace) -> MarketView:
@@ -162,7 +167,7 @@ def names(target: str, market: MarketView) -> tuple[str, ...]:
     return available(market)[0] if target == ALL_FEATURES else (target,)
 
 
-def check_target(target: str, *, ground: Ground, market: MarketView) -> Checked:
+def check_target(target: str, *, ground: Ground, market: MarketView, skip: bool = False) -> Checked:
     """Check a strategy file or a feature.
 
     Parameters
@@ -173,6 +178,8 @@ def check_target(target: str, *, ground: Ground, market: MarketView) -> Checked:
         What it is checked on, and with which parameters.
     market : MarketView
         The same, loaded.
+    skip : bool
+        Whether a feature that measures nothing on these bars is left out, and says why.
 
     Returns
     -------
@@ -190,7 +197,7 @@ def check_target(target: str, *, ground: Ground, market: MarketView) -> Checked:
             f"a strategy file ending in .py, {ALL_FEATURES!r} or one of {', '.join(FEATURES)} is "
             f"required; got {target!r}"
         )
-    return check_feature(target, ground=ground, market=market)
+    return check_feature(target, ground=ground, market=market, skip=skip)
 
 
 def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
@@ -261,7 +268,7 @@ def _too_large(target: pd.Series, leverage: float) -> list[Finding]:
     ]
 
 
-def check_feature(name: str, *, ground: Ground, market: MarketView) -> Checked:
+def check_feature(name: str, *, ground: Ground, market: MarketView, skip: bool = False) -> Checked:
     """Check that a feature does not see the future, nor a reading before its publication.
 
     Parameters
@@ -272,6 +279,8 @@ def check_feature(name: str, *, ground: Ground, market: MarketView) -> Checked:
         What it is checked on, and with which parameters.
     market : MarketView
         The same, loaded.
+    skip : bool
+        Whether a feature that measures nothing on these bars is left out, and says why.
 
     Returns
     -------
@@ -281,7 +290,7 @@ def check_feature(name: str, *, ground: Ground, market: MarketView) -> Checked:
     ------
     InputError
         If there is no such feature, it needs a reading that is not there, or it measures
-        nothing on these bars.
+        nothing on these bars and is not to be skipped.
     """
     wanted = feature(name)
     missing = [need for need in wanted.inputs if need not in market.readings]
@@ -291,10 +300,10 @@ def check_feature(name: str, *, ground: Ground, market: MarketView) -> Checked:
     compute = partial(wanted.compute, **ground.params)
     values = compute(market)
     if not values.notna().any():
-        raise InputError(
-            f"feature {name} measures nothing on the {len(market.index)} bars of {ground.data}; "
-            "check it on longer data (--data)"
-        )
+        why = _measures_nothing(name, compute, ground=ground, market=market)
+        if not skip:
+            raise InputError(why)
+        return Checked(name=name, findings=(), skipped=why)
     if not values.index.equals(market.index):
         wrong = f"a feature must have one value per bar; got {len(values)} rows"
         return Checked(name=name, findings=(Finding(check="same index", message=wrong),))
@@ -305,6 +314,17 @@ def check_feature(name: str, *, ground: Ground, market: MarketView) -> Checked:
     return _checked(
         name, found, f"feature({name!r}).compute", compute, ground=ground, market=market
     )
+
+
+def _measures_nothing(
+    name: str, compute: Callable[[MarketView], pd.Series], *, ground: Ground, market: MarketView
+) -> str:
+    said = f"feature {name} measures nothing on the {len(market.index)} bars of {ground.data}"
+    if market.bars["volume"].isna().all():
+        traded = replace(market, bars=market.bars.assign(volume=1.0))
+        if compute(traded).notna().any():
+            return f"{said}: they hold no volume; check it on bars that do (--data)"
+    return f"{said}; check it on longer data (--data)"
 
 
 def _checked(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,12 @@ import pandas as pd
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from delever.data.disk import write_page
 from delever.errors import ConfigError, NotStoredError
 from delever.report import claims as page
 from delever.research.claim_figures import VOCABULARY, Source
 from delever.research.claims import Audited, Claim, Definition, Expectation, audit
+from delever.study.toml import read_toml
 from delever.study.workspace import Workspace
 
 __all__ = ["Audit", "ClaimsFile", "audit_file", "load_claims"]
@@ -174,11 +175,8 @@ class Audit:
 
     def page(self, path: Path) -> Path:
         """Write the audit as an HTML file and return its path."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            page.render(self.title, self.audited, data=self.data, missing=self.missing),
-            encoding="utf-8",
-        )
+        text = page.render(self.title, self.audited, data=self.data, missing=self.missing)
+        write_page(path, text)
         return path
 
 
@@ -201,10 +199,7 @@ def load_claims(path: Path) -> ClaimsFile:
     """
     if not path.is_file():
         raise ConfigError(f"a file of claims is required; there is none at {path}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: a file of claims must be valid TOML; {error}") from None
+    table = read_toml(path, "a file of claims")
     try:
         file = ClaimsFile.model_validate(_stamped(table))
     except ValidationError as error:

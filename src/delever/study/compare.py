@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from delever.data.disk import write_page
 from delever.errors import InputError
 from delever.market.execution import Costs
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
@@ -130,7 +131,6 @@ class Comparison:
         from delever.report.what_if import what_if_table
 
         target = Path(path).expanduser().resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
         page = render(
             dict(zip(self.labels, self.evaluations, strict=True)),
             parameters={
@@ -141,7 +141,7 @@ class Comparison:
             notes=self.notes,
             what_if=what_if_table(self.counterfactuals, self.refused) if what_if else None,
         )
-        target.write_text(page, encoding="utf-8")
+        write_page(target, page)
         return target
 
     def _repr_html_(self) -> str:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pandas as pd
-from annotated_types import Ge, Gt, Len
+from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from delever.errors import ConfigError, InputError
 from delever.market.execution import Costs, scaled_costs
 from delever.research.what_if import change_of
+from delever.sim.inputs import LEAST_EQUITY, MOST_EQUITY
 from delever.study.account import AccountConfig
 from delever.study.axes import SweepConfig
 from delever.study.costs import CostsConfig
+from delever.study.toml import check_depth, read_toml
 
 __all__ = ["CostsConfig", "Study", "explain", "load_study"]
 
@@ -48,7 +49,7 @@ class Study(BaseModel):
     benchmark : str
         The strategy every figure is compared with.
     initial_equity : float
-        In quote currency.
+        In quote currency, from 1e-6 to 1e15.
     periods : str
         Path of the catalogue of deleveraging periods, from the workspace.
     costs : CostsConfig or None
@@ -74,7 +75,7 @@ class Study(BaseModel):
     start: Literal["warm"] | dt.datetime = "warm"
     end: dt.datetime | None = None
     benchmark: str = "buy_and_hold"
-    initial_equity: Annotated[float, Gt(0)] = 10_000.0
+    initial_equity: Annotated[float, Ge(LEAST_EQUITY), Le(MOST_EQUITY)] = 10_000.0
     periods: str = "data/deleveraging.toml"
     costs: CostsConfig | None = None
     costs_times: Annotated[float, Ge(0)] = 1.0
@@ -167,13 +168,11 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """
     if not path.is_file():
         raise ConfigError(f"a study file is required; there is none at {path}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: a study must be valid TOML; {error}") from None
+    table = read_toml(path, "a study")
     table.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         _override(table, key, value)
+    check_depth(table, str(path))
     try:
         return Study.model_validate(table)
     except ValidationError as error:

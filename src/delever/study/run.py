@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from delever.data.disk import write_page
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import WhatIf, outcomes, what_if
@@ -102,7 +103,7 @@ class Run:
         """
         target = Path(path).expanduser().resolve()
         page = _tearsheet(self.evaluation, self.manifest, self.what_if)
-        target.write_text(page, encoding="utf-8")
+        write_page(target, page)
         return target
 
     def _repr_html_(self) -> str:

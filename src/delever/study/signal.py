@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pydantic
 
+from delever.data.disk import write_page
 from delever.errors import ConfigError, InputError
 from delever.report import signal as page
 from delever.research.abnormal import EventStudy, event_study
@@ -70,10 +70,7 @@ class SignalReport:
         pathlib.Path
         """
         text = page.render(self.study, self.ladder, self.abnormal, data=self.data, notes=self.notes)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        write_page(path, text)
         return path
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from delever.arguments import whole_number
+from delever.data.disk import write_page
 from delever.data.entry import Entry
 from delever.errors import ConfigError, InputError
 from delever.report import state as page
-from delever.research.market_state import MarketState, market_state
+from delever.research.market_state import MOST_DAYS, MarketState, market_state
 from delever.signals.inputs import INPUTS, check_lag
 from delever.study.lags import early_series
 from delever.study.network import BITCOIN, with_network
@@ -45,9 +47,7 @@ class StateReport:
 
     def page(self, path: Path) -> Path:
         """Write the state as an HTML file and return its path."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = page.render(self.state, data=self.data, notes=self.notes)
-        path.write_text(text, encoding="utf-8")
+        write_page(path, page.render(self.state, data=self.data, notes=self.notes))
         return path
 
 
@@ -108,7 +108,7 @@ def state_of(
     at : pandas.Timestamp, optional
         UTC; by default the end of the bars.
     days : int
-        Within how many days a support is to be reached, at least 1.
+        Within how many days a support is to be reached, from 1 to 3,650.
 
     Returns
     -------
@@ -121,6 +121,7 @@ def state_of(
     InputError
         If a series is declared as known before its own source has it.
     """
+    whole_number("days", days, 1, MOST_DAYS)
     given = dict(series or {})
     unknown = [name for name in given if name not in INPUTS]
     if unknown:

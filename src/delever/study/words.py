@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from delever.errors import ConfigError
+from delever.study.toml import check_depth
 
-__all__ = ["costs_times", "parse_named", "parse_overrides"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["costs_times", "parse_named", "parse_overrides", "parse_time"]
 
 
 def costs_times(text: str) -> float:
@@ -41,6 +45,46 @@ def costs_times(text: str) -> float:
             f"{text!r}; single costs are set with --set costs.taker_fee=0.001"
         )
     return float(found[1])
+
+
+def parse_time(option: str, text: str) -> pd.Timestamp:
+    """Read a date or a time.
+
+    Parameters
+    ----------
+    option : str
+        The option it belongs to, for the message.
+    text : str
+        Such as ``"2021-05-19"``; UTC unless it names another zone.
+
+    Returns
+    -------
+    pandas.Timestamp
+        UTC, nanoseconds.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else, or outside the years 1678 to 2261.
+
+    Examples
+    --------
+    >>> parse_time("--since", "2021-05-19")
+    Timestamp('2021-05-19 00:00:00+0000', tz='UTC')
+    """
+    import pandas as pd
+
+    try:
+        moment = pd.Timestamp(text)
+        zoned = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+        stamp = zoned.as_unit("ns")
+    except (ValueError, OverflowError, AttributeError):
+        stamp = None
+    if stamp is None or pd.isna(stamp) or not 1678 <= stamp.year <= 2261:
+        raise ConfigError(
+            f"{option} must be a date or a time in UTC, such as 2021-05-19; got {text!r}"
+        )
+    return stamp
 
 
 def parse_named(option: str, assignments: Sequence[str]) -> dict[str, str]:
@@ -110,7 +154,11 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
                 f"--set needs KEY=VALUE, such as params.weeks=150; got {assignment!r}"
             )
         try:
-            out[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+            value = tomllib.loads(f"value = {text}")["value"]
+            check_depth(value, f"--set {key.strip()}")
+            out[key.strip()] = value
+        except RecursionError:
+            raise ConfigError(f"--set {key.strip()}: lists must be nested less deeply") from None
+        except ValueError:  # no TOML, or a number too long to be read
             out[key.strip()] = text.strip()
     return out

@@ -24,6 +24,8 @@ __all__ = ["Client", "connect"]
 
 _BANNED = 120.0
 """Seconds to stay away after a 418 that does not say how long."""
+_MISSHAPEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What ccxt ends in on JSON of another shape than it knows."""
 _MARKETS = (
     "markets",
     "markets_by_id",
@@ -89,18 +91,26 @@ class Client:
         """
         import ccxt
 
-        with self._lock:
-            lent = self._idle.pop() if self._idle else self._ready()
+        lent = None
         try:
+            with self._lock:
+                lent = self._idle.pop() if self._idle else self._ready()
             yield lent
         except ccxt.BaseError as error:
             what = "no longer knows the symbol" if isinstance(error, ccxt.BadSymbol) else "refuses"
             raise VenueError(
                 f"{self.name} {what}: {_short(error)}; what was complete is stored"
             ) from error
+        except _MISSHAPEN as error:
+            raise VenueError(
+                f"{self.name} answered in a shape that ccxt cannot read ({type(error).__name__}: "
+                f"{_short(error)}); what was complete is stored; run the same command again, and "
+                "where that does not help, with a newer ccxt"
+            ) from error
         finally:
-            with self._lock:
-                self._idle.append(lent)
+            if lent is not None:
+                with self._lock:
+                    self._idle.append(lent)
 
     def now(self) -> int:
         """The venue's time, ms since 1970, by its own clock as read when it was connected."""
@@ -124,14 +134,28 @@ class Client:
         raise InputError(f"{self.name} lists no symbol {symbol}; {there}")
 
     def _ready(self) -> Any:
-        exchange = self._build()
         if self._first is None:
-            self._clock = (self._server_time(exchange), self.pacing.clock())
-            exchange.load_markets()
-            self._first = exchange
-        else:
-            for name in _MARKETS:
-                setattr(exchange, name, getattr(self._first, name))
+            self._first = self._introduced()
+            return self._first
+        exchange = self._build()
+        for name in _MARKETS:
+            setattr(exchange, name, getattr(self._first, name))
+        return exchange
+
+    def _introduced(self) -> Any:
+        """The first exchange; time and markets are asked for again where they make no sense."""
+        for attempt in range(1, self.pacing.attempts):
+            try:
+                return self._introduction()
+            except _MISSHAPEN:
+                self.limiter.rest(backoff(attempt, self.pacing))
+        return self._introduction()
+
+    def _introduction(self) -> Any:
+        exchange = self._build()
+        self._clock = (self._server_time(exchange), self.pacing.clock())
+        if not exchange.load_markets():
+            raise ValueError("a list of markets with no market in it")
         return exchange
 
     def _server_time(self, exchange: Any) -> int:

@@ -29,7 +29,7 @@ from delever.data.exchange.spans import Span, ceiling, windows, without
 from delever.data.source import Reference
 from delever.errors import InputError, VenueError
 
-__all__ = ["Fetched", "Progress", "fetch", "repair"]
+__all__ = ["Fetched", "Progress", "fetch", "repair", "require_order"]
 
 _BATCH = 20_000
 """Rows between two writes: what a crash may cost."""
@@ -131,6 +131,7 @@ def fetch(
     VenueError
         If it refuses or does not answer; what was complete is stored.
     """
+    require_order(since, until)
     source = source_of(client, reference)
     ends = horizon(source)
     source = listening(source, ends)
@@ -146,6 +147,29 @@ def fetch(
     run.lost += _lost(source, wanted, known, since)
     run.whole = since is None and not source.short
     return run.through(pieces, notes)
+
+
+def require_order(since: pd.Timestamp | None, until: pd.Timestamp | None) -> None:
+    """Refuse a span that cannot hold a row, before any venue is asked.
+
+    Parameters
+    ----------
+    since, until : pandas.Timestamp or None
+        With a time zone, end exclusive.
+
+    Raises
+    ------
+    InputError
+        If one has no time zone, or the start is not before the end.
+    """
+    for name, time in (("since", since), ("until", until)):
+        if time is not None and (not isinstance(time, pd.Timestamp) or time.tz is None):
+            raise InputError(f"{name} must be a pandas.Timestamp in UTC, or None; got {time!r}")
+    if since is not None and until is not None and since >= until:
+        raise InputError(
+            f"the start must be before the end; got since {since:%Y-%m-%d %H:%M} and "
+            f"until {until:%Y-%m-%d %H:%M}"
+        )
 
 
 def repair(

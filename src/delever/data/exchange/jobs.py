@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import Client
-from delever.data.exchange.fetch import Fetched, Report, fetch
+from delever.data.exchange.fetch import Fetched, Report, fetch, require_order
 from delever.data.exchange.plan import source_of
 from delever.data.source import Reference
 from delever.errors import DeleverError
@@ -35,6 +35,11 @@ class Job:
         None for the usual one of the kind, and for funding for the venue's interval.
     since, until : pandas.Timestamp or None
         As for `delever.data.exchange.fetch.fetch`.
+
+    Raises
+    ------
+    InputError
+        If they cannot be those of a data set, or the start is not before the end.
     """
 
     venue: str
@@ -43,6 +48,11 @@ class Job:
     timeframe: str | None = None
     since: pd.Timestamp | None = None
     until: pd.Timestamp | None = None
+
+    def __post_init__(self) -> None:
+        timeframe = self.timeframe or "1d"
+        Reference(venue=self.venue, kind=self.kind, symbol=self.symbol, timeframe=timeframe)
+        require_order(self.since, self.until)
 
     def __str__(self) -> str:
         return f"{self.venue}/{self.kind}/{self.symbol}" + (

@@ -70,7 +70,7 @@ def read_sources(path: Path) -> dict[str, dict[str, dict[str, object]]]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         document = {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} must be TOML: {error}") from error
     sections: dict[str, dict[str, dict[str, object]]] = {"venues": {}, "series": {}}
     for name, tables in document.items():

@@ -1,0 +1,83 @@
+"""TOML as a person writes it: read from a file, or refused in a sentence."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from delever.errors import ConfigError
+
+__all__ = ["DEEPEST", "check_depth", "read_toml"]
+
+DEEPEST = 32
+"""Tables and lists within one another; no study or claim needs a third of them."""
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, in UTF-8.
+    what : str
+        What it should be, for the message: ``"a study"``.
+
+    Returns
+    -------
+    dict
+        As `tomllib` gives it, at most `DEEPEST` deep.
+
+    Raises
+    ------
+    ConfigError
+        If it is no TOML, or is nested too deeply.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        raise ConfigError(_too_deep(str(path))) from None
+    except ValueError as error:  # of TOML, of UTF-8, or of a number too long to be read
+        raise ConfigError(f"{path}: {what} must be valid TOML; {error}") from None
+    check_depth(table, str(path))
+    return table
+
+
+def check_depth(value: object, where: str) -> None:
+    """Refuse what is nested deeper than `DEEPEST`.
+
+    Parameters
+    ----------
+    value : dict, list or anything else
+        As TOML gives it.
+    where : str
+        Where it stands, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If it is nested too deeply.
+
+    Examples
+    --------
+    >>> check_depth({"a": [[1, 2]]}, "study.toml")
+    """
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            part
+            for each in level
+            if isinstance(each, dict | list)
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise ConfigError(_too_deep(where))
+
+
+def _too_deep(where: str) -> str:
+    return (
+        f"{where}: tables and lists must be nested at most {DEEPEST} deep; these are deeper; "
+        "flatten them"
+    )

@@ -56,15 +56,15 @@ def sweep(
     if as_json:
         echo_json(_as_json(done))
         return
-    from delever.report.sweep import top
+    from delever.report.sweep import label, text, top
 
     best = top(done.frame, 10)
     shown = ["sharpe_ratio", "cagr", "max_drawdown", "inside_total_return"]
     print_rows(
         f"{study.stem}: the highest Sharpe ratios of {len(done.frame):,} combinations",
-        [*done.axes, *shown],
+        [*done.axes, *(label(name) for name in shown)],
         [
-            [*(str(row[axis]) for axis in done.axes), *(f"{row[name]:.3f}" for name in shown)]
+            [*(str(row[axis]) for axis in done.axes), *(text(row[name], name) for name in shown)]
             for _, row in best.iterrows()
         ],
         left=done.axes,

@@ -12,7 +12,7 @@ from delever.report.format import value
 from delever.report.page import facts, render_page
 from delever.stats.registry import metric
 
-__all__ = ["render", "top"]
+__all__ = ["label", "render", "text", "top"]
 
 SHOWN = (
     "total_return",
@@ -63,14 +63,14 @@ def render(
         if len(varied) > 1:
             x, y = varied[:2]
             charts = [
-                heat_map(frame, x, y, one, _label(one), fraction=_unit(one) == "fraction")
+                heat_map(frame, x, y, one, label(one), fraction=_unit(one) == "fraction")
                 for one in _MAPPED
             ]
-        shown = [(one, _label(one)) for one in (_RANKED_BY, "cagr", *_MAPPED[1:])]
+        shown = [(one, label(one)) for one in (_RANKED_BY, "cagr", *_MAPPED[1:])]
         charts.append(parallel(frame, axes, shown))
     best = top(frame)
     cells = [
-        [*(str(row[axis]) for axis in axes), *(_text(row[one], one) for one in SHOWN)]
+        [*(str(row[axis]) for axis in axes), *(text(row[one], one) for one in SHOWN)]
         for _, row in best.iterrows()
     ]
     return render_page(
@@ -79,7 +79,7 @@ def render(
         name=name,
         combinations=f"{len(frame):,} combinations",
         notes=_notes(frame, manifest),
-        heading=[*axes, *(_label(one) for one in SHOWN)],
+        heading=[*axes, *(label(one) for one in SHOWN)],
         rows=cells,
         charts=charts,
         facts=list(facts(manifest)),
@@ -106,7 +106,8 @@ def _notes(frame: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _label(column: str) -> str:
+def label(column: str) -> str:
+    """Name of a column of metrics as pages and tables show it."""
     for scope in ("inside", "outside"):
         if column.startswith(f"{scope}_"):
             return f"{metric(column.removeprefix(f'{scope}_')).label} {scope}"
@@ -117,5 +118,6 @@ def _unit(column: str) -> str:
     return metric(column.removeprefix("inside_").removeprefix("outside_")).unit
 
 
-def _text(amount: float, column: str) -> str:
+def text(amount: float, column: str) -> str:
+    """A number of a column of metrics as pages and tables show it."""
     return value(float(amount), _unit(column))

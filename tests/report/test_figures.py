@@ -147,3 +147,14 @@ def test_looks_differ_in_ink_and_share_the_palette() -> None:
     light, dark = (looks[name]["layout"] for name in ("light", "dark"))
     assert light["font"]["color"] != dark["font"]["color"]
     assert light["colorway"] == dark["colorway"]
+
+
+def test_levels_that_are_prices_near_each_other_have_figures_of_their_own() -> None:
+    kinds = ("breaks", "low", "high", "all", "alike", "placebo")
+    curves = pd.DataFrame(0.5, index=pd.RangeIndex(2, name="bars"), columns=kinds)
+    prices = (98_000_000.0, 98_000_050.0)
+    near, nearer = (figures.rung_curves(curves, price, "a price") for price in prices)
+    assert near.id != nearer.id
+    labels = {(one["name"], one["hovertemplate"].partition("<extra>")[2])
+              for one in json.loads(near.spec)["data"] if "name" in one}  # fmt: skip
+    assert ("these breaks", "these breaks</extra>") in labels

@@ -119,7 +119,7 @@ def outcome_table(study: SignalStudy) -> Table:
 def comparison_table(study: SignalStudy) -> Table:
     """Forward returns beside those of others, a row per horizon and comparison."""
     rows = []
-    decided = (study.plan.decides, study.against)
+    decided, power = (study.plan.decides, study.against), study.plan.power
     for key, row in zip(study.comparisons.index, _rows(study.comparisons), strict=True):
         horizon, against = key
         interval = f"{percent(row['low'])} to {percent(row['high'])}"
@@ -149,7 +149,7 @@ def comparison_table(study: SignalStudy) -> Table:
             Column(label="Their mean"),
             Column(label="Difference"),
             Column(label="at equal volatility", title="returns scaled by volatility, scaled back"),
-            Column(label="95% interval"),
+            Column(label=f"{percent(1 - study.plan.alpha, 0)} interval"),
             Column(label="p"),
             Column(label="Detectable", title="found with the stated power"),
         ),
@@ -157,9 +157,9 @@ def comparison_table(study: SignalStudy) -> Table:
         caption="Difference: what came after the events less what came after the others. At equal "
         "volatility: the same with every return in units of how wild its market was; the interval, "
         "p and the verdict are about this one. p: how often chance alone gives a difference as "
-        "large. Detectable: the smallest that so few events would show four times in five. One row "
-        "decides and was named beforehand; the p of the others are not corrected for there being "
-        "several.",
+        f"large. Detectable: the smallest that so few events would show in {percent(power, 0)} of "
+        "such samples. One row decides and was named beforehand; the p of the others are not "
+        "corrected for there being several.",
     )
 
 

@@ -58,7 +58,7 @@ def placebo_means(means: pd.Series, actual: float) -> Chart:
     )
 
 
-def rung_curves(curves: pd.DataFrame, rung: float, called: str) -> Chart:
+def rung_curves(curves: pd.DataFrame, rung: float, title: str) -> Chart:
     """Probability to have reached a rung by bars after the break.
 
     Parameters
@@ -67,7 +67,7 @@ def rung_curves(curves: pd.DataFrame, rung: float, called: str) -> Chart:
         Columns ``breaks``, ``low``, ``high``, ``all``, ``alike``, ``placebo``.
     rung : float
         Multiple of the broken level, or price.
-    called : str
+    title : str
         What the rung is called.
 
     Returns
@@ -82,7 +82,7 @@ def rung_curves(curves: pd.DataFrame, rung: float, called: str) -> Chart:
     figure.add_scatter(
         x=bars, y=curves["high"], fill="tonexty", fillcolor=FILL, showlegend=False, **edge
     )
-    for name, called_so, colour, dash in (
+    for name, label, colour, dash in (
         ("breaks", "these breaks", PALETTE[0], "solid"),
         ("all", "all bars", BENCHMARK, "solid"),
         ("alike", "as volatile", SHADE, "dash"),
@@ -92,10 +92,10 @@ def rung_curves(curves: pd.DataFrame, rung: float, called: str) -> Chart:
             figure.add_scatter(
                 x=bars,
                 y=curves[name].to_numpy(dtype="float64"),
-                name=called_so,
+                name=label,
                 mode="lines",
                 line={"color": colour, "dash": dash, "shape": "hv", "width": 1.8},
-                hovertemplate="%{x} bars: %{y:.0%}<extra>" + name + "</extra>",
+                hovertemplate="%{x} bars: %{y:.0%}<extra>" + label + "</extra>",
             )
     figure.update_layout(
         xaxis={"title": {"text": "bars after the break"}},
@@ -104,8 +104,8 @@ def rung_curves(curves: pd.DataFrame, rung: float, called: str) -> Chart:
         margin={"t": 34},
     )
     return Chart(
-        id=f"fig-rung-{rung:g}".replace(".", "-"),
-        title=f"Reaching {called}",
+        id=f"fig-rung-{rung!r}".replace(".", "-"),  # all its digits: prices may be near
+        title=f"Reaching {title}",
         spec=to_spec(figure),
         height=300,
     )

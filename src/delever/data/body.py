@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from delever.data.web import HttpSource
 from delever.errors import SchemaError
 
 __all__ = ["rows_of"]
+
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+"""Thousands set apart; other commas may be a decimal point, and then are no such number."""
 
 
 def rows_of(body: bytes, source: HttpSource) -> pd.DataFrame:
@@ -95,11 +99,13 @@ def _from_csv(text: str, source: HttpSource) -> list[dict[str, Any]]:
 def _number(cell: object, source: HttpSource) -> float:
     if cell is None or (isinstance(cell, str) and cell.strip() in source.missing):
         return float("nan")
+    text = str(cell).strip()
     try:
-        return float(str(cell).replace(",", ""))
+        return float(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
     except ValueError:
         raise SchemaError(
-            f"{source.url}: a value must be a number; got {cell!r}; correct series.{source.name}"
+            f"{source.url}: a value must be a number such as 0.5 or 1,234.5; got {cell!r}; "
+            f"correct series.{source.name}"
         ) from None
 
 

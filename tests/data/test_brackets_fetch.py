@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import itertools
 import json
+import os
 import threading
 import tomllib
 from dataclasses import replace
@@ -30,6 +31,7 @@ from delever.errors import (
     ConflictError,
     DataError,
     InputError,
+    NotStoredError,
     SchemaError,
     VenueError,
 )
@@ -402,13 +404,17 @@ def test_a_saved_table_needs_its_date_its_contract_and_its_venue(venues, tmp_pat
             take(unclear)
     with pytest.raises(InputError, match="must hold SOL/USDT:USDT; it holds ETHUSDT, BTCUSDT"):
         take("2023-05-06", symbols=("SOL/USDT:USDT",))
-    with pytest.raises(InputError, match=r"cannot read .*nowhere\.json"):
+    with pytest.raises(NotStoredError, match=r"there is no file .*nowhere\.json"):
         take("2023-05-06", file=tmp_path / "nowhere.json")
     for venue in ("mexc", "../venues/binanceusdm"):
         with pytest.raises(ConfigError, match="need its rulebook"):
             take("2023-05-06", venue=venue)
-    (kept,) = take("2026-11-22T02:00:00+02:00")
+    odd = tmp_path / os.fsdecode(b"saved\xff.json")  # a name that is no text
+    odd.write_bytes(file.read_bytes())
+    (kept,) = take("2026-11-22T02:00:00+02:00", file=odd)
     assert (kept.known_at.hour, str(kept.valid_from)) == (0, "2026-11-22")
+    (row,) = tomllib.loads(kept.path.read_text("utf-8"))["margin"]
+    assert row["source"].startswith("saved\\udcff.json, sha256 ")
 
 
 def test_a_damaged_file_of_brackets_is_named_and_left_alone(venues):

@@ -144,8 +144,6 @@ class MarginTable:
     ----------
     name : str
         The formula's, a key of `FORMULAS`.
-    formula : MarginFormula
-        How maintenance margin is computed.
     progressive : bool
         Whether each rate applies to the part of the notional inside its bracket.
     brackets : tuple of Bracket
@@ -153,9 +151,13 @@ class MarginTable:
     """
 
     name: str
-    formula: MarginFormula
     progressive: bool
     brackets: tuple[Bracket, ...]
+
+    @property
+    def formula(self) -> MarginFormula:
+        """How maintenance margin is computed."""
+        return margin_formula(self.name)
 
 
 def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bool) -> MarginTable:
@@ -199,7 +201,7 @@ def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bo
                 f"row {number}: the amount must be {computed:.10g}, which makes maintenance margin "
                 f"continuous; got {row[3]}; correct the caps, the rates or it"
             )
-    return MarginTable(name=name, formula=formula, progressive=progressive, brackets=brackets)
+    return MarginTable(name=name, progressive=progressive, brackets=brackets)
 
 
 def margin_lines(

@@ -154,7 +154,7 @@ def import_brackets(
     ------
     InputError
         If `as_of` is no such day or still to come, or the file has none of the contracts.
-    ConfigError, SchemaError, ConflictError, StoreError
+    ConfigError, NotStoredError, SchemaError, ConflictError, StoreError
         As `keep_brackets` and `read_brackets`.
     """
     day, known_at = _dated(as_of, pd.Timestamp.now(tz="UTC") if now is None else now)

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from delever.data.exchange.brackets import Brackets, cells_of
-from delever.errors import InputError, SchemaError
+from delever.data.given import content, name_of
+from delever.errors import SchemaError
 
 __all__ = ["read_brackets"]
 
@@ -37,20 +38,18 @@ def read_brackets(
 
     Raises
     ------
-    InputError
+    NotStoredError
         If there is no such file.
     SchemaError
-        If it is no JSON or holds something else; the message names the contract and the row.
+        If it cannot be read, is no JSON or holds something else; the message names the contract
+        and the row.
     """
+    data = content(path)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; correct the path") from None
-    try:
-        document = json.loads(content, parse_constant=_refused)
+        document = json.loads(data, parse_constant=_refused)
     except ValueError as error:
         raise SchemaError(f"{path} must be whole JSON; {error}; save it again") from None
-    digest = hashlib.sha256(content).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
     found = []
     for symbol, tiers in _tables(document, path):
         try:
@@ -65,7 +64,7 @@ def read_brackets(
                 as_of=as_of,
                 cells=cells,
                 by_size=False,
-                source=f"{path.name}, sha256 {digest}",
+                source=f"{name_of(path)}, sha256 {digest}",
             )
         )
     return found

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from types import MappingProxyType
+from typing import ParamSpec, TypeVar
+
 import numpy as np
 import pandas as pd
 
 from delever.errors import InputError
 
-__all__ = ["MOST_SEED", "require_frame", "require_series", "whole_number"]
+__all__ = ["MOST_SEED", "aligned", "checked", "whole_number"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 MOST_SEED = 2**32 - 1
 """Largest seed: any generator takes it."""
@@ -40,56 +50,165 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
         raise InputError(f"{name} must be a whole number, {span}; got {_shown(value)}")
 
 
-def require_series(name: str, value: object) -> None:
-    """Refuse what is not a series of numbers.
+def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Check the arguments of a function against what its annotations say.
 
     Parameters
     ----------
-    name : str
-        What it is called.
-    value : object
-        What came.
+    function : callable
+        Whose annotations are text. Those that name a series, a frame, a whole number, a number or
+        an array of numbers are checked, None where they allow it; the others are not.
 
-    Raises
-    ------
-    InputError
-        If it is no `pandas.Series`, or holds something else than numbers or truth values.
+    Returns
+    -------
+    callable
+        The same, which raises InputError where an argument is of another kind.
+
+    Examples
+    --------
+    >>> @checked
+    ... def twice(values: pd.Series) -> pd.Series:
+    ...     return 2 * values
+    >>> twice("abc")
+    Traceback (most recent call last):
+    ...
+    delever.errors.InputError: twice: values must be a pandas.Series; got 'abc' (str)
     """
+    return _guarded(function, same_rows=False)
+
+
+def aligned(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """As `checked`, and every series and frame must stand on one index.
+
+    Parameters
+    ----------
+    function : callable
+        As for `checked`.
+
+    Returns
+    -------
+    callable
+        The same, which raises InputError where an argument is of another kind, or has other rows.
+    """
+    return _guarded(function, same_rows=True)
+
+
+def _guarded(function: Callable[_P, _R], *, same_rows: bool) -> Callable[_P, _R]:
+    signature = inspect.signature(function)
+    checks = [
+        (name, _CHECKS[kind], "None" in text)
+        for name, text in function.__annotations__.items()
+        if name != "return" and (kind := str(text).removesuffix(" | None")) in _CHECKS
+    ]
+    where = getattr(function, "__name__", "function")
+
+    @wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        given = signature.bind(*args, **kwargs).arguments
+        for name, check, optional in checks:
+            if name in given and not (optional and given[name] is None):
+                check(f"{where}: {name}", given[name])
+        if same_rows:
+            _one_index(where, given)
+        try:
+            return function(*args, **kwargs)
+        except (OverflowError, pd.errors.OutOfBoundsTimedelta):
+            raise InputError(f"{where}: a number is larger than what it can compute with") from None
+        except KeyError as error:
+            _missing_column(where, given, error)
+            raise
+
+    return call
+
+
+def _missing_column(where: str, given: Mapping[str, object], error: KeyError) -> None:
+    """Say it in words where a key that was not found is a column that a frame lacks."""
+    key = error.args[0] if error.args else None
+    for name, value in given.items():
+        if isinstance(value, pd.DataFrame) and isinstance(key, str) and key not in value.columns:
+            there = ", ".join(map(str, value.columns)) or "none"
+            raise InputError(f"{where}: {name} must have the column {key}; found {there}") from None
+
+
+def _one_index(where: str, given: Mapping[str, object]) -> None:
+    tables = [
+        (name, value)
+        for name, value in given.items()
+        if isinstance(value, pd.Series | pd.DataFrame)
+    ]
+    for name, value in tables[1:]:
+        first, other = tables[0]
+        if not value.index.equals(other.index):
+            raise InputError(
+                f"{where}: {name} must stand on the index of {first}; got {len(value)} rows for "
+                f"{len(other)}, or other labels; reindex it"
+            )
+
+
+def _series(name: str, value: object) -> None:
     if not isinstance(value, pd.Series):
-        raise InputError(f"{name} must be a pandas.Series; got {_shown(value)}; pass one column")
-    if not pd.api.types.is_numeric_dtype(value.dtype):
-        raise InputError(
-            f"{name} must hold numbers; got a series of {value.dtype}; convert it to floats"
-        )
+        raise InputError(f"{name} must be a pandas.Series; got {_shown(value)}")
+    _numeric(name, [value])
 
 
-def require_frame(name: str, value: object, columns: tuple[str, ...] = ()) -> None:
-    """Refuse what is not a frame, or lacks columns of numbers.
-
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    value : object
-        What came.
-    columns : tuple of str
-        Those it must have.
-
-    Raises
-    ------
-    InputError
-        Naming what is missing.
-    """
+def _frame(name: str, value: object) -> None:
     if not isinstance(value, pd.DataFrame):
         raise InputError(f"{name} must be a pandas.DataFrame; got {_shown(value)}")
-    missing = [column for column in columns if column not in value.columns]
-    if missing:
-        raise InputError(
-            f"{name} must have the columns {', '.join(columns)}; missing {', '.join(missing)}; "
-            f"found {', '.join(map(str, value.columns)) or 'none'}"
-        )
+    for column in _PRICES:
+        if column in value.columns:
+            _numeric(f"{name}: {column}", [value[column]])
+
+
+def _numeric(name: str, columns: Iterable[pd.Series]) -> None:
     for column in columns:
-        require_series(f"{name}: {column}", value[column])
+        if pd.api.types.is_string_dtype(column) and len(column):
+            raise InputError(f"{name} must hold numbers; got {column.dtype}; convert it to floats")
+
+
+def _array(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        try:
+            np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            pass
+        else:
+            return
+    raise InputError(f"{name} must hold numbers; got {_shown(value)}")
+
+
+def _number(name: str, value: object) -> None:
+    if not isinstance(value, numbers.Real | np.floating) or isinstance(value, bool):
+        raise InputError(f"{name} must be a number; got {_shown(value)}")
+
+
+def _series_or_number(name: str, value: object) -> None:
+    (_series if isinstance(value, pd.Series) else _number)(name, value)
+
+
+def _numbers(name: str, value: object) -> None:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InputError(f"{name} must be a sequence of numbers; got {_shown(value)}")
+    for each in value:
+        _number(f"{name}: each", each)
+
+
+def _count(name: str, value: object) -> None:
+    whole_number(name, value, -_MOST_COUNT, _MOST_COUNT)
+
+
+_MOST_COUNT = 2**31 - 1
+_PRICES = ("open", "high", "low", "close", "volume")
+_CHECKS: Mapping[str, Callable[[str, object], None]] = MappingProxyType(
+    {
+        "pd.Series": _series,
+        "pd.DataFrame": _frame,
+        "ArrayLike": _array,
+        "pd.Series | float": _series_or_number,
+        "Sequence[float]": _numbers,
+        "float": _number,
+        "int": _count,
+    }
+)
 
 
 def _shown(value: object) -> str:

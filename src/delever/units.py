@@ -54,7 +54,7 @@ def timeframe_delta(timeframe: str) -> pd.Timedelta:
     >>> timeframe_delta("4h")
     Timedelta('0 days 04:00:00')
     """
-    match = _PATTERN.fullmatch(timeframe)
+    match = _PATTERN.fullmatch(timeframe) if isinstance(timeframe, str) else None
     if match is None:
         raise InputError(
             f"timeframe must be a whole number and one of m, h, d, w (such as '1d'); "

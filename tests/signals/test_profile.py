@@ -101,7 +101,7 @@ def test_the_swing_average_waits_for_the_swing_to_be_confirmed() -> None:
 
 
 def test_refuses_what_it_cannot_draw() -> None:
-    with pytest.raises(InputError, match="bins must be at least 3; got 2"):
+    with pytest.raises(InputError, match="bins must be a whole number, from 3 to 100,000; got 2"):
         volume_profile(market().bars, bins=2)
     with pytest.raises(InputError, match="weeks and nodes must be at least 1"):
         volume_nodes(market(), nodes=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal
 
 from delever.errors import InputError, SimulationError
@@ -45,7 +46,9 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name, lowest in (("taker_fee", "0 <="), ("slippage", "0 <="), ("maker_fee", "-1 <")):
-            value = getattr(self, name)
+            value: float = getattr(self, name)
+            if not isinstance(value, float | int | Real):
+                raise InputError(f"costs: {name} must be a number; got {value!r}")
             low_enough = value > -1.0 if name == "maker_fee" else value >= 0.0
             if not (low_enough and value < 1.0):  # NaN fails both
                 raise InputError(

@@ -6,11 +6,13 @@ import math
 
 import pandas as pd
 
+from delever.arguments import aligned
 from delever.errors import InputError
 
 __all__ = ["held_level"]
 
 
+@aligned
 def held_level(
     close: pd.Series, enter: pd.Series, level: pd.Series, *, below: float, above: float
 ) -> pd.Series:

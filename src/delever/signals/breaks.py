@@ -24,6 +24,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
+from delever.arguments import aligned
 from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.signals.clock import align_events
@@ -41,6 +42,7 @@ BreachOn: TypeAlias = Literal["close", "low"]
 """What must be below a support: the close, or already the low."""
 
 
+@aligned
 def breaks(
     bars: pd.DataFrame,
     line: pd.Series,
@@ -89,6 +91,7 @@ def breaks(
     return _labels(bars, line, known, broken, began, near=near, false_bars=false_bars)
 
 
+@aligned
 def support_breaks(
     bars: pd.DataFrame,
     support: pd.Series,
@@ -182,6 +185,7 @@ def _labels(
     )
 
 
+@aligned
 def average_breaks(
     market: MarketView,
     *,
@@ -236,6 +240,7 @@ def average_breaks(
     return pd.DataFrame({"touch": fine["touch"], **columns})
 
 
+@aligned
 def breach_depth(
     bars: pd.DataFrame, support: pd.Series, *, on: BreachOn = "close", window: int = 14
 ) -> pd.Series:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import checked
 from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.schema import utc_index
@@ -25,6 +26,7 @@ WEEK = pd.Timedelta(7, "D")
 """A daily reading older than this is stale: longer than any holiday of a stock exchange."""
 
 
+@checked
 def bars_in(days: float, timeframe: str) -> int:
     """Bars that make so many days.
 
@@ -55,6 +57,7 @@ def bars_in(days: float, timeframe: str) -> int:
     return max(1, round(pd.Timedelta(days=days) / timeframe_delta(timeframe)))
 
 
+@checked
 def own(market: MarketView, name: str, column: str | None = None) -> pd.Series:
     """Rows of a reading, indexed by the vendor's stamp.
 
@@ -83,6 +86,7 @@ def own(market: MarketView, name: str, column: str | None = None) -> pd.Series:
     return values[values.notna()]
 
 
+@checked
 def on_bars(
     market: MarketView, name: str, values: pd.Series, *, max_age: pd.Timedelta | None = WEEK
 ) -> pd.Series:
@@ -115,6 +119,7 @@ def on_bars(
     return seen.where(age <= max_age.as_unit("ns").value)
 
 
+@checked
 def align_events(market: MarketView, events: pd.Series, timeframe: str) -> pd.Series:
     """Bring a yes or no per coarser bar to the one bar at whose close it became known.
 
@@ -148,6 +153,7 @@ def align_events(market: MarketView, events: pd.Series, timeframe: str) -> pd.Se
     return pd.Series(out, index=market.index, name=events.name)
 
 
+@checked
 def ago(values: pd.Series, days: float) -> pd.Series:
     """What a reading said so many days before each of its rows.
 
@@ -165,13 +171,14 @@ def ago(values: pd.Series, days: float) -> pd.Series:
         another `days` before it.
     """
     stamps = pd.DatetimeIndex(values.index).as_unit("ns")
-    back = pd.Timedelta(days=days).as_unit("ns")
+    back = _length(days)
     place = stamps.searchsorted(stamps - back, side="right") - 1
     found = (place >= 0) & (stamps.asi8 - stamps.asi8[np.maximum(place, 0)] <= 2 * back.value)
     data = values.to_numpy(dtype="float64")
     return pd.Series(np.where(found, data[np.maximum(place, 0)], np.nan), index=values.index)
 
 
+@checked
 def zscore(values: pd.Series, days: float) -> pd.Series:
     """Distance from the mean of the last days, in their standard deviations.
 
@@ -188,11 +195,12 @@ def zscore(values: pd.Series, days: float) -> pd.Series:
         In sample standard deviations (divisor n - 1); NaN until `days` after the first defined
         row, and where nothing varied.
     """
-    window = values.rolling(pd.Timedelta(days=days))
+    window = values.rolling(_length(days))
     deviation = window.std()
     return ((values - window.mean()) / deviation.where(deviation > 0)).where(full(values, days))
 
 
+@checked
 def full(values: pd.Series, days: float) -> npt.NDArray[np.bool_]:
     """Rows at which a window of so many days has filled.
 
@@ -210,11 +218,19 @@ def full(values: pd.Series, days: float) -> npt.NDArray[np.bool_]:
     """
     stamps = pd.DatetimeIndex(values.index).as_unit("ns").asi8
     defined = stamps[values.notna().to_numpy()]
+    length = _length(days)
     if not len(defined):
         return np.zeros(len(stamps), dtype=bool)
-    return np.asarray(stamps >= defined[0] + pd.Timedelta(days=days).as_unit("ns").value)
+    return np.asarray(stamps >= defined[0] + length.value)
 
 
+def _length(days: float) -> pd.Timedelta:
+    if not days > 0:
+        raise InputError(f"a window must be a number of days > 0; got {days!r}")
+    return pd.Timedelta(days=days).as_unit("ns")
+
+
+@checked
 def sign_streak(values: pd.Series) -> pd.Series:
     """How many rows in a row have had the same sign, counted with that sign.
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from delever.arguments import aligned
 from delever.errors import InputError
 
 __all__ = ["confirm", "crossed_above", "crossed_below", "hold", "latch"]
 
 
+@aligned
 def crossed_below(values: pd.Series, level: pd.Series | float) -> pd.Series:
     """Rows on which `values` falls below `level` after not having been below it.
 
@@ -37,6 +39,7 @@ def crossed_below(values: pd.Series, level: pd.Series | float) -> pd.Series:
     return (gap < 0) & (gap.shift(1) >= 0)
 
 
+@aligned
 def crossed_above(values: pd.Series, level: pd.Series | float) -> pd.Series:
     """Rows on which `values` rises above `level` after not having been above it.
 
@@ -61,6 +64,7 @@ def crossed_above(values: pd.Series, level: pd.Series | float) -> pd.Series:
     return (gap > 0) & (gap.shift(1) <= 0)
 
 
+@aligned
 def confirm(condition: pd.Series, times: int) -> pd.Series:
     """Rows on which `condition` has held `times` rows in a row, this one included.
 
@@ -92,6 +96,7 @@ def confirm(condition: pd.Series, times: int) -> pd.Series:
     return pd.Series(rows - last_false >= times, index=condition.index)
 
 
+@aligned
 def latch(enter: pd.Series, leave: pd.Series) -> pd.Series:
     """State that is True from a row of `enter` until before the next row of `leave`.
 
@@ -117,6 +122,7 @@ def latch(enter: pd.Series, leave: pd.Series) -> pd.Series:
     return pd.Series((last >= 0) & (coming & ~going)[last], index=enter.index)
 
 
+@aligned
 def hold(trigger: pd.Series, rows: int) -> pd.Series:
     """State that is True for `rows` rows from a trigger; triggers meanwhile do not prolong it.
 

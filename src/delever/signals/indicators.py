@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
+from delever.arguments import aligned
 from delever.errors import InputError
 from delever.sharing import shared
 
@@ -39,6 +40,7 @@ def _check_window(window: int, name: str = "window") -> None:
         raise InputError(f"{name} must be a whole number of rows, at least 1; got {window!r}")
 
 
+@aligned
 def sma(values: pd.Series, window: int) -> pd.Series:
     """Simple moving average.
 
@@ -72,6 +74,7 @@ def sma(values: pd.Series, window: int) -> pd.Series:
     return out.rename("sma")
 
 
+@aligned
 def ema(values: pd.Series, window: int) -> pd.Series:
     """Exponential moving average, seeded with the first value.
 
@@ -110,6 +113,7 @@ def ema(values: pd.Series, window: int) -> pd.Series:
     return out.where(values.notna()).rename("ema")
 
 
+@aligned
 def wma(values: pd.Series, window: int) -> pd.Series:
     """Linearly weighted moving average: the newest value weighs `window`, the oldest 1.
 
@@ -145,6 +149,7 @@ def wma(values: pd.Series, window: int) -> pd.Series:
     return pd.Series(out, index=values.index, name="wma")
 
 
+@aligned
 def moving_average(values: pd.Series, window: int, average: Average) -> pd.Series:
     """Moving average of a named kind.
 
@@ -180,6 +185,7 @@ def moving_average(values: pd.Series, window: int, average: Average) -> pd.Serie
     )
 
 
+@aligned
 def atr(high: pd.Series, low: pd.Series, close: pd.Series, window: int) -> pd.Series:
     """Average true range after Wilder.
 
@@ -229,6 +235,7 @@ def atr(high: pd.Series, low: pd.Series, close: pd.Series, window: int) -> pd.Se
     return seeded.ewm(alpha=1 / window, adjust=False).mean().rename("atr")
 
 
+@aligned
 def rsi(values: pd.Series, window: int = 14) -> pd.Series:
     """Relative strength index after Wilder.
 
@@ -273,6 +280,7 @@ def rsi(values: pd.Series, window: int = 14) -> pd.Series:
     return out.where(values.cummax() > values.cummin()).rename("rsi")
 
 
+@aligned
 def roc(values: pd.Series, window: int) -> pd.Series:
     """Rate of change over `window` rows.
 
@@ -305,6 +313,7 @@ def roc(values: pd.Series, window: int) -> pd.Series:
     return (percent / 100).rename("roc")
 
 
+@aligned
 def donchian(high: pd.Series, low: pd.Series, window: int) -> pd.DataFrame:
     """Lowest low and highest high of the last `window` rows, the present one included.
 
@@ -342,6 +351,7 @@ def donchian(high: pd.Series, low: pd.Series, window: int) -> pd.DataFrame:
     return shared("donchian", (high, low), (window,), bands)
 
 
+@aligned
 def bollinger(values: pd.Series, window: int = 20, width: float = 2.0) -> pd.DataFrame:
     """Simple moving average with a band of `width` standard deviations on either side.
 
@@ -385,6 +395,7 @@ def bollinger(values: pd.Series, window: int = 20, width: float = 2.0) -> pd.Dat
     )
 
 
+@aligned
 def macd(values: pd.Series, fast: int = 12, slow: int = 26, signal: int = 9) -> pd.DataFrame:
     """Difference of two exponential averages, and its own average.
 

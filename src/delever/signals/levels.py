@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import aligned
 from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.signals.indicators import donchian
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 
+@aligned
 def rolling_support(market: MarketView, window: int, timeframe: str = "1w") -> pd.Series:
     """Lowest low of the last `window` coarser bars closed before each bar opens.
 
@@ -58,6 +60,7 @@ def rolling_support(market: MarketView, window: int, timeframe: str = "1w") -> p
     return _rolling(market, window, timeframe, "lower").rename("support")
 
 
+@aligned
 def rolling_resistance(market: MarketView, window: int, timeframe: str = "1w") -> pd.Series:
     """Highest high of the last `window` coarser bars closed before each bar opens.
 
@@ -86,6 +89,7 @@ def _rolling(market: MarketView, window: int, timeframe: str, band: str) -> pd.S
     return as_of(extremes, closed, market.index).set_axis(market.index)
 
 
+@aligned
 def fixed_support(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     """Highest of some given levels that the previous close had not fallen below.
 
@@ -118,6 +122,7 @@ def fixed_support(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     return pd.Series(ladder[place], index=close.index, name="support").where(before.notna())
 
 
+@aligned
 def fixed_resistance(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     """Lowest of some given levels that the previous close had not risen above.
 
@@ -156,6 +161,7 @@ def _prices(levels: Sequence[float]) -> list[float]:
     return sorted(levels)
 
 
+@aligned
 def grid_support(close: pd.Series, step: float) -> pd.Series:
     """Highest multiple of `step` that the previous close had not fallen below.
 
@@ -187,6 +193,7 @@ def grid_support(close: pd.Series, step: float) -> pd.Series:
     return level.where(level > 0).rename("support")
 
 
+@aligned
 def round_support(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.Series:
     """Highest round number that the previous close had not fallen below.
 
@@ -220,6 +227,7 @@ def round_support(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.
     return pd.Series(level, index=close.index, name="support")
 
 
+@aligned
 def round_resistance(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.Series:
     """Lowest round number that the previous close had not risen above.
 
@@ -261,6 +269,7 @@ def _round_steps(
     return before, 10.0 ** np.floor(np.log10(before) + 1e-12) / parts
 
 
+@aligned
 def support_below(market: MarketView, levels: pd.DataFrame) -> pd.Series:
     """Highest level in force before each bar opens that the previous close had not fallen below.
 
@@ -308,6 +317,7 @@ def _stamps(times: pd.Series) -> list[int]:
     return stamps
 
 
+@aligned
 def broken_level(close: pd.Series, breach: pd.Series, support: pd.Series) -> pd.Series:
     """Which support is broken, from the bar of its breach until a later close above it.
 

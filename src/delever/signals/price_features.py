@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import pandas as pd
 
+from delever.arguments import checked
 from delever.errors import InputError
 from delever.signals import breaks, levels, profile, swings, trend, volatility
 from delever.signals.clock import bars_in
@@ -34,6 +35,7 @@ __all__ = [
 SUPPORT_WEEKS = 26
 
 
+@checked
 def fall_speed(market: MarketView, *, days: float = 7, base: float = 90) -> pd.Series:
     """Fall from the high of the last days, in the deviations of the time before them.
 
@@ -58,6 +60,7 @@ def fall_speed(market: MarketView, *, days: float = 7, base: float = 90) -> pd.S
     )
 
 
+@checked
 def realised_volatility(
     market: MarketView, *, days: float = 30, estimator: volatility.Estimator = "close_to_close"
 ) -> pd.Series:
@@ -81,6 +84,7 @@ def realised_volatility(
     return volatility.realised_volatility(market.bars, window, market.timeframe, estimator)
 
 
+@checked
 def volume_shock(market: MarketView, *, days: float = 1, base: float = 30) -> pd.Series:
     """Volume of the last days against that of the time before them.
 
@@ -103,6 +107,7 @@ def volume_shock(market: MarketView, *, days: float = 1, base: float = 30) -> pd
     )
 
 
+@checked
 def average_days_below(
     market: MarketView, *, weeks: int = 200, average: Average = "sma"
 ) -> pd.Series:
@@ -126,6 +131,7 @@ def average_days_below(
     return trend.days_below(market.bars["close"], line, market.timeframe)
 
 
+@checked
 def average_event(
     market: MarketView,
     *,
@@ -164,6 +170,7 @@ def average_event(
     return found
 
 
+@checked
 def rolling_support(market: MarketView, *, weeks: int = SUPPORT_WEEKS) -> pd.Series:
     """Lowest low of the closed weeks before each bar.
 
@@ -182,6 +189,7 @@ def rolling_support(market: MarketView, *, weeks: int = SUPPORT_WEEKS) -> pd.Ser
     return levels.rolling_support(market, weeks)
 
 
+@checked
 def round_support(
     market: MarketView, *, parts: int = 2, unit: Annotated[float, Price()] = 1.0
 ) -> pd.Series:
@@ -204,6 +212,7 @@ def round_support(
     return levels.round_support(market.bars["close"], parts=parts, unit=unit)
 
 
+@checked
 def swing_support(market: MarketView, *, bars: int = 5) -> pd.Series:
     """Nearest confirmed swing low at or below the previous close.
 
@@ -223,6 +232,7 @@ def swing_support(market: MarketView, *, bars: int = 5) -> pd.Series:
     return levels.support_below(market, table[table["kind"] == "swing_low"])
 
 
+@checked
 def cycle_support(market: MarketView, *, fall: float = 0.5) -> pd.Series:
     """Nearest high of a past cycle at or below the previous close.
 
@@ -241,6 +251,7 @@ def cycle_support(market: MarketView, *, fall: float = 0.5) -> pd.Series:
     return levels.support_below(market, swings.cycle_highs(market, fall=fall))
 
 
+@checked
 def fibonacci_support(market: MarketView, *, bars: int = 15) -> pd.Series:
     """Nearest Fibonacci ratio of the latest swings at or below the previous close.
 
@@ -259,6 +270,7 @@ def fibonacci_support(market: MarketView, *, bars: int = 15) -> pd.Series:
     return levels.support_below(market, swings.fibonacci(market, bars=bars))
 
 
+@checked
 def volume_support(market: MarketView, *, weeks: int = 52, bins: int = 60) -> pd.Series:
     """Nearest node of the volume profile at or below the previous close.
 
@@ -279,6 +291,7 @@ def volume_support(market: MarketView, *, weeks: int = 52, bins: int = 60) -> pd
     return levels.support_below(market, profile.volume_nodes(market, weeks=weeks, bins=bins))
 
 
+@checked
 def breach_depth(
     market: MarketView, *, weeks: int = SUPPORT_WEEKS, on: breaks.BreachOn = "close"
 ) -> pd.Series:
@@ -301,6 +314,7 @@ def breach_depth(
     return breaks.breach_depth(market.bars, rolling_support(market, weeks=weeks), on=on)
 
 
+@checked
 def support_event(
     market: MarketView,
     *,

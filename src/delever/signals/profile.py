@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import checked, whole_number
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.schema import utc_index
@@ -17,10 +18,12 @@ __all__ = ["anchored_vwap", "swing_vwap", "volume_nodes", "volume_profile"]
 
 Values = npt.NDArray[np.float64]
 
+_MOST_BINS = 100_000
 _DAY = pd.Timedelta(1, "D")
 _WEEK = pd.Timedelta(7, "D")
 
 
+@checked
 def volume_profile(bars: pd.DataFrame, *, bins: int = 60) -> pd.Series:
     """Volume by price.
 
@@ -54,8 +57,9 @@ def volume_profile(bars: pd.DataFrame, *, bins: int = 60) -> pd.Series:
 
 def _spread(low: Values, high: Values, volume: Values, bins: int) -> tuple[Values, Values]:
     """Volume in each step, and the edges of the steps; no steps when the price never moved."""
-    if bins < 3:
-        raise InputError(f"bins must be at least 3; got {bins}")
+    whole_number("bins", bins, 3, _MOST_BINS)
+    if not len(low):
+        raise InputError("a volume profile needs at least one bar; got none; load a longer span")
     bottom, top = float(low.min()), float(high.max())
     if not bottom < top:
         return np.empty(0), np.empty(1)
@@ -68,6 +72,7 @@ def _spread(low: Values, high: Values, volume: Values, bins: int) -> tuple[Value
     return np.diff(volume @ below), edges
 
 
+@checked
 def volume_nodes(
     market: MarketView, *, weeks: int = 52, bins: int = 60, nodes: int = 5
 ) -> pd.DataFrame:
@@ -124,6 +129,7 @@ def _peaks(volume: Values, edges: Values, nodes: int) -> list[float]:
     return [float(price) for price in (edges[chosen] + edges[chosen + 1]) / 2]
 
 
+@checked
 def anchored_vwap(market: MarketView, *, anchor: pd.Timestamp) -> pd.Series:
     """Average price of everything traded since a moment, weighted by volume.
 
@@ -156,6 +162,7 @@ def anchored_vwap(market: MarketView, *, anchor: pd.Timestamp) -> pd.Series:
     return _vwap(market.bars, np.where(rows >= first, first, -1))
 
 
+@checked
 def swing_vwap(market: MarketView, *, bars: int = 15, kind: str = "swing_high") -> pd.Series:
     """Average price since the last confirmed swing, weighted by volume.
 

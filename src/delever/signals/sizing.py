@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from delever.arguments import aligned
+
 __all__ = ["exposure"]
 
 
+@aligned
 def exposure(
     signal: pd.Series, *, on: float = 1.0, off: float = 0.0, known: pd.Series | None = None
 ) -> pd.Series:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from delever.arguments import checked
 from delever.errors import InputError
 from delever.view import MarketView
 
@@ -33,6 +34,7 @@ RETRACEMENTS = (0.236, 0.382, 0.5, 0.618, 0.786)
 EXTENSIONS = (0.618, 1.0, 1.618)
 
 
+@checked
 def level_table(
     rows: Sequence[tuple[float, str, pd.Timestamp, pd.Timestamp, object]],
 ) -> pd.DataFrame:
@@ -56,6 +58,7 @@ def level_table(
     return frame.sort_values("born", kind="stable", ignore_index=True)
 
 
+@checked
 def swings(market: MarketView, *, bars: int = 5) -> pd.DataFrame:
     """Swing lows and highs, each known once `bars` bars after it have closed.
 
@@ -107,6 +110,7 @@ def _pivots(values: np.ndarray, bars: int) -> list[int]:
     return [int(row) for row in np.flatnonzero(found) + bars]
 
 
+@checked
 def cycle_highs(market: MarketView, *, fall: float = 0.5) -> pd.DataFrame:
     """Highs of past cycles, each known once the price has fallen far enough from it.
 
@@ -144,6 +148,7 @@ def cycle_highs(market: MarketView, *, fall: float = 0.5) -> pd.DataFrame:
     )
 
 
+@checked
 def retracement(low: float, high: float, ratio: float) -> float:
     """Price at which a share of a rise has been given back.
 
@@ -167,6 +172,7 @@ def retracement(low: float, high: float, ratio: float) -> float:
     return high - ratio * (high - low)
 
 
+@checked
 def extension(high: float, low: float, lower_high: float, ratio: float) -> float:
     """Price that a fall reaches when it repeats, from a lower high, a multiple of the last one.
 
@@ -192,6 +198,7 @@ def extension(high: float, low: float, lower_high: float, ratio: float) -> float
     return lower_high - ratio * (high - low)
 
 
+@checked
 def fibonacci(
     market: MarketView,
     *,

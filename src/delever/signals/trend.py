@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from delever.arguments import aligned
 from delever.errors import InputError
 from delever.signals.edges import confirm
 from delever.signals.indicators import Average, moving_average
@@ -13,6 +14,7 @@ from delever.view import MarketView
 __all__ = ["above", "average_distance", "average_slope", "below", "days_below", "weekly_average"]
 
 
+@aligned
 def above(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
     """Rows on which `values` has been above `average` `times` rows in a row.
 
@@ -41,6 +43,7 @@ def above(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
     return confirm(values > average, times)
 
 
+@aligned
 def below(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
     """Rows on which `values` has been below `average` `times` rows in a row.
 
@@ -69,6 +72,7 @@ def below(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
     return confirm(values < average, times)
 
 
+@aligned
 def weekly_average(market: MarketView, *, weeks: int = 200, average: Average = "sma") -> pd.Series:
     """Moving average of closed weeks, as known at each bar's close.
 
@@ -96,6 +100,7 @@ def weekly_average(market: MarketView, *, weeks: int = 200, average: Average = "
     return market.align(line, "1w").rename("weekly_average")
 
 
+@aligned
 def average_distance(
     market: MarketView, *, weeks: int = 200, average: Average = "sma"
 ) -> pd.Series:
@@ -124,6 +129,7 @@ def average_distance(
     return (market.bars["close"] / line - 1).rename("average_distance")
 
 
+@aligned
 def average_slope(
     market: MarketView, *, weeks: int = 200, average: Average = "sma", over: int = 4
 ) -> pd.Series:
@@ -157,6 +163,7 @@ def average_slope(
     return market.align(line / line.shift(over) - 1, "1w").rename("average_slope")
 
 
+@aligned
 def days_below(values: pd.Series, line: pd.Series, timeframe: str) -> pd.Series:
     """How long `values` has been below `line` without a break.
 

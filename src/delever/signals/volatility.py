@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
+from delever.arguments import aligned
 from delever.errors import InputError
 from delever.units import periods_per_year
 
@@ -35,6 +36,7 @@ def _check(window: int, least: int) -> None:
         raise InputError(f"window must be at least {least} bars for this estimator; got {window}")
 
 
+@aligned
 def close_to_close(bars: pd.DataFrame, window: int) -> pd.Series:
     """Standard deviation of log returns.
 
@@ -63,6 +65,7 @@ def close_to_close(bars: pd.DataFrame, window: int) -> pd.Series:
     return _log_ratio(bars["close"], bars["close"].shift(1)).rolling(window).std()
 
 
+@aligned
 def parkinson(bars: pd.DataFrame, window: int) -> pd.Series:
     """Volatility from the range of each bar.
 
@@ -98,6 +101,7 @@ def parkinson(bars: pd.DataFrame, window: int) -> pd.Series:
     return _root(span.rolling(window).mean() / (4 * math.log(2)))
 
 
+@aligned
 def garman_klass(bars: pd.DataFrame, window: int) -> pd.Series:
     """Volatility from the range and the body of each bar.
 
@@ -134,6 +138,7 @@ def garman_klass(bars: pd.DataFrame, window: int) -> pd.Series:
     return _root((span / 2 - (2 * math.log(2) - 1) * body).rolling(window).mean())
 
 
+@aligned
 def yang_zhang(bars: pd.DataFrame, window: int) -> pd.Series:
     """Volatility from gaps, bodies and ranges, free of drift.
 
@@ -183,6 +188,7 @@ def _root(variance: pd.Series) -> pd.Series:
     return pd.Series(np.sqrt(variance.clip(lower=0.0)), index=variance.index)
 
 
+@aligned
 def realised_volatility(
     bars: pd.DataFrame, window: int, timeframe: str, estimator: Estimator = "close_to_close"
 ) -> pd.Series:
@@ -222,6 +228,7 @@ def realised_volatility(
     return (per_bar * math.sqrt(periods_per_year(timeframe))).rename("realised_volatility")
 
 
+@aligned
 def volume_shock(volume: pd.Series, window: int, base: int) -> pd.Series:
     """How much more is traded now than before, as a logarithm.
 
@@ -257,6 +264,7 @@ def volume_shock(volume: pd.Series, window: int, base: int) -> pd.Series:
     return _log_ratio(now.where(now > 0), before.where(before > 0)).rename("volume_shock")
 
 
+@aligned
 def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.Series:
     """How far the price fell over the last bars, in standard deviations of the bars before them.
 
@@ -296,6 +304,7 @@ def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.
     >>> fall_speed(close, fall_bars=1, volatility_bars=4).round(2).tolist()
     [nan, nan, nan, nan, nan, -9.17]
     """
+    _check(min(fall_bars, volatility_bars), 1)
     values = close.to_numpy(dtype="float64")
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if len(wrong):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from delever.arguments import checked
 from delever.errors import InputError
 from delever.market.execution import Costs, scaled_costs
 from delever.sim.account import LEDGER
@@ -27,6 +28,7 @@ from delever.units import timeframe_delta
 __all__ = ["ATTRIBUTION", "Backtest", "Request", "backtest"]
 
 
+@checked
 def backtest(
     bars: pd.DataFrame,
     target_exposure: pd.Series,
@@ -101,6 +103,10 @@ def backtest(
     [1000.0, 1000.0, 1100.0]
     """
     timeframe_delta(timeframe)
+    if not isinstance(costs, Costs | None):
+        raise InputError(f"costs must be delever.Costs, or None; got {costs!r}")
+    if not isinstance(perp, PerpSettings | None):
+        raise InputError(f"perp must be PerpSettings, or None; got {perp!r}")
     if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
         raise InputError(
             f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
@@ -173,6 +179,6 @@ def _run(engine: str) -> Callable[..., tuple[Floats, Floats]]:
     from delever.sim import kernel  # numba takes long to import
 
     runs = {"numba": kernel.run_jitted, "python": kernel.run_plain}
-    if engine not in runs:
+    if engine not in tuple(runs):
         raise InputError(f"engine must be one of {', '.join(runs)}; got {engine!r}")
     return runs[engine]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from delever.arguments import checked
 from delever.stats.returns import as_array
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
 _AT_PEAK = 1e-12
 
 
+@checked
 def drawdown(returns: pd.Series) -> pd.Series:
     """Fall of equity below its highest so far, at each bar's close.
 
@@ -54,6 +56,7 @@ def drawdown(returns: pd.Series) -> pd.Series:
     return pd.Series(_drawdown(returns)[1:], index=returns.index, name="drawdown")
 
 
+@checked
 def max_drawdown(returns: ArrayLike) -> float:
     """Deepest fall of equity below its highest so far.
 
@@ -82,6 +85,7 @@ def max_drawdown(returns: ArrayLike) -> float:
     return float(path.min()) if path.size > 1 else math.nan
 
 
+@checked
 def max_drawdown_length(returns: ArrayLike) -> float:
     """Bars from the peak of the maximum drawdown to its recovery.
 
@@ -103,6 +107,7 @@ def max_drawdown_length(returns: ArrayLike) -> float:
     return float(min(recovery, path.size - 1) - peak)
 
 
+@checked
 def time_to_recover(returns: ArrayLike) -> float:
     """Bars from the trough of the maximum drawdown back to its former peak.
 
@@ -123,6 +128,7 @@ def time_to_recover(returns: ArrayLike) -> float:
     return float(recovery - trough) if trough and recovery < path.size else math.nan
 
 
+@checked
 def longest_drawdown(returns: ArrayLike) -> float:
     """Bars of the longest stretch under water, from a peak to its recovery.
 
@@ -144,6 +150,7 @@ def longest_drawdown(returns: ArrayLike) -> float:
     return float((np.minimum(recoveries, path.size - 1) - peaks).max(initial=0))
 
 
+@checked
 def deepest_drawdowns(returns: pd.Series, count: int = 5) -> pd.DataFrame:
     """The deepest drawdowns that do not overlap, deepest first.
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
+from delever.arguments import checked
 from delever.errors import InputError
 from delever.stats.returns import as_array
 
@@ -30,6 +31,7 @@ _NORMAL = NormalDist()
 _EULER_MASCHERONI = 0.5772156649015329
 
 
+@checked
 def sharpe_standard_error(sharpe: float, bars: int) -> float:
     """Standard error of a Sharpe ratio of independent, normal returns.
 
@@ -69,6 +71,7 @@ def sharpe_standard_error(sharpe: float, bars: int) -> float:
     return math.sqrt((1.0 + sharpe**2 / 2.0) / bars)
 
 
+@checked
 def probabilistic_sharpe_ratio(
     sharpe: float, bars: int, *, threshold: float = 0.0, skew: float = 0.0, kurtosis: float = 3.0
 ) -> float:
@@ -113,6 +116,7 @@ def probabilistic_sharpe_ratio(
     return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars - 1) / spread)
 
 
+@checked
 def expected_maximum_sharpe(variance: float, n_trials: float) -> float:
     """Sharpe ratio that the best of many worthless trials is expected to show.
 
@@ -156,6 +160,7 @@ def expected_maximum_sharpe(variance: float, n_trials: float) -> float:
     return math.sqrt(variance) * max(blend, 0.0)
 
 
+@checked
 def deflated_sharpe_ratio(
     sharpe: float,
     bars: int,
@@ -208,6 +213,7 @@ def deflated_sharpe_ratio(
     )
 
 
+@checked
 def minimum_track_record(
     sharpe: float,
     *,
@@ -265,6 +271,7 @@ def _sharpe_variance(sharpe: float, skew: float, kurtosis: float) -> float:
     return variance
 
 
+@checked
 def block_length(
     values: ArrayLike, scheme: Literal["stationary", "circular"] = "stationary"
 ) -> float:
@@ -298,9 +305,13 @@ def block_length(
     data = _series(values, least=10)
     if np.ptp(data) == 0:
         raise InputError("values must differ for their dependence to be measured; all are equal")
-    return max(1.0, float(optimal_block_length(data)[scheme].iloc[0]))
+    lengths = optimal_block_length(data)
+    if scheme not in lengths.columns:
+        raise InputError(f"scheme must be one of {', '.join(lengths.columns)}; got {scheme!r}")
+    return max(1.0, float(lengths[scheme].iloc[0]))
 
 
+@checked
 def stationary_bootstrap(
     values: ArrayLike, *, length: float, draws: int, seed: int
 ) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from delever.arguments import checked
 from delever.errors import InputError
 
 __all__ = ["detectable_deviations", "reached_within", "two_sided_p_value", "wilson_interval"]
@@ -17,6 +18,7 @@ _NORMAL = NormalDist()
 _ROUNDING = 1e-12
 
 
+@checked
 def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
     """Interval for a probability, from how often something happened.
 
@@ -70,6 +72,7 @@ def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tup
     return low, 1.0 if hits == trials else (centre + half) / (1.0 + room)
 
 
+@checked
 def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
     """Smallest effect a two-sided test finds with a given power, in standard errors.
 
@@ -108,6 +111,7 @@ def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
     return _NORMAL.inv_cdf(1.0 - alpha / 2.0) + _NORMAL.inv_cdf(power)
 
 
+@checked
 def two_sided_p_value(statistic: float, degrees: float = math.inf) -> float:
     """Probability of a statistic at least so far from zero, if it is Student's or normal.
 
@@ -134,6 +138,7 @@ def two_sided_p_value(statistic: float, degrees: float = math.inf) -> float:
     return float(2.0 * (ndtr(size) if math.isinf(degrees) else stdtr(degrees, size)))
 
 
+@checked
 def reached_within(
     waited: npt.ArrayLike,
     reached: npt.ArrayLike,

@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from delever.arguments import aligned
+from delever.errors import InputError
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import as_array, cagr, mean_compounded_return, total_return
 from delever.stats.risk import downside_deviation, volatility
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 
+@aligned
 def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly volatility.
 
@@ -58,6 +61,7 @@ def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     return _ratio(_yearly_mean(returns, periods_per_year), volatility(returns, periods_per_year))
 
 
+@aligned
 def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly downside deviation.
 
@@ -84,6 +88,7 @@ def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     return _ratio(_yearly_mean(returns, periods_per_year), deviation)
 
 
+@aligned
 def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate per unit of maximum drawdown.
 
@@ -110,6 +115,7 @@ def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     return _ratio(cagr(returns, periods_per_year), -max_drawdown(returns))
 
 
+@aligned
 def hit_rate(net_pnl: ArrayLike) -> float:
     """Share of closed trades that made money.
 
@@ -129,6 +135,7 @@ def hit_rate(net_pnl: ArrayLike) -> float:
     return float(np.mean(values > 0.0))
 
 
+@aligned
 def profit_factor(net_pnl: ArrayLike) -> float:
     """What the winning trades made per unit the losing ones lost.
 
@@ -147,6 +154,7 @@ def profit_factor(net_pnl: ArrayLike) -> float:
     return _ratio(float(won), float(lost))
 
 
+@aligned
 def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Share of the benchmark's rises that the strategy took part in.
 
@@ -173,6 +181,7 @@ def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     return _capture(as_array(returns), as_array(benchmark), side=1.0)
 
 
+@aligned
 def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Share of the benchmark's falls that the strategy took part in.
 
@@ -198,6 +207,7 @@ def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     return _capture(as_array(returns), as_array(benchmark), side=-1.0)
 
 
+@aligned
 def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Compounded return of the strategy above the benchmark's.
 
@@ -215,6 +225,7 @@ def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
     return total_return(returns) - total_return(benchmark)
 
 
+@aligned
 def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_year: float) -> float:
     """Yearly growth given up against the benchmark.
 
@@ -234,12 +245,14 @@ def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_yea
     return cagr(benchmark, periods_per_year) - cagr(returns, periods_per_year)
 
 
+@aligned
 def mean_exposure(exposure: ArrayLike) -> float:
     """Mean size of the exposure, whatever its side; a fraction of equity, NaN for no bars."""
     values = as_array(exposure)
     return float(np.abs(values).mean()) if values.size else math.nan
 
 
+@aligned
 def time_in_market(exposure: ArrayLike) -> float:
     """Share of the bars with any exposure; NaN for no bars or where an exposure is NaN."""
     values = as_array(exposure)
@@ -248,6 +261,7 @@ def time_in_market(exposure: ArrayLike) -> float:
     return float(np.mean(values != 0.0))
 
 
+@aligned
 def yearly_turnover(turnover: ArrayLike, periods_per_year: float) -> float:
     """How many times a year equity is traded.
 
@@ -272,6 +286,11 @@ def _yearly_mean(values: ArrayLike, periods_per_year: float) -> float:
 
 
 def _capture(returns: NDArray[np.float64], benchmark: NDArray[np.float64], *, side: float) -> float:
+    if returns.shape != benchmark.shape or returns.ndim != 1:
+        raise InputError(
+            f"returns and benchmark must be two rows of one length; got shapes {returns.shape} and "
+            f"{benchmark.shape}"
+        )
     if np.isnan(benchmark).any():
         return math.nan
     bars = side * benchmark > 0.0

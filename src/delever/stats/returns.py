@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from delever.arguments import checked
+
 __all__ = [
     "bar_returns",
     "cagr",
@@ -32,6 +34,7 @@ def as_array(values: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(plain, dtype=np.float64)
 
 
+@checked
 def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64]:
     """Return of each bar, from the equity at its close.
 
@@ -59,6 +62,7 @@ def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64
     return np.asarray(np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0))
 
 
+@checked
 def total_return(returns: ArrayLike) -> float:
     """Return of the whole, compounded bar by bar.
 
@@ -85,6 +89,7 @@ def total_return(returns: ArrayLike) -> float:
     return float(np.prod(1.0 + values) - 1.0) if values.size else math.nan
 
 
+@checked
 def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate: the yearly return that compounds to the same wealth.
 
@@ -121,6 +126,7 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     return math.expm1(exponent) if exponent < _LARGEST_EXPONENT else math.nan
 
 
+@checked
 def mean_compounded_return(returns: ArrayLike) -> float:
     """Return per bar that, earned on every bar, compounds to the same wealth.
 
@@ -141,6 +147,7 @@ def mean_compounded_return(returns: ArrayLike) -> float:
     return cagr(returns, periods_per_year=1.0)
 
 
+@checked
 def equity_curve(returns: pd.Series, *, starting_wealth: float = 1.0) -> pd.Series:
     """Equity at each bar's close.
 
@@ -160,6 +167,7 @@ def equity_curve(returns: pd.Series, *, starting_wealth: float = 1.0) -> pd.Seri
     return ((1.0 + returns).cumprod() * starting_wealth).rename("equity")
 
 
+@checked
 def monthly_returns(returns: pd.Series) -> pd.DataFrame:
     """Compounded return of each calendar month in UTC.
 
@@ -191,6 +199,7 @@ def monthly_returns(returns: pd.Series) -> pd.DataFrame:
     return table.rename_axis(index="year", columns="month")
 
 
+@checked
 def yearly_returns(returns: pd.Series) -> pd.Series:
     """Compounded return of each calendar year in UTC.
 

@@ -11,6 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from delever.arguments import checked
+from delever.errors import InputError
 from delever.stats.returns import as_array
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
 _NO_SPREAD = 1e-14
 
 
+@checked
 def volatility(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly standard deviation.
 
@@ -62,6 +65,7 @@ def volatility(returns: ArrayLike, periods_per_year: float) -> float:
     return float(np.std(values, ddof=1) * math.sqrt(periods_per_year))
 
 
+@checked
 def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly root mean square of the losses.
 
@@ -96,6 +100,7 @@ def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
     return float(math.sqrt(np.mean(losses**2)) * math.sqrt(periods_per_year))
 
 
+@checked
 def value_at_risk(returns: ArrayLike, tail: float = 0.05) -> float:
     """Return that the worst `tail` of the bars did not exceed, from history.
 
@@ -121,10 +126,17 @@ def value_at_risk(returns: ArrayLike, tail: float = 0.05) -> float:
     Hyndman and Fan (1996), Sample quantiles in statistical packages, The American Statistician
     50(4), 361-365, doi:10.1080/00031305.1996.10473566.
     """
+    _check_tail(tail)
     values = as_array(returns)
     return float(np.quantile(values, tail)) if values.size else math.nan
 
 
+def _check_tail(tail: float) -> None:
+    if not 0.0 < tail < 1.0:
+        raise InputError(f"tail must be a fraction between 0 and 1; got {tail!r}; 5 % are 0.05")
+
+
+@checked
 def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
     """Mean return of the bars in the tail, from history.
 
@@ -150,6 +162,7 @@ def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
     Acerbi and Tasche (2002), On the coherence of expected shortfall, Journal of Banking and
     Finance 26(7), 1487-1503, doi:10.1016/S0378-4266(02)00283-2.
     """
+    _check_tail(tail)
     values = as_array(returns)
     if not values.size or np.isnan(values).any():
         return math.nan
@@ -157,18 +170,21 @@ def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
     return float(np.partition(values, last)[: last + 1].mean())
 
 
+@checked
 def worst_bar(returns: ArrayLike) -> float:
     """Lowest return of a bar, a fraction; NaN for no bars."""
     values = as_array(returns)
     return float(values.min()) if values.size else math.nan
 
 
+@checked
 def best_bar(returns: ArrayLike) -> float:
     """Highest return of a bar, a fraction; NaN for no bars."""
     values = as_array(returns)
     return float(values.max()) if values.size else math.nan
 
 
+@checked
 def skewness(returns: ArrayLike) -> float:
     """Third standardised moment of the returns.
 
@@ -196,6 +212,7 @@ def skewness(returns: ArrayLike) -> float:
     return _standardised_moment(returns, 3)
 
 
+@checked
 def kurtosis(returns: ArrayLike) -> float:
     """Fourth standardised moment of the returns; a normal distribution has 3.
 

@@ -163,8 +163,15 @@ def compare(*runs: Run) -> Comparison:
     Raises
     ------
     InputError
-        If fewer than two are given or they share no span.
+        If fewer than two are given, one is no run, or they share no span.
     """
+    for one in runs:
+        if not isinstance(one, Run):
+            shown = " ".join(repr(one).split())[:60]
+            raise InputError(
+                f"a comparison takes runs, as dl.run and dl.backtest return them; got {shown} "
+                f"({type(one).__name__})"
+            )
     if len(runs) < 2:
         raise InputError(f"a comparison needs at least two runs; got {len(runs)}")
     start, end = common_span([run.evaluation for run in runs])

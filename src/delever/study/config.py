@@ -171,6 +171,8 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     table = read_toml(path, "a study")
     table.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
+        if not isinstance(key, str):
+            raise ConfigError(f"{path}: a dotted key of the study is required; got {key!r}")
         _override(table, key, value)
     check_depth(table, str(path))
     try:

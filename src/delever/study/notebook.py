@@ -250,8 +250,8 @@ def _utc(time: str | pd.Timestamp | None, name: str) -> pd.Timestamp | None:
     if time is None:
         return None
     try:
-        stamp = pd.Timestamp(time)
-    except (ValueError, TypeError):
+        stamp = pd.Timestamp(time).as_unit("ns")
+    except (ValueError, TypeError, AttributeError):
         stamp = None
     if stamp is None or pd.isna(stamp):
         raise InputError(f"{name} must be a date or a time such as 2021-05-19; got {time!r}")

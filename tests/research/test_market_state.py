@@ -141,5 +141,5 @@ def test_a_young_market_has_no_phase_and_no_average_yet(market: MarketView) -> N
     assert np.isnan(next(one.price for one in state.levels if "200-week sma" in one.name))
     with pytest.raises(InputError, match="no bar had closed by 2017-12-31"):
         market_state(market, pd.Timestamp("2017-12-31", tz="UTC"))
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="days must be a whole number, from 1 to 3,650; got 0"):
         market_state(market, days=0)

@@ -44,9 +44,9 @@ def main(seconds: float, delay: float) -> float:
         client.limiter = Limiter(budget.weight, budget.seconds, client.pacing)
         answer = exchange.reply
 
-        def slowly(target: str) -> object:
+        def slowly(*asked: object, **told: object) -> object:
             time.sleep(delay)
-            return answer(target)
+            return answer(*asked, **told)  # type: ignore[arg-type]
 
         exchange.reply = slowly  # type: ignore[method-assign, assignment]
         client.market(SYMBOL)

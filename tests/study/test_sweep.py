@@ -152,6 +152,28 @@ reentry = ["reclaim", "bars"]
     assert "2 combinations have no result" in (done.folder / "sweep.html").read_text()
 
 
+def test_rules_that_the_earliest_lack_stop_no_later_combination(workspace) -> None:
+    book = workspace.root / "data" / "venues" / "generic.toml"
+    book.write_text(book.read_text().replace("valid_from = 2009-01-03", "valid_from = 2011-05-01"))
+    account = (
+        '[account]\ncontract = "BTC/USDT:USDT"\nrules = "generic"\n'
+        'funding_policy = "missing-is-zero"\n'
+    )
+    path = write(workspace, more=account)
+    done = sweep(workspace, path, overrides={"sweep.costs.taker_fee": [0.001]})
+    early = done.frame["params.weeks"] == 30
+    assert done.frame.loc[early, "start"].max() < pd.Timestamp("2011-05-01", tz="UTC")
+    assert done.frame.loc[early, "error"].str.contains("2011-05-01").all()
+    assert (done.frame.loc[~early, "error"] == "").all()
+    late = done.frame.loc[~early].iloc[0]
+    asked = {"params.weeks": int(late["params.weeks"]), "params.average": late["params.average"]}
+    asked |= {"params.when_below": "short", "costs.taker_fee": 0.001}
+    single = run_study(path, workspace=workspace, overrides=asked)
+    assert late["total_return"] == pytest.approx(
+        single.metrics.loc["total_return", "whole"], rel=1e-9
+    )
+
+
 @pytest.mark.parametrize(
     ("axes", "words"),
     [

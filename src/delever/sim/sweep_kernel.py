@@ -612,7 +612,7 @@ def _run(
                 asked = target
                 held = _rebalanced(held, target, market[time, OPEN], terms, lot)
                 excess = _refused(carried, held, terms, ruled, tables, hows[ruled, 0])
-                if excess > 0.0:
+                if excess > 0.0 and ends[REFUSED] < 0.0:
                     ends[REFUSED], ends[EXCESS] = time, excess
         if held.position != 0.0:
             held, trigger = _within(held, terms, market, time, ruled, tables, hows, separate)

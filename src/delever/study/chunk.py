@@ -121,14 +121,20 @@ def _simulated(
     if not batch:
         return pd.DataFrame(columns=list(metric_names()), dtype="float64")
     begin = min(account.asked.begin for account in batch.values())
-    board = sweep_market(
-        market.bars.iloc[begin:],
-        timeframe=market.timeframe,
-        inside=inside[begin:],
-        perp=None if inputs.account is None else inputs.account.settings(market.bars, begin),
-        initial_equity=study.initial_equity,
-        costs_times=study.costs_times,
-    )
+    try:
+        board = sweep_market(
+            market.bars.iloc[begin:],
+            timeframe=market.timeframe,
+            inside=inside[begin:],
+            perp=None if inputs.account is None else inputs.account.settings(market.bars, begin),
+            initial_equity=study.initial_equity,
+            costs_times=study.costs_times,
+        )
+    except DeleverError as error:  # what the earliest lack (funding, rules), later ones may have
+        first = [row for row, account in batch.items() if account.asked.begin == begin]
+        errors |= dict.fromkeys(first, str(error))
+        later = {row: account for row, account in batch.items() if row not in first}
+        return _simulated(later, study, inputs, market, inside, errors)
     accepted: dict[int, Account] = {}
     for row, account in batch.items():
         try:

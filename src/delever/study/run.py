@@ -279,8 +279,8 @@ def _hidden(run: Backtest) -> list[str]:
         worst, best = (float(run.bounds[side].iloc[-1]) for side in ("worst", "best"))
         out.append(
             f"what the bars hid: a final equity between {worst:,.2f} (worst) and {best:,.2f} (best)"
-            if best - worst >= 0.01
-            else "what the bars hid changed nothing: worst and best end at the same equity"
+            if best - worst > 1e-9 * max(abs(best), abs(worst))
+            else "what the bars hid did not change the final equity: worst and best end alike"
         )
     return out
 

@@ -94,7 +94,7 @@ def aligned(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def _guarded(function: Callable[_P, _R], *, same_rows: bool) -> Callable[_P, _R]:
-    signature = inspect.signature(function)
+    names = list(inspect.signature(function).parameters)
     checks = [
         (name, _CHECKS[kind], "None" in text)
         for name, text in function.__annotations__.items()
@@ -104,7 +104,7 @@ def _guarded(function: Callable[_P, _R], *, same_rows: bool) -> Callable[_P, _R]
 
     @wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        given = signature.bind(*args, **kwargs).arguments
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
         for name, check, optional in checks:
             if name in given and not (optional and given[name] is None):
                 check(f"{where}: {name}", given[name])
@@ -161,6 +161,8 @@ def _frame(name: str, value: object) -> None:
 
 def _numeric(name: str, columns: Iterable[pd.Series]) -> None:
     for column in columns:
+        if column.dtype.kind in "fiub":
+            continue
         if pd.api.types.is_string_dtype(column) and len(column):
             raise InputError(f"{name} must hold numbers; got {column.dtype}; convert it to floats")
 

@@ -149,7 +149,7 @@ def test_a_run_that_fails_leaves_the_old_one_and_no_draft(workspace, monkeypatch
         raise OSError("no space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", no_room)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StoreError, match="no space left on device; make room"):
         run(workspace, fresh=True)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert run(workspace).cached

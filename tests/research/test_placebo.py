@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delever.errors import InputError
 from delever.research.placebo import LevelRule, Signal, placebo_factors
-from delever.research.rules import RULES
+from delever.research.rules import RULES, _nearest
 from delever.research.simulated import simulate_bars
 from delever.signals.levels import support_below
 from delever.signals.swings import cycle_highs, fibonacci, swings
@@ -146,6 +146,33 @@ def test_nearest_levels_are_those_of_a_table_with_all_prices_moved(factor):
         expected = support_below(seen, table.assign(price=table["price"] * factor))
         pd.testing.assert_series_equal(line, expected, check_names=False)
         assert line.notna().any()
+
+
+@pytest.mark.parametrize("side", ["below", "above"])
+def test_a_close_on_a_level_has_not_broken_it_whatever_is_in_force(side):
+    chance = np.random.default_rng(8)
+    closes = chance.integers(1, 40, 300).astype(float)  # often on a level
+    seen = market(closes.tolist())
+    born = seen.index[np.sort(chance.integers(0, 290, 60))]
+    ended = born + pd.to_timedelta(chance.integers(1, 80, 60), unit="D")
+    table = pd.DataFrame(
+        {
+            "price": chance.integers(1, 40, 60).astype(float),
+            "born": born,
+            "ended": ended.where(chance.random(60) < 0.7),
+        }
+    )
+    line = _nearest(lambda _: table, side)(seen)(1.0)
+    for row in range(1, 300):
+        now = seen.index[row]
+        there = (table["born"] <= now) & (table["ended"].isna() | (table["ended"] > now))
+        prices, before = table.loc[there, "price"], closes[row - 1]
+        if side == "below":
+            expected = prices[prices <= before].max()
+        else:
+            expected = prices[prices >= before].min()
+        assert line.iloc[row] == expected or (np.isnan(line.iloc[row]) and np.isnan(expected))
+    assert (line == np.append(np.nan, closes[:-1])).sum() > 20
 
 
 # Of former cycle highs there are only a few to move, which a placebo may or may not come to.

@@ -35,6 +35,8 @@ from delever.view import MarketView, Price
 __all__ = ["RULES"]
 
 Count = Annotated[int, Ge(1)]
+_APART = 1e3
+"""More than any two logarithms of prices differ."""
 _BREAK: Mapping[Side, str] = {"below": "break of", "above": "break above"}
 
 
@@ -224,20 +226,36 @@ def _nearest(
     levels are in force on which bars is found once and not for every factor.
     """
     beside: Literal["left", "right"] = "right" if side == "below" else "left"
+    passed = np.less_equal if side == "below" else np.less
 
     def on(market: MarketView) -> Levels:
-        stretches = list(_in_force(market.index, table(market)))
         before = market.bars["close"].shift(1).to_numpy(dtype="float64")
+        stretches = list(_in_force(market.index, table(market)))
+        counts = np.array([len(prices) for *_, prices in stretches], dtype=np.int64)
+        lengths = [last - first for first, last, _ in stretches]
+        bars = np.array([bar for first, last, _ in stretches for bar in range(first, last)], int)
+        own = np.repeat(np.arange(len(stretches)), lengths)
+        prices = np.array([price for *_, there in stretches for price in there], dtype=np.float64)
+        keys = np.repeat(np.arange(len(stretches)), counts) * _APART + np.log(prices)
+        ends = np.cumsum(counts)[own]
+        begins, asked = ends - counts[own], before[bars]
+        looked = own * _APART + np.log(asked)
 
         def levels(factor: float) -> pd.Series:
+            moved = np.append(prices * factor, np.nan)
+            place = np.searchsorted(keys, looked - np.log(factor), beside)
+            place = np.clip(place, begins, ends)
+            while True:  # what logarithms round to the wrong side of a price is set right
+                up = (place < ends) & passed(moved[place], asked)
+                down = (place > begins) & ~passed(moved[place - 1], asked) & ~np.isnan(asked)
+                if not (up | down).any():
+                    break
+                place = place + up - down
+            place = place - 1 if side == "below" else place
+            there = (place >= begins) & (place < ends) & ~np.isnan(asked)
             out = np.full(len(before), np.nan)
-            for first, last, prices in stretches:
-                place = np.searchsorted(prices * factor, before[first:last], beside)
-                out[first:last] = np.append(prices * factor, np.nan)[
-                    place - (1 if side == "below" else 0)
-                ]
-            # A missing close sorts above every level: the first bar has none before it.
-            return pd.Series(np.where(np.isnan(before), np.nan, out), index=market.index)
+            out[bars[there]] = moved[place[there]]
+            return pd.Series(out, index=market.index)
 
         return levels
 
@@ -256,4 +274,4 @@ def _in_force(
     for first, last in pairwise(np.unique([0, *born, *ended, len(index)]).tolist()):
         there = (born <= first) & (ended > first)
         if there.any():
-            yield first, last, np.sort(prices[there])
+            yield first, last, np.unique(prices[there])

@@ -211,7 +211,7 @@ class MarketView:
             there = ", ".join(self.readings) or "none"
             raise InputError(
                 f"series must be one the study names; got {name!r}, there are: {there}; "
-                "name it in the [series] table of the study"
+                "name it in the [series] table of the study, or by --series NAME=REFERENCE"
             )
         reading = self.readings[name]
         columns = list(reading.frame.columns)

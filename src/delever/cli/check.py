@@ -109,9 +109,9 @@ def _print(found: Sequence[Checked], *, test: bool) -> None:
             typer.secho(f"{one.name}: skipped: {one.skipped}", fg=typer.colors.YELLOW)
             continue
         said = count(len(one.findings), "finding") if one.findings else "passed"
-        typer.echo(f"{one.name}: {said}")
+        typer.echo(f"{one.name}: {said}", err=test)  # what is to be pasted stands alone
         for finding in one.findings:
-            typer.echo(f"  - {finding}")
+            typer.echo(f"  - {finding}", err=test)
         if one.test:
-            typer.echo(f"  smallest market that shows it: {one.bars}")
-            typer.echo(f"\n{one.test}" if test else "  as a test to paste: --as-test")
+            typer.echo(f"  smallest market that shows it: {one.bars}", err=test)
+            typer.echo(one.test if test else "  as a test to paste: --as-test")

@@ -156,7 +156,6 @@ def repair(
             "is from no exchange and stays as it is; fetch bars of a venue instead: "
             "delever data fetch"
         )
-    place.catalog.coverage(wanted)
     client = _clients([wanted.venue], place.root / "data" / "sources.toml")[wanted.venue]
     with _bars([reference], quiet=as_json) as report, _explained():
         done = mend(client, place.catalog, wanted, report=report)

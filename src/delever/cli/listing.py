@@ -90,9 +90,11 @@ def day(time: pd.Timestamp) -> str:
 
 
 def lag(span: pd.Timedelta) -> str:
-    """Write a publication lag in hours or days."""
-    hours = span.total_seconds() / 3600
-    return f"{hours / 24:g} d" if hours and hours % 24 == 0 else f"{hours:g} h"
+    """Write a publication lag in minutes, hours or days."""
+    minutes = span.total_seconds() / 60
+    if minutes % 60:
+        return f"{minutes:g} min"
+    return f"{minutes / 1440:g} d" if minutes and minutes % 1440 == 0 else f"{minutes / 60:g} h"
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:

@@ -231,7 +231,8 @@ def outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFrame:
     pandas.DataFrame, shape (1 + counterfactuals, 6)
         Rows: `AS_RUN`, then each by name. Columns: ``total_return``, ``inside_total_return``,
         ``outside_total_return``, ``max_drawdown`` (fractions), ``liquidations`` (count) and
-        ``final_equity`` (quote units). A row of NaN is one that cannot be.
+        ``final_equity`` (quote units, had the bars of the evaluation begun with the initial
+        equity). A row of NaN is one that cannot be.
     """
     run = evaluation.backtest
     index = pd.DatetimeIndex(run.ledger.index)
@@ -245,7 +246,8 @@ def outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFrame:
         count = int(part["liquidations"].sum())
         rows[str(name)] = _came_to(part["equity"], start, count, inside)
     rows |= {name: dict.fromkeys(rows[AS_RUN], np.nan) for name in found.refused}
-    return pd.DataFrame(rows, dtype="float64").T.rename_axis(index="counterfactual")
+    table = pd.DataFrame(rows, dtype="float64").T.rename_axis(index="counterfactual")
+    return table.assign(final_equity=found.initial_equity * (1.0 + table["total_return"]))
 
 
 def _scaled_to(run: Backtest, leverage: float) -> Backtest:
@@ -277,5 +279,4 @@ def _came_to(
         "outside_total_return": total_return(returns[~inside]),
         "max_drawdown": max_drawdown(returns),
         "liquidations": float(liquidations),
-        "final_equity": float(equity.iloc[-1]),
     }

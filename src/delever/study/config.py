@@ -169,6 +169,8 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     if not path.is_file():
         raise ConfigError(f"a study file is required; there is none at {path}")
     table = read_toml(path, "a study")
+    if "claims" in table and "strategy" not in table:
+        raise ConfigError(f"{path} holds claims, not a study; run: delever claims {path}")
     table.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         if not isinstance(key, str):

@@ -194,6 +194,17 @@ def repair(
         As for `fetch`.
     """
     table = catalog.coverage(reference)
+    if not (table["state"] == "unknown").any():
+        return Fetched(
+            reference=reference,
+            added=0,
+            present=0,
+            start=table["start"].iloc[0],
+            end=table["end"].iloc[-1],
+            absent=(),
+            unknown=(),
+            notes=("nothing is unknown, so there was nothing to ask",),
+        )
     source = source_of(client, reference)
     span = (_ms(table["start"].iloc[0]), _ms(table["end"].iloc[-1]))
     known, stamps = _known(catalog, reference)

@@ -179,6 +179,10 @@ def test_rules_that_the_earliest_lack_stop_no_later_combination(workspace) -> No
     [
         ("[sweep.account]\nmargin_mode = ['cross']", "sweep.account takes leverage, exposure"),
         (
+            "[sweep.account]\nleverage = 2",
+            "sweep.account.leverage must be a list of values, or a table of from, to and step",
+        ),
+        (
             "[sweep.account]\nleverage = [0.5]",
             "account.leverage must be: greater than or equal to 1",
         ),

@@ -75,7 +75,7 @@ def signal(
 ) -> None:
     """Ask whether a signal is worth anything: what came after it, beside placebo levels."""
     from delever.research.plan import Plan
-    from delever.study.signal import run_signal_study
+    from delever.study.signal import run_signal_study, signal_page
     from delever.study.words import parse_named, parse_overrides
     from delever.study.workspace import Workspace
 
@@ -93,7 +93,8 @@ def signal(
         rung_bars=rung_bars,
         benchmark=benchmark,
     )
-    page = report.page(output or place.results / f"signal_{name}.html")
+    asked = {"params": set_, "data": data, "prices": price, "series": series}
+    page = report.page(output or place.results / signal_page(name, asked))
     if as_json:
         echo_json(_as_json(report, page))
     else:

@@ -206,6 +206,11 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key {key!r}; there are: {', '.join(owner.model_fields)}"
     if first["type"] == "missing":
         return f"{key} is required and missing"
+    if first["loc"][:1] == ("sweep",) and first["type"] in ("list_type", "model_type", "dict_type"):
+        return (
+            f"{'.'.join(map(str, first['loc'][:3]))} must be a list of values, or a table of from, "
+            f"to and step; got {json.dumps(first['input'], default=str)}"
+        )
     said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not first["loc"]:
         return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +24,19 @@ from delever.research.signal import SignalStudy, study_signal
 from delever.signals.features import FEATURES, measure
 from delever.study import trial
 from delever.study.lags import early_series
+from delever.study.manifest import canonical_json
 from delever.study.network import with_network
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["SignalReport", "bind_rule", "load_signals", "run_signal_study", "signal_names"]
+__all__ = [
+    "SignalReport",
+    "bind_rule",
+    "load_signals",
+    "run_signal_study",
+    "signal_names",
+    "signal_page",
+]
 
 _RUNGS = {"below": (0.95, 0.9, 0.8, 0.7), "above": (1.05, 1.1, 1.25, 1.5)}
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
@@ -77,6 +86,32 @@ class SignalReport:
 def signal_names() -> tuple[str, ...]:
     """Every name a study understands: rules of levels, then features that are events."""
     return (*RULES, *(name for name, feature in FEATURES.items() if feature.unit == "event"))
+
+
+def signal_page(name: str, asked: Mapping[str, Any]) -> str:
+    """Name of a page, another one for whatever else was asked of the signal.
+
+    Parameters
+    ----------
+    name : str
+        Of the signal.
+    asked : mapping
+        What JSON can hold; empty values change nothing.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> signal_page("average", {"params": []})
+    'signal_average.html'
+    >>> signal_page("average", {"params": ["weeks=100"]})
+    'signal_average_4bfd12bb.html'
+    """
+    said = {key: value for key, value in asked.items() if value}
+    tag = hashlib.sha256(canonical_json(said).encode()).hexdigest()[:8]
+    return f"signal_{name}_{tag}.html" if said else f"signal_{name}.html"
 
 
 def bind_rule(name: str, params: Mapping[str, Any]) -> LevelRule:

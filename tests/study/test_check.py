@@ -58,15 +58,16 @@ def test_the_counterexample_fails_as_a_test_until_it_is_mended(
 ) -> None:
     words = ["check", "strategies/peeks.py", "--data", DATA, "--points", "2", "--as-test"]
     assert main([*words, "--set", "ahead=2"]) == 1
-    said = capsys.readouterr().out
-    assert "smallest market that shows it: 3 bars from " in said
+    said, findings = capsys.readouterr()
+    assert "smallest market that shows it: 3 bars from " in findings
     assert "'ahead': 2" in said
+    compile(said, "test_pasted.py", "exec")  # what is printed is a test and nothing else
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         run_printed(said)
     (stored.strategies / "peeks.py").write_text(PEEKS.replace("shift(-ahead)", "shift(ahead)"))
     run_printed(said)
     assert main(words) == 0
-    assert capsys.readouterr().out == "strategies/peeks.py: passed\n"
+    assert capsys.readouterr() == ("", "strategies/peeks.py: passed\n")
 
 
 def test_a_reading_declared_too_early_is_found_and_printed(
@@ -74,8 +75,8 @@ def test_a_reading_declared_too_early_is_found_and_printed(
 ) -> None:
     words = ["check", "fear_greed", "--data", DATA, "--points", "2", "--as-test"]
     assert main([*words, "--series", "fear_greed=early/series/FEAR/1d"]) == 1
-    said = capsys.readouterr().out
-    assert "no earlier than they can have been published" in said
+    said, findings = capsys.readouterr()
+    assert "no earlier than they can have been published" in findings
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         run_printed(said)
     run_printed(said.replace("early/series", "honest/series"))

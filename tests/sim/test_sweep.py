@@ -275,6 +275,12 @@ def test_a_position_beyond_its_bracket_names_bar_and_account() -> None:
         simulate(market, [small, replace(small, asked=asked(np.full(10, 0.6), 1))])
 
 
+def test_what_is_not_known_is_flat_and_what_is_not_finite_stays_so() -> None:
+    told = asked(np.array([math.nan, math.nan, math.inf, -1.0, 0.5]), 1)
+    assert told.bars.tolist() == [1, 3, 4]
+    assert told.targets.tolist() == [0.0, math.inf, -1.0]
+
+
 def test_bars_and_scopes_must_fit() -> None:
     bars = random_bars(1, 10)
     with pytest.raises(InputError, match="one boolean per bar"):

@@ -84,8 +84,9 @@ def asked(target_exposure: Floats, begin: int) -> Asked:
             f"a run must begin at one of its {len(target_exposure)} bars; got row {begin}"
         )
     wanted = target_exposure[begin - 1 : -1] if begin else np.append(math.nan, target_exposure[:-1])
-    if np.isnan(wanted).any():
-        wanted = np.nan_to_num(wanted, nan=0.0, posinf=None, neginf=None)
+    unknown = np.isnan(wanted)
+    if unknown.any():
+        wanted = np.where(unknown, 0.0, wanted)
     rows = np.append(0, np.flatnonzero(wanted[1:] != wanted[:-1]) + 1)
     return Asked(begin, rows + begin, wanted[rows])
 

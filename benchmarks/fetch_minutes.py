@@ -20,8 +20,8 @@ from tests.exchange import World, generate, serve
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import fetch
-from delever.data.exchange.settings import Settings
-from delever.data.source import Reference
+from delever.data.exchange.venue_settings import Settings
+from delever.data.references import Reference
 
 SYMBOL = "BTC/USDT:USDT"
 ROWS = 1_576_801

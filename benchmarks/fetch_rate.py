@@ -22,9 +22,9 @@ from tests.exchange import Budget, World, generate, serve
 from delever.data.catalog import Catalog
 from delever.data.exchange import client as client_module
 from delever.data.exchange.fetch import fetch
-from delever.data.exchange.limits import Limiter
-from delever.data.exchange.settings import Settings
-from delever.data.source import Reference
+from delever.data.exchange.pacing import Limiter
+from delever.data.exchange.venue_settings import Settings
+from delever.data.references import Reference
 from delever.errors import VenueError
 
 HOST = "fapi.binance.com"

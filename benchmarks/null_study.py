@@ -19,10 +19,10 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from delever.research.placebo import LevelRule
-from delever.research.plan import Plan
-from delever.research.rules import RULES
-from delever.research.signal import study_signal
+from delever.research.signal.level_rules import RULES
+from delever.research.signal.placebo import LevelRule
+from delever.research.signal.study import study_signal
+from delever.research.signal.study_plan import Plan
 from delever.research.simulated import simulate_bars
 from delever.view import MarketView
 

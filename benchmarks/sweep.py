@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from delever.market.execution import Costs
-from delever.sim.sweep import Account, SweepMarket, asked, simulate, sweep_market
+from delever.engine.sweep_accounts import Account, SweepMarket, asked, simulate, sweep_market
+from delever.venues.costs import Costs
 
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
 from delever.errors import InputError
-from delever.signals.brackets import held_level
+from delever.signals.bands import held_level
 from delever.signals.levels import rolling_support
 from delever.view import MarketView
 

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import pandas as pd
 from annotated_types import Ge
 
+from delever.signals.averages import above, below
 from delever.signals.edges import latch
 from delever.signals.indicators import moving_average
 from delever.signals.sizing import exposure
-from delever.signals.trend import above, below
 from delever.view import MarketView
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
 from delever.errors import InputError
-from delever.events.state import Machine, states
-from delever.events.stress import stress_index
+from delever.periods.phase_machine import Machine, states
+from delever.periods.stress import stress_index
 from delever.signals.sizing import exposure
 from delever.view import MarketView
 

@@ -8,12 +8,12 @@ import pytest
 
 import delever as dl
 from delever.arguments import aligned, checked, whole_number
+from delever.engine.backtest import backtest
 from delever.errors import InputError
 from delever.signals.breaks import breach_depth, breaks
 from delever.signals.clock import ago, zscore
 from delever.signals.edges import crossed_below
 from delever.signals.indicators import sma
-from delever.sim.backtest import backtest
 from delever.stats.drawdowns import drawdown
 from delever.stats.inference import block_length
 from delever.stats.risk import value_at_risk

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError, SchemaError
-from delever.schema import kind_of, utc_index, validate
+from delever.frames import kind_of, utc_index, validate
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
 

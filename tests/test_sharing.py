@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.sharing import shared, shared_work
+from delever.memo import shared, shared_work
 from delever.signals.indicators import moving_average
 from delever.view import MarketView
 

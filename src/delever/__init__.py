@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from delever.errors import DeleverError
-    from delever.market.execution import Costs
     from delever.study.compare import Comparison, compare
     from delever.study.notebook import backtest, load, make_view, periods, run, strategy
     from delever.study.run import Run
     from delever.study.workspace import create as init
+    from delever.venues.costs import Costs
     from delever.view import MarketView, Price
 
 __version__ = "0.1.0"

@@ -26,15 +26,6 @@ MOST_SEED = 2**32 - 1
 def whole_number(name: str, value: object, least: int, most: int | None = None) -> None:
     """Refuse what is not a whole number in its range.
 
-    Parameters
-    ----------
-    name : str
-        What it is called.
-    value : object
-        What came.
-    least, most : int
-        Its range, both inclusive; None has no end.
-
     Raises
     ------
     InputError
@@ -53,17 +44,6 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
 def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Check the arguments of a function against what its annotations say.
 
-    Parameters
-    ----------
-    function : callable
-        Whose annotations are text. Those that name a series, a frame, a whole number, a number or
-        an array of numbers are checked, None where they allow it; the others are not.
-
-    Returns
-    -------
-    callable
-        The same, which raises InputError where an argument is of another kind.
-
     Examples
     --------
     >>> @checked
@@ -78,18 +58,7 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def aligned(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """As `checked`, and every series and frame must stand on one index.
-
-    Parameters
-    ----------
-    function : callable
-        As for `checked`.
-
-    Returns
-    -------
-    callable
-        The same, which raises InputError where an argument is of another kind, or has other rows.
-    """
+    """As `checked`, and every series and frame must stand on one index."""
     return _guarded(function, same_rows=True)
 
 

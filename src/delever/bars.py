@@ -18,20 +18,7 @@ _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 def close_times(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
-    """Instant at which each bar is known.
-
-    Parameters
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        Open times in UTC.
-    timeframe : str
-        Timeframe of the bars.
-
-    Returns
-    -------
-    pandas.DatetimeIndex, shape (n,)
-        ``open_time + timeframe``.
-    """
+    """Instant at which each bar is known."""
     return pd.DatetimeIndex(index.as_unit("ns") + timeframe_delta(timeframe), name="close_time")
 
 
@@ -41,21 +28,6 @@ def resample(bars: pd.DataFrame, timeframe: str, coarser: str) -> pd.DataFrame:
     A coarser bar is formed from the calendar, never by counting rows, so a gap shifts nothing.
     It is left out while it is not closed (its close lies after the close of the last finer bar),
     when it began before the data did (a partial bar), and when it holds no finer bar at all.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        Finer bars indexed by open time in UTC, columns among open, high, low, close, volume.
-    timeframe : str
-        Timeframe of `bars`.
-    coarser : str
-        Timeframe wanted; a multiple of `timeframe`.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (m, k)
-        Indexed by open time in UTC, float64: the first open, highest high, lowest low, last close
-        and the sum of volumes. A volume that is NaN anywhere in a bar is NaN in it.
 
     Raises
     ------
@@ -107,20 +79,6 @@ def _reduce(
 def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> pd.Series:
     """Latest value known at each instant.
 
-    Parameters
-    ----------
-    values : pandas.Series, shape (m,)
-        Readings, in the order they were stamped.
-    known_at : pandas.DatetimeIndex, shape (m,)
-        When each became known; must not decrease.
-    at : pandas.DatetimeIndex, shape (n,)
-        Instants of decision.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Indexed by `at`; NaN before the first reading. A reading known exactly at an instant counts.
-
     Raises
     ------
     InputError
@@ -142,18 +100,6 @@ def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -
 def last_known(known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> npt.NDArray[np.intp]:
     """Row of the latest value known at each instant.
 
-    Parameters
-    ----------
-    known_at : pandas.DatetimeIndex, shape (m,)
-        When each value became known; must not decrease.
-    at : pandas.DatetimeIndex, shape (n,)
-        Instants of decision.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (n,)
-        -1 before the first value.
-
     Raises
     ------
     InputError
@@ -167,40 +113,13 @@ def last_known(known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> npt.NDArray[
 
 
 def pick(values: pd.Series, rows: npt.NDArray[np.intp], index: pd.DatetimeIndex) -> pd.Series:
-    """Values at some rows, as `last_known` gives them; NaN where there is none.
-
-    Parameters
-    ----------
-    values : pandas.Series, shape (m,)
-        Readings.
-    rows : numpy.ndarray of int, shape (n,)
-        Below m; -1 for none.
-    index : pandas.DatetimeIndex, shape (n,)
-        Of the result.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-    """
+    """Values at some rows, as `last_known` gives them; NaN where there is none."""
     known = np.append(values.to_numpy(dtype="float64"), np.nan)  # -1 is the last of these
     return pd.Series(known[rows], index=index, name=values.name, copy=False)
 
 
 def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:
     """Stretches of the grid that hold no bar.
-
-    Parameters
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        Open times in UTC, strictly increasing.
-    timeframe : str
-        The grid.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (g, 3)
-        One row per gap: ``start`` (open time of the first missing bar), ``end`` (open time of the
-        next present bar), ``bars`` (how many are missing).
 
     Notes
     -----

@@ -34,16 +34,6 @@ _MONDAY = pd.Timestamp("1970-01-05", tz="UTC").value
 def timeframe_delta(timeframe: str) -> pd.Timedelta:
     """Length of one bar.
 
-    Parameters
-    ----------
-    timeframe : str
-        Such as ``"1m"``, ``"4h"``, ``"1d"``, ``"1w"``.
-
-    Returns
-    -------
-    pandas.Timedelta
-        In nanosecond resolution.
-
     Raises
     ------
     InputError
@@ -70,16 +60,6 @@ def timeframe_delta(timeframe: str) -> pd.Timedelta:
 def periods_per_year(timeframe: str) -> float:
     """Bars in a year of 365 days.
 
-    Parameters
-    ----------
-    timeframe : str
-        Such as ``"1d"``.
-
-    Returns
-    -------
-    float
-        365 for ``"1d"``, 365 / 7 for ``"1w"``, 8760 for ``"1h"``.
-
     Examples
     --------
     >>> periods_per_year("1d"), periods_per_year("4h")
@@ -90,18 +70,6 @@ def periods_per_year(timeframe: str) -> float:
 
 def floor_to(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
     """Open time of the bar of `timeframe` that each stamp falls into.
-
-    Parameters
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        UTC stamps.
-    timeframe : str
-        The coarser timeframe.
-
-    Returns
-    -------
-    pandas.DatetimeIndex, shape (n,)
-        UTC, each at or before its stamp.
 
     Examples
     --------
@@ -116,34 +84,10 @@ def floor_to(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
 
 
 def grid_anchor(timeframe: str) -> int:
-    """One open time of the grid, which repeats every timeframe from there both ways.
-
-    Parameters
-    ----------
-    timeframe : str
-        Such as ``"1d"``.
-
-    Returns
-    -------
-    int
-        Nanoseconds since 1970-01-01 UTC: Monday the 5th for weeks, else the epoch itself.
-    """
+    """One open time of the grid, which repeats every timeframe from there both ways."""
     return _MONDAY if timeframe.endswith("w") else 0
 
 
 def off_grid(index: pd.DatetimeIndex, timeframe: str) -> pd.Series:
-    """Which stamps do not lie on the grid of `timeframe`.
-
-    Parameters
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        UTC stamps.
-    timeframe : str
-        The grid.
-
-    Returns
-    -------
-    pandas.Series of bool, shape (n,)
-        True where a stamp is not an open time of `timeframe`.
-    """
+    """Which stamps do not lie on the grid of `timeframe`."""
     return pd.Series(index.as_unit("ns").asi8 != floor_to(index, timeframe).asi8, index=index)

@@ -12,8 +12,8 @@ import pandas as pd
 
 from delever.bars import as_of, close_times, last_known, pick, resample
 from delever.errors import InputError
-from delever.schema import utc_index
-from delever.sharing import shared
+from delever.frames import utc_index
+from delever.memo import shared
 from delever.units import timeframe_delta
 
 __all__ = ["MarketView", "Price", "Reading"]

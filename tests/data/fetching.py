@@ -10,9 +10,9 @@ from tests.exchange import Loopback, Market
 
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import Client, connect
-from delever.data.exchange.limits import Pacing
-from delever.data.exchange.settings import Settings
-from delever.data.source import Reference
+from delever.data.exchange.pacing import Pacing
+from delever.data.exchange.venue_settings import Settings
+from delever.data.references import Reference
 from delever.data.verify import verify
 
 SYMBOLS = {

@@ -25,7 +25,7 @@ from tests.exchange import Fault, World, generate, serve, stamp
 from tests.exchange.world import Tier
 
 from delever.cli.app import main
-from delever.data.exchange.brackets import Brackets, fetch_brackets
+from delever.data.exchange.fetch_brackets import Brackets, fetch_brackets
 from delever.errors import (
     ConfigError,
     ConflictError,
@@ -35,11 +35,11 @@ from delever.errors import (
     SchemaError,
     VenueError,
 )
-from delever.market.rulebook import load_rulebook
-from delever.market.rules import first_day
-from delever.study.account import AccountConfig, load_account
-from delever.study.brackets import import_brackets, keep_brackets, seen_brackets
+from delever.study.account_table import AccountConfig, load_account
+from delever.study.kept_brackets import import_brackets, keep_brackets, seen_brackets
 from delever.study.run import run_study
+from delever.venues.rulebook import load_rulebook
+from delever.venues.rules import first_day
 
 BTC = "BTC/USDT:USDT"
 SHIPPED = Path(__file__).parents[2] / "data" / "venues"
@@ -273,7 +273,7 @@ def test_a_venue_that_cannot_be_asked_names_the_import(venue, symbol, said):
 
 
 def test_a_table_of_more_pages_than_are_asked_for_is_no_whole_table(monkeypatch):
-    monkeypatch.setattr("delever.data.exchange.brackets._PAGES", 1)  # and there are two
+    monkeypatch.setattr("delever.data.exchange.fetch_brackets._PAGES", 1)  # and there are two
     with serve(world()) as exchange, pytest.raises(VenueError, match="must be a whole table"):
         fetch_brackets(client_of(exchange, "bybit"), BTC)
 

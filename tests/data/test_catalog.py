@@ -14,7 +14,7 @@ import pytest
 
 from delever.data.catalog import Catalog
 from delever.data.exchange.jobs import Job, usual_timeframe
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import ConflictError, InputError, NotStoredError, SchemaError, StoreError
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"

@@ -21,7 +21,7 @@ from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.exchange.fetch import fetch, repair
 from delever.data.exchange.jobs import Job, fetch_all, usual_timeframe
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import ConflictError, InputError, VenueError
 
 HOUR = 3_600_000

@@ -16,11 +16,11 @@ from tests.exchange.wire import Budget
 
 from delever.data.exchange.client import connect, redirected
 from delever.data.exchange.gather import gather, rules_of
-from delever.data.exchange.limits import Limiter, backoff, retry_after
+from delever.data.exchange.pacing import Limiter, backoff, retry_after
 from delever.data.exchange.pages import Page
-from delever.data.exchange.settings import Settings, settings_of
+from delever.data.exchange.quirks import VENUES
 from delever.data.exchange.spans import ceiling, floor, holes, missing, windows, without
-from delever.data.exchange.venues import VENUES
+from delever.data.exchange.venue_settings import Settings, settings_of
 from delever.errors import ConfigError, ConflictError, InputError, VenueError
 
 spans = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda p: (min(p), max(p) + 1))

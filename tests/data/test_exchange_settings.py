@@ -15,7 +15,7 @@ from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import Progress, fetch
 from delever.data.exchange.jobs import Job, fetch_all
-from delever.data.exchange.settings import Settings, settings_of
+from delever.data.exchange.venue_settings import Settings, settings_of
 from delever.errors import DeleverError
 
 MINUTE = 60_000
@@ -140,7 +140,7 @@ def test_rate_and_time_left_are_drawn_from_the_clock(monkeypatch):
     """1,000 rows, a tenth of what was asked for, every two seconds: 500 a second, then 14 s."""
     import rich.progress
 
-    from delever.cli.fetch import _bars
+    from delever.cli.fetch_commands import _bars
 
     now, drawn = [100.0], []
 

@@ -27,8 +27,8 @@ from delever.data.exchange.fetch import fetch, repair
 from delever.data.exchange.gather import gather, rules_of
 from delever.data.exchange.jobs import Job, fetch_all, usual_timeframe
 from delever.data.exchange.pages import Page
-from delever.data.exchange.settings import Settings
-from delever.data.source import Reference
+from delever.data.exchange.venue_settings import Settings
+from delever.data.references import Reference
 from delever.errors import InputError, VenueError
 
 HOUR, MINUTE = 3_600_000, 60_000

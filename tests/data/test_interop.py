@@ -15,11 +15,11 @@ import pytest
 
 from delever.cli.app import main
 from delever.data.catalog import Catalog
-from delever.data.interop.archive import read_archive
-from delever.data.interop.export import export
-from delever.data.interop.freqtrade import read_freqtrade
-from delever.data.interop.vendors import read_cryptodatadownload, read_yahoo
-from delever.data.source import Reference
+from delever.data.references import Reference
+from delever.data.vendors.binance_archive import read_archive
+from delever.data.vendors.export import export
+from delever.data.vendors.freqtrade import read_freqtrade
+from delever.data.vendors.vendor_csv import read_cryptodatadownload, read_yahoo
 from delever.errors import InputError, NotStoredError, SchemaError, StoreError
 
 START = pd.Timestamp("2021-01-01", tz="UTC")

@@ -20,9 +20,9 @@ from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import fetch
-from delever.data.exchange.settings import Settings
-from delever.data.exchange.venues import VENUES as KNOWN
-from delever.data.source import Reference
+from delever.data.exchange.quirks import VENUES as KNOWN
+from delever.data.exchange.venue_settings import Settings
+from delever.data.references import Reference
 from delever.errors import VenueError
 
 BARS = Reference(venue="binanceus", kind="ohlcv", symbol="BTC/USDT", timeframe="1m")

@@ -21,12 +21,12 @@ from tests.exchange import World, generate, serve
 from delever.data.catalog import Catalog
 from delever.data.disk import Disk
 from delever.data.exchange.fetch import fetch
+from delever.data.references import Reference
 from delever.data.remote import Remote
-from delever.data.source import Reference
 from delever.data.store import Store
 from delever.data.verify import verify
 from delever.errors import ConfigError, NotStoredError, StoreError
-from delever.schema import validate
+from delever.frames import validate
 
 REFERENCE = Reference.parse("v/ohlcv/BTC/USD/1d")
 ORIGIN = {"file": "a.csv"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delever.data.source import Dataset, Reference, default_lag, parse_lag
+from delever.data.references import Dataset, Reference, default_lag, parse_lag
 from delever.errors import InputError
 
 symbols = st.text(st.sampled_from("aAbB01/\\:._-%~*?é"), min_size=1, max_size=12)

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from delever.data.disk import Disk
 from delever.data.parts import content_id
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.data.store import Store
 from delever.data.verify import verify
 from delever.errors import ConflictError, NotStoredError, StoreError
-from delever.schema import validate
+from delever.frames import validate
 
 REFERENCE = Reference.parse("v/ohlcv/BTC/USD/1d")
 ORIGIN = {"file": "a.csv", "sha256": "0" * 64}

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.events.catalog import Figure, Period
-from delever.market.execution import Costs
+from delever.engine.backtest import Backtest, backtest
+from delever.periods.period import Period, PeriodFigure
 from delever.research.evaluation import Evaluation, evaluate
-from delever.sim.backtest import Backtest, backtest
+from delever.venues.costs import Costs
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -49,7 +49,7 @@ PERIODS = (
         end=day("2020-04-24"),
         cause="Longs were closed by force.",
         figures=(
-            Figure(
+            PeriodFigure(
                 name="forced liquidations",
                 value=1.5e9,
                 unit="USD",

@@ -12,18 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.market.execution import Costs, scaled_costs
+from delever.engine.backtest import backtest
+from delever.engine.settings import PerpSettings
 from delever.report import figures
-from delever.report.account_tables import account_table, costs_table, rules_table
-from delever.report.attribution_tables import parts_shown, scopes_table
-from delever.report.run_tables import trades_table
-from delever.report.tearsheet import render
-from delever.report.what_if import what_if_table
+from delever.report.pages.account_tables import account_table, costs_table, rules_table
+from delever.report.pages.attribution_tables import parts_shown, scopes_table
+from delever.report.pages.run_tables import trades_table
+from delever.report.pages.tearsheet import render
+from delever.report.pages.what_if_table import what_if_table
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, what_if
-from delever.sim.backtest import backtest
-from delever.sim.perp import PerpSettings
+from delever.venues.costs import Costs, scaled_costs
 
 RULES = [
     {

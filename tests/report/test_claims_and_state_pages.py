@@ -8,13 +8,13 @@ import re
 import pandas as pd
 import pytest
 
-from delever.report import claims as audit_page
-from delever.report import state as state_page
 from delever.report.page import render_page
+from delever.report.pages import claims_page as audit_page
+from delever.report.pages import state_page
 from delever.report.table import Cell, Column, Table
-from delever.research.claims import Audited, Claim, Definition, Expectation, Measured
-from delever.research.market_state import Level, MarketState, StressReading, Support
-from delever.research.reach import Reach
+from delever.research.claims.audit import Audited, Claim, Definition, Expectation, Measured
+from delever.research.signal.reach import Reach
+from delever.research.state import Level, MarketState, StressReading, Support
 
 CLOSE = pd.Timestamp("2026-02-06", tz="UTC")
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.report.comparison import render, summary_table
 from delever.report.figures import library
+from delever.report.pages.comparison import render, summary_table
 from delever.research.evaluation import Evaluation, windowed
 
 

@@ -13,7 +13,7 @@ from delever.report.table import (
     metric_cell,
     number_cell,
 )
-from delever.stats.registry import metric
+from delever.stats.metrics import metric
 
 
 def tones(values: list[float], name: str) -> list[str]:

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from delever.report import signal as page
-from delever.report.ladder import ladder_table
-from delever.research.abnormal import event_study
-from delever.research.ladder import climb
-from delever.research.plan import Plan
-from delever.research.pool import pool_signals
-from delever.research.rules import RULES
-from delever.research.signal import study_signal
+from delever.report.pages import signal_page as page
+from delever.report.pages.ladder_table import ladder_table
+from delever.research.signal.abnormal import event_study
+from delever.research.signal.ladder import climb
+from delever.research.signal.level_rules import RULES
+from delever.research.signal.pool import pool_signals
+from delever.research.signal.study import study_signal
+from delever.research.signal.study_plan import Plan
 from delever.research.simulated import simulate_bars
 from delever.view import MarketView
 

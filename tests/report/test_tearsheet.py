@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.events.catalog import Figure, Period
+from delever.periods.period import Period, PeriodFigure
 from delever.report.figures import library
-from delever.report.tearsheet import render, verdict
+from delever.report.pages.tearsheet import render, verdict
 from delever.research.evaluation import Evaluation
 
 MANIFEST: dict[str, Any] = {
@@ -212,8 +212,10 @@ def test_hostile_text_stays_text(
         title=bad,
         cause=worse,
         figures=(
-            Figure(name=bad, value=1.0, unit=worse, definition=bad, source="javascript:alert(1)"),
-            Figure(
+            PeriodFigure(
+                name=bad, value=1.0, unit=worse, definition=bad, source="javascript:alert(1)"
+            ),
+            PeriodFigure(
                 name="b", value=1.0, unit="USD", definition="", source='https://x.org/"onclick="a'
             ),
         ),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from delever.errors import InputError
-from delever.research.abnormal import event_study
-from delever.research.abnormal_tests import (
+from delever.research.signal.abnormal import event_study
+from delever.research.signal.abnormal_tests import (
     mean_correlation,
     rank_statistic,
     shrink_for_clusters,

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delever.events.catalog import Period
-from delever.market.execution import Costs
-from delever.market.rulebook import load_rulebook
+from delever.engine.backtest import Backtest, backtest
+from delever.engine.settings import FundingSeries, PerpSettings
+from delever.periods.period import Period
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
-from delever.sim.backtest import Backtest, backtest
-from delever.sim.perp import FundingSeries, PerpSettings
+from delever.venues.costs import Costs
+from delever.venues.rulebook import load_rulebook
 
 RULES = load_rulebook(Path(__file__).parents[2] / "data" / "venues" / "generic.toml")
 SYMBOL = "BTC/USDT:USDT"

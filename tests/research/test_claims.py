@@ -10,32 +10,32 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError, NotStoredError
-from delever.research.claim_figures import VOCABULARY, Figure, Source
-from delever.research.claims import Claim, Definition, Expectation, audit, audit_claim
+from delever.research.claims.audit import Claim, Definition, Expectation, audit, audit_claim
+from delever.research.claims.vocabulary import VOCABULARY, ClaimFigure, ClaimSource
 
 
 def day(text: str) -> pd.Timestamp:
     return pd.Timestamp(text, tz="UTC").as_unit("ns")
 
 
-def series(values: list[float], start: str = "2024-01-01", freq: str = "D") -> Source:
+def series(values: list[float], start: str = "2024-01-01", freq: str = "D") -> ClaimSource:
     index = pd.date_range(start, periods=len(values), freq=freq, tz="UTC", name="timestamp")
-    return Source(
+    return ClaimSource(
         name="coin", frame=pd.DataFrame({"x": np.array(values)}, index=index), timeframe="1d"
     )
 
 
 def bars(
     close: list[float], low: list[float] | None = None, high: list[float] | None = None
-) -> Source:
+) -> ClaimSource:
     index = pd.date_range("2024-01-01", periods=len(close), tz="UTC", name="open_time")
     frame = pd.DataFrame(
         {"open": close, "high": high or close, "low": low or close, "close": close}, index=index
     ).astype("float64")
-    return Source(name="coin", frame=frame, timeframe="1d")
+    return ClaimSource(name="coin", frame=frame, timeframe="1d")
 
 
-def ask(name: str, source: Source, at: str, **options: Any) -> Figure:
+def ask(name: str, source: ClaimSource, at: str, **options: Any) -> ClaimFigure:
     stamps = {
         key: day(value) if key in {"since", "top", "bottom", "rebound"} else value
         for key, value in options.items()
@@ -210,7 +210,7 @@ def test_a_date_earlier_than_claimed_confirms_and_says_so() -> None:
     expects = Expectation(test="since", low=day("2024-01-03"), high=day("2024-01-04"))
     coin = series([9.0, 1.0, 5.0, 5.0, 2.0])
 
-    def audited(level: float, source: Source = coin) -> Any:
+    def audited(level: float, source: ClaimSource = coin) -> Any:
         one = define("low", 0.0, compute="lowest_since", expects=expects, at=day("2024-01-05"))
         one = Definition(
             label="low",

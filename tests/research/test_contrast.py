@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
-from delever.research.contrast import (
+from delever.research.signal.contrast import (
     alike_weights,
     compare,
     evenly,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from delever.engine.backtest import backtest
 from delever.errors import InputError
-from delever.events.catalog import Period
+from delever.periods.period import Period
 from delever.research.evaluation import common_span, evaluate, windowed
-from delever.sim.backtest import backtest
 
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
 CLOSE = [100.0, 110.0, 88.0, 44.0, 66.0, 99.0]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
-from delever.research.forward import distinct, effective_number, excursions, forward_returns
+from delever.research.signal.forward import distinct, effective_number, excursions, forward_returns
 from delever.research.simulated import simulate_bars
 
 

@@ -10,12 +10,12 @@ import pytest
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from delever.errors import InputError
-from delever.research.contrast import event_weights
-from delever.research.ladder import climb
-from delever.research.placebo import LevelRule, Signal
-from delever.research.plan import Plan
-from delever.research.pool import pool_signals
-from delever.research.rules import RULES
+from delever.research.signal.contrast import event_weights
+from delever.research.signal.ladder import climb
+from delever.research.signal.level_rules import RULES
+from delever.research.signal.placebo import LevelRule, Signal
+from delever.research.signal.pool import pool_signals
+from delever.research.signal.study_plan import Plan
 from delever.research.simulated import simulate_bars
 from delever.stats.intervals import wilson_interval
 from delever.view import MarketView

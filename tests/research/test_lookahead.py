@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.research.contract import broken_contract, check_strategy
+from delever.frames import validate
 from delever.research.counterfactual import change_future, published_later, window
 from delever.research.lookahead import find_leak, smallest
-from delever.schema import validate
+from delever.research.strategy_contract import broken_contract, check_strategy
 from delever.view import MarketView, Reading
 
 Function = Callable[[MarketView], pd.Series]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.events.state import market_states
-from delever.research.market_state import market_state
+from delever.periods.phase_machine import market_states
+from delever.research.state import market_state
 from delever.view import MarketView, Reading
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
-from delever.research.placebo import LevelRule, Signal, placebo_factors
-from delever.research.rules import RULES, _nearest
+from delever.research.signal.level_rules import RULES, _nearest
+from delever.research.signal.placebo import LevelRule, Signal, placebo_factors
 from delever.research.simulated import simulate_bars
 from delever.signals.levels import support_below
 from delever.signals.swings import cycle_highs, fibonacci, swings

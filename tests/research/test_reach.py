@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.research.reach import reach
+from delever.research.signal.reach import reach
 from delever.stats.intervals import wilson_interval
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.research.placebo import Signal
-from delever.research.plan import Plan
-from delever.research.pool import look_ahead, placebo_breaks, pool_signals
-from delever.research.rules import RULES
-from delever.research.signal import study_signal
+from delever.research.signal.level_rules import RULES
+from delever.research.signal.placebo import Signal
+from delever.research.signal.pool import look_ahead, placebo_breaks, pool_signals
+from delever.research.signal.study import study_signal
+from delever.research.signal.study_plan import Plan
 from delever.research.simulated import simulate_bars
 from delever.stats.intervals import wilson_interval
 from delever.view import MarketView

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from delever.errors import InputError
+from delever.frames import validate
 from delever.research.simulated import GarchJumps, simulate_bars
-from delever.schema import validate
 
 QUIET = GarchJumps(news=0.0, memory=0.0, jump_rate=0.0)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delever.errors import InputError
-from delever.signals.brackets import held_level
+from delever.signals.bands import held_level
 
 NAN = float("nan")
 

@@ -15,26 +15,26 @@ import pytest
 from tests.signals.markets import DAY, made_up
 
 import delever.signals
-from delever.events.detect import Detector, detect
-from delever.events.state import STATES, market_states, selling, states
-from delever.events.stress import past_rank, stress_index
+from delever.periods.detect import Detector, detect
+from delever.periods.phase_machine import STATES, market_states, selling, states
+from delever.periods.stress import past_rank, stress_index
 from delever.research.counterfactual import window
 from delever.research.lookahead import find_leak
+from delever.signals import averages as trend
+from delever.signals import bands as brackets
 from delever.signals import (
-    brackets,
     breaks,
     clock,
     cross,
     edges,
     indicators,
     levels,
-    onchain,
     profile,
     sizing,
     swings,
-    trend,
     volatility,
 )
+from delever.signals import network as onchain
 from delever.signals.features import FEATURES
 from delever.view import MarketView
 
@@ -190,7 +190,7 @@ def public() -> Iterator[str]:
     """Every public function of the rooms that make signals."""
     modules = [name for _, name, _ in pkgutil.iter_modules(delever.signals.__path__)]
     named = [f"delever.signals.{name}" for name in modules]
-    for path in (*named, *(f"delever.events.{name}" for name in ("detect", "state", "stress"))):
+    for path in (*named, *(f"delever.periods.{name}" for name in ("detect", "state", "stress"))):
         module = importlib.import_module(path)
         for name in getattr(module, "__all__", []):
             thing = getattr(module, name)

@@ -15,8 +15,8 @@ from tests.signals.markets import DAY, made_up
 from delever.errors import InputError
 from delever.research.lookahead import find_leak
 from delever.signals.features import FEATURES, available, feature, measure
-from delever.signals.inputs import INPUTS
 from delever.signals.levels import support_below
+from delever.signals.readings import INPUTS
 from delever.signals.swings import swings
 from delever.view import MarketView, Price, Reading
 

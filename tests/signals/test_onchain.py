@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from delever.errors import ConfigError, InputError
-from delever.research.contract import check_strategy
-from delever.signals.onchain import (
+from delever.research.strategy_contract import check_strategy
+from delever.signals.network import (
     load_network,
     realised_price,
     shutdown_distance,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.signals import sentiment as mood
+from delever.signals import mood
 from delever.view import MarketView, Reading
 
 DAYS = pd.date_range("2026-02-02", periods=10, tz="UTC").as_unit("ns")  # from a Monday on

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from delever.signals.averages import weekly_average
 from delever.signals.cross import rolling_correlation
 from delever.signals.features import measure
-from delever.signals.onchain import load_network
-from delever.signals.trend import weekly_average
+from delever.signals.network import load_network
 from delever.view import MarketView, Reading
 
 ROOT = Path(__file__).parents[2]

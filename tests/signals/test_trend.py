@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.signals.sizing import exposure
-from delever.signals.trend import (
+from delever.signals.averages import (
     above,
     average_distance,
     average_slope,
@@ -18,6 +17,7 @@ from delever.signals.trend import (
     days_below,
     weekly_average,
 )
+from delever.signals.sizing import exposure
 from delever.view import MarketView
 
 CLOSE = pd.Series([1.0, 3, 3, 2, 1, 1, 3, math.nan, 3])

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
-from delever.stats.registry import (
+from delever.stats.metrics import (
     REGISTRY,
     Metric,
     Sample,

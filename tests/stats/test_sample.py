@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError, SchemaError
-from delever.stats.registry import compute
+from delever.stats.metrics import compute
 from delever.stats.sample import Sample
 
 DAYS = pd.date_range("2021-01-01", periods=4, tz="UTC", unit="ns", name="open_time")

@@ -11,7 +11,7 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError, NotStoredError
-from delever.study.claims import Audit, audit_file, load_claims
+from delever.study.claims_file import Audit, audit_file, load_claims
 from delever.study.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]

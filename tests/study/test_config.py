@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from delever.errors import ConfigError
-from delever.study.account import AccountConfig, SlippageConfig
+from delever.study.account_table import AccountConfig, SlippageConfig
 from delever.study.config import CostsConfig, Study, load_study
-from delever.study.words import parse_overrides
+from delever.study.option_values import parse_overrides
 
 MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
 

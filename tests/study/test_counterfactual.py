@@ -12,10 +12,10 @@ import pytest
 
 import delever as dl
 from delever.cli.app import main
+from delever.engine.sweep_metrics import METRICS, SCOPES
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import Change, counterfactual
-from delever.sim.sweep_metrics import METRICS, SCOPES
-from delever.stats.registry import REGISTRY
+from delever.stats.metrics import REGISTRY
 from delever.study.run import load_run, run_study
 from delever.study.sweep import run_sweep
 

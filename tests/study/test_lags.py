@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from delever.cli.app import main
-from delever.data.source import Dataset, Reference
+from delever.data.references import Dataset, Reference
 from delever.errors import InputError
-from delever.study.lags import early_series
+from delever.study.declared_lags import early_series
 from delever.study.run import run_study
-from delever.study.signal import load_signals
-from delever.study.state import state_of
+from delever.study.signal_studies import load_signals
+from delever.study.state_report import state_of
 from delever.study.workspace import Workspace
 
 OWN = "alternative/series/FEAR_GREED/1d"

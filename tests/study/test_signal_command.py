@@ -10,10 +10,10 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError
-from delever.research.plan import Plan
-from delever.research.rules import RULES
+from delever.research.signal.level_rules import RULES
+from delever.research.signal.study_plan import Plan
 from delever.research.simulated import simulate_bars
-from delever.study.signal import bind_rule, load_signals, run_signal_study, signal_names
+from delever.study.signal_studies import bind_rule, load_signals, run_signal_study, signal_names
 
 QUICK = ["--draws", "30", "--horizon", "7", "--decides", "7"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError
-from delever.study.state import find_series, state_of
+from delever.study.state_report import find_series, state_of
 from delever.study.workspace import Workspace
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from delever.cli.app import main
+from delever.engine.sweep_metrics import METRICS, SCOPES
 from delever.errors import ConfigError, InputError, StoreError
-from delever.sim.sweep_metrics import METRICS, SCOPES
-from delever.stats.registry import REGISTRY
+from delever.stats.metrics import REGISTRY
 from delever.study import chunk as chunk_module
 from delever.study import sweep as sweep_module
 from delever.study.axes import SweepConfig, combinations

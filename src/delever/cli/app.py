@@ -12,7 +12,15 @@ from typing import Annotated
 
 import typer
 
-from delever.cli import check, claims, data, fetch, periods, signal, state, study, sweep
+from delever.cli import check_command as check
+from delever.cli import claims_command as claims
+from delever.cli import data_commands as data
+from delever.cli import fetch_commands as fetch
+from delever.cli import period_command as periods
+from delever.cli import run_commands as study
+from delever.cli import signal_command as signal
+from delever.cli import state_command as state
+from delever.cli import sweep_command as sweep
 from delever.errors import DeleverError
 
 __all__ = ["app", "main"]
@@ -63,18 +71,7 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code.
-
-    Parameters
-    ----------
-    arguments : list of str, optional
-        By default those of the process.
-
-    Returns
-    -------
-    int
-        0 done, 1 refused or found wanting, 2 asked for something that cannot be.
-    """
+    """Run the command line and return its exit code."""
     _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from delever.cli.screen import print_notes
+from delever.cli.terminal import print_notes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.data.entry import Check, Entry
+    from delever.data.summaries import Check, Entry
 
 __all__ = [
     "count",

@@ -23,18 +23,6 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 def rows_of(body: bytes, source: HttpSource) -> pd.DataFrame:
     """Rows of a body, oldest first.
 
-    Parameters
-    ----------
-    body : bytes
-        As the server sent it.
-    source : HttpSource
-        How it is written.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (n, k)
-        Indexed in UTC; NaN where the source has no value.
-
     Raises
     ------
     SchemaError

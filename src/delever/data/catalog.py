@@ -10,17 +10,17 @@ from pathlib import Path
 import pandas as pd
 
 from delever.bars import gaps
-from delever.data.coverage import Claim, State, coverage
-from delever.data.entry import Check, Entry, ImportReport, Survey, entry_of, sample_entry
+from delever.data.coverage import CoverageSpan, State, coverage
 from delever.data.files import StampUnit
 from delever.data.intake import take_in, writable
-from delever.data.place import place_of
-from delever.data.sample import SAMPLE, load_sample
-from delever.data.source import Dataset, Reference
-from delever.data.store import Change, Store, no_rows
+from delever.data.references import Dataset, Reference
+from delever.data.sample_data import SAMPLE, load_sample
+from delever.data.store import Store, StoreChange, no_rows
+from delever.data.store_location import place_of
+from delever.data.summaries import Check, Entry, ImportReport, Survey, entry_of, sample_entry
 from delever.data.verify import check_sample, check_stored
 from delever.errors import DataError, InputError, NotStoredError, StoreError
-from delever.schema import validate
+from delever.frames import validate
 from delever.units import timeframe_delta
 
 __all__ = ["Catalog"]
@@ -30,21 +30,15 @@ __all__ = ["Catalog"]
 class Catalog:
     """Every data set of a workspace.
 
-    Attributes
-    ----------
-    root : pathlib.Path
-        The workspace's ``data`` folder; the store is ``root/store``, or where `place_of` says.
-    sample : pathlib.Path, optional
-        Folder of the embedded sample; ``root/sample`` by default.
-
     Examples
     --------
     >>> Catalog(Path("data")).load("sample/ohlcv/BTC/USD/1d").notes
     ('close-only: intraday extremes unseen',)
     """
 
+    # the workspace's ``data`` folder; the store is ``root/store``, or where `place_of` says
     root: Path
-    sample: Path | None = None
+    sample: Path | None = None  # folder of the embedded sample; ``root/sample`` by default
 
     @property
     def sample_folder(self) -> Path:
@@ -63,18 +57,6 @@ class Catalog:
         end: pd.Timestamp | None = None,
     ) -> Dataset:
         """Load a data set, or the rows of a span of it.
-
-        Parameters
-        ----------
-        reference : Reference or str
-            Such as ``"bitstamp/ohlcv/BTC/USD/1d"``.
-        start, end : pandas.Timestamp, optional
-            UTC, end exclusive; everything by default. Only what they need is read.
-
-        Returns
-        -------
-        Dataset
-            Its id is that of the whole data set.
 
         Raises
         ------
@@ -103,12 +85,7 @@ class Catalog:
             raise self._not_stored(wanted) from None
 
     def survey(self) -> Survey:
-        """Every data set, and which of them are too damaged to be described.
-
-        Returns
-        -------
-        Survey
-        """
+        """Every data set, and which of them are too damaged to be described."""
         entries, broken = [], []
         try:
             sample = load_sample(self.sample_folder)
@@ -124,10 +101,6 @@ class Catalog:
 
     def list(self) -> list[Entry]:
         """Every data set, the sample first.
-
-        Returns
-        -------
-        list of Entry
 
         Raises
         ------
@@ -151,29 +124,6 @@ class Catalog:
         provenance: Mapping[str, object] | None = None,
     ) -> ImportReport:
         """Import rows; rows stored already must agree exactly, and importing twice changes nothing.
-
-        Parameters
-        ----------
-        source : pandas.DataFrame, pathlib.Path or str
-            Rows indexed in UTC, or a file that `delever.data.files.read_file` reads.
-        reference : Reference or str
-            What the data set is called.
-        publication_lag : pandas.Timedelta, optional
-            From a row's stamp to the moment it was known. As stored by default; for a new data set
-            one timeframe, and 0 for funding.
-        notes : sequence of str
-            What a reader of results must be told.
-        stamp_unit : {"s", "ms", "us"}, optional
-            What a file's stamps count, where they are whole numbers.
-        complete : bool
-            The source holds nothing between these rows beside them: holes are absent there.
-            Otherwise they are unknown.
-        provenance : mapping, optional
-            JSON-able record of where a frame comes from.
-
-        Returns
-        -------
-        ImportReport
 
         Raises
         ------
@@ -215,35 +165,10 @@ class Catalog:
         publication_lag: pd.Timedelta | None = None,
         notes: Sequence[str] = (),
         wait: float = 10.0,
-    ) -> Change:
+    ) -> StoreChange:
         """Store rows as they arrive, and what is known about their stretch of time.
 
         Each call is whole once it returns, and costs as much as the years or months it touches.
-
-        Parameters
-        ----------
-        reference : Reference or str
-            What the data set is called.
-        frame : pandas.DataFrame, optional
-            Rows indexed in UTC; those stored already must agree.
-        covered : sequence of (start, end, state)
-            UTC, end exclusive. ``"absent"``: what the stretch holds no row for, the venue has not
-            (asked twice). ``"unknown"``: it did not answer. ``"present"``: everything in it is
-            stored; should it have holes, they are unknown. Later claims replace earlier ones.
-        provenance : mapping, optional
-            JSON-able; kept once however often it comes, so the same for every page of a download.
-            Required with `frame`.
-        publication_lag : pandas.Timedelta, optional
-            As for `add`.
-        notes : sequence of str
-            What a reader of results must be told.
-        wait : float
-            Seconds to wait for another writer.
-
-        Returns
-        -------
-        Change
-            ``added``, ``present``, and ``manifest`` with ``rows``, ``start``, ``end``, ``gaps``.
 
         Raises
         ------
@@ -256,7 +181,7 @@ class Catalog:
             As for `add`.
         """
         wanted = writable(reference, publication_lag, notes)
-        claims = [Claim(start=start, end=end, state=state) for start, end, state in covered]
+        claims = [CoverageSpan(start=start, end=end, state=state) for start, end, state in covered]
         if frame is None or frame.empty:
             rows = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))
         elif provenance is None:
@@ -276,16 +201,6 @@ class Catalog:
     def coverage(self, reference: Reference | str) -> pd.DataFrame:
         """What is known about every bar: present, absent at the venue, or unknown.
 
-        Parameters
-        ----------
-        reference : Reference or str
-            What the data set is called.
-
-        Returns
-        -------
-        pandas.DataFrame, shape (m, 4)
-            ``start``, ``end``, ``state``, ``bars``, as `delever.data.coverage.coverage`.
-
         Raises
         ------
         NotStoredError
@@ -304,15 +219,6 @@ class Catalog:
 
     def check(self, reference: Reference | str | None = None) -> tuple[Check, ...]:
         """Read data sets again from their bytes and hold them against contract and checksums.
-
-        Parameters
-        ----------
-        reference : Reference or str, optional
-            Which one; all by default.
-
-        Returns
-        -------
-        tuple of Check
 
         Raises
         ------
@@ -345,10 +251,10 @@ class Catalog:
         )
 
 
-def _whole(frame: pd.DataFrame, reference: Reference) -> Claim:
+def _whole(frame: pd.DataFrame, reference: Reference) -> CoverageSpan:
     index = pd.DatetimeIndex(frame.index)
     end = index[-1] + timeframe_delta(reference.timeframe)
-    return Claim(start=index[0], end=end, state="absent")
+    return CoverageSpan(start=index[0], end=end, state="absent")
 
 
 def _span(frame: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:

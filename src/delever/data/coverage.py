@@ -19,24 +19,15 @@ from delever.bars import gaps
 from delever.errors import InputError
 from delever.units import timeframe_delta
 
-__all__ = ["Claim", "State", "claimed", "coverage", "unknown_bars"]
+__all__ = ["CoverageSpan", "State", "claimed", "coverage", "unknown_bars"]
 
 State = Literal["present", "absent", "unknown"]
 """What may be known about a bar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class CoverageSpan:
     """What is known about a stretch of time wherever it holds no row.
-
-    Attributes
-    ----------
-    start, end : pandas.Timestamp
-        UTC, end exclusive.
-    state : {"present", "absent", "unknown"}
-        ``absent``: the venue has nothing there and said so twice. ``unknown``: it was not asked,
-        or did not answer. ``present`` says that rows are stored, which they say themselves: it
-        extends the span the data set speaks for, and a hole in it stays unknown.
 
     Raises
     ------
@@ -44,8 +35,11 @@ class Claim:
         If it has no length, no time zone, or another state.
     """
 
-    start: pd.Timestamp
+    start: pd.Timestamp  # UTC, end exclusive
     end: pd.Timestamp
+    # ``absent``: the venue has nothing there and said so twice. ``unknown``: it was not asked, or
+    # did not answer. ``present`` says that rows are stored, which they say themselves: it extends
+    # the span the data set speaks for, and a hole in it stays unknown.
     state: State
 
     def __post_init__(self) -> None:
@@ -58,26 +52,16 @@ class Claim:
             )
 
 
-def claimed(before: Sequence[Claim], more: Iterable[Claim]) -> tuple[Claim, ...]:
+def claimed(
+    before: Sequence[CoverageSpan], more: Iterable[CoverageSpan]
+) -> tuple[CoverageSpan, ...]:
     """Claims after further ones, of which the later ones hold.
-
-    Parameters
-    ----------
-    before : sequence of Claim
-        In the order of time, none overlapping.
-    more : iterable of Claim
-        In the order they were made.
-
-    Returns
-    -------
-    tuple of Claim
-        In the order of time; none overlap, and neighbours of one state are one.
 
     Examples
     --------
     >>> day = lambda n: pd.Timestamp(2021, 1, n, tz="UTC")
-    >>> absent = Claim(start=day(1), end=day(9), state="absent")
-    >>> later = claimed([absent], [Claim(start=day(4), end=day(5), state="unknown")])
+    >>> absent = CoverageSpan(start=day(1), end=day(9), state="absent")
+    >>> later = claimed([absent], [CoverageSpan(start=day(4), end=day(5), state="unknown")])
     >>> [(claim.start.day, claim.end.day, claim.state) for claim in later]
     [(1, 4, 'absent'), (4, 5, 'unknown'), (5, 9, 'absent')]
     """
@@ -85,7 +69,7 @@ def claimed(before: Sequence[Claim], more: Iterable[Claim]) -> tuple[Claim, ...]
     for new in more:
         kept = [piece for old in claims for piece in _outside(old, new)]
         claims = sorted([*kept, new], key=lambda claim: claim.start)
-    merged: list[Claim] = []
+    merged: list[CoverageSpan] = []
     for claim in claims:
         last = merged[-1] if merged else None
         if last is not None and last.end == claim.start and last.state == claim.state:
@@ -95,7 +79,7 @@ def claimed(before: Sequence[Claim], more: Iterable[Claim]) -> tuple[Claim, ...]
     return tuple(merged)
 
 
-def _outside(old: Claim, new: Claim) -> Iterator[Claim]:
+def _outside(old: CoverageSpan, new: CoverageSpan) -> Iterator[CoverageSpan]:
     if old.end <= new.start or new.end <= old.start:
         yield old
         return
@@ -105,23 +89,10 @@ def _outside(old: Claim, new: Claim) -> Iterator[Claim]:
         yield replace(old, start=new.end)
 
 
-def coverage(index: pd.DatetimeIndex, timeframe: str, claims: Sequence[Claim]) -> pd.DataFrame:
+def coverage(
+    index: pd.DatetimeIndex, timeframe: str, claims: Sequence[CoverageSpan]
+) -> pd.DataFrame:
     """Divide the span of a data set into present, absent and unknown.
-
-    Parameters
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        Stamps of its rows in UTC, increasing, at least one.
-    timeframe : str
-        Of the data set.
-    claims : sequence of Claim
-        As `claimed` returns them.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (m, 4)
-        ``start``, ``end`` (exclusive), ``state``, ``bars``: stretches that touch, from the first
-        row or claim to the last. ``bars`` counts rows where present, and grid points elsewhere.
 
     Examples
     --------
@@ -166,7 +137,7 @@ def _stamps(counts: Sequence[int]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.array(counts, dtype="M8[ns]")).tz_localize("UTC")
 
 
-def _between(claims: Sequence[Claim], start: int, end: int) -> Sequence[Claim]:
+def _between(claims: Sequence[CoverageSpan], start: int, end: int) -> Sequence[CoverageSpan]:
     """Claims that reach into a stretch."""
     low = bisect_right(claims, start, key=lambda claim: claim.end.value)
     high = bisect_left(claims, end, key=lambda claim: claim.start.value)
@@ -174,7 +145,7 @@ def _between(claims: Sequence[Claim], start: int, end: int) -> Sequence[Claim]:
 
 
 def _pieces(
-    start: int, end: int, step: int, claims: Sequence[Claim]
+    start: int, end: int, step: int, claims: Sequence[CoverageSpan]
 ) -> Iterator[tuple[int, int, State, int]]:
     """Cut a hole where claims begin and end, at the bars that open inside them."""
 
@@ -196,15 +167,5 @@ def _pieces(
 
 
 def unknown_bars(table: pd.DataFrame) -> int:
-    """Count the bars nothing is known about.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        As `coverage` returns it.
-
-    Returns
-    -------
-    int
-    """
+    """Count the bars nothing is known about."""
     return int(table.loc[table["state"] == "unknown", "bars"].sum())

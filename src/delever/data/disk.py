@@ -18,27 +18,12 @@ _UNFINISHED = ".tmp"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """Named files below one folder; a name is a path with ``/`` between its parts.
+    """Named files below one folder; a name is a path with ``/`` between its parts."""
 
-    Attributes
-    ----------
-    root : pathlib.Path
-        The folder; made when something is first written.
-    """
-
-    root: Path
+    root: Path  # the folder; made when something is first written
 
     def read(self, name: str) -> bytes:
         """Content of a file.
-
-        Parameters
-        ----------
-        name : str
-            Below the root.
-
-        Returns
-        -------
-        bytes
 
         Raises
         ------
@@ -59,13 +44,6 @@ class Disk:
 
         A crash before that leaves each of them as it was or as it should be, never in between.
 
-        Parameters
-        ----------
-        folder : str
-            Below the root; made as needed.
-        files : mapping of str to bytes
-            Content by name.
-
         Raises
         ------
         StoreError
@@ -85,11 +63,6 @@ class Disk:
     def remove(self, name: str) -> None:
         """Delete a file; one that is not there is no error.
 
-        Parameters
-        ----------
-        name : str
-            Below the root.
-
         Raises
         ------
         StoreError
@@ -101,18 +74,7 @@ class Disk:
             raise StoreError(f"cannot remove {self.root / name}: {error.strerror}") from error
 
     def names(self, folder: str) -> list[str]:
-        """Files directly in a folder, the lock left out.
-
-        Parameters
-        ----------
-        folder : str
-            Below the root.
-
-        Returns
-        -------
-        list of str
-            Sorted; empty when there is no such folder.
-        """
+        """Files directly in a folder, the lock left out."""
         place = self.root / folder
         if not place.is_dir():
             return []
@@ -122,17 +84,6 @@ class Disk:
 
     def find(self, name: str) -> list[str]:
         """Folders at any depth that hold a file of this name.
-
-        Parameters
-        ----------
-        name : str
-            A file's own name.
-
-        Returns
-        -------
-        list of str
-            Below the root, sorted; links to folders are followed. A folder that cannot be looked
-            into, or a link to nowhere, is among them: it must not seem to be nothing.
 
         Raises
         ------
@@ -171,13 +122,6 @@ class Disk:
     def lock(self, folder: str, *, wait: float) -> Iterator[None]:
         """Keep other writers out of a folder.
 
-        Parameters
-        ----------
-        folder : str
-            Below the root; made as needed.
-        wait : float
-            Seconds to wait for another writer to finish.
-
         Raises
         ------
         StoreError
@@ -207,16 +151,6 @@ class Disk:
 def whole(target: Path) -> Iterator[Path]:
     """Replace a file at once when what replaces it is there, or leave it as it was.
 
-    Parameters
-    ----------
-    target : pathlib.Path
-        The file, or a link to it; its folder is made as needed.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write, of the same suffixes; removed should that fail.
-
     Raises
     ------
     StoreError
@@ -241,13 +175,6 @@ def whole(target: Path) -> Iterator[Path]:
 
 def write_page(path: Path, text: str) -> None:
     """Write a page of text, whole or not at all.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file; its folder is made as needed.
-    text : str
-        What it is to hold, written in UTF-8.
 
     Raises
     ------

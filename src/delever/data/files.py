@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from delever.data.given import content, name_of
+from delever.data.user_file import content, name_of
 from delever.errors import SchemaError
-from delever.schema import kind_of, validate
+from delever.frames import kind_of, validate
 
 if TYPE_CHECKING:
     import pyarrow
@@ -45,45 +45,18 @@ _ZONE_MEND = "write stamps as UTC, such as 2021-05-19T00:00:00Z"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRows:
-    """What a file held.
+    """What a file held."""
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame, shape (n, k)
-        Rows in the stored form of their kind.
-    ignored : tuple of str
-        Columns of the file that its kind has no use for.
-    name : str
-        The file's name, without its folder.
-    sha256 : str
-        Of the file's bytes.
-    """
-
-    frame: pd.DataFrame
-    ignored: tuple[str, ...]
-    name: str
-    sha256: str
+    frame: pd.DataFrame  # shape (n, k): rows in the stored form of their kind
+    ignored: tuple[str, ...]  # columns of the file that its kind has no use for
+    name: str  # the file's name, without its folder
+    sha256: str  # of the file's bytes
 
 
 def read_file(
     path: Path, kind: str, timeframe: str, *, stamp_unit: StampUnit | None = None
 ) -> FileRows:
     """Read a file and check it against the contract of its kind.
-
-    Parameters
-    ----------
-    path : Path
-        A file ending in one of `SUFFIXES`.
-    kind : str
-        A name in `delever.schema.KINDS`.
-    timeframe : str
-        Grid of the stamps.
-    stamp_unit : {"s", "ms", "us"}, optional
-        What the stamps count, where they are whole numbers.
-
-    Returns
-    -------
-    FileRows
 
     Raises
     ------

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from delever.data.body import rows_of
-from delever.data.exchange.limits import Pacing, backoff, retry_after
-from delever.data.source import Dataset
+from delever.data.exchange.pacing import Pacing, backoff, retry_after
+from delever.data.references import Dataset
 from delever.data.web import HttpSource
 from delever.errors import ConfigError, VenueError
-from delever.schema import validate
+from delever.frames import validate
 
 __all__ = ["read_series"]
 
@@ -24,21 +24,6 @@ def read_series(
     source: HttpSource, *, pacing: Pacing | None = None, now: pd.Timestamp | None = None
 ) -> Dataset:
     """Read a series from the web.
-
-    Parameters
-    ----------
-    source : HttpSource
-        Where it is and how it is written.
-    pacing : Pacing, optional
-        Patience and clock.
-    now : pandas.Timestamp, optional
-        Rows not yet known then are left out: their values may still change. By the server's date
-        by default.
-
-    Returns
-    -------
-    Dataset
-        Without an id, as it is not stored.
 
     Raises
     ------

@@ -10,50 +10,27 @@ import pandas as pd
 
 from delever.data.files import StampUnit, read_file
 from delever.data.parts import rows_id
-from delever.data.sample import SAMPLE
-from delever.data.source import Reference, default_lag
+from delever.data.references import Reference, default_lag
+from delever.data.sample_data import SAMPLE
 from delever.errors import InputError
-from delever.schema import validate
+from delever.frames import validate
 
 __all__ = ["Intake", "take_in", "writable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Intake:
-    """Rows that satisfy the contract of their kind.
+    """Rows that satisfy the contract of their kind."""
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame, shape (n, k)
-        In the stored form of their kind.
-    origin : mapping
-        JSON-able record of where they come from.
-    ignored : tuple of str
-        Columns that their kind has no use for.
-    """
-
-    frame: pd.DataFrame
-    origin: Mapping[str, object]
-    ignored: tuple[str, ...]
+    frame: pd.DataFrame  # shape (n, k): in the stored form of their kind
+    origin: Mapping[str, object]  # JSON-able record of where they come from
+    ignored: tuple[str, ...]  # columns that their kind has no use for
 
 
 def writable(
     reference: Reference | str, lag: pd.Timedelta | None, notes: Sequence[str] = ()
 ) -> Reference:
     """Name that rows with this lag and these notes may be stored under.
-
-    Parameters
-    ----------
-    reference : Reference or str
-        What the data set is called.
-    lag : pandas.Timedelta or None
-        From a row's stamp to the moment it was known, if it is said.
-    notes : sequence of str
-        What a reader of results must be told.
-
-    Returns
-    -------
-    Reference
 
     Raises
     ------
@@ -85,21 +62,6 @@ def take_in(
     provenance: Mapping[str, object] | None = None,
 ) -> Intake:
     """Read rows and hold them against the contract of their kind.
-
-    Parameters
-    ----------
-    source : pandas.DataFrame, pathlib.Path or str
-        Rows indexed in UTC, or a file that `delever.data.files.read_file` reads.
-    reference : Reference
-        What the data set is called.
-    stamp_unit : {"s", "ms", "us"}, optional
-        What a file's stamps count, where they are whole numbers.
-    provenance : mapping, optional
-        JSON-able record of where a frame comes from; the name of its content by default.
-
-    Returns
-    -------
-    Intake
 
     Raises
     ------

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from delever.bars import gaps
-from delever.data.coverage import Claim
+from delever.data.coverage import CoverageSpan
 from delever.data.parts import combined_id
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import InputError, StoreError
 
 __all__ = ["Manifest", "Part"]
@@ -22,31 +22,15 @@ _FORMAT = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One immutable Parquet file of a data set.
+    """One immutable Parquet file of a data set."""
 
-    Attributes
-    ----------
-    name : str
-        Its file, named by period and content.
-    rows : int
-        How many it holds.
-    start, end : pandas.Timestamp
-        First and last stamp, UTC.
-    gaps : int
-        Stretches of the grid without rows, between its first and its last.
-    sha256 : str
-        Of the file.
-    content : str
-        `delever.data.parts.rows_id` of its rows.
-    """
-
-    name: str
-    rows: int
-    start: pd.Timestamp
+    name: str  # its file, named by period and content
+    rows: int  # how many it holds
+    start: pd.Timestamp  # first and last stamp, UTC
     end: pd.Timestamp
-    gaps: int
-    sha256: str
-    content: str
+    gaps: int  # stretches of the grid without rows, between its first and its last
+    sha256: str  # of the file
+    content: str  # `delever.data.parts.rows_id` of its rows
 
     @property
     def period(self) -> str:
@@ -56,37 +40,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything known about a stored data set beside its rows.
+    """Everything known about a stored data set beside its rows."""
 
-    Attributes
-    ----------
-    reference : Reference
-        What it is called.
-    columns : tuple of str
-        In order.
-    publication_lag : pandas.Timedelta
-        From stamp to known.
-    volume : bool
-        Whether the rows' volumes are known; all of them are or none. True where there are none
-        to know.
-    notes : tuple of str
-        What a reader of results must be told.
-    provenance : tuple of mapping
-        One JSON-able record per origin that added rows.
-    coverage : tuple of Claim
-        What is known about stretches without rows, in the order of time, none overlapping.
-    parts : tuple of Part
-        In the order of time.
-    """
-
-    reference: Reference
-    columns: tuple[str, ...]
-    publication_lag: pd.Timedelta
+    reference: Reference  # what it is called
+    columns: tuple[str, ...]  # in order
+    publication_lag: pd.Timedelta  # from stamp to known
+    # whether the rows' volumes are known; all of them are or none. True where there are none to
+    # know.
     volume: bool
-    notes: tuple[str, ...]
-    provenance: tuple[Mapping[str, object], ...]
-    coverage: tuple[Claim, ...]
-    parts: tuple[Part, ...]
+    notes: tuple[str, ...]  # what a reader of results must be told
+    provenance: tuple[Mapping[str, object], ...]  # one JSON-able record per origin that added rows
+    # what is known about stretches without rows, in the order of time, none overlapping
+    coverage: tuple[CoverageSpan, ...]
+    parts: tuple[Part, ...]  # in the order of time
 
     @classmethod
     def empty(
@@ -97,23 +63,7 @@ class Manifest:
         *,
         volume: bool,
     ) -> Manifest:
-        """Manifest of a data set without rows, which is never stored.
-
-        Parameters
-        ----------
-        reference : Reference
-            What the data set will be called.
-        columns : tuple of str
-            In order.
-        publication_lag : pandas.Timedelta
-            From stamp to known.
-        volume : bool
-            Whether volumes will be known.
-
-        Returns
-        -------
-        Manifest
-        """
+        """Manifest of a data set without rows, which is never stored."""
         return cls(
             reference=reference,
             columns=columns,
@@ -193,17 +143,6 @@ class Manifest:
     def from_bytes(cls, data: bytes, where: str) -> Manifest:
         """Read it from JSON.
 
-        Parameters
-        ----------
-        data : bytes
-            Content of ``dataset.json``.
-        where : str
-            Its path, for the message.
-
-        Returns
-        -------
-        Manifest
-
         Raises
         ------
         StoreError
@@ -229,7 +168,7 @@ class Manifest:
                 for part in document["parts"]
             )
             coverage = tuple(
-                Claim(
+                CoverageSpan(
                     start=_parsed(claim["start"]), end=_parsed(claim["end"]), state=claim["state"]
                 )
                 for claim in document["coverage"]

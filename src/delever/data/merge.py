@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import ConflictError
 
 __all__ = ["joined", "new_rows", "same_columns", "same_lag", "same_volume"]
@@ -15,19 +15,6 @@ def same_lag(
     reference: Reference, stored: pd.Timedelta, asked: pd.Timedelta | None
 ) -> pd.Timedelta:
     """Publication lag of a stored data set, which an import may repeat but not change.
-
-    Parameters
-    ----------
-    reference : Reference
-        What the data set is called.
-    stored : pandas.Timedelta
-        Its lag.
-    asked : pandas.Timedelta or None
-        What the import says, if it says anything.
-
-    Returns
-    -------
-    pandas.Timedelta
 
     Raises
     ------
@@ -45,13 +32,6 @@ def same_lag(
 def same_columns(reference: Reference, stored: tuple[str, ...], found: tuple[str, ...]) -> None:
     """Refuse rows of other columns than those stored; their order does not matter.
 
-    Parameters
-    ----------
-    reference : Reference
-        What the data set is called.
-    stored, found : tuple of str
-        Names of the columns.
-
     Raises
     ------
     ConflictError
@@ -68,13 +48,6 @@ def same_columns(reference: Reference, stored: tuple[str, ...], found: tuple[str
 def same_volume(reference: Reference, stored: bool, found: bool) -> None:
     """Refuse bars with volumes beside bars without.
 
-    Parameters
-    ----------
-    reference : Reference
-        What the data set is called.
-    stored, found : bool
-        Whether volumes are known.
-
     Raises
     ------
     ConflictError
@@ -90,18 +63,6 @@ def same_volume(reference: Reference, stored: bool, found: bool) -> None:
 
 def new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -> pd.DataFrame:
     """Rows whose stamps are not stored yet.
-
-    Parameters
-    ----------
-    stored, frame : pandas.DataFrame
-        In the stored form of their kind.
-    reference : Reference
-        What the data set is called.
-
-    Returns
-    -------
-    pandas.DataFrame
-        In the order of the stored columns.
 
     Raises
     ------
@@ -130,15 +91,5 @@ def new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) ->
 
 
 def joined(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """All rows, oldest first; what is true of each of them apart is true of them together.
-
-    Parameters
-    ----------
-    stored, new : pandas.DataFrame
-        In the stored form of their kind, of the same columns, without a common stamp.
-
-    Returns
-    -------
-    pandas.DataFrame
-    """
+    """All rows, oldest first; what is true of each of them apart is true of them together."""
     return pd.concat([stored, new]).sort_index()

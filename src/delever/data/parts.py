@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from delever.errors import StoreError
-from delever.schema import Kind
+from delever.frames import Kind
 from delever.units import timeframe_delta
 
 if TYPE_CHECKING:
@@ -22,18 +22,6 @@ __all__ = ["assemble", "combined_id", "content_id", "decode", "encode", "periods
 
 def content_id(frame: pd.DataFrame, timeframe: str) -> str:
     """Name of a frame's content, however it came together.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame, shape (n, k)
-        In the stored form of its kind.
-    timeframe : str
-        Of the data set; it decides where parts begin.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
 
     Notes
     -----
@@ -47,18 +35,6 @@ def content_id(frame: pd.DataFrame, timeframe: str) -> str:
 def combined_id(columns: Sequence[str], ids: Mapping[str, str]) -> str:
     """Id of a data set from those of its parts.
 
-    Parameters
-    ----------
-    columns : sequence of str
-        Of the data set, in any order.
-    ids : mapping of str to str
-        `rows_id` by period, in the order of time.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
     Notes
     -----
     sha256 over the column names as a JSON list in alphabetical order and a line
@@ -70,16 +46,6 @@ def combined_id(columns: Sequence[str], ids: Mapping[str, str]) -> str:
 
 def rows_id(frame: pd.DataFrame) -> str:
     """Name of the content of one part.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame, shape (n, k)
-        In the stored form of its kind.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
 
     Notes
     -----
@@ -97,18 +63,6 @@ def rows_id(frame: pd.DataFrame) -> str:
 
 def periods(index: pd.DatetimeIndex, timeframe: str) -> dict[str, slice]:
     """Rows of each part.
-
-    Parameters
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        Stamps in UTC, increasing.
-    timeframe : str
-        Of the data set.
-
-    Returns
-    -------
-    dict of str to slice
-        Keyed by year (``"2014"``) from one day up, by month (``"2014-05"``) below.
 
     Examples
     --------
@@ -130,18 +84,7 @@ def periods(index: pd.DatetimeIndex, timeframe: str) -> dict[str, slice]:
 
 
 def encode(frame: pd.DataFrame) -> bytes:
-    """Write rows as Parquet.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame, shape (n, k)
-        In the stored form of its kind.
-
-    Returns
-    -------
-    bytes
-        The same for the same rows.
-    """
+    """Write rows as Parquet."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -173,22 +116,6 @@ def _layout(index: str, columns: Iterable[str]) -> pyarrow.Schema:
 def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pyarrow.Table:
     """Read rows from Parquet.
 
-    Parameters
-    ----------
-    data : bytes
-        A part.
-    kind : Kind
-        Of the data set.
-    columns : tuple of str
-        Of the data set, in order.
-    where : str
-        The part's name, for the message.
-
-    Returns
-    -------
-    pyarrow.Table
-        The stamps, then each column; `assemble` makes frames of such tables.
-
     Raises
     ------
     StoreError
@@ -213,21 +140,7 @@ def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pya
 
 
 def assemble(tables: Sequence[pyarrow.Table], kind: Kind, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Put decoded parts together.
-
-    Parameters
-    ----------
-    tables : sequence of pyarrow.Table
-        As `decode` returns them, in the order of time.
-    kind : Kind
-        Of the data set.
-    columns : tuple of str
-        Of the data set, in order.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (n, k)
-    """
+    """Put decoded parts together."""
     import pyarrow as pa
 
     rows = sum(table.num_rows for table in tables)

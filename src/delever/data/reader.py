@@ -12,7 +12,7 @@ from delever.data.manifest import Manifest, Part
 from delever.data.parts import assemble, decode
 from delever.data.remote import Remote
 from delever.errors import StoreError
-from delever.schema import Kind, kind_of
+from delever.frames import Kind, kind_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -33,20 +33,6 @@ def read_rows(
     end: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
     """Read what a manifest names.
-
-    Parameters
-    ----------
-    disk : Disk or Remote
-        Where the parts are.
-    manifest : Manifest
-        Of the data set.
-    start, end : pandas.Timestamp, optional
-        UTC, end exclusive; parts outside are not opened.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (n, k)
-        In the stored form of its kind.
 
     Raises
     ------

@@ -27,31 +27,15 @@ _BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """Named objects below one URL; a name is a path with ``/`` between its parts.
+    """Named objects below one URL; a name is a path with ``/`` between its parts."""
 
-    Attributes
-    ----------
-    url : str
-        Such as ``"s3://bucket/prefix"``; any protocol fsspec knows.
-    options : mapping
-        What fsspec is told beside it, such as ``{"endpoint_url": "http://127.0.0.1:9000"}``.
-        Credentials belong into the environment.
-    """
-
-    url: str
+    url: str  # such as ``"s3://bucket/prefix"``; any protocol fsspec knows
+    # what fsspec is told beside it, such as ``{"endpoint_url": "http://127.0.0.1:9000"}``.
+    # Credentials belong into the environment.
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, name: str) -> bytes:
         """Content of an object.
-
-        Parameters
-        ----------
-        name : str
-            Below the URL.
-
-        Returns
-        -------
-        bytes
 
         Raises
         ------
@@ -68,13 +52,6 @@ class Remote:
     def write(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Put whole objects in place, in their order.
 
-        Parameters
-        ----------
-        folder : str
-            Below the URL.
-        files : mapping of str to bytes
-            Content by name.
-
         Raises
         ------
         StoreError
@@ -89,11 +66,6 @@ class Remote:
     def remove(self, name: str) -> None:
         """Delete an object; one that is not there is no error.
 
-        Parameters
-        ----------
-        name : str
-            Below the URL.
-
         Raises
         ------
         StoreError
@@ -107,18 +79,7 @@ class Remote:
                 return
 
     def names(self, folder: str) -> list[str]:
-        """Objects directly in a folder, the lock left out.
-
-        Parameters
-        ----------
-        folder : str
-            Below the URL.
-
-        Returns
-        -------
-        list of str
-            Sorted; empty when there is no such folder.
-        """
+        """Objects directly in a folder, the lock left out."""
         system, root = self._open()
         with self._said(f"list {folder}"):
             system.invalidate_cache()
@@ -130,18 +91,7 @@ class Remote:
         return sorted(name for name in names if name not in ("", _LOCK))
 
     def find(self, name: str) -> list[str]:
-        """Folders at any depth that hold an object of this name.
-
-        Parameters
-        ----------
-        name : str
-            An object's own name.
-
-        Returns
-        -------
-        list of str
-            Below the URL, sorted.
-        """
+        """Folders at any depth that hold an object of this name."""
         system, root = self._open()
         with self._said("list the store"):
             system.invalidate_cache()
@@ -159,13 +109,6 @@ class Remote:
     @contextmanager
     def lock(self, folder: str, *, wait: float) -> Iterator[None]:
         """Keep other writers out of a folder, by an object that only one of them can create.
-
-        Parameters
-        ----------
-        folder : str
-            Below the URL.
-        wait : float
-            Seconds to wait for another writer to finish.
 
         Raises
         ------

@@ -19,67 +19,43 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from delever.bars import gaps
-from delever.data.coverage import Claim, claimed
+from delever.data.coverage import CoverageSpan, claimed
 from delever.data.disk import Disk
 from delever.data.manifest import Manifest, Part
 from delever.data.merge import joined, new_rows, same_columns, same_lag, same_volume
 from delever.data.parts import encode, periods, rows_id
 from delever.data.reader import PartMissingError, read_rows
+from delever.data.references import Dataset, Reference, default_lag
 from delever.data.remote import Remote
-from delever.data.source import Dataset, Reference, default_lag
 from delever.errors import NotStoredError, StoreError
 
-__all__ = ["Change", "Store", "no_rows"]
+__all__ = ["Store", "StoreChange", "no_rows"]
 
 _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What a write came to.
+class StoreChange:
+    """What a write came to."""
 
-    Attributes
-    ----------
-    manifest : Manifest
-        As it stands after the write.
-    added, present : int
-        Rows that were new, and rows that were stored already and agree.
-    """
-
-    manifest: Manifest
-    added: int
+    manifest: Manifest  # as it stands after the write
+    added: int  # rows that were new, and rows that were stored already and agree
     present: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Data sets on a disk or behind a URL.
+    """Data sets on a disk or behind a URL."""
 
-    Attributes
-    ----------
-    disk : Disk or Remote
-        Where the files are.
-    """
-
-    disk: Disk | Remote
+    disk: Disk | Remote  # where the files are
 
     def folders(self) -> list[str]:
         """Folder of every data set, sorted."""
         return self.disk.find(_MANIFEST)
 
     def has(self, folder: str) -> bool:
-        """Whether a data set is there, readable or not.
-
-        Parameters
-        ----------
-        folder : str
-            `Reference.folder`.
-
-        Returns
-        -------
-        bool
-        """
+        """Whether a data set is there, readable or not."""
         try:
             self.disk.read(f"{folder}/{_MANIFEST}")
         except FileNotFoundError:
@@ -90,15 +66,6 @@ class Store:
 
     def manifest(self, folder: str) -> Manifest:
         """Manifest of a data set.
-
-        Parameters
-        ----------
-        folder : str
-            `Reference.folder`.
-
-        Returns
-        -------
-        Manifest
 
         Raises
         ------
@@ -128,18 +95,6 @@ class Store:
     ) -> Dataset:
         """Rows of a data set; only the parts that hold them are read.
 
-        Parameters
-        ----------
-        reference : Reference
-            What it is called.
-        start, end : pandas.Timestamp, optional
-            UTC, end exclusive; everything by default.
-
-        Returns
-        -------
-        Dataset
-            Its id is that of the whole data set.
-
         Raises
         ------
         NotStoredError
@@ -163,17 +118,6 @@ class Store:
 
     def stamps(self, reference: Reference) -> tuple[Manifest, pd.DatetimeIndex]:
         """Stamps of every row, without the values.
-
-        Parameters
-        ----------
-        reference : Reference
-            What the data set is called.
-
-        Returns
-        -------
-        Manifest
-            As it stood when the stamps were read.
-        pandas.DatetimeIndex, shape (n,)
 
         Raises
         ------
@@ -207,33 +151,12 @@ class Store:
         origin: Mapping[str, object],
         publication_lag: pd.Timedelta | None = None,
         notes: Sequence[str] = (),
-        covered: Sequence[Claim] = (),
+        covered: Sequence[CoverageSpan] = (),
         wait: float = _PATIENCE,
-    ) -> Change:
+    ) -> StoreChange:
         """Put rows into a data set; what is stored already must agree with them.
 
         Only the parts that the rows fall into are read and written again.
-
-        Parameters
-        ----------
-        frame : pandas.DataFrame, shape (n, k)
-            In the stored form of its kind; may be empty where the data set exists.
-        reference : Reference
-            What the data set is called.
-        origin : mapping
-            JSON-able record of where the rows come from; kept once, if rows are new.
-        publication_lag : pandas.Timedelta, optional
-            As stored by default, and `default_lag` for a new data set.
-        notes : sequence of str
-            Added to those stored.
-        covered : sequence of Claim
-            What is known from now on about stretches without rows.
-        wait : float
-            Seconds to wait for another writer.
-
-        Returns
-        -------
-        Change
 
         Raises
         ------
@@ -269,7 +192,7 @@ class Store:
             if after != before:
                 self.disk.write(folder, {_MANIFEST: after.to_bytes()})
             self._clean(after)
-        return Change(manifest=after, added=len(new), present=len(frame) - len(new))
+        return StoreChange(manifest=after, added=len(new), present=len(frame) - len(new))
 
     def _before(
         self, frame: pd.DataFrame, reference: Reference, lag: pd.Timedelta | None
@@ -332,21 +255,7 @@ def no_rows(
     first: pd.Timestamp,
     last: pd.Timestamp,
 ) -> NotStoredError:
-    """What to raise where a span holds no row of a data set.
-
-    Parameters
-    ----------
-    reference : Reference
-        What the data set is called.
-    start, end : pandas.Timestamp or None
-        The span asked for; None where it was left open.
-    first, last : pandas.Timestamp
-        First and last stamp of the data set.
-
-    Returns
-    -------
-    NotStoredError
-    """
+    """What to raise where a span holds no row of a data set."""
     return NotStoredError(
         f"{reference} has no rows from {start or 'its start'} to {end or 'its end'}; "
         f"it holds {first} to {last}; ask for a span inside that"

@@ -8,31 +8,19 @@ from pathlib import Path
 import pandas as pd
 
 from delever.data.coverage import coverage
-from delever.data.entry import Check, entry_of, sample_entry
 from delever.data.parts import content_id
 from delever.data.reader import read_rows
-from delever.data.sample import SAMPLE, load_sample
+from delever.data.sample_data import SAMPLE, load_sample
 from delever.data.store import Store
+from delever.data.summaries import Check, entry_of, sample_entry
 from delever.errors import DataError, StoreError
-from delever.schema import validate
+from delever.frames import validate
 
 __all__ = ["check_sample", "check_stored", "verify"]
 
 
 def check_stored(store: Store, folder: str) -> Check:
-    """Hold a stored data set against its checksums and the contract of its kind.
-
-    Parameters
-    ----------
-    store : Store
-        Where it is.
-    folder : str
-        `Reference.folder`.
-
-    Returns
-    -------
-    Check
-    """
+    """Hold a stored data set against its checksums and the contract of its kind."""
     problems = tuple(verify(store, folder))
     if problems:
         return Check(name=folder, problems=problems)
@@ -43,18 +31,7 @@ def check_stored(store: Store, folder: str) -> Check:
 
 
 def check_sample(folder: Path) -> Check | None:
-    """Hold the sample against its description.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        As for `load_sample`.
-
-    Returns
-    -------
-    Check or None
-        None where there is no sample.
-    """
+    """Hold the sample against its description."""
     try:
         sample = load_sample(folder)
     except DataError as error:
@@ -66,20 +43,7 @@ def check_sample(folder: Path) -> Check | None:
 
 
 def verify(store: Store, folder: str) -> list[str]:
-    """Everything wrong with a stored data set, read from its bytes up.
-
-    Parameters
-    ----------
-    store : Store
-        Where it is.
-    folder : str
-        `Reference.folder`.
-
-    Returns
-    -------
-    list of str
-        One sentence each; empty when all is well.
-    """
+    """Everything wrong with a stored data set, read from its bytes up."""
     try:
         manifest = store.manifest(folder)
     except DataError as error:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from delever.data.exchange.settings import read_sources
-from delever.data.source import Reference, parse_lag
+from delever.data.exchange.venue_settings import read_sources
+from delever.data.references import Reference, parse_lag
 from delever.errors import ConfigError
 
 __all__ = ["HttpSource", "web_sources"]
@@ -21,53 +21,25 @@ _UNITS = ("s", "ms", "us")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSource:
-    """One series on the web.
+    """One series on the web."""
 
-    Attributes
-    ----------
-    name : str
-        What it is called in ``sources.toml``, and its symbol.
-    url : str
-        http or https.
-    format : {"csv", "json"}
-        Of the body.
-    venue : str
-        First part of its reference.
-    timeframe : str
-        Last part of its reference.
-    publication_lag : pandas.Timedelta
-        From a row's stamp to the moment it was known.
-    stamp : str
-        Name of the column or key that holds the stamps; empty for a CSV file's first column.
-    stamp_unit : str
-        ``"s"``, ``"ms"``, ``"us"`` for numbers; empty for dates as ISO writes them, in UTC.
-    rows : str
-        Keys that lead to the list of rows in a JSON document, joined by dots.
-    columns : mapping of str to str
-        From our name to theirs, or to its place (``"1"``) where there is no header.
-    header : bool
-        Whether a CSV file's first line names its columns.
-    missing : tuple of str
-        What stands for no value.
-    note : str
-        What a reader of results must be told.
-    api_url : str
-        Where to ask instead, with ``{host}`` for the host of `url`; empty to ask there.
-    """
-
-    name: str
-    url: str
-    format: Literal["csv", "json"]
-    venue: str
-    timeframe: str
-    publication_lag: pd.Timedelta
+    name: str  # what it is called in ``sources.toml``, and its symbol
+    url: str  # http or https
+    format: Literal["csv", "json"]  # of the body
+    venue: str  # first part of its reference
+    timeframe: str  # last part of its reference
+    publication_lag: pd.Timedelta  # from a row's stamp to the moment it was known
+    # from our name to theirs, or to its place (``"1"``) where there is no header
     columns: Mapping[str, str]
+    # name of the column or key that holds the stamps; empty for a CSV file's first column
     stamp: str = ""
+    # ``"s"``, ``"ms"``, ``"us"`` for numbers; empty for dates as ISO writes them, in UTC
     stamp_unit: str = ""
-    rows: str = ""
-    header: bool = True
-    missing: tuple[str, ...] = ("", ".", "NaN", "nan", "null")
-    note: str = ""
+    rows: str = ""  # keys that lead to the list of rows in a JSON document, joined by dots
+    header: bool = True  # whether a CSV file's first line names its columns
+    missing: tuple[str, ...] = ("", ".", "NaN", "nan", "null")  # what stands for no value
+    note: str = ""  # what a reader of results must be told
+    # where to ask instead, with ``{host}`` for the host of `url`; empty to ask there
     api_url: str = ""
 
     @property
@@ -80,15 +52,6 @@ class HttpSource:
 
 def web_sources(path: Path) -> dict[str, HttpSource]:
     """Read the ``[series]`` of ``sources.toml``.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        May be missing.
-
-    Returns
-    -------
-    dict of str to HttpSource
 
     Raises
     ------

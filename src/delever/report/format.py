@@ -35,17 +35,6 @@ _WORDS = {"T": "trillion", "B": "billion", "M": "million"}
 def number(amount: float, digits: int = 2) -> str:
     """Write a number with thousands separators.
 
-    Parameters
-    ----------
-    amount : float
-        Any unit; NaN reads ``n/a``.
-    digits : int
-        Decimals.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> number(12345.678), number(-0.001), number(float("nan")), number(float("inf"))
@@ -61,17 +50,6 @@ def number(amount: float, digits: int = 2) -> str:
 
 def percent(fraction: float, digits: int = 1) -> str:
     """Write a fraction as a percentage.
-
-    Parameters
-    ----------
-    fraction : float
-        0.05 is 5%. NaN reads ``n/a``.
-    digits : int
-        Decimals.
-
-    Returns
-    -------
-    str
 
     Notes
     -----
@@ -98,15 +76,6 @@ def percent(fraction: float, digits: int = 1) -> str:
 def multiple(factor: float) -> str:
     """Write what wealth was multiplied by.
 
-    Parameters
-    ----------
-    factor : float
-        Final over starting wealth, >= 0. NaN reads ``n/a``.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> multiple(0.391), multiple(12345.4), multiple(1.0041e6)
@@ -122,15 +91,6 @@ def multiple(factor: float) -> str:
 def money(amount: float) -> str:
     """Write an amount of the account's currency.
 
-    Parameters
-    ----------
-    amount : float
-        Quote units; NaN reads ``n/a``.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> money(10000.0), money(-12.5), money(9_861_230_000.0)
@@ -145,15 +105,6 @@ def money(amount: float) -> str:
 def price(amount: float) -> str:
     """Write a price with about five digits that matter, whatever its magnitude.
 
-    Parameters
-    ----------
-    amount : float
-        Quote units per base unit, > 0. NaN reads ``n/a``.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> price(84123.4567), price(6.02), price(0.0747357)
@@ -166,17 +117,6 @@ def price(amount: float) -> str:
 
 def value(amount: float, unit: str) -> str:
     """Write a metric in its unit.
-
-    Parameters
-    ----------
-    amount : float
-        As the registry computed it.
-    unit : str
-        A `Metric.unit`: fraction, ratio, bars, days, count or per_year.
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -196,17 +136,6 @@ def value(amount: float, unit: str) -> str:
 def reported(amount: float, unit: str) -> str:
     """Write a figure as someone reported it.
 
-    Parameters
-    ----------
-    amount : float
-        In `unit`.
-    unit : str
-        Free text such as ``USD``; ``fraction`` is written as a percentage.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> reported(19.13e9, "USD"), reported(530e6, "USD"), reported(-0.39, "fraction")
@@ -219,15 +148,6 @@ def reported(amount: float, unit: str) -> str:
 def day(stamp: pd.Timestamp) -> str:
     """Write the UTC date of a stamp.
 
-    Parameters
-    ----------
-    stamp : pandas.Timestamp
-        UTC; NaT reads ``n/a``.
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> day(pd.Timestamp("2020-03-12 08:00", tz="UTC"))
@@ -238,15 +158,6 @@ def day(stamp: pd.Timestamp) -> str:
 
 def when(stamp: pd.Timestamp) -> str:
     """Write a UTC stamp, with its time of day only where it is not midnight.
-
-    Parameters
-    ----------
-    stamp : pandas.Timestamp
-        UTC; NaT reads ``n/a``.
-
-    Returns
-    -------
-    str
 
     Examples
     --------

@@ -20,39 +20,13 @@ _LINK = re.compile(r"https?://[^\s<>\"'()]*[^\s<>\"'().,;:]")
 
 
 def render_page(template: str, **content: object) -> str:
-    """Fill a template.
-
-    Parameters
-    ----------
-    template : str
-        File name in ``templates``.
-    **content
-        What the template names; everything is escaped.
-
-    Returns
-    -------
-    str
-        HTML that carries its own style, scripts and plotly.js, and by its content security
-        policy may load nothing. The same content gives the same text.
-    """
+    """Fill a template."""
     page = _environment().get_template(template)
     return page.render(library=library(), themes=themes(), version=version("delever"), **content)
 
 
 def facts(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Flatten nested mappings into names and texts.
-
-    Parameters
-    ----------
-    mapping : mapping
-        Of plain values, sequences and mappings.
-    prefix : str
-        Put before every name.
-
-    Yields
-    ------
-    tuple of str
-        Dotted name and text; None reads ``none``, and empty mappings and sequences are left out.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from delever.report.format import NOT_AVAILABLE, percent, value
-from delever.stats.registry import Metric
+from delever.stats.metrics import Metric
 
 __all__ = [
     "Cell",
@@ -27,29 +27,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One entry.
+    """One entry."""
 
-    Attributes
-    ----------
-    text : str
-        As it is shown.
-    order : float, str or None
-        What the column sorts by; None sorts last.
-    tone : {"", "best", "loss", "quiet"}
-        How it is set off.
-    note : str
-        Smaller text under it.
-    title : str
-        Shown when pointed at.
-    zoom : tuple of str, or None
-        From and to, for a button that shows this stretch in the figure.
-    """
-
-    text: str
-    order: float | str | None = None
-    tone: Literal["", "best", "loss", "quiet"] = ""
-    note: str = ""
-    title: str = ""
+    text: str  # as it is shown
+    order: float | str | None = None  # what the column sorts by; None sorts last
+    tone: Literal["", "best", "loss", "quiet"] = ""  # how it is set off
+    note: str = ""  # smaller text under it
+    title: str = ""  # shown when pointed at
+    # from and to, for a button that shows this stretch in the figure
     zoom: tuple[str, str] | None = None
 
 
@@ -73,33 +58,15 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows of cells under headings.
+    """Rows of cells under headings."""
 
-    Attributes
-    ----------
-    id : str
-        Fixed name of its element.
-    columns : tuple of Column
-        Headings.
-    rows : tuple of tuple of Cell
-        As many cells each as there are columns.
-    groups : tuple of Group
-        Headings over the headings; their widths add up to the columns.
-    caption : str
-        How to read it.
-    sortable : bool
-        Whether a click on a heading sorts.
-    limit : int
-        Rows shown at first; 0 shows all.
-    """
-
-    id: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    groups: tuple[Group, ...] = ()
-    caption: str = ""
-    sortable: bool = False
-    limit: int = 0
+    id: str  # fixed name of its element
+    columns: tuple[Column, ...]  # headings
+    rows: tuple[tuple[Cell, ...], ...]  # as many cells each as there are columns
+    groups: tuple[Group, ...] = ()  # headings over the headings; their widths add up to the columns
+    caption: str = ""  # how to read it
+    sortable: bool = False  # whether a click on a heading sorts
+    limit: int = 0  # rows shown at first; 0 shows all
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -119,90 +86,31 @@ class Table:
 
 
 def number_cell(amount: float, write: Callable[[float], str]) -> Cell:
-    """Write a number that sorts.
-
-    Parameters
-    ----------
-    amount : float
-        NaN reads ``n/a``, quietly, and sorts last.
-    write : callable
-        From the number to its text.
-
-    Returns
-    -------
-    Cell
-    """
+    """Write a number that sorts."""
     if math.isnan(amount):
         return Cell(text=NOT_AVAILABLE, tone="quiet")
     return Cell(text=write(amount), order=amount)
 
 
 def reading(metrics: pd.DataFrame, name: str, scope: str) -> float:
-    """Value of one metric in one scope.
-
-    Parameters
-    ----------
-    metrics : pandas.DataFrame, shape (metrics, scopes)
-        As in an `Evaluation`.
-    name, scope : str
-        Row and column.
-
-    Returns
-    -------
-    float
-    """
+    """Value of one metric in one scope."""
     values: pd.Series[float] = metrics[scope]
     return float(values.loc[name])
 
 
 def metric_cell(amount: float, metric: Metric) -> Cell:
-    """Write a metric.
-
-    Parameters
-    ----------
-    amount : float
-        As computed; NaN reads ``n/a``, quietly.
-    metric : Metric
-        Gives the unit.
-
-    Returns
-    -------
-    Cell
-    """
+    """Write a metric."""
     return number_cell(amount, lambda known: value(known, metric.unit))
 
 
 def fraction_cell(amount: float) -> Cell:
-    """Write a fraction as a percentage, a negative one in the tone of a loss.
-
-    Parameters
-    ----------
-    amount : float
-        Fraction; NaN reads ``n/a``, quietly.
-
-    Returns
-    -------
-    Cell
-    """
+    """Write a fraction as a percentage, a negative one in the tone of a loss."""
     cell = number_cell(amount, percent)
     return replace(cell, tone="loss") if cell.text.startswith("-") else cell
 
 
 def mark_best(cells: Sequence[Cell], better: Literal["higher", "lower"] | None) -> tuple[Cell, ...]:
-    """Set off the best of several cells.
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-        With numbers as their order.
-    better : {"higher", "lower"} or None
-        Which way is to be preferred; None marks nothing.
-
-    Returns
-    -------
-    tuple of Cell
-        Those that read like the best are marked as well; nothing is where all read the same.
-    """
+    """Set off the best of several cells."""
     texts = {cell.order: cell.text for cell in cells if isinstance(cell.order, float)}
     if better is None or len(set(texts.values())) < 2:
         return tuple(cells)

@@ -14,19 +14,6 @@ _ORDER = ("price_pnl", "funding", "fee", "slippage", "borrow", "liquidation", "c
 def attribution(evaluation: Evaluation) -> pd.DataFrame:
     """Split the change of equity into its parts, scope by scope.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The run and its periods.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (3 + periods, 6, 8 or 9)
-        Rows: ``whole``, ``inside``, ``outside`` and each period's id. Columns, in quote units: the
-        parts, signed as equity felt them (a fee paid is below 0); ``change``, how equity changed
-        over the bars of the scope; ``equity_before``, at the close before them, NaN for inside
-        and outside, which are made of several stretches.
-
     Notes
     -----
     The parts of a row add up to its ``change``, and inside and outside to the whole. Periods add

@@ -27,23 +27,7 @@ _NOISE = 0.25
 def change_future(
     market: MarketView, after: pd.Timestamp, change: Change, *, seed: int = 0
 ) -> MarketView:
-    """The same market up to a bar, with another future.
-
-    Parameters
-    ----------
-    market : MarketView
-        The market.
-    after : pandas.Timestamp
-        Open time of the last bar that stays, UTC.
-    change : {"removed", "mirrored", "shuffled", "scrambled", "repeated"}
-        What is done to the bars after it, and to the readings known after its close.
-    seed : int
-        Of the noise.
-
-    Returns
-    -------
-    MarketView
-    """
+    """The same market up to a bar, with another future."""
     row = int(market.index.get_indexer(pd.DatetimeIndex([after]))[0])
     if change == "removed":
         return market.upto(market.close_time[row])
@@ -56,19 +40,7 @@ def change_future(
 
 
 def published_later(market: MarketView, least: Mapping[str, pd.Timedelta]) -> MarketView:
-    """The market with its readings published no earlier than they can have been.
-
-    Parameters
-    ----------
-    market : MarketView
-        The market.
-    least : mapping of str to pandas.Timedelta
-        The least publication lag, by reading; the others stay.
-
-    Returns
-    -------
-    MarketView
-    """
+    """The market with its readings published no earlier than they can have been."""
     readings = {
         name: replace(was, publication_lag=max(was.publication_lag, least[name]))
         if name in least
@@ -79,19 +51,7 @@ def published_later(market: MarketView, least: Mapping[str, pd.Timedelta]) -> Ma
 
 
 def window(market: MarketView, first: pd.Timestamp, last: pd.Timestamp) -> MarketView:
-    """Some bars of a market, with what was known by their end.
-
-    Parameters
-    ----------
-    market : MarketView
-        The market.
-    first, last : pandas.Timestamp
-        Open times of the first and the last bar, both included, UTC.
-
-    Returns
-    -------
-    MarketView
-    """
+    """Some bars of a market, with what was known by their end."""
     row = int(market.index.searchsorted(last, side="right")) - 1
     known = market.upto(market.close_time[row])
     return replace(known, bars=known.bars.loc[first:])
@@ -113,17 +73,7 @@ def _with_future(
 
 
 def price_columns(bars: pd.DataFrame) -> list[str]:
-    """Columns of bars that hold prices: all but the volume.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        Bars.
-
-    Returns
-    -------
-    list of str
-    """
+    """Columns of bars that hold prices: all but the volume."""
     return [name for name in map(str, bars.columns) if name != "volume"]
 
 

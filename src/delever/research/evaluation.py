@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.bars import close_times
+from delever.engine.backtest import Backtest
 from delever.errors import InputError
-from delever.events.catalog import Period
-from delever.events.phases import PHASES, phases
-from delever.events.window import overlapping, per_period
-from delever.sim.backtest import Backtest
-from delever.stats.registry import Sample, compute_scopes
+from delever.periods.membership import overlapping, per_period
+from delever.periods.period import Period
+from delever.periods.phases import PHASES, phases
+from delever.stats.metrics import Sample, compute_scopes
 from delever.units import periods_per_year
 
 __all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "scope_masks", "windowed"]
@@ -26,33 +26,18 @@ SCOPES = ("whole", "inside", "outside")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """One strategy's run, its benchmark's, and every metric in every scope.
+    """One strategy's run, its benchmark's, and every metric in every scope."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the study.
-    backtest, benchmark : Backtest
-        Over the same bars.
-    bars : pandas.DataFrame, shape (n, 5)
-        The bars of the run, without warm-up bars.
-    periods : tuple of Period
-        Those that hold at least one bar of the run, in order of time.
-    metrics : pandas.DataFrame
-        Rows: metric names of the registry. Columns: ``whole``, ``inside``, ``outside``, the
-        phases (``build_up``, ``cascade``, ``washout``, ``recovery``, over all periods the run
-        covers whole; one period's recovery may be another's build-up) and each period's id.
-    benchmark_metrics : pandas.DataFrame
-        The same for the benchmark.
-    """
-
-    name: str
-    backtest: Backtest
+    name: str  # name of the study
+    backtest: Backtest  # over the same bars
     benchmark: Backtest
-    bars: pd.DataFrame
-    periods: tuple[Period, ...]
+    bars: pd.DataFrame  # shape (n, 5): the bars of the run, without warm-up bars
+    periods: tuple[Period, ...]  # those that hold at least one bar of the run, in order of time
+    # rows: metric names of the registry. Columns: ``whole``, ``inside``, ``outside``, the phases
+    # (``build_up``, ``cascade``, ``washout``, ``recovery``, over all periods the run covers whole;
+    # one period's recovery may be another's build-up) and each period's id.
     metrics: pd.DataFrame
-    benchmark_metrics: pd.DataFrame
+    benchmark_metrics: pd.DataFrame  # the same for the benchmark
 
     @property
     def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -79,21 +64,6 @@ def evaluate(
     periods: Sequence[Period],
 ) -> Evaluation:
     """Measure a backtest over the whole run, inside all periods, outside, and in each.
-
-    Parameters
-    ----------
-    name : str
-        Name of the study.
-    backtest, benchmark : Backtest
-        Over the same bars.
-    bars : pandas.DataFrame, shape (n, 5)
-        The bars of the run.
-    periods : sequence of Period
-        The catalogue; those without a bar of the run are left out.
-
-    Returns
-    -------
-    Evaluation
 
     Raises
     ------
@@ -122,22 +92,7 @@ def evaluate(
 def scope_masks(
     index: pd.DatetimeIndex, timeframe: str, periods: Sequence[Period]
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which bars belong to each of `SCOPES`, and to each period.
-
-    Parameters
-    ----------
-    index : pandas.DatetimeIndex, shape (n,)
-        Open times, UTC.
-    timeframe : str
-        Of the bars.
-    periods : sequence of Period
-        They may overlap.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray of bool, shape (n,)
-        `SCOPES` first, then periods by id, in the order given.
-    """
+    """Which bars belong to each of `SCOPES`, and to each period."""
     each = {name: mask.to_numpy() for name, mask in per_period(index, timeframe, periods).items()}
     inside = np.logical_or.reduce([np.zeros(len(index), bool), *each.values()])
     return {"whole": np.ones(len(index), bool), "inside": inside, "outside": ~inside} | each
@@ -162,16 +117,6 @@ def _phase_masks(
 def common_span(evaluations: Sequence[Evaluation]) -> tuple[pd.Timestamp, pd.Timestamp]:
     """The stretch of time that every evaluation covers.
 
-    Parameters
-    ----------
-    evaluations : sequence of Evaluation
-        At least one.
-
-    Returns
-    -------
-    tuple of pandas.Timestamp
-        Start and end, UTC.
-
     Raises
     ------
     InputError
@@ -193,21 +138,7 @@ def windowed(
     end: pd.Timestamp,
     periods: Sequence[Period] | None = None,
 ) -> Evaluation:
-    """Measure the same run again over a part of its span.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The run.
-    start, end : pandas.Timestamp
-        Bars that open at or after `start` and close at or before `end`.
-    periods : sequence of Period, optional
-        By default those of the evaluation.
-
-    Returns
-    -------
-    Evaluation
-    """
+    """Measure the same run again over a part of its span."""
     if (start, end) == evaluation.span:
         return evaluation
     index = pd.DatetimeIndex(evaluation.bars.index)

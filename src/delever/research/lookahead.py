@@ -29,34 +29,17 @@ _REPLACED = ("mirrored", "shuffled", "scrambled")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leak:
-    """A bar whose value depends on what came after it.
+    """A bar whose value depends on what came after it."""
 
-    Attributes
-    ----------
-    bar : pandas.Timestamp
-        Open time of the bar, UTC.
-    with_future, without : float
-        The value with everything seen, and with the later bars changed.
-    change : {"repeated", "published later", "removed", "mirrored", "shuffled", "scrambled"}
-        What was done to the later bars, or to the publication lag of readings.
-    after : pandas.Timestamp
-        Open time of the last bar that was left as it is.
-    first, last : pandas.Timestamp
-        Open times of the first and last bar of the market it was found on.
-    seed : int
-        Of the noise.
-    error : str
-        What the function raised when the later bars were gone; empty when it answered.
-    """
-
-    bar: pd.Timestamp
-    with_future: float
+    bar: pd.Timestamp  # open time of the bar, UTC
+    with_future: float  # the value with everything seen, and with the later bars changed
     without: float
-    change: Change
-    after: pd.Timestamp
-    first: pd.Timestamp
+    change: Change  # what was done to the later bars, or to the publication lag of readings
+    after: pd.Timestamp  # open time of the last bar that was left as it is
+    first: pd.Timestamp  # open times of the first and last bar of the market it was found on
     last: pd.Timestamp
-    seed: int = 0
+    seed: int = 0  # of the noise
+    # what the function raised when the later bars were gone; empty when it answered
     error: str = ""
 
     def __str__(self) -> str:
@@ -95,26 +78,6 @@ def find_leak(
     than they can have been, and with the bars after a cut removed, mirrored (a rise becomes a
     fall), shuffled (in another order) and scrambled by noise. Cuts are spread evenly and put
     just before and at the bars where the value changes.
-
-    Parameters
-    ----------
-    function : callable
-        From a market to one value per bar: a strategy, a signal or a feature.
-    market : MarketView
-        Where to look; at least two bars.
-    points : int
-        Evenly spread cuts, and at most as many changes of the value examined; from 1 to 10,000.
-    seed : int
-        Of the noise.
-    least_lags : mapping of str to pandas.Timedelta, optional
-        The least publication lag that can be honest, by reading: a value that changes when the
-        readings declared with less are published as late as this was known too early.
-
-    Returns
-    -------
-    Leak or None
-        The counterexample with the earliest cut, bars removed being preferred to bars replaced.
-        None proves nothing beyond the cuts that were tried.
 
     Raises
     ------
@@ -161,17 +124,6 @@ def find_leak(
 def ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> Values:
     """Values of a function of the market, one per bar.
 
-    Parameters
-    ----------
-    function : callable
-        From a market to one value per bar.
-    market : MarketView
-        n bars. The function gets a view of its own: columns it adds stay with it.
-
-    Returns
-    -------
-    numpy.ndarray of float, shape (n,)
-
     Raises
     ------
     InputError
@@ -216,23 +168,6 @@ def smallest(
     least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> Leak:
     """Cut a market down to few bars that still show a leak.
-
-    Parameters
-    ----------
-    function : callable
-        From a market to one value per bar.
-    market : MarketView
-        Where the leak was found.
-    leak : Leak
-        From `find_leak`.
-    least_lags : mapping of str to pandas.Timedelta, optional
-        As for `find_leak`.
-
-    Returns
-    -------
-    Leak
-        On the shortest market found: first as few bars after the cut as do, then as few before
-        it. The leak itself when nothing shorter shows it.
 
     Examples
     --------
@@ -327,15 +262,5 @@ def _compare(
 
 
 def differ(one: Values, other: Values) -> npt.NDArray[np.bool_]:
-    """Where two answers differ by more than 1e-9 relative; NaN equals NaN.
-
-    Parameters
-    ----------
-    one, other : numpy.ndarray of float, shape (n,)
-        The answers.
-
-    Returns
-    -------
-    numpy.ndarray of bool, shape (n,)
-    """
+    """Where two answers differ by more than 1e-9 relative; NaN equals NaN."""
     return ~np.isclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)

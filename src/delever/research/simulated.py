@@ -19,17 +19,6 @@ __all__ = ["GarchJumps", "simulate_bars"]
 class GarchJumps:
     """Parameters of the simulated log return of a bar.
 
-    Attributes
-    ----------
-    volatility : float
-        Unconditional standard deviation of the part without jumps, per bar, > 0.
-    news, memory : float
-        Weights >= 0 of the last squared shock and the last variance; their sum < 1.
-    jump_rate : float
-        Probability of a jump per bar, in [0, 1].
-    jump_size : float
-        Standard deviation of a jump's log size, >= 0.
-
     Raises
     ------
     InputError
@@ -46,11 +35,13 @@ class GarchJumps:
     Econometrics 31(3), 307-327, doi:10.1016/0304-4076(86)90063-1.
     """
 
+    # unconditional standard deviation of the part without jumps, per bar, > 0
     volatility: float = 0.03
+    # weights >= 0 of the last squared shock and the last variance; their sum < 1
     news: float = 0.08
     memory: float = 0.90
-    jump_rate: float = 0.008
-    jump_size: float = 0.08
+    jump_rate: float = 0.008  # probability of a jump per bar, in [0, 1]
+    jump_size: float = 0.08  # standard deviation of a jump's log size, >= 0
 
     def __post_init__(self) -> None:
         if not (self.news >= 0 and self.memory >= 0 and self.news + self.memory < 1):
@@ -75,27 +66,6 @@ def simulate_bars(
     price: float = 1_000.0,
 ) -> pd.DataFrame:
     """Bars of a market in which no level means anything.
-
-    Parameters
-    ----------
-    bars : int
-        How many, >= 1.
-    seed : int
-        The same seed gives the same bars.
-    process : GarchJumps, optional
-        Its parameters.
-    timeframe : str
-        Timeframe of the bars.
-    start : str
-        Open time of the first bar, UTC.
-    price : float
-        First open, > 0.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (bars, 5)
-        Open, high, low, close, volume (NaN); indexed by open time in UTC. Every bar opens at the
-        previous close.
 
     Notes
     -----

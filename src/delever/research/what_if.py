@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from delever.engine.backtest import Backtest
+from delever.engine.rerun import rerun
 from delever.errors import DeleverError, InputError
-from delever.events.window import membership
+from delever.periods.membership import membership
 from delever.research.evaluation import Evaluation
-from delever.sim.backtest import Backtest
-from delever.sim.rerun import rerun
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import bar_returns, total_return
 
@@ -47,35 +47,18 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WhatIf:
-    """Counterfactuals of one run, bar by bar.
+    """Counterfactuals of one run, bar by bar."""
 
-    Attributes
-    ----------
-    initial_equity : float
-        Of all of them, quote units.
-    paths : pandas.DataFrame, shape (bars x counterfactuals, 3)
-        Indexed by ``open_time``, one counterfactual after the other: ``name`` ("costs x2"),
-        ``equity`` at the close, ``liquidations`` in the bar.
-    refused : mapping of str to str
-        Those that cannot be, by name, and why.
-    """
-
-    initial_equity: float
+    initial_equity: float  # of all of them, quote units
+    # shape (bars x counterfactuals, 3): indexed by ``open_time``, one counterfactual after the
+    # other: ``name`` ("costs x2"), ``equity`` at the close, ``liquidations`` in the bar
     paths: pd.DataFrame
+    # those that cannot be, by name, and why
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def change_of(text: str) -> Change:
     """Read a change as people say it.
-
-    Parameters
-    ----------
-    text : str
-        ``"funding off"``, ``"leverage 1x"``, ``"costs x2"``.
-
-    Returns
-    -------
-    Change
 
     Raises
     ------
@@ -100,19 +83,7 @@ def change_of(text: str) -> Change:
 
 
 def usual_changes(run: Backtest) -> tuple[str, ...]:
-    """Counterfactuals worth asking of a run: those that can change it.
-
-    Parameters
-    ----------
-    run : Backtest
-        As `delever.sim.backtest.backtest` returned it.
-
-    Returns
-    -------
-    tuple of str
-        ``"costs x2"`` of every run; of a perpetual also ``"funding off"`` where there is funding
-        and ``"leverage 1x"`` where there is more.
-    """
+    """Counterfactuals worth asking of a run: those that can change it."""
     perp = run.perp
     out = ["costs x2"]
     if perp is not None and perp.contract is not None:
@@ -125,18 +96,6 @@ def usual_changes(run: Backtest) -> tuple[str, ...]:
 
 def counterfactual(run: Backtest, change: Change) -> Backtest:
     """Run the same decisions over the same bars once more, with one thing changed.
-
-    Parameters
-    ----------
-    run : Backtest
-        As `delever.sim.backtest.backtest` returned it.
-    change : Change
-        What is changed. `costs_times` multiplies what the run paid, its own stress included.
-
-    Returns
-    -------
-    Backtest
-        Without bounds.
 
     Raises
     ------
@@ -167,19 +126,6 @@ def counterfactual(run: Backtest, change: Change) -> Backtest:
 
 def what_if(run: Backtest, names: Sequence[str] | None = None) -> WhatIf:
     """Run counterfactuals and keep what they came to.
-
-    Parameters
-    ----------
-    run : Backtest
-        As `delever.sim.backtest.backtest` returned it.
-    names : sequence of str, optional
-        See `change_of`; `usual_changes` when left out.
-
-    Returns
-    -------
-    WhatIf
-        One that the engine refuses, such as a leverage no bracket allows, is kept with the
-        reason.
 
     Raises
     ------
@@ -217,23 +163,7 @@ def no_paths() -> pd.DataFrame:
 
 
 def outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFrame:
-    """What a run and its counterfactuals came to over the bars of an evaluation.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of the run, or of a part of its span.
-    found : WhatIf
-        Its counterfactuals, over the whole run.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (1 + counterfactuals, 6)
-        Rows: `AS_RUN`, then each by name. Columns: ``total_return``, ``inside_total_return``,
-        ``outside_total_return``, ``max_drawdown`` (fractions), ``liquidations`` (count) and
-        ``final_equity`` (quote units, had the bars of the evaluation begun with the initial
-        equity). A row of NaN is one that cannot be.
-    """
+    """What a run and its counterfactuals came to over the bars of an evaluation."""
     run = evaluation.backtest
     index = pd.DatetimeIndex(run.ledger.index)
     inside = membership(index, run.timeframe, evaluation.periods).to_numpy()

@@ -16,7 +16,7 @@ import pandas as pd
 from delever.arguments import checked
 from delever.bars import as_of, close_times
 from delever.errors import InputError
-from delever.schema import utc_index
+from delever.frames import utc_index
 from delever.units import timeframe_delta
 from delever.view import MarketView
 

@@ -14,10 +14,13 @@ from typing import Literal, TypeAlias
 import pandas as pd
 
 from delever.errors import InputError
-from delever.signals import cross, leverage, onchain, profile, sentiment, trend
+from delever.signals import averages as trend
+from delever.signals import cross, leverage, profile
+from delever.signals import mood as sentiment
+from delever.signals import network as onchain
 from delever.signals import price_features as f
 from delever.signals.breaks import LABELS
-from delever.signals.inputs import INPUTS, check_lag
+from delever.signals.readings import INPUTS, check_lag
 from delever.signals.volatility import Estimator
 from delever.view import MarketView
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from delever.arguments import aligned
 from delever.errors import InputError
-from delever.sharing import shared
+from delever.memo import shared
 
 __all__ = [
     "Average",

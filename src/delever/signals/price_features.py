@@ -11,7 +11,8 @@ import pandas as pd
 
 from delever.arguments import checked
 from delever.errors import InputError
-from delever.signals import breaks, levels, profile, swings, trend, volatility
+from delever.signals import averages as trend
+from delever.signals import breaks, levels, profile, swings, volatility
 from delever.signals.clock import bars_in
 from delever.signals.indicators import Average
 from delever.view import MarketView, Price

@@ -9,7 +9,7 @@ import pandas as pd
 from delever.arguments import checked, whole_number
 from delever.bars import close_times
 from delever.errors import InputError
-from delever.schema import utc_index
+from delever.frames import utc_index
 from delever.signals.swings import level_table, swings
 from delever.units import timeframe_delta
 from delever.view import MarketView

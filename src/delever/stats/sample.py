@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from delever.errors import InputError
-from delever.schema import utc_index
+from delever.frames import utc_index
 from delever.units import DAYS_PER_YEAR
 
 __all__ = ["Metric", "Sample"]

@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
+from delever.engine.backtest import Backtest
 from delever.errors import NotStoredError, StoreError
-from delever.events.catalog import load_catalog
-from delever.market.execution import Costs
+from delever.periods.period import load_catalog
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, no_paths
-from delever.sim.backtest import Backtest
-from delever.study.manifest import canonical_json, file_sha256
+from delever.study.provenance import canonical_json, file_sha256
+from delever.venues.costs import Costs
 
 __all__ = [
     "damage",
@@ -81,17 +81,6 @@ def damage(folder: Path) -> str:
 def find_run(results: Path, reference: Path | str) -> Path:
     """Folder of a finished run, by its path, its id, or its study's name.
 
-    Parameters
-    ----------
-    results : pathlib.Path
-        Of the workspace.
-    reference : path or str
-        A run's folder; the beginning of a run id; or the name of a study that has one run.
-
-    Returns
-    -------
-    pathlib.Path
-
     Raises
     ------
     NotStoredError
@@ -121,21 +110,6 @@ def write_run(
     periods: Path,
 ) -> None:
     """Write every file of a run, then put the folder in place in one step.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        ``results/<study>/<run_id>``; an earlier one is replaced.
-    evaluation : Evaluation
-        Saved as Parquet tables (strategy, benchmark, bars) and ``metrics.json``.
-    found : WhatIf
-        Saved as ``counterfactuals.parquet`` where there are any.
-    manifest : mapping
-        Saved as ``manifest.json``, with the sha256 of every other file.
-    tearsheet : str
-        Saved as ``tearsheet.html``.
-    periods : pathlib.Path
-        The catalogue, copied, so that a run keeps the periods it was measured on.
 
     Raises
     ------
@@ -202,15 +176,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def read_evaluation(folder: Path) -> Evaluation:
     """Read a run's tables and measure them anew, on the periods it was made with.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Of a finished run.
-
-    Returns
-    -------
-    Evaluation
-
     Raises
     ------
     StoreError
@@ -250,17 +215,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def read_what_if(folder: Path) -> WhatIf:
-    """Counterfactuals of a finished run.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Of a finished run whose files are whole.
-
-    Returns
-    -------
-    WhatIf
-    """
+    """Counterfactuals of a finished run."""
     manifest = read_manifest(folder)
     path = folder / WHAT_IF
     return WhatIf(

@@ -17,21 +17,15 @@ __all__ = ["Axis", "Range", "SweepConfig", "combinations"]
 
 
 class Range(BaseModel):
-    """Numbers from one to another.
-
-    Attributes
-    ----------
-    first, last : float
-        Both included; ``from`` and ``to`` in the file.
-    step : float or None
-        Distance of neighbours; needed in a grid. In a sample, None draws from all numbers
-        between, or from all whole ones when `first` and `last` are whole.
-    """
+    """Numbers from one to another."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    # both included; ``from`` and ``to`` in the file
     first: int | float = Field(alias="from", allow_inf_nan=False)
     last: int | float = Field(alias="to", allow_inf_nan=False)
+    # distance of neighbours; needed in a grid. In a sample, None draws from all numbers between, or
+    # from all whole ones when `first` and `last` are whole.
     step: Annotated[int | float, Gt(0)] | None = Field(default=None, allow_inf_nan=False)
 
     @model_validator(mode="after")
@@ -65,30 +59,17 @@ Axis: TypeAlias = Range | Annotated[list[Any], Field(min_length=1)]
 
 
 class SweepConfig(BaseModel):
-    """The ``[sweep]`` table of a study.
-
-    Attributes
-    ----------
-    choose : {"grid", "random", "sobol"}
-        All combinations, or a sample of them.
-    samples : int or None
-        How many; for a sample.
-    seed : int
-        Of the sample.
-    memory : int
-        Megabytes (2**20 bytes) that all workers together may take for what grows with the
-        data: targets and shared indicators.
-    params, costs, account : dict of str to list or Range
-        Axes: keys of the study's tables of those names.
-    """
+    """The ``[sweep]`` table of a study."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    choose: Literal["grid", "random", "sobol"] = "grid"
-    samples: Annotated[int, Ge(1)] | None = None
-    seed: Annotated[int, Ge(0)] = 0
+    choose: Literal["grid", "random", "sobol"] = "grid"  # all combinations, or a sample of them
+    samples: Annotated[int, Ge(1)] | None = None  # how many; for a sample
+    seed: Annotated[int, Ge(0)] = 0  # of the sample
+    # megabytes (2**20 bytes) that all workers together may take for what grows with the data:
+    # targets and shared indicators
     memory: Annotated[int, Ge(64)] = 512
-    params: dict[str, Axis] = {}
+    params: dict[str, Axis] = {}  # axes: keys of the study's tables of those names
     costs: dict[str, Axis] = {}
     account: dict[str, Axis] = {}
 
@@ -111,17 +92,6 @@ class SweepConfig(BaseModel):
 
 def combinations(config: SweepConfig) -> list[dict[str, Any]]:
     """Every combination that is to be run, without repeats.
-
-    Parameters
-    ----------
-    config : SweepConfig
-        The table.
-
-    Returns
-    -------
-    list of dict of str to Any
-        Dotted key of the study to value. Of a sample, repeats are left out, so there may be
-        fewer than asked for.
 
     Raises
     ------

@@ -13,15 +13,15 @@ import pandas as pd
 
 from delever.arguments import whole_number
 from delever.errors import InputError, StrategyError
-from delever.research.contract import Finding, check_strategy
 from delever.research.lookahead import MOST_POINTS, Leak, find_leak, smallest
+from delever.research.strategy_contract import Finding, check_strategy
 from delever.signals.features import FEATURES, available, feature
-from delever.signals.inputs import INPUTS
-from delever.study.afresh import afresh, outside
-from delever.study.lags import early_series
-from delever.study.network import with_network
+from delever.signals.readings import INPUTS
+from delever.study.declared_lags import early_series
+from delever.study.isolation import afresh, outside
+from delever.study.network_series import with_network
+from delever.study.single_run import view
 from delever.study.strategy import load_strategy
-from delever.study.trial import view
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -67,29 +67,18 @@ def test_{name}_does_not_see_the_future() -> None:
 class Ground:
     """What a check is done on.
 
-    Attributes
-    ----------
-    data : str
-        Reference of the bars.
-    series : mapping of str to str
-        Names of readings and the reference of each.
-    params : mapping of str to Any
-        Parameters of what is checked; defaults for the rest.
-    points : int
-        Evenly spread cuts, from 1 to 10,000; see `delever.research.lookahead.find_leak`.
-    leverage : float
-        Largest exposure, long or short, that the account of a study takes; 1 is spot.
-
     Raises
     ------
     InputError
         If the leverage is none, or the points are not from 1 to 10,000.
     """
 
-    data: str
-    series: Mapping[str, str]
-    params: Mapping[str, Any]
+    data: str  # reference of the bars
+    series: Mapping[str, str]  # names of readings and the reference of each
+    params: Mapping[str, Any]  # parameters of what is checked; defaults for the rest
+    # evenly spread cuts, from 1 to 10,000; see `delever.research.lookahead.find_leak`
     points: int = 32
+    # largest exposure, long or short, that the account of a study takes; 1 is spot
     leverage: float = 1.0
 
     def __post_init__(self) -> None:
@@ -100,43 +89,19 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What came of a check.
+    """What came of a check."""
 
-    Attributes
-    ----------
-    name : str
-        The file or the feature.
-    findings : tuple of Finding
-        Empty when it passes.
-    test : str
-        A pytest that fails as long as it sees the future, on as few bars as show it; empty when
-        no leak was found.
-    bars : str
-        Which bars these are.
-    skipped : str
-        Why nothing could be checked; empty when something was.
-    """
-
-    name: str
-    findings: tuple[Finding, ...]
+    name: str  # the file or the feature
+    findings: tuple[Finding, ...]  # empty when it passes
+    # A pytest that fails as long as it sees the future, on as few bars as show it; empty when no
+    # leak was found
     test: str = ""
-    bars: str = ""
-    skipped: str = ""
+    bars: str = ""  # which bars these are
+    skipped: str = ""  # why nothing could be checked; empty when something was
 
 
 def view_of(ground: Ground, workspace: Workspace) -> MarketView:
     """Load the bars and readings of a check.
-
-    Parameters
-    ----------
-    ground : Ground
-        Their references.
-    workspace : Workspace
-        Where they are.
-
-    Returns
-    -------
-    MarketView
 
     Raises
     ------
@@ -150,40 +115,12 @@ def view_of(ground: Ground, workspace: Workspace) -> MarketView:
 
 
 def names(target: str, market: MarketView) -> tuple[str, ...]:
-    """What a word of the command line stands for.
-
-    Parameters
-    ----------
-    target : str
-        A path ending in ``.py``, the name of a feature, or ``"features"`` for all of them.
-    market : MarketView
-        Its readings decide which features can be checked.
-
-    Returns
-    -------
-    tuple of str
-        Paths and names of features.
-    """
+    """What a word of the command line stands for."""
     return available(market)[0] if target == ALL_FEATURES else (target,)
 
 
 def check_target(target: str, *, ground: Ground, market: MarketView, skip: bool = False) -> Checked:
     """Check a strategy file or a feature.
-
-    Parameters
-    ----------
-    target : str
-        A path ending in ``.py``, or the name of a feature.
-    ground : Ground
-        What it is checked on, and with which parameters.
-    market : MarketView
-        The same, loaded.
-    skip : bool
-        Whether a feature that measures nothing on these bars is left out, and says why.
-
-    Returns
-    -------
-    Checked
 
     Raises
     ------
@@ -202,19 +139,6 @@ def check_target(target: str, *, ground: Ground, market: MarketView, skip: bool 
 
 def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
     """Run the checks that every strategy must pass.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The strategy file.
-    ground : Ground
-        What it is checked on, and with which parameters.
-    market : MarketView
-        The same, loaded.
-
-    Returns
-    -------
-    Checked
 
     Raises
     ------
@@ -270,21 +194,6 @@ def _too_large(target: pd.Series, leverage: float) -> list[Finding]:
 
 def check_feature(name: str, *, ground: Ground, market: MarketView, skip: bool = False) -> Checked:
     """Check that a feature does not see the future, nor a reading before its publication.
-
-    Parameters
-    ----------
-    name : str
-        A key of `delever.signals.features.FEATURES`.
-    ground : Ground
-        What it is checked on, and with which parameters.
-    market : MarketView
-        The same, loaded.
-    skip : bool
-        Whether a feature that measures nothing on these bars is left out, and says why.
-
-    Returns
-    -------
-    Checked
 
     Raises
     ------
@@ -350,24 +259,7 @@ def _checked(
 
 
 def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
-    """Write a leak as a test.
-
-    Parameters
-    ----------
-    leak : Leak
-        The counterexample.
-    name : str
-        Of what sees the future; part of the test's name.
-    function : str
-        Python that makes it, with ``dl`` for ``delever``.
-    ground : Ground
-        What it was checked on.
-
-    Returns
-    -------
-    str
-        A file for pytest, to be run in the workspace: it fails until the leak is mended.
-    """
+    """Write a leak as a test."""
 
     def stamp(time: pd.Timestamp) -> str:
         return f'at("{time:%Y-%m-%d %H:%M:%S}")'

@@ -13,15 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.engine.sweep_accounts import (
+    Account,
+    Asked,
+    asked,
+    check_account,
+    simulate_each,
+    sweep_market,
+)
+from delever.engine.sweep_metrics import metric_names
 from delever.errors import DeleverError, StoreError
-from delever.events.window import membership
-from delever.sharing import shared_work
-from delever.sim.sweep import Account, Asked, asked, check_account, simulate_each, sweep_market
-from delever.sim.sweep_metrics import metric_names
-from delever.study.account import AccountConfig
+from delever.memo import shared_work
+from delever.periods.membership import membership
+from delever.study.account_table import AccountConfig
 from delever.study.config import Study
-from delever.study.inputs import Inputs, gather
-from delever.study.trial import first_bar, view
+from delever.study.single_run import first_bar, view
+from delever.study.study_inputs import Inputs, gather
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -30,33 +37,15 @@ __all__ = ["Chunk", "applied", "run_chunk"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """What a worker is given: text and numbers only.
+    """What a worker is given: text and numbers only."""
 
-    Attributes
-    ----------
-    number : int
-        Place in the sweep.
-    file : str
-        Name of its result, by place and content.
-    root : str
-        Folder of the workspace.
-    study : str
-        The study as JSON.
-    inputs_id : str
-        Hash of all that the worker must find where the study points.
-    combinations : tuple of dict
-        Dotted keys of the study to values.
-    shared_bytes, target_bytes : int
-        What shared indicators and what targets may take.
-    """
-
-    number: int
-    file: str
-    root: str
-    study: str
-    inputs_id: str
-    combinations: tuple[Mapping[str, Any], ...]
-    shared_bytes: int
+    number: int  # place in the sweep
+    file: str  # name of its result, by place and content
+    root: str  # folder of the workspace
+    study: str  # the study as JSON
+    inputs_id: str  # hash of all that the worker must find where the study points
+    combinations: tuple[Mapping[str, Any], ...]  # dotted keys of the study to values
+    shared_bytes: int  # what shared indicators and what targets may take
     target_bytes: int
 
 
@@ -71,17 +60,6 @@ def applied(study: Study, combination: Mapping[str, Any]) -> Study:
 
 def run_chunk(chunk: Chunk) -> pd.DataFrame:
     """Run the combinations of a chunk.
-
-    Parameters
-    ----------
-    chunk : Chunk
-        What to run.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (combinations, 65)
-        ``start`` (open of the first bar, UTC), ``error`` (empty, or why there is no result), and
-        the metrics of `delever.sim.sweep.simulate`.
 
     Raises
     ------

@@ -10,11 +10,11 @@ import pandas as pd
 
 from delever.data.disk import write_page
 from delever.errors import InputError
-from delever.market.execution import Costs
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
 from delever.research.what_if import outcomes
-from delever.study.manifest import canonical_json
+from delever.study.provenance import canonical_json
 from delever.study.run import Run
+from delever.venues.costs import Costs
 
 __all__ = ["HEADLINE", "Comparison", "compare"]
 
@@ -33,21 +33,11 @@ HEADLINE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Several runs measured over their common span.
+    """Several runs measured over their common span."""
 
-    Attributes
-    ----------
-    runs : tuple of Run
-        As they were given.
-    evaluations : tuple of Evaluation
-        The same runs over the common span.
-    start, end : pandas.Timestamp
-        The common span, UTC.
-    """
-
-    runs: tuple[Run, ...]
-    evaluations: tuple[Evaluation, ...]
-    start: pd.Timestamp
+    runs: tuple[Run, ...]  # as they were given
+    evaluations: tuple[Evaluation, ...]  # the same runs over the common span
+    start: pd.Timestamp  # the common span, UTC
     end: pd.Timestamp
 
     @property
@@ -113,22 +103,9 @@ class Comparison:
         return [*out, *shared, *own]
 
     def page(self, path: Path | str, *, what_if: bool = False) -> Path:
-        """Write the HTML comparison.
-
-        Parameters
-        ----------
-        path : path
-            Where to.
-        what_if : bool
-            Also the counterfactuals of each run.
-
-        Returns
-        -------
-        pathlib.Path
-            The file, absolute.
-        """
-        from delever.report.comparison import render
-        from delever.report.what_if import what_if_table
+        """Write the HTML comparison."""
+        from delever.report.pages.comparison import render
+        from delever.report.pages.what_if_table import what_if_table
 
         target = Path(path).expanduser().resolve()
         page = render(
@@ -150,15 +127,6 @@ class Comparison:
 
 def compare(*runs: Run) -> Comparison:
     """Measure runs over the span they share.
-
-    Parameters
-    ----------
-    *runs : Run
-        Two or more.
-
-    Returns
-    -------
-    Comparison
 
     Raises
     ------

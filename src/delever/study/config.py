@@ -13,74 +13,45 @@ import pandas as pd
 from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
+from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.errors import ConfigError, InputError
-from delever.market.execution import Costs, scaled_costs
 from delever.research.what_if import change_of
-from delever.sim.inputs import LEAST_EQUITY, MOST_EQUITY
-from delever.study.account import AccountConfig
+from delever.study.account_table import AccountConfig
 from delever.study.axes import SweepConfig
-from delever.study.costs import CostsConfig
+from delever.study.costs_table import CostsConfig
 from delever.study.toml import check_depth, read_toml
+from delever.venues.costs import Costs, scaled_costs
 
 __all__ = ["CostsConfig", "Study", "explain", "load_study"]
 
 
 class Study(BaseModel):
-    """One study file.
-
-    Attributes
-    ----------
-    name : str
-        Names the results folder; the file's stem unless given.
-    strategy : str
-        Name of a file in ``strategies/`` or a path.
-    data : str
-        Reference of the bars, ``venue/ohlcv/SYMBOL/timeframe``.
-    warmup : str or None
-        Reference of earlier bars, used only to warm indicators up.
-    series : dict of str to str
-        Names a strategy may ask for, and the data set behind each.
-    params : dict
-        Parameters of the strategy.
-    start : "warm" or a UTC date or time
-        ``"warm"``: the first bar that a decision can be filled at.
-    end : None or a UTC date or time
-        Bars that close after it are left out.
-    benchmark : str
-        The strategy every figure is compared with.
-    initial_equity : float
-        In quote currency, from 1e-6 to 1e15.
-    periods : str
-        Path of the catalogue of deleveraging periods, from the workspace.
-    costs : CostsConfig or None
-        Fees and slippage; left out, those of `CostsConfig`, or of the account's rules.
-    costs_times : float
-        How many times fees and slippage are paid, of the benchmark as well; rebates stay.
-    account : AccountConfig or None
-        A margin account, stops, borrow; None holds plain spot.
-    sweep : SweepConfig or None
-        What ``delever sweep`` combines; a single run takes no notice of it.
-    counterfactuals : list of str or None
-        What is run beside it, see `delever.research.what_if.change_of`; None: the usual ones.
-    """
+    """One study file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    name: Annotated[str, Len(1, 100)]
-    strategy: str
-    data: str
-    warmup: str | None = None
-    series: dict[str, str] = {}
-    params: dict[str, Any] = {}
+    name: Annotated[str, Len(1, 100)]  # names the results folder; the file's stem unless given
+    strategy: str  # name of a file in ``strategies/`` or a path
+    data: str  # reference of the bars, ``venue/ohlcv/SYMBOL/timeframe``
+    warmup: str | None = None  # reference of earlier bars, used only to warm indicators up
+    series: dict[str, str] = {}  # names a strategy may ask for, and the data set behind each
+    params: dict[str, Any] = {}  # parameters of the strategy
+    # ``"warm"``: the first bar that a decision can be filled at
     start: Literal["warm"] | dt.datetime = "warm"
-    end: dt.datetime | None = None
-    benchmark: str = "buy_and_hold"
+    end: dt.datetime | None = None  # bars that close after it are left out
+    benchmark: str = "buy_and_hold"  # the strategy every figure is compared with
+    # in quote currency, from 1e-6 to 1e15
     initial_equity: Annotated[float, Ge(LEAST_EQUITY), Le(MOST_EQUITY)] = 10_000.0
+    # path of the catalogue of deleveraging periods, from the workspace
     periods: str = "data/deleveraging.toml"
+    # fees and slippage; left out, those of `CostsConfig`, or of the account's rules
     costs: CostsConfig | None = None
+    # how many times fees and slippage are paid, of the benchmark as well; rebates stay
     costs_times: Annotated[float, Ge(0)] = 1.0
-    account: AccountConfig | None = None
+    account: AccountConfig | None = None  # A margin account, stops, borrow; None holds plain spot
+    # what ``delever sweep`` combines; a single run takes no notice of it
     sweep: SweepConfig | None = None
+    # what is run beside it, see `delever.research.what_if.change_of`; None: the usual ones
     counterfactuals: list[str] | None = None
 
     @field_validator("name")
@@ -150,17 +121,6 @@ class Study(BaseModel):
 def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """Read a study file and apply overrides.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        A TOML file.
-    overrides : mapping, optional
-        Dotted key to value, such as ``{"params.weeks": 150}``.
-
-    Returns
-    -------
-    Study
-
     Raises
     ------
     ConfigError
@@ -184,19 +144,7 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Say in one sentence what was wrong with the first wrong key.
-
-    Parameters
-    ----------
-    error : pydantic.ValidationError
-        What validation found.
-    model : type of pydantic.BaseModel
-        The model, for the keys there are.
-
-    Returns
-    -------
-    str
-    """
+    """Say in one sentence what was wrong with the first wrong key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":

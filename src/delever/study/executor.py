@@ -29,16 +29,6 @@ def default_workers() -> int:
 def open_executor(workers: int) -> Iterator[Executor | None]:
     """Open worker processes; none for one worker, whose tasks run here.
 
-    Parameters
-    ----------
-    workers : int
-        At least 1.
-
-    Yields
-    ------
-    concurrent.futures.Executor or None
-        Closed at the end of the block; tasks not begun by then are dropped.
-
     Raises
     ------
     InputError
@@ -67,24 +57,7 @@ def run_tasks(
     *,
     ahead: int = 4,
 ) -> Iterator[tuple[Task, Result]]:
-    """Run a function on tasks and give results as they come.
-
-    Parameters
-    ----------
-    function : callable
-        At the top of a module, so that it travels by name.
-    tasks : iterable
-        Plain data.
-    executor : concurrent.futures.Executor or None
-        None runs them here, in order.
-    ahead : int
-        Tasks handed over but not finished; more are not held in memory.
-
-    Yields
-    ------
-    tuple
-        Task and result, in the order they finish.
-    """
+    """Run a function on tasks and give results as they come."""
     if executor is None:
         for task in tasks:
             yield task, function(task)

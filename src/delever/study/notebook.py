@@ -9,16 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from delever.data.source import Dataset
+from delever.data.references import Dataset
 from delever.errors import InputError
-from delever.events.catalog import Period, load_catalog
-from delever.market.execution import Costs
+from delever.periods.period import Period, load_catalog
 from delever.research.what_if import what_if
-from delever.study import trial
-from delever.study.manifest import describe_simulation, versions
+from delever.study import single_run as trial
+from delever.study.provenance import describe_simulation, versions
 from delever.study.run import Run, load_run, remarks, run_study
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
+from delever.venues.costs import Costs
 from delever.view import MarketView
 
 __all__ = ["backtest", "load", "make_view", "periods", "run", "strategy"]

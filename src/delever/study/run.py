@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 
 from delever.data.disk import write_page
+from delever.engine.backtest import Backtest
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import WhatIf, outcomes, what_if
-from delever.sim.backtest import Backtest
 from delever.study import archive
 from delever.study.config import load_study
-from delever.study.inputs import Inputs, gather
-from delever.study.manifest import describe_simulation, git_state
-from delever.study.trial import run_trial, view
+from delever.study.provenance import describe_simulation, git_state
+from delever.study.single_run import run_trial, view
+from delever.study.study_inputs import Inputs, gather
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -31,27 +31,13 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A finished run.
+    """A finished run."""
 
-    Attributes
-    ----------
-    evaluation : Evaluation
-        Equity, trades and metrics, of the strategy and of its benchmark.
-    manifest : mapping
-        Everything the run was made from.
-    what_if : WhatIf
-        Its counterfactuals.
-    folder : pathlib.Path or None
-        Where it is stored; None for a run made in a notebook.
-    cached : bool
-        Whether the result was there already.
-    """
-
-    evaluation: Evaluation
-    manifest: Mapping[str, Any]
-    what_if: WhatIf
-    folder: Path | None = None
-    cached: bool = False
+    evaluation: Evaluation  # equity, trades and metrics, of the strategy and of its benchmark
+    manifest: Mapping[str, Any]  # everything the run was made from
+    what_if: WhatIf  # its counterfactuals
+    folder: Path | None = None  # where it is stored; None for a run made in a notebook
+    cached: bool = False  # whether the result was there already
 
     @property
     def name(self) -> str:
@@ -89,18 +75,7 @@ class Run:
         return tuple(self.manifest["notes"])
 
     def tearsheet(self, path: Path | str) -> Path:
-        """Write the HTML tear-sheet.
-
-        Parameters
-        ----------
-        path : path
-            Where to.
-
-        Returns
-        -------
-        pathlib.Path
-            The file, absolute.
-        """
+        """Write the HTML tear-sheet."""
         target = Path(path).expanduser().resolve()
         page = _tearsheet(self.evaluation, self.manifest, self.what_if)
         write_page(target, page)
@@ -123,23 +98,6 @@ def run_study(
     report: Report = lambda step: None,
 ) -> Run:
     """Run a study, or read its result where the same inputs ran before.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The study file.
-    workspace : Workspace
-        Where strategies, data and results are.
-    overrides : mapping, optional
-        Dotted keys of the study to values, such as ``{"params.weeks": 150}``.
-    fresh : bool
-        Run even where the result is there.
-    report : callable, optional
-        Told each step.
-
-    Returns
-    -------
-    Run
 
     Raises
     ------
@@ -195,17 +153,6 @@ def run_study(
 def load_run(folder: Path, *, cached: bool = False) -> Run:
     """Read a finished run from its folder.
 
-    Parameters
-    ----------
-    folder : pathlib.Path
-        ``backtests/results/<study>/<run_id>``.
-    cached : bool
-        Marks the run as found rather than made.
-
-    Returns
-    -------
-    Run
-
     Raises
     ------
     NotStoredError, StoreError
@@ -221,22 +168,7 @@ def load_run(folder: Path, *, cached: bool = False) -> Run:
 
 
 def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0) -> list[str]:
-    """What a reader must know before believing a number.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-        The finished run.
-    market : MarketView
-        What it ran on.
-    costs_times : float
-        How many times fees and slippage were paid.
-
-    Returns
-    -------
-    list of str
-        One sentence each.
-    """
+    """What a reader must know before believing a number."""
     out = []
     if costs_times != 1.0:
         out.append(
@@ -286,7 +218,7 @@ def _hidden(run: Backtest) -> list[str]:
 
 
 def _tearsheet(evaluation: Evaluation, manifest: Mapping[str, Any], found: WhatIf) -> str:
-    from delever.report.tearsheet import render
+    from delever.report.pages.tearsheet import render
 
     warnings: Sequence[str] = manifest["notes"]
     return render(evaluation, manifest=manifest, notes=warnings, what_if=found)

@@ -20,7 +20,7 @@ import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
 from delever.errors import ConfigError, StrategyError
-from delever.research.contract import broken_contract, exposures
+from delever.research.strategy_contract import broken_contract, exposures
 from delever.view import MarketView, Price
 
 __all__ = ["Strategy", "load_strategy"]
@@ -36,46 +36,20 @@ _FIRST = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """A strategy file, loaded.
+    """A strategy file, loaded."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the file and of its function.
-    path : pathlib.Path
-        Absolute.
-    sha256 : str
-        Of the bytes that were run.
-    function : callable
-        From a market and keyword parameters to target exposures.
-    parameters : type of pydantic.BaseModel
-        One field per keyword parameter, with its bounds and default.
-    price_parameters : tuple of str
-        Names of those that are prices (``Annotated[..., Price()]``).
-    summary : str
-        First line of the function's docstring.
-    """
-
-    name: str
-    path: Path
-    sha256: str
-    function: Callable[..., pd.Series]
+    name: str  # name of the file and of its function
+    path: Path  # absolute
+    sha256: str  # of the bytes that were run
+    function: Callable[..., pd.Series]  # from a market and keyword parameters to target exposures
+    # one field per keyword parameter, with its bounds and default
     parameters: type[pydantic.BaseModel]
+    # names of those that are prices (``Annotated[..., Price()]``)
     price_parameters: tuple[str, ...]
-    summary: str
+    summary: str  # first line of the function's docstring
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Check parameters and fill in defaults.
-
-        Parameters
-        ----------
-        params : mapping of str to Any
-            As read from TOML or JSON; lists stand for tuples.
-
-        Returns
-        -------
-        dict of str to Any
-            Every parameter of the strategy.
 
         Raises
         ------
@@ -106,18 +80,6 @@ class Strategy:
     def __call__(self, market: MarketView, **params: Any) -> pd.Series:
         """Call the function as it is; what it raises names the file and line.
 
-        Parameters
-        ----------
-        market : MarketView
-            What it may see.
-        **params : Any
-            As for `bind`.
-
-        Returns
-        -------
-        pandas.Series
-            Whatever it returned, unchecked; see `target`.
-
         Raises
         ------
         ConfigError
@@ -134,19 +96,6 @@ class Strategy:
 
     def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> pd.Series:
         """Target exposure of every bar, checked.
-
-        Parameters
-        ----------
-        market : MarketView
-            What the strategy may see; n bars.
-        params : mapping of str to Any, optional
-            As for `bind`.
-
-        Returns
-        -------
-        pandas.Series, shape (n,)
-            Signed notional / equity, float64, on the market's index; NaN only before the first
-            defined value.
 
         Raises
         ------
@@ -166,16 +115,6 @@ class Strategy:
 
 def load_strategy(path: Path) -> Strategy:
     """Load a strategy file: one file, one function of the file's name.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file. It is compiled from its bytes and lives under a private module name made of its
-        path and content, so files of one name in two workspaces do not meet.
-
-    Returns
-    -------
-    Strategy
 
     Raises
     ------

@@ -21,14 +21,14 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from delever.data.disk import Disk
+from delever.engine.sweep_metrics import metric_names
 from delever.errors import ConfigError, StoreError
-from delever.sim.sweep_metrics import metric_names
 from delever.study.axes import SweepConfig, combinations
 from delever.study.chunk import Chunk, applied, run_chunk
 from delever.study.config import Study, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
-from delever.study.inputs import Inputs, gather
-from delever.study.manifest import canonical_json, run_id
+from delever.study.provenance import canonical_json, run_id
+from delever.study.study_inputs import Inputs, gather
 from delever.study.workspace import Workspace
 
 __all__ = ["Progress", "Sweep", "n_trials", "run_sweep"]
@@ -46,30 +46,15 @@ _ID = slice(len('{"id": "'), len('{"id": "') + 16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """A finished sweep.
+    """A finished sweep."""
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        One row per combination: a column per axis, ``start``, ``error`` and the metrics.
-    axes : tuple of str
-        Names of the axes' columns.
-    manifest : mapping
-        Everything it was made from.
-    folder : pathlib.Path
-        Where it is stored.
-    n_trials : int
-        Combinations ever tried in this study on this data.
-    resumed : int
-        Combinations that were there already.
-    """
-
+    # one row per combination: a column per axis, ``start``, ``error`` and the metrics
     frame: pd.DataFrame
-    axes: tuple[str, ...]
-    manifest: Mapping[str, Any]
-    folder: Path
-    n_trials: int
-    resumed: int
+    axes: tuple[str, ...]  # names of the axes' columns
+    manifest: Mapping[str, Any]  # everything it was made from
+    folder: Path  # where it is stored
+    n_trials: int  # combinations ever tried in this study on this data
+    resumed: int  # combinations that were there already
 
 
 def run_sweep(
@@ -83,27 +68,6 @@ def run_sweep(
     progress: Progress = lambda done, total, left: None,
 ) -> Sweep:
     """Run every combination of a study's ``[sweep]`` table that has no result yet.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The study file.
-    workspace : Workspace
-        Where strategies, data and results are.
-    overrides : mapping, optional
-        Dotted keys of the study to values.
-    workers : int, optional
-        Processes; as many as cores by default.
-    fresh : bool
-        Run also what has a result.
-    executor : concurrent.futures.Executor, optional
-        Runs the chunks in place of processes of its own; its workers must see the workspace.
-    progress : callable, optional
-        Told after each chunk.
-
-    Returns
-    -------
-    Sweep
 
     Raises
     ------
@@ -155,7 +119,7 @@ def run_sweep(
 
 
 def _page(name: str, sweep: SweepConfig, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
-    from delever.report.sweep import render
+    from delever.report.pages.sweep_page import render
 
     return render(name, frame, axes=list(sweep.axes), manifest=manifest)
 

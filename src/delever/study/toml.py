@@ -17,18 +17,6 @@ DEEPEST = 32
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """Read a TOML file.
 
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file, in UTF-8.
-    what : str
-        What it should be, for the message: ``"a study"``.
-
-    Returns
-    -------
-    dict
-        As `tomllib` gives it, at most `DEEPEST` deep.
-
     Raises
     ------
     ConfigError
@@ -46,13 +34,6 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
 def check_depth(value: object, where: str) -> None:
     """Refuse what is nested deeper than `DEEPEST`.
-
-    Parameters
-    ----------
-    value : dict, list or anything else
-        As TOML gives it.
-    where : str
-        Where it stands, for the message.
 
     Raises
     ------

@@ -42,29 +42,13 @@ catalogue of deleveraging periods and, once you import or fetch some, your own d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """The folders ``strategies/``, ``data/`` and ``backtests/`` below one root.
+    """The folders ``strategies/``, ``data/`` and ``backtests/`` below one root."""
 
-    Attributes
-    ----------
-    root : pathlib.Path
-        Absolute path.
-    """
-
-    root: Path
+    root: Path  # absolute path
 
     @classmethod
     def find(cls, path: Path | str | None = None) -> Workspace:
         """Find the workspace at or above a folder.
-
-        Parameters
-        ----------
-        path : path, optional
-            Where to begin; by default ``$DELEVER_WORKSPACE``, else the current folder. A path
-            that is given (or set in the environment) must be the workspace itself.
-
-        Returns
-        -------
-        Workspace
 
         Raises
         ------
@@ -104,18 +88,7 @@ class Workspace:
         return Catalog(self.root / "data")
 
     def file(self, path: Path) -> Path:
-        """Find a file that may be named from the current folder or from the workspace.
-
-        Parameters
-        ----------
-        path : pathlib.Path
-            As it was given; ``~`` is the home folder.
-
-        Returns
-        -------
-        pathlib.Path
-            The path as it stands where there is something, or where the workspace has nothing.
-        """
+        """Find a file that may be named from the current folder or from the workspace."""
         given = path.expanduser()
         below = self.root / given
         return below if below.exists() and not given.exists() else given
@@ -141,15 +114,6 @@ class Workspace:
 
 def create(target: Path) -> Workspace:
     """Make a workspace that runs: the shipped strategies, studies, periods and sample.
-
-    Parameters
-    ----------
-    target : pathlib.Path
-        A folder that does not exist yet or is empty.
-
-    Returns
-    -------
-    Workspace
 
     Raises
     ------

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from delever.data.exchange.brackets import Brackets, cells_of
-from delever.data.given import content, name_of
+from delever.data.exchange.fetch_brackets import Brackets, cells_of
+from delever.data.user_file import content, name_of
 from delever.errors import SchemaError
 
 __all__ = ["read_brackets"]
@@ -21,20 +21,6 @@ def read_brackets(
     path: Path, venue: str, known_at: pd.Timestamp, as_of: pd.Timestamp
 ) -> list[Brackets]:
     """Read a table that was saved: Binance's answer of leverageBracket, or ccxt's of tiers.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A JSON file.
-    venue : str
-        ccxt's id.
-    known_at, as_of : pandas.Timestamp
-        UTC; when the table was known, and what day it is of.
-
-    Returns
-    -------
-    list of Brackets
-        One per contract in the file, each under the name the file gives it.
 
     Raises
     ------

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from delever.data.exchange.limits import Limiter, Pacing, backoff, retry_after
-from delever.data.exchange.settings import Settings
-from delever.data.exchange.venues import Venue, venue_of
+from delever.data.exchange.pacing import Limiter, Pacing, backoff, retry_after
+from delever.data.exchange.quirks import Venue, venue_of
+from delever.data.exchange.venue_settings import Settings
 from delever.errors import InputError, VenueError
 
 __all__ = ["Client", "connect"]
@@ -51,30 +51,14 @@ class _Answer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Client:
-    """One venue, asked by several threads at once.
+    """One venue, asked by several threads at once."""
 
-    Attributes
-    ----------
-    name : str
-        ccxt's id.
-    venue : Venue
-        What it serves.
-    settings : Settings
-        How it is reached.
-    pacing : Pacing
-        Patience and clock.
-    limiter : Limiter
-        Shared by all threads.
-    requests : int
-        Sent so far, those sent again included.
-    """
-
-    name: str
-    venue: Venue
-    settings: Settings
-    pacing: Pacing
-    limiter: Limiter
-    requests: int = 0
+    name: str  # ccxt's id
+    venue: Venue  # what it serves
+    settings: Settings  # how it is reached
+    pacing: Pacing  # patience and clock
+    limiter: Limiter  # shared by all threads
+    requests: int = 0  # sent so far, those sent again included
     _first: Any = None
     _idle: list[Any] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -315,19 +299,6 @@ class _Line:
 def redirected(urls: Any, api_url: str, hostname: str) -> Any:
     """Replace ``https://HOST`` in every URL of a nest of them.
 
-    Parameters
-    ----------
-    urls : str, dict or anything else
-        As ccxt keeps them; what is no URL stays.
-    api_url : str
-        ``{host}`` stands for the host.
-    hostname : str
-        What ccxt puts for ``{hostname}``.
-
-    Returns
-    -------
-    like `urls`
-
     Examples
     --------
     >>> redirected({"public": "https://api.{hostname}/v5"}, "http://localhost:1/{host}", "x.com")
@@ -345,19 +316,6 @@ def redirected(urls: Any, api_url: str, hostname: str) -> Any:
 
 def connect(name: str, settings: Settings, pacing: Pacing | None = None) -> Client:
     """Make a client; nothing is sent before it is used.
-
-    Parameters
-    ----------
-    name : str
-        ccxt's id: ``"binanceusdm"``.
-    settings : Settings
-        How it is reached.
-    pacing : Pacing, optional
-        Patience and clock; the usual ones by default.
-
-    Returns
-    -------
-    Client
 
     Raises
     ------

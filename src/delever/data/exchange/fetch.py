@@ -17,7 +17,7 @@ from delever.data.exchange.gather import Gathered, frame_of, gather
 from delever.data.exchange.pages import Page
 from delever.data.exchange.plan import (
     Horizon,
-    Source,
+    SeriesSource,
     first_row,
     horizon,
     listening,
@@ -26,7 +26,7 @@ from delever.data.exchange.plan import (
     source_of,
 )
 from delever.data.exchange.spans import Span, ceiling, windows, without
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import InputError, VenueError
 
 __all__ = ["Fetched", "Progress", "fetch", "repair", "require_order"]
@@ -37,55 +37,29 @@ _BATCH = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a fetch has come.
+    """How far a fetch has come."""
 
-    Attributes
-    ----------
-    reference : Reference
-        The data set.
-    rows : int
-        Received so far.
-    done : float
-        Share of the time asked for, in [0, 1].
-    requests : int
-        Sent to the venue so far, for all its data sets.
-    """
-
-    reference: Reference
-    rows: int
-    done: float
-    requests: int
+    reference: Reference  # the data set
+    rows: int  # received so far
+    done: float  # share of the time asked for, in [0, 1]
+    requests: int  # sent to the venue so far, for all its data sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """What a fetch came to.
+    """What a fetch came to."""
 
-    Attributes
-    ----------
-    reference : Reference
-        The data set.
-    added, present : int
-        Rows that were new, and rows asked for again that agree.
-    start, end : pandas.Timestamp
-        What was asked for, end exclusive, as far as the venue has it.
-    absent, unknown : tuple of (start, end)
-        Stretches the venue confirmed to have nothing in, and those it did not answer for.
-    lost : tuple of (start, end)
-        What of the unknown the venue no longer serves.
-    notes : tuple of str
-        What a user must be told.
-    """
-
-    reference: Reference
-    added: int
+    reference: Reference  # the data set
+    added: int  # rows that were new, and rows asked for again that agree
     present: int
-    start: pd.Timestamp
+    start: pd.Timestamp  # what was asked for, end exclusive, as far as the venue has it
     end: pd.Timestamp
+    # stretches the venue confirmed to have nothing in, and those it did not answer for
     absent: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
     unknown: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
+    # what of the unknown the venue no longer serves
     lost: tuple[tuple[pd.Timestamp, pd.Timestamp], ...] = ()
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what a user must be told
 
 
 Report = Callable[[Progress], None]
@@ -102,25 +76,6 @@ def fetch(
     batch: int = _BATCH,
 ) -> Fetched:
     """Fetch a data set, or what is not stored of it yet.
-
-    Parameters
-    ----------
-    client : Client
-        Of the reference's venue.
-    catalog : Catalog
-        Where rows go, each batch whole once written.
-    reference : Reference
-        What to fetch.
-    since, until : pandas.Timestamp, optional
-        UTC, end exclusive; from the venue's first row to its last finished one by default.
-    report : callable, optional
-        Told after every window.
-    batch : int
-        Rows between two writes.
-
-    Returns
-    -------
-    Fetched
 
     Raises
     ------
@@ -140,7 +95,7 @@ def fetch(
     span = _begun(source, catalog, wanted, known, everything=since is None)
     before = [] if since is None else without(wanted, [span, *known])
     pieces = overlapped(span, known, stamps, source)
-    run = _Run(
+    run = _Fetching(
         source=source, catalog=catalog, report=report, batch=batch, span=span, settled=ends.settled
     )
     run.claims += [(*piece, "absent") for piece in before]
@@ -151,11 +106,6 @@ def fetch(
 
 def require_order(since: pd.Timestamp | None, until: pd.Timestamp | None) -> None:
     """Refuse a span that cannot hold a row, before any venue is asked.
-
-    Parameters
-    ----------
-    since, until : pandas.Timestamp or None
-        With a time zone, end exclusive.
 
     Raises
     ------
@@ -176,15 +126,6 @@ def repair(
     client: Client, catalog: Catalog, reference: Reference, *, report: Report | None = None
 ) -> Fetched:
     """Fetch just what is unknown between a stored data set's first and last row.
-
-    Parameters
-    ----------
-    client, catalog, reference, report
-        As for `fetch`.
-
-    Returns
-    -------
-    Fetched
 
     Raises
     ------
@@ -216,7 +157,7 @@ def repair(
         for start, end in overlapped(span, known, stamps, source)
     ]
     lost = [(start, min(end, earliest)) for start, end in without(span, known) if start < earliest]
-    run = _Run(
+    run = _Fetching(
         source=source, catalog=catalog, report=report, batch=_BATCH, span=span, settled=ends.settled
     )
     run.lost += lost
@@ -225,7 +166,7 @@ def repair(
 
 
 def _wanted(
-    source: Source, ends: Horizon, since: pd.Timestamp | None, until: pd.Timestamp | None
+    source: SeriesSource, ends: Horizon, since: pd.Timestamp | None, until: pd.Timestamp | None
 ) -> tuple[Span, tuple[str, ...]]:
     """The span to fetch, as far as it is finished and still served, and what to tell of it."""
     notes = [*source.told, *([source.series.note] if source.client.venue.probed else [])]
@@ -250,7 +191,7 @@ def _wanted(
 
 
 def _lost(
-    source: Source, wanted: Span, known: Sequence[Span], since: pd.Timestamp | None
+    source: SeriesSource, wanted: Span, known: Sequence[Span], since: pd.Timestamp | None
 ) -> list[Span]:
     """What was asked for, or lies after what is stored, and is no longer served."""
     if since is not None:
@@ -261,7 +202,7 @@ def _lost(
 
 
 def _begun(
-    source: Source, catalog: Catalog, wanted: Span, known: Sequence[Span], *, everything: bool
+    source: SeriesSource, catalog: Catalog, wanted: Span, known: Sequence[Span], *, everything: bool
 ) -> Span:
     """The part of a span from the venue's first row on."""
     start, end = wanted
@@ -288,7 +229,7 @@ def _recorded(catalog: Catalog, reference: Reference) -> int | None:
     return None
 
 
-def _aligned(source: Source, time: int) -> int:
+def _aligned(source: SeriesSource, time: int) -> int:
     return time if source.rules.step is None else ceiling(time, source.reference.timeframe)
 
 
@@ -305,10 +246,10 @@ def _known(catalog: Catalog, reference: Reference) -> tuple[list[Span], np.ndarr
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Run:
+class _Fetching:
     """One fetch under way."""
 
-    source: Source
+    source: SeriesSource
     catalog: Catalog
     report: Report | None
     batch: int
@@ -415,7 +356,7 @@ class _Run:
         return origin | ({"earliest": _stamp(self.span[0]).isoformat()} if self.whole else {})
 
 
-def _ahead(source: Source, pieces: Sequence[Span]) -> Iterator[tuple[Span, Gathered]]:
+def _ahead(source: SeriesSource, pieces: Sequence[Span]) -> Iterator[tuple[Span, Gathered]]:
     """Gather windows several at a time, and hand them out in the order of time."""
     workers = source.client.settings.workers
     todo = (window for piece in pieces for window in windows(piece, source.width))

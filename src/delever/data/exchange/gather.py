@@ -15,16 +15,16 @@ import pandas as pd
 
 from delever.data.exchange.pages import Page, columns_of
 from delever.data.exchange.spans import Span, holes, hull, missing, step_of, without
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import ConflictError, VenueError
-from delever.schema import kind_of
+from delever.frames import kind_of
 from delever.units import grid_anchor
 
 __all__ = [
     "CONFIRMATIONS",
     "Ask",
     "Gathered",
-    "Rules",
+    "WindowRules",
     "astray",
     "frame_of",
     "gather",
@@ -40,31 +40,17 @@ CONFIRMATIONS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What rows of a data set are held to.
+class WindowRules:
+    """What rows of a data set are held to."""
 
-    Attributes
-    ----------
-    reference : Reference
-        What they are called.
-    step : int or None
-        Distance of the grid in ms; None off any grid.
-    spacing : int
-        Usual distance in ms.
-    events : bool
-        Whether rows come as they happen, so that none can be expected.
-    bounded : bool
-        Whether a row far outside the window shows that the venue answered something else.
-    newest : int or None
-        Where a venue hears of starts alone: stamp that only the newest rows reach. A full answer
-        that does so without a row of the window shows that it did not hear of the start.
-    """
-
-    reference: Reference
-    step: int | None
-    spacing: int
-    events: bool = False
+    reference: Reference  # what they are called
+    step: int | None  # distance of the grid in ms; None off any grid
+    spacing: int  # usual distance in ms
+    events: bool = False  # whether rows come as they happen, so that none can be expected
+    # whether a row far outside the window shows that the venue answered something else
     bounded: bool = True
+    # where a venue hears of starts alone: stamp that only the newest rows reach. A full answer that
+    # does so without a row of the window shows that it did not hear of the start.
     newest: int | None = None
 
     def lacking(self, times: np.ndarray, span: Span) -> list[Span]:
@@ -78,17 +64,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Gathered:
-    """What is now known about a window.
+    """What is now known about a window."""
 
-    Attributes
-    ----------
-    page : Page
-        Rows in the order of time, each stamp once.
-    absent, unknown : tuple of spans
-        Stretches the venue confirmed to have no rows in, and those whose rows cannot be read.
-    """
-
-    page: Page
+    page: Page  # rows in the order of time, each stamp once
+    # stretches the venue confirmed to have no rows in, and those whose rows cannot be read
     absent: tuple[Span, ...]
     unknown: tuple[Span, ...]
 
@@ -103,23 +82,9 @@ class _Sifted:
     strayed: bool
 
 
-def rules_of(reference: Reference, spacing: str | None, *, bounded: bool) -> Rules:
-    """Rules for a data set.
-
-    Parameters
-    ----------
-    reference : Reference
-        What it is called.
-    spacing : str or None
-        Usual distance of rows off the grid; None for rows on it.
-    bounded : bool
-        Whether the venue can be told where a window ends.
-
-    Returns
-    -------
-    Rules
-    """
-    return Rules(
+def rules_of(reference: Reference, spacing: str | None, *, bounded: bool) -> WindowRules:
+    """Rules for a data set."""
+    return WindowRules(
         reference=reference,
         step=step_of(reference.timeframe) if spacing is None else None,
         spacing=step_of(spacing or reference.timeframe),
@@ -128,21 +93,8 @@ def rules_of(reference: Reference, spacing: str | None, *, bounded: bool) -> Rul
     )
 
 
-def gather(ask: Ask, span: Span, rules: Rules) -> Gathered:
+def gather(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
     """Ask for a window until its rows are complete or what is missing is confirmed.
-
-    Parameters
-    ----------
-    ask : callable
-        Start and end in ms to a page.
-    span : tuple of int
-        The window; on the grid where there is one.
-    rules : Rules
-        What rows are held to.
-
-    Returns
-    -------
-    Gathered
 
     Raises
     ------
@@ -192,21 +144,8 @@ def gather(ask: Ask, span: Span, rules: Rules) -> Gathered:
     return Gathered(page=got, absent=tuple(absent), unknown=unknown)
 
 
-def sifted(answer: Page, span: Span, rules: Rules) -> _Sifted:
+def sifted(answer: Page, span: Span, rules: WindowRules) -> _Sifted:
     """Part the rows of an answer that can be believed from those that cannot.
-
-    Parameters
-    ----------
-    answer : Page
-        As the venue gave it.
-    span : tuple of int
-        What it was asked for.
-    rules : Rules
-        What rows are held to.
-
-    Returns
-    -------
-    _Sifted
 
     Raises
     ------
@@ -235,7 +174,7 @@ def sifted(answer: Page, span: Span, rules: Rules) -> _Sifted:
     )
 
 
-def astray(answer: Page, span: Span, rules: Rules) -> VenueError:
+def astray(answer: Page, span: Span, rules: WindowRules) -> VenueError:
     """The refusal of an answer of another time, in words."""
     stamps = answer.times[answer.times >= 0]
     return VenueError(
@@ -245,33 +184,21 @@ def astray(answer: Page, span: Span, rules: Rules) -> VenueError:
     )
 
 
-def _unheard(answer: Page, span: Span, rules: Rules) -> bool:
+def _unheard(answer: Page, span: Span, rules: WindowRules) -> bool:
     if rules.newest is None or not (answer.full and len(answer.times)):
         return False
     return bool(answer.times.min() >= span[1] and answer.times.max() >= rules.newest)
 
 
 def frame_of(page: Page, reference: Reference) -> pd.DataFrame:
-    """Rows as a frame in the stored form of their kind.
-
-    Parameters
-    ----------
-    page : Page
-        In the order of time.
-    reference : Reference
-        Their kind and venue.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (n, k)
-    """
+    """Rows as a frame in the stored form of their kind."""
     index = pd.DatetimeIndex(page.times.astype("M8[ms]")).as_unit("ns").tz_localize("UTC")
     names = list(columns_of(reference))
     index = index.rename(kind_of(reference.kind).index)
     return pd.DataFrame(page.values, index=index, columns=names)
 
 
-def _nothing(rules: Rules) -> Page:
+def _nothing(rules: WindowRules) -> Page:
     width = len(columns_of(rules.reference))
     return Page(times=np.empty(0, np.int64), values=np.empty((0, width)))
 
@@ -281,7 +208,7 @@ def _equal(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray(same.all(axis=1))
 
 
-def _on_grid(times: np.ndarray, rules: Rules) -> None:
+def _on_grid(times: np.ndarray, rules: WindowRules) -> None:
     assert rules.step is not None
     anchor = grid_anchor(rules.reference.timeframe) // 1_000_000
     wrong = times[(times - anchor) % rules.step != 0]
@@ -294,7 +221,7 @@ def _on_grid(times: np.ndarray, rules: Rules) -> None:
         )
 
 
-def _readable(page: Page, rules: Rules) -> np.ndarray:
+def _readable(page: Page, rules: WindowRules) -> np.ndarray:
     """Which rows are finite and meet the rules of their kind."""
     spec = kind_of(rules.reference.kind)
     finite = np.isfinite(page.values)
@@ -306,7 +233,7 @@ def _readable(page: Page, rules: Rules) -> np.ndarray:
     return np.asarray(good, dtype=bool)
 
 
-def _merged(got: Page, more: Page, rules: Rules) -> Page:
+def _merged(got: Page, more: Page, rules: WindowRules) -> Page:
     if not len(more.times):
         return got
     if not len(got.times):
@@ -326,7 +253,7 @@ def _merged(got: Page, more: Page, rules: Rules) -> Page:
     return Page(times=times[order], values=np.concatenate([got.values, new.values])[order])
 
 
-def _halves(ask: Ask, span: Span, rules: Rules) -> Gathered:
+def _halves(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
     """The venue held rows back, and nothing else tells how many: ask for less at a time."""
     middle = (span[0] + span[1]) // 2
     parts = [gather(ask, half, rules) for half in ((span[0], middle), (middle, span[1]))]

@@ -13,7 +13,7 @@ from delever.data.catalog import Catalog
 from delever.data.exchange.client import Client
 from delever.data.exchange.fetch import Fetched, Report, fetch, require_order
 from delever.data.exchange.plan import source_of
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import DeleverError
 
 __all__ = ["Job", "fetch_all", "usual_timeframe"]
@@ -27,26 +27,18 @@ _USUAL = {"ohlcv": "1d", "mark": "1d", "index": "1d", "premium": "1d", "dvol": "
 class Job:
     """One data set to fetch.
 
-    Attributes
-    ----------
-    venue, kind, symbol : str
-        As in a reference.
-    timeframe : str or None
-        None for the usual one of the kind, and for funding for the venue's interval.
-    since, until : pandas.Timestamp or None
-        As for `delever.data.exchange.fetch.fetch`.
-
     Raises
     ------
     InputError
         If they cannot be those of a data set, or the start is not before the end.
     """
 
-    venue: str
+    venue: str  # as in a reference
     kind: str
     symbol: str
+    # none for the usual one of the kind, and for funding for the venue's interval
     timeframe: str | None = None
-    since: pd.Timestamp | None = None
+    since: pd.Timestamp | None = None  # as for `delever.data.exchange.fetch.fetch`
     until: pd.Timestamp | None = None
 
     def __post_init__(self) -> None:
@@ -61,22 +53,7 @@ class Job:
 
 
 def usual_timeframe(client: Client, catalog: Catalog, job: Job) -> str:
-    """Timeframe of a job that names none.
-
-    Parameters
-    ----------
-    client : Client
-        Of the job's venue.
-    catalog : Catalog
-        A funding history that is stored already goes on under its name.
-    job : Job
-        The data set.
-
-    Returns
-    -------
-    str
-        For funding the interval of the newest rates, whole hours; else one the kind is used with.
-    """
+    """Timeframe of a job that names none."""
     if job.kind != "funding":
         return _USUAL.get(job.kind, "1h" if job.kind != "liquidations" else "1d")
     stored = [
@@ -104,24 +81,6 @@ def fetch_all(
     batch: int | None = None,
 ) -> dict[Job, Fetched | DeleverError]:
     """Fetch data sets, several at once; what fails does not stop the others.
-
-    Parameters
-    ----------
-    jobs : sequence of Job
-        What to fetch.
-    catalog : Catalog
-        Where rows go.
-    clients : mapping of str to Client
-        By venue.
-    report : callable, optional
-        Told after every window, from several threads.
-    batch : int, optional
-        Rows between two writes.
-
-    Returns
-    -------
-    dict of Job to Fetched or DeleverError
-        In the order of `jobs`.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import InputError
 
 __all__ = ["COLUMNS", "Page", "columns_of", "newest_page", "read_page"]
@@ -18,21 +18,12 @@ __all__ = ["COLUMNS", "Page", "columns_of", "newest_page", "read_page"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Page:
-    """Rows in any order.
+    """Rows in any order."""
 
-    Attributes
-    ----------
-    times : numpy.ndarray of int64, shape (n,)
-        Stamps in ms since 1970.
-    values : numpy.ndarray of float, shape (n, k)
-        A column per name in `columns_of`; NaN where the venue says nothing.
-    full : bool
-        Whether the venue held rows back: the answer was as long as answers get.
-    """
-
-    times: np.ndarray
+    times: np.ndarray  # shape (n,): stamps in ms since 1970
+    # shape (n, k): A column per name in `columns_of`; NaN where the venue says nothing
     values: np.ndarray
-    full: bool = False
+    full: bool = False  # whether the venue held rows back: the answer was as long as answers get
 
     def take(self, rows: np.ndarray | slice) -> Page:
         """Some of the rows."""
@@ -61,17 +52,7 @@ _PRICES = {"ohlcv": None, "mark": "mark", "index": "index", "premium": "premiumI
 
 
 def columns_of(reference: Reference) -> tuple[str, ...]:
-    """Columns that a venue's rows of a kind have.
-
-    Parameters
-    ----------
-    reference : Reference
-        Venue and kind.
-
-    Returns
-    -------
-    tuple of str
-    """
+    """Columns that a venue's rows of a kind have."""
     if reference.kind == "liquidations":
         return _LIQUIDATIONS[reference.venue]
     return COLUMNS[reference.kind]
@@ -87,24 +68,6 @@ def read_page(
     until: bool = True,
 ) -> Page:
     """Ask for the rows of a window, once.
-
-    Parameters
-    ----------
-    exchange : ccxt.Exchange
-        With its markets loaded.
-    reference : Reference
-        Venue, kind, symbol and timeframe.
-    start, end : int or None
-        ms since 1970, end exclusive; None for both asks for the newest rows.
-    limit : int
-        Most rows.
-    until : bool
-        Whether the venue can be told the end.
-
-    Returns
-    -------
-    Page
-        Whatever came, in whichever order, inside the window or not.
 
     Raises
     ------
@@ -122,17 +85,7 @@ def read_page(
 
 
 def newest_page(exchange: Any, reference: Reference, limit: int) -> Page:
-    """Ask for the newest rows, the unfinished one among them.
-
-    Parameters
-    ----------
-    exchange, reference, limit
-        As for `read_page`.
-
-    Returns
-    -------
-    Page
-    """
+    """Ask for the newest rows, the unfinished one among them."""
     ahead = None
     if (reference.venue, reference.kind) == ("deribit", "ohlcv"):
         ahead = exchange.milliseconds() + _DAY  # ccxt would end at a clock that may be slow

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from delever.data.exchange.client import Client
-from delever.data.exchange.gather import CONFIRMATIONS, Ask, Rules, astray, rules_of, sifted
+from delever.data.exchange.gather import CONFIRMATIONS, Ask, WindowRules, astray, rules_of, sifted
 from delever.data.exchange.pages import Page, newest_page, read_page
 from delever.data.exchange.probe import Limits, probe
+from delever.data.exchange.quirks import Series
 from delever.data.exchange.spans import Span, floor, step_of, windows, without
-from delever.data.exchange.venues import Series
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import InputError
 
 __all__ = [
     "Horizon",
-    "Source",
+    "SeriesSource",
     "first_row",
     "horizon",
     "listening",
@@ -38,31 +38,15 @@ _OVERLAP = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source:
-    """One series of one venue.
+class SeriesSource:
+    """One series of one venue."""
 
-    Attributes
-    ----------
-    client : Client
-        The venue's connection.
-    reference : Reference
-        The data set.
-    series : Series
-        How the venue serves it.
-    rules : Rules
-        What its rows are held to.
-    limits : Limits or None
-        What was seen of a venue that is not among the known ones.
-    told : tuple of str
-        What a reader of results must be told of the rows.
-    """
-
-    client: Client
-    reference: Reference
-    series: Series
-    rules: Rules
-    limits: Limits | None = None
-    told: tuple[str, ...] = ()
+    client: Client  # the venue's connection
+    reference: Reference  # the data set
+    series: Series  # how the venue serves it
+    rules: WindowRules  # what its rows are held to
+    limits: Limits | None = None  # what was seen of a venue that is not among the known ones
+    told: tuple[str, ...] = ()  # what a reader of results must be told of the rows
 
     @property
     def width(self) -> int:
@@ -96,39 +80,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Horizon:
-    """Where the history that can be trusted ends.
+    """Where the history that can be trusted ends."""
 
-    Attributes
-    ----------
-    finished : int
-        Rows stamped before it are final.
-    settled : int
-        Rows stamped before it that the venue does not have will not come any more.
-    clock : int
-        What time it is at the venue, whatever says the latest.
-    silent : bool
-        Whether a last row waits for a later one to prove it finished.
-    """
-
-    finished: int
-    settled: int
-    clock: int
-    silent: bool = False
+    finished: int  # rows stamped before it are final
+    settled: int  # rows stamped before it that the venue does not have will not come any more
+    clock: int  # what time it is at the venue, whatever says the latest
+    silent: bool = False  # whether a last row waits for a later one to prove it finished
 
 
-def source_of(client: Client, reference: Reference) -> Source:
+def source_of(client: Client, reference: Reference) -> SeriesSource:
     """How a venue serves a data set.
-
-    Parameters
-    ----------
-    client : Client
-        The venue's connection.
-    reference : Reference
-        The data set.
-
-    Returns
-    -------
-    Source
 
     Raises
     ------
@@ -146,7 +107,7 @@ def source_of(client: Client, reference: Reference) -> Source:
     market = client.market(reference.symbol) if reference.kind != "dvol" else {}
     dollars = reference.kind == "ohlcv" and client.venue.dollars and market.get("inverse")
     rules = rules_of(reference, series.spacing, bounded=series.until)
-    source = Source(
+    source = SeriesSource(
         client=client,
         reference=reference,
         series=series,
@@ -158,7 +119,7 @@ def source_of(client: Client, reference: Reference) -> Source:
     return _within(source, probe(client, reference, rules.spacing))
 
 
-def _within(source: Source, limits: Limits) -> Source:
+def _within(source: SeriesSource, limits: Limits) -> SeriesSource:
     """A series served as its venue was seen to serve it."""
     series = replace(
         source.series,
@@ -170,17 +131,8 @@ def _within(source: Source, limits: Limits) -> Source:
     return replace(source, series=series, rules=rules, limits=limits)
 
 
-def horizon(source: Source) -> Horizon:
+def horizon(source: SeriesSource) -> Horizon:
     """Find out which rows are final, by the venue's clock and by its rows.
-
-    Parameters
-    ----------
-    source : Source
-        The series.
-
-    Returns
-    -------
-    Horizon
 
     Notes
     -----
@@ -207,40 +159,16 @@ def horizon(source: Source) -> Horizon:
     return Horizon(finished=newest, settled=newest, clock=current, silent=True)
 
 
-def listening(source: Source, ends: Horizon) -> Source:
-    """A series whose venue hears of starts alone, wary of answers that did not.
-
-    Parameters
-    ----------
-    source : Source
-        The series.
-    ends : Horizon
-        Where its rows end.
-
-    Returns
-    -------
-    Source
-    """
+def listening(source: SeriesSource, ends: Horizon) -> SeriesSource:
+    """A series whose venue hears of starts alone, wary of answers that did not."""
     step = source.rules.step
     if source.series.until or source.short or step is None:
         return source
     return replace(source, rules=replace(source.rules, newest=ends.finished - step))
 
 
-def first_row(source: Source, span: Span) -> int | None:
+def first_row(source: SeriesSource, span: Span) -> int | None:
     """Stamp of the venue's first row in a span, found without walking through it.
-
-    Parameters
-    ----------
-    source : Source
-        The series.
-    span : tuple of int
-        Where to look.
-
-    Returns
-    -------
-    int or None
-        None where there is none.
 
     Notes
     -----
@@ -261,7 +189,7 @@ def first_row(source: Source, span: Span) -> int | None:
     return None
 
 
-def _bisected(source: Source, low: int, high: int) -> int:
+def _bisected(source: SeriesSource, low: int, high: int) -> int:
     """Nearest to the first row that halving leads, given that there is one at `high`."""
     while high - low > source.width:
         middle = floor((low + high) // 2, source.reference.timeframe)
@@ -274,7 +202,7 @@ def _bisected(source: Source, low: int, high: int) -> int:
     return high if sooner is None else sooner
 
 
-def _first_day(source: Source, span: Span) -> int | None:
+def _first_day(source: SeriesSource, span: Span) -> int | None:
     reference = replace(source.reference, kind="ohlcv", timeframe="1d")
     series = source.client.venue.series["ohlcv"]
     if source.limits is not None:
@@ -290,7 +218,7 @@ def _first_day(source: Source, span: Span) -> int | None:
     return None
 
 
-def _lowest(ask: Ask, span: Span, rules: Rules, asks: int = 2) -> int | None:
+def _lowest(ask: Ask, span: Span, rules: WindowRules, asks: int = 2) -> int | None:
     """First stamp of a span; an answer of another time does not say that there is none."""
     quiet = strays = 0
     while quiet < asks:
@@ -304,24 +232,10 @@ def _lowest(ask: Ask, span: Span, rules: Rules, asks: int = 2) -> int | None:
     return None
 
 
-def overlapped(span: Span, known: Sequence[Span], stamps: np.ndarray, source: Source) -> list[Span]:
-    """What to ask for of a span: what is not known, and the stored rows just before each piece.
-
-    Parameters
-    ----------
-    span : tuple of int
-        What was wanted.
-    known : sequence of spans
-        Present or absent.
-    stamps : numpy.ndarray of int, shape (n,)
-        Of the stored rows, increasing.
-    source : Source
-        The series.
-
-    Returns
-    -------
-    list of spans
-    """
+def overlapped(
+    span: Span, known: Sequence[Span], stamps: np.ndarray, source: SeriesSource
+) -> list[Span]:
+    """What to ask for of a span: what is not known, and the stored rows just before each piece."""
     pieces = []
     for start, end in without(span, known):
         at = int(np.searchsorted(stamps, start))
@@ -331,7 +245,7 @@ def overlapped(span: Span, known: Sequence[Span], stamps: np.ndarray, source: So
     return pieces
 
 
-def reachable(source: Source, clock: int) -> int:
+def reachable(source: SeriesSource, clock: int) -> int:
     """Earliest stamp the venue may still serve."""
     series, earliest = source.series, GENESIS
     if series.reach is not None:

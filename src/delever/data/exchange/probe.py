@@ -11,7 +11,7 @@ import numpy as np
 from delever.data.exchange.client import Client
 from delever.data.exchange.pages import newest_page, read_page
 from delever.data.exchange.spans import Span
-from delever.data.source import Reference
+from delever.data.references import Reference
 from delever.errors import VenueError
 
 __all__ = ["Limits", "probe"]
@@ -22,27 +22,14 @@ _LADDER = (5000, 2000, 1000, 500, 200, 100, 50)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a venue was seen to do with one series.
+    """What a venue was seen to do with one series."""
 
-    Attributes
-    ----------
-    venue : str
-        ccxt's id.
-    asked, rows : int
-        Rows asked for at once, and how many came.
-    oldest : int
-        Stamp of the oldest of them, ms.
-    since : bool
-        Whether a start brought rows older than the newest page.
-    until : bool or None
-        Whether an end kept later rows out; None where nothing came that could show it.
-    """
-
-    venue: str
-    asked: int
+    venue: str  # ccxt's id
+    asked: int  # rows asked for at once, and how many came
     rows: int
-    oldest: int
-    since: bool
+    oldest: int  # stamp of the oldest of them, ms
+    since: bool  # whether a start brought rows older than the newest page
+    # whether an end kept later rows out; None where nothing came that could show it
     until: bool | None
 
     @property
@@ -75,19 +62,6 @@ class Limits:
 
 def probe(client: Client, reference: Reference, spacing: int) -> Limits:
     """Find out how many rows come at once, and what a start and an end do.
-
-    Parameters
-    ----------
-    client : Client
-        The venue's connection.
-    reference : Reference
-        The series.
-    spacing : int
-        Usual distance of its rows, ms.
-
-    Returns
-    -------
-    Limits
 
     Raises
     ------

@@ -32,18 +32,6 @@ def ceiling(time: int, timeframe: str) -> int:
 def without(span: Span, taken: Iterable[Span]) -> list[Span]:
     """What is left of a span.
 
-    Parameters
-    ----------
-    span : tuple of int
-        Start and end.
-    taken : iterable of tuple of int
-        In any order; may overlap.
-
-    Returns
-    -------
-    list of tuple of int
-        In the order of time.
-
     Examples
     --------
     >>> without((0, 10), [(8, 12), (2, 4)])
@@ -71,44 +59,14 @@ def windows(span: Span, width: int) -> Iterator[Span]:
 
 
 def missing(times: np.ndarray, span: Span, step: int) -> list[Span]:
-    """Stretches of a grid without rows.
-
-    Parameters
-    ----------
-    times : numpy.ndarray of int, shape (n,)
-        Stamps on the grid inside the span, increasing.
-    span : tuple of int
-        Both ends on the grid.
-    step : int
-        Distance of the grid.
-
-    Returns
-    -------
-    list of tuple of int
-    """
+    """Stretches of a grid without rows."""
     edges = np.concatenate([[span[0] - step], times, [span[1]]])
     wide = np.flatnonzero(np.diff(edges) > step)
     return [(int(edges[i]) + step, int(edges[i + 1])) for i in wide]
 
 
 def holes(times: np.ndarray, span: Span, spacing: int) -> list[Span]:
-    """Stretches where rows of a rhythm that may change look withheld.
-
-    Parameters
-    ----------
-    times : numpy.ndarray of int, shape (n,)
-        Stamps inside the span, increasing.
-    span : tuple of int
-        Start and end.
-    spacing : int
-        Usual distance, where too few rows tell it.
-
-    Returns
-    -------
-    list of tuple of int
-        A distance more than half as long again as the shortest of those around it is one. Where
-        the rhythm slows down this accuses the innocent, which costs two requests.
-    """
+    """Stretches where rows of a rhythm that may change look withheld."""
     if not len(times):
         return [span]
     apart = np.diff(times)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
-from delever.events.catalog import Period
+from delever.engine.backtest import Backtest
+from delever.periods.period import Period
 from delever.report.figures.look import FILL, SHADE, Button, Chart, lines, to_json, to_spec
 from delever.report.format import day
-from delever.sim.backtest import Backtest
 from delever.stats.drawdowns import drawdown
 
 __all__ = ["growth_paths", "history"]
@@ -30,22 +30,6 @@ def history(
     exposure: str | None = None,
 ) -> Chart:
     """Growth and drawdown over time, and the exposure of one run, with periods shaded.
-
-    Parameters
-    ----------
-    runs : mapping of str to Backtest
-        By the name to show.
-    periods : sequence of Period
-        Those to shade.
-    benchmark : str or None
-        The run drawn as benchmark.
-    exposure : str or None
-        The run whose exposure has a strip of its own.
-
-    Returns
-    -------
-    Chart
-        With the log axis on; a button makes it linear.
 
     Notes
     -----
@@ -100,21 +84,7 @@ def history(
 
 
 def growth_paths(paths: Mapping[str, pd.Series], timeframe: str) -> Chart:
-    """Growth of a run and of its counterfactuals over time.
-
-    Parameters
-    ----------
-    paths : mapping of str to pandas.Series, shape (n,)
-        Equity at each close over the initial one, indexed by open time, by the name to show;
-        the run itself first.
-    timeframe : str
-        Of the bars.
-
-    Returns
-    -------
-    Chart
-        With a log axis; ruined paths end where equity reaches zero.
-    """
+    """Growth of a run and of its counterfactuals over time."""
     from plotly import graph_objects as go
 
     table = pd.DataFrame(dict(paths)).where(lambda grown: grown > 0)

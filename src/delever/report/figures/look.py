@@ -48,52 +48,25 @@ class Button:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A figure ready for a page.
+    """A figure ready for a page."""
 
-    Attributes
-    ----------
-    id : str
-        Fixed name of its element, so that equal inputs give equal pages.
-    title : str
-        Heading.
-    spec : str
-        Data and layout, as JSON that is safe inside a script element.
-    height : int
-        Pixels.
-    caption : str
-        How to read it.
-    buttons : tuple of Button
-        Choices above it; those with one method exclude each other.
-    """
-
-    id: str
-    title: str
-    spec: str
-    height: int
-    caption: str = ""
-    buttons: tuple[Button, ...] = ()
+    id: str  # fixed name of its element, so that equal inputs give equal pages
+    title: str  # heading
+    spec: str  # data and layout, as JSON that is safe inside a script element
+    height: int  # pixels
+    caption: str = ""  # how to read it
+    buttons: tuple[Button, ...] = ()  # choices above it; those with one method exclude each other
 
 
 def library() -> str:
-    """Source of plotly.js, to be embedded once per page.
-
-    Returns
-    -------
-    str
-    """
+    """Source of plotly.js, to be embedded once per page."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
 
 
 def themes() -> str:
-    """Light and dark look of every figure.
-
-    Returns
-    -------
-    str
-        JSON: ``{"light": template, "dark": template}``.
-    """
+    """Light and dark look of every figure."""
     looks = {
         "light": _look(ink="#2b2f36", quiet="#6b7280", grid="#e6e8ec", paper="255,255,255"),
         "dark": _look(ink="#e3e6ea", quiet="#9aa2ad", grid="#2c323a", paper="27,31,37"),

@@ -1,0 +1,113 @@
+"""What the command line puts on the screen: tables, notes, progress, JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+__all__ = ["WorkspaceOption", "echo_json", "print_metrics", "print_notes", "print_rows", "steps"]
+
+WorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace", "-w", help="Workspace folder; by default at or above the current one."
+    ),
+]
+
+Begin = Callable[[str], Callable[[str], None]]
+
+
+def echo_json(document: Any) -> None:
+    """Print one JSON document to standard output."""
+    typer.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what a reader must know, one line each."""
+    for note in notes:
+        typer.secho(f"note: {note}", fg=typer.colors.YELLOW)
+
+
+def print_metrics(
+    title: str, groups: Mapping[str, Mapping[str, pd.Series]], names: Sequence[str]
+) -> None:
+    """Print one line per metric and scope, one column per run."""
+    from rich.table import Table
+
+    from delever.report.format import value
+    from delever.stats.metrics import metric
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("metric")
+    table.add_column("scope", style="dim")
+    for run in groups:
+        table.add_column(run, justify="right")
+    scopes = list(next(iter(groups.values())))
+    for name in names:
+        spec = metric(name)
+        for position, scope in enumerate(scopes):
+            table.add_row(
+                spec.label if position == 0 else "",
+                scope,
+                *(value(float(by_scope[scope][name]), spec.unit) for by_scope in groups.values()),
+                end_section=position == len(scopes) - 1,
+            )
+    _print(table)
+
+
+def print_rows(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()
+) -> None:
+    """Print rows of text under a title."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right")
+    for row in rows:
+        table.add_row(*row)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+@contextmanager
+def steps(total: int, *, quiet: bool) -> Iterator[Begin]:
+    """Show on standard error what is being done, while it is being done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("", total=total)
+        begun = itertools.count()
+
+        def begin(name: str) -> Callable[[str], None]:
+            progress.update(bar, completed=next(begun), description=name)
+            return lambda step: progress.update(bar, description=f"{name}: {step}")
+
+        yield begin

@@ -1,0 +1,225 @@
+"""Leverage brackets a venue has now, asked for without a key.
+
+ccxt hands on what a venue calls the size of a position, in whichever unit it counts; `_ASKED` says
+for which venues that unit is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from delever.data.exchange.client import Client
+from delever.errors import InputError, SchemaError, VenueError
+
+__all__ = ["Brackets", "Cells", "cells_of", "fetch_brackets"]
+
+Cells = tuple[tuple[float, ...], ...]
+"""Rows of cap, maintenance margin rate, maximum leverage, and the published amount if any."""
+
+_ASKS = 3
+_PAGES = 50
+_AMOUNTS = ("cum", "mmDeduction", "deduction")
+"""What Binance, Bybit and Gate call the maintenance amount."""
+_NUMBERS = ("bracket", "tier")
+"""What Binance, Gate and OKX call the number of a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brackets:
+    """One contract's table, as it was at one moment."""
+
+    venue: str  # ccxt's id
+    symbol: str  # as ccxt writes it; in a file that was saved it may be the venue's own spelling
+    known_at: pd.Timestamp  # UTC; the table was known from then on
+    as_of: pd.Timestamp  # UTC, at or before `known_at`: the day the table is of
+    # cap, rate, leverage and, where the venue publishes it, amount, in rising order of caps
+    cells: Cells
+    # whether caps are sizes (base units of a linear contract) instead of notionals in the
+    # settlement currency
+    by_size: bool
+    source: str  # who says so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """How a venue is asked without a key, what it calls the answer, and what it counts."""
+
+    ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]]
+    answer: str
+    by_size: bool = False
+
+
+def fetch_brackets(client: Client, symbol: str) -> Brackets:
+    """Ask a venue for the brackets it has now.
+
+    Raises
+    ------
+    InputError
+        If the venue lists no such contract.
+    VenueError
+        If it gives brackets only to a key, or none, or in a unit that is not known here, or its
+        answer cannot be read three times over.
+    """
+    import ccxt
+
+    market = client.market(symbol)
+    if not market.get("contract"):
+        raise InputError(
+            f"brackets belong to contracts; {symbol} at {client.name} is {market.get('type')}; "
+            "name a perpetual such as BTC/USDT:USDT"
+        )
+    way = _ASKED.get(client.name)
+    if way is None:
+        raise _unasked(client, symbol)
+    unit = Decimal(str(market["contractSize"])) if way.by_size else Decimal(1)
+    trouble = ""
+    for _ in range(_ASKS):
+        with client.exchange() as exchange:
+            tiers = way.ask(exchange, market)
+        try:
+            cells = cells_of(tiers, unit=unit)
+        except SchemaError as error:
+            trouble = str(error)
+            continue
+        now = pd.Timestamp(client.now(), unit="ms", tz="UTC").floor("s").as_unit("ns")
+        return Brackets(
+            venue=client.name,
+            symbol=symbol,
+            known_at=now,
+            as_of=now,
+            cells=cells,
+            by_size=way.by_size,
+            source=f"{way.answer} of {client.name} through ccxt {ccxt.__version__}",
+        )
+    raise VenueError(
+        f"the brackets of {symbol} at {client.name} must be a whole table; asked {_ASKS} times, "
+        f"{trouble}; nothing was stored; try again later"
+    )
+
+
+def _unasked(client: Client, symbol: str) -> VenueError:
+    """Why a venue's brackets cannot be fetched, and what can be done instead."""
+    import ccxt
+
+    mend = (
+        "save its table and run: delever data import-brackets "
+        f"{client.name} FILE --as-of YYYY-MM-DD"
+    )
+    with client.exchange() as exchange:
+        has = exchange.has
+        if not (has.get("fetchLeverageTiers") or has.get("fetchMarketLeverageTiers")):
+            return VenueError(f"{client.name} publishes no leverage brackets through ccxt; {mend}")
+        try:
+            exchange.fetch_market_leverage_tiers(symbol)
+        except ccxt.AuthenticationError:
+            return VenueError(
+                f"{client.name} gives its leverage brackets to holders of a key alone, and delever "
+                f"uses none; {mend}"
+            )
+    return VenueError(
+        f"in which unit {client.name} counts its leverage brackets is not known here; {mend}, with "
+        "caps as notionals"
+    )
+
+
+def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1)) -> Cells:
+    """Rows of a table in ccxt's words, each beginning where the one before it ends.
+
+    Raises
+    ------
+    SchemaError
+        If there are no rows, one is not whole, or one is missing or given twice.
+    """
+    if not tiers:
+        raise SchemaError("it has no rows")
+    floor, rows = Decimal(0), []
+    for number, tier in enumerate(tiers, start=1):
+        said = {} if not isinstance(tier, dict) else tier
+        info = said.get("info")
+        info = info if isinstance(info, dict) else {}
+        for name in _NUMBERS:
+            if name in info and str(info[name]) != str(number):
+                raise SchemaError(f"row {number} is numbered {info[name]}")
+        low, cap, rate, leverage = (
+            _number(said.get(name), f"row {number} has {name}")
+            for name in ("minNotional", "maxNotional", "maintenanceMarginRate", "maxLeverage")
+        )
+        # A table of contracts may begin each row one contract after the last.
+        if not 0 <= low - floor <= (1 if unit != 1 else 0):
+            raise SchemaError(
+                f"row {number} begins at {low:f} and the one before ends at {floor:f}"
+            )
+        amount = _amount(info, number)
+        rows.append(tuple(float(x) for x in (cap * unit, rate, leverage, *amount)))
+        floor = cap
+    return tuple(rows)
+
+
+def _amount(info: Mapping[str, Any], number: int) -> tuple[Decimal, ...]:
+    for name in _AMOUNTS:
+        if info.get(name) not in (None, ""):
+            return (_number(info[name], f"row {number} has {name}"),)
+    return ()
+
+
+def _number(value: object, what: str) -> Decimal:
+    try:
+        number = Decimal(str(value)) if not isinstance(value, bool) else Decimal("nan")
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise SchemaError(f"{what} {value!r}, which is no number")
+    return number
+
+
+def _bybit(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
+    """All pages; ccxt reads only the first, or swallows what fails on the way."""
+    category = "inverse" if market["inverse"] else "linear"
+    request: dict[str, Any] = {"category": category, "symbol": market["id"]}
+    rows: list[Any] = []
+    for _ in range(_PAGES):
+        answer = exchange.public_get_v5_market_risk_limit(request)
+        result = exchange.safe_dict(answer, "result", {})
+        rows += exchange.safe_list(result, "list", [])
+        cursor = result.get("nextPageCursor")
+        if not cursor:
+            break
+        if cursor == request.get("cursor"):
+            return []  # the same page for ever: where the table ends was not seen
+        request["cursor"] = cursor
+    else:
+        return []
+    own = [row for row in rows if isinstance(row, dict) and row.get("symbol") == market["id"]]
+    if len({row.get("id") for row in own}) != len(own):
+        return []  # a row twice, or two of one number: no table
+    own.sort(key=lambda row: exchange.safe_number(row, "riskLimitValue", 0.0))
+    tiers: Sequence[Any] = exchange.parse_market_leverage_tiers(own, market)
+    return tiers
+
+
+def _okx(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
+    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(
+        market["symbol"], {"marginMode": "isolated"}
+    )
+    return tiers
+
+
+def _gate(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
+    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(market["symbol"])
+    return tiers
+
+
+_ASKED: Mapping[str, _Asked] = MappingProxyType(
+    {
+        "bybit": _Asked(ask=_bybit, answer="risk limits"),
+        "okx": _Asked(ask=_okx, answer="position tiers (isolated margin)", by_size=True),
+        "gate": _Asked(ask=_gate, answer="risk limit tiers"),
+    }
+)
+"""The venues whose brackets are public and whose unit is known."""

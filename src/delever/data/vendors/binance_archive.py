@@ -1,0 +1,137 @@
+"""Binance's public archive: zips of klines, funding rates and metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from delever.data.references import Reference
+from delever.data.user_file import content, name_of
+from delever.data.vendors.foreign import Found, frame_of, numbers
+from delever.errors import InputError, NotStoredError, SchemaError
+
+__all__ = ["read_archive"]
+
+_KLINES = ("open", "high", "low", "close", "volume")
+_METRICS = {
+    "open_interest": {
+        "sum_open_interest": "open_interest",
+        "sum_open_interest_value": "open_interest_notional",
+    },
+    "long_short_ratio": {"count_long_short_ratio": "long_short_ratio"},
+    "series": {
+        "sum_open_interest": "open_interest",
+        "sum_open_interest_value": "open_interest_notional",
+        "count_toptrader_long_short_ratio": "top_accounts_long_short_ratio",
+        "sum_toptrader_long_short_ratio": "top_positions_long_short_ratio",
+        "count_long_short_ratio": "long_short_ratio",
+        "sum_taker_long_short_vol_ratio": "taker_volume_ratio",
+    },
+}
+_FUNDING = {"last_funding_rate": "funding_rate"}
+_MICROSECONDS = 10**14  # as milliseconds, the year 5138
+
+
+def read_archive(path: Path, reference: Reference) -> Found:
+    """Read a zip of the archive, or every zip in a folder, as one data set.
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such file, or no zip in the folder.
+    InputError
+        If a file's name is of another symbol, timeframe or kind.
+    SchemaError
+        If a zip is damaged, has another checksum, or holds something else.
+
+    Notes
+    -----
+    Stamps count milliseconds, and microseconds in spot files from 2025 on; their size tells.
+    Metrics are stamped in UTC without saying so.
+    """
+    files = sorted(path.glob("*.zip")) if path.is_dir() else [path]
+    if not files:
+        raise NotStoredError(f"there is no zip in {path}; give the folder that holds them")
+    frames, origins = [], []
+    for file in files:
+        _check_name(name_of(file), reference)
+        text, digest = _content(file)
+        frames.append(_rows(text, reference.kind, name_of(file)))
+        origins.append({"file": name_of(file), "sha256": digest})
+    frame = pd.concat(frames).sort_index(kind="stable")
+    twice = frame.reset_index().duplicated().to_numpy()
+    return Found(
+        reference=reference,
+        frame=frame[~twice],
+        provenance={"archive": "binance", "files": origins},
+    )
+
+
+def _check_name(name: str, reference: Reference) -> None:
+    pair = reference.symbol.partition(":")[0].replace("/", "")
+    middle = {
+        "funding": ("fundingRate",),
+        "open_interest": ("metrics",),
+        "long_short_ratio": ("metrics",),
+        "series": ("metrics",),
+    }.get(reference.kind, (reference.timeframe,))
+    if not any(name.startswith((f"{pair}-{word}-", f"{pair}_PERP-{word}-")) for word in middle):
+        raise InputError(
+            f"{name} must begin with {pair}-{middle[0]}- to hold {reference}; "
+            "give its own symbol, kind and timeframe"
+        )
+
+
+def _content(path: Path) -> tuple[str, str]:
+    data, where = content(path), name_of(path)
+    digest = hashlib.sha256(data).hexdigest()
+    beside = path.with_name(path.name + ".CHECKSUM")
+    if beside.is_file():
+        expected = content(beside).decode(errors="replace").split()[:1]
+        if expected != [digest]:
+            raise SchemaError(
+                f"{where} must have the sha256 of {beside.name}; it has {digest[:8]}…; "
+                "fetch it again"
+            )
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+            if len(names) != 1 or not names[0].endswith(".csv"):
+                raise SchemaError(f"{where} must hold one CSV file; it holds {names[:3]}")
+            return archive.read(names[0]).decode(), digest
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise SchemaError(f"{where} is damaged ({error}); fetch it again") from None
+
+
+def _rows(text: str, kind: str, where: str) -> pd.DataFrame:
+    if kind == "funding":
+        table = frame_of(text, where, needs=("calc_time", *_FUNDING))
+        return _stamped(table["calc_time"], table[list(_FUNDING)].rename(columns=_FUNDING), where)
+    if kind in _METRICS:
+        columns = _METRICS[kind]
+        table = frame_of(text, where, needs=("create_time", *columns))
+        stamps = pd.to_datetime(table["create_time"], format="ISO8601", utc=True, errors="coerce")
+        values = numbers(table[list(columns)].rename(columns=columns), where)
+        return values.set_axis(pd.DatetimeIndex(stamps), axis=0)
+    header = None if text[:1].isdigit() else 0
+    table = frame_of(text, where, header=header)
+    if table.shape[1] < 1 + len(_KLINES):
+        raise SchemaError(f"{where} must hold klines; it has {table.shape[1]} columns")
+    values = table.iloc[:, 1 : 1 + len(_KLINES)].set_axis(list(_KLINES), axis=1)
+    return _stamped(table.iloc[:, 0], values, where)
+
+
+def _stamped(counts: pd.Series, values: pd.DataFrame, where: str) -> pd.DataFrame:
+    whole = numbers(counts.to_frame("stamp"), where)["stamp"].to_numpy()
+    if not np.isfinite(whole).all():
+        row = int(np.flatnonzero(~np.isfinite(whole))[0])
+        raise SchemaError(f"{where}: row {row + 1} has no stamp; fetch the file again")
+    micro = np.where(whole >= _MICROSECONDS, whole, whole * 1000).astype("int64")
+    stamps = pd.to_datetime(micro, unit="us", utc=True)
+    return numbers(values, where).set_axis(stamps, axis=0)

@@ -1,0 +1,68 @@
+"""Data sets as files that other programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+
+from delever.data.disk import whole
+from delever.data.references import Dataset
+from delever.data.vendors.freqtrade import write_freqtrade
+from delever.errors import InputError
+
+__all__ = ["FORMATS", "Format", "export"]
+
+Format = Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"]
+"""Shapes a data set is written in."""
+
+FORMATS = get_args(Format)
+
+_VECTORBT = {"open": "Open", "high": "High", "low": "Low", "close": "Close", "volume": "Volume"}
+
+
+def export(dataset: Dataset, path: Path, form: Format) -> Path:
+    """Write a data set to a file.
+
+    Raises
+    ------
+    InputError
+        If there is no such format, or it has no place for such a data set.
+    StoreError
+        If the file cannot be written.
+    """
+    frame = dataset.frame
+    writers: dict[str, Callable[[Path], None]] = {
+        "parquet": lambda place: frame.to_parquet(place, compression="zstd"),
+        "csv": lambda place: _csv(frame, place),
+        "feather": lambda place: frame.reset_index().to_feather(place),
+        "vectorbt": lambda place: _vectorbt(dataset, place),
+    }
+    if form == "freqtrade":
+        return write_freqtrade(dataset, path)
+    if form not in writers:
+        raise InputError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
+    with whole(path) as place:
+        writers[form](place)
+    return path
+
+
+def _csv(frame: pd.DataFrame, path: Path) -> None:
+    stamps = pd.DatetimeIndex(frame.index)
+    if (stamps == stamps.floor("s")).all():
+        texts = stamps.strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
+    else:
+        texts = [stamp.isoformat() for stamp in stamps]
+    frame.set_axis(pd.Index(texts, name=frame.index.name), axis=0).to_csv(path)
+
+
+def _vectorbt(dataset: Dataset, path: Path) -> None:
+    if "close" not in dataset.frame:
+        raise InputError(f"vectorbt's shape is that of bars; got {dataset.reference}")
+    bars = dataset.frame.rename(columns=_VECTORBT).rename_axis("Open time")
+    if path.name.endswith(".csv"):
+        bars.to_csv(path)
+    else:
+        bars.to_parquet(path, compression="zstd")

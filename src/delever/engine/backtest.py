@@ -1,0 +1,184 @@
+"""A backtest: exposures in, equity, fills, trades and their attribution out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import pandas as pd
+
+from delever.arguments import checked
+from delever.engine.arrays import (
+    LEAST_EQUITY,
+    MOST_EQUITY,
+    Floats,
+    asked_targets,
+    bar_index,
+    price_array,
+)
+from delever.engine.result import ATTRIBUTION, Backtest, Request
+from delever.engine.settings import PerpSettings
+from delever.engine.spot_account import LEDGER
+from delever.engine.trades import fills_frame, trades_frame
+from delever.errors import InputError
+from delever.units import timeframe_delta
+from delever.venues.costs import Costs, scaled_costs
+
+__all__ = ["ATTRIBUTION", "Backtest", "Request", "backtest"]
+
+
+@checked
+def backtest(
+    bars: pd.DataFrame,
+    target_exposure: pd.Series,
+    *,
+    timeframe: str,
+    costs: Costs | None = None,
+    initial_equity: float = 10_000.0,
+    initial_target: float = 0.0,
+    rebalance_band: float | None = None,
+    engine: Literal["numba", "python"] = "numba",
+    costs_times: float = 1.0,
+    perp: PerpSettings | None = None,
+) -> Backtest:
+    """Simulate an account that follows target exposures: spot, a 1x short, or a perpetual.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, 4 or more)
+        Columns open, high, low, close in quote units, indexed by open time in UTC.
+    target_exposure : pandas.Series, shape (n,)
+        Decided at each bar's close, signed fraction of equity in [-1, 1], or within the leverage
+        of `perp`, on the index of the bars. NaN before the first value means flat.
+    timeframe : str
+        Of the bars.
+    costs : Costs, optional
+        Fee and slippage of every fill. When left out, the fees of the rules of `perp`, by date;
+        none without them.
+    initial_equity : float
+        Quote units, from 1e-6 to 1e15.
+    initial_target : float
+        Decided before the first bar, filled at its open.
+    rebalance_band : float, optional
+        Trade also when exposure at the open is further than this from the target. By default a
+        position is left to drift until the target changes.
+    engine : {"numba", "python"}
+        The compiled loop or its plain twin; they agree.
+    costs_times : float
+        Fees and slippage are this much of what they are said to be, >= 0; rebates stay.
+    perp : PerpSettings, optional
+        Contract, leverage, margin, funding and orders of a margin account.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    InputError
+        If the indexes differ, a price or target is not usable, a target lies beyond [-1, 1] (or
+        the leverage of `perp`), or a bracket does not allow a position.
+    DataError
+        If funding, brackets, mark or detail do not cover the run.
+
+    Notes
+    -----
+    The target of row t is filled at the open of row t + 1, with costs included: exposure after
+    the fill, at the fill price, is the target. The last row's target is not filled and is kept
+    as ``pending_target``.
+
+    A short whose equity is gone at the open is closed there, and the loss beyond equity is booked
+    as ``liquidation``; one whose equity reaches zero inside the bar, judged by the bar's high, is
+    closed at that price. A ruined account stays at zero. A margin account keeps to
+    ``docs/engine.md``.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=3, tz="UTC")
+    >>> price = pd.Series([100.0, 110.0, 121.0], index=days)
+    >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], price))
+    >>> run = backtest(bars, pd.Series(1.0, index=days), timeframe="1d", initial_equity=1000.0)
+    >>> run.equity.tolist()  # decided at the first close, filled at the second open
+    [1000.0, 1000.0, 1100.0]
+    """
+    timeframe_delta(timeframe)
+    if not isinstance(costs, Costs | None):
+        raise InputError(f"costs must be delever.Costs, or None; got {costs!r}")
+    if not isinstance(perp, PerpSettings | None):
+        raise InputError(f"perp must be PerpSettings, or None; got {perp!r}")
+    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
+        raise InputError(
+            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
+            f"got {initial_equity!r}"
+        )
+    band = math.inf if rebalance_band is None else float(rebalance_band)
+    if not band >= 0.0:
+        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+    index = bar_index(bars)
+    prices = price_array(bars, index)
+    most = 1.0 if perp is None else perp.leverage
+    decided = asked_targets(target_exposure, index, float(initial_target), lowest=-most)
+    if not 0.0 <= costs_times < math.inf:
+        raise InputError(f"costs_times must be a finite factor of 0 or more; got {costs_times!r}")
+    request = Request(
+        bars=bars,
+        target_exposure=target_exposure,
+        options={
+            "timeframe": timeframe,
+            "costs": costs,
+            "initial_equity": initial_equity,
+            "initial_target": initial_target,
+            "rebalance_band": rebalance_band,
+            "engine": engine,
+            "costs_times": costs_times,
+            "perp": perp,
+        },
+    )
+    paid = scaled_costs(Costs() if costs is None else costs, costs_times)
+    if perp is not None:
+        from delever.engine.simulate import run_perp
+
+        tables = run_perp(
+            bars,
+            index,
+            prices,
+            decided[:-1],
+            perp,
+            timeframe=timeframe,
+            costs=costs,
+            initial_equity=float(initial_equity),
+            band=band,
+            engine=engine,
+            costs_times=costs_times,
+        )
+        return Backtest(
+            timeframe=timeframe,
+            initial_equity=float(initial_equity),
+            costs=paid,
+            pending_target=float(decided[-1]),
+            perp=perp,
+            request=request,
+            **tables._asdict(),
+        )
+    start = (float(initial_equity), 0.0, 0.0, float(prices[0, 0]))
+    ledger, fills = _run(engine)(prices, decided[:-1], paid.fee, paid.slippage, band, start)
+    return Backtest(
+        timeframe=timeframe,
+        initial_equity=float(initial_equity),
+        costs=paid,
+        ledger=pd.DataFrame(ledger, index=index, columns=list(LEDGER)),
+        fills=fills_frame(fills, index),
+        trades=trades_frame(fills, index, last_close=float(prices[-1, 3])),
+        pending_target=float(decided[-1]),
+        request=request,
+    )
+
+
+def _run(engine: str) -> Callable[..., tuple[Floats, Floats]]:
+    from delever.engine import spot_kernel as kernel
+
+    runs = {"numba": kernel.run_jitted, "python": kernel.run_plain}
+    if engine not in tuple(runs):
+        raise InputError(f"engine must be one of {', '.join(runs)}; got {engine!r}")
+    return runs[engine]

@@ -1,0 +1,330 @@
+"""A margin account and what can happen to it, in plain Python.
+
+Each event changes the run in place. They are written on the scalar arithmetic of
+`delever.venues`, so that agreement with the compiled loop also checks what that repeats of it.
+Prices, positions and targets of an inverse contract are the reciprocal ones of
+`delever.engine.inverse`;
+then only fractions and ticks, which are of the quoted price, are computed differently.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from delever.engine.spot_account import FILL, LEDGER, REASONS
+from delever.venues.brackets import Bracket, bracket_of
+from delever.venues.contract import moved_price, round_price, round_quantity, unrealized_pnl
+from delever.venues.costs import fill_price, position_at_target
+from delever.venues.margin import initial_margin, liquidation_price
+from delever.venues.margin_formulas import MarginLines
+
+__all__ = [
+    "PERP_FILL",
+    "PERP_LEDGER",
+    "PERP_REASONS",
+    "STATE",
+    "Account",
+    "FillTerms",
+    "Orders",
+    "VenueRules",
+    "Walk",
+    "excess",
+    "fill",
+    "liquidate",
+    "margin",
+    "moved",
+    "on_tick",
+    "receive",
+    "slippage",
+    "stop_order",
+    "take_profit",
+    "target_size",
+    "trigger",
+]
+
+PERP_LEDGER = (
+    *LEDGER,
+    "funding",
+    "borrow",
+    "ambiguous",
+    "wallet_balance",
+    "entry_price",
+    "liquidation_price",
+)
+"""Columns of the ledger of a margin account, one row per bar."""
+
+PERP_FILL = (*FILL, "funding", "borrow", "step")
+"""Columns of its fills; ``funding`` and ``borrow`` came since the fill before."""
+
+PERP_REASONS = (*REASONS, "stop_loss", "take_profit", "trailing_stop", "limit")
+"""What makes a fill; the column ``reason`` holds the place of one in here."""
+
+STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit", "funded",
+         "borrowed")  # fmt: skip
+"""What an account carries from one bar to the next."""
+
+_DUST = 1e-9
+_DEAREST = 0.99
+
+
+class Orders(NamedTuple):
+    """Orders beside a target, as `perp_run.order_array` gives them."""
+
+    leverage: float
+    cross: float
+    stop_loss: float
+    take_profit: float
+    trailing: float
+    offset: float
+    band: float
+    lot: float
+    resolve: float
+    separate: float
+    tick: float
+    inverse: float
+
+
+class FillTerms(NamedTuple):
+    """What is paid in one bar, as a row of `TermArrays.paid`."""
+
+    taker: float
+    maker: float
+    liquidation_fee: float
+    slippage: float
+    impact: float
+    borrow: float
+
+
+class VenueRules(NamedTuple):
+    """What must be kept, as one of `TermArrays.brackets` and `TermArrays.how`."""
+
+    brackets: tuple[Bracket, ...]
+    bracket_by: float
+    on_entry: float
+    closing_fee: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """State of an account between two events; the names are those of `STATE`."""
+
+    cash: float
+    position: float
+    entry: float
+    asked: float
+    mark: float
+    stopped: float
+    peak: float
+    limit: float
+    funded: float
+    borrowed: float
+
+    @property
+    def side(self) -> float:
+        """+1 when long, -1 when short."""
+        return math.copysign(1.0, self.position)
+
+    @property
+    def wallet(self) -> float:
+        """Wallet balance: cash with the position at its entry price."""
+        return self.cash + self.position * self.entry
+
+
+@dataclass(slots=True, kw_only=True)
+class Walk:
+    """An account on its way, with what it has done so far."""
+
+    account: Account  # now
+    orders: Orders  # of the whole run
+    terms: FillTerms  # of the bar
+    rules: VenueRules  # of the bar
+    bar: int = 0  # where it is
+    step: int = 0
+    rested: bool = False  # whether a limit order has opened the position in this bar
+    # the bar's row of the ledger, as far as it has come
+    row: dict[str, float] = field(default_factory=dict)
+    fills: list[dict[str, float]] = field(default_factory=list)  # all so far
+
+
+def receive(run: Walk, payment: float) -> None:
+    """Take funding into cash."""
+    run.account.cash += payment
+    run.account.funded += payment
+    run.row["funding"] += payment
+
+
+def margin(run: Walk, paid: float = 0.0) -> float:
+    """What stands behind the position once `paid` is received."""
+    account, wallet = run.account, run.account.wallet + paid
+    own = initial_margin(abs(account.position) * account.entry, run.orders.leverage)
+    return wallet if run.orders.cross or own >= wallet * (1.0 - _DUST) else own
+
+
+def trigger(run: Walk, paid: float = 0.0) -> float:
+    """Liquidation price; 0 when no price does it to a long, or when every one does to a short."""
+    account = run.account
+    price = liquidation_price(account.position, account.entry, margin(run, paid), _lines(run))
+    return 0.0 if math.isnan(price) else on_tick(run, price, account.side)
+
+
+def _lines(run: Walk) -> MarginLines:
+    rules, size = run.rules, abs(run.account.position)
+    at_entry = size * run.account.entry
+    steps = rules.brackets
+    if rules.bracket_by > 0.0:
+        steps = (bracket_of(at_entry if rules.bracket_by == 1.0 else size, steps),)
+    if rules.on_entry:
+        return MarginLines(
+            tuple(rules.closing_fee for _ in steps),
+            tuple(b.maintenance_margin_rate * at_entry - b.maintenance_amount for b in steps),
+        )
+    return MarginLines(
+        tuple(rules.closing_fee + b.maintenance_margin_rate for b in steps),
+        tuple(-b.maintenance_amount for b in steps),
+    )
+
+
+def excess(run: Walk) -> float:
+    """Measure of a position that its bracket does not allow, else 0."""
+    size = abs(run.account.position)
+    measure = size if run.rules.bracket_by == 2.0 else size * run.account.entry
+    steps = run.rules.brackets
+    allowed = bracket_of(measure, steps).max_leverage
+    return measure if measure > steps[-1].cap or run.orders.leverage > allowed else 0.0
+
+
+def on_tick(run: Walk, price: float, side: float) -> float:
+    """Price on the grid of the contract's ticks, up for +1 and down for -1."""
+    return round_price(price, run.orders.tick, side, reciprocal=run.orders.inverse > 0.0)
+
+
+def moved(run: Walk, price: float, fraction: float) -> float:
+    """Price that is a fraction of the quoted price away."""
+    return moved_price(price, fraction, reciprocal=run.orders.inverse > 0.0)
+
+
+def stop_order(run: Walk) -> tuple[float, str]:
+    """Price of the nearer of stop-loss and trailing stop, and which it is."""
+    account, side = run.account, run.account.side
+    fixed = moved(run, account.entry, -side * run.orders.stop_loss)
+    trailing = account.peak - side * run.orders.trailing * account.entry
+    if run.orders.inverse > 0.0:
+        trailing = moved(
+            run, account.peak, -side * run.orders.trailing * account.peak / account.entry
+        )
+    if side * trailing > side * fixed:
+        return on_tick(run, trailing, -side), "trailing_stop"
+    return on_tick(run, fixed, -side), "stop_loss"
+
+
+def take_profit(run: Walk) -> float:
+    """Price of the take-profit; never met when there is none."""
+    side = run.account.side
+    return on_tick(run, moved(run, run.account.entry, side * run.orders.take_profit), -side)
+
+
+def slippage(run: Walk, order: float) -> float:
+    """Fraction that a fill of the notional `order` is worse by."""
+    return min(run.terms.slippage + run.terms.impact * math.sqrt(order), _DEAREST)
+
+
+def target_size(run: Walk, target: float, price: float, fee: float, slipped: float) -> float:
+    """Position that reaches a target at a price, in whole lots."""
+    account, lot = run.account, run.orders.lot
+    wanted = position_at_target(
+        target,
+        cash=account.cash,
+        position=account.position,
+        open_price=price,
+        fee=fee,
+        slippage=slipped,
+        reciprocal=run.orders.inverse > 0.0,
+    )
+    return wanted if wanted == account.position else round_quantity(wanted, lot)
+
+
+def fill(
+    run: Walk, wanted: float, reference: float, slipped: float, fee: float, reason: str
+) -> bool:
+    """Trade to a position; an account that cannot pay for it is ruined. True when it traded."""
+    account, held = run.account, run.account.position
+    quantity = wanted - held
+    if quantity == 0.0:
+        return False
+    price = fill_price(
+        reference, math.copysign(1.0, quantity), slipped, reciprocal=run.orders.inverse > 0.0
+    )
+    paid = abs(quantity) * price * fee
+    equity = account.cash + held * reference
+    cash = account.cash - quantity * price - paid
+    after = cash + wanted * price
+    run.row["price_pnl"] += quantity * (account.mark - reference)
+    ruined = after <= 0.0
+    if ruined:
+        run.row["price_pnl"] += wanted * (price - account.mark)
+        cash = wanted = 0.0
+        account.stopped = 1.0
+    if wanted == 0.0:
+        account.entry = account.peak = 0.0
+    elif held * wanted <= 0.0:
+        account.entry = account.peak = price
+    elif abs(wanted) > abs(held):
+        account.entry = (held * account.entry + quantity * price) / wanted
+    account.cash, account.position = cash, wanted
+    _book(
+        run,
+        quantity=quantity,
+        price=price,
+        fee=paid,
+        slippage=abs(quantity) * abs(price - reference),
+        liquidation=-after if ruined else 0.0,
+        equity=equity,
+        exposure=0.0 if ruined else wanted * price / after,
+        reason="liquidation" if ruined else reason,
+    )
+    return True
+
+
+def liquidate(run: Walk, price: float) -> None:
+    """Close the position by force; its margin is lost, and what lacks is the insurance fund's."""
+    account, position, lost = run.account, run.account.position, margin(run)
+    left = lost + unrealized_pnl(position, account.entry, price)
+    fee = min(max(left, 0.0), run.terms.liquidation_fee * abs(position) * price)
+    equity = account.cash + position * price
+    run.row["price_pnl"] += position * (price - account.mark)
+    account.cash = account.wallet - lost
+    account.position = account.entry = account.peak = 0.0
+    account.stopped = 1.0
+    _book(
+        run,
+        quantity=-position,
+        price=price,
+        fee=fee,
+        slippage=0.0,
+        liquidation=fee - left,
+        equity=equity,
+        exposure=0.0,
+        reason="liquidation",
+    )
+
+
+def _book(run: Walk, *, reason: str, **made: float) -> None:
+    account = run.account
+    run.fills.append(
+        {
+            **made,
+            "bar": run.bar,
+            "step": run.step,
+            "position": account.position,
+            "reason": PERP_REASONS.index(reason),
+            "funding": account.funded,
+            "borrow": account.borrowed,
+        }
+    )
+    account.funded = account.borrowed = 0.0
+    for name in ("fee", "slippage", "liquidation"):
+        run.row[name] += made[name]
+    if reason != "liquidation" and made["equity"] > 0.0:
+        run.row["turnover"] += abs(made["quantity"]) * made["price"] / made["equity"]

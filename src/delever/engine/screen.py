@@ -1,0 +1,129 @@
+"""Grids of windows and quick screens of many exposures, through vectorbt.
+
+A screen ranks; a backtest decides. vectorbt knows no funding, margin or liquidation, and sizes a
+partial target before its fee rather than after.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from delever.engine.arrays import Floats, asked_targets, bar_index, price_array
+from delever.errors import InputError
+from delever.units import timeframe_delta
+from delever.venues.costs import Costs
+
+__all__ = ["moving_averages", "screen"]
+
+_CASH = 10_000.0
+
+
+def moving_averages(
+    close: pd.Series, windows: Sequence[int], average: Literal["sma", "ema"] = "sma"
+) -> pd.DataFrame:
+    """Moving averages of one series over many windows.
+
+    Raises
+    ------
+    InputError
+        If a window is not a whole number of bars, or the average has another name.
+
+    Notes
+    -----
+    vectorbt takes a simple average from a running sum, so it differs from a window summed afresh
+    by rounding: some 1e-12 of the largest price before it.
+    """
+    sizes = [int(window) for window in windows]
+    if not sizes or min(sizes) < 1 or len(set(sizes)) < len(sizes) or sizes != list(windows):
+        raise InputError(
+            f"windows must be different whole numbers of bars, each at least 1; got {list(windows)}"
+        )
+    if average not in ("sma", "ema"):
+        raise InputError(f"average must be 'sma' or 'ema'; got {average!r}")
+    import vectorbt as vbt
+
+    found = vbt.MA.run(close.astype("float64"), window=sizes, ewm=average == "ema").ma
+    columns = pd.Index(sizes, name="window")
+    return pd.DataFrame(
+        found.to_numpy().reshape(len(close), len(sizes)), index=close.index, columns=columns
+    )
+
+
+def screen(
+    bars: pd.DataFrame,
+    exposures: pd.DataFrame,
+    *,
+    timeframe: str,
+    costs: Costs | None = None,
+    chunk: int = 1000,
+) -> pd.DataFrame:
+    """Rank many exposures on one market, fast and roughly.
+
+    Raises
+    ------
+    InputError
+        If an exposure is negative or above 1, is NaN after its first value, or sits on other
+        bars than those given.
+
+    Notes
+    -----
+    Targets are filled at the next open and traded only when they change, as in
+    `delever.engine.backtest.backtest`. Where every target is 0 or 1 the two agree; a target between
+    them is sized here before its costs and there after them, so they differ by about the fee
+    times the target. Spot only: vectorbt neither liquidates a short nor charges for it.
+    """
+    timeframe_delta(timeframe)
+    if chunk < 1:
+        raise InputError(f"chunk must be at least 1 column; got {chunk}")
+    if exposures.columns.has_duplicates:
+        raise InputError("exposures must have a different name for each column; rename the repeats")
+    index = bar_index(bars)
+    prices = price_array(bars, index)
+    paid = Costs() if costs is None else costs
+    asked = [
+        asked_targets(exposures.iloc[:, column], index, lowest=0.0)[:-1]
+        for column in range(exposures.shape[1])
+    ]
+    parts = [
+        _simulate(prices, np.column_stack(asked[first : first + chunk]), index, timeframe, paid)
+        for first in range(0, len(asked), chunk)
+    ]
+    table = np.concatenate(parts) if parts else np.empty((0, 3))
+    return pd.DataFrame(
+        table, index=exposures.columns, columns=["total_return", "sharpe_ratio", "max_drawdown"]
+    )
+
+
+def _simulate(
+    prices: Floats, asked: Floats, index: pd.DatetimeIndex, timeframe: str, costs: Costs
+) -> Floats:
+    import vectorbt as vbt
+
+    before = np.vstack([np.zeros(asked.shape[1]), asked[:-1]])
+    size = pd.DataFrame(np.where(asked != before, asked, np.nan), index=index)
+    portfolio = vbt.Portfolio.from_orders(
+        pd.Series(prices[:, 3], index=index),
+        size=size,
+        size_type="targetpercent",
+        direction="longonly",
+        price=pd.Series(prices[:, 0], index=index),
+        fees=costs.fee,
+        slippage=costs.slippage,
+        min_size=0.0,
+        init_cash=_CASH,
+        freq=timeframe_delta(timeframe),
+    )
+    year = pd.Timedelta(days=365)
+    sharpe = portfolio.sharpe_ratio(year_freq=year, risk_free=0.0)
+    measured = (portfolio.total_return(), sharpe, portfolio.max_drawdown())
+    table = np.column_stack([np.atleast_1d(np.asarray(values)) for values in measured])
+    table[~np.isfinite(table[:, 1]), 1] = np.nan
+    # a portfolio and its cached series refer to each other; nothing else frees them in time
+    del portfolio
+    gc.collect()
+    return table

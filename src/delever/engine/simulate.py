@@ -1,0 +1,215 @@
+"""A run of a margin account: from settings to arrays, and from the kernel's rows to tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from delever.engine.events import PERP_FILL, PERP_LEDGER, PERP_REASONS
+from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
+from delever.engine.settings import PerpSettings
+from delever.engine.steps import Floats, MarketArrays, Resolution, TermArrays, walk
+from delever.engine.terms import terms
+from delever.engine.trades import fills_frame, trades_frame
+from delever.errors import InputError, SimulationError
+from delever.venues.brackets import check_leverage
+from delever.venues.costs import Costs
+from delever.venues.rules import Rules
+
+__all__ = ["PerpTables", "order_array", "run_perp", "start_state"]
+
+
+class PerpTables(NamedTuple):
+    """Tables of a run, as `delever.engine.backtest.Backtest` holds them."""
+
+    ledger: pd.DataFrame
+    fills: pd.DataFrame
+    trades: pd.DataFrame
+    bounds: pd.DataFrame | None
+    ambiguous_bars: int
+    fidelity: tuple[str, ...]
+
+
+def run_perp(
+    bars: pd.DataFrame,
+    index: pd.DatetimeIndex,
+    prices: Floats,
+    targets: Floats,
+    perp: PerpSettings,
+    *,
+    timeframe: str,
+    costs: Costs | None,
+    initial_equity: float,
+    band: float,
+    engine: str,
+    costs_times: float,
+) -> PerpTables:
+    """Simulate a margin account.
+
+    Raises
+    ------
+    InputError
+        If a position is larger, or its leverage higher, than a bracket allows.
+    DataError
+        If rules, funding, detail or mark do not cover the run.
+    """
+    held, rules, ruled = terms(
+        bars, index, perp, costs, timeframe=timeframe, costs_times=costs_times
+    )
+    _check_terms(held, targets)
+    path = walk(index, prices, perp, timeframe=timeframe)
+    opened = float(path.market.marks[0, 0])
+    # An inverse account holds coins, and u = 1 / price of them are one unit of quote.
+    wealth = initial_equity * opened if perp.inverse else initial_equity
+    asked = 0.0 - targets if perp.inverse else targets
+    simulate = _engine(engine)
+
+    def run(market: MarketArrays, resolution: Resolution) -> tuple[Floats, Floats]:
+        ledger, fills, refused, excess = simulate(
+            market, asked, held, order_array(perp, band, resolution), start_state(wealth, opened)
+        )
+        if refused >= 0:
+            _refuse(index[refused], excess, perp, rules[int(held.rule[refused])])
+        return ledger, fills
+
+    rows, fills = run(path.market, "run")
+    closes = path.market.marks[path.market.first[1:] - 1, 3]
+    bounds = None
+    if perp.bounds:
+        bounds = _bounds(index, prices, perp, timeframe, rows[:, 0], run)
+    if perp.inverse:
+        bounds = None if bounds is None else bounds.mul(1.0 / closes, axis=0)
+        rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
+    table, made, trades = _tables(rows, fills, index, float(closes[-1]), perp)
+    step = made.pop("step").astype(np.int64)
+    if perp.detail is not None:
+        made["detail_time"] = pd.DatetimeIndex(path.opens[step], tz="UTC").as_unit("ns")
+    ambiguous = int(table["ambiguous"].sum())
+    settled = (
+        f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
+        "units at the mark of each close"
+    )
+    return PerpTables(
+        ledger=table,
+        fills=made,
+        trades=trades,
+        bounds=bounds,
+        ambiguous_bars=ambiguous,
+        fidelity=(
+            *path.notes,
+            *((settled,) if perp.inverse else ()),
+            f"ambiguous bars: {ambiguous}",
+            *ruled,
+        ),
+    )
+
+
+def _tables(
+    rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float, perp: PerpSettings
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Ledger, fills and trades, from rows that are in quote units."""
+    columns = COIN_FILL if perp.inverse else PERP_FILL
+    table = pd.DataFrame(
+        rows, index=index, columns=list(COIN_LEDGER if perp.inverse else PERP_LEDGER)
+    )
+    table["ambiguous"] = table["ambiguous"] > 0.0
+    made = fills_frame(fills, index, columns=columns, reasons=PERP_REASONS)
+    carried = [name for name in ("funding", "borrow", "price_pnl") if name in columns]
+    trades = trades_frame(
+        fills,
+        index,
+        last_close=last_close,
+        columns=columns,
+        reasons=PERP_REASONS,
+        # Each fill carries what came before it.
+        since=[float(table[name].sum() - made[name].sum()) for name in carried],
+    )
+    if perp.inverse:
+        made = made.drop(columns="price_pnl").assign(
+            price=1.0 / made["price"], notional=made["quantity"].abs()
+        )
+        entries = ["entry_price", "exit_price"]
+        trades[entries] = 1.0 / trades[entries]
+    return table, made, trades
+
+
+def start_state(equity: float, mark_price: float) -> Floats:
+    """State of a flat account before its first bar, as the kernels keep it."""
+    state = np.zeros(10)
+    state[0], state[4], state[7] = equity, mark_price, np.nan
+    return state
+
+
+def order_array(perp: PerpSettings, band: float, resolution: Resolution) -> Floats:
+    """Numbers of the orders beside a target, as the kernels read them."""
+    far = [perp.stop_loss, perp.take_profit, perp.trailing_stop]
+    offset = math.nan if perp.limit_offset is None else perp.limit_offset
+    return np.array(
+        [
+            perp.leverage,
+            1.0 if perp.margin_mode == "cross" or perp.contract is None else 0.0,
+            *(math.inf if distance is None else distance for distance in far),
+            offset,
+            band,
+            0.0 if perp.contract is None else perp.contract.lot,
+            {"run": -1.0, "worst": -2.0, "best": 1.0}[resolution],
+            0.0 if perp.mark is None else 1.0,
+            0.0 if perp.contract is None else perp.contract.tick,
+            float(perp.inverse),
+        ]
+    )
+
+
+def _bounds(
+    index: pd.DatetimeIndex,
+    prices: Floats,
+    perp: PerpSettings,
+    timeframe: str,
+    equity: Floats,
+    run: Callable[[MarketArrays, Resolution], tuple[Floats, Floats]],
+) -> pd.DataFrame:
+    every = [equity]
+    resolutions: tuple[Resolution, Resolution] = ("worst", "best")
+    for resolution in resolutions:
+        path = walk(index, prices, perp, timeframe=timeframe, resolution=resolution)
+        every.append(run(path.market, resolution)[0][:, 0])
+    # An ambiguity resolved against the account may still have spared it what came later.
+    return pd.DataFrame({"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, index)
+
+
+def _check_terms(held: TermArrays, targets: Floats) -> None:
+    if len(np.flatnonzero(np.isnan(held.paid[0]))) and targets[0] != 0.0:
+        raise InputError(
+            "slippage of the first bar needs bars before it, and a target is filled there; "
+            "begin flat or use a fixed slippage"
+        )
+    costs = float(np.abs(held.paid[:, :2]).max())
+    if float(np.abs(targets).max(initial=0.0)) * costs >= 1.0:
+        raise SimulationError(
+            f"a fee of {costs:g} leaves no size that reaches every target exposure; lower the "
+            "targets or the fee"
+        )
+
+
+def _refuse(opened: pd.Timestamp, measure: float, perp: PerpSettings, rules: Rules) -> None:
+    try:
+        check_leverage(perp.leverage, measure, rules.brackets)
+    except InputError as error:
+        raise InputError(f"the bar of {opened:%Y-%m-%d %H:%M}: {error}") from None
+
+
+def _engine(engine: str) -> Callable[..., tuple[Floats, Floats, int, float]]:
+    if engine == "python":
+        from delever.engine.plain import run_perp_plain
+
+        return run_perp_plain
+    if engine != "numba":
+        raise InputError(f"engine must be one of numba, python; got {engine!r}")
+    from delever.engine.kernel import run_perp_jitted  # numba takes long to import
+
+    run: Any = run_perp_jitted
+    return run  # type: ignore[no-any-return]

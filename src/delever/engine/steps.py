@@ -1,0 +1,270 @@
+"""The path a run walks: bars, or the finer bars inside them, with their marks and funding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.engine.arrays import bar_index, price_array
+from delever.engine.settings import FundingSeries, PerpSettings
+from delever.errors import DataError, InputError
+from delever.units import timeframe_delta
+from delever.venues.funding import funding_holes
+
+__all__ = [
+    "FUNDING",
+    "Floats",
+    "Ints",
+    "MarketArrays",
+    "Path",
+    "Resolution",
+    "TermArrays",
+    "reciprocal",
+    "walk",
+]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Resolution: TypeAlias = Literal["run", "worst", "best"]
+
+FUNDING = ("open", "hold_long", "hold_short", "leave_long", "leave_short", "enter_long",
+           "enter_short")  # fmt: skip
+"""Columns of a step's funding. ``open``: rate times mark stamped at its open. The others, of
+stamps inside it, are what one unit receives that is held through the step, left inside it, or
+entered inside it."""
+
+_NEARLY = 1e-6
+
+
+class MarketArrays(NamedTuple):
+    """What the market does to an account, step by step; of an inverse contract in `reciprocal`s."""
+
+    # shape (n + 1,): bar t is made of the steps from ``first[t]`` up to ``first[t + 1]``
+    first: Ints
+    # shape (k, 4): open, high, low, close of the last and of the mark price of each step
+    prices: Floats
+    marks: Floats  # shape (k, 4)
+    funding: Floats  # shape (k, 7): the columns of `FUNDING`
+
+
+class TermArrays(NamedTuple):
+    """What a venue asks of an account, bar by bar."""
+
+    rule: Ints  # shape (n,): which rules hold
+    # shape (n, 6): taker, maker and liquidation fee, slippage, square-root impact, share borrowed
+    # for
+    paid: Floats
+    # shape (rules, brackets, 4): cap, maintenance margin rate, maintenance amount, largest leverage
+    brackets: Floats
+    # shape (rules, 3): bracket chosen by the mark, entry or size (0, 1, 2); rate on entry (0, 1);
+    # closing fee
+    how: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """The steps of a run and what is not known about them."""
+
+    opens: Ints  # shape (k,): open time of each step, nanoseconds
+    market: MarketArrays  # as the run resolves what bars hide
+    notes: tuple[str, ...]  # for the reader of the result
+
+
+def walk(
+    index: pd.DatetimeIndex,
+    prices: Floats,
+    perp: PerpSettings,
+    *,
+    timeframe: str,
+    resolution: Resolution = "run",
+) -> Path:
+    """Lay out the steps of a run.
+
+    Raises
+    ------
+    DataError
+        If detail or mark do not overlap the bars or contradict them, or funding does not cover
+        the run and its absence was not allowed.
+    """
+    first, opens, steps, notes = _detail(index, prices, perp, timeframe)
+    end = int(index.asi8[-1]) + timeframe_delta(timeframe).value
+    marks, marked = _marks(perp.mark, opens, steps, end)
+    if perp.inverse:
+        steps, marks = reciprocal(steps), reciprocal(marks)
+    funding, funded = _funding(perp, opens, marks, int(index.asi8[0]), end, resolution)
+    return Path(
+        opens=opens,
+        market=MarketArrays(first, steps, marks, funding),
+        notes=(*notes, *marked, *funded),
+    )
+
+
+def reciprocal(prices: Floats) -> Floats:
+    """Bars of 1 / price.
+
+    Examples
+    --------
+    >>> reciprocal(np.array([[4.0, 8.0, 2.0, 5.0]])).tolist()
+    [[0.25, 0.5, 0.125, 0.2]]
+    """
+    return np.ascontiguousarray(1.0 / prices[:, [0, 2, 1, 3]])
+
+
+def _detail(
+    index: pd.DatetimeIndex, prices: Floats, perp: PerpSettings, timeframe: str
+) -> tuple[Ints, Ints, Floats, tuple[str, ...]]:
+    opens = index.asi8
+    if perp.detail is None or perp.detail_timeframe is None:
+        whole = (f"resolution: {timeframe} bars, whose inside was not seen",)
+        return np.arange(len(index) + 1), opens, prices, whole
+    length, fine = (timeframe_delta(name).value for name in (timeframe, perp.detail_timeframe))
+    if fine >= length or length % fine:
+        raise InputError(
+            f"perp: detail_timeframe must divide {timeframe}; got {perp.detail_timeframe}"
+        )
+    found = bar_index(perp.detail)
+    times, finer = found.asi8, price_array(perp.detail, found)
+    begun = np.searchsorted(times, opens)
+    count = np.searchsorted(times, opens + length) - begun
+    full = count == length // fine
+    if not full.any():
+        raise DataError(
+            f"detail must fill at least one of the bars from {index[0]} to {index[-1]}; its own "
+            f"are from {found[0]} to {found[-1]}; give detail of the same span"
+        )
+    _check_detail(index[full], prices[full], finer, begun[full], count[full])
+    size = np.where(full, count, 1)
+    first = np.concatenate(([0], np.cumsum(size)))
+    bar = np.repeat(np.arange(len(index)), size)
+    inner = full[bar]
+    source = (begun[bar] + np.arange(first[-1]) - first[bar])[inner]
+    at, steps = opens[bar], prices[bar]
+    at[inner], steps[inner] = times[source], finer[source]
+    notes = [f"resolution: {perp.detail_timeframe} bars inside {timeframe} bars"]
+    if not full.all():
+        notes.append(
+            f"{int((~full).sum())} of {len(index)} bars had no whole set of "
+            f"{perp.detail_timeframe} bars; their inside was not seen"
+        )
+    return first.astype(np.int64), at, steps, tuple(notes)
+
+
+def _check_detail(
+    index: pd.DatetimeIndex, prices: Floats, finer: Floats, begun: Ints, count: Ints
+) -> None:
+    merged = _merge(finer, begun, begun + count)
+    off = np.abs(merged / prices - 1.0).max(axis=1) > _NEARLY
+    if off.any():
+        row = int(np.flatnonzero(off)[0])
+        raise DataError(
+            "detail must add up to its bars (open, high, low, close); the bar of "
+            f"{index[row]:%Y-%m-%d %H:%M} has {prices[row].tolist()} and its detail "
+            f"{merged[row].tolist()} ({int(off.sum())} such bars); take both from one venue"
+        )
+
+
+def _merge(finer: Floats, begun: Ints, ended: Ints) -> Floats:
+    """One row of open, high, low, close per stretch of finer ones; stretches are not empty."""
+    edges = np.stack([begun, ended], axis=1).ravel()
+    padded = np.vstack([finer, finer[-1:]])  # reduceat wants every edge to be a row
+    high = np.maximum.reduceat(padded[:, 1], edges)[::2]
+    low = np.minimum.reduceat(padded[:, 2], edges)[::2]
+    return np.column_stack([finer[begun, 0], high, low, finer[ended - 1, 3]])
+
+
+def _marks(
+    mark: pd.DataFrame | None, opens: Ints, steps: Floats, end: int
+) -> tuple[Floats, tuple[str, ...]]:
+    if mark is None:
+        return steps, ("mark: none given; the last price stood for it",)
+    found = bar_index(mark)
+    times = found.asi8
+    begun = np.searchsorted(times, opens)
+    ended = np.searchsorted(times, np.append(opens[1:], end))
+    held = begun < ended
+    held[held] = times[begun[held]] == opens[held]
+    if not held.all():
+        missing = pd.Timestamp(int(opens[np.flatnonzero(~held)[0]]), tz="UTC")
+        raise DataError(
+            f"mark must have a price at the open of every step of the run; {missing:%Y-%m-%d %H:%M}"
+            f" has none ({int((~held).sum())} of {len(opens)} steps; mark is from {found[0]} to "
+            f"{found[-1]}); store more of it, or run on the last price"
+        )
+    return _merge(price_array(mark, found), begun, ended), ("mark: the mark price",)
+
+
+def _funding(
+    perp: PerpSettings, opens: Ints, marks: Floats, start: int, end: int, resolution: Resolution
+) -> tuple[Floats, tuple[str, ...]]:
+    table = np.zeros((len(opens), len(FUNDING)))
+    if perp.contract is None:
+        return table, ()
+    notes = _covered(perp, start, end)
+    if perp.funding is None:
+        return table, notes
+    series = perp.funding
+    rates, given = series.rates, series.mark_prices
+    if perp.inverse:  # the longs that pay are short of the reciprocal price
+        rates, given = -rates, None if given is None else 1.0 / given
+    used = np.flatnonzero((series.stamps >= start) & (series.stamps < end))
+    place = np.searchsorted(opens, series.stamps[used], side="right") - 1
+    at_open = opens[place] == series.stamps[used]
+    known = marks[place, 0] if given is None else given[used]
+    np.add.at(table[:, 0], place[at_open], (rates[used] * known)[at_open])
+    inside: dict[int, list[tuple[float, float, float]]] = {}
+    for row, step, price in zip(used[~at_open], place[~at_open], known[~at_open], strict=True):
+        low, high = (marks[step, 2], marks[step, 1]) if given is None else (price, price)
+        inside.setdefault(int(step), []).append((float(rates[row]), low, high))
+    for step, stamps in inside.items():
+        middle = marks[step, 0] if given is None else None
+        table[step, 1:] = _payments(stamps, middle, resolution)
+    if inside:
+        notes += (
+            f"funding: {int((~at_open).sum())} of {len(used)} stamps fell inside a bar"
+            + ("; their mark was taken at its open" if given is None else ""),
+        )
+    return table, notes
+
+
+def _payments(
+    stamps: list[tuple[float, float, float]], middle: float | None, resolution: Resolution
+) -> list[float]:
+    """What one unit receives inside a step: held, left and entered there; long and short."""
+    against = resolution != "best"
+    out: list[tuple[float, float, float]] = []
+    for direction in (1.0, -1.0):
+        paid = []
+        for rate, low, high in stamps:
+            ends = (-direction * rate * low, -direction * rate * high)
+            if resolution == "run":
+                paid.append(ends[0] if middle is None else -direction * rate * middle)
+            else:
+                paid.append(min(ends) if against else max(ends))
+        before = np.concatenate(([0.0], np.cumsum(paid)))
+        behind = before[-1] - before
+        pick = np.min if against else np.max
+        out.append((float(before[-1]), float(pick(before)), float(pick(behind))))
+    return [value for pair in zip(*out, strict=True) for value in pair]
+
+
+def _covered(perp: PerpSettings, start: int, end: int) -> tuple[str, ...]:
+    series: FundingSeries | None = perp.funding
+    if series is None or not len(series.stamps):
+        missing = "there is none"
+    else:
+        holes = funding_holes(series.stamps, start, end)
+        if not holes:
+            return ("funding: settled at every stamp of the run",)
+        after, before = (pd.Timestamp(stamp, tz="UTC") for stamp in holes[0][:2])
+        missing = f"{len(holes)} stretches are missing, the first from {after} to {before}"
+    if perp.funding_policy == "missing-is-zero":
+        return (f"funding: missing stamps paid nothing ({missing})",)
+    raise DataError(
+        f"funding must cover the run from {pd.Timestamp(start, tz='UTC')} to "
+        f"{pd.Timestamp(end, tz='UTC')}; {missing}; store more of it, or set funding_policy to "
+        "'missing-is-zero'"
+    )

@@ -1,0 +1,84 @@
+"""Which bars belong to which period.
+
+A bar's return belongs to a period when the bar opens at or after the period's start and closes
+at or before its end. A bar that straddles a boundary lies outside, so inside and outside are
+exhaustive and the two parts compound to the whole.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pandas as pd
+
+from delever.bars import close_times
+from delever.errors import InputError
+from delever.frames import utc_index
+from delever.periods.period import Period
+
+__all__ = ["membership", "overlapping", "per_period"]
+
+
+def membership(
+    index: pd.DatetimeIndex, timeframe: str, periods: Iterable[Period]
+) -> pd.Series[bool]:
+    """Which bars lie inside any of the periods.
+
+    Raises
+    ------
+    SchemaError
+        If the stamps carry no time zone.
+    InputError
+        If two periods share an id, or `timeframe` is none.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2020-03-06", periods=4, tz="UTC")
+    >>> crash = Period(id="x", title="", start=days[1], trough=days[2], end=days[3])
+    >>> membership(days, "1d", [crash]).tolist()  # the end is exclusive
+    [False, True, True, False]
+    """
+    opens = utc_index(index, "open_time", "bars")
+    inside = pd.Series(False, index=opens, name="inside")
+    for mask in per_period(opens, timeframe, periods).values():
+        inside |= mask
+    return inside
+
+
+def per_period(
+    index: pd.DatetimeIndex, timeframe: str, periods: Iterable[Period]
+) -> dict[str, pd.Series[bool]]:
+    """Which bars lie inside each period.
+
+    Raises
+    ------
+    SchemaError
+        If the stamps carry no time zone.
+    InputError
+        If two periods share an id, or `timeframe` is none.
+    """
+    chosen = tuple(periods)
+    repeated = [name for name, times in Counter(p.id for p in chosen).items() if times > 1]
+    if repeated:
+        raise InputError(
+            f"every period must have an id of its own; {repeated[0]!r} repeats; rename one"
+        )
+    opens = utc_index(index, "open_time", "bars")
+    closes = close_times(opens, timeframe)
+    return {
+        period.id: pd.Series(
+            (opens >= period.start) & (closes <= period.end), index=opens, name=period.id
+        )
+        for period in chosen
+    }
+
+
+def overlapping(
+    periods: Iterable[Period], index: pd.DatetimeIndex, timeframe: str
+) -> tuple[Period, ...]:
+    """Keep the periods that at least one bar belongs to."""
+    chosen = tuple(periods)
+    masks = per_period(index, timeframe, chosen)
+    there = (period for period in chosen if masks[period.id].any())
+    return tuple(sorted(there, key=lambda period: period.start))

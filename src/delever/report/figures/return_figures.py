@@ -1,0 +1,151 @@
+"""How returns spread: over months, over bars, and over deleveraging periods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from delever.report.figures.look import PALETTE, SHADE, Button, Chart, lines, to_json, to_spec
+from delever.report.format import percent
+from delever.stats.returns import monthly_returns, yearly_returns
+
+__all__ = ["distribution", "monthly", "period_bars"]
+
+_BINS = 41
+
+
+def monthly(returns: Mapping[str, pd.Series]) -> Chart:
+    """Heat map of monthly and yearly returns, one run at a time.
+
+    Notes
+    -----
+    Colour saturates at 40% either way, so one wild month does not bleach the rest.
+    """
+    from plotly import graph_objects as go
+
+    figure = go.Figure()
+    columns = [*(f"{pd.Timestamp(2000, month, 1):%b}" for month in range(1, 13)), "Year"]
+    years: list[str] = []
+    for position, (name, series) in enumerate(returns.items()):
+        table = monthly_returns(series).assign(year=yearly_returns(series))
+        grid = table.to_numpy(dtype="float64")
+        years = [str(year) for year in table.index]
+        figure.add_heatmap(
+            z=grid,
+            x=columns,
+            y=years,
+            visible=position == 0,
+            text=[["" if np.isnan(cell) else percent(cell) for cell in row] for row in grid],
+            texttemplate="%{text}",
+            textfont={"size": 11},
+            hovertemplate="%{y} %{x}: %{text}<extra>" + escape(name) + "</extra>",
+            hoverongaps=False,
+            coloraxis="coloraxis",
+            xgap=2,
+            ygap=2,
+        )
+    flat = {"type": "category", "showgrid": False, "fixedrange": True, "ticks": ""}
+    scale = [[0, "#c4501f"], [0.5, "#f3f1ec"], [1, PALETTE[0]]]
+    figure.update_layout(
+        coloraxis={"colorscale": scale, "cmin": -0.4, "cmax": 0.4, "showscale": False},
+        xaxis=flat | {"side": "top"},
+        yaxis=flat | {"autorange": "reversed"},
+        margin={"t": 30, "b": 8},
+    )
+    return Chart(
+        id="fig-monthly",
+        title="Monthly returns",
+        spec=to_spec(figure),
+        height=42 + 26 * max(len(years), 2),
+        caption="Compounded within the calendar month and year, UTC; the first and the last may "
+        "be cut. Colour saturates at 40% either way.",
+        buttons=_one_of(list(returns)),
+    )
+
+
+def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
+    """Histogram of the returns per bar inside and outside deleveraging periods.
+
+    Notes
+    -----
+    Each histogram adds up to 1. Returns beyond the 99.5 % quantile of both together, by size, are
+    gathered in the outermost bins.
+    """
+    from plotly import graph_objects as go
+
+    figure = go.Figure()
+    together = pd.concat([inside, outside]).abs().dropna()
+    edge = float(together.quantile(0.995)) if len(together) else 0.0
+    edge = edge or 0.01
+    edges = np.linspace(-edge, edge, _BINS + 1)
+    centres = (edges[1:] + edges[:-1]) / 2
+    for name, sample, colour in (
+        ("outside", outside, PALETTE[0]),
+        ("inside", inside, SHADE),
+    ):
+        counts, _ = np.histogram(sample.dropna().clip(-edge, edge), edges)
+        if not counts.sum():
+            continue
+        figure.add_bar(
+            x=centres,
+            y=counts / counts.sum(),
+            name=f"{name} ({counts.sum():,} bars)",
+            marker={"color": colour, "line": {"width": 0}},
+            opacity=0.62,
+            hovertemplate="around %{x:.2%}: %{y:.1%} of the bars<extra>" + name + "</extra>",
+        )
+    figure.update_layout(
+        barmode="overlay",
+        bargap=0.04,
+        xaxis={"tickformat": ".0%" if edge > 0.04 else ".1%", "title": {"text": "return of a bar"}},
+        yaxis={"tickformat": ".0%", "title": {"text": "share of bars"}},
+        legend={"x": 0.99, "y": 0.98, "xanchor": "right", "yanchor": "top"},
+        margin={"t": 14},
+    )
+    return Chart(
+        id="fig-distribution",
+        title="Returns of bars, inside and outside the periods",
+        spec=to_spec(figure),
+        height=340,
+        caption="Only bars with a position. The outermost bars gather everything beyond.",
+    )
+
+
+def period_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
+    """Return of each run in each deleveraging period."""
+    from plotly import graph_objects as go
+
+    figure = go.Figure()
+    for name, line in lines(list(returns.columns), benchmark).items():
+        figure.add_bar(
+            x=[escape(str(label)) for label in returns.index],
+            y=returns[name].to_numpy(dtype="float64"),
+            name=escape(name),
+            marker={"color": line["color"]},
+            hovertemplate="%{x}: %{y:.1%}<extra>" + escape(name) + "</extra>",
+        )
+    figure.update_layout(
+        barmode="group",
+        bargap=0.28,
+        xaxis={"type": "category", "showgrid": False},
+        yaxis={"tickformat": ".0%", "title": {"text": "return in the period"}},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        margin={"t": 34},
+    )
+    return Chart(id="fig-periods", title="Return in each period", spec=to_spec(figure), height=330)
+
+
+def _one_of(names: Sequence[str]) -> tuple[Button, ...]:
+    """A button per trace that shows it alone; the first is shown at first."""
+    return tuple(
+        Button(
+            label=name,
+            method="restyle",
+            arguments=to_json({"visible": [other == name for other in names]}),
+            pressed=name == names[0],
+        )
+        for name in names
+    )

@@ -1,0 +1,110 @@
+"""What came after events: placebo levels, the way to further levels, abnormal returns."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from delever.report.figures.look import BENCHMARK, FILL, PALETTE, SHADE, Chart, to_spec
+
+__all__ = ["abnormal_path", "placebo_means", "rung_curves"]
+
+_BINS = 40
+_LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
+
+
+def placebo_means(means: pd.Series, actual: float) -> Chart:
+    """Histogram of mean forward returns after breaks of placebo levels."""
+    from plotly import graph_objects as go
+
+    counts, edges = np.histogram(means.dropna().to_numpy(dtype="float64"), _BINS)
+    figure = go.Figure()
+    figure.add_bar(
+        x=(edges[1:] + edges[:-1]) / 2,
+        y=counts,
+        name="placebo levels",
+        marker={"color": BENCHMARK, "line": {"width": 0}},
+        hovertemplate="around %{x:.1%}: %{y} levels<extra></extra>",
+    )
+    if math.isfinite(actual):
+        figure.add_vline(x=actual, line={"color": PALETTE[1], "width": 2})
+    figure.update_layout(
+        bargap=0.04,
+        xaxis={"tickformat": ".0%", "title": {"text": "mean forward return"}},
+        yaxis={"title": {"text": "placebo levels"}},
+        showlegend=False,
+    )
+    return Chart(
+        id="fig-placebos",
+        title="The same rule on random nearby levels",
+        spec=to_spec(figure),
+        height=300,
+        caption="The line is the level itself. Placebo levels near each other break on the same "
+        "days, so their spread alone is no test.",
+    )
+
+
+def rung_curves(curves: pd.DataFrame, rung: float, title: str) -> Chart:
+    """Probability to have reached a rung by bars after the break."""
+    from plotly import graph_objects as go
+
+    figure, bars = go.Figure(), curves.index.to_numpy()
+    edge = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip"}
+    figure.add_scatter(x=bars, y=curves["low"], showlegend=False, **edge)
+    figure.add_scatter(
+        x=bars, y=curves["high"], fill="tonexty", fillcolor=FILL, showlegend=False, **edge
+    )
+    for name, label, colour, dash in (
+        ("breaks", "these breaks", PALETTE[0], "solid"),
+        ("all", "all bars", BENCHMARK, "solid"),
+        ("alike", "as volatile", SHADE, "dash"),
+        ("placebo", "placebos", PALETTE[3], "dot"),
+    ):
+        if curves[name].notna().any():
+            figure.add_scatter(
+                x=bars,
+                y=curves[name].to_numpy(dtype="float64"),
+                name=label,
+                mode="lines",
+                line={"color": colour, "dash": dash, "shape": "hv", "width": 1.8},
+                hovertemplate="%{x} bars: %{y:.0%}<extra>" + label + "</extra>",
+            )
+    figure.update_layout(
+        xaxis={"title": {"text": "bars after the break"}},
+        yaxis={"tickformat": ".0%", "range": [0, 1], "title": {"text": "reached"}},
+        legend=_LEGEND,
+        margin={"t": 34},
+    )
+    return Chart(
+        id=f"fig-rung-{rung!r}".replace(".", "-"),  # all its digits: prices may be near
+        title=f"Reaching {title}",
+        spec=to_spec(figure),
+        height=300,
+    )
+
+
+def abnormal_path(path: pd.DataFrame) -> Chart:
+    """Mean cumulated abnormal return by bar of the event window."""
+    from plotly import graph_objects as go
+
+    figure = go.Figure()
+    figure.add_scatter(
+        x=path.index.to_numpy(),
+        y=path["cumulative"].to_numpy(dtype="float64"),
+        mode="lines",
+        line={"color": PALETTE[0], "width": 1.8},
+        hovertemplate="bar %{x}: %{y:.1%}<extra></extra>",
+    )
+    figure.update_layout(
+        xaxis={"title": {"text": "bars after the event"}},
+        yaxis={"tickformat": ".1%", "title": {"text": "cumulated abnormal return"}},
+        showlegend=False,
+    )
+    return Chart(
+        id="fig-abnormal",
+        title="Cumulated abnormal return",
+        spec=to_spec(figure),
+        height=300,
+    )

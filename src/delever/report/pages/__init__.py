@@ -1,0 +1,1 @@
+"""One page a module, with the tables it holds."""

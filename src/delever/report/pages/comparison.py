@@ -1,0 +1,245 @@
+"""Several runs over one span, side by side: a page, and the table a terminal prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.engine.backtest import Backtest
+from delever.errors import InputError
+from delever.report import figures
+from delever.report.format import when
+from delever.report.page import facts, render_page
+from delever.report.pages.metric_tables import (
+    SCOPE_LABELS,
+    metric_name,
+    period_dates,
+    period_labels,
+    scope_cell,
+    shown_metrics,
+)
+from delever.report.table import (
+    Cell,
+    Column,
+    Group,
+    Table,
+    fraction_cell,
+    mark_best,
+    metric_cell,
+    reading,
+)
+from delever.research.evaluation import SCOPES, Evaluation
+from delever.stats.metrics import metric
+
+__all__ = ["render", "summary_table"]
+
+_SUMMARY = (
+    ("total_return", "whole", "Return"),
+    ("cagr", "whole", "CAGR"),
+    ("max_drawdown", "whole", "Max DD"),
+    ("sharpe_ratio", "whole", "Sharpe"),
+    ("total_return", "inside", "Return inside"),
+    ("loss_avoided", "inside", "Loss avoided"),
+    ("cagr", "outside", "CAGR outside"),
+    ("cost_of_protection", "outside", "Cost outside"),
+    ("exposure", "whole", "Exposure"),
+    ("trades", "whole", "Trades"),
+)
+# Returns are ratios of equities: runs that hold the same differ by rounding alone.
+_SAME = 1e-9
+
+
+def render(
+    evaluations: Mapping[str, Evaluation],
+    *,
+    span: tuple[pd.Timestamp, pd.Timestamp],
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    notes: Sequence[str] = (),
+    benchmark: str = "buy and hold",
+    what_if: Table | None = None,
+) -> str:
+    """Write the comparison of several runs.
+
+    Raises
+    ------
+    InputError
+        If there is no evaluation.
+    """
+    columns = _columns(evaluations, benchmark)
+    benchmarks = [name for name in columns if name not in evaluations]
+    drawn = benchmarks[0] if len(benchmarks) == 1 else _itself(evaluations)
+    runs = _runs(evaluations, benchmark)
+    first = next(iter(evaluations.values()))
+    returns = _period_returns(columns, first)
+    chosen = {name: dict(facts(each)) for name, each in (parameters or {}).items()}
+    return render_page(
+        "comparison.html",
+        title="Comparison - " + ", ".join(evaluations),
+        names=list(evaluations),
+        benchmark=benchmark,
+        span=f"{when(span[0])} to {when(span[1])} UTC",
+        notes=list(notes),
+        summary=summary_table(evaluations, benchmark=benchmark),
+        scopes=[(SCOPE_LABELS[scope], _scope_table(columns, scope)) for scope in SCOPES],
+        history=figures.history(runs, first.periods, benchmark=drawn),
+        periods=_periods_table(columns, first),
+        period_bars=figures.period_bars(returns, benchmark=drawn),
+        parameters=_parameters_table(chosen),
+        what_if=what_if,
+    )
+
+
+def summary_table(
+    evaluations: Mapping[str, Evaluation], *, benchmark: str = "buy and hold"
+) -> Table:
+    """The headline metrics of each run, a row each, for a terminal as for a page.
+
+    Raises
+    ------
+    InputError
+        If there is no evaluation.
+    """
+    columns = _columns(evaluations, benchmark)
+    cells = [
+        mark_best(
+            [metric_cell(reading(frame, name, scope), metric(name)) for frame in columns.values()],
+            metric(name).better,
+        )
+        for name, scope, _ in _SUMMARY
+    ]
+    rows = tuple(
+        (Cell(text=label), *values)
+        for label, values in zip(columns, zip(*cells, strict=True), strict=True)
+    )
+    headings = (
+        Column(label=label, title=f"{metric(name).label}, {SCOPE_LABELS[scope].lower()}")
+        for name, scope, label in _SUMMARY
+    )
+    return Table(
+        id="summary",
+        columns=(Column(label="Run", numeric=False), *headings),
+        rows=rows,
+        caption="The best of each column is set off. Inside and outside: deleveraging periods. A "
+        "run that began before the span carries its position in; another pays to enter.",
+    )
+
+
+def _columns(evaluations: Mapping[str, Evaluation], benchmark: str) -> dict[str, pd.DataFrame]:
+    """Metrics by run, the benchmarks' last; one benchmark where all are the same."""
+    if not evaluations:
+        raise InputError("a comparison needs at least one run; got none")
+    columns = {name: each.metrics for name, each in evaluations.items()}
+    for name, each in _benchmarks(evaluations, benchmark).items():
+        columns[name] = each.benchmark_metrics
+    return columns
+
+
+def _runs(evaluations: Mapping[str, Evaluation], benchmark: str) -> dict[str, Backtest]:
+    runs = {name: each.backtest for name, each in evaluations.items()}
+    for name, each in _benchmarks(evaluations, benchmark).items():
+        runs[name] = each.benchmark
+    return runs
+
+
+def _benchmarks(evaluations: Mapping[str, Evaluation], name: str) -> dict[str, Evaluation]:
+    """One evaluation for each benchmark that differs, by what to call the benchmark.
+
+    None where all share one and a run is that benchmark itself.
+    """
+    distinct: dict[str, Evaluation] = {}
+    for run, each in evaluations.items():
+        if not any(_alike(each.benchmark, other.benchmark) for other in distinct.values()):
+            distinct[run] = each
+    if len(distinct) > 1:
+        return {f"{name} ({run})": each for run, each in distinct.items()}
+    if _itself(evaluations) is not None:
+        return {}
+    return {
+        name if name not in evaluations else f"{name} (benchmark)": next(iter(distinct.values()))
+    }
+
+
+def _itself(evaluations: Mapping[str, Evaluation]) -> str | None:
+    """The run that did what every run's benchmark did."""
+    benchmarks = [each.benchmark for each in evaluations.values()]
+    for name, each in evaluations.items():
+        if all(_alike(each.backtest, other) for other in benchmarks):
+            return name
+    return None
+
+
+def _alike(one: Backtest, other: Backtest) -> bool:
+    """Whether two runs did the same, but for the cost of entering on the first bar.
+
+    A run that began before the span carries its position in; another pays to enter.
+    """
+    if not one.ledger.index.equals(other.ledger.index):
+        return False
+    room = np.full(len(one.ledger), _SAME)
+    room[0] += one.costs.fee + one.costs.slippage
+    apart = np.abs(one.returns.to_numpy() - other.returns.to_numpy())
+    return bool((apart <= room * (1 + one.returns.abs())).all())
+
+
+def _scope_table(columns: Mapping[str, pd.DataFrame], scope: str) -> Table:
+    first = next(iter(columns.values()))
+    rows = []
+    for spec in shown_metrics(first, scope):
+        cells = [scope_cell(frame, spec, scope) for frame in columns.values()]
+        rows.append((metric_name(spec), *mark_best(cells, spec.better)))
+    return Table(
+        id=f"metrics-{scope}",
+        columns=(Column(label="", numeric=False), *(Column(label=name) for name in columns)),
+        rows=tuple(rows),
+        limit=12,
+    )
+
+
+def _period_returns(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> pd.DataFrame:
+    ids = [period.id for period in first.periods]
+    return pd.DataFrame(
+        {name: frame.loc["total_return", ids].to_numpy() for name, frame in columns.items()},
+        index=pd.Index(period_labels(first.periods).values()),
+        dtype="float64",
+    )
+
+
+def _periods_table(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> Table:
+    rows = []
+    for period in first.periods:
+        about = Cell(text=period.title, note=period_dates(period))
+        shown = [
+            [fraction_cell(reading(frame, name, period.id)) for frame in columns.values()]
+            for name in ("total_return", "max_drawdown")
+        ]
+        rows.append((about, *(cell for cells in shown for cell in mark_best(cells, "higher"))))
+    heads = [Column(label=name) for name in columns]
+    return Table(
+        id="periods",
+        columns=(Column(label="Period", numeric=False), *heads, *heads),
+        groups=(
+            Group(label="", width=1),
+            Group(label="Return", width=len(heads)),
+            Group(label="Max drawdown", width=len(heads)),
+        ),
+        rows=tuple(rows),
+        caption="The best of each period is set off.",
+    )
+
+
+def _parameters_table(chosen: Mapping[str, Mapping[str, str]]) -> Table:
+    keys = list(dict.fromkeys(key for each in chosen.values() for key in each))
+    return Table(
+        id="parameters",
+        columns=(
+            Column(label="Parameter", numeric=False),
+            *(Column(label=name, numeric=False) for name in chosen),
+        ),
+        rows=tuple(
+            (Cell(text=key), *(Cell(text=each.get(key, "-")) for each in chosen.values()))
+            for key in keys
+        ),
+    )

@@ -1,0 +1,106 @@
+"""A sweep as a page: the best combinations, how smooth their neighbourhood is, and all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from delever.report.figures.sweep_figures import heat_map, parallel
+from delever.report.format import value
+from delever.report.page import facts, render_page
+from delever.stats.metrics import metric
+
+__all__ = ["label", "render", "text", "top"]
+
+SHOWN = (
+    "total_return",
+    "cagr",
+    "sharpe_ratio",
+    "max_drawdown",
+    "calmar_ratio",
+    "trades",
+    "inside_total_return",
+    "outside_total_return",
+)
+"""Columns of the page's table."""
+
+_RANKED_BY = "sharpe_ratio"
+_MAPPED = (_RANKED_BY, "max_drawdown", "inside_total_return")
+
+
+def top(frame: pd.DataFrame, count: int = 20, by: str = _RANKED_BY) -> pd.DataFrame:
+    """Combinations with the highest of a metric, those without it left out."""
+    return frame.dropna(subset=[by]).nlargest(count, by)
+
+
+def render(
+    name: str, frame: pd.DataFrame, *, axes: Sequence[str], manifest: Mapping[str, Any]
+) -> str:
+    """Write the page of a sweep."""
+    varied = [axis for axis in axes if frame[axis].nunique() > 1]
+    varied.sort(key=lambda axis: (frame[axis].dtype.kind not in "iuf", -frame[axis].nunique()))
+    charts = []
+    if frame[_RANKED_BY].notna().any():
+        if len(varied) > 1:
+            x, y = varied[:2]
+            charts = [
+                heat_map(frame, x, y, one, label(one), fraction=_unit(one) == "fraction")
+                for one in _MAPPED
+            ]
+        shown = [(one, label(one)) for one in (_RANKED_BY, "cagr", *_MAPPED[1:])]
+        charts.append(parallel(frame, axes, shown))
+    best = top(frame)
+    cells = [
+        [*(str(row[axis]) for axis in axes), *(text(row[one], one) for one in SHOWN)]
+        for _, row in best.iterrows()
+    ]
+    return render_page(
+        "sweep.html",
+        title=f"{name}: sweep",
+        name=name,
+        combinations=f"{len(frame):,} combinations",
+        notes=_notes(frame, manifest),
+        heading=[*axes, *(label(one) for one in SHOWN)],
+        rows=cells,
+        charts=charts,
+        facts=list(facts(manifest)),
+    )
+
+
+def _notes(frame: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
+    notes = [
+        f"{manifest['n_trials']:,} combinations were ever tried in this study on this data: the "
+        "best of so many looks good by luck alone; deflate it before believing it",
+        "deleveraging periods were drawn with hindsight",
+    ]
+    starts = frame["start"].dropna()
+    if starts.nunique() > 1:
+        notes.append(
+            f"combinations begin on different bars, from {starts.min():%Y-%m-%d} to "
+            f"{starts.max():%Y-%m-%d}, each when its own warm-up ends; give the study a start to "
+            "compare them over one span"
+        )
+    if manifest["failed"]:
+        notes.append(
+            f"{manifest['failed']:,} combinations have no result; the column error says why"
+        )
+    return notes
+
+
+def label(column: str) -> str:
+    """Name of a column of metrics as pages and tables show it."""
+    for scope in ("inside", "outside"):
+        if column.startswith(f"{scope}_"):
+            return f"{metric(column.removeprefix(f'{scope}_')).label} {scope}"
+    return metric(column).label
+
+
+def _unit(column: str) -> str:
+    return metric(column.removeprefix("inside_").removeprefix("outside_")).unit
+
+
+def text(amount: float, column: str) -> str:
+    """A number of a column of metrics as pages and tables show it."""
+    return value(float(amount), _unit(column))

@@ -1,0 +1,227 @@
+"""The tear-sheet: one run on one page, for people who decide about money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.periods.membership import membership
+from delever.report import figures
+from delever.report.format import multiple, percent, value, when
+from delever.report.page import facts, render_page
+from delever.report.pages.attribution_tables import attribution_table
+from delever.report.pages.metric_tables import (
+    metrics_table,
+    period_labels,
+    periods_table,
+    phases_table,
+)
+from delever.report.pages.run_tables import drawdowns_table, figures_table, trades_table
+from delever.report.pages.sections import (
+    account_tables,
+    parts_content,
+    what_if_paths,
+    what_if_table_of,
+)
+from delever.report.table import reading
+from delever.research.evaluation import Evaluation
+from delever.research.what_if import WhatIf
+from delever.stats.metrics import metric
+from delever.units import timeframe_delta
+
+__all__ = ["render", "verdict"]
+
+_TILES = (
+    ("total_return", "whole"),
+    ("cagr", "whole"),
+    ("max_drawdown", "whole"),
+    ("sharpe_ratio", "whole"),
+    ("time_in_market", "whole"),
+    ("total_return", "inside"),
+    ("loss_avoided", "inside"),
+    ("cost_of_protection", "outside"),
+)
+_SECTIONS = {
+    "key": "Key figures",
+    "time": "Over time",
+    "in-periods": "Periods",
+    "bars": "Returns",
+    "falls": "Drawdowns",
+    "parts": "Attribution",
+    "what-if": "What if",
+    "held": "Account",
+    "round-trips": "Trades",
+    "limits": "Not modelled",
+    "origin": "Provenance",
+}
+_BESIDE = {"loss_avoided", "cost_of_protection"}
+_YEAR = pd.Timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A headline number and what stands beside it."""
+
+    label: str
+    value: str
+    beside: str
+
+
+def render(
+    evaluation: Evaluation,
+    *,
+    manifest: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    what_if: WhatIf | None = None,
+) -> str:
+    """Write the tear-sheet of a run.
+
+    Raises
+    ------
+    InputError
+        If a metric is not in the registry.
+    """
+    benchmark = _said(manifest, "benchmark", "buy and hold")
+    runs = {"strategy": evaluation.backtest, benchmark: evaluation.benchmark}
+    inside = _inside(evaluation)
+    held = _held(evaluation)
+    returns = evaluation.backtest.returns
+    changed = what_if_table_of(evaluation, what_if)
+    held_as = account_tables(evaluation, manifest)
+    absent = {"what-if"} if changed is None else set()
+    absent |= set() if held_as["account"].rows or held_as["rules"].rows else {"held"}
+    return render_page(
+        "tearsheet.html",
+        sections=[entry for entry in _SECTIONS.items() if entry[0] not in absent],
+        title=f"{evaluation.name} - tear-sheet",
+        name=evaluation.name,
+        strategy=_said(manifest, "strategy", ""),
+        params=dict(facts(manifest.get("params", {}))),
+        span=_span(evaluation),
+        verdict=verdict(evaluation, benchmark),
+        notes=list(notes),
+        tiles=[_tile(evaluation, name, scope, benchmark) for name, scope in _TILES],
+        benchmark=benchmark,
+        metrics=metrics_table(evaluation, benchmark),
+        history=figures.history(runs, evaluation.periods, benchmark=benchmark, exposure="strategy"),
+        periods=periods_table(evaluation, benchmark),
+        phases=phases_table(evaluation, benchmark),
+        period_bars=figures.period_bars(
+            _period_returns(evaluation, benchmark), benchmark=benchmark
+        ),
+        distribution=figures.distribution(returns[held & inside], returns[held & ~inside]),
+        monthly=figures.monthly({name: run.returns for name, run in runs.items()}),
+        drawdowns=drawdowns_table(evaluation.backtest),
+        trades=trades_table(evaluation.backtest),
+        attribution=attribution_table(evaluation.backtest, evaluation.benchmark, benchmark),
+        **parts_content(evaluation),
+        what_if=changed,
+        paths=what_if_paths(evaluation, what_if),
+        figures=figures_table(evaluation.periods),
+        definitions=[metric(str(name)) for name in evaluation.metrics.index],
+        **held_as,
+        margin_account="funding" in evaluation.backtest.ledger,
+        provenance=list(facts(manifest)),
+    )
+
+
+def verdict(evaluation: Evaluation, benchmark: str = "buy and hold") -> str:
+    """The run in one or two sentences made of numbers."""
+    count = len(evaluation.periods)
+    parts = []
+    if count:
+        own, other = _pair(evaluation, "total_return", "inside")
+        periods = "1 deleveraging period" if count == 1 else f"{count} deleveraging periods"
+        parts.append(f"Inside {periods} it {_did(own)} where {benchmark} {_did(other)}")
+    scope = "outside" if count else "whole"
+    bars = reading(evaluation.metrics, "bars", scope)
+    if bars:
+        where = "outside" if count else "Over the whole run"
+        parts.append(f"{where} it {_against(evaluation, scope, benchmark)}")
+    ruined = pd.DatetimeIndex(evaluation.backtest.ledger.index[evaluation.backtest.equity <= 0])
+    if len(ruined):
+        parts.append(f"the account was ruined on {when(ruined[0])}")
+    deepest, other = _pair(evaluation, "max_drawdown", "whole")
+    return (
+        f"{'; '.join(parts)}. Its deepest drawdown was {percent(abs(deepest))}, "
+        f"that of {benchmark} {percent(abs(other))}."
+    )
+
+
+def _against(evaluation: Evaluation, scope: str, benchmark: str) -> str:
+    bars = reading(evaluation.metrics, "bars", scope)
+    yearly = bars * _bar(evaluation) >= _YEAR
+    own, other = _pair(evaluation, "cagr" if yearly else "total_return", scope)
+    return f"{_did(own)}{' a year' if yearly else ''} where {benchmark} {_did(other)}"
+
+
+def _bar(evaluation: Evaluation) -> pd.Timedelta:
+    return timeframe_delta(evaluation.backtest.timeframe)
+
+
+def _did(fraction: float) -> str:
+    text = percent(abs(fraction))
+    if text == percent(0.0):
+        return "stood still"
+    return f"{'made' if fraction > 0 else 'lost'} {text}"
+
+
+def _pair(evaluation: Evaluation, name: str, scope: str) -> tuple[float, float]:
+    return (
+        reading(evaluation.metrics, name, scope),
+        reading(evaluation.benchmark_metrics, name, scope),
+    )
+
+
+def _tile(evaluation: Evaluation, name: str, scope: str, benchmark: str) -> Tile:
+    spec = metric(name)
+    own, other = _pair(evaluation, name, scope)
+    where = {"whole": "", "inside": " inside periods", "outside": " outside periods"}[scope]
+    if (name, scope) == ("total_return", "whole"):
+        own_text, other_text = multiple(1 + own), multiple(1 + other)
+        label = "Wealth multiplied"
+    else:
+        own_text, other_text = value(own, spec.unit), value(other, spec.unit)
+        label = f"{spec.label}{where}"
+    beside = f"against {benchmark}" if name in _BESIDE else f"{benchmark} {other_text}"
+    return Tile(label=label, value=own_text, beside=beside)
+
+
+def _inside(evaluation: Evaluation) -> pd.Series:
+    index = pd.DatetimeIndex(evaluation.backtest.ledger.index)
+    return membership(index, evaluation.backtest.timeframe, evaluation.periods)
+
+
+def _held(evaluation: Evaluation) -> pd.Series:
+    """Bars through any part of which a position was held."""
+    carried = evaluation.backtest.ledger["position"]
+    return (carried != 0) | (carried.shift(fill_value=0.0) != 0)
+
+
+def _period_returns(evaluation: Evaluation, benchmark: str) -> pd.DataFrame:
+    ids = [period.id for period in evaluation.periods]
+    return pd.DataFrame(
+        {
+            "strategy": evaluation.metrics.loc["total_return", ids].to_numpy(),
+            benchmark: evaluation.benchmark_metrics.loc["total_return", ids].to_numpy(),
+        },
+        index=pd.Index(period_labels(evaluation.periods).values()),
+        dtype=np.float64,
+    )
+
+
+def _span(evaluation: Evaluation) -> str:
+    start, end = evaluation.span
+    bars = len(evaluation.bars)
+    return f"{when(start)} to {when(end)} UTC, {bars:,} bars of {evaluation.backtest.timeframe}"
+
+
+def _said(manifest: Mapping[str, Any], role: str, otherwise: str) -> str:
+    entry = manifest.get(role)
+    name = entry.get("name", otherwise) if isinstance(entry, Mapping) else otherwise
+    said = str(name).replace("_", " ")
+    return said if said != "strategy" else f"strategy ({role})"

@@ -1,0 +1,1 @@
+"""What was said about a market, and what the data say."""

@@ -1,0 +1,1 @@
+"""Signal studies: what came after the events of a rule, beside what came after others."""

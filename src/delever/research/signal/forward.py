@@ -1,0 +1,112 @@
+"""What came after an event: returns and excursions from the next open on.
+
+An event of bar t is known at its close. One enters at the open of bar t + 1 and, for a horizon
+of h bars, leaves at the close of bar t + h. A horizon that the data do not cover is NaN.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.errors import InputError
+
+__all__ = ["check_horizons", "distinct", "effective_number", "excursions", "forward_returns"]
+
+
+def forward_returns(bars: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
+    """Return of entering at each bar's next open and leaving some bars later.
+
+    Raises
+    ------
+    InputError
+        If a horizon is not a whole number of at least 1.
+
+    Notes
+    -----
+    ``close[t + h] / open[t + 1] - 1``. A horizon counts bars: where bars are missing, it reaches
+    over the gap.
+
+    Examples
+    --------
+    >>> bars = pd.DataFrame({"open": [9.0, 10.0, 12.0], "close": [10.0, 11.0, 15.0]})
+    >>> forward_returns(bars, [1, 2]).round(3).values.tolist()
+    [[0.1, 0.5], [0.25, nan], [nan, nan]]
+    """
+    check_horizons(horizons)
+    entry = bars["open"].shift(-1)
+    out = {h: bars["close"].shift(-h) / entry - 1.0 for h in horizons}
+    return pd.DataFrame(out, index=bars.index, columns=list(horizons), dtype="float64")
+
+
+def excursions(bars: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Worst and best price met while holding, against the entry at the next open.
+
+    Raises
+    ------
+    InputError
+        If `horizon` is not a whole number of at least 1.
+
+    Notes
+    -----
+    ``min(low[t + 1], ..., low[t + h]) / open[t + 1] - 1`` and the same with highs. On data that
+    hold closes only, what happened inside a bar is unseen and both are too small.
+    """
+    check_horizons([horizon])
+    entry = bars["open"].shift(-1)
+    lowest = bars["low"].rolling(horizon).min().shift(-horizon)
+    highest = bars["high"].rolling(horizon).max().shift(-horizon)
+    return pd.DataFrame({"adverse": lowest / entry - 1.0, "favourable": highest / entry - 1.0})
+
+
+def check_horizons(horizons: Sequence[int]) -> None:
+    """Refuse horizons that are not whole numbers of bars, or none."""
+    wrong = [
+        h for h in horizons if isinstance(h, bool) or not isinstance(h, int | np.integer) or h < 1
+    ]
+    if wrong or not len(horizons):
+        raise InputError(
+            "horizons must be whole numbers of bars, at least 1 and at least one of them; "
+            f"got {wrong[0] if wrong else 'none'}"
+        )
+
+
+def distinct(rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.intp]:
+    """Events whose holding periods do not overlap: the first, the next one after it ended, ...
+
+    Examples
+    --------
+    >>> distinct(np.array([3, 4, 7, 8, 20]), 5).tolist()
+    [3, 8, 20]
+    """
+    places, chosen, place = rows.tolist(), [], 0
+    while place < len(places):
+        chosen.append(places[place])
+        place = bisect_left(places, places[place] + horizon, place + 1)
+    return np.asarray(chosen, dtype=np.intp)
+
+
+def effective_number(rows: npt.NDArray[np.intp], horizon: int) -> float:
+    """How many independent holding periods overlapping ones are worth.
+
+    Notes
+    -----
+    ``n ** 2 / sum over i, j of max(0, 1 - abs(rows[i] - rows[j]) / horizon)``: the mean of n
+    overlapping sums of independent bars has the variance of a mean of so many that do not overlap.
+
+    Examples
+    --------
+    >>> effective_number(np.array([0, 5]), 10), effective_number(np.array([0, 10]), 10)
+    (1.3333333333333333, 2.0)
+    """
+    if not len(rows):
+        return 0.0
+    shared = 0.0
+    for row in rows:
+        near = rows[np.searchsorted(rows, row - horizon) : np.searchsorted(rows, row + horizon)]
+        shared += float(np.maximum(0.0, 1.0 - np.abs(near - row) / horizon).sum())
+    return len(rows) ** 2 / shared

@@ -1,0 +1,168 @@
+"""What every strategy owes: exposures on the bars' own index, finite, causal and free of units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.research.counterfactual import price_columns
+from delever.research.lookahead import Leak, ask, differ, find_leak
+from delever.view import MarketView
+
+__all__ = ["Finding", "broken_contract", "check_strategy", "exposures", "first_defined"]
+
+_SCALE = 1024.0
+"""A power of two: scaled prices are exact, so is every linear computation on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A check that a strategy failed."""
+
+    # ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"``, ``"unit-free"``,
+    # ``"within leverage"`` or ``"self-contained"``
+    check: str
+    message: str  # what was required and what came, with the first bar concerned
+    leak: Leak | None = None  # the counterexample, of ``"prefix invariance"``
+
+    def __str__(self) -> str:
+        """Check and message."""
+        return f"{self.check}: {self.message}"
+
+
+def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
+    """What a target exposure breaks of its contract, if anything.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
+    >>> print(broken_contract(pd.Series([1.0, float("nan")], index=days), days))
+    finite after warm-up: the exposure of bar 2021-01-02 00:00 must be a finite number; got nan
+    """
+    check = "same index"
+    if not isinstance(target, pd.Series):
+        return Finding(
+            check=check,
+            message=f"a strategy must return a pandas Series; got {type(target).__name__}",
+        )
+    if not target.index.equals(index):
+        return Finding(
+            check=check,
+            message=f"a strategy must return one exposure per bar on market.index; got "
+            f"{len(target)} rows for {len(index)} bars" + _first_mismatch(target.index, index),
+        )
+    if target.dtype.kind not in "iuf":
+        return Finding(
+            check="finite after warm-up",
+            message=f"exposures must be numbers; got dtype {target.dtype}; "
+            "turn a signal into one with delever.signals.sizing.exposure",
+        )
+    values = exposures(target)
+    begun = first_defined(values)
+    wrong = ~np.isfinite(values[begun:])
+    if not wrong.any():
+        return None
+    row = begun + int(np.argmax(wrong))
+    return Finding(
+        check="finite after warm-up",
+        message=f"the exposure of bar {index[row]:%Y-%m-%d %H:%M} must be a finite number; "
+        f"got {values[row]:g}",
+    )
+
+
+def exposures(target: pd.Series) -> npt.NDArray[np.float64]:
+    """Numbers of a target exposure, with NaN for what is missing; not to be written to."""
+    if isinstance(target.dtype, np.dtype):
+        return target.to_numpy(dtype="float64")
+    return target.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def first_defined(values: npt.NDArray[np.float64]) -> int:
+    """Row of the first number that is not NaN, or how many there are."""
+    if not len(values):
+        return 0
+    row = int(np.argmin(np.isnan(values)))
+    return len(values) if np.isnan(values[row]) else row
+
+
+def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:
+    for row, (have, want) in enumerate(zip(got, index, strict=False)):
+        if have != want:
+            return f", and row {row + 1} is {have} instead of {want}"
+    return ""
+
+
+def check_strategy(
+    function: Callable[..., pd.Series],
+    market: MarketView,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    price_parameters: Collection[str] = (),
+    points: int = 32,
+    seed: int = 0,
+    least_lags: Mapping[str, pd.Timedelta] | None = None,
+) -> list[Finding]:
+    """Run the checks that every strategy must pass.
+
+    Raises
+    ------
+    Exception
+        Whatever `function` raises on the whole market.
+    """
+    given = dict(parameters or {})
+
+    def strategy(seen: MarketView) -> pd.Series:
+        return function(seen, **given)
+
+    broken = broken_contract(strategy(replace(market)), market.index)
+    if broken is not None:
+        return [broken]
+    leak = find_leak(strategy, market, points=points, seed=seed, least_lags=least_lags)
+    peeks = (
+        None if leak is None else Finding(check="prefix invariance", message=str(leak), leak=leak)
+    )
+    scaled = given | {
+        name: _times(given[name], _SCALE) for name in price_parameters if name in given
+    }
+    was = ask(strategy, market)
+    other = ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
+    return [
+        finding for finding in (peeks, _unit_bound(was, other, market.index)) if finding is not None
+    ]
+
+
+def _unit_bound(
+    was: npt.NDArray[np.float64], other: npt.NDArray[np.float64], index: pd.DatetimeIndex
+) -> Finding | None:
+    wrong = np.flatnonzero(differ(was, other))
+    if not len(wrong):
+        return None
+    row = int(wrong[0])
+    return Finding(
+        check="unit-free",
+        message=f"bar {index[row]:%Y-%m-%d %H:%M}: {was[row]:g}, but {other[row]:g} with every "
+        f"price times {_SCALE:g}; mark parameters that are prices with "
+        "Annotated[..., Price()], and write no price into the code",
+    )
+
+
+def _rescaled(market: MarketView, factor: float) -> MarketView:
+    bars = market.bars
+    readings = {
+        name: replace(was, frame=was.frame.assign(**(was.frame[list(was.prices)] * factor)))
+        for name, was in market.readings.items()
+    }
+    return replace(
+        market, bars=bars.assign(**(bars[price_columns(bars)] * factor)), readings=readings
+    )
+
+
+def _times(value: Any, factor: float) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_times(part, factor) for part in value)
+    return value if value is None else value * factor

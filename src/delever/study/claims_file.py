@@ -1,0 +1,285 @@
+"""A file of claims: the door where it is checked, and the series it is audited on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pandas as pd
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from delever.data.disk import write_page
+from delever.errors import ConfigError, NotStoredError
+from delever.report.pages import claims_page as page
+from delever.research.claims.audit import Audited, Claim, Definition, Expectation, audit
+from delever.research.claims.vocabulary import VOCABULARY, ClaimSource
+from delever.study.toml import read_toml
+from delever.study.workspace import Workspace
+
+__all__ = ["Audit", "ClaimsFile", "audit_file", "load_claims"]
+
+_DOOR = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+_TESTS = ("near", "below", "above", "between", "since")
+
+
+class SeriesConfig(BaseModel):
+    """A line of ``[series]``: what a series is, and where it is looked for."""
+
+    model_config = _DOOR
+
+    what: str
+    data: str
+
+
+class ExpectsConfig(BaseModel):
+    """``expects``: exactly one of the tests; a tolerance goes with ``near``."""
+
+    model_config = _DOOR
+
+    near: float | None = None
+    tolerance: float | None = Field(default=None, ge=0)
+    below: float | None = None
+    above: float | None = None
+    between: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    since: list[pd.Timestamp] | None = Field(default=None, min_length=2, max_length=2)
+
+    @pydantic.model_validator(mode="after")
+    def _one_test(self) -> ExpectsConfig:
+        given = [name for name in _TESTS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"exactly one of {', '.join(_TESTS)} is required; got {given}")
+        if (self.tolerance is None) == (given == ["near"]):
+            raise ValueError("tolerance goes with near, and with nothing else")
+        pairs: list[Any] = [self.between, self.since]
+        for pair in pairs:
+            if pair is not None and not pair[0] <= pair[1]:
+                raise ValueError("the first of a pair must not be above the second")
+        return self
+
+    def expectation(self) -> Expectation:
+        """The same as the audit takes it."""
+        if self.near is not None:
+            return Expectation(test="near", low=self.near, tolerance=self.tolerance or 0.0)
+        if self.below is not None:
+            return Expectation(test="below", high=self.below)
+        if self.above is not None:
+            return Expectation(test="above", low=self.above)
+        if self.between is not None:
+            return Expectation(test="between", low=self.between[0], high=self.between[1])
+        assert self.since is not None  # exactly one of them is given
+        return Expectation(test="since", low=self.since[0], high=self.since[1])
+
+
+class MeasureConfig(BaseModel):
+    """One way to measure a claim; the keys it does not know are options of the computation."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+    label: str
+    compute: str
+    series: str
+    at: pd.Timestamp
+    expects: ExpectsConfig | None = None
+    stand_in: bool = False
+    base_rate: bool = True
+
+    def definition(self) -> Definition:
+        """The same as the audit takes it."""
+        return Definition(
+            label=self.label,
+            compute=self.compute,
+            series=self.series,
+            at=self.at,
+            options=_options(self.compute, self.model_extra or {}),
+            expects=None if self.expects is None else self.expects.expectation(),
+            stand_in=self.stand_in,
+            base_rate=self.base_rate,
+        )
+
+
+class ClaimConfig(BaseModel):
+    """One ``[[claim]]``."""
+
+    model_config = _DOOR
+
+    id: str = Field(min_length=1)
+    statement: str = Field(min_length=1)
+    said: pd.Timestamp
+    measure: list[MeasureConfig] = Field(min_length=1)
+
+    @field_validator("measure")
+    @classmethod
+    def _something_is_expected(cls, measure: list[MeasureConfig]) -> list[MeasureConfig]:
+        if all(one.expects is None for one in measure):
+            raise ValueError("at least one measure must say what it expects")
+        return measure
+
+
+class ClaimsFile(BaseModel):
+    """A whole file of claims."""
+
+    model_config = _DOOR
+
+    title: str  # stands above the audit
+    series: dict[str, SeriesConfig]  # every series the claims name
+    claim: list[ClaimConfig] = Field(min_length=1)  # the claims
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The claims as the audit takes them."""
+        return tuple(
+            Claim(
+                id=one.id,
+                statement=one.statement,
+                said=one.said,
+                definitions=tuple(measure.definition() for measure in one.measure),
+            )
+            for one in self.claim
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What an audit came to."""
+
+    title: str  # of the file
+    audited: tuple[Audited, ...]  # one per claim, in the order of the file
+    data: Mapping[str, str]  # series that were there, and the reference and id of each
+    missing: Mapping[str, str]  # series that were not, and what each is
+
+    def page(self, path: Path) -> Path:
+        """Write the audit as an HTML file and return its path."""
+        text = page.render(self.title, self.audited, data=self.data, missing=self.missing)
+        write_page(path, text)
+        return path
+
+
+def load_claims(path: Path) -> ClaimsFile:
+    """Read a file of claims.
+
+    Raises
+    ------
+    ConfigError
+        Naming the claim and key, what was required and what came.
+    """
+    if not path.is_file():
+        raise ConfigError(f"a file of claims is required; there is none at {path}")
+    table = read_toml(path, "a file of claims")
+    try:
+        file = ClaimsFile.model_validate(_stamped(table))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(
+            f"{path}: {_place(first['loc'], table)}: {first['msg']}; got {first['input']!r}"
+        ) from None
+    ids = [one.id for one in file.claim]
+    for position, one in enumerate(file.claim):
+        if one.id in ids[:position]:
+            raise ConfigError(f"{path}: every claim needs an id of its own; {one.id} repeats")
+        for measure in one.measure:
+            _check(measure, file, f"{path}: claim {one.id}, {measure.label!r}")
+    return file
+
+
+def _check(measure: MeasureConfig, file: ClaimsFile, where: str) -> None:
+    beside = (measure.model_extra or {}).get("beside")
+    for name in (measure.series, beside):
+        if name is not None and name not in file.series:
+            raise ConfigError(
+                f"{where}: series must be one of {', '.join(file.series)}; got {name!r}"
+            )
+    if measure.compute not in VOCABULARY:
+        raise ConfigError(
+            f"{where}: compute must be one of {', '.join(VOCABULARY)}; got {measure.compute!r}"
+        )
+    dated = VOCABULARY[measure.compute].unit == "date"
+    if measure.expects is not None and dated != (measure.expects.since is not None):
+        raise ConfigError(
+            f"{where}: {measure.compute} gives a {VOCABULARY[measure.compute].unit}; "
+            "expects = { since = [first, last] } goes with dates, and only with them"
+        )
+    try:
+        _options(measure.compute, measure.model_extra or {})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        there = ", ".join(_model(measure.compute).model_fields)
+        raise ConfigError(
+            f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}; "
+            f"{measure.compute} takes {there}"
+        ) from None
+
+
+def _model(compute: str) -> type[BaseModel]:
+    function = VOCABULARY[compute].compute
+    hints = get_type_hints(function)
+    fields: dict[str, Any] = {}
+    for name, parameter in list(inspect.signature(function).parameters.items())[2:]:
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[name] = (str if hints[name] is ClaimSource else hints[name], default)
+    model: type[BaseModel] = pydantic.create_model(compute, __config__=_DOOR, **fields)
+    return model
+
+
+def _options(compute: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a computation, checked against its signature."""
+    bound = _model(compute).model_validate(dict(given))
+    return {name: getattr(bound, name) for name in given}
+
+
+def _stamped(value: Any) -> Any:
+    """TOML with its dates and times as UTC stamps."""
+    if isinstance(value, dict):
+        return {key: _stamped(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_stamped(part) for part in value]
+    if isinstance(value, dt.date):
+        stamp = pd.Timestamp(value).as_unit("ns")
+        return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+    return value
+
+
+def _place(where: tuple[int | str, ...], table: Mapping[str, Any]) -> str:
+    """Where in the file: the claim by its id, then the key."""
+    if where[:1] == ("claim",) and len(where) > 1 and isinstance(where[1], int):
+        name = table["claim"][where[1]].get("id", f"number {where[1] + 1}")
+        return ".".join([f"claim {name}", *map(str, where[2:])])
+    return ".".join(map(str, where)) or "the file"
+
+
+def audit_file(path: Path, *, data: Mapping[str, str] | None = None, workspace: Workspace) -> Audit:
+    """Audit a file of claims on stored data.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not as it should be, or `data` names a series the file does not have.
+    NotStoredError
+        If a data set named in `data` is not stored; one that only the file names is missing, and
+        its claims are not testable.
+    """
+    file = load_claims(path)
+    chosen = dict(data or {})
+    unknown = [name for name in chosen if name not in file.series]
+    if unknown:
+        raise ConfigError(
+            f"{path} has the series {', '.join(file.series)}; got {', '.join(unknown)}"
+        )
+    sources, found, missing = {}, {}, {}
+    for name, series in file.series.items():
+        try:
+            dataset = workspace.catalog.load(chosen.get(name, series.data))
+        except NotStoredError:
+            if name in chosen:
+                raise
+            missing[name] = f"{series.what}; import it as {series.data} or name it with --data"
+            continue
+        timeframe = dataset.reference.timeframe
+        sources[name] = ClaimSource(name=name, frame=dataset.frame, timeframe=timeframe)
+        found[name] = f"{dataset.reference}, id {dataset.id}"
+    return Audit(
+        title=file.title, audited=audit(file.claims(), sources), data=found, missing=missing
+    )

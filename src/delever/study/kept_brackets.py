@@ -1,0 +1,225 @@
+"""Brackets that venues were seen to have, beside the rulebooks: dated rows, only ever added."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from delever.data.disk import Disk
+from delever.data.exchange.bracket_file import read_brackets
+from delever.data.exchange.fetch_brackets import Brackets
+from delever.errors import ConfigError, ConflictError, InputError, SchemaError
+from delever.venues.margin_formulas import MarginTable, margin_table
+from delever.venues.rulebook import load_rulebook
+from delever.venues.rules import Dated, Rulebook, first_day
+
+__all__ = ["Kept", "import_brackets", "keep_brackets", "seen_brackets"]
+
+_FOLDER = "brackets"
+_WAIT = 30.0
+_HEAD = """\
+# Leverage brackets of {venue} as they were seen, each used from the first day on which it was known
+# all day. Rows are only ever added here. What the keys mean: docs/venues.md.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What became of one table."""
+
+    venue: str  # whose
+    symbol: str
+    known_at: dt.datetime  # UTC, when it was seen
+    valid_from: dt.date  # first day it is used on
+    table: MarginTable  # with the amounts computed, and held against the published ones
+    added: bool  # false where the rules in force say the same already
+    path: Path  # where rows are kept
+
+
+def seen_brackets(venues: Path, name: str) -> Path:
+    """Where the brackets are kept that a venue was seen to have."""
+    return venues / _FOLDER / f"{name}.toml"
+
+
+def keep_brackets(tables: Sequence[Brackets], venues: Path) -> tuple[Kept, ...]:
+    """Add tables to what is known of a venue, where they differ from the rules in force.
+
+    Raises
+    ------
+    ConfigError
+        If the venue has no rulebook, or a file breaks its rules.
+    InputError
+        If the rulebook does not list the contract.
+    SchemaError
+        If a table is impossible, or a published amount does not follow from its rows.
+    ConflictError
+        If another table of the contract was seen at the same moment.
+    StoreError
+        If the disk refuses, or another process does not stop writing.
+    """
+    name = tables[0].venue
+    path = _rulebook(venues, name)
+    place, disk = seen_brackets(venues, name), Disk(root=venues)
+    with disk.lock(_FOLDER, wait=_WAIT):
+        kept = []
+        text = place.read_text("utf-8") if place.is_file() else _HEAD.format(venue=name)
+        book = load_rulebook(path, seen=place)
+        for brackets in tables:
+            result = _weighed(brackets, book, place)
+            kept.append(result)
+            if result.added:
+                text += "\n" + _row(brackets, result)
+        if any(result.added for result in kept):
+            disk.write(_FOLDER, {place.name: text.encode("utf-8")})
+    return tuple(kept)
+
+
+def import_brackets(
+    file: Path,
+    venue: str,
+    venues: Path,
+    *,
+    as_of: str,
+    symbols: Sequence[str] = (),
+    now: pd.Timestamp | None = None,
+) -> tuple[Kept, ...]:
+    """Keep the brackets of a file that was saved at a venue.
+
+    Raises
+    ------
+    InputError
+        If `as_of` is no such day or still to come, or the file has none of the contracts.
+    ConfigError, NotStoredError, SchemaError, ConflictError, StoreError
+        As `keep_brackets` and `read_brackets`.
+    """
+    day, known_at = _dated(as_of, pd.Timestamp.now(tz="UTC") if now is None else now)
+    book = load_rulebook(_rulebook(venues, venue))
+    tables = {table.symbol: table for table in read_brackets(file, venue, known_at, day)}
+    wanted = symbols or tuple(book.listings)
+    found = {
+        symbol: tables[name]
+        for symbol in wanted
+        for name in (symbol, symbol.split(":")[0].replace("/", ""))
+        if name in tables
+    }
+    lacking = [symbol for symbol in wanted if symbol not in found]
+    if not found or (symbols and lacking):
+        raise InputError(
+            f"{file} must hold {' and '.join(lacking)}; it holds {_some(tuple(tables))}; save the "
+            "table of that contract"
+        )
+    return keep_brackets([replace(t, symbol=symbol) for symbol, t in found.items()], venues)
+
+
+def _rulebook(venues: Path, name: str) -> Path:
+    path = venues / f"{name}.toml"
+    if path.parent != venues or not path.is_file():
+        raise ConfigError(
+            f"brackets of {name} need its rulebook, which says how margin is computed from them; "
+            f"there is none at {path}; copy generic.toml there and give the venue's contracts, "
+            "fees and formula"
+        )
+    return path
+
+
+def _dated(text: str, now: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Moment a table is of, and the moment it was known at."""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        day = None
+    try:
+        moment = pd.Timestamp(day or text).as_unit("ns")
+    except ValueError:  # pandas' own bounds, which its nanoseconds reach in 2262, among them
+        moment = None
+    if moment is None or (day is None and moment.tz is None):
+        raise InputError(
+            "as-of must be a day such as 2026-11-22, or a moment with its zone such as "
+            f"2026-11-22T08:12:00Z; got {text!r}"
+        )
+    moment = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+    moment = moment.floor("s")
+    if moment > now:
+        raise InputError(f"as-of must not be still to come; got {text}, and it is {now:%Y-%m-%d}")
+    return moment, moment if day is None else moment + pd.Timedelta(days=1)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _weighed(brackets: Brackets, book: Rulebook, place: Path) -> Kept:
+    """A table in the form of the rulebook, and whether it says anything new."""
+    symbol = brackets.symbol
+    listing = book.listings.get(symbol)
+    if listing is None:
+        raise InputError(
+            f"{book.path}: the contract must be one of {', '.join(book.listings)}; got {symbol}; "
+            "add it there with its fees and the formula of its margin"
+        )
+    known_at = brackets.known_at.to_pydatetime()
+    new = Dated(
+        valid_from=first_day(known_at),
+        rule=None,
+        source=brackets.source,
+        as_of=brackets.as_of.date(),
+        known_at=known_at,
+    )
+    before = [dated for dated in listing.margin if dated.order <= new.order]
+    now = (before or listing.margin[:1])[-1]
+    if brackets.by_size != (now.rule.formula.bracket_by == "size"):
+        raise SchemaError(
+            f"{book.path}: {now.rule.name} chooses brackets by {now.rule.formula.bracket_by}; the "
+            f"caps of {symbol} are {'sizes' if brackets.by_size else 'notionals'}; name a formula "
+            "that goes with them"
+        )
+    try:
+        table = margin_table(now.rule.name, brackets.cells, progressive=now.rule.progressive)
+    except InputError as error:
+        raise SchemaError(
+            f"the brackets of {symbol} at {brackets.venue} cannot be used: {error}; nothing was "
+            "stored"
+        ) from None
+    same = bool(before) and now.rule.brackets == table.brackets
+    if now.known_at == known_at and not same:
+        raise ConflictError(
+            f"{place}: brackets of {symbol} seen at {known_at:%Y-%m-%d %H:%M:%S} are there already "
+            "and differ; give the moment at which these were seen"
+        )
+    return Kept(
+        venue=brackets.venue,
+        symbol=symbol,
+        known_at=known_at,
+        valid_from=new.valid_from,
+        table=table,
+        added=not same,
+        path=place,
+    )
+
+
+def _row(brackets: Brackets, kept: Kept) -> str:
+    """One table as TOML."""
+    rows = "\n".join(f"  [{', '.join(map(repr, cells))}]," for cells in brackets.cells)
+    return f"""\
+[[margin]]
+symbols = [{_text(kept.symbol)}]
+known_at = {kept.known_at:%Y-%m-%dT%H:%M:%SZ}
+formula = {_text(kept.table.name)}
+progressive = {str(kept.table.progressive).lower()}
+brackets = [
+{rows}
+]
+source = {_text(brackets.source)}
+as_of = {brackets.as_of:%Y-%m-%d}
+"""
+
+
+def _text(value: str) -> str:
+    """A basic string of TOML, which escapes as JSON does."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,87 @@
+"""What a study names, loaded, and described by hash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from delever.data.references import Dataset
+from delever.errors import ConfigError
+from delever.periods.period import Period, load_catalog
+from delever.study.account_table import Account, load_account
+from delever.study.config import Study
+from delever.study.declared_lags import early_series
+from delever.study.provenance import code_sha256, describe, file_sha256, run_id, versions
+from delever.study.strategy import Strategy
+from delever.study.workspace import Workspace
+
+__all__ = ["Inputs", "gather"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything a study names, loaded."""
+
+    data: Dataset
+    warmup: Dataset | None
+    series: dict[str, Dataset]
+    strategy: Strategy
+    benchmark: Strategy
+    params: dict[str, Any]
+    account: Account | None
+    periods: tuple[Period, ...]
+    periods_sha256: str
+
+    def manifest(self, study: Study) -> dict[str, Any]:
+        """The inputs by hash, and the hash over all of them."""
+        study_inputs = study.model_dump(mode="json", exclude={"sweep"})
+        made_from: dict[str, Any] = {
+            "study": study_inputs,
+            "params": self.params,
+            "account": None if self.account is None else _describe_account(self.account),
+            "data": describe(self.data),
+            "warmup": describe(self.warmup) if self.warmup else None,
+            "series": {name: describe(data) for name, data in sorted(self.series.items())},
+            "strategy": {"name": self.strategy.name, "sha256": self.strategy.sha256},
+            "benchmark": {"name": self.benchmark.name, "sha256": self.benchmark.sha256},
+            "periods_sha256": self.periods_sha256,
+            "code_sha256": code_sha256(),
+            "versions": versions(),
+        }
+        return {
+            "run_id": run_id(made_from),
+            **made_from,
+        }
+
+
+def gather(study: Study, workspace: Workspace) -> Inputs:
+    """Load everything a study names."""
+    catalog = workspace.catalog
+    strategy = workspace.strategy(study.strategy)
+    benchmark = workspace.strategy(study.benchmark)
+    periods_path = workspace.root / study.periods
+    if not periods_path.is_file():
+        raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
+    data = catalog.load(study.data)
+    series = {name: catalog.load(reference) for name, reference in study.series.items()}
+    early = early_series(series, workspace.root / "data" / "sources.toml")
+    return Inputs(
+        data=replace(data, notes=data.notes + early),
+        warmup=catalog.load(study.warmup) if study.warmup is not None else None,
+        series=series,
+        strategy=strategy,
+        benchmark=benchmark,
+        params=strategy.bind(study.params),
+        account=None
+        if study.account is None
+        else load_account(study.account, catalog=catalog, venues=workspace.root / "data/venues"),
+        periods=load_catalog(periods_path),
+        periods_sha256=file_sha256(periods_path),
+    )
+
+
+def _describe_account(account: Account) -> dict[str, Any]:
+    return {
+        "rules_sha256": None if account.rulebook is None else account.rulebook.sha256,
+        "data": {role: describe(data) for role, data in sorted(account.data.items())},
+    }

@@ -1,0 +1,266 @@
+"""How venues compute maintenance margin, as data.
+
+In the settlement currency, maintenance margin is a line in the notional N at the mark price per
+bracket, ``rate * N + constant``. Venues differ in the rates, the constants and what chooses the
+bracket; nothing else here knows a venue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from delever.errors import InputError
+from delever.venues.brackets import Bracket, bracket_of, bracket_table, is_continuous
+from delever.venues.contract import notional
+
+__all__ = [
+    "FORMULAS",
+    "MarginFormula",
+    "MarginLines",
+    "MarginTable",
+    "check_table",
+    "margin_formula",
+    "margin_lines",
+    "margin_table",
+]
+
+_AMOUNT_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginFormula:
+    """How a venue computes maintenance margin.
+
+    Attributes
+    ----------
+    bracket_by : {"mark", "entry", "size"}
+        What chooses the bracket: the notional at the mark price, the notional at entry, or the
+        size of the position in its own units.
+    rate_on : {"mark", "entry"}
+        Notional the rate is taken of.
+    adds_taker_fee : bool
+        Whether the fee to close, ``taker_fee`` times the notional at the mark, is part of it.
+    """
+
+    bracket_by: Literal["mark", "entry", "size"]
+    rate_on: Literal["mark", "entry"]
+    adds_taker_fee: bool = False
+
+
+FORMULAS: Mapping[str, MarginFormula] = MappingProxyType(
+    {
+        "binance_linear": MarginFormula(bracket_by="mark", rate_on="mark"),
+        "bybit_inverse": MarginFormula(bracket_by="entry", rate_on="entry"),
+        "bybit_linear": MarginFormula(bracket_by="entry", rate_on="entry"),
+        "bybit_mark": MarginFormula(bracket_by="mark", rate_on="mark"),
+        "flat_rate": MarginFormula(bracket_by="entry", rate_on="mark"),
+        "gate_linear": MarginFormula(bracket_by="mark", rate_on="mark", adds_taker_fee=True),
+        "hyperliquid": MarginFormula(bracket_by="mark", rate_on="mark"),
+        "okx_linear": MarginFormula(bracket_by="size", rate_on="mark", adds_taker_fee=True),
+    }
+)
+"""The formulas a rulebook can name."""
+
+
+class MarginLines(NamedTuple):
+    """Maintenance margin of one position as lines in its notional N at the mark price.
+
+    It is the largest of ``rates[i] * N + constants[i]``; plain numbers, so that a compiled loop can
+    read them.
+
+    Attributes
+    ----------
+    rates : tuple of float
+        Fractions of the notional at the mark, 0 <= rate < 1.
+    constants : tuple of float
+        Settlement units.
+    """
+
+    rates: tuple[float, ...]
+    constants: tuple[float, ...]
+
+
+def margin_formula(name: str) -> MarginFormula:
+    """Look a formula up by its name.
+
+    Parameters
+    ----------
+    name : str
+        A key of `FORMULAS`.
+
+    Returns
+    -------
+    MarginFormula
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if name not in FORMULAS:
+        raise InputError(f"margin formula must be one of {', '.join(FORMULAS)}; got {name!r}")
+    return FORMULAS[name]
+
+
+def check_table(formula: MarginFormula, brackets: Sequence[Bracket]) -> None:
+    """Refuse a table that a formula cannot be used with.
+
+    Parameters
+    ----------
+    formula : MarginFormula
+        How the venue computes maintenance margin.
+    brackets : sequence of Bracket
+        From `bracket_table`.
+
+    Raises
+    ------
+    InputError
+        If the mark chooses the bracket and the table is not progressive: where margin jumps at a
+        cap there may be two prices, or none, at which it equals the balance. Or if amounts, which
+        belong to the notional that chooses the bracket, would be taken off another one: margin
+        could fall below zero.
+    """
+    if formula.bracket_by == "mark" and not is_continuous(brackets):
+        raise InputError(
+            "brackets chosen by the notional at the mark must be progressive; these let "
+            "maintenance margin jump at a cap; compute them with progressive=True"
+        )
+    if formula.bracket_by != formula.rate_on and any(b.maintenance_amount for b in brackets):
+        raise InputError(
+            f"brackets chosen by {formula.bracket_by} with a rate on {formula.rate_on} must not be "
+            "progressive; these have maintenance amounts; compute them with progressive=False"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginTable:
+    """What a venue requires a position to keep.
+
+    Attributes
+    ----------
+    name : str
+        The formula's, a key of `FORMULAS`.
+    progressive : bool
+        Whether each rate applies to the part of the notional inside its bracket.
+    brackets : tuple of Bracket
+        In rising order of caps.
+    """
+
+    name: str
+    progressive: bool
+    brackets: tuple[Bracket, ...]
+
+    @property
+    def formula(self) -> MarginFormula:
+        """How maintenance margin is computed."""
+        return margin_formula(self.name)
+
+
+def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bool) -> MarginTable:
+    """Check a table of brackets against its formula and against the amounts published with it.
+
+    Parameters
+    ----------
+    name : str
+        A key of `FORMULAS`.
+    cells : sequence of (cap, maintenance_margin_rate, max_leverage[, maintenance_amount])
+        In rising order of caps; the amount where the venue publishes one.
+    progressive : bool
+        Whether each rate applies to the part of the notional inside its bracket.
+
+    Returns
+    -------
+    MarginTable
+
+    Raises
+    ------
+    InputError
+        If there is no such formula, a row has another form, the table is impossible or does not
+        go with the formula, or a published amount differs from the computed one by more than a
+        millionth.
+    """
+    formula = margin_formula(name)
+    for number, row in enumerate(cells, start=1):
+        if len(row) not in (3, 4):
+            raise InputError(
+                f"row {number} must be [cap, rate, leverage] or with the published amount behind "
+                f"them; got {list(row)}"
+            )
+    brackets = bracket_table([(row[0], row[1], row[2]) for row in cells], progressive=progressive)
+    check_table(formula, brackets)
+    for number, (row, bracket) in enumerate(zip(cells, brackets, strict=True), start=1):
+        computed = bracket.maintenance_amount
+        if len(row) == 4 and not math.isclose(
+            row[3], computed, rel_tol=_AMOUNT_TOLERANCE, abs_tol=_AMOUNT_TOLERANCE
+        ):
+            raise InputError(
+                f"row {number}: the amount must be {computed:.10g}, which makes maintenance margin "
+                f"continuous; got {row[3]}; correct the caps, the rates or it"
+            )
+    return MarginTable(name=name, progressive=progressive, brackets=brackets)
+
+
+def margin_lines(
+    formula: MarginFormula,
+    brackets: Sequence[Bracket],
+    *,
+    position: float,
+    entry_price: float,
+    taker_fee: float = 0.0,
+    inverse: bool = False,
+) -> MarginLines:
+    """Maintenance margin of a position, as a function of its notional at the mark.
+
+    Parameters
+    ----------
+    formula : MarginFormula
+        How the venue computes it.
+    brackets : sequence of Bracket
+        From `bracket_table`; progressive where the formula chooses by the mark.
+    position : float
+        Signed units, not 0.
+    entry_price : float
+        Average price of entry, > 0.
+    taker_fee : float
+        Fraction of notional; used where the formula has it.
+    inverse : bool
+        Whether the contract is settled in the coin.
+
+    Returns
+    -------
+    MarginLines
+        One line per bracket where the mark chooses the bracket, else the one of the bracket
+        that entry or size has chosen.
+
+    Raises
+    ------
+    InputError
+        As `check_table`.
+
+    Notes
+    -----
+    In a progressive table the margin is continuous and its rates do not fall, so it is convex in
+    the notional, and a convex piecewise line is the largest of its lines. No search for the right
+    bracket is left.
+    """
+    fee = taker_fee if formula.adds_taker_fee else 0.0
+    at_entry = notional(position, entry_price, inverse=inverse)
+    check_table(formula, brackets)
+    if formula.bracket_by == "mark":
+        chosen = tuple(brackets)
+    else:
+        measure = abs(position) if formula.bracket_by == "size" else at_entry
+        chosen = (bracket_of(measure, brackets),)
+    if formula.rate_on == "entry":
+        return MarginLines(
+            tuple(fee for _ in chosen),
+            tuple(b.maintenance_margin_rate * at_entry - b.maintenance_amount for b in chosen),
+        )
+    return MarginLines(
+        tuple(b.maintenance_margin_rate + fee for b in chosen),
+        tuple(-b.maintenance_amount for b in chosen),
+    )

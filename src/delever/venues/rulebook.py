@@ -1,0 +1,274 @@
+"""Reading rulebooks from ``data/venues``, strictly."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+from delever.errors import ConfigError, InputError
+from delever.venues.contract import PerpContract
+from delever.venues.margin_formulas import FORMULAS, MarginTable, margin_table
+from delever.venues.rules import Dated, Fees, Listing, Rulebook, first_day
+
+__all__ = ["load_rulebook"]
+
+T = TypeVar("T")
+
+
+def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebook:
+    """Read a rulebook from a TOML file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Such as ``data/venues/binanceusdm.toml``.
+    seen : str or pathlib.Path, optional
+        A file of brackets the venue was seen to have, each known from a moment on, such as
+        ``data/venues/brackets/binanceusdm.toml``; they count from the first day on which they
+        were known all day. It may be missing, which is the same as empty.
+
+    Returns
+    -------
+    Rulebook
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or no TOML, a key is unknown, missing or of the wrong type, a table
+        of brackets is impossible, a published maintenance amount differs from the computed one,
+        two rows begin on one day or were seen at one moment, or a contract has no fees or no
+        brackets; the message names the file and the row.
+    """
+    where = Path(path)
+    try:
+        content = where.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{where}: the rulebook must be a file; there is none; correct the path or copy "
+            "data/venues/generic.toml there"
+        ) from None
+    document = _document(content, where)
+    _keys(document, _TOP, where, "the file")
+    fees = [_fees(row, where, f"fees number {n}") for n, row in _rows(document, "fees", where)]
+    margin = [
+        _margin(row, where, f"margin number {n}") for n, row in _rows(document, "margin", where)
+    ]
+    later = Path(seen) if seen is not None else None
+    more = later.read_bytes() if later is not None and later.is_file() else b""
+    sightings = [] if later is None else _sightings(more, later)
+    listings: dict[str, Listing] = {}
+    for number, row in _rows(document, "contracts", where):
+        listing = _contract(row, fees, [*margin, *sightings], where, f"contract number {number}")
+        if listing.contract.symbol in listings:
+            raise ConfigError(
+                f"{where}: every contract must be listed once; {listing.contract.symbol!r} "
+                "repeats; remove one of the two"
+            )
+        listings[listing.contract.symbol] = listing
+    for symbols in [*(named[0] for named in fees), *(named[0] for named in margin)]:
+        for symbol in symbols:
+            if symbol not in listings:
+                raise ConfigError(
+                    f"{where}: every symbol must be a listed contract; {symbol!r} is not; "
+                    "correct it or add the contract"
+                )
+    return Rulebook(
+        venue=document["venue"],
+        path=where.name,
+        sha256=hashlib.sha256(content + more).hexdigest(),
+        assume_before=document["assume_before"],
+        listings=listings,
+    )
+
+
+_TOP = {
+    "venue": str,
+    "title": str,
+    "assume_before": bool,
+    "contracts": list,
+    "fees": list,
+    "margin": list,
+}
+_DATED = {"symbols": list, "valid_from": dt.date, "source": str, "as_of": dt.date}
+_FEES = _DATED | {"maker": float, "taker": float, "liquidation": float}
+_TABLE = {"formula": str, "progressive": bool, "brackets": list}
+_MARGIN = _DATED | _TABLE
+_SEEN = {"symbols": list, "known_at": dt.datetime, "source": str, "as_of": dt.date} | _TABLE
+_CONTRACT = {
+    "symbol": str,
+    "kind": str,
+    "contract_size": float,
+    "tick": float,
+    "lot": float,
+    "funding_hours": list,
+    "source": str,
+    "as_of": dt.date,
+}
+_SAID = {
+    str: "a text that is not empty",
+    bool: "true or false",
+    float: "a number",
+    list: "an array that is not empty",
+    dt.date: "a date such as 2020-03-12",
+    dt.datetime: "a moment with its zone such as 2020-03-12T08:00:00Z",
+}
+
+_Named = tuple[tuple[str, ...], Dated[T]]
+
+
+def _contract(
+    row: Mapping[str, Any],
+    fees: Sequence[_Named[Fees]],
+    margin: Sequence[_Named[MarginTable]],
+    where: Path,
+    label: str,
+) -> Listing:
+    _keys(row, _CONTRACT, where, label)
+    if not all(hours in (1, 2, 4, 8, 24) for hours in row["funding_hours"]):
+        raise ConfigError(
+            f"{where}: {label}: funding_hours must be among 1, 2, 4, 8 and 24; got "
+            f"{row['funding_hours']}"
+        )
+    symbol = row["symbol"]
+    try:
+        contract = PerpContract(
+            symbol=symbol,
+            kind=row["kind"],
+            contract_size=float(row["contract_size"]),
+            tick=float(row["tick"]),
+            lot=float(row["lot"]),
+        )
+    except InputError as error:
+        raise ConfigError(f"{where}: {label}: {error}") from None
+    return Listing(
+        contract=contract,
+        funding_hours=tuple(row["funding_hours"]),
+        fees=_in_order(fees, symbol, "fees", where),
+        margin=_in_order(margin, symbol, "brackets", where),
+    )
+
+
+def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
+    _keys(row, _FEES, where, label)
+    fees = Fees(
+        maker=float(row["maker"]), taker=float(row["taker"]), liquidation=float(row["liquidation"])
+    )
+    if not (-0.1 < fees.maker < 0.1 and 0.0 <= fees.taker < 0.1 and 0.0 <= fees.liquidation < 0.1):
+        raise ConfigError(
+            f"{where}: {label} must be fractions of notional below 0.1; got maker {fees.maker:g}, "
+            f"taker {fees.taker:g}, liquidation {fees.liquidation:g}; five basis points are 0.0005"
+        )
+    return _dated(row, fees)
+
+
+def _margin(row: Mapping[str, Any], where: Path, label: str) -> _Named[MarginTable]:
+    _keys(row, _MARGIN, where, label)
+    return _dated(row, _table(row, where, label))
+
+
+def _sightings(content: bytes, where: Path) -> list[_Named[MarginTable]]:
+    """Tables a venue was seen to have; none where the file is empty."""
+    document = _document(content, where)
+    if not document:
+        return []
+    _keys(document, {"margin": list}, where, "the file")
+    found: list[_Named[MarginTable]] = []
+    for number, row in _rows(document, "margin", where):
+        label = f"margin number {number}"
+        _keys(row, _SEEN, where, label)
+        table = Dated(
+            valid_from=first_day(row["known_at"]),
+            rule=_table(row, where, label),
+            source=row["source"],
+            as_of=row["as_of"],
+            known_at=row["known_at"],
+        )
+        found.append((tuple(row["symbols"]), table))
+    return found
+
+
+def _table(row: Mapping[str, Any], where: Path, label: str) -> MarginTable:
+    if row["formula"] not in FORMULAS:
+        raise ConfigError(
+            f"{where}: {label}: formula must be one of {', '.join(FORMULAS)}; got "
+            f"{row['formula']!r}"
+        )
+    for number, cells in enumerate(row["brackets"], start=1):
+        if not (isinstance(cells, list) and all(_is(cell, float) for cell in cells)):
+            raise ConfigError(
+                f"{where}: {label}: row {number} must be [cap, rate, leverage] or with the "
+                f"published amount behind them; got {cells}"
+            )
+    try:
+        return margin_table(row["formula"], row["brackets"], progressive=row["progressive"])
+    except InputError as error:
+        raise ConfigError(f"{where}: {label}: {error}") from None
+
+
+def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:
+    dated = Dated(valid_from=row["valid_from"], rule=rule, source=row["source"], as_of=row["as_of"])
+    return tuple(row["symbols"]), dated
+
+
+def _in_order(
+    named: Sequence[_Named[T]], symbol: str, what: str, where: Path
+) -> tuple[Dated[T], ...]:
+    own = sorted((d for symbols, d in named if symbol in symbols), key=lambda d: d.order)
+    if not any(dated.known_at is None for dated in own):
+        raise ConfigError(f"{where}: {symbol} must have {what}; it has none; add a dated row")
+    for before, after in pairwise(own):
+        if before.order == after.order:
+            raise ConfigError(
+                f"{where}: {what} of {symbol} must begin on different days; two begin on "
+                f"{after.valid_from}; remove one of them"
+            )
+    return tuple(own)
+
+
+def _document(content: bytes, where: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
+
+
+def _rows(
+    document: Mapping[str, Any], key: str, where: Path
+) -> list[tuple[int, Mapping[str, Any]]]:
+    for number, row in enumerate(document[key], start=1):
+        if not isinstance(row, dict):
+            raise ConfigError(f"{where}: {key} number {number} must be a table; got {row!r}")
+    return list(enumerate(document[key], start=1))
+
+
+def _keys(table: Mapping[str, Any], wanted: Mapping[str, type], where: Path, label: str) -> None:
+    for key in table:
+        if key not in wanted:
+            raise ConfigError(
+                f"{where}: {label} has the unknown key {key!r}; it must be one of "
+                f"{', '.join(wanted)}; correct or remove it"
+            )
+    for key, kind in wanted.items():
+        if key not in table:
+            raise ConfigError(f"{where}: {label} must have {key}; it has none; add it")
+        if not _is(table[key], kind):
+            raise ConfigError(
+                f"{where}: {label}: {key} must be {_SAID[kind]}; got {table[key]!r}; correct it"
+            )
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    if kind is dt.date:
+        return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+    if kind is dt.datetime:
+        return isinstance(value, dt.datetime) and value.tzinfo is not None
+    if kind is str or kind is list:
+        return isinstance(value, kind) and len(value) > 0
+    return isinstance(value, kind)

@@ -1,0 +1,267 @@
+"""Rules: what a venue charges and requires of a contract, and since when."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from delever.errors import DataError, InputError
+from delever.venues.brackets import Bracket
+from delever.venues.contract import PerpContract, kind_of
+from delever.venues.margin_formulas import MarginFormula, MarginTable
+
+__all__ = [
+    "EVERY_SYMBOL",
+    "Dated",
+    "Fees",
+    "Listing",
+    "Rulebook",
+    "Rules",
+    "first_day",
+]
+
+EVERY_SYMBOL = "*"
+"""Stands in a rulebook for every symbol it does not name."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fees:
+    """What a venue charges, as fractions of notional.
+
+    Attributes
+    ----------
+    maker, taker : float
+        Of a resting and of a crossing order; a maker fee below 0 is a rebate.
+    liquidation : float
+        Taken from a liquidated position on top of what its closing costs.
+    """
+
+    maker: float
+    taker: float
+    liquidation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dated(Generic[T]):
+    """A rule and the day it is known to be in force from.
+
+    Attributes
+    ----------
+    valid_from : datetime.date
+        UTC; the rule holds until the next one of its kind.
+    rule : Fees or MarginTable
+        What holds.
+    source : str
+        Who says so.
+    as_of : datetime.date
+        When the source said so.
+    known_at : datetime.datetime or None
+        UTC, of a table that a venue was seen to have: the moment it was seen; None of a rule
+        that is dated by what was published about it.
+    """
+
+    valid_from: dt.date
+    rule: T
+    source: str
+    as_of: dt.date
+    known_at: dt.datetime | None = None
+
+    @property
+    def order(self) -> tuple[dt.date, dt.datetime, bool]:
+        """Rises with time; of two rules that begin on one day the greater one holds."""
+        begin = dt.datetime.combine(self.valid_from, dt.time(), dt.UTC)
+        return self.valid_from, self.known_at or begin, self.known_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds for one symbol on one day.
+
+    Attributes
+    ----------
+    venue : str
+        Name of the rulebook.
+    valid_from : datetime.date
+        First day of these rules; the day asked for where older rules were assumed backwards.
+    contract : PerpContract
+        The contract.
+    formula : MarginFormula
+        How maintenance margin is computed.
+    brackets : tuple of Bracket
+        In rising order of caps.
+    fees : Fees
+        Fractions of notional.
+    funding_hours : tuple of int
+        Funding intervals the venue uses for the contract.
+    notes : tuple of str
+        What a reader of the result must know, such as rules used before their first day.
+    """
+
+    venue: str
+    valid_from: dt.date
+    contract: PerpContract
+    formula: MarginFormula
+    brackets: tuple[Bracket, ...]
+    fees: Fees
+    funding_hours: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A contract of a rulebook with its dated rules."""
+
+    contract: PerpContract
+    funding_hours: tuple[int, ...]
+    fees: tuple[Dated[Fees], ...]
+    margin: tuple[Dated[MarginTable], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """A venue's rules by symbol and date.
+
+    Attributes
+    ----------
+    venue : str
+        Such as ``"binanceusdm"``.
+    path : str
+        Name of the file it was read from.
+    sha256 : str
+        Of the file's bytes, for manifests; with brackets seen later, of both files' bytes.
+    assume_before : bool
+        Whether the earliest rules may be used for days before them.
+    listings : mapping of str to listing
+        By symbol.
+    """
+
+    venue: str
+    path: str
+    sha256: str
+    assume_before: bool
+    listings: Mapping[str, Listing]
+
+    def at(self, date: dt.date, symbol: str) -> Rules:
+        """Rules of a symbol on a day.
+
+        Parameters
+        ----------
+        date : datetime.date or datetime.datetime
+            A day in UTC; of a datetime, the day it falls on in UTC.
+        symbol : str
+            As ccxt writes it.
+
+        Returns
+        -------
+        Rules
+
+        Raises
+        ------
+        InputError
+            If the rulebook does not list the symbol.
+        DataError
+            If the day is before the first rules and the rulebook does not let them be assumed.
+        """
+        day = _day(date)
+        listing = self._listing(symbol)
+        fees, early_fees = self._in_force(listing.fees, day, "fees", symbol)
+        margin, early_margin = self._in_force(listing.margin, day, "brackets", symbol)
+        contract = listing.contract
+        if contract.symbol == EVERY_SYMBOL:
+            contract = PerpContract(symbol=symbol, kind=kind_of(symbol))
+        starts = [dated.valid_from for dated in (fees, margin) if dated.valid_from <= day]
+        return Rules(
+            venue=self.venue,
+            valid_from=max(starts, default=day),
+            contract=contract,
+            formula=margin.rule.formula,
+            brackets=margin.rule.brackets,
+            fees=fees.rule,
+            funding_hours=listing.funding_hours,
+            notes=early_fees + early_margin,
+        )
+
+    def between(self, start: dt.date, end: dt.date, symbol: str) -> tuple[Rules, ...]:
+        """Rules of a symbol over a span, one entry per change.
+
+        Parameters
+        ----------
+        start, end : datetime.date or datetime.datetime
+            First and last day, UTC.
+        symbol : str
+            As ccxt writes it.
+
+        Returns
+        -------
+        tuple of Rules
+            In order of time; the first holds on `start`, each later one from its `valid_from`.
+
+        Raises
+        ------
+        InputError, DataError
+            As `at`.
+        """
+        first, last = _day(start), _day(end)
+        listing = self._listing(symbol)
+        changes = {fees.valid_from for fees in listing.fees}
+        changes |= {margin.valid_from for margin in listing.margin}
+        days = [first, *sorted(day for day in changes if first < day <= last)]
+        return tuple(self.at(day, symbol) for day in days)
+
+    def _listing(self, symbol: str) -> Listing:
+        found = self.listings.get(symbol) or self.listings.get(EVERY_SYMBOL)
+        if found is None:
+            raise InputError(
+                f"{self.path}: the symbol must be one of {', '.join(self.listings)}; got "
+                f"{symbol!r}; add the contract with its fees and brackets, or use generic.toml"
+            )
+        return found
+
+    def _in_force(
+        self, dated: Sequence[Dated[T]], day: dt.date, what: str, symbol: str
+    ) -> tuple[Dated[T], tuple[str, ...]]:
+        for entry in reversed(dated):
+            if entry.valid_from <= day:
+                return entry, ()
+        first = dated[0]
+        if not self.assume_before:
+            raise DataError(
+                f"{self.path}: {what} missing for the date: {symbol} has none on {day} and its "
+                f"first are of {first.valid_from}; start the run later, add a sourced row, or set "
+                "assume_before = true"
+            )
+        note = f"{self.venue}: {what} of {symbol} from {first.valid_from} were used from {day} on"
+        return first, (note,)
+
+
+def first_day(known_at: dt.datetime) -> dt.date:
+    """First day, in UTC, on which something was known all day.
+
+    Parameters
+    ----------
+    known_at : datetime.datetime
+        With a time zone.
+
+    Returns
+    -------
+    datetime.date
+        The next one, unless it became known at midnight.
+
+    Examples
+    --------
+    >>> first_day(dt.datetime(2026, 11, 22, 8, 12, tzinfo=dt.UTC))
+    datetime.date(2026, 11, 23)
+    """
+    moment = known_at.astimezone(dt.UTC)
+    begun = moment.time() > dt.time()
+    return moment.date() + dt.timedelta(days=int(begun))
+
+
+def _day(date: dt.date) -> dt.date:
+    if isinstance(date, dt.datetime):
+        return (date.astimezone(dt.UTC) if date.tzinfo else date).date()
+    return date

@@ -1,0 +1,194 @@
+"""What bars hide: bounds, and finer bars that fall between them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.perp_market import prices_of
+
+from delever.engine.backtest import backtest
+from delever.engine.kernel import run_perp_jitted
+from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.simulate import order_array, start_state
+from delever.engine.steps import walk
+from delever.engine.terms import terms
+from delever.venues.brackets import bracket_table
+from delever.venues.contract import PerpContract
+from delever.venues.costs import Costs
+from delever.venues.margin_formulas import FORMULAS
+from delever.venues.rules import Fees, Rules
+
+DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
+HOURS = pd.date_range(DAYS[0], periods=145, freq="h", name="open_time").as_unit("ns")
+NAMES = ["open", "high", "low", "close"]
+CONTRACTS = {
+    "linear": PerpContract(symbol="BTC/USDT:USDT"),
+    "inverse": PerpContract(symbol="BTC/USD:BTC", kind="inverse"),
+}
+
+
+def rules(kind: str, rate: float, day: int) -> Rules:
+    return Rules(
+        venue="test",
+        valid_from=dt.date(2021, 1, day),
+        contract=CONTRACTS[kind],
+        formula=FORMULAS["flat_rate"],
+        brackets=bracket_table([(1e15, rate, 20.0)], progressive=False),
+        fees=Fees(maker=0.0, taker=0.0005, liquidation=0.005),
+        funding_hours=(8,),
+        notes=(),
+    )
+
+
+COSTS = Costs(taker_fee=0.0005, slippage=0.001)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, dict[str, Any]]:
+    """Hourly bars without jumps, the daily bars they make, targets, and an account."""
+    chance = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    days, wild = draw(st.integers(2, 6)), draw(st.sampled_from([0.003, 0.01, 0.03]))
+    prices = prices_of(chance, 24 * days, wild, gaps=False)
+    hours = pd.DataFrame(prices, HOURS[: len(prices)], NAMES)
+    open_, high, low, close = prices.reshape(days, 24, 4).transpose(2, 0, 1)
+    merged = np.column_stack([open_[:, 0], high.max(axis=1), low.min(axis=1), close[:, -1]])
+    bars = pd.DataFrame(merged, DAYS[:days], NAMES)
+    leverage = draw(st.sampled_from([1.0, 4.0, 15.0]))
+    kind = draw(st.sampled_from(["linear", "inverse"]))
+    later = draw(st.sampled_from([(), (rules(kind, 0.03, 3),)]))
+    mark = None
+    if draw(st.booleans()):  # some way off the last price, and as continuous as it is
+        away = np.exp(0.3 * wild * np.cumsum(chance.standard_normal(len(prices) + 1)))
+        edges = np.append(prices[:, 0], prices[-1, 3]) * away / away[0]
+        opened, closed = edges[:-1], edges[1:]
+        top = np.maximum(opened, closed) * (prices[:, 1] / prices[:, [0, 3]].max(1))
+        bottom = np.minimum(opened, closed) * (prices[:, 2] / prices[:, [0, 3]].min(1))
+        mark = pd.DataFrame(np.column_stack([opened, top, bottom, closed]), hours.index, NAMES)
+    targets = leverage * chance.choice([-1.0, -0.5, 0.5, 1.0], days)
+    stamps = HOURS[: len(prices) + 1 : 8]
+    account = {
+        "contract": CONTRACTS[kind],
+        "rules": (rules(kind, 0.01, 1), *later),
+        "mark": mark,
+        "leverage": leverage,
+        "margin_mode": draw(st.sampled_from(["isolated", "cross"])),
+        "funding": FundingSeries(stamps=stamps.asi8, rates=chance.normal(0.0, 0.002, len(stamps))),
+        "stop_loss": draw(st.sampled_from([None, 0.02, 0.1])),
+        "take_profit": draw(st.sampled_from([None, 0.02, 0.1])),
+        "trailing_stop": draw(st.sampled_from([None, 0.05])),
+        "limit_offset": draw(st.sampled_from([None, None, 0.005])),
+    }
+    return bars, hours, pd.Series(targets, bars.index), account
+
+
+def equities(case: Any, perp: PerpSettings) -> dict[str, np.ndarray]:
+    """Equity of the run, the worst and the best, without the tables of a backtest."""
+    bars, _, targets, _ = case
+    index = pd.DatetimeIndex(bars.index)
+    held, _, _ = terms(bars, index, perp, COSTS, timeframe="1d", costs_times=1.0)
+    asked = np.append(0.0, targets.to_numpy()[:-1])
+    found = {}
+    for resolution in ("run", "worst", "best"):
+        path = walk(index, bars.to_numpy(), perp, timeframe="1d", resolution=resolution)
+        opened = float(path.market.marks[0, 0])
+        closed = path.market.marks[path.market.first[1:] - 1, 3]
+        orders = order_array(perp, np.inf, resolution)
+        wealth, side, worth = 10_000.0, 1.0, np.ones(len(closed))
+        if perp.inverse:
+            wealth, side, worth = 10_000.0 * opened, -1.0, 1.0 / closed
+        state = start_state(wealth, opened)
+        ledger, _, refused, _ = run_perp_jitted(path.market, side * asked, held, orders, state)
+        assert refused == -1
+        found[resolution] = ledger[:, 0] * worth
+    return found
+
+
+def between(equity: np.ndarray, bounds: dict[str, np.ndarray]) -> bool:
+    room = 1e-9 * np.maximum(bounds["best"], 1.0)
+    return bool(((equity >= bounds["worst"] - room) & (equity <= bounds["best"] + room)).all())
+
+
+@settings(max_examples=500)
+@given(case=runs())
+def test_a_run_and_its_finer_walk_lie_between_the_bounds(case: Any) -> None:
+    _, hours, _, account = case
+    daily = equities(case, PerpSettings(**account))
+    hourly = equities(case, PerpSettings(**account, detail=hours, detail_timeframe="1h"))
+    assert between(daily["run"], daily)
+    assert between(hourly["run"], hourly)
+    # Hourly bars hide no more than the daily ones they make.
+    for resolution in ("run", "worst", "best"):
+        assert between(hourly[resolution], daily)
+
+
+@pytest.mark.parametrize(
+    ("stop_loss", "worst", "best"),
+    [
+        (0.095, 500.0, 525.0),  # 50 units lose 475 at 90.5; the liquidation at 90.91 takes 500
+        (0.15, 250.0, 500.0),  # at 85 they lose 750, of which the margin is only 500
+    ],
+)
+@pytest.mark.parametrize("engine", ["numba", "python"])
+def test_a_stop_beyond_the_liquidation_price_may_come_first_on_another_series(
+    stop_loss: float, worst: float, best: float, engine: Any
+) -> None:
+    # 500 + 50 (p - 100) = 0.01 * 50 p at 90.91; last and mark price both get past it.
+    still = [100.0, 100.0, 100.0, 100.0]
+    bars, mark = (
+        pd.DataFrame([still, [100.0, 100.0, low, 95.0]], DAYS[:2], NAMES) for low in (84.0, 90.0)
+    )
+    free = replace(rules("linear", 0.01, 1), fees=Fees(maker=0.0, taker=0.0, liquidation=0.0))
+    perp = PerpSettings(
+        contract=CONTRACTS["linear"], rules=free, leverage=10.0, mark=mark, stop_loss=stop_loss,
+        funding_policy="missing-is-zero", bounds=True,
+    )  # fmt: skip
+    done = backtest(
+        bars, pd.Series(5.0, bars.index), timeframe="1d", initial_equity=1000.0, perp=perp,
+        engine=engine,
+    )  # fmt: skip
+    assert done.fills["reason"].iloc[-1] == "liquidation"
+    assert done.equity.iloc[-1] == pytest.approx(500.0)
+    assert done.ambiguous_bars == 1
+    assert done.bounds is not None
+    assert done.bounds.iloc[-1].tolist() == pytest.approx([worst, best])
+
+
+@settings(max_examples=50)
+@given(case=runs())
+def test_a_backtest_reports_these_bounds(case: Any) -> None:
+    bars, _, targets, account = case
+    perp = PerpSettings(**account, bounds=True)
+    done = backtest(bars, targets, timeframe="1d", costs=COSTS, perp=perp)
+    found = equities(case, perp)
+    assert done.bounds is not None
+    np.testing.assert_array_equal(done.equity, found["run"])
+    np.testing.assert_array_equal(done.bounds["worst"], np.min(list(found.values()), axis=0))
+    np.testing.assert_array_equal(done.bounds["best"], np.max(list(found.values()), axis=0))
+
+
+@settings(max_examples=100)
+@given(case=runs())
+def test_trades_and_attribution_add_up_to_the_change_in_equity(case: Any) -> None:
+    bars, _, targets, account = case
+    done = backtest(
+        bars, targets, timeframe="1d", costs=COSTS,
+        perp=PerpSettings(**account),
+    )  # fmt: skip
+    change = float(done.equity.iloc[-1]) - done.initial_equity
+    scale = 1e-9 * (done.initial_equity + done.ledger["price_pnl"].abs().max())
+    assert abs(done.attribution.sum() - change) <= scale
+    steps = done.equity.diff().fillna(done.equity - done.initial_equity)
+    assert (done.parts.sum(axis=1) - steps).abs().max() <= scale
+    coins = done.ledger["collateral"].sum() if "collateral" in done.ledger else 0.0
+    assert abs(done.trades["net_pnl"].sum() + coins - change) <= scale
+    assert abs(done.trades["gross_pnl"].sum() - done.ledger["price_pnl"].sum()) <= scale
+    for name in ("fee", "slippage", "liquidation", "funding", "borrow"):
+        gap = done.trades[name].sum() - done.ledger[name].sum()
+        assert abs(gap) <= 1e-9 * done.initial_equity

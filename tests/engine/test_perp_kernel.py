@@ -1,0 +1,351 @@
+"""The loop of the margin account: its two forms, the exact ledger, and what holds in any market."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.perp_market import (
+    CASH,
+    TABLES,
+    Case,
+    cases,
+    column,
+    made,
+    order_numbers,
+    rules_of,
+)
+
+from delever.engine import kernel as perp_kernel
+from delever.engine.events import PERP_FILL, PERP_LEDGER, PERP_REASONS, STATE, FillTerms, Orders
+from delever.engine.kernel import run_perp_jitted
+from delever.engine.plain import run_perp_plain
+from delever.engine.spot_kernel import run_jitted
+from delever.engine.steps import MarketArrays, TermArrays
+from delever.venues.margin import bankruptcy_price, liquidation_price
+from delever.venues.margin_formulas import MarginLines
+
+many = settings(max_examples=500)
+
+
+def simulate(case: Case, run: Any = run_perp_jitted) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    state = case.start
+    ledger, fills, refused, _ = run(case.market, case.targets, case.terms, case.orders, state)
+    assert refused == -1
+    return ledger, fills, state
+
+
+@many
+@given(case=cases(every=True))
+def test_the_twins_agree(case: Case) -> None:
+    for plain, jitted in zip(simulate(case, run_perp_plain), simulate(case), strict=True):
+        np.testing.assert_allclose(jitted, plain, rtol=1e-12, atol=1e-12 * CASH)
+
+
+def test_the_compiled_loop_names_columns_as_the_words_do() -> None:
+    for words, skip in ((STATE, 0), (FillTerms._fields, 0), (Orders._fields, 0)):
+        short = {"funded": "FUNDED", "borrowed": "BORROWED", "slippage": "SLIPPAGE",
+                 "trailing": "TRAILING", "borrow": "BORROW_SHARE"}  # fmt: skip
+        for number, word in enumerate(words):
+            assert getattr(perp_kernel, short.get(word, word.upper())) == number + skip
+    ledger = {"turnover": "TURNOVER", "price_pnl": "PNL", "fee": "FEE", "slippage": "SLIP",
+              "liquidation": "LIQUIDATION", "funding": "FUNDING", "borrow": "BORROW",
+              "ambiguous": "AMBIGUOUS"}  # fmt: skip
+    for word, name in ledger.items():
+        assert getattr(perp_kernel, name) == PERP_LEDGER.index(word)
+    reasons = ("TARGET", "LIQUIDATION", "STOP", "TAKE_PROFIT", "TRAILING", "LIMIT")
+    assert [getattr(perp_kernel, f"BY_{name}") for name in reasons] == list(range(6))
+    assert len(PERP_REASONS) == 6
+
+
+@many
+@given(case=cases(every=True, band=np.inf, lot=0.0, impact=0.0))
+def test_the_engine_agrees_with_the_exact_ledger(exact_perp: ModuleType, case: Case) -> None:
+    ledger, fills, _ = simulate(case)
+    rows, events = tell(exact_perp, case)
+
+    def close(name: str, key: str) -> None:
+        true = np.array([float(row[key]) for row in rows])
+        scale = max(CASH, float(np.abs(true).max(initial=0.0)))
+        np.testing.assert_allclose(column(ledger, name), true, rtol=1e-9, atol=1e-9 * scale)
+
+    close("equity", "equity")
+    close("wallet_balance", "wallet")
+    for name, key in (("fee", "fee"), ("slippage", "slip"), ("funding", "funding")):
+        close(name, key)
+    close("borrow", "borrow")
+    close("liquidation", "fund")
+    reasons = [PERP_REASONS[int(reason)] for reason in made(fills, "reason")]
+    assert reasons == [event["reason"] for event in events]
+    assert made(fills, "bar").tolist() == [event["bar"] for event in events]
+    true = [float(event["price"]) for event in events]
+    if case.told["inverse"]:
+        true = [1.0 / price for price in true]
+    np.testing.assert_allclose(made(fills, "price"), true, rtol=1e-9)
+
+
+def tell(exact: ModuleType, case: Case) -> tuple[list[dict[str, Decimal]], list[dict[str, Any]]]:
+    told, market = case.told, case.market
+    venues = [
+        exact.Venue(
+            TABLES[rules["brackets"]], rules["by"], "entry" if rules["on_entry"] else "mark",
+            rules["closing"], told["liquidation_fee"], told["tick"], told["inverse"],
+        )
+        for rules in rules_of(told)
+    ]  # fmt: skip
+    names = ("leverage", "cross", "stop_loss", "take_profit", "trailing", "offset", "against",
+             "separate", "weigh")  # fmt: skip
+    bars = []
+    for bar in range(len(case.targets)):
+        steps = range(market.first[bar], market.first[bar + 1])
+        bars.append([one_step(case, step) for step in steps])
+    targets = -case.targets if told["inverse"] else case.targets
+    return exact.keep(
+        bars, targets.tolist(), [venues[rule] for rule in case.terms.rule],
+        exact.Orders(**{name: told[name] for name in names}),
+        equity=CASH, taker=told["fee"], maker=told["maker"], slippage=told["slippage"],
+        borrow=told["borrow"],
+    )  # fmt: skip
+
+
+def one_step(case: Case, step: int) -> dict[str, list[float]]:
+    """Quoted prices, and what a unit long and a unit short receive."""
+    funding = case.market.funding[step].tolist()
+    last, mark = case.quoted
+    told = {
+        "last": last[step].tolist(),
+        "mark": mark[step].tolist(),
+        "open": [-funding[0], funding[0]],
+        "hold": funding[1:3],
+        "leave": funding[3:5],
+        "enter": funding[5:7],
+    }
+    if case.told["inverse"]:  # who is long of dollars is short of their reciprocal price
+        told |= {name: told[name][::-1] for name in ("open", "hold", "leave", "enter")}
+    return told
+
+
+@many
+@given(case=cases(every=True))
+def test_attribution_adds_up_cash_is_conserved_and_ruin_is_for_ever(case: Case) -> None:
+    ledger, fills, _ = simulate(case)
+    explained = sum(
+        sign * column(ledger, name)
+        for name, sign in {
+            "price_pnl": 1, "fee": -1, "slippage": -1, "liquidation": 1, "funding": 1, "borrow": -1
+        }.items()
+    )  # fmt: skip
+    equity = column(ledger, "equity")
+    scale = CASH + np.abs(equity).max() + np.abs(column(ledger, "price_pnl")).max()
+    change = np.diff(equity, prepend=CASH)
+    assert (np.abs(change - explained) <= 1e-9 * scale).all()
+    # What entered and left as cash is what fills, funding and borrow say, and nothing else.
+    moved = (
+        made(fills, "liquidation")
+        - made(fills, "fee")
+        - made(fills, "quantity") * made(fills, "price")
+    )
+    flows = column(ledger, "funding").sum() - column(ledger, "borrow").sum()
+    size = CASH + np.abs(moved).sum()
+    assert CASH + moved.sum() + flows == pytest.approx(
+        column(ledger, "cash")[-1], rel=1e-9, abs=1e-9 * size
+    )
+    held = column(ledger, "position") != 0.0
+    assert (equity[~held] >= 0.0).all()
+    if case.told["against"]:
+        assert (equity >= 0.0).all()
+    ruined = np.flatnonzero((equity == 0.0) & ~held)
+    if len(ruined):
+        assert not equity[ruined[0] :].any()
+        assert not held[ruined[0] :].any()
+
+
+@many
+@given(case=cases(every=True), cut=st.floats(0.0, 1.0))
+def test_a_run_split_in_two_is_the_same_run(case: Case, cut: float) -> None:
+    at = int(cut * len(case.targets))
+    whole, _, end = simulate(case)
+    market, edge = case.market, int(case.market.first[at])
+    state = case.start
+    parts = []
+    for bars, steps in (
+        (slice(None, at), slice(None, edge)),
+        (slice(at, None), slice(edge, None)),
+    ):
+        first = market.first[bars.start or 0 : (bars.stop or len(case.targets)) + 1]
+        part = MarketArrays(
+            first - first[0], market.prices[steps], market.marks[steps], market.funding[steps]
+        )
+        terms = TermArrays(case.terms.rule[bars], case.terms.paid[bars], *case.terms[2:])
+        parts.append(run_perp_jitted(part, case.targets[bars], terms, case.orders, state)[0])
+    np.testing.assert_array_equal(np.vstack(parts), whole)
+    np.testing.assert_array_equal(state, end)
+
+
+@many
+@given(
+    case=cases(
+        leverage=1.0,
+        cross=True,
+        brackets="none",
+        by="mark",
+        closing=0.0,
+        liquidation_fee=0.0,
+        stop_loss=None,
+        take_profit=None,
+        trailing=None,
+        offset=None,
+        lot=0.0,
+        impact=0.0,
+        borrow=0.0,
+        funding=False,
+        separate=False,
+        detail=False,
+    )
+)
+def test_without_margin_or_funding_it_is_the_spot_engine(case: Case) -> None:
+    ledger, fills, _ = simulate(case)
+    told, start = case.told, (CASH, 0.0, 0.0, float(case.market.prices[0, 0]))
+    spot, spot_fills = run_jitted(
+        case.market.prices, case.targets, told["fee"], told["slippage"], told["band"], start
+    )
+    np.testing.assert_allclose(ledger[:, :10], spot, rtol=1e-9, atol=1e-9 * CASH)
+    same = [name for name in range(10) if name != PERP_FILL.index("equity")]
+    np.testing.assert_allclose(fills[:, same], spot_fills[:, same], rtol=1e-9, atol=1e-9 * CASH)
+
+
+MIRRORED: dict[str, Any] = {
+    "fee": 0.0, "maker": 0.0, "slippage": 0.0, "impact": 0.0, "borrow": 0.0, "funding": False,
+    "separate": False, "by": "entry", "on_entry": True, "brackets": "one", "closing": 0.0,
+    "liquidation_fee": 0.0, "offset": None, "lot": 0.0, "detail": False,
+}  # fmt: skip
+
+
+@many
+@given(case=cases(targets=1.0, **MIRRORED))
+def test_a_short_is_the_long_of_the_mirrored_market(case: Case) -> None:
+    # Prices mirrored about the first open exist while they stay under twice it.
+    bars = np.minimum(case.market.prices, 1.9 * case.market.prices[0, 0])
+    mirror = (2.0 * bars[0, 0] - bars)[:, [0, 2, 1, 3]]
+    longs, shorts = (
+        replace(
+            case,
+            market=MarketArrays(case.market.first, prices, prices, case.market.funding),
+            targets=side * case.told["leverage"] * np.ones(len(bars)),
+            orders=order_numbers(**{**case.told, "band": np.inf}),
+        )
+        for side, prices in ((1.0, bars), (-1.0, mirror))
+    )
+    long, short = simulate(longs)[0], simulate(shorts)[0]
+    np.testing.assert_allclose(
+        column(short, "equity"), column(long, "equity"), rtol=1e-9, atol=1e-9 * CASH
+    )
+    np.testing.assert_array_equal(
+        column(short, "liquidation") != 0, column(long, "liquidation") != 0
+    )
+
+
+@many
+@given(
+    case=cases(
+        leverage=1.0, funding=False, separate=False, closing=0.0, on_entry=False, targets=1.0
+    )
+)
+def test_a_long_without_leverage_is_never_liquidated(case: Case) -> None:
+    told = {**case.told, "band": np.inf, "fee": 0.0, "slippage": 0.0, "impact": 0.0}
+    fills = simulate(replace(case, orders=order_numbers(**told)))[1]
+    assert (made(fills, "reason") != PERP_REASONS.index("liquidation")).all()
+
+
+@many
+@given(case=cases(cross=False, funding=False, borrow=0.0, band=np.inf))
+def test_a_liquidation_price_lies_between_entry_and_bankruptcy(case: Case) -> None:
+    ledger, _, _ = simulate(case)
+    position, entry = column(ledger, "position"), column(ledger, "entry_price")
+    wallet, trigger = column(ledger, "wallet_balance"), column(ledger, "liquidation_price")
+    lever = case.told["leverage"]
+    for bar in np.flatnonzero((position != 0.0) & np.isfinite(trigger)):
+        side = np.sign(position[bar])
+        margin = min(abs(position[bar]) * entry[bar] / lever, wallet[bar])
+        gone = bankruptcy_price(position[bar], entry[bar], margin)
+        if margin > 0.06 * abs(position[bar]) * entry[bar]:  # else already below maintenance
+            assert side * trigger[bar] <= side * entry[bar] * (1 + 1e-9 * side)
+        if not np.isnan(gone):
+            assert side * trigger[bar] >= side * gone * (1 - 1e-9 * side)
+
+
+def test_liquidations_happen_at_the_price_the_formula_gives() -> None:
+    forced, compared, inverse = 0, 0, 0
+
+    @many
+    @given(
+        case=cases(
+            every=True, leverage=20.0, by="entry", on_entry=False, brackets="one", changes=None,
+            separate=False, detail=False, closing=0.0, fee=0.0, slippage=0.0, impact=0.0, tick=0.0,
+            stop_loss=None, take_profit=None, trailing=None, offset=None, band=np.inf,
+        )
+    )  # fmt: skip
+    def at_its_price(case: Case) -> None:
+        nonlocal forced, compared, inverse
+        ledger, fills, _ = simulate(case)
+        for number in np.flatnonzero(made(fills, "reason") == BY_FORCE):
+            forced += 1
+            possible = formula_prices(case, ledger, fills, int(number))
+            if possible:
+                compared += 1
+                inverse += case.told["inverse"]
+                found = made(fills[number : number + 1], "price")[0]
+                assert any(found == pytest.approx(price, rel=1e-9) for price in possible)
+
+    at_its_price()
+    assert forced > 300
+    assert compared > 0.8 * forced
+    assert inverse > 0.25 * compared
+
+
+BY_FORCE = PERP_REASONS.index("liquidation")
+
+
+def formula_prices(case: Case, ledger: np.ndarray, fills: np.ndarray, number: int) -> list[float]:
+    """Prices a liquidation may have, from the last that is known of entry and wallet before it.
+
+    Not told where that fill added to a position or took from it. Costs of fills are 0 here.
+    """
+    bar = int(made(fills[number : number + 1], "bar")[0])
+    funding, opening = case.market.funding[bar], case.market.prices[bar, 0]
+    last = dict(zip(PERP_FILL, fills[number - 1], strict=True)) if number else {"bar": -1}
+    if last["bar"] == bar:
+        position, entry, gap = last["position"], last["price"], []
+        if (position - last["quantity"]) * position > 0.0:
+            return []
+        wallet = last["equity"]
+    elif bar > 0:
+        row = dict(zip(PERP_LEDGER, ledger[bar - 1], strict=True))
+        position, entry = row["position"], row["entry_price"]
+        wallet = row["wallet_balance"] - position * funding[0]
+        gap = [wallet]
+    else:
+        return []
+    size, side = abs(position), np.sign(position)
+    owed = size * opening * case.told["borrow"] * (side < 0)
+    inside = wallet - owed + size * funding[3 if side > 0 else 4]
+    return [forced_price(case, position, entry, balance, opening) for balance in (*gap, inside)]
+
+
+def forced_price(case: Case, position: float, entry: float, wallet: float, opening: float) -> float:
+    lines, told, side = MarginLines((0.005,), (0.0,)), case.told, np.sign(position)
+    own = abs(position) * entry / told["leverage"]
+    margin = wallet if told["cross"] else min(own, wallet)
+    if told["inverse"]:  # as the venue says it: dollars and quoted prices
+        quoted = liquidation_price(-position, 1.0 / entry, margin, lines, inverse=True)
+        price = 0.0 if np.isnan(quoted) else 1.0 / quoted
+    else:
+        price = liquidation_price(position, entry, margin, lines)
+        price = 0.0 if np.isnan(price) else price
+    return opening if side * opening <= side * price else price

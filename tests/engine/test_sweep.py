@@ -1,0 +1,291 @@
+"""A sweep's numbers are those of single runs and of the registry, whatever the market does."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.perp_market import CASH, Case, cases
+
+from delever.engine.backtest import Backtest, backtest
+from delever.engine.events import PERP_FILL, PERP_LEDGER, PERP_REASONS
+from delever.engine.kernel import run_perp_jitted
+from delever.engine.settings import PerpSettings
+from delever.engine.sweep_accounts import Account, Asked, SweepMarket, asked, simulate, sweep_market
+from delever.engine.sweep_metrics import METRICS, SCOPES, metric_names
+from delever.engine.trades import trades_frame
+from delever.errors import InputError, SimulationError
+from delever.stats.metrics import REGISTRY, Sample, compute_scopes
+from delever.venues.costs import Costs
+from delever.venues.slippage import Slippage
+
+MEASURED = [name for name in METRICS if name in REGISTRY]
+COSTS = Costs(taker_fee=0.001, slippage=0.0005)
+
+
+def random_bars(seed: int, size: int, wild: float = 0.03) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
+    close = 1_000.0 * np.exp(np.cumsum(chance.normal(0.0, wild, size)))
+    opened = np.append(1_000.0, close[:-1]) * np.exp(chance.normal(0.0, wild / 5, size))
+    high = np.maximum(opened, close) * np.exp(np.abs(chance.normal(0.0, wild / 2, size)))
+    low = np.minimum(opened, close) * np.exp(-np.abs(chance.normal(0.0, wild / 2, size)))
+    index = pd.date_range("2020-01-01", periods=size, freq="D", tz="UTC", name="open_time")
+    frame = {"open": opened, "high": high, "low": low, "close": close}
+    return pd.DataFrame(frame, index=index.as_unit("ns"))
+
+
+def measured(sample: Sample, inside: np.ndarray) -> dict[str, float]:
+    """Metrics of a single run under a sweep's names."""
+    scopes = {"whole": np.ones(len(inside), bool), "inside": inside, "outside": ~inside}
+    table = compute_scopes(sample, scopes, MEASURED)
+    return {
+        name if scope == "whole" else f"{scope}_{name}": float(table.loc[name, scope])
+        for scope in SCOPES
+        for name in MEASURED
+    }
+
+
+def sample_of(run: Backtest) -> Sample:
+    return Sample(
+        returns=run.returns,
+        benchmark=None,
+        exposure=run.ledger["exposure"],
+        turnover=run.ledger["turnover"],
+        trades=run.trades,
+        periods_per_year=365.0,
+    )
+
+
+def assert_same(row: pd.Series, expected: dict[str, float], rtol: float = 1e-9) -> None:
+    got = row[list(expected)].to_numpy(float)
+    np.testing.assert_allclose(
+        got, list(expected.values()), rtol=rtol, atol=1e-11, err_msg=str(list(expected))
+    )
+
+
+def test_names_are_the_registrys_and_the_ledgers() -> None:
+    assert tuple(MEASURED) == METRICS[: len(MEASURED)]
+    assert set(METRICS[len(MEASURED) :]) <= {*PERP_LEDGER, "liquidations"}
+    assert len(metric_names()) == len(SCOPES) * len(METRICS)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(2, 120), count=st.integers(1, 5))
+def test_spot_runs_and_the_registry_agree(seed: int, size: int, count: int) -> None:
+    chance = np.random.default_rng(seed)
+    bars = random_bars(seed, size, wild=float(chance.choice([0.01, 0.2])))
+    inside = chance.random(size) < 0.4
+    market = sweep_market(bars, timeframe="1d", inside=inside)
+    accounts, runs = [], []
+    for _ in range(count):
+        choice = chance.choice([-1.0, -0.3, 0.0, 0.5, 1.0], size)
+        stay = chance.random(size) < 0.7
+        target = pd.Series(np.where(stay, np.nan, choice), index=bars.index).ffill()
+        begin = int(chance.integers(0, size))
+        costs = COSTS if chance.random() < 0.5 else Costs()
+        before = target.iloc[begin - 1] if begin else math.nan
+        accounts.append(Account(asked=asked(target.to_numpy(), begin), costs=costs))
+        run = backtest(
+            bars.iloc[begin:],
+            target.iloc[begin:],
+            timeframe="1d",
+            costs=costs,
+            initial_target=0.0 if math.isnan(before) else before,
+        )
+        runs.append((run, inside[begin:]))
+    frame = simulate(market, accounts)
+    for (_, row), (run, part) in zip(frame.iterrows(), runs, strict=True):
+        assert_same(row, measured(sample_of(run), part))
+        for name in ("fee", "slippage", "liquidation"):
+            total = run.ledger[name].sum()
+            assert row[name] == pytest.approx(total, rel=1e-9, abs=1e-7)
+            split = [run.ledger[name].to_numpy()[mask].sum() for mask in (part, ~part)]
+            got = [row[f"inside_{name}"], row[f"outside_{name}"]]
+            assert got == pytest.approx(split, rel=1e-9, abs=1e-7)
+        assert row["liquidations"] == (run.fills["reason"] == "liquidation").sum()
+
+
+def market_of(case: Case) -> SweepMarket:
+    """A case of the single-run kernel as a sweep takes it."""
+    size = len(case.targets)
+    index = pd.date_range("2020-01-01", periods=size, freq="D", tz="UTC", name="open_time")
+    parts = (case.market.prices, case.market.marks, case.market.funding[:, :5])
+    return SweepMarket(
+        index=index.as_unit("ns"),
+        timeframe="1d",
+        inside=np.zeros(size, dtype=np.int64),
+        initial_equity=CASH,
+        leveraged=True,
+        cross=case.told["cross"],
+        separate=case.told["separate"],
+        own_slippage=False,
+        lot=case.told["lot"],
+        tick=case.told["tick"],
+        table=np.column_stack([*parts, case.terms.paid[:, [0, 2, 3]]]),
+        rule=case.terms.rule,
+        brackets=case.terms.brackets,
+        how=case.terms.how,
+    )
+
+
+def account_of(case: Case) -> Account:
+    rows = np.flatnonzero(np.diff(case.targets, prepend=np.nan) != 0.0)
+    return Account(
+        asked=Asked(0, rows, case.targets[rows]),
+        leverage=case.told["leverage"],
+        stop_loss=case.told["stop_loss"],
+        take_profit=case.told["take_profit"],
+        trailing_stop=case.told["trailing"],
+    )
+
+
+@settings(max_examples=500)
+@given(
+    case=cases(
+        every=True, inverse=False, detail=False, offset=None, band=math.inf, impact=0.0,
+        borrow=0.0, against=True, liquidation_fee=0.005, brackets="many",
+    ),
+    cut=st.integers(0, 25),
+)  # fmt: skip
+def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int) -> None:
+    ledger, fills, refused, _ = run_perp_jitted(
+        case.market, case.targets, case.terms, case.orders, case.start
+    )
+    assert refused == -1
+    market = market_of(case)
+    market = replace(market, inside=(np.arange(len(case.targets)) >= cut).astype(np.int64))
+    table = pd.DataFrame(ledger, index=market.index, columns=list(PERP_LEDGER))
+    equity = table["equity"].to_numpy()
+    before = np.append(CASH, equity[:-1])
+    gained = np.divide(equity, before, out=np.ones_like(before), where=before > 0.0) - 1.0
+    if gained.min() < -1.0:
+        return  # a loss beyond the account on last prices; no registry figure exists
+    row = simulate(market, [account_of(case)]).iloc[0]
+    trades = trades_frame(
+        fills, market.index, last_close=float(case.market.marks[-1, 3]), columns=PERP_FILL,
+        reasons=PERP_REASONS, since=(0.0, 0.0),
+    )  # fmt: skip
+    sample = Sample(
+        returns=pd.Series(gained, index=market.index),
+        benchmark=None,
+        exposure=table["exposure"].fillna(0.0),
+        turnover=table["turnover"],
+        trades=trades,
+        periods_per_year=365.0,
+    )
+    expected = measured(sample, market.inside == 1)
+    # A trade that comes out at nothing but rounding is a hit in one order of sums, not in another.
+    if (trades["net_pnl"].abs() < 1e-6).any():
+        expected = {name: value for name, value in expected.items() if "hit_rate" not in name}
+    assert_same(row, expected)
+    for name in ("fee", "slippage", "liquidation", "funding"):
+        within = table[name][market.inside == 1].sum()
+        assert row[name] == pytest.approx(table[name].sum(), rel=1e-9, abs=1e-6)
+        assert row[f"inside_{name}"] == pytest.approx(within, rel=1e-9, abs=1e-6)
+    forced = fills[:, PERP_FILL.index("reason")] == PERP_REASONS.index("liquidation")
+    assert row["liquidations"] == forced.sum()
+
+
+def test_more_accounts_than_a_block_and_threads_change_nothing() -> None:
+    bars = random_bars(7, 400)
+    inside = np.arange(400) % 50 > 35
+    market = sweep_market(bars, timeframe="1d", inside=inside)
+    close = bars["close"]
+    accounts = []
+    for window in range(2, 2 + 259):
+        line = close.rolling(window).mean()
+        target = (close > line).astype(float).where(line.notna()).to_numpy()
+        accounts.append(Account(asked=asked(target, window), costs=COSTS))
+    whole = simulate(market, accounts)
+    with ThreadPoolExecutor(2) as pool:
+        pd.testing.assert_frame_equal(simulate(market, accounts, mapper=pool.map), whole)
+    alone = pd.concat([simulate(market, [account]) for account in accounts[::40]])
+    pd.testing.assert_frame_equal(
+        alone.reset_index(drop=True), whole.iloc[::40].reset_index(drop=True)
+    )
+
+
+def test_parts_compound_to_the_whole() -> None:
+    bars = random_bars(3, 300)
+    market = sweep_market(bars, timeframe="1d", inside=np.arange(300) % 7 < 3)
+    row = simulate(market, [Account(asked=asked(np.ones(300), 0), costs=COSTS)]).iloc[0]
+    both = (1.0 + row["inside_total_return"]) * (1.0 + row["outside_total_return"]) - 1.0
+    assert row["total_return"] == pytest.approx(both, rel=1e-12)
+    assert row["bars"] == row["inside_bars"] + row["outside_bars"] == 300
+
+
+def test_no_account_gives_an_empty_frame_of_the_same_columns() -> None:
+    market = sweep_market(random_bars(1, 10), timeframe="1d")
+    assert list(simulate(market, []).columns) == list(metric_names())
+
+
+@pytest.mark.parametrize(
+    ("perp", "named"),
+    [
+        (PerpSettings(limit_offset=0.01), "limit_offset"),
+        (PerpSettings(borrow_rate=0.1), "borrow_rate"),
+        (PerpSettings(bounds=True), "bounds"),
+        (PerpSettings(slippage=Slippage(impact=0.1)), "slippage with impact"),
+        (PerpSettings(detail=random_bars(1, 10), detail_timeframe="1h"), "detail"),
+    ],
+)
+def test_what_a_sweep_does_not_cover_is_refused(perp: PerpSettings, named: str) -> None:
+    with pytest.raises(InputError, match=f"a sweep does not cover {named}"):
+        sweep_market(random_bars(1, 10), timeframe="1d", perp=perp)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"leverage": 2.0}, InputError, "leverage must be 1 or more, and 1 for spot"),
+        ({"stop_loss": 0.0}, InputError, "stop_loss must be a fraction"),
+        ({"asked": asked(np.full(10, 1.5), 1)}, InputError, "its leverage; got one of 1.5"),
+    ],
+)
+def test_an_account_the_engine_would_refuse_is_refused(
+    change: dict[str, object], error: type[Exception], words: str
+) -> None:
+    market = sweep_market(random_bars(1, 10), timeframe="1d")
+    good = Account(asked=asked(np.ones(10), 1))
+    with pytest.raises(error, match=f"account 1: .*{words}"):
+        simulate(market, [good, replace(good, **change)])
+
+
+def test_a_fee_that_leaves_no_size_is_refused() -> None:
+    case_market = sweep_market(random_bars(1, 10), timeframe="1d")
+    market = replace(case_market, leveraged=True)
+    account = Account(asked=asked(np.full(10, 2.0), 1), leverage=2.0, costs=Costs(taker_fee=0.5))
+    with pytest.raises(SimulationError, match="leaves no size"):
+        simulate(market, [account])
+
+
+def test_a_position_beyond_its_bracket_names_bar_and_account() -> None:
+    plain = sweep_market(random_bars(1, 10), timeframe="1d")
+    market = replace(
+        plain, leveraged=True, cross=False, brackets=np.array([[[5_000.0, 0.01, 0.0, 20.0]]])
+    )
+    small = Account(asked=asked(np.full(10, 0.4), 1), leverage=20.0)
+    with pytest.raises(InputError, match=r"account 1: the bar of 2020-01-02 .* no bracket allows"):
+        simulate(market, [small, replace(small, asked=asked(np.full(10, 0.6), 1))])
+
+
+def test_what_is_not_known_is_flat_and_what_is_not_finite_stays_so() -> None:
+    told = asked(np.array([math.nan, math.nan, math.inf, -1.0, 0.5]), 1)
+    assert told.bars.tolist() == [1, 3, 4]
+    assert told.targets.tolist() == [0.0, math.inf, -1.0]
+
+
+def test_bars_and_scopes_must_fit() -> None:
+    bars = random_bars(1, 10)
+    with pytest.raises(InputError, match="one boolean per bar"):
+        sweep_market(bars, timeframe="1d", inside=np.zeros(9, dtype=bool))
+    with pytest.raises(InputError, match="initial_equity"):
+        sweep_market(bars, timeframe="1d", initial_equity=0.0)
+    with pytest.raises(InputError, match="one of its 10 bars; got row 10"):
+        asked(np.ones(10), 10)

@@ -1,0 +1,48 @@
+"""The figures of docs/signals.md that rest on real readings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from delever.periods.overlap import overlap
+from delever.periods.period import load_catalog
+from delever.periods.phase_machine import market_states, selling
+from delever.view import MarketView, Reading
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    "funding": ("funding_btcusdt_8h_binance.csv", "0h"),
+    "open_interest": ("open_interest_btc_1d_usd.csv", "24h"),
+    "liquidations": ("liquidations_btc_4h_coinglass.csv", "4h"),
+    "fear_greed": ("fear_greed_1d.csv", "8h"),
+    "dvol": ("dvol_btc_1d_deribit.csv", "24h"),
+    "etf_flows": ("etf_flows_btc_1d.csv", "32h"),
+    "vix": ("vix_1d.csv", "24h"),
+    "igv": ("igv_1d.csv", "24h"),
+    "gold": ("gld_1d.csv", "24h"),
+}
+
+
+def read(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path, index_col=0, parse_dates=True)
+    return frame.set_axis(pd.DatetimeIndex(frame.index).as_unit("ns"), axis=0)
+
+
+def test_detected_phases_against_the_catalogue_with_every_reading(shared_data: Path) -> None:
+    readings = {
+        name: Reading(frame=read(shared_data / file), publication_lag=pd.Timedelta(lag))
+        for name, (file, lag) in FILES.items()
+    }
+    bars = read(shared_data / "btcusdt_1d_binance.csv")
+    market = MarketView(bars=bars, timeframe="1d", readings=readings)
+    report = overlap(
+        selling(market_states(market)), load_catalog(ROOT / "data/deleveraging.toml"), "1d"
+    )
+    page = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
+    found, listed = int(report.periods["detected"].sum()), len(report.periods)
+    said = (
+        f"{found} of {listed} periods, with {report.false_alarms} of {report.alarms} alarms false"
+    )
+    assert said in " ".join(page.split())

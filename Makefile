@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDIES := backtests/buy_and_hold.toml backtests/ma200w_break.toml backtests/support_breach.toml
 export TZ := UTC
 
-.PHONY: demo test format clean
+.PHONY: demo test test-all format clean
 
 demo: .venv/.installed
 	@$(BIN)/delever run $(STUDIES)
@@ -15,6 +15,10 @@ test: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2
+
+# Every example of the properties; for the night.
+test-all: .venv/.installed-dev
+	$(BIN)/pytest -n 2 --all
 
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .

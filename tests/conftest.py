@@ -7,15 +7,40 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 os.environ["TZ"] = "UTC"
 os.environ.pop("DELEVER_WORKSPACE", None)
 time.tzset()
 
+FEW = 25
+"""Examples of a property by default; `pytest --all` draws as many as each test asks for."""
+
 # The same examples every time, and no clock: a busy machine must not fail a test.
 settings.register_profile("delever", derandomize=True, deadline=None)
 settings.load_profile("delever")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all",
+        action="store_true",
+        default=bool(os.environ.get("DELEVER_ALL_EXAMPLES")),
+        help="draw every example of the properties, not only the first few; "
+        "the same as DELEVER_ALL_EXAMPLES=1",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--all"):
+        return
+    for item in items:
+        test = getattr(item, "function", None)
+        if is_hypothesis_test(test):
+            # Here Hypothesis keeps the settings of a test, and there is no public way to cap them.
+            asked = test._hypothesis_internal_use_settings
+            few = min(FEW, asked.max_examples)
+            test._hypothesis_internal_use_settings = settings(asked, max_examples=few)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ __all__ = [
 
 _HOME = {
     "Comparison": "study.compare",
-    "Costs": "market.execution",
+    "Costs": "venues.costs",
     "DeleverError": "errors",
     "MarketView": "view",
     "Price": "view",

@@ -30,8 +30,8 @@ def test_public_names_are_exactly_those_listed():
         "compare",
         "init",
         "load",
+        "load_periods",
         "make_view",
-        "periods",
         "run",
         "strategy",
     ]

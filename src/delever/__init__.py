@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from delever.errors import DeleverError
     from delever.study.compare import Comparison, compare
-    from delever.study.notebook import backtest, load, make_view, periods, run, strategy
+    from delever.study.notebook import backtest, load, load_periods, make_view, run, strategy
     from delever.study.run import Run
     from delever.study.workspace import create as init
     from delever.venues.costs import Costs
@@ -36,8 +36,8 @@ __all__ = [
     "compare",
     "init",
     "load",
+    "load_periods",
     "make_view",
-    "periods",
     "run",
     "strategy",
 ]
@@ -53,7 +53,7 @@ _HOME = {
     "compare": "study.compare",
     "init": "study.workspace:create",
     "load": "study.notebook",
-    "periods": "study.notebook",
+    "load_periods": "study.notebook",
     "run": "study.notebook",
     "strategy": "study.notebook",
     "make_view": "study.notebook",

@@ -28,7 +28,7 @@ def periods(
     from delever.cli.terminal import print_rows
     from delever.report.format import day, number, percent
     from delever.study import period_measures as episodes
-    from delever.study.notebook import periods as load_periods
+    from delever.study.notebook import load_periods
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)

@@ -21,7 +21,7 @@ from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["backtest", "load", "make_view", "periods", "run", "strategy"]
+__all__ = ["backtest", "load", "load_periods", "make_view", "run", "strategy"]
 
 
 def load(reference: str, *, workspace: Path | str | None = None) -> Dataset:
@@ -60,7 +60,7 @@ def strategy(name: str, *, workspace: Path | str | None = None) -> Strategy:
     return Workspace.find(workspace).strategy(name)
 
 
-def periods(*, workspace: Path | str | None = None) -> tuple[Period, ...]:
+def load_periods(*, workspace: Path | str | None = None) -> tuple[Period, ...]:
     """Load the workspace's catalogue of deleveraging periods.
 
     Parameters
@@ -223,7 +223,7 @@ def backtest(
         initial_equity=initial_equity,
         start=_utc(start, "start"),
         end=_utc(end, "end"),
-        periods=periods(workspace=workspace),
+        periods=load_periods(workspace=workspace),
     )
     first, last = evaluation.span
     found = what_if(evaluation.backtest)

@@ -10,10 +10,9 @@ from tests.exchange import Loopback, Market
 
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import Client, connect
-from delever.data.exchange.pacing import Pacing
-from delever.data.exchange.venue_settings import Settings
+from delever.data.pacing import Pacing
 from delever.data.references import Reference
-from delever.data.verify import verify
+from delever.data.sources_file import VenueSettings
 
 SYMBOLS = {
     "binance": "BTC/USDT",
@@ -61,7 +60,7 @@ class Patience:
 
 
 def client_of(exchange: Loopback, venue: str, *, timeout: float = 20.0, workers: int = 1) -> Client:
-    settings = Settings(api_url=exchange.api_url, timeout=timeout, workers=workers)
+    settings = VenueSettings(api_url=exchange.api_url, timeout=timeout, workers=workers)
     return connect(venue, settings, Patience().pacing())
 
 
@@ -94,5 +93,5 @@ def hold_to_truth(catalog: Catalog, reference: Reference, market: Market) -> int
         true = market.times[(market.times >= start) & (market.times < end)]
         have = times[(times >= start) & (times < end)]
         np.testing.assert_array_equal(true, have)
-    assert not verify(catalog.store, reference.folder)
+    assert not catalog.store.problems(reference.folder)
     return len(times)

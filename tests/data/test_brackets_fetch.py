@@ -25,7 +25,7 @@ from tests.exchange import Fault, World, generate, serve, stamp
 from tests.exchange.world import Tier
 
 from delever.cli.app import main
-from delever.data.exchange.fetch_brackets import Brackets, fetch_brackets
+from delever.data.exchange.bracket_tables import Brackets, fetch_brackets
 from delever.errors import (
     ConfigError,
     ConflictError,
@@ -273,7 +273,7 @@ def test_a_venue_that_cannot_be_asked_names_the_import(venue, symbol, said):
 
 
 def test_a_table_of_more_pages_than_are_asked_for_is_no_whole_table(monkeypatch):
-    monkeypatch.setattr("delever.data.exchange.fetch_brackets._PAGES", 1)  # and there are two
+    monkeypatch.setattr("delever.data.exchange.bracket_tables._PAGES", 1)  # and there are two
     with serve(world()) as exchange, pytest.raises(VenueError, match="must be a whole table"):
         fetch_brackets(client_of(exchange, "bybit"), BTC)
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from delever.data.catalog import Catalog
-from delever.data.coverage import CoverageSpan, claimed, coverage, unknown_bars
+from delever.data.coverage import CoverageSpan, coverage, overlaid, unknown_bars
 from delever.errors import ConflictError, InputError, NotStoredError, SchemaError
 
 NAME = "v/ohlcv/BTC/USD/1h"
@@ -58,7 +58,7 @@ def test_every_bar_is_what_a_loop_over_all_bars_says(
     table = coverage(
         stamps(hours),
         "1h",
-        claimed((), [CoverageSpan(start=hour(b), end=hour(e), state=s) for b, e, s in spans]),
+        overlaid((), [CoverageSpan(start=hour(b), end=hour(e), state=s) for b, e, s in spans]),
     )
     found = {}
     for start, end, state, count in table.itertuples(index=False):

@@ -16,11 +16,11 @@ from tests.exchange.wire import Budget
 
 from delever.data.exchange.client import connect, redirected
 from delever.data.exchange.gather import gather, rules_of
-from delever.data.exchange.pacing import Limiter, backoff, retry_after
 from delever.data.exchange.pages import Page
 from delever.data.exchange.quirks import VENUES
 from delever.data.exchange.spans import ceiling, floor, holes, missing, windows, without
-from delever.data.exchange.venue_settings import Settings, settings_of
+from delever.data.pacing import Limiter, backoff, retry_after
+from delever.data.sources_file import VenueSettings, settings_of
 from delever.errors import ConfigError, ConflictError, InputError, VenueError
 
 spans = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda p: (min(p), max(p) + 1))
@@ -229,7 +229,7 @@ def test_every_known_venue_is_one_that_ccxt_knows():
         "bitstamp", "coinbase", "gate", "hyperliquid",
     }  # fmt: skip
     for name, venue in VENUES.items():
-        client = connect(name, Settings(), Patience().pacing())
+        client = connect(name, VenueSettings(), Patience().pacing())
         assert client.venue is venue
         assert "ohlcv" in venue.series
 
@@ -237,12 +237,12 @@ def test_every_known_venue_is_one_that_ccxt_knows():
 def test_settings_come_from_the_file_and_the_environment_goes_first(tmp_path, monkeypatch):
     monkeypatch.delenv("DELEVER_API_URL", raising=False)
     path = tmp_path / "sources.toml"
-    assert settings_of("okx", path) == Settings()
+    assert settings_of("okx", path) == VenueSettings()
     path.write_text('[venues.okx]\napi_url = "https://a/{host}"\nrate = 0.5\noptions = { x = 1 }\n')
-    assert settings_of("okx", path) == Settings(
+    assert settings_of("okx", path) == VenueSettings(
         api_url="https://a/{host}", rate=0.5, options={"x": 1}
     )
-    assert settings_of("gate", path) == Settings()
+    assert settings_of("gate", path) == VenueSettings()
     monkeypatch.setenv("DELEVER_API_URL", "http://b/{host}")
     assert settings_of("okx", path).api_url == "http://b/{host}"
     assert settings_of("gate", path).api_url == "http://b/{host}"
@@ -271,4 +271,4 @@ def test_settings_that_cannot_be_are_refused(tmp_path, monkeypatch, text, words)
 
 def test_an_unknown_venue_names_those_near():
     with pytest.raises(InputError, match="did you mean kraken"):
-        connect("krakn", Settings())
+        connect("krakn", VenueSettings())

@@ -15,7 +15,7 @@ from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import Progress, fetch
 from delever.data.exchange.jobs import Job, fetch_all
-from delever.data.exchange.venue_settings import Settings, settings_of
+from delever.data.sources_file import VenueSettings, settings_of
 from delever.errors import DeleverError
 
 MINUTE = 60_000
@@ -78,7 +78,7 @@ def test_the_proxy_serves_the_scheme_that_is_spoken(tmp_path, monkeypatch, proxy
         raise ConnectionError("enough")
 
     monkeypatch.setattr("requests.Session.request", request)
-    settings = Settings(proxy=proxy, api_url=api_url)
+    settings = VenueSettings(proxy=proxy, api_url=api_url)
     with (
         pytest.raises(ConnectionError),
         connect("kraken", settings, Patience().pacing()).exchange(),
@@ -114,7 +114,7 @@ def test_a_share_of_the_rate_is_kept_to():
     for rate in (1.0, 0.1):
         patience = Patience()
         with serve(World(markets=tuple(MARKETS.values()))) as exchange:
-            settings = Settings(api_url=exchange.api_url, rate=rate)
+            settings = VenueSettings(api_url=exchange.api_url, rate=rate)
             client = connect("gate", settings, patience.pacing())
             for _ in range(40):
                 with client.exchange() as gate:
@@ -198,7 +198,7 @@ def test_venues_fetched_in_parallel_under_load_end_like_those_fetched_alone(tmp_
         with serve(
             World(markets=(market,)), harm, budgets=budgets, clock=lambda p=patience: p.now
         ) as exchange:
-            settings = Settings(api_url=exchange.api_url, workers=4 if harm else 1)
+            settings = VenueSettings(api_url=exchange.api_url, workers=4 if harm else 1)
             clients = {venue: connect(venue, settings, patience.pacing()) for venue in venues}
             many = [jobs] if harm else [[job] for job in jobs]
             done = {

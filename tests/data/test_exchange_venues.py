@@ -27,8 +27,8 @@ from delever.data.exchange.fetch import fetch, repair
 from delever.data.exchange.gather import gather, rules_of
 from delever.data.exchange.jobs import Job, fetch_all, usual_timeframe
 from delever.data.exchange.pages import Page
-from delever.data.exchange.venue_settings import Settings
 from delever.data.references import Reference
+from delever.data.sources_file import VenueSettings
 from delever.errors import InputError, VenueError
 
 HOUR, MINUTE = 3_600_000, 60_000
@@ -405,7 +405,7 @@ def test_no_venue_is_asked_faster_than_it_permits(tmp_path, venue):
         ]
     budgets = {host: each.budget for host, each in HOSTS.items()}
     with serve(World(markets=(market,)), budgets=budgets, clock=lambda: patience.now) as exchange:
-        client = connect(venue, Settings(api_url=exchange.api_url), patience.pacing())
+        client = connect(venue, VenueSettings(api_url=exchange.api_url), patience.pacing())
         results = fetch_all(jobs, Catalog(tmp_path), {venue: client})
         assert {entry.status for entry in exchange.log} == {200}
     assert all(each.added for each in results.values())

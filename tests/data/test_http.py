@@ -15,9 +15,7 @@ import pytest
 from tests.data.fetching import Patience
 
 from delever.cli.app import main
-from delever.data.body import rows_of
-from delever.data.http import read_series
-from delever.data.web import HttpSource, web_sources
+from delever.data.web import HttpSource, read_series, rows_of, web_sources
 from delever.errors import ConfigError, InputError, SchemaError, VenueError
 
 SHIPPED = Path(__file__).parents[2] / "data" / "sources.toml"

@@ -18,6 +18,7 @@ from delever.data.catalog import Catalog
 from delever.data.references import Reference
 from delever.data.vendors.binance_archive import read_archive
 from delever.data.vendors.export import export
+from delever.data.vendors.foreign import FileDescription
 from delever.data.vendors.freqtrade import read_freqtrade
 from delever.data.vendors.vendor_csv import read_cryptodatadownload, read_yahoo
 from delever.errors import InputError, NotStoredError, SchemaError, StoreError
@@ -235,7 +236,8 @@ def freqtrade(tmp_path: Path) -> Path:
 
 
 def test_a_freqtrade_folder_is_read_whole(freqtrade: Path):
-    found, left = read_freqtrade(freqtrade, "binance")
+    contents = read_freqtrade(freqtrade, FileDescription(venue="binance"))
+    found, left = contents.found, list(contents.left)
     by_name = {str(one.reference): one for one in found}
     assert sorted(by_name) == [
         "binance/funding/BTC/USDT:USDT/8h",
@@ -262,12 +264,12 @@ def test_a_freqtrade_folder_is_read_whole(freqtrade: Path):
 def test_a_damaged_freqtrade_file_is_refused(freqtrade: Path):
     (freqtrade / "ETH_BTC-1h.json").write_text('[["a"')
     with pytest.raises(SchemaError, match=r"ETH_BTC-1h\.json is damaged"):
-        read_freqtrade(freqtrade, "binance")
+        read_freqtrade(freqtrade, FileDescription(venue="binance"))
     (freqtrade / "ETH_BTC-1h.json").write_text("[]")
     with pytest.raises(SchemaError, match="must hold rows of date, open"):
-        read_freqtrade(freqtrade, "binance")
+        read_freqtrade(freqtrade, FileDescription(venue="binance"))
     with pytest.raises(NotStoredError, match="there is no folder"):
-        read_freqtrade(freqtrade / "absent", "binance")
+        read_freqtrade(freqtrade / "absent", FileDescription(venue="binance"))
 
 
 def test_what_came_from_freqtrade_goes_back_as_it_was(

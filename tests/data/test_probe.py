@@ -21,8 +21,8 @@ from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import fetch
 from delever.data.exchange.quirks import VENUES as KNOWN
-from delever.data.exchange.venue_settings import Settings
 from delever.data.references import Reference
+from delever.data.sources_file import VenueSettings
 from delever.errors import VenueError
 
 BARS = Reference(venue="binanceus", kind="ohlcv", symbol="BTC/USDT", timeframe="1m")
@@ -128,7 +128,7 @@ def test_other_kinds_are_probed_too(tmp_path, monkeypatch, kind, timeframe):
     wanted = Reference(venue="bybiteu", kind=kind, symbol="BTC/USDT:USDT", timeframe=timeframe)
     linear = {"fetchMarkets": {"types": ["linear"]}}
     with serve(World(markets=(truth,))) as exchange:
-        settings = Settings(api_url=exchange.api_url, options=linear, workers=1)
+        settings = VenueSettings(api_url=exchange.api_url, options=linear, workers=1)
         done = fetch(connect("bybiteu", settings, Patience().pacing()), catalog, wanted)
     times, values = stored(catalog, wanted)
     if kind == "funding":

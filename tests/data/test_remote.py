@@ -24,7 +24,6 @@ from delever.data.exchange.fetch import fetch
 from delever.data.references import Reference
 from delever.data.remote import Remote
 from delever.data.store import Store
-from delever.data.verify import verify
 from delever.errors import ConfigError, NotStoredError, StoreError
 from delever.frames import validate
 
@@ -94,35 +93,35 @@ def contents(place: Remote | Disk) -> dict[str, bytes]:
 def test_the_same_objects_as_on_a_disk(remote: Remote, tmp_path: Path):
     disk = Disk(root=tmp_path)
     for place in (remote, disk):
-        store = Store(disk=place)
+        store = Store(files=place)
         assert store.folders() == []
         with pytest.raises(NotStoredError):
             store.load(REFERENCE)
         store.add(bars().iloc[:300], REFERENCE, origin=ORIGIN)
         store.add(bars().iloc[200:], REFERENCE, origin=ORIGIN)
         assert store.folders() == [REFERENCE.folder]
-        assert verify(store, REFERENCE.folder) == []
+        assert store.problems(REFERENCE.folder) == []
     assert contents(remote) == contents(disk)
     assert len(contents(remote)) == 4
     pd.testing.assert_frame_equal(
-        Store(disk=remote).load(REFERENCE).frame, bars(), check_freq=False
+        Store(files=remote).load(REFERENCE).frame, bars(), check_freq=False
     )
 
 
 def test_a_flipped_byte_is_found(remote: Remote):
-    store = Store(disk=remote)
+    store = Store(files=remote)
     store.add(bars(), REFERENCE, origin=ORIGIN)
     (name, *_) = remote.names(REFERENCE.folder)
     data = bytearray(remote.read(f"{REFERENCE.folder}/{name}"))
     data[len(data) // 2] ^= 1
     remote.write(REFERENCE.folder, {name: bytes(data)})
-    assert "its sha256 must be" in verify(store, REFERENCE.folder)[0]
+    assert "its sha256 must be" in store.problems(REFERENCE.folder)[0]
 
 
 def test_writers_at_once_lose_no_row(remote: Remote):
     threads = [
         threading.Thread(
-            target=Store(disk=remote).add,
+            target=Store(files=remote).add,
             args=(bars().iloc[begin::3], REFERENCE),
             kwargs={"origin": ORIGIN, "wait": 60.0},
         )
@@ -133,14 +132,14 @@ def test_writers_at_once_lose_no_row(remote: Remote):
     for thread in threads:
         thread.join()
     pd.testing.assert_frame_equal(
-        Store(disk=remote).load(REFERENCE).frame, bars(), check_freq=False
+        Store(files=remote).load(REFERENCE).frame, bars(), check_freq=False
     )
     with pytest.raises(FileNotFoundError):
         remote.read(f"{REFERENCE.folder}/.lock")
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(remote: Remote):
-    store = Store(disk=remote)
+    store = Store(files=remote)
     with (
         remote.lock(REFERENCE.folder, wait=0.0),
         pytest.raises(StoreError, match=f"process {os.getpid()} on .* is writing"),
@@ -155,7 +154,7 @@ def test_the_lock_of_a_writer_that_died_here_holds_nobody_up(remote: Remote):
     holder = {"host": socket.gethostname(), "pid": dead.pid, "token": "x"}
     for host, added in ((holder["host"], True), ("elsewhere.example", False)):
         remote.write(REFERENCE.folder, {".lock": json.dumps(holder | {"host": host}).encode()})
-        store = Store(disk=remote)
+        store = Store(files=remote)
         if added:
             assert store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.0).added == 500
         else:
@@ -193,16 +192,16 @@ def test_a_writer_cut_off_at_any_moment_leaves_the_old_data_set_or_the_new_one(m
     seen = set()
     for step in range(20):
         url = f"{memory.url}/{step}"
-        store = Store(disk=Remote(url=url))
+        store = Store(files=Remote(url=url))
         store.add(bars(450), REFERENCE, origin=ORIGIN)
         try:
-            Store(disk=Dying(url=url, left=[step])).add(bars(), REFERENCE, origin=ORIGIN)
+            Store(files=Dying(url=url, left=[step])).add(bars(), REFERENCE, origin=ORIGIN)
         except PowerCutError:
             finished = False
         else:
             finished = True
         rows = store.load(REFERENCE).frame
-        assert verify(store, REFERENCE.folder) == []
+        assert store.problems(REFERENCE.folder) == []
         seen.add(len(rows))
         pd.testing.assert_frame_equal(rows, bars(len(rows)), check_freq=False)
         if finished:
@@ -217,7 +216,7 @@ def test_a_workspace_says_where_its_store_is(
     catalog = Catalog(tmp_path)
     (tmp_path / "store.toml").write_text(f'url = "{memory.url}/a"\n')
     catalog.add(bars(), REFERENCE)
-    assert Store(disk=Remote(url=f"{memory.url}/a")).folders() == [REFERENCE.folder]
+    assert Store(files=Remote(url=f"{memory.url}/a")).folders() == [REFERENCE.folder]
     monkeypatch.setenv("DELEVER_STORE", f"{memory.url}/b")
     assert catalog.list() == []
     for folder in ("elsewhere", str(tmp_path / "elsewhere"), f"file://{tmp_path}/elsewhere"):
@@ -248,7 +247,7 @@ def test_a_bucket_that_is_not_there_is_said_and_not_made(bucket: Remote):
 
     missing = Remote(url="s3://nobody-made-this/store", options=bucket.options)
     with pytest.raises(StoreError, match=r"cannot write .* it does not exist"):
-        Store(disk=missing).add(bars(), REFERENCE, origin=ORIGIN)
+        Store(files=missing).add(bars(), REFERENCE, origin=ORIGIN)
     assert not fsspec.filesystem("s3", **bucket.options).exists("nobody-made-this")
 
 

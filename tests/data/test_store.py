@@ -20,7 +20,6 @@ from delever.data.disk import Disk
 from delever.data.parts import content_id
 from delever.data.references import Reference
 from delever.data.store import Store
-from delever.data.verify import verify
 from delever.errors import ConflictError, NotStoredError, StoreError
 from delever.frames import validate
 
@@ -47,7 +46,7 @@ def bars(start: str = "2019-11-01", rows: int = 500) -> pd.DataFrame:
 
 
 def store_at(folder: Path) -> Store:
-    return Store(disk=Disk(root=folder))
+    return Store(files=Disk(root=folder))
 
 
 def files(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -134,7 +133,7 @@ def test_the_id_and_the_parts_do_not_depend_on_the_order_of_imports(
         dataset = store_at(folder).load(REFERENCE)
         same(dataset.frame, every)
         assert dataset.id == content_id(every, "1d")
-        assert verify(store_at(folder), REFERENCE.folder) == []
+        assert store_at(folder).problems(REFERENCE.folder) == []
         manifest = store_at(folder).manifest(REFERENCE.folder)
         assert {part.name for part in manifest.parts} == {p.name for p in folder.rglob("*.parquet")}
 
@@ -283,7 +282,7 @@ def test_a_crash_at_any_moment_leaves_the_old_data_set_or_the_new_one(tmp_path: 
     for step in range(20):
         folder = tmp_path / f"crash{step}"
         store_at(folder).add(old, REFERENCE, origin=ORIGIN)
-        dying = Store(disk=Dying(root=folder, left=[step], torn=torn))
+        dying = Store(files=Dying(root=folder, left=[step], torn=torn))
         try:
             dying.add(new, REFERENCE, origin=ORIGIN)
         except PowerCutError:
@@ -291,7 +290,7 @@ def test_a_crash_at_any_moment_leaves_the_old_data_set_or_the_new_one(tmp_path: 
         else:
             finished = True
         dataset = store_at(folder).load(REFERENCE)
-        assert verify(store_at(folder), REFERENCE.folder) == []
+        assert store_at(folder).problems(REFERENCE.folder) == []
         seen.add(len(dataset.frame))
         same(dataset.frame, bars().iloc[: len(dataset.frame)])
         # One more import and the store is what it would be had nothing happened.
@@ -325,7 +324,7 @@ def test_a_disk_that_refuses_is_said_and_changes_nothing(
 
 def test_a_second_writer_waits_or_is_refused(tmp_path: Path):
     store = store_at(tmp_path)
-    with store.disk.lock(REFERENCE.folder, wait=0.0):
+    with store.files.lock(REFERENCE.folder, wait=0.0):
         with pytest.raises(StoreError, match="another process is writing"):
             store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.05)
         other = Reference.parse("v/ohlcv/ETH/USD/1d")
@@ -349,7 +348,7 @@ def test_writers_at_once_lose_no_row(tmp_path: Path):
     for thread in threads:
         thread.join()
     same(store_at(tmp_path).load(REFERENCE).frame, frame)
-    assert verify(store_at(tmp_path), REFERENCE.folder) == []
+    assert store_at(tmp_path).problems(REFERENCE.folder) == []
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,7 +367,7 @@ class Overtaken(Disk):
 
 def test_a_reader_overtaken_by_a_writer_reads_one_state_whole(tmp_path: Path):
     store_at(tmp_path).add(bars().iloc[:450], REFERENCE, origin=ORIGIN)
-    reader = Store(disk=Overtaken(root=tmp_path, pending=[bars()]))
+    reader = Store(files=Overtaken(root=tmp_path, pending=[bars()]))
     dataset = reader.load(REFERENCE)
     same(dataset.frame, bars())
     assert dataset.id == content_id(bars(), "1d")
@@ -391,19 +390,19 @@ def test_verify_finds_what_is_broken(tmp_path: Path):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
-        assert "2019-" in verify(store, folder)[0]
-        assert "is damaged: its sha256 must be" in verify(store, folder)[0]
+        assert "2019-" in store.problems(folder)[0]
+        assert "is damaged: its sha256 must be" in store.problems(folder)[0]
         with pytest.raises(StoreError, match=r"2019-.* is damaged"):
             store.load(REFERENCE)
     with damaged(tmp_path, "2020-*.parquet") as path:
         path.unlink()
-        assert "2020-" in verify(store, folder)[0]
-        assert "is missing" in verify(store, folder)[0]
+        assert "2020-" in store.problems(folder)[0]
+        assert "is missing" in store.problems(folder)[0]
         with pytest.raises(StoreError, match="is missing"):
             store.load(REFERENCE)
         with pytest.raises(StoreError, match="is missing"):
             store.add(bars(rows=600), REFERENCE, origin=ORIGIN)
-    assert verify(store, folder) == []
+    assert store.problems(folder) == []
 
 
 @pytest.mark.parametrize(
@@ -426,7 +425,7 @@ def test_a_manifest_that_does_not_fit_is_found(
     store.add(bars(rows=3), REFERENCE, origin=ORIGIN)
     path = tmp_path / REFERENCE.folder / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    assert said in verify(store, REFERENCE.folder)[0]
+    assert said in store.problems(REFERENCE.folder)[0]
 
 
 def test_a_manifest_cut_short_is_found(tmp_path: Path):
@@ -434,7 +433,7 @@ def test_a_manifest_cut_short_is_found(tmp_path: Path):
     store.add(bars(rows=3), REFERENCE, origin=ORIGIN)
     path = tmp_path / REFERENCE.folder / "dataset.json"
     path.write_bytes(path.read_bytes()[:100])
-    assert "dataset.json is damaged" in verify(store, REFERENCE.folder)[0]
+    assert "dataset.json is damaged" in store.problems(REFERENCE.folder)[0]
     with pytest.raises(StoreError, match="is damaged"):
         store.add(bars(), REFERENCE, origin=ORIGIN)
 
@@ -451,7 +450,7 @@ def test_a_part_of_other_rows_is_found_even_with_a_fitting_checksum(tmp_path: Pa
     (place / manifest["parts"][0]["name"]).write_bytes(part.read_bytes())
     manifest["parts"][0]["sha256"] = other["parts"][0]["sha256"]
     (place / "dataset.json").write_text(json.dumps(manifest))
-    assert "must hold 3 rows" in verify(store, REFERENCE.folder)[0]
+    assert "must hold 3 rows" in store.problems(REFERENCE.folder)[0]
 
 
 def test_intraday_parts_are_months(tmp_path: Path):

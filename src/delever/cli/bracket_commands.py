@@ -72,7 +72,7 @@ def fetch_tables(
     clients: Mapping[str, Client], symbols: Sequence[str], venues: Path
 ) -> dict[str, Kept | DeleverError]:
     """Fetch and keep each table by itself: what fails does not stop the others."""
-    from delever.data.exchange.fetch_brackets import fetch_brackets
+    from delever.data.exchange.bracket_tables import fetch_brackets
     from delever.study.kept_brackets import keep_brackets
 
     results: dict[str, Kept | DeleverError] = {}

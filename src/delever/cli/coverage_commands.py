@@ -15,7 +15,7 @@ from delever.cli.terminal import WorkspaceOption, echo_json, steps
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.data.summaries import Check
+    from delever.data.catalog import Check
 
 __all__ = ["holes_json", "print_coverage", "register"]
 

@@ -158,7 +158,7 @@ def repair(
 
 def _clients(names: Sequence[str], sources: Path) -> dict[str, Client]:
     from delever.data.exchange.client import connect
-    from delever.data.exchange.venue_settings import settings_of
+    from delever.data.sources_file import settings_of
 
     return {name: connect(name, settings_of(name, sources)) for name in names}
 
@@ -167,9 +167,8 @@ def _fetch_series(names: Sequence[str], sources: Path, catalog: Catalog, *, as_j
     import os
     from dataclasses import replace
 
-    from delever.data.exchange.venue_settings import API_URL
-    from delever.data.http import read_series
-    from delever.data.web import web_sources
+    from delever.data.sources_file import API_URL
+    from delever.data.web import read_series, web_sources
 
     known = web_sources(sources)
     unknown = [name for name in names if name not in known]

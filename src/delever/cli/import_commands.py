@@ -16,9 +16,7 @@ from delever.errors import ConfigError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.data.references import Reference
-    from delever.data.summaries import ImportReport
-    from delever.data.vendors.foreign import Found
+    from delever.data.catalog import ImportReport
 
 __all__ = ["register"]
 
@@ -47,7 +45,7 @@ Timeframe = Annotated[
     str | None, typer.Option(help="Such as 4h. By default 1d.", show_default=False)
 ]
 Origin = Annotated[
-    Literal["binance-archive", "cryptodatadownload", "freqtrade", "yahoo"] | None,
+    str | None,
     typer.Option(
         "--from",
         help="Whose file it is: a zip of Binance's archive or a folder of them, a CSV of "
@@ -102,6 +100,8 @@ def import_(
 ) -> None:
     """Import a file. Rows stored already must agree, and importing twice changes nothing."""
     from delever.data.references import parse_lag
+    from delever.data.vendors.foreign import FileDescription
+    from delever.data.vendors.registry import read_foreign
     from delever.study.workspace import Workspace
 
     if origin is not None and stamp_unit is not None:
@@ -112,17 +112,18 @@ def import_(
         complete=complete,
     )
     notes = tuple(note or ())
+    said = FileDescription(venue=venue, kind=kind, symbol=symbol, timeframe=timeframe)
     reports: list[ImportReport] = []
-    left: list[str] = []
+    left: Sequence[str] = ()
     failed: list[str] = []
     with steps(1, quiet=as_json) as begin:
         begin(file.name)
         if origin is None:
-            reference = _reference(venue, kind, symbol, timeframe)
-            reports.append(add(file, reference, notes=notes, stamp_unit=stamp_unit))
+            reports.append(add(file, said.reference(), notes=notes, stamp_unit=stamp_unit))
         else:
-            found, left = _foreign(origin, file, venue, kind, symbol, timeframe)
-            for one in found:
+            contents = read_foreign(file, origin, said)
+            left = contents.left
+            for one in contents.found:
                 told = (*notes, *one.notes)
                 try:
                     reports.append(
@@ -139,48 +140,6 @@ def import_(
         typer.echo(f"error: {message}", err=True)
     if failed:
         raise typer.Exit(1)
-
-
-def _reference(
-    venue: str, kind: str | None, symbol: str | None, timeframe: str | None
-) -> Reference:
-    from delever.data.references import Reference
-
-    if symbol is None:
-        raise ConfigError("--symbol is required, such as BTC/USD; only freqtrade's files say it")
-    return Reference(
-        venue=venue,
-        kind="ohlcv" if kind is None else kind,
-        symbol=symbol,
-        timeframe="1d" if timeframe is None else timeframe,
-    )
-
-
-def _foreign(
-    origin: str,
-    path: Path,
-    venue: str,
-    kind: str | None,
-    symbol: str | None,
-    timeframe: str | None,
-) -> tuple[list[Found], list[str]]:
-    from delever.data.vendors.binance_archive import read_archive
-    from delever.data.vendors.freqtrade import read_freqtrade
-    from delever.data.vendors.vendor_csv import read_cryptodatadownload, read_yahoo
-
-    if origin == "freqtrade":
-        if (kind, symbol, timeframe) != (None, None, None):
-            raise ConfigError(
-                "--from freqtrade takes no symbol, kind or timeframe: the files' names say them; "
-                "leave them out"
-            )
-        return read_freqtrade(path, venue)
-    readers = {
-        "binance-archive": read_archive,
-        "cryptodatadownload": read_cryptodatadownload,
-        "yahoo": read_yahoo,
-    }
-    return [readers[origin](path, _reference(venue, kind, symbol, timeframe))], []
 
 
 def _print_reports(reports: Sequence[ImportReport], left: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from delever.cli.terminal import print_notes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.data.summaries import Check, Entry
+    from delever.data.catalog import Check, Entry
 
 __all__ = [
     "count",

@@ -10,20 +10,67 @@ from pathlib import Path
 import pandas as pd
 
 from delever.bars import gaps
-from delever.data.coverage import CoverageSpan, State, coverage
-from delever.data.files import StampUnit
-from delever.data.intake import take_in, writable
-from delever.data.references import Dataset, Reference
+from delever.data.coverage import CoverageSpan, State, coverage, unknown_bars
+from delever.data.files import StampUnit, read_file
+from delever.data.manifest import Manifest
+from delever.data.parts import rows_id
+from delever.data.references import Dataset, Reference, default_lag
 from delever.data.sample_data import SAMPLE, load_sample
 from delever.data.store import Store, StoreChange, no_rows
-from delever.data.store_location import place_of
-from delever.data.summaries import Check, Entry, ImportReport, Survey, entry_of, sample_entry
-from delever.data.verify import check_sample, check_stored
+from delever.data.store_location import files_of
 from delever.errors import DataError, InputError, NotStoredError, StoreError
 from delever.frames import validate
 from delever.units import timeframe_delta
 
-__all__ = ["Catalog"]
+__all__ = ["Catalog", "Check", "Entry", "ImportReport", "Survey"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the catalogue."""
+
+    reference: Reference  # what the data set is called
+    id: str  # sha256 of its content
+    rows: int
+    gaps: int  # stretches without rows
+    start: pd.Timestamp  # first and last stamp, UTC
+    end: pd.Timestamp
+    publication_lag: pd.Timedelta  # from stamp to known
+    notes: tuple[str, ...]  # what a reader of results must be told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImportReport:
+    """What an import came to."""
+
+    entry: Entry  # the data set as it stands now
+    added: int  # rows that were new
+    present: int  # rows that were stored already and agree
+    gaps: pd.DataFrame  # shape (g, 3): of the whole data set, as `delever.bars.gaps`
+    ignored: tuple[str, ...]  # columns of the file that its kind has no use for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Check:
+    """A data set read again from its bytes."""
+
+    name: str  # its reference, or its folder when that cannot be read
+    entry: Entry | None = None  # none when something is broken
+    coverage: pd.DataFrame | None = None  # as `delever.data.coverage.coverage`; none likewise
+    problems: tuple[str, ...] = ()  # what is broken, one sentence each
+
+    @property
+    def unknown(self) -> int:
+        """Bars nothing is known about."""
+        return 0 if self.coverage is None else unknown_bars(self.coverage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a catalogue holds, as its descriptions say; no row is read."""
+
+    entries: tuple[Entry, ...]  # the sample first
+    broken: tuple[Check, ...]  # data sets whose description cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +83,7 @@ class Catalog:
     ('close-only: intraday extremes unseen',)
     """
 
-    # the workspace's ``data`` folder; the store is ``root/store``, or where `place_of` says
+    # the workspace's ``data`` folder; the store is ``root/store``, or where `files_of` says
     root: Path
     sample: Path | None = None  # folder of the embedded sample; ``root/sample`` by default
 
@@ -48,7 +95,7 @@ class Catalog:
     @property
     def store(self) -> Store:
         """Where imported data sets are."""
-        return Store(disk=place_of(self.root))
+        return Store(files=files_of(self.root))
 
     def load(
         self,
@@ -68,15 +115,17 @@ class Catalog:
         StoreError
             If it is damaged.
         """
-        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+        wanted = _parsed(reference)
         if wanted.venue == SAMPLE:
             dataset = load_sample(self.sample_folder)
             if dataset is None or dataset.reference != wanted:
                 raise self._not_stored(wanted)
-            frame = dataset.frame.loc[_span(dataset.frame, start, end)]
-            if frame.empty:
-                raise no_rows(wanted, start, end, *dataset.frame.index[[0, -1]])
-            return replace(dataset, frame=frame)
+            index = dataset.frame.index
+            first = 0 if start is None else index.searchsorted(start)
+            last = len(index) if end is None else index.searchsorted(end)
+            if first >= last:
+                raise no_rows(wanted, start, end, index[0], index[-1])
+            return replace(dataset, frame=dataset.frame.iloc[first:last])
         try:
             return self.store.load(wanted, start, end)
         except NotStoredError:
@@ -89,12 +138,12 @@ class Catalog:
         entries, broken = [], []
         try:
             sample = load_sample(self.sample_folder)
-            entries += [] if sample is None else [sample_entry(sample)]
+            entries += [] if sample is None else [_sample_entry(sample)]
         except DataError as error:
             broken.append(Check(name=SAMPLE, problems=(str(error),)))
         for folder in self.store.folders():
             try:
-                entries.append(entry_of(self.store.manifest(folder)))
+                entries.append(_entry(self.store.manifest(folder)))
             except DataError as error:
                 broken.append(Check(name=folder, problems=(str(error),)))
         return Survey(entries=tuple(entries), broken=tuple(broken))
@@ -137,22 +186,31 @@ class Catalog:
         StoreError
             If the store is damaged, locked or cannot be written.
         """
-        wanted = writable(reference, publication_lag, notes)
-        taken = take_in(source, wanted, stamp_unit=stamp_unit, provenance=provenance)
+        wanted = _writable(reference, publication_lag, notes)
+        if isinstance(source, pd.DataFrame):
+            frame = validate(source, wanted.kind, wanted.timeframe, where=str(wanted))
+            origin = {**(provenance or {"frame": rows_id(frame)}), "rows": len(frame)}
+            ignored = tuple(str(name) for name in source.columns if name not in frame.columns)
+        else:
+            file = read_file(Path(source), wanted.kind, wanted.timeframe, stamp_unit=stamp_unit)
+            frame, ignored = file.frame, file.ignored
+            origin = {"file": file.name, "sha256": file.sha256, "rows": len(frame)}
+        index = pd.DatetimeIndex(frame.index)
+        end = index[-1] + timeframe_delta(wanted.timeframe)
         change = self.store.add(
-            taken.frame,
+            frame,
             wanted,
-            origin=taken.origin,
+            origin=origin,
             publication_lag=publication_lag,
             notes=notes,
-            covered=[_whole(taken.frame, wanted)] if complete else (),
+            covered=[CoverageSpan(start=index[0], end=end, state="absent")] if complete else (),
         )
         return ImportReport(
-            entry=entry_of(change.manifest),
+            entry=_entry(change.manifest),
             added=change.added,
             present=change.present,
             gaps=gaps(self.store.stamps(wanted)[1], wanted.timeframe),
-            ignored=taken.ignored,
+            ignored=ignored,
         )
 
     def append(
@@ -173,15 +231,15 @@ class Catalog:
         Raises
         ------
         InputError
-            If the venue is ``sample``, the lag would show bars before they close, a claim has no
+            If the venue is ``sample``, the lag would show bars before they close, a span has no
             length or time zone, or rows come without provenance.
         NotStoredError
-            If there are no rows and no data set that claims could belong to.
+            If there are no rows and no data set that spans could belong to.
         SchemaError, ConflictError, StoreError
             As for `add`.
         """
-        wanted = writable(reference, publication_lag, notes)
-        claims = [CoverageSpan(start=start, end=end, state=state) for start, end, state in covered]
+        wanted = _writable(reference, publication_lag, notes)
+        spans = [CoverageSpan(start=start, end=end, state=state) for start, end, state in covered]
         if frame is None or frame.empty:
             rows = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))
         elif provenance is None:
@@ -194,7 +252,7 @@ class Catalog:
             origin=provenance or {},
             publication_lag=publication_lag,
             notes=notes,
-            covered=claims,
+            covered=spans,
             wait=wait,
         )
 
@@ -208,7 +266,7 @@ class Catalog:
         StoreError
             If it is damaged.
         """
-        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+        wanted = _parsed(reference)
         if wanted.venue == SAMPLE:
             return coverage(pd.DatetimeIndex(self.load(wanted).frame.index), wanted.timeframe, ())
         try:
@@ -226,18 +284,37 @@ class Catalog:
             If there is no such data set.
         """
         if reference is None:
-            sample = check_sample(self.sample_folder)
-            stored = [check_stored(self.store, folder) for folder in self.store.folders()]
+            sample = self._check_sample()
+            stored = [self._check_stored(folder) for folder in self.store.folders()]
             return tuple(stored) if sample is None else (sample, *stored)
-        wanted = Reference.parse(reference) if isinstance(reference, str) else reference
+        wanted = _parsed(reference)
         if wanted.venue == SAMPLE:
-            sample = check_sample(self.sample_folder)
+            sample = self._check_sample()
             if sample is None or (sample.entry and sample.entry.reference != wanted):
                 raise self._not_stored(wanted)
             return (sample,)
         if not self.store.has(wanted.folder):
             raise self._not_stored(wanted)
-        return (check_stored(self.store, wanted.folder),)
+        return (self._check_stored(wanted.folder),)
+
+    def _check_stored(self, folder: str) -> Check:
+        problems = tuple(self.store.problems(folder))
+        if problems:
+            return Check(name=folder, problems=problems)
+        reference = self.store.manifest(folder).reference
+        manifest, index = self.store.stamps(reference)
+        known = coverage(index, reference.timeframe, manifest.coverage)
+        return Check(name=str(reference), entry=_entry(manifest), coverage=known)
+
+    def _check_sample(self) -> Check | None:
+        try:
+            sample = load_sample(self.sample_folder)
+        except DataError as error:
+            return Check(name=SAMPLE, problems=(str(error),))
+        if sample is None:
+            return None
+        known = coverage(pd.DatetimeIndex(sample.frame.index), sample.reference.timeframe, ())
+        return Check(name=str(sample.reference), entry=_sample_entry(sample), coverage=known)
 
     def _not_stored(self, wanted: Reference) -> NotStoredError:
         names = [str(entry.reference) for entry in self.survey().entries]
@@ -251,17 +328,59 @@ class Catalog:
         )
 
 
-def _whole(frame: pd.DataFrame, reference: Reference) -> CoverageSpan:
-    index = pd.DatetimeIndex(frame.index)
-    end = index[-1] + timeframe_delta(reference.timeframe)
-    return CoverageSpan(start=index[0], end=end, state="absent")
+def _parsed(reference: Reference | str) -> Reference:
+    return Reference.parse(reference) if isinstance(reference, str) else reference
 
 
-def _span(frame: pd.DataFrame, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
-    stamps = frame.index.to_series()
-    inside = pd.Series(True, index=frame.index)
-    if start is not None:
-        inside &= stamps >= start
-    if end is not None:
-        inside &= stamps < end
-    return inside
+def _writable(
+    reference: Reference | str, lag: pd.Timedelta | None, notes: Sequence[str]
+) -> Reference:
+    """Name that rows with this lag and these notes may be stored under.
+
+    Raises
+    ------
+    InputError
+        If the venue is ``sample``, the lag is negative or would show bars before they close, or a
+        note is not one line of text.
+    """
+    wanted = _parsed(reference)
+    if wanted.venue == SAMPLE:
+        raise InputError("venue must not be 'sample', which is embedded; import under its own")
+    if lag is not None and lag < pd.Timedelta(0):
+        raise InputError(f"publication lag must not be negative; got {lag}")
+    if lag is not None and wanted.kind == "ohlcv" and lag != default_lag(wanted):
+        raise InputError(
+            f"publication lag of bars must be their timeframe {wanted.timeframe}: "
+            f"they are known when they close; got {lag}; leave the lag out"
+        )
+    for note in notes:
+        if not note.strip() or not note.isprintable():
+            raise InputError(f"a note must be one line of text; got {note[:40]!r}; rewrite it")
+    return wanted
+
+
+def _entry(manifest: Manifest) -> Entry:
+    return Entry(
+        reference=manifest.reference,
+        id=manifest.id,
+        rows=manifest.rows,
+        gaps=manifest.gaps,
+        start=manifest.start,
+        end=manifest.end,
+        publication_lag=manifest.publication_lag,
+        notes=manifest.notes,
+    )
+
+
+def _sample_entry(sample: Dataset) -> Entry:
+    index = pd.DatetimeIndex(sample.frame.index)
+    return Entry(
+        reference=sample.reference,
+        id=sample.id,
+        rows=len(index),
+        gaps=len(sample.gaps),
+        start=index[0],
+        end=index[-1],
+        publication_lag=sample.publication_lag,
+        notes=sample.notes,
+    )

@@ -1,8 +1,8 @@
 """What is known about every bar of a data set: present, absent at the venue, or unknown.
 
-Rows are present. A claim speaks for a stretch of time: what it holds no row for is ``absent`` at
-the venue (asked twice), or ``unknown``. What nobody claims anything about is unknown too, so a
-hole never looks like an answer.
+Rows are present. A span speaks for a stretch of time: what it holds no row for is ``absent`` at
+the venue (asked twice), or ``unknown``. What no span speaks for is unknown too, so a hole never
+looks like an answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from delever.bars import gaps
 from delever.errors import InputError
 from delever.units import timeframe_delta
 
-__all__ = ["CoverageSpan", "State", "claimed", "coverage", "unknown_bars"]
+__all__ = ["CoverageSpan", "State", "coverage", "overlaid", "unknown_bars"]
 
 State = Literal["present", "absent", "unknown"]
 """What may be known about a bar."""
@@ -52,30 +52,30 @@ class CoverageSpan:
             )
 
 
-def claimed(
+def overlaid(
     before: Sequence[CoverageSpan], more: Iterable[CoverageSpan]
 ) -> tuple[CoverageSpan, ...]:
-    """Claims after further ones, of which the later ones hold.
+    """Spans after further ones, of which the later ones hold.
 
     Examples
     --------
     >>> day = lambda n: pd.Timestamp(2021, 1, n, tz="UTC")
     >>> absent = CoverageSpan(start=day(1), end=day(9), state="absent")
-    >>> later = claimed([absent], [CoverageSpan(start=day(4), end=day(5), state="unknown")])
-    >>> [(claim.start.day, claim.end.day, claim.state) for claim in later]
+    >>> later = overlaid([absent], [CoverageSpan(start=day(4), end=day(5), state="unknown")])
+    >>> [(span.start.day, span.end.day, span.state) for span in later]
     [(1, 4, 'absent'), (4, 5, 'unknown'), (5, 9, 'absent')]
     """
-    claims = list(before)
+    spans = list(before)
     for new in more:
-        kept = [piece for old in claims for piece in _outside(old, new)]
-        claims = sorted([*kept, new], key=lambda claim: claim.start)
+        kept = [piece for old in spans for piece in _outside(old, new)]
+        spans = sorted([*kept, new], key=lambda span: span.start)
     merged: list[CoverageSpan] = []
-    for claim in claims:
+    for span in spans:
         last = merged[-1] if merged else None
-        if last is not None and last.end == claim.start and last.state == claim.state:
-            merged[-1] = replace(last, end=claim.end)
+        if last is not None and last.end == span.start and last.state == span.state:
+            merged[-1] = replace(last, end=span.end)
         else:
-            merged.append(claim)
+            merged.append(span)
     return tuple(merged)
 
 
@@ -90,7 +90,7 @@ def _outside(old: CoverageSpan, new: CoverageSpan) -> Iterator[CoverageSpan]:
 
 
 def coverage(
-    index: pd.DatetimeIndex, timeframe: str, claims: Sequence[CoverageSpan]
+    index: pd.DatetimeIndex, timeframe: str, spans: Sequence[CoverageSpan]
 ) -> pd.DataFrame:
     """Divide the span of a data set into present, absent and unknown.
 
@@ -105,8 +105,8 @@ def coverage(
     first, last = int(stamps[0]), int(stamps[-1]) + step
     missing = gaps(index, timeframe)
     holes = list(zip(_counts(missing["start"]), _counts(missing["end"]), strict=True))
-    if claims:
-        before, after = first - claims[0].start.value, claims[-1].end.value - last
+    if spans:
+        before, after = first - spans[0].start.value, spans[-1].end.value - last
         if before >= step:
             holes.insert(0, (first - before // step * step, first))
         if after >= step:
@@ -117,7 +117,7 @@ def coverage(
         if at < start:
             count = np.searchsorted(stamps, start) - np.searchsorted(stamps, at)
             rows.append((at, start, "present", int(count)))
-        rows.extend(_pieces(start, end, step, _between(claims, start, end)))
+        rows.extend(_pieces(start, end, step, _between(spans, start, end)))
         at = max(at, end)
     return pd.DataFrame(
         {
@@ -137,27 +137,27 @@ def _stamps(counts: Sequence[int]) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(np.array(counts, dtype="M8[ns]")).tz_localize("UTC")
 
 
-def _between(claims: Sequence[CoverageSpan], start: int, end: int) -> Sequence[CoverageSpan]:
-    """Claims that reach into a stretch."""
-    low = bisect_right(claims, start, key=lambda claim: claim.end.value)
-    high = bisect_left(claims, end, key=lambda claim: claim.start.value)
-    return claims[low:high]
+def _between(spans: Sequence[CoverageSpan], start: int, end: int) -> Sequence[CoverageSpan]:
+    """Spans that reach into a stretch."""
+    low = bisect_right(spans, start, key=lambda span: span.end.value)
+    high = bisect_left(spans, end, key=lambda span: span.start.value)
+    return spans[low:high]
 
 
 def _pieces(
-    start: int, end: int, step: int, claims: Sequence[CoverageSpan]
+    start: int, end: int, step: int, spans: Sequence[CoverageSpan]
 ) -> Iterator[tuple[int, int, State, int]]:
-    """Cut a hole where claims begin and end, at the bars that open inside them."""
+    """Cut a hole where spans begin and end, at the bars that open inside them."""
 
     def bar_from(time: int) -> int:
         return min(end, max(start, start - (start - time) // step * step))
 
     bounds: list[tuple[int, State]] = []
-    for claim in claims:
-        if claim.state == "absent":
+    for span in spans:
+        if span.state == "absent":
             bounds += [
-                (bar_from(claim.start.value), "unknown"),
-                (bar_from(claim.end.value), "absent"),
+                (bar_from(span.start.value), "unknown"),
+                (bar_from(span.end.value), "absent"),
             ]
     at = start
     for until, state in [*bounds, (end, "unknown")]:

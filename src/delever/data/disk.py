@@ -18,20 +18,12 @@ _UNFINISHED = ".tmp"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """Named files below one folder; a name is a path with ``/`` between its parts."""
+    """`delever.data.store_location.Files` below a folder."""
 
     root: Path  # the folder; made when something is first written
 
     def read(self, name: str) -> bytes:
-        """Content of a file.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        StoreError
-            If it is there and cannot be read.
-        """
+        """Content of a file."""
         try:
             return (self.root / name).read_bytes()
         except FileNotFoundError:
@@ -40,15 +32,7 @@ class Disk:
             raise StoreError(f"cannot read {self.root / name}: {error.strerror}") from error
 
     def write(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Put whole files in place; when this returns they outlast a crash.
-
-        A crash before that leaves each of them as it was or as it should be, never in between.
-
-        Raises
-        ------
-        StoreError
-            If the disk refuses; the file it refuses is as it was.
-        """
+        """Put whole files in place, in their order."""
         place = self.root / folder
         target = place
         try:
@@ -61,20 +45,14 @@ class Disk:
             raise StoreError(f"cannot write {target}: {error.strerror}") from error
 
     def remove(self, name: str) -> None:
-        """Delete a file; one that is not there is no error.
-
-        Raises
-        ------
-        StoreError
-            If the disk refuses.
-        """
+        """Delete a file."""
         try:
             (self.root / name).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"cannot remove {self.root / name}: {error.strerror}") from error
 
     def names(self, folder: str) -> list[str]:
-        """Files directly in a folder, the lock left out."""
+        """Files directly in a folder."""
         place = self.root / folder
         if not place.is_dir():
             return []
@@ -83,13 +61,7 @@ class Disk:
         )
 
     def find(self, name: str) -> list[str]:
-        """Folders at any depth that hold a file of this name.
-
-        Raises
-        ------
-        StoreError
-            If the root is there and no folder.
-        """
+        """Folders that hold a file of this name."""
         self._must_be_folder()
         if not self.root.is_dir():
             return []
@@ -120,13 +92,7 @@ class Disk:
 
     @contextmanager
     def lock(self, folder: str, *, wait: float) -> Iterator[None]:
-        """Keep other writers out of a folder.
-
-        Raises
-        ------
-        StoreError
-            If another writer still holds it, or the folder cannot be made.
-        """
+        """Keep other writers out of a folder."""
         from filelock import FileLock, Timeout
 
         self._must_be_folder()

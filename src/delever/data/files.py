@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from delever.data.user_file import content, name_of
-from delever.errors import SchemaError
+from delever.errors import NotStoredError, SchemaError
 from delever.frames import kind_of, validate
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["SUFFIXES", "FileRows", "StampUnit", "read_file"]
+__all__ = ["SUFFIXES", "FileRows", "StampUnit", "content", "name_of", "read_file"]
 
 StampUnit = Literal["s", "ms", "us"]
 """What whole-number stamps count since 1970-01-01 UTC."""
@@ -269,3 +268,32 @@ def _in_range(stamps: pd.DatetimeIndex, refuse: Any) -> pd.DatetimeIndex:
     years = stamps.year
     refuse((years < 1700) | (years > 2200), _YEARS)
     return stamps
+
+
+def content(path: Path) -> bytes:
+    """Read a file whole.
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such file.
+    SchemaError
+        If it cannot be read, or is a folder or a device.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise SchemaError(
+                f"{path} must be a file; it is a folder or a device; give the path of a file"
+            )
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotStoredError(f"there is no file {path}; give the path of an existing one") from None
+    except OSError as error:
+        raise SchemaError(
+            f"{path}: the file cannot be read ({error.strerror}); give a readable file"
+        ) from None
+
+
+def name_of(path: Path) -> str:
+    """Name of a file, without its folder, as text that can be stored and printed anywhere."""
+    return path.name.encode("utf-8", "backslashreplace").decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ from delever.bars import gaps
 from delever.data.coverage import CoverageSpan
 from delever.data.parts import combined_id
 from delever.data.references import Reference
-from delever.errors import InputError, StoreError
+from delever.errors import ConflictError, InputError, StoreError
 
 __all__ = ["Manifest", "Part"]
 
@@ -48,32 +48,11 @@ class Manifest:
     # whether the rows' volumes are known; all of them are or none. True where there are none to
     # know.
     volume: bool
-    notes: tuple[str, ...]  # what a reader of results must be told
-    provenance: tuple[Mapping[str, object], ...]  # one JSON-able record per origin that added rows
+    notes: tuple[str, ...] = ()  # what a reader of results must be told
+    provenance: tuple[Mapping[str, object], ...] = ()  # one record per origin that added rows
     # what is known about stretches without rows, in the order of time, none overlapping
-    coverage: tuple[CoverageSpan, ...]
-    parts: tuple[Part, ...]  # in the order of time
-
-    @classmethod
-    def empty(
-        cls,
-        reference: Reference,
-        columns: tuple[str, ...],
-        publication_lag: pd.Timedelta,
-        *,
-        volume: bool,
-    ) -> Manifest:
-        """Manifest of a data set without rows, which is never stored."""
-        return cls(
-            reference=reference,
-            columns=columns,
-            publication_lag=publication_lag,
-            volume=volume,
-            notes=(),
-            provenance=(),
-            coverage=(),
-            parts=(),
-        )
+    coverage: tuple[CoverageSpan, ...] = ()
+    parts: tuple[Part, ...] = ()  # in the order of time; a stored manifest has at least one
 
     @property
     def id(self) -> str:
@@ -106,38 +85,60 @@ class Manifest:
         """Last stamp."""
         return self.parts[-1].end
 
+    def require_lag(self, lag: pd.Timedelta | None) -> None:
+        """Refuse another publication lag: an import may repeat it but not change it.
+
+        Raises
+        ------
+        ConflictError
+            If the two differ.
+        """
+        if lag is not None and lag != self.publication_lag:
+            raise ConflictError(
+                f"{self.reference} is stored with a publication lag of {self.publication_lag}; "
+                f"got {lag}; leave it out, or store under another symbol; nothing was stored"
+            )
+
+    def require_columns(self, found: tuple[str, ...], *, volume: bool) -> None:
+        """Refuse rows of other columns (in any order), and bars with volumes beside bars without.
+
+        Raises
+        ------
+        ConflictError
+            If they differ.
+        """
+        if set(self.columns) != set(found):
+            raise ConflictError(
+                f"{self.reference} is stored with the columns {', '.join(self.columns)}; "
+                f"got {', '.join(found)}; bring the same ones, or store under another symbol; "
+                "nothing was stored"
+            )
+        if self.volume != volume:
+            has, got = ("with", "without") if self.volume else ("without", "with")
+            raise ConflictError(
+                f"{self.reference} is stored {has} volumes; got bars {got}; volume must be known "
+                "for every bar or for none; store them under another symbol; nothing was stored"
+            )
+
     def to_bytes(self) -> bytes:
         """Write it as JSON; the same for the same manifest."""
         document = {
             "format": _FORMAT,
             "reference": str(self.reference),
             "id": self.id,
-            "columns": list(self.columns),
+            "columns": self.columns,
             "rows": self.rows,
-            "start": _stamp(self.start),
-            "end": _stamp(self.end),
+            "start": self.start,
+            "end": self.end,
             "publication_lag": self.publication_lag.isoformat(),
             "volume": self.volume,
-            "notes": list(self.notes),
+            "notes": self.notes,
             "provenance": [dict(record) for record in self.provenance],
-            "coverage": [
-                {"start": _stamp(claim.start), "end": _stamp(claim.end), "state": claim.state}
-                for claim in self.coverage
-            ],
-            "parts": [
-                {
-                    "name": part.name,
-                    "rows": part.rows,
-                    "start": _stamp(part.start),
-                    "end": _stamp(part.end),
-                    "gaps": part.gaps,
-                    "sha256": part.sha256,
-                    "content": part.content,
-                }
-                for part in self.parts
-            ],
+            "coverage": [asdict(span) for span in self.coverage],
+            "parts": [asdict(part) for part in self.parts],
         }
-        return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+        text = json.dumps(document, indent=2, ensure_ascii=False, default=_stamp)
+        return (text + "\n").encode()
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Manifest:
@@ -155,40 +156,22 @@ class Manifest:
                     f"{where} has format {document['format']}; this version reads {_FORMAT}; "
                     "use the version that wrote it, or import the data again"
                 )
-            parts = tuple(
-                Part(
-                    name=str(part["name"]),
-                    rows=int(part["rows"]),
-                    start=_parsed(part["start"]),
-                    end=_parsed(part["end"]),
-                    gaps=int(part["gaps"]),
-                    sha256=str(part["sha256"]),
-                    content=str(part["content"]),
-                )
-                for part in document["parts"]
-            )
-            coverage = tuple(
-                CoverageSpan(
-                    start=_parsed(claim["start"]), end=_parsed(claim["end"]), state=claim["state"]
-                )
-                for claim in document["coverage"]
-            )
-            lag = pd.Timedelta(document["publication_lag"]).as_unit("ns")
             manifest = cls(
                 reference=Reference.parse(document["reference"]),
                 columns=tuple(document["columns"]),
-                publication_lag=lag,
+                publication_lag=pd.Timedelta(document["publication_lag"]).as_unit("ns"),
                 volume=bool(document["volume"]),
                 notes=tuple(document["notes"]),
                 provenance=tuple(document["provenance"]),
-                coverage=coverage,
-                parts=parts,
+                coverage=tuple(CoverageSpan(**_dated(span)) for span in document["coverage"]),
+                parts=tuple(_part(part) for part in document["parts"]),
             )
         except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
             raise StoreError(
                 f"{where} is damaged ({type(error).__name__}: {error}); "
                 "remove its folder and import the data again"
             ) from None
+        parts = manifest.parts
         if not parts or any("/" in part.name or part.rows < 1 for part in parts):
             raise StoreError(
                 f"{where} is damaged: it must name parts beside itself that hold rows; "
@@ -206,5 +189,16 @@ def _stamp(time: pd.Timestamp) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-def _parsed(text: str) -> pd.Timestamp:
-    return pd.Timestamp(text).tz_convert("UTC").as_unit("ns")
+def _dated(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of JSON with its texts of time as stamps."""
+    times = {
+        name: pd.Timestamp(record[name]).tz_convert("UTC").as_unit("ns")
+        for name in ("start", "end")
+    }
+    return {**record, **times}
+
+
+def _part(record: Mapping[str, Any]) -> Part:
+    numbers = {name: int(record[name]) for name in ("rows", "gaps")}
+    texts = {name: str(record[name]) for name in ("name", "sha256", "content")}
+    return Part(**{**_dated(record), **numbers, **texts})

@@ -1,4 +1,4 @@
-"""Bytes behind an fsspec URL: what `delever.data.disk.Disk` is, for object stores.
+"""Bytes behind an fsspec URL, such as that of an object store.
 
 An object is replaced at once or not at all, so the order of writing that keeps a folder whole
 through a crash (parts, then the manifest) keeps a bucket whole too.
@@ -27,7 +27,7 @@ _BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """Named objects below one URL; a name is a path with ``/`` between its parts."""
+    """`delever.data.store_location.Files` below a URL."""
 
     url: str  # such as ``"s3://bucket/prefix"``; any protocol fsspec knows
     # what fsspec is told beside it, such as ``{"endpoint_url": "http://127.0.0.1:9000"}``.
@@ -35,28 +35,14 @@ class Remote:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, name: str) -> bytes:
-        """Content of an object.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such object.
-        StoreError
-            If it cannot be read.
-        """
+        """Content of a file."""
         system, root = self._open()
         with self._said(f"read {name}"):
             data: bytes = system.cat_file(f"{root}/{name}")
         return data
 
     def write(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Put whole objects in place, in their order.
-
-        Raises
-        ------
-        StoreError
-            If the server refuses.
-        """
+        """Put whole files in place, in their order."""
         system, root = self._open()
         for name, data in files.items():
             with self._said(f"write {folder}/{name}", missing=True):
@@ -64,13 +50,7 @@ class Remote:
                 system.pipe_file(f"{root}/{folder}/{name}", data)
 
     def remove(self, name: str) -> None:
-        """Delete an object; one that is not there is no error.
-
-        Raises
-        ------
-        StoreError
-            If the server refuses.
-        """
+        """Delete a file."""
         system, root = self._open()
         with self._said(f"remove {name}"):
             try:
@@ -79,7 +59,7 @@ class Remote:
                 return
 
     def names(self, folder: str) -> list[str]:
-        """Objects directly in a folder, the lock left out."""
+        """Files directly in a folder."""
         system, root = self._open()
         with self._said(f"list {folder}"):
             system.invalidate_cache()
@@ -91,7 +71,7 @@ class Remote:
         return sorted(name for name in names if name not in ("", _LOCK))
 
     def find(self, name: str) -> list[str]:
-        """Folders at any depth that hold an object of this name."""
+        """Folders that hold a file of this name."""
         system, root = self._open()
         with self._said("list the store"):
             system.invalidate_cache()
@@ -108,13 +88,7 @@ class Remote:
 
     @contextmanager
     def lock(self, folder: str, *, wait: float) -> Iterator[None]:
-        """Keep other writers out of a folder, by an object that only one of them can create.
-
-        Raises
-        ------
-        StoreError
-            If another writer still holds it; one of this machine that has died does not.
-        """
+        """Keep other writers out, by an object that only one of them can create."""
         name = f"{folder}/{_LOCK}"
         mine = json.dumps(
             {"host": socket.gethostname(), "pid": os.getpid(), "token": uuid.uuid4().hex}

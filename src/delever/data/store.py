@@ -14,25 +14,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from delever.bars import gaps
-from delever.data.coverage import CoverageSpan, claimed
-from delever.data.disk import Disk
+from delever.data.coverage import CoverageSpan, overlaid
 from delever.data.manifest import Manifest, Part
-from delever.data.merge import joined, new_rows, same_columns, same_lag, same_volume
-from delever.data.parts import encode, periods, rows_id
-from delever.data.reader import PartMissingError, read_rows
+from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
 from delever.data.references import Dataset, Reference, default_lag
-from delever.data.remote import Remote
-from delever.errors import NotStoredError, StoreError
+from delever.data.store_location import Files
+from delever.errors import ConflictError, DataError, NotStoredError, StoreError
+from delever.frames import kind_of, validate
+
+if TYPE_CHECKING:
+    import pyarrow
 
 __all__ = ["Store", "StoreChange", "no_rows"]
 
 _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
+_READERS = 4
+
+
+class PartMissingError(StoreError):
+    """A part that a manifest names is not there: lost, or replaced since the manifest was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +49,24 @@ class StoreChange:
     """What a write came to."""
 
     manifest: Manifest  # as it stands after the write
-    added: int  # rows that were new, and rows that were stored already and agree
-    present: int
+    added: int  # rows that were new
+    present: int  # rows that were stored already and agree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
     """Data sets on a disk or behind a URL."""
 
-    disk: Disk | Remote  # where the files are
+    files: Files  # where they are
 
     def folders(self) -> list[str]:
         """Folder of every data set, sorted."""
-        return self.disk.find(_MANIFEST)
+        return self.files.find(_MANIFEST)
 
     def has(self, folder: str) -> bool:
         """Whether a data set is there, readable or not."""
         try:
-            self.disk.read(f"{folder}/{_MANIFEST}")
+            self.files.read(f"{folder}/{_MANIFEST}")
         except FileNotFoundError:
             return False
         except StoreError:
@@ -76,7 +85,7 @@ class Store:
         """
         name = f"{folder}/{_MANIFEST}"
         try:
-            data = self.disk.read(name)
+            data = self.files.read(name)
         except FileNotFoundError:
             raise NotStoredError(f"no data set is stored in {folder}") from None
         manifest = Manifest.from_bytes(data, name)
@@ -102,9 +111,7 @@ class Store:
         StoreError
             If a file is missing or damaged.
         """
-        manifest, frame = self._settled(
-            reference, lambda read: read_rows(self.disk, read, start, end)
-        )
+        manifest, frame = self._settled(reference, lambda read: self._rows(read, start, end))
         if frame.empty:
             raise no_rows(reference, start, end, manifest.start, manifest.end)
         return Dataset(
@@ -126,7 +133,7 @@ class Store:
         StoreError
             If a file is missing or damaged.
         """
-        manifest, frame = self._settled(reference, lambda read: read_rows(self.disk, read))
+        manifest, frame = self._settled(reference, self._rows)
         return manifest, pd.DatetimeIndex(frame.index)
 
     def _settled(
@@ -142,6 +149,45 @@ class Store:
                 if newer == manifest:
                     raise
                 manifest = newer
+
+    def _rows(
+        self,
+        manifest: Manifest,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
+    ) -> pd.DataFrame:
+        """Rows of the parts that a span touches, read on several threads."""
+        parts = [
+            part
+            for part in manifest.parts
+            if (start is None or part.end >= start) and (end is None or part.start < end)
+        ]
+        with ThreadPoolExecutor(min(_READERS, max(1, len(parts)))) as pool:
+            tables = list(pool.map(lambda part: self._table(manifest, part), parts))
+        frame = assemble(tables, kind_of(manifest.reference.kind), manifest.columns)
+        index = pd.DatetimeIndex(frame.index)
+        first = 0 if start is None else int(index.searchsorted(start))
+        last = len(index) if end is None else int(index.searchsorted(end))
+        return frame if (first, last) == (0, len(index)) else frame.iloc[first:last]
+
+    def _table(self, manifest: Manifest, part: Part) -> pyarrow.Table:
+        folder, kind = manifest.reference.folder, kind_of(manifest.reference.kind)
+        name = f"{folder}/{part.name}"
+        try:
+            data = self.files.read(name)
+        except FileNotFoundError:
+            raise PartMissingError(
+                f"{name} is missing; remove the store's folder {folder} and import again"
+            ) from None
+        table = decode(data, kind, manifest.columns, name)
+        stamps = table.column(kind.index)
+        span = [stamps[row].value for row in (0, -1)] if len(stamps) else []
+        if len(stamps) != part.rows or span != [part.start.value, part.end.value]:
+            raise StoreError(
+                f"{name} must hold {part.rows} rows from {part.start} to {part.end}; it holds "
+                f"{len(stamps)}; remove the store's folder {folder} and import again"
+            )
+        return table
 
     def add(
         self,
@@ -164,25 +210,23 @@ class Store:
             If a row, the columns or the lag disagree with what is stored; nothing changes.
         NotStoredError
             If there are no rows and no data set that they could belong to.
-        SchemaError
-            If the rows together break the contract; nothing changes.
         StoreError
             If the store is damaged, locked or cannot be written.
         """
         folder = reference.folder
-        with self.disk.lock(folder, wait=wait):
+        with self.files.lock(folder, wait=wait):
             before = self._before(frame, reference, publication_lag)
             touched = periods(pd.DatetimeIndex(frame.index), reference.timeframe)
             same = [part for part in before.parts if part.period in touched]
-            stored = read_rows(self.disk, replace(before, parts=tuple(same)))
-            new = new_rows(stored, frame, reference) if len(frame) else frame
+            stored = self._rows(replace(before, parts=tuple(same)))
+            new = _new_rows(stored, frame, reference) if len(frame) else frame
             after = replace(
                 before,
                 notes=tuple(dict.fromkeys((*before.notes, *notes))),
-                coverage=claimed(before.coverage, covered),
+                coverage=overlaid(before.coverage, covered),
             )
             if len(new):
-                merged = joined(stored, new) if len(stored) else new
+                merged = pd.concat([stored, new]).sort_index() if len(stored) else new
                 known = origin in before.provenance
                 after = replace(
                     after,
@@ -190,7 +234,7 @@ class Store:
                     parts=self._write_parts(merged, new, before),
                 )
             if after != before:
-                self.disk.write(folder, {_MANIFEST: after.to_bytes()})
+                self.files.write(folder, {_MANIFEST: after.to_bytes()})
             self._clean(after)
         return StoreChange(manifest=after, added=len(new), present=len(frame) - len(new))
 
@@ -199,17 +243,20 @@ class Store:
     ) -> Manifest:
         """Manifest that rows are to be added to, once it is known that they may be."""
         volume = "volume" not in frame or not bool(frame["volume"].isna().all())
-        if _MANIFEST in self.disk.names(reference.folder):
+        if _MANIFEST in self.files.names(reference.folder):
             manifest = self.manifest(reference.folder)
-            same_lag(reference, manifest.publication_lag, lag)
+            manifest.require_lag(lag)
             if len(frame):
-                same_columns(reference, manifest.columns, tuple(frame.columns))
-                same_volume(reference, manifest.volume, volume)
+                manifest.require_columns(tuple(frame.columns), volume=volume)
             return manifest
         if frame.empty:
             raise NotStoredError(f"{reference} is not stored and cannot begin without rows")
-        lag = default_lag(reference) if lag is None else lag
-        return Manifest.empty(reference, tuple(frame.columns), lag, volume=volume)
+        return Manifest(
+            reference=reference,
+            columns=tuple(frame.columns),
+            publication_lag=default_lag(reference) if lag is None else lag,
+            volume=volume,
+        )
 
     def _write_parts(
         self, merged: pd.DataFrame, new: pd.DataFrame, before: Manifest
@@ -237,15 +284,82 @@ class Store:
                 sha256=digest,
                 content=rows_id(rows),
             )
-        self.disk.write(before.reference.folder, files)
+        self.files.write(before.reference.folder, files)
         return tuple(sorted(parts.values(), key=lambda part: part.start))
 
     def _clean(self, manifest: Manifest) -> None:
         named = {_MANIFEST, *(part.name for part in manifest.parts)}
         folder = manifest.reference.folder
-        for name in self.disk.names(folder):
+        for name in self.files.names(folder):
             if name not in named and name.endswith((".parquet", ".tmp")):
-                self.disk.remove(f"{folder}/{name}")
+                self.files.remove(f"{folder}/{name}")
+
+    def problems(self, folder: str) -> list[str]:
+        """Everything wrong with a data set, read from its bytes up."""
+        try:
+            manifest = self.manifest(folder)
+        except DataError as error:
+            return [str(error)]
+        found = [said for part in manifest.parts if (said := self._damage(folder, part))]
+        if found:
+            return found
+        timeframe = manifest.reference.timeframe
+        try:
+            frame = self._rows(manifest)
+            validate(frame, manifest.reference.kind, timeframe, where=folder)
+        except DataError as error:
+            return [str(error)]
+        content = content_id(frame, timeframe)
+        if content == manifest.id:
+            return []
+        return [
+            f"{folder} must have the id {manifest.id[:8]}… of its manifest; it has "
+            f"{content[:8]}…; remove the folder and import again"
+        ]
+
+    def _damage(self, folder: str, part: Part) -> str | None:
+        name = f"{folder}/{part.name}"
+        try:
+            found = hashlib.sha256(self.files.read(name)).hexdigest()
+        except FileNotFoundError:
+            return f"{name} is missing; remove the folder and import again"
+        except StoreError as error:
+            return str(error)
+        if found == part.sha256:
+            return None
+        return (
+            f"{name} is damaged: its sha256 must be {part.sha256[:8]}… and is {found[:8]}…; "
+            "remove the folder and import again"
+        )
+
+
+def _new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -> pd.DataFrame:
+    """Rows whose stamps are not stored yet; those that are must agree (two NaN do).
+
+    Raises
+    ------
+    ConflictError
+        If one differs in any value.
+    """
+    frame = frame[list(stored.columns)]
+    common = frame.index.isin(stored.index)
+    theirs = frame.loc[common]
+    ours = stored.loc[theirs.index].to_numpy()
+    values = theirs.to_numpy()
+    differ = ~((ours == values) | (np.isnan(ours) & np.isnan(values)))
+    if differ.any():
+        rows = differ.any(axis=1)
+        row = int(np.flatnonzero(rows)[0])
+        column = int(np.flatnonzero(differ[row])[0])
+        count = int(rows.sum())
+        raise ConflictError(
+            f"{reference}: {count} row{'s' * (count > 1)} must agree with what is stored; first at "
+            f"{theirs.index[row]:%Y-%m-%d %H:%M}, {frame.columns[column]} is stored as "
+            f"{float(ours[row, column])!r}, got {float(values[row, column])!r}; correct the source "
+            f"or store it under another venue (where the stored row was an unfinished bar, remove "
+            f"the store's folder {reference.folder} and import again); nothing was stored"
+        )
+    return frame.loc[~common]
 
 
 def no_rows(

@@ -1,17 +1,19 @@
-"""Where a workspace keeps its store: a folder, or a URL."""
+"""Where a workspace keeps its store, and what any such place can do: a folder, or a URL."""
 
 from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from delever.data.disk import Disk
 from delever.data.remote import Remote
 from delever.errors import ConfigError
 
-__all__ = ["STORE_URL", "place_of"]
+__all__ = ["STORE_URL", "Files", "files_of"]
 
 STORE_URL = "DELEVER_STORE"
 """Environment variable that goes before what the workspace says."""
@@ -19,13 +21,48 @@ STORE_URL = "DELEVER_STORE"
 _FILE = "store.toml"
 
 
-def place_of(root: Path) -> Disk | Remote:
-    """Find the store of a workspace.
+class Files(Protocol):
+    """Named bytes below one root, on a disk or behind a URL.
+
+    A name is a path with ``/`` between its parts, of which all but the last are folders. Every
+    method raises `StoreError` where the disk or the server refuses.
+    """
+
+    def read(self, name: str) -> bytes:
+        """Content of a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        """
+
+    def write(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Put whole files in place, in their order; when this returns they outlast a crash.
+
+        A crash before that leaves each of them as it was or as it should be, never in between.
+        """
+
+    def remove(self, name: str) -> None:
+        """Delete a file; one that is not there is no error."""
+
+    def names(self, folder: str) -> list[str]:
+        """Files directly in a folder, sorted, the lock left out."""
+
+    def find(self, name: str) -> list[str]:
+        """Folders at any depth that hold a file of this name, sorted."""
+
+    def lock(self, folder: str, *, wait: float) -> AbstractContextManager[None]:
+        """Keep other writers out of a folder; `StoreError` if one still holds it after `wait` s."""
+
+
+def files_of(root: Path) -> Files:
+    """Find the store of a workspace's ``data`` folder.
 
     Raises
     ------
     ConfigError
-        If ``store.toml`` is not of this form.
+        If ``store.toml`` is not of its form.
     """
     path = root / _FILE
     options: dict[str, Any] = {}

@@ -11,8 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from delever.data.disk import Disk
-from delever.data.exchange.bracket_file import read_brackets
-from delever.data.exchange.fetch_brackets import Brackets
+from delever.data.exchange.bracket_tables import Brackets, read_brackets
 from delever.errors import ConfigError, ConflictError, InputError, SchemaError
 from delever.venues.margin_formulas import MarginTable, margin_table
 from delever.venues.rulebook import load_rulebook

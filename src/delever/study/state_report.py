@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from delever.arguments import whole_number
+from delever.data.catalog import Entry
 from delever.data.disk import write_page
-from delever.data.summaries import Entry
 from delever.errors import ConfigError, InputError
 from delever.report.pages import state_page as page
 from delever.research.state import MOST_DAYS, MarketState, market_state

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from delever.data.exchange.pacing import Limiter, Pacing, backoff, retry_after
 from delever.data.exchange.quirks import Venue, venue_of
-from delever.data.exchange.venue_settings import Settings
+from delever.data.pacing import Limiter, MayPassError, Pacing, persistently, retry_after
+from delever.data.sources_file import VenueSettings
 from delever.errors import InputError, VenueError
 
 __all__ = ["Client", "connect"]
@@ -55,7 +55,7 @@ class Client:
 
     name: str  # ccxt's id
     venue: Venue  # what it serves
-    settings: Settings  # how it is reached
+    settings: VenueSettings  # how it is reached
     pacing: Pacing  # patience and clock
     limiter: Limiter  # shared by all threads
     requests: int = 0  # sent so far, those sent again included
@@ -128,12 +128,7 @@ class Client:
 
     def _introduced(self) -> Any:
         """The first exchange; time and markets are asked for again where they make no sense."""
-        for attempt in range(1, self.pacing.attempts):
-            try:
-                return self._introduction()
-            except _MISSHAPEN:
-                self.limiter.rest(backoff(attempt, self.pacing))
-        return self._introduction()
+        return persistently(self._introduction, self.pacing, limiter=self.limiter, on=_MISSHAPEN)
 
     def _introduction(self) -> Any:
         exchange = self._build()
@@ -186,7 +181,7 @@ class Client:
         return exchange
 
 
-def _proxy_of(settings: Settings) -> str:
+def _proxy_of(settings: VenueSettings) -> str:
     """Which of ccxt's proxies it is: each serves one scheme, and only one may be set."""
     if settings.proxy.startswith("socks"):
         return "socksProxy"
@@ -226,33 +221,39 @@ class _Line:
         self, url: str, method: str = "GET", headers: Any = None, body: Any = None
     ) -> dict[str, Any] | list[Any]:
         """Stand for ccxt's fetch: send, and send again while that may help."""
+        client = self.client
+        asked = body or url
+        weights = client.venue.weights.items()
+        cost = next((each for name, each in weights if name in asked), self.answer.cost)
+        try:
+            return persistently(
+                lambda: self._once(cost, url, method, headers, body),
+                client.pacing,
+                limiter=client.limiter,
+            )
+        except MayPassError as trouble:
+            parts = urlsplit(url)
+            raise VenueError(
+                f"{client.name}: {parts.netloc}{parts.path} failed {client.pacing.attempts} times, "
+                f"last with {trouble}; what was complete is stored; run the same command again to "
+                "go on"
+            ) from trouble
+
+    def _once(self, cost: float, *request: Any) -> dict[str, Any] | list[Any]:
         import ccxt
 
-        client, pacing = self.client, self.client.pacing
-        asked = body or url
-        weights = self.client.venue.weights.items()
-        cost = next((each for name, each in weights if name in asked), self.answer.cost)
-        for attempt in range(1, pacing.attempts + 1):
-            client.limiter.take(cost)
-            self.answer = _Answer(cost=cost)
-            client.requests += 1
-            try:
-                reply = self.raw(url, method, headers, body)
-            except ccxt.BaseError as error:
-                if not self._may_pass(error):
-                    raise
-                trouble = self._said(error)
-            else:
-                if isinstance(reply, (dict, list)):
-                    return reply
-                trouble = f"a body that is not JSON ({_start(self.answer.body)})"
-            if attempt < pacing.attempts:
-                self._hold(attempt)
-        parts = urlsplit(url)
-        raise VenueError(
-            f"{client.name}: {parts.netloc}{parts.path} failed {pacing.attempts} times, last with "
-            f"{trouble}; what was complete is stored; run the same command again to go on"
-        )
+        self.client.limiter.take(cost)
+        self.answer = _Answer(cost=cost)
+        self.client.requests += 1
+        try:
+            reply = self.raw(*request)
+        except ccxt.BaseError as error:
+            if not self._may_pass(error):
+                raise
+            raise self._passing(self._said(error)) from error
+        if isinstance(reply, (dict, list)):
+            return reply
+        raise self._passing(f"a body that is not JSON ({_start(self.answer.body)})")
 
     def _may_pass(self, error: Exception) -> bool:
         """Whether asking again may help; a refusal for the caller's place is explained instead."""
@@ -282,18 +283,12 @@ class _Line:
             return f"{type(error).__name__}: {_short(error)}"
         return f"status {status} ({_start(self.answer.body)})"
 
-    def _hold(self, attempt: int) -> None:
-        """Keep every thread of this venue away if it asked for that, else wait alone."""
-        pacing, limiter = self.client.pacing, self.client.limiter
-        asked = retry_after(self.answer.headers)
-        if asked is None and self.answer.status == 418:
+    def _passing(self, trouble: str) -> MayPassError:
+        """A failure that keeps every thread of this venue away if it asked for that."""
+        status, asked = self.answer.status, retry_after(self.answer.headers)
+        if asked is None and status == 418:
             asked = _BANNED
-        if asked is not None:
-            limiter.pause(asked + pacing.first * pacing.random.random())
-        elif self.answer.status == 429:
-            limiter.pause(backoff(attempt, pacing))
-        else:
-            limiter.rest(backoff(attempt, pacing))
+        return MayPassError(trouble, asked=asked, everyone=status == 429)
 
 
 def redirected(urls: Any, api_url: str, hostname: str) -> Any:
@@ -314,7 +309,7 @@ def redirected(urls: Any, api_url: str, hostname: str) -> Any:
     return api_url.rstrip("/").replace("{host}", parts.netloc) + parts.path
 
 
-def connect(name: str, settings: Settings, pacing: Pacing | None = None) -> Client:
+def connect(name: str, settings: VenueSettings, pacing: Pacing | None = None) -> Client:
     """Make a client; nothing is sent before it is used.
 
     Raises

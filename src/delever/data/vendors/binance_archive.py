@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from delever.data.files import content, name_of
 from delever.data.references import Reference
-from delever.data.user_file import content, name_of
 from delever.data.vendors.foreign import Found, frame_of, numbers
 from delever.errors import InputError, NotStoredError, SchemaError
 

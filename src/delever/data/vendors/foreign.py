@@ -1,29 +1,124 @@
-"""What foreign files hold, before it is stored, and how their text becomes numbers."""
+"""Files of other programs and vendors: what is asked of a reader of them, and its tools."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from delever.data.references import Reference
-from delever.errors import SchemaError
+from delever.errors import ConfigError, SchemaError
 
-__all__ = ["Found", "frame_of", "numbers"]
+__all__ = ["FileContents", "FileDescription", "Found", "Vendor", "frame_of", "numbers", "one_set"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDescription:
+    """What whoever imports a file says of it; None where it is left to the file."""
+
+    venue: str  # where the rows come from, as in a reference
+    kind: str | None = None
+    symbol: str | None = None
+    timeframe: str | None = None
+
+    def reference(self) -> Reference:
+        """Name of the data set, bars of a day unless it is said otherwise.
+
+        Raises
+        ------
+        ConfigError
+            If there is no symbol.
+        """
+        if self.symbol is None:
+            raise ConfigError(
+                "--symbol is required, such as BTC/USD; only freqtrade's files say it"
+            )
+        return Reference(
+            venue=self.venue,
+            kind="ohlcv" if self.kind is None else self.kind,
+            symbol=self.symbol,
+            timeframe="1d" if self.timeframe is None else self.timeframe,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """Rows of a foreign file under the name they are to have."""
+    """Rows of a file under the name they are to have.
 
-    reference: Reference  # what the data set is to be called
-    # shape (n, k): indexed in UTC, in the order of time; not held against the contract of its kind
-    # yet
+    Attributes
+    ----------
+    reference : Reference
+        What the data set is to be called.
+    frame : pandas.DataFrame, shape (n, k)
+        Indexed in UTC, in the order of time. It is held against the contract of its kind when
+        it is stored, so a reader need not check prices or repeated stamps.
+    provenance : mapping of str to object
+        Where the rows come from, JSON-able: a file's name and sha256.
+    notes : tuple of str
+        What a reader of results must be told, one line each.
+    """
+
+    reference: Reference
     frame: pd.DataFrame
-    provenance: Mapping[str, object]  # JSON-able
-    notes: tuple[str, ...] = ()  # what a reader of results must be told
+    provenance: Mapping[str, object]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FileContents:
+    """Everything a file or a folder held.
+
+    Attributes
+    ----------
+    found : tuple of Found
+        One for each data set.
+    left : tuple of str
+        Files that were left alone, and why, one line each.
+    """
+
+    found: tuple[Found, ...]
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """A layout of files that can be imported.
+
+    Attributes
+    ----------
+    name : str
+        Its word after ``delever data import --from``.
+    reads : str
+        What may be given: "a CSV of Yahoo".
+    read : callable
+        ``(path, description) -> FileContents``. Raises `NotStoredError` where there is no such
+        file, `SchemaError` where it is of another layout or damaged, `InputError` where the
+        description does not fit it. `one_set` makes one from ``(path, reference) -> Found``.
+
+    Examples
+    --------
+    >>> def read_ticks(path: Path, reference: Reference) -> Found:
+    ...     text = path.read_text()
+    ...     table = frame_of(text, path.name, needs=("day", "open", "high", "low", "close"))
+    ...     days = pd.DatetimeIndex(pd.to_datetime(table.pop("day"), utc=True))
+    ...     bars = numbers(table, path.name).assign(volume=float("nan")).set_axis(days, axis=0)
+    ...     return Found(reference=reference, frame=bars, provenance={"file": path.name})
+    >>> VENDORS = (Vendor(name="ticks", reads="a CSV of Ticks Ltd", read=one_set(read_ticks)),)
+    """
+
+    name: str
+    reads: str
+    read: Callable[[Path, FileDescription], FileContents]
+
+
+def one_set(
+    read: Callable[[Path, Reference], Found],
+) -> Callable[[Path, FileDescription], FileContents]:
+    """Make a vendor's `read` from a reader of one data set, whose name the user says."""
+    return lambda path, said: FileContents(found=(read(path, said.reference()),))
 
 
 def frame_of(

@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 
 from delever.data.disk import whole
+from delever.data.files import content, name_of
 from delever.data.references import Dataset, Reference
-from delever.data.user_file import content, name_of
-from delever.data.vendors.foreign import Found
-from delever.errors import InputError, NotStoredError, SchemaError
+from delever.data.vendors.foreign import FileContents, FileDescription, Found
+from delever.errors import ConfigError, InputError, NotStoredError, SchemaError
 from delever.units import timeframe_delta
 
 __all__ = ["read_freqtrade", "write_freqtrade"]
@@ -52,11 +52,13 @@ _TYPES = {
 }
 
 
-def read_freqtrade(folder: Path, venue: str) -> tuple[list[Found], list[str]]:
+def read_freqtrade(folder: Path, described: FileDescription) -> FileContents:
     """Read every data set of a folder.
 
     Raises
     ------
+    ConfigError
+        If more than the venue was said.
     NotStoredError
         If there is no such folder.
     SchemaError
@@ -67,6 +69,11 @@ def read_freqtrade(folder: Path, venue: str) -> tuple[list[Found], list[str]]:
     A funding rate stands in the column ``open`` of its file; its interval is the shortest distance
     between two stamps, whatever the file's name says.
     """
+    if (described.kind, described.symbol, described.timeframe) != (None, None, None):
+        raise ConfigError(
+            "--from freqtrade takes no symbol, kind or timeframe: the files' names say them; "
+            "leave them out"
+        )
     if not folder.is_dir():
         raise NotStoredError(f"there is no folder {folder}; give freqtrade's data/EXCHANGE")
     paths = [p for place in (folder, folder / "futures") for p in place.glob("*") if p.is_file()]
@@ -92,10 +99,10 @@ def read_freqtrade(folder: Path, venue: str) -> tuple[list[Found], list[str]]:
         if kind == "funding":
             frame = frame[["open"]].rename(columns={"open": "funding_rate"})
             timeframe = _interval(pd.DatetimeIndex(frame.index), timeframe)
-        reference = Reference(venue=venue, kind=kind, symbol=symbol, timeframe=timeframe)
+        reference = Reference(venue=described.venue, kind=kind, symbol=symbol, timeframe=timeframe)
         origin = {"program": "freqtrade", "file": path.name, "sha256": digest}
         found.append(Found(reference=reference, frame=frame, provenance=origin))
-    return found, left
+    return FileContents(found=tuple(found), left=tuple(left))
 
 
 def _rows(path: Path) -> tuple[pd.DataFrame, str]:

@@ -1,4 +1,4 @@
-"""What a workspace says about venues: the ``[venues]`` of ``data/sources.toml``."""
+"""``data/sources.toml``: what a workspace says about venues and about series from the web."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from delever.errors import ConfigError
 
-__all__ = ["API_URL", "SOURCES", "Settings", "read_sources", "settings_of"]
+__all__ = ["API_URL", "SOURCES", "VenueSettings", "read_sources", "settings_of"]
 
 SOURCES = "sources.toml"
 """Name of the file, in the workspace's ``data`` folder."""
@@ -20,7 +20,7 @@ API_URL = "DELEVER_API_URL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class VenueSettings:
     """How one venue is reached."""
 
     # replaces ``https://HOST`` in every API URL, ``{host}`` standing for the host; empty for the
@@ -58,7 +58,7 @@ def read_sources(path: Path) -> dict[str, dict[str, dict[str, object]]]:
     return sections
 
 
-def settings_of(venue: str, path: Path) -> Settings:
+def settings_of(venue: str, path: Path) -> VenueSettings:
     """Settings of one venue; the environment goes before the file.
 
     Raises
@@ -71,7 +71,7 @@ def settings_of(venue: str, path: Path) -> Settings:
     if redirect:
         table["api_url"] = redirect
     where = f"{path}, venues.{venue}"
-    known = {item.name: type(item.default) for item in fields(Settings)} | {"options": dict}
+    known = {item.name: type(item.default) for item in fields(VenueSettings)} | {"options": dict}
     for name, value in table.items():
         if name not in known:
             raise ConfigError(f"{where}: settings are {', '.join(known)}; got {name}")
@@ -79,7 +79,7 @@ def settings_of(venue: str, path: Path) -> Settings:
         if not isinstance(value, kinds) or isinstance(value, bool):
             word = "a table" if known[name] is dict else known[name].__name__
             raise ConfigError(f"{where}: {name} must be {word}; got {value!r}")
-    settings = Settings(**table)  # type: ignore[arg-type]  # checked above
+    settings = VenueSettings(**table)  # type: ignore[arg-type]  # checked above
     if settings.api_url and not settings.api_url.startswith(("http://", "https://")):
         raise ConfigError(
             f"{where}: api_url must begin with http:// or https://; got {settings.api_url!r}"

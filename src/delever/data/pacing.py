@@ -1,4 +1,4 @@
-"""How fast a venue may be asked, and how long to wait after it said no."""
+"""How fast a server may be asked, and how long to wait before it is asked again."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from delever.errors import VenueError
 
-__all__ = ["Limiter", "Pacing", "backoff", "retry_after"]
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+__all__ = ["Limiter", "MayPassError", "Pacing", "backoff", "persistently", "retry_after"]
 
 _NAP = 0.5
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pacing:
-    """Patience with a venue, and the clock it is measured by."""
+    """Patience with a server, and the clock it is measured by."""
 
     attempts: int = 8  # times a request is sent before it is given up
     # seconds of the first wait, and of the longest one chosen by us; each wait is twice the last
@@ -35,6 +40,51 @@ def backoff(attempt: int, pacing: Pacing) -> float:
     """Seconds to wait after a failure."""
     whole = min(pacing.longest, pacing.first * 2.0 ** (attempt - 1))
     return whole * (0.5 + 0.5 * pacing.random.random())
+
+
+class MayPassError(Exception):
+    """A failure after which asking again may help.
+
+    `asked` is how many seconds the server wants to be left alone; with `everyone`, all who share
+    a limiter keep away, and not this one caller alone.
+    """
+
+    def __init__(self, trouble: str, *, asked: float | None = None, everyone: bool = False) -> None:
+        super().__init__(trouble)
+        self.asked = asked
+        self.everyone = everyone or asked is not None
+
+
+def persistently(
+    call: Callable[[], T],
+    pacing: Pacing,
+    *,
+    limiter: Limiter | None = None,
+    on: tuple[type[Exception], ...] = (MayPassError,),
+) -> T:
+    """Call, and call again after a failure that may pass; the last failure is raised."""
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+    def seconds(state: RetryCallState) -> float:
+        failure = state.outcome.exception() if state.outcome else None
+        asked = getattr(failure, "asked", None)
+        if asked is None:
+            wait = backoff(state.attempt_number, pacing)
+        else:
+            wait = asked + pacing.first * pacing.random.random()
+        if limiter is None or not getattr(failure, "everyone", False):
+            return wait
+        limiter.pause(wait)
+        return 0.0
+
+    again = Retrying(
+        sleep=pacing.sleep if limiter is None else limiter.rest,
+        stop=stop_after_attempt(pacing.attempts),
+        wait=seconds,
+        retry=retry_if_exception_type(on),
+        reraise=True,
+    )
+    return again(call)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

@@ -20,8 +20,8 @@ from tests.exchange import World, generate, serve
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import fetch
-from delever.data.exchange.venue_settings import Settings
 from delever.data.references import Reference
+from delever.data.sources_file import VenueSettings
 
 SYMBOL = "BTC/USDT:USDT"
 ROWS = 1_576_801
@@ -36,7 +36,7 @@ def main(rows: int) -> None:
                 serve(World(markets=(market,))) as exchange,
                 tempfile.TemporaryDirectory() as folder,
             ):
-                client = connect(venue, Settings(api_url=exchange.api_url))
+                client = connect(venue, VenueSettings(api_url=exchange.api_url))
                 catalog, start = Catalog(Path(folder)), time.perf_counter()
                 done = fetch(client, catalog, reference)
                 seconds = time.perf_counter() - start

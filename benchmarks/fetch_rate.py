@@ -22,9 +22,9 @@ from tests.exchange import Budget, World, generate, serve
 from delever.data.catalog import Catalog
 from delever.data.exchange import client as client_module
 from delever.data.exchange.fetch import fetch
-from delever.data.exchange.pacing import Limiter
-from delever.data.exchange.venue_settings import Settings
+from delever.data.pacing import Limiter
 from delever.data.references import Reference
+from delever.data.sources_file import VenueSettings
 from delever.errors import VenueError
 
 HOST = "fapi.binance.com"
@@ -39,7 +39,7 @@ def main(seconds: float, delay: float) -> float:
         serve(World(markets=(market,)), budgets={HOST: budget}) as exchange,
         tempfile.TemporaryDirectory() as folder,
     ):
-        settings = Settings(api_url=exchange.api_url, workers=8)
+        settings = VenueSettings(api_url=exchange.api_url, workers=8)
         client = client_module.connect("binanceusdm", settings)
         client.limiter = Limiter(budget.weight, budget.seconds, client.pacing)
         answer = exchange.reply

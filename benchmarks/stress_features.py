@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.signals.markets import made_up
 
-from delever.periods.phase_machine import market_states
-from delever.periods.stress import stress_index
+from delever.deleveraging.phase_machine import market_states
+from delever.deleveraging.stress import stress_index
 from delever.signals.features import FEATURES, measure
 
 GOAL = 3.0

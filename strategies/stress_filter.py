@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
+from delever.deleveraging.phase_machine import Machine, states
+from delever.deleveraging.stress import stress_index
 from delever.errors import InputError
-from delever.periods.phase_machine import Machine, states
-from delever.periods.stress import stress_index
 from delever.signals.sizing import exposure
 from delever.view import MarketView
 

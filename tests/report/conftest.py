@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from delever.deleveraging.period import Period, PeriodFigure
 from delever.engine.backtest import Backtest, backtest
-from delever.periods.period import Period, PeriodFigure
 from delever.research.evaluation import Evaluation, evaluate
 from delever.venues.costs import Costs
 

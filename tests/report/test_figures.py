@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delever.periods.period import Period
+from delever.deleveraging.period import Period
 from delever.report import figures
 from delever.report.figures.curves import _thin
 from delever.research.evaluation import Evaluation

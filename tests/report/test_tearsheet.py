@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.periods.period import Period, PeriodFigure
+from delever.deleveraging.period import Period, PeriodFigure
 from delever.report.figures import library
 from delever.report.pages.tearsheet import render, verdict
 from delever.research.evaluation import Evaluation

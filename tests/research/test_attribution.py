@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.settings import FundingSeries, PerpSettings
-from delever.periods.period import Period
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
 from delever.venues.costs import Costs

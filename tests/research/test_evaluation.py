@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from delever.deleveraging.period import Period
 from delever.engine.backtest import backtest
 from delever.errors import InputError
-from delever.periods.period import Period
 from delever.research.evaluation import common_span, evaluate, windowed
 
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from delever.deleveraging.phase_machine import market_states
 from delever.errors import InputError
-from delever.periods.phase_machine import market_states
 from delever.research.state import market_state
 from delever.view import MarketView, Reading
 

@@ -15,9 +15,9 @@ import pytest
 from tests.signals.markets import DAY, made_up
 
 import delever.signals
-from delever.periods.detect import Detector, detect
-from delever.periods.phase_machine import STATES, market_states, selling, states
-from delever.periods.stress import past_rank, stress_index
+from delever.deleveraging.detect import Detector, detect
+from delever.deleveraging.phase_machine import STATES, market_states, selling, states
+from delever.deleveraging.stress import past_rank, stress_index
 from delever.research.counterfactual import window
 from delever.research.lookahead import find_leak
 from delever.signals import averages as trend
@@ -95,7 +95,7 @@ def numbered(phases: pd.Series) -> pd.Series:
 
 
 SIGNALS: dict[str, Signal] = {
-    "brackets.held_level": lambda m: brackets.held_level(
+    "bands.held_level": lambda m: brackets.held_level(
         close(m), below_line(m), close(m), below=0.1, above=0.1
     ),
     "breaks.average_breaks": lambda m: mixed(breaks.average_breaks(m, weeks=4)),
@@ -134,8 +134,8 @@ SIGNALS: dict[str, Signal] = {
     "levels.round_resistance": lambda m: levels.round_resistance(close(m), parts=10),
     "levels.round_support": lambda m: levels.round_support(close(m), parts=10),
     "levels.support_below": lambda m: levels.support_below(m, swings.swings(m, bars=2)),
-    "onchain.realised_price": onchain.realised_price,
-    "onchain.shutdown_value": lambda m: pd.Series(
+    "network.realised_price": onchain.realised_price,
+    "network.shutdown_value": lambda m: pd.Series(
         onchain.shutdown_value(m.series("difficulty", "difficulty"), 3.125, 20.0, 0.08),
         index=m.index,
     ),
@@ -145,9 +145,9 @@ SIGNALS: dict[str, Signal] = {
     "swings.cycle_highs": lambda m: born(m, swings.cycle_highs(m, fall=0.05)),
     "swings.fibonacci": lambda m: born(m, swings.fibonacci(m, bars=3)),
     "swings.swings": lambda m: born(m, swings.swings(m, bars=3)),
-    "trend.above": lambda m: trend.above(close(m), indicators.sma(close(m), 9), times=2),
-    "trend.below": lambda m: trend.below(close(m), indicators.sma(close(m), 9), times=2),
-    "trend.days_below": lambda m: trend.days_below(
+    "averages.above": lambda m: trend.above(close(m), indicators.sma(close(m), 9), times=2),
+    "averages.below": lambda m: trend.below(close(m), indicators.sma(close(m), 9), times=2),
+    "averages.days_below": lambda m: trend.days_below(
         close(m), indicators.sma(close(m), 9), m.timeframe
     ),
     "volatility.close_to_close": lambda m: volatility.close_to_close(m.bars, 20),
@@ -162,9 +162,9 @@ SIGNALS: dict[str, Signal] = {
     "volatility.volume_shock": lambda m: volatility.volume_shock(m.bars["volume"], 1, 30),
     "volatility.yang_zhang": lambda m: volatility.yang_zhang(m.bars, 20),
     "detect.detect": lambda m: detect(close(m), Detector(volatility_bars=30, enter=1.0, exit=0.5)),
-    "state.market_states": lambda m: numbered(market_states(m)),
-    "state.selling": lambda m: selling(market_states(m)).reindex(m.index).astype("float64"),
-    "state.states": lambda m: numbered(
+    "phase_machine.market_states": lambda m: numbered(market_states(m)),
+    "phase_machine.selling": lambda m: selling(market_states(m)).reindex(m.index).astype("float64"),
+    "phase_machine.states": lambda m: numbered(
         states(close(m), past_rank(-close(m), 20), index(m), m.timeframe)
     ),
     "stress.past_rank": lambda m: past_rank(close(m), 20),
@@ -177,7 +177,7 @@ NO_SIGNAL = {
     "features.feature": "a row of the table",
     "features.measure": "how the table is asked; every test of a feature goes through it",
     "inputs.check_lag": "refuses",
-    "onchain.load_network": "reads a file",
+    "network.load_network": "reads a file",
     "profile.volume_profile": "a table of one stretch of bars",
     "swings.extension": "three prices",
     "swings.level_table": "puts rows in order",
@@ -190,7 +190,10 @@ def public() -> Iterator[str]:
     """Every public function of the rooms that make signals."""
     modules = [name for _, name, _ in pkgutil.iter_modules(delever.signals.__path__)]
     named = [f"delever.signals.{name}" for name in modules]
-    for path in (*named, *(f"delever.periods.{name}" for name in ("detect", "state", "stress"))):
+    for path in (
+        *named,
+        *(f"delever.deleveraging.{name}" for name in ("detect", "phase_machine", "stress")),
+    ):
         module = importlib.import_module(path)
         for name in getattr(module, "__all__", []):
             thing = getattr(module, name)
@@ -215,7 +218,7 @@ def test_none_is_forgotten() -> None:
     assert not set(SIGNALS) & set(NO_SIGNAL)
 
 
-LATE = {"state.market_states", "state.selling"}
+LATE = {"phase_machine.market_states", "phase_machine.selling"}
 """Those that need a year before they say something."""
 
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.bars import close_times
+from delever.deleveraging.membership import overlapping, per_period
+from delever.deleveraging.period import Period
+from delever.deleveraging.phases import PHASES, phases
 from delever.engine.backtest import Backtest
 from delever.errors import InputError
-from delever.periods.membership import overlapping, per_period
-from delever.periods.period import Period
-from delever.periods.phases import PHASES, phases
 from delever.stats.metrics import Sample, compute_scopes
 from delever.units import periods_per_year
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import whole_number
+from delever.deleveraging.phase_machine import market_states
+from delever.deleveraging.stress import stress_index
 from delever.errors import InputError
-from delever.periods.phase_machine import market_states
-from delever.periods.stress import stress_index
 from delever.research.signal.reach import Reach, reach
 from delever.signals.clock import bars_in
 from delever.signals.features import FEATURES, Feature, available, measure

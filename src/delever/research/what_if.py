@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from delever.deleveraging.membership import membership
 from delever.engine.backtest import Backtest
 from delever.engine.rerun import rerun
 from delever.errors import DeleverError, InputError
-from delever.periods.membership import membership
 from delever.research.evaluation import Evaluation
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import bar_returns, total_return

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from delever.data.catalog import Catalog
 from delever.data.references import Dataset
+from delever.deleveraging.detect import detect
 from delever.engine.settings import FundingSeries, PerpSettings
 from delever.errors import ConfigError
-from delever.periods.detect import detect
 from delever.study.kept_brackets import seen_brackets
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import Rulebook

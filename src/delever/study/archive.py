@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
+from delever.deleveraging.period import load_catalog
 from delever.engine.backtest import Backtest
 from delever.errors import NotStoredError, StoreError
-from delever.periods.period import load_catalog
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, no_paths
 from delever.study.provenance import canonical_json, file_sha256

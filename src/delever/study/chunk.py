@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.deleveraging.membership import membership
 from delever.engine.sweep_accounts import (
     Account,
     Asked,
@@ -24,7 +25,6 @@ from delever.engine.sweep_accounts import (
 from delever.engine.sweep_metrics import metric_names
 from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
-from delever.periods.membership import membership
 from delever.study.account_table import AccountConfig
 from delever.study.config import Study
 from delever.study.single_run import first_bar, view

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from delever.data.references import Dataset
+from delever.deleveraging.period import Period, load_catalog
 from delever.errors import InputError
-from delever.periods.period import Period, load_catalog
 from delever.research.what_if import what_if
 from delever.study import single_run as trial
 from delever.study.provenance import describe_simulation, versions

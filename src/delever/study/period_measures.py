@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from delever.data.references import Dataset
+from delever.deleveraging.detect import Detector, detect
+from delever.deleveraging.membership import overlapping, per_period
+from delever.deleveraging.overlap import DetectionReport, overlap
+from delever.deleveraging.period import Period
 from delever.errors import InputError
-from delever.periods.detect import Detector, detect
-from delever.periods.membership import overlapping, per_period
-from delever.periods.overlap import DetectionReport, overlap
-from delever.periods.period import Period
 
 __all__ = ["detection", "falls"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from delever.data.references import Dataset
+from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, backtest
 from delever.errors import ConfigError, InputError
-from delever.periods.period import Period
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.strategy_contract import exposures, first_defined
 from delever.study.account_table import Account

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from delever.data.references import Dataset
+from delever.deleveraging.period import Period, load_catalog
 from delever.errors import ConfigError
-from delever.periods.period import Period, load_catalog
 from delever.study.account_table import Account, load_account
 from delever.study.config import Study
 from delever.study.declared_lags import early_series

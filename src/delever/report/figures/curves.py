@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
+from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.periods.period import Period
 from delever.report.figures.look import FILL, SHADE, Button, Chart, lines, to_json, to_spec
 from delever.report.format import day
 from delever.stats.drawdowns import drawdown

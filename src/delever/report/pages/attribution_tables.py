@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pandas as pd
 
+from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.periods.period import Period
 from delever.report.format import money
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
 from delever.report.table import Cell, Column, Table, fraction_cell, number_cell

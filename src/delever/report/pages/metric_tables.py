@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from delever.periods.period import Period
+from delever.deleveraging.period import Period
 from delever.report.format import day
 from delever.report.table import (
     Cell,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.periods.period import Period
 from delever.report.format import day, money, number, price, reported, when
 from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
 from delever.stats.drawdowns import deepest_drawdowns

@@ -23,7 +23,7 @@ PHASES: Final = {
     "washout": "the selling has dried up",
     "recovery": "stress is gone, the fall not won back",
 }
-"""The phases of `delever.periods.phase_machine`, in words."""
+"""The phases of `delever.deleveraging.phase_machine`, in words."""
 
 
 def headline(state: MarketState) -> str:

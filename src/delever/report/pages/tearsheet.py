@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.periods.membership import membership
+from delever.deleveraging.membership import membership
 from delever.report import figures
 from delever.report.format import multiple, percent, value, when
 from delever.report.page import facts, render_page

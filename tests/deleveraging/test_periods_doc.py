@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from delever.periods.detect import Detector, detect, fall_speed
-from delever.periods.overlap import overlap
-from delever.periods.period import Period, load_catalog
+from delever.deleveraging.detect import Detector, detect, fall_speed
+from delever.deleveraging.overlap import overlap
+from delever.deleveraging.period import Period, load_catalog
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "periods.md").read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from delever.deleveraging.period import Period, PeriodFigure, load_catalog
 from delever.errors import ConfigError
-from delever.periods.period import Period, PeriodFigure, load_catalog
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT / "data" / "deleveraging.toml"

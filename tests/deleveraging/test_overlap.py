@@ -5,9 +5,9 @@ import math
 import pandas as pd
 import pytest
 
+from delever.deleveraging.overlap import overlap
+from delever.deleveraging.period import Period
 from delever.errors import InputError
-from delever.periods.overlap import overlap
-from delever.periods.period import Period
 
 DAYS = pd.date_range("2020-01-01", periods=20, tz="UTC", unit="ns")
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
+from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
-from delever.periods.period import Period
 from delever.signals.volatility import fall_speed
 
 __all__ = ["Detector", "detect", "detected_periods", "fall_speed"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from delever.periods.overlap import overlap
-from delever.periods.period import load_catalog
-from delever.periods.phase_machine import market_states, selling
+from delever.deleveraging.overlap import overlap
+from delever.deleveraging.period import load_catalog
+from delever.deleveraging.phase_machine import market_states, selling
 from delever.view import MarketView, Reading
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from delever.deleveraging.detect import detected_periods
+from delever.deleveraging.overlap import ERAS, overlap, overlap_by_era
+from delever.deleveraging.period import Period, load_catalog
+from delever.deleveraging.phase_machine import Machine, market_states, selling, states
 from delever.errors import InputError
-from delever.periods.detect import detected_periods
-from delever.periods.overlap import ERAS, overlap, overlap_by_era
-from delever.periods.period import Period, load_catalog
-from delever.periods.phase_machine import Machine, market_states, selling, states
 from delever.view import MarketView
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delever.deleveraging.period import Period
+from delever.deleveraging.phases import PHASES, phases
 from delever.errors import InputError
-from delever.periods.period import Period
-from delever.periods.phases import PHASES, phases
 
 DAY = pd.Timedelta(days=1)
 

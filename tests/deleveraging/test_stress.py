@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.signals.markets import made_up
 
+from delever.deleveraging.phase_machine import STATES, market_states
+from delever.deleveraging.stress import BUILD_UP, STRESS, Component, past_rank, stress_index
 from delever.errors import InputError
-from delever.periods.phase_machine import STATES, market_states
-from delever.periods.stress import BUILD_UP, STRESS, Component, past_rank, stress_index
 from delever.signals.features import FEATURES, measure
 from delever.view import MarketView
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from delever.periods.period import Period, load_catalog
+from delever.deleveraging.period import Period, load_catalog
 
 ROOT = Path(__file__).parents[2]
 PERIODS = load_catalog(ROOT / "data" / "deleveraging.toml")

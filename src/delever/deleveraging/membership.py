@@ -13,9 +13,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 from delever.bars import close_times
+from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
-from delever.periods.period import Period
 
 __all__ = ["membership", "overlapping", "per_period"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
+from delever.deleveraging.membership import per_period
+from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
-from delever.periods.membership import per_period
-from delever.periods.period import Period
 
 __all__ = ["PHASES", "phases"]
 

@@ -14,8 +14,8 @@ recovery
     stress has been below ``exit`` for ``calm_days``; it ends when ``regained`` of the fall is won
     back, or after ``recovery_days``.
 
-The phases of `delever.periods.phases` bear the same names and are drawn with hindsight; these are
-not, so they may be used as a signal and are often wrong.
+The phases of `delever.deleveraging.phases` bear the same names and are drawn with hindsight; these
+are not, so they may be used as a signal and are often wrong.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.deleveraging.stress import BUILD_UP, stress_index
 from delever.errors import InputError
-from delever.periods.stress import BUILD_UP, stress_index
 from delever.signals.clock import bars_in
 from delever.view import MarketView
 

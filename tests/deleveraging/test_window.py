@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from delever.deleveraging.membership import membership, overlapping, per_period
+from delever.deleveraging.period import Period
 from delever.errors import InputError, SchemaError
-from delever.periods.membership import membership, overlapping, per_period
-from delever.periods.period import Period
 
 
 def stamp(text: str) -> pd.Timestamp:

@@ -176,7 +176,7 @@ NO_SIGNAL = {
     "features.available": "names",
     "features.feature": "a row of the table",
     "features.measure": "how the table is asked; every test of a feature goes through it",
-    "inputs.check_lag": "refuses",
+    "readings.check_lag": "refuses",
     "network.load_network": "reads a file",
     "profile.volume_profile": "a table of one stretch of bars",
     "swings.extension": "three prices",

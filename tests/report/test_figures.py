@@ -78,10 +78,26 @@ def test_labels_of_periods_close_to_each_other_stand_in_tiers(
 def test_buttons_switch_the_axis_there_and_back(evaluation: Evaluation) -> None:
     chart = figures.history({"own": evaluation.backtest}, (), benchmark=None)
     axis = json.loads(chart.spec)["layout"]["yaxis"]
-    log, linear = (json.loads(button.arguments) for button in chart.buttons)
+    log, linear = (json.loads(arguments) for _, _, arguments, _ in chart.buttons)
     assert axis["type"] == log["yaxis.type"] == "log"
     assert log["yaxis.dtick"] == axis.get("dtick")
     assert (linear["yaxis.type"], linear["yaxis.dtick"]) == ("linear", None)
+
+
+def test_a_figure_stands_on_its_own_and_the_page_lays_its_look_under_it(
+    evaluation: Evaluation,
+) -> None:
+    chart = figures.monthly(
+        {"own": evaluation.backtest.returns, "<b>": evaluation.benchmark.returns}
+    )
+    layout = chart.figure.layout
+    assert (layout.height, layout.template.layout.paper_bgcolor) == (chart.height, "#ffffff")
+    assert [button.label for button in layout.updatemenus[0].buttons] == ["own", "&lt;b&gt;"]
+    assert [(label, pressed) for label, *_, pressed in chart.buttons] == [
+        ("own", True),
+        ("<b>", False),
+    ]
+    assert not {"template", "height", "updatemenus"} & set(json.loads(chart.spec)["layout"])
 
 
 def test_months_and_years_are_compounded(evaluation: Evaluation) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.report.figures.look import BENCHMARK, PALETTE, Chart, to_spec
+from delever.report.figures.look import BENCHMARK, LEGEND, PALETTE, Chart, dressed
 
 __all__ = ["attribution_bars"]
 
@@ -46,7 +46,7 @@ def attribution_bars(
     figure.update_layout(
         barmode="relative",
         bargap=0.35,
-        legend={"orientation": "h", "x": 0, "y": 1.03, "xanchor": "left", "yanchor": "bottom"},
+        legend=LEGEND,
         margin={"t": 40},
     )
     figure.update_xaxes(type="category", showgrid=False)
@@ -56,8 +56,7 @@ def attribution_bars(
     return Chart(
         id="fig-attribution",
         title="What made the result",
-        spec=to_spec(figure),
-        height=380,
+        figure=dressed(figure, height=380),
         caption="Bars above zero added to equity, those below took from it; the diamond is their "
         "sum." + (" Left in money, right as a share of the equity at each period's start, so the "
         "diamond is the return in the period." if both else ""),

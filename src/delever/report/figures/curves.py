@@ -12,7 +12,7 @@ import pandas as pd
 from delever.bars import close_times
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.figures.look import FILL, SHADE, Button, Chart, lines, to_json, to_spec
+from delever.report.figures.look import FILL, LEGEND, SHADE, Chart, choices, dressed, lines
 from delever.report.format import day
 from delever.stats.drawdowns import drawdown
 
@@ -37,12 +37,7 @@ def history(
     """
     from plotly.subplots import make_subplots
 
-    growth = pd.concat({name: _growth(run) for name, run in runs.items()}, axis=1).sort_index()
-    falls = pd.concat({name: _falls(run) for name, run in runs.items()}, axis=1).sort_index()
-    panels = [growth, falls]
-    if exposure is not None:
-        held = _from_start(runs[exposure], runs[exposure].ledger["exposure"], 0.0)
-        panels.append(held.reindex(growth.index).to_frame(exposure))
+    panels = _panels(runs, exposure)
     figure = make_subplots(
         rows=len(panels),
         cols=1,
@@ -50,18 +45,17 @@ def history(
         vertical_spacing=0.035,
         row_heights=[0.58, 0.27, 0.15][: len(panels)],
     )
-    index = pd.DatetimeIndex(growth.index)
+    index = pd.DatetimeIndex(panels[0].index)
     kept = _thin(pd.concat(panels, axis=1).to_numpy())
-    stamps = _stamps(index[kept])
+    styles = lines(list(runs), benchmark)
     for row, panel in enumerate(panels, start=1):
-        _draw(figure, row, stamps, panel.iloc[kept], lines(list(runs), benchmark), benchmark)
+        _draw(figure, row, _stamps(index[kept]), panel.iloc[kept], styles, benchmark)
     own = [name for name in runs if name != benchmark]
     banded = len(own) == 1 and runs[own[0]].bounds is not None
     if banded:
-        _band(figure, runs[own[0]], lines(list(runs), benchmark)[own[0]]["color"])
+        _band(figure, runs[own[0]], styles[own[0]]["color"])
     tiers = _shade(figure, periods, index)
-    step = _decades(growth)
-    _dress(figure, step, tiers, strip=exposure is not None)
+    _dress(figure, _decades(panels[0]), tiers, strip=exposure is not None)
     thinned = (
         f" Drawn from {len(kept):,} of {len(index):,} points; every stretch keeps its extremes."
         if len(kept) < len(index)
@@ -70,16 +64,11 @@ def history(
     return Chart(
         id="fig-history",
         title="Growth and drawdown" if exposure is None else "Growth, drawdown and exposure",
-        spec=to_spec(figure),
-        height=(540 if exposure is None else 620) + _TIER * tiers,
+        figure=dressed(figure, height=(540 if exposure is None else 620) + _TIER * tiers),
         caption="Values stand at the close of each bar, UTC. Shaded: deleveraging periods; "
         "point at a label for its dates. Drag to zoom, double-click to zoom out."
         + (" Dotted: the worst and the best that the bars allow." if banded else "")
         + thinned,
-        buttons=(
-            Button(label="log", method="relayout", arguments=_axis("log", step), pressed=True),
-            Button(label="linear", method="relayout", arguments=_axis("linear", None)),
-        ),
     )
 
 
@@ -102,12 +91,19 @@ def growth_paths(paths: Mapping[str, pd.Series], timeframe: str) -> Chart:
         )
     figure.update_yaxes(type="log", dtick=_decades(table), title_text="growth of 1", tickformat=",")
     figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
-    figure.update_layout(
-        hovermode="x unified",
-        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
-        margin={"t": 34},
-    )
-    return Chart(id="fig-what-if", title="What if", spec=to_spec(figure), height=330)
+    figure.update_layout(hovermode="x unified", legend=LEGEND, margin={"t": 34})
+    return Chart(id="fig-what-if", title="What if", figure=dressed(figure, height=330))
+
+
+def _panels(runs: Mapping[str, Backtest], exposure: str | None) -> list[pd.DataFrame]:
+    """Growth, drawdown, and the exposure of one run, at the closes of the bars of all."""
+    growth = {n: _from_start(run, run.equity / run.initial_equity, 1.0) for n, run in runs.items()}
+    falls = {n: _from_start(run, drawdown(run.returns), 0.0) for n, run in runs.items()}
+    panels = [pd.concat(each, axis=1).sort_index() for each in (growth, falls)]
+    if exposure is not None:
+        held = _from_start(runs[exposure], runs[exposure].ledger["exposure"], 0.0)
+        panels.append(held.reindex(panels[0].index).to_frame(exposure))
+    return panels
 
 
 def _band(figure: Any, run: Backtest, colour: str) -> None:
@@ -164,7 +160,12 @@ def _draw(
 
 
 def _dress(figure: Any, step: int | None, tiers: int, *, strip: bool) -> None:
-    """Set the axes, the hover and the room above for `tiers` of labels."""
+    """Set the axes, their buttons, the hover and the room above for `tiers` of labels."""
+    log, linear = (
+        {"yaxis.type": kind, "yaxis.dtick": each, "yaxis.autorange": True}
+        for kind, each in (("log", step), ("linear", None))
+    )
+    choices(figure, "relayout", {"log": log, "linear": linear})
     figure.update_yaxes(title_text="growth of 1", tickformat=",", row=1, col=1)
     figure.update_yaxes(type="log", dtick=step, row=1, col=1)
     figure.update_yaxes(title_text="drawdown", tickformat=".0%", row=2, col=1)
@@ -186,23 +187,11 @@ def _from_start(run: Backtest, values: pd.Series, first: float) -> pd.Series:
     return pd.Series(np.concatenate(([first], values.to_numpy())), index=stamps)
 
 
-def _growth(run: Backtest) -> pd.Series:
-    return _from_start(run, run.equity / run.initial_equity, 1.0)
-
-
-def _falls(run: Backtest) -> pd.Series:
-    return _from_start(run, drawdown(run.returns), 0.0)
-
-
 def _decades(wealth: pd.DataFrame) -> int | None:
     """Step of the log axis: whole decades where the curves span enough of them."""
     values = wealth.to_numpy()
     values = values[values > 0]
     return 1 if len(values) and np.log10(values.max() / values.min()) > 2.5 else None
-
-
-def _axis(kind: str, step: int | None) -> str:
-    return to_json({"yaxis.type": kind, "yaxis.dtick": step, "yaxis.autorange": True})
 
 
 def _shade(figure: Any, periods: Sequence[Period], index: pd.DatetimeIndex) -> int:

@@ -1,27 +1,32 @@
-"""What a figure is for a page, and how all of them look.
+"""What a figure is for a page and for a notebook, and how all of them look.
 
-A figure carries data and axes but no look: `themes` holds the two looks, light and dark, and the
-page lays one of them under every figure. Colours are told apart by people with any colour
-vision, and lines differ in dash as well.
+On a page one of the two looks of `themes`, light or dark, is laid under every figure. Colours are
+told apart by people with any colour vision, and lines differ in dash as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from html import escape, unescape
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 __all__ = [
+    "BENCHMARK",
     "FILL",
+    "LEGEND",
     "PALETTE",
+    "SCALE",
     "SHADE",
-    "Button",
     "Chart",
+    "choices",
+    "dressed",
     "library",
     "lines",
     "themes",
-    "to_json",
-    "to_spec",
 ]
 
 PALETTE: Final = ("#2f7fc1", "#d5602b", "#1b9e77", "#b0569b", "#c79a00", "#4bb0d9")
@@ -32,30 +37,74 @@ SHADE: Final = "#e08a1e"
 """Colour of deleveraging periods."""
 FILL: Final = "rgba(47,127,193,0.22)"
 """The first colour of the palette, as an area."""
+SCALE: Final = [[0, "#c4501f"], [0.5, "#f3f1ec"], [1, PALETTE[0]]]
+"""Colours from a loss to a gain."""
+LEGEND: Final = {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
+"""A legend above the figure, in one row."""
 
 _DASHES = ("solid", "solid", "dash", "dashdot", "dot", "longdash")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Button:
-    """A choice above a chart: `method` of plotly.js called with `arguments` (JSON)."""
-
-    label: str
-    method: str
-    arguments: str
-    pressed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A figure ready for a page."""
+    """A figure and what a page says about it."""
 
     id: str  # fixed name of its element, so that equal inputs give equal pages
     title: str  # heading
-    spec: str  # data and layout, as JSON that is safe inside a script element
-    height: int  # pixels
+    figure: Figure  # stands on its own in a notebook: look, height and buttons are set
     caption: str = ""  # how to read it
-    buttons: tuple[Button, ...] = ()  # choices above it; those with one method exclude each other
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.figure.layout.height)
+
+    @property
+    def spec(self) -> str:
+        """Data and layout for plotly.js; look, height and buttons are the page's own."""
+        spec = self.figure.to_plotly_json()
+        for name in ("template", "height", "updatemenus"):
+            spec["layout"].pop(name, None)
+        return _to_json(spec)
+
+    @property
+    def buttons(self) -> list[tuple[str, str, str, bool]]:
+        """Label, method of plotly.js, its argument as JSON, and whether it is pressed at first."""
+        return [
+            (unescape(button.label), button.method, _to_json(button.args[0]), place == menu.active)
+            for menu in self.figure.layout.updatemenus
+            for place, button in enumerate(menu.buttons)
+        ]
+
+
+def dressed(figure: Figure, *, height: int) -> Figure:
+    """Give a figure its height, and the light look for where no page lays one under it."""
+    template = _light()
+    template["layout"]["paper_bgcolor"] = "#ffffff"
+    figure.update_layout(template=template, height=height)
+    return figure
+
+
+def choices(figure: Figure, method: str, arguments: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add buttons that exclude each other, a row under the figure; the first is pressed."""
+    figure.update_layout(
+        updatemenus=[
+            {
+                "type": "buttons",
+                "direction": "right",
+                "active": 0,
+                "x": 1,
+                "xanchor": "right",
+                "y": 0,
+                "yanchor": "top",
+                "pad": {"t": 30},
+                "buttons": [
+                    {"label": escape(label), "method": method, "args": [dict(given)]}
+                    for label, given in arguments.items()
+                ],
+            }
+        ]
+    )
 
 
 def library() -> str:
@@ -67,11 +116,8 @@ def library() -> str:
 
 def themes() -> str:
     """Light and dark look of every figure."""
-    looks = {
-        "light": _look(ink="#2b2f36", quiet="#6b7280", grid="#e6e8ec", paper="255,255,255"),
-        "dark": _look(ink="#e3e6ea", quiet="#9aa2ad", grid="#2c323a", paper="27,31,37"),
-    }
-    return to_json(looks)
+    dark = _look(ink="#e3e6ea", quiet="#9aa2ad", grid="#2c323a", paper="27,31,37")
+    return _to_json({"light": _light(), "dark": dark})
 
 
 def lines(names: Sequence[str], benchmark: str | None) -> dict[str, dict[str, Any]]:
@@ -87,18 +133,15 @@ def lines(names: Sequence[str], benchmark: str | None) -> dict[str, dict[str, An
     return drawn
 
 
-def to_spec(figure: Any) -> str:
-    """Data and layout of a plotly figure as JSON, without plotly's own look."""
-    spec = figure.to_plotly_json()
-    spec["layout"].pop("template", None)
-    return to_json(spec)
-
-
-def to_json(value: Any) -> str:
+def _to_json(value: Any) -> str:
     """JSON that is safe inside a script element, arrays included."""
     from plotly.io.json import to_json_plotly
 
     return str(to_json_plotly(value, engine="json"))
+
+
+def _light() -> dict[str, Any]:
+    return _look(ink="#2b2f36", quiet="#6b7280", grid="#e6e8ec", paper="255,255,255")
 
 
 def _look(*, ink: str, quiet: str, grid: str, paper: str) -> dict[str, Any]:

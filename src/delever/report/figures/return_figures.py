@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
 import pandas as pd
 
-from delever.report.figures.look import PALETTE, SHADE, Button, Chart, lines, to_json, to_spec
+from delever.report.figures.look import (
+    LEGEND,
+    PALETTE,
+    SCALE,
+    SHADE,
+    Chart,
+    choices,
+    dressed,
+    lines,
+)
 from delever.report.format import percent
 from delever.stats.returns import monthly_returns, yearly_returns
 
@@ -48,21 +57,20 @@ def monthly(returns: Mapping[str, pd.Series]) -> Chart:
             ygap=2,
         )
     flat = {"type": "category", "showgrid": False, "fixedrange": True, "ticks": ""}
-    scale = [[0, "#c4501f"], [0.5, "#f3f1ec"], [1, PALETTE[0]]]
     figure.update_layout(
-        coloraxis={"colorscale": scale, "cmin": -0.4, "cmax": 0.4, "showscale": False},
+        coloraxis={"colorscale": SCALE, "cmin": -0.4, "cmax": 0.4, "showscale": False},
         xaxis=flat | {"side": "top"},
         yaxis=flat | {"autorange": "reversed"},
         margin={"t": 30, "b": 8},
     )
+    shown = {name: {"visible": [other == name for other in returns]} for name in returns}
+    choices(figure, "restyle", shown)
     return Chart(
         id="fig-monthly",
         title="Monthly returns",
-        spec=to_spec(figure),
-        height=42 + 26 * max(len(years), 2),
+        figure=dressed(figure, height=42 + 26 * max(len(years), 2)),
         caption="Compounded within the calendar month and year, UTC; the first and the last may "
         "be cut. Colour saturates at 40% either way.",
-        buttons=_one_of(list(returns)),
     )
 
 
@@ -108,8 +116,7 @@ def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
     return Chart(
         id="fig-distribution",
         title="Returns of bars, inside and outside the periods",
-        spec=to_spec(figure),
-        height=340,
+        figure=dressed(figure, height=340),
         caption="Only bars with a position. The outermost bars gather everything beyond.",
     )
 
@@ -132,20 +139,9 @@ def period_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
         bargap=0.28,
         xaxis={"type": "category", "showgrid": False},
         yaxis={"tickformat": ".0%", "title": {"text": "return in the period"}},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        legend=LEGEND,
         margin={"t": 34},
     )
-    return Chart(id="fig-periods", title="Return in each period", spec=to_spec(figure), height=330)
-
-
-def _one_of(names: Sequence[str]) -> tuple[Button, ...]:
-    """A button per trace that shows it alone; the first is shown at first."""
-    return tuple(
-        Button(
-            label=name,
-            method="restyle",
-            arguments=to_json({"visible": [other == name for other in names]}),
-            pressed=name == names[0],
-        )
-        for name in names
+    return Chart(
+        id="fig-periods", title="Return in each period", figure=dressed(figure, height=330)
     )

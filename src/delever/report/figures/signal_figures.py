@@ -7,12 +7,11 @@ import math
 import numpy as np
 import pandas as pd
 
-from delever.report.figures.look import BENCHMARK, FILL, PALETTE, SHADE, Chart, to_spec
+from delever.report.figures.look import BENCHMARK, FILL, LEGEND, PALETTE, SHADE, Chart, dressed
 
 __all__ = ["abnormal_path", "placebo_means", "rung_curves"]
 
 _BINS = 40
-_LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"}
 
 
 def placebo_means(means: pd.Series, actual: float) -> Chart:
@@ -39,8 +38,7 @@ def placebo_means(means: pd.Series, actual: float) -> Chart:
     return Chart(
         id="fig-placebos",
         title="The same rule on random nearby levels",
-        spec=to_spec(figure),
-        height=300,
+        figure=dressed(figure, height=300),
         caption="The line is the level itself. Placebo levels near each other break on the same "
         "days, so their spread alone is no test.",
     )
@@ -74,14 +72,13 @@ def rung_curves(curves: pd.DataFrame, rung: float, title: str) -> Chart:
     figure.update_layout(
         xaxis={"title": {"text": "bars after the break"}},
         yaxis={"tickformat": ".0%", "range": [0, 1], "title": {"text": "reached"}},
-        legend=_LEGEND,
+        legend=LEGEND,
         margin={"t": 34},
     )
     return Chart(
         id=f"fig-rung-{rung!r}".replace(".", "-"),  # all its digits: prices may be near
         title=f"Reaching {title}",
-        spec=to_spec(figure),
-        height=300,
+        figure=dressed(figure, height=300),
     )
 
 
@@ -105,6 +102,5 @@ def abnormal_path(path: pd.DataFrame) -> Chart:
     return Chart(
         id="fig-abnormal",
         title="Cumulated abnormal return",
-        spec=to_spec(figure),
-        height=300,
+        figure=dressed(figure, height=300),
     )

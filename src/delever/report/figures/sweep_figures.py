@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from delever.report.figures.look import PALETTE, Chart, to_spec
+from delever.report.figures.look import SCALE, Chart, dressed
 
 __all__ = ["heat_map", "parallel"]
 
-_SCALE = [[0, "#c4501f"], [0.5, "#f3f1ec"], [1, PALETTE[0]]]
 _MOST_LINES = 2_000
 _MOST_WORDS = 200
 
@@ -34,7 +33,7 @@ def heat_map(
         z=table.to_numpy(dtype=float),
         x=[str(value) for value in table.columns],
         y=[str(value) for value in table.index],
-        colorscale=_SCALE,
+        colorscale=SCALE,
         colorbar={"title": {"text": label}, "tickformat": shape},
         texttemplate=f"%{{z:{shape}}}" if table.size <= _MOST_WORDS else None,
         xgap=2,
@@ -48,8 +47,7 @@ def heat_map(
     return Chart(
         id=f"map-{metric.replace('_', '-')}",
         title=f"{label} by {x} and {y}",
-        spec=to_spec(figure),
-        height=460,
+        figure=dressed(figure, height=460),
         caption="Each cell is the median over all other axes; look for plains, not for peaks.",
     )
 
@@ -70,15 +68,14 @@ def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[s
     dimensions += [{"label": label, "values": drawn[name].tolist()} for name, label in metrics]
     figure = go.Figure()
     figure.add_parcoords(
-        line={"color": drawn[metrics[0][0]].tolist(), "colorscale": _SCALE, "showscale": True},
+        line={"color": drawn[metrics[0][0]].tolist(), "colorscale": SCALE, "showscale": True},
         dimensions=dimensions,
     )
     left_out = f" {len(drawn):,} of {len(known):,} are drawn." if len(drawn) < len(known) else ""
     return Chart(
         id="parallel",
         title="All combinations",
-        spec=to_spec(figure),
-        height=460,
+        figure=dressed(figure, height=460),
         caption="Drag along an axis to keep the lines that pass there." + left_out,
     )
 

@@ -34,7 +34,7 @@ from delever.report.table import (
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import metric
 
-__all__ = ["render", "summary_table"]
+__all__ = ["charts", "render", "summary_table"]
 
 _SUMMARY = (
     ("total_return", "whole", "Return"),
@@ -69,11 +69,7 @@ def render(
         If there is no evaluation.
     """
     columns = _columns(evaluations, benchmark)
-    benchmarks = [name for name in columns if name not in evaluations]
-    drawn = benchmarks[0] if len(benchmarks) == 1 else _itself(evaluations)
-    runs = _runs(evaluations, benchmark)
     first = next(iter(evaluations.values()))
-    returns = _period_returns(columns, first)
     chosen = {name: dict(facts(each)) for name, each in (parameters or {}).items()}
     return render_page(
         "comparison.html",
@@ -84,12 +80,26 @@ def render(
         notes=list(notes),
         summary=summary_table(evaluations, benchmark=benchmark),
         scopes=[(SCOPE_LABELS[scope], _scope_table(columns, scope)) for scope in SCOPES],
-        history=figures.history(runs, first.periods, benchmark=drawn),
+        charts=charts(evaluations, benchmark=benchmark),
         periods=_periods_table(columns, first),
-        period_bars=figures.period_bars(returns, benchmark=drawn),
         parameters=_parameters_table(chosen),
         what_if=what_if,
     )
+
+
+def charts(
+    evaluations: Mapping[str, Evaluation], *, benchmark: str = "buy and hold"
+) -> dict[str, figures.Chart]:
+    """Every figure of the page, the main one first."""
+    columns = _columns(evaluations, benchmark)
+    benchmarks = [name for name in columns if name not in evaluations]
+    grey = benchmarks[0] if len(benchmarks) == 1 else _itself(evaluations)
+    first = next(iter(evaluations.values()))
+    runs = _runs(evaluations, benchmark)
+    drawn = {"history": figures.history(runs, first.periods, benchmark=grey)}
+    if first.periods:
+        drawn["periods"] = figures.period_bars(_period_returns(columns, first), benchmark=grey)
+    return drawn
 
 
 def summary_table(

@@ -20,6 +20,7 @@ from delever.research.signal.study_plan import FEWEST_EVENTS
 
 __all__ = [
     "abnormal_table",
+    "charts",
     "comparison_table",
     "event_table",
     "outcome_table",
@@ -216,6 +217,26 @@ def event_table(study: SignalStudy) -> Table:
     )
 
 
+def charts(
+    study: SignalStudy, ladder: Ladder | None, abnormal: EventStudy | None
+) -> dict[str, figures.Chart]:
+    """Every figure of the page, by name; a curve per further level is called ``rung`` and it."""
+    drawn = {}
+    decides = study.plan.decides
+    means = study.placebos[study.placebos["horizon"] == decides]["mean"]
+    if means.notna().any():
+        actual = float(study.outcomes.loc[decides, "mean"])  # type: ignore[arg-type]
+        drawn["placebos"] = figures.placebo_means(means, actual)
+    if ladder is not None:
+        for rung in ladder.rungs:
+            drawn[f"rung {rung!r}"] = figures.rung_curves(
+                ladder.curve(rung), rung, rung_title(ladder, rung)
+            )
+    if abnormal is not None:
+        drawn["abnormal"] = figures.abnormal_path(abnormal.path)
+    return drawn
+
+
 def render(
     study: SignalStudy,
     ladder: Ladder | None,
@@ -226,8 +247,6 @@ def render(
 ) -> str:
     """Write the page of a signal study."""
     plan = study.plan
-    drawn = study.placebos[study.placebos["horizon"] == plan.decides]["mean"]
-    actual = float(study.outcomes.loc[plan.decides, "mean"])  # type: ignore[arg-type]
     return render_page(
         "signal.html",
         title=f"{study.name} - signal study",
@@ -239,17 +258,11 @@ def render(
         notes=list(notes),
         outcomes=outcome_table(study),
         comparisons=comparison_table(study),
-        placebos=figures.placebo_means(drawn, actual) if drawn.notna().any() else None,
+        charts=charts(study, ladder, abnormal),
         rank=percent(study.placebo_rank, 0),
         ladder=None if ladder is None else ladder_table(ladder),
-        curves=[]
-        if ladder is None
-        else [
-            figures.rung_curves(ladder.curve(rung), rung, rung_title(ladder, rung))
-            for rung in ladder.rungs
-        ],
         abnormal=None if abnormal is None else abnormal_table(abnormal),
-        path=None if abnormal is None else figures.abnormal_path(abnormal.path),
+        rungs=[] if ladder is None else [f"rung {rung!r}" for rung in ladder.rungs],
         events=event_table(study),
         asked=[
             ("data", "; ".join(data)),

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from delever.report.figures.sweep_figures import heat_map, parallel
+from delever.report.figures import Chart, heat_map, parallel
 from delever.report.format import value
 from delever.report.page import facts, render_page
 from delever.stats.metrics import metric
 
-__all__ = ["label", "render", "text", "top"]
+__all__ = ["charts", "label", "render", "text", "top"]
 
 SHOWN = (
     "total_return",
@@ -39,18 +39,6 @@ def render(
     name: str, frame: pd.DataFrame, *, axes: Sequence[str], manifest: Mapping[str, Any]
 ) -> str:
     """Write the page of a sweep."""
-    varied = [axis for axis in axes if frame[axis].nunique() > 1]
-    varied.sort(key=lambda axis: (frame[axis].dtype.kind not in "iuf", -frame[axis].nunique()))
-    charts = []
-    if frame[_RANKED_BY].notna().any():
-        if len(varied) > 1:
-            x, y = varied[:2]
-            charts = [
-                heat_map(frame, x, y, one, label(one), fraction=_unit(one) == "fraction")
-                for one in _MAPPED
-            ]
-        shown = [(one, label(one)) for one in (_RANKED_BY, "cagr", *_MAPPED[1:])]
-        charts.append(parallel(frame, axes, shown))
     best = top(frame)
     cells = [
         [*(str(row[axis]) for axis in axes), *(text(row[one], one) for one in SHOWN)]
@@ -64,9 +52,25 @@ def render(
         notes=_notes(frame, manifest),
         heading=[*axes, *(label(one) for one in SHOWN)],
         rows=cells,
-        charts=charts,
+        charts=list(charts(frame, axes).values()),
         facts=list(facts(manifest)),
     )
+
+
+def charts(frame: pd.DataFrame, axes: Sequence[str]) -> dict[str, Chart]:
+    """Every figure of the page; none where no combination has a Sharpe ratio."""
+    drawn: dict[str, Chart] = {}
+    if not frame[_RANKED_BY].notna().any():
+        return drawn
+    varied = [axis for axis in axes if frame[axis].nunique() > 1]
+    varied.sort(key=lambda axis: (frame[axis].dtype.kind not in "iuf", -frame[axis].nunique()))
+    if len(varied) > 1:
+        x, y = varied[:2]
+        for one in _MAPPED:
+            drawn[one] = heat_map(frame, x, y, one, label(one), fraction=_unit(one) == "fraction")
+    shown = [(one, label(one)) for one in (_RANKED_BY, "cagr", *_MAPPED[1:])]
+    drawn["combinations"] = parallel(frame, axes, shown)
+    return drawn
 
 
 def _notes(frame: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:

@@ -13,27 +13,24 @@ from delever.deleveraging.membership import membership
 from delever.report import figures
 from delever.report.format import multiple, percent, value, when
 from delever.report.page import facts, render_page
-from delever.report.pages.attribution_tables import attribution_table
+from delever.report.pages.attribution_tables import attribution_table, parts_shown, scopes_table
 from delever.report.pages.metric_tables import (
+    SCOPE_LABELS,
     metrics_table,
     period_labels,
     periods_table,
     phases_table,
 )
 from delever.report.pages.run_tables import drawdowns_table, figures_table, trades_table
-from delever.report.pages.sections import (
-    account_tables,
-    parts_content,
-    what_if_paths,
-    what_if_table_of,
-)
+from delever.report.pages.sections import account_tables, what_if_table_of
 from delever.report.table import reading
-from delever.research.evaluation import Evaluation
-from delever.research.what_if import WhatIf
+from delever.research.attribution import attribution
+from delever.research.evaluation import SCOPES, Evaluation
+from delever.research.what_if import AS_RUN, WhatIf
 from delever.stats.metrics import metric
 from delever.units import timeframe_delta
 
-__all__ = ["render", "verdict"]
+__all__ = ["charts", "render", "verdict"]
 
 _TILES = (
     ("total_return", "whole"),
@@ -86,10 +83,7 @@ def render(
         If a metric is not in the registry.
     """
     benchmark = _said(manifest, "benchmark", "buy and hold")
-    runs = {"strategy": evaluation.backtest, benchmark: evaluation.benchmark}
-    inside = _inside(evaluation)
-    held = _held(evaluation)
-    returns = evaluation.backtest.returns
+    drawn = charts(evaluation, manifest=manifest, what_if=what_if)
     changed = what_if_table_of(evaluation, what_if)
     held_as = account_tables(evaluation, manifest)
     absent = {"what-if"} if changed is None else set()
@@ -107,26 +101,64 @@ def render(
         tiles=[_tile(evaluation, name, scope, benchmark) for name, scope in _TILES],
         benchmark=benchmark,
         metrics=metrics_table(evaluation, benchmark),
-        history=figures.history(runs, evaluation.periods, benchmark=benchmark, exposure="strategy"),
+        charts=drawn,
         periods=periods_table(evaluation, benchmark),
         phases=phases_table(evaluation, benchmark),
-        period_bars=figures.period_bars(
-            _period_returns(evaluation, benchmark), benchmark=benchmark
-        ),
-        distribution=figures.distribution(returns[held & inside], returns[held & ~inside]),
-        monthly=figures.monthly({name: run.returns for name, run in runs.items()}),
         drawdowns=drawdowns_table(evaluation.backtest),
         trades=trades_table(evaluation.backtest),
         attribution=attribution_table(evaluation.backtest, evaluation.benchmark, benchmark),
-        **parts_content(evaluation),
+        parts=scopes_table(attribution(evaluation), evaluation.periods),
         what_if=changed,
-        paths=what_if_paths(evaluation, what_if),
         figures=figures_table(evaluation.periods),
         definitions=[metric(str(name)) for name in evaluation.metrics.index],
         **held_as,
         margin_account="funding" in evaluation.backtest.ledger,
         provenance=list(facts(manifest)),
     )
+
+
+def charts(
+    evaluation: Evaluation, *, manifest: Mapping[str, Any], what_if: WhatIf | None = None
+) -> dict[str, figures.Chart]:
+    """Every figure of the page, the main one first."""
+    benchmark = _said(manifest, "benchmark", "buy and hold")
+    runs = {"strategy": evaluation.backtest, benchmark: evaluation.benchmark}
+    returns, held, inside = evaluation.backtest.returns, _held(evaluation), _inside(evaluation)
+    drawn = {
+        "history": figures.history(
+            runs, evaluation.periods, benchmark=benchmark, exposure="strategy"
+        ),
+        "monthly": figures.monthly({name: run.returns for name, run in runs.items()}),
+        "distribution": figures.distribution(returns[held & inside], returns[held & ~inside]),
+        "attribution": _parts(evaluation),
+    }
+    if evaluation.periods:
+        drawn["periods"] = figures.period_bars(
+            _period_returns(evaluation, benchmark), benchmark=benchmark
+        )
+    if what_if is not None and len(what_if.paths):
+        drawn["what_if"] = _what_if_paths(evaluation, what_if)
+    return drawn
+
+
+def _parts(evaluation: Evaluation) -> figures.Chart:
+    """What made the result, by scope and period."""
+    table = attribution(evaluation)
+    labels = period_labels(evaluation.periods)
+    scopes = table.loc[list(SCOPES) if labels else ["whole"]].rename(index=SCOPE_LABELS)
+    each = table.loc[list(labels)].rename(index=labels)
+    shares = each.div(each["equity_before"].where(each["equity_before"] > 0), axis=0)
+    return figures.attribution_bars(scopes, shares, parts=parts_shown(table))
+
+
+def _what_if_paths(evaluation: Evaluation, found: WhatIf) -> figures.Chart:
+    """Growth of the run and of its counterfactuals."""
+    equities = {AS_RUN: evaluation.backtest.equity}
+    equities |= {
+        str(name): path["equity"] for name, path in found.paths.groupby("name", sort=False)
+    }
+    grown = {name: equity / found.initial_equity for name, equity in equities.items()}
+    return figures.growth_paths(grown, evaluation.backtest.timeframe)
 
 
 def verdict(evaluation: Evaluation, benchmark: str = "buy and hold") -> str:

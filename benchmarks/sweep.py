@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from delever.engine.sweep_accounts import Account, SweepMarket, asked, simulate, sweep_market
+from delever.engine.sweep_accounts import SweepAccount, SweepMarket, asked, simulate, sweep_market
 from delever.venues.costs import Costs
 
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
@@ -94,7 +94,7 @@ def kernel() -> list[Row]:
     market = perpetual(bars)
     rows = np.arange(len(bars))
     accounts = [
-        Account(
+        SweepAccount(
             asked=asked(np.where((rows // (300 + n)) % 2 == 0, 1.0, -0.5), 0),
             costs=COSTS,
             leverage=2.0,
@@ -150,7 +150,7 @@ def vectorbt() -> list[Row]:
     bars, windows = random_bars(5_000), range(2, 1_002)
     held = crossings(bars["close"], windows).to_numpy()
     market = sweep_market(bars, timeframe="1d", inside=np.arange(5_000) % 400 < 60)
-    accounts = [Account(asked=asked(held[:, n], 0), costs=COSTS) for n in range(1_000)]
+    accounts = [SweepAccount(asked=asked(held[:, n], 0), costs=COSTS) for n in range(1_000)]
     with ThreadPoolExecutor(2) as pool:
 
         def run() -> None:

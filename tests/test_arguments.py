@@ -55,7 +55,10 @@ REFUSED = [
     (lambda: backtest(BARS, [1.0], timeframe="1d"), "target_exposure must be a pandas.Series"),
     (lambda: backtest(BARS, CLOSE, timeframe=None), "timeframe must be .*; got None"),
     (lambda: backtest(BARS, CLOSE, timeframe="1d", costs=0.1), "costs must be delever.Costs"),
-    (lambda: backtest(BARS, CLOSE, timeframe="1d", perp={}), "perp must be PerpSettings, or None"),
+    (
+        lambda: backtest(BARS, CLOSE, timeframe="1d", account={}),
+        "account must be delever.Account, or None",
+    ),
     (
         lambda: backtest(BARS, CLOSE, timeframe="1d", initial_equity=1e308),
         r"initial_equity must be from 1e-06 to 1e\+15 quote units; got 1e\+308",

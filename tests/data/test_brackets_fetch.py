@@ -26,6 +26,7 @@ from tests.exchange.world import Tier
 
 from delever.cli.app import main
 from delever.data.exchange.bracket_tables import Brackets, fetch_brackets
+from delever.engine.settings import Account
 from delever.errors import (
     ConfigError,
     ConflictError,
@@ -35,7 +36,7 @@ from delever.errors import (
     SchemaError,
     VenueError,
 )
-from delever.study.account_table import AccountConfig, load_account
+from delever.study.account_table import load_account
 from delever.study.kept_brackets import import_brackets, keep_brackets, seen_brackets
 from delever.study.run import run_study
 from delever.venues.rulebook import load_rulebook
@@ -490,9 +491,9 @@ funding_policy = "missing-is-zero"
     # Where what was seen is the earliest of all, it rules the days before only if the book lets it.
     text = book.replace("valid_from = 2022-01-05\nformula", "valid_from = 2022-02-01\nformula")
     (venues / "gate.toml").write_text(text, "utf-8")
-    config = AccountConfig(contract=BTC, rules="gate")
-    account = load_account(config, catalog=workspace.catalog, venues=venues)
-    rules = account.rulebook.at(dt.date(2020, 3, 12), BTC)
+    named = Account(contract=BTC, rules="gate")
+    account, _ = load_account(named, catalog=workspace.catalog, venues=venues)
+    rules = account.rules.at(dt.date(2020, 3, 12), BTC)
     assert rules.brackets[0].maintenance_margin_rate == 0.02
     said = f"gate: brackets of {BTC} from 2022-01-06 were used from 2020-03-12 on"
     assert said in rules.notes

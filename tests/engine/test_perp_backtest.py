@@ -13,7 +13,7 @@ import pytest
 
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.rerun import rerun
-from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.settings import Account, FundingSeries
 from delever.errors import DeleverError
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract
@@ -44,9 +44,9 @@ def rules(
     )
 
 
-def perp(**options: Any) -> PerpSettings:
+def perp(**options: Any) -> Account:
     given = {"contract": CONTRACT, "rules": rules(), "funding_policy": "missing-is-zero"}
-    return PerpSettings(**(given | options))
+    return Account(**(given | options))
 
 
 def market(*bars: Sequence[float], timeframe: str = "1D") -> pd.DataFrame:
@@ -55,11 +55,9 @@ def market(*bars: Sequence[float], timeframe: str = "1D") -> pd.DataFrame:
     return table.rename_axis("open_time").astype(float)
 
 
-def run(
-    bars: pd.DataFrame, targets: Sequence[float], account: PerpSettings, **more: Any
-) -> Backtest:
+def run(bars: pd.DataFrame, targets: Sequence[float], account: Account, **more: Any) -> Backtest:
     options: dict[str, Any] = {"timeframe": "1d", "initial_equity": 1000.0, **more}
-    return backtest(bars, pd.Series(targets, bars.index, dtype=float), perp=account, **options)
+    return backtest(bars, pd.Series(targets, bars.index, dtype=float), account=account, **options)
 
 
 def stamps(*rows: tuple[str, float]) -> pd.Series:
@@ -221,7 +219,7 @@ def test_finer_bars_say_what_came_first(engine: Any) -> None:
     fine = market(
         STILL, STILL, (100, 106, 100, 101), (101, 101, 94, 100), STILL, STILL, timeframe="12h"
     )
-    account = perp(stop_loss=0.05, take_profit=0.05, detail=fine, detail_timeframe="12h")
+    account = perp(stop_loss=0.05, take_profit=0.05, detail=fine)
     done = run(bars, [1, 1, 1], account, engine=engine)
     assert done.equity.tolist() == pytest.approx([1000, 1050, 1050])
     assert done.ambiguous_bars == 0
@@ -261,7 +259,7 @@ def test_liquidation_looks_at_the_mark_and_stops_at_the_last_price(engine: Any) 
 @engines
 def test_a_spot_short_pays_for_what_it_borrows(engine: Any) -> None:
     bars = market(STILL, STILL, STILL)
-    account = PerpSettings(borrow_rate=0.365)
+    account = Account(borrow_rate=0.365)
     done = run(bars, [-1, -1, 0], account, engine=engine)
     # 10 units at 100 for a day at a thousandth a day; then 10 units again
     assert done.ledger["borrow"].tolist() == pytest.approx([0, 1, 1])
@@ -346,19 +344,16 @@ GOOD = market(STILL, STILL, STILL)
         ({"mark": GOOD.set_axis(GOOD.index + 30 * DAY)}, [1, 1, 1], "mark must have a price"),
         ({"mark": GOOD.iloc[:2]}, [1, 1, 1], r"2021-01-03 00:00 has none \(1 of 3"),
         (
-            {"detail": GOOD.set_axis(GOOD.index + 30 * DAY), "detail_timeframe": "12h"},
+            {"detail": market(*[STILL] * 4, timeframe="12h").shift(freq=30 * DAY)},
             [1, 1, 1],
             "detail must fill at least one",
         ),
         (
-            {
-                "detail": market(STILL, (100, 105, 100, 100), timeframe="12h"),
-                "detail_timeframe": "12h",
-            },
+            {"detail": market(STILL, (100, 105, 100, 100), timeframe="12h")},
             [1, 1, 1],
             "detail must add up to its bars",
         ),
-        ({"detail": GOOD, "detail_timeframe": "1d"}, [1, 1, 1], "must divide 1d"),
+        ({"detail": GOOD}, [1, 1, 1], "divides 1d; got bars of 1d"),
         ({"rules": rules(since=dt.date(2021, 1, 2))}, [1, 1, 1], "brackets missing for the date"),
         ({"rules": ()}, [1, 1, 1], "brackets missing for the date"),
         ({"slippage": Slippage(impact=1.0)}, [1, 1, 1], "needs a column volume"),
@@ -382,7 +377,6 @@ def test_what_cannot_be_simulated_is_refused(options: Any, targets: Any, message
         ({"borrow_rate": 0.1}, "borrow_rate is for spot"),
         ({"contract": None}, "rules needs a contract"),
         ({"contract": None, "rules": None, "leverage": 2.0}, "leverage 2 needs a contract"),
-        ({"detail": GOOD}, "given together"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(options: Any, message: str) -> None:

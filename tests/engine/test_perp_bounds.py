@@ -15,7 +15,7 @@ from tests.engine.perp_market import prices_of
 
 from delever.engine.backtest import backtest
 from delever.engine.kernel import run_perp_jitted
-from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.settings import Account, FundingSeries
 from delever.engine.simulate import order_array, start_state
 from delever.engine.steps import walk
 from delever.engine.terms import terms
@@ -88,7 +88,7 @@ def runs(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, dict[s
     return bars, hours, pd.Series(targets, bars.index), account
 
 
-def equities(case: Any, perp: PerpSettings) -> dict[str, np.ndarray]:
+def equities(case: Any, perp: Account) -> dict[str, np.ndarray]:
     """Equity of the run, the worst and the best, without the tables of a backtest."""
     bars, _, targets, _ = case
     index = pd.DatetimeIndex(bars.index)
@@ -119,8 +119,8 @@ def between(equity: np.ndarray, bounds: dict[str, np.ndarray]) -> bool:
 @given(case=runs())
 def test_a_run_and_its_finer_walk_lie_between_the_bounds(case: Any) -> None:
     _, hours, _, account = case
-    daily = equities(case, PerpSettings(**account))
-    hourly = equities(case, PerpSettings(**account, detail=hours, detail_timeframe="1h"))
+    daily = equities(case, Account(**account))
+    hourly = equities(case, Account(**account, detail=hours))
     assert between(daily["run"], daily)
     assert between(hourly["run"], hourly)
     # Hourly bars hide no more than the daily ones they make.
@@ -145,12 +145,12 @@ def test_a_stop_beyond_the_liquidation_price_may_come_first_on_another_series(
         pd.DataFrame([still, [100.0, 100.0, low, 95.0]], DAYS[:2], NAMES) for low in (84.0, 90.0)
     )
     free = replace(rules("linear", 0.01, 1), fees=Fees(maker=0.0, taker=0.0, liquidation=0.0))
-    perp = PerpSettings(
+    perp = Account(
         contract=CONTRACTS["linear"], rules=free, leverage=10.0, mark=mark, stop_loss=stop_loss,
         funding_policy="missing-is-zero", bounds=True,
     )  # fmt: skip
     done = backtest(
-        bars, pd.Series(5.0, bars.index), timeframe="1d", initial_equity=1000.0, perp=perp,
+        bars, pd.Series(5.0, bars.index), timeframe="1d", initial_equity=1000.0, account=perp,
         engine=engine,
     )  # fmt: skip
     assert done.fills["reason"].iloc[-1] == "liquidation"
@@ -164,8 +164,8 @@ def test_a_stop_beyond_the_liquidation_price_may_come_first_on_another_series(
 @given(case=runs())
 def test_a_backtest_reports_these_bounds(case: Any) -> None:
     bars, _, targets, account = case
-    perp = PerpSettings(**account, bounds=True)
-    done = backtest(bars, targets, timeframe="1d", costs=COSTS, perp=perp)
+    perp = Account(**account, bounds=True)
+    done = backtest(bars, targets, timeframe="1d", costs=COSTS, account=perp)
     found = equities(case, perp)
     assert done.bounds is not None
     np.testing.assert_array_equal(done.equity, found["run"])
@@ -179,7 +179,7 @@ def test_trades_and_attribution_add_up_to_the_change_in_equity(case: Any) -> Non
     bars, _, targets, account = case
     done = backtest(
         bars, targets, timeframe="1d", costs=COSTS,
-        perp=PerpSettings(**account),
+        account=Account(**account),
     )  # fmt: skip
     change = float(done.equity.iloc[-1]) - done.initial_equity
     scale = 1e-9 * (done.initial_equity + done.ledger["price_pnl"].abs().max())

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from delever.engine.backtest import Backtest, backtest
-from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.settings import Account, FundingSeries
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
@@ -60,14 +60,14 @@ def switching(bars: pd.DataFrame, choices: list[float]) -> pd.Series:
 
 
 def ours(bars: pd.DataFrame, targets: pd.Series, rates: np.ndarray, leverage: float) -> Backtest:
-    account = PerpSettings(
+    account = Account(
         contract=CONTRACT,
         rules=RULES,
         leverage=leverage,
         margin_mode="cross",
         funding=FundingSeries(stamps=bars.index.as_unit("ns").asi8, rates=rates),
     )
-    done = backtest(bars, targets, timeframe="8h", costs=Costs(taker_fee=FEE), perp=account)
+    done = backtest(bars, targets, timeframe="8h", costs=Costs(taker_fee=FEE), account=account)
     assert not (done.fills["reason"] == "liquidation").any()
     return done
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from delever.engine.backtest import Backtest, backtest
-from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.settings import Account, FundingSeries
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
 from delever.venues.rulebook import load_rulebook
@@ -39,14 +39,14 @@ def funding() -> FundingSeries:
 
 
 def held(bars: pd.DataFrame, funding: FundingSeries, exposure: float, **more: object) -> Backtest:
-    account = PerpSettings(
+    account = Account(
         contract=CONTRACT,
         rules=load_rulebook(ROOT / "data" / "venues" / "binanceusdm.toml"),
         leverage=max(1.0, abs(exposure)),
         funding=funding,
     )
     targets = pd.Series(exposure, bars.index)
-    return backtest(bars, targets, timeframe="4h", perp=account, **more)  # type: ignore[arg-type]
+    return backtest(bars, targets, timeframe="4h", account=account, **more)  # type: ignore[arg-type]
 
 
 def test_march_2020_liquidates_the_long_at_the_price_of_the_formula(
@@ -114,7 +114,7 @@ def test_both_engines_agree_over_the_whole_history(
 ) -> None:
     calm = bars["close"].rolling(60).mean()
     targets = pd.Series(np.where(bars["close"] > calm, 3.0, -3.0), bars.index)
-    account = PerpSettings(
+    account = Account(
         contract=CONTRACT,
         rules=load_rulebook(ROOT / "data" / "venues" / "binanceusdm.toml"),
         leverage=3.0,
@@ -123,7 +123,7 @@ def test_both_engines_agree_over_the_whole_history(
         trailing_stop=0.2,
     )
     one, two = (
-        backtest(bars, targets, timeframe="4h", perp=account, engine=engine)
+        backtest(bars, targets, timeframe="4h", account=account, engine=engine)
         for engine in ("numba", "python")
     )
     numbers = one.ledger.columns.drop("ambiguous")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.rerun import rerun
-from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.settings import Account, FundingSeries
 from delever.engine.sweep_accounts import sweep_market
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract
@@ -45,9 +45,9 @@ def rules(rate: float = 0.01, *, formula: str = "bybit_mark", liquidation: float
     )
 
 
-def perp(**options: Any) -> PerpSettings:
+def perp(**options: Any) -> Account:
     given = {"contract": CONTRACT, "rules": rules(), "funding_policy": "missing-is-zero"}
-    return PerpSettings(**(given | options))
+    return Account(**(given | options))
 
 
 def market(*bars: Sequence[float], timeframe: str = "1D") -> pd.DataFrame:
@@ -56,11 +56,9 @@ def market(*bars: Sequence[float], timeframe: str = "1D") -> pd.DataFrame:
     return table.rename_axis("open_time").astype(float)
 
 
-def run(
-    bars: pd.DataFrame, targets: Sequence[float], account: PerpSettings, **more: Any
-) -> Backtest:
+def run(bars: pd.DataFrame, targets: Sequence[float], account: Account, **more: Any) -> Backtest:
     options: dict[str, Any] = {"timeframe": "1d", "initial_equity": 10_000.0, **more}
-    return backtest(bars, pd.Series(targets, bars.index, dtype=float), perp=account, **options)
+    return backtest(bars, pd.Series(targets, bars.index, dtype=float), account=account, **options)
 
 
 STILL = (50_000, 50_000, 50_000, 50_000)
@@ -271,7 +269,7 @@ def test_a_window_of_it_adds_up_from_the_equity_before() -> None:
 
 def test_a_sweep_does_not_cover_it() -> None:
     with pytest.raises(Exception, match="does not cover an inverse contract"):
-        sweep_market(market(STILL, STILL), timeframe="1d", perp=perp())
+        sweep_market(market(STILL, STILL), timeframe="1d", account=perp())
 
 
 @st.composite
@@ -294,7 +292,7 @@ def test_an_exposure_is_a_spot_exposure_less_the_coins_it_holds(case: Any, slipp
     bars, targets = case
     costs = Costs(slippage=slippage)
     account = perp(margin_mode="cross", rules=rules(1e-6))
-    inverse = backtest(bars, targets, timeframe="1d", costs=costs, perp=account)
+    inverse = backtest(bars, targets, timeframe="1d", costs=costs, account=account)
     spot = backtest(bars, 1.0 + targets, timeframe="1d", costs=costs, initial_target=1.0)
     np.testing.assert_allclose(
         inverse.equity / inverse.equity.iloc[0], spot.equity / spot.equity.iloc[0], rtol=1e-9
@@ -319,6 +317,6 @@ def test_it_is_vectorbts_spot_portfolio_of_one_more() -> None:
         fees=0.0, init_cash=10_000.0, freq="1D",
     )  # fmt: skip
     account = perp(margin_mode="cross", rules=rules(1e-6))
-    done = backtest(bars, targets, timeframe="1d", costs=Costs(), perp=account)
+    done = backtest(bars, targets, timeframe="1d", costs=Costs(), account=account)
     assert len(done.fills) > 5
     np.testing.assert_allclose(done.equity, theirs.value(), rtol=1e-9)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from delever.engine.backtest import Backtest, backtest
-from delever.engine.settings import PerpSettings
+from delever.engine.settings import Account
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
@@ -44,13 +44,13 @@ def run(
     costs = options.pop("costs", Costs())
     index = pd.date_range("2021-01-01", periods=len(bars), freq="D", tz="UTC", name="open_time")
     table = pd.DataFrame(list(bars), index, ["open", "high", "low", "close"], dtype=float)
-    account = PerpSettings(
+    account = Account(
         contract=contract, rules=rules, funding_policy="missing-is-zero",
         **{"leverage": 10.0, "margin_mode": "isolated", **options},
     )  # fmt: skip
     targets = pd.Series(target, index)
     return backtest(
-        table, targets, timeframe="1d", initial_equity=1000.0, costs=costs, perp=account,
+        table, targets, timeframe="1d", initial_equity=1000.0, costs=costs, account=account,
         engine=engine,
     )  # fmt: skip
 

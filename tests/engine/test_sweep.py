@@ -16,8 +16,15 @@ from tests.engine.perp_market import CASH, Case, cases
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.events import PERP_FILL, PERP_LEDGER, PERP_REASONS
 from delever.engine.kernel import run_perp_jitted
-from delever.engine.settings import PerpSettings
-from delever.engine.sweep_accounts import Account, Asked, SweepMarket, asked, simulate, sweep_market
+from delever.engine.settings import Account
+from delever.engine.sweep_accounts import (
+    Asked,
+    SweepAccount,
+    SweepMarket,
+    asked,
+    simulate,
+    sweep_market,
+)
 from delever.engine.sweep_metrics import METRICS, SCOPES, metric_names
 from delever.engine.trades import trades_frame
 from delever.errors import InputError, SimulationError
@@ -90,7 +97,7 @@ def test_spot_runs_and_the_registry_agree(seed: int, size: int, count: int) -> N
         begin = int(chance.integers(0, size))
         costs = COSTS if chance.random() < 0.5 else Costs()
         before = target.iloc[begin - 1] if begin else math.nan
-        accounts.append(Account(asked=asked(target.to_numpy(), begin), costs=costs))
+        accounts.append(SweepAccount(asked=asked(target.to_numpy(), begin), costs=costs))
         run = backtest(
             bars.iloc[begin:],
             target.iloc[begin:],
@@ -134,9 +141,9 @@ def market_of(case: Case) -> SweepMarket:
     )
 
 
-def account_of(case: Case) -> Account:
+def account_of(case: Case) -> SweepAccount:
     rows = np.flatnonzero(np.diff(case.targets, prepend=np.nan) != 0.0)
-    return Account(
+    return SweepAccount(
         asked=Asked(0, rows, case.targets[rows]),
         leverage=case.told["leverage"],
         stop_loss=case.told["stop_loss"],
@@ -201,7 +208,7 @@ def test_more_accounts_than_a_block_and_threads_change_nothing() -> None:
     for window in range(2, 2 + 259):
         line = close.rolling(window).mean()
         target = (close > line).astype(float).where(line.notna()).to_numpy()
-        accounts.append(Account(asked=asked(target, window), costs=COSTS))
+        accounts.append(SweepAccount(asked=asked(target, window), costs=COSTS))
     whole = simulate(market, accounts)
     with ThreadPoolExecutor(2) as pool:
         pd.testing.assert_frame_equal(simulate(market, accounts, mapper=pool.map), whole)
@@ -214,7 +221,7 @@ def test_more_accounts_than_a_block_and_threads_change_nothing() -> None:
 def test_parts_compound_to_the_whole() -> None:
     bars = random_bars(3, 300)
     market = sweep_market(bars, timeframe="1d", inside=np.arange(300) % 7 < 3)
-    row = simulate(market, [Account(asked=asked(np.ones(300), 0), costs=COSTS)]).iloc[0]
+    row = simulate(market, [SweepAccount(asked=asked(np.ones(300), 0), costs=COSTS)]).iloc[0]
     both = (1.0 + row["inside_total_return"]) * (1.0 + row["outside_total_return"]) - 1.0
     assert row["total_return"] == pytest.approx(both, rel=1e-12)
     assert row["bars"] == row["inside_bars"] + row["outside_bars"] == 300
@@ -228,16 +235,16 @@ def test_no_account_gives_an_empty_frame_of_the_same_columns() -> None:
 @pytest.mark.parametrize(
     ("perp", "named"),
     [
-        (PerpSettings(limit_offset=0.01), "limit_offset"),
-        (PerpSettings(borrow_rate=0.1), "borrow_rate"),
-        (PerpSettings(bounds=True), "bounds"),
-        (PerpSettings(slippage=Slippage(impact=0.1)), "slippage with impact"),
-        (PerpSettings(detail=random_bars(1, 10), detail_timeframe="1h"), "detail"),
+        (Account(limit_offset=0.01), "limit_offset"),
+        (Account(borrow_rate=0.1), "borrow_rate"),
+        (Account(bounds=True), "bounds"),
+        (Account(slippage=Slippage(impact=0.1)), "slippage with impact"),
+        (Account(detail=random_bars(1, 10)), "detail"),
     ],
 )
-def test_what_a_sweep_does_not_cover_is_refused(perp: PerpSettings, named: str) -> None:
+def test_what_a_sweep_does_not_cover_is_refused(perp: Account, named: str) -> None:
     with pytest.raises(InputError, match=f"a sweep does not cover {named}"):
-        sweep_market(random_bars(1, 10), timeframe="1d", perp=perp)
+        sweep_market(random_bars(1, 10), timeframe="1d", account=perp)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +259,7 @@ def test_an_account_the_engine_would_refuse_is_refused(
     change: dict[str, object], error: type[Exception], words: str
 ) -> None:
     market = sweep_market(random_bars(1, 10), timeframe="1d")
-    good = Account(asked=asked(np.ones(10), 1))
+    good = SweepAccount(asked=asked(np.ones(10), 1))
     with pytest.raises(error, match=f"account 1: .*{words}"):
         simulate(market, [good, replace(good, **change)])
 
@@ -260,7 +267,9 @@ def test_an_account_the_engine_would_refuse_is_refused(
 def test_a_fee_that_leaves_no_size_is_refused() -> None:
     case_market = sweep_market(random_bars(1, 10), timeframe="1d")
     market = replace(case_market, leveraged=True)
-    account = Account(asked=asked(np.full(10, 2.0), 1), leverage=2.0, costs=Costs(taker_fee=0.5))
+    account = SweepAccount(
+        asked=asked(np.full(10, 2.0), 1), leverage=2.0, costs=Costs(taker_fee=0.5)
+    )
     with pytest.raises(SimulationError, match="leaves no size"):
         simulate(market, [account])
 
@@ -270,7 +279,7 @@ def test_a_position_beyond_its_bracket_names_bar_and_account() -> None:
     market = replace(
         plain, leveraged=True, cross=False, brackets=np.array([[[5_000.0, 0.01, 0.0, 20.0]]])
     )
-    small = Account(asked=asked(np.full(10, 0.4), 1), leverage=20.0)
+    small = SweepAccount(asked=asked(np.full(10, 0.4), 1), leverage=20.0)
     with pytest.raises(InputError, match=r"account 1: the bar of 2020-01-02 .* no bracket allows"):
         simulate(market, [small, replace(small, asked=asked(np.full(10, 0.6), 1))])
 

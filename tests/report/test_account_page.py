@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from delever.engine.backtest import backtest
-from delever.engine.settings import PerpSettings
+from delever.engine.settings import Account
 from delever.report import figures
 from delever.report.pages.account_tables import account_table, costs_table, rules_table
 from delever.report.pages.attribution_tables import parts_shown, scopes_table
@@ -50,7 +50,7 @@ def stopped(
         timeframe="1d",
         costs=Costs(taker_fee=0.001, slippage=0.0005),
         initial_target=-1.0,
-        perp=PerpSettings(stop_loss=0.03, take_profit=0.02, borrow_rate=0.2, bounds=True),
+        account=Account(stop_loss=0.03, take_profit=0.02, borrow_rate=0.2, bounds=True),
         engine="python",
     )
     return evaluate(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, backtest
-from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.settings import Account, FundingSeries
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
 from delever.venues.costs import Costs
@@ -54,7 +54,7 @@ def measured(bars: pd.DataFrame, run: Backtest) -> Evaluation:
 def perp(bars: pd.DataFrame, seed: int, targets: np.ndarray, leverage: float) -> Backtest:
     stamps = bars.index[::2]
     rates = np.random.default_rng(seed + 1).normal(0.0, 0.001, len(stamps))
-    account = PerpSettings(
+    account = Account(
         contract=RULES.at(bars.index[0].date(), SYMBOL).contract,
         rules=RULES,
         leverage=leverage,
@@ -64,7 +64,7 @@ def perp(bars: pd.DataFrame, seed: int, targets: np.ndarray, leverage: float) ->
         bars,
         pd.Series(targets, index=bars.index),
         timeframe="4h",
-        perp=account,
+        account=account,
         costs=Costs(taker_fee=0.0007, slippage=0.0011),
     )
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import ConfigError
-from delever.study.account_table import AccountConfig, SlippageConfig
+from delever.study.account_table import AccountTable, SlippageConfig
 from delever.study.config import CostsConfig, Study, load_study
 from delever.study.option_values import parse_overrides
 
@@ -96,7 +96,7 @@ def test_the_page_of_studies_names_every_key_there_is():
     for model, said in (
         (Study, {"name", "sweep", *table}),
         (CostsConfig, set(table["costs"])),
-        (AccountConfig, set(table["account"])),
+        (AccountTable.model, set(table["account"])),
         (SlippageConfig, set(table["account"]["slippage"])),
     ):
         assert set(model.model_fields) - said == set(), model.__name__

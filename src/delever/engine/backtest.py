@@ -17,8 +17,8 @@ from delever.engine.arrays import (
     bar_index,
     price_array,
 )
-from delever.engine.result import ATTRIBUTION, Backtest, Request
-from delever.engine.settings import PerpSettings
+from delever.engine.ledger import ATTRIBUTION, Backtest, Request
+from delever.engine.settings import Account, with_contract
 from delever.engine.spot_account import LEDGER
 from delever.engine.trades import fills_frame, trades_frame
 from delever.errors import InputError
@@ -40,7 +40,7 @@ def backtest(
     rebalance_band: float | None = None,
     engine: Literal["numba", "python"] = "numba",
     costs_times: float = 1.0,
-    perp: PerpSettings | None = None,
+    account: Account | None = None,
 ) -> Backtest:
     """Simulate an account that follows target exposures: spot, a 1x short, or a perpetual.
 
@@ -50,11 +50,11 @@ def backtest(
         Columns open, high, low, close in quote units, indexed by open time in UTC.
     target_exposure : pandas.Series, shape (n,)
         Decided at each bar's close, signed fraction of equity in [-1, 1], or within the leverage
-        of `perp`, on the index of the bars. NaN before the first value means flat.
+        of `account`, on the index of the bars. NaN before the first value means flat.
     timeframe : str
         Of the bars.
     costs : Costs, optional
-        Fee and slippage of every fill. When left out, the fees of the rules of `perp`, by date;
+        Fee and slippage of every fill. When left out, the fees of the rules of `account`, by date;
         none without them.
     initial_equity : float
         Quote units, from 1e-6 to 1e15.
@@ -67,7 +67,7 @@ def backtest(
         The compiled loop or its plain twin; they agree.
     costs_times : float
         Fees and slippage are this much of what they are said to be, >= 0; rebates stay.
-    perp : PerpSettings, optional
+    account : Account, optional
         Contract, leverage, margin, funding and orders of a margin account.
 
     Returns
@@ -78,7 +78,7 @@ def backtest(
     ------
     InputError
         If the indexes differ, a price or target is not usable, a target lies beyond [-1, 1] (or
-        the leverage of `perp`), or a bracket does not allow a position.
+        the leverage of `account`), or a bracket does not allow a position.
     DataError
         If funding, brackets, mark or detail do not cover the run.
 
@@ -105,8 +105,8 @@ def backtest(
     timeframe_delta(timeframe)
     if not isinstance(costs, Costs | None):
         raise InputError(f"costs must be delever.Costs, or None; got {costs!r}")
-    if not isinstance(perp, PerpSettings | None):
-        raise InputError(f"perp must be PerpSettings, or None; got {perp!r}")
+    if not isinstance(account, Account | None):
+        raise InputError(f"account must be delever.Account, or None; got {account!r}")
     if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
         raise InputError(
             f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
@@ -117,8 +117,13 @@ def backtest(
         raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
     index = bar_index(bars)
     prices = price_array(bars, index)
-    most = 1.0 if perp is None else perp.leverage
-    decided = asked_targets(target_exposure, index, float(initial_target), lowest=-most)
+    most = times = 1.0
+    if account is not None:
+        account = with_contract(account, index[0].date())
+        most, times = account.leverage, account.exposure
+    decided = asked_targets(
+        target_exposure * times, index, float(initial_target) * times, lowest=-most
+    )
     if not 0.0 <= costs_times < math.inf:
         raise InputError(f"costs_times must be a finite factor of 0 or more; got {costs_times!r}")
     request = Request(
@@ -132,11 +137,11 @@ def backtest(
             "rebalance_band": rebalance_band,
             "engine": engine,
             "costs_times": costs_times,
-            "perp": perp,
+            "account": account,
         },
     )
     paid = scaled_costs(Costs() if costs is None else costs, costs_times)
-    if perp is not None:
+    if account is not None:
         from delever.engine.simulate import run_perp
 
         tables = run_perp(
@@ -144,7 +149,7 @@ def backtest(
             index,
             prices,
             decided[:-1],
-            perp,
+            account,
             timeframe=timeframe,
             costs=costs,
             initial_equity=float(initial_equity),
@@ -157,7 +162,7 @@ def backtest(
             initial_equity=float(initial_equity),
             costs=paid,
             pending_target=float(decided[-1]),
-            perp=perp,
+            account=account,
             request=request,
             **tables._asdict(),
         )

@@ -25,7 +25,7 @@ __all__ = [
     "PERP_LEDGER",
     "PERP_REASONS",
     "STATE",
-    "Account",
+    "AccountState",
     "FillTerms",
     "Orders",
     "VenueRules",
@@ -107,7 +107,7 @@ class VenueRules(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True)
-class Account:
+class AccountState:
     """State of an account between two events; the names are those of `STATE`."""
 
     cash: float
@@ -136,7 +136,7 @@ class Account:
 class Walk:
     """An account on its way, with what it has done so far."""
 
-    account: Account  # now
+    account: AccountState  # now
     orders: Orders  # of the whole run
     terms: FillTerms  # of the bar
     rules: VenueRules  # of the bar

@@ -11,7 +11,7 @@ from delever.engine.events import (
     PERP_FILL,
     PERP_LEDGER,
     STATE,
-    Account,
+    AccountState,
     FillTerms,
     Orders,
     VenueRules,
@@ -50,7 +50,7 @@ def run_perp_plain(
 ) -> tuple[Floats, Floats, int, float]:
     """Simulate a margin account over bars, event by event."""
     run = Walk(
-        account=Account(**dict(zip(STATE, state.tolist(), strict=True))),
+        account=AccountState(**dict(zip(STATE, state.tolist(), strict=True))),
         orders=Orders(*orders.tolist()),
         terms=FillTerms(*[0.0] * 6),
         rules=VenueRules((), 0.0, 0.0, 0.0),

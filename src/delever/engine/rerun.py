@@ -43,16 +43,16 @@ def rerun(
     options = dict(run.request.options)
     if costs_times is not None:
         options["costs_times"] = costs_times
-    if run.perp is None:
+    if run.account is None:
         if leverage is not None or not funding:
             raise InputError(
-                "a spot run has neither funding nor leverage to change; give backtest a perp"
+                "a spot run has neither funding nor leverage to change; give backtest a account"
             )
     else:
-        perp = run.perp
+        account = run.account
         if not funding:
-            perp = replace(perp, funding=None, funding_policy="missing-is-zero")
+            account = replace(account, funding=None, funding_policy="missing-is-zero")
         if leverage is not None:
-            perp = replace(perp, leverage=leverage)
-        options["perp"] = perp
+            account = replace(account, leverage=leverage)
+        options["account"] = account
     return backtest(run.request.bars, run.request.target_exposure, **options)

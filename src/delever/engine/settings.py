@@ -1,15 +1,20 @@
-"""What a margin account is told besides bars and targets: contract, rules, funding, orders."""
+"""What an account is told besides bars and targets: contract, rules, funding, orders."""
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from functools import cache
+from numbers import Real
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from annotated_types import DocInfo, Ge, Gt, Lt, doc
 
 from delever.errors import InputError
 from delever.venues.contract import PerpContract
@@ -17,7 +22,7 @@ from delever.venues.funding import snap_to_second
 from delever.venues.rules import Rulebook, Rules
 from delever.venues.slippage import Slippage
 
-__all__ = ["FundingSeries", "PerpSettings"]
+__all__ = ["Account", "FundingSeries", "loaded", "with_contract"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,40 +79,50 @@ class FundingSeries:
         )
 
 
+T = TypeVar("T")
+
+Distance = Annotated[float, Gt(0), doc("a fraction of the entry price")]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PerpSettings:
-    """A margin account: what it trades, by which rules, and which orders stand beside a target.
+class Account:
+    """What an account trades, by which rules, and which orders stand beside a target.
+
+    It is also the ``[account]`` table of a study. `contract`, `rules`, `funding`, `mark` and
+    `detail` take the name that a study gives or the loaded object; a workspace turns names into
+    objects, and `backtest` wants objects (a contract may stay a symbol where rules are given).
 
     Attributes
     ----------
-    contract : PerpContract, optional
-        What is traded, with its lot and tick. Settled in the coin if it is inverse: the account's
-        equity is then coins, bought at the first mark. None for spot held on margin: nothing is
-        funded and the account is liquidated when its equity is gone.
-    rules : Rulebook, Rules or sequence of Rules, optional
+    contract : PerpContract or str, optional
+        What is traded, with its lot and tick, or its symbol in `rules`. Settled in the coin if it
+        is inverse: the account's equity is then coins, bought at the first mark. None for spot
+        held on margin: nothing is funded and the account is liquidated when its equity is gone.
+    rules : Rulebook, Rules, sequence of Rules or str, optional
         Brackets and fees by date; needed with a contract, absent without.
     leverage : float
         Setting of the position, >= 1: its margin is notional at entry / leverage. Also the
         largest exposure that may be asked for.
+    exposure : float
+        What target exposures are multiplied by, > 0.
     margin_mode : {"isolated", "cross"}
         What a liquidation takes: the position's margin, or the account's equity.
-    funding : FundingSeries, optional
+    funding : FundingSeries or str, optional
         Rates at their stamps.
     funding_policy : {"required", "missing-is-zero"}
         Whether a run that funding does not cover is refused, or pays nothing there.
-    mark : pandas.DataFrame, optional
+    mark : pandas.DataFrame or str, optional
         Open, high, low, close of the mark price, of the timeframe of the bars (or of the detail)
         or finer. Without it the last price stands for the mark.
-    detail : pandas.DataFrame, optional
-        Finer bars of the last price, walked inside the bars they fill.
-    detail_timeframe : str, optional
-        Of `detail`.
+    detail : pandas.DataFrame or str, optional
+        Finer bars of the last price, walked inside the bars they fill. Their timeframe is the
+        usual distance of their open times.
     stop_loss, take_profit, trailing_stop : float, optional
         Distances as fractions of the entry price, > 0: from the entry price against the position,
         with it, and from the best close since entry (or the entry price) against it.
     limit_offset : float, optional
-        Entries from flat rest this fraction better than the open, >= 0, and pay the maker fee
-        when traded through. By default they cross at the open.
+        Entries from flat rest this fraction better than the open, 0 <= limit_offset < 1, and pay
+        the maker fee when traded through. By default they cross at the open.
     slippage : Slippage, optional
         In place of the slippage of `Costs`.
     stress : pandas.Series of bool, optional
@@ -125,82 +140,143 @@ class PerpSettings:
     ------
     InputError
         If a setting is out of its range or does not go with another.
+
+    Examples
+    --------
+    >>> Account(stop_loss=0.05).leverage
+    1.0
     """
 
-    contract: PerpContract | None = None
-    rules: Rulebook | Rules | Sequence[Rules] | None = field(default=None, repr=False)
-    leverage: float = 1.0
+    contract: str | PerpContract | None = None
+    rules: str | Rulebook | Rules | Sequence[Rules] | None = field(default=None, repr=False)
+    leverage: Annotated[float, Ge(1)] = 1.0
+    exposure: Annotated[float, Gt(0)] = 1.0
     margin_mode: Literal["isolated", "cross"] = "isolated"
-    funding: FundingSeries | None = field(default=None, repr=False)
+    funding: str | FundingSeries | None = field(default=None, repr=False)
     funding_policy: Literal["required", "missing-is-zero"] = "required"
-    mark: pd.DataFrame | None = field(default=None, repr=False)
-    detail: pd.DataFrame | None = field(default=None, repr=False)
-    detail_timeframe: str | None = None
-    stop_loss: float | None = None
-    take_profit: float | None = None
-    trailing_stop: float | None = None
-    limit_offset: float | None = None
+    mark: str | pd.DataFrame | None = field(default=None, repr=False)
+    detail: str | pd.DataFrame | None = field(default=None, repr=False)
+    stop_loss: Distance | None = None
+    take_profit: Distance | None = None
+    trailing_stop: Distance | None = None
+    limit_offset: Annotated[float, Ge(0), Lt(1), doc("a fraction of the open")] | None = None
     slippage: Slippage | None = None
     stress: pd.Series | None = field(default=None, repr=False)
     volatility_bars: int = 20
     earlier: pd.DataFrame | None = field(default=None, repr=False)
-    borrow_rate: float = 0.0
+    borrow_rate: Annotated[float, Ge(0), doc("a fraction per year")] = 0.0
     bounds: bool = False
 
-    @property
-    def inverse(self) -> bool:
-        """Whether the account holds coins and trades a contract settled in them."""
-        return self.contract is not None and self.contract.inverse
-
     def __post_init__(self) -> None:
-        _check_numbers(self)
-        if self.margin_mode not in ("isolated", "cross"):
-            raise InputError(
-                f"perp: margin_mode must be 'isolated' or 'cross'; got {self.margin_mode!r}"
-            )
-        if self.funding_policy not in ("required", "missing-is-zero"):
-            raise InputError(
-                "perp: funding_policy must be 'required' or 'missing-is-zero'; got "
-                f"{self.funding_policy!r}"
-            )
-        if (self.detail is None) != (self.detail_timeframe is None):
-            raise InputError("perp: detail and detail_timeframe must be given together")
+        for name, options in _options().items():
+            value = getattr(self, name)
+            if value is not None or NoneType not in options:
+                for option in options:
+                    _check(name, value, option, or_none=NoneType in options)
         if self.contract is None:
             _check_spot(self)
         elif self.rules is None:
             raise InputError(
-                "perp: rules (a rulebook with brackets) must be given for a contract; load one "
-                "with market.rulebook.load_rulebook"
+                "account: contract and rules go together; rules (a rulebook with brackets) must be "
+                f"given for {self.contract}; load one with delever.venues.rulebook.load_rulebook, "
+                "or name one of a workspace"
             )
         elif self.borrow_rate != 0.0:
-            raise InputError("perp: borrow_rate is for spot shorts; a perpetual borrows nothing")
+            raise InputError("account: borrow_rate is for spot shorts; a perpetual borrows nothing")
+
+    @property
+    def traded(self) -> PerpContract | None:
+        """The contract, loaded."""
+        return loaded("contract", self.contract)
+
+    @property
+    def inverse(self) -> bool:
+        """Whether the account holds coins and trades a contract settled in them."""
+        return self.traded is not None and self.traded.inverse
 
 
-def _check_numbers(perp: PerpSettings) -> None:
-    if not 1.0 <= perp.leverage < math.inf:
-        raise InputError(f"perp: leverage must be 1 or more; got {perp.leverage!r}")
-    for name in ("stop_loss", "take_profit", "trailing_stop"):
-        value = getattr(perp, name)
-        if value is not None and not 0.0 < value < math.inf:
-            raise InputError(
-                f"perp: {name} must be a fraction of the entry price above 0, or None; "
-                f"got {value!r}; five per cent are 0.05"
-            )
-    if perp.limit_offset is not None and not 0.0 <= perp.limit_offset < 1.0:
+def with_contract(account: Account, day: dt.date) -> Account:
+    """The account with its contract, where that is a symbol, as its rules knew it on a day.
+
+    Raises
+    ------
+    InputError
+        If rules are not loaded, or do not list the symbol.
+    """
+    symbol = account.contract
+    if not isinstance(symbol, str):
+        return account
+    rules = loaded("rules", account.rules)
+    if isinstance(rules, Rulebook):
+        return replace(account, contract=rules.at(day, symbol).contract)
+    known = (rules,) if isinstance(rules, Rules) else rules or ()
+    for held in known:
+        if held.contract.symbol == symbol:
+            return replace(account, contract=held.contract)
+    listed = ", ".join(held.contract.symbol for held in known) or "none"
+    raise InputError(
+        f"account: contract must be one that rules list; got {symbol!r}; there are: {listed}"
+    )
+
+
+def loaded(name: str, value: T | str) -> T:
+    """The object that a setting must hold by the time the engine reads it.
+
+    Raises
+    ------
+    InputError
+        If it is still a name.
+    """
+    if isinstance(value, str):
         raise InputError(
-            f"perp: limit_offset must be a fraction, 0 <= limit_offset < 1, or None; "
-            f"got {perp.limit_offset!r}"
+            f"account: {name} must be loaded before a backtest; got the name {value!r}; give the "
+            "object, or let a workspace load it"
         )
-    if perp.volatility_bars < 1:
-        raise InputError(f"perp: volatility_bars must be 1 or more; got {perp.volatility_bars!r}")
-    if not 0.0 <= perp.borrow_rate < math.inf:
-        raise InputError(f"perp: borrow_rate must be 0 or more a year; got {perp.borrow_rate!r}")
+    return value
 
 
-def _check_spot(perp: PerpSettings) -> None:
-    given = [name for name in ("rules", "funding", "mark") if getattr(perp, name) is not None]
-    if given or perp.leverage != 1.0:
-        what = ", ".join(given) or f"leverage {perp.leverage:g}"
+@cache
+def _options() -> dict[str, tuple[Any, ...]]:
+    """Members of each field's union, or the one type there is."""
+    hints = get_type_hints(Account, include_extras=True)
+    return {
+        name: (hint,) if get_origin(hint) in (Annotated, Literal, None) else get_args(hint)
+        for name, hint in hints.items()
+    }
+
+
+def _check(name: str, value: Any, option: Any, *, or_none: bool) -> None:
+    """Hold a word or a number to what its annotation says."""
+    if get_origin(option) is Literal:
+        if value not in get_args(option):
+            wanted = " or ".join(map(repr, get_args(option)))
+            raise InputError(f"account: {name} must be {wanted}; got {value!r}")
+    elif get_origin(option) is Annotated:
+        bounds = [one for one in option.__metadata__ if isinstance(one, Ge | Gt | Lt)]
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (number and math.isfinite(value) and all(_within(value, one) for one in bounds)):
+            docs = [one.documentation for one in option.__metadata__ if isinstance(one, DocInfo)]
+            said = ", ".join([*docs, *map(_said, bounds), *["or None"] * or_none])
+            hint = "; five per cent are 0.05" if docs else ""
+            raise InputError(f"account: {name} must be {said}; got {value!r}{hint}")
+
+
+def _within(value: Any, bound: Ge | Gt | Lt) -> bool:
+    if isinstance(bound, Lt):
+        return bool(value < bound.lt)
+    return bool(value >= bound.ge if isinstance(bound, Ge) else value > bound.gt)
+
+
+def _said(bound: Ge | Gt | Lt) -> str:
+    if isinstance(bound, Lt):
+        return f"below {bound.lt:g}"
+    return f"{bound.ge:g} or more" if isinstance(bound, Ge) else f"above {bound.gt:g}"
+
+
+def _check_spot(account: Account) -> None:
+    given = [name for name in ("rules", "funding", "mark") if getattr(account, name) is not None]
+    if given or account.leverage != 1.0:
+        what = ", ".join(given) or f"leverage {account.leverage:g}"
         raise InputError(
-            f"perp: {what} needs a contract; without one the account holds spot; give contract"
+            f"account: {what} needs a contract; without one the account holds spot; give contract"
         )

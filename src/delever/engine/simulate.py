@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.engine.events import PERP_FILL, PERP_LEDGER, PERP_REASONS
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
-from delever.engine.settings import PerpSettings
+from delever.engine.settings import Account
 from delever.engine.steps import Floats, MarketArrays, Resolution, TermArrays, walk
 from delever.engine.terms import terms
 from delever.engine.trades import fills_frame, trades_frame
@@ -39,7 +39,7 @@ def run_perp(
     index: pd.DatetimeIndex,
     prices: Floats,
     targets: Floats,
-    perp: PerpSettings,
+    account: Account,
     *,
     timeframe: str,
     costs: Costs | None,
@@ -58,35 +58,35 @@ def run_perp(
         If rules, funding, detail or mark do not cover the run.
     """
     held, rules, ruled = terms(
-        bars, index, perp, costs, timeframe=timeframe, costs_times=costs_times
+        bars, index, account, costs, timeframe=timeframe, costs_times=costs_times
     )
     _check_terms(held, targets)
-    path = walk(index, prices, perp, timeframe=timeframe)
+    path = walk(index, prices, account, timeframe=timeframe)
     opened = float(path.market.marks[0, 0])
     # An inverse account holds coins, and u = 1 / price of them are one unit of quote.
-    wealth = initial_equity * opened if perp.inverse else initial_equity
-    asked = 0.0 - targets if perp.inverse else targets
+    wealth = initial_equity * opened if account.inverse else initial_equity
+    asked = 0.0 - targets if account.inverse else targets
     simulate = _engine(engine)
 
     def run(market: MarketArrays, resolution: Resolution) -> tuple[Floats, Floats]:
         ledger, fills, refused, excess = simulate(
-            market, asked, held, order_array(perp, band, resolution), start_state(wealth, opened)
+            market, asked, held, order_array(account, band, resolution), start_state(wealth, opened)
         )
         if refused >= 0:
-            _refuse(index[refused], excess, perp, rules[int(held.rule[refused])])
+            _refuse(index[refused], excess, account, rules[int(held.rule[refused])])
         return ledger, fills
 
     rows, fills = run(path.market, "run")
     closes = path.market.marks[path.market.first[1:] - 1, 3]
     bounds = None
-    if perp.bounds:
-        bounds = _bounds(index, prices, perp, timeframe, rows[:, 0], run)
-    if perp.inverse:
+    if account.bounds:
+        bounds = _bounds(index, prices, account, timeframe, rows[:, 0], run)
+    if account.inverse:
         bounds = None if bounds is None else bounds.mul(1.0 / closes, axis=0)
         rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
-    table, made, trades = _tables(rows, fills, index, float(closes[-1]), perp)
+    table, made, trades = _tables(rows, fills, index, float(closes[-1]), account)
     step = made.pop("step").astype(np.int64)
-    if perp.detail is not None:
+    if account.detail is not None:
         made["detail_time"] = pd.DatetimeIndex(path.opens[step], tz="UTC").as_unit("ns")
     ambiguous = int(table["ambiguous"].sum())
     settled = (
@@ -101,7 +101,7 @@ def run_perp(
         ambiguous_bars=ambiguous,
         fidelity=(
             *path.notes,
-            *((settled,) if perp.inverse else ()),
+            *((settled,) if account.inverse else ()),
             f"ambiguous bars: {ambiguous}",
             *ruled,
         ),
@@ -109,12 +109,12 @@ def run_perp(
 
 
 def _tables(
-    rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float, perp: PerpSettings
+    rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float, account: Account
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Ledger, fills and trades, from rows that are in quote units."""
-    columns = COIN_FILL if perp.inverse else PERP_FILL
+    columns = COIN_FILL if account.inverse else PERP_FILL
     table = pd.DataFrame(
-        rows, index=index, columns=list(COIN_LEDGER if perp.inverse else PERP_LEDGER)
+        rows, index=index, columns=list(COIN_LEDGER if account.inverse else PERP_LEDGER)
     )
     table["ambiguous"] = table["ambiguous"] > 0.0
     made = fills_frame(fills, index, columns=columns, reasons=PERP_REASONS)
@@ -128,7 +128,7 @@ def _tables(
         # Each fill carries what came before it.
         since=[float(table[name].sum() - made[name].sum()) for name in carried],
     )
-    if perp.inverse:
+    if account.inverse:
         made = made.drop(columns="price_pnl").assign(
             price=1.0 / made["price"], notional=made["quantity"].abs()
         )
@@ -144,22 +144,22 @@ def start_state(equity: float, mark_price: float) -> Floats:
     return state
 
 
-def order_array(perp: PerpSettings, band: float, resolution: Resolution) -> Floats:
+def order_array(account: Account, band: float, resolution: Resolution) -> Floats:
     """Numbers of the orders beside a target, as the kernels read them."""
-    far = [perp.stop_loss, perp.take_profit, perp.trailing_stop]
-    offset = math.nan if perp.limit_offset is None else perp.limit_offset
+    far = [account.stop_loss, account.take_profit, account.trailing_stop]
+    offset = math.nan if account.limit_offset is None else account.limit_offset
     return np.array(
         [
-            perp.leverage,
-            1.0 if perp.margin_mode == "cross" or perp.contract is None else 0.0,
+            account.leverage,
+            1.0 if account.margin_mode == "cross" or account.traded is None else 0.0,
             *(math.inf if distance is None else distance for distance in far),
             offset,
             band,
-            0.0 if perp.contract is None else perp.contract.lot,
+            0.0 if account.traded is None else account.traded.lot,
             {"run": -1.0, "worst": -2.0, "best": 1.0}[resolution],
-            0.0 if perp.mark is None else 1.0,
-            0.0 if perp.contract is None else perp.contract.tick,
-            float(perp.inverse),
+            0.0 if account.mark is None else 1.0,
+            0.0 if account.traded is None else account.traded.tick,
+            float(account.inverse),
         ]
     )
 
@@ -167,7 +167,7 @@ def order_array(perp: PerpSettings, band: float, resolution: Resolution) -> Floa
 def _bounds(
     index: pd.DatetimeIndex,
     prices: Floats,
-    perp: PerpSettings,
+    account: Account,
     timeframe: str,
     equity: Floats,
     run: Callable[[MarketArrays, Resolution], tuple[Floats, Floats]],
@@ -175,7 +175,7 @@ def _bounds(
     every = [equity]
     resolutions: tuple[Resolution, Resolution] = ("worst", "best")
     for resolution in resolutions:
-        path = walk(index, prices, perp, timeframe=timeframe, resolution=resolution)
+        path = walk(index, prices, account, timeframe=timeframe, resolution=resolution)
         every.append(run(path.market, resolution)[0][:, 0])
     # An ambiguity resolved against the account may still have spared it what came later.
     return pd.DataFrame({"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, index)
@@ -195,9 +195,9 @@ def _check_terms(held: TermArrays, targets: Floats) -> None:
         )
 
 
-def _refuse(opened: pd.Timestamp, measure: float, perp: PerpSettings, rules: Rules) -> None:
+def _refuse(opened: pd.Timestamp, measure: float, account: Account, rules: Rules) -> None:
     try:
-        check_leverage(perp.leverage, measure, rules.brackets)
+        check_leverage(account.leverage, measure, rules.brackets)
     except InputError as error:
         raise InputError(f"the bar of {opened:%Y-%m-%d %H:%M}: {error}") from None
 

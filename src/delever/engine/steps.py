@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.arrays import bar_index, price_array
-from delever.engine.settings import FundingSeries, PerpSettings
+from delever.engine.settings import Account, FundingSeries, loaded
 from delever.errors import DataError, InputError
 from delever.units import timeframe_delta
 from delever.venues.funding import funding_holes
@@ -77,7 +77,7 @@ class Path:
 def walk(
     index: pd.DatetimeIndex,
     prices: Floats,
-    perp: PerpSettings,
+    account: Account,
     *,
     timeframe: str,
     resolution: Resolution = "run",
@@ -90,12 +90,12 @@ def walk(
         If detail or mark do not overlap the bars or contradict them, or funding does not cover
         the run and its absence was not allowed.
     """
-    first, opens, steps, notes = _detail(index, prices, perp, timeframe)
+    first, opens, steps, notes = _detail(index, prices, loaded("detail", account.detail), timeframe)
     end = int(index.asi8[-1]) + timeframe_delta(timeframe).value
-    marks, marked = _marks(perp.mark, opens, steps, end)
-    if perp.inverse:
+    marks, marked = _marks(loaded("mark", account.mark), opens, steps, end)
+    if account.inverse:
         steps, marks = reciprocal(steps), reciprocal(marks)
-    funding, funded = _funding(perp, opens, marks, int(index.asi8[0]), end, resolution)
+    funding, funded = _funding(account, opens, marks, int(index.asi8[0]), end, resolution)
     return Path(
         opens=opens,
         market=MarketArrays(first, steps, marks, funding),
@@ -115,19 +115,21 @@ def reciprocal(prices: Floats) -> Floats:
 
 
 def _detail(
-    index: pd.DatetimeIndex, prices: Floats, perp: PerpSettings, timeframe: str
+    index: pd.DatetimeIndex, prices: Floats, detail: pd.DataFrame | None, timeframe: str
 ) -> tuple[Ints, Ints, Floats, tuple[str, ...]]:
     opens = index.asi8
-    if perp.detail is None or perp.detail_timeframe is None:
+    if detail is None:
         whole = (f"resolution: {timeframe} bars, whose inside was not seen",)
         return np.arange(len(index) + 1), opens, prices, whole
-    length, fine = (timeframe_delta(name).value for name in (timeframe, perp.detail_timeframe))
+    found = bar_index(detail)
+    times, finer = found.asi8, price_array(detail, found)
+    length = timeframe_delta(timeframe).value
+    fine = int(np.median(np.diff(times))) if len(times) > 1 else length
     if fine >= length or length % fine:
         raise InputError(
-            f"perp: detail_timeframe must divide {timeframe}; got {perp.detail_timeframe}"
+            f"account: detail must be bars whose timeframe divides {timeframe}; got bars of "
+            f"{_timeframe(fine)}"
         )
-    found = bar_index(perp.detail)
-    times, finer = found.asi8, price_array(perp.detail, found)
     begun = np.searchsorted(times, opens)
     count = np.searchsorted(times, opens + length) - begun
     full = count == length // fine
@@ -144,13 +146,21 @@ def _detail(
     source = (begun[bar] + np.arange(first[-1]) - first[bar])[inner]
     at, steps = opens[bar], prices[bar]
     at[inner], steps[inner] = times[source], finer[source]
-    notes = [f"resolution: {perp.detail_timeframe} bars inside {timeframe} bars"]
+    notes = [f"resolution: {_timeframe(fine)} bars inside {timeframe} bars"]
     if not full.all():
         notes.append(
             f"{int((~full).sum())} of {len(index)} bars had no whole set of "
-            f"{perp.detail_timeframe} bars; their inside was not seen"
+            f"{_timeframe(fine)} bars; their inside was not seen"
         )
     return first.astype(np.int64), at, steps, tuple(notes)
+
+
+def _timeframe(nanoseconds: int) -> str:
+    """Length of a bar as a timeframe."""
+    for unit, size in (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)):
+        if nanoseconds % (size * 10**9) == 0:
+            return f"{nanoseconds // (size * 10**9)}{unit}"
+    return str(pd.Timedelta(nanoseconds))
 
 
 def _check_detail(
@@ -198,17 +208,17 @@ def _marks(
 
 
 def _funding(
-    perp: PerpSettings, opens: Ints, marks: Floats, start: int, end: int, resolution: Resolution
+    account: Account, opens: Ints, marks: Floats, start: int, end: int, resolution: Resolution
 ) -> tuple[Floats, tuple[str, ...]]:
     table = np.zeros((len(opens), len(FUNDING)))
-    if perp.contract is None:
+    if account.contract is None:
         return table, ()
-    notes = _covered(perp, start, end)
-    if perp.funding is None:
+    series = loaded("funding", account.funding)
+    notes = _covered(series, account.funding_policy, start, end)
+    if series is None:
         return table, notes
-    series = perp.funding
     rates, given = series.rates, series.mark_prices
-    if perp.inverse:  # the longs that pay are short of the reciprocal price
+    if account.inverse:  # the longs that pay are short of the reciprocal price
         rates, given = -rates, None if given is None else 1.0 / given
     used = np.flatnonzero((series.stamps >= start) & (series.stamps < end))
     place = np.searchsorted(opens, series.stamps[used], side="right") - 1
@@ -251,8 +261,7 @@ def _payments(
     return [value for pair in zip(*out, strict=True) for value in pair]
 
 
-def _covered(perp: PerpSettings, start: int, end: int) -> tuple[str, ...]:
-    series: FundingSeries | None = perp.funding
+def _covered(series: FundingSeries | None, policy: str, start: int, end: int) -> tuple[str, ...]:
     if series is None or not len(series.stamps):
         missing = "there is none"
     else:
@@ -261,7 +270,7 @@ def _covered(perp: PerpSettings, start: int, end: int) -> tuple[str, ...]:
             return ("funding: settled at every stamp of the run",)
         after, before = (pd.Timestamp(stamp, tz="UTC") for stamp in holes[0][:2])
         missing = f"{len(holes)} stretches are missing, the first from {after} to {before}"
-    if perp.funding_policy == "missing-is-zero":
+    if policy == "missing-is-zero":
         return (f"funding: missing stamps paid nothing ({missing})",)
     raise DataError(
         f"funding must cover the run from {pd.Timestamp(start, tz='UTC')} to "

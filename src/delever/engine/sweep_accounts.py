@@ -22,8 +22,8 @@ from delever.units import periods_per_year
 from delever.venues.costs import Costs
 
 __all__ = [
-    "Account",
     "Asked",
+    "SweepAccount",
     "SweepMarket",
     "asked",
     "check_account",
@@ -72,20 +72,20 @@ def asked(target_exposure: Floats, begin: int) -> Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Account:
+class SweepAccount:
     """What one account of a sweep is told."""
 
     asked: Asked  # its targets
     # fee and slippage of its fills; the fees of the rules by date when left out
     costs: Costs | None = None
     leverage: float = 1.0  # >= 1; also the largest exposure that may be asked for
-    stop_loss: float | None = None  # as in `delever.engine.settings.PerpSettings`
+    stop_loss: float | None = None  # as in `delever.engine.settings.SweepAccount`
     take_profit: float | None = None
     trailing_stop: float | None = None
 
 
 def simulate(
-    market: SweepMarket, accounts: Sequence[Account], *, mapper: Mapper = map
+    market: SweepMarket, accounts: Sequence[SweepAccount], *, mapper: Mapper = map
 ) -> pd.DataFrame:
     """Run accounts over the bars of a market and measure them.
 
@@ -109,7 +109,7 @@ def simulate(
 
 
 def simulate_each(
-    market: SweepMarket, accounts: Sequence[Account], *, mapper: Mapper = map
+    market: SweepMarket, accounts: Sequence[SweepAccount], *, mapper: Mapper = map
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Run accounts that `check_account` let pass, and say which of them a bracket refused."""
     from delever.engine import sweep_kernel as kernel
@@ -152,7 +152,7 @@ def _largest(targets: Sequence[Floats]) -> list[float]:
 
 
 def check_account(
-    account: Account, market: SweepMarket, name: str, *, most: float | None = None
+    account: SweepAccount, market: SweepMarket, name: str, *, most: float | None = None
 ) -> None:
     """Refuse what the engine would refuse of an account.
 
@@ -192,7 +192,11 @@ def check_account(
 
 
 def _runner(
-    market: SweepMarket, accounts: Sequence[Account], begins: Ints, ends: Floats, scopes: Floats
+    market: SweepMarket,
+    accounts: Sequence[SweepAccount],
+    begins: Ints,
+    ends: Floats,
+    scopes: Floats,
 ) -> Callable[[int], None]:
     """What runs the block of accounts from a row on, and leaves their sums in `ends`, `scopes`."""
     from delever.engine import sweep_kernel as kernel
@@ -217,12 +221,12 @@ def _runner(
     return run
 
 
-def _said(account: Account) -> tuple[object, ...]:
+def _said(account: SweepAccount) -> tuple[object, ...]:
     far = account.stop_loss, account.take_profit, account.trailing_stop
     return account.leverage, *far, account.costs
 
 
-def _orders(accounts: Sequence[Account], market: SweepMarket) -> Floats:
+def _orders(accounts: Sequence[SweepAccount], market: SweepMarket) -> Floats:
     """One row per account: leverage, whether cross, stops, fee and slippage."""
     rows: dict[tuple[object, ...], int] = {}
     which = [rows.setdefault(_said(account), len(rows)) for account in accounts]

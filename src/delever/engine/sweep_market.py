@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.arrays import Floats, bar_index, price_array
-from delever.engine.settings import PerpSettings
+from delever.engine.settings import Account, with_contract
 from delever.engine.steps import walk
 from delever.engine.terms import terms
 from delever.errors import InputError
@@ -60,7 +60,7 @@ def sweep_market(
     *,
     timeframe: str,
     inside: npt.NDArray[np.bool_] | None = None,
-    perp: PerpSettings | None = None,
+    account: Account | None = None,
     initial_equity: float = 10_000.0,
     costs_times: float = 1.0,
 ) -> SweepMarket:
@@ -76,9 +76,9 @@ def sweep_market(
     """
     if not (math.isfinite(initial_equity) and initial_equity > 0.0):
         raise InputError(f"initial_equity must be a finite amount above 0; got {initial_equity!r}")
-    settings = PerpSettings() if perp is None else perp
-    _check_covered(settings)
     index = bar_index(bars)
+    settings = with_contract(account or Account(), index[0].date())
+    _check_covered(settings)
     prices = price_array(bars, index)
     if inside is None:
         inside = np.zeros(len(index), dtype=np.bool_)
@@ -99,12 +99,12 @@ def sweep_market(
         timeframe=timeframe,
         inside=inside.astype(np.int64),
         initial_equity=float(initial_equity),
-        leveraged=settings.contract is not None,
-        cross=settings.margin_mode == "cross" or settings.contract is None,
+        leveraged=settings.traded is not None,
+        cross=settings.margin_mode == "cross" or settings.traded is None,
         separate=settings.mark is not None,
         own_slippage=settings.slippage is not None,
-        lot=0.0 if settings.contract is None else settings.contract.lot,
-        tick=0.0 if settings.contract is None else settings.contract.tick,
+        lot=0.0 if settings.traded is None else settings.traded.lot,
+        tick=0.0 if settings.traded is None else settings.traded.tick,
         table=np.ascontiguousarray(table),
         rule=held.rule,
         brackets=held.brackets,
@@ -113,14 +113,14 @@ def sweep_market(
     )
 
 
-def _check_covered(perp: PerpSettings) -> None:
+def _check_covered(account: Account) -> None:
     beyond = {
-        "limit_offset": perp.limit_offset is not None,
-        "detail": perp.detail is not None,
-        "bounds": perp.bounds,
-        "an inverse contract": perp.inverse,
-        "borrow_rate": perp.borrow_rate != 0.0,
-        "slippage with impact": perp.slippage is not None and perp.slippage.impact > 0.0,
+        "limit_offset": account.limit_offset is not None,
+        "detail": account.detail is not None,
+        "bounds": account.bounds,
+        "an inverse contract": account.inverse,
+        "borrow_rate": account.borrow_rate != 0.0,
+        "slippage with impact": account.slippage is not None and account.slippage.impact > 0.0,
     }
     given = [name for name, there in beyond.items() if there]
     if given:

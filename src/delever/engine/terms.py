@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from delever.engine.settings import PerpSettings
+from delever.engine.settings import Account, loaded
 from delever.engine.steps import Floats, TermArrays
 from delever.errors import DataError, InputError
 from delever.units import DAYS_PER_YEAR, timeframe_delta
@@ -23,7 +23,7 @@ _CHOSEN_BY = {"mark": 0.0, "entry": 1.0, "size": 2.0}
 def terms(
     bars: pd.DataFrame,
     index: pd.DatetimeIndex,
-    perp: PerpSettings,
+    account: Account,
     costs: Costs | None,
     *,
     timeframe: str,
@@ -38,7 +38,7 @@ def terms(
     InputError
         If slippage needs what the bars do not have.
     """
-    rules = () if perp.rules is None else dated_rules(perp, index)
+    rules = () if account.rules is None else dated_rules(account, index)
     rule = np.zeros(len(index), dtype=np.int64)
     paid = np.zeros((len(index), 6))
     if rules:
@@ -51,17 +51,17 @@ def terms(
     if costs is not None:
         paid[:, :2] = costs.fee, costs.maker_fee
         paid[:, 3] = costs.slippage
-    if perp.slippage is not None:
-        paid[:, 3:5] = _slippage(bars, index, perp, perp.slippage)
+    if account.slippage is not None:
+        paid[:, 3:5] = _slippage(bars, index, account, account.slippage)
     paid[:, [0, 1, 3, 4]] *= np.where(paid[:, [0, 1, 3, 4]] > 0.0, costs_times, 1.0)
     paid[:, 3] = np.minimum(paid[:, 3], 0.99)
     hours = np.diff(index.asi8, append=index.asi8[-1] + timeframe_delta(timeframe).value) / 3.6e12
-    paid[:, 5] = perp.borrow_rate * hours / (24.0 * DAYS_PER_YEAR)
+    paid[:, 5] = account.borrow_rate * hours / (24.0 * DAYS_PER_YEAR)
     notes = tuple(dict.fromkeys(note for held in rules for note in held.notes))
     return TermArrays(rule.astype(np.int64), paid, *_brackets(rules)), rules, notes
 
 
-def dated_rules(perp: PerpSettings, index: pd.DatetimeIndex) -> tuple[Rules, ...]:
+def dated_rules(account: Account, index: pd.DatetimeIndex) -> tuple[Rules, ...]:
     """Rules in force over the run, in order of time.
 
     Raises
@@ -69,11 +69,12 @@ def dated_rules(perp: PerpSettings, index: pd.DatetimeIndex) -> tuple[Rules, ...
     DataError
         If none are known for the first bar.
     """
-    if isinstance(perp.rules, Rulebook):
-        symbol = perp.contract.symbol if perp.contract else ""
-        return perp.rules.between(index[0].date(), index[-1].date(), symbol)
-    rules: Sequence[Rules] = (perp.rules,) if isinstance(perp.rules, Rules) else perp.rules or ()
-    ordered = tuple(sorted(rules, key=lambda held: held.valid_from))
+    rules = loaded("rules", account.rules)
+    if isinstance(rules, Rulebook):
+        symbol = account.traded.symbol if account.traded else ""
+        return rules.between(index[0].date(), index[-1].date(), symbol)
+    held: Sequence[Rules] = (rules,) if isinstance(rules, Rules) else rules or ()
+    ordered = tuple(sorted(held, key=lambda one: one.valid_from))
     if not ordered or ordered[0].valid_from > index[0].date():
         have = f"the first are of {ordered[0].valid_from}" if ordered else "there are none"
         raise DataError(
@@ -104,24 +105,24 @@ def _brackets(rules: Sequence[Rules]) -> tuple[Floats, Floats]:
 
 
 def _slippage(
-    bars: pd.DataFrame, index: pd.DatetimeIndex, perp: PerpSettings, model: Slippage
+    bars: pd.DataFrame, index: pd.DatetimeIndex, account: Account, model: Slippage
 ) -> Floats:
     """Fraction of each fill, and what the root of its notional adds; known before the bar."""
     base, impact = np.full(len(index), model.fixed), np.zeros(len(index))
     if model.volatility_share > 0.0 or model.impact > 0.0:
-        seen = bars if perp.earlier is None else pd.concat([perp.earlier, bars])
+        seen = bars if account.earlier is None else pd.concat([account.earlier, bars])
         # As market.slippage.range_volatility, of the bars that had closed when this one opened.
         squares = np.log(seen["high"].to_numpy(float) / seen["low"].to_numpy(float)) ** 2
-        mean = pd.Series(squares).rolling(perp.volatility_bars, min_periods=1).mean().shift(1)
+        mean = pd.Series(squares).rolling(account.volatility_bars, min_periods=1).mean().shift(1)
         sigma = np.sqrt(mean.to_numpy() / (4.0 * np.log(2.0)))
         base = base + model.volatility_share * sigma[-len(index) :]
         if model.impact > 0.0:
-            traded = _traded_before(seen, in_coins=perp.inverse)
+            traded = _traded_before(seen, in_coins=account.inverse)
             impact = (model.impact * sigma / np.sqrt(traded))[-len(index) :]
-    if perp.stress is not None:
-        if not pd.DatetimeIndex(perp.stress.index).equals(index):
-            raise InputError("perp: stress must have one value per bar, on the same open times")
-        times = np.where(perp.stress.to_numpy(dtype=bool), model.stress_multiplier, 1.0)
+    if account.stress is not None:
+        if not pd.DatetimeIndex(account.stress.index).equals(index):
+            raise InputError("account: stress must have one value per bar, on the same open times")
+        times = np.where(account.stress.to_numpy(dtype=bool), model.stress_multiplier, 1.0)
         base, impact = base * times, impact * times
     return np.column_stack([base, impact])
 

@@ -84,12 +84,12 @@ def change_of(text: str) -> Change:
 
 def usual_changes(run: Backtest) -> tuple[str, ...]:
     """Counterfactuals worth asking of a run: those that can change it."""
-    perp = run.perp
+    account = run.account
     out = ["costs x2"]
-    if perp is not None and perp.contract is not None:
-        if perp.leverage > 1.0:
+    if account is not None and account.contract is not None:
+        if account.leverage > 1.0:
             out.insert(0, "leverage 1x")
-        if perp.funding is not None:
+        if account.funding is not None:
             out.insert(0, "funding off")
     return tuple(out)
 
@@ -110,10 +110,10 @@ def counterfactual(run: Backtest, change: Change) -> Backtest:
     which only hindsight knows: this tells what leverage did to the run, and is no strategy that
     could have been followed.
     """
-    if run.request is not None and run.perp is not None:
-        perp = replace(run.perp, bounds=False)
-        options = {**run.request.options, "perp": perp}
-        run = replace(run, perp=perp, request=replace(run.request, options=options))
+    if run.request is not None and run.account is not None:
+        account = replace(run.account, bounds=False)
+        options = {**run.request.options, "account": account}
+        run = replace(run, account=account, request=replace(run.request, options=options))
     if change.leverage is not None:
         return rerun(_scaled_to(run, change.leverage), leverage=change.leverage)
     if change.funding_off:
@@ -184,19 +184,21 @@ def _scaled_to(run: Backtest, leverage: float) -> Backtest:
     if run.request is None:
         return run  # what is missing is said by rerun
     asked, first = run.request.target_exposure, float(run.request.options["initial_target"])
-    most = float(np.nanmax(np.abs(np.append(asked.to_numpy(dtype=np.float64), first))))
-    if most <= leverage:
+    times = 1.0 if run.account is None else run.account.exposure
+    most = times * float(np.nanmax(np.abs(np.append(asked.to_numpy(dtype=np.float64), first))))
+    if most <= leverage or run.account is None:
         return run
-    share = leverage / most
+    account, share = replace(run.account, exposure=1.0), times * leverage / most
     request = replace(
         run.request,
         target_exposure=(asked * share).clip(-leverage, leverage),
         options={
             **run.request.options,
             "initial_target": max(-leverage, min(leverage, first * share)),
+            "account": account,
         },
     )
-    return replace(run, request=request)
+    return replace(run, account=account, request=request)
 
 
 def _came_to(

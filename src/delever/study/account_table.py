@@ -1,35 +1,37 @@
-"""The ``[account]`` table of a study: spot, or a margin account when it names a contract."""
+"""The ``[account]`` table of a study: the engine's settings, with names for what is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pandas as pd
-from annotated_types import Ge, Gt, Lt
-from pydantic import BaseModel, ConfigDict
+from annotated_types import Ge
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from delever.data.catalog import Catalog
 from delever.data.references import Dataset
 from delever.deleveraging.detect import detect
-from delever.engine.settings import FundingSeries, PerpSettings
-from delever.errors import ConfigError
+from delever.engine.settings import Account, FundingSeries
+from delever.errors import ConfigError, InputError
 from delever.study.kept_brackets import seen_brackets
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import Rulebook
 from delever.venues.slippage import Slippage
 
-__all__ = ["Account", "AccountConfig", "SlippageConfig", "load_account"]
+__all__ = ["AccountTable", "SlippageConfig", "for_run", "load_account"]
 
-Distance = Annotated[float, Gt(0)]
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SlippageConfig(BaseModel):
     """The ``[account.slippage]`` table: parts that add up, as fractions of a fill's notional."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = _STRICT
 
     fixed: Annotated[float, Ge(0)] = 0.0  # such as half a spread
     # share of a bar's volatility, of bars closed before
@@ -40,107 +42,97 @@ class SlippageConfig(BaseModel):
     stress_multiplier: Annotated[float, Ge(1)] = 1.0
 
 
-class AccountConfig(BaseModel):
-    """The ``[account]`` table."""
+class AccountTable:
+    """The way from a table of a file into an `Account`, for pydantic."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model: type[BaseModel]  # the settings that a file can say
 
-    # symbol of the perpetual, such as ``"BTC/USDT:USDT"``; None holds spot
-    contract: str | None = None
-    rules: str | None = None  # name of a rulebook in ``data/venues``; needed with a contract
-    # setting of the position, and the most that may be asked for
-    leverage: Annotated[float, Ge(1)] = 1.0
-    # what the strategy's target exposures are multiplied by
-    exposure: Annotated[float, Gt(0)] = 1.0
-    margin_mode: Literal["isolated", "cross"] = "isolated"  # what a liquidation takes
-    # references of funding rates, mark-price bars, and finer bars walked inside the bars
-    funding: str | None = None
-    # whether a run that funding does not cover is refused
-    funding_policy: Literal["required", "missing-is-zero"] = "required"
-    mark: str | None = None
-    detail: str | None = None
-    stop_loss: Distance | None = None  # fractions of the entry price
-    take_profit: Distance | None = None
-    trailing_stop: Distance | None = None
-    # entries rest this fraction better than the open
-    limit_offset: Annotated[float, Ge(0), Lt(1)] | None = None
-    borrow_rate: Annotated[float, Ge(0)] = 0.0  # fraction per year on the coins of a spot short
-    bounds: bool = False  # whether the best and the worst that the bars hide are run, too
-    slippage: SlippageConfig | None = None  # in place of the fixed slippage of ``[costs]``
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """An account with everything it names, loaded."""
-
-    config: AccountConfig  # as the study says it
-    rulebook: Rulebook | None = None  # fees and brackets by date
-    # funding, mark and detail, those that are named
-    data: Mapping[str, Dataset] = field(default_factory=dict)
-
-    def settings(self, bars: pd.DataFrame, begin: int) -> PerpSettings:
-        """What the engine is told for a run."""
-        config = self.config
-        slippage = None if config.slippage is None else Slippage(**config.slippage.model_dump())
-        contract = None
-        if self.rulebook is not None and config.contract is not None:
-            first = pd.Timestamp(bars.index[begin]).date()
-            contract = self.rulebook.at(first, config.contract).contract
-        frames = {role: data.frame for role, data in self.data.items()}
-        detail = self.data.get("detail")
-        return PerpSettings(
-            contract=contract,
-            rules=self.rulebook,
-            leverage=config.leverage,
-            margin_mode=config.margin_mode,
-            funding=FundingSeries.of(frames["funding"]["funding_rate"])
-            if "funding" in frames
-            else None,
-            funding_policy=config.funding_policy,
-            mark=frames.get("mark"),
-            detail=frames.get("detail"),
-            detail_timeframe=None if detail is None else detail.reference.timeframe,
-            stop_loss=config.stop_loss,
-            take_profit=config.take_profit,
-            trailing_stop=config.trailing_stop,
-            limit_offset=config.limit_offset,
-            slippage=slippage,
-            earlier=bars.iloc[:begin] if begin else None,
-            stress=_stress(bars).iloc[begin:]
-            if slippage and slippage.stress_multiplier > 1
-            else None,
-            borrow_rate=config.borrow_rate,
-            bounds=config.bounds,
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        table = core_schema.no_info_after_validator_function(_made, handler(cls.model))
+        return core_schema.no_info_before_validator_function(
+            lambda given: _said(given) if isinstance(given, Account) else given,
+            table,
+            serialization=core_schema.plain_serializer_function_ser_schema(_said),
         )
 
 
-def load_account(config: AccountConfig, *, catalog: Catalog, venues: Path) -> Account:
-    """Load what an account names.
+def _in_a_file(hint: Any) -> Any:
+    """The part of a setting's type that a file can say; None where it can say nothing."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    plain = tuple(
+        SlippageConfig if option is Slippage else option
+        for option in options
+        if option in (str, bool, float, Slippage, NoneType)
+        or get_origin(option) in (Annotated, Literal)
+    )
+    return None if plain in ((), (NoneType,)) else Union[plain]  # noqa: UP007
+
+
+AccountTable.model = create_model(
+    "AccountTable",
+    __config__=_STRICT,
+    **{  # type: ignore[call-overload]
+        each.name: (said, each.default)
+        for each in fields(Account)
+        if (said := _in_a_file(get_type_hints(Account, include_extras=True)[each.name]))
+    },
+)
+
+
+def _made(table: BaseModel) -> Account:
+    given = {name: getattr(table, name) for name in type(table).model_fields}
+    if given["slippage"] is not None:
+        given["slippage"] = Slippage(**given["slippage"].model_dump())
+    try:
+        return Account(**given)
+    except InputError as error:
+        raise PydanticCustomError("sentence", "{said}", {"said": str(error)}) from None
+
+
+def _said(account: Account) -> dict[str, Any]:
+    """What a file would say of an account that is not loaded yet."""
+    said = {name: getattr(account, name) for name in AccountTable.model.model_fields}
+    return said | {"slippage": None if account.slippage is None else asdict(account.slippage)}
+
+
+def load_account(
+    account: Account, *, catalog: Catalog, venues: Path
+) -> tuple[Account, Mapping[str, Dataset]]:
+    """Load what an account names: the account, and the data sets behind it by setting.
 
     Raises
     ------
     ConfigError
-        If a contract has no rules or the other way round, or there is no such rulebook.
+        If there is no such rulebook.
     NotStoredError
         If a data set is not stored.
     """
-    if (config.contract is None) != (config.rules is None):
-        raise ConfigError(
-            "account: contract and rules go together; "
-            f"got contract {config.contract!r} and rules {config.rules!r}"
-        )
-    return Account(
-        config=config,
-        rulebook=None if config.rules is None else _rules(config.rules, venues),
-        data={
-            role: catalog.load(reference)
-            for role in ("funding", "mark", "detail")
-            if (reference := getattr(config, role)) is not None
-        },
+    data = {
+        name: catalog.load(reference)
+        for name in ("funding", "mark", "detail")
+        if isinstance(reference := getattr(account, name), str)
+    }
+    found: dict[str, Any] = {name: one.frame for name, one in data.items()}
+    if "funding" in found:
+        found["funding"] = FundingSeries.of(found["funding"]["funding_rate"])
+    if isinstance(account.rules, str):
+        found["rules"] = _rulebook(account.rules, venues)
+    return replace(account, **found), data
+
+
+def for_run(account: Account, bars: pd.DataFrame, begin: int) -> Account:
+    """An account with what its slippage must know of the bars up to a run's first one."""
+    stressed = account.slippage is not None and account.slippage.stress_multiplier > 1.0
+    return replace(
+        account,
+        earlier=bars.iloc[:begin] if begin else None,
+        # detected by the close before each bar's open
+        stress=detect(bars["close"]).shift(1, fill_value=False).iloc[begin:] if stressed else None,
     )
 
 
-def _rules(name: str, venues: Path) -> Rulebook:
+def _rulebook(name: str, venues: Path) -> Rulebook:
     """The rulebook of this name, with the brackets its venue was seen to have."""
     path = venues / f"{name}.toml"
     if path.parent == venues and path.is_file():
@@ -149,8 +141,3 @@ def _rules(name: str, venues: Path) -> Rulebook:
     raise ConfigError(
         f"account: rules must name a file in {venues}; got {name!r}; there are: {there}"
     )
-
-
-def _stress(bars: pd.DataFrame) -> pd.Series:
-    """Whether deleveraging was detected by the close before each bar's open."""
-    return detect(bars["close"]).shift(1, fill_value=False)

@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.deleveraging.membership import membership
+from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
-    Account,
     Asked,
+    SweepAccount,
     asked,
     check_account,
     simulate_each,
@@ -25,7 +26,7 @@ from delever.engine.sweep_accounts import (
 from delever.engine.sweep_metrics import metric_names
 from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
-from delever.study.account_table import AccountConfig
+from delever.study.account_table import for_run
 from delever.study.config import Study
 from delever.study.single_run import first_bar, view
 from delever.study.study_inputs import Inputs, gather
@@ -71,7 +72,7 @@ def run_chunk(chunk: Chunk) -> pd.DataFrame:
     begins: dict[int, int] = {}
     parts: list[pd.DataFrame] = []
     with shared_work(chunk.shared_bytes):
-        batch: dict[int, Account] = {}
+        batch: dict[int, SweepAccount] = {}
         held = 0
         for row, account in _asked(chunk, study, inputs, market, errors):
             batch[row] = account
@@ -88,7 +89,7 @@ def run_chunk(chunk: Chunk) -> pd.DataFrame:
 
 
 def _simulated(
-    batch: Mapping[int, Account],
+    batch: Mapping[int, SweepAccount],
     study: Study,
     inputs: Inputs,
     market: MarketView,
@@ -104,7 +105,7 @@ def _simulated(
             market.bars.iloc[begin:],
             timeframe=market.timeframe,
             inside=inside[begin:],
-            perp=None if inputs.account is None else inputs.account.settings(market.bars, begin),
+            account=None if inputs.account is None else for_run(inputs.account, market.bars, begin),
             initial_equity=study.initial_equity,
             costs_times=study.costs_times,
         )
@@ -113,7 +114,7 @@ def _simulated(
         errors |= dict.fromkeys(first, str(error))
         later = {row: account for row, account in batch.items() if row not in first}
         return _simulated(later, study, inputs, market, inside, errors)
-    accepted: dict[int, Account] = {}
+    accepted: dict[int, SweepAccount] = {}
     for row, account in batch.items():
         try:
             check_account(account, board, "combination")
@@ -131,7 +132,7 @@ def _simulated(
 
 def _asked(
     chunk: Chunk, study: Study, inputs: Inputs, market: MarketView, errors: dict[int, str]
-) -> Iterator[tuple[int, Account]]:
+) -> Iterator[tuple[int, SweepAccount]]:
     """Accounts of the combinations that a strategy has an answer to."""
     asks, target = "", None
     held: dict[str, Study] = {}
@@ -165,16 +166,16 @@ def _target(
         return error
 
 
-def _account(study: Study, target: npt.NDArray[np.float64], begin: int) -> Account:
-    config = study.account or AccountConfig()
+def _account(study: Study, target: npt.NDArray[np.float64], begin: int) -> SweepAccount:
+    account = study.account or Account()
     told = asked(target, begin)
-    return Account(
-        asked=told._replace(targets=told.targets * config.exposure),
+    return SweepAccount(
+        asked=told._replace(targets=told.targets * account.exposure),
         costs=study.paid_costs,
-        leverage=config.leverage,
-        stop_loss=config.stop_loss,
-        take_profit=config.take_profit,
-        trailing_stop=config.trailing_stop,
+        leverage=account.leverage,
+        stop_loss=account.stop_loss,
+        take_profit=account.take_profit,
+        trailing_stop=account.trailing_stop,
     )
 
 

@@ -14,9 +14,10 @@ from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
+from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import change_of
-from delever.study.account_table import AccountConfig
+from delever.study.account_table import AccountTable
 from delever.study.axes import SweepConfig
 from delever.study.costs_table import CostsConfig
 from delever.study.toml import check_depth, read_toml
@@ -48,7 +49,9 @@ class Study(BaseModel):
     costs: CostsConfig | None = None
     # how many times fees and slippage are paid, of the benchmark as well; rebates stay
     costs_times: Annotated[float, Ge(0)] = 1.0
-    account: AccountConfig | None = None  # A margin account, stops, borrow; None holds plain spot
+    account: Annotated[Account, AccountTable] | None = (
+        None  # A margin account, stops, borrow; None holds plain spot
+    )
     # what ``delever sweep`` combines; a single run takes no notice of it
     sweep: SweepConfig | None = None
     # what is run beside it, see `delever.research.what_if.change_of`; None: the usual ones
@@ -160,7 +163,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             f"to and step; got {json.dumps(first['input'], default=str)}"
         )
     said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if not first["loc"]:
+    if not first["loc"] or first["type"] == "sentence":
         return said
     return f"{key} must be: {said}; got {json.dumps(first['input'], default=str)}"
 
@@ -168,7 +171,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 def _table(model: type[BaseModel], name: str) -> type[BaseModel]:
     """The model of a nested table, whose own keys are to be listed; else the model itself."""
     annotation = model.model_fields[name].annotation if name in model.model_fields else None
-    for option in (annotation, *get_args(annotation)):
+    options = [annotation, *get_args(annotation)]
+    for option in [*options, *(part for one in options for part in get_args(one))]:
+        if option is AccountTable:
+            return AccountTable.model
         if isinstance(option, type) and issubclass(option, BaseModel):
             return option
     return model

@@ -81,12 +81,12 @@ def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
 
 def _rules_in_force(run: Backtest) -> list[dict[str, Any]]:
     """Fees and brackets of a margin account, one entry per change; empty without a rulebook."""
-    if run.perp is None or not isinstance(run.perp.rules, Rulebook):
+    if run.account is None or not isinstance(run.account.rules, Rulebook):
         return []
     index = pd.DatetimeIndex(run.ledger.index)
-    book, first = run.perp.rules, index[0].date()
+    book, first = run.account.rules, index[0].date()
     out = []
-    for held in dated_rules(run.perp, index):
+    for held in dated_rules(run.account, index):
         symbol, day = held.contract.symbol, max(first, held.valid_from)
         listing = book.listings.get(symbol) or book.listings[EVERY_SYMBOL]
         out.append(

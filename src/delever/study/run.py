@@ -204,8 +204,8 @@ def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 
 def _hidden(run: Backtest) -> list[str]:
     """What a margin account's fills and bars leave out."""
     out = []
-    perp = run.perp
-    if perp is not None and perp.slippage is None and run.costs.slippage == 0.0:
+    account = run.account
+    if account is not None and account.slippage is None and run.costs.slippage == 0.0:
         out.append("slippage: none was said, so fills are made at the open itself; see [costs]")
     if run.bounds is not None:
         worst, best = (float(run.bounds[side].iloc[-1]) for side in ("worst", "best"))

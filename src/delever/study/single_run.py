@@ -11,10 +11,11 @@ import pandas as pd
 from delever.data.references import Dataset
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, backtest
+from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.strategy_contract import exposures, first_defined
-from delever.study.account_table import Account
+from delever.study.account_table import for_run
 from delever.study.strategy import Strategy
 from delever.units import timeframe_delta
 from delever.venues.costs import Costs
@@ -143,17 +144,16 @@ def run_trial(
     bars = market.bars.iloc[begin:]
 
     def simulate(exposure: pd.Series, paid: Costs | None, held: Account | None) -> Backtest:
-        scaled = exposure * (1.0 if held is None else held.config.exposure)
-        decided = float(scaled.iloc[begin - 1]) if begin else np.nan
+        decided = float(exposure.iloc[begin - 1]) if begin else np.nan
         return backtest(
             bars,
-            scaled.iloc[begin:],
+            exposure.iloc[begin:],
             timeframe=market.timeframe,
             costs=paid,
             initial_equity=initial_equity,
             initial_target=0.0 if np.isnan(decided) else decided,
             costs_times=costs_times,
-            perp=None if held is None else held.settings(market.bars, begin),
+            account=None if held is None else for_run(held, market.bars, begin),
         )
 
     return evaluate(

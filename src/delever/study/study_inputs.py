@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from delever.data.references import Dataset
 from delever.deleveraging.period import Period, load_catalog
+from delever.engine.settings import Account
 from delever.errors import ConfigError
-from delever.study.account_table import Account, load_account
+from delever.study.account_table import load_account
 from delever.study.config import Study
 from delever.study.declared_lags import early_series
 from delever.study.provenance import code_sha256, describe, file_sha256, run_id, versions
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
+from delever.venues.rules import Rulebook
 
 __all__ = ["Inputs", "gather"]
 
@@ -28,7 +31,8 @@ class Inputs:
     strategy: Strategy
     benchmark: Strategy
     params: dict[str, Any]
-    account: Account | None
+    account: Account | None  # with everything it names loaded
+    account_data: Mapping[str, Dataset]  # behind its funding, mark and detail
     periods: tuple[Period, ...]
     periods_sha256: str
 
@@ -38,7 +42,7 @@ class Inputs:
         made_from: dict[str, Any] = {
             "study": study_inputs,
             "params": self.params,
-            "account": None if self.account is None else _describe_account(self.account),
+            "account": self._account(),
             "data": describe(self.data),
             "warmup": describe(self.warmup) if self.warmup else None,
             "series": {name: describe(data) for name, data in sorted(self.series.items())},
@@ -53,6 +57,15 @@ class Inputs:
             **made_from,
         }
 
+    def _account(self) -> dict[str, Any] | None:
+        if self.account is None:
+            return None
+        rules = self.account.rules
+        return {
+            "rules_sha256": rules.sha256 if isinstance(rules, Rulebook) else None,
+            "data": {name: describe(data) for name, data in sorted(self.account_data.items())},
+        }
+
 
 def gather(study: Study, workspace: Workspace) -> Inputs:
     """Load everything a study names."""
@@ -64,6 +77,11 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
         raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
     data = catalog.load(study.data)
     series = {name: catalog.load(reference) for name, reference in study.series.items()}
+    account: Account | None = None
+    account_data: Mapping[str, Dataset] = {}
+    if study.account is not None:
+        venues = workspace.root / "data" / "venues"
+        account, account_data = load_account(study.account, catalog=catalog, venues=venues)
     early = early_series(series, workspace.root / "data" / "sources.toml")
     return Inputs(
         data=replace(data, notes=data.notes + early),
@@ -72,16 +90,8 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
         strategy=strategy,
         benchmark=benchmark,
         params=strategy.bind(study.params),
-        account=None
-        if study.account is None
-        else load_account(study.account, catalog=catalog, venues=workspace.root / "data/venues"),
+        account=account,
+        account_data=account_data,
         periods=load_catalog(periods_path),
         periods_sha256=file_sha256(periods_path),
     )
-
-
-def _describe_account(account: Account) -> dict[str, Any]:
-    return {
-        "rules_sha256": None if account.rulebook is None else account.rulebook.sha256,
-        "data": {role: describe(data) for role, data in sorted(account.data.items())},
-    }

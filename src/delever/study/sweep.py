@@ -251,7 +251,7 @@ def _trial_keys(study: Study, inputs: Inputs) -> Callable[[Mapping[str, Any]], d
         tables: dict[str, dict[str, Any]] = {
             "params": {**study.params},
             "costs": {} if study.costs is None else study.costs.model_dump(),
-            "account": {} if study.account is None else study.account.model_dump(),
+            "account": study.model_dump(include={"account"})["account"] or {},
         }
         for name, value in combination.items():
             table, _, own = name.partition(".")

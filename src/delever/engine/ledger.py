@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
-from delever.engine.settings import PerpSettings
+from delever.engine.settings import Account
 from delever.errors import InputError
 from delever.stats.returns import bar_returns
 from delever.venues.costs import Costs
@@ -80,7 +80,7 @@ class Backtest:
     # signed quote units, ``cash`` is the coins held and ``equity = cash - position``; all amounts
     # are in quote units at ``mark_price``, the mark of the close, and ``collateral`` is what the
     # coins of the close before gained.
-    perp: PerpSettings | None = field(default=None, repr=False)
+    account: Account | None = field(default=None, repr=False)
     # what a run of a margin account knew and did not know
     fidelity: tuple[str, ...] = field(default=(), repr=False)
     ambiguous_bars: int = 0  # bars that hid an order of events that mattered

@@ -19,11 +19,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from delever.research.null_markets import simulate_bars
+from delever.research.signal.level_break import LevelRule
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import LevelRule
 from delever.research.signal.study import study_signal
-from delever.research.signal.study_plan import Plan
-from delever.research.simulated import simulate_bars
+from delever.research.signal.study_plan import StudyDesign
 from delever.view import MarketView
 
 MARKETS = 200
@@ -31,7 +31,7 @@ BARS = 4_000
 DRAWS = 1_000
 PROMISE = (0.03, 0.07)
 SECONDS = 10.0
-AGAINST = ("all", "alike", "placebo")
+AGAINST = ("all", "matched", "placebo")
 
 
 def rules() -> dict[str, LevelRule]:
@@ -49,8 +49,8 @@ def p_values(seed: int, rule: str, drift: float = 0.0) -> dict[str, float]:
     if drift:
         bars = with_effect(bars, watched, drift)
     signal = watched.on(MarketView(bars=bars, timeframe="1d"))
-    plan = Plan(horizons=(30,), decides=30, draws=DRAWS, seed=seed)
-    study = study_signal([signal], name=rule, plan=plan)
+    design = StudyDesign(horizons=(30,), decides=30, draws=DRAWS, seed=seed)
+    study = study_signal([signal], name=rule, design=design)
     return {against: float(study.comparisons["p_value"][30, against]) for against in AGAINST}
 
 
@@ -103,7 +103,7 @@ def main() -> int:
     market = MarketView(bars=simulate_bars(BARS, seed=5).assign(volume=1.0), timeframe="1d")
     for name in sorted(set(RULES) - {"prices", "shutdown"}):
         begun = time.perf_counter()
-        study_signal([RULES[name]().on(market)], name=name, plan=Plan(draws=DRAWS))
+        study_signal([RULES[name]().on(market)], name=name, design=StudyDesign(draws=DRAWS))
         spent = time.perf_counter() - begun
         print(f"{name:22}{spent:>8.1f} s", flush=True)
         kept &= spent < SECONDS

@@ -12,22 +12,28 @@ from delever.report.page import render_page
 from delever.report.pages import claims_page as audit_page
 from delever.report.pages import state_page
 from delever.report.table import Cell, Column, Table
-from delever.research.claims.audit import Audited, Claim, Definition, Expectation, Measured
-from delever.research.signal.reach import Reach
+from delever.research.base_rates import BaseRate
+from delever.research.claims.audit import (
+    AuditedClaim,
+    Claim,
+    ClaimDefinition,
+    Expectation,
+    Measurement,
+)
 from delever.research.state import Level, MarketState, StressReading, Support
 
 CLOSE = pd.Timestamp("2026-02-06", tz="UTC")
 
 
-def measured(value: float | pd.Timestamp | None, unit: str, holds: bool | None) -> Measured:
-    definition = Definition(
+def measured(value: float | pd.Timestamp | None, unit: str, holds: bool | None) -> Measurement:
+    definition = ClaimDefinition(
         label="a <way>",
         compute="value",
         series="coin",
         at=CLOSE,
         expects=Expectation(test="below", high=-0.17),
     )
-    return Measured(
+    return Measurement(
         definition=definition,
         value=value,
         unit=unit,  # type: ignore[arg-type]
@@ -38,9 +44,9 @@ def measured(value: float | pd.Timestamp | None, unit: str, holds: bool | None) 
     )
 
 
-def audited(name: str, verdict: str, *figures: Measured) -> Audited:
+def audited(name: str, verdict: str, *figures: Measurement) -> AuditedClaim:
     claim = Claim(id=name, statement=f"{name} was said.", said=CLOSE, definitions=())
-    return Audited(
+    return AuditedClaim(
         claim=claim,
         verdict=verdict,  # type: ignore[arg-type]
         because="holds: a <way>",
@@ -95,8 +101,8 @@ def test_a_minus_stands_before_numbers_only(written: str, shown: str) -> None:
 
 
 def state(stress: float = 0.999, phase: str = "cascade") -> MarketState:
-    ever = Reach(rate=0.5, low=0.4, high=0.6, effective=100.0)
-    seldom = Reach(rate=math.nan, low=math.nan, high=math.nan, effective=2.4)
+    ever = BaseRate(rate=0.5, low=0.4, high=0.6, effective=100.0)
+    seldom = BaseRate(rate=math.nan, low=math.nan, high=math.nan, effective=2.4)
     levels = [Level(name=name, price=p, distance=p / 100 - 1) for name, p in LEVELS.items()]
     return MarketState(
         time=CLOSE,
@@ -111,7 +117,7 @@ def state(stress: float = 0.999, phase: str = "cascade") -> MarketState:
             StressReading(feature="daily_funding", value=-0.00006, percentile=0.06, values=9),
             StressReading(feature="fear_greed", value=math.nan, percentile=math.nan, values=0),
         ),
-        supports=(Support(level=levels[-1], ranges=2.25, ever=ever, alike=seldom),),
+        supports=(Support(level=levels[-1], ranges=2.25, unconditional=ever, same_phase=seldom),),
         missing={},
     )
 

@@ -166,7 +166,7 @@ def test_looks_differ_in_ink_and_share_the_palette() -> None:
 
 
 def test_levels_that_are_prices_near_each_other_have_figures_of_their_own() -> None:
-    kinds = ("breaks", "low", "high", "all", "alike", "placebo")
+    kinds = ("breaks", "low", "high", "all", "matched", "placebo")
     curves = pd.DataFrame(0.5, index=pd.RangeIndex(2, name="bars"), columns=kinds)
     prices = (98_000_000.0, 98_000_050.0)
     near, nearer = (figures.rung_curves(curves, price, "a price") for price in prices)

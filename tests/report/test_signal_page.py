@@ -9,13 +9,13 @@ import pytest
 
 from delever.report.pages import signal_page as page
 from delever.report.pages.ladder_table import ladder_table
-from delever.research.signal.abnormal import event_study
-from delever.research.signal.ladder import climb
+from delever.research.null_markets import simulate_bars
+from delever.research.signal.event_study import event_study
+from delever.research.signal.ladder import study_ladder
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.pool import pool_signals
 from delever.research.signal.study import study_signal
-from delever.research.signal.study_plan import Plan
-from delever.research.simulated import simulate_bars
+from delever.research.signal.study_plan import StudyDesign
 from delever.view import MarketView
 
 
@@ -23,9 +23,9 @@ from delever.view import MarketView
 def parts():
     market = MarketView(bars=simulate_bars(900, seed=1), timeframe="1d", symbol="A <b>")
     signal = RULES["rolling_low"](weeks=8).on(market)
-    plan = Plan(horizons=(5, 10), decides=10, draws=30)
-    study = study_signal([signal], name="break of the low", plan=plan)
-    ladder = climb(pool_signals([signal]), [0.95, 0.9], 20, plan=plan)
+    design = StudyDesign(horizons=(5, 10), decides=10, draws=30)
+    study = study_signal([signal], name="break of the low", design=design)
+    ladder = study_ladder(pool_signals([signal]), [0.95, 0.9], 20, design=design)
     returns = market.bars[["close"]].pct_change(fill_method=None)
     events = pd.DataFrame({"close": signal.event})
     return study, ladder, event_study(returns, events)
@@ -64,7 +64,7 @@ def test_tables_write_the_figures(parts):
 
 
 @pytest.mark.parametrize(
-    ("figures", "worth", "said"),
+    ("figures", "smallest_effect", "said"),
     [
         ({"p_value": 0.001, "adjusted": -0.2, "detectable": 0.15}, None, "Returns are lower"),
         ({"p_value": 0.03, "adjusted": -0.1, "detectable": 0.15}, None, "too small to be trusted"),
@@ -73,12 +73,16 @@ def test_tables_write_the_figures(parts):
         ({"p_value": float("nan")}, None, "nothing is tested"),
     ],
 )
-def test_the_sentence_says_the_verdict_and_what_could_have_been_seen(parts, figures, worth, said):
+def test_the_sentence_says_the_verdict_and_what_could_have_been_seen(
+    parts, figures, smallest_effect, said
+):
     study = parts[0]
     rows = study.comparisons.copy()
     for name, value in figures.items():
         rows.loc[(10, "placebo"), name] = value
-    changed = replace(study, comparisons=rows, plan=replace(study.plan, worth=worth))
+    changed = replace(
+        study, comparisons=rows, design=replace(study.design, smallest_effect=smallest_effect)
+    )
     written = page.sentence(changed)
     assert said in written
     assert ("No verdict" in written) == (changed.verdict in {"undecided", "too few"})

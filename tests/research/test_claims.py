@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError, NotStoredError
-from delever.research.claims.audit import Claim, Definition, Expectation, audit, audit_claim
-from delever.research.claims.vocabulary import VOCABULARY, ClaimFigure, ClaimSource
+from delever.research.claims.audit import Claim, ClaimDefinition, Expectation, audit, audit_claim
+from delever.research.claims.computations import VOCABULARY, ClaimFigure, ClaimSource
 
 
 def day(text: str) -> pd.Timestamp:
@@ -172,10 +172,10 @@ def test_options_that_do_not_fit_are_refused() -> None:
 # Verdicts.
 
 
-def define(label: str, low: float, **more: Any) -> Definition:
+def define(label: str, low: float, **more: Any) -> ClaimDefinition:
     expects = Expectation(test="above", low=low)
     given = {"compute": "value", "series": "coin", "at": day("2024-01-02"), "expects": expects}
-    return Definition(label=label, **(given | more))
+    return ClaimDefinition(label=label, **(given | more))
 
 
 YES, NO = define("yes", 1.0), define("no", 9.0)
@@ -199,7 +199,7 @@ ASIDE = define("aside", 0.0, expects=None)
         ([YES, ASIDE], "confirmed", "holds: yes"),
     ],
 )
-def test_verdicts(definitions: list[Definition], verdict: str, because: str) -> None:
+def test_verdicts(definitions: list[ClaimDefinition], verdict: str, because: str) -> None:
     claim = Claim(id="x", statement="X.", said=day("2024-01-02"), definitions=tuple(definitions))
     audited = audit_claim(claim, {"coin": series([1.0, 2.0])})
     assert audited.verdict == verdict
@@ -212,7 +212,7 @@ def test_a_date_earlier_than_claimed_confirms_and_says_so() -> None:
 
     def audited(level: float, source: ClaimSource = coin) -> Any:
         one = define("low", 0.0, compute="lowest_since", expects=expects, at=day("2024-01-05"))
-        one = Definition(
+        one = ClaimDefinition(
             label="low",
             compute=one.compute,
             series="coin",

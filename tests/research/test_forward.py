@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
+from delever.research.null_markets import simulate_bars
 from delever.research.signal.forward import distinct, effective_number, excursions, forward_returns
-from delever.research.simulated import simulate_bars
 
 
 def test_entry_is_the_next_open_and_exit_the_close_of_the_last_bar_held():

@@ -10,17 +10,17 @@ import pytest
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from delever.errors import InputError
+from delever.research.null_markets import simulate_bars
 from delever.research.signal.contrast import event_weights
-from delever.research.signal.ladder import climb
+from delever.research.signal.ladder import study_ladder
+from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import LevelRule, Signal
 from delever.research.signal.pool import pool_signals
-from delever.research.signal.study_plan import Plan
-from delever.research.simulated import simulate_bars
+from delever.research.signal.study_plan import StudyDesign
 from delever.stats.intervals import wilson_interval
 from delever.view import MarketView
 
-PLAN = Plan(draws=50)
+DESIGN = StudyDesign(draws=50)
 
 
 def on(bars, events, level=100.0, symbol="A", side="below"):
@@ -55,7 +55,9 @@ def three_breaks():
 
 
 def test_rungs_reached_by_hand():
-    found = climb(pool_signals([on(three_breaks(), [30, 60, 90, 120])]), [0.9, 0.95], 10, plan=PLAN)
+    found = study_ladder(
+        pool_signals([on(three_breaks(), [30, 60, 90, 120])]), [0.9, 0.95], 10, design=DESIGN
+    )
     assert found.rungs == (0.95, 0.9)
     table = found.table
     assert table["dates"].tolist() == [4, 4]
@@ -72,7 +74,7 @@ def test_rungs_reached_by_hand():
             for bar in range(5)
         ]
         assert found.curve(rung)["breaks"].tolist()[:5] == pytest.approx(by_bar)
-    assert table["half"].tolist() == [2, 2]
+    assert table["median_bars"].tolist() == [2, 2]
     # From 95 on: reached on bars 32, 60 and 92; of these bar 32 does not see 90 within 10 bars.
     assert table.loc[0.9, "before"] == 3
     assert table.loc[0.9, "onward"] == pytest.approx(2 / 3)
@@ -85,10 +87,12 @@ def test_a_touch_by_the_low_counts_and_the_low_of_the_break_itself_does_not():
     lows[40] = 80  # before the break was known
     lows[47] = 90
     closes[:25] += np.tile([0, 1.0], 13)[:25]
-    found = climb(pool_signals([on(path(closes, lows), [40])]), [0.9, 0.85], 20, plan=PLAN)
+    found = study_ladder(
+        pool_signals([on(path(closes, lows), [40])]), [0.9, 0.85], 20, design=DESIGN
+    )
     assert found.table["reached"].tolist() == [1, 0]
     assert found.curve(0.9)["breaks"].tolist() == [0.0] * 7 + [1.0] * 14
-    assert found.table["half"].tolist() == [7, math.inf]
+    assert found.table["median_bars"].tolist() == [7, math.inf]
 
 
 def test_above_is_below_upside_down():
@@ -97,9 +101,11 @@ def test_above_is_below_upside_down():
         ["open", "high", "low", "close"], axis=1
     )
     rows = [100, 160, 300, 450, 590]
-    below = climb(pool_signals([on(bars, rows, bars["close"].iloc[100])]), [0.9], 30, plan=PLAN)
+    below = study_ladder(
+        pool_signals([on(bars, rows, bars["close"].iloc[100])]), [0.9], 30, design=DESIGN
+    )
     risen = on(mirrored, rows, 1 / bars["close"].iloc[100], side="above")
-    above = climb(pool_signals([risen]), [1 / 0.9], 30, plan=PLAN)
+    above = study_ladder(pool_signals([risen]), [1 / 0.9], 30, design=DESIGN)
     pd.testing.assert_frame_equal(
         below.table.reset_index(drop=True), above.table.reset_index(drop=True)
     )
@@ -110,7 +116,7 @@ def test_the_same_way_to_go_from_all_bars_is_what_a_loop_over_them_finds():
     rows, horizon = [60, 120], 15
     level = float(bars["close"].iloc[60] * 1.02)
     pool = pool_signals([on(bars, rows, level)])
-    found = climb(pool, [0.93], horizon, plan=PLAN)
+    found = study_ladder(pool, [0.93], horizon, design=DESIGN)
     close, low = bars["close"].to_numpy(), bars["low"].to_numpy()
     first = len(bars) - len(pool.index)
     starts = range(first, len(bars) - horizon)
@@ -128,21 +134,21 @@ def test_without_meaning_breaks_reach_rungs_as_often_as_alike_and_placebo_breaks
     for seed in range(30):
         market = MarketView(bars=simulate_bars(1_500, seed=seed), timeframe="1d")
         pool = pool_signals([RULES["rolling_low"](weeks=8).on(market)])
-        table = climb(pool, [0.9], 20, plan=PLAN).table
-        shares.append(table.loc[0.9, ["reached", "alike", "placebo", "complete"]])
+        table = study_ladder(pool, [0.9], 20, design=DESIGN).table
+        shares.append(table.loc[0.9, ["reached", "matched", "placebo", "complete"]])
     frame = pd.DataFrame(shares).astype("float64")
     weights = frame["complete"]
     mean = {name: np.average(frame[name], weights=weights) for name in frame.columns[:3]}
     error = math.sqrt(0.25 / weights.sum())
-    assert abs(mean["reached"] - mean["alike"]) < 3 * error
+    assert abs(mean["reached"] - mean["matched"]) < 3 * error
     assert abs(mean["reached"] - mean["placebo"]) < 3 * error
 
 
 def test_several_markets_on_one_date_weigh_as_one():
     bars = three_breaks()
-    alone = climb(pool_signals([on(bars, [30, 60, 90])]), [0.95, 0.9], 10, plan=PLAN)
+    alone = study_ladder(pool_signals([on(bars, [30, 60, 90])]), [0.95, 0.9], 10, design=DESIGN)
     twins = [on(bars, [30, 60, 90], symbol=name) for name in ("A", "B", "C")]
-    together = climb(pool_signals(twins), [0.95, 0.9], 10, plan=PLAN)
+    together = study_ladder(pool_signals(twins), [0.95, 0.9], 10, design=DESIGN)
     pd.testing.assert_frame_equal(alone.table, together.table)
     pd.testing.assert_frame_equal(alone.curves, together.curves)
 
@@ -150,7 +156,7 @@ def test_several_markets_on_one_date_weigh_as_one():
 def test_curves_rise_and_the_bands_hold_them():
     market = MarketView(bars=simulate_bars(2_000, seed=2), timeframe="1d")
     pool = pool_signals([RULES["round_number"]().on(market)])
-    found = climb(pool, [0.95, 0.85], 40, plan=PLAN)
+    found = study_ladder(pool, [0.95, 0.85], 40, design=DESIGN)
     assert event_weights(pool.event, 40).sum() == found.table["dates"].iloc[0]
     for rung in found.rungs:
         curves = found.curve(rung)
@@ -159,7 +165,7 @@ def test_curves_rise_and_the_bands_hold_them():
         assert (curves["breaks"] <= curves["high"] + 1e-9).all()
     near, far = (found.curve(rung)["breaks"] for rung in found.rungs)
     assert (near >= far).all()
-    again = climb(pool, [0.85, 0.95], 40, plan=PLAN)
+    again = study_ladder(pool, [0.85, 0.95], 40, design=DESIGN)
     pd.testing.assert_frame_equal(found.curves, again.curves)
 
 
@@ -169,13 +175,13 @@ def test_curves_rise_and_the_bands_hold_them():
 )
 def test_rungs_on_the_wrong_side_are_refused(rungs, side, said):
     with pytest.raises(InputError, match=said):
-        climb(pool_signals([on(three_breaks(), [30], side=side)]), rungs, 10)
+        study_ladder(pool_signals([on(three_breaks(), [30], side=side)]), rungs, 10)
 
 
 def test_prices_are_the_rungs_they_are_multiples_of():
     pool = pool_signals([on(three_breaks(), [30, 60, 90, 120])])
-    multiples = climb(pool, [0.95, 0.9], 10, plan=PLAN)
-    prices = climb(pool, [90.0, 95.0], 10, plan=PLAN, absolute=True)
+    multiples = study_ladder(pool, [0.95, 0.9], 10, design=DESIGN)
+    prices = study_ladder(pool, [90.0, 95.0], 10, design=DESIGN, absolute=True)
     assert prices.rungs == (95.0, 90.0)
     assert prices.left_out == 0
     np.testing.assert_allclose(prices.table, multiples.table, rtol=1e-12)
@@ -187,28 +193,28 @@ def test_a_break_of_a_level_that_lies_past_a_price_is_not_on_its_way_there():
     level = np.full(125, 100.0)
     level[55:65] = 94.5
     signal = on(three_breaks(), [30, 60, 90], level)
-    found = climb(pool_signals([signal]), [95.0, 90.0], 10, plan=PLAN, absolute=True)
+    found = study_ladder(pool_signals([signal]), [95.0, 90.0], 10, design=DESIGN, absolute=True)
     assert found.left_out == 1
     assert found.table["dates"].tolist() == [2, 2]
     assert found.table["reached"].tolist() == [1, 1 / 2]  # 95 at once falls to 95; 90 on bar 92
     with pytest.raises(InputError, match="at least one break of a level above 101; there is none"):
-        climb(pool_signals([signal]), [101.0], 10, plan=PLAN, absolute=True)
+        study_ladder(pool_signals([signal]), [101.0], 10, design=DESIGN, absolute=True)
     with pytest.raises(InputError, match="rungs must be prices, at least one; got -5"):
-        climb(pool_signals([signal]), [-5.0], 10, plan=PLAN, absolute=True)
+        study_ladder(pool_signals([signal]), [-5.0], 10, design=DESIGN, absolute=True)
 
 
 def test_markets_broken_to_different_sides_have_no_common_ladder():
     bars = three_breaks()
     pool = pool_signals([on(bars, [30]), on(bars, [60], symbol="B", side="above")])
     with pytest.raises(InputError, match="all to one side"):
-        climb(pool, [0.9], 10)
+        study_ladder(pool, [0.9], 10)
 
 
 def test_without_a_break_or_a_level_there_is_no_ladder():
     with pytest.raises(InputError, match="at least one break of a level; there"):
-        climb(pool_signals([on(three_breaks(), [])]), [0.9], 10)
+        study_ladder(pool_signals([on(three_breaks(), [])]), [0.9], 10)
     whole = on(three_breaks(), [30])
     bare = Signal(market=whole.market, event=whole.event, known=whole.known)
     with pytest.raises(InputError, match="breaks of a level"):
-        climb(pool_signals([bare]), [0.9], 10)
+        study_ladder(pool_signals([bare]), [0.9], 10)
     assert isinstance(RULES["rolling_low"](), LevelRule)

@@ -11,9 +11,9 @@ import pytest
 
 from delever.errors import InputError
 from delever.frames import validate
-from delever.research.counterfactual import change_future, published_later, window
 from delever.research.lookahead import find_leak, smallest
-from delever.research.strategy_contract import broken_contract, check_strategy
+from delever.research.perturbation import perturb_future, published_later, window
+from delever.research.strategy_checks import check_strategy, check_target
 from delever.view import MarketView, Reading
 
 Function = Callable[[MarketView], pd.Series]
@@ -299,10 +299,10 @@ def test_what_fails_on_the_whole_market_fails(market: MarketView) -> None:
 def test_the_contract_of_an_exposure(market: MarketView) -> None:
     index = market.index
     good = pd.Series(1.0, index=index)
-    assert broken_contract(good, index) is None
-    assert broken_contract(good.astype("int64"), index) is None
-    assert broken_contract(good.astype("Float64"), index) is None
-    assert broken_contract(good.where(np.arange(300) > 9), index) is None
+    assert check_target(good, index) is None
+    assert check_target(good.astype("int64"), index) is None
+    assert check_target(good.astype("Float64"), index) is None
+    assert check_target(good.where(np.arange(300) > 9), index) is None
     for bad, check, said in [
         (good.to_numpy(), "same index", "got ndarray"),
         (good.iloc[1:], "same index", "299 rows for 300 bars, and row 1 is 2021-01-02"),
@@ -311,7 +311,7 @@ def test_the_contract_of_an_exposure(market: MarketView) -> None:
         (good.where(np.arange(300) != 40), "finite after warm-up", "2021-02-10 00:00 .* got nan"),
         (good.mask(np.arange(300) == 0, np.inf), "finite after warm-up", "2021-01-01 .* got inf"),
     ]:
-        finding = broken_contract(bad, index)
+        finding = check_target(bad, index)
         assert finding is not None
         assert finding.check == check
         assert pd.Series([str(finding)]).str.contains(said).all(), str(finding)
@@ -422,7 +422,7 @@ def test_a_leak_is_cut_down_to_the_bars_that_show_it(
     small = window(market, leak.first, leak.last)
     assert len(small.index) == bars
     # It is a fact about these few bars.
-    other = change_future(small, leak.after, leak.change, seed=leak.seed)
+    other = perturb_future(small, leak.after, leak.change, seed=leak.seed)
     np.testing.assert_equal(float(function(small)[leak.bar]), leak.with_future)
     np.testing.assert_equal(float(function(other)[leak.bar]), leak.without)
 

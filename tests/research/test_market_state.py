@@ -76,9 +76,9 @@ def test_supports_are_the_nearest_levels_below(market: MarketView) -> None:
         low[row + 1 : row + 31].min() <= (1 + nearest.level.distance) * close[row]
         for row in range(len(close) - 30)
     ]
-    assert nearest.ever.rate == pytest.approx(np.mean(fell))
-    assert nearest.ever.effective == pytest.approx(len(fell) / 30, rel=0.02)
-    assert nearest.ever.low < nearest.ever.rate <= nearest.ever.high
+    assert nearest.unconditional.rate == pytest.approx(np.mean(fell))
+    assert nearest.unconditional.effective == pytest.approx(len(fell) / 30, rel=0.02)
+    assert nearest.unconditional.low < nearest.unconditional.rate <= nearest.unconditional.high
 
 
 def test_what_followed_in_the_same_phase_is_counted_in_ranges(market: MarketView) -> None:
@@ -99,18 +99,20 @@ def test_what_followed_in_the_same_phase_is_counted_in_ranges(market: MarketView
         assert support.ranges == pytest.approx(ranges)
         goal = close - ranges * wilder
         fell = [low[row + 1 : row + 31].min() <= goal[row] for row in starts]
-        assert support.alike.rate == pytest.approx(np.mean(fell))
+        assert support.same_phase.rate == pytest.approx(np.mean(fell))
         pairs = np.abs(np.subtract.outer(starts, starts))
         worth = len(starts) ** 2 / np.maximum(0, 1 - pairs / 30).sum()
-        assert support.alike.effective == pytest.approx(worth)
+        assert support.same_phase.effective == pytest.approx(worth)
 
 
 def test_a_phase_that_was_seldom_says_nothing(market: MarketView) -> None:
     # Shortly after the first phases are known there are not five stretches of 30 days of any.
     young = market_state(market, market.close_time[420])
     assert young.phase
-    assert all(np.isnan(one.alike.rate) and one.alike.effective < 5 for one in young.supports)
-    assert all(one.ever.rate >= 0 for one in young.supports)
+    assert all(
+        np.isnan(one.same_phase.rate) and one.same_phase.effective < 5 for one in young.supports
+    )
+    assert all(one.unconditional.rate >= 0 for one in young.supports)
 
 
 def test_percentiles_are_in_the_readings_own_past(market: MarketView) -> None:

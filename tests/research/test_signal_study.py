@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
+from delever.research.null_markets import simulate_bars
+from delever.research.signal.level_break import Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import Signal
-from delever.research.signal.pool import look_ahead, placebo_breaks, pool_signals
+from delever.research.signal.pool import forward_outcomes, placebo_breaks, pool_signals
 from delever.research.signal.study import study_signal
-from delever.research.signal.study_plan import Plan
-from delever.research.simulated import simulate_bars
+from delever.research.signal.study_plan import StudyDesign
 from delever.stats.intervals import wilson_interval
 from delever.view import MarketView
 
-PLAN = Plan(horizons=(5, 20), decides=5, draws=40)
+DESIGN = StudyDesign(horizons=(5, 20), decides=5, draws=40)
 
 
 def signal(bars, rows, symbol="A", notes=()):
@@ -32,7 +32,7 @@ def signal(bars, rows, symbol="A", notes=()):
 def test_outcomes_are_those_of_the_distinct_events():
     bars = simulate_bars(300, seed=1)
     rows = [40, 43, 60, 100, 104, 140, 200, 250, 297]
-    study = study_signal([signal(bars, rows)], name="x", plan=PLAN)
+    study = study_signal([signal(bars, rows)], name="x", design=DESIGN)
     forward = (bars["close"].shift(-5) / bars["open"].shift(-1) - 1).to_numpy()
     chosen = [40, 60, 100, 140, 200, 250]
     row = study.outcomes.loc[5]
@@ -52,7 +52,7 @@ def test_outcomes_are_those_of_the_distinct_events():
     assert listed.loc[listed["counted"], "time"].tolist() == [bars.index[row] for row in chosen]
     assert listed[5].tolist()[:8] == pytest.approx(forward[rows[:8]])
     assert math.isnan(listed[5].iloc[8])
-    assert study.against == "alike"
+    assert study.against == "matched"
     assert math.isnan(study.placebo_rank)
     assert study.end == bars.index[-6]
     assert study.start == bars.index[20]
@@ -60,7 +60,7 @@ def test_outcomes_are_those_of_the_distinct_events():
 
 def test_the_base_of_all_bars_is_their_mean():
     bars = simulate_bars(300, seed=2)
-    study = study_signal([signal(bars, range(30, 290, 25))], name="x", plan=PLAN)
+    study = study_signal([signal(bars, range(30, 290, 25))], name="x", design=DESIGN)
     forward = (bars["close"].shift(-5) / bars["open"].shift(-1) - 1).iloc[20:].dropna()
     row = study.comparisons.loc[(5, "all")]
     assert row["mean"] == pytest.approx(forward.mean())
@@ -69,7 +69,7 @@ def test_the_base_of_all_bars_is_their_mean():
 
 def test_with_few_events_nothing_is_tested_and_nothing_said():
     bars = simulate_bars(300, seed=3)
-    study = study_signal([signal(bars, [50, 100, 150, 200])], name="x", plan=PLAN)
+    study = study_signal([signal(bars, [50, 100, 150, 200])], name="x", design=DESIGN)
     assert study.outcomes.loc[5, "distinct"] == 4
     assert study.comparisons.isna().all(axis=None)
     assert study.verdict == "too few"
@@ -77,7 +77,7 @@ def test_with_few_events_nothing_is_tested_and_nothing_said():
 
 
 def test_a_signal_that_never_came_is_a_study_without_figures():
-    study = study_signal([signal(simulate_bars(300, seed=3), [])], name="x", plan=PLAN)
+    study = study_signal([signal(simulate_bars(300, seed=3), [])], name="x", design=DESIGN)
     assert study.outcomes[["events", "distinct", "effective"]].eq(0).all(axis=None)
     assert study.outcomes[["mean", "hit_rate", "hit_low", "q95"]].isna().all(axis=None)
     assert study.events.empty
@@ -89,7 +89,7 @@ def test_markets_are_pooled_by_date_and_on_the_bars_they_share():
     assert other.index[0] == one.index[50]
     rows = [60, 90, 120, 150, 180, 210]
     alone = [signal(one, [30, *rows]), signal(other, [r - 50 for r in rows[1:]], "B")]
-    study = study_signal(alone, name="x", plan=PLAN)
+    study = study_signal(alone, name="x", design=DESIGN)
     assert study.symbols == ("A", "B")
     assert study.start == other.index[20]
     assert "2 events lie on bars that not all markets share" in study.notes[-1]
@@ -104,9 +104,9 @@ def test_a_market_and_its_twin_say_no_more_than_the_market():
     """The same prices under two names: as many distinct dates, the same p-values."""
     bars = simulate_bars(800, seed=6)
     rows = range(100, 780, 30)
-    alone = study_signal([signal(bars, rows)], name="x", plan=PLAN)
+    alone = study_signal([signal(bars, rows)], name="x", design=DESIGN)
     twins = [signal(bars, rows, name) for name in ("A", "B")]
-    together = study_signal(twins, name="x", plan=PLAN)
+    together = study_signal(twins, name="x", design=DESIGN)
     pd.testing.assert_frame_equal(alone.comparisons, together.comparisons)
     assert (alone.outcomes["distinct"] == together.outcomes["distinct"]).all()
     assert (alone.outcomes["effective"] == together.outcomes["effective"]).all()
@@ -116,9 +116,9 @@ def test_placebos_are_the_rule_on_each_factor():
     bars = simulate_bars(700, seed=7)
     watched = RULES["rolling_low"](weeks=6).on(MarketView(bars=bars, timeframe="1d", symbol="A"))
     pool = pool_signals([watched])
-    ahead = look_ahead(pool, 5)
+    ahead = forward_outcomes(pool, 5)
     totals, drawn = placebo_breaks(pool, np.array([0.9, 1.0, 1.1]), [ahead])
-    study = study_signal([watched], name="x", plan=PLAN)
+    study = study_signal([watched], name="x", design=DESIGN)
     own = drawn[drawn["factor"] == 1.0].iloc[0]
     assert own["distinct"] == study.outcomes.loc[5, "distinct"]
     assert own["mean"] == pytest.approx(study.outcomes.loc[5, "mean"])
@@ -128,22 +128,22 @@ def test_placebos_are_the_rule_on_each_factor():
     weighted = np.average(mine["mean"].fillna(0), weights=mine["distinct"])
     assert study.comparisons.loc[(5, "placebo"), "mean"] == pytest.approx(weighted)
     assert study.placebo_rank == pytest.approx((mine["mean"].dropna() < own["mean"]).mean())
-    again = study_signal([watched], name="x", plan=PLAN)
+    again = study_signal([watched], name="x", design=DESIGN)
     pd.testing.assert_frame_equal(study.comparisons, again.comparisons)
 
 
 def test_the_future_beyond_the_horizon_changes_nothing():
     bars = simulate_bars(500, seed=8)
     rows = range(50, 400, 30)
-    whole = study_signal([signal(bars, rows)], name="x", plan=PLAN)
-    part = study_signal([signal(bars.iloc[:420], rows)], name="x", plan=PLAN)
+    whole = study_signal([signal(bars, rows)], name="x", design=DESIGN)
+    part = study_signal([signal(bars.iloc[:420], rows)], name="x", design=DESIGN)
     pd.testing.assert_series_equal(
         whole.outcomes.loc[5].drop("effective"), part.outcomes.loc[5].drop("effective")
     )
 
 
 @pytest.mark.parametrize(
-    ("figures", "worth", "verdict", "rejects"),
+    ("figures", "matters", "verdict", "rejects"),
     [
         ({"p_value": 0.001, "adjusted": -0.20, "detectable": 0.15}, None, "lower", True),
         ({"p_value": 0.001, "adjusted": 0.20, "detectable": 0.15}, None, "higher", True),
@@ -152,16 +152,18 @@ def test_the_future_beyond_the_horizon_changes_nothing():
         ({"p_value": 0.03, "adjusted": -0.12, "detectable": 0.15}, 0.3, "undecided", True),
         ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, None, "undecided", False),
         ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, 0.10, "undecided", False),
-        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, 0.15, "nothing worth", False),
+        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, 0.15, "negligible", False),
         ({"p_value": math.nan, "adjusted": 0.5, "detectable": 0.1}, 0.2, "too few", False),
     ],
 )
-def test_no_verdict_below_the_detectable_difference(figures, worth, verdict, rejects):
+def test_no_verdict_below_the_detectable_difference(figures, matters, verdict, rejects):
     study = study_signal([signal(simulate_bars(300, seed=9), range(30, 280, 25))], name="x")
     rows = study.comparisons.copy()
     for name, value in figures.items():
-        rows.loc[(30, "alike"), name] = value
-    changed = replace(study, comparisons=rows, plan=replace(study.plan, worth=worth))
+        rows.loc[(30, "matched"), name] = value
+    changed = replace(
+        study, comparisons=rows, design=replace(study.design, smallest_effect=matters)
+    )
     assert changed.verdict == verdict
     assert changed.rejects is rejects
 
@@ -169,8 +171,8 @@ def test_no_verdict_below_the_detectable_difference(figures, worth, verdict, rej
 def null_p_values(seed):
     bars = simulate_bars(1_500, seed=seed)
     watched = RULES["rolling_low"](weeks=10).on(MarketView(bars=bars, timeframe="1d"))
-    plan = Plan(horizons=(10,), decides=10, draws=60, seed=seed)
-    return study_signal([watched], name="null", plan=plan).comparisons["p_value"].loc[10]
+    design = StudyDesign(horizons=(10,), decides=10, draws=60, seed=seed)
+    return study_signal([watched], name="null", design=design).comparisons["p_value"].loc[10]
 
 
 def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty():
@@ -182,7 +184,7 @@ def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty():
     assert found.notna().all(axis=None)
     shares = (found <= 0.05).mean()
     assert 0.01 <= shares["placebo"] <= 0.10
-    assert 0.01 <= shares["alike"] <= 0.10
+    assert 0.01 <= shares["matched"] <= 0.10
     assert shares["all"] <= 0.10
     # Not only at 5 %: p-values spread over the whole unit interval.
     assert found["placebo"].quantile([0.25, 0.5, 0.75]).tolist() == pytest.approx(
@@ -213,8 +215,8 @@ def test_where_a_break_is_followed_by_a_fall_it_is_found():
             index=index.rename("open_time"),
         )
         watched = RULES["rolling_low"](weeks=8).on(MarketView(bars=bars, timeframe="1d"))
-        plan = Plan(horizons=(10,), decides=10, draws=60, reach=0.25, seed=seed)
-        study = study_signal([watched], name="planted", plan=plan)
+        design = StudyDesign(horizons=(10,), decides=10, draws=60, placebo_distance=0.25, seed=seed)
+        study = study_signal([watched], name="planted", design=design)
         found += study.deciding["p_value"] <= 0.05
         assert study.deciding["adjusted"] < 0.02
     assert found >= 9
@@ -226,14 +228,14 @@ def test_where_a_break_is_followed_by_a_fall_it_is_found():
         ({"horizons": (7,)}, "must be one of them"),
         ({"horizons": (7, 7, 30)}, "must differ"),
         ({"horizons": ()}, "at least one"),
-        ({"worth": -0.1}, "worth"),
+        ({"smallest_effect": -0.1}, "smallest effect"),
         ({"draws": 0}, "draws"),
         ({"alpha": 1.0}, "alpha"),
     ],
 )
 def test_plans_that_cannot_be_are_refused(settings, said):
     with pytest.raises(InputError, match=said):
-        Plan(**settings)
+        StudyDesign(**settings)
 
 
 def test_markets_that_do_not_fit_are_refused():
@@ -247,4 +249,4 @@ def test_markets_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="there are none"):
         study_signal([one, late], name="x")
     with pytest.raises(InputError, match="shorter horizon"):
-        study_signal([one], name="x", plan=Plan(horizons=(110,), decides=110))
+        study_signal([one], name="x", design=StudyDesign(horizons=(110,), decides=110))

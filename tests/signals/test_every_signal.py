@@ -18,8 +18,8 @@ import delever.signals
 from delever.deleveraging.detect import Detector, detect
 from delever.deleveraging.phase_machine import STATES, market_states, selling, states
 from delever.deleveraging.stress import past_rank, stress_index
-from delever.research.counterfactual import window
 from delever.research.lookahead import find_leak
+from delever.research.perturbation import window
 from delever.signals import averages as trend
 from delever.signals import bands as brackets
 from delever.signals import (

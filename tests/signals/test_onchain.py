@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import ConfigError, InputError
-from delever.research.strategy_contract import check_strategy
+from delever.research.strategy_checks import check_strategy
 from delever.signals.network import (
     load_network,
     realised_price,

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import StrategyError
-from delever.research.strategy_contract import check_strategy
+from delever.research.strategy_checks import check_strategy
 from delever.study.isolation import afresh
 from delever.study.strategy import load_strategy
 from delever.view import MarketView, Reading

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.research.strategy_contract import check_strategy
+from delever.research.strategy_checks import check_strategy
 from delever.study.check import Ground, check_file
 from delever.study.isolation import afresh, outside
 from delever.study.strategy import load_strategy

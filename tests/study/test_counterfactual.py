@@ -14,7 +14,7 @@ import delever as dl
 from delever.cli.app import main
 from delever.engine.sweep_metrics import METRICS, SCOPES
 from delever.errors import ConfigError, InputError
-from delever.research.what_if import Change, counterfactual
+from delever.research.what_if import Counterfactual, run_counterfactual
 from delever.stats.metrics import REGISTRY
 from delever.study.run import load_run, run_study
 from delever.study.sweep import run_sweep
@@ -280,9 +280,9 @@ def test_a_change_that_is_none_is_refused_at_the_door(market, name) -> None:
 def test_a_run_that_was_read_back_cannot_be_asked_anew(market) -> None:
     folder = market.run().folder
     with pytest.raises(InputError, match="windows and runs read back"):
-        counterfactual(load_run(folder).evaluation.backtest, Change(costs_times=2.0))
+        run_counterfactual(load_run(folder).evaluation.backtest, Counterfactual(costs_times=2.0))
     with pytest.raises(InputError, match="must change something"):
-        counterfactual(market.run().evaluation.backtest, Change())
+        run_counterfactual(market.run().evaluation.backtest, Counterfactual())
 
 
 def test_spot_runs_have_costs_x2_and_neither_funding_nor_leverage(workspace) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError
+from delever.research.null_markets import simulate_bars
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.study_plan import Plan
-from delever.research.simulated import simulate_bars
+from delever.research.signal.study_plan import StudyDesign
 from delever.study.signal_studies import bind_rule, load_signals, run_signal_study, signal_names
 
 QUICK = ["--draws", "30", "--horizon", "7", "--decides", "7"]
@@ -35,8 +35,8 @@ def test_json_is_one_document_and_the_same_again(workspace, capsys, tmp_path):
     assert main(words) == 0
     assert capsys.readouterr().out == first
     found = json.loads(first)
-    assert set(found["comparisons"]) == {"7 all", "7 alike", "7 placebo"}
-    assert found["verdict"] in {"higher", "lower", "undecided", "nothing worth", "too few"}
+    assert set(found["comparisons"]) == {"7 all", "7 matched", "7 placebo"}
+    assert found["verdict"] in {"higher", "lower", "undecided", "negligible", "too few"}
     assert found["outcomes"]["7"]["distinct"] > 50
     assert set(found["ladder"]) == {"0.95", "0.9", "0.8", "0.7"}
     assert (tmp_path / "a.html").is_file()
@@ -45,14 +45,14 @@ def test_json_is_one_document_and_the_same_again(workspace, capsys, tmp_path):
 def test_several_markets_are_pooled(workspace):
     for name, seed in (("B/USD", 1), ("C/USD", 2)):
         workspace.catalog.add(simulate_bars(700, seed=seed), f"made/ohlcv/{name}/1d")
-    plan = Plan(horizons=(5,), decides=5, draws=20)
+    design = StudyDesign(horizons=(5,), decides=5, draws=20)
     data = ["made/ohlcv/B/USD/1d", "made/ohlcv/C/USD/1d"]
     report = run_signal_study(
         "rolling_low",
         data,
         workspace=workspace,
         params={"weeks": 6},
-        plan=plan,
+        design=design,
         rungs=(0.95,),
         rung_bars=10,
         benchmark=data[0],
@@ -98,9 +98,9 @@ def test_events_of_the_table_of_features_can_be_studied(workspace):
         ["made/ohlcv/B/USD/1d"],
         workspace=workspace,
         params={"weeks": 6},
-        plan=Plan(horizons=(5,), decides=5),
+        design=StudyDesign(horizons=(5,), decides=5),
     )
-    assert report.study.against == "alike"
+    assert report.study.against == "matched"
     assert report.ladder is None
 
 
@@ -130,7 +130,7 @@ def test_why_a_part_is_missing_is_said(workspace):
         ["made/ohlcv/UP/USD/1d"],
         workspace=workspace,
         params={"weeks": 4},
-        plan=Plan(horizons=(5,), decides=5, draws=5),
+        design=StudyDesign(horizons=(5,), decides=5, draws=5),
     )
     assert report.study.verdict == "too few"
     assert report.ladder is None
@@ -160,7 +160,7 @@ def test_given_prices_are_a_list_and_required():
         (["average", "--set", "wekks=20"], 2, "wekks"),
         (["average", "--set", "on=monday"], 2, "on"),
         (["average", "--data", "a/ohlcv/B/1d"], 1, "a/ohlcv/B/1d"),
-        (["average", "--worth", "-1"], 2, "worth"),
+        (["average", "--smallest-effect", "-1"], 2, "smallest effect"),
         (["average", "--series", "funding"], 2, "NAME=REFERENCE"),
         (["shutdown"], 2, "difficulty"),
         (["rolling_low", "--draws", "2", "--rung", "1.2"], 2, "below 1"),

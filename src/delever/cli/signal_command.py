@@ -50,8 +50,8 @@ def signal(
         int, typer.Option("--decides", help="The horizon that the verdict is about.")
     ] = 30,
     draws: Annotated[int, typer.Option("--draws", help="Placebo levels, up to 100,000.")] = 1_000,
-    worth: Annotated[
-        float | None, typer.Option("--worth", help="Smallest difference that matters: 0.05.")
+    smallest_effect: Annotated[
+        float | None, typer.Option("--smallest-effect", help="Smallest effect that matters: 0.05.")
     ] = None,
     rung: Annotated[
         list[float] | None,
@@ -73,8 +73,8 @@ def signal(
     workspace: WorkspaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Ask whether a signal is worth anything: what came after it, beside placebo levels."""
-    from delever.research.signal.study_plan import Plan
+    """Study a signal: what came after its events, compared with placebo levels."""
+    from delever.research.signal.study_plan import StudyDesign
     from delever.study.option_values import parse_named, parse_overrides
     from delever.study.signal_studies import run_signal_study, signal_page
     from delever.study.workspace import Workspace
@@ -87,7 +87,13 @@ def signal(
         workspace=place,
         params=parse_overrides(set_ or []),
         series=parse_named("--series", series or []),
-        plan=Plan(horizons=horizons, decides=decides, draws=draws, worth=worth, seed=seed),
+        design=StudyDesign(
+            horizons=horizons,
+            decides=decides,
+            draws=draws,
+            smallest_effect=smallest_effect,
+            seed=seed,
+        ),
         rungs=rung,
         prices=price or (),
         rung_bars=rung_bars,

@@ -11,7 +11,7 @@ import typer
 from delever.cli.terminal import WorkspaceOption, echo_json, print_notes
 
 if TYPE_CHECKING:
-    from delever.research.signal.reach import Reach
+    from delever.research.base_rates import BaseRate
     from delever.study.state_report import StateReport
 
 __all__ = ["register"]
@@ -103,8 +103,8 @@ def _as_json(report: StateReport, page: Path) -> dict[str, Any]:
                 "level": one.level.name,
                 "price": one.level.price,
                 "ranges": _finite(one.ranges),
-                "ever": _reach(one.ever),
-                "alike": _reach(one.alike),
+                "unconditional": _reach(one.unconditional),
+                "same_phase": _reach(one.same_phase),
             }
             for one in now.supports
         ],
@@ -115,7 +115,7 @@ def _as_json(report: StateReport, page: Path) -> dict[str, Any]:
     }
 
 
-def _reach(found: Reach) -> dict[str, float | None]:
+def _reach(found: BaseRate) -> dict[str, float | None]:
     return {name: _finite(getattr(found, name)) for name in ("rate", "low", "high", "effective")}
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from delever.arguments import MOST_SEED, whole_number
 from delever.errors import InputError
-from delever.research.counterfactual import Change, change_future, published_later, window
+from delever.research.perturbation import Perturbation, perturb_future, published_later, window
 from delever.view import MarketView
 
 __all__ = ["Leak", "ask", "differ", "find_leak", "smallest"]
@@ -34,7 +34,7 @@ class Leak:
     bar: pd.Timestamp  # open time of the bar, UTC
     with_future: float  # the value with everything seen, and with the later bars changed
     without: float
-    change: Change  # what was done to the later bars, or to the publication lag of readings
+    change: Perturbation  # what was done to the later bars, or to the publication lag of readings
     after: pd.Timestamp  # open time of the last bar that was left as it is
     first: pd.Timestamp  # open times of the first and last bar of the market it was found on
     last: pd.Timestamp
@@ -113,7 +113,7 @@ def find_leak(
         changed = (
             published_later(market, least_lags or {})
             if change == "published later"
-            else change_future(market, market.index[row], change, seed=seed)
+            else perturb_future(market, market.index[row], change, seed=seed)
         )
         leak = _compare(function, market, whole, change, row, changed, seed)
         if leak is not None:
@@ -150,11 +150,11 @@ def _cuts(whole: Values, points: int) -> list[int]:
     return sorted(row for row in rows if row < last)
 
 
-def _changes(cuts: list[int], rows: int, lags: bool) -> Iterator[tuple[Change, int]]:
+def _changes(cuts: list[int], rows: int, lags: bool) -> Iterator[tuple[Perturbation, int]]:
     yield "repeated", rows - 1
     if lags:
         yield "published later", rows - 1
-    changes: tuple[Change, ...] = ("removed", "mirrored", "shuffled", "scrambled")
+    changes: tuple[Perturbation, ...] = ("removed", "mirrored", "shuffled", "scrambled")
     for change in changes:
         for row in cuts:
             yield change, row
@@ -189,7 +189,7 @@ def smallest(
         changed = (
             published_later(small, least_lags or {})
             if leak.change == "published later"
-            else change_future(small, market.index[after], leak.change, seed=leak.seed)
+            else perturb_future(small, market.index[after], leak.change, seed=leak.seed)
         )
         try:
             whole = ask(function, small)
@@ -230,7 +230,7 @@ def _compare(
     function: Callable[[MarketView], pd.Series],
     market: MarketView,
     whole: Values,
-    change: Change,
+    change: Perturbation,
     row: int,
     changed: MarketView,
     seed: int,

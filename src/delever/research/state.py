@@ -16,7 +16,7 @@ from delever.arguments import whole_number
 from delever.deleveraging.phase_machine import market_states
 from delever.deleveraging.stress import stress_index
 from delever.errors import InputError
-from delever.research.signal.reach import Reach, reach
+from delever.research.base_rates import BaseRate, fall_rates
 from delever.signals.clock import bars_in
 from delever.signals.features import FEATURES, Feature, available, measure
 from delever.signals.indicators import Average, atr, moving_average
@@ -61,10 +61,10 @@ class Support:
     level: Level  # the level
     # from the price down to it, in average true ranges of 14 bars, > 0; NaN while there is none
     ranges: float
-    ever: Reach  # from any past close, a low as many per cent below it
+    unconditional: BaseRate  # from any past close, a low as many per cent below it
     # from past closes in the phase of now, a low as many average true ranges below it: how wild the
     # market was is in the distance, what it was going through in the choice
-    alike: Reach
+    same_phase: BaseRate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,16 +203,16 @@ def _nearest(table: pd.DataFrame, price: float) -> Sequence[tuple[str, float]]:
 
 
 def _supports(
-    below: Sequence[Level], market: MarketView, alike: pd.Series, days: int
+    below: Sequence[Level], market: MarketView, same_phase: pd.Series, days: int
 ) -> tuple[Support, ...]:
     bars, within = market.bars, bars_in(days, market.timeframe)
     size = atr(bars["high"], bars["low"], bars["close"], _RANGE) / bars["close"]
     size = size.where(size > 0)
     falls = [-level.distance for level in below]
     ranges = [fall / float(size.iloc[-1]) for fall in falls]
-    ever = reach(bars, falls, within)
-    same = reach(bars, [number * size for number in ranges], within, among=alike)
+    ever = fall_rates(bars, falls, within)
+    same = fall_rates(bars, [number * size for number in ranges], within, among=same_phase)
     return tuple(
-        Support(level=level, ranges=number, ever=one, alike=other)
+        Support(level=level, ranges=number, unconditional=one, same_phase=other)
         for level, number, one, other in zip(below, ranges, ever, same, strict=True)
     )

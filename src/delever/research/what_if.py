@@ -20,13 +20,13 @@ from delever.stats.returns import bar_returns, total_return
 
 __all__ = [
     "AS_RUN",
-    "Change",
+    "Counterfactual",
     "WhatIf",
-    "change_of",
-    "counterfactual",
+    "counterfactual_outcomes",
     "no_paths",
-    "outcomes",
-    "usual_changes",
+    "parse_counterfactual",
+    "run_counterfactual",
+    "usual_counterfactuals",
     "what_if",
 ]
 
@@ -37,7 +37,7 @@ _FORMS = "'funding off', 'leverage 1x' or 'costs x2', with any number for 1 and 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 
 
-class Change(NamedTuple):
+class Counterfactual(NamedTuple):
     """What is changed: no funding, the leverage, or how many times the costs are paid."""
 
     funding_off: bool = False
@@ -57,7 +57,7 @@ class WhatIf:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def change_of(text: str) -> Change:
+def parse_counterfactual(text: str) -> Counterfactual:
     """Read a change as people say it.
 
     Raises
@@ -67,22 +67,22 @@ def change_of(text: str) -> Change:
 
     Examples
     --------
-    >>> change_of("costs x2").costs_times, change_of("leverage 1x").leverage
+    >>> parse_counterfactual("costs x2").costs_times, parse_counterfactual("leverage 1x").leverage
     (2.0, 1.0)
     """
     if text == "funding off":
-        return Change(funding_off=True)
+        return Counterfactual(funding_off=True)
     if found := re.fullmatch(rf"leverage {_NUMBER}x", text):
         leverage = float(found[1])
         if leverage >= 1.0:
-            return Change(leverage=leverage)
+            return Counterfactual(leverage=leverage)
         raise InputError(f"a counterfactual's leverage must be 1x or more; got {text!r}")
     if found := re.fullmatch(rf"costs x{_NUMBER}", text):
-        return Change(costs_times=float(found[1]))
+        return Counterfactual(costs_times=float(found[1]))
     raise InputError(f"a counterfactual must be {_FORMS}; got {text!r}")
 
 
-def usual_changes(run: Backtest) -> tuple[str, ...]:
+def usual_counterfactuals(run: Backtest) -> tuple[str, ...]:
     """Counterfactuals worth asking of a run: those that can change it."""
     account = run.account
     out = ["costs x2"]
@@ -94,7 +94,7 @@ def usual_changes(run: Backtest) -> tuple[str, ...]:
     return tuple(out)
 
 
-def counterfactual(run: Backtest, change: Change) -> Backtest:
+def run_counterfactual(run: Backtest, change: Counterfactual) -> Backtest:
     """Run the same decisions over the same bars once more, with one thing changed.
 
     Raises
@@ -134,10 +134,10 @@ def what_if(run: Backtest, names: Sequence[str] | None = None) -> WhatIf:
     """
     refused: dict[str, str] = {}
     parts: list[pd.DataFrame] = []
-    for name in usual_changes(run) if names is None else names:
-        change = change_of(name)
+    for name in usual_counterfactuals(run) if names is None else names:
+        change = parse_counterfactual(name)
         try:
-            other = counterfactual(run, change)
+            other = run_counterfactual(run, change)
         except DeleverError as error:
             refused[name] = str(error)
             continue
@@ -162,7 +162,7 @@ def no_paths() -> pd.DataFrame:
     return pd.DataFrame(columns=list(columns), index=index).astype(columns)
 
 
-def outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFrame:
+def counterfactual_outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFrame:
     """What a run and its counterfactuals came to over the bars of an evaluation."""
     run = evaluation.backtest
     index = pd.DatetimeIndex(run.ledger.index)

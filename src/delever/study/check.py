@@ -14,7 +14,7 @@ import pandas as pd
 from delever.arguments import whole_number
 from delever.errors import InputError, StrategyError
 from delever.research.lookahead import MOST_POINTS, Leak, find_leak, smallest
-from delever.research.strategy_contract import Finding, check_strategy
+from delever.research.strategy_checks import Finding, check_strategy
 from delever.signals.features import FEATURES, available, feature
 from delever.signals.readings import INPUTS
 from delever.study.declared_lags import early_series
@@ -264,15 +264,15 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
     def stamp(time: pd.Timestamp) -> str:
         return f'at("{time:%Y-%m-%d %H:%M:%S}")'
 
-    imports = ["from delever.research.counterfactual import {}, window"]
+    imports = ["from delever.research.perturbation import {}, window"]
     if leak.change == "published later":
         given = {key: str(lag) for key, lag in _LAGS.items() if key in ground.series}
         lags = ", ".join(f"{key!r}: pd.Timedelta({lag!r})" for key, lag in given.items())
         how, other = "published_later", f"published_later(few, {{{lags}}})"
     else:
-        how = "change_future"
+        how = "perturb_future"
         after = stamp(leak.after)
-        other = f"change_future(few, {after}, {leak.change!r}, seed={leak.seed})"
+        other = f"perturb_future(few, {after}, {leak.change!r}, seed={leak.seed})"
     imports[0] = imports[0].format(how)
     if function.startswith("feature("):
         imports.append("from delever.signals.features import feature")

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from delever.data.disk import write_page
 from delever.errors import ConfigError, NotStoredError
 from delever.report.pages import claims_page as page
-from delever.research.claims.audit import Audited, Claim, Definition, Expectation, audit
-from delever.research.claims.vocabulary import VOCABULARY, ClaimSource
+from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, Expectation, audit
+from delever.research.claims.computations import VOCABULARY, ClaimSource
 from delever.study.toml import read_toml
 from delever.study.workspace import Workspace
 
@@ -88,9 +88,9 @@ class MeasureConfig(BaseModel):
     stand_in: bool = False
     base_rate: bool = True
 
-    def definition(self) -> Definition:
+    def definition(self) -> ClaimDefinition:
         """The same as the audit takes it."""
-        return Definition(
+        return ClaimDefinition(
             label=self.label,
             compute=self.compute,
             series=self.series,
@@ -147,7 +147,7 @@ class Audit:
     """What an audit came to."""
 
     title: str  # of the file
-    audited: tuple[Audited, ...]  # one per claim, in the order of the file
+    audited: tuple[AuditedClaim, ...]  # one per claim, in the order of the file
     data: Mapping[str, str]  # series that were there, and the reference and id of each
     missing: Mapping[str, str]  # series that were not, and what each is
 

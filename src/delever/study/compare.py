@@ -11,7 +11,7 @@ import pandas as pd
 from delever.data.disk import write_page
 from delever.errors import InputError
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
-from delever.research.what_if import outcomes
+from delever.research.what_if import counterfactual_outcomes
 from delever.study.provenance import canonical_json
 from delever.study.run import Run
 from delever.venues.costs import Costs
@@ -64,7 +64,7 @@ class Comparison:
     def counterfactuals(self) -> dict[str, pd.DataFrame]:
         """Of each run, by its label, what it and its counterfactuals came to over the span."""
         return {
-            label: outcomes(evaluation, run.what_if)
+            label: counterfactual_outcomes(evaluation, run.what_if)
             for label, evaluation, run in zip(self.labels, self.evaluations, self.runs, strict=True)
         }
 

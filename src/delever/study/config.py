@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
-from delever.research.what_if import change_of
+from delever.research.what_if import parse_counterfactual
 from delever.study.account_table import AccountTable
 from delever.study.axes import SweepConfig
 from delever.study.costs_table import CostsConfig
@@ -54,7 +54,7 @@ class Study(BaseModel):
     )
     # what ``delever sweep`` combines; a single run takes no notice of it
     sweep: SweepConfig | None = None
-    # what is run beside it, see `delever.research.what_if.change_of`; None: the usual ones
+    # what is run beside it, see `research.what_if.parse_counterfactual`; None: the usual ones
     counterfactuals: list[str] | None = None
 
     @field_validator("name")
@@ -82,7 +82,7 @@ class Study(BaseModel):
     def _are_changes(cls, names: list[str] | None) -> list[str] | None:
         for name in names or ():
             try:
-                change_of(name)
+                parse_counterfactual(name)
             except InputError as error:
                 raise ValueError(str(error)) from None
         return None if names is None else list(dict.fromkeys(names))

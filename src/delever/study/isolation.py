@@ -13,7 +13,7 @@ from typing import Final
 
 import pandas as pd
 
-from delever.research.strategy_contract import Finding
+from delever.research.strategy_checks import Finding
 from delever.study.strategy import load_strategy
 from delever.view import MarketView
 

@@ -14,7 +14,7 @@ from delever.data.disk import write_page
 from delever.engine.backtest import Backtest
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
-from delever.research.what_if import WhatIf, outcomes, what_if
+from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
 from delever.study.config import load_study
 from delever.study.provenance import describe_simulation, git_state
@@ -67,7 +67,7 @@ class Run:
     @property
     def counterfactuals(self) -> pd.DataFrame:
         """Return, drawdown and liquidations as run, without funding, at other leverage or costs."""
-        return outcomes(self.evaluation, self.what_if)
+        return counterfactual_outcomes(self.evaluation, self.what_if)
 
     @property
     def notes(self) -> tuple[str, ...]:

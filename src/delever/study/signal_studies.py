@@ -14,13 +14,13 @@ import pydantic
 from delever.data.disk import write_page
 from delever.errors import ConfigError, InputError
 from delever.report.pages import signal_page as page
-from delever.research.signal.abnormal import EventStudy, event_study
-from delever.research.signal.ladder import Ladder, climb
+from delever.research.signal.event_study import EventStudy, event_study
+from delever.research.signal.ladder import Ladder, study_ladder
+from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import LevelRule, Signal
 from delever.research.signal.pool import pool_signals
 from delever.research.signal.study import SignalStudy, study_signal
-from delever.research.signal.study_plan import Plan
+from delever.research.signal.study_plan import StudyDesign
 from delever.signals.features import FEATURES, measure
 from delever.study import single_run as trial
 from delever.study.declared_lags import early_series
@@ -46,7 +46,9 @@ _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 class SignalReport:
     """Everything a signal study found."""
 
-    study: SignalStudy  # forward returns against all bars, alike bars and placebo levels
+    study: (
+        SignalStudy  # forward returns against all bars, volatility-matched bars and placebo levels
+    )
     # the way to further levels; None where the signal has no level, or it never broke
     ladder: Ladder | None
     # abnormal returns over the deciding horizon; None where no event can be used
@@ -150,7 +152,7 @@ def run_signal_study(
     workspace: Workspace,
     params: Mapping[str, Any] | None = None,
     series: Mapping[str, str] | None = None,
-    plan: Plan | None = None,
+    design: StudyDesign | None = None,
     rungs: Sequence[float] | None = None,
     prices: Sequence[float] = (),
     rung_bars: int = 90,
@@ -168,20 +170,22 @@ def run_signal_study(
     if rungs and prices:
         raise ConfigError("further levels must be multiples of the broken one or prices, not both")
     title, signals = load_signals(name, data, workspace=workspace, params=params, series=series)
-    study = study_signal(signals, name=title, plan=plan)
+    study = study_signal(signals, name=title, design=design)
     notes = list(study.notes)
     steps = prices or (_RUNGS[signals[0].side] if rungs is None else rungs)
     ladder = None
     if steps and all(signal.level is not None for signal in signals):
         pool = pool_signals(signals)
         if pool.event.any():
-            ladder = climb(pool, steps, rung_bars, plan=study.plan, absolute=bool(prices))
+            ladder = study_ladder(
+                pool, steps, rung_bars, design=study.design, absolute=bool(prices)
+            )
     market = None
     if benchmark is not None:
         market = workspace.catalog.load(benchmark).frame["close"]
     abnormal = None
     try:
-        abnormal = _abnormal(signals, market, study.plan)
+        abnormal = _abnormal(signals, market, study.design)
     except InputError as error:
         notes.append(f"no event study: {error}")
     return SignalReport(
@@ -189,7 +193,9 @@ def run_signal_study(
     )
 
 
-def _abnormal(signals: Sequence[Signal], benchmark: pd.Series | None, plan: Plan) -> EventStudy:
+def _abnormal(
+    signals: Sequence[Signal], benchmark: pd.Series | None, design: StudyDesign
+) -> EventStudy:
     """Event study over the deciding horizon, from the bar after the event on."""
     closes = pd.DataFrame({s.market.symbol: s.market.bars["close"] for s in signals})
     events = pd.DataFrame({s.market.symbol: s.event for s in signals}).reindex(closes.index)
@@ -201,6 +207,6 @@ def _abnormal(signals: Sequence[Signal], benchmark: pd.Series | None, plan: Plan
         events.fillna(False).astype(bool),
         model="mean" if benchmark is None else "market",
         benchmark=normal,
-        window=(1, plan.decides),
-        seed=plan.seed,
+        window=(1, design.decides),
+        seed=design.seed,
     )

@@ -14,7 +14,7 @@ from delever.engine.backtest import Backtest, backtest
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.research.evaluation import Evaluation, evaluate
-from delever.research.strategy_contract import exposures, first_defined
+from delever.research.strategy_checks import exposures, first_defined
 from delever.study.account_table import for_run
 from delever.study.strategy import Strategy
 from delever.units import timeframe_delta

@@ -20,7 +20,7 @@ import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
 from delever.errors import ConfigError, StrategyError
-from delever.research.strategy_contract import broken_contract, exposures
+from delever.research.strategy_checks import check_target, exposures
 from delever.view import MarketView, Price
 
 __all__ = ["Strategy", "load_strategy"]
@@ -105,7 +105,7 @@ class Strategy:
             If the function raises or breaks its contract; the message names the bar.
         """
         target = self(market, **(params or {}))
-        broken = broken_contract(target, market.index)
+        broken = check_target(target, market.index)
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
         if target.dtype != "float64":

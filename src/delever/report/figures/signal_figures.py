@@ -57,7 +57,7 @@ def rung_curves(curves: pd.DataFrame, rung: float, title: str) -> Chart:
     for name, label, colour, dash in (
         ("breaks", "these breaks", PALETTE[0], "solid"),
         ("all", "all bars", BENCHMARK, "solid"),
-        ("alike", "as volatile", SHADE, "dash"),
+        ("matched", "as volatile", SHADE, "dash"),
         ("placebo", "placebos", PALETTE[3], "dot"),
     ):
         if curves[name].notna().any():

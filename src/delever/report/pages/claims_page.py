@@ -12,7 +12,7 @@ import pandas as pd
 from delever.report.format import NOT_AVAILABLE, day, money, number, percent
 from delever.report.page import render_page
 from delever.report.table import Cell, Column, Table
-from delever.research.claims.audit import Audited, Expectation, Measured
+from delever.research.claims.audit import AuditedClaim, Expectation, Measurement
 
 __all__ = [
     "VERDICTS",
@@ -75,7 +75,7 @@ def expected_text(expects: Expectation | None, unit: str) -> str:
     }[expects.test]
 
 
-def claims_table(audited: Sequence[Audited]) -> Table:
+def claims_table(audited: Sequence[AuditedClaim]) -> Table:
     """One row per claim and definition; the claim and its verdict stand on the first."""
     rows = []
     for one in audited:
@@ -94,7 +94,7 @@ def claims_table(audited: Sequence[Audited]) -> Table:
     )
 
 
-def _row(one: Measured) -> tuple[Cell, ...]:
+def _row(one: Measurement) -> tuple[Cell, ...]:
     rate = "" if math.isnan(one.base_rate) else percent(one.base_rate)
     return (
         Cell(text=one.definition.label, note=one.missing),
@@ -105,7 +105,7 @@ def _row(one: Measured) -> tuple[Cell, ...]:
     )
 
 
-def summary(audited: Sequence[Audited]) -> str:
+def summary(audited: Sequence[AuditedClaim]) -> str:
     """Say in one sentence how the claims fared."""
     seen = counts(audited)
     holds, wrong, depends, open_ = (seen[verdict] for verdict in VERDICTS)
@@ -115,7 +115,7 @@ def summary(audited: Sequence[Audited]) -> str:
     )
 
 
-def counts(audited: Sequence[Audited]) -> dict[str, int]:
+def counts(audited: Sequence[AuditedClaim]) -> dict[str, int]:
     """How many claims have which verdict."""
     seen = Counter(one.verdict for one in audited)
     return {verdict: seen[verdict] for verdict in VERDICTS}  # type: ignore[index]
@@ -123,7 +123,7 @@ def counts(audited: Sequence[Audited]) -> dict[str, int]:
 
 def render(
     title: str,
-    audited: Sequence[Audited],
+    audited: Sequence[AuditedClaim],
     *,
     data: Mapping[str, str],
     missing: Mapping[str, str],

@@ -25,9 +25,9 @@ def ladder_table(ladder: Ladder) -> Table:
                 *_share(row, ("reached", "low", "high"), row["complete"]),
                 *(
                     number_cell(row[kind], lambda known: percent(known, 0))
-                    for kind in ("all", "alike", "placebo", "at_once")
+                    for kind in ("all", "matched", "placebo", "at_once")
                 ),
-                Cell(text=_bars(row["half"]), note=_wait(row)),
+                Cell(text=_bars(row["median_bars"]), note=_wait(row)),
                 *_share(row, ("onward", "onward_low", "onward_high"), row["before"]),
             )
         )
@@ -46,7 +46,7 @@ def ladder_table(ladder: Ladder) -> Table:
             Column(label=f"in {ladder.horizon} bars"),
             Column(label="95% interval"),
             Column(label="all bars"),
-            Column(label="alike bars", title="about as volatile"),
+            Column(label="matched bars", title="about as volatile"),
             Column(label="placebos"),
             Column(label="at once", title="the break itself closed beyond it"),
             Column(label="Half by bar"),
@@ -96,5 +96,5 @@ def _bars(bars: float) -> str:
 
 
 def _wait(row: pd.Series) -> str:
-    low, high = _bars(row["half_low"]), _bars(row["half_high"])
+    low, high = _bars(row["median_low"]), _bars(row["median_high"])
     return "" if low == high else f"{low} to {high}"

@@ -9,7 +9,7 @@ from delever.report.pages.account_tables import account_table, costs_table, rule
 from delever.report.pages.what_if_table import what_if_table
 from delever.report.table import Table
 from delever.research.evaluation import Evaluation
-from delever.research.what_if import WhatIf, outcomes
+from delever.research.what_if import WhatIf, counterfactual_outcomes
 
 __all__ = ["account_tables", "what_if_table_of"]
 
@@ -19,7 +19,7 @@ def what_if_table_of(evaluation: Evaluation, found: WhatIf | None) -> Table | No
     if found is None or not (len(found.paths) or found.refused):
         return None
     name = evaluation.name
-    return what_if_table({name: outcomes(evaluation, found)}, {name: found.refused})
+    return what_if_table({name: counterfactual_outcomes(evaluation, found)}, {name: found.refused})
 
 
 def account_tables(evaluation: Evaluation, manifest: Mapping[str, Any]) -> dict[str, Table]:

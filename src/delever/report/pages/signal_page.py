@@ -13,7 +13,7 @@ from delever.report.format import NOT_AVAILABLE, day, number, percent, price, wh
 from delever.report.page import render_page
 from delever.report.pages.ladder_table import ladder_table, rung_title
 from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
-from delever.research.signal.abnormal import EventStudy
+from delever.research.signal.event_study import EventStudy
 from delever.research.signal.ladder import Ladder
 from delever.research.signal.study import SignalStudy
 from delever.research.signal.study_plan import FEWEST_EVENTS
@@ -30,7 +30,7 @@ __all__ = [
 
 AGAINST: Final = {
     "all": "all bars",
-    "alike": "bars about as volatile",
+    "matched": "volatility-matched bars",
     "placebo": "breaks of placebo levels",
 }
 """What events are compared with, in words."""
@@ -38,9 +38,9 @@ AGAINST: Final = {
 
 def sentence(study: SignalStudy) -> str:
     """Say what the study may conclude."""
-    row, plan = study.deciding, study.plan
-    distinct = int(study.outcomes.loc[plan.decides, "distinct"])  # type: ignore[arg-type]
-    held = f"the {plan.decides} bars after {distinct} distinct events"
+    row, design = study.deciding, study.design
+    distinct = int(study.outcomes.loc[design.decides, "distinct"])  # type: ignore[arg-type]
+    held = f"the {design.decides} bars after {distinct} distinct events"
     others = AGAINST[study.against]
     if study.verdict == "too few":
         return (
@@ -55,10 +55,10 @@ def sentence(study: SignalStudy) -> str:
     match study.verdict:
         case "higher" | "lower":
             return f"Returns are {study.verdict}: {found}; {seen}."
-        case "nothing worth":
+        case "negligible":
             return (
                 f"No difference that would matter: {found}; {seen}, and "
-                f"{percent(plan.worth or math.nan)} would matter."
+                f"{percent(design.smallest_effect or math.nan)} would matter."
             )
         case _:
             why = "rejects, but is too small to be trusted" if study.rejects else "is undecided"
@@ -109,7 +109,7 @@ def outcome_table(study: SignalStudy) -> Table:
 def comparison_table(study: SignalStudy) -> Table:
     """Forward returns beside those of others, a row per horizon and comparison."""
     rows = []
-    decided, power = (study.plan.decides, study.against), study.plan.power
+    decided, power = (study.design.decides, study.against), study.design.power
     for key, row in zip(study.comparisons.index, _rows(study.comparisons), strict=True):
         horizon, against = key
         interval = f"{percent(row['low'])} to {percent(row['high'])}"
@@ -139,7 +139,7 @@ def comparison_table(study: SignalStudy) -> Table:
             Column(label="Their mean"),
             Column(label="Difference"),
             Column(label="at equal volatility", title="returns scaled by volatility, scaled back"),
-            Column(label=f"{percent(1 - study.plan.alpha, 0)} interval"),
+            Column(label=f"{percent(1 - study.design.alpha, 0)} interval"),
             Column(label="p"),
             Column(label="Detectable", title="found with the stated power"),
         ),
@@ -186,7 +186,7 @@ def abnormal_table(study: EventStudy) -> Table:
 
 def event_table(study: SignalStudy) -> Table:
     """Every event, the latest first."""
-    decides = study.plan.decides
+    decides = study.design.decides
     rows = []
     for _, row in study.events.iloc[::-1].iterrows():
         rows.append(
@@ -195,7 +195,7 @@ def event_table(study: SignalStudy) -> Table:
                 Cell(text=str(row["symbol"])),
                 number_cell(row["level"], price),
                 number_cell(row["close"], price),
-                *(fraction_cell(row[horizon]) for horizon in study.plan.horizons),
+                *(fraction_cell(row[horizon]) for horizon in study.design.horizons),
                 fraction_cell(row["adverse"]),
                 Cell(text="yes" if row["counted"] else "no"),
             )
@@ -207,7 +207,7 @@ def event_table(study: SignalStudy) -> Table:
             Column(label="Market", numeric=False),
             Column(label="Level"),
             Column(label="Close"),
-            *(Column(label=f"{horizon} bars") for horizon in study.plan.horizons),
+            *(Column(label=f"{horizon} bars") for horizon in study.design.horizons),
             Column(label="Adverse", title=f"within {decides} bars"),
             Column(label="Counted", numeric=False, title=f"over {decides} bars"),
         ),
@@ -222,7 +222,7 @@ def charts(
 ) -> dict[str, figures.Chart]:
     """Every figure of the page, by name; a curve per further level is called ``rung`` and it."""
     drawn = {}
-    decides = study.plan.decides
+    decides = study.design.decides
     means = study.placebos[study.placebos["horizon"] == decides]["mean"]
     if means.notna().any():
         actual = float(study.outcomes.loc[decides, "mean"])  # type: ignore[arg-type]
@@ -246,7 +246,7 @@ def render(
     notes: Sequence[str],
 ) -> str:
     """Write the page of a signal study."""
-    plan = study.plan
+    design = study.design
     return render_page(
         "signal.html",
         title=f"{study.name} - signal study",
@@ -266,11 +266,14 @@ def render(
         events=event_table(study),
         asked=[
             ("data", "; ".join(data)),
-            ("horizons", ", ".join(map(str, plan.horizons))),
-            ("decides", f"{plan.decides} bars, beside {AGAINST[study.against]}"),
-            ("placebo levels", f"{plan.draws}, within {plan.reach:g} in logarithms"),
-            ("level and power", f"{plan.alpha:g}, {plan.power:g}"),
-            ("worth", "not said" if plan.worth is None else percent(plan.worth)),
-            ("seed", str(plan.seed)),
+            ("horizons", ", ".join(map(str, design.horizons))),
+            ("decides", f"{design.decides} bars, beside {AGAINST[study.against]}"),
+            ("placebo levels", f"{design.draws}, within {design.placebo_distance:g} in logarithms"),
+            ("level and power", f"{design.alpha:g}, {design.power:g}"),
+            (
+                "smallest_effect",
+                "not said" if design.smallest_effect is None else percent(design.smallest_effect),
+            ),
+            ("seed", str(design.seed)),
         ],
     )

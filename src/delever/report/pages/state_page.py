@@ -9,7 +9,7 @@ from typing import Final
 from delever.report.format import NOT_AVAILABLE, day, number, percent, price, when
 from delever.report.page import render_page
 from delever.report.table import Cell, Column, Group, Table, number_cell
-from delever.research.signal.reach import Reach
+from delever.research.base_rates import BaseRate
 from delever.research.state import MarketState
 from delever.signals.features import FEATURES
 
@@ -117,8 +117,8 @@ def supports_table(state: MarketState) -> Table:
                 number_cell(one.level.price, price),
                 number_cell(one.level.distance, percent),
                 number_cell(one.ranges, lambda ranges: number(ranges, 1)),
-                *_reached(one.ever),
-                *_reached(one.alike),
+                *_reached(one.unconditional),
+                *_reached(one.same_phase),
             )
             for one in state.supports
         ),
@@ -130,7 +130,7 @@ def supports_table(state: MarketState) -> Table:
     )
 
 
-def _reached(found: Reach) -> tuple[Cell, Cell]:
+def _reached(found: BaseRate) -> tuple[Cell, Cell]:
     worth = f"{number(found.effective, 0)} starts"
     if math.isnan(found.rate):
         return Cell(text="too few to say", tone="quiet", note=worth), Cell(text="")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from delever.report.format import money, number
 from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
-from delever.research.what_if import AS_RUN, change_of
+from delever.research.what_if import AS_RUN, parse_counterfactual
 
 __all__ = ["what_if_table"]
 
@@ -54,7 +54,7 @@ def _came_to(row: pd.Series) -> tuple[Cell, ...]:
 def _meaning(name: str) -> str:
     if name == AS_RUN:
         return ""
-    change = change_of(name)
+    change = parse_counterfactual(name)
     if change.funding_off:
         return "Nobody pays or receives funding."
     if change.leverage is not None:

@@ -14,20 +14,20 @@ from typing import Any, Literal, TypeAlias, cast
 import pandas as pd
 
 from delever.errors import InputError, NotStoredError
-from delever.research.claims.vocabulary import VOCABULARY, ClaimFigure, ClaimSource, Unit
+from delever.research.claims.computations import VOCABULARY, ClaimFigure, ClaimSource, Unit
 
 __all__ = [
-    "Audited",
+    "AuditedClaim",
     "Claim",
-    "Definition",
+    "ClaimDefinition",
+    "ClaimVerdict",
     "Expectation",
-    "Measured",
-    "Verdict",
+    "Measurement",
     "audit",
     "audit_claim",
 ]
 
-Verdict: TypeAlias = Literal[
+ClaimVerdict: TypeAlias = Literal[
     "confirmed", "contradicted", "depends on the definition", "not testable"
 ]
 
@@ -73,11 +73,11 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class ClaimDefinition:
     """One way to measure a claim."""
 
     label: str  # what is particular about it
-    compute: str  # A name in `delever.research.claims.vocabulary.VOCABULARY`
+    compute: str  # A name in `delever.research.claims.computations.VOCABULARY`
     series: str  # name of the series
     at: pd.Timestamp  # UTC; the stamp of the row it is about
     options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of the computation
@@ -95,14 +95,14 @@ class Claim:
     id: str  # short and unique
     statement: str  # what was said, in one sentence
     said: pd.Timestamp  # when, UTC
-    definitions: tuple[Definition, ...]  # at least one of them expects something
+    definitions: tuple[ClaimDefinition, ...]  # at least one of them expects something
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measurement:
     """What a definition came to."""
 
-    definition: Definition  # the definition
+    definition: ClaimDefinition  # the definition
     # the figure; None when it could not be measured, NaT for a date that is not in the data
     value: float | pd.Timestamp | None
     unit: Unit  # of the figure
@@ -114,16 +114,16 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audited:
+class AuditedClaim:
     """A claim with its verdict."""
 
     claim: Claim  # the claim
-    verdict: Verdict  # see `Verdict`
+    verdict: ClaimVerdict  # see `ClaimVerdict`
     because: str  # the definitions it holds by, those it fails by, and what is missing
-    measured: tuple[Measured, ...]  # one per definition
+    measured: tuple[Measurement, ...]  # one per definition
 
 
-def audit(claims: Sequence[Claim], sources: Mapping[str, ClaimSource]) -> tuple[Audited, ...]:
+def audit(claims: Sequence[Claim], sources: Mapping[str, ClaimSource]) -> tuple[AuditedClaim, ...]:
     """Audit claims.
 
     Raises
@@ -134,7 +134,7 @@ def audit(claims: Sequence[Claim], sources: Mapping[str, ClaimSource]) -> tuple[
     return tuple(audit_claim(claim, sources) for claim in claims)
 
 
-def audit_claim(claim: Claim, sources: Mapping[str, ClaimSource]) -> Audited:
+def audit_claim(claim: Claim, sources: Mapping[str, ClaimSource]) -> AuditedClaim:
     """Audit one claim.
 
     Raises
@@ -152,7 +152,7 @@ def audit_claim(claim: Claim, sources: Mapping[str, ClaimSource]) -> Audited:
     decided = [one for one in measured if one.holds is not None]
     missing = [one for one in measured if one.missing and one.definition.expects is not None]
     direct = {one.holds for one in decided if not one.definition.stand_in}
-    verdict: Verdict
+    verdict: ClaimVerdict
     if not decided:
         verdict = "not testable"
     elif len(direct) == 1:
@@ -171,17 +171,17 @@ def audit_claim(claim: Claim, sources: Mapping[str, ClaimSource]) -> Audited:
     early = [one.definition.label for one in decided if _understated(one)]
     if early:
         parts.append(f"understated: {', '.join(early)}")
-    return Audited(claim=claim, verdict=verdict, because="; ".join(parts), measured=measured)
+    return AuditedClaim(claim=claim, verdict=verdict, because="; ".join(parts), measured=measured)
 
 
-def _understated(one: Measured) -> bool:
+def _understated(one: Measurement) -> bool:
     expects, value = one.definition.expects, one.value
     if expects is None or expects.test != "since" or not isinstance(value, pd.Timestamp):
         return False
     return bool(value < expects.low)  # type: ignore[operator]
 
 
-def _measure(definition: Definition, sources: Mapping[str, ClaimSource]) -> Measured:
+def _measure(definition: ClaimDefinition, sources: Mapping[str, ClaimSource]) -> Measurement:
     if definition.compute not in VOCABULARY:
         raise InputError(
             f"compute must be one of {', '.join(VOCABULARY)}; got {definition.compute!r} "
@@ -196,12 +196,12 @@ def _measure(definition: Definition, sources: Mapping[str, ClaimSource]) -> Meas
         figure = computation.compute(_source(sources, definition.series), definition.at, **options)
         _reaches_back(figure, definition, sources)
     except NotStoredError as error:
-        return Measured(
+        return Measurement(
             definition=definition, value=None, unit=computation.unit, missing=str(error)
         )
     expects = definition.expects
     rate, rows = _base_rate(figure, definition)
-    return Measured(
+    return Measurement(
         definition=definition,
         value=figure.value,
         unit=computation.unit,
@@ -218,7 +218,7 @@ def _source(sources: Mapping[str, ClaimSource], name: str) -> ClaimSource:
 
 
 def _reaches_back(
-    figure: ClaimFigure, definition: Definition, sources: Mapping[str, ClaimSource]
+    figure: ClaimFigure, definition: ClaimDefinition, sources: Mapping[str, ClaimSource]
 ) -> None:
     """No earlier date in data that begin after the date claimed proves nothing."""
     expects = definition.expects
@@ -231,7 +231,7 @@ def _reaches_back(
         )
 
 
-def _base_rate(figure: ClaimFigure, definition: Definition) -> tuple[float, int]:
+def _base_rate(figure: ClaimFigure, definition: ClaimDefinition) -> tuple[float, int]:
     past: pd.Series | None = None
     if figure.events is not None:
         past = figure.events[figure.events.index < definition.at]

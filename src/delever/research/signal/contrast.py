@@ -19,11 +19,11 @@ from delever.stats.intervals import detectable_deviations
 
 __all__ = [
     "Contrast",
-    "alike_weights",
     "compare",
     "evenly",
     "event_weights",
     "known_volatility",
+    "matched_weights",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -31,8 +31,8 @@ Flags = npt.NDArray[np.bool_]
 
 _HALF_LIFE = 10
 _WARM_UP = 20
-_ALIKE = 0.1
-_FEWEST_ALIKE = 20
+_MATCHED = 0.1
+_FEWEST_MATCHED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def evenly(weights: Floats) -> Floats:
     return np.broadcast_to(weights.mean(axis=0), weights.shape).copy()
 
 
-def alike_weights(weights: Floats, volatility: Floats) -> Floats:
+def matched_weights(weights: Floats, volatility: Floats) -> Floats:
     """Each event's weight, spread over the bars of its symbol that were about as volatile.
 
     Notes
@@ -81,7 +81,7 @@ def alike_weights(weights: Floats, volatility: Floats) -> Floats:
     ranks the neighbourhood is the outermost tenth.
     """
     rows, symbols = weights.shape
-    width = min(rows, max(_FEWEST_ALIKE, round(_ALIKE * rows)))
+    width = min(rows, max(_FEWEST_MATCHED, round(_MATCHED * rows)))
     out = np.zeros(weights.shape)
     for symbol in range(symbols):
         order = np.argsort(volatility[:, symbol], kind="stable")

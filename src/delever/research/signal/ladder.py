@@ -14,14 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
-from delever.research.signal.contrast import alike_weights, event_weights
+from delever.research.signal.contrast import event_weights, matched_weights
 from delever.research.signal.forward import check_horizons
-from delever.research.signal.placebo import Side, Signal, placebo_factors
-from delever.research.signal.pool import Pool, look_ahead, placebo_breaks
-from delever.research.signal.study_plan import Plan
+from delever.research.signal.level_break import Side, Signal, placebo_factors
+from delever.research.signal.pool import PooledSignals, forward_outcomes, placebo_breaks
+from delever.research.signal.study_plan import StudyDesign
 from delever.stats.intervals import reached_within, wilson_interval
 
-__all__ = ["Ladder", "climb"]
+__all__ = ["Ladder", "study_ladder"]
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -44,16 +44,17 @@ class Ladder:
     # by rung. ``dates``: distinct dates of breaks; ``complete``: those with `horizon` bars after
     # them; ``at_once``: share of the dates on which the break itself closed beyond the rung.
     # ``reached``: share of the complete ones that got there, with Wilson's interval ``low`` and
-    # ``high``; the same way to go from the closes of ``all`` bars, of ``alike`` ones (about as
-    # volatile) and of breaks of ``placebo`` levels. ``half``: bars until half of all had got there
-    # (infinite if never), with a bootstrap interval ``half_low`` and ``half_high``. ``before``:
-    # dates that had reached the rung before, with `horizon` bars to go; ``onward``: share of them
-    # that went on to this one within `horizon` bars, with ``onward_low`` and ``onward_high``.
+    # ``high``; the same way to go from the closes of ``all`` bars, of ``matched`` ones (about as
+    # volatile) and of breaks of ``placebo`` levels. ``median_bars``: bars until half of all had
+    # got there (infinite if never), with a bootstrap interval ``median_low`` and ``median_high``.
+    # ``before``: dates that had reached the rung before, with `horizon` bars to go; ``onward``:
+    # share of them that went on to this one within `horizon` bars, with ``onward_low`` and
+    # ``onward_high``.
     table: pd.DataFrame
     # shape (horizon + 1, 6 * rungs): by bars after the break; columns (rung, kind) with the
     # probability to have got there: ``breaks`` (product-limit estimate: breaks at the data's edge
     # count as long as they were watched), ``low`` and ``high`` (bootstrap over dates), ``all``,
-    # ``alike``, ``placebo``
+    # ``matched``, ``placebo``
     curves: pd.DataFrame
 
     def curve(self, rung: float) -> pd.DataFrame:
@@ -78,12 +79,12 @@ class _Breaks:
     watched: Rows
 
 
-def climb(
-    pool: Pool,
+def study_ladder(
+    pool: PooledSignals,
     rungs: Sequence[float],
     horizon: int,
     *,
-    plan: Plan | None = None,
+    design: StudyDesign | None = None,
     absolute: bool = False,
 ) -> Ladder:
     """Follow the price from breaks of a level to the next levels.
@@ -102,7 +103,7 @@ def climb(
     with fewer than `horizon` bars after them, those that got there too: to leave out only those
     that did not would raise the share.
     """
-    chosen = plan or Plan()
+    chosen = design or StudyDesign()
     check_horizons([horizon])
     sides = {signal.side for signal in pool.signals}
     if len(sides) > 1 or any(signal.level is None for signal in pool.signals):
@@ -137,8 +138,8 @@ def climb(
             curves[rung, kind] = same_way[:, place]
     rows = {
         rung: _row(breaks, place, horizon, chosen)
-        | {kind: curves[rung, kind][-1] for kind in ("all", "alike", "placebo")}
-        | dict(zip(("half", "half_low", "half_high"), halves[place], strict=True))
+        | {kind: curves[rung, kind][-1] for kind in ("all", "matched", "placebo")}
+        | dict(zip(("median_bars", "median_low", "median_high"), halves[place], strict=True))
         for place, rung in enumerate(steps)
     }
     frame = pd.DataFrame(curves).rename_axis("bars")
@@ -165,11 +166,11 @@ def _steps(rungs: Sequence[float], side: Side, sign: float, absolute: bool) -> t
 
 
 def _level(signal: Signal) -> Floats:
-    assert signal.level is not None  # `climb` has refused those without
+    assert signal.level is not None  # `study_ladder` has refused those without
     return signal.level.to_numpy(dtype="float64")
 
 
-def _counted(pool: Pool, steps: tuple[float, ...], sign: float) -> npt.NDArray[np.bool_]:
+def _counted(pool: PooledSignals, steps: tuple[float, ...], sign: float) -> npt.NDArray[np.bool_]:
     """The breaks of levels from which all of the prices are still ahead."""
     levels = [_level(one)[rows] for one, rows in zip(pool.signals, pool.rows, strict=True)]
     return np.asarray(pool.event & (sign * (np.column_stack(levels) - steps[0]) > 0))
@@ -181,7 +182,7 @@ def _path(bars: pd.DataFrame, sign: float) -> Path:
 
 
 def _breaks(
-    pool: Pool,
+    pool: PooledSignals,
     weights: Floats,
     starts: Sequence[Floats],
     steps: Floats,
@@ -222,9 +223,9 @@ def _waits(closes: Floats, touches: Floats, rows: Rows, way: Floats, limit: int)
     return np.asarray(np.where(way <= 0, 0, waits + 1), dtype=np.intp)
 
 
-def _curves(breaks: _Breaks, place: int, horizon: int, plan: Plan) -> Floats:
+def _curves(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> Floats:
     """Probability to have got there by bar: of the breaks, then of each bootstrap draw."""
-    rng = np.random.default_rng(plan.seed)
+    rng = np.random.default_rng(design.seed)
     dates, where = np.unique(breaks.date, return_inverse=True)
     watched = np.minimum(breaks.watched, horizon)
     there = breaks.waits[:, place] <= watched
@@ -249,21 +250,23 @@ Candidates: TypeAlias = Callable[[int, int], Floats]
 """From a shared bar and a symbol to the weights of the bars to compare it with."""
 
 
-def _elsewhere(pool: Pool, horizon: int, plan: Plan) -> Iterator[tuple[str, Candidates]]:
-    ahead = look_ahead(pool, horizon)
+def _elsewhere(
+    pool: PooledSignals, horizon: int, design: StudyDesign
+) -> Iterator[tuple[str, Candidates]]:
+    ahead = forward_outcomes(pool, horizon)
     whole = len(ahead.forward)
     yield "all", lambda row, symbol: np.ones(whole)
 
-    def alike(row: int, symbol: int) -> Floats:
+    def matched(row: int, symbol: int) -> Floats:
         # A break at the data's edge is no candidate itself, but has a volatility to match.
         volatility = np.append(pool.volatility[:whole, symbol], pool.volatility[row, symbol])
         one = np.zeros(whole + 1)
         one[-1] = 1.0
-        return alike_weights(one[:, None], volatility[:, None])[:whole, 0]
+        return matched_weights(one[:, None], volatility[:, None])[:whole, 0]
 
-    yield "alike", alike
+    yield "matched", matched
     if all(signal.placebo is not None for signal in pool.signals):
-        factors = placebo_factors(plan.draws, plan.reach, plan.seed)
+        factors = placebo_factors(design.draws, design.placebo_distance, design.seed)
         placebo = placebo_breaks(pool, factors[:_THINNED], [ahead])[0][horizon]
         yield "placebo", lambda row, symbol: placebo[:, symbol]
     else:
@@ -271,7 +274,7 @@ def _elsewhere(pool: Pool, horizon: int, plan: Plan) -> Iterator[tuple[str, Cand
 
 
 def _same_way(
-    pool: Pool,
+    pool: PooledSignals,
     breaks: _Breaks,
     candidates: Candidates,
     paths: Sequence[Path],
@@ -303,14 +306,14 @@ def _thin(weights: Floats) -> Rows:
     )
 
 
-def _row(breaks: _Breaks, place: int, horizon: int, plan: Plan) -> dict[str, float]:
+def _row(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> dict[str, float]:
     waits, weight = breaks.waits[:, place], breaks.weight
     complete = breaks.watched >= horizon
     # The break itself is where the way to the first rung begins.
     begun = breaks.waits[:, place - 1] if place else np.zeros(len(waits), dtype=np.intp)
     before = (begun <= horizon) & (begun + horizon <= breaks.watched)
-    reached = _share(waits <= horizon, complete, weight, plan.alpha)
-    onward = _share(waits - begun <= horizon, before, weight, plan.alpha)
+    reached = _share(waits <= horizon, complete, weight, design.alpha)
+    onward = _share(waits - begun <= horizon, before, weight, design.alpha)
     return {
         "dates": float(weight.sum()),
         "complete": float(weight[complete].sum()),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
-from delever.research.signal.placebo import LevelRule, Levels, Side
+from delever.research.signal.level_break import LevelRule, Levels, Side
 from delever.signals.averages import weekly_average
 from delever.signals.indicators import Average, moving_average
 from delever.signals.levels import (

@@ -10,10 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.research.signal.contrast import Contrast, alike_weights, compare, evenly, event_weights
+from delever.research.signal.contrast import (
+    Contrast,
+    compare,
+    evenly,
+    event_weights,
+    matched_weights,
+)
 from delever.research.signal.forward import effective_number, excursions, forward_returns
-from delever.research.signal.pool import Ahead, Pool
-from delever.research.signal.study_plan import FEWEST_EVENTS, Plan
+from delever.research.signal.pool import ForwardOutcomes, PooledSignals
+from delever.research.signal.study_plan import FEWEST_EVENTS, StudyDesign
 from delever.stats.intervals import wilson_interval
 
 __all__ = ["bases", "comparison", "event_table", "outcome"]
@@ -23,16 +29,22 @@ Floats = npt.NDArray[np.float64]
 _QUANTILES = (0.05, 0.25, 0.75, 0.95)
 
 
-def bases(pool: Pool, weights: Floats, placebo: Floats | None) -> Iterator[tuple[str, Floats]]:
+def bases(
+    pool: PooledSignals, weights: Floats, placebo: Floats | None
+) -> Iterator[tuple[str, Floats]]:
     """What events are compared with: all bars, bars about as volatile, breaks of placebos."""
     yield "all", evenly(weights)
-    yield "alike", alike_weights(weights, pool.volatility[: len(weights)])
+    yield "matched", matched_weights(weights, pool.volatility[: len(weights)])
     if placebo is not None:
         yield "placebo", placebo
 
 
 def comparison(
-    pool: Pool, ahead: Ahead, weights: Floats, others: Floats, plan: Plan
+    pool: PooledSignals,
+    ahead: ForwardOutcomes,
+    weights: Floats,
+    others: Floats,
+    design: StudyDesign,
 ) -> dict[str, float]:
     """Mean of the others and the fields of a `Contrast`; NaN with fewer than five events."""
     if weights.sum() < FEWEST_EVENTS or not others.sum() > 0:
@@ -44,13 +56,13 @@ def comparison(
         ahead.forward,
         pool.volatility[: len(weights)],
         ahead.horizon,
-        alpha=plan.alpha,
-        power=plan.power,
+        alpha=design.alpha,
+        power=design.power,
     )
     return {"mean": float((others * ahead.forward).sum() / others.sum()), **asdict(contrast)}
 
 
-def outcome(pool: Pool, ahead: Ahead, weights: Floats) -> dict[str, float]:
+def outcome(pool: PooledSignals, ahead: ForwardOutcomes, weights: Floats) -> dict[str, float]:
     """Distribution of what came after the distinct events, each date weighing the same."""
     event = pool.event[: len(weights)]
     dates = np.flatnonzero(event.any(axis=1))
@@ -80,9 +92,9 @@ def outcome(pool: Pool, ahead: Ahead, weights: Floats) -> dict[str, float]:
     }
 
 
-def event_table(pool: Pool, decided: int, plan: Plan) -> pd.DataFrame:
+def event_table(pool: PooledSignals, decided: int, design: StudyDesign) -> pd.DataFrame:
     """Every event of every market; those among the first `decided` shared bars may count."""
-    weights = event_weights(pool.event[:decided], plan.decides)
+    weights = event_weights(pool.event[:decided], design.decides)
     frames = []
     for column, signal in enumerate(pool.signals):
         bars, event = signal.market.bars, signal.event.to_numpy(dtype=bool)
@@ -98,7 +110,7 @@ def event_table(pool: Pool, decided: int, plan: Plan) -> pd.DataFrame:
                 "counted": times.isin(counted),
             }
         )
-        after = forward_returns(bars, plan.horizons)[event].reset_index(drop=True)
-        swings = excursions(bars, plan.decides)[event].reset_index(drop=True)
+        after = forward_returns(bars, design.horizons)[event].reset_index(drop=True)
+        swings = excursions(bars, design.decides)[event].reset_index(drop=True)
         frames.append(pd.concat([frame, after, swings], axis=1))
     return pd.concat(frames).sort_values(["time", "symbol"], ignore_index=True)

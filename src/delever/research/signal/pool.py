@@ -12,16 +12,16 @@ import pandas as pd
 from delever.errors import InputError
 from delever.research.signal.contrast import event_weights, known_volatility
 from delever.research.signal.forward import excursions, forward_returns
-from delever.research.signal.placebo import Signal
+from delever.research.signal.level_break import Signal
 
-__all__ = ["Ahead", "Pool", "look_ahead", "placebo_breaks", "pool_signals"]
+__all__ = ["ForwardOutcomes", "PooledSignals", "forward_outcomes", "placebo_breaks", "pool_signals"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class PooledSignals:
     """Signals on the bars all their markets share."""
 
     signals: tuple[Signal, ...]  # one per market
@@ -34,7 +34,7 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ahead:
+class ForwardOutcomes:
     """What came after each shared bar, as far as the horizon is complete on all markets."""
 
     horizon: int  # bars held
@@ -44,7 +44,7 @@ class Ahead:
     favourable: Floats  # shape (m, symbols)
 
 
-def pool_signals(signals: Sequence[Signal]) -> Pool:
+def pool_signals(signals: Sequence[Signal]) -> PooledSignals:
     """Bring signals of several markets to the bars they share.
 
     Raises
@@ -82,7 +82,7 @@ def pool_signals(signals: Sequence[Signal]) -> Pool:
         np.asarray(signal.market.index.get_indexer(shared), dtype=np.intp) for signal in signals
     )
     events = [signal.event.to_numpy(dtype=bool) for signal in signals]
-    return Pool(
+    return PooledSignals(
         signals=tuple(signals),
         index=shared,
         rows=rows,
@@ -91,7 +91,7 @@ def pool_signals(signals: Sequence[Signal]) -> Pool:
     )
 
 
-def look_ahead(pool: Pool, horizon: int) -> Ahead:
+def forward_outcomes(pool: PooledSignals, horizon: int) -> ForwardOutcomes:
     """Forward returns and excursions of every shared bar whose horizon is complete.
 
     Raises
@@ -112,7 +112,7 @@ def look_ahead(pool: Pool, horizon: int) -> Ahead:
         raise InputError(
             f"no bar has {horizon} bars after it on all markets; take a shorter horizon"
         )
-    return Ahead(
+    return ForwardOutcomes(
         horizon=horizon,
         forward=returns[:whole],
         adverse=_side_by_side(adverse, pool.rows)[:whole],
@@ -121,7 +121,7 @@ def look_ahead(pool: Pool, horizon: int) -> Ahead:
 
 
 def placebo_breaks(
-    pool: Pool, factors: Floats, aheads: Sequence[Ahead]
+    pool: PooledSignals, factors: Floats, aheads: Sequence[ForwardOutcomes]
 ) -> tuple[dict[int, Floats], pd.DataFrame]:
     """Run the signals' rules on placebo levels."""
     totals = {ahead.horizon: np.zeros(ahead.forward.shape) for ahead in aheads}

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from delever.errors import InputError
 from delever.research.signal.forward import check_horizons
-from delever.research.signal.placebo import placebo_factors
+from delever.research.signal.level_break import placebo_factors
 from delever.stats.intervals import detectable_deviations
 
-__all__ = ["FEWEST_EVENTS", "Plan"]
+__all__ = ["FEWEST_EVENTS", "StudyDesign"]
 
 FEWEST_EVENTS = 5
 """With fewer distinct events nothing is tested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StudyDesign:
     """What a study asks; settled before it looks.
 
     Raises
@@ -28,21 +28,23 @@ class Plan:
     horizons: tuple[int, ...] = (7, 30, 90)  # bars held after an event
     decides: int = 30  # the one of them that the verdict is about; the others are shown
     draws: int = 1_000  # placebo levels, from 1 to 100,000
-    reach: float = 0.25  # largest distance of a placebo level, as a logarithm
+    placebo_distance: float = 0.25  # largest distance of a placebo level, as a logarithm
     alpha: float = 0.05  # level of the tests, and the power that defines the detectable difference
     power: float = 0.8
     # smallest difference of mean forward returns that would matter, a fraction > 0
-    worth: float | None = None
+    smallest_effect: float | None = None
     seed: int = 0  # of the placebo levels, from 0 to 4,294,967,295
 
     def __post_init__(self) -> None:
         check_horizons(self.horizons)
         detectable_deviations(self.alpha, self.power)
-        placebo_factors(self.draws, self.reach, self.seed)
+        placebo_factors(self.draws, self.placebo_distance, self.seed)
         if self.decides not in self.horizons or len(set(self.horizons)) < len(self.horizons):
             raise InputError(
                 "horizons must differ and the one that decides must be one of them; "
                 f"got {', '.join(map(str, self.horizons))} and {self.decides}"
             )
-        if self.worth is not None and not self.worth > 0:
-            raise InputError(f"worth must be a difference > 0; got {self.worth!r}")
+        if self.smallest_effect is not None and not self.smallest_effect > 0:
+            raise InputError(
+                f"the smallest effect that matters must be > 0; got {self.smallest_effect!r}"
+            )

@@ -14,11 +14,11 @@ from delever.research.signal.forward import effective_number
 from delever.research.signal.study_plan import FEWEST_EVENTS
 from delever.stats.intervals import wilson_interval
 
-__all__ = ["Reach", "reach"]
+__all__ = ["BaseRate", "fall_rates"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class BaseRate:
     """A share of starts from which a fall was reached."""
 
     rate: float  # share of the starts; NaN where they are worth fewer than five that do not overlap
@@ -27,13 +27,13 @@ class Reach:
     effective: float  # how many starts that do not overlap they are worth
 
 
-def reach(
+def fall_rates(
     bars: pd.DataFrame,
     falls: Sequence[float | pd.Series],
     within: int,
     *,
     among: pd.Series | None = None,
-) -> tuple[Reach, ...]:
+) -> tuple[BaseRate, ...]:
     """How often the price fell so far within so many bars.
 
     Raises
@@ -49,7 +49,7 @@ def reach(
     Examples
     --------
     >>> bars = pd.DataFrame({"low": [10.0, 9.0, 9.5, 10.0, 10.0, 10.0], "close": 10.0})
-    >>> (one,) = reach(bars, [0.1], 1)
+    >>> (one,) = fall_rates(bars, [0.1], 1)
     >>> one.rate, one.effective
     (0.2, 5.0)
     """
@@ -68,11 +68,11 @@ def reach(
             counted = watched & fall.notna()
             worth = _worth(counted, within)
         if worth < FEWEST_EVENTS:
-            out.append(Reach(rate=math.nan, low=math.nan, high=math.nan, effective=worth))
+            out.append(BaseRate(rate=math.nan, low=math.nan, high=math.nan, effective=worth))
             continue
         rate = float((ahead <= (1 - fall) * bars["close"])[counted].mean())
         low, high = wilson_interval(rate * worth, worth)
-        out.append(Reach(rate=rate, low=low, high=high, effective=worth))
+        out.append(BaseRate(rate=rate, low=low, high=high, effective=worth))
     return tuple(out)
 
 

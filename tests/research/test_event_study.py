@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from delever.errors import InputError
-from delever.research.signal.abnormal import event_study
-from delever.research.signal.abnormal_tests import (
+from delever.research.signal.car_tests import (
     mean_correlation,
     rank_statistic,
     shrink_for_clusters,
     wild_bootstrap,
 )
+from delever.research.signal.event_study import event_study
 from delever.stats.intervals import two_sided_p_value
 
 BARS = 400

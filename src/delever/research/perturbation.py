@@ -15,17 +15,17 @@ import pandas as pd
 
 from delever.view import MarketView
 
-__all__ = ["Change", "change_future", "price_columns", "published_later", "window"]
+__all__ = ["Perturbation", "perturb_future", "price_columns", "published_later", "window"]
 
-Change: TypeAlias = Literal[
+Perturbation: TypeAlias = Literal[
     "repeated", "published later", "removed", "mirrored", "shuffled", "scrambled"
 ]
 
 _NOISE = 0.25
 
 
-def change_future(
-    market: MarketView, after: pd.Timestamp, change: Change, *, seed: int = 0
+def perturb_future(
+    market: MarketView, after: pd.Timestamp, change: Perturbation, *, seed: int = 0
 ) -> MarketView:
     """The same market up to a bar, with another future."""
     row = int(market.index.get_indexer(pd.DatetimeIndex([after]))[0])

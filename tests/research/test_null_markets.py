@@ -11,7 +11,7 @@ from scipy import stats as scipy_stats
 
 from delever.errors import InputError
 from delever.frames import validate
-from delever.research.simulated import GarchJumps, simulate_bars
+from delever.research.null_markets import GarchJumps, simulate_bars
 
 QUIET = GarchJumps(news=0.0, memory=0.0, jump_rate=0.0)
 

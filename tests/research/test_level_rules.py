@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError
+from delever.research.null_markets import simulate_bars
+from delever.research.signal.level_break import LevelRule, Signal, placebo_factors
 from delever.research.signal.level_rules import RULES, _nearest
-from delever.research.signal.placebo import LevelRule, Signal, placebo_factors
-from delever.research.simulated import simulate_bars
 from delever.signals.levels import support_below
 from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView
@@ -212,7 +212,7 @@ def test_placebo_factors_are_near_never_at_the_level_and_even_in_logarithms():
     [
         (lambda: at(1.0, confirm=0), "at least 1"),
         (lambda: placebo_factors(0, 0.25, 1), "draws"),
-        (lambda: placebo_factors(9, 0.001, 1), "reach"),
+        (lambda: placebo_factors(9, 0.001, 1), "distance"),
     ],
 )
 def test_what_cannot_be_is_refused(call, said):

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.research.counterfactual import price_columns
 from delever.research.lookahead import Leak, ask, differ, find_leak
+from delever.research.perturbation import price_columns
 from delever.view import MarketView
 
-__all__ = ["Finding", "broken_contract", "check_strategy", "exposures", "first_defined"]
+__all__ = ["Finding", "check_strategy", "check_target", "exposures", "first_defined"]
 
 _SCALE = 1024.0
 """A power of two: scaled prices are exact, so is every linear computation on them."""
@@ -35,13 +35,13 @@ class Finding:
         return f"{self.check}: {self.message}"
 
 
-def broken_contract(target: object, index: pd.DatetimeIndex) -> Finding | None:
+def check_target(target: object, index: pd.DatetimeIndex) -> Finding | None:
     """What a target exposure breaks of its contract, if anything.
 
     Examples
     --------
     >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
-    >>> print(broken_contract(pd.Series([1.0, float("nan")], index=days), days))
+    >>> print(check_target(pd.Series([1.0, float("nan")], index=days), days))
     finite after warm-up: the exposure of bar 2021-01-02 00:00 must be a finite number; got nan
     """
     check = "same index"
@@ -119,7 +119,7 @@ def check_strategy(
     def strategy(seen: MarketView) -> pd.Series:
         return function(seen, **given)
 
-    broken = broken_contract(strategy(replace(market)), market.index)
+    broken = check_target(strategy(replace(market)), market.index)
     if broken is not None:
         return [broken]
     leak = find_leak(strategy, market, points=points, seed=seed, least_lags=least_lags)

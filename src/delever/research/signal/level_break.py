@@ -125,7 +125,7 @@ def _values(level: pd.Series) -> npt.NDArray[np.float64]:
     return level.to_numpy(dtype="float64")
 
 
-def placebo_factors(draws: int, reach: float, seed: int) -> npt.NDArray[np.float64]:
+def placebo_factors(draws: int, distance: float, seed: int) -> npt.NDArray[np.float64]:
     """What random nearby levels are to the level itself.
 
     Raises
@@ -141,7 +141,11 @@ def placebo_factors(draws: int, reach: float, seed: int) -> npt.NDArray[np.float
     """
     whole_number("draws", draws, 1, MOST_DRAWS)
     whole_number("seed", seed, 0, MOST_SEED)
-    if not _NEAREST < reach <= _FURTHEST:
-        raise InputError(f"reach must be above {_NEAREST} and at most {_FURTHEST}; got {reach!r}")
+    if not _NEAREST < distance <= _FURTHEST:
+        raise InputError(
+            f"distance must be above {_NEAREST} and at most {_FURTHEST}; got {distance!r}"
+        )
     rng = np.random.default_rng(seed)
-    return np.asarray(np.exp(rng.uniform(_NEAREST, reach, draws) * rng.choice([-1.0, 1.0], draws)))
+    return np.asarray(
+        np.exp(rng.uniform(_NEAREST, distance, draws) * rng.choice([-1.0, 1.0], draws))
+    )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
-from delever.research.signal.abnormal_tests import (
+from delever.research.signal.car_tests import (
     mean_correlation,
     rank_statistic,
     shrink_for_clusters,

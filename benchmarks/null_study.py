@@ -22,8 +22,7 @@ import pandas as pd
 from delever.research.null_markets import simulate_bars
 from delever.research.signal.level_break import LevelRule
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.study import study_signal
-from delever.research.signal.study_plan import StudyDesign
+from delever.research.signal.study import StudyDesign, study_signal
 from delever.view import MarketView
 
 MARKETS = 200

@@ -7,14 +7,20 @@ import numbers
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import MappingProxyType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
 
-__all__ = ["MOST_SEED", "aligned", "checked", "whole_number"]
+__all__ = ["MOST_SEED", "Flags", "Floats", "Rows", "aligned", "checked", "whole_number"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Rows: TypeAlias = npt.NDArray[np.intp]
+"""Positions of rows in a frame or array."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -14,8 +14,7 @@ from delever.research.signal.event_study import event_study
 from delever.research.signal.ladder import study_ladder
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.pool import pool_signals
-from delever.research.signal.study import study_signal
-from delever.research.signal.study_plan import StudyDesign
+from delever.research.signal.study import StudyDesign, study_signal
 from delever.view import MarketView
 
 

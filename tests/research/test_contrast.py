@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from delever.errors import InputError
 from delever.research.signal.contrast import (
-    alike_weights,
     compare,
     evenly,
     event_weights,
     known_volatility,
+    matched_weights,
 )
 
 
@@ -34,7 +34,7 @@ def test_all_bars_and_alike_bars_carry_what_the_events_carried():
     rng = np.random.default_rng(1)
     volatility = rng.permutation(np.arange(400.0)).reshape(200, 2) + 1
     weights = event_weights(rng.random((200, 2)) < 0.05, 3)
-    for others in (evenly(weights), alike_weights(weights, volatility)):
+    for others in (evenly(weights), matched_weights(weights, volatility)):
         assert others.sum(axis=0) == pytest.approx(weights.sum(axis=0))
         assert (others >= -1e-15).all()
 
@@ -44,11 +44,11 @@ def test_alike_are_the_nearest_tenth_in_rank_of_volatility():
     weights = np.zeros((300, 1))
     row = int(np.flatnonzero(volatility[:, 0] == 450)[0])
     weights[row] = 2.0
-    chosen = np.sort(volatility[alike_weights(weights, volatility)[:, 0] > 1e-12, 0])
+    chosen = np.sort(volatility[matched_weights(weights, volatility)[:, 0] > 1e-12, 0])
     assert chosen.tolist() == list(range(435, 465))
     weights[:] = 0
     weights[int(np.argmax(volatility))] = 1.0
-    chosen = np.sort(volatility[alike_weights(weights, volatility)[:, 0] > 1e-12, 0])
+    chosen = np.sort(volatility[matched_weights(weights, volatility)[:, 0] > 1e-12, 0])
     assert chosen.tolist() == list(range(570, 600))
 
 

@@ -16,7 +16,7 @@ from delever.research.signal.ladder import study_ladder
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.pool import pool_signals
-from delever.research.signal.study_plan import StudyDesign
+from delever.research.signal.study import StudyDesign
 from delever.stats.intervals import wilson_interval
 from delever.view import MarketView
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from delever.errors import InputError
 from delever.research.null_markets import simulate_bars
-from delever.research.signal.level_break import LevelRule, Signal, placebo_factors
+from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES, _nearest
+from delever.research.signal.placebo import placebo_factors
 from delever.signals.levels import support_below
 from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView

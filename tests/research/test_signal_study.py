@@ -13,9 +13,9 @@ from delever.errors import InputError
 from delever.research.null_markets import simulate_bars
 from delever.research.signal.level_break import Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.pool import forward_outcomes, placebo_breaks, pool_signals
-from delever.research.signal.study import study_signal
-from delever.research.signal.study_plan import StudyDesign
+from delever.research.signal.placebo import placebo_breaks
+from delever.research.signal.pool import forward_outcomes, pool_signals
+from delever.research.signal.study import StudyDesign, study_signal
 from delever.stats.intervals import wilson_interval
 from delever.view import MarketView
 

@@ -12,7 +12,7 @@ from delever.cli.app import main
 from delever.errors import ConfigError
 from delever.research.null_markets import simulate_bars
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.study_plan import StudyDesign
+from delever.research.signal.study import StudyDesign
 from delever.study.signal_studies import bind_rule, load_signals, run_signal_study, signal_names
 
 QUICK = ["--draws", "30", "--horizon", "7", "--decides", "7"]

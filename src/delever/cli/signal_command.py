@@ -74,7 +74,7 @@ def signal(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Study a signal: what came after its events, compared with placebo levels."""
-    from delever.research.signal.study_plan import StudyDesign
+    from delever.research.signal.study import StudyDesign
     from delever.study.option_values import parse_named, parse_overrides
     from delever.study.signal_studies import run_signal_study, signal_page
     from delever.study.workspace import Workspace

@@ -1,4 +1,4 @@
-"""How often the price fell so far within so many bars, from all closes or from some of them."""
+"""Base rates: how often the price fell so far within so many bars, whatever stood there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from delever.errors import InputError
-from delever.research.signal.forward import effective_number
-from delever.research.signal.study_plan import FEWEST_EVENTS
+from delever.research.signal.forward import FEWEST_EVENTS, effective_number, lowest_ahead
 from delever.stats.intervals import wilson_interval
 
 __all__ = ["BaseRate", "fall_rates"]
@@ -21,10 +20,10 @@ __all__ = ["BaseRate", "fall_rates"]
 class BaseRate:
     """A share of starts from which a fall was reached."""
 
-    rate: float  # share of the starts; NaN where they are worth fewer than five that do not overlap
-    low: float  # wilson's 95 % interval of the rate for `effective` trials; NaN with it
+    rate: float  # share of the starts; NaN where their effective number is below five
+    low: float  # Wilson's 95 % interval of the rate for `effective` trials; NaN with it
     high: float
-    effective: float  # how many starts that do not overlap they are worth
+    effective: float  # effective number of starts, see `effective_number`
 
 
 def fall_rates(
@@ -34,17 +33,12 @@ def fall_rates(
     *,
     among: pd.Series | None = None,
 ) -> tuple[BaseRate, ...]:
-    """How often the price fell so far within so many bars.
+    """How often a later low was so far below a close, of all closes or those `among` marks.
 
     Raises
     ------
     InputError
         If a fall is not above 0 or `within` is below 1.
-
-    Notes
-    -----
-    Starts next to each other see nearly the same bars. They count as the number of independent
-    stretches whose mean would be as sure, see `delever.research.signal.forward.effective_number`.
 
     Examples
     --------
@@ -55,26 +49,26 @@ def fall_rates(
     """
     if within < 1:
         raise InputError(f"within must be at least 1; got {within}")
-    ahead = bars["low"][::-1].rolling(within).min()[::-1].shift(-1)
+    ahead = lowest_ahead(bars["low"], within)
     watched = ahead.notna() if among is None else ahead.notna() & among
-    whole = _worth(watched, within)
+    whole = _effective(watched, within)
     out = []
     for fall in falls:
         least = fall if isinstance(fall, float) else fall.min()
         if not (least > 0 or math.isnan(least)):
             raise InputError(f"a fall must be a fraction above 0; got {least:g}")
-        counted, worth = watched, whole
+        counted, number = watched, whole
         if isinstance(fall, pd.Series) and not fall[watched].notna().all():
             counted = watched & fall.notna()
-            worth = _worth(counted, within)
-        if worth < FEWEST_EVENTS:
-            out.append(BaseRate(rate=math.nan, low=math.nan, high=math.nan, effective=worth))
+            number = _effective(counted, within)
+        if number < FEWEST_EVENTS:
+            out.append(BaseRate(rate=math.nan, low=math.nan, high=math.nan, effective=number))
             continue
         rate = float((ahead <= (1 - fall) * bars["close"])[counted].mean())
-        low, high = wilson_interval(rate * worth, worth)
-        out.append(BaseRate(rate=rate, low=low, high=high, effective=worth))
+        low, high = wilson_interval(rate * number, number)
+        out.append(BaseRate(rate=rate, low=low, high=high, effective=number))
     return tuple(out)
 
 
-def _worth(starts: pd.Series, within: int) -> float:
+def _effective(starts: pd.Series, within: int) -> float:
     return effective_number(np.flatnonzero(starts.to_numpy(dtype=bool)), within)

@@ -19,8 +19,7 @@ from delever.research.signal.ladder import Ladder, study_ladder
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.pool import pool_signals
-from delever.research.signal.study import SignalStudy, study_signal
-from delever.research.signal.study_plan import StudyDesign
+from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
 from delever.signals.features import FEATURES, measure
 from delever.study import single_run as trial
 from delever.study.declared_lags import early_series

@@ -8,8 +8,8 @@ import pandas as pd
 
 from delever.report.format import NOT_AVAILABLE, number, percent, price
 from delever.report.table import Cell, Column, Group, Table, number_cell
+from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.ladder import Ladder
-from delever.research.signal.study_plan import FEWEST_EVENTS
 
 __all__ = ["ladder_table", "rung_title"]
 

@@ -14,9 +14,9 @@ from delever.report.page import render_page
 from delever.report.pages.ladder_table import ladder_table, rung_title
 from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
 from delever.research.signal.event_study import EventStudy
+from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.ladder import Ladder
 from delever.research.signal.study import SignalStudy
-from delever.research.signal.study_plan import FEWEST_EVENTS
 
 __all__ = [
     "abnormal_table",

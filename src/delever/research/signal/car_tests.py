@@ -1,4 +1,4 @@
-"""Tests of mean cumulated abnormal returns that mind clusters of events."""
+"""Tests of whether cumulated abnormal returns (CAR) are zero on average, events in clusters too."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ import math
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["mean_correlation", "rank_statistic", "shrink_for_clusters", "wild_bootstrap"]
+from delever.arguments import Floats, Rows
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
+__all__ = [
+    "mean_correlation",
+    "rank_statistic",
+    "shrink_for_clusters",
+    "t_statistic",
+    "wild_bootstrap",
+]
 
 _ENUMERATED = 12
 _FEWEST_SHARED = 20
 
 
-def mean_correlation(residuals: Floats, at: Rows, symbol: Rows, length: int) -> float:
-    """Mean correlation between the cars of all pairs of events.
+def t_statistic(values: Floats) -> float:
+    """Mean over its cross-sectional standard error; NaN where that is undefined.
 
     Notes
     -----
-    For two events of different markets whose windows share k of their bars: k / length times the
-    correlation of their abnormal returns over the bars that both estimation windows hold (at
-    least 20, else it counts as 1: nothing is known against it). For any other pair: 0.
+    Of CARs: Brown and Warner (1985), doi:10.1016/0304-405X(85)90042-X. Of standardised CARs, which
+    allows events to raise variance: Boehmer, Musumeci and Poulsen (1991),
+    doi:10.1016/0304-405X(91)90032-F.
     """
+    if len(values) < 2 or np.ptp(values) == 0:
+        return math.nan
+    return float(values.mean() / (values.std(ddof=1) / math.sqrt(len(values))))
+
+
+def mean_correlation(residuals: Floats, at: Rows, symbol: Rows, length: int) -> float:
+    """Mean correlation between the CARs of all pairs of events, >= 0."""
     events = len(residuals)
     total = 0.0
     for one, other in combinations(range(events), 2):
@@ -34,20 +45,21 @@ def mean_correlation(residuals: Floats, at: Rows, symbol: Rows, length: int) -> 
             continue
         first, second = residuals[one, max(0, lag) :], residuals[other, max(0, -lag) :]
         both = min(len(first), len(second))
-        alike = 1.0
+        # Over the bars of both estimation windows; fewer than 20 say nothing against 1.
+        correlation = 1.0
         if both >= _FEWEST_SHARED:
-            alike = float(np.corrcoef(first[:both], second[:both])[0, 1])
-        total += alike * (length - abs(lag)) / length
+            correlation = float(np.corrcoef(first[:both], second[:both])[0, 1])
+        # Windows that share only some of their bars count in proportion.
+        total += correlation * (length - abs(lag)) / length
     return max(0.0, total / math.comb(events, 2)) if events > 1 else 0.0
 
 
 def shrink_for_clusters(statistic: float, events: int, correlation: float) -> float:
     """Correct a cross-sectional t statistic for correlated events.
 
-    References
-    ----------
-    Kolari and Pynnonen (2010), Event study testing with cross-sectional correlation of abnormal
-    returns, Review of Financial Studies 23(11), 3996-4025, doi:10.1093/rfs/hhq072.
+    Notes
+    -----
+    Times ``sqrt((1 - r) / (1 + (N - 1) r))``: Kolari and Pynnonen (2010), doi:10.1093/rfs/hhq072.
 
     Examples
     --------
@@ -58,22 +70,15 @@ def shrink_for_clusters(statistic: float, events: int, correlation: float) -> fl
 
 
 def rank_statistic(abnormal: Floats, length: int) -> float:
-    """Rank test of whether the event window is like the estimation window.
+    """Rank test of whether the event window, the last `length` bars, is like the others.
 
     Notes
     -----
-    Each event's bars are ranked and centred, ``u = rank / (T + 1) - 1 / 2`` (ties share their
-    mean rank), and averaged over events. The deviation of these means over all T bars carries
-    whatever correlation events of one date have. The statistic is the sum over the event window
-    over ``deviation * sqrt(length (T - length) / (T - 1))``; for one bar this is Corrado's, for
-    more the last factor minds that the ranks of a row have a fixed sum.
-
-    References
-    ----------
-    Corrado (1989), A nonparametric test for abnormal security-price performance in event
-    studies, Journal of Financial Economics 23(2), 385-395, doi:10.1016/0304-405X(89)90064-0;
-    Kolari and Pynnonen (2011), Nonparametric rank tests for event studies, Journal of Empirical
-    Finance 18(5), 953-971, doi:10.1016/j.jempfin.2011.08.003.
+    Each event's T bars are ranked, ``u = rank / (T + 1) - 1 / 2``, and averaged over events. The
+    sum of these means over the event window is divided by their deviation over all bars times
+    ``sqrt(length (T - length) / (T - 1))``, for the ranks of a row have a fixed sum. Of one bar:
+    Corrado (1989), doi:10.1016/0304-405X(89)90064-0; of more: Kolari and Pynnonen (2011),
+    doi:10.1016/j.jempfin.2011.08.003.
     """
     from scipy.stats import rankdata
 
@@ -87,12 +92,11 @@ def rank_statistic(abnormal: Floats, length: int) -> float:
 
 
 def wild_bootstrap(car: Floats, clusters: Rows, *, draws: int, seed: int) -> tuple[float, float]:
-    """Test a mean by turning the signs of whole clusters at random.
+    """Statistic and p-value of a mean, by turning the signs of whole clusters at random.
 
-    References
-    ----------
-    Cameron, Gelbach and Miller (2008), Bootstrap-based improvements for inference with
-    clustered errors, Review of Economics and Statistics 90(3), 414-427,
+    Notes
+    -----
+    Up to 12 clusters every pattern of signs is taken. Cameron, Gelbach and Miller (2008),
     doi:10.1162/rest.90.3.414.
     """
     sums = np.bincount(clusters, weights=car)

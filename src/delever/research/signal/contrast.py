@@ -1,8 +1,8 @@
 """Whether the bars after some events differ from the bars after others.
 
 A contrast gives every bar a weight: the events share a weight of 1, what they are compared with
-shares -1. Its value is the difference of two means of forward returns, and what chance alone
-makes of it is read off by laying the whole pattern of weights elsewhere on the same history.
+shares -1. Its value is the difference of two means of forward returns. Its distribution under
+chance comes from laying the whole pattern of weights elsewhere on the same history.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Flags, Floats
 from delever.errors import InputError
 from delever.research.signal.forward import distinct
 from delever.stats.intervals import detectable_deviations
@@ -26,9 +26,6 @@ __all__ = [
     "matched_weights",
 ]
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-
 _HALF_LIFE = 10
 _WARM_UP = 20
 _MATCHED = 0.1
@@ -37,7 +34,7 @@ _FEWEST_MATCHED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
-    """A difference of mean forward returns, and how it stands against chance."""
+    """A difference of mean forward returns, and its test."""
 
     difference: float  # mean after the events less mean after the others, a fraction
     # the same of returns scaled by volatility, brought back to a fraction at the mean volatility of
@@ -45,14 +42,12 @@ class Contrast:
     adjusted: float
     low: float  # interval around `adjusted`, fractions
     high: float
-    # share of places on the history where the pattern differs at least as much, in (0, 1]
-    p_value: float
-    # size of an adjusted difference that would be found with the stated power, > 0
-    detectable: float
+    p_value: float  # share of circular shifts that differ at least as much, in (0, 1]
+    detectable: float  # smallest adjusted difference found with the stated power, > 0
 
 
 def known_volatility(close: pd.Series) -> pd.Series:
-    """Volatility of a bar as known at its close, quick to follow the market."""
+    """Volatility of a bar as known at its close: root of an exponentially weighted mean square."""
     squared = (close / close.shift(1)).transform(np.log) ** 2
     mean = squared.ewm(halflife=_HALF_LIFE, min_periods=_WARM_UP).mean()
     return mean.transform(np.sqrt).rename("volatility")
@@ -73,13 +68,7 @@ def evenly(weights: Floats) -> Floats:
 
 
 def matched_weights(weights: Floats, volatility: Floats) -> Floats:
-    """Each event's weight, spread over the bars of its symbol that were about as volatile.
-
-    Notes
-    -----
-    About as volatile is the tenth of the bars (at least 20) nearest in rank; at either end of the
-    ranks the neighbourhood is the outermost tenth.
-    """
+    """Each event's weight, spread over the bars of its symbol nearest in rank of volatility."""
     rows, symbols = weights.shape
     width = min(rows, max(_FEWEST_MATCHED, round(_MATCHED * rows)))
     out = np.zeros(weights.shape)
@@ -87,6 +76,7 @@ def matched_weights(weights: Floats, volatility: Floats) -> Floats:
         order = np.argsort(volatility[:, symbol], kind="stable")
         ranked = weights[order, symbol]
         places = np.flatnonzero(ranked)
+        # At either end of the ranks the neighbourhood is the outermost tenth.
         first = np.clip(places - width // 2, 0, rows - width)
         edges = np.zeros(rows + 1)
         np.add.at(edges, first, ranked[places] / width)
@@ -105,7 +95,7 @@ def compare(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> Contrast:
-    """Compare forward returns after events with those after others.
+    """Compare forward returns after events with those after others; arrays of (bars, symbols).
 
     Raises
     ------
@@ -114,22 +104,16 @@ def compare(
 
     Notes
     -----
-    With ``w = weights / sum - others / sum``, the difference is ``sum w F``. Chance is judged on
-    ``Z = F / (volatility sqrt(horizon))``, so that wild times do not decide: ``D[k] = sum over t
-    of w[t - k] Z[t]`` for every circular shift k of all symbols together, and the p-value is the
-    share of k (k = 0 is one of them) with ``abs(D[k]) >= abs(D[0])``. A shift keeps what the
-    bars of the pattern have to do with each other: overlapping holding periods, clusters of
-    events, events shared with the comparison, symbols that move together. It assumes that scaled
-    forward returns are stationary and, if the events mean nothing, do not know of the pattern.
+    With ``w = weights / sum - others / sum``, the difference is ``sum w F``. The test is on
+    ``Z = F / (volatility sqrt(horizon))``: ``D[k] = sum over t of w[t - k] Z[t]`` for every
+    circular shift k of all symbols together; p is the share of k, 0 included, with ``abs(D[k]) >=
+    abs(D[0])``. A shift keeps overlapping holding periods, clusters of events, dates shared with
+    the comparison, and symbols that move together. It assumes that Z is stationary and, if the
+    events mean nothing, independent of the pattern (Lotwick and Silverman, 1982,
+    doi:10.1111/j.2517-6161.1982.tb01221.x).
 
     `adjusted`, its interval and `detectable` are D[0], the quantiles of D and a multiple of its
     deviation, each times the mean ``volatility sqrt(horizon)`` at the events.
-
-    References
-    ----------
-    Lotwick and Silverman (1982), Methods for analysing spatial processes of several types of
-    points, Journal of the Royal Statistical Society B 44(3), 406-413,
-    doi:10.1111/j.2517-6161.1982.tb01221.x (shifts on a torus).
     """
     for name, values in (("weights", weights), ("others", others)):
         if not values.sum() > 0:

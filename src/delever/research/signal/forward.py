@@ -10,12 +10,23 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Rows
 from delever.errors import InputError
 
-__all__ = ["check_horizons", "distinct", "effective_number", "excursions", "forward_returns"]
+__all__ = [
+    "FEWEST_EVENTS",
+    "check_horizons",
+    "distinct",
+    "effective_number",
+    "excursions",
+    "forward_returns",
+    "lowest_ahead",
+]
+
+FEWEST_EVENTS = 5
+"""With fewer distinct events nothing is tested, with a smaller effective number no rate given."""
 
 
 def forward_returns(bars: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
@@ -25,11 +36,6 @@ def forward_returns(bars: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame
     ------
     InputError
         If a horizon is not a whole number of at least 1.
-
-    Notes
-    -----
-    ``close[t + h] / open[t + 1] - 1``. A horizon counts bars: where bars are missing, it reaches
-    over the gap.
 
     Examples
     --------
@@ -50,17 +56,21 @@ def excursions(bars: pd.DataFrame, horizon: int) -> pd.DataFrame:
     ------
     InputError
         If `horizon` is not a whole number of at least 1.
-
-    Notes
-    -----
-    ``min(low[t + 1], ..., low[t + h]) / open[t + 1] - 1`` and the same with highs. On data that
-    hold closes only, what happened inside a bar is unseen and both are too small.
     """
     check_horizons([horizon])
     entry = bars["open"].shift(-1)
-    lowest = bars["low"].rolling(horizon).min().shift(-horizon)
     highest = bars["high"].rolling(horizon).max().shift(-horizon)
-    return pd.DataFrame({"adverse": lowest / entry - 1.0, "favourable": highest / entry - 1.0})
+    return pd.DataFrame(
+        {
+            "adverse": lowest_ahead(bars["low"], horizon) / entry - 1.0,
+            "favourable": highest / entry - 1.0,
+        }
+    )
+
+
+def lowest_ahead(low: pd.Series, horizon: int) -> pd.Series:
+    """Lowest of the next `horizon` lows, NaN where there are fewer."""
+    return low.rolling(horizon).min().shift(-horizon)
 
 
 def check_horizons(horizons: Sequence[int]) -> None:
@@ -75,7 +85,7 @@ def check_horizons(horizons: Sequence[int]) -> None:
         )
 
 
-def distinct(rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.intp]:
+def distinct(rows: Rows, horizon: int) -> Rows:
     """Events whose holding periods do not overlap: the first, the next one after it ended, ...
 
     Examples
@@ -90,13 +100,13 @@ def distinct(rows: npt.NDArray[np.intp], horizon: int) -> npt.NDArray[np.intp]:
     return np.asarray(chosen, dtype=np.intp)
 
 
-def effective_number(rows: npt.NDArray[np.intp], horizon: int) -> float:
-    """How many independent holding periods overlapping ones are worth.
+def effective_number(rows: Rows, horizon: int) -> float:
+    """Number of independent holding periods whose mean has the variance of that of these events.
 
     Notes
     -----
-    ``n ** 2 / sum over i, j of max(0, 1 - abs(rows[i] - rows[j]) / horizon)``: the mean of n
-    overlapping sums of independent bars has the variance of a mean of so many that do not overlap.
+    ``n ** 2 / sum over i, j of max(0, 1 - abs(rows[i] - rows[j]) / horizon)``, as overlapping sums
+    of independent bars have it.
 
     Examples
     --------

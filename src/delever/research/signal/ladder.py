@@ -10,23 +10,24 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Flags, Floats, Rows
 from delever.errors import InputError
 from delever.research.signal.contrast import event_weights, matched_weights
 from delever.research.signal.forward import check_horizons
-from delever.research.signal.level_break import Side, Signal, placebo_factors
-from delever.research.signal.pool import PooledSignals, forward_outcomes, placebo_breaks
-from delever.research.signal.study_plan import StudyDesign
+from delever.research.signal.level_break import Side, Signal
+from delever.research.signal.placebo import placebo_breaks
+from delever.research.signal.pool import PooledSignals, forward_outcomes
+from delever.research.signal.study import StudyDesign
 from delever.stats.intervals import reached_within, wilson_interval
 
 __all__ = ["Ladder", "study_ladder"]
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
-Path: TypeAlias = tuple[Floats, Floats]
+LogPath: TypeAlias = tuple[Floats, Floats]
 """Logarithms of closes and of the extremes that touch, turned so that down is onward."""
+Candidates: TypeAlias = Callable[[int, int], Floats]
+"""From a shared bar and a symbol to the weights of the bars to compare it with."""
 
 _DRAWS = 1_000
 _THINNED = 200
@@ -38,14 +39,13 @@ class Ladder:
 
     rungs: tuple[float, ...]  # next levels, nearest first: multiples of the broken one, or prices
     absolute: bool  # whether they are prices
-    # breaks of levels that do not lie before all of these prices; not counted anywhere
-    left_out: int
+    left_out: int  # breaks of levels that do not lie before all of these prices
     horizon: int  # bars within which a rung counts as reached
     # by rung. ``dates``: distinct dates of breaks; ``complete``: those with `horizon` bars after
     # them; ``at_once``: share of the dates on which the break itself closed beyond the rung.
     # ``reached``: share of the complete ones that got there, with Wilson's interval ``low`` and
-    # ``high``; the same way to go from the closes of ``all`` bars, of ``matched`` ones (about as
-    # volatile) and of breaks of ``placebo`` levels. ``median_bars``: bars until half of all had
+    # ``high``; the same way to go from the closes of ``all`` bars, of ``matched`` ones (of like
+    # volatility) and of breaks of ``placebo`` levels. ``median_bars``: bars until half of all had
     # got there (infinite if never), with a bootstrap interval ``median_low`` and ``median_high``.
     # ``before``: dates that had reached the rung before, with `horizon` bars to go; ``onward``:
     # share of them that went on to this one within `horizon` bars, with ``onward_low`` and
@@ -65,17 +65,13 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Breaks:
-    """Distinct breaks, one row each; those of one date share a weight of 1.
-
-    `way` is how far each rung is from the close, as a logarithm, >= 0 where it is still ahead;
-    `waits` the bars to it, up to twice the horizon, and more than the bars `watched` if never.
-    """
+    """Distinct breaks, one row each; those of one date share a weight of 1."""
 
     date: Rows
     symbol: Rows
     weight: Floats
-    way: Floats
-    waits: Rows
+    way: Floats  # to each rung from the close, as a logarithm; >= 0 where it is still ahead
+    waits: Rows  # bars to each rung, up to twice the horizon; more than `watched` if never
     watched: Rows
 
 
@@ -94,14 +90,6 @@ def study_ladder(
     InputError
         If a rung lies on the wrong side or none is given, a signal has no level or its side is
         another one, or there is no break.
-
-    Notes
-    -----
-    A rung is reached when the low (above: the high) of a later bar touches it; on data that hold
-    closes only, when a close does. Breaks within `horizon` bars of one counted before are the
-    same episode; several markets that break on one date weigh as one. Shares leave out breaks
-    with fewer than `horizon` bars after them, those that got there too: to leave out only those
-    that did not would raise the share.
     """
     chosen = design or StudyDesign()
     check_horizons([horizon])
@@ -112,10 +100,10 @@ def study_ladder(
     sign = 1.0 if side == "below" else -1.0
     steps = _steps(rungs, side, sign, absolute)
     counted = _counted(pool, steps, sign) if absolute else pool.event
-    paths = [_path(signal.market.bars, sign) for signal in pool.signals]
     if not counted.any():
         where = f" {'above' if sign > 0 else 'below'} {steps[0]:g}" if absolute else ""
         raise InputError(f"a ladder needs at least one break of a level{where}; there is none")
+    paths = [_path(signal.market.bars, sign) for signal in pool.signals]
     starts = [
         np.zeros(len(one.market.index)) if absolute else sign * np.log(_level(one))
         for one in pool.signals
@@ -123,25 +111,20 @@ def study_ladder(
     breaks = _breaks(
         pool, event_weights(counted, horizon), starts, sign * np.log(steps), paths, horizon
     )
+    elsewhere = {
+        kind: _same_way(pool, breaks, candidates, paths, horizon)
+        for kind, candidates in _elsewhere(pool, horizon, chosen)
+    }
     curves: dict[tuple[float, str], Floats] = {}
-    halves = np.empty((len(steps), 3))
+    rows: dict[float, dict[str, float]] = {}
     for place, rung in enumerate(steps):
         drawn = _curves(breaks, place, horizon, chosen)
-        halves[place] = _halves(drawn, chosen.alpha)
-        curves[rung, "breaks"] = drawn[0]
-        curves[rung, "low"], curves[rung, "high"] = np.quantile(
-            drawn[1:], [chosen.alpha / 2, 1 - chosen.alpha / 2], axis=0
-        )
-    for kind, candidates in _elsewhere(pool, horizon, chosen):
-        same_way = _same_way(pool, breaks, candidates, paths, horizon)
-        for place, rung in enumerate(steps):
-            curves[rung, kind] = same_way[:, place]
-    rows = {
-        rung: _row(breaks, place, horizon, chosen)
-        | {kind: curves[rung, kind][-1] for kind in ("all", "matched", "placebo")}
-        | dict(zip(("median_bars", "median_low", "median_high"), halves[place], strict=True))
-        for place, rung in enumerate(steps)
-    }
+        low, high = np.quantile(drawn[1:], [chosen.alpha / 2, 1 - chosen.alpha / 2], axis=0)
+        mine = {"breaks": drawn[0], "low": low, "high": high}
+        mine |= {kind: shares[:, place] for kind, shares in elsewhere.items()}
+        curves |= {(rung, kind): curve for kind, curve in mine.items()}
+        rows[rung] = _shares(breaks, place, horizon, chosen) | _median_wait(drawn, chosen.alpha)
+        rows[rung] |= {kind: mine[kind][-1] for kind in elsewhere}
     frame = pd.DataFrame(curves).rename_axis("bars")
     return Ladder(
         rungs=steps,
@@ -170,13 +153,13 @@ def _level(signal: Signal) -> Floats:
     return signal.level.to_numpy(dtype="float64")
 
 
-def _counted(pool: PooledSignals, steps: tuple[float, ...], sign: float) -> npt.NDArray[np.bool_]:
+def _counted(pool: PooledSignals, steps: tuple[float, ...], sign: float) -> Flags:
     """The breaks of levels from which all of the prices are still ahead."""
     levels = [_level(one)[rows] for one, rows in zip(pool.signals, pool.rows, strict=True)]
     return np.asarray(pool.event & (sign * (np.column_stack(levels) - steps[0]) > 0))
 
 
-def _path(bars: pd.DataFrame, sign: float) -> Path:
+def _path(bars: pd.DataFrame, sign: float) -> LogPath:
     touch = bars["low" if sign > 0 else "high"].to_numpy(dtype="float64")
     return sign * np.log(bars["close"].to_numpy(dtype="float64")), sign * np.log(touch)
 
@@ -186,7 +169,7 @@ def _breaks(
     weights: Floats,
     starts: Sequence[Floats],
     steps: Floats,
-    paths: Sequence[Path],
+    paths: Sequence[LogPath],
     horizon: int,
 ) -> _Breaks:
     """The breaks that weigh something; the logarithm of a rung is a start's plus a step."""
@@ -238,16 +221,12 @@ def _curves(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> F
     return curves
 
 
-def _halves(curves: Floats, alpha: float) -> tuple[float, float, float]:
-    """Bars until half had got there, and its interval."""
+def _median_wait(curves: Floats, alpha: float) -> dict[str, float]:
+    """Bars until half had got there, and the interval."""
     there = curves >= 0.5
     bars = np.where(there.any(axis=1), there.argmax(axis=1), np.inf)
     low, high = np.quantile(bars[1:], [alpha / 2, 1 - alpha / 2], method="inverted_cdf")
-    return float(bars[0]), float(low), float(high)
-
-
-Candidates: TypeAlias = Callable[[int, int], Floats]
-"""From a shared bar and a symbol to the weights of the bars to compare it with."""
+    return {"median_bars": float(bars[0]), "median_low": float(low), "median_high": float(high)}
 
 
 def _elsewhere(
@@ -266,8 +245,7 @@ def _elsewhere(
 
     yield "matched", matched
     if all(signal.placebo is not None for signal in pool.signals):
-        factors = placebo_factors(design.draws, design.placebo_distance, design.seed)
-        placebo = placebo_breaks(pool, factors[:_THINNED], [ahead])[0][horizon]
+        placebo = placebo_breaks(pool, design.factors()[:_THINNED], [ahead])[0][horizon]
         yield "placebo", lambda row, symbol: placebo[:, symbol]
     else:
         yield "placebo", lambda row, symbol: np.zeros(whole)
@@ -277,7 +255,7 @@ def _same_way(
     pool: PooledSignals,
     breaks: _Breaks,
     candidates: Candidates,
-    paths: Sequence[Path],
+    paths: Sequence[LogPath],
     horizon: int,
 ) -> Floats:
     """Probability by bar and rung to go the breaks' way from the closes of other bars."""
@@ -297,7 +275,7 @@ def _same_way(
 
 
 def _thin(weights: Floats) -> Rows:
-    """So many rows, evenly spread over the weights; none where there is no weight."""
+    """`_THINNED` rows, evenly spread over the weights; none where there is no weight."""
     if not weights.sum() > 0:
         return np.empty(0, dtype=np.intp)
     reached = np.cumsum(weights) / weights.sum()
@@ -306,7 +284,7 @@ def _thin(weights: Floats) -> Rows:
     )
 
 
-def _row(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> dict[str, float]:
+def _shares(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> dict[str, float]:
     waits, weight = breaks.waits[:, place], breaks.weight
     complete = breaks.watched >= horizon
     # The break itself is where the way to the first rung begins.
@@ -324,9 +302,7 @@ def _row(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> dict
     }
 
 
-def _share(
-    there: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_], weight: Floats, alpha: float
-) -> tuple[float, float, float]:
+def _share(there: Flags, among: Flags, weight: Floats, alpha: float) -> tuple[float, float, float]:
     number, hits = float(weight[among].sum()), float(weight[among & there].sum())
     low, high = wilson_interval(min(hits, number), number, 1 - alpha)
     return (hits / number if number else np.nan), low, high

@@ -1,4 +1,4 @@
-"""Rules that say when a level breaks, and the same rules on levels that mean nothing."""
+"""Events on a market, and the rule that makes one of a level that breaks."""
 
 from __future__ import annotations
 
@@ -7,40 +7,33 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import MOST_SEED, whole_number
+from delever.arguments import Flags, Floats
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.view import MarketView
 
-__all__ = ["LevelRule", "Levels", "Side", "Signal", "placebo_factors"]
+__all__ = ["LevelRule", "Levels", "Side", "Signal"]
 
-Flags = npt.NDArray[np.bool_]
 Side: TypeAlias = Literal["below", "above"]
 """Where the price goes when it breaks a level."""
 
 Levels: TypeAlias = Callable[[float], pd.Series]
 """From a factor to the level in force at each bar; 1 gives the level itself, 1.1 a placebo."""
 
-_NEAREST, _FURTHEST = 0.01, 10.0
-MOST_DRAWS = 100_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """Events on one market, and where they come from."""
+    """Events on one market of n bars, and where they come from."""
 
-    market: MarketView  # the market; n bars
+    market: MarketView
     event: pd.Series  # shape (n,): events as known at each bar's close
-    # shape (n,): bars on which there could have been one; others are compared with nothing
-    known: pd.Series
-    # shape (n,): the level whose break makes an event, in quote units
-    level: pd.Series | None = None
-    # from a factor to the events, shape (n,), of the same rule on another level
+    known: pd.Series  # shape (n,): bars on which there could have been one
+    level: pd.Series | None = None  # shape (n,): whose break makes an event, quote units
+    # from a factor to the events, shape (n,), of the same rule on a multiple of the level
     placebo: Callable[[float], Flags] | None = None
-    side: Side = "below"  # where the price goes when it breaks the level
+    side: Side = "below"
 
     def __post_init__(self) -> None:
         for name in ("event", "known", "level"):
@@ -70,7 +63,7 @@ class LevelRule:
     levels: Callable[[MarketView], Levels]
     # closes of this coarser timeframe decide; None: those of the bars themselves
     timeframe: str | None = None
-    side: Side = "below"  # where the price goes
+    side: Side = "below"
     confirm: int = 1  # closes beyond the level in a row, >= 1, the breaking one included
 
     def __post_init__(self) -> None:
@@ -87,9 +80,9 @@ class LevelRule:
         rows = market.close_time.searchsorted(close_times(seen.index, seen.timeframe))
 
         def events(factor: float) -> Flags:
-            broken = _breaks(close, _values(levels(factor)), self.side, self.confirm)
+            level = levels(factor).to_numpy(dtype="float64")
             out = np.zeros(len(market.index), dtype=bool)
-            out[rows[broken]] = True
+            out[rows[_breaks(close, level, self.side, self.confirm)]] = True
             return out
 
         line = levels(1.0).shift(self.confirm - 1)
@@ -104,9 +97,7 @@ class LevelRule:
         )
 
 
-def _breaks(
-    close: npt.NDArray[np.float64], level: npt.NDArray[np.float64], side: Side, confirm: int
-) -> Flags:
+def _breaks(close: Floats, level: Floats, side: Side, confirm: int) -> Flags:
     sign = 1.0 if side == "below" else -1.0
     gap, before = sign * (close - level), sign * (close[:-1] - level[1:])
     broken = gap < 0
@@ -119,33 +110,3 @@ def _breaks(
     out = np.zeros(len(close), dtype=bool)
     out[confirm - 1 :] = broken[: len(close) - confirm + 1]
     return out
-
-
-def _values(level: pd.Series) -> npt.NDArray[np.float64]:
-    return level.to_numpy(dtype="float64")
-
-
-def placebo_factors(draws: int, distance: float, seed: int) -> npt.NDArray[np.float64]:
-    """What random nearby levels are to the level itself.
-
-    Raises
-    ------
-    InputError
-        If a parameter lies outside its range.
-
-    References
-    ----------
-    Osler (2000), Support for resistance: technical analysis and intraday exchange rates, Federal
-    Reserve Bank of New York Economic Policy Review 6(2), 53-68 (levels compared with arbitrary
-    ones).
-    """
-    whole_number("draws", draws, 1, MOST_DRAWS)
-    whole_number("seed", seed, 0, MOST_SEED)
-    if not _NEAREST < distance <= _FURTHEST:
-        raise InputError(
-            f"distance must be above {_NEAREST} and at most {_FURTHEST}; got {distance!r}"
-        )
-    rng = np.random.default_rng(seed)
-    return np.asarray(
-        np.exp(rng.uniform(_NEAREST, distance, draws) * rng.choice([-1.0, 1.0], draws))
-    )

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError, NotStoredError
-from delever.research.claims.audit import Claim, ClaimDefinition, Expectation, audit, audit_claim
-from delever.research.claims.computations import VOCABULARY, ClaimFigure, ClaimSource
+from delever.research.claims.audit import Claim, ClaimDefinition, Expectation, audit
+from delever.research.claims.computations import ClaimFigure, ClaimSource, vocabulary
 
 
 def day(text: str) -> pd.Timestamp:
@@ -40,7 +40,7 @@ def ask(name: str, source: ClaimSource, at: str, **options: Any) -> ClaimFigure:
         key: day(value) if key in {"since", "top", "bottom", "rebound"} else value
         for key, value in options.items()
     }
-    return VOCABULARY[name].compute(source, day(at), **stamps)
+    return vocabulary()[name].compute(source, day(at), **stamps)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ ASIDE = define("aside", 0.0, expects=None)
 )
 def test_verdicts(definitions: list[ClaimDefinition], verdict: str, because: str) -> None:
     claim = Claim(id="x", statement="X.", said=day("2024-01-02"), definitions=tuple(definitions))
-    audited = audit_claim(claim, {"coin": series([1.0, 2.0])})
+    audited = audit([claim], {"coin": series([1.0, 2.0])})[0]
     assert audited.verdict == verdict
     assert audited.because.startswith(because)
 
@@ -248,7 +248,7 @@ def test_the_base_rate_is_counted_before_the_day_of_the_claim(
     coin = series([1.0, 2.0, 3.0, 4.0, 5.0, 2.0, 2.0])
     one = define("x", 0.0, expects=expects, at=day("2024-01-06"))
     claim = Claim(id="x", statement="X.", said=one.at, definitions=(one,))
-    measured = audit_claim(claim, {"coin": coin}).measured[0]
+    measured = audit([claim], {"coin": coin})[0].measured[0]
     assert (measured.base_rate, measured.rows) == (rate, 5)
 
 
@@ -257,4 +257,4 @@ def test_an_unknown_computation_is_refused() -> None:
         id="x", statement="X.", said=day("2024-01-02"), definitions=(define("x", 1.0, compute="y"),)
     )
     with pytest.raises(InputError, match="compute must be one of value, "):
-        audit_claim(claim, {"coin": series([1.0, 2.0])})
+        audit([claim], {"coin": series([1.0, 2.0])})[0]

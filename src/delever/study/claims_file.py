@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pandas as pd
 import pydantic
@@ -17,7 +16,7 @@ from delever.data.disk import write_page
 from delever.errors import ConfigError, NotStoredError
 from delever.report.pages import claims_page as page
 from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, Expectation, audit
-from delever.research.claims.computations import VOCABULARY, ClaimSource
+from delever.research.claims.computations import ClaimSource, vocabulary
 from delever.study.toml import read_toml
 from delever.study.workspace import Workspace
 
@@ -192,14 +191,15 @@ def _check(measure: MeasureConfig, file: ClaimsFile, where: str) -> None:
             raise ConfigError(
                 f"{where}: series must be one of {', '.join(file.series)}; got {name!r}"
             )
-    if measure.compute not in VOCABULARY:
+    known = vocabulary()
+    if measure.compute not in known:
         raise ConfigError(
-            f"{where}: compute must be one of {', '.join(VOCABULARY)}; got {measure.compute!r}"
+            f"{where}: compute must be one of {', '.join(known)}; got {measure.compute!r}"
         )
-    dated = VOCABULARY[measure.compute].unit == "date"
-    if measure.expects is not None and dated != (measure.expects.since is not None):
+    unit = known[measure.compute].unit
+    if measure.expects is not None and (unit == "date") != (measure.expects.since is not None):
         raise ConfigError(
-            f"{where}: {measure.compute} gives a {VOCABULARY[measure.compute].unit}; "
+            f"{where}: {measure.compute} gives a {unit}; "
             "expects = { since = [first, last] } goes with dates, and only with them"
         )
     try:
@@ -214,12 +214,10 @@ def _check(measure: MeasureConfig, file: ClaimsFile, where: str) -> None:
 
 
 def _model(compute: str) -> type[BaseModel]:
-    function = VOCABULARY[compute].compute
-    hints = get_type_hints(function)
-    fields: dict[str, Any] = {}
-    for name, parameter in list(inspect.signature(function).parameters.items())[2:]:
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[name] = (str if hints[name] is ClaimSource else hints[name], default)
+    fields: dict[str, Any] = {
+        name: (str if kind is ClaimSource else kind, default)
+        for name, (kind, default) in vocabulary()[compute].options().items()
+    }
     model: type[BaseModel] = pydantic.create_model(compute, __config__=_DOOR, **fields)
     return model
 

@@ -2,19 +2,25 @@
 
 A claim is often true by one definition and false by another (a week of seven days or of the
 calendar, a close or a low, one average or another). So a claim lists its definitions, each with a
-computation of the fixed vocabulary and what was expected of it; the verdict names those that hold.
+computation and what the claim expects of it; the verdict names those that hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
 import pandas as pd
 
 from delever.errors import InputError, NotStoredError
-from delever.research.claims.computations import VOCABULARY, ClaimFigure, ClaimSource, Unit
+from delever.research.claims.computations import (
+    ClaimFigure,
+    ClaimSource,
+    ClaimUnit,
+    Computation,
+    vocabulary,
+)
 
 __all__ = [
     "AuditedClaim",
@@ -24,7 +30,6 @@ __all__ = [
     "Expectation",
     "Measurement",
     "audit",
-    "audit_claim",
 ]
 
 ClaimVerdict: TypeAlias = Literal[
@@ -77,7 +82,7 @@ class ClaimDefinition:
     """One way to measure a claim."""
 
     label: str  # what is particular about it
-    compute: str  # A name in `delever.research.claims.computations.VOCABULARY`
+    compute: str  # name of a computation, see `vocabulary`
     series: str  # name of the series
     at: pd.Timestamp  # UTC; the stamp of the row it is about
     options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of the computation
@@ -105,7 +110,7 @@ class Measurement:
     definition: ClaimDefinition  # the definition
     # the figure; None when it could not be measured, NaT for a date that is not in the data
     value: float | pd.Timestamp | None
-    unit: Unit  # of the figure
+    unit: ClaimUnit  # of the figure
     holds: bool | None = None  # none when nothing was expected or nothing could be measured
     # share of past rows at which the same could have been said; NaN where there is none
     base_rate: float = float("nan")
@@ -123,34 +128,30 @@ class AuditedClaim:
     measured: tuple[Measurement, ...]  # one per definition
 
 
-def audit(claims: Sequence[Claim], sources: Mapping[str, ClaimSource]) -> tuple[AuditedClaim, ...]:
-    """Audit claims.
+def audit(
+    claims: Sequence[Claim],
+    sources: Mapping[str, ClaimSource],
+    *,
+    computations: Iterable[Computation] = (),
+) -> tuple[AuditedClaim, ...]:
+    """Audit claims; `computations` are further ones that they may name.
 
     Raises
     ------
     InputError
-        If a computation is unknown or its options do not fit.
+        If a computation is unknown, its options do not fit, or two share a name.
     """
-    return tuple(audit_claim(claim, sources) for claim in claims)
+    known = vocabulary(computations)
+    return tuple(_audit_claim(claim, sources, known) for claim in claims)
 
 
-def audit_claim(claim: Claim, sources: Mapping[str, ClaimSource]) -> AuditedClaim:
-    """Audit one claim.
-
-    Raises
-    ------
-    InputError
-        If a computation is unknown or its options do not fit.
-
-    Notes
-    -----
-    Of the definitions that expect something and could be measured: all hold, *confirmed*; none
-    holds, *contradicted*; some do, *depends on the definition*; there is none, *not testable*.
-    Definitions on a stand-in leave it at *depends on the definition* whatever they say.
-    """
-    measured = tuple(_measure(one, sources) for one in claim.definitions)
+def _audit_claim(
+    claim: Claim, sources: Mapping[str, ClaimSource], known: Mapping[str, Computation]
+) -> AuditedClaim:
+    measured = tuple(_measure(one, sources, known) for one in claim.definitions)
     decided = [one for one in measured if one.holds is not None]
     missing = [one for one in measured if one.missing and one.definition.expects is not None]
+    # What a stand-in says neither confirms nor contradicts.
     direct = {one.holds for one in decided if not one.definition.stand_in}
     verdict: ClaimVerdict
     if not decided:
@@ -181,16 +182,21 @@ def _understated(one: Measurement) -> bool:
     return bool(value < expects.low)  # type: ignore[operator]
 
 
-def _measure(definition: ClaimDefinition, sources: Mapping[str, ClaimSource]) -> Measurement:
-    if definition.compute not in VOCABULARY:
+def _measure(
+    definition: ClaimDefinition,
+    sources: Mapping[str, ClaimSource],
+    known: Mapping[str, Computation],
+) -> Measurement:
+    if definition.compute not in known:
         raise InputError(
-            f"compute must be one of {', '.join(VOCABULARY)}; got {definition.compute!r} "
+            f"compute must be one of {', '.join(known)}; got {definition.compute!r} "
             f"({definition.label})"
         )
-    computation = VOCABULARY[definition.compute]
+    computation = known[definition.compute]
+    takes = computation.options()
     try:
         options = {
-            key: _source(sources, given) if key == "beside" else given
+            key: _source(sources, given) if takes.get(key, (None,))[0] is ClaimSource else given
             for key, given in definition.options.items()
         }
         figure = computation.compute(_source(sources, definition.series), definition.at, **options)

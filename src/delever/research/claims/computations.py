@@ -1,30 +1,40 @@
-"""The vocabulary of an audit: the few computations a claim about a market may ask for.
+"""The computations that a claim about a market may ask for.
 
-Each takes the series it needs, the moment the claim is about, and options of its own, and returns
+Each is a function of the series, the moment the claim is about, and options of its own. It returns
 a `ClaimFigure`: the value, and what the same computation gave at every earlier row, from which a
 base rate is counted. Rows are found by the vendor's stamp: a claim is judged with hindsight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_type_hints
 
 import numpy as np
 import pandas as pd
 
 from delever.bars import close_times, resample
 from delever.errors import InputError, NotStoredError
+from delever.research.signal.forward import distinct, lowest_ahead
 from delever.signals.clock import ago
 from delever.signals.indicators import Average, moving_average
 from delever.signals.levels import round_support
 from delever.signals.network import shutdown_value
 from delever.units import timeframe_delta
 
-__all__ = ["VOCABULARY", "ClaimFigure", "ClaimSource", "Computation"]
+__all__ = [
+    "COMPUTATIONS",
+    "ClaimFigure",
+    "ClaimSource",
+    "ClaimUnit",
+    "Computation",
+    "computation",
+    "vocabulary",
+]
 
-Unit: TypeAlias = Literal["number", "fraction", "date"]
+ClaimUnit: TypeAlias = Literal["number", "fraction", "date"]
 
 _NEVER = cast("pd.Timestamp", pd.NaT)
 
@@ -38,7 +48,7 @@ class ClaimSource:
     timeframe: str  # of the rows
 
     def column(self, name: str | None, timeframe: str | None = None) -> pd.Series:
-        """One column, without rows that say nothing.
+        """One column, without missing values.
 
         Raises
         ------
@@ -72,10 +82,46 @@ class ClaimFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computation:
-    """An entry of the vocabulary: the function, and what its value is."""
+    """A function that claims may name, and the unit of its figure; see `computation`."""
 
+    name: str
+    unit: ClaimUnit
     compute: Callable[..., ClaimFigure]
-    unit: Unit
+
+    def options(self) -> dict[str, tuple[Any, Any]]:
+        """Type and default of each keyword of the function; ``...`` where it must be given."""
+        hints = get_type_hints(self.compute)
+        return {
+            option.name: (
+                hints[option.name],
+                ... if option.default is option.empty else option.default,
+            )
+            for option in inspect.signature(self.compute).parameters.values()
+            if option.kind is option.KEYWORD_ONLY
+        }
+
+
+def computation(unit: ClaimUnit) -> Callable[[Callable[..., ClaimFigure]], Computation]:
+    """Make a function one that claims may name.
+
+    The function takes a `ClaimSource`, the stamp of a row, and keywords: the options a claim may
+    set, with types and defaults. An option of type `ClaimSource` is given as a series' name. Data
+    that do not reach are a `NotStoredError`: the claim is then not testable.
+
+    Examples
+    --------
+    >>> @computation("fraction")
+    ... def share_below(series: ClaimSource, at: pd.Timestamp, *, level: float) -> ClaimFigure:
+    ...     below = series.column(None) < level
+    ...     return ClaimFigure(value=float(below[:at].mean()))
+    >>> share_below.name, share_below.unit
+    ('share_below', 'fraction')
+    """
+
+    def named(function: Callable[..., ClaimFigure]) -> Computation:
+        return Computation(name=function.__name__, unit=unit, compute=function)
+
+    return named
 
 
 def _row(values: pd.Series, at: pd.Timestamp, name: str) -> float:
@@ -103,6 +149,7 @@ def _span(
     return inside
 
 
+@computation("number")
 def value(series: ClaimSource, at: pd.Timestamp, *, column: str | None = None) -> ClaimFigure:
     """Value of the row stamped `at`."""
     values = series.column(column)
@@ -123,6 +170,7 @@ def _changes(
     return (values / before - 1).dropna()
 
 
+@computation("fraction")
 def change(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -150,6 +198,7 @@ def change(
     return ClaimFigure(value=(latest if price is None else price) / earlier - 1, history=history)
 
 
+@computation("number")
 def total(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -171,6 +220,7 @@ def total(
     )
 
 
+@computation("number")
 def lowest(
     series: ClaimSource, at: pd.Timestamp, *, since: pd.Timestamp, column: str | None = None
 ) -> ClaimFigure:
@@ -180,6 +230,7 @@ def lowest(
     return ClaimFigure(value=float(rows.min()))
 
 
+@computation("fraction")
 def fall(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -199,6 +250,7 @@ def fall(
     return ClaimFigure(value=reached / top - 1, history=history)
 
 
+@computation("number")
 def days_since_high(
     series: ClaimSource, at: pd.Timestamp, *, since: pd.Timestamp, column: str = "high"
 ) -> ClaimFigure:
@@ -225,6 +277,7 @@ def _record(
     return ClaimFigure(value=last, events=(signed < ranked)[full])
 
 
+@computation("date")
 def lowest_since(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -247,6 +300,7 @@ def lowest_since(
     return _record(values, at, series.name, level, 1)
 
 
+@computation("date")
 def highest_since(
     series: ClaimSource, at: pd.Timestamp, *, column: str | None = None, level: float | None = None
 ) -> ClaimFigure:
@@ -254,6 +308,7 @@ def highest_since(
     return _record(series.column(column), at, series.name, level, -1)
 
 
+@computation("date")
 def first_below(
     series: ClaimSource, at: pd.Timestamp, *, level: float, column: str | None = None
 ) -> ClaimFigure:
@@ -264,6 +319,7 @@ def first_below(
     return ClaimFigure(value=_NEVER if under.empty else under.index[0])
 
 
+@computation("number")
 def average(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -290,6 +346,7 @@ def average(
     return ClaimFigure(value=float(line.iloc[last]), events=events)
 
 
+@computation("number")
 def correlation(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -308,6 +365,7 @@ def correlation(
     )
 
 
+@computation("number")
 def extension(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -331,6 +389,7 @@ def extension(
     return ClaimFigure(value=_row(high, rebound, series.name) - ratio * leg)
 
 
+@computation("number")
 def shutdown(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -346,6 +405,7 @@ def shutdown(
     return ClaimFigure(value=float(price))
 
 
+@computation("number")
 def next_round(
     series: ClaimSource,
     at: pd.Timestamp,
@@ -360,51 +420,65 @@ def next_round(
     return ClaimFigure(value=float(round_support(pd.Series([just_below] * 2), parts=parts).iloc[1]))
 
 
+@computation("fraction")
 def reach_rate(
     series: ClaimSource, at: pd.Timestamp, *, fall: float, days: int, parts: int = 2
 ) -> ClaimFigure:
     """Share of past breaks of round numbers after which the price fell so far below them.
 
-    A break is a close below the round number the previous close had stood on; the next break
-    counted opens `days` later at the earliest, so that none is counted twice. Only breaks whose
-    `days` had passed by `at` count. The base rate is that of a fall as deep, measured from the
-    close, after any day.
+    A break is a close below the round number the previous close had stood on; of breaks less than
+    `days` apart the first counts. Only breaks whose `days` had passed by `at` count. The base rate
+    is that of a fall as deep, measured from the close, after any day.
     """
     close, low = series.column("close"), series.column("low")
     _row(close, at, series.name)
-    ahead = low[::-1].rolling(days).min()[::-1].shift(-1)
+    ahead = lowest_ahead(low, days)
     length = pd.Timedelta(days, "D")
-    opens = pd.DatetimeIndex(close.index)
+    opens = pd.DatetimeIndex(close.index).as_unit("ns")
     past = opens + length < at
     level = round_support(close, parts=parts)
-    broken = np.flatnonzero(((close < level) & past & ahead.notna()).to_numpy())
-    chosen: list[int] = []
-    for row in broken.tolist():
-        if not chosen or opens[row] >= opens[chosen[-1]] + length:
-            chosen.append(row)
-    if not chosen:
+    broken = ((close < level) & past & ahead.notna()).to_numpy()
+    chosen = opens.asi8[broken]
+    if not len(chosen):
         raise NotStoredError(
             f"series {series.name!r} has no break of a round number before {at:%F}"
         )
-    reached = ahead.iloc[chosen] <= (1 - fall) * level.iloc[chosen]
+    first = np.isin(opens.asi8, distinct(chosen, length.value))
+    reached = ahead[first] <= (1 - fall) * level[first]
     return ClaimFigure(value=float(reached.mean()), events=(ahead <= (1 - fall) * close)[past])
 
 
-VOCABULARY: Mapping[str, Computation] = {
-    "value": Computation(compute=value, unit="number"),
-    "change": Computation(compute=change, unit="fraction"),
-    "total": Computation(compute=total, unit="number"),
-    "lowest": Computation(compute=lowest, unit="number"),
-    "fall": Computation(compute=fall, unit="fraction"),
-    "days_since_high": Computation(compute=days_since_high, unit="number"),
-    "lowest_since": Computation(compute=lowest_since, unit="date"),
-    "highest_since": Computation(compute=highest_since, unit="date"),
-    "first_below": Computation(compute=first_below, unit="date"),
-    "average": Computation(compute=average, unit="number"),
-    "correlation": Computation(compute=correlation, unit="number"),
-    "extension": Computation(compute=extension, unit="number"),
-    "shutdown": Computation(compute=shutdown, unit="number"),
-    "next_round": Computation(compute=next_round, unit="number"),
-    "reach_rate": Computation(compute=reach_rate, unit="fraction"),
-}
-"""Every computation a claim may name."""
+COMPUTATIONS: tuple[Computation, ...] = (
+    value,
+    change,
+    total,
+    lowest,
+    fall,
+    days_since_high,
+    lowest_since,
+    highest_since,
+    first_below,
+    average,
+    correlation,
+    extension,
+    shutdown,
+    next_round,
+    reach_rate,
+)
+"""The computations that come with the package."""
+
+
+def vocabulary(extra: Iterable[Computation] = ()) -> Mapping[str, Computation]:
+    """Every computation a claim may name, those from outside included.
+
+    Raises
+    ------
+    InputError
+        If two share a name.
+    """
+    known: dict[str, Computation] = {}
+    for one in (*COMPUTATIONS, *extra):
+        if one.name in known:
+            raise InputError(f"every computation needs a name of its own; {one.name!r} repeats")
+        known[one.name] = one
+    return known

@@ -25,14 +25,13 @@ from delever.engine.sweep_accounts import (
     simulate,
     sweep_market,
 )
-from delever.engine.sweep_metrics import METRICS, SCOPES, metric_names
+from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name, metric_names
 from delever.engine.trades import trades_frame
 from delever.errors import InputError, SimulationError
-from delever.stats.metrics import REGISTRY, Sample, compute_scopes
+from delever.stats.metrics import METRICS, Sample, compute_scopes
 from delever.venues.costs import Costs
 from delever.venues.slippage import Slippage
 
-MEASURED = [name for name in METRICS if name in REGISTRY]
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
 
 
@@ -50,11 +49,12 @@ def random_bars(seed: int, size: int, wild: float = 0.03) -> pd.DataFrame:
 def measured(sample: Sample, inside: np.ndarray) -> dict[str, float]:
     """Metrics of a single run under a sweep's names."""
     scopes = {"whole": np.ones(len(inside), bool), "inside": inside, "outside": ~inside}
-    table = compute_scopes(sample, scopes, MEASURED)
+    table = compute_scopes(sample, scopes, SWEPT)
     return {
-        name if scope == "whole" else f"{scope}_{name}": float(table.loc[name, scope])
+        column_name(scope, each.name): float(table.loc[each.name, scope])
         for scope in SCOPES
-        for name in MEASURED
+        for each in SWEPT
+        if scope in each.scopes
     }
 
 
@@ -77,9 +77,10 @@ def assert_same(row: pd.Series, expected: dict[str, float], rtol: float = 1e-9) 
 
 
 def test_names_are_the_registrys_and_the_ledgers() -> None:
-    assert tuple(MEASURED) == METRICS[: len(MEASURED)]
-    assert set(METRICS[len(MEASURED) :]) <= {*PERP_LEDGER, "liquidations"}
-    assert len(metric_names()) == len(SCOPES) * len(METRICS)
+    assert [each for each in METRICS if each.from_sums] == list(SWEPT)
+    assert set(TOTALS) <= {*PERP_LEDGER, "liquidations"}
+    names = [each.name for each in SWEPT] + list(TOTALS)
+    assert metric_names() == tuple(column_name(scope, name) for scope in SCOPES for name in names)
 
 
 @settings(max_examples=60)

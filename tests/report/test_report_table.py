@@ -13,11 +13,11 @@ from delever.report.table import (
     metric_cell,
     number_cell,
 )
-from delever.stats.metrics import metric
+from delever.stats.metrics import find
 
 
 def tones(values: list[float], name: str) -> list[str]:
-    spec = metric(name)
+    spec = find(name)
     return [cell.tone for cell in mark_best([metric_cell(v, spec) for v in values], spec.better)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -9,6 +11,8 @@ from delever.deleveraging.period import Period
 from delever.engine.backtest import backtest
 from delever.errors import InputError
 from delever.research.evaluation import common_span, evaluate, windowed
+from delever.stats.metrics import metric
+from delever.study.archive import metrics_json
 
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
 CLOSE = [100.0, 110.0, 88.0, 44.0, 66.0, 99.0]
@@ -21,7 +25,7 @@ def period(start: str, end: str, name: str = "fall") -> Period:
     return Period(id=name, title=name, start=begin, trough=trough, end=stop)
 
 
-def evaluation(*periods: Period, exposure: float = 0.0, days: int = 6):
+def evaluation(*periods: Period, exposure: float = 0.0, days: int = 6, metrics=()):
     price = pd.Series(CLOSE, index=DAYS)
     opened = price.shift(1).fillna(price.iloc[0])
     bars = pd.DataFrame(
@@ -49,6 +53,7 @@ def evaluation(*periods: Period, exposure: float = 0.0, days: int = 6):
         benchmark=simulate(1.0),
         bars=bars,
         periods=periods,
+        metrics=metrics,
     )
 
 
@@ -91,6 +96,43 @@ def test_phases_part_the_period_at_its_lowest_close():
     assert held.loc["total_return", "cascade"] == pytest.approx(0.8 * 0.5 - 1)
     assert held.loc["total_return", "washout"] == pytest.approx(0.5)
     assert held.loc["total_return", "recovery"] == pytest.approx(0.5)
+
+
+def test_a_metric_has_no_value_outside_its_scopes():
+    fall = period("2021-01-03", "2021-01-05")
+    result = evaluation(fall)
+    for frame in (result.metrics, result.benchmark_metrics):
+        for name, row in frame.iterrows():
+            scopes = result.metric(name).scopes
+            beyond = [column for column in frame if result.scope(column) not in scopes]
+            assert row[beyond].isna().all(), name
+    known = result.metrics.loc["loss_avoided"].dropna()
+    assert list(known.index) == ["inside", "fall"]
+    assert list(result.metrics.loc["cost_of_protection"].dropna().index) == ["outside"]
+    stored = json.loads(metrics_json(result))
+    for table in (stored["metrics"], stored["benchmark"]):
+        assert {scope for scope in table if "loss_avoided" in table[scope]} == {"inside", "fall"}
+        assert {scope for scope in table if "cost_of_protection" in table[scope]} == {"outside"}
+        assert table["whole"]["hit_rate"] is None  # defined in the scope, and undefined here
+
+
+def test_a_users_metric_is_measured_stored_and_kept():
+    @metric(label="Up bars", unit="fraction", better="higher", formula="share of r > 0",
+            source="by definition", scopes=("whole", "period"))  # fmt: skip
+    def up_bars(returns):
+        return float((returns > 0).mean())
+
+    fall = period("2021-01-03", "2021-01-05")
+    result = evaluation(fall, exposure=1.0, metrics=[up_bars])
+    assert result.metrics.loc["up_bars", "whole"] == pytest.approx(3 / 6)
+    assert result.metrics.loc["up_bars", "fall"] == 0.0
+    assert result.metrics.loc["up_bars"].isna().sum() == result.metrics.shape[1] - 2
+    assert result.metric("up_bars").label == "Up bars"
+    assert json.loads(metrics_json(result))["metrics"]["whole"]["up_bars"] == 0.5
+    part = windowed(result, DAYS[2], DAYS[5])
+    assert part.metrics.loc["up_bars", "whole"] == pytest.approx(1 / 3)
+    with pytest.raises(InputError, match=r"metric must be one of bars, .*up_bars; got 'nothing'"):
+        result.metric("nothing")
 
 
 def test_a_window_is_measured_like_a_run_of_its_own():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import empyrical
 import numpy as np
@@ -16,19 +18,33 @@ from hypothesis import strategies as st
 
 from delever.errors import InputError
 from delever.stats.metrics import (
+    EVERYWHERE,
+    METRICS,
     REGISTRY,
-    Metric,
     Sample,
     compute,
     compute_scopes,
+    find,
     methods_table,
     metric,
+    metric_of,
     register,
 )
+from delever.stats.performance import sharpe_ratio
 
 ROOT = Path(__file__).parents[2]
 BARS = 200
 COUNTS = {"bars", "trades"}
+COMPARED = {"up_capture", "down_capture", "loss_avoided", "cost_of_protection"}
+
+
+def values_of(sample: Sample) -> pd.Series:
+    """Every metric, each in a scope it is defined in."""
+    parts = [
+        compute(sample, [entry], scope="whole" if "whole" in entry.scopes else entry.scopes[0])
+        for entry in METRICS
+    ]
+    return pd.concat(parts)
 
 
 def make_sample(returns: np.ndarray | list[float], benchmark: np.ndarray | list[float]) -> Sample:
@@ -61,7 +77,7 @@ def sample() -> Sample:
 
 
 def test_a_run_equals_empyrical(sample: Sample) -> None:
-    values, returns, benchmark = compute(sample), sample.returns, sample.benchmark
+    values, returns, benchmark = values_of(sample), sample.returns, sample.benchmark
     expected = {
         "total_return": empyrical.cum_returns_final(returns),
         "cagr": empyrical.annual_return(returns, annualization=365),
@@ -105,7 +121,7 @@ def test_real_history_equals_empyrical() -> None:
 def test_by_hand() -> None:
     #            equity 1.0  0.8  0.8  1.2  0.9  0.9;  buy and hold 0.5 0.5 1.0 1.0 1.0
     sample = make_sample([-0.2, 0.0, 0.5, -0.25, 0.0], [-0.5, 0.0, 1.0, 0.0, 0.0])
-    values = compute(dataclasses.replace(sample, periods_per_year=365 * 2.0))
+    values = values_of(dataclasses.replace(sample, periods_per_year=365 * 2.0))
     expected = {
         "bars": 5,
         "total_return": -0.1,
@@ -140,42 +156,41 @@ def test_times_are_days_whatever_the_bar() -> None:
 
 
 def test_without_a_benchmark_comparisons_are_undefined(sample: Sample) -> None:
-    values = compute(dataclasses.replace(sample, benchmark=None))
-    compared = {"up_capture", "down_capture", "loss_avoided", "cost_of_protection"}
-    assert set(values.index[values.isna()]) == compared
+    values = values_of(dataclasses.replace(sample, benchmark=None))
+    assert set(values.index[values.isna()]) == COMPARED
+    assert {entry.name for entry in METRICS if entry.against_benchmark} == COMPARED
 
 
 def test_the_benchmark_beside_itself(sample: Sample) -> None:
     assert sample.benchmark is not None
-    values = compute(dataclasses.replace(sample, returns=sample.benchmark))
+    values = values_of(dataclasses.replace(sample, returns=sample.benchmark))
     assert (values["up_capture"], values["down_capture"]) == (1.0, 1.0)
     assert (values["loss_avoided"], values["cost_of_protection"]) == (0.0, 0.0)
 
 
 def test_names_are_chosen_and_ordered(sample: Sample) -> None:
     assert compute(sample).index.tolist() == list(REGISTRY)
-    chosen = compute(sample, ["sharpe_ratio", "bars"])
+    chosen = compute(sample, [sharpe_ratio, REGISTRY["bars"]])
     assert chosen.index.tolist() == ["sharpe_ratio", "bars"]
     assert chosen.dtype == np.float64
-    table = compute_scopes(sample, {"whole": np.ones(BARS, bool)}, iter(["bars", "cagr"]))
+    some = (REGISTRY[name] for name in ("bars", "cagr"))
+    table = compute_scopes(sample, {"whole": np.ones(BARS, bool)}, some)
     assert table.index.tolist() == ["bars", "cagr"]
 
 
-def test_an_unknown_name_is_refused_with_those_there_are(sample: Sample) -> None:
+def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     with pytest.raises(InputError, match=r"total_return.*cost_of_protection; got 'sharp'"):
-        metric("sharp")
-    with pytest.raises(InputError, match="got 'sharp'"):
-        compute(sample, ["cagr", "sharp"])
-    assert metric("cagr") is REGISTRY["cagr"]
+        find("sharp")
+    assert find("cagr") is REGISTRY["cagr"]
 
 
 def test_names_and_labels_do_not_collide() -> None:
-    one, two = REGISTRY["cagr"], REGISTRY["bars"]
-    assert list(register([one, two])) == ["cagr", "bars"]
+    bars = REGISTRY["bars"]
+    assert list(register([sharpe_ratio, bars])) == list(REGISTRY)
     with pytest.raises(InputError, match="'cagr' is taken by 'CAGR'"):
-        register([one, two, dataclasses.replace(two, name="cagr")])
+        register([dataclasses.replace(bars, name="cagr")])
     with pytest.raises(InputError, match="label of its own; 'CAGR'"):
-        register([one, dataclasses.replace(two, label="CAGR")])
+        register([dataclasses.replace(bars, name="count", label="CAGR")])
 
 
 def test_the_registry_is_read_only() -> None:
@@ -183,28 +198,97 @@ def test_the_registry_is_read_only() -> None:
         REGISTRY["cagr"] = REGISTRY["bars"]  # type: ignore[index]
 
 
-def test_a_new_metric_is_one_row(sample: Sample) -> None:
-    median = Metric(
-        name="median",
-        label="Median bar",
-        unit="fraction",
-        better="higher",
-        formula="median(r)",
-        source="by definition",
-        compute=lambda s: float(s.returns.median()),
-    )
-    table = register([*REGISTRY.values(), median])
-    assert table["median"].compute(sample) == pytest.approx(np.median(sample.returns))
+ROW: dict[str, Any] = {
+    "label": "Own", "unit": "fraction", "better": "higher", "formula": "f", "source": "here",
+}  # fmt: skip
+
+
+def test_a_new_metric_is_one_function(sample: Sample) -> None:
+    @metric(**ROW)
+    def median(returns: pd.Series) -> float:
+        """Median return of a bar."""
+        return float(returns.median())
+
+    @metric(**{**ROW, "label": "Open"}, name="liquidated", scopes=("whole",))
+    def count_liquidated(sample: Sample, least: int = 0) -> float:
+        return max(least, int((sample.trades["status"] == "liquidated").sum()))
+
+    table = register([median, count_liquidated])
+    assert list(table) == [*REGISTRY, "median", "liquidated"]
+    assert "median" not in REGISTRY
+    assert median(sample.returns) == pytest.approx(np.median(sample.returns))
+    everywhere = {"whole": np.ones(BARS, bool), "inside": np.arange(BARS) > 7}
+    values = compute_scopes(sample, everywhere, table.values())
+    assert values.loc["median", "whole"] == pytest.approx(np.median(sample.returns))
+    assert values.loc["median", "inside"] == pytest.approx(np.median(sample.returns.iloc[8:]))
+    assert values.loc["liquidated", "whole"] == 1.0
+    assert math.isnan(values.loc["liquidated", "inside"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "Two words"}, "lower-case identifier .* got 'Two words'"),
+        ({"name": "inside_cagr"}, "does not begin with inside_"),
+        ({"unit": "percent"}, "metric own: unit must be of fraction, .* got 'percent'"),
+        ({"better": "more"}, "better must be of higher, lower, None; got 'more'"),
+        ({"scopes": ("inside", "in")}, "scopes must be of whole, .* got 'in'"),
+        ({"scopes": ()}, "got 'none'"),
+        ({"label": ""}, "label must be one line of text"),
+        ({"formula": "a | b"}, "formula must be one line of text without"),
+    ],
+)
+def test_a_row_that_says_nonsense_is_refused(changes: dict[str, Any], message: str) -> None:
+    def own(returns: pd.Series) -> float:
+        return 0.0
+
+    with pytest.raises(InputError, match=message):
+        metric(**{**ROW, **changes})(own)
+
+
+def test_what_is_no_metric_is_refused(sample: Sample) -> None:
+    with pytest.raises(InputError, match=r"@metric\(.* got len"):
+        register([len])
+    with pytest.raises(InputError, match="got 'cagr'"):
+        compute(sample, ["cagr"])  # type: ignore[list-item]
+
+    def greedy(returns: pd.Series, prices: pd.Series) -> float:
+        return 0.0
+
+    with pytest.raises(InputError, match=r"parameter must be sample, .* got prices"):
+        metric(**ROW)(greedy)
+
+    @metric(**ROW)
+    def wordy(returns: pd.Series) -> float:
+        return "high"  # type: ignore[return-value]
+
+    with pytest.raises(InputError, match="wordy must give a number; got str"):
+        compute(sample, [wordy])
+
+
+def test_a_function_says_its_formula_and_source() -> None:
+    for entry, function in ((REGISTRY["sharpe_ratio"], sharpe_ratio),):
+        assert metric_of(function) is entry
+        doc = str(function.__doc__)
+        assert doc.index("Notes") < doc.index(entry.formula) < doc.index(entry.source)
+        assert doc.index(entry.source) < doc.index("The square root") < doc.index("References")
+
+
+def test_a_metric_is_nowhere_outside_its_scopes(sample: Sample) -> None:
+    parts = {name: np.arange(BARS) % 2 == 0 for name in EVERYWHERE}
+    table = compute_scopes(sample, parts)
+    for entry in METRICS:
+        defined = [scope for scope in EVERYWHERE if not math.isnan(table.loc[entry.name, scope])]
+        assert defined in ([], list(entry.scopes)), entry.name
+    assert REGISTRY["loss_avoided"].scopes == ("inside", "period")
+    assert REGISTRY["cost_of_protection"].scopes == ("outside",)
+    named = compute_scopes(sample, {"fall": parts["whole"]}, scopes={"fall": "phase"})
+    assert math.isnan(named.loc["loss_avoided", "fall"])
 
 
 def test_every_row_says_what_it_is() -> None:
     for name, entry in REGISTRY.items():
         assert entry.name == name
-        assert name.isidentifier()
-        assert name == name.lower()
-        assert all((entry.label, entry.formula, entry.source))
-        assert "\n" not in entry.formula
-        assert "|" not in entry.formula + entry.source  # would break a Markdown table
 
 
 def test_whole_scope_is_the_run(sample: Sample) -> None:
@@ -256,7 +340,7 @@ def test_inside_and_outside_make_the_whole(sample: Sample, mask: list[bool]) -> 
     inside = np.array(mask)
     scopes = {"whole": np.ones(BARS, bool), "inside": inside, "outside": ~inside}
     names = ["bars", "total_return", "trades", "turnover", "exposure", "worst_bar"]
-    table = compute_scopes(sample, scopes, names)
+    table = compute_scopes(sample, scopes, [REGISTRY[name] for name in names])
     parts, whole = table[["inside", "outside"]], table["whole"]
     assert np.prod(1 + parts.loc["total_return"].fillna(0.0)) == pytest.approx(
         1 + whole["total_return"], rel=1e-12
@@ -277,3 +361,15 @@ def test_the_page_of_methods_is_the_registry() -> None:
     for entry in REGISTRY.values():
         author = entry.source.split(",")[0].split()[0]
         assert author in sources or entry.source.startswith(("by definition", "definition of"))
+
+
+def test_the_pages_own_metrics_run(sample: Sample) -> None:
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.S):
+        exec(block, names)
+    own = [names["ulcer_index"], names["return_per_bar_held"]]
+    values = compute(sample, own)
+    assert 0.0 < values["ulcer_index"] < 1.0
+    held = (sample.exposure != 0).sum()
+    assert values["return_per_bar_held"] == pytest.approx(sample.returns.sum() / held)

@@ -12,10 +12,9 @@ import pytest
 
 import delever as dl
 from delever.cli.app import main
-from delever.engine.sweep_metrics import METRICS, SCOPES
+from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import Counterfactual, run_counterfactual
-from delever.stats.metrics import REGISTRY
 from delever.study.run import load_run, run_study
 from delever.study.sweep import run_sweep
 
@@ -338,16 +337,15 @@ def assert_rows_are_runs(workspace, path, axes) -> int:
     done = run_sweep(path, workspace=workspace, workers=1)
     assert (done.frame["error"] == "").all()
     assert set(done.axes) == set(axes)
-    shared = [name for name in METRICS if name in REGISTRY]
-    assert len(shared) > 12
+    assert len(SWEPT) > 12
     for _, row in done.frame.iterrows():
         overrides = {axis: float(row[axis]) for axis in done.axes}
         run = run_study(path, workspace=workspace, overrides={**overrides, "counterfactuals": []})
         for scope in SCOPES:
-            for name in shared:
-                column = name if scope == "whole" else f"{scope}_{name}"
+            for name in (each.name for each in SWEPT):
                 expected = run.metrics.loc[name, scope]
-                assert row[column] == pytest.approx(expected, rel=1e-9, abs=1e-11, nan_ok=True)
+                own = row[column_name(scope, name)]
+                assert own == pytest.approx(expected, rel=1e-9, abs=1e-11, nan_ok=True)
         ledger = run.evaluation.backtest.ledger
         size = max(1.0, ledger[["fee", "slippage", "funding", "liquidation"]].abs().sum().max())
         for part in ("fee", "slippage", "funding", "liquidation"):

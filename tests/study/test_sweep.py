@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from delever.cli.app import main
-from delever.engine.sweep_metrics import METRICS, SCOPES
+from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
 from delever.errors import ConfigError, InputError, StoreError
-from delever.stats.metrics import REGISTRY
 from delever.study import chunk as chunk_module
 from delever.study import sweep as sweep_module
 from delever.study.axes import SweepConfig, combinations
@@ -67,11 +66,10 @@ def test_each_row_is_the_run_of_its_combination(workspace, axes) -> None:
                         overrides=overrides)  # fmt: skip
         assert row["start"] == run.equity.index[0]
         for scope in SCOPES:
-            for name in METRICS:
-                column = name if scope == "whole" else f"{scope}_{name}"
-                if name in REGISTRY:
-                    expected = run.metrics.loc[name, scope]
-                    assert row[column] == pytest.approx(expected, rel=1e-9, abs=1e-11, nan_ok=True)
+            for name in (each.name for each in SWEPT):
+                expected = run.metrics.loc[name, scope]
+                own = row[column_name(scope, name)]
+                assert own == pytest.approx(expected, rel=1e-9, abs=1e-11, nan_ok=True)
         ledger = run.evaluation.backtest.ledger
         assert row["fee"] == pytest.approx(ledger["fee"].sum(), rel=1e-9)
 

@@ -46,7 +46,7 @@ def print_metrics(
     from rich.table import Table
 
     from delever.report.format import value
-    from delever.stats.metrics import metric
+    from delever.stats.metrics import find
 
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("metric")
@@ -55,7 +55,7 @@ def print_metrics(
         table.add_column(run, justify="right")
     scopes = list(next(iter(groups.values())))
     for name in names:
-        spec = metric(name)
+        spec = find(name)
         for position, scope in enumerate(scopes):
             table.add_row(
                 spec.label if position == 0 else "",

@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 from delever.engine.arrays import Floats
+from delever.errors import InputError
+from delever.stats.metric import SCOPES, Metric, Scope
+from delever.stats.metrics import METRICS
+from delever.stats.sample import Sums
 
-__all__ = ["METRICS", "SCOPES", "block_metrics", "metric_names"]
+__all__ = ["SWEPT", "TOTALS", "block_metrics", "column_name", "metric_names"]
 
-SCOPES = ("whole", "inside", "outside")
-"""Scopes a sweep measures: the whole run, and its bars inside and outside periods."""
+SWEPT: tuple[Metric, ...] = tuple(each for each in METRICS if each.from_sums is not None)
+"""The metrics of the package that the sums hold."""
 
-METRICS = (
-    "bars",
-    "total_return",
-    "cagr",
-    "volatility",
-    "downside_deviation",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "calmar_ratio",
-    "max_drawdown",
-    "worst_bar",
-    "best_bar",
-    "exposure",
-    "time_in_market",
-    "turnover",
-    "trades",
-    "hit_rate",
-    "fee",
-    "slippage",
-    "liquidation",
-    "funding",
-    "liquidations",
-)
-"""What a sweep measures in each scope. The first sixteen are metrics of the registry; then fees,
-slippage, liquidation and funding in quote units, signed as in the ledger, and how many times the
+TOTALS = {
+    "fee": "FEE",
+    "slippage": "SLIPPAGE",
+    "liquidation": "LIQUIDATION",
+    "funding": "FUNDING",
+    "liquidations": "LIQUIDATIONS",
+}
+"""Totals of each account's ledger, which stand behind the metrics of each scope, and the kernel's
+rows of them: costs and funding in quote units, signed as in the ledger, and how many times the
 account was liquidated."""
 
-_NO_SPREAD = 1e-14
-_AT_PEAK = 1e-12
+
+def column_name(scope: Scope, name: str) -> str:
+    """Column of a metric or a total: of the whole run its name, of a part behind the part's."""
+    return name if scope == "whole" else f"{scope}_{name}"
 
 
-def metric_names() -> tuple[str, ...]:
-    """Names of a sweep's columns: metrics of the whole run bare, of a part after its name."""
+def metric_names(metrics: Sequence[Metric] = SWEPT) -> tuple[str, ...]:
+    """Columns of a sweep: each metric in each of its scopes, then the totals.
+
+    Raises
+    ------
+    InputError
+        If a metric has the name of another column.
+    """
+    taken = sorted({*TOTALS, "start", "error"}.intersection(each.name for each in metrics))
+    if taken:
+        raise InputError(
+            f"a metric of a sweep must not be called {', '.join(taken)}, which names another "
+            "column; rename it"
+        )
     return tuple(
-        name if scope == "whole" else f"{scope}_{name}"
-        for scope, name in itertools.product(SCOPES, METRICS)
+        column_name(scope, name)
+        for scope in SCOPES
+        for name in (*(each.name for each in metrics if scope in each.scopes), *TOTALS)
     )
 
 
@@ -59,68 +62,67 @@ def block_metrics(
     *,
     initial_equity: float,
     periods_per_year: float,
+    metrics: Sequence[Metric] = SWEPT,
 ) -> Floats:
-    """Compute the metrics of a block of accounts.
+    """Compute the columns of `metric_names` for a block of accounts, a row per account.
 
-    Notes
-    -----
-    The variance is ``(sum(r^2) - n mean^2) / (n - 1)``; a bar's return is small beside its
-    deviation, so the two terms do not cancel. Compounded figures of the whole come from its first
-    and last equity.
+    Raises
+    ------
+    InputError
+        If a metric does not give one number per account.
     """
     from delever.engine import sweep_kernel as kernel
 
     whole = scopes.sum(axis=0)
     whole[kernel.LEAST] = scopes[:, kernel.LEAST].min(axis=0)
     whole[kernel.MOST] = scopes[:, kernel.MOST].max(axis=0)
+    # Compounded figures of the whole come from its first and last equity.
     whole[kernel.WEALTH] = ends[kernel.EQUITY] / initial_equity
     whole[kernel.SCOPE_TROUGH] = ends[kernel.TROUGH]
-    parts = ((whole, bars.sum(axis=0)), (scopes[1], bars[1]), (scopes[0], bars[0]))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.concatenate([_measured(*part, periods_per_year) for part in parts]).T
+    parts = {
+        "whole": (whole, bars.sum(axis=0)),
+        "inside": (scopes[1], bars[1]),
+        "outside": (scopes[0], bars[0]),
+    }
+    columns: list[Floats] = []
+    for scope in SCOPES:
+        kept, counted = parts[scope]
+        sums = _sums(kept, counted, periods_per_year)
+        columns.extend(_measured(each, sums) for each in metrics if scope in each.scopes)
+        columns.extend(kept[getattr(kernel, row)] for row in TOTALS.values())
+    return np.stack(columns, axis=1)
 
 
-def _measured(sums: Floats, bars: Floats, per_year: float) -> Floats:
+def _sums(kept: Floats, bars: Floats, periods_per_year: float) -> Sums:
     from delever.engine import sweep_kernel as kernel
 
-    none = bars == 0.0
-    several = bars > 1.0
-    mean = sums[kernel.SUM] / bars
-    variance = np.maximum(sums[kernel.SQUARES] - bars * mean**2, 0.0) / (bars - 1.0)
-    spread = sums[kernel.MOST] - sums[kernel.LEAST] > _NO_SPREAD
-    volatility = np.where(spread, np.sqrt(variance * per_year), 0.0)
-    lost = sums[kernel.LEAST] < -_NO_SPREAD
-    downside = np.where(lost, np.sqrt(sums[kernel.DOWN] / bars * per_year), 0.0)
-    growth = np.expm1(np.log(sums[kernel.WEALTH]) / bars * per_year)
-    cagr = np.where(sums[kernel.LEAST] <= -1.0, -1.0, np.where(np.isinf(growth), np.nan, growth))
-    fall = sums[kernel.SCOPE_TROUGH] - 1.0
-    fall = np.where(fall >= -_AT_PEAK, 0.0, fall)
-    values = (
-        bars,
-        sums[kernel.WEALTH] - 1.0,
-        cagr,
-        np.where(several, volatility, np.nan),
-        downside,
-        np.where(several & (volatility > 0.0), mean * per_year / volatility, np.nan),
-        np.where(several & (downside > 0.0), mean * per_year / downside, np.nan),
-        np.where(fall < 0.0, cagr / -fall, np.nan),
-        fall,
-        sums[kernel.LEAST],
-        sums[kernel.MOST],
-        sums[kernel.EXPOSURE] / bars,
-        sums[kernel.HELD] / bars,
-        sums[kernel.TURNOVER] * per_year / bars,
-        sums[kernel.TRADES],
-        sums[kernel.HITS] / sums[kernel.TRADES],
-        sums[kernel.FEE],
-        sums[kernel.SLIPPAGE],
-        sums[kernel.LIQUIDATION],
-        sums[kernel.FUNDING],
-        sums[kernel.LIQUIDATIONS],
+    return Sums(
+        bars=bars,
+        held_bars=kept[kernel.HELD],
+        returns=kept[kernel.SUM],
+        squares=kept[kernel.SQUARES],
+        squared_losses=kept[kernel.DOWN],
+        lowest=kept[kernel.LEAST],
+        highest=kept[kernel.MOST],
+        wealth=kept[kernel.WEALTH],
+        drawdown=kept[kernel.SCOPE_TROUGH] - 1.0,
+        exposure=kept[kernel.EXPOSURE],
+        turnover=kept[kernel.TURNOVER],
+        trades=kept[kernel.TRADES],
+        won=kept[kernel.HITS],
+        periods_per_year=periods_per_year,
     )
-    counts = {"bars", "trades", "fee", "slippage", "liquidation", "funding", "liquidations"}
-    rows = [
-        value if name in counts else np.where(none, np.nan, value)
-        for name, value in zip(METRICS, values, strict=True)
-    ]
-    return np.stack(rows)
+
+
+def _measured(metric: Metric, sums: Sums) -> Floats:
+    """A metric of each account; without bars only a count is defined."""
+    if metric.from_sums is None:
+        raise InputError(f"metric {metric.name} must have from_sums to be had from a sweep's sums")
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        values = np.asarray(metric.from_sums(sums), dtype=np.float64)
+    if values.shape != sums.bars.shape:
+        raise InputError(
+            f"metric {metric.name}: from_sums must give one number per account, shape "
+            f"{sums.bars.shape}; got shape {values.shape}"
+        )
+    return values if metric.unit in ("bars", "count") else np.where(sums.bars > 0, values, np.nan)

@@ -93,9 +93,9 @@ def number_cell(amount: float, write: Callable[[float], str]) -> Cell:
 
 
 def reading(metrics: pd.DataFrame, name: str, scope: str) -> float:
-    """Value of one metric in one scope."""
+    """Value of one metric in one scope; NaN where it was not measured."""
     values: pd.Series[float] = metrics[scope]
-    return float(values.loc[name])
+    return float(values.get(name, math.nan))
 
 
 def metric_cell(amount: float, metric: Metric) -> Cell:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,13 @@ from delever.deleveraging.period import Period
 from delever.deleveraging.phases import PHASES, phases
 from delever.engine.backtest import Backtest
 from delever.errors import InputError
-from delever.stats.metrics import Sample, compute_scopes
 from delever.units import periods_per_year
 
 __all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "scope_masks", "windowed"]
 
-SCOPES = ("whole", "inside", "outside")
-"""The scopes that make up a run; phases and single periods are further ones."""
+_SCOPES: Mapping[str, Scope] = MappingProxyType(
+    {scope: scope for scope in SCOPES} | dict.fromkeys(PHASES, "phase")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,11 @@ class Evaluation:
     benchmark: Backtest
     bars: pd.DataFrame  # shape (n, 5): the bars of the run, without warm-up bars
     periods: tuple[Period, ...]  # those that hold at least one bar of the run, in order of time
-    # rows: metric names of the registry. Columns: ``whole``, ``inside``, ``outside``, the phases
+    registry: Mapping[str, Metric]  # what was measured: the package's metrics and the user's
+    # rows: names of the registry. Columns: ``whole``, ``inside``, ``outside``, the phases
     # (``build_up``, ``cascade``, ``washout``, ``recovery``, over all periods the run covers whole;
-    # one period's recovery may be another's build-up) and each period's id.
+    # one period's recovery may be another's build-up) and each period's id. NaN where a metric is
+    # undefined, as it is outside its scopes.
     metrics: pd.DataFrame
     benchmark_metrics: pd.DataFrame  # the same for the benchmark
 
@@ -51,6 +54,20 @@ class Evaluation:
         start, end = self.span
         return tuple(p for p in self.periods if p.start < start or p.end > end)
 
+    def scope(self, column: str) -> Scope:
+        """What of the run a column of the metrics is about."""
+        return _SCOPES.get(column, "period")
+
+    def metric(self, name: str) -> Metric:
+        """Look up what was measured.
+
+        Raises
+        ------
+        InputError
+            If there is no such metric; the message lists those there are.
+        """
+        return find(name, self.registry)
+
     def _repr_html_(self) -> str:
         return self.metrics[list(SCOPES)]._repr_html_()  # type: ignore[no-any-return, operator]
 
@@ -62,13 +79,31 @@ def evaluate(
     benchmark: Backtest,
     bars: pd.DataFrame,
     periods: Sequence[Period],
+    metrics: Iterable[AsMetric] = (),
 ) -> Evaluation:
     """Measure a backtest over the whole run, inside all periods, outside, and in each.
+
+    Parameters
+    ----------
+    name : str
+        Of the study.
+    backtest, benchmark : Backtest
+        Over the same bars.
+    bars : pandas.DataFrame, shape (n, 5)
+        The bars of the run, without warm-up bars.
+    periods : sequence of Period
+        Deleveraging periods; those without a bar of the run are left out.
+    metrics : iterable of Metric or of functions with `delever.stats.metrics.metric` above them
+        A user's own, measured beside the package's.
+
+    Returns
+    -------
+    Evaluation
 
     Raises
     ------
     InputError
-        If the benchmark ran over other bars.
+        If the benchmark ran over other bars, or a metric has the name or label of another.
     """
     if not benchmark.ledger.index.equals(backtest.ledger.index):
         raise InputError(f"{name}: the benchmark must run over the same bars as the strategy")
@@ -76,16 +111,18 @@ def evaluate(
     timeframe = backtest.timeframe
     seen = overlapping(periods, index, timeframe)
     each = scope_masks(index, timeframe, seen)
-    scopes = {scope: each.pop(scope) for scope in SCOPES}
-    scopes |= _phase_masks(bars["close"], timeframe, seen) | each
+    parts: dict[str, np.ndarray] = {scope: each.pop(scope) for scope in SCOPES}
+    parts |= _phase_masks(bars["close"], timeframe, seen) | each
+    registry = register(metrics)
     return Evaluation(
         name=name,
         backtest=backtest,
         benchmark=benchmark,
         bars=bars,
         periods=seen,
-        metrics=_measure(backtest, benchmark, scopes),
-        benchmark_metrics=_measure(benchmark, benchmark, scopes),
+        registry=registry,
+        metrics=_measure(backtest, benchmark, parts, registry),
+        benchmark_metrics=_measure(benchmark, benchmark, parts, registry),
     )
 
 
@@ -149,11 +186,15 @@ def windowed(
         benchmark=evaluation.benchmark.window(start, end),
         bars=evaluation.bars.loc[inside],
         periods=evaluation.periods if periods is None else periods,
+        metrics=evaluation.registry.values(),
     )
 
 
 def _measure(
-    backtest: Backtest, benchmark: Backtest, scopes: Mapping[str, np.ndarray]
+    backtest: Backtest,
+    benchmark: Backtest,
+    parts: Mapping[str, np.ndarray],
+    registry: Mapping[str, Metric],
 ) -> pd.DataFrame:
     sample = Sample(
         returns=backtest.returns,
@@ -163,4 +204,4 @@ def _measure(
         trades=backtest.trades,
         periods_per_year=periods_per_year(backtest.timeframe),
     )
-    return compute_scopes(sample, scopes)
+    return compute_scopes(sample, parts, registry.values(), scopes=_SCOPES)

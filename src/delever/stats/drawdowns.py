@@ -2,7 +2,8 @@
 
 Every function takes simple returns per bar as fractions, oldest first. A NaN among them makes
 the result NaN; nothing is dropped or filled. The peak includes the starting wealth, so the
-first bar can already be a drawdown. Lengths are counted in bars.
+first bar can already be a drawdown. Lengths are counted in bars, or in days with the length of a
+bar in days.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from delever.arguments import checked
+from delever.stats.metric import metric
 from delever.stats.returns import as_array
+from delever.stats.sample import Sums
 
 __all__ = [
     "deepest_drawdowns",
     "drawdown",
     "longest_drawdown",
     "max_drawdown",
+    "max_drawdown_from_sums",
     "max_drawdown_length",
     "time_to_recover",
 ]
@@ -56,6 +60,19 @@ def drawdown(returns: pd.Series) -> pd.Series:
     return pd.Series(_drawdown(returns)[1:], index=returns.index, name="drawdown")
 
 
+def max_drawdown_from_sums(sums: Sums) -> NDArray[np.float64]:
+    """`max_drawdown` of each account."""
+    return np.where(sums.drawdown >= -_AT_PEAK, 0.0, sums.drawdown)
+
+
+@metric(
+    label="Max drawdown",
+    unit="fraction",
+    better="higher",
+    formula="min(W / max(1, W so far) - 1), W = cumprod(1 + r)",
+    source="Chekhlov, Uryasev and Zabarankin (2005), here of compounded wealth",
+    from_sums=max_drawdown_from_sums,
+)
 @checked
 def max_drawdown(returns: ArrayLike) -> float:
     """Deepest fall of equity below its highest so far.
@@ -85,69 +102,98 @@ def max_drawdown(returns: ArrayLike) -> float:
     return float(path.min()) if path.size > 1 else math.nan
 
 
+@metric(
+    label="Max drawdown length",
+    unit="days",
+    better="lower",
+    formula="bars from its peak to its recovery, or to the last bar, in days",
+    source="definition of this project",
+)
 @checked
-def max_drawdown_length(returns: ArrayLike) -> float:
+def max_drawdown_length(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     """Bars from the peak of the maximum drawdown to its recovery.
 
     Parameters
     ----------
     returns : array_like of float, shape (n,)
         Simple returns per bar, fractions.
+    days_per_bar : float
+        Length of a bar in days; 1 counts bars.
 
     Returns
     -------
     float
-        Bars; up to the last bar where it has not recovered, 0 where there was no drawdown, NaN
+        Days; up to the last bar where it has not recovered, 0 where there was no drawdown, NaN
         for no bars.
     """
     path = _drawdown(returns)
     if path.size < 2 or np.isnan(path).any():
         return math.nan
     peak, _, recovery = _deepest(path)
-    return float(min(recovery, path.size - 1) - peak)
+    return float(min(recovery, path.size - 1) - peak) * days_per_bar
 
 
+@metric(
+    label="Time to recover",
+    unit="days",
+    better="lower",
+    formula="bars from the trough of the max drawdown to its recovery, in days; NaN if none",
+    source="definition of this project",
+)
 @checked
-def time_to_recover(returns: ArrayLike) -> float:
+def time_to_recover(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     """Bars from the trough of the maximum drawdown back to its former peak.
 
     Parameters
     ----------
     returns : array_like of float, shape (n,)
         Simple returns per bar, fractions.
+    days_per_bar : float
+        Length of a bar in days; 1 counts bars.
 
     Returns
     -------
     float
-        Bars; NaN where it has not recovered, where there was no drawdown, and for no bars.
+        Days; NaN where it has not recovered, where there was no drawdown, and for no bars.
     """
     path = _drawdown(returns)
     if path.size < 2 or np.isnan(path).any():
         return math.nan
     _, trough, recovery = _deepest(path)
-    return float(recovery - trough) if trough and recovery < path.size else math.nan
+    recovered = trough and recovery < path.size
+    return float(recovery - trough) * days_per_bar if recovered else math.nan
 
 
+@metric(
+    label="Longest drawdown",
+    unit="days",
+    better="lower",
+    formula="bars of the longest stretch from a peak to its recovery or the last bar, in days",
+    source="definition of this project",
+)
 @checked
-def longest_drawdown(returns: ArrayLike) -> float:
+def longest_drawdown(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     """Bars of the longest stretch under water, from a peak to its recovery.
 
     Parameters
     ----------
     returns : array_like of float, shape (n,)
         Simple returns per bar, fractions.
+    days_per_bar : float
+        Length of a bar in days; 1 counts bars.
 
     Returns
     -------
     float
-        Bars; a stretch that has not recovered counts up to the last bar, 0 where there was no
+        Days; a stretch that has not recovered counts up to the last bar, 0 where there was no
         drawdown, NaN for no bars.
     """
     path = _drawdown(returns)
     if path.size < 2 or np.isnan(path).any():
         return math.nan
     peaks, recoveries = _stretches(path)
-    return float((np.minimum(recoveries, path.size - 1) - peaks).max(initial=0))
+    bars = (np.minimum(recoveries, path.size - 1) - peaks).max(initial=0)
+    return float(bars) * days_per_bar
 
 
 @checked

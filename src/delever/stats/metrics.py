@@ -1,8 +1,9 @@
-"""The one table of metrics, and its values for a run and for parts of it."""
+"""All metrics of the package, and the values of metrics for a run and for parts of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -10,41 +11,101 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from delever.errors import InputError
-from delever.stats.metric_table import METRICS
-from delever.stats.sample import Metric, Sample
+from delever.stats import drawdowns, performance, returns, risk
+from delever.stats.metric import EVERYWHERE, SCOPES, Metric, Scope, metric, metric_of
+from delever.stats.sample import Sample, Sums
 
 __all__ = [
+    "EVERYWHERE",
+    "METRICS",
     "REGISTRY",
+    "SCOPES",
+    "AsMetric",
     "Metric",
     "Sample",
+    "Scope",
+    "Sums",
     "compute",
     "compute_scopes",
+    "find",
     "methods_table",
     "metric",
+    "metric_of",
     "register",
 ]
 
+AsMetric = Metric | Callable[..., float]
+"""A function with `metric` above it, or its row."""
 
-def register(metrics: Iterable[Metric]) -> Mapping[str, Metric]:
-    """Make a read-only table of metrics by name.
+METRICS: tuple[Metric, ...] = tuple(
+    metric_of(function)
+    for function in (
+        returns.bar_count,
+        returns.total_return,
+        returns.cagr,
+        risk.volatility,
+        risk.downside_deviation,
+        performance.sharpe_ratio,
+        performance.sortino_ratio,
+        performance.calmar_ratio,
+        drawdowns.max_drawdown,
+        drawdowns.max_drawdown_length,
+        drawdowns.time_to_recover,
+        drawdowns.longest_drawdown,
+        risk.value_at_risk,
+        risk.expected_shortfall,
+        risk.worst_bar,
+        risk.best_bar,
+        risk.skewness,
+        risk.kurtosis,
+        performance.mean_exposure,
+        performance.time_in_market,
+        performance.yearly_turnover,
+        performance.closed_trades,
+        performance.hit_rate,
+        performance.profit_factor,
+        performance.up_capture,
+        performance.down_capture,
+        performance.loss_avoided,
+        performance.cost_of_protection,
+    )
+)
+"""The metrics of the package, in the order in which they are shown."""
+
+
+def register(further: Iterable[AsMetric] = ()) -> Mapping[str, Metric]:
+    """Metrics by name: those of the package, then further ones.
 
     Parameters
     ----------
-    metrics : iterable of Metric
-        In the order in which they are to be shown.
+    further : iterable of Metric or of functions with `metric` above them
+        A user's own, in the order in which they are to be shown. One of the package's may be
+        among them and stays where it is.
 
     Returns
     -------
     mapping of str to Metric
+        Read-only.
 
     Raises
     ------
     InputError
-        If two metrics carry one name, or one label.
+        If one of them is no metric, or two metrics carry one name or one label.
+
+    Examples
+    --------
+    >>> @metric(label="Median bar", unit="fraction", better="higher", formula="median(r)",
+    ...         source="by definition")
+    ... def median_bar(returns):
+    ...     return float(np.median(returns))
+    >>> list(register([median_bar]))[-1], "median_bar" in REGISTRY
+    ('median_bar', False)
     """
     table: dict[str, Metric] = {}
     labels: dict[str, str] = {}
-    for entry in metrics:
+    for entry in (*METRICS, *map(metric_of, further)):
+        if table.get(entry.name) is entry:
+            continue
         if entry.name in table:
             raise InputError(
                 f"every metric needs a name of its own; {entry.name!r} is taken by "
@@ -60,17 +121,19 @@ def register(metrics: Iterable[Metric]) -> Mapping[str, Metric]:
     return MappingProxyType(table)
 
 
-REGISTRY = register(METRICS)
-"""Every metric by name, read-only, in the order in which they are shown."""
+REGISTRY = register()
+"""The metrics of the package by name, read-only, in the order in which they are shown."""
 
 
-def metric(name: str) -> Metric:
+def find(name: str, registry: Mapping[str, Metric] = REGISTRY) -> Metric:
     """Look a metric up by name.
 
     Parameters
     ----------
     name : str
         Such as ``"max_drawdown"``.
+    registry : mapping of str to Metric
+        From `register`.
 
     Returns
     -------
@@ -83,103 +146,129 @@ def metric(name: str) -> Metric:
 
     Examples
     --------
-    >>> metric("max_drawdown").unit
+    >>> find("max_drawdown").unit
     'fraction'
     """
-    try:
-        return REGISTRY[name]
-    except KeyError:
-        raise InputError(f"metric must be one of {', '.join(REGISTRY)}; got {name!r}") from None
+    if name not in registry:
+        raise InputError(f"metric must be one of {', '.join(registry)}; got {name!r}")
+    return registry[name]
 
 
-def compute(sample: Sample, names: Iterable[str] | None = None) -> pd.Series:
-    """Values of the metrics for a sample.
+def compute(
+    sample: Sample, metrics: Iterable[AsMetric] = METRICS, *, scope: Scope = "whole"
+) -> pd.Series:
+    """Values of metrics for a sample.
 
     Parameters
     ----------
     sample : Sample
         Bars and trades.
-    names : iterable of str, optional
-        Which metrics, in this order; all of them when left out.
+    metrics : iterable of Metric or of functions with `metric` above them
+        Which, in this order.
+    scope : {"whole", "inside", "outside", "phase", "period"}
+        What of a run the sample is.
 
     Returns
     -------
     pandas.Series of float, shape (metrics,)
-        Indexed by metric name; NaN where a metric is undefined.
+        Indexed by metric name; NaN where a metric is undefined, as it is outside its scopes.
 
     Raises
     ------
     InputError
-        If a name is unknown.
+        If something is no metric, or does not give a number.
 
     Examples
     --------
+    >>> from delever.stats.performance import hit_rate, loss_avoided
     >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
     >>> flat = pd.Series(0.0, index=days)
     >>> sample = Sample(
-    ...     returns=pd.Series([-0.5, 0.1], index=days), benchmark=None, exposure=flat,
+    ...     returns=pd.Series([-0.5, 0.1], index=days), benchmark=flat - 0.5, exposure=flat,
     ...     turnover=flat, trades=pd.DataFrame(columns=["exit_time", "net_pnl", "status"]),
     ...     periods_per_year=365.0)
-    >>> compute(sample, ["total_return", "max_drawdown", "hit_rate"]).round(6).to_dict()
-    {'total_return': -0.45, 'max_drawdown': -0.5, 'hit_rate': nan}
+    >>> compute(sample, [REGISTRY["total_return"], hit_rate, loss_avoided]).round(6).to_dict()
+    {'total_return': -0.45, 'hit_rate': nan, 'loss_avoided': nan}
+    >>> compute(sample, [loss_avoided], scope="inside").round(6).to_dict()
+    {'loss_avoided': 0.3}
     """
-    chosen = [metric(name) for name in (REGISTRY if names is None else names)]
-    values = [entry.compute(sample) for entry in chosen]
-    index = pd.Index([entry.name for entry in chosen], name="metric", dtype=object)
+    chosen = [metric_of(item) for item in metrics]
+    values = [each.compute(sample) if scope in each.scopes else math.nan for each in chosen]
+    index = pd.Index([each.name for each in chosen], name="metric", dtype=object)
     return pd.Series(values, index=index, dtype="float64", name="value")
 
 
+_BY_NAME: Mapping[str, Scope] = MappingProxyType({scope: scope for scope in EVERYWHERE})
+
+
 def compute_scopes(
-    sample: Sample, scopes: Mapping[str, NDArray[np.bool_]], names: Iterable[str] | None = None
+    sample: Sample,
+    bars: Mapping[str, NDArray[np.bool_]],
+    metrics: Iterable[AsMetric] = METRICS,
+    *,
+    scopes: Mapping[str, Scope] = _BY_NAME,
 ) -> pd.DataFrame:
-    """Values of the metrics in each of several scopes.
+    """Values of metrics in each of several parts of a run.
 
     Parameters
     ----------
     sample : Sample
         The whole run.
-    scopes : mapping of str to numpy.ndarray of bool, shape (n,)
-        Which bars each scope holds, such as the whole, the bars inside deleveraging periods,
-        those outside, and those of a single period.
-    names : iterable of str, optional
-        Which metrics; all of them when left out.
+    bars : mapping of str to numpy.ndarray of bool, shape (n,)
+        Which bars each part holds, by its name.
+    metrics : iterable of Metric or of functions with `metric` above them
+        Which, in this order.
+    scopes : mapping of str to {"whole", "inside", "outside", "phase", "period"}
+        What of a run each part is, a period where it is not named; by default what a name says.
 
     Returns
     -------
-    pandas.DataFrame of float, shape (metrics, scopes)
-        Rows in the order of the metrics, columns in the order of `scopes`.
+    pandas.DataFrame of float, shape (metrics, parts)
+        Rows in the order of the metrics, columns in the order of `bars`; NaN where a metric is
+        undefined, as it is outside its scopes.
 
     Raises
     ------
     InputError
-        If a scope is not one boolean per bar, or a name is unknown.
+        If a part is not one boolean per bar, something is no metric or does not give a number.
 
     Notes
     -----
-    The bars of a scope are joined in order into one path that begins with a wealth of 1: returns
+    The bars of a part are joined in order into one path that begins with a wealth of 1: returns
     compound along it, drawdowns and times are measured on it, and a yearly figure takes its
-    bars for the only ones there were. Two scopes that split the bars compound to the whole. A
-    trade belongs to the scope of the bar it ended on (see `Sample.within`). A scope without
-    bars has no metric but its counts.
+    bars for the only ones there were. Two parts that split the bars compound to the whole. A
+    trade belongs to the part that holds the bar it ended on (see `Sample.within`). Without bars,
+    no metric but a count is defined.
     """
-    chosen = list(REGISTRY if names is None else names)
-    columns = {name: compute(sample.within(bars), chosen) for name, bars in scopes.items()}
-    index = pd.Index(chosen, name="metric", dtype=object)
+    chosen = [metric_of(item) for item in metrics]
+    columns = {
+        name: compute(sample.within(own), chosen, scope=scopes.get(name, "period"))
+        for name, own in bars.items()
+    }
+    index = pd.Index([each.name for each in chosen], name="metric", dtype=object)
     return pd.DataFrame(columns, index=index, dtype="float64").rename_axis(columns="scope")
 
 
 def methods_table() -> str:
-    """The registry as the Markdown table of the page of methods.
+    """The metrics of the package as the Markdown table of the page of methods.
 
     Returns
     -------
     str
         A line for each metric, with a heading, ending in a line break.
     """
-    heading = ("metric", "label", "unit", "better", "formula", "source")
+    heading = ("metric", "label", "unit", "better", "scopes", "formula", "source")
     rows = [
-        (f"`{m.name}`", m.label, m.unit, m.better or "neither", f"`{m.formula}`", m.source)
-        for m in REGISTRY.values()
+        (
+            f"`{m.name}`",
+            m.label,
+            m.unit,
+            m.better or "neither",
+            "all" if m.scopes == EVERYWHERE else ", ".join(m.scopes),
+            f"`{m.formula}`",
+            m.source,
+        )
+        for m in METRICS
     ]
     lines = [heading, ("---",) * len(heading), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

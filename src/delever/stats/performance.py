@@ -12,12 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from delever.arguments import aligned
 from delever.errors import InputError
-from delever.stats.drawdowns import max_drawdown
-from delever.stats.returns import as_array, cagr, mean_compounded_return, total_return
-from delever.stats.risk import downside_deviation, volatility
+from delever.stats.drawdowns import max_drawdown, max_drawdown_from_sums
+from delever.stats.metric import metric
+from delever.stats.returns import (
+    as_array,
+    cagr,
+    cagr_from_sums,
+    mean_compounded_return,
+    total_return,
+)
+from delever.stats.risk import (
+    downside_deviation,
+    downside_from_sums,
+    volatility,
+    volatility_from_sums,
+)
+from delever.stats.sample import Sums
 
 __all__ = [
     "calmar_ratio",
+    "closed_trades",
     "cost_of_protection",
     "down_capture",
     "hit_rate",
@@ -32,6 +46,14 @@ __all__ = [
 ]
 
 
+@metric(
+    label="Sharpe ratio",
+    unit="ratio",
+    better="higher",
+    formula="mean(r) / std(r, ddof=1) * sqrt(periods_per_year), risk-free rate 0",
+    source="Sharpe (1994)",
+    from_sums=lambda sums: _mean_per(sums, volatility_from_sums(sums)),
+)
 @aligned
 def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly volatility.
@@ -50,8 +72,7 @@ def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
 
     Notes
     -----
-    ``mean(r) / std(r, ddof=1) * sqrt(periods_per_year)``. The square root assumes returns that
-    do not depend on each other.
+    The square root assumes returns that do not depend on each other.
 
     References
     ----------
@@ -61,6 +82,14 @@ def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     return _ratio(_yearly_mean(returns, periods_per_year), volatility(returns, periods_per_year))
 
 
+@metric(
+    label="Sortino ratio",
+    unit="ratio",
+    better="higher",
+    formula="mean(r) * periods_per_year / downside_deviation, target 0",
+    source="Sortino and Price (1994)",
+    from_sums=lambda sums: _mean_per(sums, downside_from_sums(sums)),
+)
 @aligned
 def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly downside deviation.
@@ -88,6 +117,14 @@ def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     return _ratio(_yearly_mean(returns, periods_per_year), deviation)
 
 
+@metric(
+    label="Calmar ratio",
+    unit="ratio",
+    better="higher",
+    formula="cagr / abs(max_drawdown), over the whole scope",
+    source="Young (1991), there over 36 months",
+    from_sums=lambda sums: _per(cagr_from_sums(sums), -max_drawdown_from_sums(sums)),
+)
 @aligned
 def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate per unit of maximum drawdown.
@@ -103,25 +140,40 @@ def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     -------
     float
         NaN for no bars or without a drawdown.
-
-    Notes
-    -----
-    ``cagr / abs(max_drawdown)`` over all bars given, where Young's is over the last 36 months.
-
-    References
-    ----------
-    Young (1991), Calmar ratio: a smoother tool, Futures 20(1), 40.
     """
     return _ratio(cagr(returns, periods_per_year), -max_drawdown(returns))
 
 
+@metric(
+    label="Closed trades",
+    unit="count",
+    better=None,
+    formula="trades that ended on a bar of the scope",
+    source="definition of this project",
+    name="trades",
+    from_sums=lambda sums: sums.trades,
+)
 @aligned
-def hit_rate(net_pnl: ArrayLike) -> float:
+def closed_trades(closed_pnl: ArrayLike) -> float:
+    """Number of trades that have ended, 0 for none."""
+    return float(as_array(closed_pnl).size)
+
+
+@metric(
+    label="Hit rate",
+    unit="fraction",
+    better="higher",
+    formula="share of closed trades with net PnL > 0",
+    source="definition of this project",
+    from_sums=lambda sums: sums.won / sums.trades,
+)
+@aligned
+def hit_rate(closed_pnl: ArrayLike) -> float:
     """Share of closed trades that made money.
 
     Parameters
     ----------
-    net_pnl : array_like of float, shape (trades,)
+    closed_pnl : array_like of float, shape (trades,)
         Net result of each closed trade, after fees and funding, in quote currency.
 
     Returns
@@ -129,19 +181,26 @@ def hit_rate(net_pnl: ArrayLike) -> float:
     float
         Fraction; NaN for no trades. A trade of exactly zero is no hit.
     """
-    values = as_array(net_pnl)
+    values = as_array(closed_pnl)
     if not values.size or np.isnan(values).any():
         return math.nan
     return float(np.mean(values > 0.0))
 
 
+@metric(
+    label="Profit factor",
+    unit="ratio",
+    better="higher",
+    formula="sum of net PnL > 0 / abs(sum of net PnL < 0), closed trades",
+    source="definition of this project",
+)
 @aligned
-def profit_factor(net_pnl: ArrayLike) -> float:
+def profit_factor(closed_pnl: ArrayLike) -> float:
     """What the winning trades made per unit the losing ones lost.
 
     Parameters
     ----------
-    net_pnl : array_like of float, shape (trades,)
+    closed_pnl : array_like of float, shape (trades,)
         Net result of each closed trade, after fees and funding, in quote currency.
 
     Returns
@@ -149,11 +208,18 @@ def profit_factor(net_pnl: ArrayLike) -> float:
     float
         >= 0; NaN where no trade lost.
     """
-    values = as_array(net_pnl)
+    values = as_array(closed_pnl)
     won, lost = np.maximum(values, 0.0).sum(), -np.minimum(values, 0.0).sum()
     return _ratio(float(won), float(lost))
 
 
+@metric(
+    label="Up capture",
+    unit="ratio",
+    better="higher",
+    formula="gmean(r) / gmean(b) over bars with b > 0, gmean(x) = prod(1 + x) ** (1 / k) - 1",
+    source="Morningstar glossary, geometric; here per bar",
+)
 @aligned
 def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Share of the benchmark's rises that the strategy took part in.
@@ -181,6 +247,13 @@ def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     return _capture(as_array(returns), as_array(benchmark), side=1.0)
 
 
+@metric(
+    label="Down capture",
+    unit="ratio",
+    better="lower",
+    formula="gmean(r) / gmean(b) over bars with b < 0",
+    source="Morningstar glossary, geometric; here per bar",
+)
 @aligned
 def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Share of the benchmark's falls that the strategy took part in.
@@ -207,6 +280,14 @@ def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     return _capture(as_array(returns), as_array(benchmark), side=-1.0)
 
 
+@metric(
+    label="Loss avoided",
+    unit="fraction",
+    better="higher",
+    formula="total_return - total_return of the benchmark",
+    source="definition of this project",
+    scopes=("inside", "period"),
+)
 @aligned
 def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Compounded return of the strategy above the benchmark's.
@@ -225,6 +306,14 @@ def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
     return total_return(returns) - total_return(benchmark)
 
 
+@metric(
+    label="Cost of protection",
+    unit="fraction",
+    better="lower",
+    formula="cagr of the benchmark - cagr",
+    source="definition of this project",
+    scopes=("outside",),
+)
 @aligned
 def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_year: float) -> float:
     """Yearly growth given up against the benchmark.
@@ -245,6 +334,15 @@ def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_yea
     return cagr(benchmark, periods_per_year) - cagr(returns, periods_per_year)
 
 
+@metric(
+    label="Mean exposure",
+    unit="fraction",
+    better=None,
+    formula="mean(abs(exposure)) at the bars' closes",
+    source="definition of this project",
+    name="exposure",
+    from_sums=lambda sums: sums.exposure / sums.bars,
+)
 @aligned
 def mean_exposure(exposure: ArrayLike) -> float:
     """Mean size of the exposure, whatever its side; a fraction of equity, NaN for no bars."""
@@ -252,6 +350,14 @@ def mean_exposure(exposure: ArrayLike) -> float:
     return float(np.abs(values).mean()) if values.size else math.nan
 
 
+@metric(
+    label="Time in market",
+    unit="fraction",
+    better=None,
+    formula="share of bars with exposure != 0 at the close",
+    source="definition of this project",
+    from_sums=lambda sums: sums.held_bars / sums.bars,
+)
 @aligned
 def time_in_market(exposure: ArrayLike) -> float:
     """Share of the bars with any exposure; NaN for no bars or where an exposure is NaN."""
@@ -261,6 +367,15 @@ def time_in_market(exposure: ArrayLike) -> float:
     return float(np.mean(values != 0.0))
 
 
+@metric(
+    label="Turnover",
+    unit="per_year",
+    better="lower",
+    formula="sum(traded notional / equity) * periods_per_year / n",
+    source="definition of this project",
+    name="turnover",
+    from_sums=lambda sums: sums.turnover * sums.periods_per_year / sums.bars,
+)
 @aligned
 def yearly_turnover(turnover: ArrayLike, periods_per_year: float) -> float:
     """How many times a year equity is traded.
@@ -299,3 +414,13 @@ def _capture(returns: NDArray[np.float64], benchmark: NDArray[np.float64], *, si
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator else math.nan
+
+
+def _mean_per(sums: Sums, deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Yearly mean return of each account per unit of a deviation, from two bars on."""
+    ratio = _per(sums.returns / sums.bars * sums.periods_per_year, deviation)
+    return np.where(sums.bars > 1.0, ratio, np.nan)
+
+
+def _per(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(denominator > 0.0, numerator / denominator, np.nan)

@@ -13,10 +13,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from delever.arguments import checked
+from delever.stats.metric import metric
+from delever.stats.sample import Sums
 
 __all__ = [
+    "bar_count",
     "bar_returns",
     "cagr",
+    "cagr_from_sums",
     "equity_curve",
     "mean_compounded_return",
     "monthly_returns",
@@ -62,6 +66,29 @@ def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64
     return np.asarray(np.where(alive, after / np.where(alive, before, 1.0) - 1.0, 0.0))
 
 
+@metric(
+    label="Bars",
+    unit="bars",
+    better=None,
+    formula="n, the number of bars in the scope",
+    source="by definition",
+    name="bars",
+    from_sums=lambda sums: sums.bars,
+)
+@checked
+def bar_count(returns: ArrayLike) -> float:
+    """Number of bars, 0 for none."""
+    return float(as_array(returns).size)
+
+
+@metric(
+    label="Total return",
+    unit="fraction",
+    better="higher",
+    formula="prod(1 + r) - 1",
+    source="by definition",
+    from_sums=lambda sums: sums.wealth - 1.0,
+)
 @checked
 def total_return(returns: ArrayLike) -> float:
     """Return of the whole, compounded bar by bar.
@@ -76,10 +103,6 @@ def total_return(returns: ArrayLike) -> float:
     float
         Fraction; NaN for no bars.
 
-    Notes
-    -----
-    ``prod(1 + r) - 1``.
-
     Examples
     --------
     >>> round(total_return([0.10, -0.50]), 12)
@@ -89,6 +112,20 @@ def total_return(returns: ArrayLike) -> float:
     return float(np.prod(1.0 + values) - 1.0) if values.size else math.nan
 
 
+def cagr_from_sums(sums: Sums) -> NDArray[np.float64]:
+    """`cagr` of each account, from its final wealth."""
+    growth = np.expm1(np.log(sums.wealth) / sums.bars * sums.periods_per_year)
+    return np.where(sums.lowest <= -1.0, -1.0, np.where(np.isinf(growth), np.nan, growth))
+
+
+@metric(
+    label="CAGR",
+    unit="fraction",
+    better="higher",
+    formula="(1 + total_return) ** (periods_per_year / n) - 1",
+    source="by definition; a year has 365 days",
+    from_sums=cagr_from_sums,
+)
 @checked
 def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate: the yearly return that compounds to the same wealth.
@@ -108,8 +145,8 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
 
     Notes
     -----
-    ``(1 + total_return) ** (periods_per_year / n) - 1``. Over a stretch shorter than a year
-    this extrapolates: a week's fall becomes the fall of a year of such weeks.
+    Over a stretch shorter than a year this extrapolates: a week's fall becomes the fall of a year
+    of such weeks.
 
     Examples
     --------

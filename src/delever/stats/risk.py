@@ -9,20 +9,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from delever.arguments import checked
 from delever.errors import InputError
+from delever.stats.metric import metric
 from delever.stats.returns import as_array
+from delever.stats.sample import Sums
 
 __all__ = [
     "best_bar",
     "downside_deviation",
+    "downside_from_sums",
     "expected_shortfall",
     "kurtosis",
     "skewness",
     "value_at_risk",
     "volatility",
+    "volatility_from_sums",
     "worst_bar",
 ]
 
@@ -31,6 +35,23 @@ __all__ = [
 _NO_SPREAD = 1e-14
 
 
+def volatility_from_sums(sums: Sums) -> NDArray[np.float64]:
+    """`volatility` of each account."""
+    # A bar's return is small beside its deviation, so the two terms do not cancel.
+    squares = np.maximum(sums.squares - sums.bars * (sums.returns / sums.bars) ** 2, 0.0)
+    deviation = np.sqrt(squares / (sums.bars - 1.0) * sums.periods_per_year)
+    spread = np.where(sums.highest - sums.lowest > _NO_SPREAD, deviation, 0.0)
+    return np.where(sums.bars > 1.0, spread, np.nan)
+
+
+@metric(
+    label="Volatility",
+    unit="fraction",
+    better="lower",
+    formula="std(r, ddof=1) * sqrt(periods_per_year)",
+    source="by definition",
+    from_sums=volatility_from_sums,
+)
 @checked
 def volatility(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly standard deviation.
@@ -49,8 +70,7 @@ def volatility(returns: ArrayLike, periods_per_year: float) -> float:
 
     Notes
     -----
-    ``std(r, ddof=1) * sqrt(periods_per_year)``; exactly 0 when the returns differ by rounding
-    alone.
+    Exactly 0 when the returns differ by rounding alone.
 
     Examples
     --------
@@ -65,6 +85,20 @@ def volatility(returns: ArrayLike, periods_per_year: float) -> float:
     return float(np.std(values, ddof=1) * math.sqrt(periods_per_year))
 
 
+def downside_from_sums(sums: Sums) -> NDArray[np.float64]:
+    """`downside_deviation` of each account."""
+    deviation = np.sqrt(sums.squared_losses / sums.bars * sums.periods_per_year)
+    return np.where(sums.lowest < -_NO_SPREAD, deviation, 0.0)
+
+
+@metric(
+    label="Downside deviation",
+    unit="fraction",
+    better="lower",
+    formula="sqrt(mean(min(r, 0) ** 2)) * sqrt(periods_per_year), over all bars",
+    source="Sortino and Price (1994)",
+    from_sums=downside_from_sums,
+)
 @checked
 def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly root mean square of the losses.
@@ -83,8 +117,7 @@ def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
 
     Notes
     -----
-    ``sqrt(mean(min(r, 0) ** 2)) * sqrt(periods_per_year)``: the mean runs over all bars, so
-    a bar without a loss counts as one of zero.
+    A bar without a loss counts as one of zero.
 
     References
     ----------
@@ -100,6 +133,13 @@ def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
     return float(math.sqrt(np.mean(losses**2)) * math.sqrt(periods_per_year))
 
 
+@metric(
+    label="VaR 95 %",
+    unit="fraction",
+    better="higher",
+    formula="5 % quantile of r, interpolated; a loss is negative",
+    source="Hyndman and Fan (1996), type 7",
+)
 @checked
 def value_at_risk(returns: ArrayLike, tail: float = 0.05) -> float:
     """Return that the worst `tail` of the bars did not exceed, from history.
@@ -118,8 +158,7 @@ def value_at_risk(returns: ArrayLike, tail: float = 0.05) -> float:
 
     Notes
     -----
-    The `tail` quantile, interpolated between neighbouring order statistics (type 7 of
-    Hyndman and Fan). With fewer than ``1 / tail`` bars it lies between the two worst.
+    With fewer than ``1 / tail`` bars it lies between the two worst.
 
     References
     ----------
@@ -136,6 +175,13 @@ def _check_tail(tail: float) -> None:
         raise InputError(f"tail must be a fraction between 0 and 1; got {tail!r}; 5 % are 0.05")
 
 
+@metric(
+    label="ES 95 %",
+    unit="fraction",
+    better="higher",
+    formula="mean of the floor(0.05 * (n - 1)) + 1 lowest r; a loss is negative",
+    source="Acerbi and Tasche (2002)",
+)
 @checked
 def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
     """Mean return of the bars in the tail, from history.
@@ -154,8 +200,8 @@ def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
 
     Notes
     -----
-    The mean of the ``floor((n - 1) * tail) + 1`` worst bars: those at or below the value at
-    risk, counted rather than compared, so that equal returns at the edge do not widen the tail.
+    The bars at or below the value at risk, counted rather than compared, so that equal returns at
+    the edge do not widen the tail.
 
     References
     ----------
@@ -170,6 +216,14 @@ def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
     return float(np.partition(values, last)[: last + 1].mean())
 
 
+@metric(
+    label="Worst bar",
+    unit="fraction",
+    better="higher",
+    formula="min(r)",
+    source="by definition",
+    from_sums=lambda sums: sums.lowest,
+)
 @checked
 def worst_bar(returns: ArrayLike) -> float:
     """Lowest return of a bar, a fraction; NaN for no bars."""
@@ -177,6 +231,14 @@ def worst_bar(returns: ArrayLike) -> float:
     return float(values.min()) if values.size else math.nan
 
 
+@metric(
+    label="Best bar",
+    unit="fraction",
+    better="higher",
+    formula="max(r)",
+    source="by definition",
+    from_sums=lambda sums: sums.highest,
+)
 @checked
 def best_bar(returns: ArrayLike) -> float:
     """Highest return of a bar, a fraction; NaN for no bars."""
@@ -184,6 +246,14 @@ def best_bar(returns: ArrayLike) -> float:
     return float(values.max()) if values.size else math.nan
 
 
+@metric(
+    label="Skew",
+    unit="ratio",
+    better="higher",
+    formula="m3 / m2 ** 1.5, mk = mean((r - mean(r)) ** k)",
+    source="Joanes and Gill (1998), g1",
+    name="skew",
+)
 @checked
 def skewness(returns: ArrayLike) -> float:
     """Third standardised moment of the returns.
@@ -201,17 +271,18 @@ def skewness(returns: ArrayLike) -> float:
 
     Notes
     -----
-    ``m3 / m2 ** 1.5`` with central moments ``mk = mean((r - mean(r)) ** k)``: the sample's own,
-    not corrected for its size (g1 of Joanes and Gill).
-
-    References
-    ----------
-    Joanes and Gill (1998), Comparing measures of sample skewness and kurtosis, The Statistician
-    47(1), 183-189, doi:10.1111/1467-9884.00122.
+    Moments are the sample's own, not corrected for its size.
     """
     return _standardised_moment(returns, 3)
 
 
+@metric(
+    label="Kurtosis (normal: 3)",
+    unit="ratio",
+    better="lower",
+    formula="m4 / m2 ** 2, not the excess over 3",
+    source="Joanes and Gill (1998), g2 + 3",
+)
 @checked
 def kurtosis(returns: ArrayLike) -> float:
     """Fourth standardised moment of the returns; a normal distribution has 3.
@@ -228,13 +299,7 @@ def kurtosis(returns: ArrayLike) -> float:
 
     Notes
     -----
-    ``m4 / m2 ** 2``, not corrected for sample size (g2 + 3 of Joanes and Gill): the form that
-    the probabilistic Sharpe ratio asks for.
-
-    References
-    ----------
-    Joanes and Gill (1998), Comparing measures of sample skewness and kurtosis, The Statistician
-    47(1), 183-189, doi:10.1111/1467-9884.00122.
+    Not corrected for sample size: the form that the probabilistic Sharpe ratio asks for.
     """
     return _standardised_moment(returns, 4)
 

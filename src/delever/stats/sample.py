@@ -1,10 +1,8 @@
-"""What metrics are computed from, and what a metric is."""
+"""What a metric is computed from: the bars and trades of a run, or a sweep's sums of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,7 @@ from delever.errors import InputError
 from delever.frames import utc_index
 from delever.units import DAYS_PER_YEAR
 
-__all__ = ["Metric", "Sample"]
+__all__ = ["Sample", "Sums"]
 
 _TRADE_COLUMNS = ("exit_time", "net_pnl", "status")
 
@@ -123,34 +121,43 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One number that describes a sample.
+class Sums:
+    """What a sweep keeps of each account in one scope, enough for many metrics.
 
     Attributes
     ----------
-    name : str
-        Its key in frames, files and configs.
-    label : str
-        Its name on a page.
-    unit : {"fraction", "ratio", "bars", "days", "count", "per_year"}
-        What it is counted in.
-    better : {"higher", "lower"} or None
-        Which of two values is to be preferred; None where neither is.
-    formula : str
-        One line of plain text.
-    source : str
-        Where the definition comes from.
-    compute : callable
-        From a `Sample` to a float; NaN where it is undefined.
+    bars, held_bars : numpy.ndarray of float, shape (accounts,)
+        How many bars, and on how many of them the exposure was not 0 at the close.
+    returns, squares, squared_losses : numpy.ndarray of float, shape (accounts,)
+        Sums of ``r``, ``r ** 2`` and ``min(r, 0) ** 2`` over the bars.
+    lowest, highest : numpy.ndarray of float, shape (accounts,)
+        Extreme returns of a bar, fractions; infinite without bars.
+    wealth : numpy.ndarray of float, shape (accounts,)
+        ``prod(1 + r)``.
+    drawdown : numpy.ndarray of float, shape (accounts,)
+        ``min(W / max(1, W so far) - 1)`` with ``W = cumprod(1 + r)``, fraction <= 0.
+    exposure, turnover : numpy.ndarray of float, shape (accounts,)
+        Sums of the size of the exposure at each close, and of traded notional per equity.
+    trades, won : numpy.ndarray of float, shape (accounts,)
+        Closed trades, and those with a net result above 0.
+    periods_per_year : float
+        Bars in a year of 365 days.
     """
 
-    name: str
-    label: str
-    unit: Literal["fraction", "ratio", "bars", "days", "count", "per_year"]
-    better: Literal["higher", "lower"] | None
-    formula: str
-    source: str
-    compute: Callable[[Sample], float]
+    bars: NDArray[np.float64]
+    held_bars: NDArray[np.float64]
+    returns: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    squared_losses: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    wealth: NDArray[np.float64]
+    drawdown: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+    turnover: NDArray[np.float64]
+    trades: NDArray[np.float64]
+    won: NDArray[np.float64]
+    periods_per_year: float
 
 
 def _require_returns(returns: pd.Series, name: str) -> None:

@@ -38,13 +38,17 @@ PERIODS = "periods.toml"
 
 
 def metrics_json(evaluation: Evaluation) -> str:
-    """The metrics of a run and of its benchmark as canonical JSON; undefined is null."""
+    """The metrics of a run and of its benchmark as canonical JSON.
+
+    What is undefined is null; outside its scopes a metric has no key.
+    """
 
     def table(frame: pd.DataFrame) -> dict[str, dict[str, float | None]]:
         return {
             str(scope): {
                 str(name): float(value) if math.isfinite(value) else None
                 for name, value in column.items()
+                if evaluation.scope(str(scope)) in evaluation.metric(str(name)).scopes
             }
             for scope, column in frame.items()
         }

@@ -28,15 +28,14 @@ from delever.report.table import (
     Table,
     fraction_cell,
     mark_best,
-    metric_cell,
     reading,
 )
 from delever.research.evaluation import SCOPES, Evaluation
-from delever.stats.metrics import metric
+from delever.stats.metrics import REGISTRY, Metric, Scope
 
 __all__ = ["charts", "render", "summary_table"]
 
-_SUMMARY = (
+_SUMMARY: tuple[tuple[str, Scope, str], ...] = (
     ("total_return", "whole", "Return"),
     ("cagr", "whole", "CAGR"),
     ("max_drawdown", "whole", "Max DD"),
@@ -79,7 +78,10 @@ def render(
         span=f"{when(span[0])} to {when(span[1])} UTC",
         notes=list(notes),
         summary=summary_table(evaluations, benchmark=benchmark),
-        scopes=[(SCOPE_LABELS[scope], _scope_table(columns, scope)) for scope in SCOPES],
+        scopes=[
+            (SCOPE_LABELS[scope], _scope_table(columns, _registry(evaluations), scope))
+            for scope in SCOPES
+        ],
         charts=charts(evaluations, benchmark=benchmark),
         periods=_periods_table(columns, first),
         parameters=_parameters_table(chosen),
@@ -115,8 +117,8 @@ def summary_table(
     columns = _columns(evaluations, benchmark)
     cells = [
         mark_best(
-            [metric_cell(reading(frame, name, scope), metric(name)) for frame in columns.values()],
-            metric(name).better,
+            [scope_cell(frame, REGISTRY[name], scope) for frame in columns.values()],
+            REGISTRY[name].better,
         )
         for name, scope, _ in _SUMMARY
     ]
@@ -125,7 +127,7 @@ def summary_table(
         for label, values in zip(columns, zip(*cells, strict=True), strict=True)
     )
     headings = (
-        Column(label=label, title=f"{metric(name).label}, {SCOPE_LABELS[scope].lower()}")
+        Column(label=label, title=f"{REGISTRY[name].label}, {SCOPE_LABELS[scope].lower()}")
         for name, scope, label in _SUMMARY
     )
     return Table(
@@ -194,10 +196,18 @@ def _alike(one: Backtest, other: Backtest) -> bool:
     return bool((apart <= room * (1 + one.returns.abs())).all())
 
 
-def _scope_table(columns: Mapping[str, pd.DataFrame], scope: str) -> Table:
-    first = next(iter(columns.values()))
+def _registry(evaluations: Mapping[str, Evaluation]) -> Mapping[str, Metric]:
+    """Every metric that one of the runs was measured by."""
+    return {name: spec for each in evaluations.values() for name, spec in each.registry.items()}
+
+
+def _scope_table(
+    columns: Mapping[str, pd.DataFrame], registry: Mapping[str, Metric], scope: Scope
+) -> Table:
     rows = []
-    for spec in shown_metrics(first, scope):
+    for spec in shown_metrics(registry):
+        if scope not in spec.scopes:
+            continue
         cells = [scope_cell(frame, spec, scope) for frame in columns.values()]
         rows.append((metric_name(spec), *mark_best(cells, spec.better)))
     return Table(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from delever.report.table import (
     reading,
 )
 from delever.research.evaluation import SCOPES, Evaluation
-from delever.stats.metrics import Metric, metric
+from delever.stats.metrics import Metric, Scope
 
 __all__ = [
     "HEADLINE",
@@ -54,15 +55,6 @@ HEADLINE = (
 )
 """The metrics that are shown first."""
 
-_BESIDE_BENCHMARK = {
-    "up_capture": SCOPES,
-    "down_capture": SCOPES,
-    "loss_avoided": ("inside",),
-    "cost_of_protection": ("outside",),
-}
-"""Metrics that measure a run against its benchmark, and the scopes they are meant for."""
-
-
 _PHASES = {
     "build_up": "The 30 days before the period.",
     "cascade": "From the start to the lowest close.",
@@ -74,11 +66,11 @@ _PHASES = {
 def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
     """Every metric in the three scopes, beside the benchmark's."""
     rows = []
-    for spec in shown_metrics(evaluation.metrics):
+    for spec in shown_metrics(evaluation.registry):
         row = [metric_name(spec)]
         for scope in SCOPES:
             pair = [scope_cell(frame, spec, scope) for frame in _both(evaluation)]
-            if spec.name in _BESIDE_BENCHMARK:
+            if spec.against_benchmark:
                 row.extend((pair[0], Cell(text="")))
             else:
                 row.extend(mark_best(pair, spec.better))
@@ -100,22 +92,15 @@ def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
     )
 
 
-def shown_metrics(metrics: pd.DataFrame, scope: str | None = None) -> list[Metric]:
-    """Metrics of a frame in the order of a page: the headline ones first.
-
-    Raises
-    ------
-    InputError
-        If a name is not in the registry.
-    """
-    first = [name for name in HEADLINE if name in metrics.index]
-    ordered = [*first, *metrics.index.difference(first, sort=False)]
-    return [metric(name) for name in ordered if scope is None or _meant_for(name, scope)]
+def shown_metrics(registry: Mapping[str, Metric]) -> list[Metric]:
+    """Metrics in the order of a page: the headline ones first."""
+    first = [registry[name] for name in HEADLINE]
+    return [*first, *(spec for spec in registry.values() if spec not in first)]
 
 
-def scope_cell(metrics: pd.DataFrame, spec: Metric, scope: str) -> Cell:
-    """Write a metric in a scope; empty where it is not meant for that scope."""
-    if not _meant_for(spec.name, scope):
+def scope_cell(metrics: pd.DataFrame, spec: Metric, scope: Scope) -> Cell:
+    """Write a metric in a scope; empty where it is not defined in it."""
+    if scope not in spec.scopes:
         return Cell(text="")
     return metric_cell(reading(metrics, spec.name, scope), spec)
 
@@ -142,7 +127,7 @@ def period_dates(period: Period) -> str:
 
 def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
     """What each deleveraging period did to the strategy and to the benchmark."""
-    rows = []
+    parts = []
     for period in evaluation.periods:
         part = " The run covers it only in part." if period in evaluation.cut_periods else ""
         room = max((period.end - period.start) * 0.6, pd.Timedelta(days=10))
@@ -152,70 +137,67 @@ def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
             note=f"{period_dates(period)}. {period.cause}{part}".strip(),
             zoom=(f"{period.start - room:%Y-%m-%d %H:%M}", f"{period.end + room:%Y-%m-%d %H:%M}"),
         )
-        rows.append((about, *_outcome(evaluation, period.id)))
-    return _outcomes("periods", "Period", rows, benchmark)
+        parts.append((about, period.id))
+    return _outcomes(evaluation, benchmark, id_="periods", scope="period", parts=parts)
 
 
 def phases_table(evaluation: Evaluation, benchmark: str) -> Table:
     """What each phase, over all periods, did to the strategy and to the benchmark."""
-    rows = []
+    parts = []
     for phase, rule in _PHASES.items():
         bars = reading(evaluation.metrics, "bars", phase)
         if bars:
             about = Cell(text=phase.replace("_", "-"), note=f"{bars:.0f} bars. {rule}")
-            rows.append((about, *_outcome(evaluation, phase)))
+            parts.append((about, phase))
     return _outcomes(
-        "phases",
-        "Phase",
-        rows,
+        evaluation,
         benchmark,
+        id_="phases",
+        scope="phase",
+        parts=parts,
         caption="Drawn with hindsight, over the periods the run covers whole. "
         "One period's recovery may be the next one's build-up.",
     )
 
 
-def _outcome(evaluation: Evaluation, scope: str) -> tuple[Cell, ...]:
-    """Returns, loss avoided, drawdowns and exposure in one scope."""
-    own, other = _both(evaluation)
-    shown = (
-        (own, "total_return"),
-        (other, "total_return"),
-        (own, "loss_avoided"),
-        (own, "max_drawdown"),
-        (other, "max_drawdown"),
-    )
-    values = [fraction_cell(reading(frame, name, scope)) for frame, name in shown]
-    return (*values, metric_cell(reading(own, "exposure", scope), metric("exposure")))
-
-
 def _outcomes(
-    id_: str, first: str, rows: Sequence[tuple[Cell, ...]], benchmark: str, caption: str = ""
+    evaluation: Evaluation,
+    benchmark: str,
+    *,
+    id_: str,
+    scope: Literal["period", "phase"],
+    parts: Sequence[tuple[Cell, str]],
+    caption: str = "",
 ) -> Table:
-    """Rows of `_outcome` under their headings."""
+    """Returns, loss avoided where it is defined, drawdowns and exposure in each part of a run."""
+    own, other = _both(evaluation)
+    avoided, exposure = evaluation.metric("loss_avoided"), evaluation.metric("exposure")
+    compared = [(own, avoided.name)] if scope in avoided.scopes else []
+    returns = [(own, "total_return"), (other, "total_return"), *compared]
+    shown = [*returns, (own, "max_drawdown"), (other, "max_drawdown")]
+    rows = []
+    for about, part in parts:
+        fractions = [fraction_cell(reading(frame, name, part)) for frame, name in shown]
+        mean = metric_cell(reading(own, exposure.name, part), exposure)
+        rows.append((about, *fractions, mean))
+    pair = (Column(label="strategy"), Column(label=benchmark))
+    beside = [Column(label="loss avoided", title=avoided.formula) for _ in compared]
     return Table(
         id=id_,
         columns=(
-            Column(label=first, numeric=False),
-            Column(label="strategy"),
-            Column(label=benchmark),
-            Column(label="loss avoided", title=metric("loss_avoided").formula),
-            Column(label="strategy"),
-            Column(label=benchmark),
-            Column(label="exposure", title=metric("exposure").formula),
+            Column(label=scope.capitalize(), numeric=False),
+            *(*pair, *beside, *pair),
+            Column(label="exposure", title=exposure.formula),
         ),
         groups=(
             Group(label="", width=1),
-            Group(label="Return", width=3),
+            Group(label="Return", width=len(returns)),
             Group(label="Max drawdown", width=2),
             Group(label="Mean", width=1),
         ),
         rows=tuple(rows),
         caption=caption,
     )
-
-
-def _meant_for(name: str, scope: str) -> bool:
-    return scope in _BESIDE_BENCHMARK.get(name, SCOPES)
 
 
 def _both(evaluation: Evaluation) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -10,7 +10,7 @@ import pandas as pd
 from delever.report.figures import Chart, heat_map, parallel
 from delever.report.format import value
 from delever.report.page import facts, render_page
-from delever.stats.metrics import metric
+from delever.stats.metrics import find
 
 __all__ = ["charts", "label", "render", "text", "top"]
 
@@ -97,12 +97,12 @@ def label(column: str) -> str:
     """Name of a column of metrics as pages and tables show it."""
     for scope in ("inside", "outside"):
         if column.startswith(f"{scope}_"):
-            return f"{metric(column.removeprefix(f'{scope}_')).label} {scope}"
-    return metric(column).label
+            return f"{find(column.removeprefix(f'{scope}_')).label} {scope}"
+    return find(column).label
 
 
 def _unit(column: str) -> str:
-    return metric(column.removeprefix("inside_").removeprefix("outside_")).unit
+    return find(column.removeprefix("inside_").removeprefix("outside_")).unit
 
 
 def text(amount: float, column: str) -> str:

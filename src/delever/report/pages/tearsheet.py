@@ -27,12 +27,12 @@ from delever.report.table import reading
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import AS_RUN, WhatIf
-from delever.stats.metrics import metric
+from delever.stats.metrics import Scope
 from delever.units import timeframe_delta
 
 __all__ = ["charts", "render", "verdict"]
 
-_TILES = (
+_TILES: tuple[tuple[str, Scope], ...] = (
     ("total_return", "whole"),
     ("cagr", "whole"),
     ("max_drawdown", "whole"),
@@ -55,7 +55,6 @@ _SECTIONS = {
     "limits": "Not modelled",
     "origin": "Provenance",
 }
-_BESIDE = {"loss_avoided", "cost_of_protection"}
 _YEAR = pd.Timedelta(days=365)
 
 
@@ -75,13 +74,7 @@ def render(
     notes: Sequence[str] = (),
     what_if: WhatIf | None = None,
 ) -> str:
-    """Write the tear-sheet of a run.
-
-    Raises
-    ------
-    InputError
-        If a metric is not in the registry.
-    """
+    """Write the tear-sheet of a run."""
     benchmark = _said(manifest, "benchmark", "buy and hold")
     drawn = charts(evaluation, manifest=manifest, what_if=what_if)
     changed = what_if_table_of(evaluation, what_if)
@@ -110,7 +103,7 @@ def render(
         parts=scopes_table(attribution(evaluation), evaluation.periods),
         what_if=changed,
         figures=figures_table(evaluation.periods),
-        definitions=[metric(str(name)) for name in evaluation.metrics.index],
+        definitions=list(evaluation.registry.values()),
         **held_as,
         margin_account="funding" in evaluation.backtest.ledger,
         provenance=list(facts(manifest)),
@@ -210,7 +203,7 @@ def _pair(evaluation: Evaluation, name: str, scope: str) -> tuple[float, float]:
 
 
 def _tile(evaluation: Evaluation, name: str, scope: str, benchmark: str) -> Tile:
-    spec = metric(name)
+    spec = evaluation.metric(name)
     own, other = _pair(evaluation, name, scope)
     where = {"whole": "", "inside": " inside periods", "outside": " outside periods"}[scope]
     if (name, scope) == ("total_return", "whole"):
@@ -219,7 +212,7 @@ def _tile(evaluation: Evaluation, name: str, scope: str, benchmark: str) -> Tile
     else:
         own_text, other_text = value(own, spec.unit), value(other, spec.unit)
         label = f"{spec.label}{where}"
-    beside = f"against {benchmark}" if name in _BESIDE else f"{benchmark} {other_text}"
+    beside = f"against {benchmark}" if spec.against_benchmark else f"{benchmark} {other_text}"
     return Tile(label=label, value=own_text, beside=beside)
 
 

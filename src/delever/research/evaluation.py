@@ -16,6 +16,16 @@ from delever.deleveraging.period import Period
 from delever.deleveraging.phases import PHASES, phases
 from delever.engine.backtest import Backtest
 from delever.errors import InputError
+from delever.stats.metrics import (
+    SCOPES,
+    AsMetric,
+    Metric,
+    Sample,
+    Scope,
+    compute_scopes,
+    find,
+    register,
+)
 from delever.units import periods_per_year
 
 __all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "scope_masks", "windowed"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.data.fetching import bars_of, hold_to_truth
 from tests.exchange import World, generate, serve
 
-from delever.study.workspace import create
+from delever.study.workspace import init
 
 COMMAND = "import sys; from delever.cli.app import main; sys.exit(main())"
 SYMBOL = "BTC/USDT:USDT"
@@ -28,7 +28,7 @@ def main(kills: int) -> None:
     market, rng = generate(SYMBOL, rows=40_000 * kills), random.Random(1)
     reference = bars_of("bybit")
     with serve(World(markets=(market,))) as exchange, tempfile.TemporaryDirectory() as folder:
-        workspace = create(Path(folder) / "workspace")
+        workspace = init(Path(folder) / "workspace")
         environment = os.environ | {"DELEVER_API_URL": exchange.api_url}
 
         def start() -> subprocess.Popen[bytes]:

@@ -204,11 +204,11 @@ def _cpu(process: Path) -> float:
 
 
 def study(csv: str) -> list[Row]:
-    from delever.study.sweep import run_sweep
-    from delever.study.workspace import create
+    from delever.study.sweep import sweep
+    from delever.study.workspace import init
 
     with tempfile.TemporaryDirectory() as folder:
-        place = create(Path(folder) / "workspace")
+        place = init(Path(folder) / "workspace")
         place.catalog.add(Path(csv), "file/ohlcv/BTC/USDT/1h")
         path = place.backtests / "hourly.toml"
         path.write_text(
@@ -231,7 +231,7 @@ def study(csv: str) -> list[Row]:
         watcher = threading.Thread(target=watch)
         watcher.start()
         begun = time.perf_counter()
-        done = run_sweep(path, workspace=place, workers=2)
+        done = sweep(path, workspace=place, workers=2)
         wall = time.perf_counter() - begun
         most.set()
         watcher.join()

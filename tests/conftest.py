@@ -46,9 +46,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A fresh workspace as `delever init` makes it, and the current folder inside it."""
-    from delever.study.workspace import create
+    from delever.study.workspace import init
 
-    place = create(tmp_path / "workspace")
+    place = init(tmp_path / "workspace")
     monkeypatch.chdir(place.root)
     return place
 

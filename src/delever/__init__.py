@@ -3,7 +3,7 @@
 Examples
 --------
 >>> import delever as dl
->>> market = dl.make_view("sample/ohlcv/BTC/USD/1d")
+>>> market = dl.market("sample/ohlcv/BTC/USD/1d")
 >>> run = dl.backtest(market, "ma200w_break", weeks=200)
 >>> list(run.metrics.columns[:3])
 ['whole', 'inside', 'outside']
@@ -15,48 +15,99 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from delever.data.references import Dataset
+    from delever.engine.settings import Account, FundingSeries
     from delever.errors import DeleverError
+    from delever.research.signal.study import StudyDesign
+    from delever.study.archive import Runs, runs
+    from delever.study.backtesting import backtest
+    from delever.study.check import Checked, check
+    from delever.study.claims import Audit, claims
     from delever.study.compare import Comparison, compare
-    from delever.study.notebook import backtest, load, load_periods, make_view, run, strategy
-    from delever.study.run import Run
-    from delever.study.workspace import create as init
+    from delever.study.market import load, market
+    from delever.study.period_report import Detection, PeriodReport, detect, periods
+    from delever.study.result import Result
+    from delever.study.run import Run, run
+    from delever.study.signal_report import EventReport, SignalReport, event_study, signal_study
+    from delever.study.state_report import StateReport, state
+    from delever.study.strategy import Strategy, strategy
+    from delever.study.sweep import Sweep, sweep
+    from delever.study.workspace import init
     from delever.venues.costs import Costs
-    from delever.view import MarketView, Price
+    from delever.venues.slippage import Slippage
+    from delever.view import MarketView, Price, Reading
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Account",
+    "Audit",
+    "Checked",
     "Comparison",
     "Costs",
+    "Dataset",
     "DeleverError",
+    "Detection",
+    "EventReport",
+    "FundingSeries",
     "MarketView",
+    "PeriodReport",
     "Price",
+    "Reading",
+    "Result",
     "Run",
+    "Runs",
+    "SignalReport",
+    "Slippage",
+    "StateReport",
+    "Strategy",
+    "StudyDesign",
+    "Sweep",
     "backtest",
+    "check",
+    "claims",
     "compare",
+    "detect",
+    "event_study",
     "init",
     "load",
-    "load_periods",
-    "make_view",
+    "market",
+    "periods",
     "run",
+    "runs",
+    "signal_study",
+    "state",
     "strategy",
+    "sweep",
 ]
 
+# Where each name is defined; ``home:name`` where it has another name there.
 _HOME = {
-    "Comparison": "study.compare",
-    "Costs": "venues.costs",
-    "DeleverError": "errors",
-    "MarketView": "view",
-    "Price": "view",
-    "Run": "study.run",
-    "backtest": "study.notebook",
-    "compare": "study.compare",
-    "init": "study.workspace:create",
-    "load": "study.notebook",
-    "load_periods": "study.notebook",
-    "run": "study.notebook",
-    "strategy": "study.notebook",
-    "make_view": "study.notebook",
+    name: home
+    for home, names in {
+        "data.references": "Dataset",
+        "engine.settings": "Account FundingSeries",
+        "errors": "DeleverError",
+        "research.signal.study": "StudyDesign",
+        "study.archive": "Runs runs",
+        "study.backtesting": "backtest",
+        "study.check": "Checked check",
+        "study.claims": "Audit claims",
+        "study.compare": "Comparison compare",
+        "study.market": "load market",
+        "study.period_report": "Detection PeriodReport detect periods",
+        "study.result": "Result",
+        "study.run": "Run run",
+        "study.signal_report": "EventReport SignalReport event_study signal_study",
+        "study.state_report": "StateReport state",
+        "study.strategy": "Strategy strategy",
+        "study.sweep": "Sweep sweep",
+        "study.workspace": "init",
+        "venues.costs": "Costs",
+        "venues.slippage": "Slippage",
+        "view": "MarketView Price Reading",
+    }.items()
+    for name in names.split()
 }
 
 

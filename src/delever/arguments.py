@@ -15,7 +15,7 @@ import pandas as pd
 
 from delever.errors import InputError
 
-__all__ = ["MOST_SEED", "Flags", "Floats", "Rows", "aligned", "checked", "whole_number"]
+__all__ = ["MOST_SEED", "Flags", "Floats", "Rows", "aligned", "checked", "shown", "whole_number"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -44,7 +44,7 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     fits = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not fits or value < least or (most is not None and value > most):  # type: ignore[operator]
         span = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
-        raise InputError(f"{name} must be a whole number, {span}; got {_shown(value)}")
+        raise InputError(f"{name} must be a whole number, {span}; got {shown(value)}")
 
 
 def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -122,13 +122,13 @@ def _one_index(where: str, given: Mapping[str, object]) -> None:
 
 def _series(name: str, value: object) -> None:
     if not isinstance(value, pd.Series):
-        raise InputError(f"{name} must be a pandas.Series; got {_shown(value)}")
+        raise InputError(f"{name} must be a pandas.Series; got {shown(value)}")
     _numeric(name, [value])
 
 
 def _frame(name: str, value: object) -> None:
     if not isinstance(value, pd.DataFrame):
-        raise InputError(f"{name} must be a pandas.DataFrame; got {_shown(value)}")
+        raise InputError(f"{name} must be a pandas.DataFrame; got {shown(value)}")
     for column in _PRICES:
         if column in value.columns:
             _numeric(f"{name}: {column}", [value[column]])
@@ -150,12 +150,12 @@ def _array(name: str, value: object) -> None:
             pass
         else:
             return
-    raise InputError(f"{name} must hold numbers; got {_shown(value)}")
+    raise InputError(f"{name} must hold numbers; got {shown(value)}")
 
 
 def _number(name: str, value: object) -> None:
     if not isinstance(value, numbers.Real | np.floating) or isinstance(value, bool):
-        raise InputError(f"{name} must be a number; got {_shown(value)}")
+        raise InputError(f"{name} must be a number; got {shown(value)}")
 
 
 def _series_or_number(name: str, value: object) -> None:
@@ -164,7 +164,7 @@ def _series_or_number(name: str, value: object) -> None:
 
 def _numbers(name: str, value: object) -> None:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise InputError(f"{name} must be a sequence of numbers; got {_shown(value)}")
+        raise InputError(f"{name} must be a sequence of numbers; got {shown(value)}")
     for each in value:
         _number(f"{name}: each", each)
 
@@ -188,7 +188,8 @@ _CHECKS: Mapping[str, Callable[[str, object], None]] = MappingProxyType(
 )
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Write a value short enough for a sentence about it."""
     if isinstance(value, pd.Series | pd.DataFrame):
         return f"a {type(value).__name__} of shape {value.shape}"
     text = " ".join(repr(value).split())

@@ -24,6 +24,7 @@ from tests.data.fetching import client_of
 from tests.exchange import Fault, World, generate, serve, stamp
 from tests.exchange.world import Tier
 
+import delever as dl
 from delever.cli.app import main
 from delever.data.exchange.bracket_tables import Brackets, fetch_brackets
 from delever.engine.settings import Account
@@ -38,7 +39,6 @@ from delever.errors import (
 )
 from delever.study.account_table import load_account
 from delever.study.kept_brackets import import_brackets, keep_brackets, seen_brackets
-from delever.study.run import run_study
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import first_day
 
@@ -475,12 +475,12 @@ funding_policy = "missing-is-zero"
     )
     table = ((1_000_000.0, 0.02, 30.0),)
     keep_brackets([seen("2022-01-08 08:00", table, venue="gate")], venues)
-    calm = run_study(study, workspace=workspace)  # seen after the fall: it may change nothing
+    calm = dl.run(study, workspace=workspace)  # seen after the fall: it may change nothing
     assert calm.trades["status"].tolist() == ["open"]
     assert any("from 2022-01-05 were used from 2022-01-04 on" in note for note in calm.notes)
 
     keep_brackets([seen("2022-01-05 08:00", table, venue="gate")], venues)
-    struck = run_study(study, workspace=workspace)
+    struck = dl.run(study, workspace=workspace)
     assert struck.trades["status"].iloc[0] == "liquidated"
     assert struck.trades["exit_price"].iloc[0] == pytest.approx(96 / 0.98, rel=1e-9)
     both = (venues / "gate.toml").read_bytes() + seen_brackets(venues, "gate").read_bytes()
@@ -502,7 +502,7 @@ funding_policy = "missing-is-zero"
     strict = strict.replace("valid_from = 2022-01-05\nmaker", "valid_from = 2022-01-01\nmaker")
     (venues / "gate.toml").write_text(strict, "utf-8")
     with pytest.raises(DataError, match="brackets missing for the date"):
-        run_study(study, workspace=workspace)
+        dl.run(study, workspace=workspace)
 
 
 def test_the_command_line(workspace, monkeypatch, capsys, tmp_path):

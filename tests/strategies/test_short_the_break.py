@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.study.run import Run, run_study
+import delever as dl
+from delever.study.run import Run
 from delever.study.strategy import load_strategy
 from delever.study.workspace import Workspace
 from delever.view import MarketView
@@ -68,7 +69,7 @@ def made(workspace: Workspace, **overrides: Any) -> Run:
     file = workspace.backtests / STUDY.name
     shutil.copyfile(STUDY, file)
     settings = {"data": f"made/ohlcv/{SYMBOL}/1d", "params.weeks": 1, **overrides}
-    return run_study(file, workspace=workspace, overrides=settings)
+    return dl.run(file, workspace=workspace, set=settings)
 
 
 def test_the_stop_is_met_inside_the_bar_though_its_close_is_far_below(workspace: Workspace) -> None:
@@ -96,7 +97,7 @@ def test_without_its_stop_it_would_still_be_short(workspace: Workspace) -> None:
 def test_its_study_runs_on_the_sample_as_it_stands(workspace: Workspace) -> None:
     file = workspace.backtests / STUDY.name
     assert file.read_text() == STUDY.read_text()
-    run = run_study(file, workspace=workspace)
+    run = dl.run(file, workspace=workspace)
     trades = run.trades
     assert len(trades) > 10
     assert set(trades["side"]) == {-1}
@@ -120,10 +121,10 @@ def test_real_shorts_pay_the_funding_that_was_settled(
     workspace.catalog.add(bars, f"binanceusdm/ohlcv/{SYMBOL}/4h")
     workspace.catalog.add(rates, f"binanceusdm/funding/{SYMBOL}/8h")
     file = workspace.backtests / STUDY.name
-    run = run_study(
+    run = dl.run(
         file,
         workspace=workspace,
-        overrides={
+        set={
             "data": f"binanceusdm/ohlcv/{SYMBOL}/4h",
             "params.weeks": 2,
             "account.rules": "binanceusdm",

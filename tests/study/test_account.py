@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import delever as dl
 from delever.errors import ConfigError, DataError, InputError, NotStoredError
-from delever.study.run import load_run, run_study
+from delever.study.run import load_run
 
 SYMBOL = "BTC/USDT:USDT"
 BARS = f"made/ohlcv/{SYMBOL}/4h"
@@ -54,7 +55,7 @@ def market(workspace):
 def run(workspace, **overrides):
     settings = {key.replace("__", "."): value for key, value in overrides.items()}
     path = workspace.backtests / "perp.toml"
-    return run_study(path, workspace=workspace, overrides=settings)
+    return dl.run(path, workspace=workspace, set=settings)
 
 
 def test_a_long_at_5x_is_liquidated_where_the_flat_rate_says(market):
@@ -142,7 +143,7 @@ def test_a_stop_on_spot_needs_no_contract(market):
         f'strategy = "buy_and_hold"\ndata = "{BARS}"\nstart = 2021-01-02\n'
         "[account]\nstop_loss = 0.1\n"
     )
-    done = run_study(market.backtests / "stop.toml", workspace=market)
+    done = dl.run(market.backtests / "stop.toml", workspace=market)
     trade = done.trades.iloc[0]
     # The bar that falls from 100 to 70 trades through the stop, 10 % below the entry price.
     entry = 100 * 1.0005
@@ -156,7 +157,7 @@ def test_slippage_by_volatility_knows_the_bars_before_the_run(market):
         "[costs]\ntaker_fee = 0.0\n"
         "[account.slippage]\nvolatility_share = 0.5\n"
     )
-    done = run_study(market.backtests / "moved.toml", workspace=market)
+    done = dl.run(market.backtests / "moved.toml", workspace=market)
     # Of the 20 bars before 04:00 one fell from 100 to 70 and 19 stood still.
     volatility = (np.log(100 / 70) ** 2 / 20 / (4 * np.log(2))) ** 0.5
     fill = done.evaluation.backtest.fills.iloc[0]

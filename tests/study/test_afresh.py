@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import delever as dl
 from delever.research.strategy_checks import check_strategy
-from delever.study.check import Ground, check_file
 from delever.study.isolation import afresh, outside
 from delever.study.strategy import load_strategy
 from delever.view import MarketView
@@ -96,7 +96,7 @@ def test_what_a_file_remembers_does_not_reach_the_next_question(
     # ... loaded anew for every question it cannot.
     found = check_strategy(afresh(file), market, points=4)
     assert [finding.check for finding in found] == ["prefix invariance"]
-    checked = check_file(file, ground=Ground(data="made", series={}, params={}), market=market)
+    checked = dl.check(file, data=market).targets[0]
     assert [finding.check for finding in checked.findings] == ["prefix invariance"]
     assert checked.bars.startswith("2 bars from ")
 
@@ -127,9 +127,7 @@ def test_what_a_file_reaches_for_is_told_with_its_line(
         row for row, text in enumerate(file.read_text().split("\n"), 1) if _marks(text, what)
     )
     assert f"line {line}: {what};" in finding.message
-    checked = check_file(
-        file, ground=Ground(data="made", series={}, params={}, points=1), market=market
-    )
+    checked = dl.check(file, data=market, points=1).targets[0]
     assert [one.check for one in checked.findings] == ["self-contained"]
 
 

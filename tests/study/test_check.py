@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError
-from delever.study.check import Ground, check_feature, check_target, view_of
 from delever.study.workspace import Workspace
 
 DATA = "kraken/ohlcv/BTC/USD/1d"
@@ -92,14 +92,12 @@ def test_every_feature_the_series_suffice_for_is_checked(
 
 
 def test_what_cannot_be_checked_is_named(stored: Workspace) -> None:
-    ground = Ground(data=DATA, series={}, params={})
-    market = view_of(ground, stored)
     with pytest.raises(InputError, match=r"needs the series funding .*--series"):
-        check_feature("funding_zscore", ground=ground, market=market)
+        dl.check("funding_zscore", data=DATA, workspace=stored)
     with pytest.raises(InputError, match="measures nothing on the 400 bars"):
-        check_feature("ma200w_distance", ground=ground, market=market)
+        dl.check("ma200w_distance", data=DATA, workspace=stored)
     with pytest.raises(InputError, match=r"'features' or one of fall_speed.*got 'fall'"):
-        check_target("fall", ground=ground, market=market)
+        dl.check("fall", data=DATA, workspace=stored)
 
 
 def test_the_shipped_strategies_pass_by_path(

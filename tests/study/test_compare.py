@@ -12,7 +12,7 @@ from delever.errors import InputError
 
 @pytest.fixture
 def market(workspace):
-    return dl.make_view("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2015-06-01", tz="UTC"))
+    return dl.market("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2015-06-01", tz="UTC"))
 
 
 def test_every_run_is_measured_over_the_common_span(market):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from delever.cli.option_values import parse_overrides
 from delever.errors import ConfigError
 from delever.study.account_table import AccountTable, SlippageConfig
 from delever.study.config import CostsConfig, Study, load_study
-from delever.study.option_values import parse_overrides
 
 MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
 

@@ -15,8 +15,8 @@ from delever.cli.app import main
 from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import Counterfactual, run_counterfactual
-from delever.study.run import load_run, run_study
-from delever.study.sweep import run_sweep
+from delever.study.run import load_run
+from delever.study.sweep import sweep
 
 SYMBOL = "BTC/USDT:USDT"
 BARS, MARK = (f"made/{kind}/{SYMBOL}/4h" for kind in ("ohlcv", "mark"))
@@ -73,8 +73,8 @@ class Market:
 
     def run(self, **overrides):
         settings = {key.replace("__", "."): value for key, value in overrides.items()}
-        return run_study(
-            self.workspace.backtests / "perp.toml", workspace=self.workspace, overrides=settings
+        return dl.run(
+            self.workspace.backtests / "perp.toml", workspace=self.workspace, set=settings
         )
 
 
@@ -285,15 +285,15 @@ def test_a_run_that_was_read_back_cannot_be_asked_anew(market) -> None:
 
 
 def test_spot_runs_have_costs_x2_and_neither_funding_nor_leverage(workspace) -> None:
-    view = dl.make_view("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2014-06-01", tz="UTC"))
+    view = dl.market("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2014-06-01", tz="UTC"))
     run = dl.backtest(view, "support_breach", weeks=8)
     twice = dl.backtest(view, "support_breach", weeks=8, costs_times=2.0)
     assert run.counterfactuals.index.tolist() == ["as run", "costs x2"]
     expected = twice.equity.iloc[-1] / 10_000.0 - 1.0
     assert run.counterfactuals.loc["costs x2", "total_return"] == pytest.approx(expected, rel=1e-9)
     path = workspace.backtests / "buy_and_hold.toml"
-    refused = run_study(
-        path, workspace=workspace, overrides={"counterfactuals": ["funding off"]}
+    refused = dl.run(
+        path, workspace=workspace, set={"counterfactuals": ["funding off"]}
     ).what_if.refused
     assert "neither funding nor leverage" in refused["funding off"]
 
@@ -334,13 +334,13 @@ taker_fee = [0.0, 0.0008]
 
 def assert_rows_are_runs(workspace, path, axes) -> int:
     """Every row of a sweep against the single run of its combination; liquidations seen."""
-    done = run_sweep(path, workspace=workspace, workers=1)
+    done = sweep(path, workspace=workspace, workers=1)
     assert (done.frame["error"] == "").all()
     assert set(done.axes) == set(axes)
     assert len(SWEPT) > 12
     for _, row in done.frame.iterrows():
         overrides = {axis: float(row[axis]) for axis in done.axes}
-        run = run_study(path, workspace=workspace, overrides={**overrides, "counterfactuals": []})
+        run = dl.run(path, workspace=workspace, set={**overrides, "counterfactuals": []})
         for scope in SCOPES:
             for name in (each.name for each in SWEPT):
                 expected = run.metrics.loc[name, scope]
@@ -369,9 +369,9 @@ def test_a_sweep_over_leverage_stop_and_fee_is_its_single_runs(market) -> None:
 def test_a_sweep_pays_the_stress_of_costs_of_its_single_runs(market, said) -> None:
     path = market.workspace.backtests / "perp.toml"
     path.write_text(STUDY + said + "[sweep.account]\nleverage = [10]\n")
-    plain = run_sweep(path, workspace=market.workspace, workers=1)
-    done = run_sweep(path, workspace=market.workspace, overrides={"costs_times": 2.0}, workers=1)
-    single = run_study(path, workspace=market.workspace, overrides={"costs_times": 2.0})
+    plain = sweep(path, workspace=market.workspace, workers=1)
+    done = sweep(path, workspace=market.workspace, set={"costs_times": 2.0}, workers=1)
+    single = dl.run(path, workspace=market.workspace, set={"costs_times": 2.0})
     assert done.frame["total_return"].iloc[0] == pytest.approx(
         single.metrics.loc["total_return", "whole"], rel=1e-9
     )
@@ -400,7 +400,7 @@ def test_real_history_from_data_to_page_and_sweep(workspace, shared_data, reques
     text = text.replace("exposure = 6", "exposure = 3").replace("leverage = 10", "leverage = 5")
     asked = 'end = 2021-07-01\n[params]\nweeks = 4\nwhen_below = "short"\n'
     path.write_text(text.replace("[account]", f"{asked}[account]") + SWEEP)
-    run = run_study(path, workspace=workspace)
+    run = dl.run(path, workspace=workspace)
     ledger = run.evaluation.backtest.ledger
     carried = ledger["position"].shift(fill_value=0.0)
     # The last price stands for the mark, so each stamp pays on the open of its bar.

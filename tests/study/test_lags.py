@@ -5,13 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+import delever as dl
 from delever.cli.app import main
 from delever.data.references import Dataset, Reference
 from delever.errors import InputError
-from delever.study.declared_lags import early_series
-from delever.study.run import run_study
-from delever.study.signal_studies import load_signals
-from delever.study.state_report import state_of
+from delever.study.market import early_series
+from delever.study.state_report import state
 from delever.study.workspace import Workspace
 
 OWN = "alternative/series/FEAR_GREED/1d"
@@ -76,13 +75,11 @@ def test_under_the_sources_own_name_it_is_refused(
 
 def test_state_and_signal_studies_pass_the_note_on(workspace: Workspace) -> None:
     store(workspace, OTHER, "1h")
-    report = state_of(workspace, data=SAMPLE, at=pd.Timestamp("2013-01-01", tz="UTC"))
+    report = state("2013-01-01", data=SAMPLE, workspace=workspace)
     assert report.data["fear_greed"] == OTHER
     assert any("says 8 h for fear_greed" in note for note in report.notes)
-    _, signals = load_signals(
-        "rolling_low", [SAMPLE], workspace=workspace, series={"fear_greed": OTHER}
-    )
-    assert any("says 8 h for fear_greed" in note for note in signals[0].market.notes)
+    market = dl.market(SAMPLE, series={"fear_greed": OTHER}, workspace=workspace)
+    assert any("says 8 h for fear_greed" in note for note in market.notes)
 
 
 STUDY = f"""
@@ -100,8 +97,8 @@ def test_a_run_says_it_on_its_page_or_is_refused(workspace: Workspace) -> None:
     store(workspace, OWN, "1h")
     file = workspace.backtests / "early.toml"
     file.write_text(STUDY.replace("SERIES", OTHER))
-    run = run_study(file, workspace=workspace)
+    run = dl.run(file, workspace=workspace)
     assert any("says 8 h for fear_greed: where these are the same" in note for note in run.notes)
     file.write_text(STUDY.replace("SERIES", OWN))
     with pytest.raises(InputError, match="add the data set again with that --publication-lag"):
-        run_study(file, workspace=workspace)
+        dl.run(file, workspace=workspace)

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import delever as dl
 from delever.errors import ConfigError, InputError, NotStoredError, StoreError
 from delever.study.archive import find_run
-from delever.study.run import load_run, run_study
+from delever.study.run import load_run
 
 QUICK = {"end": "2016-01-01", "params.weeks": 50}
 
@@ -20,12 +21,12 @@ def run(workspace, name="ma200w_break", **kwargs):
     overrides = QUICK if name == "ma200w_break" else {"end": "2016-01-01"}
     overrides = {**overrides, **kwargs.pop("overrides", {})}
     path = workspace.backtests / f"{name}.toml"
-    return run_study(path, workspace=workspace, overrides=overrides, **kwargs)
+    return dl.run(path, workspace=workspace, set=overrides, **kwargs)
 
 
 def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
     steps: list[str] = []
-    first = run(workspace, report=steps.append)
+    first = run(workspace, progress=steps.append)
     assert first.folder == workspace.results / "ma200w_break" / first.manifest["run_id"]
     assert {path.name for path in first.folder.iterdir()} == {
         "manifest.json",

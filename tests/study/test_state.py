@@ -10,7 +10,7 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError
-from delever.study.state_report import find_series, state_of
+from delever.study.state_report import find_series, state
 from delever.study.workspace import Workspace
 
 
@@ -60,11 +60,11 @@ def test_series_are_found_by_their_names(workspace: Workspace) -> None:
 def test_a_series_that_cannot_be_used_is_named_and_left_out(workspace: Workspace) -> None:
     store(workspace, "vendor/series/FEAR_GREED/1d", "fng", 3, "0h")
     store(workspace, "vendor/series/VIX/1d", "level", 3, "1D")
-    report = state_of(workspace, at=pd.Timestamp("2024-06-01", tz="UTC"))
+    report = state(pd.Timestamp("2024-06-01", tz="UTC"), workspace=workspace)
     assert "publication lag of at least" in report.state.missing["fear_greed"]
     assert "got 'close'" in report.state.missing["vix"]
     with pytest.raises(ConfigError, match=r"--series must name one of funding, .*; got weather"):
-        state_of(workspace, series={"weather": "vendor/series/VIX/1d"})
+        state(series={"weather": "vendor/series/VIX/1d"}, workspace=workspace)
 
 
 def test_early_february_2026_on_real_histories(
@@ -79,7 +79,7 @@ def test_early_february_2026_on_real_histories(
         "gld_1d.csv": "yahoo/series/GLD/1d",
     }.items():
         add(shared_data / file, reference, publication_lag=day)
-    report = state_of(workspace, at=pd.Timestamp("2026-02-06", tz="UTC"))
+    report = state(pd.Timestamp("2026-02-06", tz="UTC"), workspace=workspace)
     level = {one.name: one.price for one in report.state.levels}
     # The averages of the weeks closed by 1 February, as measured independently.
     assert round(level["200-week ema"], -1) == 68_320

@@ -11,15 +11,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import delever as dl
 from delever.cli.app import main
 from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
 from delever.errors import ConfigError, InputError, StoreError
 from delever.study import chunk as chunk_module
 from delever.study import sweep as sweep_module
-from delever.study.axes import SweepConfig, combinations
+from delever.study.config import SweepConfig, combinations
 from delever.study.executor import open_executor, run_tasks
-from delever.study.run import run_study
-from delever.study.sweep import n_trials, run_sweep
+from delever.study.sweep import n_trials
 
 STUDY = """
 strategy = "ma200w_break"
@@ -43,7 +43,7 @@ def write(workspace, more: str = "", axes: str = "", text: str | None = None):
 
 
 def sweep(workspace, path, **kwargs):
-    return run_sweep(path, workspace=workspace, **{"workers": 1, **kwargs})
+    return dl.sweep(path, workspace=workspace, **{"workers": 1, **kwargs})
 
 
 def table(**tables):
@@ -62,8 +62,8 @@ def test_each_row_is_the_run_of_its_combination(workspace, axes) -> None:
     for _, row in done.frame.iloc[::3].iterrows():
         overrides = {axis: row[axis] for axis in done.axes}
         overrides["params.weeks"] = int(overrides["params.weeks"])
-        run = run_study(done.folder.parents[3] / "grid.toml", workspace=workspace,
-                        overrides=overrides)  # fmt: skip
+        run = dl.run(done.folder.parents[3] / "grid.toml", workspace=workspace,
+                        set=overrides)  # fmt: skip
         assert row["start"] == run.equity.index[0]
         for scope in SCOPES:
             for name in (each.name for each in SWEPT):
@@ -115,7 +115,7 @@ def test_every_combination_ever_tried_is_counted_once(workspace) -> None:
     path = write(workspace)
     assert sweep(workspace, path).n_trials == 8
     assert sweep(workspace, path, fresh=True).n_trials == 8
-    more = sweep(workspace, path, overrides={"params.confirm_weeks": 2})
+    more = sweep(workspace, path, set={"params.confirm_weeks": 2})
     assert more.n_trials == 16
     [ledger] = (workspace.results / "grid" / "trials").glob("*.jsonl")
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
@@ -158,7 +158,7 @@ def test_rules_that_the_earliest_lack_stop_no_later_combination(workspace) -> No
         'funding_policy = "missing-is-zero"\n'
     )
     path = write(workspace, more=account)
-    done = sweep(workspace, path, overrides={"sweep.costs.taker_fee": [0.001]})
+    done = sweep(workspace, path, set={"sweep.costs.taker_fee": [0.001]})
     early = done.frame["params.weeks"] == 30
     assert done.frame.loc[early, "start"].max() < pd.Timestamp("2011-05-01", tz="UTC")
     assert done.frame.loc[early, "error"].str.contains("2011-05-01").all()
@@ -166,7 +166,7 @@ def test_rules_that_the_earliest_lack_stop_no_later_combination(workspace) -> No
     late = done.frame.loc[~early].iloc[0]
     asked = {"params.weeks": int(late["params.weeks"]), "params.average": late["params.average"]}
     asked |= {"params.when_below": "short", "costs.taker_fee": 0.001}
-    single = run_study(path, workspace=workspace, overrides=asked)
+    single = dl.run(path, workspace=workspace, set=asked)
     assert late["total_return"] == pytest.approx(
         single.metrics.loc["total_return", "whole"], rel=1e-9
     )
@@ -237,9 +237,9 @@ def test_a_worker_that_lives_on_sees_what_has_changed_between_two_sweeps(workspa
 
 def test_a_sweep_leaves_single_runs_as_they_were(workspace) -> None:
     path = write(workspace)
-    with_table = run_study(path, workspace=workspace).manifest["run_id"]
+    with_table = dl.run(path, workspace=workspace).manifest["run_id"]
     path.write_text(path.read_text().partition("[sweep.params]")[0])
-    assert run_study(path, workspace=workspace).manifest["run_id"] == with_table
+    assert dl.run(path, workspace=workspace).manifest["run_id"] == with_table
 
 
 def test_ranges_hold_both_ends_and_decimal_fractions() -> None:

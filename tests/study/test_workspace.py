@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from delever.errors import ConfigError, InputError
-from delever.study.workspace import Workspace, create
+from delever.study.workspace import Workspace, init
 
 
 def test_a_made_workspace_holds_what_a_study_needs(workspace):
@@ -44,7 +44,7 @@ def test_where_there_is_none_the_mend_is_said(tmp_path, monkeypatch):
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "mine.txt").write_text("kept")
     with pytest.raises(InputError, match="empty folder"):
-        create(tmp_path)
+        init(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

@@ -12,15 +12,10 @@ from typing import Annotated
 
 import typer
 
-from delever.cli import check_command as check
-from delever.cli import claims_command as claims
 from delever.cli import data_commands as data
 from delever.cli import fetch_commands as fetch
-from delever.cli import period_command as periods
-from delever.cli import run_commands as study
-from delever.cli import signal_command as signal
-from delever.cli import state_command as state
-from delever.cli import sweep_command as sweep
+from delever.cli import research_commands as research
+from delever.cli import run_commands as runs
 from delever.errors import DeleverError
 
 __all__ = ["app", "main"]
@@ -40,13 +35,8 @@ app = typer.Typer(
 )
 fetch.register(data.app)
 app.add_typer(data.app, name="data")
-study.register(app)
-check.register(app)
-periods.register(app)
-claims.register(app)
-sweep.register(app)
-state.register(app)
-app.add_typer(signal.app, name="study")
+runs.register(app)
+research.register(app)
 
 
 def _version(asked: bool) -> None:

@@ -93,9 +93,9 @@ def fetch(
             )
         _fetch_series(names, sources, place.catalog, as_json=as_json)
         return
+    from delever.cli.option_values import parse_time
     from delever.data.exchange.jobs import Job, fetch_all
     from delever.data.references import Reference
-    from delever.study.option_values import parse_time
 
     clients = _clients(names, sources)
     begin, end = (

@@ -1,32 +1,37 @@
-"""``delever run``, ``compare`` and ``init``."""
+"""``delever run``, ``compare``, ``sweep``, ``runs`` and ``init``."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from delever.cli.terminal import WorkspaceOption, echo_json, print_notes, steps
+import delever as dl
+from delever.cli.terminal import (
+    Json,
+    WorkspaceOption,
+    echo_json,
+    print_metrics,
+    print_notes,
+    print_rows,
+    print_table,
+    steps,
+)
 from delever.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.study.compare import Comparison
-    from delever.study.run import Run
-
 __all__ = ["register"]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result already.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (run, compare, init):
+    for command in (run, compare, sweep, runs, init):
         app.command()(command)
 
 
@@ -40,46 +45,34 @@ def run(
         str | None,
         typer.Option("--costs", metavar="xN", help="Fees and slippage N times as high: x2."),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Run even where the result is there.")
-    ] = False,
+    fresh: Fresh = False,
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
     """Run studies. The same inputs again are read from their results folder."""
-    from delever.study.compare import compare as compare_runs
-    from delever.study.option_values import costs_times, parse_overrides
-    from delever.study.run import run_study
+    from delever.cli.option_values import costs_times, parse_overrides
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
     overrides = parse_overrides(set_ or [])
     if costs is not None:
         overrides["costs_times"] = costs_times(costs)
-    runs = []
+    done = []
     with steps(len(studies), quiet=as_json) as begin:
         for path in studies:
-            runs.append(
-                run_study(
-                    place.file(path),
-                    workspace=place,
-                    overrides=overrides,
-                    fresh=fresh,
-                    report=begin(path.stem),
-                )
-            )
+            say = begin(path.stem)
+            done.append(dl.run(path, overrides, fresh=fresh, progress=say, workspace=place))
     if as_json:
-        echo_json([_as_json(one) for one in runs])
-    elif len(runs) == 1:
-        _print_run(runs[0])
+        echo_json([one.to_dict() for one in done])
+    elif len(done) == 1:
+        _print_run(done[0])
     else:
         try:
-            comparison = compare_runs(*runs)
+            comparison = dl.compare(*done)
         except InputError:
-            _print_files(runs)
+            _print_files(done)
             raise
-        page = comparison.page(place.results / "comparison.html")
-        _print_comparison(comparison, page)
+        _print_comparison(comparison, comparison.page(place.results / "comparison.html"))
 
 
 def compare(
@@ -98,100 +91,110 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare finished runs over the span they share."""
-    from delever.study.archive import find_run
-    from delever.study.compare import compare as compare_runs
-    from delever.study.run import load_run
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
-    comparison = compare_runs(*(load_run(find_run(place.results, one)) for one in runs))
-    page = comparison.page(output or place.results / "comparison.html", what_if=what_if)
+    comparison = dl.compare(*runs, what_if=what_if, workspace=place)
+    page = comparison.page(output or place.results / "comparison.html")
     if as_json:
-        echo_json(_comparison_json(comparison, page))
+        echo_json({"comparison": str(page), **comparison.to_dict()})
     else:
-        _print_comparison(comparison, page, what_if=what_if)
+        _print_comparison(comparison, page)
+
+
+def sweep(
+    study: Annotated[Path, typer.Argument(help="Study file (TOML) with a [sweep] table.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: sweep.samples=100."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes; by default one per core.")
+    ] = None,
+    fresh: Fresh = False,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Run every combination of a sweep table. What was finished before is kept."""
+    from delever.cli.option_values import parse_overrides
+    from delever.report.pages.sweep_page import label, text
+
+    with steps(1, quiet=as_json) as begin:
+        say = begin(study.stem)
+        say("reading data")
+        done = dl.sweep(
+            study,
+            parse_overrides(set_ or []),
+            workers=workers,
+            fresh=fresh,
+            progress=lambda n, total, left: say(f"{n:,} of {total:,}, {left:,.0f} s to go"),
+            workspace=workspace,
+        )
+    if as_json:
+        echo_json(done.to_dict())
+        return
+    rows = done.summary.to_dict("records")
+    shown = [str(name) for name in done.summary if name not in done.axes]
+    print_rows(
+        f"{study.stem}: the highest Sharpe ratios of {len(done.frame):,} combinations",
+        [*done.axes, *map(label, shown)],
+        [
+            [*(str(row[axis]) for axis in done.axes), *(text(row[name], name) for name in shown)]
+            for row in rows
+        ],
+        left=done.axes,
+    )
+    if done.manifest["failed"]:
+        typer.echo(f"{done.manifest['failed']:,} combinations have no result; see column error")
+    typer.echo(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")
+    assert done.folder is not None
+    typer.echo(f"frame  {done.folder / 'sweep.parquet'}")
+    typer.echo(f"page   {done.folder / 'sweep.html'}")
+
+
+def runs(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
+    """List the finished runs of the workspace, the latest first."""
+    found = dl.runs(workspace=workspace)
+    if as_json:
+        echo_json(found.to_dict())
+        return
+    rows = found.summary.astype(str).reset_index()
+    columns = [str(name).replace("_", " ") for name in rows]
+    print_rows("Finished runs", columns, rows.to_numpy().tolist(), left=columns)
+    typer.echo(found.headline)
 
 
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
 ) -> None:
     """Make a workspace that runs. It holds strategies, studies, periods and sample data."""
-    from delever.study.workspace import create
-
-    place = create(directory)
-    typer.echo(f"workspace made in {place.root}")
+    typer.echo(f"workspace made in {dl.init(directory).root}")
     typer.echo(f"next: cd {directory} && delever run backtests/ma200w_break.toml")
 
 
-def _as_json(run: Run) -> dict[str, Any]:
-    from delever.study.archive import metrics_json
-
-    if run.folder is None:
-        raise InputError("only a stored run has a folder to report")
-    return {
-        "run_id": run.manifest["run_id"],
-        "folder": str(run.folder),
-        "tearsheet": str(run.folder / "tearsheet.html"),
-        "cached": run.cached,
-        "span": run.manifest["span"],
-        "notes": list(run.notes),
-        "attribution": _plain(run.attribution),
-        "counterfactuals": _plain(run.counterfactuals),
-        **json.loads(metrics_json(run.evaluation)),
-    }
-
-
-def _comparison_json(comparison: Comparison, page: Path) -> dict[str, Any]:
-    from delever.study.archive import metrics_json
-
-    return {
-        "comparison": str(page),
-        "span": {"start": str(comparison.start), "end": str(comparison.end)},
-        "notes": comparison.notes,
-        "counterfactuals": {
-            label: _plain(table) for label, table in comparison.counterfactuals.items()
-        },
-        "runs": {
-            label: json.loads(metrics_json(evaluation))
-            for label, evaluation in zip(comparison.labels, comparison.evaluations, strict=True)
-        },
-    }
-
-
-def _print_run(run: Run) -> None:
-    from delever.cli.terminal import print_metrics
-    from delever.research.evaluation import SCOPES
-    from delever.study.compare import HEADLINE
-
-    measured, held = run.evaluation.metrics, run.evaluation.benchmark_metrics
+def _print_run(run: dl.Run) -> None:
     start, end = run.evaluation.span
     print_metrics(
         f"{run.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}",
         {
-            run.name: {scope: measured[scope] for scope in SCOPES},
-            run.manifest["benchmark"]["name"]: {scope: held[scope] for scope in SCOPES},
+            run.name: run.evaluation.metrics,
+            run.manifest["benchmark"]["name"]: run.evaluation.benchmark_metrics,
         },
-        HEADLINE,
     )
     _print_what_if({run.name: run.counterfactuals}, {run.name: run.what_if.refused})
     print_notes(run.notes)
     _print_files([run])
 
 
-def _print_comparison(comparison: Comparison, page: Path, *, what_if: bool = False) -> None:
-    from delever.cli.terminal import print_metrics
-    from delever.research.evaluation import SCOPES
-    from delever.study.compare import HEADLINE
-
+def _print_comparison(comparison: dl.Comparison, page: Path) -> None:
     print_metrics(
         f"{comparison.start:%Y-%m-%d} to {comparison.end:%Y-%m-%d}",
         {
-            label: {scope: evaluation.metrics[scope] for scope in SCOPES}
+            label: evaluation.metrics
             for label, evaluation in zip(comparison.labels, comparison.evaluations, strict=True)
         },
-        HEADLINE,
     )
-    if what_if:
+    if comparison.what_if:
         _print_what_if(comparison.counterfactuals, comparison.refused)
     print_notes(comparison.notes)
     _print_files(comparison.runs)
@@ -201,29 +204,17 @@ def _print_comparison(comparison: Comparison, page: Path, *, what_if: bool = Fal
 def _print_what_if(
     tables: Mapping[str, pd.DataFrame], refused: Mapping[str, Mapping[str, str]]
 ) -> None:
-    from delever.cli.terminal import print_rows
     from delever.report.pages.what_if_table import what_if_table
 
     table = what_if_table(tables, refused)
-    words = [column.label for column in table.columns if not column.numeric]
     if len(table.rows) > len(tables):
-        print_rows("What if", table.header, table.texts, left=words)
+        print_table("What if", table)
     for run, reasons in refused.items():
         for name, reason in reasons.items():
             typer.echo(f"no result of {run}, {name}: {reason}")
 
 
-def _plain(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    return {
-        str(row): {
-            str(name): float(value) if math.isfinite(value) else None
-            for name, value in values.items()
-        }
-        for row, values in table.iterrows()
-    }
-
-
-def _print_files(runs: Sequence[Run]) -> None:
+def _print_files(runs: Sequence[dl.Run]) -> None:
     for run in runs:
         if run.folder is not None:
             again = "  (same inputs, read from the results)" if run.cached else ""

@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-__all__ = ["WorkspaceOption", "echo_json", "print_metrics", "print_notes", "print_rows", "steps"]
+    from delever.report.table import Table as ReportTable
+
+__all__ = [
+    "Json",
+    "WorkspaceOption",
+    "count",
+    "echo_json",
+    "print_metrics",
+    "print_notes",
+    "print_rows",
+    "print_table",
+    "steps",
+]
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -24,6 +36,8 @@ WorkspaceOption = Annotated[
         "--workspace", "-w", help="Workspace folder; by default at or above the current one."
     ),
 ]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 Begin = Callable[[str], Callable[[str], None]]
 
@@ -39,31 +53,41 @@ def print_notes(notes: Sequence[str]) -> None:
         typer.secho(f"note: {note}", fg=typer.colors.YELLOW)
 
 
-def print_metrics(
-    title: str, groups: Mapping[str, Mapping[str, pd.Series]], names: Sequence[str]
-) -> None:
-    """Print one line per metric and scope, one column per run."""
+def count(number: int, word: str) -> str:
+    """Write how many, with the word in its number."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def print_metrics(title: str, runs: Mapping[str, pd.DataFrame]) -> None:
+    """Print the first metrics of each run, one line per metric and scope."""
     from rich.table import Table
 
     from delever.report.format import value
+    from delever.research.evaluation import SCOPES
     from delever.stats.metrics import find
+    from delever.study.run import HEADLINE
 
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("metric")
     table.add_column("scope", style="dim")
-    for run in groups:
+    for run in runs:
         table.add_column(run, justify="right")
-    scopes = list(next(iter(groups.values())))
-    for name in names:
+    for name in HEADLINE:
         spec = find(name)
-        for position, scope in enumerate(scopes):
+        for scope in SCOPES:
             table.add_row(
-                spec.label if position == 0 else "",
+                spec.label if scope == SCOPES[0] else "",
                 scope,
-                *(value(float(by_scope[scope][name]), spec.unit) for by_scope in groups.values()),
-                end_section=position == len(scopes) - 1,
+                *(value(float(metrics[scope][name]), spec.unit) for metrics in runs.values()),
+                end_section=scope == SCOPES[-1],
             )
     _print(table)
+
+
+def print_table(title: str, table: ReportTable) -> None:
+    """Print a table of a page under a title."""
+    words = [column.label for column in table.columns if not column.numeric]
+    print_rows(title, table.header, table.texts, left=words)
 
 
 def print_rows(
@@ -87,17 +111,24 @@ def _print(table: Table) -> None:
 
 
 @contextmanager
-def steps(total: int, *, quiet: bool) -> Iterator[Begin]:
+def steps(total: int | None, *, quiet: bool) -> Iterator[Begin]:
     """Show on standard error what is being done, while it is being done."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     console = Console(stderr=True)
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed}/{task.total}"),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
         transient=True,

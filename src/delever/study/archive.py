@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,47 +19,50 @@ from delever.errors import NotStoredError, StoreError
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, no_paths
 from delever.study.provenance import canonical_json, file_sha256
+from delever.study.result import Result, plain
+from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 
 __all__ = [
+    "Runs",
     "damage",
     "find_run",
     "is_complete",
-    "metrics_json",
+    "measured",
     "read_evaluation",
     "read_manifest",
     "read_what_if",
+    "runs",
     "write_run",
 ]
 
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
 WHAT_IF = "counterfactuals.parquet"
 PERIODS = "periods.toml"
+_LISTED = ("total_return", "sharpe_ratio", "max_drawdown")
 
 
-def metrics_json(evaluation: Evaluation) -> str:
-    """The metrics of a run and of its benchmark as canonical JSON.
+def measured(evaluation: Evaluation) -> dict[str, Any]:
+    """Every metric of a run and of its benchmark, by scope, for JSON.
 
-    What is undefined is null; outside its scopes a metric has no key.
+    What is undefined is None; outside its scopes a metric has no key.
     """
 
-    def table(frame: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    def table(frame: pd.DataFrame) -> dict[str, Any]:
         return {
             str(scope): {
-                str(name): float(value) if math.isfinite(value) else None
+                str(name): plain(value)
                 for name, value in column.items()
                 if evaluation.scope(str(scope)) in evaluation.metric(str(name)).scopes
             }
             for scope, column in frame.items()
         }
 
-    return canonical_json(
-        {
-            "study": evaluation.name,
-            "metrics": table(evaluation.metrics),
-            "benchmark": table(evaluation.benchmark_metrics),
-        }
-    )
+    return {
+        "study": evaluation.name,
+        "metrics": table(evaluation.metrics),
+        "benchmark": table(evaluation.benchmark_metrics),
+    }
 
 
 def is_complete(folder: Path) -> bool:
@@ -104,6 +107,88 @@ def find_run(results: Path, reference: Path | str) -> Path:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Runs(Result):
+    """The finished runs of a workspace.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        A row per run, the latest first, by id: ``study``, ``finished`` (UTC), ``start``, ``end``,
+        ``params``, and ``total_return``, ``sharpe_ratio`` and ``max_drawdown`` of the whole run.
+    """
+
+    frame: pd.DataFrame
+
+    @property
+    def headline(self) -> str:
+        """How many runs of how many studies."""
+        studies = self.frame["study"].nunique()
+        return f"{len(self.frame)} finished runs of {studies} studies"
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every run."""
+        return {"runs": self.frame}
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Every run, stamps and metrics as they are read."""
+        from delever.report.format import value
+        from delever.stats.metrics import find
+
+        shown = self.frame.assign(
+            finished=[f"{time:%Y-%m-%d %H:%M}" for time in self.frame["finished"]],
+            params=[", ".join(f"{k}={v}" for k, v in row.items()) for row in self.frame["params"]],
+        )
+        for name in _LISTED:
+            unit = find(name).unit
+            shown[name] = [value(float(each), unit) for each in shown[name]]
+        return shown
+
+
+def runs(*, workspace: Workspace | Path | str | None = None) -> Runs:
+    """List the finished runs of a workspace.
+
+    Parameters
+    ----------
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Runs
+        ``dl.run(id)`` opens one of them.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> list(dl.runs().frame)
+    ['study', 'finished', 'start', 'end', 'params', 'total_return', 'sharpe_ratio', 'max_drawdown']
+    """
+    rows = []
+    for path in Workspace.find(workspace).results.glob(f"*/*/{MANIFEST}"):
+        if path.parent.parent.name == "sweeps" or damage(path.parent):
+            continue
+        manifest = read_manifest(path.parent)
+        whole = json.loads((path.parent / METRICS).read_text(encoding="utf-8"))["metrics"]["whole"]
+        rows.append(
+            {
+                "id": path.parent.name,
+                "study": path.parent.parent.name,
+                "finished": pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC"),
+                "start": manifest["span"]["start"][:10],
+                "end": manifest["span"]["end"][:10],
+                "params": manifest["params"],
+                **{name: whole[name] for name in _LISTED},
+            }
+        )
+    rows.sort(key=lambda row: (row["finished"], row["id"]), reverse=True)
+    columns = ["id", "study", "finished", "start", "end", "params", *_LISTED]
+    frame = pd.DataFrame(rows, columns=columns).set_index("id")
+    return Runs(frame=frame.astype(dict.fromkeys(_LISTED, "float64")))
+
+
 def write_run(
     folder: Path,
     evaluation: Evaluation,
@@ -132,7 +217,7 @@ def write_run(
         evaluation.bars.to_parquet(draft / "bars.parquet", compression="zstd")
         if len(found.paths):
             found.paths.to_parquet(draft / WHAT_IF, compression="zstd")
-        (draft / METRICS).write_text(metrics_json(evaluation), encoding="utf-8")
+        (draft / METRICS).write_text(canonical_json(measured(evaluation)), encoding="utf-8")
         (draft / TEARSHEET).write_text(tearsheet, encoding="utf-8")
         shutil.copyfile(periods, draft / PERIODS)
         files = {path.name: file_sha256(path) for path in sorted(draft.iterdir())}

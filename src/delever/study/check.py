@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,15 @@ from delever.research.lookahead import MOST_POINTS, Leak, find_leak, smallest
 from delever.research.strategy_checks import Finding, check_strategy
 from delever.signals.features import FEATURES, available, feature
 from delever.signals.readings import INPUTS
-from delever.study.declared_lags import early_series
 from delever.study.isolation import afresh, outside
-from delever.study.network_series import with_network
-from delever.study.single_run import view
-from delever.study.strategy import load_strategy
+from delever.study.market import market as make_market
+from delever.study.market import with_network
+from delever.study.result import Result
+from delever.study.strategy import Strategy, load_strategy, strategy
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = [
-    "Checked",
-    "Ground",
-    "as_test",
-    "check_feature",
-    "check_file",
-    "check_target",
-    "names",
-    "view_of",
-]
+__all__ = ["ALL_FEATURES", "Checked", "CheckedTarget", "Ground", "as_test", "check"]
 
 ALL_FEATURES = "features"
 """The name that stands for every feature the series suffice for."""
@@ -53,7 +44,7 @@ def at(stamp: str) -> pd.Timestamp:
 
 
 def test_{name}_does_not_see_the_future() -> None:
-    market = dl.make_view({data!r}, series={series!r})
+    market = dl.market({data!r}, series={series!r})
     few = window(market, {first}, {last})
     other = {other}
     # Made anew for each question: it may remember nothing of the one before.
@@ -73,9 +64,10 @@ class Ground:
         If the leverage is none, or the points are not from 1 to 10,000.
     """
 
-    data: str  # reference of the bars
-    series: Mapping[str, str]  # names of readings and the reference of each
-    params: Mapping[str, Any]  # parameters of what is checked; defaults for the rest
+    data: str  # reference of the bars, or what a given market is called
+    series: Mapping[str, str] = field(default_factory=dict)  # readings and the reference of each
+    # parameters of what is checked; defaults for the rest
+    params: Mapping[str, Any] = field(default_factory=dict)
     # evenly spread cuts, from 1 to 10,000; see `delever.research.lookahead.find_leak`
     points: int = 32
     # largest exposure, long or short, that the account of a study takes; 1 is spot
@@ -88,10 +80,10 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """What came of a check."""
+class CheckedTarget:
+    """What came of the check of one strategy or feature."""
 
-    name: str  # the file or the feature
+    name: str  # the file, the function or the feature
     findings: tuple[Finding, ...]  # empty when it passes
     # A pytest that fails as long as it sees the future, on as few bars as show it; empty when no
     # leak was found
@@ -100,44 +92,144 @@ class Checked:
     skipped: str = ""  # why nothing could be checked; empty when something was
 
 
-def view_of(ground: Ground, workspace: Workspace) -> MarketView:
-    """Load the bars and readings of a check.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Checked(Result):
+    """What came of a check.
+
+    Attributes
+    ----------
+    targets : tuple of CheckedTarget
+        One per strategy and feature, with its findings.
+    missing : tuple of str
+        Series whose features could not be among them.
+    """
+
+    targets: tuple[CheckedTarget, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was found."""
+        return not any(one.findings for one in self.targets)
+
+    @property
+    def headline(self) -> str:
+        """How many passed, how many with findings, how many were skipped."""
+        skipped = sum(bool(one.skipped) for one in self.targets)
+        wrong = sum(bool(one.findings) for one in self.targets)
+        good = len(self.targets) - skipped - wrong
+        return f"{good} passed, {wrong} with findings, {skipped} skipped"
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """One row per finding, and per target without one."""
+        rows = [
+            (one.name, "finding" if each else "skipped" if one.skipped else "passed", each)
+            for one in self.targets
+            for each in [*map(str, one.findings)] or [one.skipped]
+        ]
+        return {"findings": pd.DataFrame(rows, columns=["target", "outcome", "said"])}
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever check --json`` prints."""
+        return {
+            one.name: {"skipped": one.skipped} if one.skipped else [str(f) for f in one.findings]
+            for one in self.targets
+        }
+
+
+def check(
+    *targets: str | Path | Strategy | Callable[..., pd.Series],
+    data: str | MarketView = "sample/ohlcv/BTC/USD/1d",
+    series: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    points: int = 32,
+    leverage: float = 1.0,
+    progress: Callable[[str], None] = lambda name: None,
+    workspace: Workspace | Path | str | None = None,
+) -> Checked:
+    """Check that strategies and features do not see the future, and keep their contract.
+
+    Parameters
+    ----------
+    *targets : str, path, Strategy or function
+        Strategy files ending in ``.py``, features by name, ``"features"`` for all that the series
+        suffice for, or strategies and functions of a notebook.
+    data : str or MarketView
+        Bars to check on: a reference or a market.
+    series : mapping of str to str, optional
+        Readings that the targets ask for, and their references.
+    params : mapping, optional
+        Parameters of what is checked; defaults for the rest.
+    points : int
+        Cuts at which the future is changed, from 1 to 10,000.
+    leverage : float
+        Largest exposure, long or short, that the account of a study takes; 1 is spot.
+    progress : callable
+        Told the name of each target before it is checked.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Checked
 
     Raises
     ------
     InputError
-        If a series is declared as known before its own source has it.
+        If a target is none of these, needs a series that is not there, or measures nothing here.
+    StrategyError
+        If a file does not load, or a strategy never leaves its warm-up on these bars.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> def peek(market):
+    ...     return (market.bars["close"].shift(-1) > market.bars["close"]).astype(float)
+    >>> dl.check(peek).passed
+    False
     """
-    load = workspace.catalog.load
-    series = {name: load(source) for name, source in ground.series.items()}
-    early_series(series, workspace.root / "data" / "sources.toml")
-    return with_network(view(load(ground.data), series=series), workspace.root)
+    place = Workspace.find(workspace, or_shipped=True)
+    known = isinstance(data, MarketView)
+    ground = Ground(
+        data=(data.symbol or "the market") if isinstance(data, MarketView) else data,
+        series=dict(series or {}),
+        params=dict(params or {}),
+        points=points,
+        leverage=leverage,
+    )
+    market = with_network(
+        data
+        if isinstance(data, MarketView)
+        else make_market(data, series=ground.series, workspace=place),
+        place.root,
+    )
+    named = dict.fromkeys(data.readings) if isinstance(data, MarketView) else ground.series
+    wanted: dict[Any, bool] = {}
+    for target in targets:
+        if target == ALL_FEATURES:
+            wanted |= {name: name in targets for name in available(market)[0]}
+        elif isinstance(target, str | Path) and str(target).endswith(".py"):
+            wanted[str(place.file(Path(target)))] = True
+        else:
+            wanted[target] = True
+    found = []
+    for target, by_name in wanted.items():
+        progress(target if isinstance(target, str) else target.__name__)
+        if isinstance(target, str) and not target.endswith(".py"):
+            one = _check_feature(target, ground=ground, market=market, skip=not by_name)
+        else:
+            # As a run would see it: with the series that are named, and nothing of the network's.
+            seen = replace(market, readings={name: market.readings[name] for name in named})
+            one = _check_strategy(target, ground=ground, market=seen)
+        found.append(replace(one, test="", bars=one.bars) if known else one)
+    missing = available(market)[1] if ALL_FEATURES in targets else ()
+    return Checked(targets=tuple(found), missing=tuple(missing))
 
 
-def names(target: str, market: MarketView) -> tuple[str, ...]:
-    """What a word of the command line stands for."""
-    return available(market)[0] if target == ALL_FEATURES else (target,)
-
-
-def check_target(target: str, *, ground: Ground, market: MarketView, skip: bool = False) -> Checked:
-    """Check a strategy file or a feature.
-
-    Raises
-    ------
-    InputError
-        If it is neither, or as `check_file` and `check_feature`.
-    """
-    if target.endswith(".py"):
-        return check_file(Path(target), ground=ground, market=market)
-    if target not in FEATURES:
-        raise InputError(
-            f"a strategy file ending in .py, {ALL_FEATURES!r} or one of {', '.join(FEATURES)} is "
-            f"required; got {target!r}"
-        )
-    return check_feature(target, ground=ground, market=market, skip=skip)
-
-
-def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
+def _check_strategy(
+    target: str | Strategy | Callable[..., pd.Series], *, ground: Ground, market: MarketView
+) -> CheckedTarget:
     """Run the checks that every strategy must pass.
 
     Raises
@@ -146,33 +238,35 @@ def check_file(path: Path, *, ground: Ground, market: MarketView) -> Checked:
         If the file does not load, or the strategy never leaves its warm-up on these bars: then
         nothing would be proven.
     """
-    strategy = load_strategy(path)
-    bound = strategy.bind(ground.params)
-    # As a run would see it: with the series that are named, and nothing of the network's own.
-    named = {name: market.readings[name] for name in ground.series}
-    market = replace(market, readings=named)
-    findings = outside(path) + check_strategy(
-        afresh(path),
+    path = Path(target) if isinstance(target, str) else None
+    if path is not None:
+        chosen = load_strategy(path)
+    else:
+        chosen = target if isinstance(target, Strategy) else strategy(target)
+    bound = chosen.bind(ground.params)
+    answer = chosen if path is None else afresh(path)
+    findings = ([] if path is None else outside(path)) + check_strategy(
+        answer,
         market,
         parameters=bound,
-        price_parameters=strategy.price_parameters,
+        price_parameters=chosen.price_parameters,
         points=ground.points,
         least_lags=_LAGS,
     )
     if not findings:
-        target = strategy.target(market, bound)
-        if target.isna().all():
+        decided = chosen.target(market, bound)
+        if decided.isna().all():
             raise StrategyError(
-                f"{path}: {strategy.name} decides nothing on the {len(market.index)} bars of "
-                f"{ground.data}; check it on longer data (--data) or with shorter windows "
-                "(--set weeks=20)"
+                f"{path or chosen.name}: {chosen.name} decides nothing on the "
+                f"{len(market.index)} bars of {ground.data}; check it on longer data (--data) or "
+                "with shorter windows (--set weeks=20)"
             )
-        findings = _too_large(target, ground.leverage)
+        findings = _too_large(decided, ground.leverage)
     return _checked(
-        str(path),
+        str(path or chosen.name),
         findings,
         f"dl.strategy({str(path)!r})",
-        partial(afresh(path), **bound),
+        partial(answer, **bound),
         ground=ground,
         market=market,
     )
@@ -192,7 +286,9 @@ def _too_large(target: pd.Series, leverage: float) -> list[Finding]:
     ]
 
 
-def check_feature(name: str, *, ground: Ground, market: MarketView, skip: bool = False) -> Checked:
+def _check_feature(
+    name: str, *, ground: Ground, market: MarketView, skip: bool = False
+) -> CheckedTarget:
     """Check that a feature does not see the future, nor a reading before its publication.
 
     Raises
@@ -201,6 +297,11 @@ def check_feature(name: str, *, ground: Ground, market: MarketView, skip: bool =
         If there is no such feature, it needs a reading that is not there, or it measures
         nothing on these bars and is not to be skipped.
     """
+    if name not in FEATURES:
+        raise InputError(
+            f"a strategy file ending in .py, {ALL_FEATURES!r} or one of {', '.join(FEATURES)} is "
+            f"required; got {name!r}"
+        )
     wanted = feature(name)
     missing = [need for need in wanted.inputs if need not in market.readings]
     if missing:
@@ -212,10 +313,10 @@ def check_feature(name: str, *, ground: Ground, market: MarketView, skip: bool =
         why = _measures_nothing(name, compute, ground=ground, market=market)
         if not skip:
             raise InputError(why)
-        return Checked(name=name, findings=(), skipped=why)
+        return CheckedTarget(name=name, findings=(), skipped=why)
     if not values.index.equals(market.index):
         wrong = f"a feature must have one value per bar; got {len(values)} rows"
-        return Checked(name=name, findings=(Finding(check="same index", message=wrong),))
+        return CheckedTarget(name=name, findings=(Finding(check="same index", message=wrong),))
     leak = find_leak(compute, market, points=ground.points, least_lags=_LAGS)
     found = (
         [] if leak is None else [Finding(check="prefix invariance", message=str(leak), leak=leak)]
@@ -244,13 +345,13 @@ def _checked(
     *,
     ground: Ground,
     market: MarketView,
-) -> Checked:
+) -> CheckedTarget:
     leaks = [finding.leak for finding in findings if finding.leak is not None]
     if not leaks:
-        return Checked(name=name, findings=tuple(findings))
+        return CheckedTarget(name=name, findings=tuple(findings))
     few = smallest(function, market, leaks[0], least_lags=_LAGS)
     count = int(((market.index >= few.first) & (market.index <= few.last)).sum())
-    return Checked(
+    return CheckedTarget(
         name=name,
         findings=tuple(findings),
         test=as_test(few, name=Path(name).stem, function=source, ground=ground),

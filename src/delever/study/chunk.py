@@ -28,8 +28,8 @@ from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
 from delever.study.account_table import for_run
 from delever.study.config import Study
-from delever.study.single_run import first_bar, view
-from delever.study.study_inputs import Inputs, gather
+from delever.study.provenance import Inputs, gather
+from delever.study.simulation import first_bar
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -191,7 +191,7 @@ def _prepared(
             "must stay as they were when the sweep began; something changed, or a worker runs "
             "other code; run the sweep again"
         )
-    market = view(inputs.data, warmup=inputs.warmup, series=inputs.series)
+    market = inputs.market
     if study.end_time is not None:
         market = market.upto(study.end_time)
     inside = membership(market.index, market.timeframe, inputs.periods).to_numpy()

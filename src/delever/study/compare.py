@@ -5,40 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from delever.data.disk import write_page
+from delever.arguments import shown
 from delever.errors import InputError
+from delever.report.figures.look import Chart
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
 from delever.research.what_if import counterfactual_outcomes
+from delever.study.archive import find_run, measured
 from delever.study.provenance import canonical_json
-from delever.study.run import Run
+from delever.study.result import Result, plain
+from delever.study.run import HEADLINE, Run, load_run
+from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 
-__all__ = ["HEADLINE", "Comparison", "compare"]
-
-HEADLINE = (
-    "total_return",
-    "cagr",
-    "volatility",
-    "sharpe_ratio",
-    "max_drawdown",
-    "calmar_ratio",
-    "exposure",
-    "trades",
-)
-"""The metrics a printed table shows."""
+__all__ = ["Comparison", "compare"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Several runs measured over their common span."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Comparison(Result):
+    """Several runs measured over their common span.
 
-    runs: tuple[Run, ...]  # as they were given
-    evaluations: tuple[Evaluation, ...]  # the same runs over the common span
-    start: pd.Timestamp  # the common span, UTC
+    Attributes
+    ----------
+    runs : tuple of Run
+        As they were given.
+    evaluations : tuple of Evaluation
+        The same runs over the common span.
+    start, end : pandas.Timestamp
+        The common span, UTC.
+    what_if : bool
+        Whether the page shows the counterfactuals of each run.
+    """
+
+    runs: tuple[Run, ...]
+    evaluations: tuple[Evaluation, ...]
+    start: pd.Timestamp
     end: pd.Timestamp
+    what_if: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -102,13 +108,43 @@ class Comparison:
         ]
         return [*out, *shared, *own]
 
-    def page(self, path: Path | str, *, what_if: bool = False) -> Path:
-        """Write the HTML comparison."""
+    @property
+    def headline(self) -> str:
+        """Which run earned most a year and which fell least."""
+        rows = self.metrics.xs("whole", axis=1, level=1)
+        earned, fell = rows.loc["cagr"], rows.loc["max_drawdown"]
+        span = f"Over {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
+        if earned.isna().all() or fell.isna().all():
+            return f"{span} {len(self.runs)} runs share no measure to rank them by."
+        return (
+            f"{span} {earned.idxmax()} made the most of {len(self.runs)} runs "
+            f"({earned.max():+.1%} a year), and {fell.idxmax()} had the smallest drawdown "
+            f"({-fell.max():.1%})."
+        )
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Metrics of every run, and its counterfactuals."""
+        return {"metrics": self.metrics, "counterfactuals": pd.concat(self.counterfactuals)}
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """Growth and drawdown of the runs."""
+        from delever.report.pages.comparison import charts
+
+        return charts(dict(zip(self.labels, self.evaluations, strict=True)))
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """The first metrics of each run, in each scope."""
+        return self.metrics.loc[list(HEADLINE)]
+
+    def html(self) -> str:
+        """The comparison as a page."""
         from delever.report.pages.comparison import render
         from delever.report.pages.what_if_table import what_if_table
 
-        target = Path(path).expanduser().resolve()
-        page = render(
+        return render(
             dict(zip(self.labels, self.evaluations, strict=True)),
             parameters={
                 label: run.manifest.get("params", {})
@@ -116,38 +152,79 @@ class Comparison:
             },
             span=(self.start, self.end),
             notes=self.notes,
-            what_if=what_if_table(self.counterfactuals, self.refused) if what_if else None,
+            what_if=what_if_table(self.counterfactuals, self.refused) if self.what_if else None,
         )
-        write_page(target, page)
-        return target
 
-    def _repr_html_(self) -> str:
-        return self.metrics.loc[list(HEADLINE)].to_html(float_format=lambda value: f"{value:.4g}")
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever compare --json`` prints, the path of its page aside."""
+        return {
+            "headline": self.headline,
+            "span": {"start": str(self.start), "end": str(self.end)},
+            "notes": self.notes,
+            "counterfactuals": plain(self.counterfactuals),
+            "runs": {
+                label: measured(evaluation)
+                for label, evaluation in zip(self.labels, self.evaluations, strict=True)
+            },
+        }
 
 
-def compare(*runs: Run) -> Comparison:
+def compare(
+    *runs: Run | Path | str,
+    what_if: bool = False,
+    workspace: Workspace | Path | str | None = None,
+) -> Comparison:
     """Measure runs over the span they share.
+
+    Parameters
+    ----------
+    *runs : Run, path or str
+        Runs as `delever.run` and `delever.backtest` return them, or finished ones by folder, id,
+        or the name of a study with one run.
+    what_if : bool
+        Whether the page shows the counterfactuals of each run.
+    workspace : path, optional
+        Where finished runs are; by default the one at or above the current folder.
+
+    Returns
+    -------
+    Comparison
 
     Raises
     ------
     InputError
         If fewer than two are given, one is no run, or they share no span.
+    NotStoredError
+        If a name stands for no finished run, or for several.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2015-01-01")
+    >>> runs = [dl.backtest(market, name) for name in ("buy_and_hold", "support_breach")]
+    >>> dl.compare(*runs).labels
+    ('buy_and_hold', 'support_breach')
     """
+    made = []
     for one in runs:
+        if isinstance(one, str | Path):
+            place = Workspace.find(workspace)
+            one = load_run(find_run(place.results, one))
         if not isinstance(one, Run):
-            shown = " ".join(repr(one).split())[:60]
             raise InputError(
-                f"a comparison takes runs, as dl.run and dl.backtest return them; got {shown} "
-                f"({type(one).__name__})"
+                "a comparison takes runs, as dl.run and dl.backtest return them, or names of "
+                f"finished ones; got {shown(one)}"
             )
-    if len(runs) < 2:
-        raise InputError(f"a comparison needs at least two runs; got {len(runs)}")
-    start, end = common_span([run.evaluation for run in runs])
+        made.append(one)
+    if len(made) < 2:
+        raise InputError(f"a comparison needs at least two runs; got {len(made)}")
+    start, end = common_span([run.evaluation for run in made])
     return Comparison(
-        runs=tuple(runs),
-        evaluations=tuple(windowed(run.evaluation, start, end) for run in runs),
+        runs=tuple(made),
+        evaluations=tuple(windowed(run.evaluation, start, end) for run in made),
         start=start,
         end=end,
+        what_if=what_if,
     )
 
 

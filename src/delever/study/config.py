@@ -1,29 +1,143 @@
-"""A study: what is run, on what, from when, at which costs. The door where input is checked."""
+"""What a TOML file may say: a study, its costs and its sweep. The door where input is checked."""
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
+import math
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
+import numpy as np
 import pandas as pd
-from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
 from delever.study.account_table import AccountTable
-from delever.study.axes import SweepConfig
-from delever.study.costs_table import CostsConfig
-from delever.study.toml import check_depth, read_toml
 from delever.venues.costs import Costs, scaled_costs
 
-__all__ = ["CostsConfig", "Study", "explain", "load_study"]
+__all__ = [
+    "DEEPEST",
+    "CostsConfig",
+    "Range",
+    "Study",
+    "SweepConfig",
+    "check_depth",
+    "combinations",
+    "explain",
+    "load_study",
+    "read_toml",
+]
+
+DEEPEST = 32
+"""Tables and lists within one another; no study or claim needs a third of them."""
+
+
+Fraction = Annotated[float, Ge(0), Lt(1)]
+
+
+class CostsConfig(BaseModel):
+    """The ``[costs]`` table: fractions of a fill's notional."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    maker_fee: Annotated[float, Gt(-1), Lt(1)] = 0.0
+    taker_fee: Fraction = 0.001
+    slippage: Fraction = 0.0005
+    liquidity: Literal["taker", "maker"] = "taker"
+
+    def costs(self) -> Costs:
+        """The same as the engine takes it."""
+        return Costs(**self.model_dump())
+
+
+class Range(BaseModel):
+    """Numbers from one to another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    # both included; ``from`` and ``to`` in the file
+    first: int | float = Field(alias="from", allow_inf_nan=False)
+    last: int | float = Field(alias="to", allow_inf_nan=False)
+    # distance of neighbours; needed in a grid. In a sample, None draws from all numbers between, or
+    # from all whole ones when `first` and `last` are whole.
+    step: Annotated[int | float, Gt(0)] | None = Field(default=None, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Range:
+        if not self.first < self.last:
+            raise ValueError(f"a range must rise; got from {self.first} to {self.last}")
+        return self
+
+    def values(self) -> list[float]:
+        """Every step from first to last, whole numbers where all three are."""
+        if self.step is None:
+            raise ConfigError(
+                f"a range in a grid needs a step; got from {self.first} to {self.last}; "
+                'give step, a list of values, or choose = "random"'
+            )
+        count = math.floor((self.last - self.first) / self.step * (1.0 + 1e-12)) + 1
+        # Decimal fractions are not sums of their steps: 0.1 + 2 * 0.1 is not 0.3.
+        return [_plain(self.first + place * self.step) for place in range(count)]
+
+    def at(self, share: float) -> float:
+        """Value at a share of the range, 0 <= share < 1."""
+        if self.step is not None:
+            values = self.values()
+            return values[int(share * len(values))]
+        if isinstance(self.first, int) and isinstance(self.last, int):
+            return self.first + int(share * (self.last - self.first + 1))
+        return self.first + share * (self.last - self.first)
+
+
+Axis: TypeAlias = Range | Annotated[list[Any], Field(min_length=1)]
+
+
+class SweepConfig(BaseModel):
+    """The ``[sweep]`` table of a study."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    choose: Literal["grid", "random", "sobol"] = "grid"  # all combinations, or a sample of them
+    samples: Annotated[int, Ge(1)] | None = None  # how many; for a sample
+    seed: Annotated[int, Ge(0)] = 0  # of the sample
+    # megabytes (2**20 bytes) that all workers together may take for what grows with the data:
+    # targets and shared indicators
+    memory: Annotated[int, Ge(64)] = 512
+    params: dict[str, Axis] = {}  # axes: keys of the study's tables of those names
+    costs: dict[str, Axis] = {}
+    account: dict[str, Axis] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> SweepConfig:
+        if (self.choose == "grid") != (self.samples is None):
+            raise ValueError("samples goes with choose = 'random' or 'sobol', and only with them")
+        if not self.axes:
+            raise ValueError("at least one axis is needed, in [sweep.params], costs or account")
+        return self
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        """Axes by dotted key of the study, those of the strategy first."""
+        tables = {"params": self.params, "costs": self.costs, "account": self.account}
+        return {
+            f"{table}.{name}": axis for table, axes in tables.items() for name, axis in axes.items()
+        }
 
 
 class Study(BaseModel):
@@ -49,9 +163,8 @@ class Study(BaseModel):
     costs: CostsConfig | None = None
     # how many times fees and slippage are paid, of the benchmark as well; rebates stay
     costs_times: Annotated[float, Ge(0)] = 1.0
-    account: Annotated[Account, AccountTable] | None = (
-        None  # A margin account, stops, borrow; None holds plain spot
-    )
+    # a margin account, stops, borrow; None holds plain spot
+    account: Annotated[Account, AccountTable] | None = None
     # what ``delever sweep`` combines; a single run takes no notice of it
     sweep: SweepConfig | None = None
     # what is run beside it, see `research.what_if.parse_counterfactual`; None: the usual ones
@@ -187,3 +300,107 @@ def _override(table: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"{key}: {part!r} is not a table of the study")
     table[last] = value
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If it is no TOML, or is nested too deeply.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        raise ConfigError(_too_deep(str(path))) from None
+    except ValueError as error:  # of TOML, of UTF-8, or of a number too long to be read
+        raise ConfigError(f"{path}: {what} must be valid TOML; {error}") from None
+    check_depth(table, str(path))
+    return table
+
+
+def check_depth(value: object, where: str) -> None:
+    """Refuse what is nested deeper than `DEEPEST`.
+
+    Raises
+    ------
+    ConfigError
+        If it is nested too deeply.
+
+    Examples
+    --------
+    >>> check_depth({"a": [[1, 2]]}, "study.toml")
+    """
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            part
+            for each in level
+            if isinstance(each, dict | list)
+            for part in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise ConfigError(_too_deep(where))
+
+
+def _too_deep(where: str) -> str:
+    return (
+        f"{where}: tables and lists must be nested at most {DEEPEST} deep; these are deeper; "
+        "flatten them"
+    )
+
+
+def combinations(config: SweepConfig) -> list[dict[str, Any]]:
+    """Every combination that is to be run, without repeats.
+
+    Raises
+    ------
+    ConfigError
+        If a range of a grid has no step.
+
+    Notes
+    -----
+    A Sobol sample is scrambled with the seed and spreads evenly for a power of two; see Owen
+    (1998), Scrambling Sobol' and Niederreiter-Xing points, doi:10.1006/jcom.1998.0487.
+
+    Examples
+    --------
+    >>> table = {"params": {"weeks": {"from": 50, "to": 150, "step": 50}}, "costs": {}}
+    >>> [one["params.weeks"] for one in combinations(SweepConfig.model_validate(table))]
+    [50, 100, 150]
+    """
+    axes = config.axes
+    if config.samples is None:
+        lists = [axis.values() if isinstance(axis, Range) else axis for axis in axes.values()]
+        rows: Sequence[Sequence[Any]] = list(itertools.product(*lists))
+    else:
+        shares = _shares(config, len(axes))
+        rows = [
+            [_at(axis, share) for axis, share in zip(axes.values(), row, strict=True)]
+            for row in shares.tolist()
+        ]
+    unique: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        unique.setdefault(repr(row), dict(zip(axes, row, strict=True)))
+    return [dict(one) for one in unique.values()]
+
+
+def _shares(config: SweepConfig, axes: int) -> np.ndarray:
+    assert config.samples is not None
+    if config.choose == "random":
+        return np.random.default_rng(config.seed).random((config.samples, axes))
+    from scipy.stats import qmc
+
+    power = math.ceil(math.log2(config.samples))
+    drawn = qmc.Sobol(axes, rng=np.random.default_rng(config.seed)).random_base2(power)
+    return np.asarray(drawn[: config.samples], dtype=np.float64)
+
+
+def _at(axis: Axis, share: float) -> Any:
+    return axis.at(share) if isinstance(axis, Range) else axis[int(share * len(axis))]
+
+
+def _plain(value: float) -> float:
+    return value if isinstance(value, int) else float(f"{value:.12g}")

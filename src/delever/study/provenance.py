@@ -1,4 +1,4 @@
-"""What a run was made from, every input by its hash, and by which costs and rules."""
+"""What a run is made from: everything a study names, loaded, and described by hash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,115 @@ from typing import Any
 import pandas as pd
 
 from delever.data.references import Dataset
+from delever.deleveraging.period import Period, load_catalog
 from delever.engine.backtest import Backtest
+from delever.engine.settings import Account
 from delever.engine.terms import dated_rules
+from delever.errors import ConfigError
 from delever.research.evaluation import Evaluation
+from delever.study.account_table import load_account
+from delever.study.config import Study
+from delever.study.market import early_series, view
+from delever.study.strategy import Strategy
+from delever.study.workspace import Workspace
 from delever.venues.rules import EVERY_SYMBOL, Dated, Rulebook
+from delever.view import MarketView
 
 __all__ = [
+    "Inputs",
     "canonical_json",
-    "code_sha256",
-    "describe",
     "describe_simulation",
     "file_sha256",
+    "gather",
     "git_state",
     "run_id",
     "versions",
 ]
 
 _NUMERIC = ("delever", "numpy", "pandas", "numba", "ta")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything a study names, loaded."""
+
+    data: Dataset
+    warmup: Dataset | None
+    series: dict[str, Dataset]
+    strategy: Strategy
+    benchmark: Strategy
+    params: dict[str, Any]
+    account: Account | None  # with everything it names loaded
+    account_data: Mapping[str, Dataset]  # behind its funding, mark and detail
+    periods: tuple[Period, ...]
+    periods_sha256: str
+
+    @property
+    def market(self) -> MarketView:
+        """The market as the strategy sees it."""
+        return view(self.data, warmup=self.warmup, series=self.series)
+
+    def manifest(self, study: Study) -> dict[str, Any]:
+        """The inputs by hash, and the hash over all of them."""
+        made_from: dict[str, Any] = {
+            "study": study.model_dump(mode="json", exclude={"sweep"}),
+            "params": self.params,
+            "account": self._account(),
+            "data": _describe(self.data),
+            "warmup": _describe(self.warmup) if self.warmup else None,
+            "series": {name: _describe(data) for name, data in sorted(self.series.items())},
+            "strategy": {"name": self.strategy.name, "sha256": self.strategy.sha256},
+            "benchmark": {"name": self.benchmark.name, "sha256": self.benchmark.sha256},
+            "periods_sha256": self.periods_sha256,
+            "code_sha256": _code_sha256(),
+            "versions": versions(),
+        }
+        return {"run_id": run_id(made_from), **made_from}
+
+    def _account(self) -> dict[str, Any] | None:
+        if self.account is None:
+            return None
+        rules = self.account.rules
+        return {
+            "rules_sha256": rules.sha256 if isinstance(rules, Rulebook) else None,
+            "data": {name: _describe(data) for name, data in sorted(self.account_data.items())},
+        }
+
+
+def gather(study: Study, workspace: Workspace) -> Inputs:
+    """Load everything a study names.
+
+    Raises
+    ------
+    ConfigError, NotStoredError, StrategyError
+        If something it names is not there or not as it must be.
+    """
+    catalog = workspace.catalog
+    strategy = workspace.strategy(study.strategy)
+    benchmark = workspace.strategy(study.benchmark)
+    periods_path = workspace.root / study.periods
+    if not periods_path.is_file():
+        raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
+    data = catalog.load(study.data)
+    series = {name: catalog.load(reference) for name, reference in study.series.items()}
+    account: Account | None = None
+    account_data: Mapping[str, Dataset] = {}
+    if study.account is not None:
+        venues = workspace.root / "data" / "venues"
+        account, account_data = load_account(study.account, catalog=catalog, venues=venues)
+    early = early_series(series, workspace.root / "data" / "sources.toml")
+    return Inputs(
+        data=replace(data, notes=data.notes + early),
+        warmup=catalog.load(study.warmup) if study.warmup is not None else None,
+        series=series,
+        strategy=strategy,
+        benchmark=benchmark,
+        params=strategy.bind(study.params),
+        account=account,
+        account_data=account_data,
+        periods=load_catalog(periods_path),
+        periods_sha256=file_sha256(periods_path),
+    )
 
 
 def canonical_json(value: object) -> str:
@@ -46,7 +138,7 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def code_sha256() -> str:
+def _code_sha256() -> str:
     """Hash of the package's own source, so that no result outlives the code that made it."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
@@ -132,7 +224,7 @@ def git_state(root: Path) -> dict[str, Any]:
     return {"sha": ask("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
 
 
-def describe(data: Dataset) -> dict[str, Any]:
+def _describe(data: Dataset) -> dict[str, Any]:
     """Reference, content hash, span and gaps of a data set."""
     index = data.frame.index
     return {

@@ -1,43 +1,70 @@
-"""Run a study: from its file to its results folder, and from the folder back to the result."""
+"""A run, and how a study becomes one: from its file to its results folder and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from delever.data.disk import write_page
+from delever.arguments import shown
 from delever.engine.backtest import Backtest
+from delever.errors import InputError
+from delever.report.figures.look import Chart
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
 from delever.study.config import load_study
-from delever.study.provenance import describe_simulation, git_state
-from delever.study.single_run import run_trial, view
-from delever.study.study_inputs import Inputs, gather
+from delever.study.provenance import describe_simulation, gather, git_state
+from delever.study.result import Result, plain
+from delever.study.simulation import simulate
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["Inputs", "Run", "gather", "load_run", "remarks", "run_study"]
+__all__ = ["HEADLINE", "Run", "load_run", "remarks", "run", "span_of"]
 
-Report = Callable[[str], None]
+HEADLINE = (
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe_ratio",
+    "max_drawdown",
+    "calmar_ratio",
+    "exposure",
+    "trades",
+)
+"""Metrics of a short table."""
+
+Progress = Callable[[str], None]
 """Told the name of each step as it begins."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A finished run."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Run(Result):
+    """A finished run beside its benchmark.
 
-    evaluation: Evaluation  # equity, trades and metrics, of the strategy and of its benchmark
-    manifest: Mapping[str, Any]  # everything the run was made from
-    what_if: WhatIf  # its counterfactuals
-    folder: Path | None = None  # where it is stored; None for a run made in a notebook
-    cached: bool = False  # whether the result was there already
+    Attributes
+    ----------
+    evaluation : Evaluation
+        Equity, trades and metrics, of the strategy and of its benchmark.
+    manifest : mapping
+        Everything the run was made from.
+    what_if : WhatIf
+        Its counterfactuals, bar by bar.
+    folder : Path or None
+        Where it is stored; None for a run made in a notebook.
+    cached : bool
+        Whether the result was there already.
+    """
+
+    evaluation: Evaluation
+    manifest: Mapping[str, Any]
+    what_if: WhatIf
+    folder: Path | None = None
+    cached: bool = False
 
     @property
     def name(self) -> str:
@@ -46,7 +73,7 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """Metrics (rows) in every scope (columns): whole, inside, outside, each period."""
+        """Metrics (rows) in every scope (columns): whole, inside, outside, phases and periods."""
         return self.evaluation.metrics
 
     @property
@@ -56,7 +83,7 @@ class Run:
 
     @property
     def trades(self) -> pd.DataFrame:
-        """One row per round trip."""
+        """One row per round trip; see `delever.engine.ledger.Backtest`."""
         return self.evaluation.backtest.trades
 
     @property
@@ -69,51 +96,176 @@ class Run:
         """Return, drawdown and liquidations as run, without funding, at other leverage or costs."""
         return counterfactual_outcomes(self.evaluation, self.what_if)
 
+    def counterfactual(self, *changes: str) -> pd.DataFrame:
+        """Run the same decisions again with one thing changed.
+
+        Parameters
+        ----------
+        *changes : str
+            ``"funding off"``, ``"leverage 2x"`` or ``"costs x3"``, with any numbers.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (1 + number of changes, 6)
+            As `counterfactuals`: the run itself first, NaN for what cannot be.
+
+        Raises
+        ------
+        InputError
+            If a text says no change.
+
+        Examples
+        --------
+        >>> import delever as dl
+        >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2014-01-01")
+        >>> table = dl.backtest(market, "support_breach", weeks=8).counterfactual("costs x5")
+        >>> bool(table.loc["costs x5", "total_return"] < table.loc["as run", "total_return"])
+        True
+        """
+        return counterfactual_outcomes(self.evaluation, what_if(self.evaluation.backtest, changes))
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before believing a number."""
         return tuple(self.manifest["notes"])
 
-    def tearsheet(self, path: Path | str) -> Path:
-        """Write the HTML tear-sheet."""
-        target = Path(path).expanduser().resolve()
-        page = _tearsheet(self.evaluation, self.manifest, self.what_if)
-        write_page(target, page)
-        return target
+    @property
+    def headline(self) -> str:
+        """What it did inside and outside deleveraging periods, beside its benchmark."""
+        from delever.report.pages.tearsheet import verdict
 
-    def _repr_html_(self) -> str:
-        start, end = self.evaluation.span
-        remarks = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        table = self.metrics[list(SCOPES)].to_html(float_format=lambda value: f"{value:.4g}")
-        title = f"{escape(self.name)}, {start:%Y-%m-%d} to {end:%Y-%m-%d}"
-        return f"<h4>{title}</h4><ul>{remarks}</ul>{table}"
+        return verdict(self.evaluation, self._benchmark)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Metrics, trades, fills, the ledger, attribution and counterfactuals."""
+        done = self.evaluation.backtest
+        return {
+            "metrics": self.metrics,
+            "benchmark": self.evaluation.benchmark_metrics,
+            "trades": done.trades,
+            "fills": done.fills,
+            "ledger": done.ledger,
+            "attribution": self.attribution,
+            "counterfactuals": self.counterfactuals,
+        }
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """Every figure of the tear-sheet, growth and drawdown first."""
+        from delever.report.pages.tearsheet import charts
+
+        return charts(self.evaluation, manifest=self.manifest, what_if=self.what_if)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """The first metrics, in each scope."""
+        return self.metrics.loc[list(HEADLINE), list(SCOPES)]
+
+    def html(self) -> str:
+        """The tear-sheet."""
+        from delever.report.pages.tearsheet import render
+
+        return render(
+            self.evaluation, manifest=self.manifest, notes=self.notes, what_if=self.what_if
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever run --json`` prints."""
+        folder = self.folder
+        return {
+            "run_id": self.manifest.get("run_id"),
+            "folder": None if folder is None else str(folder),
+            "tearsheet": None if folder is None else str(folder / archive.TEARSHEET),
+            "cached": self.cached,
+            "headline": self.headline,
+            "span": self.manifest["span"],
+            "notes": list(self.notes),
+            "attribution": plain(self.attribution),
+            "counterfactuals": plain(self.counterfactuals),
+            **archive.measured(self.evaluation),
+        }
+
+    @property
+    def _benchmark(self) -> str:
+        name = str(self.manifest.get("benchmark", {}).get("name", "buy and hold"))
+        return name.replace("_", " ") if name != "strategy" else "strategy (benchmark)"
 
 
-def run_study(
-    path: Path,
+def run(
+    study: Path | str,
+    set: Mapping[str, Any] | None = None,
     *,
-    workspace: Workspace,
-    overrides: Mapping[str, Any] | None = None,
     fresh: bool = False,
-    report: Report = lambda step: None,
+    progress: Progress = lambda step: None,
+    workspace: Workspace | Path | str | None = None,
 ) -> Run:
-    """Run a study, or read its result where the same inputs ran before.
+    """Run a study file, or open a finished run.
+
+    Parameters
+    ----------
+    study : path or str
+        A study file (``backtests/ma200w_break.toml``), or a finished run: its folder, its id, or
+        the name of a study that has one run.
+    set : mapping, optional
+        Dotted keys of the study to values, such as ``{"params.weeks": 150}``.
+    fresh : bool
+        Run even where the same inputs have a result.
+    progress : callable
+        Told the name of each step as it begins.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Run
+        Stored in ``backtests/results/STUDY/RUN_ID``.
 
     Raises
     ------
     ConfigError, StrategyError, DataError, SimulationError
         Whatever stands in the way, in one sentence.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> dl.run("backtests/ma200w_break.toml").name  # doctest: +SKIP
+    'ma200w_break'
     """
+    if not isinstance(study, str | Path):
+        raise InputError(
+            "a study must be the path of its file, or a finished run's folder, id or name; "
+            f"got {shown(study)}"
+        )
+    if not isinstance(set or {}, Mapping):
+        raise InputError(f'set must be a mapping such as {{"params.weeks": 150}}; got {shown(set)}')
+    place = Workspace.find(workspace)
+    path = place.file(Path(study))
+    if path.is_dir() or not (path.suffix or path.exists()):
+        if set or fresh:
+            raise InputError(f"set and fresh need a study file; {study} is a finished run")
+        return load_run(path if path.is_dir() else archive.find_run(place.results, study))
+    return _run_study(path, place, set or {}, fresh=fresh, progress=progress)
+
+
+def _run_study(
+    path: Path,
+    workspace: Workspace,
+    overrides: Mapping[str, Any],
+    *,
+    fresh: bool,
+    progress: Progress,
+) -> Run:
     study = load_study(path, overrides)
-    report("reading data")
+    progress("reading data")
     inputs = gather(study, workspace)
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]
     if not fresh and archive.is_complete(folder) and not archive.damage(folder):
         return load_run(folder, cached=True)
-    market = view(inputs.data, warmup=inputs.warmup, series=inputs.series)
-    report("simulating")
-    evaluation = run_trial(
+    market = inputs.market
+    progress("simulating")
+    evaluation = simulate(
         market,
         inputs.strategy,
         name=study.name,
@@ -129,25 +281,25 @@ def run_study(
         periods=inputs.periods,
     )
     found = what_if(evaluation.backtest, study.counterfactuals)
-    start, end = evaluation.span
     manifest |= {
         "git": git_state(workspace.root),
-        "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
+        "span": span_of(evaluation),
         "bars": len(evaluation.bars),
         "notes": remarks(evaluation, market, costs_times=study.costs_times),
         "simulation": describe_simulation(evaluation),
         "refused_counterfactuals": dict(found.refused),
     }
-    report("writing the tear-sheet")
+    done = Run(evaluation=evaluation, manifest=manifest, what_if=found, folder=folder)
+    progress("writing the tear-sheet")
     archive.write_run(
         folder,
         evaluation,
         found,
         manifest,
-        tearsheet=_tearsheet(evaluation, manifest, found),
+        tearsheet=done.html(),
         periods=workspace.root / study.periods,
     )
-    return Run(evaluation=evaluation, manifest=manifest, what_if=found, folder=folder)
+    return done
 
 
 def load_run(folder: Path, *, cached: bool = False) -> Run:
@@ -165,6 +317,12 @@ def load_run(folder: Path, *, cached: bool = False) -> Run:
         folder=folder,
         cached=cached,
     )
+
+
+def span_of(evaluation: Evaluation) -> dict[str, str]:
+    """First open and last close, as a manifest holds them."""
+    start, end = evaluation.span
+    return {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0) -> list[str]:
@@ -215,10 +373,3 @@ def _hidden(run: Backtest) -> list[str]:
             else "what the bars hid did not change the final equity: worst and best end alike"
         )
     return out
-
-
-def _tearsheet(evaluation: Evaluation, manifest: Mapping[str, Any], found: WhatIf) -> str:
-    from delever.report.pages.tearsheet import render
-
-    warnings: Sequence[str] = manifest["notes"]
-    return render(evaluation, manifest=manifest, notes=warnings, what_if=found)

@@ -5,40 +5,124 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from delever.arguments import whole_number
 from delever.data.catalog import Entry
-from delever.data.disk import write_page
 from delever.errors import ConfigError, InputError
 from delever.report.pages import state_page as page
-from delever.research.state import MOST_DAYS, MarketState, market_state
+from delever.research.state import MOST_DAYS, MarketState, Support, market_state
 from delever.signals.readings import INPUTS, check_lag
-from delever.study.declared_lags import early_series
-from delever.study.network_series import BITCOIN, with_network
-from delever.study.single_run import view
+from delever.study.market import BITCOIN, market, utc, with_network
+from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 from delever.view import MarketView, Reading
 
-__all__ = ["StateReport", "find_series", "state_of"]
+if TYPE_CHECKING:
+    from delever.research.base_rates import BaseRate
+
+__all__ = ["StateReport", "find_series", "state"]
 
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 _ALIASES = {"gld": "gold", "fng": "fear_greed"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateReport:
-    """The state of a market and what it was read from."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StateReport(Result):
+    """The state of a market and what it was read from.
 
-    state: MarketState  # the state
-    data: Mapping[str, str]  # series and the reference of each, ``bars`` first
-    notes: tuple[str, ...]  # what a reader must know about the data
+    Attributes
+    ----------
+    state : MarketState
+        Levels, readings, phase and supports.
+    data : mapping of str to str
+        Series and the reference of each, ``bars`` first.
+    notes : tuple of str
+        What a reader must know about the data.
+    """
 
-    def page(self, path: Path) -> Path:
-        """Write the state as an HTML file and return its path."""
-        write_page(path, page.render(self.state, data=self.data, notes=self.notes))
-        return path
+    state: MarketState
+    data: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """Price, phase and stress."""
+        return page.headline(self.state)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The nearest supports, every level, and the readings of stress."""
+        now = self.state
+        supports = [
+            {
+                "level": one.level.name,
+                "price": one.level.price,
+                "ranges": one.ranges,
+                **{
+                    f"{scope}_{key}": value
+                    for scope, found in _reaches(one)
+                    for key, value in found
+                },
+            }
+            for one in now.supports
+        ]
+        columns = ("name", "price", "distance")
+        levels = [{name: getattr(one, name) for name in columns} for one in now.levels]
+        columns = ("feature", "value", "percentile")
+        readings = [{name: getattr(one, name) for name in columns} for one in now.readings]
+        return {
+            "supports": pd.DataFrame(supports),
+            "levels": pd.DataFrame(levels),
+            "readings": pd.DataFrame(readings),
+        }
+
+    def html(self) -> str:
+        """The state as a page."""
+        return page.render(self.state, data=self.data, notes=self.notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever state --json`` prints, the path of its page aside."""
+        now = self.state
+        return {
+            "headline": self.headline,
+            "time": f"{now.time:%Y-%m-%dT%H:%M:%SZ}",
+            "price": now.price,
+            "phase": now.phase or None,
+            "stress": plain(now.stress),
+            "coverage": plain(now.coverage),
+            "levels": {one.name: plain(one.price) for one in now.levels},
+            "readings": {
+                one.feature: {"value": plain(one.value), "percentile": plain(one.percentile)}
+                for one in now.readings
+            },
+            "supports": [
+                {
+                    "level": one.level.name,
+                    "price": one.level.price,
+                    "ranges": plain(one.ranges),
+                    **{scope: plain(dict(found)) for scope, found in _reaches(one)},
+                }
+                for one in now.supports
+            ],
+            "days": now.days,
+            "data": dict(self.data),
+            "missing": dict(now.missing),
+        }
+
+
+def _reaches(support: Support) -> list[tuple[str, list[tuple[str, float]]]]:
+    """How often the price went as far down, from any past close and from alike ones."""
+
+    def rates(found: BaseRate) -> list[tuple[str, float]]:
+        return [(name, getattr(found, name)) for name in ("rate", "low", "high", "effective")]
+
+    return [
+        ("unconditional", rates(support.unconditional)),
+        ("same_phase", rates(support.same_phase)),
+    ]
 
 
 def find_series(entries: list[Entry], symbol: str) -> dict[str, str]:
@@ -63,15 +147,32 @@ def find_series(entries: list[Entry], symbol: str) -> dict[str, str]:
     return {name: str(entry.reference) for name, entry in found.items()}
 
 
-def state_of(
-    workspace: Workspace,
+def state(
+    at: str | pd.Timestamp | None = None,
     *,
     data: str | None = None,
     series: Mapping[str, str] | None = None,
-    at: pd.Timestamp | None = None,
     days: int = 30,
+    workspace: Workspace | Path | str | None = None,
 ) -> StateReport:
-    """Read the state of a market.
+    """Read the state of a market from whatever is stored.
+
+    Parameters
+    ----------
+    at : str or pandas.Timestamp, optional
+        UTC; by default the close of the last bar.
+    data : str, optional
+        Reference of the bars; by default the latest daily bitcoin bars stored.
+    series : mapping of str to str, optional
+        Readings and their references, where their names do not find them.
+    days : int
+        In which a support is to be reached, from 1 to 3,650.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    StateReport
 
     Raises
     ------
@@ -79,6 +180,12 @@ def state_of(
         If `series` names a reading that no feature knows.
     InputError
         If a series is declared as known before its own source has it.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> dl.state("2026-02-06", data="sample/ohlcv/BTC/USD/1d").headline
+    '2026-02-06 UTC, price ...'
     """
     whole_number("days", days, 1, MOST_DAYS)
     given = dict(series or {})
@@ -87,23 +194,21 @@ def state_of(
         raise ConfigError(
             f"--series must name one of {', '.join(INPUTS)}; got {', '.join(unknown)}"
         )
-    catalog = workspace.catalog
-    entries = [entry for entry in catalog.list() if entry.reference.venue != "sample"]
-    bars = catalog.load(data or _longest(entries))
-    symbol = bars.reference.symbol
+    place = Workspace.find(workspace, or_shipped=True)
+    entries = [entry for entry in place.catalog.list() if entry.reference.venue != "sample"]
+    bars = place.catalog.load(data or _longest(entries))
     references = {
         name: source
-        for name, source in (find_series(entries, symbol) | given).items()
+        for name, source in (find_series(entries, bars.reference.symbol) | given).items()
         if source != str(bars.reference)
     }
-    loaded = {name: catalog.load(one) for name, one in references.items()}
-    market = view(bars, series=loaded)
-    market, unfit = _fit(with_network(market, workspace.root))
-    state = market_state(market, at, days=days)
+    seen = market(bars, series=references, workspace=place)
+    known, unfit = _fit(with_network(seen, place.root))
+    now = market_state(known, None if at is None else utc(at, "at"), days=days)
     return StateReport(
-        state=replace(state, missing=state.missing | unfit),
+        state=replace(now, missing=now.missing | unfit),
         data={"bars": str(bars.reference)} | references,
-        notes=market.notes + early_series(loaded, workspace.root / "data" / "sources.toml"),
+        notes=seen.notes,
     )
 
 

@@ -13,17 +13,26 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_type_hints
 
 import pandas as pd
 import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
-from delever.errors import ConfigError, StrategyError
+from delever.arguments import shown
+from delever.errors import ConfigError, InputError, StrategyError
 from delever.research.strategy_checks import check_target, exposures
 from delever.view import MarketView, Price
 
-__all__ = ["Strategy", "load_strategy"]
+if TYPE_CHECKING:
+    from delever.study.workspace import Workspace
+
+__all__ = ["Given", "Strategy", "as_strategy", "load_strategy", "strategy"]
+
+Given: TypeAlias = (
+    "str | Path | Strategy | Callable[..., pd.Series] | pd.Series | tuple[pd.Series, pd.Series]"
+)
+"""What a notebook may call a strategy."""
 
 _RAISED = (Exception, SystemExit, GeneratorExit)
 """What a user's code may raise; a strategy that exits has not answered."""
@@ -136,6 +145,105 @@ def load_strategy(path: Path) -> Strategy:
         raise StrategyError(
             f"{path}: a strategy file must define one function of its own name, {name}; found none"
         )
+    return _strategy(function, name=name, path=path, sha256=sha256)
+
+
+def strategy(
+    given: str | Path | Callable[..., pd.Series],
+    *,
+    workspace: Workspace | Path | str | None = None,
+) -> Strategy:
+    """Load a strategy by name or path, or make one of a function.
+
+    Parameters
+    ----------
+    given : str, path or callable
+        Stem of a file in ``strategies/``, a path, or a function from a market and typed
+        keyword-only parameters to target exposures.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Strategy
+        Called with a market and parameters it answers with target exposures, one per bar.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file; the message lists those there are.
+    StrategyError
+        If the file does not run, or its function has a signature no study could fill in.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> dl.strategy("ma200w_break").bind({"weeks": 100})["weeks"]
+    100
+    """
+    made = as_strategy(given, workspace=workspace)
+    if isinstance(made, Strategy):
+        return made
+    raise InputError(f"a strategy must be a name, a path or a function; got {shown(given)}")
+
+
+def as_strategy(
+    given: Given, *, workspace: Workspace | Path | str | None = None
+) -> Strategy | pd.Series:
+    """A strategy, or target exposures, of whatever a notebook calls one.
+
+    Raises
+    ------
+    InputError
+        If it is none of the kinds, or entries and exits are not booleans on one index.
+    """
+    from delever.study.workspace import Workspace
+
+    if isinstance(given, Strategy | pd.Series):
+        return given
+    if isinstance(given, str | Path):
+        return Workspace.find(workspace, or_shipped=True).strategy(str(given))
+    if inspect.isfunction(given):
+        name = given.__name__ if given.__name__.isidentifier() else "strategy"
+        path = Path(given.__code__.co_filename)
+        return _strategy(given, name=name, path=path, sha256=_code_sha256(given))
+    if isinstance(given, tuple) and len(given) == 2:
+        return _held(*given)
+    raise InputError(
+        "strategy must be a name, a path, a loaded strategy, a function, a Series of exposures or "
+        f"a pair of boolean Series (entries, exits); got {shown(given)}"
+    )
+
+
+def _held(entries: object, exits: object) -> pd.Series:
+    """Exposure 1 from an entry to the next exit; where both are true nothing changes."""
+    for role, flags in (("entries", entries), ("exits", exits)):
+        if not isinstance(flags, pd.Series) or flags.dtype != bool:
+            raise InputError(f"{role} must be a Series of booleans; got {shown(flags)}")
+    assert isinstance(entries, pd.Series)
+    assert isinstance(exits, pd.Series)
+    if not entries.index.equals(exits.index):
+        raise InputError(
+            f"entries and exits must stand on one index; got {len(entries)} and {len(exits)} rows, "
+            "or other labels; reindex one"
+        )
+    asked = pd.Series(float("nan"), index=entries.index)
+    asked[entries & ~exits], asked[exits & ~entries] = 1.0, 0.0
+    return asked.ffill().fillna(0.0).rename("entries and exits")
+
+
+def _code_sha256(function: Callable[..., Any]) -> str:
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):  # typed at a prompt that keeps no lines
+        code = function.__code__
+        source = f"{code.co_code!r}{code.co_consts!r}{code.co_names!r}"
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _strategy(
+    function: Callable[..., pd.Series], *, name: str, path: Path, sha256: str
+) -> Strategy:
     hints = _annotations(function, path)
     parameters = _model(function, hints, path)
     return Strategy(

@@ -23,15 +23,18 @@ from pydantic import ValidationError
 from delever.data.disk import Disk
 from delever.engine.sweep_metrics import metric_names
 from delever.errors import ConfigError, StoreError
-from delever.study.axes import SweepConfig, combinations
+from delever.report.figures.look import Chart
 from delever.study.chunk import Chunk, applied, run_chunk
-from delever.study.config import Study, explain, load_study
+from delever.study.config import Study, SweepConfig, combinations, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
-from delever.study.provenance import canonical_json, run_id
-from delever.study.study_inputs import Inputs, gather
+from delever.study.provenance import Inputs, canonical_json, gather, run_id
+from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 
-__all__ = ["Progress", "Sweep", "n_trials", "run_sweep"]
+__all__ = ["SHOWN", "Progress", "Sweep", "n_trials", "sweep"]
+
+SHOWN = ("sharpe_ratio", "cagr", "max_drawdown", "inside_total_return")
+"""Metrics of a short table."""
 
 Progress = Callable[[int, int, float], None]
 """Told combinations done, combinations in all, and seconds still to go."""
@@ -44,30 +47,126 @@ _MOST = 512
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
-    """A finished sweep."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Sweep(Result):
+    """A finished sweep.
 
-    # one row per combination: a column per axis, ``start``, ``error`` and the metrics
+    Attributes
+    ----------
+    name : str
+        Of the study.
+    frame : pandas.DataFrame
+        One row per combination: a column per axis, ``start``, ``error`` and the metrics.
+    axes : tuple of str
+        Names of the axes' columns.
+    manifest : mapping
+        Everything it was made from.
+    folder : Path or None
+        Where it is stored.
+    n_trials : int
+        Combinations ever tried in this study on this data.
+    resumed : int
+        Combinations that were there already.
+    """
+
+    name: str
     frame: pd.DataFrame
-    axes: tuple[str, ...]  # names of the axes' columns
-    manifest: Mapping[str, Any]  # everything it was made from
-    folder: Path  # where it is stored
-    n_trials: int  # combinations ever tried in this study on this data
-    resumed: int  # combinations that were there already
+    axes: tuple[str, ...]
+    manifest: Mapping[str, Any]
+    folder: Path | None = None
+    n_trials: int = 0
+    resumed: int = 0
+
+    @property
+    def best(self) -> pd.DataFrame:
+        """The ten combinations with the highest Sharpe ratios."""
+        from delever.report.pages.sweep_page import top
+
+        return top(self.frame, 10)
+
+    @property
+    def headline(self) -> str:
+        """The highest Sharpe ratio, where it was, and out of how many trials."""
+        best, tried = self.best, max(self.n_trials, len(self.frame))
+        if best.empty:
+            return f"None of {len(self.frame):,} combinations has a Sharpe ratio."
+        where = ", ".join(f"{axis} {best[axis].iloc[0]}" for axis in self.axes)
+        return (
+            f"The highest Sharpe ratio of {len(self.frame):,} combinations is "
+            f"{best['sharpe_ratio'].iloc[0]:.2f} (at {where}); {tried:,} were ever tried on this "
+            "data, and the best of so many looks good by luck alone."
+        )
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The best combinations, and all of them."""
+        return {"best": self.best, "combinations": self.frame}
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """Maps of the first two axes, and every axis beside the metrics."""
+        from delever.report.pages.sweep_page import charts
+
+        return charts(self.frame, self.axes)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """The best combinations with their first metrics."""
+        return self.best[[*self.axes, *SHOWN]]
+
+    def html(self) -> str:
+        """The sweep as a page."""
+        from delever.report.pages.sweep_page import render
+
+        return render(self.name, self.frame, axes=self.axes, manifest=self.manifest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever sweep --json`` prints."""
+        best = self.best.head(1).drop(columns=["start", "error"]).to_dict("records")
+        return {
+            "sweep_id": self.manifest.get("sweep_id"),
+            "folder": None if self.folder is None else str(self.folder),
+            "headline": self.headline,
+            "combinations": len(self.frame),
+            "resumed": self.resumed,
+            "failed": self.manifest["failed"],
+            "n_trials": self.n_trials,
+            "highest_sharpe_ratio": plain(best[0]) if best else None,
+        }
 
 
-def run_sweep(
-    path: Path,
+def sweep(
+    study: Path | str,
+    set: Mapping[str, Any] | None = None,
     *,
-    workspace: Workspace,
-    overrides: Mapping[str, Any] | None = None,
     workers: int | None = None,
     fresh: bool = False,
     executor: Executor | None = None,
     progress: Progress = lambda done, total, left: None,
+    workspace: Workspace | Path | str | None = None,
 ) -> Sweep:
     """Run every combination of a study's ``[sweep]`` table that has no result yet.
+
+    Parameters
+    ----------
+    study : path
+        A study file with a ``[sweep]`` table.
+    set : mapping, optional
+        Dotted keys of the study to values, such as ``{"sweep.samples": 100}``.
+    workers : int, optional
+        Processes; by default one per core.
+    fresh : bool
+        Run also what has a result.
+    executor : concurrent.futures.Executor, optional
+        Where chunks run, in place of processes of its own.
+    progress : callable
+        Told combinations done, combinations in all, and seconds still to go.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Sweep
 
     Raises
     ------
@@ -76,21 +175,35 @@ def run_sweep(
     StoreError
         If strategy or data change meanwhile, or a stored chunk cannot be read.
     """
+    place = Workspace.find(workspace)
+    path = place.file(Path(study))
+    return _sweep_study(path, place, set or {}, workers, fresh, executor, progress)
+
+
+def _sweep_study(
+    path: Path,
+    workspace: Workspace,
+    overrides: Mapping[str, Any],
+    workers: int | None,
+    fresh: bool,
+    executor: Executor | None,
+    progress: Progress,
+) -> Sweep:
     study = load_study(path, overrides)
-    sweep = study.sweep
-    if sweep is None:
+    table = study.sweep
+    if table is None:
         raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
     workers = workers or default_workers()
-    chosen = combinations(sweep)
+    chosen = combinations(table)
     inputs = gather(study, workspace)
-    _check(path, study, sweep, inputs, chosen)
+    _check(path, study, table, inputs, chosen)
     made_from = inputs.manifest(study)
-    manifest = _manifest(sweep, made_from, chosen)
+    manifest = _manifest(table, made_from, chosen)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
     text = study.model_dump_json(by_alias=True)
-    chunks = _chunks(text, made_from["run_id"], chosen, workspace, sweep.memory * 2**20 // workers)
+    chunks = _chunks(text, made_from["run_id"], chosen, workspace, table.memory * 2**20 // workers)
     disk = Disk(root=folder)
-    held = set() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
+    held = frozenset() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
     todo = [chunk for chunk in chunks if chunk.number not in held]
     done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
     ledger = workspace.results / study.name / "trials" / f"{inputs.data.id[:16]}.jsonl"
@@ -104,24 +217,19 @@ def run_sweep(
         progress(done, len(chosen), rate * (len(chosen) - done))
     frame = _assemble(folder, chunks, chosen)
     manifest |= {"n_trials": n_trials(ledger), "failed": int((frame["error"] != "").sum())}
-    disk.write("", {"sweep.parquet": _parquet(frame)})
-    page = _page(study.name, sweep, frame, manifest)
-    disk.write("", {"sweep.html": page.encode()})
-    disk.write("", {"manifest.json": canonical_json(manifest).encode()})
-    return Sweep(
+    finished = Sweep(
+        name=study.name,
         frame=frame,
-        axes=tuple(sweep.axes),
+        axes=tuple(table.axes),
         manifest=manifest,
         folder=folder,
         n_trials=manifest["n_trials"],
         resumed=resumed,
     )
-
-
-def _page(name: str, sweep: SweepConfig, frame: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
-    from delever.report.pages.sweep_page import render
-
-    return render(name, frame, axes=list(sweep.axes), manifest=manifest)
+    disk.write("", {"sweep.parquet": _parquet(frame)})
+    disk.write("", {"sweep.html": finished.html().encode()})
+    disk.write("", {"manifest.json": canonical_json(manifest).encode()})
+    return finished
 
 
 def n_trials(ledger: Path) -> int:

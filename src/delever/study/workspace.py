@@ -11,7 +11,7 @@ from delever.data.catalog import Catalog
 from delever.errors import ConfigError, InputError
 from delever.study.strategy import Strategy, load_strategy
 
-__all__ = ["TEMPLATE", "Workspace", "create"]
+__all__ = ["TEMPLATE", "Workspace", "init"]
 
 TEMPLATE = (
     "strategies/*.py",
@@ -47,14 +47,18 @@ class Workspace:
     root: Path  # absolute path
 
     @classmethod
-    def find(cls, path: Path | str | None = None) -> Workspace:
-        """Find the workspace at or above a folder.
+    def find(
+        cls, path: Workspace | Path | str | None = None, *, or_shipped: bool = False
+    ) -> Workspace:
+        """Find the workspace at or above a folder, or take the files that come with the package.
 
         Raises
         ------
         InputError
             If there is none; the message says how to make one.
         """
+        if isinstance(path, Workspace):
+            return path
         given = path if path is not None else os.environ.get("DELEVER_WORKSPACE")
         if given is not None and not isinstance(given, (str, Path)):
             raise InputError(f"workspace must be the path of a folder; got {given!r}")
@@ -62,6 +66,8 @@ class Workspace:
         for folder in (start,) if given is not None else (start, *start.parents):
             if all((folder / name).is_dir() for name in _FOLDERS):
                 return cls(root=folder)
+        if or_shipped and given is None:
+            return cls(root=_template())
         raise InputError(
             f"a workspace (folders {', '.join(_FOLDERS)}) is required; found none at {start}; "
             "run: delever init DIR"
@@ -81,6 +87,11 @@ class Workspace:
     def results(self) -> Path:
         """One folder per study, one below it per run."""
         return self.backtests / "results"
+
+    @property
+    def periods(self) -> Path:
+        """The catalogue of deleveraging periods."""
+        return self.root / "data" / "deleveraging.toml"
 
     @property
     def catalog(self) -> Catalog:
@@ -112,15 +123,30 @@ class Workspace:
         )
 
 
-def create(target: Path) -> Workspace:
+def init(directory: Path | str) -> Workspace:
     """Make a workspace that runs: the shipped strategies, studies, periods and sample.
+
+    Parameters
+    ----------
+    directory : path
+        A new or empty folder.
+
+    Returns
+    -------
+    Workspace
 
     Raises
     ------
     InputError
         If something is there already; nothing is overwritten.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> dl.init("mine").root  # doctest: +SKIP
+    PosixPath('/home/you/mine')
     """
-    target = target.expanduser().resolve()
+    target = Path(directory).expanduser().resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"a new workspace needs an empty folder; {target} is not")
     source = _template()

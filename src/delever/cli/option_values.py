@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from delever.errors import ConfigError
-from delever.study.toml import check_depth
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,6 +103,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     >>> parse_overrides(["params.weeks=150", "params.average=ema"])
     {'params.weeks': 150, 'params.average': 'ema'}
     """
+    from delever.study.config import check_depth
+
     out: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")

@@ -8,12 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import delever as dl
 from delever.cli.app import main
 from delever.errors import ConfigError
 from delever.research.null_markets import simulate_bars
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.study import StudyDesign
-from delever.study.signal_studies import bind_rule, load_signals, run_signal_study, signal_names
+from delever.study.market import with_network
+from delever.study.signal_report import bind_rule, load_signals, signal_names, signal_study
+
+
+def found(workspace, name, data, params=None, series=None):
+    markets = [dl.market(one, series=series, workspace=workspace) for one in data]
+    markets = [with_network(market, workspace.root) for market in markets]
+    return load_signals(name, markets, params or {})
+
 
 QUICK = ["--draws", "30", "--horizon", "7", "--decides", "7"]
 
@@ -47,7 +56,7 @@ def test_several_markets_are_pooled(workspace):
         workspace.catalog.add(simulate_bars(700, seed=seed), f"made/ohlcv/{name}/1d")
     design = StudyDesign(horizons=(5,), decides=5, draws=20)
     data = ["made/ohlcv/B/USD/1d", "made/ohlcv/C/USD/1d"]
-    report = run_signal_study(
+    report = signal_study(
         "rolling_low",
         data,
         workspace=workspace,
@@ -86,14 +95,12 @@ def test_further_levels_may_be_prices_and_breaks_may_go_up(workspace, capsys, tm
 
 def test_events_of_the_table_of_features_can_be_studied(workspace):
     workspace.catalog.add(simulate_bars(900, seed=3), "made/ohlcv/B/USD/1d")
-    title, signals = load_signals(
-        "support_reclaim", ["made/ohlcv/B/USD/1d"], workspace=workspace, params={"weeks": 6}
-    )
+    title, signals = found(workspace, "support_reclaim", ["made/ohlcv/B/USD/1d"], {"weeks": 6})
     assert "reclaim" in title
     assert signals[0].event.any()
     assert not signals[0].known.iloc[:180].any()
     assert signals[0].placebo is None
-    report = run_signal_study(
+    report = signal_study(
         "support_reclaim",
         ["made/ohlcv/B/USD/1d"],
         workspace=workspace,
@@ -112,9 +119,7 @@ def test_the_shutdown_price_needs_difficulty_and_nothing_else(workspace):
         difficulty, "made/series/DIFFICULTY/1d", publication_lag=pd.Timedelta("1D")
     )
     given = {"difficulty": "made/series/DIFFICULTY/1d"}
-    _, [signal] = load_signals(
-        "shutdown", ["sample/ohlcv/BTC/USD/1d"], workspace=workspace, series=given
-    )
+    _, [signal] = found(workspace, "shutdown", ["sample/ohlcv/BTC/USD/1d"], series=given)
     expected = 98 * 1e12 * 2**32 / 12.5 / 1e12 / 3.6e6 * 0.08
     assert signal.level.loc["2017-06-01"] == pytest.approx(expected, rel=1e-12)
     assert expected == pytest.approx(748.28, abs=0.01)
@@ -125,7 +130,7 @@ def test_why_a_part_is_missing_is_said(workspace):
     rising = np.linspace(100, 300, 151)
     flat = flat.assign(open=rising[:-1], low=rising[:-1], high=rising[1:], close=rising[1:])
     workspace.catalog.add(flat, "made/ohlcv/UP/USD/1d")
-    report = run_signal_study(
+    report = signal_study(
         "rolling_low",
         ["made/ohlcv/UP/USD/1d"],
         workspace=workspace,
@@ -185,7 +190,7 @@ def test_known_breaks_of_the_200_week_average(workspace, shared_data):
     bars["high"] = bars[["open", "high", "low", "close"]].max(axis=1)
     bars["low"] = bars[["open", "high", "low", "close"]].min(axis=1)
     workspace.catalog.add(bars, "yahoo/ohlcv/BTC/USD/1d")
-    _, signals = load_signals("average", ["yahoo/ohlcv/BTC/USD/1d"], workspace=workspace)
+    _, signals = found(workspace, "average", ["yahoo/ohlcv/BTC/USD/1d"])
     event = signals[0].event
     days = [f"{day:%Y-%m-%d}" for day in event.index[event]]
     weekly = bars["close"][bars.index.day_name() == "Sunday"]

@@ -12,15 +12,16 @@ import pandas as pd
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from delever.data.disk import write_page
-from delever.errors import ConfigError, NotStoredError
+from delever.arguments import shown
+from delever.errors import ConfigError, InputError, NotStoredError
 from delever.report.pages import claims_page as page
 from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, Expectation, audit
 from delever.research.claims.computations import ClaimSource, vocabulary
-from delever.study.toml import read_toml
+from delever.study.config import read_toml
+from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 
-__all__ = ["Audit", "ClaimsFile", "audit_file", "load_claims"]
+__all__ = ["Audit", "ClaimsFile", "claims", "load_claims"]
 
 _DOOR = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 _TESTS = ("near", "below", "above", "between", "since")
@@ -141,20 +142,87 @@ class ClaimsFile(BaseModel):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audit:
-    """What an audit came to."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Audit(Result):
+    """What an audit of claims came to.
 
-    title: str  # of the file
-    audited: tuple[AuditedClaim, ...]  # one per claim, in the order of the file
-    data: Mapping[str, str]  # series that were there, and the reference and id of each
-    missing: Mapping[str, str]  # series that were not, and what each is
+    Attributes
+    ----------
+    title : str
+        Of the file.
+    audited : tuple of AuditedClaim
+        One per claim, in the order of the file.
+    data : mapping of str to str
+        Series that were there, and the reference and id of each.
+    missing : mapping of str to str
+        Series that were not, and what each is.
+    """
 
-    def page(self, path: Path) -> Path:
-        """Write the audit as an HTML file and return its path."""
-        text = page.render(self.title, self.audited, data=self.data, missing=self.missing)
-        write_page(path, text)
-        return path
+    title: str
+    audited: tuple[AuditedClaim, ...]
+    data: Mapping[str, str]
+    missing: Mapping[str, str]
+
+    @property
+    def headline(self) -> str:
+        """How many claims hold, do not, depend on their meaning, or cannot be tested."""
+        return page.summary(self.audited)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """One row per claim and definition."""
+        rows = [
+            {
+                "claim": one.claim.id,
+                "verdict": one.verdict,
+                "definition": each.definition.label,
+                "value": each.value,
+                "unit": each.unit,
+                "holds": each.holds,
+                "base_rate": each.base_rate,
+            }
+            for one in self.audited
+            for each in one.measured
+        ]
+        return {"claims": pd.DataFrame(rows).set_index(["claim", "definition"])}
+
+    def html(self) -> str:
+        """The audit as a page."""
+        return page.render(self.title, self.audited, data=self.data, missing=self.missing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever claims --json`` prints, the path of its page aside."""
+        return {
+            "title": self.title,
+            "headline": self.headline,
+            "missing": dict(self.missing),
+            "claims": {
+                one.claim.id: {
+                    "statement": one.claim.statement,
+                    "verdict": one.verdict,
+                    "because": one.because,
+                    "measured": [
+                        {
+                            "definition": each.definition.label,
+                            "value": _figure(each.value),
+                            "unit": each.unit,
+                            "holds": each.holds,
+                            "base_rate": plain(each.base_rate),
+                            "missing": each.missing,
+                        }
+                        for each in one.measured
+                    ],
+                }
+                for one in self.audited
+            },
+        }
+
+
+def _figure(value: float | pd.Timestamp | None) -> float | str | None:
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}"
+    found: float | None = plain(value)
+    return found
 
 
 def load_claims(path: Path) -> ClaimsFile:
@@ -248,28 +316,56 @@ def _place(where: tuple[int | str, ...], table: Mapping[str, Any]) -> str:
     return ".".join(map(str, where)) or "the file"
 
 
-def audit_file(path: Path, *, data: Mapping[str, str] | None = None, workspace: Workspace) -> Audit:
+def claims(
+    file: Path | str,
+    *,
+    data: Mapping[str, str] | None = None,
+    workspace: Workspace | Path | str | None = None,
+) -> Audit:
     """Audit a file of claims on stored data.
+
+    Parameters
+    ----------
+    file : path
+        A file of claims (TOML), from the current folder or from the workspace.
+    data : mapping of str to str, optional
+        Series of the file and the references to take in place of the file's own.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Audit
 
     Raises
     ------
     ConfigError
-        If the file is not as it should be, or `data` names a series the file does not have.
+        If the file is not as it must be, or `data` names a series the file does not have.
     NotStoredError
         If a data set named in `data` is not stored; one that only the file names is missing, and
         its claims are not testable.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> dl.claims("backtests/claims_2026_02.toml").headline
+    'Of ... claims ...'
     """
-    file = load_claims(path)
+    if not isinstance(file, str | Path):
+        raise InputError(f"a file of claims must be its path; got {shown(file)}")
+    place = Workspace.find(workspace, or_shipped=True)
+    path = place.file(Path(file))
+    asked = load_claims(path)
     chosen = dict(data or {})
-    unknown = [name for name in chosen if name not in file.series]
+    unknown = [name for name in chosen if name not in asked.series]
     if unknown:
         raise ConfigError(
-            f"{path} has the series {', '.join(file.series)}; got {', '.join(unknown)}"
+            f"{path} has the series {', '.join(asked.series)}; got {', '.join(unknown)}"
         )
     sources, found, missing = {}, {}, {}
-    for name, series in file.series.items():
+    for name, series in asked.series.items():
         try:
-            dataset = workspace.catalog.load(chosen.get(name, series.data))
+            dataset = place.catalog.load(chosen.get(name, series.data))
         except NotStoredError:
             if name in chosen:
                 raise
@@ -279,5 +375,5 @@ def audit_file(path: Path, *, data: Mapping[str, str] | None = None, workspace: 
         sources[name] = ClaimSource(name=name, frame=dataset.frame, timeframe=timeframe)
         found[name] = f"{dataset.reference}, id {dataset.id}"
     return Audit(
-        title=file.title, audited=audit(file.claims(), sources), data=found, missing=missing
+        title=asked.title, audited=audit(asked.claims(), sources), data=found, missing=missing
     )

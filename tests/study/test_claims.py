@@ -11,7 +11,7 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError, NotStoredError
-from delever.study.claims_file import Audit, audit_file, load_claims
+from delever.study.claims import Audit, claims, load_claims
 from delever.study.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def stored(workspace: Workspace) -> Workspace:
 def test_the_series_of_the_file_are_looked_for_and_those_missing_are_named(
     stored: Workspace,
 ) -> None:
-    audit = audit_file(stored.root / "claims.toml", workspace=stored)
+    audit = claims(stored.root / "claims.toml", workspace=stored)
     assert [one.verdict for one in audit.audited] == ["confirmed", "not testable"]
     assert list(audit.data) == ["coin"]
     assert "vendor/series/FEAR/1d" in audit.missing["fear"]
@@ -76,12 +76,12 @@ def test_the_series_of_the_file_are_looked_for_and_those_missing_are_named(
 def test_data_named_on_the_command_line_must_be_there(stored: Workspace) -> None:
     path = stored.root / "claims.toml"
     with pytest.raises(NotStoredError, match="vendor/series/FEAR/4h"):
-        audit_file(path, data={"fear": "vendor/series/FEAR/4h"}, workspace=stored)
+        claims(path, data={"fear": "vendor/series/FEAR/4h"}, workspace=stored)
     with pytest.raises(ConfigError, match="has the series coin, fear; got hope"):
-        audit_file(path, data={"hope": "vendor/series/FEAR/1d"}, workspace=stored)
+        claims(path, data={"hope": "vendor/series/FEAR/1d"}, workspace=stored)
     fear = pd.DataFrame({"value": [10.0]}, index=pd.DatetimeIndex(["2024-01-05"], tz="UTC"))
     stored.catalog.add(fear, "other/series/FEAR/1d", publication_lag=pd.Timedelta(0))
-    audit = audit_file(path, data={"fear": "other/series/FEAR/1d"}, workspace=stored)
+    audit = claims(path, data={"fear": "other/series/FEAR/1d"}, workspace=stored)
     assert audit.audited[1].verdict == "confirmed"
 
 
@@ -193,15 +193,15 @@ MEASURED: dict[str, tuple[str, list[float | str | None]]] = {
 
 @pytest.fixture(scope="module")
 def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Audit:
-    from delever.study.workspace import create
+    from delever.study.workspace import init
 
-    place = create(tmp_path_factory.mktemp("claims") / "workspace")
+    place = init(tmp_path_factory.mktemp("claims") / "workspace")
     wanted = load_claims(SHIPPED).series
     for name, file in FILES.items():
         reference = wanted[name].data
         lag = pd.Timedelta(1, "D") if "/series/" in reference else None
         place.catalog.add(shared_data / file, reference, publication_lag=lag)
-    return audit_file(SHIPPED, workspace=place)
+    return claims(SHIPPED, workspace=place)
 
 
 def test_every_claim_of_the_acceptance_case_is_audited(real: Audit) -> None:

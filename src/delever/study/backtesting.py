@@ -1,0 +1,171 @@
+"""A backtest in a notebook: a market, a strategy in whatever form it is at hand, an account."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from delever.arguments import shown
+from delever.deleveraging.period import Period, load_catalog
+from delever.engine.settings import Account
+from delever.errors import InputError
+from delever.research.what_if import what_if
+from delever.study.account_table import load_account
+from delever.study.market import utc
+from delever.study.provenance import describe_simulation, versions
+from delever.study.run import Run, remarks, span_of
+from delever.study.simulation import simulate
+from delever.study.strategy import Given, Strategy, as_strategy
+from delever.study.workspace import Workspace
+from delever.venues.costs import Costs
+from delever.view import MarketView
+
+__all__ = ["backtest"]
+
+_COSTS = Costs(taker_fee=0.001, slippage=0.0005)
+
+
+def backtest(
+    market: MarketView,
+    strategy: Given,
+    *,
+    account: Account | None = None,
+    costs: Costs | None = None,
+    costs_times: float = 1.0,
+    benchmark: Given = "buy_and_hold",
+    start: str | pd.Timestamp | None = None,
+    end: str | pd.Timestamp | None = None,
+    periods: Sequence[Period] | None = None,
+    initial_equity: float = 10_000.0,
+    name: str | None = None,
+    workspace: Workspace | Path | str | None = None,
+    **params: Any,
+) -> Run:
+    """Backtest a strategy on a market, beside a benchmark, in and out of deleveraging periods.
+
+    Parameters
+    ----------
+    market : MarketView
+        From `delever.market`.
+    strategy : str, path, Strategy, function, pandas.Series or pair of pandas.Series
+        A name in ``strategies/``, a path, a function from a market to target exposures, target
+        exposures themselves (signed notional / equity, indexed like the bars), or a pair of
+        boolean series (entries, exits): fully long from an entry to the next exit. What row t
+        says is filled at the open of bar t + 1.
+    account : Account, optional
+        Contract, leverage, funding, stops; what it names is loaded from the workspace. By default
+        plain spot.
+    costs : Costs, optional
+        Of every fill; by default the fees of the account's rules by date, and without rules the
+        costs of a study: taker fee 0.1 %, slippage 0.05 %.
+    costs_times : float
+        How many times they are paid, by the benchmark as well; 2 is the usual stress.
+    benchmark : as `strategy`
+        Held on spot over the same bars.
+    start, end : str or pandas.Timestamp, optional
+        UTC; by default from the first bar that a decision can be filled at to the last bar.
+    periods : sequence of Period, optional
+        Deleveraging periods; by default the workspace's catalogue.
+    initial_equity : float
+        In quote currency.
+    name : str, optional
+        Name of the result; the strategy's unless given.
+    workspace : path, optional
+        Where strategies and periods are; by default the one at or above the current folder, else
+        those that come with the package.
+    **params
+        Parameters of the strategy.
+
+    Returns
+    -------
+    Run
+        Not stored; ``run.page(path)`` writes its tear-sheet.
+
+    Raises
+    ------
+    InputError
+        If an argument is not of its kind.
+    ConfigError, StrategyError
+        If the strategy is not there, breaks its contract, or does not take the parameters.
+    DataError, SimulationError
+        If rules, funding or mark do not cover the run, or it cannot be computed.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2015-01-01")
+    >>> close = market.bars["close"]
+    >>> average = close.rolling(200).mean()
+    >>> run = dl.backtest(market, (close > average, close < average), name="above its average")
+    >>> run.name, len(run.trades)
+    ('above its average', 26)
+    """
+    _check(market, account, costs, initial_equity)
+    place = Workspace.find(workspace, or_shipped=True)
+    chosen = as_strategy(strategy, workspace=place)
+    held = as_strategy(benchmark, workspace=place)
+    if isinstance(chosen, Strategy):
+        bound = chosen.bind(params)
+    elif params:
+        raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
+    else:
+        bound = {}
+    if account is not None:
+        venues = place.root / "data" / "venues"
+        account, _ = load_account(account, catalog=place.catalog, venues=venues)
+    by_rules = account is not None and account.rules is not None
+    evaluation = simulate(
+        market,
+        chosen,
+        name=name or str(chosen.name or "exposures"),
+        benchmark=held,
+        params=bound,
+        costs=costs if by_rules else costs or _COSTS,
+        costs_times=costs_times,
+        account=account,
+        benchmark_costs=costs or _COSTS,
+        initial_equity=initial_equity,
+        start=None if start is None else utc(start, "start"),
+        end=None if end is None else utc(end, "end"),
+        periods=load_catalog(place.periods) if periods is None else periods,
+    )
+    found = what_if(evaluation.backtest)
+    manifest = {
+        "study": {"name": evaluation.name, "costs_times": costs_times},
+        "params": bound,
+        "strategy": _described(chosen),
+        "benchmark": _described(held),
+        "simulation": describe_simulation(evaluation),
+        "span": span_of(evaluation),
+        "bars": len(evaluation.bars),
+        "versions": versions(),
+        "notes": remarks(evaluation, market, costs_times=costs_times),
+        "refused_counterfactuals": dict(found.refused),
+    }
+    return Run(evaluation=evaluation, manifest=manifest, what_if=found)
+
+
+def _check(market: object, account: object, costs: object, initial_equity: object) -> None:
+    if not isinstance(market, MarketView):
+        raise InputError(f"market must be a view, as dl.market returns it; got {shown(market)}")
+    if not isinstance(account, Account | None):
+        raise InputError(f"account must be dl.Account(...), or None; got {shown(account)}")
+    if not isinstance(costs, Costs | None):
+        raise InputError(
+            "costs must be dl.Costs(taker_fee=0.001, slippage=0.0005) or the like; "
+            f"got {shown(costs)}"
+        )
+    if not isinstance(initial_equity, numbers.Real) or isinstance(initial_equity, bool):
+        raise InputError(
+            f"initial_equity must be a number of quote currency; got {shown(initial_equity)}"
+        )
+
+
+def _described(strategy: Strategy | pd.Series) -> dict[str, str]:
+    if isinstance(strategy, Strategy):
+        return {"name": strategy.name, "sha256": strategy.sha256}
+    return {"name": str(strategy.name or "exposures")}

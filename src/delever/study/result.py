@@ -1,0 +1,160 @@
+"""What every result offers: one sentence, tables, figures, a page, a document for scripts."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from delever.data.disk import write_page
+from delever.report.figures.look import Chart
+
+__all__ = ["Result", "plain"]
+
+_LONGEST_REPR = 900
+_ROWS = 12
+
+
+class Result:
+    """What every result offers, whatever was asked.
+
+    Attributes
+    ----------
+    headline : str
+        The result in one sentence.
+    tables : dict of str to pandas.DataFrame
+        Everything that was found, by name; the first is the one shown in a notebook.
+    figures : dict of str to plotly.graph_objects.Figure
+        By name; the first is the one shown in a notebook.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2015-01-01")
+    >>> run = dl.backtest(market, "ma200w_break", weeks=50)
+    >>> run.headline
+    'Inside 2 deleveraging periods it ...'
+    >>> list(run.tables)[:3]
+    ['metrics', 'benchmark', 'trades']
+    """
+
+    __slots__ = ()
+
+    @property
+    def headline(self) -> str:
+        """The result in one sentence."""
+        raise NotImplementedError
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Everything that was found, by name."""
+        raise NotImplementedError
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """Figures as a page holds them, by name."""
+        return {}
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Figures of plotly, by name."""
+        return {name: chart.figure for name, chart in self.charts.items()}
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """The short table that a notebook shows."""
+        return next(iter(self.tables.values())).head(_ROWS)
+
+    def html(self) -> str:
+        """The page of the result: one text that opens without a network."""
+        from delever.report.page import render_page
+
+        tables = [
+            (name, [*map(str, shown.columns)], shown.astype(str).to_numpy().tolist())
+            for name, table in self.tables.items()
+            for shown in [table.reset_index()]
+        ]
+        return render_page(
+            "result.html",
+            title=type(self).__name__,
+            headline=self.headline,
+            charts=list(self.charts.values()),
+            tables=tables,
+        )
+
+    def page(self, path: Path | str) -> Path:
+        """Write the page of the result.
+
+        Parameters
+        ----------
+        path : path
+            HTML file; folders above it are made.
+
+        Returns
+        -------
+        Path
+            Absolute.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        target = Path(path).expanduser().resolve()
+        write_page(target, self.html())
+        return target
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result for scripts: what ``--json`` prints; what is undefined is None."""
+        return {"headline": self.headline, **{k: plain(v) for k, v in self.tables.items()}}
+
+    def _repr_html_(self) -> str:
+        drawn = ""
+        for chart in self.charts.values():
+            # The library comes from its own host: 4.5 MB in every cell would be too much.
+            drawn = chart.figure.to_html(full_html=False, include_plotlyjs="cdn")
+            break
+        table = self.summary.to_html(float_format=lambda value: f"{value:.4g}")
+        return f"<p>{escape(self.headline)}</p>{drawn}{table}"
+
+    def __repr__(self) -> str:
+        said = f"{type(self).__name__}: {self.headline}"
+        return textwrap.shorten(said, _LONGEST_REPR, placeholder=" …")
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold of a value: no NaN, stamps as text, tables as rows by their label.
+
+    Examples
+    --------
+    >>> plain({"fall": float("nan"), "bars": (1, 2)})
+    {'fall': None, 'bars': [1, 2]}
+    """
+    if isinstance(value, pd.DataFrame):
+        return {_label(row): plain(values) for row, values in value.to_dict("index").items()}
+    if isinstance(value, Mapping | pd.Series):
+        return {_label(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if value is pd.NaT:
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    if isinstance(value, pd.Timedelta):
+        return value.total_seconds()
+    if hasattr(value, "item"):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def _label(key: Any) -> str:
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)

@@ -1,0 +1,435 @@
+"""A signal study on stored data: a named rule, the markets it is pooled over, and its page."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pydantic
+
+from delever.arguments import shown
+from delever.errors import ConfigError, InputError
+from delever.report.figures.look import Chart
+from delever.report.pages import signal_page as page
+from delever.research.signal.event_study import EventStudy
+from delever.research.signal.event_study import event_study as measure_events
+from delever.research.signal.ladder import Ladder, study_ladder
+from delever.research.signal.level_break import LevelRule, Signal
+from delever.research.signal.level_rules import RULES
+from delever.research.signal.pool import pool_signals
+from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
+from delever.signals.features import FEATURES, measure
+from delever.study.market import market as make_market
+from delever.study.market import with_network
+from delever.study.provenance import canonical_json
+from delever.study.result import Result, plain
+from delever.study.workspace import Workspace
+from delever.view import MarketView
+
+__all__ = [
+    "EventReport",
+    "SignalReport",
+    "bind_rule",
+    "event_study",
+    "load_signals",
+    "signal_names",
+    "signal_page",
+    "signal_study",
+]
+
+_RUNGS = {"below": (0.95, 0.9, 0.8, 0.7), "above": (1.05, 1.1, 1.25, 1.5)}
+_STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SignalReport(Result):
+    """Everything a signal study found.
+
+    Attributes
+    ----------
+    study : SignalStudy
+        Forward returns against all bars, volatility-matched bars and placebo levels.
+    ladder : Ladder or None
+        The way to further levels; None where the signal has no level, or it never broke.
+    abnormal : EventStudy or None
+        Abnormal returns over the deciding horizon; None where no event can be used.
+    data : tuple of str
+        References of the markets.
+    notes : tuple of str
+        What a reader must know, why a part is missing among it.
+    """
+
+    study: SignalStudy
+    ladder: Ladder | None
+    abnormal: EventStudy | None
+    data: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence."""
+        return page.sentence(self.study)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Outcomes, comparisons, and, where they are, further levels and abnormal returns."""
+        found = {
+            "outcomes": self.study.outcomes,
+            "comparisons": self.study.comparisons,
+            "events": self.study.events,
+        }
+        if self.ladder is not None:
+            found["ladder"] = self.ladder.table
+        if self.abnormal is not None:
+            found["abnormal"] = self.abnormal.tests
+        return found
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """Placebo means, abnormal returns, and the way to further levels, where they are."""
+        return page.charts(self.study, self.ladder, self.abnormal)
+
+    def html(self) -> str:
+        """The study as a page."""
+        return page.render(self.study, self.ladder, self.abnormal, data=self.data, notes=self.notes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever study signal --json`` prints, the path of its page aside."""
+        study = self.study
+        return {
+            "study": study.name,
+            "data": list(self.data),
+            "span": {"start": str(study.start), "end": str(study.end)},
+            "verdict": study.verdict,
+            "sentence": self.headline,
+            "rejects": study.rejects,
+            "placebo_rank": plain(study.placebo_rank),
+            "outcomes": plain(study.outcomes),
+            "comparisons": plain(study.comparisons),
+            "ladder": None if self.ladder is None else plain(self.ladder.table),
+            "abnormal": None if self.abnormal is None else plain(self.abnormal.tests),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EventReport(Result):
+    """Abnormal returns around events.
+
+    Attributes
+    ----------
+    study : EventStudy
+        What was measured; see `delever.research.signal.event_study`.
+    """
+
+    study: EventStudy
+
+    @property
+    def headline(self) -> str:
+        """Mean cumulative abnormal return, and whether it differs from none."""
+        study, mean = self.study, float(self.study.events["car"].mean())
+        p = float(study.tests["p_value"]["standardised, clustered"])
+        first, last = study.window
+        return (
+            f"Over bars {first} to {last} after {len(study.events)} events the mean cumulative "
+            f"abnormal return was {mean:+.1%} (p = {p:.3f}, standardised, clustered); the smallest "
+            f"effect detectable with {len(study.events)} events is {study.detectable:.1%}."
+        )
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Tests, the average path, and every event."""
+        return {
+            "tests": self.study.tests,
+            "path": self.study.path,
+            "events": self.study.events,
+        }
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """The average path with its interval."""
+        from delever.report.figures import abnormal_path
+
+        return {"path": abnormal_path(self.study.path)}
+
+
+def signal_names() -> tuple[str, ...]:
+    """Every name a study understands: rules of levels, then features that are events."""
+    return (*RULES, *(name for name, feature in FEATURES.items() if feature.unit == "event"))
+
+
+def signal_page(name: str, asked: Mapping[str, Any]) -> str:
+    """Name of a page, another one for whatever else was asked of the signal.
+
+    Examples
+    --------
+    >>> signal_page("average", {"params": []})
+    'signal_average.html'
+    >>> signal_page("average", {"params": ["weeks=100"]})
+    'signal_average_4bfd12bb.html'
+    """
+    said = {key: value for key, value in asked.items() if value}
+    tag = hashlib.sha256(canonical_json(said).encode()).hexdigest()[:8]
+    return f"signal_{name}_{tag}.html" if said else f"signal_{name}.html"
+
+
+def bind_rule(name: str, params: Mapping[str, Any]) -> LevelRule:
+    """Make a rule from its name and parameters.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such rule or parameter, one is missing, or a value is of the wrong type or
+        out of bounds.
+    """
+    if name not in RULES:
+        raise ConfigError(f"a rule must be one of {', '.join(RULES)}; got {name!r}")
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
+    try:
+        rule: LevelRule = pydantic.validate_call(config=_STRICT)(RULES[name])(**given)
+    except pydantic.ValidationError as error:
+        said = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}; got {one['input']!r}"
+            for one in error.errors(include_url=False)
+        )
+        raise ConfigError(f"rule {name}: {said}") from None
+    return rule
+
+
+def load_signals(
+    signal: str | LevelRule | pd.Series,
+    markets: Sequence[MarketView],
+    params: Mapping[str, Any],
+) -> tuple[str, list[Signal]]:
+    """Find a signal's events on markets.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown, a parameter does not fit, or there is no market.
+    InputError
+        If events of one's own are not booleans on the bars of one market.
+    """
+    if not markets:
+        raise ConfigError("a signal study needs at least one data set; name one with --data")
+    if isinstance(signal, pd.Series):
+        if len(markets) > 1 or signal.dtype != bool or not signal.index.equals(markets[0].index):
+            raise InputError(
+                "events of one's own must be a Series of booleans on the bars of one market; got "
+                f"{shown(signal)} of {signal.dtype} for {len(markets)} markets"
+            )
+        known = pd.Series(True, index=signal.index)
+        return str(signal.name or "events"), [Signal(market=markets[0], event=signal, known=known)]
+    if isinstance(signal, LevelRule) or signal in RULES:
+        rule = signal if isinstance(signal, LevelRule) else bind_rule(signal, params)
+        return rule.name, [rule.on(market) for market in markets]
+    if signal not in signal_names():
+        raise ConfigError(f"a signal must be one of {', '.join(signal_names())}; got {signal!r}")
+    return FEATURES[signal].meaning, [_event_signal(signal, market, params) for market in markets]
+
+
+def _event_signal(name: str, market: MarketView, params: Mapping[str, Any]) -> Signal:
+    event = measure(name, market, **params).astype(bool)
+    known = market.close_time - market.index[0] >= FEATURES[name].warm_up
+    return Signal(market=market, event=event, known=pd.Series(known, index=market.index))
+
+
+def signal_study(
+    signal: str | LevelRule | pd.Series,
+    data: str | MarketView | Sequence[str | MarketView] = "sample/ohlcv/BTC/USD/1d",
+    params: Mapping[str, Any] | None = None,
+    *,
+    design: StudyDesign | None = None,
+    series: Mapping[str, str] | None = None,
+    rungs: Sequence[float] | None = None,
+    prices: Sequence[float] = (),
+    rung_bars: int = 90,
+    benchmark: str | pd.Series | None = None,
+    workspace: Workspace | Path | str | None = None,
+) -> SignalReport:
+    """Study what came after a signal, beside all bars, volatility-matched bars and placebo levels.
+
+    Parameters
+    ----------
+    signal : str, LevelRule or pandas.Series of bool
+        A rule of levels or an event feature by name (`delever.study.signal_report.signal_names`),
+        a rule of one's own, or events on the bars of one market.
+    data : str, MarketView or a sequence of these
+        References of bars or markets; several are pooled.
+    params : mapping, optional
+        Parameters of the rule, such as ``{"weeks": 100}``.
+    design : StudyDesign, optional
+        Horizons, the one that decides, placebo levels, level and power.
+    series : mapping of str to str, optional
+        Readings the rule needs, and their references; for markets that are named.
+    rungs : sequence of float, optional
+        Further levels, as multiples of the broken one; the usual ones unless given.
+    prices : sequence of float
+        Further levels as prices, in place of `rungs`.
+    rung_bars : int
+        Bars in which a further level is to be reached.
+    benchmark : str or pandas.Series, optional
+        Reference of bars, or closes, of the market of the event study; by default each market's
+        own mean is normal.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    SignalReport
+
+    Raises
+    ------
+    ConfigError
+        If there is no such signal or parameter, or there are both `rungs` and `prices`.
+    InputError
+        If the markets share no bars, or a setting lies outside its range.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2016-01-01")
+    >>> found = dl.signal_study("average", market, {"weeks": 50}, design=dl.StudyDesign(draws=20))
+    >>> found.study.verdict
+    'undecided'
+    """
+    if rungs and prices:
+        raise ConfigError("further levels must be multiples of the broken one or prices, not both")
+    place = Workspace.find(workspace, or_shipped=True)
+    named = [data] if isinstance(data, str | MarketView) else list(data)
+    markets = [
+        with_network(
+            one
+            if isinstance(one, MarketView)
+            else make_market(one, series=series, workspace=place),
+            place.root,
+        )
+        for one in named
+    ]
+    title, signals = load_signals(signal, markets, params or {})
+    study = study_signal(signals, name=title, design=design)
+    notes = list(study.notes)
+    steps = prices or (_RUNGS[signals[0].side] if rungs is None else rungs)
+    ladder = None
+    if steps and all(signal.level is not None for signal in signals):
+        pool = pool_signals(signals)
+        if pool.event.any():
+            ladder = study_ladder(
+                pool, steps, rung_bars, design=study.design, absolute=bool(prices)
+            )
+    if isinstance(benchmark, str):
+        benchmark = place.catalog.load(benchmark).frame["close"]
+    abnormal = None
+    try:
+        abnormal = _abnormal(signals, benchmark, study.design)
+    except InputError as error:
+        notes.append(f"no event study: {error}")
+    return SignalReport(
+        study=study,
+        ladder=ladder,
+        abnormal=abnormal,
+        data=tuple(one if isinstance(one, str) else one.symbol for one in named),
+        notes=tuple(notes),
+    )
+
+
+def _abnormal(
+    signals: Sequence[Signal], benchmark: pd.Series | None, design: StudyDesign
+) -> EventStudy:
+    """Event study over the deciding horizon, from the bar after the event on."""
+    closes = pd.DataFrame({s.market.symbol: s.market.bars["close"] for s in signals})
+    events = pd.DataFrame({s.market.symbol: s.event for s in signals}).reindex(closes.index)
+    normal = None
+    if benchmark is not None:
+        normal = benchmark.reindex(closes.index).pct_change(fill_method=None)
+    return measure_events(
+        closes.pct_change(fill_method=None),
+        events.fillna(False).astype(bool),
+        model="mean" if benchmark is None else "market",
+        benchmark=normal,
+        window=(1, design.decides),
+        seed=design.seed,
+    )
+
+
+def event_study(
+    closes: MarketView | pd.Series | pd.DataFrame,
+    events: pd.Series | pd.DataFrame,
+    *,
+    benchmark: pd.Series | None = None,
+    window: tuple[int, int] = (1, 10),
+    estimation: int = 120,
+    gap: int = 10,
+    seed: int = 0,
+) -> EventReport:
+    """Measure abnormal returns around events.
+
+    Parameters
+    ----------
+    closes : MarketView, pandas.Series or pandas.DataFrame, shape (n, markets)
+        A market, or closes with a column per market, in quote units.
+    events : pandas.Series or pandas.DataFrame of bool, shape of `closes`
+        Whether an event was known at each bar's close.
+    benchmark : pandas.Series, shape (n,), optional
+        Closes of the market as a whole: normal is then the line through its returns, else each
+        market's own mean.
+    window : tuple of int
+        First and last bar of the event window, counted from the event's bar.
+    estimation : int
+        Bars of the estimation window.
+    gap : int
+        Bars between the estimation window and the event's bar.
+    seed : int
+        Of the wild bootstrap.
+
+    Returns
+    -------
+    EventReport
+
+    Raises
+    ------
+    InputError
+        If shapes or windows do not fit, or no event has both windows whole.
+
+    Notes
+    -----
+    See `delever.research.signal.event_study.event_study` for the tests and their sources.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d")
+    >>> fell = market.bars["close"].pct_change() < -0.15
+    >>> len(dl.event_study(market, fell).study.events)
+    14
+    """
+    table, flags = (
+        one.bars["close"] if isinstance(one, MarketView) else one for one in (closes, events)
+    )
+    if not isinstance(table, pd.Series | pd.DataFrame) or not isinstance(
+        flags, pd.Series | pd.DataFrame
+    ):
+        raise InputError(
+            "an event study takes a market or closes, and booleans on the same bars; got "
+            f"{shown(closes)} and {shown(events)}"
+        )
+    if isinstance(table, pd.Series):
+        table = table.to_frame("market")
+    if isinstance(flags, pd.Series):
+        flags = flags.to_frame(table.columns[0])
+    return EventReport(
+        study=measure_events(
+            table.pct_change(fill_method=None),
+            flags,
+            model="mean" if benchmark is None else "market",
+            benchmark=None if benchmark is None else benchmark.pct_change(fill_method=None),
+            window=window,
+            estimation=estimation,
+            gap=gap,
+            seed=seed,
+        )
+    )

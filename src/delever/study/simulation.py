@@ -1,0 +1,133 @@
+"""One strategy over one market, beside its benchmark: from a view to a measured run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from delever.deleveraging.period import Period
+from delever.engine.backtest import Backtest, backtest
+from delever.engine.settings import Account
+from delever.errors import InputError
+from delever.research.evaluation import Evaluation, evaluate
+from delever.research.strategy_checks import exposures, first_defined
+from delever.study.account_table import for_run
+from delever.study.strategy import Strategy
+from delever.venues.costs import Costs
+from delever.view import MarketView
+
+__all__ = ["first_bar", "simulate"]
+
+
+def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | None) -> int:
+    """Row of the first bar of a run.
+
+    Raises
+    ------
+    InputError
+        If no bar is left.
+    """
+    index = market.index
+    tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
+    if start is None:
+        decided = first_defined(exposures(target))
+        if decided == len(target):
+            raise InputError(
+                f"the strategy needs more history than there is: no decision in {len(index)} bars "
+                f"({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name earlier bars as warmup or "
+                "shorten its windows"
+            )
+        begin = max(decided + 1, tradable)
+    else:
+        begin = max(int(index.searchsorted(start)), tradable)
+    if begin >= len(index):
+        raise InputError(
+            "a run needs at least one bar; none opens at or after the start, "
+            f"the data end with {index[-1]:%Y-%m-%d}"
+        )
+    return begin
+
+
+def simulate(
+    market: MarketView,
+    strategy: Strategy | pd.Series,
+    *,
+    name: str,
+    benchmark: Strategy | pd.Series,
+    params: dict[str, object] | None = None,
+    costs: Costs | None = None,
+    account: Account | None = None,
+    benchmark_costs: Costs | None = None,
+    costs_times: float = 1.0,
+    initial_equity: float = 10_000.0,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+    periods: Sequence[Period] = (),
+) -> Evaluation:
+    """Simulate a strategy and its benchmark over the same bars and measure both.
+
+    Raises
+    ------
+    InputError
+        If no bar is left, or target exposures stand on other bars than those of the market.
+    """
+    if end is not None:
+        market = market.upto(end)
+        if market.bars.empty:
+            raise InputError(
+                f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
+            )
+    target = _target(market, strategy, params)
+    begin = first_bar(market, target, start=start)
+    bars = market.bars.iloc[begin:]
+
+    def run(wanted: pd.Series, paid: Costs | None, held: Account | None) -> Backtest:
+        decided = float(wanted.iloc[begin - 1]) if begin else np.nan
+        return backtest(
+            bars,
+            wanted.iloc[begin:],
+            timeframe=market.timeframe,
+            costs=paid,
+            initial_equity=initial_equity,
+            initial_target=0.0 if np.isnan(decided) else decided,
+            costs_times=costs_times,
+            account=None if held is None else for_run(held, market.bars, begin),
+        )
+
+    return evaluate(
+        name=name,
+        backtest=run(target, costs, account),
+        benchmark=run(_target(market, benchmark, None), benchmark_costs or costs, None),
+        bars=bars,
+        periods=periods,
+    )
+
+
+def _target(
+    market: MarketView, strategy: Strategy | pd.Series, params: dict[str, object] | None
+) -> pd.Series:
+    if isinstance(strategy, Strategy):
+        return strategy.target(_copy(market), params)
+    there = market.index.isin(pd.DatetimeIndex(strategy.index))
+    if not there.all():
+        first = market.index[~there][0]
+        raise InputError(
+            f"target exposures must have a value at each of the {len(market.index)} bars; that of "
+            f"{first:%Y-%m-%d %H:%M} is missing; index them like the bars"
+        )
+    return strategy.loc[market.index]
+
+
+def _copy(market: MarketView) -> MarketView:
+    """A view of its own for a strategy: what it writes there reaches nobody else."""
+    return replace(
+        market,
+        bars=market.bars.copy(deep=True),
+        readings={
+            name: replace(reading, frame=reading.frame.copy(deep=True))
+            for name, reading in market.readings.items()
+        },
+    )

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import InputError, SchemaError
-from delever.frames import kind_of, utc_index, validate
+from delever.frames import utc_index, validate
+from delever.kinds import kind_of
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
 

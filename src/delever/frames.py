@@ -12,114 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from delever.errors import InputError, SchemaError
+from delever.errors import SchemaError
+from delever.kinds import Kind, kind_of
 from delever.units import off_grid
 
-__all__ = ["KINDS", "Kind", "kind_of", "utc_index", "validate"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """A condition every row must meet: `broken` marks the rows that do not.
-
-    `beside` names the other columns the condition reads, to be shown with an offending value.
-    """
-
-    required: str
-    column: str
-    broken: Callable[[pd.DataFrame], pd.Series]
-    beside: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What a kind of data set looks like."""
-
-    name: str  # its word on the command line and in the store
-    index: str  # name of the time index: ``open_time`` for bars, ``timestamp`` for readings
-    columns: tuple[str, ...]  # required columns, in order; empty when any numeric columns will do
-    rules: tuple[Rule, ...] = ()  # conditions on each row, beyond being finite
-    on_grid: bool = True  # whether stamps must be open times of the timeframe
-    snap: str | None = None  # unit that stamps are rounded to, where sources jitter
-
-
-def _positive(column: str) -> Rule:
-    return Rule(required=f"{column} > 0", column=column, broken=lambda f: f[column] <= 0)
-
-
-_POSITIVE = tuple(_positive(column) for column in ("open", "high", "low", "close"))
-_ENVELOPE = (
-    Rule(
-        required="high >= max(open, close)",
-        column="high",
-        broken=lambda f: (f["high"] < f["open"]) | (f["high"] < f["close"]),
-        beside=("open", "close"),
-    ),
-    Rule(
-        required="low <= min(open, close)",
-        column="low",
-        broken=lambda f: (f["low"] > f["open"]) | (f["low"] > f["close"]),
-        beside=("open", "close"),
-    ),
-)
-_VOLUME = Rule(required="volume >= 0", column="volume", broken=lambda f: f["volume"] < 0)
-
-_PRICES = ("open", "high", "low", "close")
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            name="ohlcv",
-            index="open_time",
-            columns=("open", "high", "low", "close", "volume"),
-            rules=(*_POSITIVE, *_ENVELOPE, _VOLUME),
-        ),
-        *(
-            Kind(name=name, index="open_time", columns=_PRICES, rules=(*_POSITIVE, *_ENVELOPE))
-            for name in ("mark", "index", "dvol")
-        ),
-        Kind(name="premium", index="open_time", columns=_PRICES, rules=_ENVELOPE),
-        Kind(
-            name="funding",
-            index="timestamp",
-            columns=("funding_rate",),
-            rules=(
-                Rule(
-                    required="|funding_rate| < 1 (a fraction per interval, never percent)",
-                    column="funding_rate",
-                    broken=lambda f: f["funding_rate"].abs() >= 1,
-                ),
-            ),
-            on_grid=False,
-            snap="s",
-        ),
-        Kind(name="open_interest", index="timestamp", columns=()),
-        Kind(
-            name="long_short_ratio",
-            index="timestamp",
-            columns=("long_short_ratio",),
-            rules=(_positive("long_short_ratio"),),
-        ),
-        Kind(name="liquidations", index="timestamp", columns=(), on_grid=False),
-        Kind(name="series", index="timestamp", columns=(), on_grid=False),
-    )
-}
-"""Every kind of data set, by name."""
-
-
-def kind_of(name: str) -> Kind:
-    """Look a kind up by name.
-
-    Raises
-    ------
-    InputError
-        If there is no such kind; the message lists those there are.
-    """
-    try:
-        return KINDS[name]
-    except KeyError:
-        raise InputError(f"kind must be one of {', '.join(KINDS)}; got {name!r}") from None
+__all__ = ["utc_index", "validate"]
 
 
 def utc_index(index: pd.Index, name: str, where: str) -> pd.DatetimeIndex:

@@ -274,7 +274,7 @@ def test_a_venue_that_cannot_be_asked_names_the_import(venue, symbol, said):
 
 
 def test_a_table_of_more_pages_than_are_asked_for_is_no_whole_table(monkeypatch):
-    monkeypatch.setattr("delever.data.exchange.bracket_tables._PAGES", 1)  # and there are two
+    monkeypatch.setattr("delever.data.exchange.quirks._PAGES", 1)  # and there are two
     with serve(world()) as exchange, pytest.raises(VenueError, match="must be a whole table"):
         fetch_brackets(client_of(exchange, "bybit"), BTC)
 

@@ -209,8 +209,9 @@ def test_a_window_answered_with_another_time_is_refused(tmp_path):
 
     from delever.data.exchange.gather import gather, rules_of
     from delever.data.exchange.pages import Page
+    from delever.data.exchange.venue import Series
 
-    rules = rules_of(bars_of("bybit"), None, bounded=True)
+    rules = rules_of(bars_of("bybit"), Series(rows=1000))
     elsewhere = Page(times=np.array([0]), values=np.ones((1, 5)))
     with pytest.raises(VenueError, match="keeps answering with 1970-01-01 00:00"):
         gather(lambda start, end: elsewhere, (60_000_000, 66_000_000), rules)

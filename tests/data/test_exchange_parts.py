@@ -19,6 +19,7 @@ from delever.data.exchange.gather import gather, rules_of
 from delever.data.exchange.pages import Page
 from delever.data.exchange.quirks import VENUES
 from delever.data.exchange.spans import ceiling, floor, holes, missing, windows, without
+from delever.data.exchange.venue import Series
 from delever.data.pacing import Limiter, backoff, retry_after
 from delever.data.sources_file import VenueSettings, settings_of
 from delever.errors import ConfigError, ConflictError, InputError, VenueError
@@ -95,7 +96,7 @@ def test_waits_double_with_jitter_up_to_the_longest(attempt, seed):
 )
 def test_what_a_venue_asks_for(headers, seconds):
     now = datetime(1999, 12, 31, 23, 59, 0, tzinfo=UTC)
-    assert retry_after(headers, now) == seconds
+    assert retry_after(headers, now, reset_header="X-Bapi-Limit-Reset-Timestamp") == seconds
 
 
 @given(span=spans, taken=st.lists(spans, max_size=6))
@@ -176,7 +177,7 @@ def test_any_way_of_serving_rows_ends_in_the_same_rows(data):
         times = np.array([time for time, _ in rows], dtype=np.int64)
         return Page(times=times, values=np.array([row for _, row in rows]).reshape(-1, 5))
 
-    found = gather(ask, (0, size * step), rules_of(bars_of("bybit"), None, bounded=True))
+    found = gather(ask, (0, size * step), rules_of(bars_of("bybit"), Series(rows=1000)))
     assert found.page.times.tolist() == list(truth)
     assert found.page.values.tolist() == list(truth.values())
     assert found.unknown == ()
@@ -191,7 +192,7 @@ def test_two_answers_that_differ_are_a_conflict():
         times = np.array(next(answers), dtype=np.int64)
         return Page(times=times, values=np.full((1, 5), 1.0))
 
-    rules = rules_of(bars_of("bybit"), None, bounded=True)
+    rules = rules_of(bars_of("bybit"), Series(rows=1000))
     assert gather(ask, (0, 120_000), rules).page.times.tolist() == [0, 60_000]
 
     prices = iter([1.0, 2.0])

@@ -27,6 +27,7 @@ from delever.data.exchange.fetch import fetch, repair
 from delever.data.exchange.gather import gather, rules_of
 from delever.data.exchange.jobs import Job, fetch_all, usual_timeframe
 from delever.data.exchange.pages import Page
+from delever.data.exchange.venue import Series
 from delever.data.references import Reference
 from delever.data.sources_file import VenueSettings
 from delever.errors import InputError, VenueError
@@ -222,7 +223,7 @@ def test_the_oldest_rows_after_a_window_say_that_it_is_empty_and_the_newest_say_
     """A venue told starts alone, which keeps two hundred readings and gives a hundred at a time."""
     kept = np.arange(400, 600) * HOUR
     reference = bars_of("gate", "1h", "open_interest")
-    rules = replace(rules_of(reference, None, bounded=False), newest=599 * HOUR)
+    rules = replace(rules_of(reference, Series(rows=1000, until=False)), newest=599 * HOUR)
 
     def page(times: np.ndarray) -> Page:
         return Page(times=times, values=np.ones((len(times), 2)), full=len(times) == 100)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
 from delever.errors import StoreError
-from delever.frames import kind_of, validate
+from delever.frames import validate
+from delever.kinds import kind_of
 
 
 def series(rows: int, freq: str = "h", start: str = "2021-01-30", seed: int = 0) -> pd.DataFrame:

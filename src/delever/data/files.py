@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from delever.errors import NotStoredError, SchemaError
-from delever.frames import kind_of, validate
+from delever.frames import validate
+from delever.kinds import kind_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,7 +30,7 @@ StampUnit = Literal["s", "ms", "us"]
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".feather")
 _STAMPS = ("timestamp", "open_time")
-_MARKS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t")
 _UNDEFINED = ("", "nan", "NaN")
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _TIME = r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
@@ -141,7 +142,7 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
     if b"\n" not in body:
         raise SchemaError(f"{where}: at least one row below the header is required; found none")
     try:
-        names, mark = _columns(header)
+        names, separator = _columns(header)
     except csv.Error as error:
         raise SchemaError(f"{where}: the header cannot be read ({error}); correct it") from None
     stamp, values, ignored = _choose(names, kind, where)
@@ -152,7 +153,7 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
             read_options=arrow_csv.ReadOptions(
                 column_names=names, skip_rows=1, use_threads=False, block_size=1 << 22
             ),
-            parse_options=arrow_csv.ParseOptions(delimiter=mark, ignore_empty_lines=False),
+            parse_options=arrow_csv.ParseOptions(delimiter=separator, ignore_empty_lines=False),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=types,
                 include_columns=list(types),
@@ -166,12 +167,19 @@ def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[s
 
 
 def _columns(header: str) -> tuple[list[str], str]:
-    """Names of the columns, and the mark between them: the first that sets a stamp apart."""
+    """Names of the columns, and the separator between them: the first that sets a stamp apart."""
     split = {
-        mark: [name.strip() for name in next(csv.reader([header], delimiter=mark))]
-        for mark in _MARKS
+        separator: [name.strip() for name in next(csv.reader([header], delimiter=separator))]
+        for separator in _SEPARATORS
     }
-    chosen = next((mark for mark in _MARKS if any(name in split[mark] for name in _STAMPS)), ",")
+    chosen = next(
+        (
+            separator
+            for separator in _SEPARATORS
+            if any(name in split[separator] for name in _STAMPS)
+        ),
+        ",",
+    )
     return split[chosen], chosen
 
 

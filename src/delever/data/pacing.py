@@ -87,7 +87,9 @@ def persistently(
     return again(call)
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+def retry_after(
+    headers: Mapping[str, str], now: datetime | None = None, *, reset_header: str = ""
+) -> float | None:
     """Seconds a venue asks to be left alone, where its answer says so.
 
     Examples
@@ -107,7 +109,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
             until = _date(text)
             if until is not None:
                 return max(0.0, (until - _now(given, now)).total_seconds())
-    reset = given.get("x-bapi-limit-reset-timestamp")
+    reset = given.get(reset_header.lower())
     if reset is not None and reset.isdigit():
         until = datetime.fromtimestamp(int(reset) / 1000, tz=UTC)
         return max(0.0, (until - _now(given, now)).total_seconds())

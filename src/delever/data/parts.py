@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from delever.errors import StoreError
-from delever.frames import Kind
+from delever.kinds import Kind
 from delever.units import timeframe_delta
 
 if TYPE_CHECKING:

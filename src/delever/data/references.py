@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever import bars
 from delever.errors import InputError
-from delever.frames import kind_of
+from delever.kinds import kind_of
 from delever.units import timeframe_delta
 
 __all__ = ["Dataset", "Reference", "default_lag", "parse_lag"]
@@ -124,7 +124,7 @@ class Dataset:
 
 def default_lag(reference: Reference) -> pd.Timedelta:
     """Time from stamp to publication when nobody says otherwise."""
-    if reference.kind == "funding":
+    if kind_of(reference.kind).known_at_stamp:
         return pd.Timedelta(0).as_unit("ns")
     return timeframe_delta(reference.timeframe)
 

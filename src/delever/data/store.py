@@ -28,7 +28,8 @@ from delever.data.parts import assemble, content_id, decode, encode, periods, ro
 from delever.data.references import Dataset, Reference, default_lag
 from delever.data.store_location import Files
 from delever.errors import ConflictError, DataError, NotStoredError, StoreError
-from delever.frames import kind_of, validate
+from delever.frames import validate
+from delever.kinds import kind_of
 
 if TYPE_CHECKING:
     import pyarrow

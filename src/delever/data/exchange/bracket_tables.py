@@ -1,23 +1,19 @@
-"""Leverage brackets a venue has now, asked for without a key, and those in a file that was saved.
-
-ccxt hands on what a venue calls the size of a position, in whichever unit it counts; `_ASKED` says
-for which venues that unit is known.
-"""
+"""Leverage brackets: those a venue has now, asked for without a key, and those in a saved file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from delever.data.exchange.client import Client
+from delever.data.exchange.quirks import AMOUNT_KEYS, NUMBER_KEYS, saved_brackets
 from delever.data.files import content, name_of
 from delever.errors import InputError, SchemaError, VenueError
 
@@ -27,11 +23,6 @@ Cells = tuple[tuple[float, ...], ...]
 """Rows of cap, maintenance margin rate, maximum leverage, and the published amount if any."""
 
 _ASKS = 3
-_PAGES = 50
-_AMOUNTS = ("cum", "mmDeduction", "deduction")
-"""What Binance, Bybit and Gate call the maintenance amount."""
-_NUMBERS = ("bracket", "tier")
-"""What Binance, Gate and OKX call the number of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +39,6 @@ class Brackets:
     # settlement currency
     by_size: bool
     source: str  # who says so
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """How a venue is asked without a key, what it calls the answer, and what it counts."""
-
-    ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]]
-    answer: str
-    by_size: bool = False
 
 
 def fetch_brackets(client: Client, symbol: str) -> Brackets:
@@ -78,7 +60,7 @@ def fetch_brackets(client: Client, symbol: str) -> Brackets:
             f"brackets belong to contracts; {symbol} at {client.name} is {market.get('type')}; "
             "name a perpetual such as BTC/USDT:USDT"
         )
-    way = _ASKED.get(client.name)
+    way = client.venue.brackets
     if way is None:
         raise _unasked(client, symbol)
     unit = Decimal(str(market["contractSize"])) if way.by_size else Decimal(1)
@@ -147,7 +129,7 @@ def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1)) -> Cells:
         said = {} if not isinstance(tier, dict) else tier
         info = said.get("info")
         info = info if isinstance(info, dict) else {}
-        for name in _NUMBERS:
+        for name in NUMBER_KEYS:
             if name in info and str(info[name]) != str(number):
                 raise SchemaError(f"row {number} is numbered {info[name]}")
         low, cap, rate, leverage = (
@@ -166,7 +148,7 @@ def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1)) -> Cells:
 
 
 def _amount(info: Mapping[str, Any], number: int) -> tuple[Decimal, ...]:
-    for name in _AMOUNTS:
+    for name in AMOUNT_KEYS:
         if info.get(name) not in (None, ""):
             return (_number(info[name], f"row {number} has {name}"),)
     return ()
@@ -180,53 +162,6 @@ def _number(value: object, what: str) -> Decimal:
     if not number.is_finite():
         raise SchemaError(f"{what} {value!r}, which is no number")
     return number
-
-
-def _bybit(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
-    """All pages; ccxt reads only the first, or swallows what fails on the way."""
-    category = "inverse" if market["inverse"] else "linear"
-    request: dict[str, Any] = {"category": category, "symbol": market["id"]}
-    rows: list[Any] = []
-    for _ in range(_PAGES):
-        answer = exchange.public_get_v5_market_risk_limit(request)
-        result = exchange.safe_dict(answer, "result", {})
-        rows += exchange.safe_list(result, "list", [])
-        cursor = result.get("nextPageCursor")
-        if not cursor:
-            break
-        if cursor == request.get("cursor"):
-            return []  # the same page for ever: where the table ends was not seen
-        request["cursor"] = cursor
-    else:
-        return []
-    own = [row for row in rows if isinstance(row, dict) and row.get("symbol") == market["id"]]
-    if len({row.get("id") for row in own}) != len(own):
-        return []  # a row twice, or two of one number: no table
-    own.sort(key=lambda row: exchange.safe_number(row, "riskLimitValue", 0.0))
-    tiers: Sequence[Any] = exchange.parse_market_leverage_tiers(own, market)
-    return tiers
-
-
-def _okx(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
-    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(
-        market["symbol"], {"marginMode": "isolated"}
-    )
-    return tiers
-
-
-def _gate(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
-    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(market["symbol"])
-    return tiers
-
-
-_ASKED: Mapping[str, _Asked] = MappingProxyType(
-    {
-        "bybit": _Asked(ask=_bybit, answer="risk limits"),
-        "okx": _Asked(ask=_okx, answer="position tiers (isolated margin)", by_size=True),
-        "gate": _Asked(ask=_gate, answer="risk limit tiers"),
-    }
-)
-"""The venues whose brackets are public and whose unit is known."""
 
 
 def read_brackets(
@@ -276,7 +211,7 @@ def _tables(document: Any, path: Path) -> list[tuple[str, Sequence[Any]]]:
             return list(entries.items())
     elif isinstance(entries, list) and entries and all(isinstance(e, dict) for e in entries):
         if all(isinstance(entry.get("brackets"), list) for entry in entries):
-            return [_binance(entry, path) for entry in entries]
+            return [_saved(entry, path) for entry in entries]
         symbols = {entry.get("symbol") for entry in entries}
         if "maxNotional" in entries[0] and len(symbols) == 1:  # fetch_market_leverage_tiers
             return [(str(symbols.pop()), entries)]
@@ -286,25 +221,11 @@ def _tables(document: Any, path: Path) -> list[tuple[str, Sequence[Any]]]:
     )
 
 
-def _binance(entry: Mapping[str, Any], path: Path) -> tuple[str, Sequence[Any]]:
-    symbol = str(entry.get("symbol"))
-    if str(entry.get("notionalCoef", "1")) not in ("1", "1.0"):
-        raise SchemaError(
-            f"{path}: the brackets of {symbol} are multiplied by {entry['notionalCoef']} for one "
-            "account (notionalCoef); save those of an account without it"
-        )
-    words = {
-        "minNotional": "notionalFloor",
-        "maxNotional": "notionalCap",
-        "maintenanceMarginRate": "maintMarginRatio",
-        "maxLeverage": "initialLeverage",
-    }
-    return symbol, [
-        {ours: row.get(theirs) for ours, theirs in words.items()} | {"info": row}
-        if isinstance(row, dict)
-        else None
-        for row in entry["brackets"]
-    ]
+def _saved(entry: Mapping[str, Any], path: Path) -> tuple[str, Sequence[Any]]:
+    try:
+        return saved_brackets(entry)
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from None
 
 
 def _refused(name: str) -> float:

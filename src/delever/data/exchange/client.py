@@ -12,10 +12,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from delever.data.exchange.quirks import Venue, venue_of
+from delever.data.exchange.quirks import venue_of
+from delever.data.exchange.venue import Venue
 from delever.data.pacing import Limiter, MayPassError, Pacing, persistently, retry_after
 from delever.data.sources_file import VenueSettings
 from delever.errors import InputError, VenueError
@@ -261,9 +263,9 @@ class _Line:
 
         status = self.answer.status
         limited = isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded))
-        if status == 403:  # Bybit limits with it, and says so; a bare page is a closed door
-            said = self.answer.body
-            limited = limited and (said.strip().startswith("{") or "too frequent" in said.lower())
+        if status == 403:  # some venues limit with it, and say so; a bare page is a closed door
+            said, words = self.answer.body.lower(), self.client.venue.limit_words
+            limited = limited and (said.strip().startswith("{") or (bool(words) and words in said))
         if status in (403, 451) and not limited:
             raise VenueError(
                 f"{self.client.name} answers {status} ({_start(self.answer.body)}): it does not "
@@ -285,7 +287,10 @@ class _Line:
 
     def _passing(self, trouble: str) -> MayPassError:
         """A failure that keeps every thread of this venue away if it asked for that."""
-        status, asked = self.answer.status, retry_after(self.answer.headers)
+        status, asked = (
+            self.answer.status,
+            retry_after(self.answer.headers, reset_header=self.client.venue.reset_header),
+        )
         if asked is None and status == 418:
             asked = _BANNED
         return MayPassError(trouble, asked=asked, everyone=status == 429)
@@ -309,8 +314,14 @@ def redirected(urls: Any, api_url: str, hostname: str) -> Any:
     return api_url.rstrip("/").replace("{host}", parts.netloc) + parts.path
 
 
-def connect(name: str, settings: VenueSettings, pacing: Pacing | None = None) -> Client:
-    """Make a client; nothing is sent before it is used.
+def connect(
+    name: str,
+    settings: VenueSettings,
+    pacing: Pacing | None = None,
+    *,
+    venues: Mapping[str, Venue] = MappingProxyType({}),
+) -> Client:
+    """Make a client; nothing is sent before it is used. `venues` go before those known here.
 
     Raises
     ------
@@ -324,7 +335,7 @@ def connect(name: str, settings: VenueSettings, pacing: Pacing | None = None) ->
         there = f"did you mean {' or '.join(near)}?" if near else "see ccxt's list of exchanges"
         raise InputError(f"venue must be one that ccxt knows; got {name!r}; {there}")
     pacing = pacing or Pacing()
-    venue = venue_of(name)
+    venue = venue_of(name, venues)
     if venue.weight is None:
         weight, seconds = 10_000.0 / getattr(ccxt, name)().rateLimit, 10.0
     else:

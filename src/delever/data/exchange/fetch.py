@@ -332,7 +332,7 @@ class _Fetching:
         if self.waiting:
             times = np.concatenate([page.times for page in self.pages])
             values = np.concatenate([page.values for page in self.pages])
-            frame = frame_of(Page(times=times, values=values), reference)
+            frame = frame_of(Page(times=times, values=values), self.source.rules)
         change = self.catalog.append(
             reference,
             frame,

@@ -15,9 +15,10 @@ import pandas as pd
 
 from delever.data.exchange.pages import Page, columns_of
 from delever.data.exchange.spans import Span, holes, hull, missing, step_of, without
+from delever.data.exchange.venue import Series
 from delever.data.references import Reference
 from delever.errors import ConflictError, VenueError
-from delever.frames import kind_of
+from delever.kinds import kind_of
 from delever.units import grid_anchor
 
 __all__ = [
@@ -44,6 +45,7 @@ class WindowRules:
     """What rows of a data set are held to."""
 
     reference: Reference  # what they are called
+    columns: tuple[str, ...]
     step: int | None  # distance of the grid in ms; None off any grid
     spacing: int  # usual distance in ms
     events: bool = False  # whether rows come as they happen, so that none can be expected
@@ -82,14 +84,15 @@ class _Sifted:
     strayed: bool
 
 
-def rules_of(reference: Reference, spacing: str | None, *, bounded: bool) -> WindowRules:
-    """Rules for a data set."""
+def rules_of(reference: Reference, series: Series) -> WindowRules:
+    """Rules for a data set, as its venue serves it."""
     return WindowRules(
         reference=reference,
-        step=step_of(reference.timeframe) if spacing is None else None,
-        spacing=step_of(spacing or reference.timeframe),
-        events=reference.kind == "liquidations" and spacing is not None,
-        bounded=bounded,
+        columns=columns_of(reference, series),
+        step=step_of(reference.timeframe) if series.spacing is None else None,
+        spacing=step_of(series.spacing or reference.timeframe),
+        events=series.events,
+        bounded=series.until,
     )
 
 
@@ -190,17 +193,15 @@ def _unheard(answer: Page, span: Span, rules: WindowRules) -> bool:
     return bool(answer.times.min() >= span[1] and answer.times.max() >= rules.newest)
 
 
-def frame_of(page: Page, reference: Reference) -> pd.DataFrame:
+def frame_of(page: Page, rules: WindowRules) -> pd.DataFrame:
     """Rows as a frame in the stored form of their kind."""
     index = pd.DatetimeIndex(page.times.astype("M8[ms]")).as_unit("ns").tz_localize("UTC")
-    names = list(columns_of(reference))
-    index = index.rename(kind_of(reference.kind).index)
-    return pd.DataFrame(page.values, index=index, columns=names)
+    index = index.rename(kind_of(rules.reference.kind).index)
+    return pd.DataFrame(page.values, index=index, columns=list(rules.columns))
 
 
 def _nothing(rules: WindowRules) -> Page:
-    width = len(columns_of(rules.reference))
-    return Page(times=np.empty(0, np.int64), values=np.empty((0, width)))
+    return Page(times=np.empty(0, np.int64), values=np.empty((0, len(rules.columns))))
 
 
 def _equal(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -227,7 +228,7 @@ def _readable(page: Page, rules: WindowRules) -> np.ndarray:
     finite = np.isfinite(page.values)
     good = finite.all(axis=1) if spec.columns else finite.any(axis=1)
     if spec.rules and len(page.times):
-        frame = pd.DataFrame(page.values, columns=list(columns_of(rules.reference)))
+        frame = pd.DataFrame(page.values, columns=list(rules.columns))
         for rule in spec.rules:
             good &= ~rule.broken(frame).to_numpy()
     return np.asarray(good, dtype=bool)

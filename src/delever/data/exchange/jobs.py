@@ -15,12 +15,12 @@ from delever.data.exchange.fetch import Fetched, Report, fetch, require_order
 from delever.data.exchange.plan import source_of
 from delever.data.references import Reference
 from delever.errors import DeleverError
+from delever.kinds import kind_of
 
 __all__ = ["Job", "fetch_all", "usual_timeframe"]
 
 _AT_ONCE = 4
 _HOUR = 3_600_000
-_USUAL = {"ohlcv": "1d", "mark": "1d", "index": "1d", "premium": "1d", "dvol": "1d"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,9 @@ class Job:
 
 def usual_timeframe(client: Client, catalog: Catalog, job: Job) -> str:
     """Timeframe of a job that names none."""
-    if job.kind != "funding":
-        return _USUAL.get(job.kind, "1h" if job.kind != "liquidations" else "1d")
+    usual = kind_of(job.kind).usual_timeframe
+    if usual is not None:
+        return usual
     stored = [
         entry.reference.timeframe
         for entry in catalog.survey().entries

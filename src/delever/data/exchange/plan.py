@@ -9,12 +9,13 @@ import numpy as np
 
 from delever.data.exchange.client import Client
 from delever.data.exchange.gather import CONFIRMATIONS, Ask, WindowRules, astray, rules_of, sifted
-from delever.data.exchange.pages import Page, newest_page, read_page
+from delever.data.exchange.pages import Page, read_page
 from delever.data.exchange.probe import Limits, probe
-from delever.data.exchange.quirks import Series
 from delever.data.exchange.spans import Span, floor, step_of, windows, without
+from delever.data.exchange.venue import Series
 from delever.data.references import Reference
 from delever.errors import InputError
+from delever.kinds import kind_of
 
 __all__ = [
     "Horizon",
@@ -64,18 +65,13 @@ class SeriesSource:
         """Ask for a window, once."""
         with self.client.exchange() as exchange:
             return read_page(
-                exchange,
-                self.reference,
-                start,
-                end,
-                self.series.rows,
-                until=self.series.until,
+                exchange, self.reference, self.series, start, end, until=self.series.until
             )
 
     def newest(self) -> Page:
         """Ask for the newest rows."""
         with self.client.exchange() as exchange:
-            return newest_page(exchange, self.reference, self.series.rows)
+            return read_page(exchange, self.reference, self.series)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +100,18 @@ def source_of(client: Client, reference: Reference) -> SeriesSource:
             f"kind at {client.name} must be one of {', '.join(offered)}; got {reference.kind}"
         )
     series = offered[reference.kind]
-    market = client.market(reference.symbol) if reference.kind != "dvol" else {}
+    market = {} if kind_of(reference.kind).of_currency else client.market(reference.symbol)
     dollars = reference.kind == "ohlcv" and client.venue.dollars and market.get("inverse")
-    rules = rules_of(reference, series.spacing, bounded=series.until)
     source = SeriesSource(
         client=client,
         reference=reference,
         series=series,
-        rules=rules,
+        rules=rules_of(reference, series),
         told=("volume is in dollars, not in coins",) if dollars else (),
     )
     if not client.venue.probed:
         return source
-    return _within(source, probe(client, reference, rules.spacing))
+    return _within(source, probe(client, reference, source.rules.spacing))
 
 
 def _within(source: SeriesSource, limits: Limits) -> SeriesSource:
@@ -208,7 +203,7 @@ def _first_day(source: SeriesSource, span: Span) -> int | None:
     if source.limits is not None:
         rows = min(series.rows, source.limits.rows)
         series = replace(series, rows=rows, until=source.series.until)
-    rules = rules_of(reference, None, bounded=series.until)
+    rules = rules_of(reference, series)
     daily = replace(source, reference=reference, rules=rules, series=series)
     start = floor(span[0], "1d")
     for window in windows((start, span[1]), daily.width):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from delever.data.exchange.client import Client
-from delever.data.exchange.pages import newest_page, read_page
+from delever.data.exchange.pages import read_page
 from delever.data.exchange.spans import Span
 from delever.data.references import Reference
 from delever.errors import VenueError
@@ -96,7 +96,8 @@ def _most(client: Client, reference: Reference) -> tuple[int, np.ndarray]:
     refusal: Exception | None = None
     for asked in _LADDER:
         with client.exchange() as exchange, _polite() as refused:
-            page = newest_page(exchange, reference, asked)
+            series = client.venue.series[reference.kind]
+            page = read_page(exchange, reference, series, limit=asked)
         if refused:
             refusal = refused[0]
         elif len(times := np.unique(page.times[page.times >= 0])):
@@ -113,7 +114,8 @@ def _times(
 ) -> np.ndarray:
     """Stamps that a window brings; none where the venue refuses it."""
     with client.exchange() as exchange, _polite() as refused:
-        page = read_page(exchange, reference, *window, limit, until=until)
+        series = client.venue.series[reference.kind]
+        page = read_page(exchange, reference, series, *window, limit=limit, until=until)
     return np.empty(0, np.int64) if refused else page.times[page.times >= 0]
 
 

@@ -15,26 +15,11 @@ from delever.data.files import content, name_of
 from delever.data.references import Reference
 from delever.data.vendors.foreign import Found, frame_of, numbers
 from delever.errors import InputError, NotStoredError, SchemaError
+from delever.kinds import kind_of
 
 __all__ = ["read_archive"]
 
 _KLINES = ("open", "high", "low", "close", "volume")
-_METRICS = {
-    "open_interest": {
-        "sum_open_interest": "open_interest",
-        "sum_open_interest_value": "open_interest_notional",
-    },
-    "long_short_ratio": {"count_long_short_ratio": "long_short_ratio"},
-    "series": {
-        "sum_open_interest": "open_interest",
-        "sum_open_interest_value": "open_interest_notional",
-        "count_toptrader_long_short_ratio": "top_accounts_long_short_ratio",
-        "sum_toptrader_long_short_ratio": "top_positions_long_short_ratio",
-        "count_long_short_ratio": "long_short_ratio",
-        "sum_taker_long_short_vol_ratio": "taker_volume_ratio",
-    },
-}
-_FUNDING = {"last_funding_rate": "funding_rate"}
 _MICROSECONDS = 10**14  # as milliseconds, the year 5138
 
 
@@ -75,15 +60,11 @@ def read_archive(path: Path, reference: Reference) -> Found:
 
 def _check_name(name: str, reference: Reference) -> None:
     pair = reference.symbol.partition(":")[0].replace("/", "")
-    middle = {
-        "funding": ("fundingRate",),
-        "open_interest": ("metrics",),
-        "long_short_ratio": ("metrics",),
-        "series": ("metrics",),
-    }.get(reference.kind, (reference.timeframe,))
-    if not any(name.startswith((f"{pair}-{word}-", f"{pair}_PERP-{word}-")) for word in middle):
+    archive = kind_of(reference.kind).archive
+    word = reference.timeframe if archive is None else archive.word
+    if not name.startswith((f"{pair}-{word}-", f"{pair}_PERP-{word}-")):
         raise InputError(
-            f"{name} must begin with {pair}-{middle[0]}- to hold {reference}; "
+            f"{name} must begin with {pair}-{word}- to hold {reference}; "
             "give its own symbol, kind and timeframe"
         )
 
@@ -110,15 +91,15 @@ def _content(path: Path) -> tuple[str, str]:
 
 
 def _rows(text: str, kind: str, where: str) -> pd.DataFrame:
-    if kind == "funding":
-        table = frame_of(text, where, needs=("calc_time", *_FUNDING))
-        return _stamped(table["calc_time"], table[list(_FUNDING)].rename(columns=_FUNDING), where)
-    if kind in _METRICS:
-        columns = _METRICS[kind]
-        table = frame_of(text, where, needs=("create_time", *columns))
-        stamps = pd.to_datetime(table["create_time"], format="ISO8601", utc=True, errors="coerce")
-        values = numbers(table[list(columns)].rename(columns=columns), where)
-        return values.set_axis(pd.DatetimeIndex(stamps), axis=0)
+    archive = kind_of(kind).archive
+    if archive is not None:
+        columns = dict(archive.columns)
+        table = frame_of(text, where, needs=(archive.stamp, *columns))
+        values = table[list(columns)].rename(columns=columns)
+        if archive.counted:
+            return _stamped(table[archive.stamp], values, where)
+        stamps = pd.to_datetime(table[archive.stamp], format="ISO8601", utc=True, errors="coerce")
+        return numbers(values, where).set_axis(pd.DatetimeIndex(stamps), axis=0)
     header = None if text[:1].isdigit() else 0
     table = frame_of(text, where, header=header)
     if table.shape[1] < 1 + len(_KLINES):

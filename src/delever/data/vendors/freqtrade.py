@@ -25,6 +25,7 @@ from delever.data.files import content, name_of
 from delever.data.references import Dataset, Reference
 from delever.data.vendors.foreign import FileContents, FileDescription, Found
 from delever.errors import ConfigError, InputError, NotStoredError, SchemaError
+from delever.kinds import KINDS, kind_of
 from delever.units import timeframe_delta
 
 __all__ = ["read_freqtrade", "write_freqtrade"]
@@ -34,21 +35,8 @@ _NAME = re.compile(
     r"(?P<pair>[A-Za-z0-9_-]+?)-(?P<timeframe>\d+[A-Za-z]{1,2})(-(?P<type>[A-Za-z_]+))?"
     r"\.(?P<form>feather|json|json\.gz)"
 )
-_KINDS = {
-    None: "ohlcv",
-    "spot": "ohlcv",
-    "futures": "ohlcv",
-    "mark": "mark",
-    "index": "index",
-    "premiumIndex": "premium",
-    "funding_rate": "funding",
-}
-_TYPES = {
-    "ohlcv": "futures",
-    "mark": "mark",
-    "index": "index",
-    "premium": "premiumIndex",
-    "funding": "funding_rate",
+_KINDS = {None: "ohlcv", "spot": "ohlcv"} | {
+    kind.freqtrade: kind.name for kind in KINDS.values() if kind.freqtrade
 }
 
 
@@ -151,7 +139,8 @@ def write_freqtrade(dataset: Dataset, folder: Path) -> Path:
 
     reference = dataset.reference
     kind, futures = reference.kind, ":" in reference.symbol
-    if kind not in _TYPES or (kind != "ohlcv" and not futures):
+    word = kind_of(kind).freqtrade
+    if not word or (kind != "ohlcv" and not futures):
         raise InputError(
             "freqtrade has a place for bars, and for mark, index, premium and funding of a "
             f"symbol such as BTC/USDT:USDT; got {reference}"
@@ -161,7 +150,7 @@ def write_freqtrade(dataset: Dataset, folder: Path) -> Path:
         raise InputError(f"freqtrade needs volumes; {reference} has none")
     pair = re.sub(r"[/ .@$+:]", "_", reference.symbol)
     place = folder / "futures" if futures else folder
-    name = f"{pair}-{reference.timeframe}{f'-{_TYPES[kind]}' if futures else ''}.feather"
+    name = f"{pair}-{reference.timeframe}{f'-{word}' if futures else ''}.feather"
     stamps = pd.DatetimeIndex(bars.index).as_unit("ms")
     table = pd.DataFrame({"date": stamps, **{column: bars[column].to_numpy() for column in bars}})
     arrow = Table.from_pandas(table, preserve_index=False)

@@ -1,0 +1,167 @@
+"""What can be particular to a venue: the values that `delever.data.exchange.quirks` fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from delever.data.references import Reference
+
+__all__ = ["BracketAnswer", "Request", "Row", "Series", "Venue", "in_coins"]
+
+Row: TypeAlias = Sequence[Any]
+"""A stamp in ms since 1970 UTC, and a number or None for each column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question for rows, as it is put to ccxt.
+
+    Attributes
+    ----------
+    reference : Reference
+        The data set.
+    timeframe : str
+        As ccxt is told.
+    start, until : int or None
+        First and last stamp wanted, ms since 1970 UTC, both inclusive; None where the venue is to
+        choose. `until` becomes ccxt's parameter of that name.
+    limit : int or None
+        Most rows.
+    params : mapping of str to object
+        ccxt's ``params``.
+    """
+
+    reference: Reference
+    timeframe: str
+    start: int | None
+    until: int | None
+    limit: int | None
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """How a venue serves one kind.
+
+    Attributes
+    ----------
+    rows : int
+        Most rows in one answer.
+    kept : int or None
+        Only so many of the newest rows are served; None for all.
+    reach : pandas.Timedelta or None
+        How far back history goes; None where to the listing.
+    wide : bool
+        Whether a window wider than an answer is answered with some of its rows, instead of being
+        refused or cut.
+    spacing : str or None
+        Usual distance of rows that do not lie on the timeframe's grid; None for those that do.
+    events : bool
+        Whether rows come as they happen, so that none can be expected at any one time.
+    until : bool
+        Whether the end of a window can be told.
+    note : str
+        What a user must be told where history is short.
+    columns : tuple of str
+        Columns of the rows, where they are not those of the kind.
+    bend : callable, optional
+        ``(exchange, request) -> request``: what ccxt must be told otherwise.
+    cells : callable, optional
+        ``(row, market) -> row``: what ccxt's row of the unified method means here.
+    read : callable, optional
+        ``(exchange, request) -> (rows, full)`` in place of ccxt's unified method; `full` says that
+        rows were held back though the answer was not as long as answers get.
+    """
+
+    rows: int
+    kept: int | None = None
+    reach: pd.Timedelta | None = None
+    wide: bool = True
+    spacing: str | None = None
+    events: bool = False
+    until: bool = True
+    note: str = ""
+    columns: tuple[str, ...] = ()
+    bend: Callable[[Any, Request], Request] | None = None
+    cells: Callable[[Any, Mapping[str, Any]], Row] | None = None
+    read: Callable[[Any, Request], tuple[list[Row], bool]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BracketAnswer:
+    """How a venue is asked for its leverage brackets without a key.
+
+    Attributes
+    ----------
+    ask : callable
+        ``(exchange, market) -> rows`` in ccxt's words for tiers; no rows where it cannot be a
+        whole table.
+    answer : str
+        What the venue calls it.
+    by_size : bool
+        Whether caps count contracts, instead of notionals in the settlement currency.
+    """
+
+    ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]]
+    answer: str
+    by_size: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Venue:
+    """One venue: everything about it that another venue does otherwise.
+
+    Attributes
+    ----------
+    name : str
+        ccxt's id.
+    series : mapping of str to Series
+        From kind to how it is served.
+    weight, seconds : float
+        Permitted weight, in ccxt's units of cost, per window of time; a `weight` of None is what
+        ccxt says.
+    weights : mapping of str to float
+        Weight of a call with this text in its body, or in its address if it has no body, where
+        ccxt counts another; the first that fits.
+    options : mapping of str to object
+        ccxt options that keep it from asking for what is not needed.
+    probed : bool
+        Whether the figures are guesses, to be probed.
+    dollars : bool
+        Whether the volume of inverse contracts comes in dollars, not in coins.
+    brackets : BracketAnswer, optional
+        None where brackets are given to keys alone, or in a unit that is not known.
+    limit_words : str
+        Text of a page that says "too many requests" under a status that means a closed door
+        elsewhere.
+    reset_header : str
+        Header with the moment, ms since 1970 UTC, from which requests are permitted again.
+
+    Examples
+    --------
+    >>> bars = Series(rows=1000, kept=5000, note="only the newest 5000 bars are served")
+    >>> VENUES = (Venue(name="bitmart", series={"ohlcv": bars}, weight=12, seconds=2.0),)
+    """
+
+    name: str
+    series: Mapping[str, Series]
+    weight: float | None = None
+    seconds: float = 1.0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    probed: bool = False
+    dollars: bool = False
+    brackets: BracketAnswer | None = None
+    limit_words: str = ""
+    reset_header: str = ""
+
+
+def in_coins(contracts: float | None, market: Mapping[str, Any]) -> float | None:
+    """A number of linear contracts in base units, rounded once."""
+    size = Decimal(str(market.get("contractSize") or 1))
+    return None if contracts is None else float(Decimal(contracts) * size)

@@ -8,13 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import delever as dl
 from delever.cli.app import main
-from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
+from delever.engine.sweep_metrics import SCOPES, SWEPT, block_metrics, column_name
 from delever.errors import ConfigError, InputError, StoreError
+from delever.research.evaluation import evaluate
+from delever.stats.metrics import metric, metric_of
+from delever.stats.risk import value_at_risk
 from delever.study import chunk as chunk_module
 from delever.study import sweep as sweep_module
 from delever.study.config import SweepConfig, combinations
@@ -74,6 +78,74 @@ def test_each_row_is_the_run_of_its_combination(workspace, axes) -> None:
         assert row["fee"] == pytest.approx(ledger["fee"].sum(), rel=1e-9)
 
 
+@metric(label="Mean bar", unit="fraction", better="higher", formula="mean(r)",
+        source="by definition", scopes=("whole", "inside"),
+        from_sums=lambda sums: sums.returns / sums.bars)  # fmt: skip
+def mean_bar(returns):
+    return float(returns.mean()) if len(returns) else math.nan
+
+
+@metric(label="Beaten bars", unit="fraction", better="higher", formula="share of r > b",
+        source="by definition", scopes=("whole", "outside"))  # fmt: skip
+def beaten_bars(returns, benchmark):
+    return float((returns > benchmark).mean()) if len(returns) else math.nan
+
+
+@pytest.mark.parametrize(
+    "axes", ["", "[sweep.account]\nstop_loss = [0.05, 0.5]\nexposure = [0.5]\n"]
+)
+def test_a_users_metrics_are_those_of_the_runs(workspace, axes) -> None:
+    own = [mean_bar, beaten_bars, value_at_risk]
+    path = write(workspace, "costs_times = 2.0", axes)
+    done = sweep(workspace, path, metrics=own)
+    added = [
+        *("mean_bar", "inside_mean_bar", "beaten_bars", "outside_beaten_bars"),
+        *("value_at_risk", "inside_value_at_risk", "outside_value_at_risk"),
+    ]
+    plain = sweep(workspace, path)
+    assert set(done.frame.columns) == {*plain.frame.columns, *added}
+    assert done.folder != plain.folder
+    assert sweep(workspace, path, metrics=own).resumed == len(done.frame)
+    pd.testing.assert_frame_equal(done.frame[plain.frame.columns], plain.frame)
+    for _, row in done.frame.iloc[::3].iterrows():
+        overrides = {axis: row[axis] for axis in done.axes}
+        overrides["params.weeks"] = int(overrides["params.weeks"])
+        run = dl.run(path, workspace=workspace, set=overrides).evaluation
+        single = evaluate(
+            name="one",
+            backtest=run.backtest,
+            benchmark=run.benchmark,
+            bars=run.bars,
+            periods=run.periods,
+            metrics=own,
+        )
+        for each in map(metric_of, own):
+            for scope in set(each.scopes) & set(SCOPES):
+                expected = single.metrics.loc[each.name, scope]
+                got = row[column_name(scope, each.name)]
+                assert got == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+def test_a_metric_that_names_another_column_is_refused(workspace) -> None:
+    named = replace(metric_of(mean_bar), name="funding")
+    with pytest.raises(InputError, match="must not be called funding"):
+        sweep(workspace, write(workspace), metrics=[named])
+    with pytest.raises(InputError, match="mean_bar must have from_sums"):
+        block_metrics(
+            *(np.zeros((4, 1)), np.zeros((2, 19, 1)), np.ones((2, 1))),
+            initial_equity=1.0,
+            periods_per_year=365.0,
+            metrics=[replace(metric_of(mean_bar), from_sums=None)],
+        )
+    with pytest.raises(InputError, match="one number per account"):
+        block_metrics(
+            *(np.zeros((4, 1)), np.zeros((2, 19, 1)), np.ones((2, 1))),
+            initial_equity=1.0,
+            periods_per_year=365.0,
+            metrics=[replace(metric_of(mean_bar), from_sums=lambda sums: np.zeros(3))],
+        )
+
+
 def test_an_interrupted_sweep_goes_on_where_it_was(workspace, monkeypatch) -> None:
     monkeypatch.setattr(sweep_module, "_MOST", 3)
     path = write(workspace)
@@ -97,9 +169,9 @@ def test_a_budget_cuts_the_work_and_changes_no_number(workspace, monkeypatch) ->
     sizes: list[int] = []
     real = chunk_module.simulate_each
 
-    def counted(market, accounts):
+    def counted(market, accounts, **asked):
         sizes.append(len(accounts))
-        return real(market, accounts)
+        return real(market, accounts, **asked)
 
     def tight(chunk):
         return chunk_module.run_chunk(replace(chunk, target_bytes=1, shared_bytes=1))

@@ -16,8 +16,9 @@ import pandas as pd
 
 from delever.engine.arrays import Floats
 from delever.engine.sweep_market import Ints, SweepMarket, lines_of, sweep_market
-from delever.engine.sweep_metrics import block_metrics, metric_names
+from delever.engine.sweep_metrics import SWEPT, block_metrics, metric_names
 from delever.errors import InputError, SimulationError
+from delever.stats.metric import Metric
 from delever.units import periods_per_year
 from delever.venues.costs import Costs
 
@@ -85,7 +86,11 @@ class SweepAccount:
 
 
 def simulate(
-    market: SweepMarket, accounts: Sequence[SweepAccount], *, mapper: Mapper = map
+    market: SweepMarket,
+    accounts: Sequence[SweepAccount],
+    *,
+    metrics: Sequence[Metric] = SWEPT,
+    mapper: Mapper = map,
 ) -> pd.DataFrame:
     """Run accounts over the bars of a market and measure them.
 
@@ -93,7 +98,7 @@ def simulate(
     ------
     InputError
         If a target lies beyond an account's leverage, or a bracket does not allow a position;
-        the message names the account by its row.
+        the message names the account by its row. If a metric cannot be had from sums.
     """
     most = _largest([account.asked.targets for account in accounts])
     passed: dict[tuple[object, ...], float] = {}
@@ -102,20 +107,25 @@ def simulate(
         if most[row] > passed.get(key, -1.0):  # with the same orders, only larger targets may fail
             check_account(account, market, f"account {row}", most=most[row])
             passed[key] = most[row]
-    frame, refused = simulate_each(market, accounts, mapper=mapper)
+    frame, refused = simulate_each(market, accounts, metrics=metrics, mapper=mapper)
     for row, reason in refused.items():
         raise InputError(f"account {row}: {reason}")
     return frame
 
 
 def simulate_each(
-    market: SweepMarket, accounts: Sequence[SweepAccount], *, mapper: Mapper = map
+    market: SweepMarket,
+    accounts: Sequence[SweepAccount],
+    *,
+    metrics: Sequence[Metric] = SWEPT,
+    mapper: Mapper = map,
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Run accounts that `check_account` let pass, and say which of them a bracket refused."""
     from delever.engine import sweep_kernel as kernel
 
+    names = list(metric_names(metrics))
     if not accounts:
-        return pd.DataFrame(columns=list(metric_names()), dtype="float64"), {}
+        return pd.DataFrame(columns=names, dtype="float64"), {}
     begins = np.array([account.asked.begin for account in accounts])
     ends = np.full((len(accounts), kernel.END_ROWS), -1.0)
     scopes = np.zeros((len(accounts), 2, kernel.SCOPE_ROWS))
@@ -128,8 +138,9 @@ def simulate_each(
         np.stack([_bars_in(market.inside, begins, part) for part in (0, 1)]),
         initial_equity=market.initial_equity,
         periods_per_year=periods_per_year(market.timeframe),
+        metrics=metrics,
     )
-    frame = pd.DataFrame(values, columns=list(metric_names()))
+    frame = pd.DataFrame(values, columns=names)
     bar, measure = ends[:, kernel.REFUSED], ends[:, kernel.EXCESS]
     refused = {
         row: f"the bar of {market.index[int(bar[row])]:%Y-%m-%d %H:%M} asks for a position of "

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from delever.engine.arrays import Floats
 from delever.errors import InputError
-from delever.stats.metric import SCOPES, Metric, Scope
-from delever.stats.metrics import METRICS
+from delever.stats.metric import SCOPES, Metric, Scope, metric_of
+from delever.stats.metrics import METRICS, AsMetric, register
 from delever.stats.sample import Sums
 
-__all__ = ["SWEPT", "TOTALS", "block_metrics", "column_name", "metric_names"]
+__all__ = [
+    "SCOPES",
+    "SWEPT",
+    "TOTALS",
+    "asked_metrics",
+    "block_metrics",
+    "column_name",
+    "metric_names",
+]
 
 SWEPT: tuple[Metric, ...] = tuple(each for each in METRICS if each.from_sums is not None)
 """The metrics of the package that the sums hold."""
@@ -34,8 +42,10 @@ def column_name(scope: Scope, name: str) -> str:
     return name if scope == "whole" else f"{scope}_{name}"
 
 
-def metric_names(metrics: Sequence[Metric] = SWEPT) -> tuple[str, ...]:
-    """Columns of a sweep: each metric in each of its scopes, then the totals.
+def metric_names(
+    metrics: Sequence[Metric] = SWEPT, totals: Iterable[str] = TOTALS
+) -> tuple[str, ...]:
+    """Columns of a sweep: scope by scope the metrics defined there, then the totals.
 
     Raises
     ------
@@ -51,8 +61,21 @@ def metric_names(metrics: Sequence[Metric] = SWEPT) -> tuple[str, ...]:
     return tuple(
         column_name(scope, name)
         for scope in SCOPES
-        for name in (*(each.name for each in metrics if scope in each.scopes), *TOTALS)
+        for name in (*(each.name for each in metrics if scope in each.scopes), *totals)
     )
+
+
+def asked_metrics(further: Iterable[AsMetric]) -> tuple[tuple[Metric, ...], tuple[Metric, ...]]:
+    """The metrics of a sweep: those its sums hold, and those asked for that need a single run.
+
+    Raises
+    ------
+    InputError
+        If one of `further` is no metric, or has the name or label of another.
+    """
+    rows = tuple(metric_of(item) for item in further)
+    held = tuple(each for each in register(rows).values() if each.from_sums is not None)
+    return held, tuple(dict.fromkeys(each for each in rows if each.from_sums is None))
 
 
 def block_metrics(

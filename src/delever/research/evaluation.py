@@ -28,7 +28,15 @@ from delever.stats.metrics import (
 )
 from delever.units import periods_per_year
 
-__all__ = ["SCOPES", "Evaluation", "common_span", "evaluate", "scope_masks", "windowed"]
+__all__ = [
+    "SCOPES",
+    "Evaluation",
+    "common_span",
+    "evaluate",
+    "sample_of",
+    "scope_masks",
+    "windowed",
+]
 
 _SCOPES: Mapping[str, Scope] = MappingProxyType(
     {scope: scope for scope in SCOPES} | dict.fromkeys(PHASES, "phase")
@@ -200,18 +208,23 @@ def windowed(
     )
 
 
+def sample_of(backtest: Backtest, benchmark: Backtest | None) -> Sample:
+    """What metrics read of a run, beside its benchmark where there is one."""
+    return Sample(
+        returns=backtest.returns,
+        benchmark=None if benchmark is None else benchmark.returns,
+        exposure=backtest.ledger["exposure"],
+        turnover=backtest.ledger["turnover"],
+        trades=backtest.trades,
+        periods_per_year=periods_per_year(backtest.timeframe),
+    )
+
+
 def _measure(
     backtest: Backtest,
     benchmark: Backtest,
     parts: Mapping[str, np.ndarray],
     registry: Mapping[str, Metric],
 ) -> pd.DataFrame:
-    sample = Sample(
-        returns=backtest.returns,
-        benchmark=benchmark.returns,
-        exposure=backtest.ledger["exposure"],
-        turnover=backtest.ledger["turnover"],
-        trades=backtest.trades,
-        periods_per_year=periods_per_year(backtest.timeframe),
-    )
+    sample = sample_of(backtest, benchmark)
     return compute_scopes(sample, parts, registry.values(), scopes=_SCOPES)

@@ -7,6 +7,7 @@ import math
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Literal, ParamSpec, get_args
 
 import numpy as np
@@ -246,6 +247,7 @@ def _reads(function: Callable[..., float], name: str) -> tuple[str, ...]:
 def _of_sample(
     function: Callable[..., float], name: str, reads: Sequence[str]
 ) -> Callable[[Sample], float]:
+    @wraps(function)
     def compute(sample: Sample) -> float:
         if "benchmark" in reads and sample.benchmark is None:
             return math.nan

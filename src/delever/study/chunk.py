@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,22 @@ from delever.engine.sweep_accounts import (
     simulate_each,
     sweep_market,
 )
-from delever.engine.sweep_metrics import metric_names
+from delever.engine.sweep_metrics import asked_metrics, metric_names
 from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
+from delever.research.evaluation import sample_of
+from delever.stats.metrics import SCOPES, AsMetric, Metric, compute_scopes
 from delever.study.account_table import for_run
 from delever.study.config import Study
 from delever.study.provenance import Inputs, gather
-from delever.study.simulation import first_bar
+from delever.study.simulation import first_bar, run_target
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["Chunk", "applied", "run_chunk"]
+__all__ = ["SWEPT_ACCOUNT", "Chunk", "applied", "run_chunk"]
+
+SWEPT_ACCOUNT = ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop")
+"""Settings of an account that the combinations of a sweep may differ in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +65,8 @@ def applied(study: Study, combination: Mapping[str, Any]) -> Study:
     return Study.model_validate(table)
 
 
-def run_chunk(chunk: Chunk) -> pd.DataFrame:
-    """Run the combinations of a chunk.
+def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
+    """Run the combinations of a chunk, and measure them by further metrics too.
 
     Raises
     ------
@@ -68,24 +74,32 @@ def run_chunk(chunk: Chunk) -> pd.DataFrame:
         If strategy, data or anything else is not what the sweep began with.
     """
     study, inputs, market, inside = _prepared(chunk.root, chunk.study, chunk.inputs_id)
+    held_by_sums, from_a_run = asked_metrics(metrics)
+    single: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
     begins: dict[int, int] = {}
     parts: list[pd.DataFrame] = []
     with shared_work(chunk.shared_bytes):
         batch: dict[int, SweepAccount] = {}
         held = 0
-        for row, account in _asked(chunk, study, inputs, market, errors):
+        for row, own, target, begin in _asked(chunk, study, inputs, market, errors):
+            account = _account(own, target, begin)
+            if from_a_run:
+                single[row] = _single(own, inputs, market, inside, target, begin, from_a_run)
             batch[row] = account
-            begins[row] = account.asked.begin
+            begins[row] = begin
             held += account.asked.bars.nbytes + account.asked.targets.nbytes
             if held > chunk.target_bytes:
-                parts.append(_simulated(batch, study, inputs, market, inside, errors))
+                parts.append(_simulated(batch, study, inputs, market, inside, held_by_sums, errors))
                 batch, held = {}, 0
-        parts.append(_simulated(batch, study, inputs, market, inside, errors))
+        parts.append(_simulated(batch, study, inputs, market, inside, held_by_sums, errors))
     rows = range(len(chunk.combinations))
     opened = pd.Series(market.index[list(begins.values())], index=list(begins)).reindex(rows)
     said = [errors.get(row, "") for row in rows]
-    return pd.concat(parts).reindex(rows).assign(start=opened, error=said)
+    names = metric_names(from_a_run, totals=())
+    alone = pd.DataFrame.from_dict(single, orient="index", columns=names).reindex(rows)
+    measured = pd.concat([pd.concat(parts).reindex(rows), alone], axis=1)
+    return measured.assign(start=opened, error=said)
 
 
 def _simulated(
@@ -94,11 +108,12 @@ def _simulated(
     inputs: Inputs,
     market: MarketView,
     inside: npt.NDArray[np.bool_],
+    metrics: Sequence[Metric],
     errors: dict[int, str],
 ) -> pd.DataFrame:
     """Metrics of a batch by row; of what is refused, the reason goes to `errors`."""
     if not batch:
-        return pd.DataFrame(columns=list(metric_names()), dtype="float64")
+        return pd.DataFrame(columns=list(metric_names(metrics)), dtype="float64")
     begin = min(account.asked.begin for account in batch.values())
     try:
         board = sweep_market(
@@ -113,7 +128,7 @@ def _simulated(
         first = [row for row, account in batch.items() if account.asked.begin == begin]
         errors |= dict.fromkeys(first, str(error))
         later = {row: account for row, account in batch.items() if row not in first}
-        return _simulated(later, study, inputs, market, inside, errors)
+        return _simulated(later, study, inputs, market, inside, metrics, errors)
     accepted: dict[int, SweepAccount] = {}
     for row, account in batch.items():
         try:
@@ -124,16 +139,54 @@ def _simulated(
             was = account.asked
             moved = Asked(was.begin - begin, was.bars - begin, was.targets)
             accepted[row] = replace(account, asked=moved)
-    metrics, refused = simulate_each(board, list(accepted.values()))
+    measured, refused = simulate_each(board, list(accepted.values()), metrics=metrics)
     rows = list(accepted)
     errors |= {rows[place]: reason for place, reason in refused.items()}
-    return metrics.set_axis(pd.Index(rows, dtype="int64"), axis=0)
+    return measured.set_axis(pd.Index(rows, dtype="int64"), axis=0)
+
+
+def _single(
+    study: Study,
+    inputs: Inputs,
+    market: MarketView,
+    inside: npt.NDArray[np.bool_],
+    target: npt.NDArray[np.float64],
+    begin: int,
+    metrics: Sequence[Metric],
+) -> list[float]:
+    """What a run of one combination by itself gives: the columns of metrics that no sums hold."""
+    account = None
+    if study.account is not None:
+        said = {name: getattr(study.account, name) for name in SWEPT_ACCOUNT}
+        account = replace(inputs.account or study.account, **said)
+    run = partial(
+        run_target,
+        market,
+        begin=begin,
+        costs_times=study.costs_times,
+        initial_equity=study.initial_equity,
+    )
+    try:
+        done = run(pd.Series(target, index=market.index), costs=study.said_costs, account=account)
+        compared = any(each.against_benchmark for each in metrics)
+        held = run(inputs.benchmark.target(market), costs=study.spot_costs) if compared else None
+    except DeleverError:  # the accounts of the batch are refused for it, with the reason
+        return [math.nan] * len(metric_names(metrics, totals=()))
+    own = inside[begin:]
+    parts = {"whole": np.ones(len(own), dtype=bool), "inside": own, "outside": ~own}
+    table = compute_scopes(sample_of(done, held), parts, metrics)
+    return [
+        float(table[scope][each.name])
+        for scope in SCOPES
+        for each in metrics
+        if scope in each.scopes
+    ]
 
 
 def _asked(
     chunk: Chunk, study: Study, inputs: Inputs, market: MarketView, errors: dict[int, str]
-) -> Iterator[tuple[int, SweepAccount]]:
-    """Accounts of the combinations that a strategy has an answer to."""
+) -> Iterator[tuple[int, Study, npt.NDArray[np.float64], int]]:
+    """Combinations that a strategy has an answer to: their studies, targets and first bars."""
     asks, target = "", None
     held: dict[str, Study] = {}
     for row, combination in enumerate(chunk.combinations):
@@ -153,7 +206,7 @@ def _asked(
         terms = json.dumps(rest, sort_keys=True)
         if terms not in held:
             held[terms] = applied(study, rest)
-        yield row, _account(held[terms], *target)
+        yield row, held[terms], *target
 
 
 def _target(

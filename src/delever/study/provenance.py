@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import inspect
 import json
 import math
 import platform
@@ -23,6 +24,7 @@ from delever.engine.settings import Account
 from delever.engine.terms import dated_rules
 from delever.errors import ConfigError
 from delever.research.evaluation import Evaluation
+from delever.stats.metrics import Metric
 from delever.study.account_table import load_account
 from delever.study.config import Study
 from delever.study.market import early_series, view
@@ -147,6 +149,20 @@ def _code_sha256() -> str:
             digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def metric_sha256(metric: Metric) -> str:
+    """Hash of what a metric is made of, its source where there is one."""
+    parts = [metric.name, metric.formula, *metric.scopes]
+    for function in (metric.compute, metric.from_sums):
+        if function is not None:
+            inner = inspect.unwrap(function)
+            try:
+                parts.append(inspect.getsource(inner))
+            except (OSError, TypeError):
+                code = getattr(inner, "__code__", None)
+                parts.append(code.co_code.hex() if code else repr(inner))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,13 @@ from delever.engine.settings import Account
 from delever.errors import InputError
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.strategy_checks import exposures, first_defined
+from delever.stats.metrics import AsMetric
 from delever.study.account_table import for_run
 from delever.study.strategy import Strategy
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["first_bar", "simulate"]
+__all__ = ["first_bar", "run_target", "simulate"]
 
 
 def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | None) -> int:
@@ -66,6 +68,7 @@ def simulate(
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
     periods: Sequence[Period] = (),
+    metrics: Iterable[AsMetric] = (),
 ) -> Evaluation:
     """Simulate a strategy and its benchmark over the same bars and measure both.
 
@@ -82,27 +85,40 @@ def simulate(
             )
     target = _target(market, strategy, params)
     begin = first_bar(market, target, start=start)
-    bars = market.bars.iloc[begin:]
-
-    def run(wanted: pd.Series, paid: Costs | None, held: Account | None) -> Backtest:
-        decided = float(wanted.iloc[begin - 1]) if begin else np.nan
-        return backtest(
-            bars,
-            wanted.iloc[begin:],
-            timeframe=market.timeframe,
-            costs=paid,
-            initial_equity=initial_equity,
-            initial_target=0.0 if np.isnan(decided) else decided,
-            costs_times=costs_times,
-            account=None if held is None else for_run(held, market.bars, begin),
-        )
-
+    run = partial(
+        run_target, market, begin=begin, costs_times=costs_times, initial_equity=initial_equity
+    )
     return evaluate(
         name=name,
-        backtest=run(target, costs, account),
-        benchmark=run(_target(market, benchmark, None), benchmark_costs or costs, None),
-        bars=bars,
+        backtest=run(target, costs=costs, account=account),
+        benchmark=run(_target(market, benchmark, None), costs=benchmark_costs or costs),
+        bars=market.bars.iloc[begin:],
         periods=periods,
+        metrics=metrics,
+    )
+
+
+def run_target(
+    market: MarketView,
+    target: pd.Series,
+    *,
+    begin: int,
+    costs: Costs | None = None,
+    account: Account | None = None,
+    costs_times: float = 1.0,
+    initial_equity: float = 10_000.0,
+) -> Backtest:
+    """Simulate exposures decided on the bars of a market, from a bar of it on."""
+    decided = float(target.iloc[begin - 1]) if begin else np.nan
+    return backtest(
+        market.bars.iloc[begin:],
+        target.iloc[begin:],
+        timeframe=market.timeframe,
+        costs=costs,
+        initial_equity=initial_equity,
+        initial_target=0.0 if np.isnan(decided) else decided,
+        costs_times=costs_times,
+        account=None if account is None else for_run(account, market.bars, begin),
     )
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from delever.data.disk import Disk
-from delever.engine.sweep_metrics import metric_names
+from delever.engine.sweep_metrics import asked_metrics, metric_names
 from delever.errors import ConfigError, StoreError
 from delever.report.figures.look import Chart
-from delever.study.chunk import Chunk, applied, run_chunk
+from delever.stats.metrics import AsMetric, metric_of
+from delever.study.chunk import SWEPT_ACCOUNT, Chunk, applied, run_chunk
 from delever.study.config import Study, SweepConfig, combinations, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
-from delever.study.provenance import Inputs, canonical_json, gather, run_id
+from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 
@@ -41,7 +43,7 @@ Progress = Callable[[int, int, float], None]
 
 _SWEPT = {
     "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
-    "account": ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop"),
+    "account": SWEPT_ACCOUNT,
 }
 _MOST = 512
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
@@ -143,6 +145,7 @@ def sweep(
     fresh: bool = False,
     executor: Executor | None = None,
     progress: Progress = lambda done, total, left: None,
+    metrics: Sequence[AsMetric] = (),
     workspace: Workspace | Path | str | None = None,
 ) -> Sweep:
     """Run every combination of a study's ``[sweep]`` table that has no result yet.
@@ -161,6 +164,10 @@ def sweep(
         Where chunks run, in place of processes of its own.
     progress : callable
         Told combinations done, combinations in all, and seconds still to go.
+    metrics : sequence of Metric or of functions with `metric` above them
+        A user's own, behind the package's. They are measured in this process, unless an `executor`
+        is given that can send them. For those that a sweep's sums do not hold, each combination
+        is also run by itself.
     workspace : path, optional
         By default the one at or above the current folder.
 
@@ -172,12 +179,14 @@ def sweep(
     ------
     ConfigError
         If the study has no ``[sweep]`` table, or one of its combinations is not valid.
+    InputError
+        If one of `metrics` is no metric, or has the name or label of another.
     StoreError
         If strategy or data change meanwhile, or a stored chunk cannot be read.
     """
     place = Workspace.find(workspace)
     path = place.file(Path(study))
-    return _sweep_study(path, place, set or {}, workers, fresh, executor, progress)
+    return _sweep_study(path, place, set or {}, workers, fresh, executor, progress, metrics)
 
 
 def _sweep_study(
@@ -188,17 +197,20 @@ def _sweep_study(
     fresh: bool,
     executor: Executor | None,
     progress: Progress,
+    metrics: Sequence[AsMetric],
 ) -> Sweep:
     study = load_study(path, overrides)
     table = study.sweep
     if table is None:
         raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
-    workers = workers or default_workers()
+    held_by_sums, from_a_run = asked_metrics(metrics)
+    columns = [*metric_names(held_by_sums), *metric_names(from_a_run, totals=())]
+    workers = 1 if metrics and executor is None else workers or default_workers()
     chosen = combinations(table)
     inputs = gather(study, workspace)
     _check(path, study, table, inputs, chosen)
     made_from = inputs.manifest(study)
-    manifest = _manifest(table, made_from, chosen)
+    manifest = _manifest(table, made_from, chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
     text = study.model_dump_json(by_alias=True)
     chunks = _chunks(text, made_from["run_id"], chosen, workspace, table.memory * 2**20 // workers)
@@ -208,14 +220,15 @@ def _sweep_study(
     done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
     ledger = workspace.results / study.name / "trials" / f"{inputs.data.id[:16]}.jsonl"
     keys = _trial_keys(study, inputs)
+    work = partial(run_chunk, metrics=tuple(metrics)) if metrics else run_chunk
     begun = time.monotonic()
-    for chunk, rows in _run(todo, executor, workers):
+    for chunk, rows in _run(todo, work, executor, workers):
         _record(ledger, [keys(combination) for combination in chunk.combinations])
         disk.write("chunks", {chunk.file: _parquet(rows)})
         done += len(chunk.combinations)
         rate = (time.monotonic() - begun) / (done - resumed)
         progress(done, len(chosen), rate * (len(chosen) - done))
-    frame = _assemble(folder, chunks, chosen)
+    frame = _assemble(folder, chunks, chosen, columns)
     manifest |= {"n_trials": n_trials(ledger), "failed": int((frame["error"] != "").sum())}
     finished = Sweep(
         name=study.name,
@@ -238,13 +251,16 @@ def n_trials(ledger: Path) -> int:
 
 
 def _run(
-    todo: Sequence[Chunk], executor: Executor | None, workers: int
+    todo: Sequence[Chunk],
+    work: Callable[[Chunk], pd.DataFrame],
+    executor: Executor | None,
+    workers: int,
 ) -> Iterator[tuple[Chunk, pd.DataFrame]]:
     if executor is not None:
-        yield from run_tasks(run_chunk, todo, executor)
+        yield from run_tasks(work, todo, executor)
         return
     with open_executor(min(workers, max(len(todo), 1))) as pool:
-        yield from run_tasks(run_chunk, todo, pool, ahead=2 * workers)
+        yield from run_tasks(work, todo, pool, ahead=2 * workers)
 
 
 def _check(
@@ -276,11 +292,16 @@ def _check(
 
 
 def _manifest(
-    sweep: SweepConfig, inputs: Mapping[str, Any], chosen: Sequence[Mapping[str, Any]]
+    sweep: SweepConfig,
+    inputs: Mapping[str, Any],
+    chosen: Sequence[Mapping[str, Any]],
+    metrics: Sequence[AsMetric],
 ) -> dict[str, Any]:
     made_from = {key: value for key, value in inputs.items() if key != "run_id"}
     made_from["sweep"] = sweep.model_dump(mode="json", by_alias=True, exclude={"memory"})
     made_from["combinations_sha256"] = _digest(chosen)
+    if metrics:
+        made_from["metrics"] = {each.name: metric_sha256(each) for each in map(metric_of, metrics)}
     return {"sweep_id": run_id(made_from), "combinations": len(chosen), **made_from}
 
 
@@ -317,7 +338,10 @@ def _stored(folder: Path, chunk: Chunk) -> bool:
 
 
 def _assemble(
-    folder: Path, chunks: Sequence[Chunk], chosen: Sequence[Mapping[str, Any]]
+    folder: Path,
+    chunks: Sequence[Chunk],
+    chosen: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
 ) -> pd.DataFrame:
     parts = []
     for chunk in chunks:
@@ -331,7 +355,7 @@ def _assemble(
     rows = pd.concat(parts, ignore_index=True)
     names = [*chosen[0]]
     axes = pd.DataFrame({name: _column([one[name] for one in chosen]) for name in names})
-    return pd.concat([axes, rows[["start", "error", *metric_names()]]], axis=1)
+    return pd.concat([axes, rows[["start", "error", *columns]]], axis=1)
 
 
 def _column(values: Sequence[Any]) -> Sequence[Any]:

@@ -11,7 +11,7 @@ import pytest
 
 from delever.errors import InputError
 from delever.frames import validate
-from delever.research.lookahead import find_leak, smallest
+from delever.research.lookahead import find_leak, shrink_leak
 from delever.research.perturbation import perturb_future, published_later, window
 from delever.research.strategy_checks import check_strategy, check_target
 from delever.view import MarketView, Reading
@@ -383,7 +383,7 @@ def test_an_index_declared_without_a_lag_is_found() -> None:
     # The index is 2 on days 0, 3, 6, ...: at the close of day 2 the row of day 3 cannot be known.
     assert leak.bar == unlagged.index[0]
     assert find_leak(afraid, lagged, least_lags=LEAST) is None
-    few = smallest(afraid, unlagged, leak, least_lags=LEAST)
+    few = shrink_leak(afraid, unlagged, leak, least_lags=LEAST)
     assert (few.first, few.last) == (leak.bar, leak.bar)
 
 
@@ -418,7 +418,7 @@ def test_a_leak_is_cut_down_to_the_bars_that_show_it(
     function = LEAKS[name]
     found = find_leak(function, market, points=6)
     assert found is not None
-    leak = smallest(function, market, found)
+    leak = shrink_leak(function, market, found)
     small = window(market, leak.first, leak.last)
     assert len(small.index) == bars
     # It is a fact about these few bars.
@@ -431,7 +431,7 @@ def test_a_leak_is_cut_down_to_the_bars_that_show_it(
 def test_what_is_left_of_a_leak_is_one_and_no_longer(name: str, market: MarketView) -> None:
     found = find_leak(LEAKS[name], market, points=6)
     assert found is not None
-    leak = smallest(LEAKS[name], market, found)
+    leak = shrink_leak(LEAKS[name], market, found)
     assert leak.first <= leak.bar <= leak.after < leak.last
     assert market.index[0] <= leak.first
     assert leak.last <= market.index[-1]
@@ -448,4 +448,4 @@ def test_an_answer_that_changes_by_itself_is_not_cut_down(market: MarketView) ->
 
     leak = find_leak(dice, market, points=2)
     assert leak is not None
-    assert smallest(dice, market, leak) is leak
+    assert shrink_leak(dice, market, leak) is leak

@@ -1,28 +1,25 @@
 """Does a strategy see the future? Change what it may see and compare, rather than read its code.
 
 `find_leak` hides or replaces everything after a bar and asks again; whatever was answered up to
-that bar must stay as it was. `smallest` then cuts the market down to the bars that show it.
+that bar must stay as it was. `shrink_leak` then cuts the market down to the bars that show it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import MOST_SEED, whole_number
+from delever.arguments import MOST_SEED, Flags, Floats, whole_number
 from delever.errors import InputError
-from delever.research.perturbation import Perturbation, perturb_future, published_later, window
+from delever.research.perturbation import Perturbation, perturb_future, window
 from delever.view import MarketView
 
-__all__ = ["Leak", "ask", "differ", "find_leak", "smallest"]
+__all__ = ["Leak", "ask", "differ", "find_leak", "shrink_leak"]
 
 MOST_POINTS = 10_000
-Values: TypeAlias = npt.NDArray[np.float64]
 
 _REPLACED = ("mirrored", "shuffled", "scrambled")
 
@@ -74,23 +71,12 @@ def find_leak(
 ) -> Leak | None:
     """Search for a bar whose value depends on the future.
 
-    The function is asked once with everything, then again with readings published no earlier
-    than they can have been, and with the bars after a cut removed, mirrored (a rise becomes a
-    fall), shuffled (in another order) and scrambled by noise. Cuts are spread evenly and put
-    just before and at the bars where the value changes.
-
     Raises
     ------
     InputError
         If the market has fewer than two bars, or `points` or `seed` is out of its range.
     Exception
         Whatever `function` raises on the whole market.
-
-    Notes
-    -----
-    Values count as different beyond 1e-9 relative. A function that raises once the later bars
-    are removed, though it has a value for the last bar left, is a leak as well; before its first
-    value it may raise. What it raises on replaced bars is no evidence and is passed over.
 
     Examples
     --------
@@ -110,10 +96,8 @@ def find_leak(
     whole = ask(function, market)
     cuts = _cuts(whole, points)
     for change, row in _changes(cuts, len(whole), bool(least_lags)):
-        changed = (
-            published_later(market, least_lags or {})
-            if change == "published later"
-            else perturb_future(market, market.index[row], change, seed=seed)
+        changed = perturb_future(
+            market, market.index[row], change, seed=seed, least_lags=least_lags
         )
         leak = _compare(function, market, whole, change, row, changed, seed)
         if leak is not None:
@@ -121,8 +105,8 @@ def find_leak(
     return None
 
 
-def ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> Values:
-    """Values of a function of the market, one per bar.
+def ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> Floats:
+    """Floats of a function of the market, one per bar.
 
     Raises
     ------
@@ -139,8 +123,8 @@ def ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> Valu
     return answer.to_numpy(dtype="float64", na_value=np.nan)
 
 
-def _cuts(whole: Values, points: int) -> list[int]:
-    """Rows after which the future begins."""
+def _cuts(whole: Floats, points: int) -> list[int]:
+    """Rows after which the future begins: evenly spread, and at and before every change."""
     last = len(whole) - 1
     changed = 1 + np.flatnonzero(differ(whole[1:], whole[:-1]))
     if len(changed) > points:
@@ -160,7 +144,7 @@ def _changes(cuts: list[int], rows: int, lags: bool) -> Iterator[tuple[Perturbat
             yield change, row
 
 
-def smallest(
+def shrink_leak(
     function: Callable[[MarketView], pd.Series],
     market: MarketView,
     leak: Leak,
@@ -175,7 +159,7 @@ def smallest(
     >>> market = MarketView(bars=pd.DataFrame({"close": range(1, 91)}, index=days), timeframe="1d")
     >>> def peeks(seen):
     ...     return seen.bars["close"].shift(-1)
-    >>> leak = smallest(peeks, market, find_leak(peeks, market))
+    >>> leak = shrink_leak(peeks, market, find_leak(peeks, market))
     >>> f"{leak.first:%m-%d} to {leak.last:%m-%d}"
     '01-01 to 01-02'
     """
@@ -186,10 +170,8 @@ def smallest(
 
     def tried(begin: int, after: int, last: int) -> Leak | None:
         small = window(market, market.index[begin], market.index[last])
-        changed = (
-            published_later(small, least_lags or {})
-            if leak.change == "published later"
-            else perturb_future(small, market.index[after], leak.change, seed=leak.seed)
+        changed = perturb_future(
+            small, market.index[after], leak.change, seed=leak.seed, least_lags=least_lags
         )
         try:
             whole = ask(function, small)
@@ -229,7 +211,7 @@ def _least(tried: Callable[[int], Leak | None], most: int) -> Leak | None:
 def _compare(
     function: Callable[[MarketView], pd.Series],
     market: MarketView,
-    whole: Values,
+    whole: Floats,
     change: Perturbation,
     row: int,
     changed: MarketView,
@@ -238,6 +220,7 @@ def _compare(
     try:
         seen = ask(function, changed)
     except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is the evidence
+        # What it raises on replaced bars, or before its first value, is no evidence.
         if change in _REPLACED or np.isnan(whole[row]):
             return None
         said = f"{type(error).__name__}: {error}"
@@ -261,6 +244,6 @@ def _compare(
     )
 
 
-def differ(one: Values, other: Values) -> npt.NDArray[np.bool_]:
+def differ(one: Floats, other: Floats) -> Flags:
     """Where two answers differ by more than 1e-9 relative; NaN equals NaN."""
     return ~np.isclose(one, other, rtol=1e-9, atol=1e-12, equal_nan=True)

@@ -1,7 +1,7 @@
-"""Other futures for one past: what a look-ahead check shows a strategy.
+"""Perturbed markets: what a look-ahead check shows a strategy.
 
-Bars up to a cut and the readings known by its close stay as they are; what comes after is
-removed, or replaced by something that could have happened instead.
+Bars up to a cut and the readings known by its close stay as they are. What comes after is removed,
+or replaced by something that could have happened instead.
 """
 
 from __future__ import annotations
@@ -25,9 +25,16 @@ _NOISE = 0.25
 
 
 def perturb_future(
-    market: MarketView, after: pd.Timestamp, change: Perturbation, *, seed: int = 0
+    market: MarketView,
+    after: pd.Timestamp,
+    change: Perturbation,
+    *,
+    seed: int = 0,
+    least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> MarketView:
-    """The same market up to a bar, with another future."""
+    """The same market up to the bar that opens at `after`, with another future."""
+    if change == "published later":
+        return published_later(market, least_lags or {})
     row = int(market.index.get_indexer(pd.DatetimeIndex([after]))[0])
     if change == "removed":
         return market.upto(market.close_time[row])

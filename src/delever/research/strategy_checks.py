@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.research.lookahead import Leak, ask, differ, find_leak
 from delever.research.perturbation import price_columns
 from delever.view import MarketView
@@ -75,14 +75,14 @@ def check_target(target: object, index: pd.DatetimeIndex) -> Finding | None:
     )
 
 
-def exposures(target: pd.Series) -> npt.NDArray[np.float64]:
+def exposures(target: pd.Series) -> Floats:
     """Numbers of a target exposure, with NaN for what is missing; not to be written to."""
     if isinstance(target.dtype, np.dtype):
         return target.to_numpy(dtype="float64")
     return target.to_numpy(dtype="float64", na_value=np.nan)
 
 
-def first_defined(values: npt.NDArray[np.float64]) -> int:
+def first_defined(values: Floats) -> int:
     """Row of the first number that is not NaN, or how many there are."""
     if not len(values):
         return 0
@@ -136,9 +136,7 @@ def check_strategy(
     ]
 
 
-def _unit_bound(
-    was: npt.NDArray[np.float64], other: npt.NDArray[np.float64], index: pd.DatetimeIndex
-) -> Finding | None:
+def _unit_bound(was: Floats, other: Floats, index: pd.DatetimeIndex) -> Finding | None:
     wrong = np.flatnonzero(differ(was, other))
     if not len(wrong):
         return None

@@ -13,7 +13,7 @@ import pandas as pd
 
 from delever.arguments import whole_number
 from delever.errors import InputError, StrategyError
-from delever.research.lookahead import MOST_POINTS, Leak, find_leak, smallest
+from delever.research.lookahead import MOST_POINTS, Leak, find_leak, shrink_leak
 from delever.research.strategy_checks import Finding, check_strategy
 from delever.signals.features import FEATURES, available, feature
 from delever.signals.readings import INPUTS
@@ -349,7 +349,7 @@ def _checked(
     leaks = [finding.leak for finding in findings if finding.leak is not None]
     if not leaks:
         return CheckedTarget(name=name, findings=tuple(findings))
-    few = smallest(function, market, leaks[0], least_lags=_LAGS)
+    few = shrink_leak(function, market, leaks[0], least_lags=_LAGS)
     count = int(((market.index >= few.first) & (market.index <= few.last)).sum())
     return CheckedTarget(
         name=name,

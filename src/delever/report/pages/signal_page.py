@@ -271,7 +271,7 @@ def render(
             ("placebo levels", f"{design.draws}, within {design.placebo_distance:g} in logarithms"),
             ("level and power", f"{design.alpha:g}, {design.power:g}"),
             (
-                "smallest_effect",
+                "smallest effect that matters",
                 "not said" if design.smallest_effect is None else percent(design.smallest_effect),
             ),
             ("seed", str(design.seed)),

@@ -11,7 +11,8 @@ import pytest
 
 from delever.errors import InputError, NotStoredError
 from delever.research.claims.audit import Claim, ClaimDefinition, Expectation, audit
-from delever.research.claims.computations import ClaimFigure, ClaimSource, vocabulary
+from delever.research.claims.computations import vocabulary
+from delever.research.claims.protocol import ClaimFigure, ClaimSource
 
 
 def day(text: str) -> pd.Timestamp:

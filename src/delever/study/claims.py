@@ -16,7 +16,8 @@ from delever.arguments import shown
 from delever.errors import ConfigError, InputError, NotStoredError
 from delever.report.pages import claims_page as page
 from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, Expectation, audit
-from delever.research.claims.computations import ClaimSource, vocabulary
+from delever.research.claims.computations import vocabulary
+from delever.research.claims.protocol import ClaimSource
 from delever.study.config import read_toml
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace

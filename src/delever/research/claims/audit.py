@@ -14,13 +14,8 @@ from typing import Any, Literal, TypeAlias, cast
 import pandas as pd
 
 from delever.errors import InputError, NotStoredError
-from delever.research.claims.computations import (
-    ClaimFigure,
-    ClaimSource,
-    ClaimUnit,
-    Computation,
-    vocabulary,
-)
+from delever.research.claims.computations import vocabulary
+from delever.research.claims.protocol import ClaimFigure, ClaimSource, ClaimUnit, Computation
 
 __all__ = [
     "AuditedClaim",

@@ -1,169 +1,44 @@
-"""The computations that a claim about a market may ask for.
+"""The computations that a claim about a market may ask for, see `computation`.
 
-Each is a function of the series, the moment the claim is about, and options of its own. It returns
-a `ClaimFigure`: the value, and what the same computation gave at every earlier row, from which a
-base rate is counted. Rows are found by the vendor's stamp: a claim is judged with hindsight.
+Rows are found by the vendor's stamp: a claim is judged with hindsight.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast, get_type_hints
+from collections.abc import Iterable, Mapping
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
 
-from delever.bars import close_times, resample
+from delever.bars import close_times
 from delever.errors import InputError, NotStoredError
+from delever.research.claims.protocol import (
+    ClaimFigure,
+    ClaimSource,
+    Computation,
+    computation,
+    row_at,
+)
 from delever.research.signal.forward import distinct, lowest_ahead
 from delever.signals.clock import ago
 from delever.signals.indicators import Average, moving_average
 from delever.signals.levels import round_support
 from delever.signals.network import shutdown_value
-from delever.units import timeframe_delta
 
-__all__ = [
-    "COMPUTATIONS",
-    "ClaimFigure",
-    "ClaimSource",
-    "ClaimUnit",
-    "Computation",
-    "computation",
-    "vocabulary",
-]
-
-ClaimUnit: TypeAlias = Literal["number", "fraction", "date"]
+__all__ = ["COMPUTATIONS", "vocabulary"]
 
 _NEVER = cast("pd.Timestamp", pd.NaT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimSource:
-    """A series that claims are measured on."""
-
-    name: str  # what the claims call it
-    frame: pd.DataFrame  # shape (n, k): indexed by stamp, UTC, increasing; for bars the open time
-    timeframe: str  # of the rows
-
-    def column(self, name: str | None, timeframe: str | None = None) -> pd.Series:
-        """One column, without missing values.
-
-        Raises
-        ------
-        InputError
-            If there is no such column.
-        """
-        frame = self.frame
-        if timeframe is not None and timeframe != self.timeframe:
-            frame = resample(frame, self.timeframe, timeframe)
-        columns = list(frame.columns)
-        chosen = name or (columns[0] if len(columns) == 1 else "close")
-        if chosen not in columns:
-            raise InputError(
-                f"series {self.name!r} has the columns {', '.join(columns)}; got {chosen!r}; "
-                "say which with column"
-            )
-        return frame[chosen].dropna()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimFigure:
-    """What a computation gave."""
-
-    # A timestamp where the answer is a date; NaT when there is no such date in the data
-    value: float | pd.Timestamp
-    # the same figure at the rows of the past; None where a base rate would mean nothing
-    history: pd.Series | None = None
-    # past rows at which something as rare happened, where the computation itself says what
-    events: pd.Series | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Computation:
-    """A function that claims may name, and the unit of its figure; see `computation`."""
-
-    name: str
-    unit: ClaimUnit
-    compute: Callable[..., ClaimFigure]
-
-    def options(self) -> dict[str, tuple[Any, Any]]:
-        """Type and default of each keyword of the function; ``...`` where it must be given."""
-        hints = get_type_hints(self.compute)
-        return {
-            option.name: (
-                hints[option.name],
-                ... if option.default is option.empty else option.default,
-            )
-            for option in inspect.signature(self.compute).parameters.values()
-            if option.kind is option.KEYWORD_ONLY
-        }
-
-
-def computation(unit: ClaimUnit) -> Callable[[Callable[..., ClaimFigure]], Computation]:
-    """Make a function one that claims may name.
-
-    The function takes a `ClaimSource`, the stamp of a row, and keywords: the options a claim may
-    set, with types and defaults. An option of type `ClaimSource` is given as a series' name. Data
-    that do not reach are a `NotStoredError`: the claim is then not testable.
-
-    Examples
-    --------
-    >>> @computation("fraction")
-    ... def share_below(series: ClaimSource, at: pd.Timestamp, *, level: float) -> ClaimFigure:
-    ...     below = series.column(None) < level
-    ...     return ClaimFigure(value=float(below[:at].mean()))
-    >>> share_below.name, share_below.unit
-    ('share_below', 'fraction')
-    """
-
-    def named(function: Callable[..., ClaimFigure]) -> Computation:
-        return Computation(name=function.__name__, unit=unit, compute=function)
-
-    return named
-
-
-def _row(values: pd.Series, at: pd.Timestamp, name: str) -> float:
-    """Value of the row stamped `at`; a series that does not have it says what it has."""
-    if values.empty or not values.index[0] <= at <= values.index[-1]:
-        span = (
-            "is empty" if values.empty else f"covers {values.index[0]:%F} to {values.index[-1]:%F}"
-        )
-        raise NotStoredError(f"series {name!r} {span}, not {at:%F}")
-    if at not in values.index:
-        raise NotStoredError(f"series {name!r} has no row stamped {at:%F %H:%M}")
-    return float(values.loc[at])
-
-
-def _span(
-    values: pd.Series, first: pd.Timestamp, last: pd.Timestamp, name: str, step: pd.Timedelta
-) -> pd.Series:
-    """Rows from `first` to `last`, both included; the series must reach over both."""
-    if values.empty or values.index[0] > first or values.index[-1] + step <= last:
-        held = "nothing" if values.empty else f"{values.index[0]:%F} to {values.index[-1]:%F}"
-        raise NotStoredError(f"series {name!r} covers {held}, not {first:%F} to {last:%F}")
-    inside = values.loc[first:last]
-    if inside.empty:
-        raise NotStoredError(f"series {name!r} has no row from {first:%F} to {last:%F}")
-    return inside
+_DAY = pd.Timedelta(1, "D")
 
 
 @computation("number")
 def value(series: ClaimSource, at: pd.Timestamp, *, column: str | None = None) -> ClaimFigure:
     """Value of the row stamped `at`."""
-    values = series.column(column)
-    return ClaimFigure(value=_row(values, at, series.name), history=values)
+    return ClaimFigure(value=series.at(at, column), history=series.column(column))
 
 
-def _changes(
-    series: ClaimSource,
-    column: str | None,
-    days: float | None,
-    rows: int | None,
-    timeframe: str | None,
-) -> pd.Series:
-    values = series.column(column, timeframe)
+def _changes(values: pd.Series, days: float | None, rows: int | None) -> pd.Series:
     if (days is None) == (rows is None):
         raise InputError(f"a change needs either days or rows; got days={days} and rows={rows}")
     before = values.shift(rows) if rows is not None else ago(values, float(days or 0))
@@ -187,14 +62,14 @@ def change(
     With `price` the claim's own price stands in place of the last row's.
     """
     if since is not None:
-        days = (at - since) / pd.Timedelta(1, "D")
-    history = _changes(series, column, days, rows, timeframe)
+        days = (at - since) / _DAY
     values = series.column(column, timeframe)
-    latest = _row(values, at, series.name)
+    history = _changes(values, days, rows)
+    latest = row_at(values, at, series.name)
     if since is not None:
-        earlier = _row(values, since, series.name)
+        earlier = row_at(values, since, series.name)
     else:
-        earlier = latest / (1 + _row(history, at, series.name))
+        earlier = latest / (1 + row_at(history, at, series.name))
     return ClaimFigure(value=(latest if price is None else price) / earlier - 1, history=history)
 
 
@@ -211,13 +86,16 @@ def total(
     values = series.column(column)
     if plus is not None:
         values = (values + series.column(plus)).dropna()
-    step = timeframe_delta(series.timeframe)
-    length = at - since + step
-    rolled = values.rolling(length).sum()
-    history = rolled[rolled.index >= values.index[0] + length - step]
+    length = at - since + series.step
     return ClaimFigure(
-        value=float(_span(values, since, at, series.name, step).sum()), history=history
+        value=float(series.between(since, at, values).sum()),
+        history=_whole(values.rolling(length).sum(), length - series.step),
     )
+
+
+def _whole(values: pd.Series, before: pd.Timedelta) -> pd.Series:
+    """Rows with so much of the series before them."""
+    return values.loc[values.index[0] + before :]
 
 
 @computation("number")
@@ -225,9 +103,7 @@ def lowest(
     series: ClaimSource, at: pd.Timestamp, *, since: pd.Timestamp, column: str | None = None
 ) -> ClaimFigure:
     """Lowest row stamped from `since` to `at`, both included."""
-    step = timeframe_delta(series.timeframe)
-    rows = _span(series.column(column), since, at, series.name, step)
-    return ClaimFigure(value=float(rows.min()))
+    return ClaimFigure(value=float(series.between(since, at, series.column(column)).min()))
 
 
 @computation("fraction")
@@ -242,12 +118,13 @@ def fall(
 ) -> ClaimFigure:
     """Low of `at` (or the claim's own `price`) against the highest high since `since`."""
     highs, lows = series.column(high), series.column(low)
-    step = timeframe_delta(series.timeframe)
-    top = float(_span(highs, since, at, series.name, step).max())
-    reached = _row(lows, at, series.name) if price is None else price
-    length = at - since + step
-    history = (lows / highs.rolling(length).max() - 1)[lows.index >= lows.index[0] + length - step]
-    return ClaimFigure(value=reached / top - 1, history=history)
+    top = float(series.between(since, at, highs).max())
+    reached = row_at(lows, at, series.name) if price is None else price
+    length = at - since + series.step
+    return ClaimFigure(
+        value=reached / top - 1,
+        history=_whole(lows / highs.rolling(length).max() - 1, length - series.step),
+    )
 
 
 @computation("number")
@@ -255,26 +132,24 @@ def days_since_high(
     series: ClaimSource, at: pd.Timestamp, *, since: pd.Timestamp, column: str = "high"
 ) -> ClaimFigure:
     """Days from the highest row since `since` to `at`."""
-    step = timeframe_delta(series.timeframe)
-    rows = _span(series.column(column), since, at, series.name, step)
+    rows = series.between(since, at, series.column(column))
     top = pd.DatetimeIndex(rows.index)[int(rows.to_numpy().argmax())]
-    return ClaimFigure(value=float((at - top) / pd.Timedelta(1, "D")))
+    return ClaimFigure(value=float((at - top) / _DAY))
 
 
 def _record(
     values: pd.Series, at: pd.Timestamp, name: str, level: float | None, sign: int
 ) -> ClaimFigure:
-    reached = _row(values, at, name) if level is None else level
+    reached = row_at(values, at, name) if level is None else level
     signed = values * sign
     past = signed[signed.index < at]
     beyond = past[past <= reached * sign]
     if beyond.empty:
         return ClaimFigure(value=_NEVER)
     last = beyond.index[-1]
-    span = at - last
-    ranked = signed.rolling(span, closed="left").min()
-    full = signed.index >= signed.index[0] + span
-    return ClaimFigure(value=last, events=(signed < ranked)[full])
+    # Past rows that were a record over as long a stretch.
+    before = signed.rolling(at - last, closed="left").min()
+    return ClaimFigure(value=last, events=_whole(signed < before, at - last))
 
 
 @computation("date")
@@ -292,11 +167,9 @@ def lowest_since(
 
     With `days` or `rows` it is the change over so many that is compared.
     """
-    values = (
-        series.column(column, timeframe)
-        if days is None and rows is None
-        else _changes(series, column, days, rows, timeframe)
-    )
+    values = series.column(column, timeframe)
+    if days is not None or rows is not None:
+        values = _changes(values, days, rows)
     return _record(values, at, series.name, level, 1)
 
 
@@ -314,7 +187,7 @@ def first_below(
 ) -> ClaimFigure:
     """First row stamped at or after `at` that is below `level`."""
     values = series.column(column)
-    _row(values, at, series.name)
+    row_at(values, at, series.name)
     under = values[(values.index >= at) & (values < level)]
     return ClaimFigure(value=_NEVER if under.empty else under.index[0])
 
@@ -335,9 +208,8 @@ def average(
     close = series.column(column, "1w")
     line = moving_average(close, weeks, average)
     closed = close_times(pd.DatetimeIndex(close.index), "1w")
-    day = pd.Timedelta(1, "D")
-    last = int(closed.searchsorted(at + day, side="right")) - 1
-    if last < weeks - 1 or at + day > closed[-1] + 7 * day:
+    last = int(closed.searchsorted(at + _DAY, side="right")) - 1
+    if last < weeks - 1 or at + _DAY > closed[-1] + 7 * _DAY:
         raise NotStoredError(
             f"series {series.name!r} has no {weeks} closed weeks before {at:%F}; it covers "
             f"{series.frame.index[0]:%F} to {series.frame.index[-1]:%F}"
@@ -361,7 +233,7 @@ def correlation(
     pairs = both if of == "levels" else (both / both.shift(1)).transform(np.log)
     history = pairs.iloc[:, 0].rolling(window).corr(pairs.iloc[:, 1]).dropna()
     return ClaimFigure(
-        value=_row(history, at, f"{series.name} beside {beside.name}"), history=history
+        value=row_at(history, at, f"{series.name} beside {beside.name}"), history=history
     )
 
 
@@ -384,9 +256,8 @@ def extension(
             f"swings must follow one another: top, bottom, rebound, then the claim; "
             f"got {top:%F}, {bottom:%F}, {rebound:%F}, {at:%F}"
         )
-    high, low = series.column("high"), series.column("low")
-    leg = _row(high, top, series.name) - _row(low, bottom, series.name)
-    return ClaimFigure(value=_row(high, rebound, series.name) - ratio * leg)
+    leg = series.at(top, "high") - series.at(bottom, "low")
+    return ClaimFigure(value=series.at(rebound, "high") - ratio * leg)
 
 
 @computation("number")
@@ -400,8 +271,7 @@ def shutdown(
     column: str | None = "difficulty",
 ) -> ClaimFigure:
     """Price at which mining earns no more than its power, at the difficulty of `at`."""
-    difficulty = _row(series.column(column), at, series.name)
-    price = shutdown_value(difficulty, subsidy, joules_per_terahash, power_price)
+    price = shutdown_value(series.at(at, column), subsidy, joules_per_terahash, power_price)
     return ClaimFigure(value=float(price))
 
 
@@ -415,7 +285,7 @@ def next_round(
     column: str | None = None,
 ) -> ClaimFigure:
     """Next round number below `level`, on the grid of a price of its size."""
-    _row(series.column(column), at, series.name)
+    series.at(at, column)
     just_below = level * (1 - 1e-6)
     return ClaimFigure(value=float(round_support(pd.Series([just_below] * 2), parts=parts).iloc[1]))
 
@@ -430,9 +300,8 @@ def reach_rate(
     `days` apart the first counts. Only breaks whose `days` had passed by `at` count. The base rate
     is that of a fall as deep, measured from the close, after any day.
     """
-    close, low = series.column("close"), series.column("low")
-    _row(close, at, series.name)
-    ahead = lowest_ahead(low, days)
+    series.at(at, "close")
+    close, ahead = series.column("close"), lowest_ahead(series.column("low"), days)
     length = pd.Timedelta(days, "D")
     opens = pd.DatetimeIndex(close.index).as_unit("ns")
     past = opens + length < at

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from delever.engine.settings import Account, FundingSeries
     from delever.errors import DeleverError
     from delever.research.signal.study import StudyDesign
+    from delever.stats.metric import metric
     from delever.study.archive import Runs, runs
     from delever.study.backtesting import backtest
     from delever.study.check import Checked, check
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from delever.study.compare import Comparison, compare
     from delever.study.market import load, market
     from delever.study.period_report import Detection, PeriodReport, detect, periods
+    from delever.study.quick_looks import Screen, Uncertainty, screen, uncertainty
     from delever.study.result import Result
     from delever.study.run import Run, run
     from delever.study.signal_report import EventReport, SignalReport, event_study, signal_study
     from delever.study.state_report import StateReport, state
     from delever.study.strategy import Strategy, strategy
-    from delever.study.sweep import Sweep, sweep
+    from delever.study.sweep import sweep
+    from delever.study.sweep_result import Sweep
     from delever.study.workspace import init
     from delever.venues.costs import Costs
     from delever.venues.slippage import Slippage
@@ -57,12 +60,14 @@ __all__ = [
     "Result",
     "Run",
     "Runs",
+    "Screen",
     "SignalReport",
     "Slippage",
     "StateReport",
     "Strategy",
     "StudyDesign",
     "Sweep",
+    "Uncertainty",
     "backtest",
     "check",
     "claims",
@@ -72,13 +77,16 @@ __all__ = [
     "init",
     "load",
     "market",
+    "metric",
     "periods",
     "run",
     "runs",
+    "screen",
     "signal_study",
     "state",
     "strategy",
     "sweep",
+    "uncertainty",
 ]
 
 # Where each name is defined; ``home:name`` where it has another name there.
@@ -89,6 +97,7 @@ _HOME = {
         "engine.settings": "Account FundingSeries",
         "errors": "DeleverError",
         "research.signal.study": "StudyDesign",
+        "stats.metric": "metric",
         "study.archive": "Runs runs",
         "study.backtesting": "backtest",
         "study.check": "Checked check",
@@ -96,12 +105,14 @@ _HOME = {
         "study.compare": "Comparison compare",
         "study.market": "load market",
         "study.period_report": "Detection PeriodReport detect periods",
+        "study.quick_looks": "Screen Uncertainty screen uncertainty",
         "study.result": "Result",
         "study.run": "Run run",
         "study.signal_report": "EventReport SignalReport event_study signal_study",
         "study.state_report": "StateReport state",
         "study.strategy": "Strategy strategy",
-        "study.sweep": "Sweep sweep",
+        "study.sweep": "sweep",
+        "study.sweep_result": "Sweep",
         "study.workspace": "init",
         "venues.costs": "Costs",
         "venues.slippage": "Slippage",

@@ -20,10 +20,10 @@ from delever.research.evaluation import evaluate
 from delever.stats.metrics import metric, metric_of
 from delever.stats.risk import value_at_risk
 from delever.study import chunk as chunk_module
-from delever.study import sweep as sweep_module
+from delever.study import study_sweep as sweep_module
 from delever.study.config import SweepConfig, combinations
 from delever.study.executor import open_executor, run_tasks
-from delever.study.sweep import n_trials
+from delever.study.trials import n_trials
 
 STUDY = """
 strategy = "ma200w_break"

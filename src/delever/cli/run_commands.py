@@ -124,7 +124,7 @@ def sweep(
         say("reading data")
         done = dl.sweep(
             study,
-            parse_overrides(set_ or []),
+            set=parse_overrides(set_ or []),
             workers=workers,
             fresh=fresh,
             progress=lambda n, total, left: say(f"{n:,} of {total:,}, {left:,.0f} s to go"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from delever.engine.backtest import Backtest
 from delever.errors import NotStoredError, StoreError
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, no_paths
+from delever.stats.metrics import AsMetric
 from delever.study.provenance import canonical_json, file_sha256
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
@@ -262,7 +263,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_evaluation(folder: Path) -> Evaluation:
+def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluation:
     """Read a run's tables and measure them anew, on the periods it was made with.
 
     Raises
@@ -300,6 +301,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         benchmark=side("benchmark_"),
         bars=table("bars"),
         periods=load_catalog(folder / PERIODS),
+        metrics=metrics,
     )
 
 

@@ -14,6 +14,7 @@ from delever.deleveraging.period import Period, load_catalog
 from delever.engine.settings import Account
 from delever.errors import InputError
 from delever.research.what_if import what_if
+from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.market import utc
 from delever.study.provenance import describe_simulation, versions
@@ -24,9 +25,10 @@ from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["backtest"]
+__all__ = ["DEFAULT_COSTS", "backtest"]
 
-_COSTS = Costs(taker_fee=0.001, slippage=0.0005)
+DEFAULT_COSTS = Costs(taker_fee=0.001, slippage=0.0005)
+"""What a fill costs where nobody says it, as in a study."""
 
 
 def backtest(
@@ -42,6 +44,7 @@ def backtest(
     periods: Sequence[Period] | None = None,
     initial_equity: float = 10_000.0,
     name: str | None = None,
+    metrics: Sequence[AsMetric] = (),
     workspace: Workspace | Path | str | None = None,
     **params: Any,
 ) -> Run:
@@ -74,6 +77,8 @@ def backtest(
         In quote currency.
     name : str, optional
         Name of the result; the strategy's unless given.
+    metrics : sequence of functions with `delever.metric` above them
+        Further metrics, beside those of the package and of the workspace's extensions.
     workspace : path, optional
         Where strategies and periods are; by default the one at or above the current folder, else
         those that come with the package.
@@ -124,14 +129,15 @@ def backtest(
         name=name or str(chosen.name or "exposures"),
         benchmark=held,
         params=bound,
-        costs=costs if by_rules else costs or _COSTS,
+        costs=costs if by_rules else costs or DEFAULT_COSTS,
         costs_times=costs_times,
         account=account,
-        benchmark_costs=costs or _COSTS,
+        benchmark_costs=costs or DEFAULT_COSTS,
         initial_equity=initial_equity,
         start=None if start is None else utc(start, "start"),
         end=None if end is None else utc(end, "end"),
         periods=load_catalog(place.periods) if periods is None else periods,
+        metrics=(*place.extensions.metrics, *metrics),
     )
     found = what_if(evaluation.backtest)
     manifest = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
     Asked,
     SweepAccount,
+    SweepMarket,
     asked,
     check_account,
     simulate_each,
@@ -31,12 +32,22 @@ from delever.research.evaluation import sample_of
 from delever.stats.metrics import SCOPES, AsMetric, Metric, compute_scopes
 from delever.study.account_table import for_run
 from delever.study.config import Study
-from delever.study.provenance import Inputs, gather
-from delever.study.simulation import first_bar, run_target
+from delever.study.provenance import gather
+from delever.study.simulation import first_bar, run_target, target_of
+from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
+from delever.venues.costs import Costs, scaled_costs
 from delever.view import MarketView
 
-__all__ = ["SWEPT_ACCOUNT", "Chunk", "applied", "run_chunk"]
+__all__ = [
+    "SWEPT_ACCOUNT",
+    "Chunk",
+    "Combination",
+    "SweepGround",
+    "applied",
+    "run_chunk",
+    "run_combinations",
+]
 
 SWEPT_ACCOUNT = ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop")
 """Settings of an account that the combinations of a sweep may differ in."""
@@ -65,6 +76,42 @@ def applied(study: Study, combination: Mapping[str, Any]) -> Study:
     return Study.model_validate(table)
 
 
+class Combination(NamedTuple):
+    """What one combination asks for: parameters of the strategy, an account, costs of fills."""
+
+    params: Mapping[str, Any]
+    account: Account | None  # its swept settings; the rest is that of the ground
+    costs: Costs | None
+    benchmark_costs: Costs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepGround:
+    """What all combinations of a sweep share."""
+
+    market: MarketView  # up to the end of the sweep
+    strategy: Strategy | pd.Series
+    benchmark: Strategy | pd.Series
+    account: Account | None  # loaded
+    inside: npt.NDArray[np.bool_]  # bars inside deleveraging periods
+    start: pd.Timestamp | None
+    initial_equity: float
+    costs_times: float = 1.0
+    metrics: tuple[AsMetric, ...] = ()  # beside those of the package
+
+    def opened(self, begin: int) -> SweepMarket:
+        """The market from one of its rows on, laid out for many accounts."""
+        account = self.account
+        return sweep_market(
+            self.market.bars.iloc[begin:],
+            timeframe=self.market.timeframe,
+            inside=self.inside[begin:],
+            account=None if account is None else for_run(account, self.market.bars, begin),
+            initial_equity=self.initial_equity,
+            costs_times=self.costs_times,
+        )
+
+
 def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
     """Run the combinations of a chunk, and measure them by further metrics too.
 
@@ -73,41 +120,68 @@ def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
     StoreError
         If strategy, data or anything else is not what the sweep began with.
     """
-    study, inputs, market, inside = _prepared(chunk.root, chunk.study, chunk.inputs_id)
-    held_by_sums, from_a_run = asked_metrics(metrics)
-    single: dict[int, list[float]] = {}
+    study, ground = _prepared(chunk.root, chunk.study, chunk.inputs_id)
+    ground = replace(ground, metrics=(*ground.metrics, *metrics))
+    made: dict[str, Combination] = {}
+
+    def combination(values: Mapping[str, Any]) -> Combination:
+        params = {k.removeprefix("params."): v for k, v in values.items() if k[:7] == "params."}
+        rest = {key: value for key, value in values.items() if key[:7] != "params."}
+        terms = json.dumps(rest, sort_keys=True)
+        if terms not in made:
+            own = applied(study, rest)
+            made[terms] = Combination({}, own.account, own.said_costs, own.spot_costs)
+        return made[terms]._replace(params={**study.params, **params})
+
+    wanted = map(combination, chunk.combinations)
+    return run_combinations(
+        ground, wanted, shared_bytes=chunk.shared_bytes, target_bytes=chunk.target_bytes
+    )
+
+
+def run_combinations(
+    ground: SweepGround,
+    wanted: Iterable[Combination],
+    *,
+    shared_bytes: int = 64 * 2**20,
+    target_bytes: int = 64 * 2**20,
+) -> pd.DataFrame:
+    """A row per combination: its metrics, the ``start`` of its run, and why it has none."""
+    by_sums, by_run = asked_metrics(ground.metrics)
+    alone: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
     begins: dict[int, int] = {}
     parts: list[pd.DataFrame] = []
-    with shared_work(chunk.shared_bytes):
+    rows = 0
+    with shared_work(shared_bytes):
         batch: dict[int, SweepAccount] = {}
         held = 0
-        for row, own, target, begin in _asked(chunk, study, inputs, market, errors):
-            account = _account(own, target, begin)
-            if from_a_run:
-                single[row] = _single(own, inputs, market, inside, target, begin, from_a_run)
-            batch[row] = account
-            begins[row] = begin
+        for row, (one, answer) in enumerate(_answers(ground, wanted)):
+            rows = row + 1
+            if isinstance(answer, DeleverError):
+                errors[row] = str(answer)
+                continue
+            if by_run:
+                alone[row] = _alone(ground, one, *answer, by_run)
+            batch[row] = account = _account(ground, one, *answer)
+            begins[row] = account.asked.begin
             held += account.asked.bars.nbytes + account.asked.targets.nbytes
-            if held > chunk.target_bytes:
-                parts.append(_simulated(batch, study, inputs, market, inside, held_by_sums, errors))
+            if held > target_bytes:
+                parts.append(_simulated(batch, ground, by_sums, errors))
                 batch, held = {}, 0
-        parts.append(_simulated(batch, study, inputs, market, inside, held_by_sums, errors))
-    rows = range(len(chunk.combinations))
-    opened = pd.Series(market.index[list(begins.values())], index=list(begins)).reindex(rows)
-    said = [errors.get(row, "") for row in rows]
-    names = metric_names(from_a_run, totals=())
-    alone = pd.DataFrame.from_dict(single, orient="index", columns=names).reindex(rows)
-    measured = pd.concat([pd.concat(parts).reindex(rows), alone], axis=1)
-    return measured.assign(start=opened, error=said)
+        parts.append(_simulated(batch, ground, by_sums, errors))
+    every = range(rows)
+    index = ground.market.index
+    opened = pd.Series(index[list(begins.values())], index=list(begins)).reindex(every)
+    names = metric_names(by_run, totals=())
+    by_itself = pd.DataFrame.from_dict(alone, orient="index", columns=names).reindex(every)
+    measured = pd.concat([pd.concat(parts).reindex(every), by_itself], axis=1)
+    return measured.assign(start=opened, error=[errors.get(row, "") for row in every])
 
 
 def _simulated(
     batch: Mapping[int, SweepAccount],
-    study: Study,
-    inputs: Inputs,
-    market: MarketView,
-    inside: npt.NDArray[np.bool_],
+    ground: SweepGround,
     metrics: Sequence[Metric],
     errors: dict[int, str],
 ) -> pd.DataFrame:
@@ -116,19 +190,12 @@ def _simulated(
         return pd.DataFrame(columns=list(metric_names(metrics)), dtype="float64")
     begin = min(account.asked.begin for account in batch.values())
     try:
-        board = sweep_market(
-            market.bars.iloc[begin:],
-            timeframe=market.timeframe,
-            inside=inside[begin:],
-            account=None if inputs.account is None else for_run(inputs.account, market.bars, begin),
-            initial_equity=study.initial_equity,
-            costs_times=study.costs_times,
-        )
+        board = ground.opened(begin)
     except DeleverError as error:  # what the earliest lack (funding, rules), later ones may have
         first = [row for row, account in batch.items() if account.asked.begin == begin]
         errors |= dict.fromkeys(first, str(error))
         later = {row: account for row, account in batch.items() if row not in first}
-        return _simulated(later, study, inputs, market, inside, metrics, errors)
+        return _simulated(later, ground, metrics, errors)
     accepted: dict[int, SweepAccount] = {}
     for row, account in batch.items():
         try:
@@ -145,34 +212,65 @@ def _simulated(
     return measured.set_axis(pd.Index(rows, dtype="int64"), axis=0)
 
 
-def _single(
-    study: Study,
-    inputs: Inputs,
-    market: MarketView,
-    inside: npt.NDArray[np.bool_],
+Answer: TypeAlias = tuple[npt.NDArray[np.float64], int]
+"""Target exposure of every bar, and the row of the first bar of the run."""
+
+
+def _answers(
+    ground: SweepGround, wanted: Iterable[Combination]
+) -> Iterator[tuple[Combination, Answer | DeleverError]]:
+    """Combinations with what the strategy answers; it is asked once for equal parameters."""
+    asks = ""
+    answer: Answer | DeleverError | None = None
+    for one in wanted:
+        text = json.dumps(one.params, sort_keys=True, default=str)
+        if answer is None or text != asks:  # what is not asked varies fastest
+            asks, answer = text, _target(ground, one.params)
+        yield one, answer
+
+
+def _account(
+    ground: SweepGround, one: Combination, target: npt.NDArray[np.float64], begin: int
+) -> SweepAccount:
+    account = one.account or Account()
+    told = asked(target, begin)
+    return SweepAccount(
+        asked=told._replace(targets=told.targets * account.exposure),
+        costs=None if one.costs is None else scaled_costs(one.costs, ground.costs_times),
+        leverage=account.leverage,
+        stop_loss=account.stop_loss,
+        take_profit=account.take_profit,
+        trailing_stop=account.trailing_stop,
+    )
+
+
+def _alone(
+    ground: SweepGround,
+    one: Combination,
     target: npt.NDArray[np.float64],
     begin: int,
     metrics: Sequence[Metric],
 ) -> list[float]:
     """What a run of one combination by itself gives: the columns of metrics that no sums hold."""
-    account = None
-    if study.account is not None:
-        said = {name: getattr(study.account, name) for name in SWEPT_ACCOUNT}
-        account = replace(inputs.account or study.account, **said)
+    account, market = one.account, ground.market
+    if account is not None:
+        said = {name: getattr(account, name) for name in SWEPT_ACCOUNT}
+        account = replace(ground.account or account, **said)
     run = partial(
         run_target,
         market,
         begin=begin,
-        costs_times=study.costs_times,
-        initial_equity=study.initial_equity,
+        costs_times=ground.costs_times,
+        initial_equity=ground.initial_equity,
     )
+    held = None
     try:
-        done = run(pd.Series(target, index=market.index), costs=study.said_costs, account=account)
-        compared = any(each.against_benchmark for each in metrics)
-        held = run(inputs.benchmark.target(market), costs=study.spot_costs) if compared else None
+        done = run(pd.Series(target, index=market.index), costs=one.costs, account=account)
+        if any(each.against_benchmark for each in metrics):
+            held = run(target_of(market, ground.benchmark), costs=one.benchmark_costs)
     except DeleverError:  # the accounts of the batch are refused for it, with the reason
         return [math.nan] * len(metric_names(metrics, totals=()))
-    own = inside[begin:]
+    own = ground.inside[begin:]
     parts = {"whole": np.ones(len(own), dtype=bool), "inside": own, "outside": ~own}
     table = compute_scopes(sample_of(done, held), parts, metrics)
     return [
@@ -183,59 +281,20 @@ def _single(
     ]
 
 
-def _asked(
-    chunk: Chunk, study: Study, inputs: Inputs, market: MarketView, errors: dict[int, str]
-) -> Iterator[tuple[int, Study, npt.NDArray[np.float64], int]]:
-    """Combinations that a strategy has an answer to: their studies, targets and first bars."""
-    asks, target = "", None
-    held: dict[str, Study] = {}
-    for row, combination in enumerate(chunk.combinations):
-        params = dict(study.params)
-        rest = {}
-        for key, value in combination.items():
-            if key.startswith("params."):
-                params[key.removeprefix("params.")] = value
-            else:
-                rest[key] = value
-        text = json.dumps(params, sort_keys=True)
-        if target is None or text != asks:  # what is not asked varies fastest
-            asks, target = text, _target(study, inputs, market, params)
-        if isinstance(target, DeleverError):
-            errors[row] = str(target)
-            continue
-        terms = json.dumps(rest, sort_keys=True)
-        if terms not in held:
-            held[terms] = applied(study, rest)
-        yield row, held[terms], *target
-
-
-def _target(
-    study: Study, inputs: Inputs, market: MarketView, params: dict[str, Any]
-) -> tuple[npt.NDArray[np.float64], int] | DeleverError:
+def _target(ground: SweepGround, params: Mapping[str, Any]) -> Answer | DeleverError:
     try:
-        target = inputs.strategy.target(market, params)
-        return target.to_numpy(), first_bar(market, target, start=study.start_time)
+        strategy = ground.strategy
+        if isinstance(strategy, Strategy):  # on the market itself: indicators are shared by it
+            target = strategy.target(ground.market, params)
+        else:
+            target = target_of(ground.market, strategy)
+        return target.to_numpy(), first_bar(ground.market, target, start=ground.start)
     except DeleverError as error:
         return error
 
 
-def _account(study: Study, target: npt.NDArray[np.float64], begin: int) -> SweepAccount:
-    account = study.account or Account()
-    told = asked(target, begin)
-    return SweepAccount(
-        asked=told._replace(targets=told.targets * account.exposure),
-        costs=study.paid_costs,
-        leverage=account.leverage,
-        stop_loss=account.stop_loss,
-        take_profit=account.take_profit,
-        trailing_stop=account.trailing_stop,
-    )
-
-
 @lru_cache(maxsize=1)
-def _prepared(
-    root: str, text: str, inputs_id: str
-) -> tuple[Study, Inputs, MarketView, npt.NDArray[np.bool_]]:
+def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround]:
     study = Study.model_validate_json(text)
     inputs = gather(study, Workspace(root=Path(root)))
     if inputs.manifest(study)["run_id"] != inputs_id:
@@ -247,5 +306,14 @@ def _prepared(
     market = inputs.market
     if study.end_time is not None:
         market = market.upto(study.end_time)
-    inside = membership(market.index, market.timeframe, inputs.periods).to_numpy()
-    return study, inputs, market, inside
+    return study, SweepGround(
+        market=market,
+        strategy=inputs.strategy,
+        benchmark=inputs.benchmark,
+        account=inputs.account,
+        inside=membership(market.index, market.timeframe, inputs.periods).to_numpy(),
+        start=study.start_time,
+        initial_equity=study.initial_equity,
+        costs_times=study.costs_times,
+        metrics=inputs.extensions.metrics,
+    )

@@ -17,7 +17,7 @@ from delever.errors import ConfigError, InputError, NotStoredError
 from delever.report.pages import claims_page as page
 from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, Expectation, audit
 from delever.research.claims.computations import vocabulary
-from delever.research.claims.protocol import ClaimSource
+from delever.research.claims.protocol import ClaimSource, Computation
 from delever.study.config import read_toml
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
@@ -89,14 +89,14 @@ class MeasureConfig(BaseModel):
     stand_in: bool = False
     base_rate: bool = True
 
-    def definition(self) -> ClaimDefinition:
+    def definition(self, known: Mapping[str, Computation]) -> ClaimDefinition:
         """The same as the audit takes it."""
         return ClaimDefinition(
             label=self.label,
             compute=self.compute,
             series=self.series,
             at=self.at,
-            options=_options(self.compute, self.model_extra or {}),
+            options=_options(known[self.compute], self.model_extra or {}),
             expects=None if self.expects is None else self.expects.expectation(),
             stand_in=self.stand_in,
             base_rate=self.base_rate,
@@ -130,14 +130,14 @@ class ClaimsFile(BaseModel):
     series: dict[str, SeriesConfig]  # every series the claims name
     claim: list[ClaimConfig] = Field(min_length=1)  # the claims
 
-    def claims(self) -> tuple[Claim, ...]:
+    def claims(self, known: Mapping[str, Computation]) -> tuple[Claim, ...]:
         """The claims as the audit takes them."""
         return tuple(
             Claim(
                 id=one.id,
                 statement=one.statement,
                 said=one.said,
-                definitions=tuple(measure.definition() for measure in one.measure),
+                definitions=tuple(measure.definition(known) for measure in one.measure),
             )
             for one in self.claim
         )
@@ -226,7 +226,7 @@ def _figure(value: float | pd.Timestamp | None) -> float | str | None:
     return found
 
 
-def load_claims(path: Path) -> ClaimsFile:
+def load_claims(path: Path, known: Mapping[str, Computation] | None = None) -> ClaimsFile:
     """Read a file of claims.
 
     Raises
@@ -244,56 +244,61 @@ def load_claims(path: Path) -> ClaimsFile:
         raise ConfigError(
             f"{path}: {_place(first['loc'], table)}: {first['msg']}; got {first['input']!r}"
         ) from None
+    known = known or vocabulary()
     ids = [one.id for one in file.claim]
     for position, one in enumerate(file.claim):
         if one.id in ids[:position]:
             raise ConfigError(f"{path}: every claim needs an id of its own; {one.id} repeats")
         for measure in one.measure:
-            _check(measure, file, f"{path}: claim {one.id}, {measure.label!r}")
+            _check(
+                measure, file, known or vocabulary(), f"{path}: claim {one.id}, {measure.label!r}"
+            )
     return file
 
 
-def _check(measure: MeasureConfig, file: ClaimsFile, where: str) -> None:
+def _check(
+    measure: MeasureConfig, file: ClaimsFile, known: Mapping[str, Computation], where: str
+) -> None:
     beside = (measure.model_extra or {}).get("beside")
     for name in (measure.series, beside):
         if name is not None and name not in file.series:
             raise ConfigError(
                 f"{where}: series must be one of {', '.join(file.series)}; got {name!r}"
             )
-    known = vocabulary()
     if measure.compute not in known:
         raise ConfigError(
             f"{where}: compute must be one of {', '.join(known)}; got {measure.compute!r}"
         )
-    unit = known[measure.compute].unit
+    computation = known[measure.compute]
+    unit = computation.unit
     if measure.expects is not None and (unit == "date") != (measure.expects.since is not None):
         raise ConfigError(
             f"{where}: {measure.compute} gives a {unit}; "
             "expects = { since = [first, last] } goes with dates, and only with them"
         )
     try:
-        _options(measure.compute, measure.model_extra or {})
+        _options(computation, measure.model_extra or {})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        there = ", ".join(_model(measure.compute).model_fields)
+        there = ", ".join(_model(computation).model_fields)
         raise ConfigError(
             f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}; "
             f"{measure.compute} takes {there}"
         ) from None
 
 
-def _model(compute: str) -> type[BaseModel]:
+def _model(computation: Computation) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (str if kind is ClaimSource else kind, default)
-        for name, (kind, default) in vocabulary()[compute].options().items()
+        for name, (kind, default) in computation.options().items()
     }
-    model: type[BaseModel] = pydantic.create_model(compute, __config__=_DOOR, **fields)
+    model: type[BaseModel] = pydantic.create_model(computation.name, __config__=_DOOR, **fields)
     return model
 
 
-def _options(compute: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _options(computation: Computation, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a computation, checked against its signature."""
-    bound = _model(compute).model_validate(dict(given))
+    bound = _model(computation).model_validate(dict(given))
     return {name: getattr(bound, name) for name in given}
 
 
@@ -356,7 +361,9 @@ def claims(
         raise InputError(f"a file of claims must be its path; got {shown(file)}")
     place = Workspace.find(workspace, or_shipped=True)
     path = place.file(Path(file))
-    asked = load_claims(path)
+    computations = place.extensions.computations
+    known = vocabulary(computations)
+    asked = load_claims(path, known)
     chosen = dict(data or {})
     unknown = [name for name in chosen if name not in asked.series]
     if unknown:
@@ -375,6 +382,5 @@ def claims(
         timeframe = dataset.reference.timeframe
         sources[name] = ClaimSource(name=name, frame=dataset.frame, timeframe=timeframe)
         found[name] = f"{dataset.reference}, id {dataset.id}"
-    return Audit(
-        title=asked.title, audited=audit(asked.claims(), sources), data=found, missing=missing
-    )
+    audited = audit(asked.claims(known), sources, computations=computations)
+    return Audit(title=asked.title, audited=audited, data=found, missing=missing)

@@ -29,7 +29,7 @@ from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
 from delever.study.account_table import AccountTable
-from delever.venues.costs import Costs, scaled_costs
+from delever.venues.costs import Costs
 
 __all__ = [
     "DEEPEST",
@@ -216,12 +216,6 @@ class Study(BaseModel):
         """What the strategy's fills are said to pay; None where the account's rules say it."""
         by_rules = self.account is not None and self.account.rules is not None
         return None if by_rules and self.costs is None else self.spot_costs
-
-    @property
-    def paid_costs(self) -> Costs | None:
-        """The same, as many times as they are paid; for a sweep."""
-        said = self.said_costs
-        return None if said is None else scaled_costs(said, self.costs_times)
 
     @property
     def start_time(self) -> pd.Timestamp | None:

@@ -27,6 +27,7 @@ from delever.research.evaluation import Evaluation
 from delever.stats.metrics import Metric
 from delever.study.account_table import load_account
 from delever.study.config import Study
+from delever.study.extensions import Extensions
 from delever.study.market import early_series, view
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
@@ -61,6 +62,7 @@ class Inputs:
     account_data: Mapping[str, Dataset]  # behind its funding, mark and detail
     periods: tuple[Period, ...]
     periods_sha256: str
+    extensions: Extensions
 
     @property
     def market(self) -> MarketView:
@@ -82,6 +84,8 @@ class Inputs:
             "code_sha256": _code_sha256(),
             "versions": versions(),
         }
+        if self.extensions.sources:
+            made_from["extensions"] = dict(self.extensions.sources)
         return {"run_id": run_id(made_from), **made_from}
 
     def _account(self) -> dict[str, Any] | None:
@@ -127,6 +131,7 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
         account_data=account_data,
         periods=load_catalog(periods_path),
         periods_sha256=file_sha256(periods_path),
+        extensions=workspace.extensions,
     )
 
 

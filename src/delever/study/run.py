@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from delever.report.figures.look import Chart
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
+from delever.stats.metrics import AsMetric
 from delever.study import archive
 from delever.study.config import load_study
 from delever.study.provenance import describe_simulation, gather, git_state
@@ -244,7 +245,8 @@ def run(
     if path.is_dir() or not (path.suffix or path.exists()):
         if set or fresh:
             raise InputError(f"set and fresh need a study file; {study} is a finished run")
-        return load_run(path if path.is_dir() else archive.find_run(place.results, study))
+        folder = path if path.is_dir() else archive.find_run(place.results, study)
+        return load_run(folder, metrics=place.extensions.metrics)
     return _run_study(path, place, set or {}, fresh=fresh, progress=progress)
 
 
@@ -259,10 +261,11 @@ def _run_study(
     study = load_study(path, overrides)
     progress("reading data")
     inputs = gather(study, workspace)
+    metrics = inputs.extensions.metrics
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]
     if not fresh and archive.is_complete(folder) and not archive.damage(folder):
-        return load_run(folder, cached=True)
+        return load_run(folder, cached=True, metrics=metrics)
     market = inputs.market
     progress("simulating")
     evaluation = simulate(
@@ -279,6 +282,7 @@ def _run_study(
         start=study.start_time,
         end=study.end_time,
         periods=inputs.periods,
+        metrics=metrics,
     )
     found = what_if(evaluation.backtest, study.counterfactuals)
     manifest |= {
@@ -302,7 +306,7 @@ def _run_study(
     return done
 
 
-def load_run(folder: Path, *, cached: bool = False) -> Run:
+def load_run(folder: Path, *, cached: bool = False, metrics: Sequence[AsMetric] = ()) -> Run:
     """Read a finished run from its folder.
 
     Raises
@@ -311,7 +315,7 @@ def load_run(folder: Path, *, cached: bool = False) -> Run:
         If there is no run or a file of it cannot be read.
     """
     return Run(
-        evaluation=archive.read_evaluation(folder),
+        evaluation=archive.read_evaluation(folder, metrics),
         manifest=archive.read_manifest(folder),
         what_if=archive.read_what_if(folder),
         folder=folder,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,9 @@ def signal_page(name: str, asked: Mapping[str, Any]) -> str:
     return f"signal_{name}_{tag}.html" if said else f"signal_{name}.html"
 
 
-def bind_rule(name: str, params: Mapping[str, Any]) -> LevelRule:
+def bind_rule(
+    name: str, params: Mapping[str, Any], rules: Mapping[str, Callable[..., LevelRule]] = RULES
+) -> LevelRule:
     """Make a rule from its name and parameters.
 
     Raises
@@ -186,11 +188,11 @@ def bind_rule(name: str, params: Mapping[str, Any]) -> LevelRule:
         If there is no such rule or parameter, one is missing, or a value is of the wrong type or
         out of bounds.
     """
-    if name not in RULES:
-        raise ConfigError(f"a rule must be one of {', '.join(RULES)}; got {name!r}")
+    if name not in rules:
+        raise ConfigError(f"a rule must be one of {', '.join(rules)}; got {name!r}")
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
     try:
-        rule: LevelRule = pydantic.validate_call(config=_STRICT)(RULES[name])(**given)
+        rule: LevelRule = pydantic.validate_call(config=_STRICT)(rules[name])(**given)
     except pydantic.ValidationError as error:
         said = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}; got {one['input']!r}"
@@ -204,6 +206,7 @@ def load_signals(
     signal: str | LevelRule | pd.Series,
     markets: Sequence[MarketView],
     params: Mapping[str, Any],
+    rules: Mapping[str, Callable[..., LevelRule]] = RULES,
 ) -> tuple[str, list[Signal]]:
     """Find a signal's events on markets.
 
@@ -224,8 +227,8 @@ def load_signals(
             )
         known = pd.Series(True, index=signal.index)
         return str(signal.name or "events"), [Signal(market=markets[0], event=signal, known=known)]
-    if isinstance(signal, LevelRule) or signal in RULES:
-        rule = signal if isinstance(signal, LevelRule) else bind_rule(signal, params)
+    if isinstance(signal, LevelRule) or signal in rules:
+        rule = signal if isinstance(signal, LevelRule) else bind_rule(signal, params, rules)
         return rule.name, [rule.on(market) for market in markets]
     if signal not in signal_names():
         raise ConfigError(f"a signal must be one of {', '.join(signal_names())}; got {signal!r}")
@@ -310,7 +313,8 @@ def signal_study(
         )
         for one in named
     ]
-    title, signals = load_signals(signal, markets, params or {})
+    rules = {**RULES, **{each.__name__: each for each in place.extensions.signals}}
+    title, signals = load_signals(signal, markets, params or {}, rules)
     study = study_signal(signals, name=title, design=design)
     notes = list(study.notes)
     steps = prices or (_RUNGS[signals[0].side] if rungs is None else rungs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +21,7 @@ from delever.study.strategy import Strategy
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["first_bar", "run_target", "simulate"]
+__all__ = ["first_bar", "run_target", "simulate", "target_of"]
 
 
 def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | None) -> int:
@@ -59,7 +59,7 @@ def simulate(
     *,
     name: str,
     benchmark: Strategy | pd.Series,
-    params: dict[str, object] | None = None,
+    params: Mapping[str, object] | None = None,
     costs: Costs | None = None,
     account: Account | None = None,
     benchmark_costs: Costs | None = None,
@@ -83,7 +83,7 @@ def simulate(
             raise InputError(
                 f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
             )
-    target = _target(market, strategy, params)
+    target = target_of(market, strategy, params)
     begin = first_bar(market, target, start=start)
     run = partial(
         run_target, market, begin=begin, costs_times=costs_times, initial_equity=initial_equity
@@ -91,7 +91,7 @@ def simulate(
     return evaluate(
         name=name,
         backtest=run(target, costs=costs, account=account),
-        benchmark=run(_target(market, benchmark, None), costs=benchmark_costs or costs),
+        benchmark=run(target_of(market, benchmark), costs=benchmark_costs or costs),
         bars=market.bars.iloc[begin:],
         periods=periods,
         metrics=metrics,
@@ -122,9 +122,18 @@ def run_target(
     )
 
 
-def _target(
-    market: MarketView, strategy: Strategy | pd.Series, params: dict[str, object] | None
+def target_of(
+    market: MarketView, strategy: Strategy | pd.Series, params: Mapping[str, object] | None = None
 ) -> pd.Series:
+    """Target exposure of every bar of a market.
+
+    Raises
+    ------
+    ConfigError, StrategyError
+        If the strategy refuses its parameters, raises, or breaks its contract.
+    InputError
+        If exposures of one's own lack a bar.
+    """
     if isinstance(strategy, Strategy):
         return strategy.target(_copy(market), params)
     there = market.index.isin(pd.DatetimeIndex(strategy.index))

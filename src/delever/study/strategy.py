@@ -27,7 +27,7 @@ from delever.view import MarketView, Price
 if TYPE_CHECKING:
     from delever.study.workspace import Workspace
 
-__all__ = ["Given", "Strategy", "as_strategy", "load_strategy", "strategy"]
+__all__ = ["Given", "Strategy", "as_strategy", "execute", "load_strategy", "strategy"]
 
 Given: TypeAlias = (
     "str | Path | Strategy | Callable[..., pd.Series] | pd.Series | tuple[pd.Series, pd.Series]"
@@ -140,7 +140,7 @@ def load_strategy(path: Path) -> Strategy:
         raise StrategyError(f"{path}: a strategy file must be readable; {error.strerror}") from None
     sha256 = hashlib.sha256(source).hexdigest()
     name = path.stem
-    function = getattr(_execute(path, source, sha256), name, None)
+    function = getattr(execute(path, source, sha256), name, None)
     if not inspect.isfunction(function):
         raise StrategyError(
             f"{path}: a strategy file must define one function of its own name, {name}; found none"
@@ -259,11 +259,18 @@ def _strategy(
     )
 
 
-def _execute(path: Path, source: bytes, sha256: str) -> ModuleType:
+def execute(path: Path, source: bytes, sha256: str) -> ModuleType:
+    """Run a user's file as a module of its own.
+
+    Raises
+    ------
+    StrategyError
+        If it cannot be parsed or run; the message names file and line.
+    """
     key = hashlib.sha256(f"{path}\0{sha256}".encode()).hexdigest()[:16]
     spec = importlib.util.spec_from_file_location(f"_delever_strategy_{key}", path)
     if spec is None:
-        raise StrategyError(f"a strategy must be a Python file, ending in .py; got {path}")
+        raise StrategyError(f"a Python file, ending in .py, is required; got {path}")
     module = importlib.util.module_from_spec(spec)
     try:
         code = compile(source, str(path), "exec")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from delever.data.catalog import Catalog
 from delever.errors import ConfigError, InputError
+from delever.study.extensions import Extensions, load_extensions
 from delever.study.strategy import Strategy, load_strategy
 
 __all__ = ["TEMPLATE", "Workspace", "init"]
@@ -97,6 +98,11 @@ class Workspace:
     def catalog(self) -> Catalog:
         """The data sets of this workspace."""
         return Catalog(self.root / "data")
+
+    @property
+    def extensions(self) -> Extensions:
+        """What ``extensions/*.py`` and installed packages add."""
+        return load_extensions(self.root / "extensions")
 
     def file(self, path: Path) -> Path:
         """Find a file that may be named from the current folder or from the workspace."""

@@ -1,0 +1,82 @@
+"""What the files of a workspace and installed packages add: metrics, vendors, signals and more."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from delever.errors import ConfigError
+from delever.study.strategy import execute
+
+__all__ = ["GROUP", "Extensions", "load_extensions"]
+
+GROUP = "delever"
+"""Entry-point group under which an installed package names its module."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extensions:
+    """Everything added from outside, by kind; see ``docs/extending.md``."""
+
+    # Each is collected from tuples of the same name in capitals: METRICS, VENDORS, …
+    metrics: tuple[Any, ...] = ()  # see `delever.stats.metrics.metric`
+    vendors: tuple[Any, ...] = ()  # see `delever.data.vendors`
+    venues: tuple[Any, ...] = ()  # see `delever.data.exchange.venues`
+    computations: tuple[Any, ...] = ()  # see `delever.research.claims.computations.computation`
+    signals: tuple[Any, ...] = ()  # functions that make a `LevelRule`, by their own name
+    features: tuple[Any, ...] = ()  # see `delever.signals.features`
+    sections: tuple[Any, ...] = ()  # see `delever.report.pages.sections`
+    # files by sha256, packages by version: part of what a run is made from
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+KINDS = tuple(each.name for each in fields(Extensions) if each.name != "sources")
+"""Kinds of extension."""
+
+
+def load_extensions(folder: Path) -> Extensions:
+    """Collect the extensions of a folder's files and of installed packages.
+
+    Raises
+    ------
+    StrategyError
+        If a file cannot be read or run; the message names its line.
+    ConfigError
+        If a kind is no tuple, or a package's module cannot be imported.
+    """
+    found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    sources: dict[str, str] = {}
+    for path in sorted(folder.glob("*.py")):
+        source = path.read_bytes()
+        sha256 = hashlib.sha256(source).hexdigest()
+        _take(execute(path, source, sha256), str(path), found)
+        sources[path.name] = sha256
+    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        _take(_imported(point), f"package {point.value}", found)
+        sources[point.value] = "" if point.dist is None else point.dist.version
+    return Extensions(**{kind: tuple(items) for kind, items in found.items()}, sources=sources)
+
+
+def _take(module: object, where: str, found: dict[str, list[Any]]) -> None:
+    for kind, items in found.items():
+        given = getattr(module, kind.upper(), ())
+        if not isinstance(given, tuple | list):
+            raise ConfigError(
+                f"{where}: {kind.upper()} must be a tuple of extensions; got "
+                f"{type(given).__name__}; write {kind.upper()} = (one, …)"
+            )
+        items.extend(given)
+
+
+def _imported(point: EntryPoint) -> object:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"the entry point {point.name} = {point.value} of group {GROUP} must name a module; "
+            f"{error}; mend or uninstall that package"
+        ) from None

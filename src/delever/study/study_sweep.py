@@ -1,0 +1,227 @@
+"""A study's sweep: all combinations in chunks, to one frame and a ledger of trials.
+
+Each chunk is a file that is whole or not there, so a sweep that was interrupted goes on where it
+was. The ledger beside it remembers every combination ever tried on the same data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from delever.data.disk import Disk
+from delever.errors import ConfigError, StoreError
+from delever.stats.metrics import AsMetric, metric_of
+from delever.study.chunk import SWEPT_ACCOUNT, Chunk, applied, run_chunk
+from delever.study.config import Study, SweepConfig, combinations, explain, load_study
+from delever.study.executor import default_workers, open_executor, run_tasks
+from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
+from delever.study.sweep_result import Sweep
+from delever.study.trials import n_trials, record_trials, trial_keys
+from delever.study.workspace import Workspace
+
+__all__ = ["SWEPT_KEYS", "Progress", "sweep_study", "with_axes"]
+
+Progress = Callable[[int, int, float], None]
+"""Told combinations done, combinations in all, and seconds still to go."""
+
+SWEPT_KEYS = {
+    "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
+    "account": SWEPT_ACCOUNT,
+}
+_MOST = 512
+
+
+def sweep_study(
+    path: Path,
+    *,
+    workspace: Workspace,
+    overrides: Mapping[str, Any],
+    workers: int | None,
+    fresh: bool,
+    executor: Executor | None,
+    progress: Progress,
+    metrics: Sequence[AsMetric] = (),
+) -> Sweep:
+    """Run every combination of a study's ``[sweep]`` table that has no result yet.
+
+    Raises
+    ------
+    ConfigError
+        If the study has no ``[sweep]`` table, or one of its combinations is not valid.
+    StoreError
+        If strategy or data change meanwhile, or a stored chunk cannot be read.
+    """
+    study = load_study(path, overrides)
+    table = study.sweep
+    if table is None:
+        raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
+    workers = 1 if metrics and executor is None else workers or default_workers()
+    chosen = combinations(table)
+    inputs = gather(study, workspace)
+    _check(path, study, table, inputs, chosen)
+    made_from = inputs.manifest(study)
+    manifest = _manifest(table, made_from, chosen, metrics)
+    folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
+    text = study.model_dump_json(by_alias=True)
+    chunks = _chunks(text, made_from["run_id"], chosen, workspace, table.memory * 2**20 // workers)
+    disk = Disk(root=folder)
+    held = frozenset() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
+    todo = [chunk for chunk in chunks if chunk.number not in held]
+    done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
+    ledger = workspace.results / study.name / "trials" / f"{inputs.data.id[:16]}.jsonl"
+    keys = trial_keys(study, inputs)
+    work = partial(run_chunk, metrics=tuple(metrics)) if metrics else run_chunk
+    begun = time.monotonic()
+    for chunk, rows in _run(todo, work, executor, workers):
+        record_trials(ledger, [keys(combination) for combination in chunk.combinations])
+        disk.write("chunks", {chunk.file: _parquet(rows)})
+        done += len(chunk.combinations)
+        rate = (time.monotonic() - begun) / (done - resumed)
+        progress(done, len(chosen), rate * (len(chosen) - done))
+    frame = with_axes(_assemble(folder, chunks), chosen)
+    manifest |= {"n_trials": n_trials(ledger), "failed": int((frame["error"] != "").sum())}
+    finished = Sweep(
+        name=study.name,
+        frame=frame,
+        axes=tuple(table.axes),
+        manifest=manifest,
+        folder=folder,
+        n_trials=manifest["n_trials"],
+        resumed=resumed,
+    )
+    disk.write("", {"sweep.parquet": _parquet(frame)})
+    disk.write("", {"sweep.html": finished.html().encode()})
+    disk.write("", {"manifest.json": canonical_json(manifest).encode()})
+    return finished
+
+
+def _run(
+    todo: Sequence[Chunk],
+    work: Callable[[Chunk], pd.DataFrame],
+    executor: Executor | None,
+    workers: int,
+) -> Iterator[tuple[Chunk, pd.DataFrame]]:
+    if executor is not None:
+        yield from run_tasks(work, todo, executor)
+        return
+    with open_executor(min(workers, max(len(todo), 1))) as pool:
+        yield from run_tasks(work, todo, pool, ahead=2 * workers)
+
+
+def _check(
+    path: Path,
+    study: Study,
+    sweep: SweepConfig,
+    inputs: Inputs,
+    chosen: Sequence[Mapping[str, Any]],
+) -> None:
+    """Refuse axes that a sweep does not cover and combinations that no run would take."""
+    for table, names in SWEPT_KEYS.items():
+        unknown = [name for name in getattr(sweep, table) if name not in names]
+        if unknown:
+            raise ConfigError(
+                f"{path}: sweep.{table} takes {', '.join(names)}; got {', '.join(unknown)}; "
+                "run studies that differ in it one by one"
+            )
+    seen = set()
+    for combination in chosen:
+        params = {k[7:]: v for k, v in combination.items() if k.startswith("params.")}
+        rest = {k: v for k, v in combination.items() if not k.startswith("params.")}
+        inputs.strategy.bind({**study.params, **params})
+        if (text := json.dumps(rest, sort_keys=True)) not in seen:
+            seen.add(text)
+            try:
+                applied(study, rest)
+            except ValidationError as error:
+                raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
+
+
+def _manifest(
+    sweep: SweepConfig,
+    inputs: Mapping[str, Any],
+    chosen: Sequence[Mapping[str, Any]],
+    metrics: Sequence[AsMetric],
+) -> dict[str, Any]:
+    made_from = {key: value for key, value in inputs.items() if key != "run_id"}
+    made_from["sweep"] = sweep.model_dump(mode="json", by_alias=True, exclude={"memory"})
+    made_from["combinations_sha256"] = _digest(chosen)
+    if metrics:
+        made_from["metrics"] = {each.name: metric_sha256(each) for each in map(metric_of, metrics)}
+    return {"sweep_id": run_id(made_from), "combinations": len(chosen), **made_from}
+
+
+def _digest(combinations: Sequence[Mapping[str, Any]]) -> str:
+    return hashlib.sha256(canonical_json(combinations).encode()).hexdigest()
+
+
+def _chunks(
+    study: str,
+    inputs_id: str,
+    chosen: Sequence[Mapping[str, Any]],
+    workspace: Workspace,
+    budget: int,
+) -> list[Chunk]:
+    """Cut the combinations; the budget is what a worker may hold of a chunk, in bytes."""
+    parts = [tuple(chosen[first : first + _MOST]) for first in range(0, len(chosen), _MOST)]
+    return [
+        Chunk(
+            number=number,
+            file=f"{number:05d}-{_digest(part)[:12]}.parquet",
+            root=str(workspace.root),
+            study=study,
+            inputs_id=inputs_id,
+            combinations=part,
+            shared_bytes=budget // 2,
+            target_bytes=budget // 4,  # a block's schedule holds them once more
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def _stored(folder: Path, chunk: Chunk) -> bool:
+    return (folder / "chunks" / chunk.file).is_file()
+
+
+def _assemble(folder: Path, chunks: Sequence[Chunk]) -> pd.DataFrame:
+    parts = []
+    for chunk in chunks:
+        file = folder / "chunks" / chunk.file
+        try:
+            parts.append(pd.read_parquet(file))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{file} must be readable; {error}; run the sweep with --fresh"
+            ) from None
+    return pd.concat(parts, ignore_index=True)
+
+
+def with_axes(rows: pd.DataFrame, chosen: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of combinations, their own values and what became of them in front."""
+    axes = pd.DataFrame({name: _column([one[name] for one in chosen]) for name in chosen[0]})
+    said = rows[["start", "error"]]
+    return pd.concat([axes, said, rows.drop(columns=list(said))], axis=1)
+
+
+def _column(values: Sequence[Any]) -> Sequence[Any]:
+    """Values of an axis as a column: of one kind, else as JSON."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if numbers or all(isinstance(v, str) for v in values):
+        return values
+    return [json.dumps(value) for value in values]
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, compression="zstd")
+    return buffer.getvalue()

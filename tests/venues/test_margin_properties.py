@@ -173,12 +173,12 @@ def test_more_leverage_is_liquidated_sooner(
 
 
 @settings(max_examples=500)
-@given(rate=st.floats(0.0001, 0.4), entry=entries, leverage=st.floats(1.0, 100.0))
+@given(share=st.floats(0.001, 0.99), entry=entries, leverage=st.floats(1.0, 100.0))
 def test_long_and_short_mirror_where_the_rate_is_of_the_entry(
-    rate: float, entry: float, leverage: float
+    share: float, entry: float, leverage: float
 ) -> None:
     """Equal distances, as the trigger margin is the same sum of money on both sides."""
-    assume(rate < 1 / leverage)
+    rate = share / leverage
     table = bracket_table([(math.inf, rate, 1.0)], progressive=True)
     lines = margin_lines(FORMULAS["bybit_linear"], table, position=1.0, entry_price=entry)
     long = liquidation_price(1.0, entry, entry / leverage, lines)

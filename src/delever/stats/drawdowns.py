@@ -75,23 +75,7 @@ def max_drawdown_from_sums(sums: Sums) -> NDArray[np.float64]:
 )
 @checked
 def max_drawdown(returns: ArrayLike) -> float:
-    """Deepest fall of equity below its highest so far.
-
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-
-    Returns
-    -------
-    float
-        Fraction in [-1, 0]; NaN for no bars.
-
-    References
-    ----------
-    Chekhlov, Uryasev and Zabarankin (2005), Drawdown measure in portfolio optimization,
-    International Journal of Theoretical and Applied Finance 8(1), 13-58,
-    doi:10.1142/S0219024905002767.
+    """Deepest fall of equity below its highest so far, in [-1, 0]; NaN for no bars.
 
     Examples
     --------
@@ -107,24 +91,17 @@ def max_drawdown(returns: ArrayLike) -> float:
     unit="days",
     better="lower",
     formula="bars from its peak to its recovery, or to the last bar, in days",
-    source="definition of this project",
 )
 @checked
 def max_drawdown_length(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
-    """Bars from the peak of the maximum drawdown to its recovery.
+    """Time from the peak of the maximum drawdown to its recovery.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    days_per_bar : float
-        Length of a bar in days; 1 counts bars.
+    Up to the last bar where it has not recovered, 0 where there was no drawdown, NaN for no bars.
 
-    Returns
-    -------
-    float
-        Days; up to the last bar where it has not recovered, 0 where there was no drawdown, NaN
-        for no bars.
+    Examples
+    --------
+    >>> max_drawdown_length([0.1, -0.5, 0.5, 0.5]), max_drawdown_length([-0.1], days_per_bar=7)
+    (3.0, 7.0)
     """
     path = _drawdown(returns)
     if path.size < 2 or np.isnan(path).any():
@@ -138,23 +115,12 @@ def max_drawdown_length(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     unit="days",
     better="lower",
     formula="bars from the trough of the max drawdown to its recovery, in days; NaN if none",
-    source="definition of this project",
 )
 @checked
 def time_to_recover(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
-    """Bars from the trough of the maximum drawdown back to its former peak.
+    """Time from the trough of the maximum drawdown back to its former peak.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    days_per_bar : float
-        Length of a bar in days; 1 counts bars.
-
-    Returns
-    -------
-    float
-        Days; NaN where it has not recovered, where there was no drawdown, and for no bars.
+    NaN where it has not recovered, where there was no drawdown, and for no bars.
     """
     path = _drawdown(returns)
     if path.size < 2 or np.isnan(path).any():
@@ -169,24 +135,13 @@ def time_to_recover(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     unit="days",
     better="lower",
     formula="bars of the longest stretch from a peak to its recovery or the last bar, in days",
-    source="definition of this project",
 )
 @checked
 def longest_drawdown(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
-    """Bars of the longest stretch under water, from a peak to its recovery.
+    """Time of the longest stretch under water, from a peak to its recovery.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    days_per_bar : float
-        Length of a bar in days; 1 counts bars.
-
-    Returns
-    -------
-    float
-        Days; a stretch that has not recovered counts up to the last bar, 0 where there was no
-        drawdown, NaN for no bars.
+    A stretch that has not recovered counts up to the last bar; 0 where there was no drawdown, NaN
+    for no bars.
     """
     path = _drawdown(returns)
     if path.size < 2 or np.isnan(path).any():

@@ -188,15 +188,9 @@ def deflated_sharpe_ratio(
     float
         In [0, 1].
 
-    Raises
-    ------
-    InputError
-        As the two functions it is made of.
-
-    References
-    ----------
-    Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, Journal of Portfolio Management
-    40(5), 94-107, doi:10.3905/jpm.2014.40.5.094.
+    Notes
+    -----
+    `probabilistic_sharpe_ratio` with the threshold of `expected_maximum_sharpe`.
 
     Examples
     --------
@@ -245,12 +239,8 @@ def minimum_track_record(
 
     Notes
     -----
-    ``1 + (1 - skew S + (kurtosis - 1) / 4 S ** 2) (q(confidence) / (S - S*)) ** 2``.
-
-    References
-    ----------
-    Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, Journal of Risk 15(2),
-    3-44, doi:10.21314/JOR.2012.255.
+    ``1 + (1 - skew S + (kurtosis - 1) / 4 S ** 2) (q(confidence) / (S - S*)) ** 2``, as in
+    `probabilistic_sharpe_ratio`.
     """
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie between 0.5 and 1; got {confidence:g}")

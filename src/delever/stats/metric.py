@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from types import MappingProxyType
 from typing import Literal, ParamSpec, get_args
 
 import numpy as np
@@ -29,11 +30,24 @@ SCOPES: tuple[Scope, ...] = ("whole", "inside", "outside")
 """The scopes that make up a run; phases and single periods are further ones."""
 
 EVERYWHERE: tuple[Scope, ...] = get_args(Scope)
-"""Every scope."""
 
-_QUANTITIES = ("returns", "benchmark", "exposure", "turnover", "trades", "closed_pnl",
-               "periods_per_year", "days_per_bar")  # fmt: skip
 _ROW = "metric"
+_BARS = "array_like of float, shape (n,)\n    "
+_READ: Mapping[str, str] = MappingProxyType(
+    {
+        "returns": f"{_BARS}Simple return of each bar, fraction >= -1, oldest first.",
+        "benchmark": f"{_BARS}The benchmark's returns of the same bars.",
+        "exposure": f"{_BARS}Signed notional per equity at each bar's close.",
+        "turnover": f"{_BARS}Traded notional per equity of each bar, >= 0.",
+        "trades": "pandas.DataFrame\n    Round trips, as in `Sample`.",
+        "closed_pnl": "array_like of float, shape (trades,)\n    Net result of each closed trade, "
+        "after fees and funding, in quote currency.",
+        "periods_per_year": "float\n    Bars in a year of 365 days.",
+        "days_per_bar": "float\n    Length of a bar in days; 1 counts bars.",
+        "sample": "Sample\n    All of it.",
+    }
+)
+"""What a metric may read of a run, and how its docstring says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +64,8 @@ class Metric:
         What it is counted in.
     better : {"higher", "lower"} or None
         Which of two values is to be preferred; None where neither is.
-    formula : str
-        One line of plain text.
-    source : str
-        Where the definition comes from.
+    formula, source : str
+        What it is, in one line of plain text, and where the definition comes from.
     scopes : tuple of {"whole", "inside", "outside", "phase", "period"}
         Where it is defined. Elsewhere it is not computed, stored, printed or compared.
     compute : callable
@@ -83,42 +95,42 @@ class Metric:
     against_benchmark: bool = False
 
     def __post_init__(self) -> None:
-        name = self.name
-        if not (name.isidentifier() and name == name.lower()) or name.startswith(
-            ("inside_", "outside_")
+        if (
+            not self.name.isidentifier()
+            or self.name != self.name.lower()
+            or (self.name.startswith(("inside_", "outside_")))
         ):
             raise InputError(
                 "a metric's name must be a lower-case identifier that does not begin with inside_ "
-                f"or outside_; got {name!r}; give it a name"
+                f"or outside_; got {self.name!r}; give it a name"
             )
         for part in ("label", "formula", "source"):
             text = getattr(self, part)
             if not text or "|" in text or "\n" in text:
                 raise InputError(
-                    f"metric {name}: {part} must be one line of text without '|'; got {text!r}"
+                    f"metric {self.name}: {part} must be one line of text without '|'; got {text!r}"
                 )
-        choices: tuple[tuple[str, tuple[object, ...], Sequence[object]], ...] = (
-            ("unit", (self.unit,), get_args(Unit)),
-            ("better", (self.better,), ("higher", "lower", None)),
-            ("scopes", self.scopes or ("none",), EVERYWHERE),
+        _check_words(self.name, "unit", [self.unit], get_args(Unit))
+        _check_words(self.name, "better", [self.better], ("higher", "lower", None))
+        _check_words(self.name, "scopes", self.scopes or ["none"], EVERYWHERE)
+
+
+def _check_words(name: str, part: str, given: Sequence[object], known: Sequence[object]) -> None:
+    wrong = [repr(each) for each in given if each not in known]
+    if wrong:
+        raise InputError(
+            f"metric {name}: {part} must be of {', '.join(map(str, known))}; got {', '.join(wrong)}"
         )
-        for part, given, known in choices:
-            wrong = [repr(each) for each in given if each not in known]
-            if wrong:
-                raise InputError(
-                    f"metric {name}: {part} must be of {', '.join(map(str, known))}; "
-                    f"got {', '.join(wrong)}"
-                )
 
 
 def metric(
     *,
     label: str,
     unit: Unit,
-    better: Better,
     formula: str,
-    source: str,
-    scopes: tuple[Scope, ...] = EVERYWHERE,
+    better: Better = None,
+    source: str = "definition of this project",
+    scopes: Sequence[Scope] = EVERYWHERE,
     name: str = "",
     from_sums: FromSums | None = None,
 ) -> Callable[[Callable[_P, float]], Callable[_P, float]]:
@@ -131,7 +143,7 @@ def metric(
 
     Parameters
     ----------
-    label, unit, better, formula, source, scopes, from_sums
+    label, unit, formula, better, source, scopes, from_sums
         As in `Metric`.
     name : str
         Name of the metric; that of the function when left out.
@@ -139,8 +151,8 @@ def metric(
     Returns
     -------
     callable
-        Makes a function a metric; `metric_of` reads the row back. Formula and source are added to
-        the Notes of its docstring.
+        Takes the function and gives it back; `metric_of` reads its row. Parameters, unit, formula
+        and source are added to its docstring.
 
     Raises
     ------
@@ -166,10 +178,8 @@ def metric(
     ...     returns=pd.Series([-0.5, 0.0], index=days), benchmark=None, exposure=flat,
     ...     turnover=flat, trades=pd.DataFrame(columns=["exit_time", "net_pnl", "status"]),
     ...     periods_per_year=365.0)
-    >>> compute(sample, [ulcer_index], scope="whole").to_dict()
-    {'ulcer_index': 0.5}
-    >>> compute(sample, [ulcer_index], scope="inside").to_dict()  # not defined there
-    {'ulcer_index': nan}
+    >>> [float(compute(sample, [ulcer_index], scope=scope).iloc[0]) for scope in SCOPES]
+    [0.5, nan, nan]
     """
 
     def attach(function: Callable[_P, float]) -> Callable[_P, float]:
@@ -188,9 +198,7 @@ def metric(
             against_benchmark="benchmark" in reads,
         )
         function.__dict__[_ROW] = row
-        function.__doc__ = _with_notes(
-            inspect.getdoc(function) or label, f"``{formula}``\n{source}."
-        )
+        function.__doc__ = _documented(inspect.getdoc(function) or label, row, reads)
         return function
 
     return attach
@@ -198,15 +206,6 @@ def metric(
 
 def metric_of(item: object) -> Metric:
     """Row of a function that `metric` was put on; a row is its own.
-
-    Parameters
-    ----------
-    item : Metric or callable
-        Such as `delever.stats.performance.sharpe_ratio`.
-
-    Returns
-    -------
-    Metric
 
     Raises
     ------
@@ -222,26 +221,21 @@ def metric_of(item: object) -> Metric:
     row = item if isinstance(item, Metric) else getattr(item, "__dict__", {}).get(_ROW)
     if not isinstance(row, Metric):
         raise InputError(
-            f"a metric must be a function with @metric(label=..., unit=..., ...) above it, or a "
+            "a metric must be a function with @metric(label=..., unit=..., ...) above it, or a "
             f"Metric; got {getattr(item, '__name__', repr(item))}"
         )
     return row
 
 
 def _reads(function: Callable[..., float], name: str) -> tuple[str, ...]:
-    """Which quantities of a sample a function asks for."""
-    asked = inspect.signature(function).parameters
-    unknown = [
-        one
-        for one, parameter in asked.items()
-        if one not in (*_QUANTITIES, "sample") and parameter.default is parameter.empty
-    ]
+    asked = inspect.signature(function).parameters.values()
+    unknown = [p.name for p in asked if p.name not in _READ and p.default is p.empty]
     if unknown:
         raise InputError(
-            f"metric {name}: a parameter must be sample, one of {', '.join(_QUANTITIES)}, or have "
-            f"a default; got {', '.join(unknown)}"
+            f"metric {name}: a parameter must be one of {', '.join(_READ)}, or have a default; "
+            f"got {', '.join(unknown)}"
         )
-    return tuple(one for one in asked if one in (*_QUANTITIES, "sample"))
+    return tuple(p.name for p in asked if p.name in _READ)
 
 
 def _of_sample(
@@ -260,11 +254,11 @@ def _of_sample(
     return compute
 
 
-def _with_notes(doc: str, notes: str) -> str:
-    """A docstring whose Notes begin with formula and source."""
-    for section in ("\n\nNotes\n-----\n", "\n\nReferences\n", "\n\nExamples\n"):
-        before, found, after = doc.partition(section)
-        if found:
-            rest = f"\n\n{after}" if "Notes" in section else f"{section}{after}"
-            return f"{before}\n\nNotes\n-----\n{notes}{rest}"
-    return f"{doc}\n\nNotes\n-----\n{notes}"
+def _documented(text: str, row: Metric, reads: Sequence[str]) -> str:
+    """A docstring with what the row says: parameters, unit, formula and source."""
+    said, heading, examples = text.partition("\n\nExamples\n--------\n")
+    if "\n\nParameters\n-" not in said:
+        read = "\n".join(f"{name} : {_READ[name]}" for name in reads)
+        said += f"\n\nParameters\n----------\n{read}"
+        said += f"\n\nReturns\n-------\nfloat\n    Unit: {row.unit}."
+    return f"{said}\n\nNotes\n-----\n``{row.formula}``: {row.source}.{heading}{examples}"

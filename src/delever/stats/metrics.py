@@ -128,17 +128,6 @@ REGISTRY = register()
 def find(name: str, registry: Mapping[str, Metric] = REGISTRY) -> Metric:
     """Look a metric up by name.
 
-    Parameters
-    ----------
-    name : str
-        Such as ``"max_drawdown"``.
-    registry : mapping of str to Metric
-        From `register`.
-
-    Returns
-    -------
-    Metric
-
     Raises
     ------
     InputError
@@ -216,8 +205,8 @@ def compute_scopes(
         The whole run.
     bars : mapping of str to numpy.ndarray of bool, shape (n,)
         Which bars each part holds, by its name.
-    metrics : iterable of Metric or of functions with `metric` above them
-        Which, in this order.
+    metrics
+        As in `compute`.
     scopes : mapping of str to {"whole", "inside", "outside", "phase", "period"}
         What of a run each part is, a period where it is not named; by default what a name says.
 
@@ -250,13 +239,7 @@ def compute_scopes(
 
 
 def methods_table() -> str:
-    """The metrics of the package as the Markdown table of the page of methods.
-
-    Returns
-    -------
-    str
-        A line for each metric, with a heading, ending in a line break.
-    """
+    """The metrics of the package as the Markdown table of the page of methods."""
     heading = ("metric", "label", "unit", "better", "scopes", "formula", "source")
     rows = [
         (

@@ -58,26 +58,13 @@ __all__ = [
 def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly volatility.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    periods_per_year : float
-        Bars in a year of 365 days.
+    NaN for fewer than two bars or without volatility. The square root assumes returns that do not
+    depend on each other.
 
-    Returns
-    -------
-    float
-        NaN for fewer than two bars or without volatility.
-
-    Notes
-    -----
-    The square root assumes returns that do not depend on each other.
-
-    References
-    ----------
-    Sharpe (1994), The Sharpe ratio, Journal of Portfolio Management 21(1), 49-58,
-    doi:10.3905/jpm.1994.409501.
+    Examples
+    --------
+    >>> round(sharpe_ratio([-0.01, 0.01, 0.03], 4.0), 6)
+    1.0
     """
     return _ratio(_yearly_mean(returns, periods_per_year), volatility(returns, periods_per_year))
 
@@ -94,22 +81,7 @@ def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
 def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly downside deviation.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    periods_per_year : float
-        Bars in a year of 365 days.
-
-    Returns
-    -------
-    float
-        NaN for fewer than two bars or without a loss.
-
-    References
-    ----------
-    Sortino and Price (1994), Performance measurement in a downside risk framework, Journal of
-    Investing 3(3), 59-64, doi:10.3905/joi.3.3.59.
+    NaN for fewer than two bars or without a loss.
     """
     if as_array(returns).size < 2:
         return math.nan
@@ -129,17 +101,7 @@ def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
 def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate per unit of maximum drawdown.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    periods_per_year : float
-        Bars in a year of 365 days.
-
-    Returns
-    -------
-    float
-        NaN for no bars or without a drawdown.
+    NaN for no bars or without a drawdown.
     """
     return _ratio(cagr(returns, periods_per_year), -max_drawdown(returns))
 
@@ -147,9 +109,7 @@ def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
 @metric(
     label="Closed trades",
     unit="count",
-    better=None,
     formula="trades that ended on a bar of the scope",
-    source="definition of this project",
     name="trades",
     from_sums=lambda sums: sums.trades,
 )
@@ -164,22 +124,18 @@ def closed_trades(closed_pnl: ArrayLike) -> float:
     unit="fraction",
     better="higher",
     formula="share of closed trades with net PnL > 0",
-    source="definition of this project",
     from_sums=lambda sums: sums.won / sums.trades,
 )
 @aligned
 def hit_rate(closed_pnl: ArrayLike) -> float:
-    """Share of closed trades that made money.
+    """Share of closed trades that made money; NaN for no trades.
 
-    Parameters
-    ----------
-    closed_pnl : array_like of float, shape (trades,)
-        Net result of each closed trade, after fees and funding, in quote currency.
+    A trade of exactly zero is no hit.
 
-    Returns
-    -------
-    float
-        Fraction; NaN for no trades. A trade of exactly zero is no hit.
+    Examples
+    --------
+    >>> hit_rate([100.0, -50.0, 0.0, 25.0])
+    0.5
     """
     values = as_array(closed_pnl)
     if not values.size or np.isnan(values).any():
@@ -192,22 +148,10 @@ def hit_rate(closed_pnl: ArrayLike) -> float:
     unit="ratio",
     better="higher",
     formula="sum of net PnL > 0 / abs(sum of net PnL < 0), closed trades",
-    source="definition of this project",
 )
 @aligned
 def profit_factor(closed_pnl: ArrayLike) -> float:
-    """What the winning trades made per unit the losing ones lost.
-
-    Parameters
-    ----------
-    closed_pnl : array_like of float, shape (trades,)
-        Net result of each closed trade, after fees and funding, in quote currency.
-
-    Returns
-    -------
-    float
-        >= 0; NaN where no trade lost.
-    """
+    """What the winning trades made per unit the losing ones lost; NaN where no trade lost."""
     values = as_array(closed_pnl)
     won, lost = np.maximum(values, 0.0).sum(), -np.minimum(values, 0.0).sum()
     return _ratio(float(won), float(lost))
@@ -224,25 +168,13 @@ def profit_factor(closed_pnl: ArrayLike) -> float:
 def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Share of the benchmark's rises that the strategy took part in.
 
-    Parameters
-    ----------
-    returns, benchmark : array_like of float, shape (n,)
-        Simple returns of the same bars, fractions.
+    1 for the benchmark itself; NaN where it never rose. The means are left per bar, because
+    annualised means of rising days alone grow without measure and their ratio with them.
 
-    Returns
-    -------
-    float
-        1 for the benchmark itself; NaN where it never rose.
-
-    Notes
-    -----
-    Over the bars on which the benchmark rose: the strategy's geometric mean return per bar
-    divided by the benchmark's. The means are left per bar, because annualised means of rising
-    days alone grow without measure and their ratio with them.
-
-    References
-    ----------
-    Morningstar, investing glossary, upside and downside capture ratio (geometric average).
+    Examples
+    --------
+    >>> round(up_capture([0.05, -0.2], [0.1, -0.1]), 6)
+    0.5
     """
     return _capture(as_array(returns), as_array(benchmark), side=1.0)
 
@@ -256,26 +188,10 @@ def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
 )
 @aligned
 def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
-    """Share of the benchmark's falls that the strategy took part in.
+    """Share of the benchmark's falls that the strategy took part in, as `up_capture`.
 
-    Parameters
-    ----------
-    returns, benchmark : array_like of float, shape (n,)
-        Simple returns of the same bars, fractions.
-
-    Returns
-    -------
-    float
-        1 for the benchmark itself, < 0 where the strategy gained while it fell; NaN where it
-        never fell.
-
-    Notes
-    -----
-    As `up_capture`, over the bars on which the benchmark fell.
-
-    References
-    ----------
-    Morningstar, investing glossary, upside and downside capture ratio (geometric average).
+    1 for the benchmark itself, < 0 where the strategy gained while it fell; NaN where it never
+    fell.
     """
     return _capture(as_array(returns), as_array(benchmark), side=-1.0)
 
@@ -285,23 +201,16 @@ def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     unit="fraction",
     better="higher",
     formula="total_return - total_return of the benchmark",
-    source="definition of this project",
     scopes=("inside", "period"),
 )
 @aligned
 def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
-    """Compounded return of the strategy above the benchmark's.
+    """Compounded return of the strategy above the benchmark's; NaN for no bars.
 
-    Parameters
-    ----------
-    returns, benchmark : array_like of float, shape (n,)
-        Simple returns of the same bars, fractions.
-
-    Returns
-    -------
-    float
-        Fraction of the wealth held at the start: 0.4 where buy and hold lost 0.6 and the
-        strategy 0.2. NaN for no bars. Meant for the bars of deleveraging periods.
+    Examples
+    --------
+    >>> round(loss_avoided([-0.2], [-0.6]), 6)
+    0.4
     """
     return total_return(returns) - total_return(benchmark)
 
@@ -311,25 +220,13 @@ def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
     unit="fraction",
     better="lower",
     formula="cagr of the benchmark - cagr",
-    source="definition of this project",
     scopes=("outside",),
 )
 @aligned
 def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_year: float) -> float:
-    """Yearly growth given up against the benchmark.
+    """Yearly growth given up against the benchmark, > 0 where the strategy lagged.
 
-    Parameters
-    ----------
-    returns, benchmark : array_like of float, shape (n,)
-        Simple returns of the same bars, fractions.
-    periods_per_year : float
-        Bars in a year of 365 days.
-
-    Returns
-    -------
-    float
-        ``cagr(benchmark) - cagr(returns)``, a fraction per year, > 0 where the strategy lagged;
-        NaN for no bars. Meant for the bars outside deleveraging periods.
+    NaN for no bars.
     """
     return cagr(benchmark, periods_per_year) - cagr(returns, periods_per_year)
 
@@ -337,15 +234,13 @@ def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_yea
 @metric(
     label="Mean exposure",
     unit="fraction",
-    better=None,
     formula="mean(abs(exposure)) at the bars' closes",
-    source="definition of this project",
     name="exposure",
     from_sums=lambda sums: sums.exposure / sums.bars,
 )
 @aligned
 def mean_exposure(exposure: ArrayLike) -> float:
-    """Mean size of the exposure, whatever its side; a fraction of equity, NaN for no bars."""
+    """Mean size of the exposure, whatever its side; NaN for no bars."""
     values = as_array(exposure)
     return float(np.abs(values).mean()) if values.size else math.nan
 
@@ -353,9 +248,7 @@ def mean_exposure(exposure: ArrayLike) -> float:
 @metric(
     label="Time in market",
     unit="fraction",
-    better=None,
     formula="share of bars with exposure != 0 at the close",
-    source="definition of this project",
     from_sums=lambda sums: sums.held_bars / sums.bars,
 )
 @aligned
@@ -372,26 +265,12 @@ def time_in_market(exposure: ArrayLike) -> float:
     unit="per_year",
     better="lower",
     formula="sum(traded notional / equity) * periods_per_year / n",
-    source="definition of this project",
     name="turnover",
     from_sums=lambda sums: sums.turnover * sums.periods_per_year / sums.bars,
 )
 @aligned
 def yearly_turnover(turnover: ArrayLike, periods_per_year: float) -> float:
-    """How many times a year equity is traded.
-
-    Parameters
-    ----------
-    turnover : array_like of float, shape (n,)
-        Traded notional per equity of each bar, >= 0.
-    periods_per_year : float
-        Bars in a year of 365 days.
-
-    Returns
-    -------
-    float
-        Per year; a purchase and its sale count twice. NaN for no bars.
-    """
+    """How many times a year equity is traded; a purchase and its sale count twice."""
     return _yearly_mean(turnover, periods_per_year)
 
 

@@ -69,7 +69,6 @@ def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64
 @metric(
     label="Bars",
     unit="bars",
-    better=None,
     formula="n, the number of bars in the scope",
     source="by definition",
     name="bars",
@@ -91,17 +90,7 @@ def bar_count(returns: ArrayLike) -> float:
 )
 @checked
 def total_return(returns: ArrayLike) -> float:
-    """Return of the whole, compounded bar by bar.
-
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions >= -1.
-
-    Returns
-    -------
-    float
-        Fraction; NaN for no bars.
+    """Return of the whole, compounded bar by bar; NaN for no bars.
 
     Examples
     --------
@@ -130,23 +119,9 @@ def cagr_from_sums(sums: Sums) -> NDArray[np.float64]:
 def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate: the yearly return that compounds to the same wealth.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions >= -1.
-    periods_per_year : float
-        Bars in a year of 365 days.
-
-    Returns
-    -------
-    float
-        Fraction per year; -1 after a total loss. NaN for no bars, and where a stretch so short
-        grew so much that its yearly figure is beyond the largest float.
-
-    Notes
-    -----
-    Over a stretch shorter than a year this extrapolates: a week's fall becomes the fall of a year
-    of such weeks.
+    -1 after a total loss; NaN for no bars, and where the yearly figure is beyond the largest
+    float. Over a stretch shorter than a year this extrapolates: a week's fall becomes the fall of a
+    year of such weeks.
 
     Examples
     --------
@@ -165,22 +140,7 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
 
 @checked
 def mean_compounded_return(returns: ArrayLike) -> float:
-    """Return per bar that, earned on every bar, compounds to the same wealth.
-
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions >= -1.
-
-    Returns
-    -------
-    float
-        Fraction per bar; -1 after a total loss, NaN for no bars.
-
-    Notes
-    -----
-    The geometric mean: ``prod(1 + r) ** (1 / n) - 1``.
-    """
+    """Return per bar that compounds to the same wealth: ``prod(1 + r) ** (1 / n) - 1``."""
     return cagr(returns, periods_per_year=1.0)
 
 

@@ -54,22 +54,8 @@ def volatility_from_sums(sums: Sums) -> NDArray[np.float64]:
 )
 @checked
 def volatility(returns: ArrayLike, periods_per_year: float) -> float:
-    """Yearly standard deviation.
+    """Yearly standard deviation, >= 0; NaN for fewer than two bars.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    periods_per_year : float
-        Bars in a year of 365 days.
-
-    Returns
-    -------
-    float
-        Fraction, >= 0; NaN for fewer than two bars.
-
-    Notes
-    -----
     Exactly 0 when the returns differ by rounding alone.
 
     Examples
@@ -101,28 +87,14 @@ def downside_from_sums(sums: Sums) -> NDArray[np.float64]:
 )
 @checked
 def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
-    """Yearly root mean square of the losses.
+    """Yearly root mean square of the losses, >= 0; NaN for no bars.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    periods_per_year : float
-        Bars in a year of 365 days.
-
-    Returns
-    -------
-    float
-        Fraction, >= 0; NaN for no bars.
-
-    Notes
-    -----
     A bar without a loss counts as one of zero.
 
-    References
-    ----------
-    Sortino and Price (1994), Performance measurement in a downside risk framework, Journal of
-    Investing 3(3), 59-64, doi:10.3905/joi.3.3.59.
+    Examples
+    --------
+    >>> round(downside_deviation([-0.03, 0.04], 4), 6)
+    0.042426
     """
     values = as_array(returns)
     if not values.size:
@@ -144,10 +116,12 @@ def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
 def value_at_risk(returns: ArrayLike, tail: float = 0.05) -> float:
     """Return that the worst `tail` of the bars did not exceed, from history.
 
+    With fewer than ``1 / tail`` bars it lies between the two worst.
+
     Parameters
     ----------
     returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
+        Simple return of each bar, fraction.
     tail : float
         Share of the bars in the tail; 0.05 for the 95 % figure.
 
@@ -156,14 +130,10 @@ def value_at_risk(returns: ArrayLike, tail: float = 0.05) -> float:
     float
         A return per bar, so a loss is negative; NaN for no bars.
 
-    Notes
-    -----
-    With fewer than ``1 / tail`` bars it lies between the two worst.
-
-    References
-    ----------
-    Hyndman and Fan (1996), Sample quantiles in statistical packages, The American Statistician
-    50(4), 361-365, doi:10.1080/00031305.1996.10473566.
+    Examples
+    --------
+    >>> round(value_at_risk([-0.2, -0.1, 0.0, 0.1], tail=0.5), 6)
+    -0.05
     """
     _check_tail(tail)
     values = as_array(returns)
@@ -186,27 +156,23 @@ def _check_tail(tail: float) -> None:
 def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
     """Mean return of the bars in the tail, from history.
 
+    The bars at or below the value at risk, counted rather than compared, so that equal returns at
+    the edge do not widen the tail.
+
     Parameters
     ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-    tail : float
-        Share of the bars in the tail; 0.05 for the 95 % figure.
+    returns, tail
+        As in `value_at_risk`.
 
     Returns
     -------
     float
         A return per bar, never above `value_at_risk`; NaN for no bars.
 
-    Notes
-    -----
-    The bars at or below the value at risk, counted rather than compared, so that equal returns at
-    the edge do not widen the tail.
-
-    References
-    ----------
-    Acerbi and Tasche (2002), On the coherence of expected shortfall, Journal of Banking and
-    Finance 26(7), 1487-1503, doi:10.1016/S0378-4266(02)00283-2.
+    Examples
+    --------
+    >>> round(expected_shortfall([-0.2, -0.1, 0.0, 0.1], tail=0.5), 6)
+    -0.15
     """
     _check_tail(tail)
     values = as_array(returns)
@@ -226,7 +192,7 @@ def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
 )
 @checked
 def worst_bar(returns: ArrayLike) -> float:
-    """Lowest return of a bar, a fraction; NaN for no bars."""
+    """Lowest return of a bar; NaN for no bars."""
     values = as_array(returns)
     return float(values.min()) if values.size else math.nan
 
@@ -241,7 +207,7 @@ def worst_bar(returns: ArrayLike) -> float:
 )
 @checked
 def best_bar(returns: ArrayLike) -> float:
-    """Highest return of a bar, a fraction; NaN for no bars."""
+    """Highest return of a bar; NaN for no bars."""
     values = as_array(returns)
     return float(values.max()) if values.size else math.nan
 
@@ -256,22 +222,9 @@ def best_bar(returns: ArrayLike) -> float:
 )
 @checked
 def skewness(returns: ArrayLike) -> float:
-    """Third standardised moment of the returns.
+    """Third standardised moment: 0 for a symmetric sample, < 0 when the losses reach further.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-
-    Returns
-    -------
-    float
-        0 for a symmetric sample, < 0 when the losses reach further; NaN for fewer than two
-        bars or without spread.
-
-    Notes
-    -----
-    Moments are the sample's own, not corrected for its size.
+    NaN for fewer than two bars or without spread. Not corrected for the size of the sample.
     """
     return _standardised_moment(returns, 3)
 
@@ -285,21 +238,10 @@ def skewness(returns: ArrayLike) -> float:
 )
 @checked
 def kurtosis(returns: ArrayLike) -> float:
-    """Fourth standardised moment of the returns; a normal distribution has 3.
+    """Fourth standardised moment, >= 1; a normal distribution has 3.
 
-    Parameters
-    ----------
-    returns : array_like of float, shape (n,)
-        Simple returns per bar, fractions.
-
-    Returns
-    -------
-    float
-        >= 1, not the excess over 3; NaN for fewer than two bars or without spread.
-
-    Notes
-    -----
-    Not corrected for sample size: the form that the probabilistic Sharpe ratio asks for.
+    NaN for fewer than two bars or without spread. Not corrected for the size of the sample: the
+    form that the probabilistic Sharpe ratio asks for.
     """
     return _standardised_moment(returns, 4)
 

@@ -1,4 +1,4 @@
-"""Brackets: rate and leverage a venue allows, by the size of a position."""
+"""Leverage brackets: margin rate and leverage a venue allows, by the size of a position."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def bracket_of(measure: float, brackets: Sequence[Bracket]) -> Bracket:
     Returns
     -------
     Bracket
-        The first whose cap is at or above `measure`. A position that has grown past the last
-        cap stays in the last bracket; that none is *opened* there is `check_leverage`'s to say.
+        The first whose cap is at or above `measure`; the last for what has grown past its cap.
+        That none is *opened* there is `check_leverage`'s to say.
     """
     for bracket in brackets:
         if measure <= bracket.cap:
@@ -138,7 +138,7 @@ def bracket_of(measure: float, brackets: Sequence[Bracket]) -> Bracket:
 
 
 def is_continuous(brackets: Sequence[Bracket]) -> bool:
-    """Whether maintenance margin has no jump between brackets.
+    """Whether maintenance margin has no jump between brackets, as progressive rates make it.
 
     Parameters
     ----------
@@ -148,7 +148,6 @@ def is_continuous(brackets: Sequence[Bracket]) -> bool:
     Returns
     -------
     bool
-        True for what `bracket_table` makes of progressive rates.
     """
     return all(
         math.isclose(
@@ -167,11 +166,9 @@ def check_leverage(leverage: float, measure: float, brackets: Sequence[Bracket])
     Parameters
     ----------
     leverage : float
-        Setting of the position, >= 1.
-    measure : float
-        Notional or size at entry, in the unit of the caps.
-    brackets : sequence of Bracket
-        In rising order of caps.
+        Setting of the position.
+    measure, brackets
+        As in `bracket_of`, at entry.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a perpetual contract is worth: notional, profit, and steps of price and size.
+"""A perpetual contract: its notional and profit, and its steps of price and size.
 
 A *linear* contract is held in base units and settled in the quote currency. An *inverse* one is
 held in quote units (so many dollars of coin) and settled in the coin. Everything settled, from
@@ -146,12 +146,10 @@ def unrealized_pnl(
 
     Parameters
     ----------
-    position : float
-        Signed base units; signed quote units of an inverse contract.
+    position, inverse
+        As in `notional`.
     entry_price, price : float
         Quote units per base unit, > 0; `price` is the mark price for margin.
-    inverse : bool
-        Whether the contract is settled in the coin.
 
     Returns
     -------
@@ -205,14 +203,12 @@ def round_price(price: float, tick: float, side: float, *, reciprocal: bool = Fa
 
     Parameters
     ----------
-    price : float
-        Quote units per base unit, or the reciprocal of that.
+    price, reciprocal
+        As in `moved_price`; up and down are those of the reciprocal where it is one.
     tick : float
         Step of quoted prices; 0 leaves the price as it is.
     side : float
         +1 for a buy, whose price is rounded up; -1 for a sell, rounded down.
-    reciprocal : bool
-        Whether `price` is 1 / the quoted price; up and down are then those of the reciprocal.
 
     Returns
     -------
@@ -256,8 +252,7 @@ def round_quantity(quantity: float, lot: float) -> float:
     Returns
     -------
     float
-        A whole number of lots nearer to zero; one within a billionth of a lot of the grid stays
-        there.
+        A whole number of lots nearer to zero; one within a billionth of a lot of the grid stays.
 
     Examples
     --------

@@ -4,6 +4,9 @@ One shape holds every contract. In the settlement currency, with N the notional 
 and N0 the one at entry, the margin balance of a position is ``margin + d (N - N0)``, where d is +1
 when a gain makes the notional larger (a linear long, an inverse short) and -1 when it makes it
 smaller. What must be kept is `delever.venues.margin_formulas`' to say, as lines in N.
+
+Amounts are in settlement units and positions in signed units; prices are quote units per base
+unit, > 0; `inverse` says whether the contract is settled in the coin.
 """
 
 from __future__ import annotations
@@ -25,19 +28,19 @@ __all__ = [
 
 
 def initial_margin(notional: float, leverage: float) -> float:
-    """Margin a position must start with.
+    """Margin a position must start with: ``notional / leverage``.
 
     Parameters
     ----------
     notional : float
-        Settlement units at entry, >= 0.
+        At entry, settlement units, >= 0.
     leverage : float
         > 0.
 
     Returns
     -------
     float
-        ``notional / leverage``, settlement units.
+        Settlement units.
     """
     return notional / leverage
 
@@ -48,9 +51,9 @@ def maintenance_margin(notional: float, lines: MarginLines) -> float:
     Parameters
     ----------
     notional : float
-        Settlement units at the mark price, >= 0.
+        At the mark price, settlement units, >= 0.
     lines : MarginLines
-        From `formulas.margin_lines`.
+        From `margin_lines`.
 
     Returns
     -------
@@ -76,13 +79,9 @@ def margin_balance(
     Parameters
     ----------
     margin : float
-        Settlement units: of the position (isolated) or `cross_margin`.
-    position : float
-        Signed units.
-    entry_price, mark_price : float
-        Quote units per base unit, > 0.
-    inverse : bool
-        Whether the contract is settled in the coin.
+        Of the position (isolated) or `cross_margin`, settlement units.
+    position, entry_price, mark_price, inverse
+        As in `unrealized_pnl`.
 
     Returns
     -------
@@ -98,21 +97,19 @@ def cross_margin(
     unrealized_pnl_other: float = 0.0,
     maintenance_margin_other: float = 0.0,
 ) -> float:
-    """Margin that stands behind one position of a cross account.
+    """Margin that stands behind one position of a cross account; the others stand still.
 
     Parameters
     ----------
     wallet_balance : float
-        Of the account, without unrealised profit; settlement units.
-    unrealized_pnl_other : float
-        Of the other positions, at their present marks.
-    maintenance_margin_other : float
-        Of the other positions.
+        Of the account, without unrealised profit, settlement units.
+    unrealized_pnl_other, maintenance_margin_other : float
+        Of the other positions at their present marks, settlement units.
 
     Returns
     -------
     float
-        Settlement units; the others are taken to stand still.
+        Settlement units.
     """
     return wallet_balance + unrealized_pnl_other - maintenance_margin_other
 
@@ -126,12 +123,10 @@ def liquidation_notional(
     ----------
     direction : float
         +1 when a gain makes the notional larger (linear long, inverse short), else -1.
-    entry_notional : float
-        Settlement units, > 0.
-    margin : float
-        Settlement units behind the position.
+    entry_notional, margin : float
+        At entry, > 0, and behind the position; settlement units.
     lines : MarginLines
-        From `formulas.margin_lines`.
+        From `margin_lines`.
 
     Returns
     -------
@@ -140,10 +135,10 @@ def liquidation_notional(
 
     Notes
     -----
-    A single line is met at ``(d N0 + constant - margin) / (d - rate)``. Balance minus a line
-    rises with N for d = +1 and falls for d = -1 (every rate is below 1), so balance is above *all*
-    lines exactly beyond the largest meeting point (d = +1) or before the smallest (d = -1). That
-    one is the answer; the line met there is the bracket in force there.
+    A single line is met at ``(d N0 + constant - margin) / (d - rate)``. Balance minus a line rises
+    with N for d = +1 and falls for d = -1 (every rate is below 1), so balance is above *all* lines
+    exactly beyond the largest meeting point (d = +1) or before the smallest (d = -1). That one is
+    the answer; the line met there is the bracket in force there.
     """
     met = [
         (direction * entry_notional + constant - margin) / (direction - rate)
@@ -164,24 +159,18 @@ def liquidation_price(
 
     Parameters
     ----------
-    position : float
-        Signed units.
-    entry_price : float
-        Average price of entry, > 0.
-    margin : float
-        Settlement units: of the position (isolated), or `cross_margin`.
+    position, entry_price, margin, inverse
+        As in `margin_balance`.
     lines : MarginLines
-        From `formulas.margin_lines`.
-    inverse : bool
-        Whether the contract is settled in the coin.
+        From `margin_lines`.
 
     Returns
     -------
     float
         A long is liquidated at it and below, a short at it and above. NaN when flat or when no
-        positive price does it (a linear long or an inverse short with margin enough). When
-        margin is so far gone that no price would save the position, 0 for a linear short and
-        infinity for an inverse long.
+        positive price does it (a linear long or an inverse short with margin enough). When margin
+        is so far gone that no price would save the position, 0 for a linear short and infinity for
+        an inverse long.
 
     Examples
     --------
@@ -205,14 +194,8 @@ def bankruptcy_price(
 
     Parameters
     ----------
-    position : float
-        Signed units.
-    entry_price : float
-        Average price of entry, > 0.
-    margin : float
-        Settlement units: of the position (isolated), or `cross_margin`.
-    inverse : bool
-        Whether the contract is settled in the coin.
+    position, entry_price, margin, inverse
+        As in `margin_balance`.
 
     Returns
     -------

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from delever.study.check import Checked, check
     from delever.study.claims import Audit, claims
     from delever.study.compare import Comparison, compare
+    from delever.study.datasets import (
+        DataCheck,
+        DataList,
+        Imports,
+        data_check,
+        data_list,
+        export,
+        import_data,
+    )
+    from delever.study.fetching import Fetches, fetch, import_brackets, repair
     from delever.study.market import load, market
     from delever.study.period_report import Detection, PeriodReport, detect, periods
     from delever.study.quick_looks import Screen, Uncertainty, screen, uncertainty
@@ -48,11 +58,15 @@ __all__ = [
     "Checked",
     "Comparison",
     "Costs",
+    "DataCheck",
+    "DataList",
     "Dataset",
     "DeleverError",
     "Detection",
     "EventReport",
+    "Fetches",
     "FundingSeries",
+    "Imports",
     "MarketView",
     "PeriodReport",
     "Price",
@@ -72,13 +86,20 @@ __all__ = [
     "check",
     "claims",
     "compare",
+    "data_check",
+    "data_list",
     "detect",
     "event_study",
+    "export",
+    "fetch",
+    "import_brackets",
+    "import_data",
     "init",
     "load",
     "market",
     "metric",
     "periods",
+    "repair",
     "run",
     "runs",
     "screen",
@@ -103,6 +124,8 @@ _HOME = {
         "study.check": "Checked check",
         "study.claims": "Audit claims",
         "study.compare": "Comparison compare",
+        "study.datasets": "DataCheck DataList Imports data_check data_list export import_data",
+        "study.fetching": "Fetches fetch import_brackets repair",
         "study.market": "load market",
         "study.period_report": "Detection PeriodReport detect periods",
         "study.quick_looks": "Screen Uncertainty screen uncertainty",

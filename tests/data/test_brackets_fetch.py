@@ -38,7 +38,7 @@ from delever.errors import (
     VenueError,
 )
 from delever.study.account_table import load_account
-from delever.study.kept_brackets import import_brackets, keep_brackets, seen_brackets
+from delever.study.kept_brackets import import_saved, keep_brackets, seen_brackets
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import first_day
 
@@ -349,13 +349,13 @@ def saved(folder, document):
 )
 def test_a_saved_table_is_known_from_the_end_of_its_day(venues, tmp_path, document):
     file = saved(tmp_path, document)
-    kept = import_brackets(file, "binanceusdm", venues, as_of="2023-05-06", symbols=(BTC,))
+    kept = import_saved(file, "binanceusdm", venues, as_of="2023-05-06", symbols=(BTC,))
     assert [str(one.valid_from) for one in kept] == ["2023-05-07"]
     assert kept[0].table.brackets[4].maintenance_amount == pytest.approx(141_300, rel=1e-12)
     assert len(brackets_on(venues, "2023-05-06", "binanceusdm")) != 5
     assert brackets_on(venues, "2023-05-07", "binanceusdm") == [row[:3] for row in BINANCE]
     content = kept[0].path.read_bytes()
-    (again,) = import_brackets(file, "binanceusdm", venues, as_of="2023-05-06")
+    (again,) = import_saved(file, "binanceusdm", venues, as_of="2023-05-06")
     assert not again.added
     assert again.path.read_bytes() == content
     (row,) = tomllib.loads(content.decode())["margin"]
@@ -386,7 +386,7 @@ def test_a_saved_table_is_known_from_the_end_of_its_day(venues, tmp_path, docume
 )
 def test_a_saved_table_that_is_not_whole_is_refused(venues, tmp_path, document, said):
     with pytest.raises(SchemaError, match=said):
-        import_brackets(saved(tmp_path, document), "binanceusdm", venues, as_of="2023-05-06")
+        import_saved(saved(tmp_path, document), "binanceusdm", venues, as_of="2023-05-06")
     assert not seen_brackets(venues, "binanceusdm").exists()
 
 
@@ -395,7 +395,7 @@ def test_a_saved_table_needs_its_date_its_contract_and_its_venue(venues, tmp_pat
 
     def take(as_of, venue="binanceusdm", symbols=(), file=file):
         now = pd.Timestamp("2026-11-22 12:00", tz="UTC")
-        return import_brackets(file, venue, venues, as_of=as_of, symbols=symbols, now=now)
+        return import_saved(file, venue, venues, as_of=as_of, symbols=symbols, now=now)
 
     for soon in ("2026-11-23", "2026-11-22T12:00:01Z"):
         with pytest.raises(InputError, match="must not be still to come"):

@@ -1,24 +1,133 @@
-"""``delever data``: its commands; here those that export and list."""
+"""``delever data``: import, export, list, check and verify."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from delever.cli import coverage_commands as coverage
-from delever.cli import import_commands as importing
-from delever.cli.listing import count, entry_json, print_broken, print_entries
-from delever.cli.terminal import WorkspaceOption, echo_json, print_notes, steps
+import delever as dl
+from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes, steps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from delever.data.catalog import Check, Entry
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Import, export, list and check data sets.", no_args_is_help=True)
-importing.register(app)
-coverage.register(app)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+ReferenceArgument = Annotated[
+    str | None, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d; all by default.")
+]
+_SHOWN = 30
+_CELLS = 72
+_WIDE = 1_000
+"""Characters of a line where nobody watches: longer than any reference."""
+
+_COLOURS = {"present": typer.colors.GREEN, "absent": None, "unknown": typer.colors.RED}
+_MARKS = {"present": "█", "absent": "░", "unknown": "?"}
+_PLAIN = {"present": "#", "absent": ".", "unknown": "?"}
+"""Where the terminal has no blocks."""
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(help=".csv, .csv.gz, .parquet or .feather; with --from, what that names."),
+    ],
+    venue: Annotated[str, typer.Option(help="Where the rows come from: bitstamp.")],
+    symbol: Annotated[
+        str | None,
+        typer.Option(
+            help="ccxt's unified symbol, or a name: BTC/USD. freqtrade's files say it themselves.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="ohlcv, mark, index, premium, funding, series, … By default ohlcv.",
+            show_default=False,
+        ),
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(help="Such as 4h. By default 1d.", show_default=False)
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Whose file it is: a zip of Binance's archive or a folder of them, a CSV of "
+            "CryptoDataDownload or Yahoo, freqtrade's data/EXCHANGE.",
+            show_default=False,
+        ),
+    ] = None,
+    publication_lag: Annotated[
+        str | None,
+        typer.Option(
+            help="From a row's stamp to when it was known: 8h. "
+            "By default one timeframe, and 0 for funding.",
+            show_default=False,
+        ),
+    ] = None,
+    stamp_unit: Annotated[
+        Literal["s", "ms", "us"] | None,
+        typer.Option(help="What stamps count, where they are whole numbers.", show_default=False),
+    ] = None,
+    note: Annotated[
+        list[str] | None,
+        typer.Option(help="What a reader of results must be told; may be repeated."),
+    ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            help="The source has nothing between these rows beside them: holes are absent there, "
+            "not unknown."
+        ),
+    ] = False,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Import a file. Rows stored already must agree, and importing twice changes nothing."""
+    with steps(1, quiet=as_json) as begin:
+        begin(file.name)
+        done = dl.import_data(
+            file,
+            venue,
+            symbol,
+            kind=kind,
+            timeframe=timeframe,
+            layout=layout,
+            publication_lag=publication_lag,
+            stamp_unit=stamp_unit,
+            notes=note or (),
+            complete=complete,
+            workspace=workspace,
+        )
+    if as_json:
+        documents = done.to_dict()["data_sets"]
+        echo_json(documents if layout is not None else documents[0])
+    else:
+        for report in done.reports:
+            typer.echo(
+                f"{report.entry.reference}: {count(report.added, 'row')} added, "
+                f"{report.present:,} there already"
+            )
+            _print_entry(report.entry)
+            if report.ignored:
+                print_notes([f"columns ignored: {', '.join(report.ignored)}"])
+            _print_gaps(report.gaps)
+        print_notes([f"left alone: {line}" for line in done.left])
+    for message in done.failed:
+        typer.echo(f"error: {message}", err=True)
+    if done.failed:
+        raise typer.Exit(1)
 
 
 @app.command("export")
@@ -34,31 +143,207 @@ def export_(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write a data set for another program."""
-    from delever.data.vendors.export import export
-    from delever.study.workspace import Workspace
-
     with steps(1, quiet=False) as begin:
         begin(reference)
-        dataset = Workspace.find(workspace).catalog.load(reference)
-        written = export(dataset, path, form)
-    typer.echo(f"{reference}: {count(len(dataset.frame), 'row')} written to {written}")
-    print_notes(dataset.notes)
+        data = dl.load(reference, workspace=workspace)
+        written = dl.export(data, path, form, workspace=workspace)
+    typer.echo(f"{reference}: {count(len(data.frame), 'row')} written to {written}")
+    print_notes(data.notes)
 
 
 @app.command("list")
 def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
     """List what is stored. Exit code 1 where a description is too damaged to be read."""
-    from delever.study.workspace import Workspace
-
-    found = Workspace.find(workspace).catalog.survey()
+    found = dl.data_list(workspace=workspace)
     if as_json:
-        echo_json(
-            [entry_json(entry) | {"problems": []} for entry in found.entries]
-            + [{"reference": one.name, "problems": list(one.problems)} for one in found.broken]
-        )
+        echo_json(found.to_dict()["data_sets"])
     else:
-        print_entries(found.entries)
+        columns = ("data set", "rows", "gaps", "first", "last", "known after", "id")
+        rows = [
+            (
+                str(entry.reference),
+                f"{entry.rows:,}",
+                f"{entry.gaps:,}",
+                _day(entry.start),
+                _day(entry.end),
+                _lag(entry.publication_lag),
+                entry.id[:12],
+            )
+            for entry in found.entries
+        ]
+        _print_table(columns, rows)
         for one in found.broken:
-            print_broken(one)
+            _print_broken(one)
     if found.broken:
         raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    reference: ReferenceArgument = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also draw it on a page here.", show_default=False)
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is present, absent or unknown. Exit code 1 where something is unknown or broken.
+
+    Exit code 1 if one is unknown, or a data set is broken.
+    """
+    found = _checked(reference, workspace, quiet=as_json)
+    if html is not None:
+        found.page(html)
+    if as_json:
+        echo_json(found.to_dict()["data_sets"])
+    else:
+        for one in found.checks:
+            _print_check(one)
+        if html is not None:
+            typer.echo(f"drawn in {html}")
+    if any(one.problems or one.unknown for one in found.checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    reference: ReferenceArgument = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Hold every stored byte to its checksum. The contract of the kind and the id are held, too.
+
+    Exit code 1 if one is wrong.
+    """
+    checks = _checked(reference, workspace, quiet=as_json).checks
+    if as_json:
+        echo_json([{"reference": one.name, "problems": list(one.problems)} for one in checks])
+    else:
+        for one in checks:
+            if one.problems:
+                _print_broken(one)
+            else:
+                typer.secho(f"{one.name}: whole", fg=typer.colors.GREEN)
+    if any(one.problems for one in checks):
+        raise typer.Exit(1)
+
+
+def _checked(reference: str | None, workspace: Path | None, *, quiet: bool) -> dl.DataCheck:
+    with steps(1, quiet=quiet) as begin:
+        begin(reference or "every data set")
+        return dl.data_check(reference, workspace=workspace)
+
+
+def _print_check(one: Check) -> None:
+    if one.entry is None or one.coverage is None:
+        _print_broken(one)
+        return
+    if one.unknown:
+        typer.secho(
+            f"{one.name}: {one.unknown:,} {'bar is' if one.unknown == 1 else 'bars are'} unknown",
+            fg=typer.colors.RED,
+        )
+    else:
+        typer.secho(f"{one.name}: nothing is unknown", fg=typer.colors.GREEN)
+    _print_entry(one.entry)
+    _print_coverage(one.coverage)
+    if one.unknown:
+        typer.echo(
+            f"  Nobody has said whether these bars exist. From a venue: delever data repair "
+            f"{one.name}\n  From files: import the rest, or import again with --complete where "
+            "the source has no more."
+        )
+
+
+def _print_coverage(table: pd.DataFrame) -> None:
+    """Draw the strip, count the bars of each state, and list the longest stretches without rows."""
+    from delever.report.pages.coverage_page import STATES, strip
+
+    marks = _marks()
+    cells = "".join(typer.style(marks[state], fg=_COLOURS[state]) for state in strip(table, _CELLS))
+    typer.echo(f"  {cells}")
+    counts = table.groupby("state")["bars"].sum()
+    typer.echo("  " + ", ".join(f"{marks[s]} {int(counts.get(s, 0)):,} {s}" for s in STATES))
+    holes = table[table["state"] != "present"]
+    if holes.empty:
+        return
+    shown = holes.sort_values(["state", "bars"], ascending=False, kind="stable").head(_SHOWN)
+    if len(shown) < len(holes):
+        typer.echo(
+            f"  {len(holes):,} stretches without rows (the {_SHOWN} longest below, unknown ones "
+            "first; all with --json)"
+        )
+    rows = [
+        (_day(start), _day(end), state, f"{bars:,}")
+        for start, end, state, bars in shown.sort_index().itertuples(index=False)
+    ]
+    _print_table(("first missing", "up to", "state", "bars"), rows)
+    sys.stdout.flush()
+
+
+def _marks() -> Mapping[str, str]:
+    try:
+        "".join(_MARKS.values()).encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return _PLAIN
+    return _MARKS
+
+
+def _print_gaps(gaps: pd.DataFrame) -> None:
+    if gaps.empty:
+        typer.echo("  no gaps")
+        return
+    shown = gaps.sort_values("bars", ascending=False, kind="stable").head(_SHOWN).sort_index()
+    left = len(gaps) > len(shown)
+    typer.echo(
+        f"  {count(len(gaps), 'gap')}, {count(int(gaps['bars'].sum()), 'bar')}"
+        + (f" (the {_SHOWN} longest below; all with --json)" if left else "")
+    )
+    rows = [
+        (_day(start), _day(end), str(bars))
+        for start, end, bars in zip(shown["start"], shown["end"], shown["bars"], strict=True)
+    ]
+    _print_table(("first missing", "next present", "bars"), rows)
+
+
+def _print_entry(entry: Entry) -> None:
+    typer.echo(
+        f"  {count(entry.rows, 'row')}, {_day(entry.start)} to {_day(entry.end)}, "
+        f"known {_lag(entry.publication_lag)} after the stamp, id {entry.id[:12]}"
+    )
+    print_notes(entry.notes)
+
+
+def _print_broken(one: Check) -> None:
+    typer.secho(f"{one.name}: broken", fg=typer.colors.RED)
+    for problem in one.problems:
+        typer.echo(f"  {problem}")
+
+
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows of text; nothing is cut, and the first column is folded where lines are short."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for position, column in enumerate(columns):
+        right = column in ("rows", "gaps", "bars")
+        table.add_column(
+            column, justify="right" if right else "left", no_wrap=position > 0, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def _day(time: pd.Timestamp) -> str:
+    """A stamp as short as it is exact."""
+    return f"{time:%Y-%m-%d}" if time == time.normalize() else f"{time:%Y-%m-%d %H:%M}"
+
+
+def _lag(span: pd.Timedelta) -> str:
+    """A publication lag in minutes, hours or days."""
+    minutes = span.total_seconds() / 60
+    if minutes % 60:
+        return f"{minutes:g} min"
+    return f"{minutes / 1440:g} d" if minutes and minutes % 1440 == 0 else f"{minutes / 60:g} h"

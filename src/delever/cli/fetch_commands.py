@@ -1,32 +1,25 @@
-"""``delever data fetch`` and ``delever data repair``: history from venues and from the web."""
+"""``delever data fetch``, ``repair`` and ``import-brackets``: history from venues and the web."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from delever.cli import bracket_commands as brackets
-from delever.cli.terminal import WorkspaceOption, echo_json, print_notes
-from delever.errors import DeleverError, InputError
+import delever as dl
+from delever.cli.terminal import Json, WorkspaceOption, echo_json, print_notes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
-    from delever.data.catalog import Catalog
-    from delever.data.exchange.client import Client
     from delever.data.exchange.fetch import Fetched, Progress, Report
     from delever.study.kept_brackets import Kept
 
-    _Result = Fetched | Kept | DeleverError
-
 __all__ = ["register"]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 _AGAIN = "interrupted; run the same command again to go on"
 
 
@@ -34,7 +27,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``delever data``."""
     app.command("fetch")(fetch)
     app.command("repair")(repair)
-    brackets.register(app)
+    app.command("import-brackets")(import_brackets)
 
 
 def fetch(
@@ -80,55 +73,24 @@ def fetch(
     Fetching again goes on where the last fetch ended, compares the last stored rows, and changes
     nothing else.
     """
-    from delever.study.workspace import Workspace
-
-    place = Workspace.find(workspace)
-    sources = place.root / "data" / "sources.toml"
-    names = [name for name in source.split(",") if name]
-    if not symbols:
-        if kind or timeframe or since or until:
-            raise InputError(
-                "a venue needs a symbol (delever data fetch binanceusdm BTC/USDT:USDT); a series "
-                "of sources.toml takes no kind, timeframe, since or until"
-            )
-        _fetch_series(names, sources, place.catalog, as_json=as_json)
-        return
     from delever.cli.option_values import parse_time
-    from delever.data.exchange.jobs import Job, fetch_all
-    from delever.data.references import Reference
 
-    clients = _clients(names, sources)
     begin, end = (
         None if text is None else parse_time(option, text)
         for option, text in (("--since", since), ("--until", until))
     )
-    for name in names:
-        for symbol in symbols:
-            Reference(venue=name, kind="ohlcv", symbol=symbol, timeframe="1d")
-    kinds = [name for name in kind or ["ohlcv"] if name != brackets.BRACKETS]
-    if not kinds and (timeframe or since or until):
-        raise InputError("brackets are those of now; they take no timeframe, since or until")
-    bars_too = set(kinds) != {"funding"}
-    jobs = [
-        Job(
-            venue=name,
-            kind=one,
-            symbol=symbol,
-            timeframe=None if one == "funding" and bars_too else timeframe,
+    with _bars(quiet=as_json) as progress:
+        done = dl.fetch(
+            [name for name in source.split(",") if name],
+            symbols,
+            kind=kind or "ohlcv",
+            timeframe=timeframe,
             since=begin,
             until=end,
+            progress=progress,
+            workspace=workspace,
         )
-        for name in names
-        for symbol in symbols
-        for one in kinds
-    ]
-    with _bars([str(job) for job in jobs], quiet=as_json) as report, _explained():
-        results = fetch_all(jobs, place.catalog, clients, report=report)
-    shown: dict[str, _Result] = {str(job): result for job, result in results.items()}
-    if brackets.BRACKETS in (kind or ()):
-        with _explained():
-            shown |= brackets.fetch_tables(clients, symbols, place.root / "data" / "venues")
-    _show(shown, as_json=as_json)
+    _show(done, as_json=as_json)
 
 
 def repair(
@@ -137,80 +99,49 @@ def repair(
     as_json: Json = False,
 ) -> None:
     """Fetch just what is unknown. Exit code 1 if something stays unknown."""
-    from delever.data.exchange.fetch import repair as mend
-    from delever.data.references import Reference
-    from delever.data.sample_data import SAMPLE
-    from delever.study.workspace import Workspace
-
-    place = Workspace.find(workspace)
-    wanted = Reference.parse(reference)
-    if wanted.venue == SAMPLE:
-        raise InputError(
-            f"only what a venue serves can be repaired; {reference} is the embedded sample, which "
-            "is from no exchange and stays as it is; fetch bars of a venue instead: "
-            "delever data fetch"
-        )
-    client = _clients([wanted.venue], place.root / "data" / "sources.toml")[wanted.venue]
-    with _bars([reference], quiet=as_json) as report, _explained():
-        done = mend(client, place.catalog, wanted, report=report)
-    _show({reference: done}, as_json=as_json)
+    with _bars(quiet=as_json) as progress:
+        done = dl.repair(reference, progress=progress, workspace=workspace)
+    _show(done, as_json=as_json)
 
 
-def _clients(names: Sequence[str], sources: Path) -> dict[str, Client]:
-    from delever.data.exchange.client import connect
-    from delever.data.sources_file import settings_of
+def import_brackets(
+    venue: Annotated[str, typer.Argument(help="A venue with a rulebook: binanceusdm.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON: Binance's answer of leverageBracket, or of ccxt's fetch_leverage_tiers."
+        ),
+    ],
+    as_of: Annotated[
+        str,
+        typer.Option(
+            help="When it was saved, UTC: a day, at whose end it was known, or a moment such as "
+            "2026-11-22T08:12:00Z."
+        ),
+    ],
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Such as BTC/USDT:USDT; may be repeated. By default all the rulebook lists.",
+            show_default=False,
+        ),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Import leverage brackets that were saved, for venues that give them to a key alone.
 
-    return {name: connect(name, settings_of(name, sources)) for name in names}
-
-
-def _fetch_series(names: Sequence[str], sources: Path, catalog: Catalog, *, as_json: bool) -> None:
-    import os
-    from dataclasses import replace
-
-    from delever.data.sources_file import API_URL
-    from delever.data.web import read_series, web_sources
-
-    known = web_sources(sources)
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise InputError(
-            f"without a symbol, fetch takes series of {sources}: {', '.join(known) or 'none'}; "
-            f"got {', '.join(unknown) or 'none'}"
-        )
-    lines = []
-    for name in names:
-        series = known[name]
-        redirect = os.environ.get(API_URL) or series.api_url
-        data = read_series(replace(series, api_url=redirect))
-        change = catalog.append(
-            data.reference,
-            data.frame,
-            provenance=data.provenance[0],
-            publication_lag=data.publication_lag,
-            notes=data.notes,
-        )
-        lines.append({"reference": str(data.reference), "added": change.added})
-        if not as_json:
-            typer.echo(f"{data.reference}: {change.added:,} rows added, {change.present:,} agree")
-            print_notes(data.notes)
-    if as_json:
-        echo_json(lines)
+    Studies use them from the first day on which they were known.
+    """
+    done = dl.import_brackets(venue, file, as_of=as_of, symbols=symbol or (), workspace=workspace)
+    _show(done, as_json=as_json)
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(_AGAIN, err=True)
-        raise
-
-
-@contextmanager
-def _bars(names: Sequence[str], *, quiet: bool) -> Iterator[Report]:
+def _bars(*, quiet: bool) -> Iterator[Report]:
     """Draw a bar per data set on standard error: rows, rate, time left."""
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
@@ -225,47 +156,40 @@ def _bars(names: Sequence[str], *, quiet: bool) -> Iterator[Report]:
     with Bars(
         *columns, console=console, transient=True, disable=quiet or not console.is_terminal
     ) as bars:
-        tasks = {name: bars.add_task(name, total=1.0, rows=0, rate=0.0) for name in names}
+        tasks: dict[str, TaskID] = {}
 
         def report(progress: Progress) -> None:
-            full = str(progress.reference)
-            name = full if full in tasks else full.rpartition("/")[0]
+            name = str(progress.reference)
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=1.0, rows=0, rate=0.0)
             task = next(each for each in bars.tasks if each.id == tasks[name])
-            elapsed = task.elapsed or 1.0
-            bars.update(
-                tasks[name],
-                completed=progress.done,
-                rows=progress.rows,
-                rate=progress.rows / elapsed,
-            )
+            rate = progress.rows / (task.elapsed or 1.0)
+            bars.update(tasks[name], completed=progress.done, rows=progress.rows, rate=rate)
 
-        yield report
+        try:
+            yield report
+        except KeyboardInterrupt:
+            typer.echo(_AGAIN, err=True)
+            raise
 
 
-def _show(results: Mapping[str, _Result], *, as_json: bool) -> None:
+def _show(done: dl.Fetches, *, as_json: bool) -> None:
     """Print what came of each data set; end with 1 if one failed or something stays unknown."""
-    from delever.study.kept_brackets import Kept
+    from delever.data.exchange.fetch import Fetched
 
     if as_json:
-        echo_json(
-            [
-                brackets.describe(name, result) if isinstance(result, Kept) else _json(name, result)
-                for name, result in results.items()
-            ]
-        )
-    failed = [result for result in results.values() if isinstance(result, DeleverError)]
-    for name, result in results.items():
-        if isinstance(result, DeleverError):
+        echo_json(done.to_dict()["results"])
+    for name, result in done.results.items():
+        if name in done.failed:
             typer.echo(f"error: {name}: {result}", err=True)
         elif as_json:
             continue
-        elif isinstance(result, Kept):
-            brackets.print_brackets(name, result)
-        else:
+        elif isinstance(result, Fetched):
             _print(result)
-    unknown = any(getattr(result, "unknown", ()) for result in results.values())
-    if failed or unknown:
-        raise typer.Exit(max([1, *(error.exit_code for error in failed)]))
+        else:
+            _print_brackets(name, result)  # type: ignore[arg-type]
+    if done.failed or done.unknown:
+        raise typer.Exit(max([1, *(error.exit_code for error in done.failed.values())]))
 
 
 def _print(done: Fetched) -> None:
@@ -289,20 +213,10 @@ def _stretches(spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]]) -> str:
     return f"{len(spans):,} stretch{'es' if len(spans) > 1 else ''} (first {first})"
 
 
-def _json(name: str, result: Fetched | DeleverError) -> dict[str, Any]:
-    if isinstance(result, DeleverError):
-        return {"reference": name, "error": str(result)}
-
-    def spans(pairs: Sequence[tuple[pd.Timestamp, pd.Timestamp]]) -> list[list[str]]:
-        return [[start.isoformat(), end.isoformat()] for start, end in pairs]
-
-    return {
-        "reference": str(result.reference),
-        "added": result.added,
-        "present": result.present,
-        "start": result.start.isoformat(),
-        "end": result.end.isoformat(),
-        "absent": spans(result.absent),
-        "unknown": spans(result.unknown),
-        "notes": list(result.notes),
-    }
+def _print_brackets(name: str, kept: Kept) -> None:
+    rows = kept.table.brackets
+    seen = f"{len(rows)} brackets up to {rows[-1].cap:,.10g}, seen {kept.known_at:%Y-%m-%d %H:%M}"
+    if kept.added:
+        typer.echo(f"{name}: {seen}, used from {kept.valid_from}; added to {kept.path}")
+    else:
+        typer.echo(f"{name}: {seen}; the rules in force say the same; nothing added")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from delever.venues.margin_formulas import MarginTable, margin_table
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import Dated, Rulebook, first_day
 
-__all__ = ["Kept", "import_brackets", "keep_brackets", "seen_brackets"]
+__all__ = ["Kept", "import_saved", "keep_brackets", "seen_brackets"]
 
 _FOLDER = "brackets"
 _WAIT = 30.0
@@ -38,6 +39,17 @@ class Kept:
     table: MarginTable  # with the amounts computed, and held against the published ones
     added: bool  # false where the rules in force say the same already
     path: Path  # where rows are kept
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table, for scripts."""
+        return {
+            "added": self.added,
+            "known_at": self.known_at.isoformat(),
+            "valid_from": self.valid_from.isoformat(),
+            "formula": self.table.name,
+            "brackets": [asdict(row) for row in self.table.brackets],
+            "file": str(self.path),
+        }
 
 
 def seen_brackets(venues: Path, name: str) -> Path:
@@ -78,7 +90,7 @@ def keep_brackets(tables: Sequence[Brackets], venues: Path) -> tuple[Kept, ...]:
     return tuple(kept)
 
 
-def import_brackets(
+def import_saved(
     file: Path,
     venue: str,
     venues: Path,

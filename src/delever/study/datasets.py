@@ -1,0 +1,388 @@
+"""Data sets of a workspace: imported, listed, checked, and written for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from delever.arguments import shown
+from delever.data.catalog import Check, Entry, ImportReport
+from delever.data.references import Dataset, parse_lag
+from delever.errors import ConfigError, DataError, InputError
+from delever.study.result import Result
+from delever.study.workspace import Workspace
+
+if TYPE_CHECKING:
+    from delever.data.files import StampUnit
+    from delever.data.vendors.export import Format
+
+__all__ = [
+    "DataCheck",
+    "DataList",
+    "Imports",
+    "data_check",
+    "data_list",
+    "export",
+    "import_data",
+]
+
+Place = Workspace | Path | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DataList(Result):
+    """What a workspace stores; `data_list` makes it."""
+
+    entries: tuple[Entry, ...]  # the sample first
+    broken: tuple[Check, ...]  # data sets whose description cannot be read
+
+    @property
+    def headline(self) -> str:
+        """How many data sets there are, and how many cannot be read."""
+        rows = sum(entry.rows for entry in self.entries)
+        broken = f"; {len(self.broken)} cannot be read" if self.broken else ""
+        return f"Data sets stored: {len(self.entries)}, with {rows:,} rows{broken}."
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """``data sets``: one row each, by reference."""
+        rows = [_described(entry) for entry in self.entries]
+        return {"data sets": pd.DataFrame(rows).set_index("reference") if rows else pd.DataFrame()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The headline, and ``data_sets`` with what is broken about each."""
+        broken = [{"reference": one.name, "problems": list(one.problems)} for one in self.broken]
+        whole: list[dict[str, Any]] = [
+            _described(entry) | {"problems": []} for entry in self.entries
+        ]
+        return {"headline": self.headline, "data_sets": whole + broken}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class DataCheck(Result):
+    """Data sets read again from their bytes; `data_check` makes it."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def headline(self) -> str:
+        """Whether everything is whole, and how many bars are unknown."""
+        broken = [one.name for one in self.checks if one.problems]
+        unknown = sum(one.unknown for one in self.checks)
+        damage = f"broken: {', '.join(broken)}" if broken else "none is broken"
+        bars = f"{unknown:,} bar{'' if unknown == 1 else 's'}"
+        return f"Data sets read: {len(self.checks)}; {damage}; {bars} unknown."
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """``data sets``, and under each reference its stretches present, absent and unknown."""
+        rows = [
+            {"reference": one.name, "unknown": one.unknown, "problems": "; ".join(one.problems)}
+            for one in self.checks
+        ]
+        each = {one.name: one.coverage for one in self.checks if one.coverage is not None}
+        return {"data sets": pd.DataFrame(rows).set_index("reference"), **each}
+
+    def html(self) -> str:
+        """The page: a strip for each data set."""
+        from delever.report.pages.coverage_page import render
+
+        drawn = {one.name: one.coverage for one in self.checks if one.coverage is not None}
+        return render(drawn, {one.name: one.problems for one in self.checks if one.problems})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The headline, and ``data_sets`` with their stretches without rows and their damage."""
+        return {
+            "headline": self.headline,
+            "data_sets": [
+                ({"reference": one.name} if one.entry is None else _described(one.entry))
+                | {
+                    "unknown": one.unknown,
+                    "holes": [] if one.coverage is None else _holes(one.coverage),
+                    "problems": list(one.problems),
+                }
+                for one in self.checks
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Imports(Result):
+    """What an import came to; `import_data` makes it."""
+
+    reports: tuple[ImportReport, ...]  # one for each data set
+    left: tuple[str, ...] = ()  # files of a folder that were left alone, and why
+    failed: tuple[str, ...] = ()  # what could not be stored, one sentence each
+
+    @property
+    def headline(self) -> str:
+        """How many rows are new, and what failed."""
+        added = sum(report.added for report in self.reports)
+        failed = f"; failed: {len(self.failed)}" if self.failed else ""
+        return f"Data sets imported: {len(self.reports)}, {added:,} rows added{failed}."
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """``data sets``, and under each reference its gaps."""
+        rows = [
+            _described(report.entry) | {"added": report.added, "present": report.present}
+            for report in self.reports
+        ]
+        each = {str(report.entry.reference): report.gaps for report in self.reports}
+        return {
+            "data sets": pd.DataFrame(rows).set_index("reference") if rows else pd.DataFrame(),
+            **each,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The headline, ``data_sets``, and what was left alone or failed."""
+        return {
+            "headline": self.headline,
+            "data_sets": [
+                _described(report.entry)
+                | {
+                    "added": report.added,
+                    "present": report.present,
+                    "gaps": [
+                        {"start": start.isoformat(), "end": end.isoformat(), "bars": int(bars)}
+                        for start, end, bars in report.gaps[["start", "end", "bars"]].itertuples(
+                            index=False
+                        )
+                    ],
+                    "ignored": report.ignored,
+                }
+                for report in self.reports
+            ],
+            "left": list(self.left),
+            "failed": list(self.failed),
+        }
+
+
+def data_list(*, workspace: Place = None) -> DataList:
+    """List what a workspace stores; no row is read.
+
+    Parameters
+    ----------
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    DataList
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> dl.data_list().tables["data sets"].loc["sample/ohlcv/BTC/USD/1d", "rows"]
+    np.int64(5385)
+    """
+    found = Workspace.find(workspace, or_shipped=True).catalog.survey()
+    return DataList(entries=found.entries, broken=found.broken)
+
+
+def data_check(reference: str | None = None, *, workspace: Place = None) -> DataCheck:
+    """Hold stored bytes to their checksums, and say what is known about every bar.
+
+    Parameters
+    ----------
+    reference : str, optional
+        Such as ``"bitstamp/ohlcv/BTC/USD/1d"``; by default every data set.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    DataCheck
+        A bar is present, absent (its source has none) or unknown.
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such data set.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> dl.data_check("sample/ohlcv/BTC/USD/1d").headline
+    'Data sets read: 1; none is broken; 0 bars unknown.'
+    """
+    found = Workspace.find(workspace, or_shipped=True).catalog.check(reference)
+    return DataCheck(checks=tuple(found))
+
+
+def import_data(
+    source: Path | str | pd.DataFrame,
+    venue: str,
+    symbol: str | None = None,
+    *,
+    kind: str | None = None,
+    timeframe: str | None = None,
+    layout: str | None = None,
+    publication_lag: str | pd.Timedelta | None = None,
+    stamp_unit: StampUnit | None = None,
+    notes: Sequence[str] = (),
+    complete: bool = False,
+    workspace: Place = None,
+) -> Imports:
+    """Store rows of a file, of another program's folder, or of a DataFrame.
+
+    Rows that are stored already must agree; importing twice changes nothing.
+
+    Parameters
+    ----------
+    source : path or pandas.DataFrame, shape (n, k)
+        ``.csv``, ``.csv.gz``, ``.parquet`` or ``.feather``; with `layout` what that names. A frame
+        is indexed by stamp in UTC and has the columns of its kind.
+    venue : str
+        Where the rows come from, such as ``"bitstamp"``.
+    symbol : str, optional
+        ccxt's unified symbol, or the name of a series; a freqtrade folder says it itself.
+    kind : str, optional
+        ``"ohlcv"`` (the default), ``"funding"``, ``"series"`` or another of `delever.frames.KINDS`.
+    timeframe : str, optional
+        ``"1d"`` by default.
+    layout : str, optional
+        Whose file it is: ``"binance-archive"``, ``"cryptodatadownload"``, ``"freqtrade"``,
+        ``"yahoo"``, or a vendor of an extension.
+    publication_lag : str or pandas.Timedelta, optional
+        From a row's stamp to when it was known, >= 0: ``"8h"``. By default one timeframe, and 0
+        for funding.
+    stamp_unit : {"s", "ms", "us"}, optional
+        What stamps count where they are whole numbers.
+    notes : sequence of str
+        What a reader of results must be told.
+    complete : bool
+        Whether the source has nothing between these rows: holes are then absent, not unknown.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Imports
+
+    Raises
+    ------
+    SchemaError
+        If a row breaks the contract of its kind; the message names file, row and mend.
+    ConflictError
+        If rows disagree with what is stored; nothing changes.
+    ConfigError
+        If the layout is unknown, or an argument does not go with it.
+
+    Examples
+    --------
+    >>> import delever as dl, pandas as pd, tempfile
+    >>> place = dl.init(tempfile.mkdtemp())
+    >>> days = pd.date_range("2026-01-01", periods=3, tz="UTC")
+    >>> index = pd.DataFrame({"value": [24.0, 25.0, 23.0]}, days)
+    >>> kept = dl.import_data(index, "mine", "FEAR", kind="series", workspace=place)
+    >>> kept.headline
+    'Data sets imported: 1, 3 rows added.'
+    """
+    if layout is not None and stamp_unit is not None:
+        raise ConfigError(f"--stamp-unit is for plain files; those of {layout} say it themselves")
+    from delever.data.vendors.foreign import FileDescription
+
+    place = Workspace.find(workspace)
+    lag = parse_lag(publication_lag) if isinstance(publication_lag, str) else publication_lag
+    catalog = place.catalog
+    said = FileDescription(venue=venue, kind=kind, symbol=symbol, timeframe=timeframe)
+    if layout is None:
+        report = catalog.add(
+            source,
+            said.reference(),
+            publication_lag=lag,
+            stamp_unit=stamp_unit,
+            notes=tuple(notes),
+            complete=complete,
+        )
+        return Imports(reports=(report,))
+    from delever.data.vendors.registry import read_foreign
+
+    if isinstance(source, pd.DataFrame):
+        raise InputError(f"a layout is that of a file; got a DataFrame with layout={layout!r}")
+    contents = read_foreign(Path(source), layout, said)
+    reports: list[ImportReport] = []
+    failed: list[str] = []
+    for one in contents.found:
+        try:
+            reports.append(
+                catalog.add(
+                    one.frame,
+                    one.reference,
+                    publication_lag=lag,
+                    notes=(*notes, *one.notes),
+                    provenance=one.provenance,
+                    complete=complete,
+                )
+            )
+        except DataError as error:  # what fails does not stop the others
+            failed.append(str(error))
+    return Imports(reports=tuple(reports), left=tuple(contents.left), failed=tuple(failed))
+
+
+def export(
+    data: str | Dataset,
+    path: Path | str,
+    form: Format = "parquet",
+    *,
+    workspace: Place = None,
+) -> Path:
+    """Write a data set for another program.
+
+    Parameters
+    ----------
+    data : str or Dataset
+        A reference, or a loaded data set.
+    path : path
+        File to write; for freqtrade its folder ``data/EXCHANGE``.
+    form : {"parquet", "csv", "feather", "freqtrade", "vectorbt"}
+        In whose shape.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such data set.
+    InputError
+        If the form has no place for data of this kind.
+    """
+    from delever.data.vendors.export import export as write
+
+    stored = data
+    if isinstance(data, str):
+        stored = Workspace.find(workspace, or_shipped=True).catalog.load(data)
+    if not isinstance(stored, Dataset):
+        raise InputError(f"export takes a reference or a loaded data set; got {shown(data)}")
+    return write(stored, Path(path), form)
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    return {
+        "reference": str(entry.reference),
+        "id": entry.id,
+        "rows": entry.rows,
+        "gap_count": entry.gaps,
+        "start": entry.start.isoformat(),
+        "end": entry.end.isoformat(),
+        "publication_lag_seconds": entry.publication_lag.total_seconds(),
+        "notes": list(entry.notes),
+    }
+
+
+def _holes(table: pd.DataFrame) -> list[dict[str, Any]]:
+    holes = table[table["state"] != "present"]
+    return [
+        {"start": start.isoformat(), "end": end.isoformat(), "state": state, "bars": int(bars)}
+        for start, end, state, bars in holes.itertuples(index=False)
+    ]

@@ -1,6 +1,7 @@
 """Causal time alignment: coarser bars from finer ones, and as-of joins on known-at times.
 
-This is the one place where a value moves from one clock to another.
+This is the one place where a value moves from one clock to another. Throughout, a bar that opens
+at o with a timeframe of w is known at its close, o + w, and at no moment before.
 """
 
 from __future__ import annotations
@@ -49,9 +50,13 @@ def resample(bars: pd.DataFrame, timeframe: str, coarser: str) -> pd.DataFrame:
         )
     index = pd.DatetimeIndex(bars.index).as_unit("ns")
     columns = [name for name in _COLUMNS if name in bars.columns]
+    # A finer bar that opens at o belongs to the coarser bar [O, O + W) with O = anchor +
+    # W floor((o - anchor) / W); `first` and `last` are the rows of each O that holds any.
     opens = floor_to(index, coarser).asi8
     first = np.flatnonzero(np.diff(opens, prepend=opens[:1] - 1))
     last = np.append(first[1:], len(index)) - 1
+    # Whole are those with O >= the first o (none of it lies before the data) and O + W <= the last
+    # o + w (it has closed).
     begun, closed = opens[first] >= index.asi8[:1], opens[first] + width <= index.asi8[-1:] + step
     whole = begun & closed
     data = {
@@ -94,11 +99,12 @@ def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -
         raise InputError(
             f"known_at must have one stamp per value; got {len(known_at)} for {len(values)}"
         )
+    # value(t) = values[max {i : known_at[i] <= t}], NaN where there is no such i
     return pick(values, last_known(known_at, at), at)
 
 
 def last_known(known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> npt.NDArray[np.intp]:
-    """Row of the latest value known at each instant.
+    """Row of the latest value known at each instant; -1 where there is none.
 
     Raises
     ------
@@ -119,11 +125,7 @@ def pick(values: pd.Series, rows: npt.NDArray[np.intp], index: pd.DatetimeIndex)
 
 
 def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:
-    """Stretches of the grid that hold no bar.
-
-    Notes
-    -----
-    Readings off the grid count as missing where their distance rounds to two timeframes or more.
+    """Stretches of the grid that hold no bar: ``start``, ``end`` (exclusive), ``bars``.
 
     Examples
     --------
@@ -133,6 +135,8 @@ def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:
     """
     step = timeframe_delta(timeframe)
     stamps = index.as_unit("ns")
+    # Between stamps a and b, round((b - a) / w) - 1 are missing; the rounding is for readings off
+    # the grid, which may stand up to half a timeframe beside it.
     missing = (np.diff(stamps.asi8) + step.value // 2) // step.value - 1
     jumps = np.flatnonzero(missing > 0)
     starts, ends = stamps[jumps] + step, stamps[jumps + 1]

@@ -25,6 +25,12 @@ class Price:
 
     Write ``levels: Annotated[tuple[float, ...], Price()]``; a check that rescales the market then
     rescales the parameter with it.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> def below(market: MarketView, level: Annotated[float, Price()] = 20_000.0) -> pd.Series:
+    ...     return (market.bars["close"] > level).astype(float)
     """
 
 
@@ -36,11 +42,18 @@ class Reading:
     ----------
     frame : pandas.DataFrame, shape (m, k)
         Indexed by the vendor's stamp, UTC.
-    publication_lag : pandas.Timedelta
+    publication_lag : pandas.Timedelta, >= 0
         From the stamp to the moment the value was known.
     prices : tuple of str
         Columns that hold prices of the market's own base, in quote units (a mark price, a
         realised price): a check that rescales the market rescales them with it.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2026-01-05", periods=2, tz="UTC")
+    >>> mood = pd.DataFrame({"value": [25.0, 30.0]}, index=days)
+    >>> Reading(frame=mood, publication_lag=pd.Timedelta("8h")).known_at[0]
+    Timestamp('2026-01-05 08:00:00+0000', tz='UTC')
     """
 
     frame: pd.DataFrame
@@ -53,7 +66,7 @@ class Reading:
         return pd.DatetimeIndex(self.frame.index).as_unit("ns") + self.publication_lag
 
     def upto(self, time: pd.Timestamp) -> Reading:
-        """Only what was known at `time`."""
+        """Only what was known at `time`, a UTC stamp."""
         return replace(self, frame=self.frame.loc[self.known_at <= time])
 
 
@@ -67,11 +80,12 @@ class MarketView:
     Attributes
     ----------
     bars : pandas.DataFrame, shape (n, 5)
-        Open, high, low, close, volume; indexed by open time in UTC.
+        Open, high, low and close in quote units per base unit, volume in base units; indexed by
+        open time in UTC, strictly increasing.
     timeframe : str
-        Timeframe of the bars.
+        Timeframe of the bars, such as ``"4h"``.
     symbol : str
-        ccxt's unified symbol.
+        ccxt's unified symbol, such as ``"BTC/USDT:USDT"``.
     readings : mapping of str to Reading
         Named series beside the bars.
     trading_start : pandas.Timestamp or None
@@ -79,6 +93,19 @@ class MarketView:
         None: all may.
     notes : tuple of str
         What a reader of any result on this market must know about its data.
+
+    Raises
+    ------
+    SchemaError
+        If the stamps of the bars carry no time zone.
+    InputError
+        If the bars do not increase strictly in time, or the timeframe is none.
+
+    Notes
+    -----
+    A bar that opens at o is known at its close, o plus the timeframe; a reading stamped s at s
+    plus its publication lag. Row t of what the view returns is the latest value known at the
+    close of bar t.
 
     Examples
     --------
@@ -126,7 +153,13 @@ class MarketView:
         Returns
         -------
         pandas.DataFrame, shape (m, 5)
-            Indexed by open time in UTC; a bar that has not closed is not there.
+            Indexed by open time in UTC. A bar that has not closed, or that began before the data,
+            is not there.
+
+        Raises
+        ------
+        InputError
+            If the bars do not fill bars of `timeframe` exactly.
         """
         return shared(
             "resample",
@@ -148,7 +181,15 @@ class MarketView:
         Returns
         -------
         pandas.Series, shape (n,)
-            Indexed like the bars: the value of the last coarser bar closed by then.
+            Indexed like the bars: the value of the last coarser bar closed by then, NaN before
+            there is one.
+
+        Raises
+        ------
+        SchemaError
+            If `values` is not indexed by UTC stamps.
+        InputError
+            If they are out of order.
         """
         index = self.index
 
@@ -181,6 +222,16 @@ class MarketView:
         ------
         InputError
             If there is no such series or column; the message lists those there are.
+
+        Examples
+        --------
+        >>> days = pd.date_range("2026-01-05", periods=3, tz="UTC")
+        >>> bars = pd.DataFrame({"close": [1.0, 2.0, 3.0]}, index=days)
+        >>> mood = pd.DataFrame({"value": [25.0, 30.0, 35.0]}, index=days)
+        >>> late = Reading(frame=mood, publication_lag=pd.Timedelta("32h"))
+        >>> market = MarketView(bars=bars, timeframe="1d", readings={"mood": late})
+        >>> market.series("mood").tolist()  # a day is known 8 hours into the next
+        [nan, 25.0, 30.0]
         """
         reading = self.reading(name, column)
         known = as_of(reading.frame.iloc[:, 0], reading.known_at, self.close_time)

@@ -67,7 +67,7 @@ def test_a_pause_holds_everybody_and_a_stop_lets_them_give_up():
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    waiting.join(timeout=5.0)
+    waiting.join(timeout=60.0)
     assert len(given_up) == 1
     with pytest.raises(VenueError, match="what was complete is stored"):
         limiter.rest(1.0)

@@ -39,7 +39,7 @@ def year() -> Iterator[Loopback]:
 
 def client(venue: str, exchange: Loopback) -> Any:
     """A ccxt exchange that waits for no rate limit and asks only here."""
-    options = {"enableRateLimit": False, "timeout": 10_000}
+    options = {"enableRateLimit": False, "timeout": 60_000}
     return redirect(getattr(ccxt, venue)(options), exchange.api_url)
 
 

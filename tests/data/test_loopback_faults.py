@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,16 @@ WORLD = World(markets=(MARKET,))
 
 
 def client(exchange: Loopback, venue: str = "binanceusdm") -> Any:
-    options = {"enableRateLimit": False, "timeout": 400}
+    options = {"enableRateLimit": False, "timeout": 60_000}
     return redirect(getattr(ccxt, venue)(options), exchange.api_url)
+
+
+@contextmanager
+def impatient(api: Any) -> Iterator[None]:
+    """A client that waits a moment only, where nothing is going to come."""
+    api.timeout, patient = 100, api.timeout
+    yield
+    api.timeout = patient
 
 
 def minutes(api: Any, since: int = START, limit: int = 90) -> list[list[float]]:
@@ -87,8 +97,8 @@ class TestLine:
         with serve(WORLD) as exchange:
             api = client(exchange, venue)
             api.load_markets()
-            exchange.faults.add(Fault(kind))
-            with pytest.raises(error):
+            exchange.faults.add(Fault(kind, seconds=600))
+            with impatient(api) if kind == "stall" else nullcontext(), pytest.raises(error):
                 minutes(api)
             assert minutes(api) == FLAWLESS[:90]
         assert [entry.faults for entry in exchange.log[-2:]] == [(kind,), ()]
@@ -108,12 +118,12 @@ class TestLine:
         with serve(WORLD, [Fault("reset")]) as exchange:
             url = exchange.api_url.format(host="fapi.binance.com") + "/fapi/v1/time"
             with pytest.raises(requests.ConnectionError, match="reset by peer"):
-                requests.get(url, timeout=5)
+                requests.get(url, timeout=60)
 
     def test_retry_after_is_sent(self) -> None:
         with serve(WORLD, [Fault("429", retry_after=1.5)]) as exchange:
             url = exchange.api_url.format(host="api.kraken.com") + "/0/public/Time"
-            first, second = (requests.get(url, timeout=5) for _ in range(2))
+            first, second = (requests.get(url, timeout=60) for _ in range(2))
         assert (first.status_code, first.headers["Retry-After"]) == (429, "1.5")
         assert first.json() == {"error": ["EGeneral:Too many requests"]}
         assert second.json()["result"]["unixtime"] == WORLD.clock // 1000
@@ -298,13 +308,13 @@ class TestServer:
         with serve(WORLD, [Fault("stall", match="*/klines", seconds=600)]) as exchange:
             api = client(exchange)
             api.fetch_time()
-            with pytest.raises(ccxt.RequestTimeout):
+            with impatient(api), pytest.raises(ccxt.RequestTimeout):
                 minutes(api)
             url = exchange.api_url.format(host="api.kraken.com")
             assert url.startswith("http://127.0.0.1:")
         assert set(threading.enumerate()) == before
         with pytest.raises(requests.ConnectionError):
-            requests.get(url, timeout=5)
+            requests.get(url, timeout=60)
 
     def test_a_failure_of_its_own_is_not_kept_quiet(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def broken(self: Loopback, target: str, body: object) -> None:
@@ -315,7 +325,7 @@ class TestServer:
         def ask() -> None:
             with serve(WORLD) as exchange:
                 url = exchange.api_url.format(host="api.kraken.com") + "/x"
-                assert requests.get(url, timeout=5).status_code == 500
+                assert requests.get(url, timeout=60).status_code == 500
 
         with pytest.raises(ExceptionGroup, match="loopback") as caught:
             ask()
@@ -324,7 +334,7 @@ class TestServer:
     def test_log_tells_what_was_asked_and_served(self) -> None:
         with serve(WORLD) as exchange:
             minutes(client(exchange))
-            requests.get(exchange.api_url.format(host="example.org"), timeout=5)
+            requests.get(exchange.api_url.format(host="example.org"), timeout=60)
         (entry,) = exchange.requests("*/klines")
         assert entry.request.params["limit"] == "90"
         assert (entry.status, entry.rows, entry.faults) == (200, 90, ())

@@ -40,7 +40,7 @@ def late() -> Iterator[Loopback]:
 
 def client(venue: str, exchange: Loopback) -> Any:
     """A ccxt exchange that waits for no limit, asks only here, and lives at the venue's time."""
-    api = getattr(ccxt, venue)({"enableRateLimit": False, "timeout": 10_000})
+    api = getattr(ccxt, venue)({"enableRateLimit": False, "timeout": 60_000})
     if venue in ("gate", "hyperliquid"):
         api.options["fetchMarkets"] = {"types": ["spot", "swap"]}
     api.milliseconds = lambda: exchange.now
@@ -197,13 +197,13 @@ def test_hyperliquid_keeps_5000_bars_and_pages_funding_by_500(late: Loopback) ->
 
 def test_hyperliquid_has_one_address(exchange: Loopback) -> None:
     url = exchange.api_url.format(host="api.hyperliquid.xyz") + "/info"
-    told = requests.post(url, json={"type": "exchangeStatus"}, timeout=5)
+    told = requests.post(url, json={"type": "exchangeStatus"}, timeout=60)
     assert told.json() == {"specialStatuses": None, "time": exchange.now}
     for wrong in ({"type": "nothing"}, {"kind": "exchangeStatus"}):
-        assert requests.post(url, json=wrong, timeout=5).status_code == 422
+        assert requests.post(url, json=wrong, timeout=60).status_code == 422
     unknown = {"coin": "XYZ", "interval": "1m", "startTime": 0, "endTime": 1}
     body = {"type": "candleSnapshot", "req": unknown}
-    assert requests.post(url, json=body, timeout=5).status_code == 500
+    assert requests.post(url, json=body, timeout=60).status_code == 500
 
 
 def test_kraken_gives_2000_bars_and_every_rate(late: Loopback) -> None:

@@ -98,7 +98,7 @@ def fetch(
     run = _Fetching(
         source=source, catalog=catalog, report=report, batch=batch, span=span, settled=ends.settled
     )
-    run.claims += [(*piece, "absent") for piece in before]
+    run.spans += [(*piece, "absent") for piece in before]
     run.lost += _lost(source, wanted, known, since)
     run.whole = since is None and not source.short
     return run.through(pieces, notes)
@@ -257,7 +257,7 @@ class _Fetching:
     settled: int
     whole: bool = False
     pages: list[Page] = field(default_factory=list)
-    claims: list[tuple[int, int, State]] = field(default_factory=list)
+    spans: list[tuple[int, int, State]] = field(default_factory=list)
     absent: list[Span] = field(default_factory=list)
     unknown: list[Span] = field(default_factory=list)
     lost: list[Span] = field(default_factory=list)
@@ -312,11 +312,11 @@ class _Fetching:
         absent = [piece for piece in absent if piece[0] < piece[1]]
         sure = (window[0], min(window[1], self.settled))
         if self.source.rules.step is not None:
-            self.claims.append((*window, "present"))
+            self.spans.append((*window, "present"))
         elif sure[0] < sure[1]:  # off the grid no row is due at any one time
-            self.claims.append((*sure, "absent"))
-        self.claims += [(*piece, "absent") for piece in absent]
-        self.claims += [(*piece, "unknown") for piece in found.unknown]
+            self.spans.append((*sure, "absent"))
+        self.spans += [(*piece, "absent") for piece in absent]
+        self.spans += [(*piece, "unknown") for piece in found.unknown]
         self.absent += absent
         self.unknown += found.unknown
 
@@ -325,7 +325,7 @@ class _Fetching:
 
     def _write(self) -> None:
         """Store what is complete; each call is whole once it returns."""
-        if not self.claims or not (self.waiting or self._stored()):
+        if not self.spans or not (self.waiting or self._stored()):
             return
         reference = self.source.reference
         frame = None
@@ -336,13 +336,13 @@ class _Fetching:
         change = self.catalog.append(
             reference,
             frame,
-            covered=[(_stamp(start), _stamp(end), state) for start, end, state in self.claims],
+            covered=[(_stamp(start), _stamp(end), state) for start, end, state in self.spans],
             provenance=self._provenance(),
             notes=self.source.told,
         )
         self.added += change.added
         self.present += change.present
-        self.pages, self.claims, self.waiting = [], [], 0
+        self.pages, self.spans, self.waiting = [], [], 0
 
     def _provenance(self) -> dict[str, object]:
         import ccxt

@@ -1,1 +1,1 @@
-"""Other programs' and vendors' files: read into frames, written from data sets."""
+"""Files of other programs and vendors, read (`registry` lists them) and written (`export`)."""

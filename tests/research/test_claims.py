@@ -12,7 +12,7 @@ import pytest
 from delever.errors import InputError, NotStoredError
 from delever.research.claims.audit import Claim, ClaimDefinition, Expectation, audit
 from delever.research.claims.computations import vocabulary
-from delever.research.claims.protocol import ClaimFigure, ClaimSource
+from delever.research.claims.protocol import ClaimFigure, ClaimSource, computation
 
 
 def day(text: str) -> pd.Timestamp:
@@ -142,6 +142,13 @@ def test_the_rate_of_reaching_counts_each_break_once() -> None:
     figure = ask("reach_rate", bars(close, low=low), "2024-01-13", fall=0.10, days=3)
     # 90 was reached after the first (89), not after the second (98).
     assert figure.value == 0.5
+    # A break exactly three days after one that counts is counted, one a day earlier is not.
+    close = [101, 99, 101, 101, 99, 101, 101, 99, 98, 98, 98, 98.0]
+    low = [101, 99, 101, 101, 99, 101, 89, 99, 98, 98, 98, 98.0]
+    # Breaks in rows 1, 4 and 7; 90 is reached within three days after the second alone.
+    assert ask("reach_rate", bars(close, low=low), "2024-01-12", fall=0.10, days=3).value == 1 / 3
+    # Within four days the second is not counted, and the first does not reach row 6.
+    assert ask("reach_rate", bars(close, low=low), "2024-01-12", fall=0.10, days=4).value == 0
     with pytest.raises(NotStoredError, match="no break of a round number"):
         ask("reach_rate", bars([5.0] * 9), "2024-01-08", fall=0.1, days=2)
 
@@ -259,3 +266,20 @@ def test_an_unknown_computation_is_refused() -> None:
     )
     with pytest.raises(InputError, match="compute must be one of value, "):
         audit([claim], {"coin": series([1.0, 2.0])})[0]
+
+
+def test_a_computation_from_outside_is_named_like_the_others_and_given_series_by_name() -> None:
+    @computation("number")
+    def ratio(series: ClaimSource, at: pd.Timestamp, *, to: ClaimSource) -> ClaimFigure:
+        return ClaimFigure(value=series.at(at) / to.at(at))
+
+    assert ratio.options() == {"to": (ClaimSource, ...)}
+    one = define("x", 2.0, compute="ratio", options={"to": "gold"}, at=day("2024-01-02"))
+    claim = Claim(id="x", statement="X.", said=one.at, definitions=(one,))
+    sources = {"coin": series([1.0, 6.0]), "gold": series([1.0, 3.0])}
+    [audited] = audit([claim], sources, computations=[ratio])
+    assert (audited.verdict, audited.measured[0].value) == ("confirmed", 2.0)
+    [audited] = audit([claim], {"coin": sources["coin"]}, computations=[ratio])
+    assert audited.because == "not testable: x (series 'gold' would decide it and is not there)"
+    with pytest.raises(InputError, match="a name of its own; 'ratio' repeats"):
+        audit([claim], sources, computations=[ratio, ratio])

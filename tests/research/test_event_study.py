@@ -39,7 +39,7 @@ def flags(like, places):
     return out
 
 
-def draws(seed, bars=BARS, symbols=4):
+def noise(seed, bars=BARS, symbols=4):
     return np.random.default_rng(seed).normal(0.001, 0.02, (bars, symbols))
 
 
@@ -47,7 +47,7 @@ PLACES = [(150, 0), (210, 1), (260, 2), (300, 3), (330, 0)]
 
 
 def test_market_model_and_its_forecast_error_as_statsmodels_has_them():
-    values = draws(1)
+    values = noise(1)
     market = pd.Series(np.random.default_rng(2).normal(0, 0.03, BARS), index=frame(values).index)
     values += 1.2 * market.to_numpy()[:, None]
     returns = frame(values)
@@ -78,7 +78,7 @@ def test_market_model_and_its_forecast_error_as_statsmodels_has_them():
 
 
 def test_mean_model_and_cross_sectional_tests_as_scipy_has_them():
-    returns = frame(draws(3))
+    returns = frame(noise(3))
     found = event_study(returns, flags(returns, PLACES), window=(1, 5), estimation=100, gap=0)
     cars, scars = [], []
     for row, column in PLACES:
@@ -100,7 +100,7 @@ def test_mean_model_and_cross_sectional_tests_as_scipy_has_them():
 
 
 def test_nothing_after_the_estimation_window_moves_what_is_normal():
-    returns = frame(draws(4))
+    returns = frame(noise(4))
     changed = returns.copy()
     changed.iloc[145:150] = 0.5  # the gap
     before, after = (
@@ -117,7 +117,7 @@ def test_nothing_after_the_estimation_window_moves_what_is_normal():
 
 
 def test_windows_cut_by_the_edge_holes_and_overlaps_are_listed_and_never_cut_short():
-    values = draws(5)
+    values = noise(5)
     values[200, 1] = np.nan
     values[230:340, 2] = 0.0
     returns = frame(values)
@@ -138,8 +138,18 @@ def test_windows_cut_by_the_edge_holes_and_overlaps_are_listed_and_never_cut_sho
     }
 
 
+def test_event_windows_that_share_one_bar_overlap_and_adjacent_ones_do_not():
+    returns = frame(noise(13))
+    # Windows of bars 106 to 110, 110 to 114 and 111 to 115.
+    places = [(105, 0), (109, 0), (110, 0)]
+    found = event_study(returns, flags(returns, places), window=(1, 5), estimation=100, gap=5)
+    assert found.events["time"].tolist() == [returns.index[105], returns.index[110]]
+    assert found.dropped["time"].tolist() == [returns.index[109]]
+    assert found.events["cluster"].tolist() == [0, 1]
+
+
 def test_clusters_are_windows_that_touch_directly_or_through_others():
-    returns = frame(draws(6))
+    returns = frame(noise(6))
     places = [(150, 0), (154, 1), (158, 2), (163, 3), (200, 0)]
     found = event_study(returns, flags(returns, places), window=(1, 5), estimation=100, gap=5)
     assert found.events["cluster"].tolist() == [0, 0, 0, 1, 2]
@@ -241,9 +251,9 @@ def rejections(seeds, *, common, dates, effect=0.0):
 DATES = tuple(range(120, 390, 18))
 
 
-def test_size_where_markets_move_together():
+def test_size_where_markets_move_together(draws):
     """15 dates of 6 markets with a correlation of 0.5: only tests that mind it keep 5 %."""
-    share = rejections(range(80), common=1.0, dates=DATES)
+    share = rejections(range(draws(40, 80)), common=1.0, dates=DATES)
     # Of 80 studies 4 are expected to reject, give or take 2.
     for name in ("cross-section, clustered", "standardised, clustered", "wild bootstrap", "rank"):
         assert 0.01 <= share[name] <= 0.125, name
@@ -251,8 +261,8 @@ def test_size_where_markets_move_together():
     assert share["standardised"] > 0.15
 
 
-def test_size_where_they_do_not():
-    share = rejections(range(200, 280), common=0.0, dates=DATES)
+def test_size_where_they_do_not(draws):
+    share = rejections(range(200, 200 + draws(40, 80)), common=0.0, dates=DATES)
     for name in share.index:
         assert 0.01 <= share[name] <= 0.125, name
 
@@ -274,14 +284,14 @@ def test_an_effect_is_found():
     ],
 )
 def test_what_cannot_be_is_refused(change, said):
-    returns = frame(draws(11))
+    returns = frame(noise(11))
     asked = {"window": (1, 5), "estimation": 100, "gap": 5} | change
     with pytest.raises(InputError, match=said):
         event_study(returns, flags(returns, PLACES), **asked)
 
 
 def test_frames_that_do_not_fit_and_studies_without_events_are_refused():
-    returns = frame(draws(12))
+    returns = frame(noise(12))
     with pytest.raises(InputError, match="bars and symbols"):
         event_study(returns, flags(returns, PLACES).iloc[1:])
     with pytest.raises(InputError, match="bars of returns"):

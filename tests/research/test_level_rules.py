@@ -164,15 +164,18 @@ def test_a_close_on_a_level_has_not_broken_it_whatever_is_in_force(side):
         }
     )
     line = _nearest(lambda _: table, side)(seen)(1.0)
-    for row in range(1, 300):
-        now = seen.index[row]
-        there = (table["born"] <= now) & (table["ended"].isna() | (table["ended"] > now))
-        prices, before = table.loc[there, "price"], closes[row - 1]
-        if side == "below":
-            expected = prices[prices <= before].max()
-        else:
-            expected = prices[prices >= before].min()
-        assert line.iloc[row] == expected or (np.isnan(line.iloc[row]) and np.isnan(expected))
+    levels = list(zip(table["price"], table["born"], table["ended"], strict=True))
+    for row, now in enumerate(seen.index[1:], 1):
+        before = closes[row - 1]
+        prices = [
+            price
+            for price, first, last in levels
+            if first <= now
+            and not last <= now  # one that has not ended is NaT
+            and (price <= before if side == "below" else price >= before)
+        ]
+        nearest = max if side == "below" else min
+        np.testing.assert_equal(line.iloc[row], nearest(prices, default=np.nan))
     assert (line == np.append(np.nan, closes[:-1])).sum() > 20
 
 

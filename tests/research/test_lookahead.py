@@ -296,7 +296,7 @@ def test_what_fails_on_the_whole_market_fails(market: MarketView) -> None:
         find_leak(lambda m: m.bars["close"].iloc[1:], market)
 
 
-def test_the_contract_of_an_exposure(market: MarketView) -> None:
+def test_what_an_exposure_must_be(market: MarketView) -> None:
     index = market.index
     good = pd.Series(1.0, index=index)
     assert check_target(good, index) is None
@@ -341,7 +341,7 @@ def test_a_strategy_can_fail_in_two_ways(market: MarketView) -> None:
     assert [finding.check for finding in found] == ["prefix invariance", "unit-free"]
 
 
-def test_a_broken_contract_is_the_only_finding(market: MarketView) -> None:
+def test_an_exposure_that_is_none_is_the_only_finding(market: MarketView) -> None:
     [finding] = check_strategy(lambda m: close(m).shift(-1), market, points=3)
     assert finding.check == "finite after warm-up"
     assert str(finding).startswith("finite after warm-up: the exposure of bar 2021-10-27 00:00")
@@ -375,14 +375,14 @@ def test_an_index_declared_without_a_lag_is_found() -> None:
         return side(seen.series("fear_greed") > 1.5)
 
     unlagged, lagged = index_of_day("0h"), index_of_day("1min")
-    assert find_leak(afraid, unlagged) is None  # the data say that it was known
+    assert find_leak(afraid, unlagged, points=6) is None  # the data say that it was known
     leak = find_leak(afraid, unlagged, least_lags=LEAST)
     assert leak is not None
     assert leak.change == "published later"
     assert "declare their publication lag" in str(leak)
     # The index is 2 on days 0, 3, 6, ...: at the close of day 2 the row of day 3 cannot be known.
     assert leak.bar == unlagged.index[0]
-    assert find_leak(afraid, lagged, least_lags=LEAST) is None
+    assert find_leak(afraid, lagged, points=6, least_lags=LEAST) is None
     few = shrink_leak(afraid, unlagged, leak, least_lags=LEAST)
     assert (few.first, few.last) == (leak.bar, leak.bar)
 

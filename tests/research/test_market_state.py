@@ -8,7 +8,7 @@ import pytest
 
 from delever.deleveraging.phase_machine import market_states
 from delever.errors import InputError
-from delever.research.state import market_state
+from delever.research.state import MarketState, market_state
 from delever.view import MarketView, Reading
 
 
@@ -41,6 +41,11 @@ def market() -> MarketView:
     )
 
 
+@pytest.fixture(scope="module")
+def state(market: MarketView) -> MarketState:
+    return market_state(market, supports=6)
+
+
 def test_a_past_moment_knows_nothing_of_what_followed(market: MarketView) -> None:
     at = market.close_time[1_499]
     then, again = market_state(market, at), market_state(market.upto(at))
@@ -51,11 +56,12 @@ def test_a_past_moment_knows_nothing_of_what_followed(market: MarketView) -> Non
     assert late.time == at
 
 
-def test_the_averages_are_of_two_hundred_closed_weeks(market: MarketView) -> None:
+def test_the_averages_are_of_two_hundred_closed_weeks(
+    market: MarketView, state: MarketState
+) -> None:
     # 2018-01-01 is a Monday: 1,600 days are 228 weeks and 4 days.
     sundays = market.bars["close"].to_numpy()[6::7]
     assert len(sundays) == 228
-    state = market_state(market)
     level = {one.name: one for one in state.levels}
     sma = sundays[-200:].mean()
     assert level["200-week sma"].price == pytest.approx(sma)
@@ -66,10 +72,9 @@ def test_the_averages_are_of_two_hundred_closed_weeks(market: MarketView) -> Non
     assert prices == sorted(prices, reverse=True)
 
 
-def test_supports_are_the_nearest_levels_below(market: MarketView) -> None:
-    state = market_state(market, supports=4)
+def test_supports_are_the_nearest_levels_below(market: MarketView, state: MarketState) -> None:
     below = [one for one in state.levels if one.price < state.price]
-    assert [one.level for one in state.supports] == below[:4]
+    assert [one.level for one in state.supports] == below[:6]
     nearest = state.supports[0]
     low, close = (market.bars[name].to_numpy() for name in ("low", "close"))
     fell = [
@@ -81,8 +86,9 @@ def test_supports_are_the_nearest_levels_below(market: MarketView) -> None:
     assert nearest.unconditional.low < nearest.unconditional.rate <= nearest.unconditional.high
 
 
-def test_what_followed_in_the_same_phase_is_counted_in_ranges(market: MarketView) -> None:
-    state = market_state(market, supports=6)
+def test_what_followed_in_the_same_phase_is_counted_in_ranges(
+    market: MarketView, state: MarketState
+) -> None:
     phases = market_states(market).to_numpy()
     high, low, close = (market.bars[name].to_numpy() for name in ("high", "low", "close"))
     # Wilder's range, by its recursion.
@@ -115,8 +121,7 @@ def test_a_phase_that_was_seldom_says_nothing(market: MarketView) -> None:
     assert all(one.unconditional.rate >= 0 for one in young.supports)
 
 
-def test_percentiles_are_in_the_readings_own_past(market: MarketView) -> None:
-    state = market_state(market)
+def test_percentiles_are_in_the_readings_own_past(market: MarketView, state: MarketState) -> None:
     fear = next(one for one in state.readings if one.feature == "fear_greed")
     # The row of the next day is published an hour after the last close.
     past = market.readings["fear_greed"].frame["fng"].to_numpy()
@@ -126,8 +131,7 @@ def test_percentiles_are_in_the_readings_own_past(market: MarketView) -> None:
     assert fear.percentile == pytest.approx(((past < past[-1]).sum() + equal / 2) / len(past))
 
 
-def test_what_is_missing_or_silent_is_named(market: MarketView) -> None:
-    state = market_state(market)
+def test_what_is_missing_or_silent_is_named(state: MarketState) -> None:
     assert state.missing["funding"] == "not there"
     assert state.missing["dvol"] == "nothing since 2018-01-03"
     assert "fear_greed" not in state.missing

@@ -175,27 +175,30 @@ def null_p_values(seed):
     return study_signal([watched], name="null", design=design).comparisons["p_value"].loc[10]
 
 
-def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty():
-    """150 markets, GARCH with jumps: 7.5 rejections expected, give or take 2.7.
+def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty(draws):
+    """Of 150 markets, GARCH with jumps, 7.5 are expected to reject, give or take 2.7.
 
     The whole promise, 200 longer markets and three rules, is `benchmarks/null_study.py`.
     """
-    found = pd.DataFrame([null_p_values(seed) for seed in range(150)])
+    markets = draws(50, 150)
+    found = pd.DataFrame([null_p_values(seed) for seed in range(markets)])
     assert found.notna().all(axis=None)
     shares = (found <= 0.05).mean()
-    assert 0.01 <= shares["placebo"] <= 0.10
-    assert 0.01 <= shares["matched"] <= 0.10
-    assert shares["all"] <= 0.10
+    # Two deviations of a share, rounded up to a whole market.
+    most = 0.05 + 2 * math.sqrt(0.05 * 0.95 / markets) + 1 / markets
+    for against in ("all", "matched", "placebo"):
+        assert shares[against] <= most, against
+    assert shares["placebo"] >= 0.01
     # Not only at 5 %: p-values spread over the whole unit interval.
     assert found["placebo"].quantile([0.25, 0.5, 0.75]).tolist() == pytest.approx(
-        [0.25, 0.5, 0.75], abs=0.12
+        [0.25, 0.5, 0.75], abs=3 * math.sqrt(0.25 / markets)
     )
 
 
-def test_where_a_break_is_followed_by_a_fall_it_is_found():
+def test_where_a_break_is_followed_by_a_fall_it_is_found(draws):
     """After each break of the low the price loses a fifth of a deviation a bar for ten bars."""
-    found = 0
-    for seed in range(12):
+    found, markets = 0, draws(6, 12)
+    for seed in range(markets):
         rng = np.random.default_rng(seed)
         prices, fall = [100.0], 0
         for _ in range(1_500):
@@ -219,7 +222,7 @@ def test_where_a_break_is_followed_by_a_fall_it_is_found():
         study = study_signal([watched], name="planted", design=design)
         found += study.deciding["p_value"] <= 0.05
         assert study.deciding["adjusted"] < 0.02
-    assert found >= 9
+    assert found >= 0.75 * markets
 
 
 @pytest.mark.parametrize(

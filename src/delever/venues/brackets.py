@@ -19,8 +19,8 @@ class Bracket:
     Attributes
     ----------
     cap : float
-        Largest position of the bracket, inclusive: notional in settlement units, or units of
-        the position where the venue's formula chooses by size. May be infinite in the last.
+        Largest position of the bracket, inclusive: notional in settlement units, or units of the
+        position where the venue's formula chooses by size. May be infinite in the last.
     maintenance_margin_rate : float
         Fraction of notional, 0 < rate < 1.
     max_leverage : float

@@ -34,8 +34,8 @@ class Hole(NamedTuple):
     Attributes
     ----------
     after, before : int
-        Nanoseconds since 1970-01-01 UTC: the stamp (or start of the run) before the stretch and
-        the one (or end of the run) behind it.
+        Nanoseconds since 1970-01-01 UTC: the stamp (or start of the run) before the stretch and the
+        one (or end of the run) behind it.
     interval : int
         Nanoseconds between two stamps there.
     """
@@ -52,14 +52,12 @@ def funding_payment(
 
     Parameters
     ----------
-    position : float
-        Signed base units held at the stamp; signed quote units of an inverse contract.
+    position, inverse
+        As in `delever.venues.contract.notional`, held at the stamp.
     mark_price : float
         At the stamp, > 0.
     funding_rate : float
         Fraction for the interval that ends at the stamp; > 0: longs pay.
-    inverse : bool
-        Whether the contract is settled in the coin.
 
     Returns
     -------
@@ -147,14 +145,14 @@ def funding_intervals(stamps: Stamps) -> Stamps:
     Returns
     -------
     numpy.ndarray of int64, shape (n - 1,)
-        Nanoseconds, each one of `INTERVALS`; where a stamp is missing, shorter than the distance
-        to the stamp before.
+        Nanoseconds, each one of `INTERVALS`; where a stamp is missing, shorter than the distance to
+        the stamp before.
 
     Raises
     ------
     DataError
-        If there are fewer than two stamps, they do not increase, or no two of them are one of
-        `INTERVALS` apart.
+        If there are fewer than two stamps, they do not increase, or no two are one of `INTERVALS`
+        apart.
 
     Notes
     -----
@@ -249,10 +247,8 @@ def funding_between(
         Signed base units of a linear contract.
     opened, closed : int
         Nanoseconds since 1970-01-01 UTC, ``opened <= closed``.
-    stamps : numpy.ndarray of int64, shape (n,)
-        Nanoseconds, increasing, on whole seconds.
-    mark_prices, rates : numpy.ndarray, shape (n,)
-        Mark price and funding rate at each stamp.
+    stamps, mark_prices, rates : numpy.ndarray, shape (n,)
+        Increasing whole seconds in nanoseconds, with mark price and funding rate at each.
 
     Returns
     -------
@@ -266,10 +262,8 @@ def funding_between(
     funding before it fills, so a position it opens at a stamp is held from just after it, and one
     it closes at a stamp is still there to settle.
     """
-    first, behind = (
-        int(np.searchsorted(stamps, opened, side="left")),
-        int(np.searchsorted(stamps, closed, side="right")),
-    )
+    first = int(np.searchsorted(stamps, opened, side="left"))
+    behind = int(np.searchsorted(stamps, closed, side="right"))
     return sum(
         funding_payment(position, float(mark_prices[i]), float(rates[i]))
         for i in range(first, behind)

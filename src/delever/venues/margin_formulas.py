@@ -38,12 +38,12 @@ class MarginFormula:
     Attributes
     ----------
     bracket_by : {"mark", "entry", "size"}
-        What chooses the bracket: the notional at the mark price, the notional at entry, or the
-        size of the position in its own units.
+        What chooses the bracket: the notional at the mark price, the notional at entry, or the size
+        of the position in its own units.
     rate_on : {"mark", "entry"}
         Notional the rate is taken of.
     adds_taker_fee : bool
-        Whether the fee to close, ``taker_fee`` times the notional at the mark, is part of it.
+        Whether the fee to close, of the notional at the mark, is part of it.
     """
 
     bracket_by: Literal["mark", "entry", "size"]
@@ -69,15 +69,8 @@ FORMULAS: Mapping[str, MarginFormula] = MappingProxyType(
 class MarginLines(NamedTuple):
     """Maintenance margin of one position as lines in its notional N at the mark price.
 
-    It is the largest of ``rates[i] * N + constants[i]``; plain numbers, so that a compiled loop can
-    read them.
-
-    Attributes
-    ----------
-    rates : tuple of float
-        Fractions of the notional at the mark, 0 <= rate < 1.
-    constants : tuple of float
-        Settlement units.
+    It is the largest of ``rates[i] * N + constants[i]``, with ``0 <= rates[i] < 1`` and constants
+    in settlement units; plain numbers, so that a compiled loop can read them.
     """
 
     rates: tuple[float, ...]
@@ -85,16 +78,7 @@ class MarginLines(NamedTuple):
 
 
 def margin_formula(name: str) -> MarginFormula:
-    """Look a formula up by its name.
-
-    Parameters
-    ----------
-    name : str
-        A key of `FORMULAS`.
-
-    Returns
-    -------
-    MarginFormula
+    """Look a formula of `FORMULAS` up by its name.
 
     Raises
     ------
@@ -102,12 +86,12 @@ def margin_formula(name: str) -> MarginFormula:
         If there is none of that name.
     """
     if name not in FORMULAS:
-        raise InputError(f"margin formula must be one of {', '.join(FORMULAS)}; got {name!r}")
+        raise InputError(f"formula must be one of {', '.join(FORMULAS)}; got {name!r}")
     return FORMULAS[name]
 
 
 def check_table(formula: MarginFormula, brackets: Sequence[Bracket]) -> None:
-    """Refuse a table that a formula cannot be used with.
+    """Refuse brackets that a formula cannot be used with.
 
     Parameters
     ----------
@@ -165,12 +149,10 @@ def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bo
 
     Parameters
     ----------
-    name : str
-        A key of `FORMULAS`.
+    name, progressive
+        As in `MarginTable`.
     cells : sequence of (cap, maintenance_margin_rate, max_leverage[, maintenance_amount])
         In rising order of caps; the amount where the venue publishes one.
-    progressive : bool
-        Whether each rate applies to the part of the notional inside its bracket.
 
     Returns
     -------
@@ -179,8 +161,8 @@ def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bo
     Raises
     ------
     InputError
-        If there is no such formula, a row has another form, the table is impossible or does not
-        go with the formula, or a published amount differs from the computed one by more than a
+        If there is no such formula, a row has another form, the table is impossible or does not go
+        with the formula, or a published amount differs from the computed one by more than a
         millionth.
     """
     formula = margin_formula(name)
@@ -217,24 +199,18 @@ def margin_lines(
 
     Parameters
     ----------
-    formula : MarginFormula
-        How the venue computes it.
-    brackets : sequence of Bracket
-        From `bracket_table`; progressive where the formula chooses by the mark.
-    position : float
-        Signed units, not 0.
-    entry_price : float
-        Average price of entry, > 0.
+    formula, brackets
+        As in `check_table`.
+    position, entry_price, inverse
+        As in `unrealized_pnl`; the position is not 0.
     taker_fee : float
         Fraction of notional; used where the formula has it.
-    inverse : bool
-        Whether the contract is settled in the coin.
 
     Returns
     -------
     MarginLines
-        One line per bracket where the mark chooses the bracket, else the one of the bracket
-        that entry or size has chosen.
+        One line per bracket where the mark chooses the bracket, else the one of the bracket that
+        entry or size has chosen.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from delever.errors import ConfigError, InputError
 from delever.venues.contract import PerpContract
-from delever.venues.margin_formulas import FORMULAS, MarginTable, margin_table
+from delever.venues.margin_formulas import MarginTable, margin_table
 from delever.venues.rules import Dated, Fees, Listing, Rulebook, first_day
 
 __all__ = ["load_rulebook"]
@@ -29,8 +29,8 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
         Such as ``data/venues/binanceusdm.toml``.
     seen : str or pathlib.Path, optional
         A file of brackets the venue was seen to have, each known from a moment on, such as
-        ``data/venues/brackets/binanceusdm.toml``; they count from the first day on which they
-        were known all day. It may be missing, which is the same as empty.
+        ``data/venues/brackets/binanceusdm.toml``; they count from the first day on which they were
+        known all day. It may be missing, which is the same as empty.
 
     Returns
     -------
@@ -193,11 +193,6 @@ def _sightings(content: bytes, where: Path) -> list[_Named[MarginTable]]:
 
 
 def _table(row: Mapping[str, Any], where: Path, label: str) -> MarginTable:
-    if row["formula"] not in FORMULAS:
-        raise ConfigError(
-            f"{where}: {label}: formula must be one of {', '.join(FORMULAS)}; got "
-            f"{row['formula']!r}"
-        )
     for number, cells in enumerate(row["brackets"], start=1):
         if not (isinstance(cells, list) and all(_is(cell, float) for cell in cells)):
             raise ConfigError(

@@ -55,13 +55,11 @@ class Dated(Generic[T]):
         UTC; the rule holds until the next one of its kind.
     rule : Fees or MarginTable
         What holds.
-    source : str
-        Who says so.
-    as_of : datetime.date
-        When the source said so.
+    source, as_of : str and datetime.date
+        Who says so, and when.
     known_at : datetime.datetime or None
-        UTC, of a table that a venue was seen to have: the moment it was seen; None of a rule
-        that is dated by what was published about it.
+        UTC, of a table that a venue was seen to have: the moment it was seen; None of a rule that
+        is dated by what was published about it.
     """
 
     valid_from: dt.date
@@ -87,14 +85,9 @@ class Rules:
         Name of the rulebook.
     valid_from : datetime.date
         First day of these rules; the day asked for where older rules were assumed backwards.
-    contract : PerpContract
-        The contract.
-    formula : MarginFormula
-        How maintenance margin is computed.
-    brackets : tuple of Bracket
-        In rising order of caps.
-    fees : Fees
-        Fractions of notional.
+    contract, formula, brackets, fees
+        The contract, how its maintenance margin is computed, its brackets in rising order of caps,
+        its fees.
     funding_hours : tuple of int
         Funding intervals the venue uses for the contract.
     notes : tuple of str
@@ -127,15 +120,13 @@ class Rulebook:
 
     Attributes
     ----------
-    venue : str
-        Such as ``"binanceusdm"``.
-    path : str
-        Name of the file it was read from.
+    venue, path : str
+        Such as ``"binanceusdm"``, and the name of the file it was read from.
     sha256 : str
         Of the file's bytes, for manifests; with brackets seen later, of both files' bytes.
     assume_before : bool
         Whether the earliest rules may be used for days before them.
-    listings : mapping of str to listing
+    listings : mapping of str to Listing
         By symbol.
     """
 
@@ -199,11 +190,6 @@ class Rulebook:
         -------
         tuple of Rules
             In order of time; the first holds on `start`, each later one from its `valid_from`.
-
-        Raises
-        ------
-        InputError, DataError
-            As `at`.
         """
         first, last = _day(start), _day(end)
         listing = self._listing(symbol)
@@ -239,17 +225,7 @@ class Rulebook:
 
 
 def first_day(known_at: dt.datetime) -> dt.date:
-    """First day, in UTC, on which something was known all day.
-
-    Parameters
-    ----------
-    known_at : datetime.datetime
-        With a time zone.
-
-    Returns
-    -------
-    datetime.date
-        The next one, unless it became known at midnight.
+    """First day, in UTC, on which what became known at a moment with a zone was known all day.
 
     Examples
     --------

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
 
 from delever.deleveraging.period import Period
 from delever.engine.backtest import backtest
 from delever.errors import InputError
+from delever.report.pages.comparison import render
+from delever.report.pages.metric_tables import metrics_table
 from delever.research.evaluation import common_span, evaluate, windowed
 from delever.stats.metrics import metric
-from delever.study.archive import metrics_json
+from delever.study.archive import measured
 
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
 CLOSE = [100.0, 110.0, 88.0, 44.0, 66.0, 99.0]
@@ -109,7 +109,7 @@ def test_a_metric_has_no_value_outside_its_scopes():
     known = result.metrics.loc["loss_avoided"].dropna()
     assert list(known.index) == ["inside", "fall"]
     assert list(result.metrics.loc["cost_of_protection"].dropna().index) == ["outside"]
-    stored = json.loads(metrics_json(result))
+    stored = measured(result)
     for table in (stored["metrics"], stored["benchmark"]):
         assert {scope for scope in table if "loss_avoided" in table[scope]} == {"inside", "fall"}
         assert {scope for scope in table if "cost_of_protection" in table[scope]} == {"outside"}
@@ -128,9 +128,13 @@ def test_a_users_metric_is_measured_stored_and_kept():
     assert result.metrics.loc["up_bars", "fall"] == 0.0
     assert result.metrics.loc["up_bars"].isna().sum() == result.metrics.shape[1] - 2
     assert result.metric("up_bars").label == "Up bars"
-    assert json.loads(metrics_json(result))["metrics"]["whole"]["up_bars"] == 0.5
+    assert measured(result)["metrics"]["whole"]["up_bars"] == 0.5
     part = windowed(result, DAYS[2], DAYS[5])
     assert part.metrics.loc["up_bars", "whole"] == pytest.approx(1 / 3)
+    [row] = [r for r in metrics_table(result, "held").texts if r[0] == "Up bars"]
+    assert row == ("Up bars", "50.0%", "50.0%", "", "", "", "")
+    page = render({"with it": result, "without it": evaluation(fall)}, span=result.span)
+    assert page.count("Up bars") == 1  # of the whole run alone
     with pytest.raises(InputError, match=r"metric must be one of bars, .*up_bars; got 'nothing'"):
         result.metric("nothing")
 

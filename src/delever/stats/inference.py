@@ -45,16 +45,12 @@ def sharpe_standard_error(sharpe: float, bars: int) -> float:
     Returns
     -------
     float
-        Per bar, > 0.
+        Per bar, > 0: ``sqrt((1 + sharpe ** 2 / 2) / bars)``.
 
     Raises
     ------
     InputError
         If `bars` is below 1.
-
-    Notes
-    -----
-    ``sqrt((1 + sharpe ** 2 / 2) / bars)``.
 
     References
     ----------
@@ -174,23 +170,15 @@ def deflated_sharpe_ratio(
 
     Parameters
     ----------
-    sharpe : float
-        Of the trial that was chosen, per bar.
-    bars : int
-        Number of returns, >= 2.
-    variance, n_trials : float
-        As in `expected_maximum_sharpe`.
-    skew, kurtosis : float
-        As in `probabilistic_sharpe_ratio`.
+    sharpe, bars, skew, kurtosis
+        As in `probabilistic_sharpe_ratio`, of the trial that was chosen.
+    variance, n_trials
+        As in `expected_maximum_sharpe`, whose Sharpe ratio is the threshold.
 
     Returns
     -------
     float
         In [0, 1].
-
-    Notes
-    -----
-    `probabilistic_sharpe_ratio` with the threshold of `expected_maximum_sharpe`.
 
     Examples
     --------
@@ -220,27 +208,26 @@ def minimum_track_record(
 
     Parameters
     ----------
-    sharpe, threshold : float
-        Per bar, not per year.
+    sharpe, threshold, skew, kurtosis
+        As in `probabilistic_sharpe_ratio`, which gives the source.
     confidence : float
         In (0.5, 1).
-    skew, kurtosis : float
-        As in `probabilistic_sharpe_ratio`.
 
     Returns
     -------
     float
-        Bars, > 1; infinite where `sharpe` is not above `threshold`.
+        Bars, > 1: ``1 + (1 - skew S + (kurtosis - 1) / 4 S ** 2) (q(confidence) / (S - S*)) ** 2``;
+        infinite where `sharpe` is not above `threshold`.
 
     Raises
     ------
     InputError
         If `confidence` lies outside its range, or no distribution has these moments.
 
-    Notes
-    -----
-    ``1 + (1 - skew S + (kurtosis - 1) / 4 S ** 2) (q(confidence) / (S - S*)) ** 2``, as in
-    `probabilistic_sharpe_ratio`.
+    Examples
+    --------
+    >>> round(minimum_track_record(0.1), 1)
+    272.9
     """
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie between 0.5 and 1; got {confidence:g}")

@@ -146,20 +146,19 @@ def mean_compounded_return(returns: ArrayLike) -> float:
 
 @checked
 def equity_curve(returns: pd.Series, *, starting_wealth: float = 1.0) -> pd.Series:
-    """Equity at each bar's close.
+    """Equity at each bar's close, from the wealth at the open of the first bar.
 
     Parameters
     ----------
     returns : pandas.Series of float, shape (n,)
         Simple returns per bar, fractions.
     starting_wealth : float
-        Equity at the open of the first bar, in quote currency; > 0.
+        In quote currency, > 0; not a row of the result.
 
     Returns
     -------
     pandas.Series of float, shape (n,)
-        Indexed like `returns`. The starting wealth itself is not a row: it stands before the
-        first bar.
+        Indexed like `returns`.
     """
     return ((1.0 + returns).cumprod() * starting_wealth).rename("equity")
 
@@ -202,8 +201,8 @@ def yearly_returns(returns: pd.Series) -> pd.Series:
 
     Parameters
     ----------
-    returns : pandas.Series of float, shape (n,)
-        Simple returns per bar, fractions, indexed by open time in UTC.
+    returns
+        As in `monthly_returns`.
 
     Returns
     -------

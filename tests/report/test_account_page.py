@@ -16,8 +16,7 @@ from delever.engine.backtest import backtest
 from delever.engine.settings import Account
 from delever.report import figures
 from delever.report.pages.account_tables import account_table, costs_table, rules_table
-from delever.report.pages.attribution_tables import parts_shown, scopes_table
-from delever.report.pages.run_tables import trades_table
+from delever.report.pages.run_tables import parts_shown, scopes_table, trades_table
 from delever.report.pages.tearsheet import render
 from delever.report.pages.what_if_table import what_if_table
 from delever.research.attribution import attribution
@@ -237,10 +236,10 @@ def test_rules_show_their_age_and_what_was_assumed() -> None:
     table = rules_table([*RULES, {**RULES[0], "brackets": [[None, 0.005, 100.0]]}])
     assert table.texts[0] == (
         *("2020-01-01", "2019-09-01", "0.050%", "-0.010%", "1.250%", "assumed", "2"),
-        "up to 50,000: 0.40% kept, at most 125x",
+        "up to 50,000: 0.40% maintenance margin, at most 125x",
     )
     assert table.rows[0][5].tone == "loss"
-    assert table.texts[1][7] == "any size: 0.50% kept, at most 100x"
+    assert table.texts[1][7] == "any size: 0.50% maintenance margin, at most 100x"
 
 
 def test_only_what_was_set_stands_in_the_account() -> None:
@@ -259,7 +258,7 @@ def test_trades_of_a_margin_account_say_what_closed_them(
     stopped: Evaluation, read: Callable[[str], Any]
 ) -> None:
     seen = read(render(replace(stopped, name="x"), manifest={}))
-    assert trades_table(stopped.backtest).header[-3:] == ("Funding", "Liquidation", "Status")
+    assert trades_table(stopped.backtest.trades).header[-3:] == ("Funding", "Liquidation", "Status")
     ended = [row[-1].text for row in seen.tables["trades"][1:]]
     reasons = stopped.backtest.trades["exit_reason"]
     assert (reasons == "stop_loss").any()

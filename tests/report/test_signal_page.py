@@ -37,7 +37,7 @@ def test_a_page_says_what_the_tables_say_and_loads_nothing(parts):
     assert text == page.render(study, ladder, abnormal, **beside)
     for said in ("break of the low", "mind this", "x/ohlcv/A/1d", "A &lt;b&gt;"):
         assert said in text
-    assert page.sentence(study) in text
+    assert page.headline(study) in text
     assert "A <b>" not in text
     assert text.count('data-chart="') == 1 + 2 + 1
     assert "default-src 'none'" in text
@@ -66,9 +66,13 @@ def test_tables_write_the_figures(parts):
     ("figures", "smallest_effect", "said"),
     [
         ({"p_value": 0.001, "adjusted": -0.2, "detectable": 0.15}, None, "Returns are lower"),
-        ({"p_value": 0.03, "adjusted": -0.1, "detectable": 0.15}, None, "too small to be trusted"),
-        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, None, "is undecided"),
-        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, 0.2, "20.0% would matter"),
+        (
+            {"p_value": 0.03, "adjusted": -0.1, "detectable": 0.15},
+            None,
+            "smaller one is not to be",
+        ),
+        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, None, "No verdict"),
+        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, 0.2, "No effect of 20.0%"),
         ({"p_value": float("nan")}, None, "nothing is tested"),
     ],
 )
@@ -82,7 +86,7 @@ def test_the_sentence_says_the_verdict_and_what_could_have_been_seen(
     changed = replace(
         study, comparisons=rows, design=replace(study.design, smallest_effect=smallest_effect)
     )
-    written = page.sentence(changed)
+    written = page.headline(changed)
     assert said in written
     assert ("No verdict" in written) == (changed.verdict in {"undecided", "too few"})
     if "detectable" in figures:

@@ -12,7 +12,7 @@ import pytest
 
 from delever.deleveraging.period import Period, PeriodFigure
 from delever.report.figures import library
-from delever.report.pages.tearsheet import render, verdict
+from delever.report.pages.tearsheet import headline, render
 from delever.research.evaluation import Evaluation
 
 MANIFEST: dict[str, Any] = {
@@ -264,10 +264,10 @@ def test_a_run_that_never_trades_says_so(
     document = read(render(run, manifest=MANIFEST))
     assert "The strategy never traded." in document.text
     assert "Equity never fell below an earlier peak." in document.text
-    assert verdict(run).startswith("Inside 2 deleveraging periods it stood still where")
+    assert headline(run).startswith("Inside 2 deleveraging periods it stood still where")
 
 
-def test_ruin_is_in_the_verdict(
+def test_ruin_is_in_the_headline(
     build: Callable[..., Evaluation],
     walk: Callable[..., pd.DataFrame],
     read: Callable[[str], Any],
@@ -287,7 +287,7 @@ def test_the_verdict_is_made_of_the_metrics(evaluation: Evaluation) -> None:
     def did(fraction: float) -> str:
         return f"{'made' if fraction > 0 else 'lost'} {abs(fraction):.1%}"
 
-    assert verdict(evaluation, "the index") == (
+    assert headline(evaluation, "the index") == (
         f"Inside 2 deleveraging periods it {did(own.loc['total_return', 'inside'])} where "
         f"the index {did(other.loc['total_return', 'inside'])}; outside it "
         f"{did(own.loc['cagr', 'outside'])} a year where the index "
@@ -303,8 +303,8 @@ def test_less_than_a_year_is_not_made_yearly(
     run = build(walk(364), 1.0, ())
     total = run.metrics.loc["total_return", "whole"]
     word = "made" if total > 0 else "lost"
-    assert verdict(run).startswith(f"Over the whole run it {word} {abs(total):.1%} where")
-    assert " a year " not in verdict(run)
+    assert headline(run).startswith(f"Over the whole run it {word} {abs(total):.1%} where")
+    assert " a year " not in headline(run)
 
 
 def test_long_runs_say_that_the_curves_are_thinned(
@@ -334,5 +334,5 @@ def test_all_of_the_run_inside_a_period(
     )  # fmt: skip
     run = build(bars, 1.0, (whole,))
     assert np.isnan(run.metrics.loc["total_return", "outside"])
-    assert "outside" not in verdict(run)
+    assert "outside" not in headline(run)
     assert render(run, manifest={})

@@ -63,9 +63,9 @@ def print_metrics(title: str, runs: Mapping[str, pd.DataFrame]) -> None:
     from rich.table import Table
 
     from delever.report.format import value
+    from delever.report.pages.metric_tables import HEADLINE
     from delever.research.evaluation import SCOPES
     from delever.stats.metrics import find
-    from delever.study.run import HEADLINE
 
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("metric")
@@ -74,12 +74,13 @@ def print_metrics(title: str, runs: Mapping[str, pd.DataFrame]) -> None:
         table.add_column(run, justify="right")
     for name in HEADLINE:
         spec = find(name)
-        for scope in SCOPES:
+        scopes = [scope for scope in SCOPES if scope in spec.scopes]
+        for scope in scopes:
             table.add_row(
-                spec.label if scope == SCOPES[0] else "",
+                spec.label if scope == scopes[0] else "",
                 scope,
                 *(value(float(metrics[scope][name]), spec.unit) for metrics in runs.values()),
-                end_section=scope == SCOPES[-1],
+                end_section=scope == scopes[-1],
             )
     _print(table)
 

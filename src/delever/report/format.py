@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Final
 
 import pandas as pd
@@ -15,6 +17,8 @@ import pandas as pd
 __all__ = [
     "NOT_AVAILABLE",
     "day",
+    "figure",
+    "interval",
     "money",
     "multiple",
     "number",
@@ -23,6 +27,8 @@ __all__ = [
     "reported",
     "value",
     "when",
+    "whole",
+    "whole_percent",
 ]
 
 NOT_AVAILABLE: Final = "n/a"
@@ -71,6 +77,54 @@ def percent(fraction: float, digits: int = 1) -> str:
         digits += 1
         text = number(100 * fraction, digits)
     return f"{text}%" if math.isfinite(fraction) else text
+
+
+def figure(amount: float) -> str:
+    """Write a number of unknown size: four digits that matter below 1,000.
+
+    Examples
+    --------
+    >>> figure(62345.0), figure(-4.96e-05), figure(9.0), figure(775e6)
+    ('62,345.00', '-0.0000496', '9', '775.00 M')
+    """
+    if not math.isfinite(amount):
+        return number(amount)
+    if abs(amount) < 1_000:
+        return f"{Decimal(f'{amount:.4g}'):f}"
+    return number(amount) if abs(amount) < 1e6 else money(amount)
+
+
+def whole(amount: float) -> str:
+    """Write a number without decimals.
+
+    Examples
+    --------
+    >>> whole(1234.0), whole(-0.4)
+    ('1,234', '0')
+    """
+    return number(amount, 0)
+
+
+def whole_percent(fraction: float) -> str:
+    """Write a fraction as a percentage without decimals.
+
+    Examples
+    --------
+    >>> whole_percent(0.256)
+    '26%'
+    """
+    return percent(fraction, 0)
+
+
+def interval(low: float, high: float, form: Callable[[float], str] = percent) -> str:
+    """Write both ends of an interval.
+
+    Examples
+    --------
+    >>> interval(-0.03, 0.112)
+    '-3.0% to 11.2%'
+    """
+    return f"{form(low)} to {form(high)}"
 
 
 def multiple(factor: float) -> str:

@@ -3,26 +3,164 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from delever.report.figures import library, themes
+import pandas as pd
+
+from delever.errors import InputError
+from delever.report.figures.look import Chart, as_chart, library, themes
+from delever.report.table import Table, frame_table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-__all__ = ["facts", "render_page"]
+__all__ = ["Block", "Part", "Section", "Tile", "block", "facts", "fragment", "render_page"]
 
+_ID = re.compile(r"[a-z][a-z0-9-]*")
 _MINUS = re.compile(r"(?<!\w)-(?=[\d.])")
 _LINK = re.compile(r"https?://[^\s<>\"'()]*[^\s<>\"'().,;:]")
 
+Part: TypeAlias = Any
+"""A `Table` or DataFrame, a `Chart` or figure of plotly, a text (a paragraph), texts (a list), a
+mapping (names and texts side by side), or a `Block` under a smaller heading."""
 
-def render_page(template: str, **content: object) -> str:
-    """Fill a template."""
-    page = _environment().get_template(template)
-    return page.render(library=library(), themes=themes(), version=version("delever"), **content)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A section of the tear-sheet from an extension.
+
+    Parameters
+    ----------
+    id : str
+        Its place on the page: lowercase letters, digits and hyphens, unlike those there are.
+    title : str
+        Heading, also among the links at the top.
+    build : callable
+        Given the `delever.research.evaluation.Evaluation` of the run, returns what stands under
+        the heading, top to bottom: DataFrames, figures of plotly, texts (paragraphs), lists of
+        texts, mappings of names to texts. All text is shown as text: markup in it is escaped.
+
+    Raises
+    ------
+    InputError
+        If the id has other characters.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> def worst_days(evaluation):
+    ...     worst = evaluation.backtest.returns.nsmallest(3)
+    ...     return ["The three worst bars.", worst.to_frame("return")]
+    >>> SECTIONS = (Section(id="worst-days", title="Worst days", build=worst_days),)
+    """
+
+    id: str
+    title: str
+    build: Callable[[Any], Sequence[Part]]
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise InputError(
+                "the id of a section must be lowercase letters, digits and hyphens, a letter "
+                f"first; got {self.id!r}"
+            )
+
+    def block(self, about: object) -> Block:
+        """The section as it is shown."""
+        # Plain text alone: what an extension marks as safe is escaped like the rest.
+        parts = [str(one) if isinstance(one, str) else one for one in self.build(about)]
+        return Block(id=self.id, title=self.title, parts=parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A section of a page as it is shown, or within one what stands under a smaller heading."""
+
+    title: str
+    parts: Sequence[Part]
+    id: str = ""  # with one, there is a link to it at the top
+    link: str = ""  # what the link says where it isn't the title
+    kind: Literal["", "notes", "folded"] = ""
+    half: bool = False  # beside its neighbour, which is one as well
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A number that catches the eye, and what stands beside it."""
+
+    label: str
+    value: str
+    beside: str = ""
+    tone: str = ""
+
+
+def block(
+    id: str,
+    title: str,
+    *parts: Part | None,
+    link: str = "",
+    kind: Literal["", "notes", "folded"] = "",
+    half: bool = False,
+) -> Block:
+    """Make a block; tables without rows or words for it, empty blocks and None are left out."""
+    shown = [part for part in parts if not _is_empty(part)]
+    return Block(id=id, title=title, parts=shown, link=link, kind=kind, half=half)
+
+
+def _is_empty(part: Part | None) -> bool:
+    if isinstance(part, Table):
+        return not (part.rows or part.empty)
+    return part is None or (isinstance(part, Block) and not part.parts)
+
+
+def render_page(
+    *,
+    title: str,
+    blocks: Sequence[Block],
+    name: str = "",
+    span: str = "",
+    headline: str = "",
+    chip: str = "",
+    tiles: Sequence[Tile] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """Write a page; blocks that hold nothing are left out.
+
+    Raises
+    ------
+    InputError
+        If two blocks have one id.
+    """
+    shown = [_prepared(block) for block in blocks if block.parts]
+    ids = [block.id for block in shown if block.id]
+    for place, found in enumerate(ids):
+        if found in ids[:place]:
+            raise InputError(f"every section of a page needs an id of its own; {found!r} repeats")
+    drawn = any(_has_chart(block) for block in shown)
+    return _environment().get_template("page.html").render(
+        title=title,
+        name=name or title,
+        span=span,
+        headline=headline,
+        chip=chip,
+        tiles=tiles,
+        notes=notes,
+        blocks=shown,
+        library=library() if drawn else "",
+        themes=themes() if drawn else "",
+        version=version("delever"),
+    )  # fmt: skip
+
+
+def fragment(template: str, macro: str, *given: object) -> Markup:
+    """What a macro of a template makes, as a part of a block."""
+    made: Markup = getattr(_environment().get_template(template).module, macro)(*given)
+    return made
 
 
 def facts(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -44,6 +182,25 @@ def facts(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield name, "none" if entry is None else str(entry)
 
 
+def _prepared(block: Block) -> Block:
+    """The block with DataFrames and figures of plotly turned into what a page shows."""
+    parts: list[Part] = []
+    for place, part in enumerate(block.parts, start=1):
+        name = f"{block.id}-{place}"
+        if isinstance(part, Block):
+            part = _prepared(part)
+        elif isinstance(part, pd.DataFrame):
+            part = frame_table(name, part)
+        elif hasattr(part, "to_plotly_json"):
+            part = as_chart(f"fig-{name}", block.title, part)
+        parts.append(part)
+    return replace(block, parts=parts)
+
+
+def _has_chart(part: Part) -> bool:
+    return isinstance(part, Chart) or (isinstance(part, Block) and any(map(_has_chart, part.parts)))
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -57,6 +214,8 @@ def _environment() -> Environment:
     )
     environment.filters["links"] = _links
     environment.filters["minus"] = _minus
+    for kind in (Block, Chart, Table):
+        environment.tests[kind.__name__.lower()] = lambda part, kind=kind: isinstance(part, kind)
     environment.tests["alarming"] = _alarming
     return environment
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from delever.report.format import NOT_AVAILABLE, percent, value
+from delever.report.format import NOT_AVAILABLE, figure, interval, percent, value, when
 from delever.stats.metrics import Metric
 
 __all__ = [
     "Cell",
     "Column",
+    "Field",
     "Group",
     "Table",
     "fraction_cell",
+    "frame_table",
+    "interval_cell",
     "mark_best",
     "metric_cell",
     "number_cell",
+    "numbers",
     "reading",
+    "tabulate",
+    "texts",
 ]
 
 
@@ -36,6 +43,7 @@ class Cell:
     title: str = ""  # shown when pointed at
     # from and to, for a button that shows this stretch in the figure
     zoom: tuple[str, str] | None = None
+    gauge: bool = False  # whether a bar shows `order`, a fraction of 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,7 @@ class Table:
     caption: str = ""  # how to read it
     sortable: bool = False  # whether a click on a heading sorts
     limit: int = 0  # rows shown at first; 0 shows all
+    empty: str = ""  # what a page says in place of a table without rows
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -85,11 +94,89 @@ class Table:
         return tuple(sum(widths[: place + 1]) for place in range(len(widths)))
 
 
-def number_cell(amount: float, write: Callable[[float], str]) -> Cell:
+Field: TypeAlias = tuple[Column, Callable[[Any], Cell]]
+"""A column and how its cell is made from what a row is about."""
+Value: TypeAlias = Any
+"""What a cell shows: a key or attribute of what the row is about, or a function of it."""
+Form: TypeAlias = Callable[[float], Cell | str]
+"""How a number is written."""
+
+
+def tabulate(
+    id: str, rows: pd.DataFrame | Iterable[Any], fields: Sequence[Field], **more: Any
+) -> Table:
+    """Make a table of a row for each of `rows`; `more` are further fields of `Table`.
+
+    A row of a frame is a mapping that holds its labels as well.
+    """
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.reset_index().to_dict("records")
+    return Table(
+        id=id,
+        columns=tuple(column for column, _ in fields),
+        rows=tuple(tuple(write(row) for _, write in fields) for row in rows),
+        **more,
+    )
+
+
+def frame_table(id: str, frame: pd.DataFrame) -> Table:
+    """Any frame as a table: its labels where they say something, then its columns."""
+    if not isinstance(frame.index, pd.RangeIndex) or frame.index.name:
+        frame = frame.reset_index()
+    return tabulate(
+        id,
+        frame,
+        [
+            numbers(str(name), name, figure)
+            if values.dtype.kind in "iuf"
+            else texts(str(name), _shown(name))
+            for name, values in frame.items()
+        ],
+        sortable=True,
+        limit=25,
+    )
+
+
+def _shown(name: Any) -> Callable[[Any], str]:
+    """Writes one entry of a row: a stamp as a date, anything else as it is."""
+    return lambda row: when(row[name]) if isinstance(row[name], pd.Timestamp) else str(row[name])
+
+
+def texts(label: str, value: Value, *, numeric: bool = False, **more: Any) -> Field:
+    """A column of texts, or of cells."""
+
+    def write(row: Any) -> Cell:
+        made = _value(row, value)
+        return made if isinstance(made, Cell) else Cell(text=str(made))
+
+    return Column(label=label, numeric=numeric, **more), write
+
+
+def numbers(label: str, value: Value, form: Form, title: str = "") -> Field:
+    """A column of numbers that sort, each written by `form`."""
+    column = Column(label=label, title=title)
+    return column, lambda row: number_cell(float(_value(row, value)), form)
+
+
+def _value(row: Any, value: Value) -> Any:
+    if callable(value):
+        return value(row)
+    return row[value] if isinstance(row, Mapping | tuple) else attrgetter(value)(row)
+
+
+def number_cell(amount: float, form: Form) -> Cell:
     """Write a number that sorts."""
     if math.isnan(amount):
         return Cell(text=NOT_AVAILABLE, tone="quiet")
-    return Cell(text=write(amount), order=amount)
+    made = form(amount)
+    return made if isinstance(made, Cell) else Cell(text=made, order=amount)
+
+
+def interval_cell(low: float, high: float, form: Callable[[float], str]) -> Cell:
+    """Write both ends of an interval."""
+    if math.isnan(low):
+        return Cell(text=NOT_AVAILABLE, tone="quiet")
+    return Cell(text=interval(low, high, form))
 
 
 def reading(metrics: pd.DataFrame, name: str, scope: str) -> float:

@@ -167,7 +167,7 @@ class Audit(Result):
     @property
     def headline(self) -> str:
         """How many claims hold, do not, depend on their meaning, or cannot be tested."""
-        return page.summary(self.audited)
+        return page.headline(self.audited)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:

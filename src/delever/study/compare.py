@@ -17,7 +17,7 @@ from delever.research.what_if import counterfactual_outcomes
 from delever.study.archive import find_run, measured
 from delever.study.provenance import canonical_json
 from delever.study.result import Result, plain
-from delever.study.run import HEADLINE, Run, load_run
+from delever.study.run import Run, load_run
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 
@@ -137,6 +137,8 @@ class Comparison(Result):
     @property
     def summary(self) -> pd.DataFrame:
         """The first metrics of each run, in each scope."""
+        from delever.report.pages.metric_tables import HEADLINE
+
         return self.metrics.loc[list(HEADLINE)]
 
     def html(self) -> str:

@@ -72,19 +72,15 @@ class Result:
 
     def html(self) -> str:
         """The page of the result: one text that opens without a network."""
-        from delever.report.page import render_page
+        from delever.report.page import block, render_page
 
-        tables = [
-            (name, [*map(str, shown.columns)], shown.astype(str).to_numpy().tolist())
-            for name, table in self.tables.items()
-            for shown in [table.reset_index()]
-        ]
         return render_page(
-            "result.html",
             title=type(self).__name__,
             headline=self.headline,
-            charts=list(self.charts.values()),
-            tables=tables,
+            blocks=[
+                *(block("", chart.title, chart) for chart in self.charts.values()),
+                *(block(name, name, table) for name, table in self.tables.items()),
+            ],
         )
 
     def page(self, path: Path | str) -> Path:

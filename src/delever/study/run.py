@@ -25,19 +25,7 @@ from delever.study.simulation import simulate
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["HEADLINE", "Run", "load_run", "remarks", "run", "span_of"]
-
-HEADLINE = (
-    "total_return",
-    "cagr",
-    "volatility",
-    "sharpe_ratio",
-    "max_drawdown",
-    "calmar_ratio",
-    "exposure",
-    "trades",
-)
-"""Metrics of a short table."""
+__all__ = ["Run", "load_run", "remarks", "run", "span_of"]
 
 Progress = Callable[[str], None]
 """Told the name of each step as it begins."""
@@ -133,23 +121,16 @@ class Run(Result):
     @property
     def headline(self) -> str:
         """What it did inside and outside deleveraging periods, beside its benchmark."""
-        from delever.report.pages.tearsheet import verdict
+        from delever.report.pages.tearsheet import benchmark_name, headline
 
-        return verdict(self.evaluation, self._benchmark)
+        return headline(self.evaluation, benchmark_name(self.manifest))
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Metrics, trades, fills, the ledger, attribution and counterfactuals."""
-        done = self.evaluation.backtest
-        return {
-            "metrics": self.metrics,
-            "benchmark": self.evaluation.benchmark_metrics,
-            "trades": done.trades,
-            "fills": done.fills,
-            "ledger": done.ledger,
-            "attribution": self.attribution,
-            "counterfactuals": self.counterfactuals,
-        }
+        """Metrics, trades, drawdowns, attribution, fills, the ledger, and counterfactuals."""
+        from delever.report.pages.tearsheet import frames
+
+        return frames(self.evaluation, self.what_if)
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -161,6 +142,8 @@ class Run(Result):
     @property
     def summary(self) -> pd.DataFrame:
         """The first metrics, in each scope."""
+        from delever.report.pages.metric_tables import HEADLINE
+
         return self.metrics.loc[list(HEADLINE), list(SCOPES)]
 
     def html(self) -> str:
@@ -186,11 +169,6 @@ class Run(Result):
             "counterfactuals": plain(self.counterfactuals),
             **archive.measured(self.evaluation),
         }
-
-    @property
-    def _benchmark(self) -> str:
-        name = str(self.manifest.get("benchmark", {}).get("name", "buy and hold"))
-        return name.replace("_", " ") if name != "strategy" else "strategy (benchmark)"
 
 
 def run(

@@ -72,7 +72,7 @@ class SignalReport(Result):
     @property
     def headline(self) -> str:
         """The verdict in one sentence."""
-        return page.sentence(self.study)
+        return page.headline(self.study)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -22,6 +22,7 @@ __all__ = [
     "SCALE",
     "SHADE",
     "Chart",
+    "as_chart",
     "choices",
     "dressed",
     "library",
@@ -83,6 +84,11 @@ def dressed(figure: Figure, *, height: int) -> Figure:
     template["layout"]["paper_bgcolor"] = "#ffffff"
     figure.update_layout(template=template, height=height)
     return figure
+
+
+def as_chart(id: str, title: str, figure: Figure) -> Chart:
+    """Make a chart of a figure from outside, which keeps its height where it has one."""
+    return Chart(id=id, title=title, figure=dressed(figure, height=figure.layout.height or 380))
 
 
 def choices(figure: Figure, method: str, arguments: Mapping[str, Mapping[str, Any]]) -> None:

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from delever.report.figures.look import BENCHMARK, FILL, LEGEND, PALETTE, SHADE, Chart, dressed
+from delever.report.format import whole_percent
 
 __all__ = ["abnormal_path", "placebo_means", "rung_curves"]
 
 _BINS = 40
 
 
-def placebo_means(means: pd.Series, actual: float) -> Chart:
+def placebo_means(means: pd.Series, actual: float, rank: float) -> Chart:
     """Histogram of mean forward returns after breaks of placebo levels."""
     from plotly import graph_objects as go
 
@@ -40,7 +41,8 @@ def placebo_means(means: pd.Series, actual: float) -> Chart:
         title="The same rule on random nearby levels",
         figure=dressed(figure, height=300),
         caption="The line is the level itself. Placebo levels near each other break on the same "
-        "days, so their spread alone is no test.",
+        f"days, so their spread alone is no test. {whole_percent(rank)} of the placebo levels have "
+        "a lower mean.",
     )
 
 

@@ -48,7 +48,7 @@ def heat_map(
         id=f"map-{metric.replace('_', '-')}",
         title=f"{label} by {x} and {y}",
         figure=dressed(figure, height=460),
-        caption="Each cell is the median over all other axes; look for plains, not for peaks.",
+        caption="Each cell is the median over all other axes; look for a plateau, not for a peak.",
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from delever.report.format import money, number, percent
-from delever.report.table import Cell, Column, Table
+from delever.engine.backtest import Backtest
+from delever.report.format import money, percent, whole
+from delever.report.page import Part, block
+from delever.report.table import Cell, Table, tabulate, texts
 from delever.venues.costs import Costs
 
-__all__ = ["account_table", "costs_table", "rules_table"]
+__all__ = ["account_parts", "account_table", "costs_table", "rules_table"]
 
 _SETTINGS = {
     "contract": "Contract",
@@ -33,6 +36,28 @@ _PARTS = {
     "impact": "Slippage, impact coefficient",
     "stress_multiplier": "Slippage in stress, times",
 }
+
+
+def account_parts(run: Backtest, manifest: Mapping[str, Any]) -> tuple[list[Part], Table]:
+    """What the account was, as far as the manifest tells, and what its fills cost.
+
+    The parts hold the costs as well, and are empty for an account without settings or rules.
+    """
+    study = manifest.get("study") or {}
+    settings = study.get("account") or {}
+    rules = ((manifest.get("simulation") or {}).get("backtest") or {}).get("rules") or []
+    account, held_to = account_table(settings), rules_table(rules)
+    costs = costs_table(
+        run.costs,
+        times=float(study.get("costs_times", 1.0)),
+        slippage=settings.get("slippage") or {},
+        rules=rules if study.get("costs") is None else [],
+    )
+    parts: list[Part] = []
+    if account.rows or rules:
+        parts += [block("", "", table, half=True) for table in (account, costs)]
+        parts.append(block("", "Rules it was held to", held_to))
+    return parts, costs
 
 
 def account_table(account: Mapping[str, Any]) -> Table:
@@ -78,37 +103,33 @@ def costs_table(
 
 def rules_table(rules: Sequence[Mapping[str, Any]]) -> Table:
     """Fees and brackets a run was held to, by date."""
-    rows = []
-    for held in rules:
-        cap, rate, most = held["brackets"][0]
-        count = len(held["brackets"])
-        up_to = "any size" if cap is None else f"up to {money(cap)}"
-        rows.append(
-            (
-                Cell(text=held["from"]),
-                _since(held["fees_since"]),
-                *(Cell(text=percent(held[fee], 3)) for fee in ("taker", "maker", "liquidation")),
-                _since(held["brackets_since"]),
-                Cell(text=str(count)),
-                Cell(text=f"{up_to}: {percent(rate, 2)} kept, at most {number(most, 0)}x"),
-            )
-        )
-    return Table(
-        id="rules",
-        columns=(
-            Column(label="From", numeric=False),
-            Column(label="Fees since", numeric=False),
-            Column(label="Taker fee"),
-            Column(label="Maker fee"),
-            Column(label="Liquidation fee"),
-            Column(label="Brackets since", numeric=False),
-            Column(label="Brackets"),
-            Column(label="The first", numeric=False),
+    return tabulate(
+        "rules",
+        rules,
+        (
+            texts("From", "from"),
+            texts("Fees since", lambda held: _since(held["fees_since"])),
+            *(
+                texts(f"{fee.capitalize()} fee", partial(_fee, fee), numeric=True)
+                for fee in ("taker", "maker", "liquidation")
+            ),
+            texts("Brackets since", lambda held: _since(held["brackets_since"])),
+            texts("Brackets", lambda held: len(held["brackets"]), numeric=True),
+            texts("The first", _first_bracket),
         ),
-        rows=tuple(rows),
         caption="Until the next row holds. Assumed: the rulebook knows none as old, and its first "
         "ones were used. docs/venues.md says where the rules come from and what they leave out.",
     )
+
+
+def _fee(name: str, held: Mapping[str, Any]) -> str:
+    return percent(held[name], 3)
+
+
+def _first_bracket(held: Mapping[str, Any]) -> str:
+    cap, rate, most = held["brackets"][0]
+    up_to = "any size" if cap is None else f"up to {money(cap)}"
+    return f"{up_to}: {percent(rate, 2)} maintenance margin, at most {whole(most)}x"
 
 
 def _since(date: str | None) -> Cell:
@@ -122,8 +143,6 @@ def _setting(name: str, value: Any) -> str:
 
 
 def _pairs(id_: str, title: str, rows: Sequence[tuple[str, str]]) -> Table:
-    return Table(
-        id=id_,
-        columns=(Column(label=title, numeric=False), Column(label="")),
-        rows=tuple((Cell(text=label), Cell(text=text)) for label, text in rows),
+    return tabulate(
+        id_, rows, (texts(title, lambda row: row[0]), texts("", lambda row: row[1], numeric=True))
     )

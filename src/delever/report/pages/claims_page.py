@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 
 import pandas as pd
 
-from delever.report.format import NOT_AVAILABLE, day, money, number, percent
-from delever.report.page import render_page
+from delever.report.format import NOT_AVAILABLE, day, figure, percent
+from delever.report.page import Tile, block, fragment, render_page
 from delever.report.table import Cell, Column, Table
 from delever.research.claims.audit import AuditedClaim, Expectation, Measurement
 
@@ -20,8 +19,8 @@ __all__ = [
     "counts",
     "expected_text",
     "figure_text",
+    "headline",
     "render",
-    "summary",
 ]
 
 VERDICTS = ("confirmed", "contradicted", "depends on the definition", "not testable")
@@ -46,18 +45,12 @@ def figure_text(value: float | pd.Timestamp | None, unit: str) -> str:
     --------
     >>> figure_text(-0.2568, "fraction"), figure_text(62345.0, "number")
     ('-25.7%', '62,345.00')
-    >>> figure_text(-4.96e-05, "number"), figure_text(9.0, "number"), figure_text(775e6, "number")
-    ('-0.0000496', '9', '775.00 M')
     """
     if unit == "date" and value is not None:
         return "never" if pd.isna(value) else day(pd.Timestamp(value))
     if not isinstance(value, int | float) or math.isnan(value):
         return NOT_AVAILABLE
-    if unit == "fraction":
-        return percent(value)
-    if abs(value) < 1_000:
-        return f"{Decimal(f'{value:.4g}'):f}"
-    return number(value) if abs(value) < 1e6 else money(value)
+    return percent(value) if unit == "fraction" else figure(value)
 
 
 def expected_text(expects: Expectation | None, unit: str) -> str:
@@ -105,7 +98,7 @@ def _row(one: Measurement) -> tuple[Cell, ...]:
     )
 
 
-def summary(audited: Sequence[AuditedClaim]) -> str:
+def headline(audited: Sequence[AuditedClaim]) -> str:
     """Say in one sentence how the claims fared."""
     seen = counts(audited)
     holds, wrong, depends, open_ = (seen[verdict] for verdict in VERDICTS)
@@ -129,14 +122,20 @@ def render(
     missing: Mapping[str, str],
 ) -> str:
     """Write the page of an audit."""
+    absent = block("", "Not there", missing) if missing else None
+    rows = [(one, [_row(measured) for measured in one.measured]) for one in audited]
     return render_page(
-        "claims.html",
         title=f"{title} - claims",
         name=title,
-        summary=summary(audited),
-        counts=counts(audited),
-        columns=_COLUMNS,
-        claims=[(one, [_row(measured) for measured in one.measured]) for one in audited],
-        data=list(data.items()),
-        missing=list(missing.items()),
+        span="What was claimed, what the data say, and how often the same happens anyway",
+        headline=headline(audited),
+        tiles=[
+            Tile(label=verdict, value=str(count), tone=verdict)
+            for verdict, count in counts(audited).items()
+        ],
+        blocks=[
+            block("audit", "Claims", fragment("claims.html", "audit", rows, _COLUMNS)),
+            block("reading", "How to read this", fragment("claims.html", "reading")),
+            block("origin", "Data", data, absent),
+        ],
     )

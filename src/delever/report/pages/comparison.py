@@ -12,12 +12,12 @@ from delever.engine.backtest import Backtest
 from delever.errors import InputError
 from delever.report import figures
 from delever.report.format import when
-from delever.report.page import facts, render_page
+from delever.report.page import block, facts, render_page
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metric_name,
     period_dates,
-    period_labels,
+    period_returns,
     scope_cell,
     shown_metrics,
 )
@@ -69,23 +69,36 @@ def render(
     """
     columns = _columns(evaluations, benchmark)
     first = next(iter(evaluations.values()))
+    drawn = charts(evaluations, benchmark=benchmark)
     chosen = {name: dict(facts(each)) for name, each in (parameters or {}).items()}
+    summary = summary_table(evaluations, benchmark=benchmark)
     return render_page(
-        "comparison.html",
         title="Comparison - " + ", ".join(evaluations),
-        names=list(evaluations),
-        benchmark=benchmark,
-        span=f"{when(span[0])} to {when(span[1])} UTC",
-        notes=list(notes),
-        summary=summary_table(evaluations, benchmark=benchmark),
-        scopes=[
-            (SCOPE_LABELS[scope], _scope_table(columns, _registry(evaluations), scope))
-            for scope in SCOPES
+        name=", ".join(evaluations),
+        span=f"{when(span[0])} to {when(span[1])} UTC · beside {benchmark}",
+        notes=notes,
+        blocks=[
+            block("headline", "Summary", summary),
+            block("time", drawn["history"].title, drawn["history"], link="Over time"),
+            block(
+                "in-periods",
+                "Deleveraging periods",
+                _periods_table(columns, first),
+                drawn.get("periods"),
+                link="Periods",
+            ),
+            *(
+                block(
+                    "key" if scope == "whole" else "",
+                    SCOPE_LABELS[scope],
+                    _scope_table(columns, _registry(evaluations), scope),
+                    link="Key figures",
+                )
+                for scope in SCOPES
+            ),
+            block("what-if", "What if", what_if),
+            block("chosen", "Parameters", _parameters_table(chosen)),
         ],
-        charts=charts(evaluations, benchmark=benchmark),
-        periods=_periods_table(columns, first),
-        parameters=_parameters_table(chosen),
-        what_if=what_if,
     )
 
 
@@ -100,7 +113,9 @@ def charts(
     runs = _runs(evaluations, benchmark)
     drawn = {"history": figures.history(runs, first.periods, benchmark=grey)}
     if first.periods:
-        drawn["periods"] = figures.period_bars(_period_returns(columns, first), benchmark=grey)
+        drawn["periods"] = figures.period_bars(
+            period_returns(columns, first.periods), benchmark=grey
+        )
     return drawn
 
 
@@ -218,15 +233,6 @@ def _scope_table(
     )
 
 
-def _period_returns(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> pd.DataFrame:
-    ids = [period.id for period in first.periods]
-    return pd.DataFrame(
-        {name: frame.loc["total_return", ids].to_numpy() for name, frame in columns.items()},
-        index=pd.Index(period_labels(first.periods).values()),
-        dtype="float64",
-    )
-
-
 def _periods_table(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> Table:
     rows = []
     for period in first.periods:
@@ -247,6 +253,7 @@ def _periods_table(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> Ta
         ),
         rows=tuple(rows),
         caption="The best of each period is set off.",
+        empty="No deleveraging period of the catalogue lies in this span.",
     )
 
 
@@ -254,12 +261,12 @@ def _parameters_table(chosen: Mapping[str, Mapping[str, str]]) -> Table:
     keys = list(dict.fromkeys(key for each in chosen.values() for key in each))
     return Table(
         id="parameters",
-        columns=(
-            Column(label="Parameter", numeric=False),
-            *(Column(label=name, numeric=False) for name in chosen),
-        ),
+        columns=tuple(Column(label=name, numeric=False) for name in ("Parameter", *chosen)),
         rows=tuple(
-            (Cell(text=key), *(Cell(text=each.get(key, "-")) for each in chosen.values()))
+            tuple(
+                Cell(text=text) for text in (key, *(each.get(key, "-") for each in chosen.values()))
+            )
             for key in keys
         ),
+        empty="None of the runs takes parameters.",
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 import pandas as pd
 
-from delever.report.format import when
-from delever.report.page import render_page
+from delever.report.format import when, whole
+from delever.report.page import Block, block, fragment, render_page
+from delever.report.table import numbers, tabulate, texts
 
 __all__ = ["STATES", "render", "strip"]
 
@@ -43,65 +43,55 @@ def strip(table: pd.DataFrame, cells: int) -> tuple[str, ...]:
     return tuple(STATES[state] for state in worst)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stretch:
-    """Neighbouring cells of one state."""
-
-    state: str
-    start: int
-    width: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Drawn:
-    """A data set as the page shows it."""
-
-    name: str
-    first: str
-    last: str
-    runs: tuple[_Stretch, ...]
-    years: tuple[tuple[int, str], ...]
-    counts: tuple[tuple[str, str], ...]
-    holes: tuple[tuple[str, str, str, str], ...]
-    left: int
-
-
 def render(tables: Mapping[str, pd.DataFrame], broken: Mapping[str, tuple[str, ...]]) -> str:
     """Draw data sets on one page."""
-    drawn = [_drawn(name, table) for name, table in tables.items()]
     return render_page(
-        "coverage.html", title="Coverage", drawn=drawn, broken=broken, cells=_CELLS, states=STATES
+        title="Coverage",
+        span="What is known about every bar: present; absent at the venue, which said so twice; "
+        "or unknown. A cell of a strip shows the worst of what it spans.",
+        blocks=[
+            *(block("", f"{name}: broken", told, kind="notes") for name, told in broken.items()),
+            *(_block(place, name, table) for place, (name, table) in enumerate(tables.items())),
+        ],
     )
 
 
-def _drawn(name: str, table: pd.DataFrame) -> _Drawn:
+def _block(place: int, name: str, table: pd.DataFrame) -> Block:
+    """A data set as the page shows it: its strip, and the worst and longest stretches."""
     first, last = table["start"].iloc[0], table["end"].iloc[-1]
-    runs, at = [], 0
+    stretches, at = [], 0
     for state, group in groupby(strip(table, _CELLS)):
         width = len(list(group))
-        runs.append(_Stretch(state=state, start=at, width=width))
+        stretches.append((state, at, width))
         at += width
-    # The worst and the longest stretches first, as many as a page can bear.
+    counts = table.groupby("state")["bars"].sum()
+    drawn = fragment(
+        "coverage.html",
+        "strip",
+        name,
+        f"{when(first)} to {when(last)}, UTC",
+        {state: f"{int(counts.get(state, 0)):,}" for state in STATES},
+        stretches,
+        _years(first, last),
+        _CELLS,
+    )
     holes = table[table["state"] != "present"].sort_values(
         ["state", "bars"], ascending=False, kind="stable"
     )
-    shown = holes.head(_LISTED)
-    counts = table.groupby("state")["bars"].sum()
-    return _Drawn(
-        name=name,
-        first=when(first),
-        last=when(last),
-        runs=tuple(runs),
-        years=tuple(_years(first, last)),
-        counts=tuple((state, f"{int(counts.get(state, 0)):,}") for state in STATES),
-        holes=tuple(
-            (when(start), when(end), str(state), f"{bars:,}")
-            for start, end, state, bars in shown[["start", "end", "state", "bars"]].itertuples(
-                index=False
-            )
+    left = len(holes) - _LISTED
+    listed = tabulate(
+        f"holes-{place}",
+        holes.head(_LISTED),
+        (
+            texts("From", lambda row: when(row["start"])),
+            texts("To, exclusive", lambda row: when(row["end"])),
+            texts("State", "state"),
+            numbers("Bars", "bars", whole),
         ),
-        left=len(holes) - len(shown),
+        caption=f"and {left} shorter stretches." if left > 0 else "",
+        empty="Nothing is missing.",
     )
+    return block("", name, drawn, listed)
 
 
 def _years(first: pd.Timestamp, last: pd.Timestamp) -> list[tuple[int, str]]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-import pandas as pd
-
-from delever.report.format import NOT_AVAILABLE, number, percent, price
-from delever.report.table import Cell, Column, Group, Table, number_cell
+from delever.report.format import interval, price, whole, whole_percent
+from delever.report.table import (
+    Cell,
+    Field,
+    Group,
+    Table,
+    interval_cell,
+    number_cell,
+    numbers,
+    tabulate,
+    texts,
+)
 from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.ladder import Ladder
 
@@ -16,23 +27,31 @@ __all__ = ["ladder_table", "rung_title"]
 
 def ladder_table(ladder: Ladder) -> Table:
     """How often and how soon further levels were reached, a row per level."""
-    rows = []
-    for rung, row in ladder.table.iterrows():
-        rows.append(
-            (
-                _rung(ladder, float(str(rung))),
-                number_cell(row["complete"], lambda known: number(known, 0)),
-                *_share(row, ("reached", "low", "high"), row["complete"]),
-                *(
-                    number_cell(row[kind], lambda known: percent(known, 0))
-                    for kind in ("all", "matched", "placebo", "at_once")
+    left_out = (
+        f" {ladder.left_out} breaks of other levels are left out: from them these prices are not "
+        "on the way."
+    )
+    return tabulate(
+        "ladder",
+        ladder.table,
+        (
+            texts(
+                "Level",
+                lambda row: (
+                    price(row["rung"])
+                    if ladder.absolute
+                    else Cell(text=f"{row['rung']:g} of it", title="of the broken level")
                 ),
-                Cell(text=_bars(row["median_bars"]), note=_wait(row)),
-                *_share(row, ("onward", "onward_low", "onward_high"), row["before"]),
-            )
-        )
-    return Table(
-        id="ladder",
+            ),
+            numbers("Breaks", "complete", whole, title=f"with {ladder.horizon} bars after them"),
+            *_share(f"in {ladder.horizon} bars", ("reached", "low", "high"), "complete"),
+            numbers("all bars", "all", whole_percent),
+            numbers("matched bars", "matched", whole_percent, title="about as volatile"),
+            numbers("placebos", "placebo", whole_percent),
+            numbers("at once", "at_once", whole_percent, title="the break itself closed beyond it"),
+            texts("Half by bar", _median_wait, numeric=True),
+            *_share("went on", ("onward", "onward_low", "onward_high"), "before"),
+        ),
         groups=(
             Group(label="", width=2),
             Group(label="reached", width=2),
@@ -40,23 +59,9 @@ def ladder_table(ladder: Ladder) -> Table:
             Group(label="", width=2),
             Group(label="from the level before", width=2),
         ),
-        columns=(
-            Column(label="Level", numeric=False),
-            Column(label="Breaks", title=f"with {ladder.horizon} bars after them"),
-            Column(label=f"in {ladder.horizon} bars"),
-            Column(label="95% interval"),
-            Column(label="all bars"),
-            Column(label="matched bars", title="about as volatile"),
-            Column(label="placebos"),
-            Column(label="at once", title="the break itself closed beyond it"),
-            Column(label="Half by bar"),
-            Column(label="went on"),
-            Column(label="95% interval"),
-        ),
-        rows=tuple(rows),
         caption="From the close of the break. Half by bar: bars until half of the breaks had got "
         f"there, breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks "
-        "stand in brackets: too few to say." + _left_out(ladder),
+        "stand in brackets: too few to say." + (left_out if ladder.left_out else ""),
     )
 
 
@@ -65,36 +70,30 @@ def rung_title(ladder: Ladder, rung: float) -> str:
     return price(rung) if ladder.absolute else f"{rung:g} of the broken level"
 
 
-def _share(row: pd.Series, names: tuple[str, str, str], number_of: float) -> tuple[Cell, Cell]:
-    """A share and its interval, quiet where it is of too few."""
-    share, low, high = (float(row[name]) for name in names)
-    if math.isnan(low):
-        return Cell(text=NOT_AVAILABLE, tone="quiet"), Cell(text="")
-    written, span = percent(share, 0), f"{percent(low, 0)} to {percent(high, 0)}"
-    if number_of < FEWEST_EVENTS:
-        return Cell(text=f"({written})", order=share, tone="quiet"), Cell(text=span, tone="quiet")
-    return Cell(text=written, order=share), Cell(text=span)
+def _share(label: str, names: tuple[str, str, str], count: str) -> tuple[Field, Field]:
+    """Columns of a share and of its interval, quiet where it is of too few."""
+    share, low, high = names
+
+    def written(row: Mapping[str, Any]) -> Cell:
+        cell = number_cell(row[share], whole_percent)
+        if cell.order is None or row[count] >= FEWEST_EVENTS:
+            return cell
+        return replace(cell, text=f"({cell.text})", tone="quiet")
+
+    def span(row: Mapping[str, Any]) -> Cell:
+        if math.isnan(row[low]):
+            return Cell(text="")
+        cell = interval_cell(row[low], row[high], whole_percent)
+        return cell if row[count] >= FEWEST_EVENTS else replace(cell, tone="quiet")
+
+    return texts(label, written, numeric=True), texts("95% interval", span, numeric=True)
 
 
-def _rung(ladder: Ladder, rung: float) -> Cell:
-    if ladder.absolute:
-        return Cell(text=price(rung))
-    return Cell(text=f"{rung:g} of it", title="of the broken level")
-
-
-def _left_out(ladder: Ladder) -> str:
-    if not ladder.left_out:
-        return ""
-    return (
-        f" {ladder.left_out} breaks of other levels are left out: from them these prices are not "
-        "on the way."
-    )
+def _median_wait(row: Mapping[str, Any]) -> Cell:
+    low, high = row["median_low"], row["median_high"]
+    note = "" if _bars(low) == _bars(high) else interval(low, high, _bars)
+    return Cell(text=_bars(row["median_bars"]), note=note)
 
 
 def _bars(bars: float) -> str:
-    return "never" if math.isinf(bars) else number(bars, 0)
-
-
-def _wait(row: pd.Series) -> str:
-    low, high = _bars(row["median_low"]), _bars(row["median_high"])
-    return "" if low == high else f"{low} to {high}"
+    return "never" if math.isinf(bars) else whole(bars)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import pandas as pd
 
 from delever.deleveraging.period import Period
-from delever.report.format import day
+from delever.report.format import day, value
 from delever.report.table import (
     Cell,
     Column,
+    Field,
     Group,
     Table,
     fraction_cell,
     mark_best,
     metric_cell,
+    numbers,
     reading,
+    tabulate,
+    texts,
 )
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import Metric, Scope
@@ -29,6 +34,7 @@ __all__ = [
     "metrics_table",
     "period_dates",
     "period_labels",
+    "period_returns",
     "periods_table",
     "phases_table",
     "scope_cell",
@@ -120,6 +126,13 @@ def period_labels(periods: Sequence[Period]) -> dict[str, str]:
     }
 
 
+def period_returns(runs: Mapping[str, pd.DataFrame], periods: Sequence[Period]) -> pd.DataFrame:
+    """Return in each period (rows, by short name) of each run, from the metrics of the runs."""
+    labels = period_labels(periods)
+    returns = {name: metrics.loc["total_return", list(labels)] for name, metrics in runs.items()}
+    return pd.DataFrame(returns, dtype="float64").rename(index=labels)
+
+
 def period_dates(period: Period) -> str:
     """First and last day of a period, both of them inside, UTC."""
     return f"{day(period.start)} to {day(period.end - pd.Timedelta(1, unit='ns'))}"
@@ -172,22 +185,26 @@ def _outcomes(
     """Returns, loss avoided where it is defined, drawdowns and exposure in each part of a run."""
     own, other = _both(evaluation)
     avoided, exposure = evaluation.metric("loss_avoided"), evaluation.metric("exposure")
-    compared = [(own, avoided.name)] if scope in avoided.scopes else []
-    returns = [(own, "total_return"), (other, "total_return"), *compared]
-    shown = [*returns, (own, "max_drawdown"), (other, "max_drawdown")]
-    rows = []
-    for about, part in parts:
-        fractions = [fraction_cell(reading(frame, name, part)) for frame, name in shown]
-        mean = metric_cell(reading(own, exposure.name, part), exposure)
-        rows.append((about, *fractions, mean))
-    pair = (Column(label="strategy"), Column(label=benchmark))
-    beside = [Column(label="loss avoided", title=avoided.formula) for _ in compared]
-    return Table(
-        id=id_,
-        columns=(
-            Column(label=scope.capitalize(), numeric=False),
-            *(*pair, *beside, *pair),
-            Column(label="exposure", title=exposure.formula),
+
+    def measured(label: str, metrics: pd.DataFrame, name: str, **more: Any) -> Field:
+        form = partial(value, unit=exposure.unit) if name == exposure.name else fraction_cell
+        return numbers(label, lambda part: reading(metrics, name, part[1]), form, **more)
+
+    returns = [
+        measured("strategy", own, "total_return"),
+        measured(benchmark, other, "total_return"),
+    ]
+    if scope in avoided.scopes:
+        returns.append(measured("loss avoided", own, avoided.name, title=avoided.formula))
+    return tabulate(
+        id_,
+        parts,
+        (
+            texts(scope.capitalize(), lambda part: part[0]),
+            *returns,
+            measured("strategy", own, "max_drawdown"),
+            measured(benchmark, other, "max_drawdown"),
+            measured("exposure", own, exposure.name, title=exposure.formula),
         ),
         groups=(
             Group(label="", width=1),
@@ -195,8 +212,8 @@ def _outcomes(
             Group(label="Max drawdown", width=2),
             Group(label="Mean", width=1),
         ),
-        rows=tuple(rows),
         caption=caption,
+        empty="No deleveraging period of the catalogue lies in this run.",
     )
 
 

@@ -1,125 +1,212 @@
-"""Tables of what a run did: trades, drawdowns, and what was reported about its periods."""
+"""Tables of what a run did: trades, drawdowns, attribution, and its periods as reported."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.format import day, money, number, price, reported, when
-from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
-from delever.stats.drawdowns import deepest_drawdowns
+from delever.report.format import day, money, price, reported, when, whole
+from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
+from delever.report.table import (
+    Cell,
+    Table,
+    fraction_cell,
+    number_cell,
+    numbers,
+    tabulate,
+    texts,
+)
 
-__all__ = ["drawdowns_table", "figures_table", "trades_table"]
+__all__ = [
+    "attribution_table",
+    "drawdowns_table",
+    "figures_table",
+    "parts_shown",
+    "scopes_table",
+    "trades_table",
+]
 
-_TRADES_SHOWN = 25
+_PARTS = {
+    "price_pnl": "Price moves",
+    "funding": "Funding",
+    "fee": "Fees",
+    "slippage": "Slippage",
+    "borrow": "Borrow",
+    "liquidation": "Liquidation",
+    "collateral": "Collateral",
+}
+_PARTS_IN_FULL = _PARTS | {
+    "liquidation": "Liquidation: margin lost, or loss not borne",
+    "collateral": "Collateral: what the coins held gained",
+}
 
 
-def drawdowns_table(backtest: Backtest) -> Table:
+def drawdowns_table(drawdowns: pd.DataFrame, timeframe: str) -> Table:
     """The deepest drawdowns of a run."""
-    rows = tuple(
+    return tabulate(
+        "drawdowns",
+        drawdowns,
         (
-            fraction_cell(float(row["depth"])),
-            Cell(text=when(row["start"])),
-            Cell(text=when(row["trough"])),
-            Cell(text="not yet" if pd.isna(row["recovery"]) else when(row["recovery"])),
-            number_cell(float(row["length"]), lambda bars: number(bars, 0)),
-        )
-        for _, row in deepest_drawdowns(backtest.returns, 10).iterrows()
-    )
-    return Table(
-        id="drawdowns",
-        columns=(
-            Column(label="Depth"),
-            Column(label="Peak", numeric=False),
-            Column(label="Trough", numeric=False),
-            Column(label="Recovered", numeric=False),
-            Column(label=f"Length, bars of {backtest.timeframe}"),
+            numbers("Depth", "depth", fraction_cell),
+            texts("Peak", lambda row: when(row["start"])),
+            texts("Trough", lambda row: when(row["trough"])),
+            texts(
+                "Recovered",
+                lambda row: "not yet" if pd.isna(row["recovery"]) else when(row["recovery"]),
+            ),
+            numbers(f"Length, bars of {timeframe}", "length", whole),
         ),
-        rows=rows,
         caption="Dates are the open of the bar at whose close the event stood, UTC.",
+        empty="Equity never fell below an earlier peak.",
     )
 
 
 def figures_table(periods: Sequence[Period]) -> Table:
     """What was reported about the periods, sources that disagree side by side."""
-    rows = []
-    for period in periods:
-        for place, figure in enumerate(period.figures):
-            dated = "" if figure.as_of is None else f", as of {day(figure.as_of)}"
-            rows.append(
-                (
-                    Cell(text=period.title if place == 0 else ""),
-                    Cell(text=figure.name),
-                    Cell(text=reported(figure.value, figure.unit)),
-                    Cell(text=figure.definition),
-                    Cell(text=figure.source + dated),
-                )
-            )
-    return Table(
-        id="figures",
-        columns=(
-            Column(label="Period", numeric=False),
-            Column(label="Figure", numeric=False),
-            Column(label="Value"),
-            Column(label="What it counts", numeric=False),
-            Column(label="Source", numeric=False, links=True),
+    return tabulate(
+        "figures",
+        [
+            (period.title if place == 0 else "", figure)
+            for period in periods
+            for place, figure in enumerate(period.figures)
+        ],
+        (
+            texts("Period", lambda row: row[0]),
+            texts("Figure", lambda row: row[1].name),
+            texts("Value", lambda row: reported(row[1].value, row[1].unit), numeric=True),
+            texts("What it counts", lambda row: row[1].definition),
+            texts(
+                "Source",
+                lambda row: (
+                    row[1].source + ("" if row[1].as_of is None else f", as of {day(row[1].as_of)}")
+                ),
+                links=True,
+            ),
         ),
-        rows=tuple(rows),
         caption="As each source defines it; sources disagree and none of these numbers enters "
         "a metric.",
     )
 
 
-def trades_table(backtest: Backtest) -> Table:
+def trades_table(trades: pd.DataFrame) -> Table:
     """Every round trip of a run."""
-    rows = tuple(_trade(trade) for _, trade in backtest.trades.iterrows())
-    texts = {"Entry", "Exit", "Side", "Status"}
-    funded = "funding" in backtest.trades
-    labels = (
-        *("Entry", "Exit", "Side", "Entry price", "Exit price", "Bars"),
-        *("Return", "Net PnL", "Fees", "Slippage"),
-        *(("Funding", "Liquidation") if funded else ()),
-        "Status",
-    )
-    return Table(
-        id="trades",
-        columns=tuple(Column(label=label, numeric=label not in texts) for label in labels),
-        rows=rows,
+    funded = "funding" in trades
+    return tabulate(
+        "trades",
+        trades,
+        (
+            texts("Entry", lambda row: _stamp(row["entry_time"])),
+            texts("Exit", lambda row: _stamp(row["exit_time"])),
+            texts("Side", _side),
+            numbers("Entry price", "entry_price", price),
+            numbers("Exit price", "exit_price", price),
+            numbers("Bars", "bars", whole),
+            numbers("Return", "return", fraction_cell),
+            numbers("Net PnL", "net_pnl", money),
+            numbers("Fees", "fee", money),
+            numbers("Slippage", "slippage", money),
+            *(numbers(_PARTS[part], part, money) for part in ("funding", "liquidation") if funded),
+            texts("Status", _ended),
+        ),
         sortable=True,
-        limit=_TRADES_SHOWN,
+        limit=25,
         caption="Prices are averages over fills, slippage included; return is net PnL per equity "
         "at entry. A trade still open is valued at the last close."
         + (" Liquidation: margin lost to the insurance fund, or loss it bore." if funded else ""),
+        empty="The strategy never traded.",
     )
 
 
-def _trade(trade: pd.Series) -> tuple[Cell, ...]:
-    left = trade["exit_time"]
-    return (
-        Cell(text=when(trade["entry_time"]), order=f"{trade['entry_time']:%Y-%m-%d %H:%M}"),
-        Cell(text=when(left), order=None if pd.isna(left) else f"{left:%Y-%m-%d %H:%M}"),
-        Cell(text="long" if trade["side"] > 0 else "short", order=float(trade["side"])),
-        number_cell(float(trade["entry_price"]), price),
-        number_cell(float(trade["exit_price"]), price),
-        number_cell(float(trade["bars"]), lambda bars: number(bars, 0)),
-        fraction_cell(float(trade["return"])),
-        number_cell(float(trade["net_pnl"]), money),
-        number_cell(float(trade["fee"]), money),
-        number_cell(float(trade["slippage"]), money),
-        *(
-            number_cell(float(trade[part]), money)
-            for part in ("funding", "liquidation")
-            if "funding" in trade
-        ),
-        _ended(trade),
-    )
+def _stamp(stamp: pd.Timestamp) -> Cell:
+    return Cell(text=when(stamp), order=None if pd.isna(stamp) else f"{stamp:%Y-%m-%d %H:%M}")
 
 
-def _ended(trade: pd.Series) -> Cell:
+def _side(trade: Mapping[str, Any]) -> Cell:
+    return Cell(text="long" if trade["side"] > 0 else "short", order=float(trade["side"]))
+
+
+def _ended(trade: Mapping[str, Any]) -> Cell:
     """Status of a trade, and in a margin account what closed it where no target did."""
     status, reason = str(trade["status"]), str(trade.get("exit_reason", ""))
     why = reason.replace("_", " ") if reason not in ("", "target", "liquidation") else ""
     return Cell(text=f"{status}, {why}" if why else status, order=status)
+
+
+def attribution_table(backtest: Backtest, benchmark: Backtest, name: str) -> Table:
+    """What made the change in equity."""
+    runs = (backtest, benchmark)
+    parts = {
+        _PARTS_IN_FULL[str(part)]: [float(run.attribution.get(part, 0.0)) for run in runs]
+        for part in backtest.attribution.index
+    }
+    amounts = {
+        "Starting equity": [run.initial_equity for run in runs],
+        **parts,
+        "Final equity": [float(run.equity.iloc[-1]) for run in runs],
+    }
+    return tabulate(
+        "attribution",
+        amounts.items(),
+        (
+            texts("Quote currency", lambda row: row[0]),
+            numbers("strategy", lambda row: row[1][0], money),
+            numbers(name, lambda row: row[1][1], money),
+        ),
+        caption="Price moves are measured at the opens and closes of the data; fees and slippage "
+        "are what trading took from them.",
+    )
+
+
+def parts_shown(table: pd.DataFrame) -> dict[str, str]:
+    """Parts of an attribution that get a column, and what they are called."""
+    names = {name: said for name, said in _PARTS.items() if name in table}
+    seldom = [name for name in ("borrow", "liquidation") if name in names]
+    return {name: said for name, said in names.items() if name not in seldom or table[name].any()}
+
+
+def scopes_table(table: pd.DataFrame, periods: Sequence[Period]) -> Table:
+    """What made the change in equity, inside and outside the periods and in each of them."""
+    labels = period_labels(periods)
+    about = {scope: Cell(text=label) for scope, label in SCOPE_LABELS.items()}
+    for period in periods:
+        about[period.id] = Cell(
+            text=labels[period.id], title=f"{period.title}, {period_dates(period)}"
+        )
+    shown = parts_shown(table)
+    zero = [said.lower() for name, said in _PARTS.items() if name in table and name not in shown]
+    return tabulate(
+        "parts-by-scope",
+        table.rename_axis(index="scope"),
+        (
+            texts("Quote currency", lambda row: about[row["scope"]]),
+            *(numbers(said, part, money) for part, said in shown.items()),
+            numbers("Change of equity", "change", _change),
+            texts("Equity before", _before, numeric=True),
+            texts("Return", _return, numeric=True),
+        ),
+        caption="Each row adds up to its change of equity, and inside and outside to the whole. "
+        "Bars that two periods share count in both."
+        + (f" Nothing came of {' or '.join(zero)} beside fees and price moves." if zero else ""),
+    )
+
+
+def _change(amount: float) -> Cell:
+    return Cell(text=money(amount), order=amount, tone="loss" if amount < 0 else "")
+
+
+def _before(row: Mapping[str, Any]) -> Cell:
+    """Equity before a stretch of time; empty for what is no stretch."""
+    amount = row["equity_before"]
+    return Cell(text="") if math.isnan(amount) else number_cell(amount, money)
+
+
+def _return(row: Mapping[str, Any]) -> Cell:
+    before = row["equity_before"]
+    if math.isnan(before):
+        return Cell(text="")
+    return fraction_cell(row["change"] / before if before > 0.0 else math.nan)

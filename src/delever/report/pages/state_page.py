@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
-from delever.report.format import NOT_AVAILABLE, day, number, percent, price, when
-from delever.report.page import render_page
-from delever.report.table import Cell, Column, Group, Table, number_cell
+from delever.report.format import (
+    NOT_AVAILABLE,
+    day,
+    interval,
+    number,
+    percent,
+    price,
+    when,
+    whole,
+    whole_percent,
+)
+from delever.report.page import Tile, block, render_page
+from delever.report.table import (
+    Cell,
+    Column,
+    Group,
+    Table,
+    number_cell,
+    numbers,
+    tabulate,
+    texts,
+)
 from delever.research.base_rates import BaseRate
 from delever.research.state import MarketState
 from delever.signals.features import FEATURES
@@ -34,8 +54,8 @@ def headline(state: MarketState) -> str:
         else "phase unknown: the index of stress has too short a history"
     )
     stress = (
-        f"{_share(state.stress)} of its past had less stress, on {percent(state.coverage, 0)} of "
-        "the weight of its readings"
+        f"{_share(state.stress)} of its past had less stress, on {whole_percent(state.coverage)} "
+        "of the weight of its readings"
         if not math.isnan(state.stress)
         else "stress unknown"
     )
@@ -46,25 +66,29 @@ def _share(rank: float) -> str:
     """A rank in per cent that never says all or nothing."""
     if rank > 0.99:
         return "over 99%"
-    return "under 1%" if rank < 0.01 else percent(rank, 0)
+    return "under 1%" if rank < 0.01 else whole_percent(rank)
 
 
-def _tiles(state: MarketState) -> list[tuple[str, str, str]]:
-    """Label, figure, and what stands beside it."""
-    phase = state.phase.replace("_", " ")
+def _tiles(state: MarketState) -> list[Tile]:
     nearest = state.supports[0].level if state.supports else None
     return [
-        ("Price", price(state.price), f"{when(state.time)} UTC"),
-        ("Phase", phase or NOT_AVAILABLE, PHASES.get(state.phase, "too short a history")),
-        (
-            "Past with less stress",
-            NOT_AVAILABLE if math.isnan(state.stress) else _share(state.stress),
-            f"{percent(state.coverage, 0)} of the readings' weight is known",
+        Tile(label="Price", value=price(state.price), beside=f"{when(state.time)} UTC"),
+        Tile(
+            label="Phase",
+            value=state.phase.replace("_", " ") or NOT_AVAILABLE,
+            beside=PHASES.get(state.phase, "too short a history"),
         ),
-        (
-            "Next support",
-            NOT_AVAILABLE if nearest is None else price(nearest.price),
-            "none known" if nearest is None else f"{percent(nearest.distance)}, {nearest.name}",
+        Tile(
+            label="Past with less stress",
+            value=NOT_AVAILABLE if math.isnan(state.stress) else _share(state.stress),
+            beside=f"{whole_percent(state.coverage)} of the readings' weight is known",
+        ),
+        Tile(
+            label="Next support",
+            value=NOT_AVAILABLE if nearest is None else price(nearest.price),
+            beside="none known"
+            if nearest is None
+            else f"{percent(nearest.distance)}, {nearest.name}",
         ),
     ]
 
@@ -94,72 +118,83 @@ def levels_table(state: MarketState) -> Table:
 def supports_table(state: MarketState) -> Table:
     """The nearest supports and how often the price went as far down."""
     phase = state.phase.replace("_", " ") or "this phase"
-    return Table(
-        id="supports",
+    return tabulate(
+        "supports",
+        state.supports,
+        (
+            texts("support", "level.name"),
+            numbers("price", "level.price", price),
+            numbers("away", "level.distance", percent),
+            numbers("in ranges", "ranges", _one_digit, "average true ranges of 14 bars"),
+            texts("reached", lambda one: _rate(one.unconditional), numeric=True),
+            texts("95% interval", lambda one: _interval(one.unconditional), numeric=True),
+            texts("reached, same phase", lambda one: _rate(one.same_phase), numeric=True),
+            texts("95% interval, same phase", lambda one: _interval(one.same_phase), numeric=True),
+        ),
         groups=(
             Group(label="", width=4),
             Group(label=f"within {state.days} days, from any past close", width=2),
             Group(label=f"from past closes in the phase {phase}, by ranges", width=2),
         ),
-        columns=(
-            Column(label="support", numeric=False),
-            Column(label="price"),
-            Column(label="away"),
-            Column(label="in ranges", title="average true ranges of 14 bars"),
-            Column(label="reached"),
-            Column(label="95% interval"),
-            Column(label="reached, alike"),
-            Column(label="95% interval, alike"),
-        ),
-        rows=tuple(
-            (
-                Cell(text=one.level.name),
-                number_cell(one.level.price, price),
-                number_cell(one.level.distance, percent),
-                number_cell(one.ranges, lambda ranges: number(ranges, 1)),
-                *_reached(one.unconditional),
-                *_reached(one.same_phase),
-            )
-            for one in state.supports
-        ),
         caption="Base rates, whatever stood there, and no forecast. On the left: how often a low "
         "came as many per cent below a close. On the right: only closes in the phase of now count, "
-        "and the way is measured in the range of their days, so that calm and wild times compare. "
-        "Starts next to each other see the same days; the small number is how many independent "
-        "ones they are worth, the interval is for so many, and below five nothing is said.",
+        "and the distance is measured in the range of their days, so that calm and wild times "
+        "compare. Starts next to each other see the same days; the small number is the effective "
+        "number of independent starts, which the interval is for; below five nothing is said.",
+        empty="No level is known below the price.",
     )
 
 
-def _reached(found: BaseRate) -> tuple[Cell, Cell]:
-    worth = f"{number(found.effective, 0)} starts"
+def _rate(found: BaseRate) -> Cell:
     if math.isnan(found.rate):
-        return Cell(text="too few to say", tone="quiet", note=worth), Cell(text="")
-    span = f"{percent(found.low, 0)} to {percent(found.high, 0)}"
-    return number_cell(found.rate, lambda rate: percent(rate, 0)), Cell(text=span, note=worth)
+        return Cell(text="too few to say", tone="quiet", note=_starts(found))
+    return number_cell(found.rate, whole_percent)
+
+
+def _interval(found: BaseRate) -> Cell:
+    if math.isnan(found.rate):
+        return Cell(text="")
+    return Cell(text=interval(found.low, found.high, whole_percent), note=_starts(found))
+
+
+def _starts(found: BaseRate) -> str:
+    return f"{whole(found.effective)} starts"
 
 
 def readings_table(state: MarketState) -> Table:
     """Every reading of stress beside its past."""
-    return Table(
-        id="readings",
-        columns=(
-            Column(label="reading", numeric=False),
-            Column(label="value"),
-            Column(label="percentile"),
-            Column(label="meaning", numeric=False),
-        ),
-        rows=tuple(
-            (
-                Cell(text=one.feature.replace("_", " "), title=one.feature),
-                number_cell(one.value, lambda value, one=one: _value(value, one.feature)),  # type: ignore[misc]
-                number_cell(one.percentile, lambda rank: percent(rank, 0)),
-                Cell(text=FEATURES[one.feature].meaning, title=f"{one.values:,} bars known"),
-            )
-            for one in state.readings
+    return tabulate(
+        "readings",
+        state.readings,
+        (
+            texts(
+                "reading",
+                lambda one: Cell(text=one.feature.replace("_", " "), title=one.feature),
+            ),
+            texts(
+                "value",
+                lambda one: number_cell(one.value, partial(_value, name=one.feature)),
+                numeric=True,
+            ),
+            numbers("percentile", "percentile", _gauge),
+            texts(
+                "meaning",
+                lambda one: Cell(
+                    text=FEATURES[one.feature].meaning, title=f"{one.values:,} bars known"
+                ),
+            ),
         ),
         caption="The percentile is the share of the reading's own past that was lower: a reading "
         "at either end is rare, whatever its unit.",
     )
+
+
+def _one_digit(amount: float) -> str:
+    return number(amount, 1)
+
+
+def _gauge(rank: float) -> Cell:
+    return Cell(text=whole_percent(rank), order=rank, gauge=True)
 
 
 def _value(value: float, name: str) -> str:
@@ -171,15 +206,16 @@ def _value(value: float, name: str) -> str:
 
 def render(state: MarketState, *, data: Mapping[str, str], notes: Sequence[str] = ()) -> str:
     """Write the page of a state."""
+    missing = block("", "Missing", state.missing) if state.missing else None
     return render_page(
-        "state.html",
         title=f"State of the market, {when(state.time)}",
-        headline=headline(state),
+        span=headline(state),
         tiles=_tiles(state),
-        notes=list(notes),
-        supports=supports_table(state),
-        levels=levels_table(state),
-        readings=readings_table(state),
-        data=list(data.items()),
-        missing=list(state.missing.items()),
+        notes=notes,
+        blocks=[
+            block("below", "Nearest supports", supports_table(state), link="Supports"),
+            block("all", "Levels", levels_table(state)),
+            block("stress", "Stress", readings_table(state)),
+            block("origin", "Data", data, missing),
+        ],
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from delever.report.figures import Chart, heat_map, parallel
 from delever.report.format import value
-from delever.report.page import facts, render_page
+from delever.report.page import block, facts, render_page
+from delever.report.table import numbers, tabulate, texts
 from delever.stats.metrics import find
 
 __all__ = ["charts", "label", "render", "text", "top"]
@@ -39,21 +41,25 @@ def render(
     name: str, frame: pd.DataFrame, *, axes: Sequence[str], manifest: Mapping[str, Any]
 ) -> str:
     """Write the page of a sweep."""
-    best = top(frame)
-    cells = [
-        [*(str(row[axis]) for axis in axes), *(text(row[one], one) for one in SHOWN)]
-        for _, row in best.iterrows()
-    ]
+    best = tabulate(
+        "highest",
+        top(frame),
+        (
+            *(texts(axis, axis) for axis in axes),
+            *(numbers(label(one), one, partial(text, column=one)) for one in SHOWN),
+        ),
+        empty="No combination has one.",
+    )
     return render_page(
-        "sweep.html",
         title=f"{name}: sweep",
         name=name,
-        combinations=f"{len(frame):,} combinations",
+        span=f"{len(frame):,} combinations",
         notes=_notes(frame, manifest),
-        heading=[*axes, *(label(one) for one in SHOWN)],
-        rows=cells,
-        charts=list(charts(frame, axes).values()),
-        facts=list(facts(manifest)),
+        blocks=[
+            *(block(f"by-{each.id}", each.title, each) for each in charts(frame, axes).values()),
+            block("best", "Highest Sharpe ratios", best),
+            block("made-from", "Made from", dict(facts(manifest))),
+        ],
     )
 
 

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from delever.deleveraging.membership import membership
 from delever.report import figures
+from delever.report.figures import Chart
 from delever.report.format import multiple, percent, value, when
-from delever.report.page import facts, render_page
-from delever.report.pages.attribution_tables import attribution_table, parts_shown, scopes_table
+from delever.report.page import Section, Tile, block, facts, fragment, render_page
+from delever.report.pages.account_tables import account_parts
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metrics_table,
     period_labels,
+    period_returns,
     periods_table,
     phases_table,
 )
-from delever.report.pages.run_tables import drawdowns_table, figures_table, trades_table
-from delever.report.pages.sections import account_tables, what_if_table_of
+from delever.report.pages.run_tables import (
+    attribution_table,
+    drawdowns_table,
+    figures_table,
+    parts_shown,
+    scopes_table,
+    trades_table,
+)
+from delever.report.pages.what_if_table import what_if_table
 from delever.report.table import reading
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
-from delever.research.what_if import AS_RUN, WhatIf
+from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes
+from delever.stats.drawdowns import deepest_drawdowns
 from delever.stats.metrics import Scope
 from delever.units import timeframe_delta
 
-__all__ = ["charts", "render", "verdict"]
+__all__ = ["benchmark_name", "charts", "frames", "headline", "render"]
 
 _TILES: tuple[tuple[str, Scope], ...] = (
     ("total_return", "whole"),
@@ -42,29 +50,7 @@ _TILES: tuple[tuple[str, Scope], ...] = (
     ("loss_avoided", "inside"),
     ("cost_of_protection", "outside"),
 )
-_SECTIONS = {
-    "key": "Key figures",
-    "time": "Over time",
-    "in-periods": "Periods",
-    "bars": "Returns",
-    "falls": "Drawdowns",
-    "parts": "Attribution",
-    "what-if": "What if",
-    "held": "Account",
-    "round-trips": "Trades",
-    "limits": "Not modelled",
-    "origin": "Provenance",
-}
 _YEAR = pd.Timedelta(days=365)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tile:
-    """A headline number and what stands beside it."""
-
-    label: str
-    value: str
-    beside: str
 
 
 def render(
@@ -73,68 +59,126 @@ def render(
     manifest: Mapping[str, Any],
     notes: Sequence[str] = (),
     what_if: WhatIf | None = None,
+    sections: Sequence[Section] = (),
 ) -> str:
-    """Write the tear-sheet of a run."""
-    benchmark = _said(manifest, "benchmark", "buy and hold")
+    """Write the tear-sheet of a run, with the sections of extensions before the small print.
+
+    Raises
+    ------
+    InputError
+        If a section has the id of another one.
+    """
+    benchmark, periods = benchmark_name(manifest), evaluation.periods
+    run, name = evaluation.backtest, evaluation.name
+    found = frames(evaluation, what_if)
     drawn = charts(evaluation, manifest=manifest, what_if=what_if)
-    changed = what_if_table_of(evaluation, what_if)
-    held_as = account_tables(evaluation, manifest)
-    absent = {"what-if"} if changed is None else set()
-    absent |= set() if held_as["account"].rows or held_as["rules"].rows else {"held"}
+    spread, monthly = drawn["distribution"], drawn["monthly"]
+    changed = None
+    if what_if is not None and "counterfactuals" in found:
+        changed = what_if_table({name: found["counterfactuals"]}, {name: what_if.refused})
+    held, costs = account_parts(run, manifest)
+    limits = fragment("tearsheet.html", "limits", "funding" in run.ledger)
+    definitions = fragment("tearsheet.html", "definitions", evaluation.registry.values())
     return render_page(
-        "tearsheet.html",
-        sections=[entry for entry in _SECTIONS.items() if entry[0] not in absent],
-        title=f"{evaluation.name} - tear-sheet",
-        name=evaluation.name,
-        strategy=_said(manifest, "strategy", ""),
-        params=dict(facts(manifest.get("params", {}))),
-        span=_span(evaluation),
-        verdict=verdict(evaluation, benchmark),
-        notes=list(notes),
-        tiles=[_tile(evaluation, name, scope, benchmark) for name, scope in _TILES],
-        benchmark=benchmark,
-        metrics=metrics_table(evaluation, benchmark),
-        charts=drawn,
-        periods=periods_table(evaluation, benchmark),
-        phases=phases_table(evaluation, benchmark),
-        drawdowns=drawdowns_table(evaluation.backtest),
-        trades=trades_table(evaluation.backtest),
-        attribution=attribution_table(evaluation.backtest, evaluation.benchmark, benchmark),
-        parts=scopes_table(attribution(evaluation), evaluation.periods),
-        what_if=changed,
-        figures=figures_table(evaluation.periods),
-        definitions=list(evaluation.registry.values()),
-        **held_as,
-        margin_account="funding" in evaluation.backtest.ledger,
-        provenance=list(facts(manifest)),
+        title=f"{name} - tear-sheet",
+        name=name,
+        span=_span(evaluation, manifest, benchmark),
+        headline=headline(evaluation, benchmark),
+        notes=notes,
+        tiles=[_tile(evaluation, of, scope, benchmark) for of, scope in _TILES],
+        blocks=[
+            block("key", "Key figures", metrics_table(evaluation, benchmark)),
+            block("time", drawn["history"].title, drawn["history"], link="Over time"),
+            block(
+                "in-periods",
+                "Deleveraging periods",
+                periods_table(evaluation, benchmark),
+                drawn.get("periods"),
+                block("", "Phase by phase", phases_table(evaluation, benchmark)),
+                link="Periods",
+            ),
+            block("bars", monthly.title, monthly, link="Returns"),
+            block("", spread.title, spread, half=True),
+            block(
+                "falls",
+                "Deepest drawdowns",
+                drawdowns_table(found["drawdowns"], run.timeframe),
+                link="Drawdowns",
+                half=True,
+            ),
+            block(
+                "parts",
+                drawn["attribution"].title,
+                drawn["attribution"],
+                scopes_table(found["attribution"], periods),
+                link="Attribution",
+            ),
+            block("what-if", "What if", changed, drawn.get("what_if")),
+            block("held", "The account", *held, link="Account"),
+            block("round-trips", "Trades", trades_table(found["trades"])),
+            *(section.block(evaluation) for section in sections),
+            block(
+                "",
+                "From the first to the final equity",
+                attribution_table(run, evaluation.benchmark, benchmark),
+                half=True,
+            ),
+            block(
+                "limits",
+                "What is not modelled",
+                limits,
+                None if held else costs,
+                link="Not modelled",
+                half=True,
+            ),
+            block("", "Reported figures of the periods", figures_table(periods), kind="folded"),
+            block("", "Definitions of the metrics", definitions, kind="folded"),
+            block("origin", "Provenance", dict(facts(manifest))),
+        ],
     )
+
+
+def frames(evaluation: Evaluation, what_if: WhatIf | None = None) -> dict[str, pd.DataFrame]:
+    """What the tables of the page are made of, and the bars and fills behind them."""
+    run = evaluation.backtest
+    found = {
+        "metrics": evaluation.metrics,
+        "benchmark": evaluation.benchmark_metrics,
+        "trades": run.trades,
+        "drawdowns": deepest_drawdowns(run.returns, 10),
+        "attribution": attribution(evaluation),
+        "fills": run.fills,
+        "ledger": run.ledger,
+    }
+    if what_if is not None and (len(what_if.paths) or what_if.refused):
+        found["counterfactuals"] = counterfactual_outcomes(evaluation, what_if)
+    return found
 
 
 def charts(
     evaluation: Evaluation, *, manifest: Mapping[str, Any], what_if: WhatIf | None = None
-) -> dict[str, figures.Chart]:
+) -> dict[str, Chart]:
     """Every figure of the page, the main one first."""
-    benchmark = _said(manifest, "benchmark", "buy and hold")
+    benchmark = benchmark_name(manifest)
     runs = {"strategy": evaluation.backtest, benchmark: evaluation.benchmark}
-    returns, held, inside = evaluation.backtest.returns, _held(evaluation), _inside(evaluation)
+    metrics = {"strategy": evaluation.metrics, benchmark: evaluation.benchmark_metrics}
+    periods = evaluation.periods
     drawn = {
-        "history": figures.history(
-            runs, evaluation.periods, benchmark=benchmark, exposure="strategy"
-        ),
+        "history": figures.history(runs, periods, benchmark=benchmark, exposure="strategy"),
         "monthly": figures.monthly({name: run.returns for name, run in runs.items()}),
-        "distribution": figures.distribution(returns[held & inside], returns[held & ~inside]),
+        "distribution": _spread(evaluation),
         "attribution": _parts(evaluation),
     }
-    if evaluation.periods:
+    if periods:
         drawn["periods"] = figures.period_bars(
-            _period_returns(evaluation, benchmark), benchmark=benchmark
+            period_returns(metrics, periods), benchmark=benchmark
         )
     if what_if is not None and len(what_if.paths):
         drawn["what_if"] = _what_if_paths(evaluation, what_if)
     return drawn
 
 
-def _parts(evaluation: Evaluation) -> figures.Chart:
+def _parts(evaluation: Evaluation) -> Chart:
     """What made the result, by scope and period."""
     table = attribution(evaluation)
     labels = period_labels(evaluation.periods)
@@ -144,7 +188,7 @@ def _parts(evaluation: Evaluation) -> figures.Chart:
     return figures.attribution_bars(scopes, shares, parts=parts_shown(table))
 
 
-def _what_if_paths(evaluation: Evaluation, found: WhatIf) -> figures.Chart:
+def _what_if_paths(evaluation: Evaluation, found: WhatIf) -> Chart:
     """Growth of the run and of its counterfactuals."""
     equities = {AS_RUN: evaluation.backtest.equity}
     equities |= {
@@ -154,7 +198,7 @@ def _what_if_paths(evaluation: Evaluation, found: WhatIf) -> figures.Chart:
     return figures.growth_paths(grown, evaluation.backtest.timeframe)
 
 
-def verdict(evaluation: Evaluation, benchmark: str = "buy and hold") -> str:
+def headline(evaluation: Evaluation, benchmark: str = "buy and hold") -> str:
     """The run in one or two sentences made of numbers."""
     count = len(evaluation.periods)
     parts = []
@@ -179,13 +223,9 @@ def verdict(evaluation: Evaluation, benchmark: str = "buy and hold") -> str:
 
 def _against(evaluation: Evaluation, scope: str, benchmark: str) -> str:
     bars = reading(evaluation.metrics, "bars", scope)
-    yearly = bars * _bar(evaluation) >= _YEAR
+    yearly = bars * timeframe_delta(evaluation.backtest.timeframe) >= _YEAR
     own, other = _pair(evaluation, "cagr" if yearly else "total_return", scope)
     return f"{_did(own)}{' a year' if yearly else ''} where {benchmark} {_did(other)}"
-
-
-def _bar(evaluation: Evaluation) -> pd.Timedelta:
-    return timeframe_delta(evaluation.backtest.timeframe)
 
 
 def _did(fraction: float) -> str:
@@ -216,33 +256,31 @@ def _tile(evaluation: Evaluation, name: str, scope: str, benchmark: str) -> Tile
     return Tile(label=label, value=own_text, beside=beside)
 
 
-def _inside(evaluation: Evaluation) -> pd.Series:
-    index = pd.DatetimeIndex(evaluation.backtest.ledger.index)
-    return membership(index, evaluation.backtest.timeframe, evaluation.periods)
+def _spread(evaluation: Evaluation) -> Chart:
+    """Returns of the bars through any part of which a position was held."""
+    run = evaluation.backtest
+    carried = run.ledger["position"]
+    held = (carried != 0) | (carried.shift(fill_value=0.0) != 0)
+    inside = membership(pd.DatetimeIndex(run.ledger.index), run.timeframe, evaluation.periods)
+    return figures.distribution(run.returns[held & inside], run.returns[held & ~inside])
 
 
-def _held(evaluation: Evaluation) -> pd.Series:
-    """Bars through any part of which a position was held."""
-    carried = evaluation.backtest.ledger["position"]
-    return (carried != 0) | (carried.shift(fill_value=0.0) != 0)
-
-
-def _period_returns(evaluation: Evaluation, benchmark: str) -> pd.DataFrame:
-    ids = [period.id for period in evaluation.periods]
-    return pd.DataFrame(
-        {
-            "strategy": evaluation.metrics.loc["total_return", ids].to_numpy(),
-            benchmark: evaluation.benchmark_metrics.loc["total_return", ids].to_numpy(),
-        },
-        index=pd.Index(period_labels(evaluation.periods).values()),
-        dtype=np.float64,
-    )
-
-
-def _span(evaluation: Evaluation) -> str:
+def _span(evaluation: Evaluation, manifest: Mapping[str, Any], benchmark: str) -> str:
+    """Bars of the run, the strategy and its parameters, and the benchmark."""
     start, end = evaluation.span
-    bars = len(evaluation.bars)
-    return f"{when(start)} to {when(end)} UTC, {bars:,} bars of {evaluation.backtest.timeframe}"
+    parts = [
+        f"{when(start)} to {when(end)} UTC, {len(evaluation.bars):,} bars of "
+        f"{evaluation.backtest.timeframe}"
+    ]
+    if strategy := _said(manifest, "strategy", ""):
+        params = ", ".join(f"{key} {text}" for key, text in facts(manifest.get("params", {})))
+        parts.append(f"{strategy} ({params})" if params else strategy)
+    return " · ".join([*parts, f"beside {benchmark}"])
+
+
+def benchmark_name(manifest: Mapping[str, Any]) -> str:
+    """What the benchmark of a run is called."""
+    return _said(manifest, "benchmark", "buy and hold")
 
 
 def _said(manifest: Mapping[str, Any], role: str, otherwise: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
-from delever.report.format import money, number
-from delever.report.table import Cell, Column, Table, fraction_cell, number_cell
+from delever.report.format import money, whole
+from delever.report.table import Cell, Table, fraction_cell, numbers, tabulate, texts
 from delever.research.what_if import AS_RUN, parse_counterfactual
 
 __all__ = ["what_if_table"]
@@ -17,38 +18,36 @@ def what_if_table(
     outcomes: Mapping[str, pd.DataFrame], refused: Mapping[str, Mapping[str, str]]
 ) -> Table:
     """Returns, drawdown and liquidations of runs beside their counterfactuals."""
-    rows = []
-    for run, table in outcomes.items():
-        for name, row in table.iterrows():
-            said = refused.get(run, {}).get(str(name)) or _meaning(str(name))
-            first = (Cell(text=run if name == AS_RUN else ""),) if len(outcomes) > 1 else ()
-            rows.append((*first, Cell(text=str(name), note=said), *_came_to(row)))
-    heads = (Column(label="Run", numeric=False),) if len(outcomes) > 1 else ()
-    return Table(
-        id="what-if-table",
-        columns=(
-            *heads,
-            Column(label="Changed", numeric=False),
-            Column(label="Return"),
-            Column(label="Inside periods"),
-            Column(label="Outside periods"),
-            Column(label="Max drawdown"),
-            Column(label="Liquidations"),
-            Column(label="Final equity"),
+    rows = [
+        {"run": run, "said": refused.get(run, {}).get(row["counterfactual"]), **row}
+        for run, table in outcomes.items()
+        for row in table.rename_axis("counterfactual").reset_index().to_dict("records")
+    ]
+    return tabulate(
+        "what-if-table",
+        rows,
+        (
+            *([texts("Run", _run)] if len(outcomes) > 1 else []),
+            texts("Changed", _changed),
+            numbers("Return", "total_return", fraction_cell),
+            numbers("Inside periods", "inside_total_return", fraction_cell),
+            numbers("Outside periods", "outside_total_return", fraction_cell),
+            numbers("Max drawdown", "max_drawdown", fraction_cell),
+            numbers("Liquidations", "liquidations", whole),
+            numbers("Final equity", "final_equity", money),
         ),
-        rows=tuple(rows),
         caption="The same decisions on the same bars, run again with one thing changed. The "
         "strategy is not asked again: it may have decided otherwise.",
     )
 
 
-def _came_to(row: pd.Series) -> tuple[Cell, ...]:
-    fractions = ("total_return", "inside_total_return", "outside_total_return", "max_drawdown")
-    return (
-        *(fraction_cell(float(row[name])) for name in fractions),
-        number_cell(float(row["liquidations"]), lambda count: number(count, 0)),
-        number_cell(float(row["final_equity"]), money),
-    )
+def _run(row: Mapping[str, Any]) -> str:
+    return str(row["run"]) if row["counterfactual"] == AS_RUN else ""
+
+
+def _changed(row: Mapping[str, Any]) -> Cell:
+    name = row["counterfactual"]
+    return Cell(text=name, note=row["said"] or _meaning(name))
 
 
 def _meaning(name: str) -> str:

@@ -1,7 +1,7 @@
 (() => {
   "use strict";
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const themes = JSON.parse(document.getElementById("themes").textContent);
+  const themes = JSON.parse(document.getElementById("themes")?.textContent ?? "{}");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const config = (id) => ({
     responsive: true,

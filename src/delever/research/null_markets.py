@@ -1,4 +1,4 @@
-"""Markets without any memory of price levels, to find out how often a study cries wolf."""
+"""Simulated markets without any memory of price levels, to measure false positives on."""
 
 from __future__ import annotations
 
@@ -28,11 +28,7 @@ class GarchJumps:
     -----
     The defaults resemble daily bitcoin: 3 % a day, volatility that halves its distance to the
     mean in about 35 days, and three jumps a year of some 8 %.
-
-    References
-    ----------
-    Bollerslev (1986), Generalized autoregressive conditional heteroskedasticity, Journal of
-    Econometrics 31(3), 307-327, doi:10.1016/0304-4076(86)90063-1.
+    GARCH: Bollerslev (1986), doi:10.1016/0304-4076(86)90063-1.
     """
 
     # unconditional standard deviation of the part without jumps, per bar, > 0
@@ -75,11 +71,6 @@ def simulate_bars(
     the price stands. Given its open, close and variance, a bar's high and its low are each drawn
     as the extreme of a Brownian bridge, ``log(high / open) = (r + sqrt(r ** 2 - 2 v log u)) / 2``,
     but independently of each other.
-
-    Examples
-    --------
-    >>> simulate_bars(3, seed=1).index[-1].date()
-    datetime.date(2010, 1, 6)
     """
     if bars < 1:
         raise InputError(f"bars must be at least 1; got {bars}")

@@ -1,8 +1,4 @@
-"""Where a market stands at one moment: its levels, its stress, its phase, and what lies below.
-
-Everything is computed on what was known at that moment, so a page drawn for a day of the past is
-what could have been read on that day.
-"""
+"""Where a market stands at one moment, on what was known then: levels, stress, phase, supports."""
 
 from __future__ import annotations
 
@@ -58,12 +54,11 @@ class StressReading:
 class Support:
     """A level below the market, and how often the price went as far down."""
 
-    level: Level  # the level
+    level: Level
     # from the price down to it, in average true ranges of 14 bars, > 0; NaN while there is none
     ranges: float
     unconditional: BaseRate  # from any past close, a low as many per cent below it
-    # from past closes in the phase of now, a low as many average true ranges below it: how wild the
-    # market was is in the distance, what it was going through in the choice
+    # from past closes in the phase of now, a low as many average true ranges below it
     same_phase: BaseRate
 
 

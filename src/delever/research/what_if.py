@@ -64,11 +64,6 @@ def parse_counterfactual(text: str) -> Counterfactual:
     ------
     InputError
         If it says none of these, or a leverage below 1.
-
-    Examples
-    --------
-    >>> parse_counterfactual("costs x2").costs_times, parse_counterfactual("leverage 1x").leverage
-    (2.0, 1.0)
     """
     if text == "funding off":
         return Counterfactual(funding_off=True)
@@ -83,7 +78,7 @@ def parse_counterfactual(text: str) -> Counterfactual:
 
 
 def usual_counterfactuals(run: Backtest) -> tuple[str, ...]:
-    """Counterfactuals worth asking of a run: those that can change it."""
+    """Counterfactuals that can change a run."""
     account = run.account
     out = ["costs x2"]
     if account is not None and account.contract is not None:
@@ -102,13 +97,6 @@ def run_counterfactual(run: Backtest, change: Counterfactual) -> Backtest:
     InputError
         If the run has no margin account where leverage or funding are to change, a bracket does
         not allow the leverage, or the run does not know its bars (see `rerun`).
-
-    Notes
-    -----
-    Under another leverage exposures stay what they were, unless the largest of them lies beyond
-    it; then all are scaled down until that one meets it. The largest is that of the whole run,
-    which only hindsight knows: this tells what leverage did to the run, and is no strategy that
-    could have been followed.
     """
     if run.request is not None and run.account is not None:
         account = replace(run.account, bounds=False)
@@ -181,6 +169,11 @@ def counterfactual_outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFra
 
 
 def _scaled_to(run: Backtest, leverage: float) -> Backtest:
+    """The run with exposures as they were or, where the largest lies beyond, all scaled down.
+
+    The largest is that of the whole run, which only hindsight knows: this tells what leverage did
+    to the run, and is no strategy that could have been followed.
+    """
     if run.request is None:
         return run  # what is missing is said by rerun
     asked, first = run.request.target_exposure, float(run.request.options["initial_target"])

@@ -102,7 +102,7 @@ class Claim:
 class Measurement:
     """What a definition came to."""
 
-    definition: ClaimDefinition  # the definition
+    definition: ClaimDefinition
     # the figure; None when it could not be measured, NaT for a date that is not in the data
     value: float | pd.Timestamp | None
     unit: ClaimUnit  # of the figure
@@ -117,8 +117,8 @@ class Measurement:
 class AuditedClaim:
     """A claim with its verdict."""
 
-    claim: Claim  # the claim
-    verdict: ClaimVerdict  # see `ClaimVerdict`
+    claim: Claim
+    verdict: ClaimVerdict
     because: str  # the definitions it holds by, those it fails by, and what is missing
     measured: tuple[Measurement, ...]  # one per definition
 

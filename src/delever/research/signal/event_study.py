@@ -62,23 +62,6 @@ class _Windows:
         return np.append(before, np.arange(at + self.event[0], at + self.event[1] + 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AbnormalReturns:
-    """Abnormal returns of N events, in order of time."""
-
-    at: Rows
-    column: Rows
-    cluster: Rows
-    abnormal: Floats  # of the estimation window, then of the event window
-    inside: Floats  # of the event window
-    spread: Floats  # standard deviation of each car's forecast
-    correlation: float
-
-    @property
-    def car(self) -> Floats:
-        return np.asarray(self.inside.sum(axis=1))
-
-
 def event_study(
     returns: pd.DataFrame,
     events: pd.DataFrame,
@@ -105,33 +88,41 @@ def event_study(
     if not len(used):
         reasons = ", ".join(sorted({reason for _, _, reason in dropped})) or "there is none"
         raise InputError(f"an event study needs at least one event it can use; {reasons}")
-    found = _measure(returns.to_numpy(dtype="float64"), market, used, windows)
-    symbols, inside = returns.columns.to_numpy(), found.inside.mean(axis=0)
+    values, symbols = returns.to_numpy(dtype="float64"), returns.columns.to_numpy()
+    fits = [_fit(values[:, column], market, windows.rows(at), windows) for at, column in used]
+    abnormal, spread = np.array([fit[0] for fit in fits]), np.array([fit[1] for fit in fits])
+    at, column = (np.array(part, dtype=np.intp) for part in zip(*used, strict=True))
+    correlation = mean_correlation(abnormal[:, :estimation], at, column, windows.length)
+    # Windows that overlap, directly or through others, are one cluster.
+    begins = np.diff(at, prepend=at[:1] - windows.length) >= windows.length
+    inside = abnormal[:, estimation:]
+    kept = pd.DataFrame(
+        {
+            "time": returns.index[at],
+            "symbol": symbols[column],
+            "car": inside.sum(axis=1),
+            "scar": inside.sum(axis=1) / spread,
+            "cluster": np.cumsum(begins) - 1,
+        }
+    )
+    mean = inside.mean(axis=0)
     return EventStudy(
         model=model,
         window=window,
         estimation=estimation,
         gap=gap,
-        events=pd.DataFrame(
-            {
-                "time": returns.index[found.at],
-                "symbol": symbols[found.column],
-                "car": found.car,
-                "scar": found.car / found.spread,
-                "cluster": found.cluster,
-            }
-        ),
+        events=kept,
         dropped=pd.DataFrame(
             [(returns.index[row], symbols[place], reason) for row, place, reason in dropped],
             columns=["time", "symbol", "reason"],
         ),
         path=pd.DataFrame(
-            {"mean": inside, "cumulative": inside.cumsum()},
+            {"mean": mean, "cumulative": mean.cumsum()},
             index=pd.RangeIndex(window[0], window[1] + 1, name="bar"),
         ),
-        tests=_tests(found, draws, seed),
-        correlation=found.correlation,
-        detectable=_detectable(found),
+        tests=_tests(kept, rank_statistic(abnormal, windows.length), correlation, draws, seed),
+        correlation=correlation,
+        detectable=_detectable(kept["car"].to_numpy(), correlation),
     )
 
 
@@ -187,25 +178,6 @@ def _select(
     return used, dropped
 
 
-def _measure(
-    values: Floats, market: Floats | None, used: list[tuple[int, int]], windows: _Windows
-) -> _AbnormalReturns:
-    fits = [_fit(values[:, column], market, windows.rows(at), windows) for at, column in used]
-    abnormal = np.array([fit[0] for fit in fits])
-    at, column = (np.array(part, dtype=np.intp) for part in zip(*used, strict=True))
-    # Windows that overlap, directly or through others, are one cluster.
-    begins = np.diff(at, prepend=at[:1] - windows.length) >= windows.length
-    return _AbnormalReturns(
-        at=at,
-        column=column,
-        cluster=np.asarray(np.cumsum(begins) - 1, dtype=np.intp),
-        abnormal=abnormal,
-        inside=abnormal[:, windows.estimation :],
-        spread=np.array([fit[1] for fit in fits]),
-        correlation=mean_correlation(abnormal[:, : windows.estimation], at, column, windows.length),
-    )
-
-
 def _fit(
     values: Floats, market: Floats | None, rows: Rows, windows: _Windows
 ) -> tuple[Floats, float]:
@@ -221,27 +193,27 @@ def _fit(
     return abnormal, float(np.sqrt(variance * leverage))
 
 
-def _tests(found: _AbnormalReturns, draws: int, seed: int) -> pd.DataFrame:
-    number = len(found.car)
-    plain, scaled = t_statistic(found.car), t_statistic(found.car / found.spread)
+def _tests(
+    kept: pd.DataFrame, rank: float, correlation: float, draws: int, seed: int
+) -> pd.DataFrame:
+    car, number = kept["car"].to_numpy(), len(kept)
+    plain, scaled = t_statistic(car), t_statistic(kept["scar"].to_numpy())
     student = {
         "cross-section": plain,
         "standardised": scaled,
-        "cross-section, clustered": shrink_for_clusters(plain, number, found.correlation),
-        "standardised, clustered": shrink_for_clusters(scaled, number, found.correlation),
+        "cross-section, clustered": shrink_for_clusters(plain, number, correlation),
+        "standardised, clustered": shrink_for_clusters(scaled, number, correlation),
     }
-    rank = rank_statistic(found.abnormal, found.inside.shape[1])
     rows = {name: (t, two_sided_p_value(t, number - 1)) for name, t in student.items()}
     rows["rank"] = rank, two_sided_p_value(rank)
-    rows["wild bootstrap"] = wild_bootstrap(found.car, found.cluster, draws=draws, seed=seed)
+    clusters = kept["cluster"].to_numpy(dtype=np.intp)
+    rows["wild bootstrap"] = wild_bootstrap(car, clusters, draws=draws, seed=seed)
     columns = ["statistic", "p_value"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("test")
 
 
-def _detectable(found: _AbnormalReturns) -> float:
-    number = len(found.car)
-    shrink = shrink_for_clusters(1.0, number, found.correlation)
-    if number < 2 or not shrink:
+def _detectable(car: Floats, correlation: float) -> float:
+    shrink = shrink_for_clusters(1.0, len(car), correlation)
+    if len(car) < 2 or not shrink:
         return math.nan
-    error = float(found.car.std(ddof=1)) / math.sqrt(number) / shrink
-    return detectable_deviations() * error
+    return detectable_deviations() * float(car.std(ddof=1)) / math.sqrt(len(car)) / shrink

@@ -36,12 +36,6 @@ def forward_returns(bars: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame
     ------
     InputError
         If a horizon is not a whole number of at least 1.
-
-    Examples
-    --------
-    >>> bars = pd.DataFrame({"open": [9.0, 10.0, 12.0], "close": [10.0, 11.0, 15.0]})
-    >>> forward_returns(bars, [1, 2]).round(3).values.tolist()
-    [[0.1, 0.5], [0.25, nan], [nan, nan]]
     """
     check_horizons(horizons)
     entry = bars["open"].shift(-1)
@@ -107,11 +101,6 @@ def effective_number(rows: Rows, horizon: int) -> float:
     -----
     ``n ** 2 / sum over i, j of max(0, 1 - abs(rows[i] - rows[j]) / horizon)``, as overlapping sums
     of independent bars have it.
-
-    Examples
-    --------
-    >>> effective_number(np.array([0, 5]), 10), effective_number(np.array([0, 10]), 10)
-    (1.3333333333333333, 2.0)
     """
     if not len(rows):
         return 0.0

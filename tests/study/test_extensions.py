@@ -1,0 +1,101 @@
+"""What a workspace adds is taken in everywhere; docs/extending.md runs as it stands."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import delever as dl
+from delever.cli.app import main
+from delever.errors import ConfigError, StrategyError
+from delever.study import extensions as room
+
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+BLOCKS = dict(
+    re.findall(r"```python\n# (extensions/\w+\.py)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+)
+QUICK = {"end": "2013-01-01", "params.weeks": 20}
+
+
+@pytest.fixture
+def extended(workspace):
+    (workspace.root / "extensions").mkdir()
+    for name, text in BLOCKS.items():
+        (workspace.root / name).write_text(text)
+    return workspace
+
+
+def test_the_page_names_every_kind():
+    text = PAGE.read_text("utf-8")
+    for kind in room.KINDS:
+        assert f"`{kind.upper()}`" in text
+
+
+def test_a_metric_is_in_runs_pages_json_and_sweeps(extended, capsys):
+    run = dl.run("backtests/ma200w_break.toml", QUICK)
+    returns = run.evaluation.backtest.returns
+    assert run.metrics.loc["median_bar", "whole"] == returns.median()
+    assert "Median bar" in run.html()
+    assert "median_bar" in run.to_dict()["metrics"]["inside"]
+    again = dl.run("backtests/ma200w_break.toml", QUICK)
+    assert again.cached
+    assert again.metrics.loc["median_bar", "whole"] == returns.median()
+    market = dl.market("sample/ohlcv/BTC/USD/1d", end="2013-01-01")
+    swept = dl.sweep(market, "ma200w_break", {"weeks": [20, 30]})
+    assert swept.frame["median_bar"].iloc[0] == pytest.approx(returns.median(), rel=1e-9)
+    ours = dl.backtest(market, "ma200w_break", weeks=20)
+    assert ours.metrics.loc["median_bar", "whole"] == returns.median()
+
+
+def test_a_changed_extension_makes_a_new_run(extended):
+    first = dl.run("backtests/ma200w_break.toml", QUICK)
+    file = extended.root / "extensions" / "median_bar.py"
+    file.write_text(file.read_text() + "\n# a remark\n")
+    second = dl.run("backtests/ma200w_break.toml", QUICK)
+    assert not second.cached
+    assert first.manifest["run_id"] != second.manifest["run_id"]
+    assert set(second.manifest["extensions"]) == {Path(name).name for name in BLOCKS}
+
+
+def test_a_rule_of_ones_own_is_studied_by_name(extended, capsys):
+    words = ["study", "signal", "last_high", "--set", "bars=30", "--draws", "20"]
+    assert main(words) == 0
+    assert "highest close of 30 bars" in capsys.readouterr().out
+    assert main([*words[:3], "--set", "bars=0"]) == 2
+
+
+def test_a_claim_may_name_a_computation_of_ones_own(extended):
+    (extended.root / "claims.toml").write_text(
+        'title = "Mine"\n[series]\n'
+        'bitcoin = { what = "daily bars", data = "sample/ohlcv/BTC/USD/1d" }\n'
+        '[[claim]]\nid = "cheap"\nstatement = "Mostly below 1,000"\nsaid = 2015-01-01\n'
+        '[[claim.measure]]\nlabel = "days"\ncompute = "share_below"\nseries = "bitcoin"\n'
+        "at = 2015-01-01\nlevel = 1000.0\nexpects = { above = 0.5 }\n"
+    )
+    assert dl.claims("claims.toml").audited[0].verdict == "confirmed"
+
+
+def test_a_package_is_found_by_its_entry_point(workspace, tmp_path, monkeypatch):
+    (tmp_path / "my_delever_metrics.py").write_text(BLOCKS["extensions/median_bar.py"])
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint(name="mine", value="my_delever_metrics", group=room.GROUP)
+    monkeypatch.setattr(room, "entry_points", lambda group: [point])
+    assert [one.__name__ for one in workspace.extensions.metrics] == ["median_bar"]
+    gone = EntryPoint(name="mine", value="not_there", group=room.GROUP)
+    monkeypatch.setattr(room, "entry_points", lambda group: [gone])
+    with pytest.raises(ConfigError, match=r"mine = not_there of group delever must name a module"):
+        _ = workspace.extensions
+
+
+def test_what_is_wrong_with_an_extension_is_said(workspace):
+    folder = workspace.root / "extensions"
+    folder.mkdir()
+    (folder / "broken.py").write_text("METRICS = 5\n")
+    with pytest.raises(ConfigError, match=r"broken\.py: METRICS must be a tuple .* got int"):
+        _ = workspace.extensions
+    (folder / "broken.py").write_text("1 / 0\n")
+    with pytest.raises(StrategyError, match=r"broken\.py:1: ZeroDivisionError"):
+        _ = workspace.extensions

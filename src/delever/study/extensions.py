@@ -26,7 +26,7 @@ class Extensions:
     metrics: tuple[Any, ...] = ()  # see `delever.stats.metrics.metric`
     vendors: tuple[Any, ...] = ()  # see `delever.data.vendors`
     venues: tuple[Any, ...] = ()  # see `delever.data.exchange.venues`
-    computations: tuple[Any, ...] = ()  # see `delever.research.claims.computations.computation`
+    computations: tuple[Any, ...] = ()  # see `delever.research.claims.protocol.computation`
     signals: tuple[Any, ...] = ()  # functions that make a `LevelRule`, by their own name
     features: tuple[Any, ...] = ()  # see `delever.signals.features`
     sections: tuple[Any, ...] = ()  # see `delever.report.pages.sections`

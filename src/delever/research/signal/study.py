@@ -44,23 +44,45 @@ _QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDesign:
-    """What a study asks; settled before it looks.
+    """What a signal study asks; settled before it looks.
+
+    Parameters
+    ----------
+    horizons : tuple of int
+        Bars held after an event, each at least 1.
+    decides : int
+        The one of them that the verdict is about.
+    draws : int
+        Placebo levels, from 1 to 100,000.
+    placebo_distance : float
+        Of the furthest placebo level from the level, as a logarithm, in (0.01, 10].
+    alpha, power : float
+        Level of the tests, and the power that defines the smallest detectable effect.
+    smallest_effect : float, optional
+        Smallest difference of mean forward returns that would matter, a fraction > 0. Without one
+        no verdict says that an effect is negligible.
+    seed : int
+        Of the placebo levels, from 0 to 4,294,967,295.
 
     Raises
     ------
     InputError
         If a setting lies outside its range.
+
+    Examples
+    --------
+    >>> StudyDesign(horizons=(7, 30), smallest_effect=0.05).decides
+    30
     """
 
-    horizons: tuple[int, ...] = (7, 30, 90)  # bars held after an event
-    decides: int = 30  # the one of them that the verdict is about; the others are shown
-    draws: int = 1_000  # placebo levels, from 1 to 100,000
-    placebo_distance: float = 0.25  # of the furthest placebo level, as a logarithm
-    alpha: float = 0.05  # level of the tests, and the power that defines the detectable difference
+    horizons: tuple[int, ...] = (7, 30, 90)
+    decides: int = 30
+    draws: int = 1_000
+    placebo_distance: float = 0.25
+    alpha: float = 0.05
     power: float = 0.8
-    # smallest difference of mean forward returns that would matter, a fraction > 0
     smallest_effect: float | None = None
-    seed: int = 0  # of the placebo levels, from 0 to 4,294,967,295
+    seed: int = 0
 
     def __post_init__(self) -> None:
         check_horizons(self.horizons)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import pytest
 from tests.exchange import Loopback, Market
 
 from delever.data.catalog import Catalog
@@ -40,6 +43,20 @@ BARS = {
     "gate": "*/candlesticks",
     "hyperliquid": "*/candleSnapshot",
 }
+
+
+def spread(cases: Iterable[tuple[Any, str]], each: int = 1) -> list[Any]:
+    """Cases of what and where: each what at a few places in turn, the others with --all alone."""
+    cases = list(cases)
+    whats = list(dict.fromkeys(str(what) for what, _ in cases))
+    params = []
+    for what, where in cases:
+        places = [other for same, other in cases if str(same) == str(what)]
+        turn = (places.index(where) - whats.index(str(what))) % len(places)
+        marks = () if turn < each else (pytest.mark.exhaustive,)
+        name = getattr(what, "kind", None) or (what if isinstance(what, str) else what[0])
+        params.append(pytest.param(what, where, marks=marks, id=f"{name}-{where}"))
+    return params
 
 
 class Patience:

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.data.fetching import BARS, SYMBOLS, bars_of, client_of, hold_to_truth, stored
+from tests.data.fetching import (
+    BARS,
+    SYMBOLS,
+    bars_of,
+    client_of,
+    hold_to_truth,
+    spread,
+    stored,
+)
 from tests.exchange import Fault, World, generate, serve
 
 from delever.data.catalog import Catalog
@@ -31,13 +39,13 @@ PASSING = [
     Fault("ignore_since", times=2),
     *(Fault(kind, probability=0.25, seed=2, times=None) for kind in ("503", "html", "cut_body")),
 ]
-CASES = [(fault, venue) for fault in PASSING for venue in ("binanceusdm", "bybit")]
-CASES += [
+CASES = spread((fault, venue) for fault in PASSING for venue in ("binanceusdm", "bybit"))
+CASES += spread(
     (fault, venue)
     for fault in PASSING
     for venue in ("okx", "deribit")
     if fault.kind in ("html", "gap", "empty_page", "conflicts", "cut_chunks") and fault.times
-]
+)
 LASTING = [
     ("429", VenueError, "failed 8 times, last with status 429"),
     ("418", VenueError, "failed 8 times, last with status 418"),
@@ -60,14 +68,13 @@ def harmed(fault: Fault, venue: str, after: int) -> Fault:
     )
 
 
-@pytest.mark.parametrize(
-    ("fault", "venue"), CASES, ids=[f"{f.kind}-{f.times}-{venue}" for f, venue in CASES]
-)
+@pytest.mark.parametrize(("fault", "venue"), CASES)
 def test_a_fault_that_passes_leaves_no_trace(tmp_path, fault, venue):
-    after = 3 if venue == "binanceusdm" else 1  # in discovery, and in the window loop
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    # In the search for the first row, and in the window loop alone.
+    after, since = (3, None) if venue == "binanceusdm" else (1, stamp_of(market.times[0]))
     with serve(World(markets=(market,)), [harmed(fault, venue, after)]) as exchange:
-        done = fetch(client_of(exchange, venue), catalog, reference)
+        done = fetch(client_of(exchange, venue), catalog, reference, since=since)
         struck = [entry for entry in exchange.log if entry.faults]
     assert struck, "the fault was never met"
     assert (done.absent, done.unknown, done.added) == ((), (), ROWS)
@@ -86,11 +93,12 @@ def test_a_venue_that_hangs_up_late_is_asked_again(tmp_path, venue):
     assert hold_to_truth(catalog, reference, market) == ROWS
 
 
-@pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
-@pytest.mark.parametrize(("kind", "error", "words"), LASTING, ids=[case[0] for case in LASTING])
-def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(
-    tmp_path, venue, kind, error, words
-):
+@pytest.mark.parametrize(
+    ("case", "venue"),
+    spread((case, venue) for case in LASTING for venue in ("binanceusdm", "bybit")),
+)
+def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(tmp_path, case, venue):
+    kind, error, words = case
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
     with serve(World(markets=(market,))) as exchange:
         client = client_of(exchange, venue)
@@ -165,7 +173,9 @@ def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, k
     start, end = int(market.times[200]), int(market.times[230])
     fault = Fault(kind, match=BARS[venue], times=None, start=start, end=end)
     with serve(World(markets=(market,)), [fault]) as exchange:
-        done = fetch(client_of(exchange, venue), catalog, reference)
+        done = fetch(
+            client_of(exchange, venue), catalog, reference, since=stamp_of(market.times[0])
+        )
         exchange.faults.clear()
     assert hold_to_truth(catalog, reference, market) == ROWS - 30
     table = catalog.coverage(reference)
@@ -185,7 +195,9 @@ def test_a_clock_off_by_an_hour_lets_no_unfinished_bar_in(tmp_path, venue, shift
     now = int(market.times[600]) + 30_000
     fault = Fault("clock", times=None, shift=shift)
     with serve(World(markets=(market,), now=now), [fault]) as exchange:
-        done = fetch(client_of(exchange, venue), catalog, reference)
+        done = fetch(
+            client_of(exchange, venue), catalog, reference, since=stamp_of(market.times[0])
+        )
     assert hold_to_truth(catalog, reference, market) == 600
     assert done.end == stamp_of(market.times[600])
 
@@ -196,7 +208,7 @@ def test_the_unfinished_bar_stays_out_and_comes_in_once_finished(tmp_path, venue
     catalog, reference = Catalog(tmp_path), bars_of(venue)
     now = int(market.times[300]) + 30_000
     with serve(World(markets=(market,), now=now)) as exchange:
-        fetch(client_of(exchange, venue), catalog, reference)
+        fetch(client_of(exchange, venue), catalog, reference, since=stamp_of(market.times[0]))
         assert hold_to_truth(catalog, reference, market) == 300
         exchange.now += 60_000
         done = fetch(client_of(exchange, venue), catalog, reference)

@@ -15,6 +15,7 @@ from tests.data.fetching import (
     bars_of,
     client_of,
     hold_to_truth,
+    spread,
     stored,
 )
 from tests.exchange import VENUES as HOSTS
@@ -172,8 +173,9 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=[fault.kind for fault in FAULTS])
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize(
+    ("fault", "venue"), spread(((fault, venue) for fault in FAULTS for venue in VENUES), each=2)
+)
 def test_a_fault_that_passes_leaves_no_trace(tmp_path, venue, fault):
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
     harm = Fault(
@@ -250,9 +252,19 @@ READINGS = {
 """Where they are asked for, hours between two rates, days of history: more than one answer."""
 
 
-@pytest.mark.parametrize("kind", ["html", "empty_page", "nulls", "ignore_since"])
-@pytest.mark.parametrize(("venue", "what"), READINGS)
-def test_a_fault_that_passes_leaves_no_trace_in_readings(tmp_path, venue, what, kind):
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    spread(
+        (
+            (kind, " ".join(where))
+            for kind in ("html", "empty_page", "nulls", "ignore_since")
+            for where in READINGS
+        ),
+        each=2,
+    ),
+)
+def test_a_fault_that_passes_leaves_no_trace_in_readings(tmp_path, where, kind):
+    venue, what = where.split()
     match, hours, days = READINGS[venue, what]
     market = generate(SYMBOLS[venue], rows=24 * days, timeframe="1h", funding_hours=hours)
     catalog, reference = Catalog(tmp_path), bars_of(venue, "1h", what)
@@ -284,8 +296,10 @@ def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, k
     assert (holes["start"].iloc[0], holes["end"].iloc[-1]) == tuple(map(moment, span.values()))
 
 
-@pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("kind", ["html", "429", "delisted"])
+@pytest.mark.parametrize(
+    ("kind", "venue"),
+    spread(((kind, venue) for kind in ("html", "429", "delisted") for venue in VENUES), each=2),
+)
 def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(tmp_path, venue, kind):
     words = {"html": "a body that is not JSON", "429": "status 429", "delisted": "is stored"}
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)

@@ -255,3 +255,15 @@ def test_ruin_is_said_first(workspace):
     )
     done = run(workspace, "buy_and_hold", overrides={"strategy": "shorter"})
     assert any("the account was ruined in the bar of 2010-" in note for note in done.notes)
+
+
+def test_a_run_read_back_shows_what_was_measured(workspace, monkeypatch):
+    """From its folder while the code is the same, and measured anew by other code."""
+    first = run(workspace)
+    back = load_run(first.folder)
+    for whose in ("metrics", "benchmark_metrics"):
+        written, read = getattr(first.evaluation, whose), getattr(back.evaluation, whose)
+        pd.testing.assert_frame_equal(read, written, check_exact=True)
+    monkeypatch.setattr("delever.study.archive.code_sha256", lambda: "another")
+    anew = load_run(first.folder)
+    pd.testing.assert_frame_equal(anew.evaluation.metrics, first.evaluation.metrics)

@@ -54,12 +54,13 @@ def run(
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
+    files = [place.study(path) for path in studies]
     overrides = parse_overrides(set_ or [])
     if costs is not None:
         overrides["costs_times"] = costs_times(costs)
     done = []
     with steps(len(studies), quiet=as_json) as begin:
-        for path in studies:
+        for path in files:
             say = begin(path.stem)
             done.append(dl.run(path, overrides, fresh=fresh, progress=say, workspace=place))
     if as_json:
@@ -118,17 +119,20 @@ def sweep(
     """Run every combination of a sweep table. What was finished before is kept."""
     from delever.cli.option_values import parse_overrides
     from delever.report.pages.sweep_page import label, text
+    from delever.study.workspace import Workspace
 
+    place = Workspace.find(workspace)
+    file = place.study(study)
     with steps(1, quiet=as_json) as begin:
         say = begin(study.stem)
         say("reading data")
         done = dl.sweep(
-            study,
+            file,
             set=parse_overrides(set_ or []),
             workers=workers,
             fresh=fresh,
             progress=lambda n, total, left: say(f"{n:,} of {total:,}, {left:,.0f} s to go"),
-            workspace=workspace,
+            workspace=place,
         )
     if as_json:
         echo_json(done.to_dict())

@@ -114,6 +114,9 @@ def _print(table: Table) -> None:
 @contextmanager
 def steps(total: int | None, *, quiet: bool) -> Iterator[Begin]:
     """Show on standard error what is being done, while it is being done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda name: lambda step: None
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -133,7 +136,6 @@ def steps(total: int | None, *, quiet: bool) -> Iterator[Begin]:
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
     ) as progress:
         bar = progress.add_task("", total=total)
         begun = itertools.count()

@@ -13,13 +13,15 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
+from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import load_catalog
+from delever.deleveraging.phases import PHASES
 from delever.engine.backtest import Backtest
 from delever.errors import NotStoredError, StoreError
-from delever.research.evaluation import Evaluation, evaluate
+from delever.research.evaluation import SCOPES, Evaluation, evaluate
 from delever.research.what_if import WhatIf, no_paths
-from delever.stats.metrics import AsMetric
-from delever.study.provenance import canonical_json, file_sha256
+from delever.stats.metrics import AsMetric, register
+from delever.study.provenance import canonical_json, code_sha256, file_sha256
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
@@ -264,7 +266,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluation:
-    """Read a run's tables and measure them anew, on the periods it was made with.
+    """Read a run's tables and metrics, on the periods it was made with.
+
+    A run of another version of the package is measured anew, as this one measures.
 
     Raises
     ------
@@ -295,13 +299,31 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
             bounds=table(bounds) if (folder / f"{bounds}.parquet").is_file() else None,
         )
 
-    return evaluate(
-        name=manifest["study"]["name"],
-        backtest=side(""),
-        benchmark=side("benchmark_"),
-        bars=table("bars"),
-        periods=load_catalog(folder / PERIODS),
-        metrics=metrics,
+    run, bars, periods = side(""), table("bars"), load_catalog(folder / PERIODS)
+    parts: dict[str, Any] = {
+        "name": manifest["study"]["name"],
+        "backtest": run,
+        "benchmark": side("benchmark_"),
+        "bars": bars,
+    }
+    if manifest["code_sha256"] != code_sha256():
+        return evaluate(**parts, periods=periods, metrics=metrics)
+    registry = register(metrics)
+    seen = overlapping(periods, pd.DatetimeIndex(run.ledger.index), run.timeframe)
+    stored = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+
+    def measured_then(whose: str) -> pd.DataFrame:
+        columns = [c for c in (*SCOPES, *PHASES, *(p.id for p in seen)) if c in stored[whose]]
+        index = pd.Index(list(registry), name="metric", dtype="object")
+        table = pd.DataFrame(stored[whose], index, columns, dtype="float64")
+        return table.rename_axis(columns="scope")
+
+    return Evaluation(
+        **parts,
+        periods=seen,
+        registry=registry,
+        metrics=measured_then("metrics"),
+        benchmark_metrics=measured_then("benchmark"),
     )
 
 

@@ -7,16 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from delever.data.disk import Disk
-from delever.data.exchange.bracket_tables import Brackets, read_brackets
 from delever.errors import ConfigError, ConflictError, InputError, SchemaError
 from delever.venues.margin_formulas import MarginTable, margin_table
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import Dated, Rulebook, first_day
+
+if TYPE_CHECKING:
+    from delever.data.exchange.bracket_tables import Brackets
 
 __all__ = ["Kept", "import_saved", "keep_brackets", "seen_brackets"]
 
@@ -108,6 +110,8 @@ def import_saved(
     ConfigError, NotStoredError, SchemaError, ConflictError, StoreError
         As `keep_brackets` and `read_brackets`.
     """
+    from delever.data.exchange.bracket_tables import read_brackets
+
     day, known_at = _dated(as_of, pd.Timestamp.now(tz="UTC") if now is None else now)
     book = load_rulebook(_rulebook(venues, venue))
     tables = {table.symbol: table for table in read_brackets(file, venue, known_at, day)}

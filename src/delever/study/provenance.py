@@ -37,6 +37,7 @@ from delever.view import MarketView
 __all__ = [
     "Inputs",
     "canonical_json",
+    "code_sha256",
     "describe_simulation",
     "file_sha256",
     "gather",
@@ -81,7 +82,7 @@ class Inputs:
             "strategy": {"name": self.strategy.name, "sha256": self.strategy.sha256},
             "benchmark": {"name": self.benchmark.name, "sha256": self.benchmark.sha256},
             "periods_sha256": self.periods_sha256,
-            "code_sha256": _code_sha256(),
+            "code_sha256": code_sha256(),
             "versions": versions(),
         }
         if self.extensions.sources:
@@ -145,7 +146,7 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _code_sha256() -> str:
+def code_sha256() -> str:
     """Hash of the package's own source, so that no result outlives the code that made it."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()

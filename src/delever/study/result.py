@@ -7,12 +7,14 @@ import textwrap
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from delever.data.disk import write_page
-from delever.report.figures.look import Chart
+
+if TYPE_CHECKING:
+    from delever.report.figures.look import Chart
 
 __all__ = ["Result", "plain"]
 

@@ -6,11 +6,16 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from delever.data.catalog import Catalog
 from delever.errors import ConfigError, InputError
-from delever.study.extensions import Extensions, load_extensions
-from delever.study.strategy import Strategy, load_strategy
+
+# What is stored and what strategies need is imported where it is asked for: a missing file is
+# refused before pandas is there.
+if TYPE_CHECKING:
+    from delever.data.catalog import Catalog
+    from delever.study.extensions import Extensions
+    from delever.study.strategy import Strategy
 
 __all__ = ["TEMPLATE", "Workspace", "init"]
 
@@ -97,11 +102,15 @@ class Workspace:
     @property
     def catalog(self) -> Catalog:
         """The data sets of this workspace."""
+        from delever.data.catalog import Catalog
+
         return Catalog(self.root / "data")
 
     @property
     def extensions(self) -> Extensions:
         """What ``extensions/*.py`` and installed packages add."""
+        from delever.study.extensions import load_extensions
+
         return load_extensions(self.root / "extensions")
 
     def file(self, path: Path) -> Path:
@@ -109,6 +118,19 @@ class Workspace:
         given = path.expanduser()
         below = self.root / given
         return below if below.exists() and not given.exists() else given
+
+    def study(self, path: Path) -> Path:
+        """Find a study file.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        """
+        found = self.file(path)
+        if not found.is_file():
+            raise ConfigError(f"a study file is required; there is none at {found}")
+        return found
 
     def strategy(self, reference: str) -> Strategy:
         """Load a strategy by its name in ``strategies/``, or by a path ending in ``.py``.
@@ -118,6 +140,8 @@ class Workspace:
         ConfigError
             If there is no such file; the message lists those there are.
         """
+        from delever.study.strategy import load_strategy
+
         paths = [self.file(Path(reference))] if reference.endswith(".py") else []
         for path in (*paths, self.strategies / f"{reference}.py"):
             if path.is_file():

@@ -16,9 +16,8 @@ from delever.engine.backtest import backtest
 from delever.engine.settings import Account
 from delever.report import figures
 from delever.report.pages.account_tables import account_table, costs_table, rules_table
-from delever.report.pages.run_tables import parts_shown, scopes_table, trades_table
+from delever.report.pages.run_tables import parts_shown, scopes_table, trades_table, what_if_table
 from delever.report.pages.tearsheet import render
-from delever.report.pages.what_if_table import what_if_table
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, what_if

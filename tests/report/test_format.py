@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 
 from delever.report.format import (
     day,
+    figure,
+    interval,
     money,
     multiple,
     number,
+    one_digit,
     percent,
     price,
     reported,
     value,
     when,
+    whole,
+    whole_percent,
 )
 
 
@@ -44,7 +49,23 @@ def test_a_loss_short_of_everything_never_reads_as_everything(fraction: float) -
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (number(12_345.678), "12,345.68"),
+        (number(-0.001), "0.00"),
+        (number(-math.inf), "-inf"),
         (percent(-1.0), "-100.0%"),
+        (percent(-0.99994), "-99.99%"),
+        (percent(12.345), "1,234%"),
+        (figure(62_345.0), "62,345.00"),
+        (figure(-4.96e-05), "-0.0000496"),
+        (figure(9.0), "9"),
+        (figure(775e6), "775.00 M"),
+        (whole(1_234.4), "1,234"),
+        (one_digit(2.25), "2.2"),
+        (whole_percent(0.256), "26%"),
+        (interval(-0.03, 0.112), "-3.0% to 11.2%"),
+        (multiple(1.0041e6), "1.00 M x"),
+        (price(6.02), "6.0200"),
+        (reported(-0.39, "fraction"), "-39%"),
         (percent(-0.0001), "0.0%"),
         (percent(187.97), "18,797%"),
         (percent(-4642.93), "-464,293%"),

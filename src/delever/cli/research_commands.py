@@ -202,7 +202,6 @@ def signal(
     """Study a signal: what came after its events, compared with placebo levels."""
     from delever.cli.option_values import parse_named, parse_overrides
     from delever.report.pages import signal_page as tables
-    from delever.report.pages.ladder_table import ladder_table
     from delever.study.signal_report import signal_page
     from delever.study.workspace import Workspace
 
@@ -234,7 +233,7 @@ def signal(
     print_table(report.study.name, tables.outcome_table(report.study))
     print_table("beside others", tables.comparison_table(report.study))
     if report.ladder is not None:
-        print_table("further levels", ladder_table(report.ladder))
+        print_table("further levels", tables.ladder_table(report.ladder))
     if report.abnormal is not None:
         print_table("abnormal returns", tables.abnormal_table(report.abnormal))
     typer.echo(report.headline)

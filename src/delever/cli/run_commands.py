@@ -208,7 +208,7 @@ def _print_comparison(comparison: dl.Comparison, page: Path) -> None:
 def _print_what_if(
     tables: Mapping[str, pd.DataFrame], refused: Mapping[str, Mapping[str, str]]
 ) -> None:
-    from delever.report.pages.what_if_table import what_if_table
+    from delever.report.pages.run_tables import what_if_table
 
     table = what_if_table(tables, refused)
     if len(table.rows) > len(tables):

@@ -22,6 +22,7 @@ __all__ = [
     "money",
     "multiple",
     "number",
+    "one_digit",
     "percent",
     "price",
     "reported",
@@ -39,13 +40,7 @@ _WORDS = {"T": "trillion", "B": "billion", "M": "million"}
 
 
 def number(amount: float, digits: int = 2) -> str:
-    """Write a number with thousands separators.
-
-    Examples
-    --------
-    >>> number(12345.678), number(-0.001), number(float("nan")), number(float("inf"))
-    ('12,345.68', '0.00', 'n/a', 'inf')
-    """
+    """Write a number with thousands separators."""
     if math.isnan(amount):
         return NOT_AVAILABLE
     if math.isinf(amount):
@@ -61,13 +56,6 @@ def percent(fraction: float, digits: int = 1) -> str:
     -----
     A loss short of everything is never rounded to -100%: decimals are added, up to four, until
     it reads as what it is. From 1,000% on decimals are dropped, and millions are said in words.
-
-    Examples
-    --------
-    >>> percent(0.0512), percent(-0.61), percent(-0.99994), percent(-1.0)
-    ('5.1%', '-61.0%', '-99.99%', '-100.0%')
-    >>> percent(12.345), percent(98_612.3)
-    ('1,234%', '9.86 million %')
     """
     if math.isfinite(fraction) and abs(fraction) >= 10:
         text = money(round(100 * fraction))
@@ -80,13 +68,7 @@ def percent(fraction: float, digits: int = 1) -> str:
 
 
 def figure(amount: float) -> str:
-    """Write a number of unknown size: four digits that matter below 1,000.
-
-    Examples
-    --------
-    >>> figure(62345.0), figure(-4.96e-05), figure(9.0), figure(775e6)
-    ('62,345.00', '-0.0000496', '9', '775.00 M')
-    """
+    """Write a number of unknown size: four digits that matter below 1,000."""
     if not math.isfinite(amount):
         return number(amount)
     if abs(amount) < 1_000:
@@ -95,46 +77,27 @@ def figure(amount: float) -> str:
 
 
 def whole(amount: float) -> str:
-    """Write a number without decimals.
-
-    Examples
-    --------
-    >>> whole(1234.0), whole(-0.4)
-    ('1,234', '0')
-    """
+    """Write a number without decimals."""
     return number(amount, 0)
 
 
-def whole_percent(fraction: float) -> str:
-    """Write a fraction as a percentage without decimals.
+def one_digit(amount: float) -> str:
+    """Write a number with one decimal."""
+    return number(amount, 1)
 
-    Examples
-    --------
-    >>> whole_percent(0.256)
-    '26%'
-    """
+
+def whole_percent(fraction: float) -> str:
+    """Write a fraction as a percentage without decimals."""
     return percent(fraction, 0)
 
 
 def interval(low: float, high: float, form: Callable[[float], str] = percent) -> str:
-    """Write both ends of an interval.
-
-    Examples
-    --------
-    >>> interval(-0.03, 0.112)
-    '-3.0% to 11.2%'
-    """
+    """Write both ends of an interval."""
     return f"{form(low)} to {form(high)}"
 
 
 def multiple(factor: float) -> str:
-    """Write what wealth was multiplied by.
-
-    Examples
-    --------
-    >>> multiple(0.391), multiple(12345.4), multiple(1.0041e6)
-    ('0.39x', '12,345x', '1.00 M x')
-    """
+    """Write what wealth was multiplied by."""
     if not math.isfinite(factor):
         return number(factor)
     if factor >= 1e6:
@@ -143,13 +106,7 @@ def multiple(factor: float) -> str:
 
 
 def money(amount: float) -> str:
-    """Write an amount of the account's currency.
-
-    Examples
-    --------
-    >>> money(10000.0), money(-12.5), money(9_861_230_000.0)
-    ('10,000', '-12.50', '9.86 B')
-    """
+    """Write an amount of the account's currency."""
     size = abs(amount)
     if not math.isfinite(amount) or size < 1e6:
         return number(amount, 2 if size < 1_000 else 0)
@@ -157,28 +114,14 @@ def money(amount: float) -> str:
 
 
 def price(amount: float) -> str:
-    """Write a price with about five digits that matter, whatever its magnitude.
-
-    Examples
-    --------
-    >>> price(84123.4567), price(6.02), price(0.0747357)
-    ('84,123.46', '6.0200', '0.074736')
-    """
+    """Write a price with about five digits that matter, whatever its magnitude."""
     if not math.isfinite(amount) or amount == 0:
         return number(amount)
     return number(amount, min(12, max(2, 4 - math.floor(math.log10(abs(amount))))))
 
 
 def value(amount: float, unit: str) -> str:
-    """Write a metric in its unit.
-
-    Examples
-    --------
-    >>> value(0.25, "fraction"), value(1234.5, "fraction"), value(1.5, "ratio")
-    ('25.0%', '123,450%', '1.50')
-    >>> value(1461.0, "days"), value(3.0, "count"), value(2.5, "per_year")
-    ('1,461', '3', '2.50')
-    """
+    """Write a metric in its unit."""
     if unit == "fraction":
         return percent(amount)
     if unit in {"bars", "days", "count"}:
@@ -188,36 +131,18 @@ def value(amount: float, unit: str) -> str:
 
 
 def reported(amount: float, unit: str) -> str:
-    """Write a figure as someone reported it.
-
-    Examples
-    --------
-    >>> reported(19.13e9, "USD"), reported(530e6, "USD"), reported(-0.39, "fraction")
-    ('19.13 B USD', '530 M USD', '-39%')
-    """
+    """Write a figure as someone reported it."""
     text = percent(amount) if unit == "fraction" else money(amount)
     return _TRAILING_ZEROS.sub("", text) + ("" if unit == "fraction" else f" {unit}")
 
 
 def day(stamp: pd.Timestamp) -> str:
-    """Write the UTC date of a stamp.
-
-    Examples
-    --------
-    >>> day(pd.Timestamp("2020-03-12 08:00", tz="UTC"))
-    '2020-03-12'
-    """
+    """Write the UTC date of a stamp."""
     return NOT_AVAILABLE if pd.isna(stamp) else f"{stamp:%Y-%m-%d}"
 
 
 def when(stamp: pd.Timestamp) -> str:
-    """Write a UTC stamp, with its time of day only where it is not midnight.
-
-    Examples
-    --------
-    >>> when(pd.Timestamp("2020-03-12 08:00", tz="UTC")), when(pd.NaT)
-    ('2020-03-12 08:00', 'n/a')
-    """
+    """Write a UTC stamp, with its time of day only where it is not midnight."""
     if pd.isna(stamp) or stamp == stamp.normalize():
         return day(stamp)
     return f"{stamp:%Y-%m-%d %H:%M}"

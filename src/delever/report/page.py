@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import pandas as pd
 
 from delever.errors import InputError
-from delever.report.figures.look import Chart, as_chart, library, themes
+from delever.report.figures.look import Chart, chart, library, themes
 from delever.report.table import Table, frame_table
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _prepared(block: Block) -> Block:
         elif isinstance(part, pd.DataFrame):
             part = frame_table(name, part)
         elif hasattr(part, "to_plotly_json"):
-            part = as_chart(f"fig-{name}", block.title, part)
+            part = chart(f"fig-{name}", block.title, part)
         parts.append(part)
     return replace(block, parts=parts)
 

@@ -144,7 +144,7 @@ class Comparison(Result):
     def html(self) -> str:
         """The comparison as a page."""
         from delever.report.pages.comparison import render
-        from delever.report.pages.what_if_table import what_if_table
+        from delever.report.pages.run_tables import what_if_table
 
         return render(
             dict(zip(self.labels, self.evaluations, strict=True)),

@@ -12,7 +12,7 @@ import pandas as pd
 from delever.bars import close_times
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.figures.look import FILL, LEGEND, SHADE, Chart, choices, dressed, lines
+from delever.report.figures.look import FILL, LEGEND, SHADE, Chart, chart, choices, lines
 from delever.report.format import day
 from delever.stats.drawdowns import drawdown
 
@@ -61,10 +61,11 @@ def history(
         if len(kept) < len(index)
         else ""
     )
-    return Chart(
-        id="fig-history",
-        title="Growth and drawdown" if exposure is None else "Growth, drawdown and exposure",
-        figure=dressed(figure, height=(540 if exposure is None else 620) + _TIER * tiers),
+    return chart(
+        "fig-history",
+        "Growth and drawdown" if exposure is None else "Growth, drawdown and exposure",
+        figure,
+        height=(540 if exposure is None else 620) + _TIER * tiers,
         caption="Values stand at the close of each bar, UTC. Shaded: deleveraging periods; "
         "point at a label for its dates. Drag to zoom, double-click to zoom out."
         + (" Dotted: the worst and the best that the bars allow." if banded else "")
@@ -92,7 +93,7 @@ def growth_paths(paths: Mapping[str, pd.Series], timeframe: str) -> Chart:
     figure.update_yaxes(type="log", dtick=_decades(table), title_text="growth of 1", tickformat=",")
     figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
     figure.update_layout(hovermode="x unified", legend=LEGEND, margin={"t": 34})
-    return Chart(id="fig-what-if", title="What if", figure=dressed(figure, height=330))
+    return chart("fig-what-if", "What if", figure, height=330)
 
 
 def _panels(runs: Mapping[str, Backtest], exposure: str | None) -> list[pd.DataFrame]:

@@ -22,9 +22,9 @@ __all__ = [
     "SCALE",
     "SHADE",
     "Chart",
-    "as_chart",
+    "axis",
+    "chart",
     "choices",
-    "dressed",
     "library",
     "lines",
     "themes",
@@ -78,17 +78,12 @@ class Chart:
         ]
 
 
-def dressed(figure: Figure, *, height: int) -> Figure:
-    """Give a figure its height, and the light look for where no page lays one under it."""
+def chart(id: str, title: str, figure: Figure, *, height: int = 380, caption: str = "") -> Chart:
+    """Make a chart of a figure, in the light look for where no page lays one under it."""
     template = _light()
     template["layout"]["paper_bgcolor"] = "#ffffff"
-    figure.update_layout(template=template, height=height)
-    return figure
-
-
-def as_chart(id: str, title: str, figure: Figure) -> Chart:
-    """Make a chart of a figure from outside, which keeps its height where it has one."""
-    return Chart(id=id, title=title, figure=dressed(figure, height=figure.layout.height or 380))
+    figure.update_layout(template=template, height=figure.layout.height or height)
+    return Chart(id=id, title=title, figure=figure, caption=caption)
 
 
 def choices(figure: Figure, method: str, arguments: Mapping[str, Mapping[str, Any]]) -> None:
@@ -96,14 +91,8 @@ def choices(figure: Figure, method: str, arguments: Mapping[str, Mapping[str, An
     figure.update_layout(
         updatemenus=[
             {
-                "type": "buttons",
-                "direction": "right",
-                "active": 0,
-                "x": 1,
-                "xanchor": "right",
-                "y": 0,
-                "yanchor": "top",
-                "pad": {"t": 30},
+                **{"type": "buttons", "direction": "right", "active": 0, "pad": {"t": 30}},
+                **{"x": 1, "xanchor": "right", "y": 0, "yanchor": "top"},
                 "buttons": [
                     {"label": escape(label), "method": method, "args": [dict(given)]}
                     for label, given in arguments.items()
@@ -124,6 +113,11 @@ def themes() -> str:
     """Light and dark look of every figure."""
     dark = _look(ink="#e3e6ea", quiet="#9aa2ad", grid="#2c323a", paper="27,31,37")
     return _to_json({"light": _light(), "dark": dark})
+
+
+def axis(title: str, form: str = "", **more: Any) -> dict[str, Any]:
+    """Set the title and the format of an axis."""
+    return {"title": {"text": title}, **({"tickformat": form} if form else {}), **more}
 
 
 def lines(names: Sequence[str], benchmark: str | None) -> dict[str, dict[str, Any]]:

@@ -14,8 +14,9 @@ from delever.report.figures.look import (
     SCALE,
     SHADE,
     Chart,
+    axis,
+    chart,
     choices,
-    dressed,
     lines,
 )
 from delever.report.format import percent
@@ -65,10 +66,11 @@ def monthly(returns: Mapping[str, pd.Series]) -> Chart:
     )
     shown = {name: {"visible": [other == name for other in returns]} for name in returns}
     choices(figure, "restyle", shown)
-    return Chart(
-        id="fig-monthly",
-        title="Monthly returns",
-        figure=dressed(figure, height=42 + 26 * max(len(years), 2)),
+    return chart(
+        "fig-monthly",
+        "Monthly returns",
+        figure,
+        height=42 + 26 * max(len(years), 2),
         caption="Compounded within the calendar month and year, UTC; the first and the last may "
         "be cut. Colour saturates at 40% either way.",
     )
@@ -90,10 +92,7 @@ def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
     edge = edge or 0.01
     edges = np.linspace(-edge, edge, _BINS + 1)
     centres = (edges[1:] + edges[:-1]) / 2
-    for name, sample, colour in (
-        ("outside", outside, PALETTE[0]),
-        ("inside", inside, SHADE),
-    ):
+    for name, sample, colour in (("outside", outside, PALETTE[0]), ("inside", inside, SHADE)):
         counts, _ = np.histogram(sample.dropna().clip(-edge, edge), edges)
         if not counts.sum():
             continue
@@ -108,15 +107,16 @@ def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
     figure.update_layout(
         barmode="overlay",
         bargap=0.04,
-        xaxis={"tickformat": ".0%" if edge > 0.04 else ".1%", "title": {"text": "return of a bar"}},
-        yaxis={"tickformat": ".0%", "title": {"text": "share of bars"}},
+        xaxis=axis("return of a bar", ".0%" if edge > 0.04 else ".1%"),
+        yaxis=axis("share of bars", ".0%"),
         legend={"x": 0.99, "y": 0.98, "xanchor": "right", "yanchor": "top"},
         margin={"t": 14},
     )
-    return Chart(
-        id="fig-distribution",
-        title="Returns of bars, inside and outside the periods",
-        figure=dressed(figure, height=340),
+    return chart(
+        "fig-distribution",
+        "Returns of bars, inside and outside the periods",
+        figure,
+        height=340,
         caption="Only bars with a position. The outermost bars gather everything beyond.",
     )
 
@@ -138,10 +138,8 @@ def period_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
         barmode="group",
         bargap=0.28,
         xaxis={"type": "category", "showgrid": False},
-        yaxis={"tickformat": ".0%", "title": {"text": "return in the period"}},
+        yaxis=axis("return in the period", ".0%"),
         legend=LEGEND,
         margin={"t": 34},
     )
-    return Chart(
-        id="fig-periods", title="Return in each period", figure=dressed(figure, height=330)
-    )
+    return chart("fig-periods", "Return in each period", figure, height=330)

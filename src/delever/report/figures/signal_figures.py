@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from delever.report.figures.look import BENCHMARK, FILL, LEGEND, PALETTE, SHADE, Chart, dressed
+from delever.report.figures.look import BENCHMARK, FILL, LEGEND, PALETTE, SHADE, Chart, axis, chart
 from delever.report.format import whole_percent
 
 __all__ = ["abnormal_path", "placebo_means", "rung_curves"]
@@ -32,14 +32,15 @@ def placebo_means(means: pd.Series, actual: float, rank: float) -> Chart:
         figure.add_vline(x=actual, line={"color": PALETTE[1], "width": 2})
     figure.update_layout(
         bargap=0.04,
-        xaxis={"tickformat": ".0%", "title": {"text": "mean forward return"}},
-        yaxis={"title": {"text": "placebo levels"}},
+        xaxis=axis("mean forward return", ".0%"),
+        yaxis=axis("placebo levels"),
         showlegend=False,
     )
-    return Chart(
-        id="fig-placebos",
-        title="The same rule on random nearby levels",
-        figure=dressed(figure, height=300),
+    return chart(
+        "fig-placebos",
+        "The same rule on random nearby levels",
+        figure,
+        height=300,
         caption="The line is the level itself. Placebo levels near each other break on the same "
         f"days, so their spread alone is no test. {whole_percent(rank)} of the placebo levels have "
         "a lower mean.",
@@ -72,16 +73,13 @@ def rung_curves(curves: pd.DataFrame, rung: float, title: str) -> Chart:
                 hovertemplate="%{x} bars: %{y:.0%}<extra>" + label + "</extra>",
             )
     figure.update_layout(
-        xaxis={"title": {"text": "bars after the break"}},
-        yaxis={"tickformat": ".0%", "range": [0, 1], "title": {"text": "reached"}},
+        xaxis=axis("bars after the break"),
+        yaxis=axis("reached", ".0%", range=[0, 1]),
         legend=LEGEND,
         margin={"t": 34},
     )
-    return Chart(
-        id=f"fig-rung-{rung!r}".replace(".", "-"),  # all its digits: prices may be near
-        title=f"Reaching {title}",
-        figure=dressed(figure, height=300),
-    )
+    name = f"fig-rung-{rung!r}".replace(".", "-")  # all its digits: prices may be near
+    return chart(name, f"Reaching {title}", figure, height=300)
 
 
 def abnormal_path(path: pd.DataFrame) -> Chart:
@@ -97,12 +95,8 @@ def abnormal_path(path: pd.DataFrame) -> Chart:
         hovertemplate="bar %{x}: %{y:.1%}<extra></extra>",
     )
     figure.update_layout(
-        xaxis={"title": {"text": "bars after the event"}},
-        yaxis={"tickformat": ".1%", "title": {"text": "cumulated abnormal return"}},
+        xaxis=axis("bars after the event"),
+        yaxis=axis("cumulated abnormal return", ".1%"),
         showlegend=False,
     )
-    return Chart(
-        id="fig-abnormal",
-        title="Cumulated abnormal return",
-        figure=dressed(figure, height=300),
-    )
+    return chart("fig-abnormal", "Cumulated abnormal return", figure, height=300)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from delever.report.figures.look import SCALE, Chart, dressed
+from delever.report.figures.look import SCALE, Chart, axis, chart
 
 __all__ = ["heat_map", "parallel"]
 
@@ -40,14 +40,12 @@ def heat_map(
         ygap=2,
         hovertemplate=f"{x} %{{x}}<br>{y} %{{y}}<br>{label} %{{z:{shape}}}<extra></extra>",
     )
-    figure.update_layout(
-        xaxis={"type": "category", "title": {"text": x}},
-        yaxis={"type": "category", "title": {"text": y}},
-    )
-    return Chart(
-        id=f"map-{metric.replace('_', '-')}",
-        title=f"{label} by {x} and {y}",
-        figure=dressed(figure, height=460),
+    figure.update_layout(xaxis=axis(x, type="category"), yaxis=axis(y, type="category"))
+    return chart(
+        f"map-{metric.replace('_', '-')}",
+        f"{label} by {x} and {y}",
+        figure,
+        height=460,
         caption="Each cell is the median over all other axes; look for a plateau, not for a peak.",
     )
 
@@ -72,10 +70,11 @@ def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[s
         dimensions=dimensions,
     )
     left_out = f" {len(drawn):,} of {len(known):,} are drawn." if len(drawn) < len(known) else ""
-    return Chart(
-        id="parallel",
-        title="All combinations",
-        figure=dressed(figure, height=460),
+    return chart(
+        "parallel",
+        "All combinations",
+        figure,
+        height=460,
         caption="Drag along an axis to keep the lines that pass there." + left_out,
     )
 

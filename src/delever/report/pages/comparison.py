@@ -31,7 +31,7 @@ from delever.report.table import (
     reading,
 )
 from delever.research.evaluation import SCOPES, Evaluation
-from delever.stats.metrics import REGISTRY, Metric, Scope
+from delever.stats.metrics import REGISTRY, Scope
 
 __all__ = ["charts", "render", "summary_table"]
 
@@ -67,7 +67,7 @@ def render(
     InputError
         If there is no evaluation.
     """
-    columns = _columns(evaluations, benchmark)
+    _, columns = _compared(evaluations, benchmark)
     first = next(iter(evaluations.values()))
     drawn = charts(evaluations, benchmark=benchmark)
     chosen = {name: dict(facts(each)) for name, each in (parameters or {}).items()}
@@ -91,7 +91,7 @@ def render(
                 block(
                     "key" if scope == "whole" else "",
                     SCOPE_LABELS[scope],
-                    _scope_table(columns, _registry(evaluations), scope),
+                    _scope_table(evaluations, columns, scope),
                     link="Key figures",
                 )
                 for scope in SCOPES
@@ -106,16 +106,13 @@ def charts(
     evaluations: Mapping[str, Evaluation], *, benchmark: str = "buy and hold"
 ) -> dict[str, figures.Chart]:
     """Every figure of the page, the main one first."""
-    columns = _columns(evaluations, benchmark)
-    benchmarks = [name for name in columns if name not in evaluations]
+    runs, metrics = _compared(evaluations, benchmark)
+    benchmarks = [name for name in runs if name not in evaluations]
     grey = benchmarks[0] if len(benchmarks) == 1 else _itself(evaluations)
-    first = next(iter(evaluations.values()))
-    runs = _runs(evaluations, benchmark)
-    drawn = {"history": figures.history(runs, first.periods, benchmark=grey)}
-    if first.periods:
-        drawn["periods"] = figures.period_bars(
-            period_returns(columns, first.periods), benchmark=grey
-        )
+    periods = next(iter(evaluations.values())).periods
+    drawn = {"history": figures.history(runs, periods, benchmark=grey)}
+    if periods:
+        drawn["periods"] = figures.period_bars(period_returns(metrics, periods), benchmark=grey)
     return drawn
 
 
@@ -129,7 +126,7 @@ def summary_table(
     InputError
         If there is no evaluation.
     """
-    columns = _columns(evaluations, benchmark)
+    _, columns = _compared(evaluations, benchmark)
     cells = [
         mark_best(
             [scope_cell(frame, REGISTRY[name], scope) for frame in columns.values()],
@@ -154,21 +151,19 @@ def summary_table(
     )
 
 
-def _columns(evaluations: Mapping[str, Evaluation], benchmark: str) -> dict[str, pd.DataFrame]:
-    """Metrics by run, the benchmarks' last; one benchmark where all are the same."""
+def _compared(
+    evaluations: Mapping[str, Evaluation], benchmark: str
+) -> tuple[dict[str, Backtest], dict[str, pd.DataFrame]]:
+    """Runs and their metrics, the benchmarks' last; one benchmark where all are the same."""
     if not evaluations:
         raise InputError("a comparison needs at least one run; got none")
-    columns = {name: each.metrics for name, each in evaluations.items()}
-    for name, each in _benchmarks(evaluations, benchmark).items():
-        columns[name] = each.benchmark_metrics
-    return columns
-
-
-def _runs(evaluations: Mapping[str, Evaluation], benchmark: str) -> dict[str, Backtest]:
+    beside = _benchmarks(evaluations, benchmark)
     runs = {name: each.backtest for name, each in evaluations.items()}
-    for name, each in _benchmarks(evaluations, benchmark).items():
-        runs[name] = each.benchmark
-    return runs
+    metrics = {name: each.metrics for name, each in evaluations.items()}
+    return (
+        runs | {name: each.benchmark for name, each in beside.items()},
+        metrics | {name: each.benchmark_metrics for name, each in beside.items()},
+    )
 
 
 def _benchmarks(evaluations: Mapping[str, Evaluation], name: str) -> dict[str, Evaluation]:
@@ -211,20 +206,18 @@ def _alike(one: Backtest, other: Backtest) -> bool:
     return bool((apart <= room * (1 + one.returns.abs())).all())
 
 
-def _registry(evaluations: Mapping[str, Evaluation]) -> Mapping[str, Metric]:
-    """Every metric that one of the runs was measured by."""
-    return {name: spec for each in evaluations.values() for name, spec in each.registry.items()}
-
-
 def _scope_table(
-    columns: Mapping[str, pd.DataFrame], registry: Mapping[str, Metric], scope: Scope
+    evaluations: Mapping[str, Evaluation], columns: Mapping[str, pd.DataFrame], scope: Scope
 ) -> Table:
-    rows = []
-    for spec in shown_metrics(registry):
-        if scope not in spec.scopes:
-            continue
-        cells = [scope_cell(frame, spec, scope) for frame in columns.values()]
-        rows.append((metric_name(spec), *mark_best(cells, spec.better)))
+    measured = {name: spec for each in evaluations.values() for name, spec in each.registry.items()}
+    rows = [
+        (
+            metric_name(spec),
+            *mark_best([scope_cell(frame, spec, scope) for frame in columns.values()], spec.better),
+        )
+        for spec in shown_metrics(measured)
+        if scope in spec.scopes
+    ]
     return Table(
         id=f"metrics-{scope}",
         columns=(Column(label="", numeric=False), *(Column(label=name) for name in columns)),
@@ -263,9 +256,7 @@ def _parameters_table(chosen: Mapping[str, Mapping[str, str]]) -> Table:
         id="parameters",
         columns=tuple(Column(label=name, numeric=False) for name in ("Parameter", *chosen)),
         rows=tuple(
-            tuple(
-                Cell(text=text) for text in (key, *(each.get(key, "-") for each in chosen.values()))
-            )
+            (Cell(text=key), *(Cell(text=each.get(key, "-")) for each in chosen.values()))
             for key in keys
         ),
         empty="None of the runs takes parameters.",

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from delever.report import figures
-from delever.report.format import day, number, percent, price, when, whole, whole_percent
+from delever.report.format import (
+    day,
+    interval,
+    number,
+    one_digit,
+    percent,
+    price,
+    when,
+    whole,
+    whole_percent,
+)
 from delever.report.page import block, render_page
-from delever.report.pages.ladder_table import ladder_table, rung_title
 from delever.report.table import (
     Cell,
+    Field,
+    Group,
     Table,
     fraction_cell,
     interval_cell,
+    number_cell,
     numbers,
     tabulate,
     texts,
@@ -30,6 +43,7 @@ __all__ = [
     "comparison_table",
     "event_table",
     "headline",
+    "ladder_table",
     "outcome_table",
     "render",
 ]
@@ -78,7 +92,7 @@ def outcome_table(study: SignalStudy) -> Table:
             texts("Held", lambda row: Cell(text=f"{row['horizon']} bars", order=row["horizon"])),
             numbers("Events", "events", whole),
             numbers("Distinct", "distinct", whole, title="whose holding periods do not overlap"),
-            numbers("Effective", "effective", _one_digit, "independent holding periods"),
+            numbers("Effective", "effective", one_digit, "independent holding periods"),
             numbers("Mean", "mean", fraction_cell),
             numbers("Median", "median", fraction_cell),
             numbers("5%", "q05", fraction_cell, title="one event in twenty came out worse"),
@@ -134,6 +148,80 @@ def comparison_table(study: SignalStudy) -> Table:
         f"{whole_percent(design.power)}. One row decides and was named beforehand; the p of the "
         "others are not corrected for there being several.",
     )
+
+
+def ladder_table(ladder: Ladder) -> Table:
+    """How often and how soon further levels were reached, a row per level."""
+    left_out = (
+        f" {ladder.left_out} breaks of other levels are left out: from them these prices are not "
+        "on the way."
+    )
+    return tabulate(
+        "ladder",
+        ladder.table,
+        (
+            texts(
+                "Level",
+                lambda row: (
+                    price(row["rung"])
+                    if ladder.absolute
+                    else Cell(text=f"{row['rung']:g} of it", title="of the broken level")
+                ),
+            ),
+            numbers("Breaks", "complete", whole, title=f"with {ladder.horizon} bars after them"),
+            *_share(f"in {ladder.horizon} bars", ("reached", "low", "high"), "complete"),
+            numbers("all bars", "all", whole_percent),
+            numbers("matched bars", "matched", whole_percent, title="about as volatile"),
+            numbers("placebos", "placebo", whole_percent),
+            numbers("at once", "at_once", whole_percent, title="the break itself closed beyond it"),
+            texts("Half by bar", _median_wait, numeric=True),
+            *_share("went on", ("onward", "onward_low", "onward_high"), "before"),
+        ),
+        groups=(
+            Group(label="", width=2),
+            Group(label="reached", width=2),
+            Group(label="the same way to go", width=3),
+            Group(label="", width=2),
+            Group(label="from the level before", width=2),
+        ),
+        caption="From the close of the break. Half by bar: bars until half of the breaks had got "
+        f"there, breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks "
+        "stand in brackets: too few to say." + (left_out if ladder.left_out else ""),
+    )
+
+
+def _rung_title(ladder: Ladder, rung: float) -> str:
+    """What a further level is called: its price, or its multiple of the broken one."""
+    return price(rung) if ladder.absolute else f"{rung:g} of the broken level"
+
+
+def _share(label: str, names: tuple[str, str, str], count: str) -> tuple[Field, Field]:
+    """Columns of a share and of its interval, quiet where it is of too few."""
+    share, low, high = names
+
+    def written(row: Mapping[str, Any]) -> Cell:
+        cell = number_cell(row[share], whole_percent)
+        if cell.order is None or row[count] >= FEWEST_EVENTS:
+            return cell
+        return replace(cell, text=f"({cell.text})", tone="quiet")
+
+    def span(row: Mapping[str, Any]) -> Cell:
+        if math.isnan(row[low]):
+            return Cell(text="")
+        cell = interval_cell(row[low], row[high], whole_percent)
+        return cell if row[count] >= FEWEST_EVENTS else replace(cell, tone="quiet")
+
+    return texts(label, written, numeric=True), texts("95% interval", span, numeric=True)
+
+
+def _median_wait(row: Mapping[str, Any]) -> Cell:
+    low, high = row["median_low"], row["median_high"]
+    note = "" if _bars(low) == _bars(high) else interval(low, high, _bars)
+    return Cell(text=_bars(row["median_bars"]), note=note)
+
+
+def _bars(bars: float) -> str:
+    return "never" if math.isinf(bars) else whole(bars)
 
 
 def abnormal_table(study: EventStudy) -> Table:
@@ -193,7 +281,7 @@ def charts(
     if ladder is not None:
         for rung in ladder.rungs:
             drawn[f"rung {rung!r}"] = figures.rung_curves(
-                ladder.curve(rung), rung, rung_title(ladder, rung)
+                ladder.curve(rung), rung, _rung_title(ladder, rung)
             )
     if abnormal is not None:
         drawn["abnormal"] = figures.abnormal_path(abnormal.path)
@@ -267,7 +355,3 @@ def _asked(study: SignalStudy, data: Sequence[str]) -> dict[str, str]:
 
 def _p_value(p: float) -> str:
     return number(p, 3)
-
-
-def _one_digit(amount: float) -> str:
-    return number(amount, 1)

@@ -12,6 +12,7 @@ from delever.report.format import (
     day,
     interval,
     number,
+    one_digit,
     percent,
     price,
     when,
@@ -125,7 +126,7 @@ def supports_table(state: MarketState) -> Table:
             texts("support", "level.name"),
             numbers("price", "level.price", price),
             numbers("away", "level.distance", percent),
-            numbers("in ranges", "ranges", _one_digit, "average true ranges of 14 bars"),
+            numbers("in ranges", "ranges", one_digit, "average true ranges of 14 bars"),
             texts("reached", lambda one: _rate(one.unconditional), numeric=True),
             texts("95% interval", lambda one: _interval(one.unconditional), numeric=True),
             texts("reached, same phase", lambda one: _rate(one.same_phase), numeric=True),
@@ -187,10 +188,6 @@ def readings_table(state: MarketState) -> Table:
         caption="The percentile is the share of the reading's own past that was lower: a reading "
         "at either end is rare, whatever its unit.",
     )
-
-
-def _one_digit(amount: float) -> str:
-    return number(amount, 1)
 
 
 def _gauge(rank: float) -> Cell:

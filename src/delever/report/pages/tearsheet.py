@@ -28,8 +28,8 @@ from delever.report.pages.run_tables import (
     parts_shown,
     scopes_table,
     trades_table,
+    what_if_table,
 )
-from delever.report.pages.what_if_table import what_if_table
 from delever.report.table import reading
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation

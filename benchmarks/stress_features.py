@@ -33,7 +33,7 @@ def main() -> int:
         spent[name] = perf_counter() - start
     price = ("fall_speed", "volatility", "volume_shock")
     stress = {
-        name: t for name, t in spent.items() if FEATURES[name].inputs or name.startswith(price)
+        name: t for name, t in spent.items() if FEATURES[name].needs or name.startswith(price)
     }
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         print(f"{name:28} {seconds * 1_000:8.1f} ms{'' if name in stress else '   level or event'}")

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from annotated_types import Ge
 
-from delever.signals.averages import above, below
-from delever.signals.edges import latch
+from delever.signals.edges import confirm, latch
 from delever.signals.indicators import moving_average
 from delever.signals.sizing import exposure
 from delever.view import MarketView
@@ -48,8 +47,8 @@ def ma200w_break(
     close = market.resample("1w")["close"]
     line = moving_average(close, weeks, average)
     broken = latch(
-        below(close, line, times=confirm_weeks),
-        above(close, line, times=confirm_weeks if reentry == "confirmed" else 1),
+        confirm(close < line, confirm_weeks),
+        confirm(close > line, confirm_weeks if reentry == "confirmed" else 1),
     )
     target = exposure(~broken, off=-1.0 if when_below == "short" else 0.0, known=line.notna())
     return market.align(target, "1w")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import MappingProxyType
@@ -68,12 +69,16 @@ def aligned(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return _guarded(function, same_rows=True)
 
 
+def _kind(annotation: str) -> str:
+    return re.sub(r"Annotated\[(\w+), .*\]", r"\1", annotation).removesuffix(" | None")
+
+
 def _guarded(function: Callable[_P, _R], *, same_rows: bool) -> Callable[_P, _R]:
     names = list(inspect.signature(function).parameters)
     checks = [
         (name, _CHECKS[kind], "None" in text)
         for name, text in function.__annotations__.items()
-        if name != "return" and (kind := str(text).removesuffix(" | None")) in _CHECKS
+        if name != "return" and (kind := _kind(str(text))) in _CHECKS
     ]
     where = getattr(function, "__name__", "function")
 

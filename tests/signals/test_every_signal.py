@@ -20,21 +20,21 @@ from delever.deleveraging.phase_machine import STATES, market_states, selling, s
 from delever.deleveraging.stress import past_rank, stress_index
 from delever.research.lookahead import find_leak
 from delever.research.perturbation import window
-from delever.signals import averages as trend
-from delever.signals import bands as brackets
 from delever.signals import (
+    averages,
+    bands,
     breaks,
     clock,
     cross,
     edges,
     indicators,
     levels,
+    network,
     profile,
     sizing,
     swings,
     volatility,
 )
-from delever.signals import network as onchain
 from delever.signals.features import FEATURES
 from delever.view import MarketView
 
@@ -95,7 +95,7 @@ def numbered(phases: pd.Series) -> pd.Series:
 
 
 SIGNALS: dict[str, Signal] = {
-    "bands.held_level": lambda m: brackets.held_level(
+    "bands.held_level": lambda m: bands.held_level(
         close(m), below_line(m), close(m), below=0.1, above=0.1
     ),
     "breaks.average_breaks": lambda m: mixed(breaks.average_breaks(m, weeks=4)),
@@ -134,9 +134,9 @@ SIGNALS: dict[str, Signal] = {
     "levels.round_resistance": lambda m: levels.round_resistance(close(m), parts=10),
     "levels.round_support": lambda m: levels.round_support(close(m), parts=10),
     "levels.support_below": lambda m: levels.support_below(m, swings.swings(m, bars=2)),
-    "network.realised_price": onchain.realised_price,
+    "network.realised_price": network.realised_price,
     "network.shutdown_value": lambda m: pd.Series(
-        onchain.shutdown_value(m.series("difficulty", "difficulty"), 3.125, 20.0, 0.08),
+        network.shutdown_value(m.series("difficulty", "difficulty"), 3.125, 20.0, 0.08),
         index=m.index,
     ),
     "profile.anchored_vwap": lambda m: profile.anchored_vwap(m, anchor=m.index[0] + 9 * DAY),
@@ -145,9 +145,7 @@ SIGNALS: dict[str, Signal] = {
     "swings.cycle_highs": lambda m: born(m, swings.cycle_highs(m, fall=0.05)),
     "swings.fibonacci": lambda m: born(m, swings.fibonacci(m, bars=3)),
     "swings.swings": lambda m: born(m, swings.swings(m, bars=3)),
-    "averages.above": lambda m: trend.above(close(m), indicators.sma(close(m), 9), times=2),
-    "averages.below": lambda m: trend.below(close(m), indicators.sma(close(m), 9), times=2),
-    "averages.days_below": lambda m: trend.days_below(
+    "averages.days_below": lambda m: averages.days_below(
         close(m), indicators.sma(close(m), 9), m.timeframe
     ),
     "volatility.close_to_close": lambda m: volatility.close_to_close(m.bars, 20),
@@ -174,9 +172,12 @@ SIGNALS: dict[str, Signal] = {
 NO_SIGNAL = {
     "clock.bars_in": "a number of bars",
     "features.available": "names",
-    "features.feature": "a row of the table",
+    "features.feature_named": "a row of the table",
+    "features.collect": "a table",
+    "features.inputs": "a table",
     "features.measure": "how the table is asked; every test of a feature goes through it",
-    "readings.check_lag": "refuses",
+    "feature.feature": "a decorator",
+    "feature.features_of": "the facts a function carries",
     "network.load_network": "reads a file",
     "profile.volume_profile": "a table of one stretch of bars",
     "swings.extension": "three prices",
@@ -202,13 +203,10 @@ def public() -> Iterator[str]:
 
 
 def behind_features() -> set[str]:
-    out = set()
-    for feature in FEATURES.values():
-        compute = feature.compute
-        while isinstance(compute, functools.partial):
-            compute = compute.func
-        out.add(f"{compute.__module__.rpartition('.')[2]}.{compute.__name__}")
-    return out
+    return {
+        f"{one.function.__module__.rpartition('.')[2]}.{one.function.__name__}"
+        for one in FEATURES.values()
+    }
 
 
 def test_none_is_forgotten() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -14,15 +13,12 @@ from tests.signals.markets import DAY, made_up
 
 from delever.errors import InputError
 from delever.research.lookahead import find_leak
-from delever.signals.features import FEATURES, available, feature, measure
+from delever.signals.features import FEATURES, INPUTS, available, feature_named, measure
 from delever.signals.levels import support_below
-from delever.signals.readings import INPUTS
 from delever.signals.swings import swings
-from delever.view import MarketView, Price, Reading
+from delever.view import MarketView, Reading
 
 NAMES = sorted(FEATURES)
-WAITING = {"swing_support", "cycle_support", "fibonacci_support", "volume_support", "swing_vwap"}
-"""Defined only once the market has made the level, and while it stands above it."""
 
 
 @cache
@@ -35,11 +31,17 @@ def values(name: str) -> pd.Series:
     return measure(name, market())
 
 
+def days_unknown(name: str) -> int:
+    """From the first bar's open to the first close at which the feature may be known."""
+    known = FEATURES[name].known(market())
+    return int((market().close_time[known][0] - market().index[0]) / DAY)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_future_changes_nothing(name: str) -> None:
-    needed = {need: market().readings[need] for need in FEATURES[name].inputs}
+    needed = {need.name: market().readings[need.name] for need in FEATURES[name].needs}
     seen = replace(market(), readings=needed)
-    if FEATURES[name].warm_up < 200 * DAY:
+    if days_unknown(name) < 200:
         seen = seen.upto(seen.index[500])
     assert find_leak(partial(measure, name), seen, points=2) is None
 
@@ -58,17 +60,6 @@ def test_one_value_per_bar_that_says_something(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_declared_warm_up_is_when_it_can_first_be_known(name: str) -> None:
-    spec, got = FEATURES[name], values(name)
-    known = market().close_time[got.astype(bool) if spec.unit == "event" else got.notna()]
-    waited = known[0] - market().index[0]
-    assert waited >= spec.warm_up
-    if name not in WAITING and spec.unit != "event":
-        # Not later than a bar, a publication lag and a weekend after it.
-        assert waited <= spec.warm_up + 2 * DAY
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_a_change_of_currency_changes_prices_and_nothing_else(name: str) -> None:
     scale, spec, seen = 1024.0, FEATURES[name], market()
     prices = ["open", "high", "low", "close"]
@@ -80,23 +71,17 @@ def test_a_change_of_currency_changes_prices_and_nothing_else(name: str) -> None
     held = readings["open_interest"]
     readings["open_interest"] = replace(held, frame=held.frame * scale)
     other = replace(seen, bars=seen.bars.assign(**(seen.bars[prices] * scale)), readings=readings)
-    given = {
-        key: parameter.default * scale
-        for key, parameter in inspect.signature(spec.compute, eval_str=True).parameters.items()
-        if any(
-            isinstance(mark, Price) for mark in getattr(parameter.annotation, "__metadata__", ())
-        )
-    }
+    given = {key: spec.defaults[key] * scale for key in spec.prices}
     expected = values(name).astype(float) * (scale if spec.unit == "price" else 1.0)
     got = measure(name, other, **given).astype(float)
     np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(
-    "name", sorted({need for spec in FEATURES.values() for need in spec.inputs})
+    "name", sorted({need.name for spec in FEATURES.values() for need in spec.needs})
 )
 def test_a_reading_that_is_missing_or_known_too_early_is_refused(name: str) -> None:
-    user = next(spec.name for spec in FEATURES.values() if name in spec.inputs)
+    user = next(spec.name for spec in FEATURES.values() if name in {n.name for n in spec.needs})
     bare = replace(
         market(), readings={key: was for key, was in market().readings.items() if key != name}
     )
@@ -111,7 +96,7 @@ def test_a_reading_that_is_missing_or_known_too_early_is_refused(name: str) -> N
 
 
 def test_every_input_is_used_and_every_need_is_listed() -> None:
-    needs = {need for spec in FEATURES.values() for need in spec.inputs}
+    needs = {need.name for spec in FEATURES.values() for need in spec.needs}
     assert needs == set(INPUTS)
     assert all(name == spec.name for name, spec in FEATURES.items())
     for name, item in INPUTS.items():
@@ -122,10 +107,10 @@ def test_what_a_market_without_readings_can_tell() -> None:
     bare = replace(market(), readings={})
     able, missing = available(bare)
     assert set(missing) == set(INPUTS)
-    assert set(able) == {name for name, spec in FEATURES.items() if not spec.inputs}
+    assert set(able) == {name for name, spec in FEATURES.items() if not spec.needs}
     assert available(market()) == (tuple(FEATURES), ())
     with pytest.raises(InputError, match="must be one of fall_speed"):
-        feature("moon_phase")
+        feature_named("moon_phase")
 
 
 def test_stale_readings_say_nothing() -> None:
@@ -134,7 +119,7 @@ def test_stale_readings_say_nothing() -> None:
     old = {name: was.upto(cut) for name, was in seen.readings.items()}
     stale = replace(seen, readings=old)
     for name, spec in FEATURES.items():
-        if spec.inputs:
+        if spec.needs:
             after = measure(name, stale).iloc[708:]
             assert after.isna().all(), name
 
@@ -166,10 +151,9 @@ def test_fear_and_greed_seen_on_its_own_day_only() -> None:
 def test_the_page_on_signals_lists_the_table() -> None:
     page = (Path(__file__).parents[2] / "docs" / "signals.md").read_text(encoding="utf-8")
     for name, spec in FEATURES.items():
-        days = spec.warm_up.days
-        wait = {0: "none", 1: "1 day"}.get(days, f"{days} days")
-        needs = ", ".join(spec.inputs) or "bars"
-        assert f"| `{name}` | {spec.unit} | {needs} | {wait} | {spec.meaning} |\n" in page
+        needs = ", ".join(need.name for need in spec.needs) or "bars"
+        days = f"{'from ' if spec.waits else ''}{days_unknown(name)}"
+        assert f"| `{name}` | {spec.unit} | {needs} | {days} | {spec.title()} |\n" in page
     for name, item in INPUTS.items():
         columns = ", ".join(item.columns) or "any one"
         hours = item.lag // pd.Timedelta(1, "h")

@@ -96,9 +96,16 @@ def test_further_levels_may_be_prices_and_breaks_may_go_up(workspace, capsys, tm
 def test_events_of_the_table_of_features_can_be_studied(workspace):
     workspace.catalog.add(simulate_bars(900, seed=3), "made/ohlcv/B/USD/1d")
     title, signals = found(workspace, "support_reclaim", ["made/ohlcv/B/USD/1d"], {"weeks": 6})
-    assert "reclaim" in title
+    assert title == "reclaim: the 6-week low, on closes"
     assert signals[0].event.any()
-    assert not signals[0].known.iloc[:180].any()
+    # The warm-up is that of six weeks and not of the usual 26: from the bar after them on.
+    assert signals[0].known.tolist() == [False] * 42 + [True] * 858
+    for weeks in (50, 100):
+        title, [signal] = found(
+            workspace, "ma200w_break", ["made/ohlcv/B/USD/1d"], {"weeks": weeks}
+        )
+        assert title == f"break: the {weeks}-week sma, on weekly closes"
+        assert signal.known.idxmax() == signal.market.index[7 * weeks - 1]
     assert signals[0].placebo is None
     report = signal_study(
         "support_reclaim",

@@ -15,7 +15,7 @@ import pandas as pd
 
 from delever.errors import InputError
 from delever.signals.clock import bars_in
-from delever.signals.features import feature, measure
+from delever.signals.features import available, feature_named, measure
 from delever.view import MarketView
 
 __all__ = ["BUILD_UP", "STRESS", "Component", "StressIndex", "past_rank", "stress_index"]
@@ -126,8 +126,8 @@ def stress_index(
             f"got {len(components)} and {least_coverage:g}"
         )
     least = bars_in(days, market.timeframe)
-    names = market.readings.keys()
-    there = [part for part in components if names >= set(feature(part.feature).inputs)]
+    able, _ = available(market)
+    there = [part for part in components if feature_named(part.feature).name in able]
     ranks = pd.DataFrame(
         {
             part.feature: past_rank(part.sign * measure(part.feature, market), least)

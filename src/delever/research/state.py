@@ -14,7 +14,8 @@ from delever.deleveraging.stress import stress_index
 from delever.errors import InputError
 from delever.research.base_rates import BaseRate, fall_rates
 from delever.signals.clock import bars_in
-from delever.signals.features import FEATURES, Feature, available, measure
+from delever.signals.feature import Feature
+from delever.signals.features import FEATURES, available, measure
 from delever.signals.indicators import Average, atr, moving_average
 from delever.signals.levels import round_support
 from delever.signals.profile import volume_nodes
@@ -121,9 +122,9 @@ def _silent(readings: Sequence[StressReading], market: MarketView) -> dict[str, 
     """Series behind features that have no value now, and when they last spoke."""
     out = {}
     for one in readings:
-        for name in FEATURES[one.feature].inputs if np.isnan(one.value) else ():
-            known = market.readings[name].known_at
-            out[name] = f"nothing since {known[-1]:%F}" if len(known) else "nothing yet"
+        for need in FEATURES[one.feature].needs if np.isnan(one.value) else ():
+            known = market.readings[need.name].known_at
+            out[need.name] = f"nothing since {known[-1]:%F}" if len(known) else "nothing yet"
     return out
 
 
@@ -156,7 +157,7 @@ def _levels(market: MarketView, price: float) -> list[Level]:
     }
     for weeks in (13, 26, 52):
         found[f"lowest low of {weeks} weeks"] = float(
-            measure("rolling_support", market, weeks=weeks).iloc[-1]
+            measure("rolling_support", market, window=weeks).iloc[-1]
         )
     level = price
     for order in ("next", "second", "third"):

@@ -6,100 +6,20 @@ import pandas as pd
 
 from delever.arguments import aligned
 from delever.errors import InputError
-from delever.signals.edges import confirm
+from delever.signals.feature import WarmUp, feature
 from delever.signals.indicators import Average, moving_average
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
-__all__ = ["above", "average_distance", "average_slope", "below", "days_below", "weekly_average"]
+__all__ = ["average_distance", "average_slope", "days_below", "weekly_average"]
 
 
-@aligned
-def above(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
-    """Rows on which `values` has been above `average` `times` rows in a row.
-
-    Parameters
-    ----------
-    values, average : pandas.Series, shape (n,)
-        In one unit.
-    times : int
-        Rows in a row, at least 1, this one included.
-
-    Returns
-    -------
-    pandas.Series of bool, shape (n,)
-        False where either is undefined and where they are equal.
-
-    Raises
-    ------
-    InputError
-        If `times` is below 1.
-
-    Examples
-    --------
-    >>> above(pd.Series([3.0, 3.0, 1.0]), pd.Series([2.0, 2.0, 2.0]), times=2).tolist()
-    [False, True, False]
-    """
-    return confirm(values > average, times)
-
-
-@aligned
-def below(values: pd.Series, average: pd.Series, times: int = 1) -> pd.Series:
-    """Rows on which `values` has been below `average` `times` rows in a row.
-
-    Parameters
-    ----------
-    values, average : pandas.Series, shape (n,)
-        In one unit.
-    times : int
-        Rows in a row, at least 1, this one included.
-
-    Returns
-    -------
-    pandas.Series of bool, shape (n,)
-        False where either is undefined and where they are equal.
-
-    Raises
-    ------
-    InputError
-        If `times` is below 1.
-
-    Examples
-    --------
-    >>> below(pd.Series([3.0, 1.0, 1.0]), pd.Series([2.0, 2.0, 2.0])).tolist()
-    [False, True, True]
-    """
-    return confirm(values < average, times)
-
-
-@aligned
-def weekly_average(market: MarketView, *, weeks: int = 200, average: Average = "sma") -> pd.Series:
-    """Moving average of closed weeks, as known at each bar's close.
-
-    Parameters
-    ----------
-    market : MarketView
-        The market; n bars of a week or finer.
-    weeks : int
-        Closed weeks, at least 1.
-    average : {"sma", "ema", "wma"}
-        Simple, exponential (span `weeks`), or linearly weighted: three different things, named.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN until `weeks` weeks have closed. It changes only at the close of a
-        week, Monday 00:00 UTC.
-
-    Raises
-    ------
-    InputError
-        If `weeks` is below 1 or `average` is unknown.
-    """
-    line = moving_average(market.resample("1w")["close"], weeks, average)
-    return market.align(line, "1w").rename("weekly_average")
-
-
+@feature(
+    "ma200w_distance",
+    unit="fraction",
+    title="close against the {average} of {weeks} weeks",
+    warm_up=lambda weeks: WarmUp(coarse=weeks),
+)
 @aligned
 def average_distance(
     market: MarketView, *, weeks: int = 200, average: Average = "sma"
@@ -108,12 +28,8 @@ def average_distance(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars of a week or finer.
-    weeks : int
-        Closed weeks, at least 1.
-    average : {"sma", "ema", "wma"}
-        Kind of average.
+    market, weeks, average
+        As in `weekly_average`.
 
     Returns
     -------
@@ -129,6 +45,12 @@ def average_distance(
     return (market.bars["close"] / line - 1).rename("average_distance")
 
 
+@feature(
+    "ma200w_slope",
+    unit="fraction",
+    title="change of the {average} of {weeks} weeks in {over} weeks",
+    warm_up=lambda weeks, over: WarmUp(coarse=weeks + over),
+)
 @aligned
 def average_slope(
     market: MarketView, *, weeks: int = 200, average: Average = "sma", over: int = 4
@@ -137,12 +59,8 @@ def average_slope(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars of a week or finer.
-    weeks : int
-        Closed weeks, at least 1.
-    average : {"sma", "ema", "wma"}
-        Kind of average.
+    market, weeks, average
+        As in `weekly_average`.
     over : int
         Weeks of the change, at least 1.
 
@@ -188,3 +106,44 @@ def days_below(values: pd.Series, line: pd.Series, timeframe: str) -> pd.Series:
     count = under.groupby((~under).cumsum()).cumsum()
     days = count * (timeframe_delta(timeframe) / pd.Timedelta(1, "D"))
     return days.where(values.notna() & line.notna()).rename("days_below")
+
+
+@feature(
+    "ma200w_days_below",
+    unit="days",
+    title="days in a row below the {average} of {weeks} weeks",
+    read=lambda market, line: days_below(market.bars["close"], line, market.timeframe),
+    warm_up=lambda weeks: WarmUp(coarse=weeks),
+)
+@feature(
+    "weekly_average",
+    unit="price",
+    title="{average} of {weeks} closed weeks",
+    warm_up=lambda weeks: WarmUp(coarse=weeks),
+)
+@aligned
+def weekly_average(market: MarketView, *, weeks: int = 200, average: Average = "sma") -> pd.Series:
+    """Moving average of closed weeks, as known at each bar's close.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars of a week or finer.
+    weeks : int
+        Closed weeks, at least 1.
+    average : {"sma", "ema", "wma"}
+        Simple, exponential (span `weeks`), or linearly weighted: three different things, named.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In quote units; NaN until `weeks` weeks have closed. It changes only at the close of a
+        week, Monday 00:00 UTC.
+
+    Raises
+    ------
+    InputError
+        If `weeks` is below 1 or `average` is unknown.
+    """
+    line = moving_average(market.resample("1w")["close"], weeks, average)
+    return market.align(line, "1w").rename("weekly_average")

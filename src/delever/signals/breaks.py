@@ -29,14 +29,27 @@ from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.signals.clock import align_events
 from delever.signals.edges import confirm, latch
+from delever.signals.feature import WarmUp, feature
 from delever.signals.indicators import Average, atr, moving_average
-from delever.signals.levels import broken_level
+from delever.signals.levels import SUPPORT_WEEKS, broken_level, rolling_support
 from delever.view import MarketView
 
-__all__ = ["LABELS", "average_breaks", "breach_depth", "breaks", "support_breaks"]
+__all__ = [
+    "LABELS",
+    "SUPPORT_LABELS",
+    "average_breaks",
+    "breach_depth",
+    "breaks",
+    "rolling_breach_depth",
+    "rolling_breaks",
+    "support_breaks",
+]
 
 LABELS = ("touch", "break", "retest", "reclaim", "false_break")
 """Columns of a table of breaks."""
+
+SUPPORT_LABELS = (*LABELS, "confirmed", "breach")
+"""Columns of a table of breaks of a support."""
 
 BreachOn: TypeAlias = Literal["close", "low"]
 """What must be below a support: the close, or already the low."""
@@ -121,9 +134,10 @@ def support_breaks(
     Returns
     -------
     pandas.DataFrame of bool, shape (n, 7)
-        Columns `LABELS`; ``confirmed``, the one bar at which a break is confirmed; and
-        ``breach``, every bar that breaches the support then in force after one that did not,
-        also while a higher level is still broken: a long fall is one break and many breaches.
+        Columns `SUPPORT_LABELS`: besides those of `breaks` ``confirmed``, the one bar at which a
+        break is confirmed, and ``breach``, every bar that breaches the support then in force
+        after one that did not, also while a higher level is still broken: a long fall is one
+        break and many breaches.
         On the low, a break whose close is back above is false at the next bar that closes above.
 
     Raises
@@ -185,6 +199,13 @@ def _labels(
     )
 
 
+@feature(
+    "ma200w_{column}",
+    unit="event",
+    title="{column}: the {weeks}-week {average}, on {on}s",
+    columns=LABELS,
+    warm_up=lambda weeks: WarmUp(coarse=weeks),
+)
 @aligned
 def average_breaks(
     market: MarketView,
@@ -273,3 +294,79 @@ def breach_depth(
         raise InputError(f"on must be 'close' or 'low'; got {on!r}")
     unit = atr(bars["high"], bars["low"], bars["close"], window).shift(1)
     return ((support - bars[on]) / unit.where(unit > 0)).rename("breach_depth")
+
+
+@feature(
+    "breach_depth",
+    unit="ranges",
+    title="> 0 below the low of {weeks} weeks",
+    warm_up=lambda weeks, window: WarmUp(bars=window + 1, coarse=weeks, before_open=True),
+)
+@aligned
+def rolling_breach_depth(
+    market: MarketView,
+    *,
+    weeks: int = SUPPORT_WEEKS,
+    on: BreachOn = "close",
+    window: int = 14,
+) -> pd.Series:
+    """How far below the lowest low of the closed weeks before it a bar is.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    weeks : int
+        Closed weeks of the support, at least 1.
+    on, window
+        As in `breach_depth`.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        In average true ranges, > 0 below the support.
+    """
+    return breach_depth(market.bars, rolling_support(market, weeks), on=on, window=window)
+
+
+@feature(
+    "support_{column}",
+    unit="event",
+    title="{column}: the {weeks}-week low, on {on}s",
+    columns=SUPPORT_LABELS,
+    warm_up=lambda weeks: WarmUp(coarse=weeks, before_open=True),
+)
+@aligned
+def rolling_breaks(
+    market: MarketView,
+    *,
+    weeks: int = SUPPORT_WEEKS,
+    on: BreachOn = "close",
+    near: float = 0.0,
+    false_bars: int = 3,
+    confirm_bars: int = 2,
+) -> pd.DataFrame:
+    """Breaks of the lowest low of the closed weeks before each bar.
+
+    Parameters
+    ----------
+    market : MarketView
+        The market; n bars.
+    weeks : int
+        Closed weeks of the support, at least 1.
+    on, near, false_bars, confirm_bars
+        As in `support_breaks`.
+
+    Returns
+    -------
+    pandas.DataFrame of bool, shape (n, 7)
+        See `support_breaks`.
+    """
+    return support_breaks(
+        market.bars,
+        rolling_support(market, weeks),
+        on=on,
+        near=near,
+        false_bars=false_bars,
+        confirm_bars=confirm_bars,
+    )

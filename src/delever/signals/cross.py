@@ -15,6 +15,7 @@ import pandas as pd
 from delever.bars import as_of
 from delever.errors import InputError
 from delever.signals.clock import on_bars, own
+from delever.signals.feature import Input, WarmUp, feature
 from delever.view import MarketView
 
 __all__ = ["haven_gap", "rolling_beta", "rolling_correlation", "sessions"]
@@ -22,7 +23,31 @@ __all__ = ["haven_gap", "rolling_beta", "rolling_correlation", "sessions"]
 Of: TypeAlias = Literal["returns", "levels"]
 """What is correlated: log returns from session to session, or the prices themselves."""
 
+IGV = Input(
+    name="igv",
+    columns=("close",),
+    lag=pd.Timedelta("20h"),
+    holds="price of a fund of software shares, by session",
+)
+QQQ = Input(
+    name="qqq",
+    columns=("close",),
+    lag=pd.Timedelta("20h"),
+    holds="price of a fund of the Nasdaq-100, by session",
+)
+GOLD = Input(
+    name="gold",
+    columns=("close",),
+    lag=pd.Timedelta("20h"),
+    holds="price of gold or of a fund of it, by session",
+)
+
 _DAY = pd.Timedelta(1, "D")
+
+
+def _sessions(count: int) -> WarmUp:
+    """So many sessions on which the market has a close as well."""
+    return WarmUp(rows=count, priced=1)
 
 
 def sessions(market: MarketView, *, series: str, column: str | None = "close") -> pd.DataFrame:
@@ -35,7 +60,7 @@ def sessions(market: MarketView, *, series: str, column: str | None = "close") -
     series : str
         Name of the reading: the other market's closes, stamped at 00:00 UTC of the session's day.
     column : str, optional
-        Its column.
+        Its column, where it has several.
 
     Returns
     -------
@@ -64,6 +89,14 @@ def _pairs(both: pd.DataFrame, of: Of) -> pd.DataFrame:
     return (both / both.shift(1)).transform(np.log)
 
 
+@feature(
+    "{series}_correlation",
+    unit="coefficient",
+    title="correlation with {series}",
+    series=("igv", "qqq"),
+    needs=(IGV, QQQ),
+    warm_up=lambda window, of: _sessions(window + (of == "returns")),
+)
 def rolling_correlation(
     market: MarketView,
     *,
@@ -83,10 +116,8 @@ def rolling_correlation(
     of : {"returns", "levels"}
         Log returns, or prices. Prices wander together by chance: two independent random walks
         often show 0.7 either way, so of levels this is a description and no evidence.
-    series : str
-        Name of the reading.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, and of its column where it has several.
 
     Returns
     -------
@@ -109,6 +140,14 @@ def rolling_correlation(
     return on_bars(market, series, found.where(np.isfinite(found)).clip(-1.0, 1.0))
 
 
+@feature(
+    "{series}_beta",
+    unit="coefficient",
+    title="beta with {series}",
+    series=("igv", "qqq"),
+    needs=(IGV, QQQ),
+    warm_up=lambda window: _sessions(window + 1),
+)
 def rolling_beta(
     market: MarketView, *, window: int = 60, series: str = "igv", column: str | None = "close"
 ) -> pd.Series:
@@ -120,10 +159,8 @@ def rolling_beta(
         The market; n bars.
     window : int
         Returns, at least 3.
-    series : str
-        Name of the reading.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, and of its column where it has several.
 
     Returns
     -------
@@ -143,6 +180,13 @@ def rolling_beta(
     return on_bars(market, series, slope)
 
 
+@feature(
+    "gold_gap",
+    unit="fraction",
+    title="gold minus the market, {window} sessions",
+    needs=(GOLD,),
+    warm_up=lambda window: _sessions(window + 1),
+)
 def haven_gap(
     market: MarketView, *, window: int = 5, series: str = "gold", column: str | None = "close"
 ) -> pd.Series:
@@ -154,10 +198,8 @@ def haven_gap(
         The market; n bars.
     window : int
         Sessions, at least 1.
-    series : str
-        Name of the reading, such as gold.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, such as gold, and of its column where it has several.
 
     Returns
     -------

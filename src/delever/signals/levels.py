@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,12 @@ import pandas as pd
 from delever.arguments import aligned
 from delever.bars import as_of, close_times
 from delever.errors import InputError
+from delever.signals.feature import WarmUp, feature
 from delever.signals.indicators import donchian
-from delever.view import MarketView
+from delever.view import MarketView, Price
 
 __all__ = [
+    "SUPPORT_WEEKS",
     "broken_level",
     "fixed_resistance",
     "fixed_support",
@@ -32,9 +35,19 @@ __all__ = [
     "support_below",
 ]
 
+SUPPORT_WEEKS = 26
 
+
+@feature(
+    "rolling_support",
+    unit="price",
+    title="lowest low of {window} bars of {timeframe}",
+    warm_up=lambda window, timeframe: WarmUp(coarse=window, timeframe=timeframe, before_open=True),
+)
 @aligned
-def rolling_support(market: MarketView, window: int, timeframe: str = "1w") -> pd.Series:
+def rolling_support(
+    market: MarketView, window: int = SUPPORT_WEEKS, timeframe: str = "1w"
+) -> pd.Series:
     """Lowest low of the last `window` coarser bars closed before each bar opens.
 
     Parameters
@@ -61,7 +74,9 @@ def rolling_support(market: MarketView, window: int, timeframe: str = "1w") -> p
 
 
 @aligned
-def rolling_resistance(market: MarketView, window: int, timeframe: str = "1w") -> pd.Series:
+def rolling_resistance(
+    market: MarketView, window: int = SUPPORT_WEEKS, timeframe: str = "1w"
+) -> pd.Series:
     """Highest high of the last `window` coarser bars closed before each bar opens.
 
     Parameters
@@ -193,8 +208,17 @@ def grid_support(close: pd.Series, step: float) -> pd.Series:
     return level.where(level > 0).rename("support")
 
 
+@feature(
+    "round_support",
+    unit="price",
+    title="round number below the price",
+    of=lambda market: market.bars["close"],
+    warm_up=lambda: WarmUp(bars=2),
+)
 @aligned
-def round_support(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.Series:
+def round_support(
+    close: pd.Series, *, parts: int = 2, unit: Annotated[float, Price()] = 1.0
+) -> pd.Series:
     """Highest round number that the previous close had not fallen below.
 
     Parameters

@@ -7,11 +7,14 @@ stale and gives NaN.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from delever.bars import as_of
 from delever.signals.clock import ago, full, on_bars, own, sign_streak, zscore
+from delever.signals.feature import Input, WarmUp, feature
 from delever.view import MarketView
 
 __all__ = [
@@ -26,6 +29,26 @@ __all__ = [
     "open_interest_divergence",
 ]
 
+FUNDING = Input(
+    name="funding",
+    lag=pd.Timedelta(0),
+    holds="fraction per interval, > 0: longs pay; stamped when paid",
+)
+OPEN_INTEREST = Input(
+    name="open_interest", lag=pd.Timedelta("1min"), holds="positions open, quote units"
+)
+LIQUIDATIONS = Input(
+    name="liquidations",
+    columns=("long_liq_usd", "short_liq_usd"),
+    lag=pd.Timedelta("1min"),
+    holds="forced liquidations per interval, quote units, >= 0",
+)
+LONG_SHORT_RATIO = Input(
+    name="long_short_ratio",
+    lag=pd.Timedelta("1min"),
+    holds="long accounts per short one, > 0",
+)
+
 _TWO_DAYS = pd.Timedelta(2, "D")
 
 
@@ -38,6 +61,13 @@ def _last_days(values: pd.Series, days: float) -> pd.Series:
     return total.where(total.index >= values.index[0] + length)
 
 
+@feature(
+    "daily_funding",
+    unit="fraction",
+    title="of 24 hours, > 0: longs pay",
+    needs=(FUNDING,),
+    warm_up=lambda: WarmUp(days=(1,)),
+)
 def daily_funding(market: MarketView, *, series: str = "funding") -> pd.Series:
     """Funding of the last 24 hours.
 
@@ -57,17 +87,22 @@ def daily_funding(market: MarketView, *, series: str = "funding") -> pd.Series:
     return on_bars(market, series, _last_days(own(market, series), 1), max_age=_TWO_DAYS)
 
 
+@feature(
+    "funding_zscore",
+    unit="deviations",
+    title="daily funding, < 0: below usual",
+    needs=(FUNDING,),
+    warm_up=lambda days: WarmUp(days=(1, days)),
+)
 def funding_zscore(market: MarketView, *, days: int = 90, series: str = "funding") -> pd.Series:
     """Funding of the last 24 hours against its own last months.
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
+    market, series
+        As in `daily_funding`.
     days : int
         Length of the comparison, at least 1.
-    series : str
-        Name of the reading.
 
     Returns
     -------
@@ -79,15 +114,20 @@ def funding_zscore(market: MarketView, *, days: int = 90, series: str = "funding
     return on_bars(market, series, zscore(daily, days), max_age=_TWO_DAYS)
 
 
+@feature(
+    "funding_streak",
+    unit="count",
+    title="settlements of one sign",
+    needs=(FUNDING,),
+    warm_up=lambda: WarmUp(),
+)
 def funding_streak(market: MarketView, *, series: str = "funding") -> pd.Series:
     """Settlements in a row with funding of the same sign.
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
-    series : str
-        Name of the reading.
+    market, series
+        As in `daily_funding`.
 
     Returns
     -------
@@ -116,6 +156,13 @@ def _log_change(values: pd.Series, days: float) -> pd.Series:
     return pd.Series(np.log(values / ago(values, days)), index=values.index)
 
 
+@feature(
+    "open_interest_change",
+    unit="log",
+    title="in {days:g} days, base units, < 0: positions closed",
+    needs=(OPEN_INTEREST,),
+    warm_up=lambda days, notional: WarmUp(days=(days,), priced=math.inf if notional else None),
+)
 def open_interest_change(
     market: MarketView,
     *,
@@ -135,10 +182,8 @@ def open_interest_change(
     notional : bool
         Whether the reading is in quote units; it is then divided by the price, because dollars
         of open interest fall with the price even when nobody closes a position.
-    series : str
-        Name of the reading.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, and of its column where it has several.
 
     Returns
     -------
@@ -149,6 +194,13 @@ def open_interest_change(
     return on_bars(market, series, change)
 
 
+@feature(
+    "open_interest_divergence",
+    unit="deviations",
+    title="> 0: positions grow while the price lags",
+    needs=(OPEN_INTEREST,),
+    warm_up=lambda days, window: WarmUp(days=(days, window), priced=math.inf),
+)
 def open_interest_divergence(
     market: MarketView,
     *,
@@ -162,18 +214,12 @@ def open_interest_divergence(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
+    market, notional, series, column
+        As in `open_interest_change`.
     days : int
         Days of both changes, at least 1.
     window : int
         Days of the comparison, longer than `days`.
-    notional : bool
-        Whether the reading is in quote units.
-    series : str
-        Name of the reading.
-    column : str, optional
-        Its column.
 
     Returns
     -------
@@ -192,6 +238,13 @@ def _liquidated(market: MarketView, series: str, column: str, hours: int) -> pd.
     return _last_days(own(market, series, column), hours / 24)
 
 
+@feature(
+    "liquidation_total",
+    unit="vendor",
+    title="forced liquidations of {hours:g} hours",
+    needs=(LIQUIDATIONS,),
+    warm_up=lambda hours: WarmUp(days=(hours / 24,)),
+)
 def liquidation_total(
     market: MarketView,
     *,
@@ -208,10 +261,8 @@ def liquidation_total(
         The market; n bars.
     hours : int
         Length of the window, at least the interval of the rows.
-    series : str
-        Name of the reading: amounts liquidated per interval.
-    longs, shorts : str
-        Its columns.
+    series, longs, shorts : str
+        Name of the reading, amounts liquidated per interval, and of its columns.
 
     Returns
     -------
@@ -223,6 +274,13 @@ def liquidation_total(
     return on_bars(market, series, total)
 
 
+@feature(
+    "liquidation_shock",
+    unit="log",
+    title="liquidations of {hours:g} hours against {days:g} days",
+    needs=(LIQUIDATIONS,),
+    warm_up=lambda hours, days: WarmUp(days=(hours / 24, days)),
+)
 def liquidation_shock(
     market: MarketView,
     *,
@@ -236,16 +294,10 @@ def liquidation_shock(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
-    hours : int
-        Length of the window, at least the interval of the rows.
+    market, hours, series, longs, shorts
+        As in `liquidation_total`.
     days : int
         Length of the comparison, at least 1; it includes the window itself.
-    series : str
-        Name of the reading.
-    longs, shorts : str
-        Its columns.
 
     Returns
     -------
@@ -259,6 +311,13 @@ def liquidation_shock(
     return on_bars(market, series, pd.Series(np.log(ratio), index=ratio.index))
 
 
+@feature(
+    "liquidation_long_share",
+    unit="fraction",
+    title="longs among the liquidated",
+    needs=(LIQUIDATIONS,),
+    warm_up=lambda hours: WarmUp(days=(hours / 24,)),
+)
 def liquidation_long_share(
     market: MarketView,
     *,
@@ -271,14 +330,8 @@ def liquidation_long_share(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
-    hours : int
-        Length of the window, at least the interval of the rows.
-    series : str
-        Name of the reading.
-    longs, shorts : str
-        Its columns.
+    market, hours, series, longs, shorts
+        As in `liquidation_total`.
 
     Returns
     -------
@@ -290,6 +343,13 @@ def liquidation_long_share(
     return on_bars(market, series, (long / total.where(total > 0)).clip(0.0, 1.0))
 
 
+@feature(
+    "long_short_zscore",
+    unit="deviations",
+    title="> 0: more are long than usual",
+    needs=(LONG_SHORT_RATIO,),
+    warm_up=lambda days: WarmUp(days=(days,)),
+)
 def long_short_zscore(
     market: MarketView,
     *,
@@ -305,10 +365,8 @@ def long_short_zscore(
         The market; n bars.
     days : int
         Length of the comparison, at least 1.
-    series : str
-        Name of the reading: a ratio, > 0.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, a ratio > 0, and of its column where it has several.
 
     Returns
     -------

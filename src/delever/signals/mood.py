@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from delever.signals.clock import ago, on_bars, own, sign_streak
+from delever.signals.feature import Input, WarmUp, feature
 from delever.view import MarketView
 
 __all__ = [
@@ -21,7 +22,37 @@ __all__ = [
     "session_change",
 ]
 
+FEAR_GREED = Input(
+    name="fear_greed",
+    lag=pd.Timedelta("1min"),
+    holds="0 (fear) to 100 (greed), published after its day begins",
+)
+DVOL = Input(
+    name="dvol",
+    lag=pd.Timedelta("1min"),
+    holds="implied volatility of a year, percentage points",
+)
+VIX = Input(
+    name="vix",
+    columns=("close",),
+    lag=pd.Timedelta("20h"),
+    holds="implied volatility of shares, points, by session",
+)
+ETF_FLOWS = Input(
+    name="etf_flows",
+    columns=("total_usd_m",),
+    lag=pd.Timedelta(1, "D"),
+    holds="net flow of a session, < 0: money left",
+)
 
+
+@feature(
+    "fear_greed",
+    unit="points",
+    title="0 fear, 100 greed",
+    needs=(FEAR_GREED,),
+    warm_up=lambda: WarmUp(),
+)
 def index_level(
     market: MarketView, *, series: str = "fear_greed", column: str | None = None
 ) -> pd.Series:
@@ -31,10 +62,8 @@ def index_level(
     ----------
     market : MarketView
         The market; n bars.
-    series : str
-        Name of the reading.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, and of its column where it has several.
 
     Returns
     -------
@@ -44,6 +73,13 @@ def index_level(
     return on_bars(market, series, own(market, series, column))
 
 
+@feature(
+    "dvol",
+    unit="fraction",
+    title="implied volatility of a year",
+    needs=(DVOL,),
+    warm_up=lambda: WarmUp(),
+)
 def implied_volatility(
     market: MarketView, *, series: str = "dvol", column: str | None = None
 ) -> pd.Series:
@@ -53,10 +89,9 @@ def implied_volatility(
     ----------
     market : MarketView
         The market; n bars.
-    series : str
-        Name of the reading: a volatility index in percentage points, as exchanges publish it.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, a volatility index in percentage points as exchanges publish it, and
+        of its column where it has several.
 
     Returns
     -------
@@ -66,6 +101,13 @@ def implied_volatility(
     return on_bars(market, series, own(market, series, column) / 100)
 
 
+@feature(
+    "dvol_jump",
+    unit="log",
+    title="change of the implied volatility in {days:g} d",
+    needs=(DVOL,),
+    warm_up=lambda days: WarmUp(days=(days,)),
+)
 def implied_volatility_jump(
     market: MarketView, *, days: int = 1, series: str = "dvol", column: str | None = None
 ) -> pd.Series:
@@ -73,14 +115,10 @@ def implied_volatility_jump(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
+    market, series, column
+        As in `implied_volatility`.
     days : int
         Days of the change, at least 1.
-    series : str
-        Name of the reading.
-    column : str, optional
-        Its column.
 
     Returns
     -------
@@ -92,6 +130,13 @@ def implied_volatility_jump(
     return on_bars(market, series, pd.Series(np.log(level / ago(level, days)), index=level.index))
 
 
+@feature(
+    "vix_change",
+    unit="fraction",
+    title="change over {sessions} session(s)",
+    needs=(VIX,),
+    warm_up=lambda sessions: WarmUp(rows=sessions + 1),
+)
 def session_change(
     market: MarketView, *, sessions: int = 1, series: str = "vix", column: str | None = "close"
 ) -> pd.Series:
@@ -103,10 +148,8 @@ def session_change(
         The market; n bars.
     sessions : int
         Sessions of the change, at least 1.
-    series : str
-        Name of the reading: closes stamped by session.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, closes stamped by session, and of its column.
 
     Returns
     -------
@@ -118,6 +161,13 @@ def session_change(
     return on_bars(market, series, level / level.shift(sessions) - 1)
 
 
+@feature(
+    "etf_flow_week",
+    unit="vendor",
+    title="flow of {sessions} sessions, < 0: out",
+    needs=(ETF_FLOWS,),
+    warm_up=lambda sessions: WarmUp(rows=sessions),
+)
 def flow_sum(
     market: MarketView,
     *,
@@ -133,10 +183,8 @@ def flow_sum(
         The market; n bars.
     sessions : int
         Sessions summed, at least 1.
-    series : str
-        Name of the reading: net flows per session.
-    column : str, optional
-        Its column.
+    series, column : str
+        Name of the reading, net flows per session, and of its column.
 
     Returns
     -------
@@ -146,6 +194,13 @@ def flow_sum(
     return on_bars(market, series, own(market, series, column).rolling(sessions).sum())
 
 
+@feature(
+    "etf_flow_streak",
+    unit="count",
+    title="sessions of one sign, < 0: out",
+    needs=(ETF_FLOWS,),
+    warm_up=lambda: WarmUp(),
+)
 def flow_streak(
     market: MarketView, *, series: str = "etf_flows", column: str | None = "total_usd_m"
 ) -> pd.Series:
@@ -153,12 +208,8 @@ def flow_streak(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
-    series : str
-        Name of the reading: net flows per session.
-    column : str, optional
-        Its column.
+    market, series, column
+        As in `flow_sum`.
 
     Returns
     -------

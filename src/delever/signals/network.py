@@ -17,6 +17,7 @@ import pandas as pd
 
 from delever.errors import ConfigError, InputError
 from delever.signals.clock import on_bars, own
+from delever.signals.feature import Input, WarmUp, feature
 from delever.view import MarketView, Price, Reading
 
 __all__ = [
@@ -27,6 +28,21 @@ __all__ = [
     "shutdown_price",
     "shutdown_value",
 ]
+
+_DAY = pd.Timedelta(1, "D")
+DIFFICULTY = Input(name="difficulty", columns=("difficulty",), lag=_DAY, holds="of mining, by day")
+SUBSIDY = Input(name="subsidy", lag=_DAY, holds="new coins per block, by the day it changed")
+EFFICIENCY = Input(
+    name="efficiency",
+    columns=("newest", "previous"),
+    lag=_DAY,
+    holds="J per 1e12 hashes of the best machine on sale, and of the best before it",
+)
+REALISED_PRICE = Input(
+    name="realised_price",
+    lag=pd.Timedelta("1min"),
+    holds="average price at which coins last moved, quote units",
+)
 
 HASHES_PER_DIFFICULTY = 2**32
 _JOULES_PER_KWH = 3.6e6
@@ -71,6 +87,13 @@ def shutdown_value(
     return energy * power_price / (subsidy * (1 + fees))
 
 
+@feature(
+    "shutdown_price",
+    unit="price",
+    title="where the {machine} machine stops",
+    needs=(DIFFICULTY, SUBSIDY, EFFICIENCY),
+    warm_up=lambda: WarmUp(),
+)
 def shutdown_price(
     market: MarketView,
     *,
@@ -127,6 +150,13 @@ def shutdown_price(
     return price.rename("shutdown_price")
 
 
+@feature(
+    "shutdown_distance",
+    unit="fraction",
+    title="< 0: the {machine} machine mines at a loss",
+    needs=(DIFFICULTY, SUBSIDY, EFFICIENCY),
+    warm_up=lambda: WarmUp(),
+)
 def shutdown_distance(
     market: MarketView,
     *,
@@ -139,16 +169,8 @@ def shutdown_distance(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars, with the readings of `shutdown_price`.
-    power_price : float
-        Quote units per kWh, > 0.
-    joules_per_terahash : float, optional
-        One efficiency for all times, J per 1e12 hashes.
-    machine : {"newest", "previous"}
-        Whose efficiency otherwise.
-    fees : float
-        Transaction fees as a fraction of the subsidy, >= 0.
+    market, power_price, joules_per_terahash, machine, fees
+        As in `shutdown_price`.
 
     Returns
     -------
@@ -199,6 +221,13 @@ def realised_price(
     return on_bars(market, series, own(market, series) * multiple)
 
 
+@feature(
+    "realised_price_distance",
+    unit="fraction",
+    title="< 0: the average holder is at a loss",
+    needs=(REALISED_PRICE,),
+    warm_up=lambda: WarmUp(),
+)
 def realised_price_distance(market: MarketView, *, series: str = "realised_price") -> pd.Series:
     """How far the price stands above the average price at which coins last moved.
 
@@ -261,10 +290,9 @@ def load_network(path: str | Path) -> dict[str, Reading]:
             f"{where}: every machine must need less than the one before it; sort them"
         )
     machines = pd.DataFrame({"newest": joules, "previous": joules.shift(1)})
-    day = pd.Timedelta(1, "D")
     return {
-        "subsidy": Reading(frame=coins.to_frame("coins"), publication_lag=day),
-        "efficiency": Reading(frame=machines, publication_lag=day),
+        "subsidy": Reading(frame=coins.to_frame("coins"), publication_lag=_DAY),
+        "efficiency": Reading(frame=machines, publication_lag=_DAY),
     }
 
 

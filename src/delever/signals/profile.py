@@ -10,6 +10,8 @@ from delever.arguments import checked, whole_number
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.frames import utc_index
+from delever.signals.feature import WarmUp, feature
+from delever.signals.levels import support_below
 from delever.signals.swings import level_table, swings
 from delever.units import timeframe_delta
 from delever.view import MarketView
@@ -72,6 +74,14 @@ def _spread(low: Values, high: Values, volume: Values, bins: int) -> tuple[Value
     return np.diff(volume @ below), edges
 
 
+@feature(
+    "volume_support",
+    unit="price",
+    title="nearest node of the volume of {weeks} weeks below",
+    read=support_below,
+    warm_up=lambda weeks: WarmUp(coarse=weeks, before_open=True),
+    waits=True,
+)
 @checked
 def volume_nodes(
     market: MarketView, *, weeks: int = 52, bins: int = 60, nodes: int = 5
@@ -162,6 +172,13 @@ def anchored_vwap(market: MarketView, *, anchor: pd.Timestamp) -> pd.Series:
     return _vwap(market.bars, np.where(rows >= first, first, -1))
 
 
+@feature(
+    "swing_vwap",
+    unit="price",
+    title="average price since the last {kind}",
+    warm_up=lambda bars: WarmUp(bars=2 * bars + 1),
+    waits=True,
+)
 @checked
 def swing_vwap(market: MarketView, *, bars: int = 15, kind: str = "swing_high") -> pd.Series:
     """Average price since the last confirmed swing, weighted by volume.

@@ -15,6 +15,8 @@ import pandas as pd
 
 from delever.arguments import checked
 from delever.errors import InputError
+from delever.signals.feature import WarmUp, feature
+from delever.signals.levels import support_below
 from delever.view import MarketView
 
 __all__ = [
@@ -58,6 +60,14 @@ def level_table(
     return frame.sort_values("born", kind="stable", ignore_index=True)
 
 
+@feature(
+    "swing_support",
+    unit="price",
+    title="nearest swing low below",
+    read=lambda market, table: support_below(market, table[table["kind"] == "swing_low"]),
+    warm_up=lambda bars: WarmUp(bars=2 * bars + 2),
+    waits=True,
+)
 @checked
 def swings(market: MarketView, *, bars: int = 5) -> pd.DataFrame:
     """Swing lows and highs, each known once `bars` bars after it have closed.
@@ -110,6 +120,14 @@ def _pivots(values: np.ndarray, bars: int) -> list[int]:
     return [int(row) for row in np.flatnonzero(found) + bars]
 
 
+@feature(
+    "cycle_support",
+    unit="price",
+    title="nearest former cycle high below",
+    read=support_below,
+    warm_up=lambda: WarmUp(bars=3),
+    waits=True,
+)
 @checked
 def cycle_highs(market: MarketView, *, fall: float = 0.5) -> pd.DataFrame:
     """Highs of past cycles, each known once the price has fallen far enough from it.
@@ -198,6 +216,14 @@ def extension(high: float, low: float, lower_high: float, ratio: float) -> float
     return lower_high - ratio * (high - low)
 
 
+@feature(
+    "fibonacci_support",
+    unit="price",
+    title="nearest ratio below",
+    read=support_below,
+    warm_up=lambda bars: WarmUp(bars=2 * bars + 2),
+    waits=True,
+)
 @checked
 def fibonacci(
     market: MarketView,

@@ -15,8 +15,7 @@ from delever.arguments import whole_number
 from delever.errors import InputError, StrategyError
 from delever.research.lookahead import MOST_POINTS, Leak, find_leak, shrink_leak
 from delever.research.strategy_checks import Finding, check_strategy
-from delever.signals.features import FEATURES, available, feature
-from delever.signals.readings import INPUTS
+from delever.signals.features import FEATURES, INPUTS, available, feature_named
 from delever.study.isolation import afresh, outside
 from delever.study.market import market as make_market
 from delever.study.market import with_network
@@ -302,12 +301,15 @@ def _check_feature(
             f"a strategy file ending in .py, {ALL_FEATURES!r} or one of {', '.join(FEATURES)} is "
             f"required; got {name!r}"
         )
-    wanted = feature(name)
-    missing = [need for need in wanted.inputs if need not in market.readings]
+    wanted = feature_named(name)
+    missing = [need for need in wanted.inputs(**ground.params) if need.name not in market.readings]
     if missing:
-        needs = ", ".join(f"{need} ({INPUTS[need].holds})" for need in missing)
+        needs = ", ".join(f"{need.name} ({need.holds})" for need in missing)
         raise InputError(f"feature {name} needs the series {needs}; name each with --series")
-    compute = partial(wanted.compute, **ground.params)
+
+    def compute(seen: MarketView) -> pd.Series:
+        return wanted.compute(seen, **ground.params)
+
     values = compute(market)
     if not values.notna().any():
         why = _measures_nothing(name, compute, ground=ground, market=market)
@@ -322,7 +324,7 @@ def _check_feature(
         [] if leak is None else [Finding(check="prefix invariance", message=str(leak), leak=leak)]
     )
     return _checked(
-        name, found, f"feature({name!r}).compute", compute, ground=ground, market=market
+        name, found, f"feature_named({name!r}).compute", compute, ground=ground, market=market
     )
 
 
@@ -375,8 +377,8 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
         after = stamp(leak.after)
         other = f"perturb_future(few, {after}, {leak.change!r}, seed={leak.seed})"
     imports[0] = imports[0].format(how)
-    if function.startswith("feature("):
-        imports.append("from delever.signals.features import feature")
+    if function.startswith("feature_named("):
+        imports.append("from delever.signals.features import feature_named")
     without = f"it raises {leak.error}" if leak.error else f"{leak.without:g}"
     return _TEST.format(
         imports="\n".join(imports),

@@ -22,7 +22,7 @@ from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.pool import pool_signals
 from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
-from delever.signals.features import FEATURES, measure
+from delever.signals.features import FEATURES, feature_named, measure
 from delever.study.market import market as make_market
 from delever.study.market import with_network
 from delever.study.provenance import canonical_json
@@ -232,13 +232,13 @@ def load_signals(
         return rule.name, [rule.on(market) for market in markets]
     if signal not in signal_names():
         raise ConfigError(f"a signal must be one of {', '.join(signal_names())}; got {signal!r}")
-    return FEATURES[signal].meaning, [_event_signal(signal, market, params) for market in markets]
+    title = feature_named(signal).title(**params)
+    return title, [_event_signal(signal, market, params) for market in markets]
 
 
 def _event_signal(name: str, market: MarketView, params: Mapping[str, Any]) -> Signal:
     event = measure(name, market, **params).astype(bool)
-    known = market.close_time - market.index[0] >= FEATURES[name].warm_up
-    return Signal(market=market, event=event, known=pd.Series(known, index=market.index))
+    return Signal(market=market, event=event, known=feature_named(name).known(market, **params))
 
 
 def signal_study(

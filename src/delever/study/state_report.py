@@ -14,7 +14,7 @@ from delever.data.catalog import Entry
 from delever.errors import ConfigError, InputError
 from delever.report.pages import state_page as page
 from delever.research.state import MOST_DAYS, MarketState, Support, market_state
-from delever.signals.readings import INPUTS, check_lag
+from delever.signals.features import INPUTS
 from delever.study.market import BITCOIN, market, utc, with_network
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
@@ -232,7 +232,7 @@ def _fit(market: MarketView) -> tuple[MarketView, dict[str, str]]:
     for name, reading in market.readings.items():
         needed = INPUTS[name]
         try:
-            check_lag(market, needed)
+            needed.check(market)
             for column in needed.columns or (None,):
                 market.reading(name, column)
         except InputError as error:

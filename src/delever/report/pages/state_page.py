@@ -181,7 +181,7 @@ def readings_table(state: MarketState) -> Table:
             texts(
                 "meaning",
                 lambda one: Cell(
-                    text=FEATURES[one.feature].meaning, title=f"{one.values:,} bars known"
+                    text=FEATURES[one.feature].title(), title=f"{one.values:,} bars known"
                 ),
             ),
         ),

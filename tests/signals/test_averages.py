@@ -10,10 +10,8 @@ import pytest
 
 from delever.errors import InputError
 from delever.signals.averages import (
-    above,
     average_distance,
     average_slope,
-    below,
     days_below,
     weekly_average,
 )
@@ -22,22 +20,6 @@ from delever.view import MarketView
 
 CLOSE = pd.Series([1.0, 3, 3, 2, 1, 1, 3, math.nan, 3])
 LINE = pd.Series([math.nan, 2, 2, 2, 2, 2, 2, 2, 2])
-
-
-def rows(signal: pd.Series) -> list[int]:
-    assert signal.dtype == bool
-    return signal.to_numpy().nonzero()[0].tolist()
-
-
-def test_equality_and_the_undefined_are_neither_above_nor_below() -> None:
-    assert rows(above(CLOSE, LINE)) == [1, 2, 6, 8]
-    assert rows(below(CLOSE, LINE)) == [4, 5]
-
-
-def test_times_in_a_row() -> None:
-    assert rows(above(CLOSE, LINE, times=2)) == [2]
-    assert rows(below(CLOSE, LINE, times=2)) == [5]
-    assert rows(below(CLOSE, LINE, times=3)) == []
 
 
 def test_exposure_of_a_signal() -> None:

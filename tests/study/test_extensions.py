@@ -78,6 +78,33 @@ def test_a_claim_may_name_a_computation_of_ones_own(extended):
     assert dl.claims("claims.toml").audited[0].verdict == "confirmed"
 
 
+def test_a_feature_of_ones_own_is_checked(extended, capsys):
+    assert main(["check", "gain", "--points", "2", "--set", "bars=3"]) == 0
+    assert capsys.readouterr().out == "gain: passed\n"
+    file = extended.root / "extensions" / "gain.py"
+    file.write_text(file.read_text().replace("pct_change(bars)", "pct_change(bars).shift(-1)"))
+    assert main(["check", "gain", "--points", "2", "--as-test"]) == 1
+    said = capsys.readouterr().out
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        exec(f"{said}\ntest_gain_does_not_see_the_future()", {})
+
+
+def test_a_vendor_of_ones_own_is_imported(extended):
+    (extended.root / "ticks.csv").write_text(
+        "day,open,high,low,close\n2026-01-01,1,3,1,2\n2026-01-02,2,2,1,1\n"
+    )
+    words = ["data", "import", "--from", "ticks", "ticks.csv", "--venue", "mine"]
+    assert main([*words, "--symbol", "BTC/USD"]) == 0
+    assert dl.load("mine/ohlcv/BTC/USD/1d").frame["close"].tolist() == [2.0, 1.0]
+
+
+def test_a_section_stands_on_the_tear_sheet(extended):
+    run = dl.run("backtests/ma200w_break.toml", QUICK)
+    for text in (run.html(), (run.folder / "tearsheet.html").read_text("utf-8")):
+        assert 'id="worst-bars"' in text
+    assert 'id="worst-bars"' in dl.run("backtests/ma200w_break.toml", QUICK).html()
+
+
 def test_a_package_is_found_by_its_entry_point(workspace, tmp_path, monkeypatch):
     (tmp_path / "my_delever_metrics.py").write_text(BLOCKS["extensions/median_bar.py"])
     monkeypatch.syspath_prepend(tmp_path)

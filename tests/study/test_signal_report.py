@@ -30,7 +30,7 @@ QUICK = ["--draws", "30", "--horizon", "7", "--decides", "7"]
 def test_a_study_of_the_sample_prints_tables_a_sentence_and_a_page(workspace, capsys):
     assert main(["study", "signal", "average", "--set", "weeks=50", *QUICK]) == 0
     printed = capsys.readouterr().out
-    for said in ("50-week sma", "placebo", "wild bootstrap", "close-only", "differ by", "further"):
+    for said in ("50-week sma", "placebo", "wild bootstrap", "close-only", "detectable", "further"):
         assert said in printed
     (page,) = workspace.results.glob("signal_average_*.html")
     text = page.read_text()

@@ -107,10 +107,11 @@ def backtest(
     >>> average = close.rolling(200).mean()
     >>> run = dl.backtest(market, (close > average, close < average), name="above its average")
     >>> run.name, len(run.trades)
-    ('above its average', 26)
+    ('above its average', 17)
     """
     _check(market, account, costs, initial_equity)
     place = Workspace.find(workspace, or_shipped=True)
+    added = place.extensions
     chosen = as_strategy(strategy, workspace=place)
     held = as_strategy(benchmark, workspace=place)
     if isinstance(chosen, Strategy):
@@ -137,7 +138,7 @@ def backtest(
         start=None if start is None else utc(start, "start"),
         end=None if end is None else utc(end, "end"),
         periods=load_catalog(place.periods) if periods is None else periods,
-        metrics=(*place.extensions.metrics, *metrics),
+        metrics=(*added.metrics, *metrics),
     )
     found = what_if(evaluation.backtest)
     manifest = {
@@ -152,7 +153,7 @@ def backtest(
         "notes": remarks(evaluation, market, costs_times=costs_times),
         "refused_counterfactuals": dict(found.refused),
     }
-    return Run(evaluation=evaluation, manifest=manifest, what_if=found)
+    return Run(evaluation=evaluation, manifest=manifest, what_if=found, sections=added.sections)
 
 
 def _check(market: object, account: object, costs: object, initial_equity: object) -> None:

@@ -15,7 +15,7 @@ from delever.arguments import whole_number
 from delever.errors import InputError, StrategyError
 from delever.research.lookahead import MOST_POINTS, Leak, find_leak, shrink_leak
 from delever.research.strategy_checks import Finding, check_strategy
-from delever.signals.features import FEATURES, INPUTS, available, feature_named
+from delever.signals.features import FEATURES, Features, available, feature_named, inputs
 from delever.study.isolation import afresh, outside
 from delever.study.market import market as make_market
 from delever.study.market import with_network
@@ -29,7 +29,6 @@ __all__ = ["ALL_FEATURES", "Checked", "CheckedTarget", "Ground", "as_test", "che
 ALL_FEATURES = "features"
 """The name that stands for every feature the series suffice for."""
 
-_LAGS = {name: item.lag for name, item in INPUTS.items()}
 _TEST = """\
 import numpy as np
 import pandas as pd
@@ -71,6 +70,12 @@ class Ground:
     points: int = 32
     # largest exposure, long or short, that the account of a study takes; 1 is spot
     leverage: float = 1.0
+    features: Features = field(default_factory=lambda: FEATURES, repr=False)  # those there are
+
+    @property
+    def lags(self) -> dict[str, pd.Timedelta]:
+        """The least publication lag of each reading that can be honest."""
+        return {name: item.lag for name, item in inputs(self.features).items()}
 
     def __post_init__(self) -> None:
         whole_number("points", self.points, 1, MOST_POINTS)
@@ -196,6 +201,7 @@ def check(
         params=dict(params or {}),
         points=points,
         leverage=leverage,
+        features=place.extensions.all_features,
     )
     market = with_network(
         data
@@ -207,7 +213,7 @@ def check(
     wanted: dict[Any, bool] = {}
     for target in targets:
         if target == ALL_FEATURES:
-            wanted |= {name: name in targets for name in available(market)[0]}
+            wanted |= {name: name in targets for name in available(market, ground.features)[0]}
         elif isinstance(target, str | Path) and str(target).endswith(".py"):
             wanted[str(place.file(Path(target)))] = True
         else:
@@ -222,7 +228,7 @@ def check(
             seen = replace(market, readings={name: market.readings[name] for name in named})
             one = _check_strategy(target, ground=ground, market=seen)
         found.append(replace(one, test="", bars=one.bars) if known else one)
-    missing = available(market)[1] if ALL_FEATURES in targets else ()
+    missing = available(market, ground.features)[1] if ALL_FEATURES in targets else ()
     return Checked(targets=tuple(found), missing=tuple(missing))
 
 
@@ -250,7 +256,7 @@ def _check_strategy(
         parameters=bound,
         price_parameters=chosen.price_parameters,
         points=ground.points,
-        least_lags=_LAGS,
+        least_lags=ground.lags,
     )
     if not findings:
         decided = chosen.target(market, bound)
@@ -296,12 +302,12 @@ def _check_feature(
         If there is no such feature, it needs a reading that is not there, or it measures
         nothing on these bars and is not to be skipped.
     """
-    if name not in FEATURES:
+    if name not in ground.features:
         raise InputError(
-            f"a strategy file ending in .py, {ALL_FEATURES!r} or one of {', '.join(FEATURES)} is "
-            f"required; got {name!r}"
+            f"a strategy file ending in .py, {ALL_FEATURES!r} or one of "
+            f"{', '.join(ground.features)} is required; got {name!r}"
         )
-    wanted = feature_named(name)
+    wanted = feature_named(name, ground.features)
     missing = [need for need in wanted.inputs(**ground.params) if need.name not in market.readings]
     if missing:
         needs = ", ".join(f"{need.name} ({need.holds})" for need in missing)
@@ -319,13 +325,14 @@ def _check_feature(
     if not values.index.equals(market.index):
         wrong = f"a feature must have one value per bar; got {len(values)} rows"
         return CheckedTarget(name=name, findings=(Finding(check="same index", message=wrong),))
-    leak = find_leak(compute, market, points=ground.points, least_lags=_LAGS)
+    leak = find_leak(compute, market, points=ground.points, least_lags=ground.lags)
     found = (
         [] if leak is None else [Finding(check="prefix invariance", message=str(leak), leak=leak)]
     )
-    return _checked(
-        name, found, f"feature_named({name!r}).compute", compute, ground=ground, market=market
-    )
+    source = f"feature_named({name!r}).compute"
+    if name not in FEATURES:
+        source = f"Workspace.find().extensions.all_features[{name!r}].compute"
+    return _checked(name, found, source, compute, ground=ground, market=market)
 
 
 def _measures_nothing(
@@ -351,7 +358,7 @@ def _checked(
     leaks = [finding.leak for finding in findings if finding.leak is not None]
     if not leaks:
         return CheckedTarget(name=name, findings=tuple(findings))
-    few = shrink_leak(function, market, leaks[0], least_lags=_LAGS)
+    few = shrink_leak(function, market, leaks[0], least_lags=ground.lags)
     count = int(((market.index >= few.first) & (market.index <= few.last)).sum())
     return CheckedTarget(
         name=name,
@@ -369,7 +376,7 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
 
     imports = ["from delever.research.perturbation import {}, window"]
     if leak.change == "published later":
-        given = {key: str(lag) for key, lag in _LAGS.items() if key in ground.series}
+        given = {key: str(lag) for key, lag in ground.lags.items() if key in ground.series}
         lags = ", ".join(f"{key!r}: pd.Timedelta({lag!r})" for key, lag in given.items())
         how, other = "published_later", f"published_later(few, {{{lags}}})"
     else:
@@ -379,6 +386,8 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
     imports[0] = imports[0].format(how)
     if function.startswith("feature_named("):
         imports.append("from delever.signals.features import feature_named")
+    if function.startswith("Workspace."):
+        imports.append("from delever.study.workspace import Workspace")
     without = f"it raises {leak.error}" if leak.error else f"{leak.without:g}"
     return _TEST.format(
         imports="\n".join(imports),

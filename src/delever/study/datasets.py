@@ -305,7 +305,7 @@ def import_data(
 
     if isinstance(source, pd.DataFrame):
         raise InputError(f"a layout is that of a file; got a DataFrame with layout={layout!r}")
-    contents = read_foreign(Path(source), layout, said)
+    contents = read_foreign(Path(source), layout, said, vendors=place.extensions.vendors)
     reports: list[ImportReport] = []
     failed: list[str] = []
     for one in contents.found:

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from delever.errors import ConfigError
+from delever.errors import ConfigError, InputError
 from delever.study.strategy import execute
+
+if TYPE_CHECKING:
+    from delever.signals.features import Features
 
 __all__ = ["GROUP", "Extensions", "load_extensions"]
 
@@ -24,14 +27,31 @@ class Extensions:
 
     # Each is collected from tuples of the same name in capitals: METRICS, VENDORS, …
     metrics: tuple[Any, ...] = ()  # see `delever.stats.metrics.metric`
-    vendors: tuple[Any, ...] = ()  # see `delever.data.vendors`
-    venues: tuple[Any, ...] = ()  # see `delever.data.exchange.venues`
+    vendors: tuple[Any, ...] = ()  # see `delever.data.vendors.foreign.Vendor`
+    venues: tuple[Any, ...] = ()  # see `delever.data.exchange.venue.Venue`
     computations: tuple[Any, ...] = ()  # see `delever.research.claims.protocol.computation`
     signals: tuple[Any, ...] = ()  # functions that make a `LevelRule`, by their own name
-    features: tuple[Any, ...] = ()  # see `delever.signals.features`
-    sections: tuple[Any, ...] = ()  # see `delever.report.pages.sections`
+    features: tuple[Any, ...] = ()  # see `delever.signals.feature.feature`
+    sections: tuple[Any, ...] = ()  # see `delever.report.page.Section`
     # files by sha256, packages by version: part of what a run is made from
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_features(self) -> Features:
+        """Features by name: those of the package, then those from outside.
+
+        Raises
+        ------
+        InputError
+            If one is no feature, or two share a name.
+        """
+        from delever.signals.features import FEATURES, collect
+
+        further = collect(self.features)
+        for name in further:
+            if name in FEATURES:
+                raise InputError(f"a feature needs a name of its own; {name!r} repeats; rename it")
+        return {**FEATURES, **further}
 
 
 KINDS = tuple(each.name for each in fields(Extensions) if each.name != "sources")

@@ -261,7 +261,8 @@ def _clients(names: Sequence[str], place: Workspace) -> dict[str, Client]:
     from delever.data.sources_file import settings_of
 
     sources = place.root / "data" / "sources.toml"
-    return {name: connect(name, settings_of(name, sources)) for name in names}
+    venues = {one.name: one for one in place.extensions.venues}
+    return {name: connect(name, settings_of(name, sources), venues=venues) for name in names}
 
 
 def _series(names: Sequence[str], place: Workspace) -> dict[str, Fetched | Kept | DeleverError]:

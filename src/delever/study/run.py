@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from delever.arguments import shown
 from delever.engine.backtest import Backtest
 from delever.errors import InputError
 from delever.report.figures.look import Chart
+from delever.report.page import Section
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
-from delever.stats.metrics import AsMetric
 from delever.study import archive
 from delever.study.config import load_study
+from delever.study.extensions import Extensions
 from delever.study.provenance import describe_simulation, gather, git_state
 from delever.study.result import Result, plain
 from delever.study.simulation import simulate
@@ -47,6 +48,8 @@ class Run(Result):
         Where it is stored; None for a run made in a notebook.
     cached : bool
         Whether the result was there already.
+    sections : tuple of Section
+        What extensions add to its tear-sheet.
     """
 
     evaluation: Evaluation
@@ -54,6 +57,7 @@ class Run(Result):
     what_if: WhatIf
     folder: Path | None = None
     cached: bool = False
+    sections: tuple[Section, ...] = ()
 
     @property
     def name(self) -> str:
@@ -151,7 +155,11 @@ class Run(Result):
         from delever.report.pages.tearsheet import render
 
         return render(
-            self.evaluation, manifest=self.manifest, notes=self.notes, what_if=self.what_if
+            self.evaluation,
+            manifest=self.manifest,
+            notes=self.notes,
+            what_if=self.what_if,
+            sections=self.sections,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -224,7 +232,7 @@ def run(
         if set or fresh:
             raise InputError(f"set and fresh need a study file; {study} is a finished run")
         folder = path if path.is_dir() else archive.find_run(place.results, study)
-        return load_run(folder, metrics=place.extensions.metrics)
+        return load_run(folder, extensions=place.extensions)
     return _run_study(path, place, set or {}, fresh=fresh, progress=progress)
 
 
@@ -239,11 +247,10 @@ def _run_study(
     study = load_study(path, overrides)
     progress("reading data")
     inputs = gather(study, workspace)
-    metrics = inputs.extensions.metrics
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]
     if not fresh and archive.is_complete(folder) and not archive.damage(folder):
-        return load_run(folder, cached=True, metrics=metrics)
+        return load_run(folder, cached=True, extensions=inputs.extensions)
     market = inputs.market
     progress("simulating")
     evaluation = simulate(
@@ -260,7 +267,7 @@ def _run_study(
         start=study.start_time,
         end=study.end_time,
         periods=inputs.periods,
-        metrics=metrics,
+        metrics=inputs.extensions.metrics,
     )
     found = what_if(evaluation.backtest, study.counterfactuals)
     manifest |= {
@@ -271,7 +278,13 @@ def _run_study(
         "simulation": describe_simulation(evaluation),
         "refused_counterfactuals": dict(found.refused),
     }
-    done = Run(evaluation=evaluation, manifest=manifest, what_if=found, folder=folder)
+    done = Run(
+        evaluation=evaluation,
+        manifest=manifest,
+        what_if=found,
+        folder=folder,
+        sections=inputs.extensions.sections,
+    )
     progress("writing the tear-sheet")
     archive.write_run(
         folder,
@@ -284,7 +297,7 @@ def _run_study(
     return done
 
 
-def load_run(folder: Path, *, cached: bool = False, metrics: Sequence[AsMetric] = ()) -> Run:
+def load_run(folder: Path, *, cached: bool = False, extensions: Extensions | None = None) -> Run:
     """Read a finished run from its folder.
 
     Raises
@@ -292,12 +305,14 @@ def load_run(folder: Path, *, cached: bool = False, metrics: Sequence[AsMetric] 
     NotStoredError, StoreError
         If there is no run or a file of it cannot be read.
     """
+    added = extensions or Extensions()
     return Run(
-        evaluation=archive.read_evaluation(folder, metrics),
+        evaluation=archive.read_evaluation(folder, added.metrics),
         manifest=archive.read_manifest(folder),
         what_if=archive.read_what_if(folder),
         folder=folder,
         cached=cached,
+        sections=added.sections,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.pool import pool_signals
 from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
-from delever.signals.features import FEATURES, feature_named, measure
+from delever.signals.features import FEATURES, Features, feature_named, measure
 from delever.study.market import market as make_market
 from delever.study.market import with_network
 from delever.study.provenance import canonical_json
@@ -157,9 +157,9 @@ class EventReport(Result):
         return {"path": abnormal_path(self.study.path)}
 
 
-def signal_names() -> tuple[str, ...]:
+def signal_names(rules: Iterable[str] = RULES, features: Features = FEATURES) -> tuple[str, ...]:
     """Every name a study understands: rules of levels, then features that are events."""
-    return (*RULES, *(name for name, feature in FEATURES.items() if feature.unit == "event"))
+    return (*rules, *(name for name, feature in features.items() if feature.unit == "event"))
 
 
 def signal_page(name: str, asked: Mapping[str, Any]) -> str:
@@ -207,6 +207,7 @@ def load_signals(
     markets: Sequence[MarketView],
     params: Mapping[str, Any],
     rules: Mapping[str, Callable[..., LevelRule]] = RULES,
+    features: Features = FEATURES,
 ) -> tuple[str, list[Signal]]:
     """Find a signal's events on markets.
 
@@ -230,15 +231,18 @@ def load_signals(
     if isinstance(signal, LevelRule) or signal in rules:
         rule = signal if isinstance(signal, LevelRule) else bind_rule(signal, params, rules)
         return rule.name, [rule.on(market) for market in markets]
-    if signal not in signal_names():
-        raise ConfigError(f"a signal must be one of {', '.join(signal_names())}; got {signal!r}")
-    title = feature_named(signal).title(**params)
-    return title, [_event_signal(signal, market, params) for market in markets]
-
-
-def _event_signal(name: str, market: MarketView, params: Mapping[str, Any]) -> Signal:
-    event = measure(name, market, **params).astype(bool)
-    return Signal(market=market, event=event, known=feature_named(name).known(market, **params))
+    names = signal_names(rules, features)
+    if signal not in names:
+        raise ConfigError(f"a signal must be one of {', '.join(names)}; got {signal!r}")
+    feature = feature_named(signal, features)
+    return feature.title(**params), [
+        Signal(
+            market=market,
+            event=measure(signal, market, features=features, **params).astype(bool),
+            known=feature.known(market, **params),
+        )
+        for market in markets
+    ]
 
 
 def signal_study(
@@ -298,7 +302,7 @@ def signal_study(
     >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2016-01-01")
     >>> found = dl.signal_study("average", market, {"weeks": 50}, design=dl.StudyDesign(draws=20))
     >>> found.study.verdict
-    'undecided'
+    'too few'
     """
     if rungs and prices:
         raise ConfigError("further levels must be multiples of the broken one or prices, not both")
@@ -313,8 +317,9 @@ def signal_study(
         )
         for one in named
     ]
-    rules = {**RULES, **{each.__name__: each for each in place.extensions.signals}}
-    title, signals = load_signals(signal, markets, params or {}, rules)
+    added = place.extensions
+    rules = {**RULES, **{each.__name__: each for each in added.signals}}
+    title, signals = load_signals(signal, markets, params or {}, rules, added.all_features)
     study = study_signal(signals, name=title, design=design)
     notes = list(study.notes)
     steps = prices or (_RUNGS[signals[0].side] if rungs is None else rungs)
@@ -409,7 +414,7 @@ def event_study(
     >>> market = dl.market("sample/ohlcv/BTC/USD/1d")
     >>> fell = market.bars["close"].pct_change() < -0.15
     >>> len(dl.event_study(market, fell).study.events)
-    14
+    26
     """
     table, flags = (
         one.bars["close"] if isinstance(one, MarketView) else one for one in (closes, events)

@@ -184,8 +184,8 @@ def state(
     Examples
     --------
     >>> import delever as dl
-    >>> dl.state("2026-02-06", data="sample/ohlcv/BTC/USD/1d").headline
-    '2026-02-06 UTC, price ...'
+    >>> dl.state("2025-02-06", data="sample/ohlcv/BTC/USD/1d").headline
+    '2025-02-06 UTC, price ...'
     """
     whole_number("days", days, 1, MOST_DAYS)
     given = dict(series or {})

@@ -163,8 +163,6 @@ def shrink_leak(
     >>> f"{leak.first:%m-%d} to {leak.last:%m-%d}"
     '01-01 to 01-02'
     """
-    rows = market.index.get_indexer(pd.DatetimeIndex([leak.bar, leak.after]))
-    bar, cut, end = int(rows[0]), int(rows[1]), len(market.index) - 1
     if leak.change == "repeated":
         return leak
 
@@ -179,19 +177,19 @@ def shrink_leak(
             return None
         return _compare(function, small, whole, leak.change, after - begin, changed, leak.seed)
 
-    if leak.change == "published later":
-        best = _least(lambda more: tried(0, min(bar + more, end), min(bar + more, end)), end - bar)
-        last = int(market.index.get_indexer(pd.DatetimeIndex([(best or leak).last]))[0])
-        return _least(lambda more: tried(max(bar - more, 0), last, last), bar) or best or leak
-    best = None
-    for after in sorted({bar, cut}):
-        best = _least(lambda more, at=after: tried(0, at, min(at + 1 + more, end)), end - after - 1)  # type: ignore[misc]
-        if best is not None:
-            break
-    if best is None:
-        return leak
-    rows = market.index.get_indexer(pd.DatetimeIndex([best.bar, best.after, best.last]))
-    bar, cut, end = (int(row) for row in rows)
+    def shortest(after: int) -> Leak | None:
+        """The fewest bars behind the cut; where readings come later, the market ends with it."""
+        if leak.change == "published later":
+            return _least(lambda more: tried(0, after + more, after + more), end - after)
+        return _least(lambda more: tried(0, after, min(after + 1 + more, end)), end - after - 1)
+
+    def rows_of(one: Leak) -> list[int]:
+        stamps = pd.DatetimeIndex([one.bar, one.after, one.last])
+        return market.index.get_indexer(stamps).tolist()
+
+    bar, cut, end = rows_of(leak)
+    best = shortest(bar) or shortest(cut) or leak
+    bar, cut, end = rows_of(best)
     return _least(lambda more: tried(max(bar - more, 0), cut, end), bar) or best
 
 

@@ -1,1 +1,1 @@
-"""What a backtest, a strategy or a signal is worth, and whether it peeks."""
+"""Research: evaluations, counterfactuals, signal and event studies, claims, look-ahead checks."""

@@ -122,31 +122,26 @@ def check_strategy(
     broken = check_target(strategy(replace(market)), market.index)
     if broken is not None:
         return [broken]
+    found = []
     leak = find_leak(strategy, market, points=points, seed=seed, least_lags=least_lags)
-    peeks = (
-        None if leak is None else Finding(check="prefix invariance", message=str(leak), leak=leak)
-    )
-    scaled = given | {
-        name: _times(given[name], _SCALE) for name in price_parameters if name in given
+    if leak is not None:
+        found.append(Finding(check="prefix invariance", message=str(leak), leak=leak))
+    scaled = {
+        name: _times(value, _SCALE) if name in price_parameters else value
+        for name, value in given.items()
     }
     was = ask(strategy, market)
     other = ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
-    return [
-        finding for finding in (peeks, _unit_bound(was, other, market.index)) if finding is not None
-    ]
-
-
-def _unit_bound(was: Floats, other: Floats, index: pd.DatetimeIndex) -> Finding | None:
     wrong = np.flatnonzero(differ(was, other))
-    if not len(wrong):
-        return None
-    row = int(wrong[0])
-    return Finding(
-        check="unit-free",
-        message=f"bar {index[row]:%Y-%m-%d %H:%M}: {was[row]:g}, but {other[row]:g} with every "
-        f"price times {_SCALE:g}; mark parameters that are prices with "
-        "Annotated[..., Price()], and write no price into the code",
-    )
+    if len(wrong):
+        row = int(wrong[0])
+        message = (
+            f"bar {market.index[row]:%Y-%m-%d %H:%M}: {was[row]:g}, but {other[row]:g} with every "
+            f"price times {_SCALE:g}; mark parameters that are prices with "
+            "Annotated[..., Price()], and write no price into the code"
+        )
+        found.append(Finding(check="unit-free", message=message))
+    return found
 
 
 def _rescaled(market: MarketView, factor: float) -> MarketView:

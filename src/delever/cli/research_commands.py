@@ -154,6 +154,31 @@ def periods(
     typer.echo(found.headline)
 
 
+Horizons = Annotated[
+    list[int] | None,
+    typer.Option("--horizon", metavar="BARS", help="Bars held; may be repeated."),
+]
+Decides = Annotated[int, typer.Option("--decides", help="The horizon that the verdict is about.")]
+Draws = Annotated[int, typer.Option("--draws", help="Placebo levels, up to 100,000.")]
+SmallestEffect = Annotated[
+    float | None, typer.Option("--smallest-effect", help="Smallest effect that matters: 0.05.")
+]
+Rungs = Annotated[
+    list[float] | None,
+    typer.Option("--rung", help="A further level, as a multiple of the broken one: 0.9."),
+]
+Prices = Annotated[
+    list[float] | None,
+    typer.Option("--price", help="A further level as a price, in place of --rung: 65000."),
+]
+RungBars = Annotated[int, typer.Option("--rung-bars", help="Bars to get there.")]
+Benchmark = Annotated[
+    str | None,
+    typer.Option("--benchmark", metavar="REFERENCE", help="Market of the event study."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of the placebo levels, >= 0.")]
+
+
 def _lag(bars: float | None) -> str:
     if bars is None:
         return "n/a"  # the data cover the period only in part
@@ -170,31 +195,15 @@ def signal(
     ] = None,
     set_: Set = None,
     series: Series = None,
-    horizon: Annotated[
-        list[int] | None,
-        typer.Option("--horizon", metavar="BARS", help="Bars held; may be repeated."),
-    ] = None,
-    decides: Annotated[
-        int, typer.Option("--decides", help="The horizon that the verdict is about.")
-    ] = 30,
-    draws: Annotated[int, typer.Option("--draws", help="Placebo levels, up to 100,000.")] = 1_000,
-    smallest_effect: Annotated[
-        float | None, typer.Option("--smallest-effect", help="Smallest effect that matters: 0.05.")
-    ] = None,
-    rung: Annotated[
-        list[float] | None,
-        typer.Option("--rung", help="A further level, as a multiple of the broken one: 0.9."),
-    ] = None,
-    price: Annotated[
-        list[float] | None,
-        typer.Option("--price", help="A further level as a price, in place of --rung: 65000."),
-    ] = None,
-    rung_bars: Annotated[int, typer.Option("--rung-bars", help="Bars to get there.")] = 90,
-    benchmark: Annotated[
-        str | None,
-        typer.Option("--benchmark", metavar="REFERENCE", help="Market of the event study."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the placebo levels, >= 0.")] = 0,
+    horizon: Horizons = None,
+    decides: Decides = 30,
+    draws: Draws = 1_000,
+    smallest_effect: SmallestEffect = None,
+    rung: Rungs = None,
+    price: Prices = None,
+    rung_bars: RungBars = 90,
+    benchmark: Benchmark = None,
+    seed: Seed = 0,
     output: Output = None,
     workspace: WorkspaceOption = None,
     as_json: Json = False,

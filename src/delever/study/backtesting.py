@@ -17,8 +17,7 @@ from delever.research.what_if import what_if
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.market import utc
-from delever.study.provenance import describe_simulation, versions
-from delever.study.run import Run, remarks, span_of
+from delever.study.run import Run, outcome, remarks
 from delever.study.simulation import simulate
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.workspace import Workspace
@@ -146,12 +145,8 @@ def backtest(
         "params": bound,
         "strategy": _described(chosen),
         "benchmark": _described(held),
-        "simulation": describe_simulation(evaluation),
-        "span": span_of(evaluation),
-        "bars": len(evaluation.bars),
-        "versions": versions(),
         "notes": remarks(evaluation, market, costs_times=costs_times),
-        "refused_counterfactuals": dict(found.refused),
+        **outcome(evaluation, found),
     }
     return Run(evaluation=evaluation, manifest=manifest, what_if=found, sections=added.sections)
 

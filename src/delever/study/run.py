@@ -20,13 +20,13 @@ from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
 from delever.study.config import load_study
 from delever.study.extensions import Extensions
-from delever.study.provenance import describe_simulation, gather, git_state
+from delever.study.provenance import describe_simulation, gather, git_state, versions
 from delever.study.result import Result, plain
 from delever.study.simulation import simulate
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["Run", "load_run", "remarks", "run", "span_of"]
+__all__ = ["Run", "load_run", "outcome", "remarks", "run"]
 
 Progress = Callable[[str], None]
 """Told the name of each step as it begins."""
@@ -272,11 +272,8 @@ def _run_study(
     found = what_if(evaluation.backtest, study.counterfactuals)
     manifest |= {
         "git": git_state(workspace.root),
-        "span": span_of(evaluation),
-        "bars": len(evaluation.bars),
         "notes": remarks(evaluation, market, costs_times=study.costs_times),
-        "simulation": describe_simulation(evaluation),
-        "refused_counterfactuals": dict(found.refused),
+        **outcome(evaluation, found),
     }
     done = Run(
         evaluation=evaluation,
@@ -316,10 +313,16 @@ def load_run(folder: Path, *, cached: bool = False, extensions: Extensions | Non
     )
 
 
-def span_of(evaluation: Evaluation) -> dict[str, str]:
-    """First open and last close, as a manifest holds them."""
+def outcome(evaluation: Evaluation, found: WhatIf) -> dict[str, Any]:
+    """What a manifest says of a run beside its inputs."""
     start, end = evaluation.span
-    return {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+    return {
+        "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
+        "bars": len(evaluation.bars),
+        "simulation": describe_simulation(evaluation),
+        "refused_counterfactuals": dict(found.refused),
+        "versions": versions(),
+    }
 
 
 def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0) -> list[str]:

@@ -13,6 +13,7 @@ from tests.data.fetching import Patience, bars_of, client_of
 from tests.exchange import World, generate, serve
 
 import delever
+from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
 from delever.data.exchange.fetch import fetch
@@ -108,6 +109,36 @@ def test_a_vendor_from_outside_is_read_like_those_known(tmp_path):
     assert report.added == 2
     with pytest.raises(ConfigError, match=r"--from must be one of binance-archive, .*got 'ticks'"):
         read_foreign(path, "ticks", said)
+
+
+EXTENSION = """
+import pandas as pd
+from delever.data.exchange.venue import Series, Venue
+from delever.data.vendors.foreign import Found, Vendor, frame_of, numbers, one_set
+
+def ticks(path, reference):
+    table = frame_of(path.read_text(), path.name, needs=("day", "close"))
+    days = pd.DatetimeIndex(pd.to_datetime(table.pop("day"), utc=True))
+    frame = numbers(table, path.name).set_axis(days, axis=0)
+    return Found(reference=reference, frame=frame, provenance={"file": path.name})
+
+VENDORS = (Vendor(name="ticks", reads="a CSV of Ticks Ltd", read=one_set(ticks)),)
+VENUES = (Venue(name="bitstamp", series={"ohlcv": Series(rows=70, wide=False)}),)
+"""
+
+
+def test_the_command_line_knows_what_a_workspace_adds(workspace, monkeypatch, capsys, tmp_path):
+    (workspace.root / "extensions").mkdir(exist_ok=True)
+    (workspace.root / "extensions" / "mine.py").write_text(EXTENSION)
+    path = tmp_path / "x.csv"
+    path.write_text("day,close\n2021-01-04,2\n2021-01-05,1\n")
+    words = ["--from", "ticks", "--venue", "v", "--symbol", "TICKS", "--kind", "series"]
+    assert main(["data", "import", str(path), *words]) == 0
+    assert "v/series/TICKS/1d: 2 rows added" in capsys.readouterr().out
+    with serve(World(markets=(generate("BTC/USD", rows=24 * 5, timeframe="1h"),))) as exchange:
+        monkeypatch.setenv("DELEVER_API_URL", exchange.api_url)
+        assert main(["data", "fetch", "bitstamp", "BTC/USD", "--timeframe", "1h"]) == 0
+    assert "70" in {entry.request.params.get("limit") for entry in exchange.requests("*/ohlc/*")}
 
 
 def test_vendors_have_names_of_their_own_and_say_what_they_read():

@@ -76,8 +76,7 @@ def read_file(
         raise SchemaError(
             f"a file must end in {', '.join(SUFFIXES)}; got {str(path)!r}; convert it"
         )
-    data = content(path)
-    digest = hashlib.sha256(data).hexdigest()
+    data, digest = content(path)
     where = name_of(path)
     if path.name.endswith((".csv", ".csv.gz")):
         text = _unzip(data, where) if path.name.endswith(".gz") else data
@@ -278,8 +277,8 @@ def _in_range(stamps: pd.DatetimeIndex, refuse: Any) -> pd.DatetimeIndex:
     return stamps
 
 
-def content(path: Path) -> bytes:
-    """Read a file whole.
+def content(path: Path) -> tuple[bytes, str]:
+    """Bytes of a file, and their sha256.
 
     Raises
     ------
@@ -293,13 +292,14 @@ def content(path: Path) -> bytes:
             raise SchemaError(
                 f"{path} must be a file; it is a folder or a device; give the path of a file"
             )
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise NotStoredError(f"there is no file {path}; give the path of an existing one") from None
     except OSError as error:
         raise SchemaError(
             f"{path}: the file cannot be read ({error.strerror}); give a readable file"
         ) from None
+    return data, hashlib.sha256(data).hexdigest()
 
 
 def name_of(path: Path) -> str:

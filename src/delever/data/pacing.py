@@ -90,16 +90,7 @@ def persistently(
 def retry_after(
     headers: Mapping[str, str], now: datetime | None = None, *, reset_header: str = ""
 ) -> float | None:
-    """Seconds a venue asks to be left alone, where its answer says so.
-
-    Examples
-    --------
-    >>> retry_after({"Retry-After": "17"})
-    17.0
-    >>> retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT",
-    ...              "date": "Wed, 21 Oct 2015 07:28:00 GMT"})
-    30.0
-    """
+    """Seconds a venue asks to be left alone, where its answer says so."""
     given = {name.lower(): value.strip() for name, value in headers.items()}
     text = given.get("retry-after")
     if text is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +66,10 @@ def fetch_brackets(client: Client, symbol: str) -> Brackets:
     trouble = ""
     for _ in range(_ASKS):
         with client.exchange() as exchange:
-            tiers = way.ask(exchange, market)
+            if way.ask is not None:
+                tiers = way.ask(exchange, market)
+            else:
+                tiers = exchange.fetch_market_leverage_tiers(market["symbol"], dict(way.params))
         try:
             cells = cells_of(tiers, unit=unit)
         except SchemaError as error:
@@ -177,12 +179,11 @@ def read_brackets(
         If it cannot be read, is no JSON or holds something else; the message names the contract
         and the row.
     """
-    data = content(path)
+    data, digest = content(path)
     try:
         document = json.loads(data, parse_constant=_refused)
     except ValueError as error:
         raise SchemaError(f"{path} must be whole JSON; {error}; save it again") from None
-    digest = hashlib.sha256(data).hexdigest()
     found = []
     for symbol, tiers in _tables(document, path):
         try:

@@ -297,13 +297,7 @@ class _Line:
 
 
 def redirected(urls: Any, api_url: str, hostname: str) -> Any:
-    """Replace ``https://HOST`` in every URL of a nest of them.
-
-    Examples
-    --------
-    >>> redirected({"public": "https://api.{hostname}/v5"}, "http://localhost:1/{host}", "x.com")
-    {'public': 'http://localhost:1/api.x.com/v5'}
-    """
+    """Replace ``https://HOST`` in every URL of a nest of them."""
     if isinstance(urls, dict):
         return {key: redirected(value, api_url, hostname) for key, value in urls.items()}
     if not isinstance(urls, str):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from delever.data.exchange.venue import Request, Row, Series, in_coins
+from delever.data.exchange.venue import PageRequest, Row, Series, in_coins
 from delever.data.references import Reference
 from delever.errors import InputError
 from delever.kinds import kind_of
@@ -54,7 +54,7 @@ def read_page(
         If ccxt cannot ask this venue for this kind.
     """
     most = series.rows if limit is None else limit
-    request = Request(
+    request = PageRequest(
         reference=reference,
         timeframe=reference.timeframe,
         start=start,
@@ -77,7 +77,7 @@ def _numbers(row: Row, width: int) -> list[float]:
     return values + [float("nan")] * (width - len(values))
 
 
-def _unified(exchange: Any, request: Request, series: Series) -> list[Row]:
+def _unified(exchange: Any, request: PageRequest, series: Series) -> list[Row]:
     """Rows by the method that ccxt has for every venue alike."""
     kind = kind_of(request.reference.kind)
     _check_offered(exchange, request.reference, kind.ccxt)

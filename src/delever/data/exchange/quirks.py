@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.data.exchange.venue import BracketAnswer, Request, Row, Series, Venue, in_coins
+from delever.data.exchange.venue import BracketAnswer, PageRequest, Row, Series, Venue, in_coins
 from delever.errors import InputError, SchemaError
 from delever.kinds import KINDS
 
@@ -41,32 +41,32 @@ _VOLATILITY = {
 # What ccxt must be told otherwise.
 
 
-def _ends_by_to(exchange: Any, request: Request) -> Request:
+def _ends_by_to(exchange: Any, request: PageRequest) -> PageRequest:
     """Ccxt would end at this machine's clock, or by its own count; the venue hears ``to``."""
     if request.until is None:
         return request
     return replace(request, until=None, params={"to": request.until // 1000})
 
 
-def _ends_ahead(exchange: Any, request: Request) -> Request:
+def _ends_ahead(exchange: Any, request: PageRequest) -> PageRequest:
     """Ccxt would end the newest bars at a clock that may be slow."""
     if request.until is not None:
         return request
     return replace(request, until=exchange.milliseconds() + _DAY - 1)
 
 
-def _ends_by_after(exchange: Any, request: Request) -> Request:
+def _ends_by_after(exchange: Any, request: PageRequest) -> PageRequest:
     """Ccxt does not pass the end on."""
     if request.until is None:
         return request
     return replace(request, until=None, params={"after": request.until + 1})
 
 
-def _without_limit(exchange: Any, request: Request) -> Request:
+def _without_limit(exchange: Any, request: PageRequest) -> PageRequest:
     return replace(request, limit=None)
 
 
-def _bybit_ratio(exchange: Any, request: Request) -> Request:
+def _bybit_ratio(exchange: Any, request: PageRequest) -> PageRequest:
     """Ccxt passes neither start nor end on, nor the venue's word for the timeframe."""
     timeframe = exchange.options["intervals"].get(request.timeframe, request.timeframe)
     request = replace(request, timeframe=timeframe)
@@ -92,7 +92,7 @@ def _deribit_rate(row: Any, market: Mapping[str, Any]) -> Row:
 # What ccxt has no unified method for.
 
 
-def _deribit_bankruptcies(exchange: Any, request: Request) -> tuple[list[Row], bool]:
+def _deribit_bankruptcies(exchange: Any, request: PageRequest) -> tuple[list[Row], bool]:
     """Ccxt passes its `since` where the venue wants the latest stamp."""
     params: dict[str, Any] = {
         "instrument_name": exchange.market(request.reference.symbol)["id"],
@@ -111,7 +111,7 @@ def _deribit_bankruptcies(exchange: Any, request: Request) -> tuple[list[Row], b
     return list(inside), len(rows) >= (request.limit or 0) and not reached
 
 
-def _deribit_volatility(exchange: Any, request: Request) -> tuple[list[Row], bool]:
+def _deribit_volatility(exchange: Any, request: PageRequest) -> tuple[list[Row], bool]:
     """Answers come from the end, with a stamp to go on from."""
     if request.timeframe not in _VOLATILITY:
         raise InputError(
@@ -135,7 +135,7 @@ def _deribit_volatility(exchange: Any, request: Request) -> tuple[list[Row], boo
         params["end_timestamp"] = told["continuation"]
 
 
-def _gate_liquidations(exchange: Any, request: Request) -> tuple[list[Row], bool]:
+def _gate_liquidations(exchange: Any, request: PageRequest) -> tuple[list[Row], bool]:
     """They stand beside the open interest."""
     where = request.reference.symbol, request.timeframe
     rows = exchange.fetch_open_interest_history(*where, request.start, request.limit, {})
@@ -171,17 +171,6 @@ def _bybit_brackets(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
         return []  # a row twice, or two of one number: no table
     own.sort(key=lambda row: exchange.safe_number(row, "riskLimitValue", 0.0))
     tiers: Sequence[Any] = exchange.parse_market_leverage_tiers(own, market)
-    return tiers
-
-
-def _okx_brackets(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
-    isolated = {"marginMode": "isolated"}
-    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(market["symbol"], isolated)
-    return tiers
-
-
-def _gate_brackets(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
-    tiers: Sequence[Any] = exchange.fetch_market_leverage_tiers(market["symbol"])
     return tiers
 
 
@@ -270,7 +259,7 @@ VENUES: Mapping[str, Venue] = MappingProxyType(
                 weight=3000,  # 600 calls, ccxt counts 5 each
                 seconds=5.0,
                 options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
-                brackets=BracketAnswer(ask=_bybit_brackets, answer="risk limits"),
+                brackets=BracketAnswer(answer="risk limits", ask=_bybit_brackets),
                 limit_words="too frequent",
                 reset_header="X-Bapi-Limit-Reset-Timestamp",
             ),
@@ -293,7 +282,9 @@ VENUES: Mapping[str, Venue] = MappingProxyType(
                 seconds=2.0,
                 options={"fetchMarkets": {"types": ["spot", "swap"]}},
                 brackets=BracketAnswer(
-                    ask=_okx_brackets, answer="position tiers (isolated margin)", by_size=True
+                    answer="position tiers (isolated margin)",
+                    by_size=True,
+                    params={"marginMode": "isolated"},
                 ),
             ),
             Venue(
@@ -359,7 +350,7 @@ VENUES: Mapping[str, Venue] = MappingProxyType(
                 },
                 dollars=True,
                 options={"fetchMarkets": {"types": ["spot", "swap"]}},
-                brackets=BracketAnswer(ask=_gate_brackets, answer="risk limit tiers"),
+                brackets=BracketAnswer(answer="risk limit tiers"),
             ),
             Venue(
                 name="hyperliquid",

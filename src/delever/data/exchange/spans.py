@@ -30,13 +30,7 @@ def ceiling(time: int, timeframe: str) -> int:
 
 
 def without(span: Span, taken: Iterable[Span]) -> list[Span]:
-    """What is left of a span.
-
-    Examples
-    --------
-    >>> without((0, 10), [(8, 12), (2, 4)])
-    [(0, 2), (4, 8)]
-    """
+    """What is left of a span."""
     at, end = span
     left = []
     for low, high in sorted(taken):

@@ -11,14 +11,14 @@ import pandas as pd
 
 from delever.data.references import Reference
 
-__all__ = ["BracketAnswer", "Request", "Row", "Series", "Venue", "in_coins"]
+__all__ = ["BracketAnswer", "PageRequest", "Row", "Series", "Venue", "in_coins"]
 
 Row: TypeAlias = Sequence[Any]
 """A stamp in ms since 1970 UTC, and a number or None for each column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class PageRequest:
     """One question for rows, as it is put to ccxt.
 
     Attributes
@@ -87,9 +87,9 @@ class Series:
     until: bool = True
     note: str = ""
     columns: tuple[str, ...] = ()
-    bend: Callable[[Any, Request], Request] | None = None
+    bend: Callable[[Any, PageRequest], PageRequest] | None = None
     cells: Callable[[Any, Mapping[str, Any]], Row] | None = None
-    read: Callable[[Any, Request], tuple[list[Row], bool]] | None = None
+    read: Callable[[Any, PageRequest], tuple[list[Row], bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +98,21 @@ class BracketAnswer:
 
     Attributes
     ----------
-    ask : callable
-        ``(exchange, market) -> rows`` in ccxt's words for tiers; no rows where it cannot be a
-        whole table.
     answer : str
-        What the venue calls it.
+        What the venue calls what it answers.
     by_size : bool
         Whether caps count contracts, instead of notionals in the settlement currency.
+    params : mapping of str to object
+        For ccxt's unified method.
+    ask : callable, optional
+        ``(exchange, market) -> rows`` in ccxt's words for tiers, in place of that method; no rows
+        where they cannot be a whole table.
     """
 
-    ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]]
     answer: str
     by_size: bool = False
+    params: Mapping[str, object] = field(default_factory=dict)
+    ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

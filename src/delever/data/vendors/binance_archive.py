@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 import zlib
@@ -70,11 +69,10 @@ def _check_name(name: str, reference: Reference) -> None:
 
 
 def _content(path: Path) -> tuple[str, str]:
-    data, where = content(path), name_of(path)
-    digest = hashlib.sha256(data).hexdigest()
+    (data, digest), where = content(path), name_of(path)
     beside = path.with_name(path.name + ".CHECKSUM")
     if beside.is_file():
-        expected = content(beside).decode(errors="replace").split()[:1]
+        expected = content(beside)[0].decode(errors="replace").split()[:1]
         if expected != [digest]:
             raise SchemaError(
                 f"{where} must have the sha256 of {beside.name}; it has {digest[:8]}…; "

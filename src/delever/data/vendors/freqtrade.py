@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import re
 import zlib
@@ -97,8 +96,7 @@ def _rows(path: Path) -> tuple[pd.DataFrame, str]:
     import pyarrow as pa
     from pyarrow import feather
 
-    data = content(path)
-    digest = hashlib.sha256(data).hexdigest()
+    data, digest = content(path)
     try:
         if path.name.endswith(".feather"):
             table = feather.read_table(pa.BufferReader(data)).to_pandas()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -123,9 +122,9 @@ def read_yahoo(path: Path, reference: Reference) -> Found:
 
 
 def _read(path: Path) -> tuple[str, str]:
-    data = content(path)
+    data, digest = content(path)
     try:
-        return data.decode("utf-8-sig"), hashlib.sha256(data).hexdigest()
+        return data.decode("utf-8-sig"), digest
     except UnicodeDecodeError:
         raise SchemaError(f"{name_of(path)} must be UTF-8 text; fetch it again") from None
 

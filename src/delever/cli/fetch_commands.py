@@ -157,11 +157,13 @@ def _bars(*, quiet: bool) -> Iterator[Report]:
         *columns, console=console, transient=True, disable=quiet or not console.is_terminal
     ) as bars:
         tasks: dict[str, TaskID] = {}
+        begun = bars.get_time()
 
         def report(progress: Progress) -> None:
             name = str(progress.reference)
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=1.0, rows=0, rate=0.0)
+                bars.tasks[-1].start_time = begun  # a bar is drawn once its first rows are there
             task = next(each for each in bars.tasks if each.id == tasks[name])
             rate = progress.rows / (task.elapsed or 1.0)
             bars.update(tasks[name], completed=progress.done, rows=progress.rows, rate=rate)

@@ -77,7 +77,7 @@ def _guarded(function: Callable[_P, _R], *, same_rows: bool) -> Callable[_P, _R]
     names = list(inspect.signature(function).parameters)
     checks = [
         (name, _CHECKS[kind], "None" in text)
-        for name, text in function.__annotations__.items()
+        for name, text in getattr(function, "__annotations__", {}).items()
         if name != "return" and (kind := _kind(str(text))) in _CHECKS
     ]
     where = getattr(function, "__name__", "function")

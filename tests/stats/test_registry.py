@@ -210,19 +210,22 @@ def test_a_new_metric_is_one_function(sample: Sample) -> None:
         """Median return of a bar."""
         return float(returns.median())
 
-    @metric(**{**ROW, "label": "Open"}, name="liquidated", scopes=("whole",))
+    @metric(**{**ROW, "label": None}, name="liquidated", scopes=("whole",))
     def count_liquidated(sample: Sample, least: int = 0) -> float:
         return max(least, int((sample.trades["status"] == "liquidated").sum()))
 
     table = register([median, count_liquidated])
     assert list(table) == [*REGISTRY, "median", "liquidated"]
     assert "median" not in REGISTRY
+    assert (table["median"].label, table["liquidated"].label) == ("Own", "Liquidated")
     assert median(sample.returns) == pytest.approx(np.median(sample.returns))
     everywhere = {"whole": np.ones(BARS, bool), "inside": np.arange(BARS) > 7}
     values = compute_scopes(sample, everywhere, table.values())
     assert values.loc["median", "whole"] == pytest.approx(np.median(sample.returns))
     assert values.loc["median", "inside"] == pytest.approx(np.median(sample.returns.iloc[8:]))
     assert values.loc["liquidated", "whole"] == 1.0
+    with pytest.raises(InputError, match=r"median: returns must be a pandas.Series; got 'abc'"):
+        median("abc")  # type: ignore[arg-type]
     assert math.isnan(values.loc["liquidated", "inside"])
 
 

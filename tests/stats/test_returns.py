@@ -12,14 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delever.stats.returns import (
-    cagr,
-    equity_curve,
-    mean_compounded_return,
-    monthly_returns,
-    total_return,
-    yearly_returns,
-)
+from delever.stats.returns import cagr, monthly_returns, total_return, yearly_returns
 
 RETURNS = st.lists(st.floats(-0.9, 2.0), min_size=1, max_size=60)
 
@@ -69,7 +62,7 @@ def test_growth_of_a_stretch_is_carried_to_a_year() -> None:
 
 def test_a_total_loss_is_a_growth_of_minus_one() -> None:
     assert cagr([0.5, -1.0, 0.5], 365.0) == -1.0
-    assert mean_compounded_return([-1.0]) == -1.0
+    assert cagr([-1.0], 1.0) == -1.0
 
 
 def test_growth_close_to_ruin_keeps_its_digits() -> None:
@@ -84,19 +77,13 @@ def test_growth_beyond_the_largest_float_is_undefined() -> None:
 
 
 def test_no_bars_and_nan_are_undefined() -> None:
-    for function in (total_return, mean_compounded_return, lambda r: cagr(r, 365.0)):
+    for function in (total_return, lambda r: cagr(r, 365.0)):
         assert math.isnan(function([]))
         assert math.isnan(function([-1.0, math.nan]))
 
 
-def test_mean_compounded_return_is_the_geometric_mean() -> None:
-    assert mean_compounded_return([0.21, 0.0]) == pytest.approx(0.1, rel=1e-12)
-
-
-def test_equity_starts_from_the_starting_wealth() -> None:
-    curve = equity_curve(series([-0.5, 0.1]), starting_wealth=2_000.0)
-    assert curve.tolist() == pytest.approx([1_000.0, 1_100.0])
-    assert curve.name == "equity"
+def test_growth_with_one_bar_a_year_is_the_geometric_mean() -> None:
+    assert cagr([0.21, 0.0], 1.0) == pytest.approx(0.1, rel=1e-12)
 
 
 def test_monthly_and_yearly_tables_equal_empyrical(noisy: pd.Series) -> None:

@@ -35,22 +35,15 @@ _AT_PEAK = 1e-12
 
 @checked
 def drawdown(returns: pd.Series) -> pd.Series:
-    """Fall of equity below its highest so far, at each bar's close.
+    """Fall of equity below its highest so far at each bar's close, in [-1, 0].
+
+    ``W / max(1, W so far) - 1`` with ``W = cumprod(1 + r)``. A path within 1e-12 of its peak
+    counts as being there.
 
     Parameters
     ----------
     returns : pandas.Series of float, shape (n,)
-        Simple returns per bar, fractions.
-
-    Returns
-    -------
-    pandas.Series of float, shape (n,)
-        Fractions in [-1, 0], indexed like `returns`.
-
-    Notes
-    -----
-    ``W / max(1, W so far) - 1`` with ``W = cumprod(1 + r)``: the peak includes the starting
-    wealth of 1. A path within 1e-12 of its peak counts as being there.
+        The result has its index.
 
     Examples
     --------
@@ -66,14 +59,12 @@ def max_drawdown_from_sums(sums: Sums) -> NDArray[np.float64]:
 
 
 @metric(
-    label="Max drawdown",
     unit="fraction",
     better="higher",
     formula="min(W / max(1, W so far) - 1), W = cumprod(1 + r)",
     source="Chekhlov, Uryasev and Zabarankin (2005), here of compounded wealth",
     from_sums=max_drawdown_from_sums,
 )
-@checked
 def max_drawdown(returns: ArrayLike) -> float:
     """Deepest fall of equity below its highest so far, in [-1, 0]; NaN for no bars.
 
@@ -87,12 +78,10 @@ def max_drawdown(returns: ArrayLike) -> float:
 
 
 @metric(
-    label="Max drawdown length",
     unit="days",
     better="lower",
     formula="bars from its peak to its recovery, or to the last bar, in days",
 )
-@checked
 def max_drawdown_length(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     """Time from the peak of the maximum drawdown to its recovery.
 
@@ -103,64 +92,55 @@ def max_drawdown_length(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     >>> max_drawdown_length([0.1, -0.5, 0.5, 0.5]), max_drawdown_length([-0.1], days_per_bar=7)
     (3.0, 7.0)
     """
-    path = _drawdown(returns)
-    if path.size < 2 or np.isnan(path).any():
-        return math.nan
-    peak, _, recovery = _deepest(path)
-    return float(min(recovery, path.size - 1) - peak) * days_per_bar
+    return _lengths(returns)[0] * days_per_bar
 
 
 @metric(
-    label="Time to recover",
     unit="days",
     better="lower",
     formula="bars from the trough of the max drawdown to its recovery, in days; NaN if none",
 )
-@checked
 def time_to_recover(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     """Time from the trough of the maximum drawdown back to its former peak.
 
     NaN where it has not recovered, where there was no drawdown, and for no bars.
+
+    Examples
+    --------
+    >>> time_to_recover([0.1, -0.5, 0.5, 0.5])
+    2.0
     """
-    path = _drawdown(returns)
-    if path.size < 2 or np.isnan(path).any():
-        return math.nan
-    _, trough, recovery = _deepest(path)
-    recovered = trough and recovery < path.size
-    return float(recovery - trough) * days_per_bar if recovered else math.nan
+    return _lengths(returns)[1] * days_per_bar
 
 
 @metric(
-    label="Longest drawdown",
     unit="days",
     better="lower",
     formula="bars of the longest stretch from a peak to its recovery or the last bar, in days",
 )
-@checked
 def longest_drawdown(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     """Time of the longest stretch under water, from a peak to its recovery.
 
     A stretch that has not recovered counts up to the last bar; 0 where there was no drawdown, NaN
     for no bars.
+
+    Examples
+    --------
+    >>> longest_drawdown([-0.1, 0.0, 0.2, -0.5])
+    3.0
     """
-    path = _drawdown(returns)
-    if path.size < 2 or np.isnan(path).any():
-        return math.nan
-    peaks, recoveries = _stretches(path)
-    bars = (np.minimum(recoveries, path.size - 1) - peaks).max(initial=0)
-    return float(bars) * days_per_bar
+    return _lengths(returns)[2] * days_per_bar
 
 
 @checked
 def deepest_drawdowns(returns: pd.Series, count: int = 5) -> pd.DataFrame:
-    """The deepest drawdowns that do not overlap, deepest first.
+    """The `count` deepest drawdowns, or as many as there are, deepest first.
 
     Parameters
     ----------
     returns : pandas.Series of float, shape (n,)
-        Simple returns per bar, fractions without NaN, indexed by open time in UTC.
+        Without NaN, indexed by open time in UTC.
     count : int
-        How many at most.
 
     Returns
     -------
@@ -169,6 +149,14 @@ def deepest_drawdowns(returns: pd.Series, count: int = 5) -> pd.DataFrame:
         starting wealth), ``trough``, ``recovery`` (NaT while not recovered), ``depth``
         (fraction < 0), ``length`` (bars from the peak to the recovery or the last bar),
         ``time_to_recover`` (bars from the trough; NaN while not recovered).
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=4, tz="UTC")
+    >>> deepest_drawdowns(pd.Series([-0.25, 0.6, -0.5, 0.2], index=days))[["depth", "length"]]
+       depth  length
+    0  -0.50       2
+    1  -0.25       2
     """
     path = _drawdown(returns)
     peaks, recoveries = _stretches(path)
@@ -208,12 +196,17 @@ def _stretches(path: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.
     return peaks, recoveries
 
 
-def _deepest(path: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Points of peak, trough and recovery of the maximum drawdown; all 0 without one."""
+def _lengths(returns: ArrayLike) -> tuple[float, float, float]:
+    """Bars of the max drawdown, from its trough to its recovery, and of the longest drawdown."""
+    path = _drawdown(returns)
+    if path.size < 2 or np.isnan(path).any():
+        return math.nan, math.nan, math.nan
+    peaks, recoveries = _stretches(path)
+    if not peaks.size:
+        return 0.0, math.nan, 0.0
+    bars = np.minimum(recoveries, path.size - 1) - peaks
     trough = int(path.argmin())
-    if not trough:
-        return 0, 0, 0
-    at_peak = np.flatnonzero(path == 0.0)
-    after = int(np.searchsorted(at_peak, trough))
-    recovery = int(at_peak[after]) if after < at_peak.size else path.size
-    return int(at_peak[after - 1]), trough, recovery
+    deepest = int(np.searchsorted(peaks, trough)) - 1
+    recovery = int(recoveries[deepest])
+    recovered = float(recovery - trough) if recovery < path.size else math.nan
+    return float(bars[deepest]), recovered, float(bars.max())

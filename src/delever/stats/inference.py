@@ -1,6 +1,19 @@
 """How sure a statistic is: Sharpe ratios under many trials, and means of dependent values.
 
-The one module that knows the ``arch`` library.
+Sharpe ratios are per bar, not per year. The one module that knows the ``arch`` library.
+
+References
+----------
+Lo (2002), The statistics of Sharpe ratios, doi:10.2469/faj.v58.n4.2453.
+
+Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, doi:10.21314/JOR.2012.255;
+(2014), The deflated Sharpe ratio, doi:10.3905/jpm.2014.40.5.094.
+
+Politis and Romano (1994), The stationary bootstrap, doi:10.1080/01621459.1994.10476870.
+
+Politis and White (2004), Automatic block-length selection for the dependent bootstrap,
+doi:10.1081/ETC-120028836, with the correction of Patton, Politis and White (2009),
+doi:10.1080/07474930802459016.
 """
 
 from __future__ import annotations
@@ -33,29 +46,20 @@ _EULER_MASCHERONI = 0.5772156649015329
 
 @checked
 def sharpe_standard_error(sharpe: float, bars: int) -> float:
-    """Standard error of a Sharpe ratio of independent, normal returns.
+    """Standard error of a Sharpe ratio: ``sqrt((1 + sharpe ** 2 / 2) / bars)``, Lo (2002).
+
+    For returns that are normal and do not depend on each other.
 
     Parameters
     ----------
     sharpe : float
-        Per bar, not per year.
     bars : int
         Number of returns it was estimated from, >= 1.
-
-    Returns
-    -------
-    float
-        Per bar, > 0: ``sqrt((1 + sharpe ** 2 / 2) / bars)``.
 
     Raises
     ------
     InputError
         If `bars` is below 1.
-
-    References
-    ----------
-    Lo (2002), The statistics of Sharpe ratios, Financial Analysts Journal 58(4), 36-52,
-    doi:10.2469/faj.v58.n4.2453.
 
     Examples
     --------
@@ -73,33 +77,21 @@ def probabilistic_sharpe_ratio(
 ) -> float:
     """Probability that the true Sharpe ratio exceeds a threshold.
 
+    ``Phi((S - S*) sqrt(bars - 1) / sqrt(1 - skew S + (kurtosis - 1) / 4 S ** 2))``, Bailey and
+    Lopez de Prado (2012).
+
     Parameters
     ----------
     sharpe, threshold : float
-        Per bar, not per year.
     bars : int
         Number of returns, >= 2.
     skew, kurtosis : float
         Third and fourth standardised moment of the returns; a normal distribution has 0 and 3.
 
-    Returns
-    -------
-    float
-        In [0, 1].
-
     Raises
     ------
     InputError
         If `bars` is below 2, or no distribution has these moments with this Sharpe ratio.
-
-    Notes
-    -----
-    ``Phi((S - S*) sqrt(bars - 1) / sqrt(1 - skew S + (kurtosis - 1) / 4 S ** 2))``.
-
-    References
-    ----------
-    Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, Journal of Risk 15(2),
-    3-44, doi:10.21314/JOR.2012.255.
 
     Examples
     --------
@@ -114,35 +106,28 @@ def probabilistic_sharpe_ratio(
 
 @checked
 def expected_maximum_sharpe(variance: float, n_trials: float) -> float:
-    """Sharpe ratio that the best of many worthless trials is expected to show.
+    """Sharpe ratio that the best of many worthless trials is expected to show, >= 0.
+
+    ``sqrt(variance) ((1 - g) q(1 - 1 / n) + g q(1 - 1 / (n e)))`` with q the normal quantile and g
+    the Euler-Mascheroni constant, an approximation for many trials by Bailey and Lopez de Prado
+    (2014); here 0 where it would be below, as for a single trial.
 
     Parameters
     ----------
     variance : float
-        Of the trials' Sharpe ratios, per bar, >= 0.
+        Of the trials' Sharpe ratios, >= 0.
     n_trials : float
         Independent trials, >= 1; for correlated ones their effective number.
-
-    Returns
-    -------
-    float
-        Per bar, >= 0; 0 for a single trial.
 
     Raises
     ------
     InputError
         If a parameter lies outside its range.
 
-    Notes
-    -----
-    ``sqrt(variance) ((1 - g) q(1 - 1 / n) + g q(1 - 1 / (n e)))`` with q the normal quantile and
-    g the Euler-Mascheroni constant: an approximation for many trials that is never below zero
-    here, since the best of one worthless trial is expected to show none.
-
-    References
-    ----------
-    Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, Journal of Portfolio Management
-    40(5), 94-107, doi:10.3905/jpm.2014.40.5.094.
+    Examples
+    --------
+    >>> round(expected_maximum_sharpe(1.0, 100), 4)
+    2.5306
     """
     if not (variance >= 0 and n_trials >= 1):
         raise InputError(
@@ -175,18 +160,12 @@ def deflated_sharpe_ratio(
     variance, n_trials
         As in `expected_maximum_sharpe`, whose Sharpe ratio is the threshold.
 
-    Returns
-    -------
-    float
-        In [0, 1].
-
     Examples
     --------
     >>> yearly, days = 2.5, 250
-    >>> round(
-    ...     deflated_sharpe_ratio(
-    ...         yearly / days**0.5, 1250, variance=0.5 / days, n_trials=100, skew=-3, kurtosis=10
-    ...     ), 4)
+    >>> best = yearly / days**0.5
+    >>> round(deflated_sharpe_ratio(
+    ...     best, 1250, variance=0.5 / days, n_trials=100, skew=-3, kurtosis=10), 4)
     0.9004
     """
     threshold = expected_maximum_sharpe(variance, n_trials)
@@ -204,20 +183,17 @@ def minimum_track_record(
     skew: float = 0.0,
     kurtosis: float = 3.0,
 ) -> float:
-    """Bars needed before a Sharpe ratio exceeds a threshold with confidence.
+    """Bars, > 1, needed before a Sharpe ratio exceeds a threshold with confidence.
+
+    ``1 + (1 - skew S + (kurtosis - 1) / 4 S ** 2) (q(confidence) / (S - S*)) ** 2``; infinite where
+    `sharpe` is not above `threshold`.
 
     Parameters
     ----------
     sharpe, threshold, skew, kurtosis
-        As in `probabilistic_sharpe_ratio`, which gives the source.
+        As in `probabilistic_sharpe_ratio`, which has the same source.
     confidence : float
         In (0.5, 1).
-
-    Returns
-    -------
-    float
-        Bars, > 1: ``1 + (1 - skew S + (kurtosis - 1) / 4 S ** 2) (q(confidence) / (S - S*)) ** 2``;
-        infinite where `sharpe` is not above `threshold`.
 
     Raises
     ------
@@ -252,30 +228,26 @@ def _sharpe_variance(sharpe: float, skew: float, kurtosis: float) -> float:
 def block_length(
     values: ArrayLike, scheme: Literal["stationary", "circular"] = "stationary"
 ) -> float:
-    """Block length of a bootstrap that keeps the dependence between neighbouring values.
+    """Block length of a bootstrap that keeps the dependence between neighbouring values, >= 1.
+
+    Politis and White (2004), as corrected in 2009.
 
     Parameters
     ----------
     values : array_like of float, shape (n,)
-        In order of time, not constant.
+        In order of time, finite, not constant; n >= 10.
     scheme : {"stationary", "circular"}
         Mean of random lengths, or a fixed length.
-
-    Returns
-    -------
-    float
-        Values per block, >= 1.
 
     Raises
     ------
     InputError
-        If there are fewer than 10 values, one is not finite, or all are equal.
+        If the values are others, or there is no such scheme.
 
-    References
-    ----------
-    Politis and White (2004), Automatic block-length selection for the dependent bootstrap,
-    Econometric Reviews 23(1), 53-70, doi:10.1081/ETC-120028836, with the correction of Patton,
-    Politis and White (2009), Econometric Reviews 28(4), 372-375, doi:10.1080/07474930802459016.
+    Examples
+    --------
+    >>> block_length(np.sin(np.arange(200) / 5))  # a wave of 31 values
+    43.0
     """
     from arch.bootstrap import optimal_block_length
 
@@ -292,33 +264,29 @@ def block_length(
 def stationary_bootstrap(
     values: ArrayLike, *, length: float, draws: int, seed: int
 ) -> npt.NDArray[np.float64]:
-    """Resampled means of a series whose neighbouring values depend on each other.
+    """Resampled means of a series whose neighbouring values depend on each other; shape (draws,).
+
+    Their spread is the standard error of the mean, in the unit of `values`; Politis and Romano
+    (1994).
 
     Parameters
     ----------
     values : array_like of float, shape (n,)
-        In order of time.
+        In order of time, finite; n >= 2.
     length : float
         Mean length of a block, >= 1, as from `block_length`.
-    draws : int
-        How many resamples, >= 1.
-    seed : int
-        The same seed gives the same draws.
-
-    Returns
-    -------
-    ndarray of float, shape (draws,)
-        Means in the unit of `values`; their spread is the standard error of the mean.
+    draws, seed : int
+        How many resamples, >= 1; the same seed gives the same ones.
 
     Raises
     ------
     InputError
         If a parameter lies outside its range or a value is not finite.
 
-    References
-    ----------
-    Politis and Romano (1994), The stationary bootstrap, Journal of the American Statistical
-    Association 89(428), 1303-1313, doi:10.1080/01621459.1994.10476870.
+    Examples
+    --------
+    >>> stationary_bootstrap([1.0, 1.0, 1.0], length=2, draws=2, seed=1).tolist()
+    [1.0, 1.0]
     """
     from arch.bootstrap import StationaryBootstrap
 

@@ -1,4 +1,15 @@
-"""What a few independent cases can tell: a probability, a waiting time, an effect large enough."""
+"""What a few independent cases can tell: a probability, a waiting time, an effect large enough.
+
+References
+----------
+Bloom (1995), Minimum detectable effects, doi:10.1177/0193841X9501900504.
+
+Kaplan and Meier (1958), Nonparametric estimation from incomplete observations,
+doi:10.1080/01621459.1958.10501452.
+
+Wilson (1927), Probable inference, the law of succession, and statistical inference,
+doi:10.1080/01621459.1927.10502953.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +31,11 @@ _ROUNDING = 1e-12
 
 @checked
 def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Interval for a probability, from how often something happened.
+    """Interval for a probability, low and high in [0, 1], from how often something happened.
+
+    The p that ``abs(hits / trials - p) <= z sqrt(p (1 - p) / trials)`` does not exclude, Wilson
+    (1927); unlike the textbook interval it keeps its promise for few trials and near 0 and 1.
+    Both ends are NaN without trials.
 
     Parameters
     ----------
@@ -30,26 +45,10 @@ def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tup
     confidence : float
         In (0, 1).
 
-    Returns
-    -------
-    tuple of float
-        Low and high, within [0, 1]; both NaN without trials.
-
     Raises
     ------
     InputError
         If a parameter lies outside its range.
-
-    Notes
-    -----
-    The probabilities p that ``abs(hits / trials - p) <= z sqrt(p (1 - p) / trials)`` does not
-    exclude; unlike the textbook interval it keeps its promise for few trials and near 0 and 1.
-
-    References
-    ----------
-    Wilson (1927), Probable inference, the law of succession, and statistical inference, Journal
-    of the American Statistical Association 22(158), 209-212,
-    doi:10.1080/01621459.1927.10502953.
 
     Examples
     --------
@@ -76,6 +75,8 @@ def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tup
 def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
     """Smallest effect a two-sided test finds with a given power, in standard errors.
 
+    ``q(1 - alpha / 2) + q(power)`` with q the normal quantile, Bloom (1995).
+
     Parameters
     ----------
     alpha : float
@@ -83,20 +84,10 @@ def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
     power : float
         Probability to find an effect of that size, in (0.5, 1).
 
-    Returns
-    -------
-    float
-        2.80 for the defaults; times the standard error it is the minimum detectable effect.
-
     Raises
     ------
     InputError
         If a parameter lies outside its range.
-
-    References
-    ----------
-    Bloom (1995), Minimum detectable effects, Evaluation Review 19(5), 547-556,
-    doi:10.1177/0193841X9501900504.
 
     Examples
     --------
@@ -118,14 +109,9 @@ def two_sided_p_value(statistic: float, degrees: float = math.inf) -> float:
     Parameters
     ----------
     statistic : float
-        As computed; NaN gives NaN.
+        NaN gives NaN.
     degrees : float
         Degrees of freedom, > 0; infinite for a normal distribution.
-
-    Returns
-    -------
-    float
-        In [0, 1].
 
     Examples
     --------
@@ -156,8 +142,7 @@ def reached_within(
     horizon : int
         Last number of bars, >= 0.
     weights : array_like of float, shape (n,) or (draws, n), optional
-        >= 0; how many cases each one stands for, 1 by default. A row per draw gives a row of
-        probabilities each.
+        >= 0; how many cases each one stands for, 1 by default.
 
     Returns
     -------
@@ -172,14 +157,9 @@ def reached_within(
 
     Notes
     -----
-    One minus the product-limit estimate: ``1 - prod(1 - d[k] / m[k])`` with d[k] the cases that
-    happened after exactly k bars and m[k] those watched for at least k bars and not there before.
-    A case whose watch ends after k bars counts among those watched through bar k.
-
-    References
-    ----------
-    Kaplan and Meier (1958), Nonparametric estimation from incomplete observations, Journal of the
-    American Statistical Association 53(282), 457-481, doi:10.1080/01621459.1958.10501452.
+    ``1 - prod(1 - d[k] / m[k])``, Kaplan and Meier (1958), with d[k] the cases that happened after
+    exactly k bars and m[k] those watched for at least k bars and not there before. A case whose
+    watch ends after k bars counts among those watched through bar k.
 
     Examples
     --------

@@ -14,6 +14,7 @@ from typing import Literal, ParamSpec, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from delever.arguments import aligned, checked
 from delever.errors import InputError
 from delever.stats.sample import Sample, Sums
 
@@ -125,34 +126,29 @@ def _check_words(name: str, part: str, given: Sequence[object], known: Sequence[
 
 def metric(
     *,
-    label: str,
     unit: Unit,
     formula: str,
     better: Better = None,
     source: str = "definition of this project",
     scopes: Sequence[Scope] = EVERYWHERE,
-    name: str = "",
+    name: str | None = None,
+    label: str | None = None,
     from_sums: FromSums | None = None,
 ) -> Callable[[Callable[_P, float]], Callable[_P, float]]:
     """Make a function a metric: give it its row and the scopes in which it means something.
 
-    The function stays what it is. Its parameters say what of a run it reads, by name: ``returns``,
-    ``benchmark``, ``exposure``, ``turnover``, ``trades``, ``closed_pnl``, ``periods_per_year``,
-    ``days_per_bar`` (see `Sample`), or ``sample`` for all of it; others need a default. Without a
-    benchmark, a metric that reads it is NaN.
+    Its parameters say what of a run it reads, by name: ``returns``, ``benchmark``, ``exposure``,
+    ``turnover``, ``trades``, ``closed_pnl``, ``periods_per_year``, ``days_per_bar`` (see `Sample`),
+    or ``sample`` for all of it; others need a default. Without a benchmark, a metric that reads it
+    is NaN. The function comes back as it was, but checks its arguments against its annotations and
+    says in its docstring what its row says; `metric_of` reads the row.
 
     Parameters
     ----------
-    label, unit, formula, better, source, scopes, from_sums
+    unit, formula, better, source, scopes, from_sums
         As in `Metric`.
-    name : str
-        Name of the metric; that of the function when left out.
-
-    Returns
-    -------
-    callable
-        Takes the function and gives it back; `metric_of` reads its row. Parameters, unit, formula
-        and source are added to its docstring.
+    name, label : str, optional
+        As in `Metric`; the function's name, and the words of the metric's name, when left out.
 
     Raises
     ------
@@ -161,45 +157,37 @@ def metric(
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from delever.stats.metrics import compute
-    >>> @metric(label="Ulcer index", unit="fraction", better="lower",
+    >>> @metric(unit="fraction", better="lower", scopes=("whole", "period"),
     ...         formula="sqrt(mean(D ** 2)), D = W / max(1, W so far) - 1",
-    ...         source="Martin and McCann (1989)", scopes=("whole", "period"))
+    ...         source="Martin and McCann (1989)")
     ... def ulcer_index(returns):
     ...     wealth = np.append(1.0, np.cumprod(1.0 + returns))
     ...     fall = wealth / np.maximum.accumulate(wealth) - 1.0
     ...     return float(np.sqrt(np.mean(fall[1:] ** 2)))
-    >>> ulcer_index(np.array([-0.5, 0.0]))
-    0.5
-    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
-    >>> flat = pd.Series(0.0, index=days)
-    >>> sample = Sample(
-    ...     returns=pd.Series([-0.5, 0.0], index=days), benchmark=None, exposure=flat,
-    ...     turnover=flat, trades=pd.DataFrame(columns=["exit_time", "net_pnl", "status"]),
-    ...     periods_per_year=365.0)
-    >>> [float(compute(sample, [ulcer_index], scope=scope).iloc[0]) for scope in SCOPES]
-    [0.5, nan, nan]
+    >>> ulcer_index(np.array([-0.5, 0.0])), metric_of(ulcer_index).label
+    (0.5, 'Ulcer index')
     """
 
     def attach(function: Callable[_P, float]) -> Callable[_P, float]:
-        own = name or getattr(function, "__name__", "")
+        own = getattr(function, "__name__", "") if name is None else name
         reads = _reads(function, own)
+        # The trades of a run stand on no index of bars.
+        guarded = checked(function) if "trades" in reads else aligned(function)
         row = Metric(
             name=own,
-            label=label,
+            label=own.replace("_", " ").capitalize() if label is None else label,
             unit=unit,
             better=better,
             formula=formula,
             source=source,
             scopes=tuple(scopes),
-            compute=_of_sample(function, own, reads),
+            compute=_of_sample(guarded, own, reads),
             from_sums=from_sums,
             against_benchmark="benchmark" in reads,
         )
-        function.__dict__[_ROW] = row
-        function.__doc__ = _documented(inspect.getdoc(function) or label, row, reads)
-        return function
+        guarded.__dict__[_ROW] = row
+        guarded.__doc__ = _documented(inspect.getdoc(function) or row.label, row, reads)
+        return guarded
 
     return attach
 
@@ -260,5 +248,5 @@ def _documented(text: str, row: Metric, reads: Sequence[str]) -> str:
     if "\n\nParameters\n-" not in said:
         read = "\n".join(f"{name} : {_READ[name]}" for name in reads)
         said += f"\n\nParameters\n----------\n{read}"
-        said += f"\n\nReturns\n-------\nfloat\n    Unit: {row.unit}."
+    said += f"\n\nReturns\n-------\nfloat\n    Unit: {row.unit}."
     return f"{said}\n\nNotes\n-----\n``{row.formula}``: {row.source}.{heading}{examples}"

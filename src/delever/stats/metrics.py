@@ -74,18 +74,13 @@ METRICS: tuple[Metric, ...] = tuple(
 
 
 def register(further: Iterable[AsMetric] = ()) -> Mapping[str, Metric]:
-    """Metrics by name: those of the package, then further ones.
+    """Metrics by name, read-only: those of the package, then further ones.
 
     Parameters
     ----------
     further : iterable of Metric or of functions with `metric` above them
         A user's own, in the order in which they are to be shown. One of the package's may be
         among them and stays where it is.
-
-    Returns
-    -------
-    mapping of str to Metric
-        Read-only.
 
     Raises
     ------
@@ -94,8 +89,7 @@ def register(further: Iterable[AsMetric] = ()) -> Mapping[str, Metric]:
 
     Examples
     --------
-    >>> @metric(label="Median bar", unit="fraction", better="higher", formula="median(r)",
-    ...         source="by definition")
+    >>> @metric(unit="fraction", better="higher", formula="median(r)")
     ... def median_bar(returns):
     ...     return float(np.median(returns))
     >>> list(register([median_bar]))[-1], "median_bar" in REGISTRY
@@ -126,12 +120,12 @@ REGISTRY = register()
 
 
 def find(name: str, registry: Mapping[str, Metric] = REGISTRY) -> Metric:
-    """Look a metric up by name.
+    """Metric of a name.
 
     Raises
     ------
     InputError
-        If there is no such metric; the message lists those there are.
+        If there is none; the message lists those there are.
 
     Examples
     --------
@@ -146,21 +140,16 @@ def find(name: str, registry: Mapping[str, Metric] = REGISTRY) -> Metric:
 def compute(
     sample: Sample, metrics: Iterable[AsMetric] = METRICS, *, scope: Scope = "whole"
 ) -> pd.Series:
-    """Values of metrics for a sample.
+    """Values of metrics for a sample, by name and in their order; shape (metrics,).
+
+    NaN where a metric is undefined, as it is outside its scopes.
 
     Parameters
     ----------
     sample : Sample
-        Bars and trades.
     metrics : iterable of Metric or of functions with `metric` above them
-        Which, in this order.
     scope : {"whole", "inside", "outside", "phase", "period"}
         What of a run the sample is.
-
-    Returns
-    -------
-    pandas.Series of float, shape (metrics,)
-        Indexed by metric name; NaN where a metric is undefined, as it is outside its scopes.
 
     Raises
     ------
@@ -197,24 +186,16 @@ def compute_scopes(
     *,
     scopes: Mapping[str, Scope] = _BY_NAME,
 ) -> pd.DataFrame:
-    """Values of metrics in each of several parts of a run.
+    """Values of metrics in each of several parts of a run; shape (metrics, parts).
 
     Parameters
     ----------
-    sample : Sample
-        The whole run.
+    sample, metrics
+        As in `compute`; the sample is the whole run.
     bars : mapping of str to numpy.ndarray of bool, shape (n,)
-        Which bars each part holds, by its name.
-    metrics
-        As in `compute`.
+        Which bars each part holds, by its name; the columns of the result, in this order.
     scopes : mapping of str to {"whole", "inside", "outside", "phase", "period"}
         What of a run each part is, a period where it is not named; by default what a name says.
-
-    Returns
-    -------
-    pandas.DataFrame of float, shape (metrics, parts)
-        Rows in the order of the metrics, columns in the order of `bars`; NaN where a metric is
-        undefined, as it is outside its scopes.
 
     Raises
     ------
@@ -240,18 +221,14 @@ def compute_scopes(
 
 def methods_table() -> str:
     """The metrics of the package as the Markdown table of the page of methods."""
-    heading = ("metric", "label", "unit", "better", "scopes", "formula", "source")
-    rows = [
-        (
-            f"`{m.name}`",
-            m.label,
-            m.unit,
-            m.better or "neither",
-            "all" if m.scopes == EVERYWHERE else ", ".join(m.scopes),
-            f"`{m.formula}`",
-            m.source,
-        )
-        for m in METRICS
+    lines = [
+        "| metric | label | unit | better | scopes | formula | source |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    lines = [heading, ("---",) * len(heading), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    for m in METRICS:
+        scopes = "all" if m.scopes == EVERYWHERE else ", ".join(m.scopes)
+        lines.append(
+            f"| `{m.name}` | {m.label} | {m.unit} | {m.better or 'neither'} | {scopes} "
+            f"| `{m.formula}` | {m.source} |"
+        )
+    return "\n".join(lines) + "\n"

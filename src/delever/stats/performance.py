@@ -10,17 +10,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from delever.arguments import aligned
 from delever.errors import InputError
 from delever.stats.drawdowns import max_drawdown, max_drawdown_from_sums
 from delever.stats.metric import metric
-from delever.stats.returns import (
-    as_array,
-    cagr,
-    cagr_from_sums,
-    mean_compounded_return,
-    total_return,
-)
+from delever.stats.returns import as_array, cagr, cagr_from_sums, total_return
 from delever.stats.risk import (
     downside_deviation,
     downside_from_sums,
@@ -47,14 +40,12 @@ __all__ = [
 
 
 @metric(
-    label="Sharpe ratio",
     unit="ratio",
     better="higher",
     formula="mean(r) / std(r, ddof=1) * sqrt(periods_per_year), risk-free rate 0",
     source="Sharpe (1994)",
     from_sums=lambda sums: _mean_per(sums, volatility_from_sums(sums)),
 )
-@aligned
 def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly volatility.
 
@@ -66,18 +57,17 @@ def sharpe_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     >>> round(sharpe_ratio([-0.01, 0.01, 0.03], 4.0), 6)
     1.0
     """
-    return _ratio(_yearly_mean(returns, periods_per_year), volatility(returns, periods_per_year))
+    mean = _mean(as_array(returns)) * periods_per_year
+    return _ratio(mean, volatility(returns, periods_per_year))
 
 
 @metric(
-    label="Sortino ratio",
     unit="ratio",
     better="higher",
     formula="mean(r) * periods_per_year / downside_deviation, target 0",
     source="Sortino and Price (1994)",
     from_sums=lambda sums: _mean_per(sums, downside_from_sums(sums)),
 )
-@aligned
 def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly mean return per unit of yearly downside deviation.
 
@@ -85,19 +75,17 @@ def sortino_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """
     if as_array(returns).size < 2:
         return math.nan
-    deviation = downside_deviation(returns, periods_per_year)
-    return _ratio(_yearly_mean(returns, periods_per_year), deviation)
+    mean = _mean(as_array(returns)) * periods_per_year
+    return _ratio(mean, downside_deviation(returns, periods_per_year))
 
 
 @metric(
-    label="Calmar ratio",
     unit="ratio",
     better="higher",
     formula="cagr / abs(max_drawdown), over the whole scope",
     source="Young (1991), there over 36 months",
     from_sums=lambda sums: _per(cagr_from_sums(sums), -max_drawdown_from_sums(sums)),
 )
-@aligned
 def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate per unit of maximum drawdown.
 
@@ -113,20 +101,17 @@ def calmar_ratio(returns: ArrayLike, periods_per_year: float) -> float:
     name="trades",
     from_sums=lambda sums: sums.trades,
 )
-@aligned
 def closed_trades(closed_pnl: ArrayLike) -> float:
     """Number of trades that have ended, 0 for none."""
     return float(as_array(closed_pnl).size)
 
 
 @metric(
-    label="Hit rate",
     unit="fraction",
     better="higher",
     formula="share of closed trades with net PnL > 0",
     from_sums=lambda sums: sums.won / sums.trades,
 )
-@aligned
 def hit_rate(closed_pnl: ArrayLike) -> float:
     """Share of closed trades that made money; NaN for no trades.
 
@@ -137,19 +122,14 @@ def hit_rate(closed_pnl: ArrayLike) -> float:
     >>> hit_rate([100.0, -50.0, 0.0, 25.0])
     0.5
     """
-    values = as_array(closed_pnl)
-    if not values.size or np.isnan(values).any():
-        return math.nan
-    return float(np.mean(values > 0.0))
+    return _mean(np.sign(np.maximum(as_array(closed_pnl), 0.0)))
 
 
 @metric(
-    label="Profit factor",
     unit="ratio",
     better="higher",
     formula="sum of net PnL > 0 / abs(sum of net PnL < 0), closed trades",
 )
-@aligned
 def profit_factor(closed_pnl: ArrayLike) -> float:
     """What the winning trades made per unit the losing ones lost; NaN where no trade lost."""
     values = as_array(closed_pnl)
@@ -158,13 +138,11 @@ def profit_factor(closed_pnl: ArrayLike) -> float:
 
 
 @metric(
-    label="Up capture",
     unit="ratio",
     better="higher",
     formula="gmean(r) / gmean(b) over bars with b > 0, gmean(x) = prod(1 + x) ** (1 / k) - 1",
     source="Morningstar glossary, geometric; here per bar",
 )
-@aligned
 def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Share of the benchmark's rises that the strategy took part in.
 
@@ -180,13 +158,11 @@ def up_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
 
 
 @metric(
-    label="Down capture",
     unit="ratio",
     better="lower",
     formula="gmean(r) / gmean(b) over bars with b < 0",
     source="Morningstar glossary, geometric; here per bar",
 )
-@aligned
 def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Share of the benchmark's falls that the strategy took part in, as `up_capture`.
 
@@ -197,13 +173,11 @@ def down_capture(returns: ArrayLike, benchmark: ArrayLike) -> float:
 
 
 @metric(
-    label="Loss avoided",
     unit="fraction",
     better="higher",
     formula="total_return - total_return of the benchmark",
     scopes=("inside", "period"),
 )
-@aligned
 def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
     """Compounded return of the strategy above the benchmark's; NaN for no bars.
 
@@ -216,13 +190,11 @@ def loss_avoided(returns: ArrayLike, benchmark: ArrayLike) -> float:
 
 
 @metric(
-    label="Cost of protection",
     unit="fraction",
     better="lower",
     formula="cagr of the benchmark - cagr",
     scopes=("outside",),
 )
-@aligned
 def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_year: float) -> float:
     """Yearly growth given up against the benchmark, > 0 where the strategy lagged.
 
@@ -238,45 +210,41 @@ def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_yea
     name="exposure",
     from_sums=lambda sums: sums.exposure / sums.bars,
 )
-@aligned
 def mean_exposure(exposure: ArrayLike) -> float:
     """Mean size of the exposure, whatever its side; NaN for no bars."""
-    values = as_array(exposure)
-    return float(np.abs(values).mean()) if values.size else math.nan
+    return _mean(np.abs(as_array(exposure)))
 
 
 @metric(
-    label="Time in market",
     unit="fraction",
     formula="share of bars with exposure != 0 at the close",
     from_sums=lambda sums: sums.held_bars / sums.bars,
 )
-@aligned
 def time_in_market(exposure: ArrayLike) -> float:
     """Share of the bars with any exposure; NaN for no bars or where an exposure is NaN."""
-    values = as_array(exposure)
-    if not values.size or np.isnan(values).any():
-        return math.nan
-    return float(np.mean(values != 0.0))
+    return _mean(np.abs(np.sign(as_array(exposure))))
 
 
 @metric(
-    label="Turnover",
     unit="per_year",
     better="lower",
     formula="sum(traded notional / equity) * periods_per_year / n",
     name="turnover",
     from_sums=lambda sums: sums.turnover * sums.periods_per_year / sums.bars,
 )
-@aligned
 def yearly_turnover(turnover: ArrayLike, periods_per_year: float) -> float:
-    """How many times a year equity is traded; a purchase and its sale count twice."""
-    return _yearly_mean(turnover, periods_per_year)
+    """How many times a year equity is traded; a purchase and its sale count twice.
+
+    Examples
+    --------
+    >>> yearly_turnover([0.5, 0.0, 0.0, 0.5], periods_per_year=8)
+    2.0
+    """
+    return _mean(as_array(turnover)) * periods_per_year
 
 
-def _yearly_mean(values: ArrayLike, periods_per_year: float) -> float:
-    array = as_array(values)
-    return float(array.mean() * periods_per_year) if array.size else math.nan
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else math.nan
 
 
 def _capture(returns: NDArray[np.float64], benchmark: NDArray[np.float64], *, side: float) -> float:
@@ -288,7 +256,7 @@ def _capture(returns: NDArray[np.float64], benchmark: NDArray[np.float64], *, si
     if np.isnan(benchmark).any():
         return math.nan
     bars = side * benchmark > 0.0
-    return _ratio(mean_compounded_return(returns[bars]), mean_compounded_return(benchmark[bars]))
+    return _ratio(cagr(returns[bars], 1.0), cagr(benchmark[bars], 1.0))
 
 
 def _ratio(numerator: float, denominator: float) -> float:

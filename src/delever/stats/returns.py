@@ -1,4 +1,4 @@
-"""What returns compound to: totals, yearly rates, equity paths and calendar tables.
+"""What returns compound to: totals, yearly rates and calendar tables.
 
 Every function takes simple returns per bar as fractions, oldest first. A NaN among them makes
 the result NaN; nothing is dropped or filled.
@@ -21,8 +21,6 @@ __all__ = [
     "bar_returns",
     "cagr",
     "cagr_from_sums",
-    "equity_curve",
-    "mean_compounded_return",
     "monthly_returns",
     "total_return",
     "yearly_returns",
@@ -40,20 +38,17 @@ def as_array(values: ArrayLike) -> NDArray[np.float64]:
 
 @checked
 def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64]:
-    """Return of each bar, from the equity at its close.
+    """Return of each bar, a fraction, from the equity at its close; shape (n,).
+
+    An account that had nothing before a bar earns 0 in it, so that returns still compound to the
+    equity.
 
     Parameters
     ----------
     equity : array_like of float, shape (n,)
         At each close, quote units.
     starting_equity : float
-        At the close before the first bar.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,)
-        Fractions. An account that had nothing before a bar earns 0 in it, so that returns still
-        compound to the equity.
+        At the close before the first bar, quote units.
 
     Examples
     --------
@@ -67,28 +62,24 @@ def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64
 
 
 @metric(
-    label="Bars",
     unit="bars",
     formula="n, the number of bars in the scope",
     source="by definition",
     name="bars",
     from_sums=lambda sums: sums.bars,
 )
-@checked
 def bar_count(returns: ArrayLike) -> float:
     """Number of bars, 0 for none."""
     return float(as_array(returns).size)
 
 
 @metric(
-    label="Total return",
     unit="fraction",
     better="higher",
     formula="prod(1 + r) - 1",
     source="by definition",
     from_sums=lambda sums: sums.wealth - 1.0,
 )
-@checked
 def total_return(returns: ArrayLike) -> float:
     """Return of the whole, compounded bar by bar; NaN for no bars.
 
@@ -115,7 +106,6 @@ def cagr_from_sums(sums: Sums) -> NDArray[np.float64]:
     source="by definition; a year has 365 days",
     from_sums=cagr_from_sums,
 )
-@checked
 def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     """Compound annual growth rate: the yearly return that compounds to the same wealth.
 
@@ -139,48 +129,20 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
 
 
 @checked
-def mean_compounded_return(returns: ArrayLike) -> float:
-    """Return per bar that compounds to the same wealth: ``prod(1 + r) ** (1 / n) - 1``."""
-    return cagr(returns, periods_per_year=1.0)
-
-
-@checked
-def equity_curve(returns: pd.Series, *, starting_wealth: float = 1.0) -> pd.Series:
-    """Equity at each bar's close, from the wealth at the open of the first bar.
-
-    Parameters
-    ----------
-    returns : pandas.Series of float, shape (n,)
-        Simple returns per bar, fractions.
-    starting_wealth : float
-        In quote currency, > 0; not a row of the result.
-
-    Returns
-    -------
-    pandas.Series of float, shape (n,)
-        Indexed like `returns`.
-    """
-    return ((1.0 + returns).cumprod() * starting_wealth).rename("equity")
-
-
-@checked
 def monthly_returns(returns: pd.Series) -> pd.DataFrame:
-    """Compounded return of each calendar month in UTC.
+    """Compounded return of each calendar month in UTC; NaN for a month without bars.
+
+    A bar belongs to the month it opens in.
 
     Parameters
     ----------
     returns : pandas.Series of float, shape (n,)
-        Simple returns per bar, fractions, indexed by open time in UTC.
+        Indexed by open time in UTC.
 
     Returns
     -------
     pandas.DataFrame of float, shape (years, 12)
-        Rows: years, without a hole between the first and the last. Columns: months 1 to 12.
-        NaN for a month without bars.
-
-    Notes
-    -----
-    A bar belongs to the month it opens in.
+        Fractions. Rows: every year from the first to the last. Columns: months 1 to 12.
 
     Examples
     --------
@@ -197,17 +159,18 @@ def monthly_returns(returns: pd.Series) -> pd.DataFrame:
 
 @checked
 def yearly_returns(returns: pd.Series) -> pd.Series:
-    """Compounded return of each calendar year in UTC.
+    """Compounded return of each calendar year, as `monthly_returns`; shape (years,).
 
     Parameters
     ----------
-    returns
-        As in `monthly_returns`.
+    returns : pandas.Series of float, shape (n,)
+        Indexed by open time in UTC.
 
-    Returns
-    -------
-    pandas.Series of float, shape (years,)
-        Indexed by year; NaN for a year without bars. A bar belongs to the year it opens in.
+    Examples
+    --------
+    >>> days = pd.DatetimeIndex(["2021-12-30", "2021-12-31", "2022-01-01"], tz="UTC")
+    >>> yearly_returns(pd.Series([0.1, 0.1, -0.5], index=days)).round(6).to_dict()
+    {2021: 0.21, 2022: -0.5}
     """
     index = pd.DatetimeIndex(returns.index)
     by_year = (1.0 + returns).groupby(index.year).prod() - 1.0

@@ -11,7 +11,6 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from delever.arguments import checked
 from delever.errors import InputError
 from delever.stats.metric import metric
 from delever.stats.returns import as_array
@@ -45,14 +44,12 @@ def volatility_from_sums(sums: Sums) -> NDArray[np.float64]:
 
 
 @metric(
-    label="Volatility",
     unit="fraction",
     better="lower",
     formula="std(r, ddof=1) * sqrt(periods_per_year)",
     source="by definition",
     from_sums=volatility_from_sums,
 )
-@checked
 def volatility(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly standard deviation, >= 0; NaN for fewer than two bars.
 
@@ -78,14 +75,12 @@ def downside_from_sums(sums: Sums) -> NDArray[np.float64]:
 
 
 @metric(
-    label="Downside deviation",
     unit="fraction",
     better="lower",
     formula="sqrt(mean(min(r, 0) ** 2)) * sqrt(periods_per_year), over all bars",
     source="Sortino and Price (1994)",
     from_sums=downside_from_sums,
 )
-@checked
 def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
     """Yearly root mean square of the losses, >= 0; NaN for no bars.
 
@@ -112,23 +107,21 @@ def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
     formula="5 % quantile of r, interpolated; a loss is negative",
     source="Hyndman and Fan (1996), type 7",
 )
-@checked
 def value_at_risk(returns: ArrayLike, tail: float = 0.05) -> float:
-    """Return that the worst `tail` of the bars did not exceed, from history.
+    """Return that the worst `tail` of the bars did not exceed, from history; NaN for no bars.
 
     With fewer than ``1 / tail`` bars it lies between the two worst.
 
     Parameters
     ----------
     returns : array_like of float, shape (n,)
-        Simple return of each bar, fraction.
     tail : float
-        Share of the bars in the tail; 0.05 for the 95 % figure.
+        Share of the bars in the tail, in (0, 1); 0.05 for the 95 % figure.
 
-    Returns
-    -------
-    float
-        A return per bar, so a loss is negative; NaN for no bars.
+    Raises
+    ------
+    InputError
+        If `tail` lies outside its range.
 
     Examples
     --------
@@ -152,22 +145,16 @@ def _check_tail(tail: float) -> None:
     formula="mean of the floor(0.05 * (n - 1)) + 1 lowest r; a loss is negative",
     source="Acerbi and Tasche (2002)",
 )
-@checked
 def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
-    """Mean return of the bars in the tail, from history.
+    """Mean return of the bars at or below the value at risk, from history; NaN for no bars.
 
-    The bars at or below the value at risk, counted rather than compared, so that equal returns at
-    the edge do not widen the tail.
+    The bars are counted rather than compared, so that equal returns at the edge do not widen the
+    tail.
 
     Parameters
     ----------
     returns, tail
-        As in `value_at_risk`.
-
-    Returns
-    -------
-    float
-        A return per bar, never above `value_at_risk`; NaN for no bars.
+        As in `value_at_risk`, which says what is refused.
 
     Examples
     --------
@@ -183,14 +170,12 @@ def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
 
 
 @metric(
-    label="Worst bar",
     unit="fraction",
     better="higher",
     formula="min(r)",
     source="by definition",
     from_sums=lambda sums: sums.lowest,
 )
-@checked
 def worst_bar(returns: ArrayLike) -> float:
     """Lowest return of a bar; NaN for no bars."""
     values = as_array(returns)
@@ -198,14 +183,12 @@ def worst_bar(returns: ArrayLike) -> float:
 
 
 @metric(
-    label="Best bar",
     unit="fraction",
     better="higher",
     formula="max(r)",
     source="by definition",
     from_sums=lambda sums: sums.highest,
 )
-@checked
 def best_bar(returns: ArrayLike) -> float:
     """Highest return of a bar; NaN for no bars."""
     values = as_array(returns)
@@ -213,14 +196,12 @@ def best_bar(returns: ArrayLike) -> float:
 
 
 @metric(
-    label="Skew",
     unit="ratio",
     better="higher",
     formula="m3 / m2 ** 1.5, mk = mean((r - mean(r)) ** k)",
     source="Joanes and Gill (1998), g1",
     name="skew",
 )
-@checked
 def skewness(returns: ArrayLike) -> float:
     """Third standardised moment: 0 for a symmetric sample, < 0 when the losses reach further.
 
@@ -236,7 +217,6 @@ def skewness(returns: ArrayLike) -> float:
     formula="m4 / m2 ** 2, not the excess over 3",
     source="Joanes and Gill (1998), g2 + 3",
 )
-@checked
 def kurtosis(returns: ArrayLike) -> float:
     """Fourth standardised moment, >= 1; a normal distribution has 3.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -23,14 +23,11 @@ class Sample:
 
     Attributes
     ----------
-    returns : pandas.Series of float, shape (n,)
-        Simple return of each bar, fraction >= -1, without NaN; indexed by open time in UTC.
-    benchmark : pandas.Series of float, shape (n,), or None
-        The benchmark's returns of the same bars; None where there is none to compare with.
-    exposure : pandas.Series of float, shape (n,)
-        Signed notional per equity at each bar's close.
-    turnover : pandas.Series of float, shape (n,)
-        Traded notional per equity of each bar, >= 0.
+    returns, benchmark : pandas.Series of float, shape (n,)
+        Simple return of each bar, fraction >= -1, without NaN; indexed by open time in UTC. The
+        benchmark is None where there is none to compare with.
+    exposure, turnover : pandas.Series of float, shape (n,)
+        Signed notional per equity at each bar's close; traded notional per equity, >= 0.
     trades : pandas.DataFrame, shape (trades, k)
         One row per round trip, with at least ``exit_time`` (UTC, NaT while open), ``net_pnl``
         (quote currency) and ``status`` (``open`` or how it ended).
@@ -84,17 +81,14 @@ class Sample:
     def within(self, bars: NDArray[np.bool_]) -> Sample:
         """The part of the sample that lies in a scope.
 
+        The chosen bars in order, as if they followed each other, and the trades that *ended* on
+        one of them: a trade's result is settled at its exit, so every closed trade is in exactly
+        one of two scopes that split the bars. Open trades stay out.
+
         Parameters
         ----------
         bars : numpy.ndarray of bool, shape (n,)
             True for the bars of the scope.
-
-        Returns
-        -------
-        Sample
-            The chosen bars in order, as if they followed each other, and the trades that
-            *ended* on one of them: a trade's result is settled at its exit, so every closed
-            trade is in exactly one of two scopes that split the bars. Open trades stay out.
 
         Raises
         ------
@@ -110,13 +104,13 @@ class Sample:
         ended_on = _exit_bars(self.trades, pd.DatetimeIndex(self.returns.index))
         settled = _closed(self.trades)
         settled[settled] = chosen[ended_on[settled]]
-        return Sample(
+        return replace(
+            self,
             returns=self.returns[chosen],
             benchmark=None if self.benchmark is None else self.benchmark[chosen],
             exposure=self.exposure[chosen],
             turnover=self.turnover[chosen],
             trades=self.trades.loc[settled],
-            periods_per_year=self.periods_per_year,
         )
 
 
@@ -126,20 +120,16 @@ class Sums:
 
     Attributes
     ----------
-    bars, held_bars : numpy.ndarray of float, shape (accounts,)
-        How many bars, and on how many of them the exposure was not 0 at the close.
-    returns, squares, squared_losses : numpy.ndarray of float, shape (accounts,)
-        Sums of ``r``, ``r ** 2`` and ``min(r, 0) ** 2`` over the bars.
+    bars, held_bars, trades, won : numpy.ndarray of float, shape (accounts,)
+        How many bars, bars with an exposure other than 0 at the close, closed trades, and those
+        with a net result above 0.
+    returns, squares, squared_losses, exposure, turnover : numpy.ndarray of float, shape (accounts,)
+        Sums over the bars of ``r``, ``r ** 2``, ``min(r, 0) ** 2``, the size of the exposure at the
+        close and traded notional per equity.
     lowest, highest : numpy.ndarray of float, shape (accounts,)
         Extreme returns of a bar, fractions; infinite without bars.
-    wealth : numpy.ndarray of float, shape (accounts,)
-        ``prod(1 + r)``.
-    drawdown : numpy.ndarray of float, shape (accounts,)
-        ``min(W / max(1, W so far) - 1)`` with ``W = cumprod(1 + r)``, fraction <= 0.
-    exposure, turnover : numpy.ndarray of float, shape (accounts,)
-        Sums of the size of the exposure at each close, and of traded notional per equity.
-    trades, won : numpy.ndarray of float, shape (accounts,)
-        Closed trades, and those with a net result above 0.
+    wealth, drawdown : numpy.ndarray of float, shape (accounts,)
+        ``prod(1 + r)``; ``min(W / max(1, W so far) - 1)`` with ``W = cumprod(1 + r)``, <= 0.
     periods_per_year : float
         Bars in a year of 365 days.
     """

@@ -40,6 +40,9 @@ def bracket_table(
 ) -> tuple[Bracket, ...]:
     """Check a table and compute its maintenance amounts.
 
+    Continuity of maintenance margin at the floor of bracket n (the cap before it) gives
+    ``amount_n = floor_n (rate_n - rate_{n-1}) + amount_{n-1}`` with ``amount_0 = 0``.
+
     Parameters
     ----------
     rows : sequence of (cap, maintenance_margin_rate, max_leverage)
@@ -48,22 +51,12 @@ def bracket_table(
         Whether each rate applies to the part of the notional inside its bracket, as income tax
         does. Otherwise the rate of the bracket applies to the whole and amounts are 0.
 
-    Returns
-    -------
-    tuple of Bracket
-
     Raises
     ------
     InputError
         If the table is empty, caps do not rise, rates fall or are no fraction, leverage rises or
         is below 1, or a rate is not below 1 / max_leverage (such a position would be liquidated
         as it is opened).
-
-    Notes
-    -----
-    Continuity of maintenance margin at the floor of bracket n (the cap before it) gives::
-
-        amount_n = floor_n (rate_n - rate_{n-1}) + amount_{n-1},   amount_0 = 0
 
     Examples
     --------
@@ -116,7 +109,10 @@ def bracket_table(
 
 
 def bracket_of(measure: float, brackets: Sequence[Bracket]) -> Bracket:
-    """Bracket a position falls into.
+    """Bracket a position falls into: the first whose cap is at or above `measure`.
+
+    The last for what has grown past its cap; that none is *opened* there is `check_leverage`'s to
+    say.
 
     Parameters
     ----------
@@ -124,31 +120,12 @@ def bracket_of(measure: float, brackets: Sequence[Bracket]) -> Bracket:
         Notional or size, in the unit of the caps, >= 0.
     brackets : sequence of Bracket
         In rising order of caps.
-
-    Returns
-    -------
-    Bracket
-        The first whose cap is at or above `measure`; the last for what has grown past its cap.
-        That none is *opened* there is `check_leverage`'s to say.
     """
-    for bracket in brackets:
-        if measure <= bracket.cap:
-            return bracket
-    return brackets[-1]
+    return next((bracket for bracket in brackets if measure <= bracket.cap), brackets[-1])
 
 
 def is_continuous(brackets: Sequence[Bracket]) -> bool:
-    """Whether maintenance margin has no jump between brackets, as progressive rates make it.
-
-    Parameters
-    ----------
-    brackets : sequence of Bracket
-        In rising order of caps.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether maintenance margin has no jump between brackets, as progressive rates make it."""
     return all(
         math.isclose(
             after.maintenance_amount - before.maintenance_amount,

@@ -8,7 +8,8 @@ inverse one.
 An inverse contract is a linear one in the *reciprocal* price, settled in the coin: with
 u = 1 / price, a position of k quote units gains
 ``k (1 / entry - 1 / exit) = -k (u_exit - u_entry)`` and is worth ``|k| u``. Where a function says
-`reciprocal`, its prices are such u.
+`reciprocal`, its prices are such u. Prices are quote units per base unit, > 0; positions are signed
+base units, signed quote units of an inverse contract.
 """
 
 from __future__ import annotations
@@ -42,14 +43,10 @@ class PerpContract:
     symbol : str
         As ccxt writes it, such as ``"BTC/USDT:USDT"``.
     kind : {"linear", "inverse"}
-        Settled in the quote currency, or in the coin.
     contract_size : float
         Base units (linear) or quote units (inverse) of one contract, > 0.
-    tick : float
-        Step of prices, > 0; 0 where prices are not rounded.
-    lot : float
-        Step of positions, in base units (linear) or quote units (inverse), > 0; 0 where positions
-        are not rounded.
+    tick, lot : float
+        Steps of prices and of positions, > 0; 0 where they are not rounded.
 
     Raises
     ------
@@ -69,20 +66,16 @@ class PerpContract:
     lot: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("linear", "inverse"):
-            raise InputError(
-                f"contract {self.symbol}: kind must be 'linear' or 'inverse'; got {self.kind!r}"
-            )
-        if not 0.0 < self.contract_size < math.inf:
-            raise InputError(
-                f"contract {self.symbol}: contract_size must be a positive number of units; "
-                f"got {self.contract_size!r}"
-            )
-        for name in ("tick", "lot"):
-            if not 0.0 <= getattr(self, name) < math.inf:
+        step = "a positive step, or 0 for none"
+        for name, fits, wanted in (
+            ("kind", self.kind in ("linear", "inverse"), "'linear' or 'inverse'"),
+            ("contract_size", 0.0 < self.contract_size < math.inf, "a positive number of units"),
+            ("tick", 0.0 <= self.tick < math.inf, step),
+            ("lot", 0.0 <= self.lot < math.inf, step),
+        ):
+            if not fits:
                 raise InputError(
-                    f"contract {self.symbol}: {name} must be a positive step, or 0 for none; "
-                    f"got {getattr(self, name)!r}"
+                    f"contract {self.symbol}: {name} must be {wanted}; got {getattr(self, name)!r}"
                 )
 
     @property
@@ -92,17 +85,12 @@ class PerpContract:
 
 
 def kind_of(symbol: str) -> Literal["linear", "inverse"]:
-    """Kind of contract that a symbol names.
+    """Kind of contract that a symbol names: inverse when it is settled in its base.
 
     Parameters
     ----------
     symbol : str
         As ccxt writes it: base, quote, and behind a colon what it is settled in.
-
-    Returns
-    -------
-    {"linear", "inverse"}
-        Inverse when it is settled in its base.
 
     Examples
     --------
@@ -115,21 +103,15 @@ def kind_of(symbol: str) -> Literal["linear", "inverse"]:
 
 
 def notional(position: float, price: float, *, inverse: bool = False) -> float:
-    """Size of a position in the settlement currency.
+    """Size of a position in the settlement currency, >= 0.
+
+    ``|position| * price``, or ``|position| / price`` of an inverse contract.
 
     Parameters
     ----------
-    position : float
-        Signed base units; signed quote units of an inverse contract.
-    price : float
-        Quote units per base unit, > 0.
+    position, price : float
     inverse : bool
         Whether the contract is settled in the coin.
-
-    Returns
-    -------
-    float
-        ``|position| * price``, or ``|position| / price`` of an inverse contract; >= 0.
 
     Examples
     --------
@@ -142,20 +124,15 @@ def notional(position: float, price: float, *, inverse: bool = False) -> float:
 def unrealized_pnl(
     position: float, entry_price: float, price: float, *, inverse: bool = False
 ) -> float:
-    """Profit of a position held from `entry_price` to `price`, before fees and funding.
+    """Profit in settlement units, > 0 for a gain, before fees and funding.
+
+    ``position * (price - entry_price)``, or ``position * (1 / entry_price - 1 / price)`` of an
+    inverse contract.
 
     Parameters
     ----------
-    position, inverse
-        As in `notional`.
-    entry_price, price : float
-        Quote units per base unit, > 0; `price` is the mark price for margin.
-
-    Returns
-    -------
-    float
-        Settlement units, > 0 for a gain: ``position * (price - entry_price)``, or
-        ``position * (1 / entry_price - 1 / price)`` of an inverse contract.
+    position, entry_price, price, inverse
+        As in `notional`; for margin, `price` is the mark price.
 
     Examples
     --------
@@ -172,21 +149,17 @@ def unrealized_pnl(
 def moved_price(price: float, fraction: float, *, reciprocal: bool = False) -> float:
     """Price that is a fraction of the quoted price away.
 
+    ``price * (1 + fraction)``; ``price / (1 - fraction)`` of a reciprocal price, infinite where the
+    quoted price would not be above 0.
+
     Parameters
     ----------
     price : float
-        Quote units per base unit, or the reciprocal of that, > 0.
     fraction : float
         Of the quoted price, signed as the price given moves: a reciprocal price that rises is a
         quoted one that falls. May be infinite.
     reciprocal : bool
         Whether `price` is 1 / the quoted price.
-
-    Returns
-    -------
-    float
-        ``price * (1 + fraction)``; ``price / (1 - fraction)`` of a reciprocal price, infinite where
-        the quoted price would not be above 0.
 
     Examples
     --------
@@ -201,6 +174,10 @@ def moved_price(price: float, fraction: float, *, reciprocal: bool = False) -> f
 def round_price(price: float, tick: float, side: float, *, reciprocal: bool = False) -> float:
     """Price on the grid of ticks, never better than asked for the account.
 
+    The float nearest to a whole number of ticks; a price within a billionth of a tick of the grid
+    stays there. Prices that are not above 0, or infinite, are no orders and stay as they are. A
+    reciprocal price is infinite where the quoted one is rounded to 0.
+
     Parameters
     ----------
     price, reciprocal
@@ -209,13 +186,6 @@ def round_price(price: float, tick: float, side: float, *, reciprocal: bool = Fa
         Step of quoted prices; 0 leaves the price as it is.
     side : float
         +1 for a buy, whose price is rounded up; -1 for a sell, rounded down.
-
-    Returns
-    -------
-    float
-        A whole number of ticks, as the nearest float to it; a price within a billionth of a tick of
-        the grid stays there. Prices that are not above 0, or infinite, are no orders and stay as
-        they are. A reciprocal price is infinite where the quoted one is rounded to 0.
 
     Examples
     --------
@@ -242,17 +212,12 @@ def round_price(price: float, tick: float, side: float, *, reciprocal: bool = Fa
 def round_quantity(quantity: float, lot: float) -> float:
     """Quantity on the grid of lots, never larger than asked.
 
+    A whole number of lots nearer to zero; one within a billionth of a lot of the grid stays.
+
     Parameters
     ----------
-    quantity : float
-        Signed, in the units of the position.
-    lot : float
-        Step of positions; 0 leaves the quantity as it is.
-
-    Returns
-    -------
-    float
-        A whole number of lots nearer to zero; one within a billionth of a lot of the grid stays.
+    quantity, lot : float
+        Units of the position; the quantity is signed, and a lot of 0 leaves it as it is.
 
     Examples
     --------

@@ -1,4 +1,8 @@
-"""Funding: what a position pays, how a rate comes about, and whether the stamps cover a run."""
+"""Funding: what a position pays, how a rate comes about, and whether the stamps cover a run.
+
+Stamps are nanoseconds since 1970-01-01 UTC; a funding rate is a fraction of notional for the
+interval that ends at its stamp, > 0 where longs pay.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +38,7 @@ class Hole(NamedTuple):
     Attributes
     ----------
     after, before : int
-        Nanoseconds since 1970-01-01 UTC: the stamp (or start of the run) before the stretch and the
-        one (or end of the run) behind it.
+        The stamp (or start of the run) before the stretch and the one (or its end) behind it.
     interval : int
         Nanoseconds between two stamps there.
     """
@@ -48,22 +51,17 @@ class Hole(NamedTuple):
 def funding_payment(
     position: float, mark_price: float, funding_rate: float, *, inverse: bool = False
 ) -> float:
-    """Cash the account receives at a funding stamp.
+    """Cash the account receives at a funding stamp, in settlement units; < 0 is paid.
+
+    ``-position * mark_price * funding_rate``, or ``-position / mark_price * funding_rate`` of an
+    inverse contract.
 
     Parameters
     ----------
     position, inverse
         As in `delever.venues.contract.notional`, held at the stamp.
-    mark_price : float
-        At the stamp, > 0.
-    funding_rate : float
-        Fraction for the interval that ends at the stamp; > 0: longs pay.
-
-    Returns
-    -------
-    float
-        Settlement units; < 0 is paid. ``-position * mark_price * funding_rate``, or
-        ``-position / mark_price * funding_rate`` of an inverse contract.
+    mark_price, funding_rate : float
+        At the stamp; the price is > 0.
 
     Examples
     --------
@@ -84,31 +82,18 @@ def funding_rate(
 ) -> float:
     """Funding rate of an interval, from the average premium of the perpetual over its index.
 
+    ``F = (P + clamp(I - P, -c, c)) * interval_hours / 8``, without a venue's own cap on the rate:
+    Binance, *Introduction to Binance Futures Funding Rates*, and Hyperliquid Docs, *Funding*, which
+    takes an eighth every hour.
+
     Parameters
     ----------
     average_premium : float
-        Fraction; time-weighted average of the premium index over the interval.
-    interest_rate : float
-        Fraction per 8 hours.
-    clamp : float
-        Largest distance between rate and premium, per 8 hours.
+        Time-weighted average of the premium index over the interval, fraction.
+    interest_rate, clamp : float
+        Fractions per 8 hours; `clamp` is the largest distance between rate and premium.
     interval_hours : float
         Length of the interval; shorter ones pay their share of the rate of 8 hours.
-
-    Returns
-    -------
-    float
-        Fraction for the interval; > 0: longs pay.
-
-    Notes
-    -----
-    ``F = (P + clamp(I - P, -c, c)) * interval_hours / 8``. A venue's own cap on the rate is not
-    applied.
-
-    References
-    ----------
-    Binance, *Introduction to Binance Futures Funding Rates*, and Hyperliquid Docs, *Funding*: the
-    same formula, of which Hyperliquid takes an eighth every hour.
 
     Examples
     --------
@@ -122,31 +107,23 @@ def funding_rate(
 def snap_to_second(stamps: Stamps) -> Stamps:
     """Stamps at the nearest whole second; venues write some a few milliseconds late.
 
-    Parameters
-    ----------
-    stamps : numpy.ndarray of int64, shape (n,)
-        Nanoseconds since 1970-01-01 UTC.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (n,)
+    Examples
+    --------
+    >>> snap_to_second(np.array([7_000_000, 999_600_000]))
+    array([         0, 1000000000])
     """
     return (np.asarray(stamps, dtype=np.int64) + _SECOND // 2) // _SECOND * _SECOND
 
 
 def funding_intervals(stamps: Stamps) -> Stamps:
-    """Interval in force before each stamp but the first.
+    """Interval in force before each stamp but the first, one of `INTERVALS`; shape (n - 1,).
+
+    Where a stamp is missing, it is shorter than the distance to the stamp before.
 
     Parameters
     ----------
     stamps : numpy.ndarray of int64, shape (n,)
-        Nanoseconds since 1970-01-01 UTC, on whole seconds, increasing; n >= 2.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (n - 1,)
-        Nanoseconds, each one of `INTERVALS`; where a stamp is missing, shorter than the distance to
-        the stamp before.
+        On whole seconds, increasing; n >= 2.
 
     Raises
     ------
@@ -194,21 +171,17 @@ def funding_intervals(stamps: Stamps) -> Stamps:
 
 
 def funding_holes(stamps: Stamps, start: int, end: int) -> tuple[Hole, ...]:
-    """Stretches of a run that funding stamps do not cover.
+    """Stretches of a run that funding stamps do not cover, in order of time.
+
+    Stamps at `start` and at `end` may be absent: nothing is held before the first fill, and the
+    stamp at the close of the last bar belongs to the bar after it.
 
     Parameters
     ----------
     stamps : numpy.ndarray of int64, shape (n,)
-        Nanoseconds since 1970-01-01 UTC, increasing; snapped to the second here.
+        Increasing; snapped to the second here.
     start, end : int
         Open of the first and close of the last bar of the run, nanoseconds.
-
-    Returns
-    -------
-    tuple of Hole
-        In order of time; empty when the run is covered. Stamps at `start` and at `end` may be
-        absent: nothing is held before the first fill, and the stamp at the close of the last
-        bar belongs to the bar after it.
 
     Raises
     ------
@@ -239,7 +212,12 @@ def funding_between(
     mark_prices: NDArray[np.float64],
     rates: NDArray[np.float64],
 ) -> float:
-    """Cash of a position held from one moment to another.
+    """Cash of a position held from one moment to another, in quote units; < 0 is paid.
+
+    A stamp counts when ``opened <= stamp <= closed``: who holds a position at the stamp settles
+    it, whether it is the first moment of the holding or the last. In a bar the engine settles
+    funding before it fills, so a position it opens at a stamp is held from just after it, and one
+    it closes at a stamp is still there to settle.
 
     Parameters
     ----------
@@ -248,26 +226,19 @@ def funding_between(
     opened, closed : int
         Nanoseconds since 1970-01-01 UTC, ``opened <= closed``.
     stamps, mark_prices, rates : numpy.ndarray, shape (n,)
-        Increasing whole seconds in nanoseconds, with mark price and funding rate at each.
+        Increasing whole seconds, with mark price and funding rate at each.
 
-    Returns
-    -------
-    float
-        Quote units; < 0 is paid; 0 when no stamp falls into the holding.
-
-    Notes
-    -----
-    A stamp counts when ``opened <= stamp <= closed``: who holds a position at the stamp settles
-    it, whether it is the first moment of the holding or the last. In a bar the engine settles
-    funding before it fills, so a position it opens at a stamp is held from just after it, and one
-    it closes at a stamp is still there to settle.
+    Examples
+    --------
+    >>> held = dict(stamps=np.array([0, 8]), mark_prices=np.full(2, 100.0), rates=np.full(2, 1e-4))
+    >>> funding_between(1.0, 0, 8, **held), funding_between(1.0, 1, 7, **held)
+    (-0.02, 0.0)
     """
     first = int(np.searchsorted(stamps, opened, side="left"))
     behind = int(np.searchsorted(stamps, closed, side="right"))
-    return sum(
-        funding_payment(position, float(mark_prices[i]), float(rates[i]))
-        for i in range(first, behind)
-    )
+    held = range(first, behind)
+    payments = (funding_payment(position, float(mark_prices[i]), float(rates[i])) for i in held)
+    return sum(payments, 0.0)
 
 
 def _said(stamp: Any) -> str:

@@ -32,15 +32,13 @@ def initial_margin(notional: float, leverage: float) -> float:
 
     Parameters
     ----------
-    notional : float
-        At entry, settlement units, >= 0.
-    leverage : float
-        > 0.
+    notional, leverage : float
+        At entry; >= 0 and > 0.
 
-    Returns
-    -------
-    float
-        Settlement units.
+    Examples
+    --------
+    >>> initial_margin(75_000.0, 10.0)
+    7500.0
     """
     return notional / leverage
 
@@ -51,14 +49,9 @@ def maintenance_margin(notional: float, lines: MarginLines) -> float:
     Parameters
     ----------
     notional : float
-        At the mark price, settlement units, >= 0.
+        At the mark price, >= 0.
     lines : MarginLines
         From `margin_lines`.
-
-    Returns
-    -------
-    float
-        Settlement units.
 
     Examples
     --------
@@ -79,14 +72,14 @@ def margin_balance(
     Parameters
     ----------
     margin : float
-        Of the position (isolated) or `cross_margin`, settlement units.
+        Of the position (isolated) or `cross_margin`.
     position, entry_price, mark_price, inverse
         As in `unrealized_pnl`.
 
-    Returns
-    -------
-    float
-        Settlement units.
+    Examples
+    --------
+    >>> margin_balance(10.0, -2.0, 100.0, 103.0)
+    4.0
     """
     return margin + unrealized_pnl(position, entry_price, mark_price, inverse=inverse)
 
@@ -102,14 +95,14 @@ def cross_margin(
     Parameters
     ----------
     wallet_balance : float
-        Of the account, without unrealised profit, settlement units.
+        Of the account, without unrealised profit.
     unrealized_pnl_other, maintenance_margin_other : float
-        Of the other positions at their present marks, settlement units.
+        Of the other positions at their present marks.
 
-    Returns
-    -------
-    float
-        Settlement units.
+    Examples
+    --------
+    >>> cross_margin(1_000.0, unrealized_pnl_other=-200.0, maintenance_margin_other=50.0)
+    750.0
     """
     return wallet_balance + unrealized_pnl_other - maintenance_margin_other
 
@@ -117,21 +110,16 @@ def cross_margin(
 def liquidation_notional(
     direction: float, entry_notional: float, margin: float, lines: MarginLines
 ) -> float:
-    """Notional at which margin balance meets maintenance margin.
+    """Notional at which margin balance meets maintenance margin; not above 0 when none does.
 
     Parameters
     ----------
     direction : float
-        +1 when a gain makes the notional larger (linear long, inverse short), else -1.
+        The d of the module's first lines: +1 or -1.
     entry_notional, margin : float
-        At entry, > 0, and behind the position; settlement units.
+        At entry, > 0, and behind the position.
     lines : MarginLines
         From `margin_lines`.
-
-    Returns
-    -------
-    float
-        Settlement units; not above 0 when no positive notional does.
 
     Notes
     -----
@@ -155,7 +143,11 @@ def liquidation_price(
     *,
     inverse: bool = False,
 ) -> float:
-    """Mark price at which the position is liquidated.
+    """Mark price at which a long is liquidated and below, a short and above.
+
+    NaN when flat or when no positive price does it (a linear long or an inverse short with margin
+    enough). When margin is so far gone that no price would save the position, 0 for a linear short
+    and infinity for an inverse long.
 
     Parameters
     ----------
@@ -163,14 +155,6 @@ def liquidation_price(
         As in `margin_balance`.
     lines : MarginLines
         From `margin_lines`.
-
-    Returns
-    -------
-    float
-        A long is liquidated at it and below, a short at it and above. NaN when flat or when no
-        positive price does it (a linear long or an inverse short with margin enough). When margin
-        is so far gone that no price would save the position, 0 for a linear short and infinity for
-        an inverse long.
 
     Examples
     --------
@@ -180,11 +164,14 @@ def liquidation_price(
     """
     if position == 0.0:
         return math.nan
-    direction = _direction(position, inverse)
+    direction = 1.0 if (position > 0.0) != inverse else -1.0
     at_entry = notional(position, entry_price, inverse=inverse)
-    return _price_of(
-        liquidation_notional(direction, at_entry, margin, lines), position, direction, inverse
-    )
+    size = liquidation_notional(direction, at_entry, margin, lines)
+    if size > 0.0:
+        return abs(position) / size if inverse else size / abs(position)
+    if direction > 0.0:
+        return math.nan
+    return math.inf if inverse else 0.0
 
 
 def bankruptcy_price(
@@ -192,15 +179,12 @@ def bankruptcy_price(
 ) -> float:
     """Price at which nothing of the margin is left, closing costs aside.
 
+    NaN when flat or when no positive price does it.
+
     Parameters
     ----------
     position, entry_price, margin, inverse
         As in `margin_balance`.
-
-    Returns
-    -------
-    float
-        NaN when flat or when no positive price does it.
 
     Examples
     --------
@@ -209,16 +193,3 @@ def bankruptcy_price(
     """
     nothing_kept = MarginLines((0.0,), (0.0,))
     return liquidation_price(position, entry_price, margin, nothing_kept, inverse=inverse)
-
-
-def _direction(position: float, inverse: bool) -> float:
-    return 1.0 if (position > 0.0) != inverse else -1.0
-
-
-def _price_of(size: float, position: float, direction: float, inverse: bool) -> float:
-    """Price at which the position has the notional `size`."""
-    if size > 0.0:
-        return abs(position) / size if inverse else size / abs(position)
-    if direction > 0.0:
-        return math.nan
-    return math.inf if inverse else 0.0

@@ -22,7 +22,6 @@ __all__ = [
     "MarginFormula",
     "MarginLines",
     "MarginTable",
-    "check_table",
     "margin_formula",
     "margin_lines",
     "margin_table",
@@ -78,46 +77,21 @@ class MarginLines(NamedTuple):
 
 
 def margin_formula(name: str) -> MarginFormula:
-    """Look a formula of `FORMULAS` up by its name.
+    """Formula of `FORMULAS` with a name.
 
     Raises
     ------
     InputError
-        If there is none of that name.
+        If there is none.
+
+    Examples
+    --------
+    >>> margin_formula("okx_linear").bracket_by
+    'size'
     """
     if name not in FORMULAS:
         raise InputError(f"formula must be one of {', '.join(FORMULAS)}; got {name!r}")
     return FORMULAS[name]
-
-
-def check_table(formula: MarginFormula, brackets: Sequence[Bracket]) -> None:
-    """Refuse brackets that a formula cannot be used with.
-
-    Parameters
-    ----------
-    formula : MarginFormula
-        How the venue computes maintenance margin.
-    brackets : sequence of Bracket
-        From `bracket_table`.
-
-    Raises
-    ------
-    InputError
-        If the mark chooses the bracket and the table is not progressive: where margin jumps at a
-        cap there may be two prices, or none, at which it equals the balance. Or if amounts, which
-        belong to the notional that chooses the bracket, would be taken off another one: margin
-        could fall below zero.
-    """
-    if formula.bracket_by == "mark" and not is_continuous(brackets):
-        raise InputError(
-            "brackets chosen by the notional at the mark must be progressive; these let "
-            "maintenance margin jump at a cap; compute them with progressive=True"
-        )
-    if formula.bracket_by != formula.rate_on and any(b.maintenance_amount for b in brackets):
-        raise InputError(
-            f"brackets chosen by {formula.bracket_by} with a rate on {formula.rate_on} must not be "
-            "progressive; these have maintenance amounts; compute them with progressive=False"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +128,6 @@ def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bo
     cells : sequence of (cap, maintenance_margin_rate, max_leverage[, maintenance_amount])
         In rising order of caps; the amount where the venue publishes one.
 
-    Returns
-    -------
-    MarginTable
-
     Raises
     ------
     InputError
@@ -167,13 +137,16 @@ def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bo
     """
     formula = margin_formula(name)
     for number, row in enumerate(cells, start=1):
-        if len(row) not in (3, 4):
+        cells_fit = isinstance(row, Sequence) and all(
+            isinstance(cell, int | float) and not isinstance(cell, bool) for cell in row
+        )
+        if not (cells_fit and len(row) in (3, 4)):
             raise InputError(
                 f"row {number} must be [cap, rate, leverage] or with the published amount behind "
-                f"them; got {list(row)}"
+                f"them; got {row}"
             )
     brackets = bracket_table([(row[0], row[1], row[2]) for row in cells], progressive=progressive)
-    check_table(formula, brackets)
+    _check_table(formula, brackets)
     for number, (row, bracket) in enumerate(zip(cells, brackets, strict=True), start=1):
         computed = bracket.maintenance_amount
         if len(row) == 4 and not math.isclose(
@@ -184,6 +157,22 @@ def margin_table(name: str, cells: Sequence[Sequence[float]], *, progressive: bo
                 f"continuous; got {row[3]}; correct the caps, the rates or it"
             )
     return MarginTable(name=name, progressive=progressive, brackets=brackets)
+
+
+def _check_table(formula: MarginFormula, brackets: Sequence[Bracket]) -> None:
+    # Where margin jumps at a cap there may be two prices, or none, at which it equals the balance.
+    if formula.bracket_by == "mark" and not is_continuous(brackets):
+        raise InputError(
+            "brackets chosen by the notional at the mark must be progressive; these let "
+            "maintenance margin jump at a cap; compute them with progressive=True"
+        )
+    # Amounts belong to the notional that chooses the bracket; taken off another one, they could
+    # make margin fall below zero.
+    if formula.bracket_by != formula.rate_on and any(b.maintenance_amount for b in brackets):
+        raise InputError(
+            f"brackets chosen by {formula.bracket_by} with a rate on {formula.rate_on} must not be "
+            "progressive; these have maintenance amounts; compute them with progressive=False"
+        )
 
 
 def margin_lines(
@@ -199,33 +188,35 @@ def margin_lines(
 
     Parameters
     ----------
-    formula, brackets
-        As in `check_table`.
+    formula : MarginFormula
+    brackets : sequence of Bracket
+        From `bracket_table`.
     position, entry_price, inverse
         As in `unrealized_pnl`; the position is not 0.
     taker_fee : float
         Fraction of notional; used where the formula has it.
 
-    Returns
-    -------
-    MarginLines
-        One line per bracket where the mark chooses the bracket, else the one of the bracket that
-        entry or size has chosen.
-
     Raises
     ------
     InputError
-        As `check_table`.
+        If the mark chooses the bracket and the table is not progressive, or amounts would be taken
+        off another notional than the one that chooses the bracket.
 
     Notes
     -----
     In a progressive table the margin is continuous and its rates do not fall, so it is convex in
-    the notional, and a convex piecewise line is the largest of its lines. No search for the right
-    bracket is left.
+    the notional, and a convex piecewise line is the largest of its lines: no search for the right
+    bracket is left. Where entry or size chooses the bracket, there is the one line of that bracket.
+
+    Examples
+    --------
+    >>> brackets = bracket_table([(300_000, 0.004, 150), (800_000, 0.005, 100)], progressive=True)
+    >>> margin_lines(FORMULAS["binance_linear"], brackets, position=1.0, entry_price=75_000.0)
+    MarginLines(rates=(0.004, 0.005), constants=(-0.0, -300.0))
     """
     fee = taker_fee if formula.adds_taker_fee else 0.0
     at_entry = notional(position, entry_price, inverse=inverse)
-    check_table(formula, brackets)
+    _check_table(formula, brackets)
     if formula.bracket_by == "mark":
         chosen = tuple(brackets)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,10 +32,6 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
         ``data/venues/brackets/binanceusdm.toml``; they count from the first day on which they were
         known all day. It may be missing, which is the same as empty.
 
-    Returns
-    -------
-    Rulebook
-
     Raises
     ------
     ConfigError
@@ -54,29 +50,30 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
         ) from None
     document = _document(content, where)
     _keys(document, _TOP, where, "the file")
-    fees = [_fees(row, where, f"fees number {n}") for n, row in _rows(document, "fees", where)]
-    margin = [
-        _margin(row, where, f"margin number {n}") for n, row in _rows(document, "margin", where)
-    ]
-    later = Path(seen) if seen is not None else None
-    more = later.read_bytes() if later is not None and later.is_file() else b""
-    sightings = [] if later is None else _sightings(more, later)
+    fees = [_fees(row, where, label) for label, row in _rows(document["fees"], "fees", where)]
+    margin = _margin(document, _MARGIN, where)
+    later = Path(seen) if seen is not None else where
+    more = later.read_bytes() if seen is not None and later.is_file() else b""
+    sightings: list[_Named[MarginTable]] = []
+    if further := _document(more, later):
+        _keys(further, {"margin": list}, later, "the file")
+        sightings = _margin(further, _SEEN, later)
     listings: dict[str, Listing] = {}
-    for number, row in _rows(document, "contracts", where):
-        listing = _contract(row, fees, [*margin, *sightings], where, f"contract number {number}")
+    for label, row in _rows(document["contracts"], "contract", where):
+        listing = _contract(row, fees, [*margin, *sightings], where, label)
         if listing.contract.symbol in listings:
             raise ConfigError(
                 f"{where}: every contract must be listed once; {listing.contract.symbol!r} "
                 "repeats; remove one of the two"
             )
         listings[listing.contract.symbol] = listing
-    for symbols in [*(named[0] for named in fees), *(named[0] for named in margin)]:
-        for symbol in symbols:
-            if symbol not in listings:
-                raise ConfigError(
-                    f"{where}: every symbol must be a listed contract; {symbol!r} is not; "
-                    "correct it or add the contract"
-                )
+    named = [symbol for symbols, _ in [*fees, *margin] for symbol in symbols]
+    for symbol in named:
+        if symbol not in listings:
+            raise ConfigError(
+                f"{where}: every symbol must be a listed contract; {symbol!r} is not; "
+                "correct it or add the contract"
+            )
     return Rulebook(
         venue=document["venue"],
         path=where.name,
@@ -166,47 +163,29 @@ def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
     return _dated(row, fees)
 
 
-def _margin(row: Mapping[str, Any], where: Path, label: str) -> _Named[MarginTable]:
-    _keys(row, _MARGIN, where, label)
-    return _dated(row, _table(row, where, label))
-
-
-def _sightings(content: bytes, where: Path) -> list[_Named[MarginTable]]:
-    """Tables a venue was seen to have; none where the file is empty."""
-    document = _document(content, where)
-    if not document:
-        return []
-    _keys(document, {"margin": list}, where, "the file")
-    found: list[_Named[MarginTable]] = []
-    for number, row in _rows(document, "margin", where):
-        label = f"margin number {number}"
-        _keys(row, _SEEN, where, label)
-        table = Dated(
-            valid_from=first_day(row["known_at"]),
-            rule=_table(row, where, label),
-            source=row["source"],
-            as_of=row["as_of"],
-            known_at=row["known_at"],
-        )
-        found.append((tuple(row["symbols"]), table))
+def _margin(
+    document: Mapping[str, Any], wanted: Mapping[str, type], where: Path
+) -> list[_Named[MarginTable]]:
+    found = []
+    for label, row in _rows(document["margin"], "margin", where):
+        _keys(row, wanted, where, label)
+        try:
+            table = margin_table(row["formula"], row["brackets"], progressive=row["progressive"])
+        except InputError as error:
+            raise ConfigError(f"{where}: {label}: {error}") from None
+        found.append(_dated(row, table))
     return found
 
 
-def _table(row: Mapping[str, Any], where: Path, label: str) -> MarginTable:
-    for number, cells in enumerate(row["brackets"], start=1):
-        if not (isinstance(cells, list) and all(_is(cell, float) for cell in cells)):
-            raise ConfigError(
-                f"{where}: {label}: row {number} must be [cap, rate, leverage] or with the "
-                f"published amount behind them; got {cells}"
-            )
-    try:
-        return margin_table(row["formula"], row["brackets"], progressive=row["progressive"])
-    except InputError as error:
-        raise ConfigError(f"{where}: {label}: {error}") from None
-
-
 def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:
-    dated = Dated(valid_from=row["valid_from"], rule=rule, source=row["source"], as_of=row["as_of"])
+    known_at = row.get("known_at")
+    dated = Dated(
+        valid_from=row["valid_from"] if known_at is None else first_day(known_at),
+        rule=rule,
+        source=row["source"],
+        as_of=row["as_of"],
+        known_at=known_at,
+    )
     return tuple(row["symbols"]), dated
 
 
@@ -232,13 +211,12 @@ def _document(content: bytes, where: Path) -> dict[str, Any]:
         raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
 
 
-def _rows(
-    document: Mapping[str, Any], key: str, where: Path
-) -> list[tuple[int, Mapping[str, Any]]]:
-    for number, row in enumerate(document[key], start=1):
+def _rows(rows: Sequence[Any], name: str, where: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, row in enumerate(rows, start=1):
+        label = f"{name} number {number}"
         if not isinstance(row, dict):
-            raise ConfigError(f"{where}: {key} number {number} must be a table; got {row!r}")
-    return list(enumerate(document[key], start=1))
+            raise ConfigError(f"{where}: {label} must be a table; got {row!r}")
+        yield label, row
 
 
 def _keys(table: Mapping[str, Any], wanted: Mapping[str, type], where: Path, label: str) -> None:

@@ -51,12 +51,10 @@ class Dated(Generic[T]):
 
     Attributes
     ----------
-    valid_from : datetime.date
-        UTC; the rule holds until the next one of its kind.
+    valid_from, as_of : datetime.date
+        UTC: first day of the rule, which holds until the next one of its kind; day of the source.
     rule : Fees or MarginTable
-        What holds.
-    source, as_of : str and datetime.date
-        Who says so, and when.
+    source : str
     known_at : datetime.datetime or None
         UTC, of a table that a venue was seen to have: the moment it was seen; None of a rule that
         is dated by what was published about it.
@@ -120,10 +118,9 @@ class Rulebook:
 
     Attributes
     ----------
-    venue, path : str
-        Such as ``"binanceusdm"``, and the name of the file it was read from.
-    sha256 : str
-        Of the file's bytes, for manifests; with brackets seen later, of both files' bytes.
+    venue, path, sha256 : str
+        Such as ``"binanceusdm"``; name and hash of the file it was read from, with brackets seen
+        later the hash of both files' bytes.
     assume_before : bool
         Whether the earliest rules may be used for days before them.
     listings : mapping of str to Listing
@@ -145,10 +142,6 @@ class Rulebook:
             A day in UTC; of a datetime, the day it falls on in UTC.
         symbol : str
             As ccxt writes it.
-
-        Returns
-        -------
-        Rules
 
         Raises
         ------
@@ -177,19 +170,19 @@ class Rulebook:
         )
 
     def between(self, start: dt.date, end: dt.date, symbol: str) -> tuple[Rules, ...]:
-        """Rules of a symbol over a span, one entry per change.
+        """Rules of a symbol over a span, one entry per change, in order of time.
+
+        The first holds on `start`, each later one from its `valid_from`.
 
         Parameters
         ----------
-        start, end : datetime.date or datetime.datetime
-            First and last day, UTC.
-        symbol : str
-            As ccxt writes it.
+        start, end, symbol
+            As in `at`; first and last day.
 
-        Returns
-        -------
-        tuple of Rules
-            In order of time; the first holds on `start`, each later one from its `valid_from`.
+        Raises
+        ------
+        InputError, DataError
+            As `at`.
         """
         first, last = _day(start), _day(end)
         listing = self._listing(symbol)

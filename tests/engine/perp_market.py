@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from delever.engine.events import PERP_FILL, PERP_LEDGER
+from delever.engine.events import FILL, LEDGER
+from delever.engine.settings import Orders
+from delever.engine.simulate import start_state
 from delever.engine.steps import MarketArrays, TermArrays
 
 CASH = 10_000.0
@@ -37,7 +39,7 @@ class Case:
     market: MarketArrays
     targets: np.ndarray
     terms: TermArrays
-    orders: np.ndarray
+    orders: Orders
     quoted: tuple[np.ndarray, np.ndarray]
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -46,38 +48,22 @@ class Case:
 
     @property
     def start(self) -> np.ndarray:
-        state = np.zeros(10)
-        state[0], state[4], state[7] = CASH, self.market.marks[0, 0], np.nan
-        return state
+        return start_state(CASH, self.market.marks[0, 0])
 
 
-def order_numbers(**told: Any) -> np.ndarray:
+def order_numbers(**told: Any) -> Orders:
     """Orders as the kernels take them."""
-    far = math.inf
-    return np.array(
-        [
-            told.get("leverage", 1.0),
-            float(told.get("cross", False)),
-            told.get("stop_loss") or far,
-            told.get("take_profit") or far,
-            told.get("trailing") or far,
-            math.nan if told.get("offset") is None else told["offset"],
-            told.get("band", far),
-            told.get("lot", 0.0),
-            (-2.0 if told.get("weigh") else -1.0) if told.get("against", True) else 1.0,
-            float(told.get("separate", False)),
-            told.get("tick", 0.0),
-            float(told.get("inverse", False)),
-        ]
-    )
+    given = {name: told[name] for name in Orders._fields if told.get(name) is not None}
+    resolve = (-2.0 if told.get("weigh") else -1.0) if told.get("against", True) else 1.0
+    return Orders(**{name: float(value) for name, value in given.items()} | {"resolve": resolve})
 
 
 def column(ledger: np.ndarray, name: str) -> np.ndarray:
-    return ledger[:, PERP_LEDGER.index(name)]
+    return ledger[:, LEDGER.index(name)]
 
 
 def made(fills: np.ndarray, name: str) -> np.ndarray:
-    return fills[:, PERP_FILL.index(name)]
+    return fills[:, FILL.index(name)]
 
 
 def prices_of(chance: np.random.Generator, size: int, wild: float, *, gaps: bool) -> np.ndarray:
@@ -119,8 +105,8 @@ def cases(draw: st.DrawFn, *, every: bool = False, **fixed: Any) -> Case:
         "cross": draw(st.booleans()),
         "stop_loss": draw(st.sampled_from([None, 0.02, 0.4])),
         "take_profit": draw(st.sampled_from([None, 0.03, 0.5])),
-        "trailing": draw(st.sampled_from([None, None, 0.05])),
-        "offset": draw(st.sampled_from([None, None, 0.0, 0.01])),
+        "trailing_stop": draw(st.sampled_from([None, None, 0.05])),
+        "limit_offset": draw(st.sampled_from([None, None, 0.0, 0.01])),
         "band": draw(st.sampled_from([math.inf, math.inf, 0.1])),
         "lot": draw(st.sampled_from([0.0, 0.0, 0.01])),
         "against": draw(st.booleans()),

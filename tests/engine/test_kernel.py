@@ -1,4 +1,4 @@
-"""The engine's loop: its two forms, the exact ledger, and what must hold in any market."""
+"""The loop over bars of a spot account: its two forms, the exact ledger, what always holds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delever.engine.spot_account import FILL, LEDGER
-from delever.engine.spot_kernel import run_jitted, run_plain
+from delever.engine.events import SPOT_FILL as FILL
+from delever.engine.events import SPOT_LEDGER as LEDGER
+from delever.engine.events import STATE
+from delever.engine.kernel import run_compiled
+from delever.engine.plain import run_plain
+from delever.engine.settings import Account, orders_of
+from delever.engine.simulate import start_state
+from delever.engine.steps import FillTerms, Funding, MarketArrays, TermArrays
 from delever.engine.trades import trades_frame
 
 CASH = 10_000.0
@@ -47,8 +53,31 @@ slippages = st.sampled_from([0.0, 0.0005, 0.03])
 bands = st.sampled_from([NEVER, 0.05, 0.5])
 
 
-def start(bars: np.ndarray) -> tuple[float, float, float, float]:
-    return (CASH, 0.0, 0.0, float(bars[0, 0]))
+def start(bars: np.ndarray) -> np.ndarray:
+    return start_state(CASH, float(bars[0, 0]))
+
+
+def run(
+    bars: np.ndarray,
+    targets: np.ndarray,
+    fee: float,
+    slippage: float,
+    band: float,
+    state: np.ndarray,
+    loop: Any = run_compiled,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ledger and fills of a spot account; the state is changed."""
+    size = len(bars)
+    paid = FillTerms(fee, 0.0, 0.0, slippage, 0.0, 0.0)
+    market = MarketArrays(np.arange(size + 1), bars, bars, np.zeros((size, len(Funding._fields))))
+    terms = TermArrays(
+        np.zeros(size, dtype=np.int64),
+        np.tile(paid, (size, 1)),
+        np.array([[[np.inf, 0.0, 0.0, np.inf]]]),
+        np.zeros((1, 3)),
+    )
+    ledger, fills, _, _ = loop(market, targets, terms, orders_of(Account(), band=band), state)
+    return ledger[:, : len(LEDGER)], fills[:, : len(FILL)]
 
 
 def column(ledger: np.ndarray, name: str) -> np.ndarray:
@@ -60,8 +89,8 @@ def column(ledger: np.ndarray, name: str) -> np.ndarray:
 def test_the_twins_agree(market: Any, fee: float, slippage: float, band: float) -> None:
     bars, targets = market
     for plain, jitted in zip(
-        run_plain(bars, targets, fee, slippage, band, start(bars)),
-        run_jitted(bars, targets, fee, slippage, band, start(bars)),
+        run(bars, targets, fee, slippage, band, start(bars), run_plain),
+        run(bars, targets, fee, slippage, band, start(bars)),
         strict=True,
     ):
         np.testing.assert_allclose(jitted, plain, rtol=1e-12, atol=0.0)
@@ -73,7 +102,7 @@ def test_the_engine_agrees_with_the_exact_ledger(
     exact: ModuleType, market: Any, fee: float, slippage: float, band: float
 ) -> None:
     bars, targets = market
-    ledger, fills = run_jitted(bars, targets, fee, slippage, band, start(bars))
+    ledger, fills = run(bars, targets, fee, slippage, band, start(bars))
     rows, true_fills = exact.keep(
         bars.tolist(),
         targets.tolist(),
@@ -108,7 +137,7 @@ def test_round_trips_agree_with_the_exact_ledger(
     exact: ModuleType, market: Any, fee: float, slippage: float
 ) -> None:
     bars, targets = market
-    _, fills = run_jitted(bars, targets, fee, slippage, NEVER, start(bars))
+    _, fills = run(bars, targets, fee, slippage, NEVER, start(bars))
     _, true_fills = exact.keep(
         bars.tolist(), targets.tolist(), fee=fee, slippage=slippage, cash=CASH
     )
@@ -128,7 +157,7 @@ def test_attribution_adds_up_and_equity_is_never_negative(
     market: Any, fee: float, slippage: float, band: float
 ) -> None:
     bars, targets = market
-    ledger, fills = run_jitted(bars, targets, fee, slippage, band, start(bars))
+    ledger, fills = run(bars, targets, fee, slippage, band, start(bars))
     equity = column(ledger, "equity")
     assert (equity >= 0.0).all()
     explained = (
@@ -152,7 +181,7 @@ def test_attribution_adds_up_and_equity_is_never_negative(
 @given(market=markets(), fee=fees, slippage=slippages)
 def test_ruin_is_for_ever(market: Any, fee: float, slippage: float) -> None:
     bars, targets = market
-    ledger, fills = run_jitted(bars, targets, fee, slippage, NEVER, start(bars))
+    ledger, fills = run(bars, targets, fee, slippage, NEVER, start(bars))
     ruined = np.flatnonzero(column(ledger, "equity") == 0.0)
     forced = fills[fills[:, FILL.index("reason")] == 1.0]
     assert len(forced) == (1 if len(ruined) else 0)
@@ -169,13 +198,13 @@ def test_a_run_split_in_two_is_the_same_run(
 ) -> None:
     bars, targets = market
     at = int(cut * len(bars))
-    whole, _ = run_jitted(bars, targets, fee, slippage, band, start(bars))
-    head, _ = run_jitted(bars[:at], targets[:at], fee, slippage, band, start(bars))
+    whole, _ = run(bars, targets, fee, slippage, band, start(bars))
     state = start(bars)
+    head, _ = run(bars[:at], targets[:at], fee, slippage, band, state)
     if at:
         last = dict(zip(LEDGER, head[-1].tolist(), strict=True))
-        state = (last["cash"], last["position"], last["target_exposure"], float(bars[at - 1, 3]))
-    tail, _ = run_jitted(bars[at:], targets[at:], fee, slippage, band, state)
+        assert state[STATE.index("cash")] == last["cash"]
+    tail, _ = run(bars[at:], targets[at:], fee, slippage, band, state)
     np.testing.assert_array_equal(np.vstack([head, tail]), whole)
 
 
@@ -185,9 +214,9 @@ def test_the_future_does_not_change_the_past(
     market: Any, other: Any, fee: float, slippage: float
 ) -> None:
     bars, targets = market
-    alone, _ = run_jitted(bars, targets, fee, slippage, NEVER, start(bars))
+    alone, _ = run(bars, targets, fee, slippage, NEVER, start(bars))
     longer = np.vstack([bars, other[0]]), np.append(targets, other[1])
-    together, _ = run_jitted(*longer, fee, slippage, NEVER, start(bars))
+    together, _ = run(*longer, fee, slippage, NEVER, start(bars))
     np.testing.assert_array_equal(together[: len(bars)], alone)
 
 
@@ -197,8 +226,8 @@ def test_the_unit_of_price_does_not_matter(
     market: Any, fee: float, slippage: float, factor: float
 ) -> None:
     bars, targets = market  # factors are powers of two, so that the scaled market is exact
-    one, _ = run_jitted(bars, targets, fee, slippage, NEVER, start(bars))
-    two, _ = run_jitted(bars * factor, targets, fee, slippage, NEVER, start(bars * factor))
+    one, _ = run(bars, targets, fee, slippage, NEVER, start(bars))
+    two, _ = run(bars * factor, targets, fee, slippage, NEVER, start(bars * factor))
     np.testing.assert_array_equal(column(two, "equity"), column(one, "equity"))
     np.testing.assert_array_equal(column(two, "position") * factor, column(one, "position"))
 
@@ -212,8 +241,8 @@ def test_a_short_is_the_long_of_the_mirrored_market(market: Any) -> None:
     bars = np.minimum(bars, 1.9 * bars[0, 0])
     mirrored = (2.0 * bars[0, 0] - bars)[:, [0, 2, 1, 3]]
     held = np.ones(len(bars))
-    short, _ = run_jitted(bars, -held, 0.0, 0.0, NEVER, start(bars))
-    long, _ = run_jitted(mirrored, held, 0.0, 0.0, NEVER, start(bars))
+    short, _ = run(bars, -held, 0.0, 0.0, NEVER, start(bars))
+    long, _ = run(mirrored, held, 0.0, 0.0, NEVER, start(bars))
     np.testing.assert_allclose(column(short, "equity"), column(long, "equity"), rtol=1e-9)
 
 
@@ -221,7 +250,7 @@ def test_a_short_is_the_long_of_the_mirrored_market(market: Any) -> None:
 @given(market=markets())
 def test_a_free_full_long_is_the_market(market: Any) -> None:
     bars, _ = market
-    ledger, _ = run_jitted(bars, np.ones(len(bars)), 0.0, 0.0, NEVER, start(bars))
+    ledger, _ = run(bars, np.ones(len(bars)), 0.0, 0.0, NEVER, start(bars))
     np.testing.assert_allclose(column(ledger, "equity"), CASH * bars[:, 3] / bars[0, 0], rtol=1e-12)
 
 
@@ -229,7 +258,7 @@ def test_a_free_full_long_is_the_market(market: Any) -> None:
 @given(market=markets(), band=st.sampled_from([0.02, 0.2]))
 def test_a_band_bounds_the_drift_at_the_open(market: Any, band: float) -> None:
     bars, targets = market
-    ledger, fills = run_jitted(bars, targets, 0.0, 0.0, band, start(bars))
+    ledger, fills = run(bars, targets, 0.0, 0.0, band, start(bars))
     held = np.append(0.0, column(ledger, "position"))
     cash = np.append(CASH, column(ledger, "cash"))
     traded = set(fills[:, FILL.index("bar")].astype(int))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.engine.perp_market import prices_of
 
 from delever.engine.backtest import backtest
-from delever.engine.kernel import run_perp_jitted
-from delever.engine.settings import Account, FundingSeries
-from delever.engine.simulate import order_array, start_state
+from delever.engine.kernel import run_compiled
+from delever.engine.settings import Account, FundingSeries, orders_of
+from delever.engine.simulate import start_state
 from delever.engine.steps import walk
 from delever.engine.terms import terms
 from delever.venues.brackets import bracket_table
@@ -99,12 +99,12 @@ def equities(case: Any, perp: Account) -> dict[str, np.ndarray]:
         path = walk(index, bars.to_numpy(), perp, timeframe="1d", resolution=resolution)
         opened = float(path.market.marks[0, 0])
         closed = path.market.marks[path.market.first[1:] - 1, 3]
-        orders = order_array(perp, np.inf, resolution)
+        orders = orders_of(perp, resolution=resolution)
         wealth, side, worth = 10_000.0, 1.0, np.ones(len(closed))
         if perp.inverse:
             wealth, side, worth = 10_000.0 * opened, -1.0, 1.0 / closed
         state = start_state(wealth, opened)
-        ledger, _, refused, _ = run_perp_jitted(path.market, side * asked, held, orders, state)
+        ledger, _, refused, _ = run_compiled(path.market, side * asked, held, orders, state)
         assert refused == -1
         found[resolution] = ledger[:, 0] * worth
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from tests.engine.perp_market import CASH, Case, cases
 
 from delever.engine.backtest import Backtest, backtest
-from delever.engine.events import PERP_FILL, PERP_LEDGER, PERP_REASONS
-from delever.engine.kernel import run_perp_jitted
+from delever.engine.events import FILL, LEDGER, REASONS
+from delever.engine.kernel import run_compiled
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
+    SWEPT_ACCOUNT,
     Asked,
     SweepAccount,
     SweepMarket,
@@ -25,10 +27,12 @@ from delever.engine.sweep_accounts import (
     simulate,
     sweep_market,
 )
+from delever.engine.sweep_market import SWEEP_BAR, board_of
 from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name, metric_names
 from delever.engine.trades import trades_frame
 from delever.errors import InputError, SimulationError
 from delever.stats.metrics import METRICS, Sample, compute_scopes
+from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
 from delever.venues.slippage import Slippage
 
@@ -78,7 +82,7 @@ def assert_same(row: pd.Series, expected: dict[str, float], rtol: float = 1e-9) 
 
 def test_names_are_the_registrys_and_the_ledgers() -> None:
     assert [each for each in METRICS if each.from_sums] == list(SWEPT)
-    assert set(TOTALS) <= {*PERP_LEDGER, "liquidations"}
+    assert set(TOTALS) <= {*LEDGER, "liquidations"}
     names = [each.name for each in SWEPT] + list(TOTALS)
     assert metric_names() == tuple(column_name(scope, name) for scope in SCOPES for name in names)
 
@@ -119,56 +123,51 @@ def test_spot_runs_and_the_registry_agree(seed: int, size: int, count: int) -> N
         assert row["liquidations"] == (run.fills["reason"] == "liquidation").sum()
 
 
-def market_of(case: Case) -> SweepMarket:
+def market_of(case: Case, inside: np.ndarray | None = None) -> SweepMarket:
     """A case of the single-run kernel as a sweep takes it."""
-    size = len(case.targets)
+    size, told = len(case.targets), case.told
     index = pd.date_range("2020-01-01", periods=size, freq="D", tz="UTC", name="open_time")
     parts = (case.market.prices, case.market.marks, case.market.funding[:, :5])
+    table = np.column_stack([*parts, case.terms.paid[:, [0, 2, 3]]]).view(SWEEP_BAR)[:, 0]
+    within = np.zeros(size, dtype=bool) if inside is None else inside
     return SweepMarket(
         index=index.as_unit("ns"),
         timeframe="1d",
-        inside=np.zeros(size, dtype=np.int64),
         initial_equity=CASH,
-        leveraged=True,
-        cross=case.told["cross"],
-        separate=case.told["separate"],
+        account=Account(
+            contract=PerpContract(symbol="X", lot=told["lot"], tick=told["tick"]),
+            rules=(),
+            margin_mode="cross" if told["cross"] else "isolated",
+            mark=pd.DataFrame() if told["separate"] else None,
+        ),
         own_slippage=False,
-        lot=case.told["lot"],
-        tick=case.told["tick"],
-        table=np.column_stack([*parts, case.terms.paid[:, [0, 2, 3]]]),
-        rule=case.terms.rule,
-        brackets=case.terms.brackets,
-        how=case.terms.how,
+        board=board_of(table, within, case.terms),
     )
 
 
 def account_of(case: Case) -> SweepAccount:
     rows = np.flatnonzero(np.diff(case.targets, prepend=np.nan) != 0.0)
-    return SweepAccount(
-        asked=Asked(0, rows, case.targets[rows]),
-        leverage=case.told["leverage"],
-        stop_loss=case.told["stop_loss"],
-        take_profit=case.told["take_profit"],
-        trailing_stop=case.told["trailing"],
-    )
+    told = {name: case.told[name] for name in SWEPT_ACCOUNT if name in case.told}
+    own = Account(contract="X", rules=(), **told)
+    return SweepAccount(asked=Asked(0, rows, case.targets[rows]), account=own)
 
 
 @settings(max_examples=500)
 @given(
     case=cases(
-        every=True, inverse=False, detail=False, offset=None, band=math.inf, impact=0.0,
+        every=True, inverse=False, detail=False, limit_offset=None, band=math.inf, impact=0.0,
         borrow=0.0, against=True, liquidation_fee=0.005, brackets="many",
     ),
     cut=st.integers(0, 25),
 )  # fmt: skip
 def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int) -> None:
-    ledger, fills, refused, _ = run_perp_jitted(
+    ledger, fills, refused, _ = run_compiled(
         case.market, case.targets, case.terms, case.orders, case.start
     )
     assert refused == -1
-    market = market_of(case)
-    market = replace(market, inside=(np.arange(len(case.targets)) >= cut).astype(np.int64))
-    table = pd.DataFrame(ledger, index=market.index, columns=list(PERP_LEDGER))
+    inside = np.arange(len(case.targets)) >= cut
+    market = market_of(case, inside)
+    table = pd.DataFrame(ledger, index=market.index, columns=list(LEDGER))
     equity = table["equity"].to_numpy()
     before = np.append(CASH, equity[:-1])
     gained = np.divide(equity, before, out=np.ones_like(before), where=before > 0.0) - 1.0
@@ -176,8 +175,8 @@ def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int)
         return  # a loss beyond the account on last prices; no registry figure exists
     row = simulate(market, [account_of(case)]).iloc[0]
     trades = trades_frame(
-        fills, market.index, last_close=float(case.market.marks[-1, 3]), columns=PERP_FILL,
-        reasons=PERP_REASONS, since=(0.0, 0.0),
+        fills, market.index, last_close=float(case.market.marks[-1, 3]), columns=FILL,
+        since=(0.0, 0.0),
     )  # fmt: skip
     sample = Sample(
         returns=pd.Series(gained, index=market.index),
@@ -187,16 +186,16 @@ def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int)
         trades=trades,
         periods_per_year=365.0,
     )
-    expected = measured(sample, market.inside == 1)
+    expected = measured(sample, inside)
     # A trade that comes out at nothing but rounding is a hit in one order of sums, not in another.
     if (trades["net_pnl"].abs() < 1e-6).any():
         expected = {name: value for name, value in expected.items() if "hit_rate" not in name}
     assert_same(row, expected)
     for name in ("fee", "slippage", "liquidation", "funding"):
-        within = table[name][market.inside == 1].sum()
+        within = table[name][inside].sum()
         assert row[name] == pytest.approx(table[name].sum(), rel=1e-9, abs=1e-6)
         assert row[f"inside_{name}"] == pytest.approx(within, rel=1e-9, abs=1e-6)
-    forced = fills[:, PERP_FILL.index("reason")] == PERP_REASONS.index("liquidation")
+    forced = fills[:, FILL.index("reason")] == REASONS.index("liquidation")
     assert row["liquidations"] == forced.sum()
 
 
@@ -251,8 +250,6 @@ def test_what_a_sweep_does_not_cover_is_refused(perp: Account, named: str) -> No
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"leverage": 2.0}, InputError, "leverage must be 1 or more, and 1 for spot"),
-        ({"stop_loss": 0.0}, InputError, "stop_loss must be a fraction"),
         ({"asked": asked(np.full(10, 1.5), 1)}, InputError, "its leverage; got one of 1.5"),
     ],
 )
@@ -265,22 +262,22 @@ def test_an_account_the_engine_would_refuse_is_refused(
         simulate(market, [good, replace(good, **change)])
 
 
+def on_margin(**board: Any) -> SweepMarket:
+    """Ten random bars of a contract at 20x."""
+    plain = sweep_market(random_bars(1, 10), timeframe="1d")
+    account = Account(contract=PerpContract(symbol="X"), rules=(), leverage=20.0)
+    return replace(plain, account=account, board=plain.board._replace(**board))
+
+
 def test_a_fee_that_leaves_no_size_is_refused() -> None:
-    case_market = sweep_market(random_bars(1, 10), timeframe="1d")
-    market = replace(case_market, leveraged=True)
-    account = SweepAccount(
-        asked=asked(np.full(10, 2.0), 1), leverage=2.0, costs=Costs(taker_fee=0.5)
-    )
+    account = SweepAccount(asked=asked(np.full(10, 2.0), 1), costs=Costs(taker_fee=0.5))
     with pytest.raises(SimulationError, match="leaves no size"):
-        simulate(market, [account])
+        simulate(on_margin(), [account])
 
 
 def test_a_position_beyond_its_bracket_names_bar_and_account() -> None:
-    plain = sweep_market(random_bars(1, 10), timeframe="1d")
-    market = replace(
-        plain, leveraged=True, cross=False, brackets=np.array([[[5_000.0, 0.01, 0.0, 20.0]]])
-    )
-    small = SweepAccount(asked=asked(np.full(10, 0.4), 1), leverage=20.0)
+    market = on_margin(brackets=np.array([[[5_000.0, 0.01, 0.0, 20.0]]]))
+    small = SweepAccount(asked=asked(np.full(10, 0.4), 1))
     with pytest.raises(InputError, match=r"account 1: the bar of 2020-01-02 .* no bracket allows"):
         simulate(market, [small, replace(small, asked=asked(np.full(10, 0.6), 1))])
 

@@ -55,8 +55,8 @@ class Orders:
     cross: bool = False
     stop_loss: Any = None
     take_profit: Any = None
-    trailing: Any = None
-    offset: Any = None
+    trailing_stop: Any = None
+    limit_offset: Any = None
     against: bool = True
     separate: bool = False
     weigh: bool = False
@@ -230,8 +230,8 @@ def _levels(book, venue, orders):  # type: ignore[no-untyped-def]
     stops = []
     if orders.stop_loss is not None:
         stops.append((book.entry - side * D(orders.stop_loss) * book.entry, "stop_loss"))
-    if orders.trailing is not None:
-        stops.append((book.peak - side * D(orders.trailing) * book.entry, "trailing_stop"))
+    if orders.trailing_stop is not None:
+        stops.append((book.peak - side * D(orders.trailing_stop) * book.entry, "trailing_stop"))
     stops.sort(key=lambda stop: -side * stop[0])
     stops = [(venue.rounded(price, side < 0), name) for price, name in stops]
     gain = orders.take_profit
@@ -259,8 +259,8 @@ def _wish(book, wish, price, venue, orders, rates):  # type: ignore[no-untyped-d
         book.out, book.limit = False, None
     if not new or book.wallet + _profit(book, price, venue) <= 0:
         return
-    if orders.offset is not None and wish and book.units * wish <= 0:
-        limit = price - price * D(orders.offset) * (1 if wish > 0 else -1)
+    if orders.limit_offset is not None and wish and book.units * wish <= 0:
+        limit = price - price * D(orders.limit_offset) * (1 if wish > 0 else -1)
         book.limit = venue.rounded(limit, wish > 0)
         wish = ZERO
     _reach(book, wish, price, rates["slip"], rates["taker"], "target", venue)

@@ -14,7 +14,7 @@ import pytest
 
 import delever as dl
 from delever.cli.app import main
-from delever.engine.sweep_metrics import SCOPES, SWEPT, block_metrics, column_name
+from delever.engine.sweep_metrics import ENDS, SCOPES, SUMS, SWEPT, block_metrics, column_name
 from delever.errors import ConfigError, InputError, StoreError
 from delever.research.evaluation import evaluate
 from delever.stats.metrics import metric, metric_of
@@ -132,14 +132,14 @@ def test_a_metric_that_names_another_column_is_refused(workspace) -> None:
         sweep(workspace, write(workspace), metrics=[named])
     with pytest.raises(InputError, match="mean_bar must have from_sums"):
         block_metrics(
-            *(np.zeros((4, 1)), np.zeros((2, 19, 1)), np.ones((2, 1))),
+            *(np.zeros(1, ENDS), np.zeros((1, 2), SUMS), np.ones((2, 1))),
             initial_equity=1.0,
             periods_per_year=365.0,
             metrics=[replace(metric_of(mean_bar), from_sums=None)],
         )
     with pytest.raises(InputError, match="one number per account"):
         block_metrics(
-            *(np.zeros((4, 1)), np.zeros((2, 19, 1)), np.ones((2, 1))),
+            *(np.zeros(1, ENDS), np.zeros((1, 2), SUMS), np.ones((2, 1))),
             initial_equity=1.0,
             periods_per_year=365.0,
             metrics=[replace(metric_of(mean_bar), from_sums=lambda sums: np.zeros(3))],

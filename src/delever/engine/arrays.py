@@ -18,6 +18,7 @@ __all__ = [
     "asked_targets",
     "bar_index",
     "price_array",
+    "record",
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -29,6 +30,11 @@ A double holds 15 digits: to a cent of 1e13, to a quarter of 1e15, which is more
 """
 
 _PRICES = ("open", "high", "low", "close")
+
+
+def record(*names: str) -> np.dtype[np.void]:
+    """A row of floats by name."""
+    return np.dtype([(name, np.float64) for name in names])
 
 
 def bar_index(bars: pd.DataFrame) -> pd.DatetimeIndex:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import pandas as pd
@@ -12,15 +11,13 @@ from delever.arguments import checked
 from delever.engine.arrays import (
     LEAST_EQUITY,
     MOST_EQUITY,
-    Floats,
     asked_targets,
     bar_index,
     price_array,
 )
 from delever.engine.ledger import ATTRIBUTION, Backtest, Request
 from delever.engine.settings import Account, with_contract
-from delever.engine.spot_account import LEDGER
-from delever.engine.trades import fills_frame, trades_frame
+from delever.engine.simulate import simulate
 from delever.errors import InputError
 from delever.units import timeframe_delta
 from delever.venues.costs import Costs, scaled_costs
@@ -140,50 +137,25 @@ def backtest(
             "account": account,
         },
     )
-    paid = scaled_costs(Costs() if costs is None else costs, costs_times)
-    if account is not None:
-        from delever.engine.simulate import run_perp
-
-        tables = run_perp(
-            bars,
-            index,
-            prices,
-            decided[:-1],
-            account,
-            timeframe=timeframe,
-            costs=costs,
-            initial_equity=float(initial_equity),
-            band=band,
-            engine=engine,
-            costs_times=costs_times,
-        )
-        return Backtest(
-            timeframe=timeframe,
-            initial_equity=float(initial_equity),
-            costs=paid,
-            pending_target=float(decided[-1]),
-            account=account,
-            request=request,
-            **tables._asdict(),
-        )
-    start = (float(initial_equity), 0.0, 0.0, float(prices[0, 0]))
-    ledger, fills = _run(engine)(prices, decided[:-1], paid.fee, paid.slippage, band, start)
+    tables = simulate(
+        bars,
+        index,
+        prices,
+        decided[:-1],
+        account,
+        timeframe=timeframe,
+        costs=costs,
+        initial_equity=float(initial_equity),
+        band=band,
+        engine=engine,
+        costs_times=costs_times,
+    )
     return Backtest(
         timeframe=timeframe,
         initial_equity=float(initial_equity),
-        costs=paid,
-        ledger=pd.DataFrame(ledger, index=index, columns=list(LEDGER)),
-        fills=fills_frame(fills, index),
-        trades=trades_frame(fills, index, last_close=float(prices[-1, 3])),
+        costs=scaled_costs(Costs() if costs is None else costs, costs_times),
         pending_target=float(decided[-1]),
+        account=account,
         request=request,
+        **tables._asdict(),
     )
-
-
-def _run(engine: str) -> Callable[..., tuple[Floats, Floats]]:
-    from delever.engine import spot_kernel as kernel
-
-    runs = {"numba": kernel.run_jitted, "python": kernel.run_plain}
-    if engine not in tuple(runs):
-        raise InputError(f"engine must be one of {', '.join(runs)}; got {engine!r}")
-    return runs[engine]

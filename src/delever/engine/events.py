@@ -1,19 +1,19 @@
-"""A margin account and what can happen to it, in plain Python.
+"""An account and what can happen to it, in plain Python.
 
 Each event changes the run in place. They are written on the scalar arithmetic of
-`delever.venues`, so that agreement with the compiled loop also checks what that repeats of it.
+`delever.venues`, so that agreement with the compiled loop also checks `delever.engine.arithmetic`.
 Prices, positions and targets of an inverse contract are the reciprocal ones of
-`delever.engine.inverse`;
-then only fractions and ticks, which are of the quoted price, are computed differently.
+`delever.engine.inverse`; then only fractions and ticks, which are of the quoted price, are
+computed differently.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from delever.engine.spot_account import FILL, LEDGER, REASONS
+from delever.engine.settings import Orders
+from delever.engine.steps import FillTerms, MarginRule
 from delever.venues.brackets import Bracket, bracket_of
 from delever.venues.contract import moved_price, round_price, round_quantity, unrealized_pnl
 from delever.venues.costs import fill_price, position_at_target
@@ -21,14 +21,13 @@ from delever.venues.margin import initial_margin, liquidation_price
 from delever.venues.margin_formulas import MarginLines
 
 __all__ = [
-    "PERP_FILL",
-    "PERP_LEDGER",
-    "PERP_REASONS",
+    "FILL",
+    "LEDGER",
+    "REASONS",
+    "SPOT_FILL",
+    "SPOT_LEDGER",
     "STATE",
     "AccountState",
-    "FillTerms",
-    "Orders",
-    "VenueRules",
     "Walk",
     "excess",
     "fill",
@@ -44,8 +43,22 @@ __all__ = [
     "trigger",
 ]
 
-PERP_LEDGER = (
-    *LEDGER,
+SPOT_LEDGER = (
+    "equity",
+    "cash",
+    "position",
+    "exposure",
+    "target_exposure",
+    "turnover",
+    "price_pnl",
+    "fee",
+    "slippage",
+    "liquidation",
+)
+"""Columns of the ledger of a run without account settings, one row per bar."""
+
+LEDGER = (
+    *SPOT_LEDGER,
     "funding",
     "borrow",
     "ambiguous",
@@ -53,12 +66,26 @@ PERP_LEDGER = (
     "entry_price",
     "liquidation_price",
 )
-"""Columns of the ledger of a margin account, one row per bar."""
+"""Columns of every other ledger."""
 
-PERP_FILL = (*FILL, "funding", "borrow", "step")
-"""Columns of its fills; ``funding`` and ``borrow`` came since the fill before."""
+SPOT_FILL = (
+    "bar",
+    "quantity",
+    "price",
+    "fee",
+    "slippage",
+    "liquidation",
+    "equity",
+    "position",
+    "exposure",
+    "reason",
+)
+"""Columns of the fills of a run without account settings, one row per fill."""
 
-PERP_REASONS = (*REASONS, "stop_loss", "take_profit", "trailing_stop", "limit")
+FILL = (*SPOT_FILL, "funding", "borrow", "step")
+"""Columns of all other fills; ``funding`` and ``borrow`` came since the fill before."""
+
+REASONS = ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit")
 """What makes a fill; the column ``reason`` holds the place of one in here."""
 
 STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit", "funded",
@@ -67,43 +94,6 @@ STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit
 
 _DUST = 1e-9
 _DEAREST = 0.99
-
-
-class Orders(NamedTuple):
-    """Orders beside a target, as `perp_run.order_array` gives them."""
-
-    leverage: float
-    cross: float
-    stop_loss: float
-    take_profit: float
-    trailing: float
-    offset: float
-    band: float
-    lot: float
-    resolve: float
-    separate: float
-    tick: float
-    inverse: float
-
-
-class FillTerms(NamedTuple):
-    """What is paid in one bar, as a row of `TermArrays.paid`."""
-
-    taker: float
-    maker: float
-    liquidation_fee: float
-    slippage: float
-    impact: float
-    borrow: float
-
-
-class VenueRules(NamedTuple):
-    """What must be kept, as one of `TermArrays.brackets` and `TermArrays.how`."""
-
-    brackets: tuple[Bracket, ...]
-    bracket_by: float
-    on_entry: float
-    closing_fee: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,7 +129,8 @@ class Walk:
     account: AccountState  # now
     orders: Orders  # of the whole run
     terms: FillTerms  # of the bar
-    rules: VenueRules  # of the bar
+    brackets: tuple[Bracket, ...]  # of the bar
+    rule: MarginRule
     bar: int = 0  # where it is
     step: int = 0
     rested: bool = False  # whether a limit order has opened the position in this bar
@@ -170,18 +161,17 @@ def trigger(run: Walk, paid: float = 0.0) -> float:
 
 
 def _lines(run: Walk) -> MarginLines:
-    rules, size = run.rules, abs(run.account.position)
+    rule, steps, size = run.rule, run.brackets, abs(run.account.position)
     at_entry = size * run.account.entry
-    steps = rules.brackets
-    if rules.bracket_by > 0.0:
-        steps = (bracket_of(at_entry if rules.bracket_by == 1.0 else size, steps),)
-    if rules.on_entry:
+    if rule.bracket_by > 0.0:
+        steps = (bracket_of(at_entry if rule.bracket_by == 1.0 else size, steps),)
+    if rule.on_entry:
         return MarginLines(
-            tuple(rules.closing_fee for _ in steps),
+            tuple(rule.closing_fee for _ in steps),
             tuple(b.maintenance_margin_rate * at_entry - b.maintenance_amount for b in steps),
         )
     return MarginLines(
-        tuple(rules.closing_fee + b.maintenance_margin_rate for b in steps),
+        tuple(rule.closing_fee + b.maintenance_margin_rate for b in steps),
         tuple(-b.maintenance_amount for b in steps),
     )
 
@@ -189,8 +179,8 @@ def _lines(run: Walk) -> MarginLines:
 def excess(run: Walk) -> float:
     """Measure of a position that its bracket does not allow, else 0."""
     size = abs(run.account.position)
-    measure = size if run.rules.bracket_by == 2.0 else size * run.account.entry
-    steps = run.rules.brackets
+    measure = size if run.rule.bracket_by == 2.0 else size * run.account.entry
+    steps = run.brackets
     allowed = bracket_of(measure, steps).max_leverage
     return measure if measure > steps[-1].cap or run.orders.leverage > allowed else 0.0
 
@@ -209,10 +199,10 @@ def stop_order(run: Walk) -> tuple[float, str]:
     """Price of the nearer of stop-loss and trailing stop, and which it is."""
     account, side = run.account, run.account.side
     fixed = moved(run, account.entry, -side * run.orders.stop_loss)
-    trailing = account.peak - side * run.orders.trailing * account.entry
+    trailing = account.peak - side * run.orders.trailing_stop * account.entry
     if run.orders.inverse > 0.0:
         trailing = moved(
-            run, account.peak, -side * run.orders.trailing * account.peak / account.entry
+            run, account.peak, -side * run.orders.trailing_stop * account.peak / account.entry
         )
     if side * trailing > side * fixed:
         return on_tick(run, trailing, -side), "trailing_stop"
@@ -318,7 +308,7 @@ def _book(run: Walk, *, reason: str, **made: float) -> None:
             "bar": run.bar,
             "step": run.step,
             "position": account.position,
-            "reason": PERP_REASONS.index(reason),
+            "reason": REASONS.index(reason),
             "funding": account.funded,
             "borrow": account.borrowed,
         }

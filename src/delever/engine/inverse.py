@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from delever.engine.events import PERP_FILL, PERP_LEDGER
+from delever.engine.events import FILL, LEDGER
 from delever.engine.steps import Floats, Ints
 
 __all__ = ["COIN_FILL", "COIN_LEDGER", "Quoted", "in_quote"]
 
-COIN_LEDGER = (*PERP_LEDGER, "collateral", "mark_price")
+COIN_LEDGER = (*LEDGER, "collateral", "mark_price")
 """Columns of the ledger of an inverse contract."""
 
-COIN_FILL = (*PERP_FILL, "price_pnl")
+COIN_FILL = (*FILL, "price_pnl")
 """Columns of its fills; ``price_pnl`` came since the fill before, slippage aside."""
 
 _STATES = ("equity", "cash", "wallet_balance")
@@ -53,7 +53,7 @@ def in_quote(
     so the parts of a bar, each times M1, and ``collateral`` make the change in equity. The equity
     of a fill is a state, not a flow, and valued at its own reference price.
     """
-    rows = dict(zip(PERP_LEDGER, ledger.T, strict=True))
+    rows = dict(zip(LEDGER, ledger.T, strict=True))
     before = np.append(bought_at, marks[:-1])
     told = (
         rows
@@ -63,7 +63,7 @@ def in_quote(
     )
     equity = np.append(coins, rows["equity"][:-1])
     told |= {"collateral": equity * (marks - before), "mark_price": marks}
-    made = dict(zip(PERP_FILL, fills.T, strict=True))
+    made = dict(zip(FILL, fills.T, strict=True))
     bar = made["bar"].astype(np.int64)
     reference = made["price"] - made["slippage"] / made["quantity"]
     made["price_pnl"] = np.diff(_price_pnl(made, reference), prepend=0.0)

@@ -1,545 +1,442 @@
-"""The compiled loop of a margin account; `perp_plain` says the same in plain Python.
+"""The compiled loop of an account; `delever.engine.plain` says the same in plain Python.
 
-numba's cache follows this file only: arithmetic or constants from another file could go stale in
-it, so everything the loop needs is written here. Columns of the arrays are named by the numbers
-below; `perp_plain` and `steps` hold the same names as words, and a test compares the two.
+An account and the rows it leaves are records whose fields are the columns of `STATE`, `LEDGER` and
+`FILL`; what holds in a bar or a step is a tuple with the names of `delever.engine.steps`. So no
+column has a number here.
 """
 
 from __future__ import annotations
 
-import numba
+from typing import Any, NamedTuple
+
 import numpy as np
-import numpy.typing as npt
 
-from delever.engine.steps import Floats, MarketArrays, TermArrays
+from delever.engine.arithmetic import (
+    entry_after,
+    excess,
+    in_lots,
+    liquidation_price,
+    margin_behind,
+    moved,
+    on_tick,
+    position_at_target,
+    profit_price,
+    slippage_of,
+    stop_price,
+)
+from delever.engine.arrays import record
+from delever.engine.compiled import compiled, numbers
+from delever.engine.events import FILL, LEDGER, REASONS, STATE
+from delever.engine.settings import Orders
+from delever.engine.steps import (
+    FillTerms,
+    Floats,
+    Funding,
+    MarginRule,
+    MarketArrays,
+    Prices,
+    TermArrays,
+)
 
-__all__ = ["run_perp_jitted"]
+__all__ = ["run_compiled"]
 
-Ints = npt.NDArray[np.int64]
-
-CASH, POSITION, ENTRY, ASKED, MARK, STOPPED, PEAK, LIMIT, FUNDED, BORROWED = range(10)
-TURNOVER, PNL, FEE, SLIP, LIQUIDATION, FUNDING, BORROW, AMBIGUOUS = range(5, 13)
-TAKER, MAKER, LIQUIDATION_FEE, SLIPPAGE, IMPACT, BORROW_SHARE = range(6)
-(LEVERAGE, CROSS, STOP_LOSS, TAKE_PROFIT, TRAILING, OFFSET, BAND, LOT, RESOLVE, SEPARATE, TICK,
- INVERSE) = range(12)  # fmt: skip
-BY_TARGET, BY_LIQUIDATION, BY_STOP, BY_TAKE_PROFIT, BY_TRAILING, BY_LIMIT = range(6)
-DUST = 1e-9
-ROUNDING = 1e-15
-DEAREST = 0.99
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _moved(price: float, fraction: float, inverse: float) -> float:
-    """Price that is a fraction of the quoted price away."""
-    if inverse > 0.0:
-        return price / (1.0 - fraction) if fraction < 1.0 else np.inf
-    return price * (1.0 + fraction)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _on_tick(price: float, side: float, tick: float, inverse: float) -> float:
-    """Price on the grid of ticks, up for +1 and down for -1."""
-    if not 0.0 < price < np.inf:
-        return price
-    quoted, up = (1.0 / price, side < 0.0) if inverse > 0.0 else (price, side > 0.0)
-    steps = quoted / tick
-    nearly = DUST + ROUNDING * steps
-    whole = np.ceil(steps - nearly) if up else np.floor(steps + nearly)
-    per_unit = np.floor(1.0 / tick + 0.5)
-    quoted = whole / per_unit if abs(per_unit * tick - 1.0) < DUST else whole * tick
-    if inverse > 0.0:
-        return 1.0 / quoted if quoted > 0.0 else np.inf
-    return float(quoted)
+N_PRICES, N_FUNDING = len(Prices._fields), len(Funding._fields)
+N_TERMS, N_RULE = len(FillTerms._fields), len(MarginRule._fields)
+BY_TARGET, BY_LIQUIDATION, BY_STOP, BY_PROFIT, BY_TRAILING, BY_LIMIT = (
+    REASONS.index(word)
+    for word in ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit")
+)
 
 
-@numba.njit(cache=True)
-def _bracket(measure: float, table: Floats) -> int:
-    for row in range(len(table)):
-        if measure <= table[row, 0]:
-            return row
-    return len(table) - 1
+class CompiledRun(NamedTuple):
+    """An account on its way, and what holds in the bar."""
+
+    account: Any  # record of `STATE`
+    at: Any  # record of `PLACE`
+    row: Any  # record of `LEDGER`: the bar's row, as far as it has come
+    fills: Any  # records of `FILL`
+    order: Orders
+    terms: FillTerms
+    table: Floats  # of brackets
+    rule: MarginRule
 
 
-@numba.njit(cache=True)
-def _margin(state: Floats, orders: Floats, paid: float) -> tuple[float, float]:
-    """Wallet balance once `paid` is received, and the part of it behind the position."""
-    wallet = state[CASH] + state[POSITION] * state[ENTRY] + paid
-    own = abs(state[POSITION]) * state[ENTRY] / orders[LEVERAGE]
-    if orders[CROSS] > 0.0 or own >= wallet * (1.0 - DUST):
-        return wallet, wallet
-    return wallet, own
+PLACE = np.dtype([("bar", np.int64), ("step", np.int64), ("fills", np.int64)])
+"""Where a run is, and how many fills it has made."""
 
 
-@numba.njit(cache=True)
-def _liquidation_price(
-    position: float, entry: float, margin: float, table: Floats, how: Floats
-) -> float:
-    """Trigger; 0 when no price does it to a long, or when every price does it to a short."""
-    side = 1.0 if position > 0.0 else -1.0
-    size = abs(position)
-    notional = size * entry
-    first, last = 0, len(table) - 1
-    if how[0] > 0.0:
-        first = last = _bracket(notional if how[0] == 1.0 else size, table)
-    best = -np.inf if side > 0.0 else np.inf
-    for row in range(first, last + 1):
-        rate, constant = how[2] + table[row, 1], -table[row, 2]
-        if how[1] > 0.0:
-            rate, constant = how[2], table[row, 1] * notional - table[row, 2]
-        met = (side * notional + constant - margin) / (side - rate)
-        best = max(best, met) if side > 0.0 else min(best, met)
-    return float(max(best, 0.0) / size)
+@compiled()
+def _wallet(run: CompiledRun) -> float:
+    return float(run.account.cash + run.account.position * run.account.entry)
 
 
-@numba.njit(cache=True)
-def _wanted(
-    target: float,
-    cash: float,
-    position: float,
-    open_: float,
-    fee: float,
-    slippage: float,
-    inverse: float,
-) -> float:
-    rest = (1.0 - target) * position
-    buyers, sellers = _moved(open_, slippage, inverse), _moved(open_, -slippage, inverse)
-    buys = target * cash - rest * buyers > 0.0
-    sells = target * cash - rest * sellers < 0.0
-    if buys == sells:
-        return position
-    side, price = (1.0, buyers) if buys else (-1.0, sellers)
-    worth = cash / price + position * (1.0 + side * fee)
-    if worth <= 0.0:
-        return 0.0
-    return target * worth / (1.0 + side * target * fee)
+@compiled()
+def _margin(run: CompiledRun, paid: float) -> float:
+    """What stands behind the position once `paid` is received."""
+    account = run.account
+    return margin_behind(account.position, account.entry, _wallet(run) + paid, run.order)
 
 
-@numba.njit(cache=True)
-def _in_lots(wanted: float, lot: float) -> float:
-    if lot <= 0.0:
-        return wanted
-    steps = abs(wanted) / lot
-    return float(np.copysign(np.floor(steps + DUST + ROUNDING * steps) * lot, wanted))
+@compiled()
+def _trigger(run: CompiledRun, paid: float) -> float:
+    """Liquidation price once `paid` is received."""
+    account = run.account
+    margin = _margin(run, paid)
+    return liquidation_price(
+        account.position,
+        account.entry,
+        margin,
+        run.table,
+        run.rule,
+        run.order.tick,
+        run.order.inverse,
+    )
 
 
-@numba.njit(cache=True)
-def _record(fills: Floats, count: int, at: Ints, state: Floats, row: Floats, booked: Floats) -> int:
-    """Write a fill (quantity, price, fee, slippage, liquidation, equity, exposure, reason)."""
-    fill = fills[count]
-    fill[0] = at[0]
-    fill[1:7] = booked[:6]
-    fill[7] = state[POSITION]
-    fill[8] = booked[6]
-    fill[9] = booked[7]
-    fill[10] = state[FUNDED]
-    fill[11] = state[BORROWED]
-    fill[12] = at[1]
-    state[FUNDED] = state[BORROWED] = 0.0
-    row[FEE] += booked[2]
-    row[SLIP] += booked[3]
-    row[LIQUIDATION] += booked[4]
-    if booked[7] != BY_LIQUIDATION and booked[5] > 0.0:
-        row[TURNOVER] += abs(booked[0]) * booked[1] / booked[5]
-    return count + 1
-
-
-@numba.njit(cache=True)
-def _trade(
-    wanted: float,
-    reference: float,
-    slippage: float,
-    fee: float,
-    reason: int,
-    orders: Floats,
-    state: Floats,
-    row: Floats,
-    fills: Floats,
-    count: int,
-    at: Ints,
-) -> int:
-    held = state[POSITION]
-    quantity = wanted - held
-    if quantity == 0.0:
-        return count
-    price = _moved(reference, slippage if quantity > 0.0 else -slippage, orders[INVERSE])
-    paid = abs(quantity) * price * fee
-    equity = state[CASH] + held * reference
-    cash = state[CASH] - quantity * price - paid
-    after = cash + wanted * price
-    row[PNL] += quantity * (state[MARK] - reference)
-    booked = np.zeros(8)
-    if after <= 0.0:
-        booked[4], booked[7] = -after, BY_LIQUIDATION
-        if wanted != 0.0:
-            row[PNL] += wanted * (price - state[MARK])
-        cash = wanted = 0.0
-        state[STOPPED] = 1.0
-    else:
-        booked[6], booked[7] = wanted * price / after, reason
-    if wanted == 0.0:
-        state[ENTRY] = state[PEAK] = 0.0
-    elif held * wanted <= 0.0:
-        state[ENTRY] = state[PEAK] = price
-    elif abs(wanted) > abs(held):
-        state[ENTRY] = (held * state[ENTRY] + quantity * price) / wanted
-    state[CASH], state[POSITION] = cash, wanted
-    booked[0], booked[1], booked[2], booked[5] = quantity, price, paid, equity
-    booked[3] = abs(quantity) * abs(price - reference)
-    return _record(fills, count, at, state, row, booked)
-
-
-@numba.njit(cache=True)
-def _liquidate(
-    price: float,
-    terms: Floats,
-    orders: Floats,
-    state: Floats,
-    row: Floats,
-    fills: Floats,
-    count: int,
-    at: Ints,
-) -> int:
-    position = state[POSITION]
-    wallet, margin = _margin(state, orders, 0.0)
-    left = margin + position * (price - state[ENTRY])
-    fee = min(max(left, 0.0), terms[LIQUIDATION_FEE] * abs(position) * price)
-    row[PNL] += position * (price - state[MARK])
-    booked = np.zeros(8)
-    booked[0], booked[1], booked[2], booked[4] = -position, price, fee, fee - left
-    booked[5] = state[CASH] + position * price
-    booked[7] = BY_LIQUIDATION
-    state[CASH] = wallet - margin
-    state[POSITION] = state[ENTRY] = state[PEAK] = 0.0
-    state[STOPPED] = 1.0
-    return _record(fills, count, at, state, row, booked)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _stop(state: Floats, orders: Floats) -> tuple[float, int]:
+@compiled()
+def _stop(run: CompiledRun) -> tuple[float, int]:
     """The nearer of stop-loss and trailing stop, and which it is."""
-    side = 1.0 if state[POSITION] > 0.0 else -1.0
-    entry, peak = state[ENTRY], state[PEAK]
-    if orders[INVERSE] > 0.0:
-        fixed = _moved(entry, -side * orders[STOP_LOSS], 1.0)
-        trailing = _moved(peak, -side * orders[TRAILING] * peak / entry, 1.0)
-    else:
-        fixed = entry * (1.0 - side * orders[STOP_LOSS])
-        trailing = peak - side * orders[TRAILING] * entry
-    follows = side * (trailing - fixed) > 0.0
-    price = trailing if follows else fixed
-    if orders[TICK] > 0.0:
-        price = _on_tick(price, -side, orders[TICK], orders[INVERSE])
+    account = run.account
+    price, follows = stop_price(
+        account.position, account.entry, account.peak, run.order, run.order.inverse
+    )
     return price, BY_TRAILING if follows else BY_STOP
 
 
-@numba.njit(cache=True)
-def _profit(state: Floats, orders: Floats) -> float:
-    side = 1.0 if state[POSITION] > 0.0 else -1.0
-    price = state[ENTRY] * (1.0 + side * orders[TAKE_PROFIT])
-    if orders[INVERSE] > 0.0:
-        price = _moved(state[ENTRY], side * orders[TAKE_PROFIT], 1.0)
-    if orders[TICK] > 0.0:
-        return _on_tick(price, -side, orders[TICK], orders[INVERSE])
-    return float(price)
+@compiled()
+def _slippage(run: CompiledRun, order: float) -> float:
+    return slippage_of(order, run.terms.slippage, run.terms.impact)
 
 
-@numba.njit(cache=True)
-def _slippage(order: float, terms: Floats) -> float:
-    return float(min(terms[SLIPPAGE] + terms[IMPACT] * np.sqrt(order), DEAREST))
+@compiled()
+def _receive(run: CompiledRun, payment: float) -> None:
+    run.account.cash += payment
+    run.account.funded += payment
+    run.row.funding += payment
 
 
-@numba.njit(cache=True)
-def _receive(payment: float, state: Floats, row: Floats) -> None:
-    state[CASH] += payment
-    state[FUNDED] += payment
-    row[FUNDING] += payment
+@compiled()
+def _value(run: CompiledRun, price: float) -> None:
+    """Value the position at a mark."""
+    run.row.price_pnl += run.account.position * (price - run.account.mark)
+    run.account.mark = price
 
 
-@numba.njit(cache=True)
-def _at_open(
-    open_: float,
-    rested: bool,
-    terms: Floats,
-    orders: Floats,
-    table: Floats,
-    how: Floats,
-    state: Floats,
-    row: Floats,
-    fills: Floats,
-    count: int,
-    at: Ints,
-) -> int:
+@compiled()
+def _book(
+    run: CompiledRun,
+    quantity: float,
+    price: float,
+    fee: float,
+    slippage: float,
+    liquidation: float,
+    equity: float,
+    exposure: float,
+    reason: int,
+) -> None:
+    """Write a fill, and add it to the bar's row."""
+    account, row, fill = run.account, run.row, run.fills[run.at.fills]
+    fill.bar, fill.step = run.at.bar, run.at.step
+    fill.quantity, fill.price, fill.fee, fill.slippage = quantity, price, fee, slippage
+    fill.liquidation, fill.equity, fill.exposure = liquidation, equity, exposure
+    fill.position, fill.reason = account.position, reason
+    fill.funding, fill.borrow = account.funded, account.borrowed
+    account.funded = account.borrowed = 0.0
+    run.at.fills += 1
+    row.fee += fee
+    row.slippage += slippage
+    row.liquidation += liquidation
+    if reason != BY_LIQUIDATION and equity > 0.0:
+        row.turnover += abs(quantity) * price / equity
+
+
+@compiled()
+def _fill(
+    run: CompiledRun, wanted: float, reference: float, slippage: float, fee: float, reason: int
+) -> None:
+    """Trade to a position; an account that cannot pay for it is ruined."""
+    account, held = run.account, run.account.position
+    quantity = wanted - held
+    if quantity == 0.0:
+        return
+    price = moved(reference, slippage if quantity > 0.0 else -slippage, run.order.inverse)
+    paid = abs(quantity) * price * fee
+    equity = account.cash + held * reference
+    cash = account.cash - quantity * price - paid
+    after = cash + wanted * price
+    run.row.price_pnl += quantity * (account.mark - reference)
+    exposure, beyond = wanted * price / after, 0.0
+    if after <= 0.0:
+        if wanted != 0.0:
+            run.row.price_pnl += wanted * (price - account.mark)
+        exposure, beyond, reason = 0.0, -after, BY_LIQUIDATION
+        cash = wanted = 0.0
+        account.stopped = 1.0
+    if wanted == 0.0:
+        account.entry = account.peak = 0.0
+    else:
+        account.entry = entry_after(held, account.entry, quantity, wanted, price)
+        if held * wanted <= 0.0:
+            account.peak = price
+    account.cash, account.position = cash, wanted
+    slipped = abs(quantity) * abs(price - reference)
+    _book(run, quantity, price, paid, slipped, beyond, equity, exposure, reason)
+
+
+@compiled()
+def _leave(run: CompiledRun, price: float, reason: int) -> None:
+    run.account.stopped = 1.0
+    slipped = _slippage(run, abs(run.account.position) * price)
+    _fill(run, 0.0, price, slipped, run.terms.taker, reason)
+
+
+@compiled()
+def _liquidate(run: CompiledRun, price: float) -> None:
+    """Close the position by force; its margin is lost, and what lacks is the insurance fund's."""
+    account, position = run.account, run.account.position
+    wallet, margin = _wallet(run), _margin(run, 0.0)
+    left = margin + position * (price - account.entry)
+    fee = min(max(left, 0.0), run.terms.liquidation_fee * abs(position) * price)
+    equity = account.cash + position * price
+    run.row.price_pnl += position * (price - account.mark)
+    account.cash = wallet - margin
+    account.position = account.entry = account.peak = 0.0
+    account.stopped = 1.0
+    _book(run, -position, price, fee, 0.0, fee - left, equity, 0.0, BY_LIQUIDATION)
+
+
+@compiled()
+def _at_open(run: CompiledRun, open_: float, rested: bool) -> None:
     """Gaps: the position carried in is liquidated at the opening mark, or stopped at the open."""
-    position = state[POSITION]
-    side = 1.0 if position > 0.0 else -1.0
-    _, margin = _margin(state, orders, 0.0)
-    trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
-    if orders[TICK] > 0.0:
-        trigger = _on_tick(trigger, side, orders[TICK], orders[INVERSE])
-    if side * (state[MARK] - trigger) <= 0.0:
-        return _liquidate(state[MARK], terms, orders, state, row, fills, count, at)
-    stop, reason = _stop(state, orders)
-    profit = _profit(state, orders)
-    stopped = side * (open_ - stop) <= 0.0
-    if not stopped and (rested or side * (open_ - profit) < 0.0):
-        return count
-    state[STOPPED] = 1.0
-    slippage = _slippage(abs(position) * open_, terms)
-    why = reason if stopped else BY_TAKE_PROFIT
-    return _trade(0.0, open_, slippage, terms[TAKER], why, orders, state, row, fills, count, at)
+    account = run.account
+    side = 1.0 if account.position > 0.0 else -1.0
+    if side * (account.mark - _trigger(run, 0.0)) <= 0.0:
+        _liquidate(run, account.mark)
+        return
+    stop, reason = _stop(run)
+    if side * (open_ - stop) <= 0.0:
+        _leave(run, open_, reason)
+    elif (
+        not rested
+        and side
+        * (open_ - profit_price(account.position, account.entry, run.order, run.order.inverse))
+        >= 0.0
+    ):
+        _leave(run, open_, BY_PROFIT)
 
 
-@numba.njit(cache=True)
-def _ask(
-    target: float,
-    open_: float,
-    terms: Floats,
-    orders: Floats,
-    state: Floats,
-    row: Floats,
-    fills: Floats,
-    count: int,
-    at: Ints,
-) -> int:
+@compiled()
+def _ask(run: CompiledRun, target: float, open_: float) -> None:
     """The target's fill at the open, or the limit order it becomes."""
-    equity = state[CASH] + state[POSITION] * open_
-    asked = target != state[ASKED]
-    state[ASKED] = target
+    account, order = run.account, run.order
+    equity = account.cash + account.position * open_
+    asked = target != account.asked
+    account.asked = target
     if asked:
-        state[STOPPED] = 0.0
-        state[LIMIT] = np.nan
-    if equity <= 0.0 or np.isfinite(state[LIMIT]):
-        return count
-    drift = abs(state[POSITION] * open_ / equity - target)
-    if not asked and (state[STOPPED] > 0.0 or drift <= orders[BAND]):
-        return count
-    rests = np.isfinite(orders[OFFSET]) and target != 0.0 and state[POSITION] * target <= 0.0
-    if rests:
+        account.stopped = 0.0
+        account.limit = np.nan
+    if equity <= 0.0 or np.isfinite(account.limit):
+        return
+    drift = abs(account.position * open_ / equity - target)
+    if not asked and (account.stopped > 0.0 or drift <= order.band):
+        return
+    if np.isfinite(order.limit_offset) and target != 0.0 and account.position * target <= 0.0:
         side = 1.0 if target > 0.0 else -1.0
-        limit = _moved(open_, -side * orders[OFFSET], orders[INVERSE])
-        if orders[TICK] > 0.0:
-            limit = _on_tick(limit, side, orders[TICK], orders[INVERSE])
-        state[LIMIT] = limit
+        limit = moved(open_, -side * order.limit_offset, order.inverse)
+        account.limit = on_tick(limit, side, order.tick, order.inverse)
         target = 0.0
-    order = abs(target * equity - state[POSITION] * open_)
-    slippage = _slippage(order, terms)
-    wanted = _wanted(
-        target, state[CASH], state[POSITION], open_, terms[TAKER], slippage, orders[INVERSE]
+    slipped = _slippage(run, abs(target * equity - account.position * open_))
+    wanted = position_at_target(
+        target, account.cash, account.position, open_, run.terms.taker, slipped, order.inverse
     )
-    if not (orders[LOT] > 0.0 and wanted == state[POSITION]):
-        wanted = _in_lots(wanted, orders[LOT])
-    return _trade(
-        wanted, open_, slippage, terms[TAKER], BY_TARGET, orders, state, row, fills, count, at
-    )
+    if wanted != account.position:
+        wanted = in_lots(wanted, order.lot)
+    _fill(run, wanted, open_, slipped, run.terms.taker, BY_TARGET)
 
 
-@numba.njit(cache=True)
-def _fill_limit(
-    prices: Floats,
-    terms: Floats,
-    orders: Floats,
-    state: Floats,
-    row: Floats,
-    fills: Floats,
-    count: int,
-    at: Ints,
-) -> int:
-    limit, target = state[LIMIT], state[ASKED]
-    through = prices[2] < limit if target > 0.0 else prices[1] > limit
-    if not through or state[CASH] <= 0.0:
-        return count
-    wanted = _wanted(target, state[CASH], 0.0, limit, terms[MAKER], 0.0, orders[INVERSE])
-    state[LIMIT] = np.nan
-    wanted = _in_lots(wanted, orders[LOT])
-    return _trade(wanted, limit, 0.0, terms[MAKER], BY_LIMIT, orders, state, row, fills, count, at)
+@compiled()
+def _borrow(run: CompiledRun, open_: float) -> None:
+    owed = max(-run.account.position, 0.0) * open_ * run.terms.borrow
+    run.account.cash -= owed
+    run.account.borrowed += owed
+    run.row.borrow += owed
 
 
-@numba.njit(cache=True)
-def _spared(price: float, terms: Floats, orders: Floats, state: Floats) -> float:
+@compiled()
+def _fill_limit(run: CompiledRun, last: Prices) -> bool:
+    """Whether the limit order was filled."""
+    account, order, fee = run.account, run.order, run.terms.maker
+    limit, target = account.limit, account.asked
+    through = last.low < limit if target > 0.0 else last.high > limit
+    if not through or account.cash <= 0.0:
+        return False
+    wanted = position_at_target(target, account.cash, 0.0, limit, fee, 0.0, order.inverse)
+    account.limit = np.nan
+    _fill(run, in_lots(wanted, order.lot), limit, 0.0, fee, BY_LIMIT)
+    return bool(account.position != 0.0)
+
+
+@compiled()
+def _spared(run: CompiledRun, price: float) -> float:
     """What a stop at a price leaves beyond what a liquidation does."""
-    position = state[POSITION]
-    size, side = abs(position), 1.0 if position > 0.0 else -1.0
-    sold = _moved(price, -side * _slippage(size * price, terms), orders[INVERSE])
-    left = state[CASH] + position * sold - size * sold * terms[TAKER]
-    wallet, margin = _margin(state, orders, 0.0)
-    return float(max(left, 0.0) - (wallet - margin))
+    account, size = run.account, abs(run.account.position)
+    side = 1.0 if account.position > 0.0 else -1.0
+    sold = moved(price, -side * _slippage(run, size * price), run.order.inverse)
+    left = account.cash + account.position * sold - size * sold * run.terms.taker
+    return float(max(left, 0.0) - (_wallet(run) - _margin(run, 0.0)))
 
 
-@numba.njit(cache=True)
+@compiled()
 def _inside(
-    prices: Floats,
-    marks: Floats,
-    funding: Floats,
-    entered: bool,
-    rested: bool,
-    terms: Floats,
-    orders: Floats,
-    table: Floats,
-    how: Floats,
-    state: Floats,
-    row: Floats,
-    fills: Floats,
-    count: int,
-    at: Ints,
-) -> int:
+    run: CompiledRun, last: Prices, mark: Prices, funding: Funding, entered: bool, rested: bool
+) -> None:
     """Funding stamped inside, stops and liquidation on the extremes."""
-    position = state[POSITION]
-    long = position > 0.0
+    account, order = run.account, run.order
+    size, long = abs(account.position), account.position > 0.0
     side = 1.0 if long else -1.0
-    place = 0 if long else 1
-    hold, leave = abs(position) * funding[1 + place], abs(position) * funding[3 + place]
+    held = size * (funding.hold_long if long else funding.hold_short)
+    left = size * (funding.leave_long if long else funding.leave_short)
+    hold, leave, against = held, left, order.resolve < 0.0
     if entered:
-        hold = abs(position) * funding[5 + place]
-        leave = min(hold, leave) if orders[RESOLVE] < 0.0 else max(hold, leave)
-    _, margin = _margin(state, orders, leave)
-    trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
-    if orders[TICK] > 0.0:
-        trigger = _on_tick(trigger, side, orders[TICK], orders[INVERSE])
-    stop, reason = _stop(state, orders)
-    profit = _profit(state, orders)
-    liquidated = side * ((marks[2] if long else marks[1]) - trigger) <= 0.0
-    stopped = side * ((prices[2] if long else prices[1]) - stop) <= 0.0
-    gained = not rested and side * ((prices[1] if long else prices[2]) - profit) >= 0.0
-    if liquidated and stopped and orders[SEPARATE] == 0.0:
+        hold = size * (funding.enter_long if long else funding.enter_short)
+        leave = min(hold, left) if against else max(hold, left)
+    trigger = _trigger(run, leave)
+    stop, reason = _stop(run)
+    profit = profit_price(account.position, account.entry, order, order.inverse)
+    liquidated = side * ((mark.low if long else mark.high) - trigger) <= 0.0
+    stopped = side * ((last.low if long else last.high) - stop) <= 0.0
+    gained = not rested and side * ((last.high if long else last.low) - profit) >= 0.0
+    if liquidated and stopped and order.separate == 0.0:
         stopped = side * (stop - trigger) > 0.0
         liquidated = not stopped
     exits = int(liquidated) + int(stopped) + int(gained)
+    if exits > 1 or (leave if exits else hold) != held:
+        run.row.ambiguous = 1.0
+    _receive(run, leave if exits else hold)
     if exits == 0:
-        if entered and hold != abs(position) * funding[1 + place]:
-            row[AMBIGUOUS] = 1.0
-        _receive(hold, state, row)
-        return count
-    if exits > 1 or leave != abs(position) * funding[1 + place]:
-        row[AMBIGUOUS] = 1.0
-    _receive(leave, state, row)
-    against = orders[RESOLVE] < 0.0
-    halted = prices[0] if side * (prices[0] - stop) <= 0.0 else stop
-    if liquidated and stopped and orders[RESOLVE] != -1.0:
-        spared = _spared(halted, terms, orders, state)
+        return
+    halted = last.open if side * (last.open - stop) <= 0.0 else stop
+    if liquidated and stopped and order.resolve != -1.0:
+        spared = _spared(run, halted)
         stopped = spared < 0.0 if against else spared > 0.0
         liquidated = not stopped
     if liquidated and (against or not gained):
-        price = marks[0] if side * (marks[0] - trigger) <= 0.0 else trigger
-        return _liquidate(price, terms, orders, state, row, fills, count, at)
-    state[STOPPED] = 1.0
-    price, why = profit, BY_TAKE_PROFIT
-    if stopped and (against or not gained):
-        price, why = halted, reason
-    slippage = _slippage(abs(position) * price, terms)
-    return _trade(0.0, price, slippage, terms[TAKER], why, orders, state, row, fills, count, at)
+        _liquidate(run, mark.open if side * (mark.open - trigger) <= 0.0 else trigger)
+    elif stopped and (against or not gained):
+        _leave(run, halted, reason)
+    else:
+        _leave(run, profit, BY_PROFIT)
 
 
-@numba.njit(cache=True)
-def _excess(state: Floats, orders: Floats, table: Floats, how: Floats) -> float:
+@compiled()
+def _too_large(run: CompiledRun) -> float:
     """Measure of a position that its bracket does not allow, else 0."""
-    size = abs(state[POSITION])
-    measure = size if how[0] == 2.0 else size * state[ENTRY]
-    if measure > table[-1, 0] or orders[LEVERAGE] > table[_bracket(measure, table), 3]:
-        return float(measure)
+    return excess(run.account.position, run.account.entry, run.table, run.rule, run.order)
+
+
+@compiled()
+def _step(
+    run: CompiledRun, target: float, first: bool, rested: bool, last: Prices, mark: Prices,
+    funding: Funding,
+) -> tuple[bool, float]:  # fmt: skip
+    """Whether a limit order has opened a position in the bar, and what no bracket allows."""
+    account = run.account
+    _value(run, mark.open)
+    if account.position != 0.0:
+        _receive(run, -account.position * funding.open)
+        _at_open(run, last.open, rested)
+    if first:
+        before = account.position
+        _ask(run, target, last.open)
+        if abs(account.position) > abs(before) or account.position * before < 0.0:
+            beyond = _too_large(run)
+            if beyond > 0.0:
+                return rested, beyond
+        _borrow(run, last.open)
+    entered = False
+    if np.isfinite(account.limit):
+        entered = _fill_limit(run, last)
+        rested = rested or entered
+        if entered:
+            beyond = _too_large(run)
+            if beyond > 0.0:
+                return rested, beyond
+    if account.position != 0.0:
+        _inside(run, last, mark, funding, entered, rested)
+    _value(run, mark.close)
+    return rested, 0.0
+
+
+@compiled()
+def _close_bar(run: CompiledRun, target: float, close: float) -> None:
+    account, row, position = run.account, run.row, run.account.position
+    if position > 0.0:
+        account.peak = max(account.peak, close)
+    elif position < 0.0:
+        account.peak = min(account.peak, close)
+    row.equity = account.cash + position * account.mark
+    row.cash, row.position, row.target_exposure = account.cash, position, target
+    row.wallet_balance = _wallet(run)
+    row.entry_price = row.liquidation_price = np.nan
+    if position != 0.0:
+        row.exposure = position * account.mark / row.equity if row.equity > 0.0 else np.nan
+        row.entry_price = account.entry
+        trigger = _trigger(run, 0.0)
+        row.liquidation_price = trigger if trigger > 0.0 else np.nan
+
+
+@compiled()
+def _loop(
+    market: MarketArrays,
+    targets: Floats,
+    terms: TermArrays,
+    order: Orders,
+    state: Any,
+    place: Any,
+    ledger: Any,
+    fills: Any,
+) -> float:
+    """Walk the bars; above 0 is the measure of a position that no bracket allows."""
+    account, at = state[0], place[0]
+    for bar in range(len(targets)):
+        rule = terms.rule[bar]
+        run = CompiledRun(
+            account,
+            at,
+            ledger[bar],
+            fills,
+            order,
+            FillTerms(*numbers(terms.paid[bar], N_TERMS)),
+            terms.brackets[rule],
+            MarginRule(*numbers(terms.how[rule], N_RULE)),
+        )
+        at.bar = bar
+        rested = False
+        begin, end = market.first[bar], market.first[bar + 1]
+        for step in range(begin, end):
+            at.step = step
+            last = Prices(*numbers(market.prices[step], N_PRICES))
+            mark = Prices(*numbers(market.marks[step], N_PRICES))
+            funding = Funding(*numbers(market.funding[step], N_FUNDING))
+            rested, beyond = _step(run, targets[bar], step == begin, rested, last, mark, funding)
+            if beyond > 0.0:
+                return beyond
+        _close_bar(run, targets[bar], market.prices[end - 1, -1])
     return 0.0
 
 
-@numba.njit(cache=True)
-def _loop(
-    first: Ints,
-    prices: Floats,
-    marks: Floats,
-    funding: Floats,
-    targets: Floats,
-    rule: Ints,
-    terms: Floats,
-    tables: Floats,
-    hows: Floats,
-    orders: Floats,
-    state: Floats,
-    ledger: Floats,
-    fills: Floats,
-) -> tuple[int, int, float]:
-    count = 0
-    at = np.zeros(2, dtype=np.int64)
-    for bar in range(len(targets)):
-        row, term, table, how = ledger[bar], terms[bar], tables[rule[bar]], hows[rule[bar]]
-        at[0] = bar
-        rested = False
-        for step in range(first[bar], first[bar + 1]):
-            at[1] = step
-            row[PNL] += state[POSITION] * (marks[step, 0] - state[MARK])
-            state[MARK] = marks[step, 0]
-            if state[POSITION] != 0.0:
-                _receive(-state[POSITION] * funding[step, 0], state, row)
-                count = _at_open(
-                    prices[step, 0],
-                    rested,
-                    term,
-                    orders,
-                    table,
-                    how,
-                    state,
-                    row,
-                    fills,
-                    count,
-                    at,
-                )
-            if step == first[bar]:
-                held, side = abs(state[POSITION]), np.sign(state[POSITION])
-                count = _ask(
-                    targets[bar], prices[step, 0], term, orders, state, row, fills, count, at
-                )
-                if abs(state[POSITION]) > held or state[POSITION] * side < 0.0:
-                    excess = _excess(state, orders, table, how)
-                    if excess > 0.0:
-                        return count, bar, excess
-                owed = max(-state[POSITION], 0.0) * prices[step, 0] * term[BORROW_SHARE]
-                state[CASH] -= owed
-                state[BORROWED] += owed
-                row[BORROW] += owed
-            entered = False
-            if np.isfinite(state[LIMIT]):
-                before = count
-                count = _fill_limit(prices[step], term, orders, state, row, fills, count, at)
-                entered = count > before and state[POSITION] != 0.0
-                rested = rested or entered
-                if entered:
-                    excess = _excess(state, orders, table, how)
-                    if excess > 0.0:
-                        return count, bar, excess
-            if state[POSITION] != 0.0:
-                count = _inside(
-                    prices[step], marks[step], funding[step], entered, rested, term, orders,
-                    table, how, state, row, fills, count, at,
-                )  # fmt: skip
-            row[PNL] += state[POSITION] * (marks[step, 3] - state[MARK])
-            state[MARK] = marks[step, 3]
-        position = state[POSITION]
-        if position > 0.0:
-            state[PEAK] = max(state[PEAK], prices[first[bar + 1] - 1, 3])
-        elif position < 0.0:
-            state[PEAK] = min(state[PEAK], prices[first[bar + 1] - 1, 3])
-        wallet, margin = _margin(state, orders, 0.0)
-        row[0] = state[CASH] + position * state[MARK]
-        row[1] = state[CASH]
-        row[2] = position
-        row[4] = targets[bar]
-        row[13] = wallet
-        row[14] = row[15] = np.nan
-        if position != 0.0:
-            row[3] = position * state[MARK] / row[0] if row[0] > 0.0 else np.nan
-            row[14] = state[ENTRY]
-            trigger = _liquidation_price(position, state[ENTRY], margin, table, how)
-            if orders[TICK] > 0.0:
-                trigger = _on_tick(trigger, np.sign(position), orders[TICK], orders[INVERSE])
-            row[15] = trigger if trigger > 0.0 else np.nan
-    return count, -1, 0.0
-
-
-def run_perp_jitted(
-    market: MarketArrays, targets: Floats, terms: TermArrays, orders: Floats, state: Floats
+def run_compiled(
+    market: MarketArrays, targets: Floats, terms: TermArrays, orders: Orders, state: Floats
 ) -> tuple[Floats, Floats, int, float]:
-    """Simulate a margin account over bars, compiled."""
-    ledger = np.zeros((len(targets), 16))
-    fills = np.empty((4 * len(targets), 13))
-    count, refused, excess = _loop(
-        market.first, market.prices, market.marks, market.funding, targets, terms.rule,
-        terms.paid, terms.brackets, terms.how, orders, state, ledger, fills,
-    )  # fmt: skip
-    return ledger, fills[:count].copy(), refused, excess
+    """Simulate an account over bars, compiled; see `delever.engine.plain.run_plain`."""
+    ledger = np.zeros(len(targets), dtype=record(*LEDGER))
+    fills = np.empty(4 * len(targets), dtype=record(*FILL))
+    place = np.zeros(1, dtype=PLACE)
+    records = state.view(record(*STATE))
+    beyond = _loop(market, targets, terms, orders, records, place, ledger, fills)
+    return (
+        ledger.view(np.float64).reshape(-1, len(LEDGER)),
+        fills[: place[0]["fills"]].copy().view(np.float64).reshape(-1, len(FILL)),
+        int(place[0]["bar"]) if beyond > 0.0 else -1,
+        float(beyond),
+    )

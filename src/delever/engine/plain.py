@@ -1,20 +1,21 @@
-"""The loop over bars of a margin account, in plain Python; `perp_kernel` is its compiled twin."""
+"""The loop over bars, in plain Python; `delever.engine.kernel` is its compiled twin.
+
+Inside a step, in order: the mark at the open; funding stamped there; liquidation or stops on a
+gap; the target (first step of a bar) and borrow; a resting limit order; funding stamped inside,
+stops and liquidation on the extremes; the mark at the close.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from delever.engine.events import (
-    PERP_FILL,
-    PERP_LEDGER,
+    FILL,
+    LEDGER,
     STATE,
     AccountState,
-    FillTerms,
-    Orders,
-    VenueRules,
     Walk,
     excess,
     fill,
@@ -29,33 +30,33 @@ from delever.engine.events import (
     target_size,
     trigger,
 )
-from delever.engine.steps import FUNDING, Floats, MarketArrays, TermArrays
+from delever.engine.settings import Orders
+from delever.engine.steps import (
+    FillTerms,
+    Floats,
+    Funding,
+    MarginRule,
+    MarketArrays,
+    Prices,
+    TermArrays,
+)
 from delever.venues.brackets import Bracket
 
-__all__ = ["run_perp_plain"]
+__all__ = ["run_plain"]
 
 
-class _Prices(NamedTuple):
-    open: float
-    high: float
-    low: float
-    close: float
-
-    def against(self, side: float) -> float:
-        return self.low if side > 0.0 else self.high
-
-
-def run_perp_plain(
-    market: MarketArrays, targets: Floats, terms: TermArrays, orders: Floats, state: Floats
+def run_plain(
+    market: MarketArrays, targets: Floats, terms: TermArrays, orders: Orders, state: Floats
 ) -> tuple[Floats, Floats, int, float]:
     """Simulate a margin account over bars, event by event."""
     run = Walk(
         account=AccountState(**dict(zip(STATE, state.tolist(), strict=True))),
-        orders=Orders(*orders.tolist()),
-        terms=FillTerms(*[0.0] * 6),
-        rules=VenueRules((), 0.0, 0.0, 0.0),
+        orders=orders,
+        terms=FillTerms(*terms.paid[0].tolist()),
+        brackets=(),
+        rule=MarginRule(*terms.how[0].tolist()),
     )
-    ledger = np.zeros((len(targets), len(PERP_LEDGER)))
+    ledger = np.zeros((len(targets), len(LEDGER)))
     too_large = 0.0
     for bar, target in enumerate(targets.tolist()):
         _open_bar(run, bar, terms)
@@ -64,54 +65,52 @@ def run_perp_plain(
             too_large = _walk(
                 run,
                 target if step == market.first[bar] else None,
-                _Prices(*market.prices[step].tolist()),
-                _Prices(*market.marks[step].tolist()),
-                dict(zip(FUNDING, market.funding[step].tolist(), strict=True)),
+                Prices(*market.prices[step].tolist()),
+                Prices(*market.marks[step].tolist()),
+                Funding(*market.funding[step].tolist()),
             )
             if too_large > 0.0:
                 return ledger, _rows(run), bar, too_large
         _close_bar(run, target, float(market.prices[market.first[bar + 1] - 1, 3]))
-        ledger[bar] = [run.row[name] for name in PERP_LEDGER]
+        ledger[bar] = [run.row[name] for name in LEDGER]
     state[:] = [getattr(run.account, name) for name in STATE]
     return ledger, _rows(run), -1, 0.0
 
 
 def _rows(run: Walk) -> Floats:
-    rows = [[fill[name] for name in PERP_FILL] for fill in run.fills]
-    return np.array(rows, dtype=np.float64).reshape(-1, len(PERP_FILL))
+    rows = [[fill[name] for name in FILL] for fill in run.fills]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(FILL))
 
 
 def _open_bar(run: Walk, bar: int, terms: TermArrays) -> None:
     rule = int(terms.rule[bar])
     run.bar, run.rested = bar, False
-    run.row = dict.fromkeys(PERP_LEDGER, 0.0)
+    run.row = dict.fromkeys(LEDGER, 0.0)
     run.terms = FillTerms(*terms.paid[bar].tolist())
-    run.rules = VenueRules(
-        tuple(
-            Bracket(
-                cap=cap,
-                maintenance_margin_rate=rate,
-                maintenance_amount=amount,
-                max_leverage=leverage,
-            )
-            for cap, rate, amount, leverage in terms.brackets[rule].tolist()
-        ),
-        *terms.how[rule].tolist(),
+    run.rule = MarginRule(*terms.how[rule].tolist())
+    run.brackets = tuple(
+        Bracket(
+            cap=cap,
+            maintenance_margin_rate=rate,
+            maintenance_amount=amount,
+            max_leverage=leverage,
+        )
+        for cap, rate, amount, leverage in terms.brackets[rule].tolist()
     )
 
 
 def _walk(
     run: Walk,
     target: float | None,
-    last: _Prices,
-    mark: _Prices,
-    funding: dict[str, float],
+    last: Prices,
+    mark: Prices,
+    funding: Funding,
 ) -> float:
     """One step; above 0 is the measure of a position that no bracket allows."""
     account = run.account
     _value(run, mark.open)
     if account.position != 0.0:
-        receive(run, -account.position * funding["open"])
+        receive(run, -account.position * funding.open)
         _at_open(run, last.open)
     if target is not None:
         before = account.position
@@ -170,9 +169,9 @@ def _ask(run: Walk, target: float, open_price: float) -> None:
     drift = abs(account.position * open_price / equity - target)
     if not asked and (account.stopped or drift <= orders.band):
         return
-    if math.isfinite(orders.offset) and target != 0.0 and account.position * target <= 0.0:
+    if math.isfinite(orders.limit_offset) and target != 0.0 and account.position * target <= 0.0:
         side = math.copysign(1.0, target)
-        account.limit = on_tick(run, moved(run, open_price, -side * orders.offset), side)
+        account.limit = on_tick(run, moved(run, open_price, -side * orders.limit_offset), side)
         target = 0.0
     slipped = slippage(run, abs(target * equity - account.position * open_price))
     wanted = target_size(run, target, open_price, run.terms.taker, slipped)
@@ -186,7 +185,7 @@ def _borrow(run: Walk, open_price: float) -> None:
     run.row["borrow"] += owed
 
 
-def _fill_limit(run: Walk, last: _Prices) -> bool:
+def _fill_limit(run: Walk, last: Prices) -> bool:
     account = run.account
     limit, long = account.limit, account.asked > 0.0
     if not (last.low < limit if long else last.high > limit) or account.cash <= 0.0:
@@ -197,14 +196,13 @@ def _fill_limit(run: Walk, last: _Prices) -> bool:
     return account.position != 0.0
 
 
-def _inside(
-    run: Walk, last: _Prices, mark: _Prices, funding: dict[str, float], entered: bool
-) -> None:
+def _inside(run: Walk, last: Prices, mark: Prices, funding: Funding, entered: bool) -> None:
     """Funding stamped inside the step, stops and liquidation on the extremes."""
     account, side = run.account, run.account.side
     word = "long" if side > 0.0 else "short"
     held, left, come = (
-        abs(account.position) * funding[f"{what}_{word}"] for what in ("hold", "leave", "enter")
+        abs(account.position) * getattr(funding, f"{what}_{word}")
+        for what in ("hold", "leave", "enter")
     )
     worst = min if run.orders.resolve < 0.0 else max
     hold, leave = (come, worst(come, left)) if entered else (held, left)
@@ -221,15 +219,15 @@ def _inside(
         _leave(run, price, reason)
 
 
-def _exits(run: Walk, last: _Prices, mark: _Prices, paid: float) -> list[tuple[float, str]]:
+def _exits(run: Walk, last: Prices, mark: Prices, paid: float) -> list[tuple[float, str]]:
     """Exits the step's extremes allow, the worst for the account first."""
     side = run.account.side
     forced = trigger(run, paid)
     stop, why = stop_order(run)
     profit = take_profit(run)
-    liquidated = side * mark.against(side) <= side * forced
-    stopped = side * last.against(side) <= side * stop
-    gained = not run.rested and side * last.against(-side) >= side * profit
+    liquidated = side * _against(mark, side) <= side * forced
+    stopped = side * _against(last, side) <= side * stop
+    gained = not run.rested and side * _against(last, -side) >= side * profit
     if liquidated and stopped and run.orders.separate == 0.0:
         stopped = side * stop > side * forced
         liquidated = not stopped
@@ -242,6 +240,10 @@ def _exits(run: Walk, last: _Prices, mark: _Prices, paid: float) -> list[tuple[f
     if gained:
         found.append((profit, "take_profit"))
     return found
+
+
+def _against(prices: Prices, side: float) -> float:
+    return prices.low if side > 0.0 else prices.high
 
 
 def _weighed(run: Walk, possible: list[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -8,8 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from numbers import Real
-from types import NoneType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import MappingProxyType, NoneType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +32,15 @@ from delever.venues.funding import snap_to_second
 from delever.venues.rules import Rulebook, Rules
 from delever.venues.slippage import Slippage
 
-__all__ = ["Account", "FundingSeries", "loaded", "with_contract"]
+__all__ = [
+    "Account",
+    "FundingSeries",
+    "Orders",
+    "Resolution",
+    "loaded",
+    "orders_of",
+    "with_contract",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,6 +98,10 @@ class FundingSeries:
 
 
 T = TypeVar("T")
+Resolution: TypeAlias = Literal["run", "worst", "best"]
+
+RESOLVED = MappingProxyType({"run": -1.0, "worst": -2.0, "best": 1.0})
+"""Sign: for or against the account; size: 2 weighs a liquidation against a stop."""
 
 Distance = Annotated[float, Gt(0), doc("a fraction of the entry price")]
 
@@ -193,6 +215,42 @@ class Account:
     def inverse(self) -> bool:
         """Whether the account holds coins and trades a contract settled in them."""
         return self.traded is not None and self.traded.inverse
+
+
+class Orders(NamedTuple):
+    """The numbers that the loops read of an account: name, default, meaning."""
+
+    leverage: float = 1.0  # setting of the position, and the most that may be asked for
+    cross: float = 0.0  # whether a liquidation takes all equity
+    stop_loss: float = math.inf  # distances as fractions of the entry price
+    take_profit: float = math.inf
+    trailing_stop: float = math.inf
+    limit_offset: float = math.nan  # how much better than the open entries rest
+    band: float = math.inf  # drift of exposure that is traded
+    lot: float = 0.0  # steps of positions and of ordered prices; 0 for none
+    tick: float = 0.0
+    inverse: float = 0.0  # whether prices are reciprocal ones
+    separate: float = 0.0  # whether marks are another price than the last
+    resolve: float = -1.0  # how what a bar hides is resolved, as `RESOLVED` says
+
+
+def orders_of(
+    account: Account, *, band: float = math.inf, resolution: Resolution = "run"
+) -> Orders:
+    """Numbers of an account; a setting that is not set has its default."""
+    contract = account.traded
+    given = {name: getattr(account, name, None) for name in Orders._fields}
+    return Orders(
+        **{name: float(value) for name, value in given.items() if value is not None}
+        | {
+            "cross": float(account.margin_mode == "cross" or contract is None),
+            "band": band,
+            "lot": 0.0 if contract is None else contract.lot,
+            "tick": 0.0 if contract is None else contract.tick,
+            "separate": float(account.mark is not None),
+            "resolve": RESOLVED[resolution],
+        }
+    )
 
 
 def with_contract(account: Account, day: dt.date) -> Account:

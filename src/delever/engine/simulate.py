@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from delever.engine.events import PERP_FILL, PERP_LEDGER, PERP_REASONS
+from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
-from delever.engine.settings import Account
-from delever.engine.steps import Floats, MarketArrays, Resolution, TermArrays, walk
+from delever.engine.settings import Account, Resolution, orders_of
+from delever.engine.steps import Floats, MarketArrays, TermArrays, walk
 from delever.engine.terms import terms
 from delever.engine.trades import fills_frame, trades_frame
 from delever.errors import InputError, SimulationError
@@ -20,26 +20,26 @@ from delever.venues.brackets import check_leverage
 from delever.venues.costs import Costs
 from delever.venues.rules import Rules
 
-__all__ = ["PerpTables", "order_array", "run_perp", "start_state"]
+__all__ = ["Tables", "simulate", "start_state"]
 
 
-class PerpTables(NamedTuple):
+class Tables(NamedTuple):
     """Tables of a run, as `delever.engine.backtest.Backtest` holds them."""
 
     ledger: pd.DataFrame
     fills: pd.DataFrame
     trades: pd.DataFrame
-    bounds: pd.DataFrame | None
-    ambiguous_bars: int
-    fidelity: tuple[str, ...]
+    bounds: pd.DataFrame | None = None
+    ambiguous_bars: int = 0
+    fidelity: tuple[str, ...] = ()
 
 
-def run_perp(
+def simulate(
     bars: pd.DataFrame,
     index: pd.DatetimeIndex,
     prices: Floats,
     targets: Floats,
-    account: Account,
+    settings: Account | None,
     *,
     timeframe: str,
     costs: Costs | None,
@@ -47,8 +47,8 @@ def run_perp(
     band: float,
     engine: str,
     costs_times: float,
-) -> PerpTables:
-    """Simulate a margin account.
+) -> Tables:
+    """Simulate an account; without settings its tables have the columns of a spot run.
 
     Raises
     ------
@@ -57,6 +57,7 @@ def run_perp(
     DataError
         If rules, funding, detail or mark do not cover the run.
     """
+    account = settings or Account()
     held, rules, ruled = terms(
         bars, index, account, costs, timeframe=timeframe, costs_times=costs_times
     )
@@ -66,11 +67,15 @@ def run_perp(
     # An inverse account holds coins, and u = 1 / price of them are one unit of quote.
     wealth = initial_equity * opened if account.inverse else initial_equity
     asked = 0.0 - targets if account.inverse else targets
-    simulate = _engine(engine)
+    loop = _loop(engine)
 
     def run(market: MarketArrays, resolution: Resolution) -> tuple[Floats, Floats]:
-        ledger, fills, refused, excess = simulate(
-            market, asked, held, order_array(account, band, resolution), start_state(wealth, opened)
+        ledger, fills, refused, excess = loop(
+            market,
+            asked,
+            held,
+            orders_of(account, band=band, resolution=resolution),
+            start_state(wealth, opened),
         )
         if refused >= 0:
             _refuse(index[refused], excess, account, rules[int(held.rule[refused])])
@@ -84,7 +89,15 @@ def run_perp(
     if account.inverse:
         bounds = None if bounds is None else bounds.mul(1.0 / closes, axis=0)
         rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
-    table, made, trades = _tables(rows, fills, index, float(closes[-1]), account)
+    last_close = float(closes[-1])
+    if settings is None:
+        rows, fills = rows[:, : len(SPOT_LEDGER)], fills[:, : len(SPOT_FILL)]
+        return Tables(
+            ledger=pd.DataFrame(rows, index=index, columns=list(SPOT_LEDGER)),
+            fills=fills_frame(fills, index),
+            trades=trades_frame(fills, index, last_close=last_close),
+        )
+    table, made, trades = _tables(rows, fills, index, last_close, account)
     step = made.pop("step").astype(np.int64)
     if account.detail is not None:
         made["detail_time"] = pd.DatetimeIndex(path.opens[step], tz="UTC").as_unit("ns")
@@ -93,7 +106,7 @@ def run_perp(
         f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
         "units at the mark of each close"
     )
-    return PerpTables(
+    return Tables(
         ledger=table,
         fills=made,
         trades=trades,
@@ -112,19 +125,18 @@ def _tables(
     rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float, account: Account
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Ledger, fills and trades, from rows that are in quote units."""
-    columns = COIN_FILL if account.inverse else PERP_FILL
+    columns = COIN_FILL if account.inverse else FILL
     table = pd.DataFrame(
-        rows, index=index, columns=list(COIN_LEDGER if account.inverse else PERP_LEDGER)
+        rows, index=index, columns=list(COIN_LEDGER if account.inverse else LEDGER)
     )
     table["ambiguous"] = table["ambiguous"] > 0.0
-    made = fills_frame(fills, index, columns=columns, reasons=PERP_REASONS)
+    made = fills_frame(fills, index, columns=columns)
     carried = [name for name in ("funding", "borrow", "price_pnl") if name in columns]
     trades = trades_frame(
         fills,
         index,
         last_close=last_close,
         columns=columns,
-        reasons=PERP_REASONS,
         # Each fill carries what came before it.
         since=[float(table[name].sum() - made[name].sum()) for name in carried],
     )
@@ -138,30 +150,9 @@ def _tables(
 
 
 def start_state(equity: float, mark_price: float) -> Floats:
-    """State of a flat account before its first bar, as the kernels keep it."""
-    state = np.zeros(10)
-    state[0], state[4], state[7] = equity, mark_price, np.nan
-    return state
-
-
-def order_array(account: Account, band: float, resolution: Resolution) -> Floats:
-    """Numbers of the orders beside a target, as the kernels read them."""
-    far = [account.stop_loss, account.take_profit, account.trailing_stop]
-    offset = math.nan if account.limit_offset is None else account.limit_offset
-    return np.array(
-        [
-            account.leverage,
-            1.0 if account.margin_mode == "cross" or account.traded is None else 0.0,
-            *(math.inf if distance is None else distance for distance in far),
-            offset,
-            band,
-            0.0 if account.traded is None else account.traded.lot,
-            {"run": -1.0, "worst": -2.0, "best": 1.0}[resolution],
-            0.0 if account.mark is None else 1.0,
-            0.0 if account.traded is None else account.traded.tick,
-            float(account.inverse),
-        ]
-    )
+    """State of a flat account before its first bar: the numbers of `STATE`."""
+    begun = {"cash": equity, "mark": mark_price, "limit": math.nan}
+    return np.array([begun.get(name, 0.0) for name in STATE])
 
 
 def _bounds(
@@ -202,14 +193,13 @@ def _refuse(opened: pd.Timestamp, measure: float, account: Account, rules: Rules
         raise InputError(f"the bar of {opened:%Y-%m-%d %H:%M}: {error}") from None
 
 
-def _engine(engine: str) -> Callable[..., tuple[Floats, Floats, int, float]]:
+def _loop(engine: str) -> Callable[..., tuple[Floats, Floats, int, float]]:
     if engine == "python":
-        from delever.engine.plain import run_perp_plain
+        from delever.engine.plain import run_plain
 
-        return run_perp_plain
+        return run_plain
     if engine != "numba":
         raise InputError(f"engine must be one of numba, python; got {engine!r}")
-    from delever.engine.kernel import run_perp_jitted  # numba takes long to import
+    from delever.engine.kernel import run_compiled  # numba takes long to import
 
-    run: Any = run_perp_jitted
-    return run  # type: ignore[no-any-return]
+    return run_compiled

@@ -3,41 +3,83 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.arrays import bar_index, price_array
-from delever.engine.settings import Account, FundingSeries, loaded
+from delever.engine.settings import Account, FundingSeries, Resolution, loaded
 from delever.errors import DataError, InputError
 from delever.units import timeframe_delta
 from delever.venues.funding import funding_holes
 
 __all__ = [
-    "FUNDING",
+    "FillTerms",
     "Floats",
+    "Funding",
     "Ints",
+    "MarginRule",
     "MarketArrays",
     "Path",
-    "Resolution",
+    "Prices",
     "TermArrays",
+    "columns",
     "reciprocal",
     "walk",
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
-Resolution: TypeAlias = Literal["run", "worst", "best"]
-
-FUNDING = ("open", "hold_long", "hold_short", "leave_long", "leave_short", "enter_long",
-           "enter_short")  # fmt: skip
-"""Columns of a step's funding. ``open``: rate times mark stamped at its open. The others, of
-stamps inside it, are what one unit receives that is held through the step, left inside it, or
-entered inside it."""
 
 _NEARLY = 1e-6
+
+
+class Prices(NamedTuple):
+    """Of a step, the last or the mark price; columns of `MarketArrays.prices` and `marks`."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+class Funding(NamedTuple):
+    """Of a step; columns of `MarketArrays.funding`."""
+
+    open: float  # rate times mark, of the stamps at its open
+    # what one unit receives from the stamps inside: held through the step, left or entered there
+    hold_long: float
+    hold_short: float
+    leave_long: float
+    leave_short: float
+    enter_long: float
+    enter_short: float
+
+
+class FillTerms(NamedTuple):
+    """What is paid in a bar; columns of `TermArrays.paid`."""
+
+    taker: float
+    maker: float
+    liquidation_fee: float
+    slippage: float  # fraction of the price
+    impact: float  # what the root of an order's notional adds to it
+    borrow: float  # share of a short's value
+
+
+class MarginRule(NamedTuple):
+    """How maintenance margin is computed; columns of `TermArrays.how`."""
+
+    bracket_by: float  # bracket chosen by the mark, the entry or the size: 0, 1, 2
+    on_entry: float  # whether the rate is on the notional at entry: 0, 1
+    closing_fee: float  # fraction
+
+
+def columns(kind: type[NamedTuple], table: Floats) -> dict[str, Floats]:
+    """Columns of a table by the names that a row of it has."""
+    return dict(zip(kind._fields, np.ascontiguousarray(table.T), strict=True))
 
 
 class MarketArrays(NamedTuple):
@@ -45,24 +87,19 @@ class MarketArrays(NamedTuple):
 
     # shape (n + 1,): bar t is made of the steps from ``first[t]`` up to ``first[t + 1]``
     first: Ints
-    # shape (k, 4): open, high, low, close of the last and of the mark price of each step
-    prices: Floats
-    marks: Floats  # shape (k, 4)
-    funding: Floats  # shape (k, 7): the columns of `FUNDING`
+    prices: Floats  # shape (k, 4): the columns of `Prices`, of the last price
+    marks: Floats  # shape (k, 4): of the mark price
+    funding: Floats  # shape (k, 7): the columns of `Funding`
 
 
 class TermArrays(NamedTuple):
     """What a venue asks of an account, bar by bar."""
 
     rule: Ints  # shape (n,): which rules hold
-    # shape (n, 6): taker, maker and liquidation fee, slippage, square-root impact, share borrowed
-    # for
-    paid: Floats
+    paid: Floats  # shape (n, 6): the columns of `FillTerms`
     # shape (rules, brackets, 4): cap, maintenance margin rate, maintenance amount, largest leverage
     brackets: Floats
-    # shape (rules, 3): bracket chosen by the mark, entry or size (0, 1, 2); rate on entry (0, 1);
-    # closing fee
-    how: Floats
+    how: Floats  # shape (rules, 3): the columns of `MarginRule`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +247,7 @@ def _marks(
 def _funding(
     account: Account, opens: Ints, marks: Floats, start: int, end: int, resolution: Resolution
 ) -> tuple[Floats, tuple[str, ...]]:
-    table = np.zeros((len(opens), len(FUNDING)))
+    table = np.zeros((len(opens), len(Funding._fields)))
     if account.contract is None:
         return table, ()
     series = loaded("funding", account.funding)

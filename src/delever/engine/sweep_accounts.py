@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from delever.engine.arrays import Floats
-from delever.engine.sweep_market import Ints, SweepMarket, lines_of, sweep_market
-from delever.engine.sweep_metrics import SWEPT, block_metrics, metric_names
+from delever.engine.settings import Account, Orders, orders_of
+from delever.engine.sweep_market import Ints, SweepMarket, sweep_market
+from delever.engine.sweep_metrics import ENDS, SUMS, SWEPT, block_metrics, metric_names
 from delever.errors import InputError, SimulationError
 from delever.stats.metric import Metric
 from delever.units import periods_per_year
 from delever.venues.costs import Costs
 
 __all__ = [
+    "SWEPT_ACCOUNT",
     "Asked",
     "SweepAccount",
     "SweepMarket",
@@ -34,6 +36,9 @@ __all__ = [
 ]
 
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+
+SWEPT_ACCOUNT = ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop")
+"""Settings in which the accounts of a sweep may differ."""
 
 _BLOCK = 128
 
@@ -76,13 +81,12 @@ def asked(target_exposure: Floats, begin: int) -> Asked:
 class SweepAccount:
     """What one account of a sweep is told."""
 
-    asked: Asked  # its targets
+    asked: Asked  # its targets, which the exposure of its settings multiplies
+    # its settings named in `SWEPT_ACCOUNT`, those of the market when left out; all others are the
+    # market's
+    account: Account | None = None
     # fee and slippage of its fills; the fees of the rules by date when left out
     costs: Costs | None = None
-    leverage: float = 1.0  # >= 1; also the largest exposure that may be asked for
-    stop_loss: float | None = None  # as in `delever.engine.settings.SweepAccount`
-    take_profit: float | None = None
-    trailing_stop: float | None = None
 
 
 def simulate(
@@ -100,13 +104,8 @@ def simulate(
         If a target lies beyond an account's leverage, or a bracket does not allow a position;
         the message names the account by its row. If a metric cannot be had from sums.
     """
-    most = _largest([account.asked.targets for account in accounts])
-    passed: dict[tuple[object, ...], float] = {}
     for row, account in enumerate(accounts):
-        key = _said(account)
-        if most[row] > passed.get(key, -1.0):  # with the same orders, only larger targets may fail
-            check_account(account, market, f"account {row}", most=most[row])
-            passed[key] = most[row]
+        check_account(account, market, f"account {row}")
     frame, refused = simulate_each(market, accounts, metrics=metrics, mapper=mapper)
     for row, reason in refused.items():
         raise InputError(f"account {row}: {reason}")
@@ -121,74 +120,47 @@ def simulate_each(
     mapper: Mapper = map,
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Run accounts that `check_account` let pass, and say which of them a bracket refused."""
-    from delever.engine import sweep_kernel as kernel
-
     names = list(metric_names(metrics))
     if not accounts:
         return pd.DataFrame(columns=names, dtype="float64"), {}
     begins = np.array([account.asked.begin for account in accounts])
-    ends = np.full((len(accounts), kernel.END_ROWS), -1.0)
-    scopes = np.zeros((len(accounts), 2, kernel.SCOPE_ROWS))
+    ends = np.full(len(accounts), -1.0, dtype=ENDS)
+    scopes = np.zeros((len(accounts), 2), dtype=SUMS)
     run = _runner(market, accounts, begins, ends, scopes)
     for _ in mapper(run, range(0, len(accounts), _BLOCK)):
         pass  # each block has written its rows
     values = block_metrics(
-        ends.T,
-        scopes.transpose(1, 2, 0),
-        np.stack([_bars_in(market.inside, begins, part) for part in (0, 1)]),
+        ends,
+        scopes,
+        np.stack([_bars_in(market.board.inside, begins, part) for part in (0, 1)]),
         initial_equity=market.initial_equity,
         periods_per_year=periods_per_year(market.timeframe),
         metrics=metrics,
     )
     frame = pd.DataFrame(values, columns=names)
-    bar, measure = ends[:, kernel.REFUSED], ends[:, kernel.EXCESS]
     refused = {
-        row: f"the bar of {market.index[int(bar[row])]:%Y-%m-%d %H:%M} asks for a position of "
-        f"{measure[row]:,.0f}, which no bracket allows at leverage {accounts[row].leverage:g}; "
-        "lower the leverage or the equity"
-        for row in np.flatnonzero(bar >= 0.0).tolist()
+        row: f"the bar of {market.index[int(ends['refused'][row])]:%Y-%m-%d %H:%M} asks for a "
+        f"position of {ends['excess'][row]:,.0f}, which no bracket allows at leverage "
+        f"{_settings(accounts[row], market).leverage:g}; lower the leverage or the equity"
+        for row in np.flatnonzero(ends["refused"] >= 0.0).tolist()
     }
     if refused:
         frame.iloc[list(refused)] = np.nan
     return frame, refused
 
 
-def _largest(targets: Sequence[Floats]) -> list[float]:
-    """Largest size of each account's targets; each has at least one."""
-    if not targets:
-        return []
-    first = np.cumsum([0, *(len(values) for values in targets[:-1])])
-    largest: list[float] = np.maximum.reduceat(np.abs(np.concatenate(targets)), first).tolist()
-    return largest
-
-
-def check_account(
-    account: SweepAccount, market: SweepMarket, name: str, *, most: float | None = None
-) -> None:
+def check_account(account: SweepAccount, market: SweepMarket, name: str) -> None:
     """Refuse what the engine would refuse of an account.
 
     Raises
     ------
     InputError
-        If it is leveraged on spot, a number is out of range, or a target beyond its leverage.
+        If a target lies beyond its leverage.
     SimulationError
         If its fee is so high that no size reaches a target.
     """
-    leverage = account.leverage
-    if not 1.0 <= leverage < math.inf or (leverage != 1.0 and not market.leveraged):
-        raise InputError(
-            f"{name}: leverage must be 1 or more, and 1 for spot; got {leverage!r}; "
-            "give a contract to trade with leverage"
-        )
-    for order in ("stop_loss", "take_profit", "trailing_stop"):
-        value = getattr(account, order)
-        if value is not None and not 0.0 < value < math.inf:
-            raise InputError(
-                f"{name}: {order} must be a fraction of the entry price above 0, or None; "
-                f"got {value!r}; five per cent are 0.05"
-            )
-    if most is None:
-        (most,) = _largest([account.asked.targets])
+    settings = _settings(account, market)
+    most, leverage = np.abs(account.asked.targets).max() * settings.exposure, settings.leverage
     if not most <= leverage:
         raise InputError(
             f"{name}: target_exposure must lie in [{-leverage:g}, {leverage:g}], its leverage; "
@@ -202,53 +174,52 @@ def check_account(
         )
 
 
+def _settings(account: SweepAccount, market: SweepMarket) -> Account:
+    return account.account or market.account
+
+
 def _runner(
     market: SweepMarket,
     accounts: Sequence[SweepAccount],
     begins: Ints,
-    ends: Floats,
-    scopes: Floats,
+    ends: Any,
+    scopes: Any,
 ) -> Callable[[int], None]:
     """What runs the block of accounts from a row on, and leaves their sums in `ends`, `scopes`."""
-    from delever.engine import sweep_kernel as kernel
+    from delever.engine.sweep_kernel import run_block
 
-    scopes[:, :, kernel.LEAST], scopes[:, :, kernel.MOST] = np.inf, -np.inf
-    scopes[:, :, kernel.SCOPE_PEAK] = market.initial_equity
-    scopes[:, :, [kernel.SCOPE_TROUGH, kernel.WEALTH, kernel.ABOVE]] = 1.0
+    scopes["least"], scopes["most"], scopes["peak"] = np.inf, -np.inf, market.initial_equity
+    scopes["trough"] = scopes["growth"] = scopes["above"] = 1.0
     told = [account.asked for account in accounts]
-    firsts = np.cumsum([0, *(len(one.bars) for one in told)])
+    times = [_settings(account, market).exposure for account in accounts]
+    sizes = [len(one.bars) for one in told]
+    firsts = np.cumsum([0, *sizes])
     bars = np.concatenate([one.bars for one in told])
-    targets = np.concatenate([one.targets for one in told])
-    orders, lines = _orders(accounts, market), lines_of(market)
+    targets = np.concatenate([one.targets for one in told]) * np.repeat(times, sizes)
+    orders, fees = _numbers(accounts, market)
 
     def run(first: int) -> None:
         own = slice(first, first + _BLOCK)
-        kernel.run_block(
-            market.table, lines, market.inside, market.rule, market.brackets, market.how,
-            market.lot, market.tick, market.separate, market.initial_equity, begins[own],
-            firsts[first : first + _BLOCK + 1], bars, targets, orders[own], ends[own], scopes[own],
+        run_block(
+            market.board, market.initial_equity, begins[own], firsts[first : first + _BLOCK + 1],
+            bars, targets, orders[own], fees[own], ends[own], scopes[own],
         )  # fmt: skip
 
     return run
 
 
-def _said(account: SweepAccount) -> tuple[object, ...]:
-    far = account.stop_loss, account.take_profit, account.trailing_stop
-    return account.leverage, *far, account.costs
-
-
-def _orders(accounts: Sequence[SweepAccount], market: SweepMarket) -> Floats:
-    """One row per account: leverage, whether cross, stops, fee and slippage."""
-    rows: dict[tuple[object, ...], int] = {}
-    which = [rows.setdefault(_said(account), len(rows)) for account in accounts]
-    table = np.full((len(rows), 7), np.nan)
-    for row, (leverage, *far, costs) in enumerate(rows):
-        stops = [math.inf if distance is None else distance for distance in far]
-        table[row, :5] = [leverage, market.cross, *stops]
-        if isinstance(costs, Costs):
-            table[row, 5] = costs.fee
-            table[row, 6] = math.nan if market.own_slippage else costs.slippage
-    return table[which]
+def _numbers(accounts: Sequence[SweepAccount], market: SweepMarket) -> tuple[Floats, Floats]:
+    """One row per account: the columns of `Orders`, and taker fee and slippage (NaN: the bar's)."""
+    rows: dict[tuple[Account, Costs | None], int] = {}
+    which = [rows.setdefault((_settings(one, market), one.costs), len(rows)) for one in accounts]
+    orders = np.empty((len(rows), len(Orders._fields)))
+    fees = np.full((len(rows), 2), np.nan)
+    for row, (own, costs) in enumerate(rows):
+        said = {name: getattr(own, name) for name in SWEPT_ACCOUNT}
+        orders[row] = orders_of(replace(market.account, **said))
+        if costs is not None:
+            fees[row] = costs.fee, math.nan if market.own_slippage else costs.slippage
+    return orders[which], fees[which]
 
 
 def _bars_in(inside: Ints, begins: Ints, part: int) -> Floats:

@@ -1,88 +1,64 @@
 """The compiled loop of a sweep: account by account over the bars, and their metrics with them.
 
-What happens to an account seldom (a new target, a stop, a liquidation) is done in the order and
-with the arithmetic of `perp_kernel`. Between two such bars an account is a line in the mark price:
-its equity is what it held then, plus its position times mark and funding received so far. A whole
-stretch of bars is measured at once there, in a loop without a branch that the compiler turns into
-vector instructions. How far a stretch reaches is known from the prices beyond which something may
-happen to the account, and from the extremes of each `STRETCH` of bars.
-
-numba's cache follows this file only, so everything the loop needs is written here. It allocates
-nothing, so it goes without counting references (`_nrt`): each view of a row would cost more there
-than what is done with it.
+What happens to an account seldom (a new target, a stop, a liquidation) is done in the order of
+`delever.engine.kernel`, with the same arithmetic. Between two such bars an account is a line in the
+mark price: its equity is what it held then, plus its position times mark and funding received so
+far. A whole stretch of bars is measured at once there, in a loop without a branch that the compiler
+turns into vector instructions. How far a stretch reaches is known from the prices beyond which
+something may happen to the account, and from the extremes of each `STRETCH` of bars.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["END_ROWS", "PARAMETERS", "SCOPE_ROWS", "STRETCH", "Lines", "run_block"]
+from delever.engine.arithmetic import (
+    DUST,
+    entry_after,
+    excess,
+    in_lots,
+    liquidation_price,
+    margin_behind,
+    moved,
+    position_at_target,
+    profit_price,
+    stop_price,
+)
+from delever.engine.compiled import compiled, numbers
+from delever.engine.settings import Orders
+from delever.engine.steps import MarginRule
+from delever.engine.sweep_market import STRETCH, Board, Lines
+
+__all__ = ["SweepFees", "run_block"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-F = TypeVar("F", bound=Callable[..., Any])
 
-STRETCH, PIECE = 64, 128
-"""Bars whose extremes are known together, and bars measured at once."""
-
-END_ROWS = 4
-EQUITY, TROUGH, REFUSED, EXCESS = range(4)
-"""How an account ends: equity, lowest equity over peak, bar and measure of a refused position."""
-
-SCOPE_ROWS = 19
-SUM, SQUARES, DOWN, LEAST, MOST, EXPOSURE, HELD, SCOPE_PEAK, SCOPE_TROUGH = range(9)
-WEALTH, ABOVE, TURNOVER, TRADES, HITS, FEE, SLIPPAGE, LIQUIDATIONS, LIQUIDATION, FUNDING = range(
-    9, 19
-)
-
-PARAMETERS = 7
-LEVERAGE, CROSS, STOP_LOSS, TAKE_PROFIT, TRAILING, TAKER, SLIP = range(7)
-
-OPEN, HIGH, LOW, CLOSE, MARK_OPEN, MARK_HIGH, MARK_LOW, MARK_CLOSE = range(8)
-PAID_OPEN, HOLD_LONG, HOLD_SHORT, LEAVE_LONG, LEAVE_SHORT, BAR_TAKER, BAR_LIQUIDATION, BAR_SLIP = (
-    range(8, 16)
-)
-
-DUST = 1e-9
-ROUNDING = 1e-15
+PIECE = 128
+"""Bars measured at once."""
 
 
-class Lines(NamedTuple):
-    """What the bars do to an account that nothing happens to; long or short first where two."""
+class Asks(NamedTuple):
+    """What one account is asked for: from which bar on, with how much, and its targets."""
 
-    mark: Floats  # shape (n,): mark price at each close
-    paid: Floats  # shape (2, n): funding that one unit has received since the first bar
-    worth: Floats  # shape (2, n): mark price plus that
-    # shape (2, n): how far funding may have moved the prices at which a long, a short is liquidated
-    lift: Floats
-    reach: Floats  # shape (2, n): lowest price less its lift, highest price plus its own
-    least: Floats  # shape (ceil(n / STRETCH): extremes of `reach` in each stretch
-    most: Floats  # shape (ceil(n / STRETCH)
-    # shape (n,): the next bar in another scope, under another rule; n where there is none
-    other_scope: Ints
-    other_rule: Ints  # shape (n,)
+    begin: int
+    cash: float
+    bars: Ints
+    targets: Floats
 
 
-def _compiled(**options: Any) -> Callable[[F], F]:
-    compiler: Any = numba.njit  # does not own up to `_nrt`
-    made: Callable[[F], F] = compiler(cache=True, _nrt=False, **options)
-    return made
+class SweepFees(NamedTuple):
+    """What an account pays of a fill; NaN where the bar says it."""
 
-
-@_compiled(forceinline=True)
-def _bracket(measure: float, rule: int, tables: Floats) -> int:
-    for row in range(tables.shape[1]):
-        if measure <= tables[rule, row, 0]:
-            return row
-    return int(tables.shape[1] - 1)
+    taker: float
+    slippage: float
 
 
 class Held(NamedTuple):
@@ -104,20 +80,16 @@ class Held(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What an account pays in a bar, the orders beside its target, and the grid of their prices."""
+    """What holds for an account in a bar."""
 
-    fee: float
-    slippage: float
-    leverage: float
-    cross: float
-    stop_loss: float
-    take_profit: float
-    trailing: float
-    tick: float
+    fees: SweepFees
+    order: Orders
+    table: Floats  # of brackets
+    rule: MarginRule
 
 
 class Wealth(NamedTuple):
-    """What an account is worth at the last close, was worth on entering the scope, and its path."""
+    """Equity at the last close and on entering the scope, and the path of it."""
 
     equity: float
     begun: float
@@ -133,95 +105,52 @@ class Line(NamedTuple):
     worth: Floats
 
 
-@_compiled(forceinline=True)
-def _wanted(
-    target: float, cash: float, position: float, open_: float, fee: float, slippage: float
-) -> float:
-    rest = (1.0 - target) * position
-    buys = target * cash - rest * (open_ * (1.0 + slippage)) > 0.0
-    sells = target * cash - rest * (open_ * (1.0 - slippage)) < 0.0
-    if buys == sells:
-        return position
-    if target == 0.0:
-        return 0.0
-    side = 1.0 if buys else -1.0
-    worth = cash / (open_ * (1.0 + side * slippage)) + position * (1.0 + side * fee)
-    if worth <= 0.0:
-        return 0.0
-    return target * worth / (1.0 + side * target * fee)
+N_FEES = len(SweepFees._fields)
+N_ORDERS, N_RULE = len(Orders._fields), len(MarginRule._fields)
+
+LINEAR = 0.0  # inverse contracts are not swept: said so, the compiler drops their branches
+
+inlined = partial(compiled, forceinline=True)
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _margin(held: Held, terms: Terms, paid: float) -> float:
     """What stands behind the position once `paid` is received."""
     wallet = held.cash + paid + held.position * held.entry
-    if terms.cross > 0.0:
-        return wallet
-    own = abs(held.position) * held.entry / terms.leverage
-    return wallet if own >= wallet * (1.0 - DUST) else own
+    return margin_behind(held.position, held.entry, wallet, terms.order)
 
 
-@_compiled(forceinline=True)
-def _on_tick(price: float, side: float, tick: float) -> float:
-    """Price on the grid of ticks, up for +1 and down for -1."""
-    if not (tick > 0.0 and 0.0 < price < np.inf):
-        return price
-    steps = price / tick
-    nearly = DUST + ROUNDING * steps
-    whole = np.ceil(steps - nearly) if side > 0.0 else np.floor(steps + nearly)
-    per_unit = np.floor(1.0 / tick + 0.5)
-    return float(whole / per_unit if abs(per_unit * tick - 1.0) < DUST else whole * tick)
+@inlined()
+def _trigger(held: Held, terms: Terms, paid: float) -> float:
+    """Liquidation price once `paid` is received."""
+    margin = _margin(held, terms, paid)
+    return liquidation_price(
+        held.position, held.entry, margin, terms.table, terms.rule, terms.order.tick, LINEAR
+    )
 
 
-@_compiled(forceinline=True)
-def _trigger(
-    held: Held, terms: Terms, margin: float, rule: int, tables: Floats, hows: Floats
-) -> float:
-    """Liquidation price; 0 when no price does it to a long, or every price does it to a short."""
-    side = 1.0 if held.position > 0.0 else -1.0
-    size = abs(held.position)
-    notional = size * held.entry
-    if side > 0.0 and margin >= notional and hows[rule, 1] == 0.0:
-        return 0.0  # paid in full: amounts are at least 0, so no line crosses above zero
-    first, last = 0, tables.shape[1] - 1
-    if hows[rule, 0] > 0.0:
-        first = last = _bracket(notional if hows[rule, 0] == 1.0 else size, rule, tables)
-    best = -np.inf if side > 0.0 else np.inf
-    for row in range(first, last + 1):
-        rate, constant = hows[rule, 2] + tables[rule, row, 1], -tables[rule, row, 2]
-        if hows[rule, 1] > 0.0:
-            rate = hows[rule, 2]
-            constant = tables[rule, row, 1] * notional - tables[rule, row, 2]
-        met = (side * notional + constant - margin) / (side - rate)
-        best = max(best, met) if side > 0.0 else min(best, met)
-    return _on_tick(max(best, 0.0) / size, side, terms.tick)
-
-
-@_compiled(forceinline=True)
+@inlined()
 def _stop(held: Held, terms: Terms) -> float:
     """The nearer of stop-loss and trailing stop."""
-    side = 1.0 if held.position > 0.0 else -1.0
-    fixed = held.entry * (1.0 - side * terms.stop_loss)
-    trailing = held.peak - side * terms.trailing * held.entry
-    nearer = trailing if side * (trailing - fixed) > 0.0 else fixed
-    return _on_tick(nearer, -side, terms.tick)
+    price, _ = stop_price(held.position, held.entry, held.peak, terms.order, LINEAR)
+    return price
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _profit(held: Held, terms: Terms) -> float:
-    side = 1.0 if held.position > 0.0 else -1.0
-    return _on_tick(held.entry * (1.0 + side * terms.take_profit), -side, terms.tick)
+    return profit_price(held.position, held.entry, terms.order, LINEAR)
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _trade(held: Held, wanted: float, reference: float, terms: Terms) -> Held:
     cash, position, entry, peak = held.cash, held.position, held.entry, held.peak
     basis, turnover, trades, hits = held.basis, held.turnover, held.trades, held.hits
     quantity = wanted - position
     if quantity == 0.0:
         return held
-    price = reference * (1.0 + math.copysign(terms.slippage, quantity))
-    paid = abs(quantity) * price * terms.fee
+    slippage = terms.fees.slippage
+    price = moved(reference, slippage if quantity > 0.0 else -slippage, LINEAR)
+    paid = abs(quantity) * price * terms.fees.taker
     equity = cash + position * reference
     left = cash - quantity * price - paid
     after = left + wanted * price
@@ -238,19 +167,19 @@ def _trade(held: Held, wanted: float, reference: float, terms: Terms) -> Held:
         basis = flat
     if wanted == 0.0:
         entry = peak = 0.0
-    elif position * wanted <= 0.0:
-        entry = peak = price
-    elif abs(wanted) > abs(position):
-        entry = (position * entry + quantity * price) / wanted
+    else:
+        entry = entry_after(position, entry, quantity, wanted, price)
+        if position * wanted <= 0.0:
+            peak = price
     return Held(
         left, wanted, entry, peak, basis, turnover, trades, hits, held.fee + paid,
-        held.slippage + abs(quantity) * reference * terms.slippage,
+        held.slippage + abs(quantity) * reference * slippage,
         held.liquidations + (1.0 if ruined else 0.0),
         held.liquidation - (after if ruined else 0.0), held.funding,
     )  # fmt: skip
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _liquidate(held: Held, price: float, terms: Terms, rate: float) -> Held:
     margin = _margin(held, terms, 0.0)
     left = margin + held.position * (price - held.entry)
@@ -264,7 +193,7 @@ def _liquidate(held: Held, price: float, terms: Terms, rate: float) -> Held:
     )  # fmt: skip
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _receive(held: Held, payment: float) -> Held:
     return Held(
         held.cash + payment, held.position, held.entry, held.peak, held.basis, held.turnover,
@@ -273,99 +202,84 @@ def _receive(held: Held, payment: float) -> Held:
     )  # fmt: skip
 
 
-@_compiled(forceinline=True)
-def _at_open(held: Held, terms: Terms, market: Floats, time: int, trigger: float) -> Held:
+@inlined()
+def _at_open(held: Held, terms: Terms, bar: Any, trigger: float) -> Held:
     """Gaps: liquidated at the opening mark, or stopped at the open."""
     side = 1.0 if held.position > 0.0 else -1.0
-    open_, mark = market[time, OPEN], market[time, MARK_OPEN]
-    if side * (mark - trigger) <= 0.0:
-        return _liquidate(held, mark, terms, market[time, BAR_LIQUIDATION])
-    profit = _profit(held, terms)
-    if side * (open_ - _stop(held, terms)) <= 0.0 or side * (open_ - profit) >= 0.0:
-        return _trade(held, 0.0, open_, terms)
+    if side * (bar.mark_open - trigger) <= 0.0:
+        return _liquidate(held, bar.mark_open, terms, bar.liquidation_fee)
+    stop, profit = _stop(held, terms), _profit(held, terms)
+    if side * (bar.open - stop) <= 0.0 or side * (bar.open - profit) >= 0.0:
+        return _trade(held, 0.0, bar.open, terms)
     return held
 
 
-@_compiled(forceinline=True)
-def _inside(
-    held: Held, terms: Terms, market: Floats, time: int, trigger: float, separate: bool
-) -> Held:
+@inlined()
+def _inside(held: Held, terms: Terms, bar: Any, trigger: float) -> Held:
     """Funding stamped inside, stops and liquidation on the extremes, against the account."""
     long = held.position > 0.0
-    side = 1.0 if long else -1.0
-    size, low, high = abs(held.position), market[time, LOW], market[time, HIGH]
-    hold = size * market[time, HOLD_LONG if long else HOLD_SHORT]
-    leave = size * market[time, LEAVE_LONG if long else LEAVE_SHORT]
-    stop = _stop(held, terms)
-    profit = _profit(held, terms)
-    adverse = market[time, MARK_LOW] if long else market[time, MARK_HIGH]
-    liquidated = side * (adverse - trigger) <= 0.0
-    stopped = side * ((low if long else high) - stop) <= 0.0
-    gained = side * ((high if long else low) - profit) >= 0.0
+    side, size = 1.0 if long else -1.0, abs(held.position)
+    hold = size * (bar.hold_long if long else bar.hold_short)
+    leave = size * (bar.leave_long if long else bar.leave_short)
+    stop, profit = _stop(held, terms), _profit(held, terms)
+    liquidated = side * ((bar.mark_low if long else bar.mark_high) - trigger) <= 0.0
+    stopped = side * ((bar.low if long else bar.high) - stop) <= 0.0
+    gained = side * ((bar.high if long else bar.low) - profit) >= 0.0
     if liquidated and stopped:
         stopped = side * (stop - trigger) > 0.0
-        liquidated = not stopped or separate
+        liquidated = not stopped or terms.order.separate > 0.0
     held = _receive(held, leave if liquidated or stopped or gained else hold)
     if liquidated:
-        mark = market[time, MARK_OPEN]
-        price = mark if side * (mark - trigger) <= 0.0 else trigger
-        return _liquidate(held, price, terms, market[time, BAR_LIQUIDATION])
+        gone = side * (bar.mark_open - trigger) <= 0.0
+        price = bar.mark_open if gone else trigger
+        return _liquidate(held, price, terms, bar.liquidation_fee)
     if stopped:
-        open_ = market[time, OPEN]
-        return _trade(held, 0.0, open_ if side * (open_ - stop) <= 0.0 else stop, terms)
+        return _trade(held, 0.0, bar.open if side * (bar.open - stop) <= 0.0 else stop, terms)
     return _trade(held, 0.0, profit, terms) if gained else held
 
 
-@_compiled(forceinline=True)
-def _refused(
-    before: float, held: Held, terms: Terms, rule: int, tables: Floats, by: float
-) -> float:
+@inlined()
+def _refused(before: float, held: Held, terms: Terms) -> float:
     """Measure of a position just enlarged that its bracket does not allow, else 0."""
-    size = abs(held.position)
-    if size <= abs(before) and held.position * before >= 0.0:
+    if abs(held.position) <= abs(before) and held.position * before >= 0.0:
         return 0.0
-    measure = size if by == 2.0 else size * held.entry
-    allowed = tables[rule, _bracket(measure, rule, tables), 3]
-    return measure if measure > tables[rule, -1, 0] or terms.leverage > allowed else 0.0
+    return excess(held.position, held.entry, terms.table, terms.rule, terms.order)
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _alarms(held: Held, terms: Terms, trigger: float) -> tuple[float, float]:
     """Prices beyond which something may happen to an account."""
     if held.position == 0.0:
         return -np.inf, np.inf
-    if terms.trailing < np.inf:
+    if terms.order.trailing_stop < np.inf:
         return np.inf, -np.inf  # the stop follows each close, so every bar is looked at
     stop, gain = _stop(held, terms), _profit(held, terms)
     low, high = (max(trigger, stop), gain) if held.position > 0.0 else (gain, min(trigger, stop))
     # Funding may move the exact price of a liquidation, and its tick with it.
-    return low * (1.0 + DUST) + terms.tick, high * (1.0 - DUST) - terms.tick
+    return low * (1.0 + DUST) + terms.order.tick, high * (1.0 - DUST) - terms.order.tick
 
 
-@_compiled(forceinline=True)
-def _rebalanced(held: Held, target: float, open_: float, terms: Terms, lot: float) -> Held:
+@inlined()
+def _rebalanced(held: Held, target: float, open_: float, terms: Terms) -> Held:
     """Trade to a new target at the open, if there is anything to trade with."""
     if held.cash + held.position * open_ <= 0.0:
         return held
-    wanted = _wanted(target, held.cash, held.position, open_, terms.fee, terms.slippage)
-    if lot > 0.0 and wanted != held.position:
-        steps = abs(wanted) / lot
-        wanted = math.copysign(math.floor(steps + DUST + ROUNDING * steps) * lot, wanted)
+    wanted = position_at_target(
+        target, held.cash, held.position, open_, terms.fees.taker, terms.fees.slippage, LINEAR
+    )
+    if wanted != held.position:
+        wanted = in_lots(wanted, terms.order.lot)
     return _trade(held, wanted, open_, terms)
 
 
-@_compiled(forceinline=True)
-def _within(
-    held: Held, terms: Terms, market: Floats, time: int, rule: int, tables: Floats, hows: Floats,
-    separate: bool,
-) -> tuple[Held, float]:  # fmt: skip
+@inlined()
+def _within(held: Held, terms: Terms, bar: Any) -> tuple[Held, float]:
     """The inside of a bar, and the liquidation price after it."""
-    leave = market[time, LEAVE_LONG if held.position > 0.0 else LEAVE_SHORT]
-    margin = _margin(held, terms, abs(held.position) * leave)
-    trigger = _trigger(held, terms, margin, rule, tables, hows)
-    after = _inside(held, terms, market, time, trigger, separate)
+    leave = bar.leave_long if held.position > 0.0 else bar.leave_short
+    trigger = _trigger(held, terms, abs(held.position) * leave)
+    after = _inside(held, terms, bar, trigger)
     if after.position != 0.0 and (leave != 0.0 or after.cash != held.cash):
-        trigger = _trigger(after, terms, _margin(after, terms, 0.0), rule, tables, hows)
+        trigger = _trigger(after, terms, 0.0)
     return after, trigger
 
 
@@ -387,17 +301,13 @@ def _chosen(sign: str) -> Callable[[float, float], float]:
 _smaller, _larger = _chosen("<"), _chosen(">")
 
 
-@_compiled(
-    forceinline=True,
-    fastmath={"reassoc", "nnan", "nsz", "contract"},
-    error_model="numpy",
-)
-def _stretch(line: Line, bars: tuple[int, int], mark: Floats, scope: Floats) -> tuple[float, float]:
+@inlined(fastmath={"reassoc", "nnan", "nsz", "contract"})
+def _stretch(line: Line, bars: tuple[int, int], mark: Floats, scope: Any) -> tuple[float, float]:
     """Add bars of a line to the sums of a scope; their lowest and highest equity."""
     (base, position, worth), (first, last) = line, bars
     marks, after, ago = mark[first:last], worth[first:last], worth[first - 1 : last - 1]
     total = squares = down = exposure = 0.0
-    least, most = scope[LEAST], scope[MOST]
+    least, most = scope.least, scope.most
     low, high = np.inf, -np.inf
     for bar in range(last - first):
         equity, before = base + position * after[bar], base + position * ago[bar]
@@ -410,16 +320,16 @@ def _stretch(line: Line, bars: tuple[int, int], mark: Floats, scope: Floats) -> 
         exposure += marks[bar] * before * both
         least, most = _smaller(least, gain), _larger(most, gain)
         low, high = _smaller(low, equity), _larger(high, equity)
-    scope[SUM] += total
-    scope[SQUARES] += squares
-    scope[DOWN] += down
-    scope[LEAST], scope[MOST] = least, most
-    scope[EXPOSURE] += abs(position) * exposure
-    scope[HELD] += last - first
+    scope.gain += total
+    scope.squares += squares
+    scope.down += down
+    scope.least, scope.most = least, most
+    scope.exposure += abs(position) * exposure
+    scope.held += last - first
     return low, high
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _quiet(time: int, until: int, low: float, high: float, lines: Lines) -> int:
     """The first bar from `time` on, or `until`, that reaches a price where something may happen."""
     while time < until:
@@ -433,7 +343,7 @@ def _quiet(time: int, until: int, low: float, high: float, lines: Lines) -> int:
     return until
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _fall(
     line: Line, bars: tuple[int, int], ends: tuple[float, float],
     peak: float, trough: float,
@@ -445,7 +355,7 @@ def _fall(
     return max(peak, high), trough
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _trough(line: Line, bars: tuple[int, int], peak: float, trough: float) -> float:
     """Lowest equity over the peak so far, bar by bar."""
     base, position, worth = line
@@ -458,61 +368,61 @@ def _trough(line: Line, bars: tuple[int, int], peak: float, trough: float) -> fl
     return trough
 
 
-@_compiled(forceinline=True, error_model="numpy")
-def _mark(equity: float, worth: float, wealth: Wealth, scope: Floats) -> Wealth:
+@inlined()
+def _mark(equity: float, worth: float, wealth: Wealth, scope: Any) -> Wealth:
     """Add one bar to the sums of a scope."""
     before, peak, trough = wealth.equity, max(wealth.peak, equity), wealth.trough
     gain = equity / before - 1.0 if before > 0.0 else 0.0
-    scope[SUM] += gain
-    scope[SQUARES] += gain * gain
-    scope[DOWN] += min(gain, 0.0) ** 2
-    scope[LEAST], scope[MOST] = min(scope[LEAST], gain), max(scope[MOST], gain)
+    scope.gain += gain
+    scope.squares += gain * gain
+    scope.down += min(gain, 0.0) ** 2
+    scope.least, scope.most = min(scope.least, gain), max(scope.most, gain)
     if worth != 0.0:
-        scope[HELD] += 1.0
-        scope[EXPOSURE] += abs(worth) / equity if equity > 0.0 else 0.0
+        scope.held += 1.0
+        scope.exposure += abs(worth) / equity if equity > 0.0 else 0.0
     if equity < trough * peak:
         trough = equity / peak
-    scope[SCOPE_PEAK] = max(scope[SCOPE_PEAK], equity)
-    if equity < scope[SCOPE_TROUGH] * scope[SCOPE_PEAK]:
-        scope[SCOPE_TROUGH] = equity / scope[SCOPE_PEAK]
+    scope.peak = max(scope.peak, equity)
+    if equity < scope.trough * scope.peak:
+        scope.trough = equity / scope.peak
     return Wealth(equity, wealth.begun, peak, trough)
 
 
-@_compiled(forceinline=True)
-def _book(held: Held, close: float, scope: Floats) -> Held:
+@inlined()
+def _book(held: Held, close: float, scope: Any) -> Held:
     """Move what a bar cost into the sums of a scope; the best close follows the bar's."""
     best = held.peak
     if held.position > 0.0:
         best = max(best, close)
     elif held.position < 0.0:
         best = min(best, close)
-    scope[TURNOVER] += held.turnover
-    scope[TRADES] += held.trades
-    scope[HITS] += held.hits
-    scope[FEE] += held.fee
-    scope[SLIPPAGE] += held.slippage
-    scope[FUNDING] += held.funding
-    scope[LIQUIDATIONS] += held.liquidations
-    scope[LIQUIDATION] += held.liquidation
+    scope.turnover += held.turnover
+    scope.trades += held.trades
+    scope.hits += held.hits
+    scope.fee += held.fee
+    scope.slippage += held.slippage
+    scope.funding += held.funding
+    scope.liquidations += held.liquidations
+    scope.liquidation += held.liquidation
     return Held(
         held.cash, held.position, held.entry, best, held.basis,
         0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
     )  # fmt: skip
 
 
-@_compiled(forceinline=True)
-def _enter(here: Floats, gone: Floats, wealth: Wealth) -> Wealth:
+@inlined()
+def _enter(here: Any, gone: Any, wealth: Wealth) -> Wealth:
     """End a stretch of bars in one scope and begin one in the other, at the last close."""
     equity = wealth.equity
-    gone[WEALTH] *= equity / wealth.begun if wealth.begun > 0.0 else 1.0
-    gone[ABOVE] = gone[SCOPE_PEAK] / equity if equity > 0.0 else 1.0
-    here[SCOPE_PEAK] = here[ABOVE] * equity
+    gone.growth *= equity / wealth.begun if wealth.begun > 0.0 else 1.0
+    gone.above = gone.peak / equity if equity > 0.0 else 1.0
+    here.peak = here.above * equity
     return Wealth(equity, equity, wealth.peak, wealth.trough)
 
 
-@_compiled(forceinline=True)
+@inlined()
 def _pass(
-    time: int, until: int, held: Held, wealth: Wealth, lines: Lines, inside: Ints, scopes: Floats
+    time: int, until: int, held: Held, wealth: Wealth, lines: Lines, inside: Ints, scopes: Any
 ) -> tuple[Held, Wealth]:
     """Take an account from `time` to `until`, with nothing on the way but funding and scopes."""
     lane = 1 if held.position < 0.0 else 0
@@ -524,15 +434,13 @@ def _pass(
             wealth = _enter(scope, scopes[inside[time - 1]], wealth)
         last = min(until, lines.other_scope[time])
         if line.position == 0.0:
-            scope[LEAST], scope[MOST] = min(scope[LEAST], 0.0), max(scope[MOST], 0.0)
+            scope.least, scope.most = min(scope.least, 0.0), max(scope.most, 0.0)
         else:
             last = min(last, time + PIECE)
             ends = _stretch(line, (time, last), lines.mark, scope)
             peak, trough = _fall(line, (time, last), ends, wealth.peak, wealth.trough)
-            scope[SCOPE_PEAK], scope[SCOPE_TROUGH] = _fall(
-                line, (time, last), ends, scope[SCOPE_PEAK], scope[SCOPE_TROUGH]
-            )
-            scope[FUNDING] += line.position * (paid[last - 1] - paid[time - 1])
+            scope.peak, scope.trough = _fall(line, (time, last), ends, scope.peak, scope.trough)
+            scope.funding += line.position * (paid[last - 1] - paid[time - 1])
             equity = line.base + line.position * worth[last - 1]
             wealth = Wealth(equity, wealth.begun, peak, trough)
             cash = line.base + line.position * paid[last - 1]
@@ -544,101 +452,77 @@ def _pass(
     return held, wealth
 
 
-@_compiled(forceinline=True)
-def _terms(market: Floats, time: int, orders: Floats, tick: float) -> Terms:
-    fee, slippage = orders[TAKER], orders[SLIP]
-    return Terms(
-        market[time, BAR_TAKER] if np.isnan(fee) else fee,
-        market[time, BAR_SLIP] if np.isnan(slippage) else slippage,
-        orders[LEVERAGE], orders[CROSS], orders[STOP_LOSS], orders[TAKE_PROFIT], orders[TRAILING],
-        tick,
-    )  # fmt: skip
+@inlined()
+def _fees(bar: Any, own: SweepFees) -> SweepFees:
+    return SweepFees(
+        bar.taker if np.isnan(own.taker) else own.taker,
+        bar.slippage if np.isnan(own.slippage) else own.slippage,
+    )
 
 
-@_compiled(forceinline=True)
-def _run(
-    market: Floats,
-    lines: Lines,
-    inside: Ints,
-    rule: Ints,
-    tables: Floats,
-    hows: Floats,
-    lot: float,
-    tick: float,
-    separate: bool,
-    begin: int,
-    cash: float,
-    bars: Ints,
-    targets: Floats,
-    orders: Floats,
-    ends: Floats,
-    scopes: Floats,
-) -> None:
+@inlined()
+def _run(board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, scopes: Any) -> None:
     """One account: a bar at which something may happen, then the bars at which nothing does."""
-    place, time = 0, begin
+    inside, lines = board.inside, board.lines
+    place, time, cash = 0, asks.begin, asks.cash
     held = Held(cash, 0.0, 0.0, 0.0, cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     wealth = Wealth(cash, cash, cash, 1.0)
     asked, trigger, low, high = 0.0, 0.0, -np.inf, np.inf
-    while time < len(market):
-        scope, terms, ruled = scopes[inside[time]], _terms(market, time, orders, tick), rule[time]
-        if time > begin and inside[time] != inside[time - 1]:
+    while time < len(inside):
+        bar, ruled = board.table[time], board.rule[time]
+        terms = Terms(_fees(bar, own), order, board.brackets[ruled], board.how[ruled])
+        scope = scopes[inside[time]]
+        if time > asks.begin and inside[time] != inside[time - 1]:
             wealth = _enter(scope, scopes[inside[time - 1]], wealth)
         if held.position != 0.0:
-            held = _receive(held, -held.position * market[time, PAID_OPEN])
+            held = _receive(held, -held.position * bar.paid_open)
             near = lines.reach[0, time] <= low or lines.reach[1, time] >= high
-            if near or ruled != rule[time - 1]:
-                trigger = _trigger(held, terms, _margin(held, terms, 0.0), ruled, tables, hows)
-                held = _at_open(held, terms, market, time, trigger)
-        if place < len(bars) and bars[place] == time:
-            target, carried = targets[place], held.position
+            if near or ruled != board.rule[time - 1]:
+                trigger = _trigger(held, terms, 0.0)
+                held = _at_open(held, terms, bar, trigger)
+        if place < len(asks.bars) and asks.bars[place] == time:
+            target, carried = asks.targets[place], held.position
             place += 1
             if target != asked:
                 asked = target
-                held = _rebalanced(held, target, market[time, OPEN], terms, lot)
-                excess = _refused(carried, held, terms, ruled, tables, hows[ruled, 0])
-                if excess > 0.0 and ends[REFUSED] < 0.0:
-                    ends[REFUSED], ends[EXCESS] = time, excess
+                held = _rebalanced(held, target, bar.open, terms)
+                beyond = _refused(carried, held, terms)
+                if beyond > 0.0 and ends.refused < 0.0:
+                    ends.refused, ends.excess = time, beyond
         if held.position != 0.0:
-            held, trigger = _within(held, terms, market, time, ruled, tables, hows, separate)
-        held = _book(held, market[time, CLOSE], scope)
+            held, trigger = _within(held, terms, bar)
+        held = _book(held, bar.close, scope)
         low, high = _alarms(held, terms, trigger)
         low, high = low - lines.lift[0, time], high + lines.lift[1, time]
-        worth = held.position * market[time, MARK_CLOSE]
+        worth = held.position * bar.mark_close
         wealth = _mark(held.cash + worth, worth, wealth, scope)
         time += 1
-        until = bars[place] if place < len(bars) else len(market)
+        until = asks.bars[place] if place < len(asks.bars) else len(inside)
         if held.position != 0.0:
             until = _quiet(time, min(until, lines.other_rule[time - 1]), low, high, lines)
         held, wealth = _pass(time, until, held, wealth, lines, inside, scopes)
         time = until
     _enter(scopes[1 - inside[-1]], scopes[inside[-1]], wealth)
-    ends[EQUITY], ends[TROUGH] = wealth.equity, wealth.trough
+    ends.equity, ends.trough = wealth.equity, wealth.trough
 
 
-@_compiled(nogil=True)
+@compiled(nogil=True)
 def run_block(
-    market: Floats,
-    lines: Lines,
-    inside: Ints,
-    rule: Ints,
-    tables: Floats,
-    hows: Floats,
-    lot: float,
-    tick: float,
-    separate: bool,
+    board: Board,
     cash: float,
     begins: Ints,
     firsts: Ints,
     bars: Ints,
     targets: Floats,
     orders: Floats,
-    ends: Floats,
-    scopes: Floats,
+    fees: Floats,
+    ends: Any,
+    scopes: Any,
 ) -> None:
     """Run accounts over the bars; see `delever.engine.sweep_accounts` for what the arrays hold."""
     for row in range(len(begins)):
         own = slice(firsts[row], firsts[row + 1])
-        _run(
-            market, lines, inside, rule, tables, hows, lot, tick, separate, begins[row], cash,
-            bars[own], targets[own], orders[row], ends[row], scopes[row],
-        )  # fmt: skip
+        asks = Asks(begins[row], cash, bars[own], targets[own])
+        order = Orders(*numbers(orders[row], N_ORDERS))
+        paid = SweepFees(*numbers(fees[row], N_FEES))
+        _run(board, asks, order, paid, ends[row], scopes[row])

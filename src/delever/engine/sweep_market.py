@@ -4,24 +4,69 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.engine.arrays import Floats, bar_index, price_array
+from delever.engine.arrays import Floats, bar_index, price_array, record
 from delever.engine.settings import Account, with_contract
-from delever.engine.steps import walk
+from delever.engine.steps import FillTerms, Funding, MarginRule, TermArrays, columns, walk
 from delever.engine.terms import terms
 from delever.errors import InputError
 
-if TYPE_CHECKING:
-    from delever.engine.sweep_kernel import Lines
-
-__all__ = ["Ints", "SweepMarket", "lines_of", "sweep_market"]
+__all__ = [
+    "STRETCH",
+    "SWEEP_BAR",
+    "Board",
+    "Ints",
+    "Lines",
+    "SweepMarket",
+    "board_of",
+    "sweep_market",
+]
 
 Ints = npt.NDArray[np.int64]
+
+
+STRETCH = 64
+"""Bars whose extremes are known together."""
+
+
+SWEEP_BAR = record(
+    *("open", "high", "low", "close", "mark_open", "mark_high", "mark_low", "mark_close"),
+    *("paid_open", "hold_long", "hold_short", "leave_long", "leave_short"),  # as in `Funding`
+    *("taker", "liquidation_fee", "slippage"),  # as in `FillTerms`
+)
+"""What a sweep reads of a bar."""
+
+
+class Lines(NamedTuple):
+    """What the bars do to an account that nothing happens to; long or short first where two."""
+
+    mark: Floats  # shape (n,): mark price at each close
+    paid: Floats  # shape (2, n): funding that one unit has received since the first bar
+    worth: Floats  # shape (2, n): mark price plus that
+    # shape (2, n): how far funding may have moved the prices at which a long, a short is liquidated
+    lift: Floats
+    reach: Floats  # shape (2, n): lowest price less its lift, highest price plus its own
+    least: Floats  # shape (ceil(n / STRETCH): extremes of `reach` in each stretch
+    most: Floats  # shape (ceil(n / STRETCH)
+    # shape (n,): the next bar in another scope, under another rule; n where there is none
+    other_scope: Ints
+    other_rule: Ints  # shape (n,)
+
+
+class Board(NamedTuple):
+    """What all accounts of a sweep have in common."""
+
+    table: Any  # shape (n,): records of `SWEEP_BAR`
+    inside: Ints  # shape (n,): 1 for bars inside deleveraging periods, else 0
+    rule: Ints  # as in `delever.engine.steps.TermArrays`
+    brackets: Floats
+    how: Any  # records of `delever.engine.steps.MarginRule`
+    lines: Lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,29 +75,16 @@ class SweepMarket:
 
     index: pd.DatetimeIndex  # shape (n,): open times, UTC
     timeframe: str  # of the bars
-    inside: Ints  # shape (n,): 1 for bars inside deleveraging periods, else 0
     initial_equity: float  # of every account, quote units
-    # whether a contract is traded; whether a liquidation takes the whole account; whether marks are
-    # another price than the last; whether slippage is the table's, not the accounts'
-    leveraged: bool
-    cross: bool
-    separate: bool
-    own_slippage: bool
-    lot: float  # steps of positions, base units, and of ordered prices, quote units; 0 for none
-    tick: float
-    # shape (n, 16): last and mark prices, funding per unit, fees and slippage of each bar
-    table: Floats = field(repr=False)
-    rule: Ints = field(repr=False)  # as in `delever.engine.steps.TermArrays`
-    brackets: Floats = field(repr=False)
-    how: Floats = field(repr=False)
+    account: Account  # what every account is, but for what it says itself
+    own_slippage: bool  # whether slippage is the table's, not the accounts'
+    board: Board = field(repr=False)
     notes: tuple[str, ...] = ()  # what the run knew and did not know
 
     @property
     def largest_fee(self) -> float:
         """Taker fee of the rules where it is highest, fraction; 0 for spot."""
-        from delever.engine import sweep_kernel as kernel
-
-        return float(self.table[:, kernel.BAR_TAKER].max())
+        return float(self.board.table["taker"].max())
 
 
 def sweep_market(
@@ -91,24 +123,19 @@ def sweep_market(
         bars, index, settings, None, timeframe=timeframe, costs_times=costs_times
     )
     path = walk(index, prices, settings, timeframe=timeframe)
-    table = np.column_stack(
-        [prices, path.market.marks, path.market.funding[:, :5], held.paid[:, [0, 2, 3]]]
-    )
+    funding, paid = columns(Funding, path.market.funding), columns(FillTerms, held.paid)
+    stamped = (funding["open"], funding["hold_long"], funding["hold_short"], funding["leave_long"],
+               funding["leave_short"])  # fmt: skip
+    fees = (paid["taker"], paid["liquidation_fee"], paid["slippage"])
+    values = np.column_stack([*prices.T, *path.market.marks.T, *stamped, *fees])
+    table = np.ascontiguousarray(values).view(SWEEP_BAR)[:, 0]
     return SweepMarket(
         index=index,
         timeframe=timeframe,
-        inside=inside.astype(np.int64),
         initial_equity=float(initial_equity),
-        leveraged=settings.traded is not None,
-        cross=settings.margin_mode == "cross" or settings.traded is None,
-        separate=settings.mark is not None,
+        account=settings,
         own_slippage=settings.slippage is not None,
-        lot=0.0 if settings.traded is None else settings.traded.lot,
-        tick=0.0 if settings.traded is None else settings.traded.tick,
-        table=np.ascontiguousarray(table),
-        rule=held.rule,
-        brackets=held.brackets,
-        how=held.how,
+        board=board_of(table, inside, held),
         notes=(*path.notes, *ruled),
     )
 
@@ -130,37 +157,48 @@ def _check_covered(account: Account) -> None:
         )
 
 
-def lines_of(market: SweepMarket) -> Lines:
-    """What the bars do to an account that nothing happens to."""
-    from delever.engine import sweep_kernel as kernel
+def board_of(table: Any, inside: npt.NDArray[np.bool_], held: TermArrays) -> Board:
+    """What the kernel reads of a market: records of `SWEEP_BAR`, and the rules they fall under."""
+    which = inside.astype(np.int64)
+    lines = _lines(table, which, held)
+    how = np.ascontiguousarray(held.how).view(record(*MarginRule._fields))[:, 0]
+    return Board(table, which, held.rule, held.brackets, how, lines)
 
-    columns = np.ascontiguousarray(market.table.T)
-    opened, long, short, left_long, left_short = columns[kernel.PAID_OPEN : kernel.BAR_TAKER]
+
+def _lines(table: Any, inside: Ints, held: TermArrays) -> Lines:
+    """What the bars do to an account that nothing happens to."""
+    bar = {name: np.ascontiguousarray(table[name]) for name in SWEEP_BAR.names or ()}
     # A received unit moves the price of liquidation by at most this.
-    steepest = 1.0 / (1.0 - float((market.how[:, 2:3] + market.brackets[:, :, 1]).max()))
-    nothing = np.zeros_like(opened)
+    closing = columns(MarginRule, held.how)["closing_fee"]
+    steepest = 1.0 / (1.0 - float((closing[:, None] + held.brackets[:, :, 1]).max()))
+    nothing = np.zeros_like(bar["open"])
     lost = np.stack(
         [
-            np.maximum(opened, 0.0) - np.minimum.reduce([long, left_long, nothing]),
-            -np.minimum(opened, 0.0) - np.minimum.reduce([short, left_short, nothing]),
+            np.maximum(bar["paid_open"], 0.0)
+            - np.minimum.reduce([bar["hold_long"], bar["leave_long"], nothing]),
+            -np.minimum(bar["paid_open"], 0.0)
+            - np.minimum.reduce([bar["hold_short"], bar["leave_short"], nothing]),
         ]
     )
     lift = steepest * np.cumsum(lost, axis=1)
-    paid = np.cumsum([long - opened, -short - opened], axis=1)
-    lowest = np.minimum(columns[kernel.LOW], columns[kernel.MARK_LOW])
-    highest = np.maximum(columns[kernel.HIGH], columns[kernel.MARK_HIGH])
+    received = [bar["hold_long"] - bar["paid_open"], -bar["hold_short"] - bar["paid_open"]]
+    paid = np.cumsum(received, axis=1)
+    lowest, highest = (
+        np.minimum(bar["low"], bar["mark_low"]),
+        np.maximum(bar["high"], bar["mark_high"]),
+    )
     reach = np.stack([lowest - lift[0], highest + lift[1]])
-    edges = np.arange(0, len(opened), kernel.STRETCH)
-    return kernel.Lines(
-        mark=columns[kernel.MARK_CLOSE],
+    edges = np.arange(0, len(inside), STRETCH)
+    return Lines(
+        mark=bar["mark_close"],
         paid=paid,
-        worth=columns[kernel.MARK_CLOSE] + paid,
+        worth=bar["mark_close"] + paid,
         lift=lift,
         reach=reach,
         least=np.minimum.reduceat(reach[0], edges),
         most=np.maximum.reduceat(reach[1], edges),
-        other_scope=_next_other(market.inside),
-        other_rule=_next_other(market.rule),
+        other_scope=_next_other(inside),
+        other_rule=_next_other(held.rule),
     )
 
 

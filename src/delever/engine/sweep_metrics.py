@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from delever.engine.arrays import Floats
+from delever.engine.arrays import Floats, record
 from delever.errors import InputError
 from delever.stats.metric import SCOPES, Metric, Scope, metric_of
 from delever.stats.metrics import METRICS, AsMetric, register
 from delever.stats.sample import Sums
 
 __all__ = [
+    "ENDS",
     "SCOPES",
+    "SUMS",
     "SWEPT",
     "TOTALS",
     "asked_metrics",
@@ -22,19 +25,23 @@ __all__ = [
     "metric_names",
 ]
 
+ENDS = record("equity", "trough", "refused", "excess")
+"""How an account ends: equity, lowest equity over peak, bar and measure of a refused position."""
+
+SUMS = record(
+    *("gain", "squares", "down", "least", "most", "exposure", "held"),  # of bars
+    *("peak", "trough", "growth", "above"),  # `above`: peak over equity on leaving
+    # in the order of the kernel's `Held`, so that they are added as vectors
+    *("turnover", "trades", "hits", "fee", "slippage", "liquidations", "liquidation", "funding"),
+)
+"""What is kept of an account in a scope."""
+
 SWEPT: tuple[Metric, ...] = tuple(each for each in METRICS if each.from_sums is not None)
 """The metrics of the package that the sums hold."""
 
-TOTALS = {
-    "fee": "FEE",
-    "slippage": "SLIPPAGE",
-    "liquidation": "LIQUIDATION",
-    "funding": "FUNDING",
-    "liquidations": "LIQUIDATIONS",
-}
-"""Totals of each account's ledger, which stand behind the metrics of each scope, and the kernel's
-rows of them: costs and funding in quote units, signed as in the ledger, and how many times the
-account was liquidated."""
+TOTALS = ("fee", "slippage", "liquidation", "funding", "liquidations")
+"""Totals of each account's ledger, which stand behind the metrics of each scope: costs and funding
+in quote units, signed as in the ledger, and how many times the account was liquidated."""
 
 
 def column_name(scope: Scope, name: str) -> str:
@@ -79,8 +86,8 @@ def asked_metrics(further: Iterable[AsMetric]) -> tuple[tuple[Metric, ...], tupl
 
 
 def block_metrics(
-    ends: Floats,
-    scopes: Floats,
+    ends: Any,
+    scopes: Any,
     bars: Floats,
     *,
     initial_equity: float,
@@ -94,45 +101,44 @@ def block_metrics(
     InputError
         If a metric does not give one number per account.
     """
-    from delever.engine import sweep_kernel as kernel
-
-    whole = scopes.sum(axis=0)
-    whole[kernel.LEAST] = scopes[:, kernel.LEAST].min(axis=0)
-    whole[kernel.MOST] = scopes[:, kernel.MOST].max(axis=0)
-    # Compounded figures of the whole come from its first and last equity.
-    whole[kernel.WEALTH] = ends[kernel.EQUITY] / initial_equity
-    whole[kernel.SCOPE_TROUGH] = ends[kernel.TROUGH]
+    kept = {name: scopes[name].T for name in SUMS.names or ()}
+    whole = {name: both.sum(axis=0) for name, both in kept.items()} | {
+        "least": kept["least"].min(axis=0),
+        "most": kept["most"].max(axis=0),
+        # Compounded figures of the whole come from its first and last equity.
+        "growth": ends["equity"] / initial_equity,
+        "trough": ends["trough"],
+    }
+    inside, outside = ({name: both[part] for name, both in kept.items()} for part in (1, 0))
     parts = {
         "whole": (whole, bars.sum(axis=0)),
-        "inside": (scopes[1], bars[1]),
-        "outside": (scopes[0], bars[0]),
+        "inside": (inside, bars[1]),
+        "outside": (outside, bars[0]),
     }
     columns: list[Floats] = []
     for scope in SCOPES:
-        kept, counted = parts[scope]
-        sums = _sums(kept, counted, periods_per_year)
+        own, counted = parts[scope]
+        sums = _sums(own, counted, periods_per_year)
         columns.extend(_measured(each, sums) for each in metrics if scope in each.scopes)
-        columns.extend(kept[getattr(kernel, row)] for row in TOTALS.values())
+        columns.extend(own[name] for name in TOTALS)
     return np.stack(columns, axis=1)
 
 
-def _sums(kept: Floats, bars: Floats, periods_per_year: float) -> Sums:
-    from delever.engine import sweep_kernel as kernel
-
+def _sums(kept: Mapping[str, Floats], bars: Floats, periods_per_year: float) -> Sums:
     return Sums(
         bars=bars,
-        held_bars=kept[kernel.HELD],
-        returns=kept[kernel.SUM],
-        squares=kept[kernel.SQUARES],
-        squared_losses=kept[kernel.DOWN],
-        lowest=kept[kernel.LEAST],
-        highest=kept[kernel.MOST],
-        wealth=kept[kernel.WEALTH],
-        drawdown=kept[kernel.SCOPE_TROUGH] - 1.0,
-        exposure=kept[kernel.EXPOSURE],
-        turnover=kept[kernel.TURNOVER],
-        trades=kept[kernel.TRADES],
-        won=kept[kernel.HITS],
+        held_bars=kept["held"],
+        returns=kept["gain"],
+        squares=kept["squares"],
+        squared_losses=kept["down"],
+        lowest=kept["least"],
+        highest=kept["most"],
+        wealth=kept["growth"],
+        drawdown=kept["trough"] - 1.0,
+        exposure=kept["exposure"],
+        turnover=kept["turnover"],
+        trades=kept["trades"],
+        won=kept["hits"],
         periods_per_year=periods_per_year,
     )
 

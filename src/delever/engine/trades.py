@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.engine.spot_account import FILL, REASONS
+from delever.engine.events import REASONS, SPOT_FILL
 
 __all__ = ["fills_frame", "trades_frame"]
 
@@ -21,8 +21,7 @@ def fills_frame(
     fills: Floats,
     index: pd.DatetimeIndex,
     *,
-    columns: Sequence[str] = FILL,
-    reasons: Sequence[str] = REASONS,
+    columns: Sequence[str] = SPOT_FILL,
 ) -> pd.DataFrame:
     """Table of fills."""
     named = dict(zip(columns, fills.T, strict=True))
@@ -38,14 +37,14 @@ def fills_frame(
             "equity": named["equity"],
             "position": named["position"],
             "exposure": named["exposure"],
-            "reason": _words(named["reason"], reasons),
+            "reason": _words(named["reason"]),
         }
     )
-    return table.assign(**{name: named[name] for name in columns[len(FILL) :]})
+    return table.assign(**{name: named[name] for name in columns[len(SPOT_FILL) :]})
 
 
-def _words(numbers: Floats, reasons: Sequence[str]) -> pd.Series:
-    return pd.Series(np.array(reasons)[numbers.astype(np.int64)], dtype="str")
+def _words(numbers: Floats) -> pd.Series:
+    return pd.Series(np.array(REASONS)[numbers.astype(np.int64)], dtype="str")
 
 
 def trades_frame(
@@ -53,8 +52,7 @@ def trades_frame(
     index: pd.DatetimeIndex,
     *,
     last_close: float,
-    columns: Sequence[str] = FILL,
-    reasons: Sequence[str] = REASONS,
+    columns: Sequence[str] = SPOT_FILL,
     since: Sequence[float] = (),
 ) -> pd.DataFrame:
     """Table of round trips: flat to flat, or to a flip.
@@ -121,7 +119,7 @@ def trades_frame(
     )
     if not carried:
         return table
-    return table.assign(**carried, exit_reason=_words(reason, reasons).mask(is_open, ""))
+    return table.assign(**carried, exit_reason=_words(reason).mask(is_open, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +140,7 @@ class _Legs:
 
 
 def _legs(fills: Floats, columns: Sequence[str]) -> _Legs:
-    after = fills[:, FILL.index("position")]
+    after = fills[:, SPOT_FILL.index("position")]
     before = np.append(0.0, after[:-1])
     flips = before * after < 0.0
     row = np.repeat(np.arange(len(fills)), 1 + flips)

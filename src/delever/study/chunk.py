@@ -17,6 +17,7 @@ import pandas as pd
 from delever.deleveraging.membership import membership
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
+    SWEPT_ACCOUNT,
     Asked,
     SweepAccount,
     SweepMarket,
@@ -40,7 +41,6 @@ from delever.venues.costs import Costs, scaled_costs
 from delever.view import MarketView
 
 __all__ = [
-    "SWEPT_ACCOUNT",
     "Chunk",
     "Combination",
     "SweepGround",
@@ -48,9 +48,6 @@ __all__ = [
     "run_chunk",
     "run_combinations",
 ]
-
-SWEPT_ACCOUNT = ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop")
-"""Settings of an account that the combinations of a sweep may differ in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,15 +229,10 @@ def _answers(
 def _account(
     ground: SweepGround, one: Combination, target: npt.NDArray[np.float64], begin: int
 ) -> SweepAccount:
-    account = one.account or Account()
-    told = asked(target, begin)
     return SweepAccount(
-        asked=told._replace(targets=told.targets * account.exposure),
+        asked=asked(target, begin),
+        account=one.account,
         costs=None if one.costs is None else scaled_costs(one.costs, ground.costs_times),
-        leverage=account.leverage,
-        stop_loss=account.stop_loss,
-        take_profit=account.take_profit,
-        trailing_stop=account.trailing_stop,
     )
 
 

@@ -20,9 +20,10 @@ import pandas as pd
 from pydantic import ValidationError
 
 from delever.data.disk import Disk
+from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.errors import ConfigError, StoreError
 from delever.stats.metrics import AsMetric, metric_of
-from delever.study.chunk import SWEPT_ACCOUNT, Chunk, applied, run_chunk
+from delever.study.chunk import Chunk, applied, run_chunk
 from delever.study.config import Study, SweepConfig, combinations, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id

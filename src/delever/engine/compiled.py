@@ -1,0 +1,104 @@
+"""How the loops are compiled, and where what was compiled is kept.
+
+numba's own cache follows the file of each function, so arithmetic that a loop imports could go
+stale in it. Here the folder is named by a hash over all sources of this package: another source,
+another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+__all__ = ["cache_folder", "compiled", "numbers"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+numbers: Any = to_fixed_tuple
+"""Inside a compiled function: a row of an array as a tuple, of a length the compiler knows."""
+
+
+def compiled(**options: Any) -> Callable[[F], F]:
+    """Compile a function with numba, without counting references: the loops allocate nothing."""
+
+    def compile_(function: F) -> F:
+        options_ = {"_nrt": False, "error_model": "numpy", **options}
+        made: Any = numba.njit(**options_)(function)
+        if cache_folder() is not None:
+            made._cache = _KeyedCache(function)  # type: ignore[no-untyped-call]
+        result: F = made
+        return result
+
+    return compile_
+
+
+@cache
+def cache_folder() -> Path | None:
+    """Folder of what was compiled from these sources; None where nothing can be written."""
+    sources = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        sources.update(path.name.encode() + b"\0" + path.read_bytes())
+    for place in _places():
+        folder = place / f"numba-{sources.hexdigest()[:16]}"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        if not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid():
+            return folder  # what is loaded from here is run, so nobody else may write it
+    return None
+
+
+def _places() -> list[Path]:
+    """Where it may be kept, the best first."""
+    if asked := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(asked)]
+    home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or "~/.cache"
+    user = str(getattr(os, "getuid", lambda: "user")())
+    return [
+        Path(home).expanduser() / "delever",
+        Path(__file__).parent / "__pycache__",
+        Path(tempfile.gettempdir()) / f"delever-{user}",
+    ]
+
+
+class _Locator:
+    """What numba asks of a place: one folder, and sources that never change in it."""
+
+    def __init__(self, function: Any) -> None:
+        self.line = function.__code__.co_firstlineno
+
+    def ensure_cache_path(self) -> None:
+        Path(self.get_cache_path()).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder())
+
+    def get_source_stamp(self) -> str:
+        return ""
+
+    def get_disambiguator(self) -> str:
+        return str(self.line)
+
+    @classmethod
+    def from_function(cls, function: Any, _: str) -> _Locator:
+        return cls(function)
+
+
+class _KeyedFiles(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # type: ignore  # noqa: RUF012
+
+
+class _KeyedCache(FunctionCache):
+    _impl_class = _KeyedFiles

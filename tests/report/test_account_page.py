@@ -235,10 +235,10 @@ def test_rules_show_their_age_and_what_was_assumed() -> None:
     table = rules_table([*RULES, {**RULES[0], "brackets": [[None, 0.005, 100.0]]}])
     assert table.texts[0] == (
         *("2020-01-01", "2019-09-01", "0.050%", "-0.010%", "1.250%", "assumed", "2"),
-        "up to 50,000: 0.40% maintenance margin, at most 125x",
+        "up to 50,000: margin 0.40%, at most 125x",
     )
     assert table.rows[0][5].tone == "loss"
-    assert table.texts[1][7] == "any size: 0.50% maintenance margin, at most 100x"
+    assert table.texts[1][7] == "any size: margin 0.50%, at most 100x"
 
 
 def test_only_what_was_set_stands_in_the_account() -> None:

@@ -92,6 +92,7 @@ def test_a_figure_stands_on_its_own_and_the_page_lays_its_look_under_it(
     )
     layout = chart.figure.layout
     assert (layout.height, layout.template.layout.paper_bgcolor) == (chart.height, "#ffffff")
+    assert layout.template.data.to_plotly_json() == {}  # nothing of plotly's own look
     assert [button.label for button in layout.updatemenus[0].buttons] == ["own", "&lt;b&gt;"]
     assert [(label, pressed) for label, *_, pressed in chart.buttons] == [
         ("own", True),

@@ -153,7 +153,7 @@ def test_the_page_says_what_the_run_knew_and_what_it_was_held_to(market) -> None
         "what the bars hid",
         "slippage: none was said",
         "Rules it was held to",
-        "any size: 0.50% maintenance margin, at most 100x",
+        "any size: margin 0.50%, at most 100x",
         "worst the bars allow",
         "Nobody pays or receives funding.",
     ):

@@ -82,7 +82,8 @@ def chart(id: str, title: str, figure: Figure, *, height: int = 380, caption: st
     """Make a chart of a figure, in the light look for where no page lays one under it."""
     template = _light()
     template["layout"]["paper_bgcolor"] = "#ffffff"
-    figure.update_layout(template=template, height=figure.layout.height or height)
+    figure.layout.template = template
+    figure.layout.height = figure.layout.height or height
     return Chart(id=id, title=title, figure=figure, caption=caption)
 
 

@@ -129,7 +129,7 @@ def _fee(name: str, held: Mapping[str, Any]) -> str:
 def _first_bracket(held: Mapping[str, Any]) -> str:
     cap, rate, most = held["brackets"][0]
     up_to = "any size" if cap is None else f"up to {money(cap)}"
-    return f"{up_to}: {percent(rate, 2)} maintenance margin, at most {whole(most)}x"
+    return f"{up_to}: margin {percent(rate, 2)}, at most {whole(most)}x"
 
 
 def _since(date: str | None) -> Cell:

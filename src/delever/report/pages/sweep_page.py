@@ -56,7 +56,7 @@ def render(
         span=f"{len(frame):,} combinations",
         notes=_notes(frame, manifest),
         blocks=[
-            *(block(f"by-{each.id}", each.title, each) for each in charts(frame, axes).values()),
+            *(block("", each.title, each) for each in charts(frame, axes).values()),
             block("best", "Highest Sharpe ratios", best),
             block("made-from", "Made from", dict(facts(manifest))),
         ],

@@ -37,7 +37,10 @@ def market():
         ),
         ({"initial_equity": "10"}, "initial_equity must be a number"),
         ({"initial_equity": True}, "initial_equity must be a number"),
-        ({"start": "soon"}, "start must be a date or a time such as 2021-05-19; got 'soon'"),
+        (
+            {"start": "soon"},
+            "start must be a date or a time in UTC, such as 2021-05-19; got 'soon'",
+        ),
         ({"end": pd.NaT}, "end must be a date"),
         ({"workspace": 5}, "workspace must be the path of a folder; got 5"),
     ],

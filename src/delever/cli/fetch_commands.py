@@ -73,10 +73,10 @@ def fetch(
     Fetching again goes on where the last fetch ended, compares the last stored rows, and changes
     nothing else.
     """
-    from delever.cli.option_values import parse_time
+    from delever.study.market import utc
 
     begin, end = (
-        None if text is None else parse_time(option, text)
+        None if text is None else utc(text, option)
         for option, text in (("--since", since), ("--until", until))
     )
     with _bars(quiet=as_json) as progress:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from delever.errors import ConfigError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["costs_times", "parse_named", "parse_overrides", "parse_time"]
+__all__ = ["costs_times", "parse_named", "parse_overrides"]
 
 
 def costs_times(text: str) -> float:
@@ -35,34 +32,6 @@ def costs_times(text: str) -> float:
             f"{text!r}; single costs are set with --set costs.taker_fee=0.001"
         )
     return float(found[1])
-
-
-def parse_time(option: str, text: str) -> pd.Timestamp:
-    """Read a date or a time.
-
-    Raises
-    ------
-    ConfigError
-        If it is anything else, or outside the years 1678 to 2261.
-
-    Examples
-    --------
-    >>> parse_time("--since", "2021-05-19")
-    Timestamp('2021-05-19 00:00:00+0000', tz='UTC')
-    """
-    import pandas as pd
-
-    try:
-        moment = pd.Timestamp(text)
-        zoned = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-        stamp = zoned.as_unit("ns")
-    except (ValueError, OverflowError, AttributeError):
-        stamp = None
-    if stamp is None or pd.isna(stamp) or not 1678 <= stamp.year <= 2261:
-        raise ConfigError(
-            f"{option} must be a date or a time in UTC, such as 2021-05-19; got {text!r}"
-        )
-    return stamp
 
 
 def parse_named(option: str, assignments: Sequence[str]) -> dict[str, str]:

@@ -298,13 +298,14 @@ def state(
     as_json: Json = False,
 ) -> None:
     """Show where the market stands. Levels, stress, phase, what lies below, and what is missing."""
-    from delever.cli.option_values import parse_named, parse_time
+    from delever.cli.option_values import parse_named
     from delever.report.pages.state_page import levels_table, readings_table, supports_table
+    from delever.study.market import utc
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
     report = dl.state(
-        None if at is None else parse_time("--at", at),
+        None if at is None else utc(at, "--at"),
         data=data,
         series=parse_named("--series", series or []),
         days=days,

@@ -261,7 +261,9 @@ def utc(time: str | pd.Timestamp, name: str) -> pd.Timestamp:
     except (ValueError, TypeError, OverflowError, AttributeError):
         stamp = None
     if stamp is None or pd.isna(stamp) or not 1678 <= stamp.year <= 2261:
-        raise InputError(f"{name} must be a date or a time such as 2021-05-19; got {time!r}")
+        raise InputError(
+            f"{name} must be a date or a time in UTC, such as 2021-05-19; got {time!r}"
+        )
     return stamp
 
 

@@ -83,9 +83,9 @@ def max_drawdown(returns: ArrayLike) -> float:
     formula="bars from its peak to its recovery, or to the last bar, in days",
 )
 def max_drawdown_length(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
-    """Time from the peak of the maximum drawdown to its recovery.
+    """Time from the peak of the maximum drawdown to its recovery, or else to the last bar.
 
-    Up to the last bar where it has not recovered, 0 where there was no drawdown, NaN for no bars.
+    0 where there was no drawdown, NaN for no bars.
 
     Examples
     --------
@@ -119,10 +119,9 @@ def time_to_recover(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     formula="bars of the longest stretch from a peak to its recovery or the last bar, in days",
 )
 def longest_drawdown(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
-    """Time of the longest stretch under water, from a peak to its recovery.
+    """Time of the longest stretch from a peak to its recovery, or else to the last bar.
 
-    A stretch that has not recovered counts up to the last bar; 0 where there was no drawdown, NaN
-    for no bars.
+    0 where there was no drawdown, NaN for no bars.
 
     Examples
     --------

@@ -52,9 +52,8 @@ def sharpe_standard_error(sharpe: float, bars: int) -> float:
 
     Parameters
     ----------
-    sharpe : float
-    bars : int
-        Number of returns it was estimated from, >= 1.
+    sharpe, bars
+        As in `probabilistic_sharpe_ratio`, but one return is enough.
 
     Raises
     ------

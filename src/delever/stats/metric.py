@@ -57,12 +57,9 @@ class Metric:
 
     Attributes
     ----------
-    name : str
-        Its key in frames, files and configs: a lower-case identifier.
-    label : str
-        Its name on a page.
+    name, label : str
+        Its key in frames, files and configs, a lower-case identifier; its name on a page.
     unit : {"fraction", "ratio", "bars", "days", "count", "per_year"}
-        What it is counted in.
     better : {"higher", "lower"} or None
         Which of two values is to be preferred; None where neither is.
     formula, source : str
@@ -111,17 +108,18 @@ class Metric:
                 raise InputError(
                     f"metric {self.name}: {part} must be one line of text without '|'; got {text!r}"
                 )
-        _check_words(self.name, "unit", [self.unit], get_args(Unit))
-        _check_words(self.name, "better", [self.better], ("higher", "lower", None))
-        _check_words(self.name, "scopes", self.scopes or ["none"], EVERYWHERE)
-
-
-def _check_words(name: str, part: str, given: Sequence[object], known: Sequence[object]) -> None:
-    wrong = [repr(each) for each in given if each not in known]
-    if wrong:
-        raise InputError(
-            f"metric {name}: {part} must be of {', '.join(map(str, known))}; got {', '.join(wrong)}"
+        words: Sequence[tuple[str, Sequence[object], Sequence[object]]] = (
+            ("unit", [self.unit], get_args(Unit)),
+            ("better", [self.better], ("higher", "lower", None)),
+            ("scopes", self.scopes or ["none"], EVERYWHERE),
         )
+        for part, given, known in words:
+            wrong = [repr(each) for each in given if each not in known]
+            if wrong:
+                raise InputError(
+                    f"metric {self.name}: {part} must be of {', '.join(map(str, known))}; "
+                    f"got {', '.join(wrong)}"
+                )
 
 
 def metric(
@@ -170,7 +168,14 @@ def metric(
 
     def attach(function: Callable[_P, float]) -> Callable[_P, float]:
         own = getattr(function, "__name__", "") if name is None else name
-        reads = _reads(function, own)
+        asked = inspect.signature(function).parameters.values()
+        unknown = [p.name for p in asked if p.name not in _READ and p.default is p.empty]
+        if unknown:
+            raise InputError(
+                f"metric {own}: a parameter must be one of {', '.join(_READ)}, or have a default; "
+                f"got {', '.join(unknown)}"
+            )
+        reads = [p.name for p in asked if p.name in _READ]
         # The trades of a run stand on no index of bars.
         guarded = checked(function) if "trades" in reads else aligned(function)
         row = Metric(
@@ -209,21 +214,10 @@ def metric_of(item: object) -> Metric:
     row = item if isinstance(item, Metric) else getattr(item, "__dict__", {}).get(_ROW)
     if not isinstance(row, Metric):
         raise InputError(
-            "a metric must be a function with @metric(label=..., unit=..., ...) above it, or a "
+            "a metric must be a function with @metric(unit=..., formula=...) above it, or a "
             f"Metric; got {getattr(item, '__name__', repr(item))}"
         )
     return row
-
-
-def _reads(function: Callable[..., float], name: str) -> tuple[str, ...]:
-    asked = inspect.signature(function).parameters.values()
-    unknown = [p.name for p in asked if p.name not in _READ and p.default is p.empty]
-    if unknown:
-        raise InputError(
-            f"metric {name}: a parameter must be one of {', '.join(_READ)}, or have a default; "
-            f"got {', '.join(unknown)}"
-        )
-    return tuple(p.name for p in asked if p.name in _READ)
 
 
 def _of_sample(
@@ -248,5 +242,5 @@ def _documented(text: str, row: Metric, reads: Sequence[str]) -> str:
     if "\n\nParameters\n-" not in said:
         read = "\n".join(f"{name} : {_READ[name]}" for name in reads)
         said += f"\n\nParameters\n----------\n{read}"
-    said += f"\n\nReturns\n-------\nfloat\n    Unit: {row.unit}."
+        said += f"\n\nReturns\n-------\nfloat\n    Unit: {row.unit}."
     return f"{said}\n\nNotes\n-----\n``{row.formula}``: {row.source}.{heading}{examples}"

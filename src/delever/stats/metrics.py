@@ -204,11 +204,10 @@ def compute_scopes(
 
     Notes
     -----
-    The bars of a part are joined in order into one path that begins with a wealth of 1: returns
-    compound along it, drawdowns and times are measured on it, and a yearly figure takes its
-    bars for the only ones there were. Two parts that split the bars compound to the whole. A
-    trade belongs to the part that holds the bar it ended on (see `Sample.within`). Without bars,
-    no metric but a count is defined.
+    The bars of a part are joined in order into one path (see `Sample.within`) that begins with a
+    wealth of 1: returns compound along it, drawdowns and times are measured on it, and a yearly
+    figure takes its bars for the only ones there were. Two parts that split the bars compound to
+    the whole. Without bars, no metric but a count is defined.
     """
     chosen = [metric_of(item) for item in metrics]
     columns = {

@@ -65,7 +65,17 @@ class Sample:
         _require_returns(self.returns, "returns")
         if self.benchmark is not None:
             _require_returns(self.benchmark, "benchmark")
-        _require_trades(self.trades, index)
+        missing = [column for column in _TRADE_COLUMNS if column not in self.trades.columns]
+        if missing:
+            raise InputError(
+                f"trades need the columns {', '.join(_TRADE_COLUMNS)}; missing {', '.join(missing)}"
+            )
+        outside = np.flatnonzero(_closed(self.trades) & (_exit_bars(self.trades, index) < 0))
+        if outside.size:
+            raise InputError(
+                f"every closed trade must end on one of the bars; {outside.size} did not, "
+                f"the first with exit_time {self.trades['exit_time'].iloc[int(outside[0])]}"
+            )
 
     @property
     def closed_pnl(self) -> NDArray[np.float64]:
@@ -159,20 +169,6 @@ def _require_returns(returns: pd.Series, name: str) -> None:
             f"{name} must be finite and at least -1; row {row + 1} "
             f"({returns.index[row]:%Y-%m-%d %H:%M}) is {values[row]:g}; "
             "a path cannot be compounded past it"
-        )
-
-
-def _require_trades(trades: pd.DataFrame, index: pd.DatetimeIndex) -> None:
-    missing = [column for column in _TRADE_COLUMNS if column not in trades.columns]
-    if missing:
-        raise InputError(
-            f"trades need the columns {', '.join(_TRADE_COLUMNS)}; missing {', '.join(missing)}"
-        )
-    outside = np.flatnonzero(_closed(trades) & (_exit_bars(trades, index) < 0))
-    if outside.size:
-        raise InputError(
-            f"every closed trade must end on one of the bars; {outside.size} did not, "
-            f"the first with exit_time {trades['exit_time'].iloc[int(outside[0])]}"
         )
 
 

@@ -67,44 +67,40 @@ def bracket_table(
     if not rows:
         raise InputError("brackets must have at least one row; got none")
     table: list[Bracket] = []
-    floor, previous, amount = 0.0, math.nan, 0.0
     for number, (cap, rate, leverage) in enumerate(rows, start=1):
-        if not cap > floor:
+        floor = Bracket(cap=0.0, maintenance_margin_rate=rate, max_leverage=leverage)
+        before = table[-1] if table else floor
+        row = f"brackets: row {number} must"
+        if not cap > before.cap:
             raise InputError(
-                f"brackets: row {number} must have a cap above {floor:g}; got {cap:g}; "
-                "put the rows in rising order"
+                f"{row} have a cap above {before.cap:g}; got {cap:g}; put the rows in rising order"
             )
         if not (0.0 < rate < 1.0 and 1.0 <= leverage < math.inf):
             raise InputError(
-                f"brackets: row {number} must have 0 < rate < 1 and leverage >= 1; "
-                f"got {rate:g} and {leverage:g}; half a per cent is 0.005"
+                f"{row} have 0 < rate < 1 and leverage >= 1; got {rate:g} and {leverage:g}; half a "
+                "per cent is 0.005"
             )
         if not rate * leverage < 1.0:
             raise InputError(
-                f"brackets: row {number} must have a rate below 1 / max_leverage; got {rate:g} "
-                f"at {leverage:g}x, which liquidates a position as it is opened"
+                f"{row} have a rate below 1 / max_leverage; got {rate:g} at {leverage:g}x, which "
+                "liquidates a position as it is opened"
             )
-        if progressive and number > 1:
-            amount += floor * (rate - previous)
+        rise = rate - before.maintenance_margin_rate
+        if rise < 0.0 or leverage > before.max_leverage:
+            raise InputError(
+                f"{row} not have a lower rate or a higher leverage than the row before; got "
+                f"{rate:g} at {leverage:g}x after {before.maintenance_margin_rate:g} at "
+                f"{before.max_leverage:g}x"
+            )
+        step = before.cap * rise if progressive else 0.0
         table.append(
             Bracket(
                 cap=float(cap),
                 maintenance_margin_rate=float(rate),
                 max_leverage=float(leverage),
-                maintenance_amount=amount,
+                maintenance_amount=before.maintenance_amount + step,
             )
         )
-        floor, previous = cap, rate
-    for number, (before, after) in enumerate(pairwise(table), start=2):
-        if (
-            after.maintenance_margin_rate < before.maintenance_margin_rate
-            or after.max_leverage > before.max_leverage
-        ):
-            raise InputError(
-                f"brackets: row {number} must not have a lower rate or a higher leverage than the "
-                f"row before; got {after.maintenance_margin_rate:g} at {after.max_leverage:g}x "
-                f"after {before.maintenance_margin_rate:g} at {before.max_leverage:g}x"
-            )
     return tuple(table)
 
 

@@ -138,6 +138,12 @@ def funding_intervals(stamps: Stamps) -> Stamps:
     a hole, and the longer of those two is the interval. One missing stamp among 4-hourly ones is
     therefore a hole of 8 hours, and 8-hourly stamps from some day on are a change of interval. Two
     missing stamps in a row of alternate ones cannot be told from such a change.
+
+    Examples
+    --------
+    >>> hours = INTERVALS[0] * np.array([0, 4, 8, 16, 20])  # 12 is missing
+    >>> funding_intervals(hours) // INTERVALS[0]
+    array([4, 4, 4, 4])
     """
     if stamps.size < 2:
         raise DataError(
@@ -160,14 +166,12 @@ def funding_intervals(stamps: Stamps) -> Stamps:
     places = np.arange(apart.size)
     before = np.maximum.accumulate(np.where(known, places, -1))
     behind = np.minimum.accumulate(np.where(known, places, apart.size)[::-1])[::-1]
-    before = np.concatenate(([-1], before[:-1]))
-    behind = np.concatenate((behind[1:], [apart.size]))
+    # The 0 appended is read where there is no known distance: at -1, and at apart.size.
     padded = np.append(apart, 0)
-    longest = np.maximum(
-        np.where(before < 0, 0, padded[before]), np.where(behind == apart.size, 0, padded[behind])
-    )
-    alone = known & (longest == 0)
-    return np.where(known & ((apart <= longest) | alone), apart, longest).astype(np.int64)
+    nearest = padded[np.append(-1, before[:-1])], padded[np.append(behind[1:], apart.size)]
+    longest = np.maximum(*nearest)
+    is_interval = known & ((apart <= longest) | (longest == 0))
+    return np.where(is_interval, apart, longest).astype(np.int64)
 
 
 def funding_holes(stamps: Stamps, start: int, end: int) -> tuple[Hole, ...]:

@@ -83,11 +83,6 @@ def margin_formula(name: str) -> MarginFormula:
     ------
     InputError
         If there is none.
-
-    Examples
-    --------
-    >>> margin_formula("okx_linear").bracket_by
-    'size'
     """
     if name not in FORMULAS:
         raise InputError(f"formula must be one of {', '.join(FORMULAS)}; got {name!r}")
@@ -96,12 +91,10 @@ def margin_formula(name: str) -> MarginFormula:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginTable:
-    """What a venue requires a position to keep.
+    """What a venue requires a position to keep, by the formula of this name.
 
     Attributes
     ----------
-    name : str
-        The formula's, a key of `FORMULAS`.
     progressive : bool
         Whether each rate applies to the part of the notional inside its bracket.
     brackets : tuple of Bracket
@@ -222,12 +215,9 @@ def margin_lines(
     else:
         measure = abs(position) if formula.bracket_by == "size" else at_entry
         chosen = (bracket_of(measure, brackets),)
+    amounts = tuple(b.maintenance_amount for b in chosen)
+    rates = tuple(b.maintenance_margin_rate for b in chosen)
     if formula.rate_on == "entry":
-        return MarginLines(
-            tuple(fee for _ in chosen),
-            tuple(b.maintenance_margin_rate * at_entry - b.maintenance_amount for b in chosen),
-        )
-    return MarginLines(
-        tuple(b.maintenance_margin_rate + fee for b in chosen),
-        tuple(-b.maintenance_amount for b in chosen),
-    )
+        kept = (rate * at_entry - amount for rate, amount in zip(rates, amounts, strict=True))
+        return MarginLines((fee,) * len(chosen), tuple(kept))
+    return MarginLines(tuple(rate + fee for rate in rates), tuple(-amount for amount in amounts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,7 +50,7 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
         ) from None
     document = _document(content, where)
     _keys(document, _TOP, where, "the file")
-    fees = [_fees(row, where, label) for label, row in _rows(document["fees"], "fees", where)]
+    fees = [_fees(row, where, label) for label, row in _rows(document, "fees", _FEES, where)]
     margin = _margin(document, _MARGIN, where)
     later = Path(seen) if seen is not None else where
     more = later.read_bytes() if seen is not None and later.is_file() else b""
@@ -59,7 +59,7 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
         _keys(further, {"margin": list}, later, "the file")
         sightings = _margin(further, _SEEN, later)
     listings: dict[str, Listing] = {}
-    for label, row in _rows(document["contracts"], "contract", where):
+    for label, row in _rows(document, "contracts", _CONTRACT, where):
         listing = _contract(row, fees, [*margin, *sightings], where, label)
         if listing.contract.symbol in listings:
             raise ConfigError(
@@ -68,12 +68,11 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
             )
         listings[listing.contract.symbol] = listing
     named = [symbol for symbols, _ in [*fees, *margin] for symbol in symbols]
-    for symbol in named:
-        if symbol not in listings:
-            raise ConfigError(
-                f"{where}: every symbol must be a listed contract; {symbol!r} is not; "
-                "correct it or add the contract"
-            )
+    if unlisted := [symbol for symbol in named if symbol not in listings]:
+        raise ConfigError(
+            f"{where}: every symbol must be a listed contract; {unlisted[0]!r} is not; "
+            "correct it or add the contract"
+        )
     return Rulebook(
         venue=document["venue"],
         path=where.name,
@@ -106,13 +105,16 @@ _CONTRACT = {
     "source": str,
     "as_of": dt.date,
 }
-_SAID = {
-    str: "a text that is not empty",
-    bool: "true or false",
-    float: "a number",
-    list: "an array that is not empty",
-    dt.date: "a date such as 2020-03-12",
-    dt.datetime: "a moment with its zone such as 2020-03-12T08:00:00Z",
+_KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
+    str: ("a text that is not empty", lambda v: isinstance(v, str) and v != ""),
+    bool: ("true or false", lambda v: isinstance(v, bool)),
+    float: ("a number", lambda v: type(v) in (int, float) and v == v),
+    list: ("an array that is not empty", lambda v: isinstance(v, list) and v != []),
+    dt.date: ("a date such as 2020-03-12", lambda v: type(v) is dt.date),
+    dt.datetime: (
+        "a moment with its zone such as 2020-03-12T08:00:00Z",
+        lambda v: isinstance(v, dt.datetime) and v.tzinfo is not None,
+    ),
 }
 
 _Named = tuple[tuple[str, ...], Dated[T]]
@@ -125,7 +127,6 @@ def _contract(
     where: Path,
     label: str,
 ) -> Listing:
-    _keys(row, _CONTRACT, where, label)
     if not all(hours in (1, 2, 4, 8, 24) for hours in row["funding_hours"]):
         raise ConfigError(
             f"{where}: {label}: funding_hours must be among 1, 2, 4, 8 and 24; got "
@@ -151,7 +152,6 @@ def _contract(
 
 
 def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
-    _keys(row, _FEES, where, label)
     fees = Fees(
         maker=float(row["maker"]), taker=float(row["taker"]), liquidation=float(row["liquidation"])
     )
@@ -167,8 +167,7 @@ def _margin(
     document: Mapping[str, Any], wanted: Mapping[str, type], where: Path
 ) -> list[_Named[MarginTable]]:
     found = []
-    for label, row in _rows(document["margin"], "margin", where):
-        _keys(row, wanted, where, label)
+    for label, row in _rows(document, "margin", wanted, where):
         try:
             table = margin_table(row["formula"], row["brackets"], progressive=row["progressive"])
         except InputError as error:
@@ -211,11 +210,14 @@ def _document(content: bytes, where: Path) -> dict[str, Any]:
         raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
 
 
-def _rows(rows: Sequence[Any], name: str, where: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, row in enumerate(rows, start=1):
-        label = f"{name} number {number}"
+def _rows(
+    document: Mapping[str, Any], key: str, wanted: Mapping[str, type], where: Path
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, row in enumerate(document[key], start=1):
+        label = f"{'contract' if key == 'contracts' else key} number {number}"
         if not isinstance(row, dict):
             raise ConfigError(f"{where}: {label} must be a table; got {row!r}")
+        _keys(row, wanted, where, label)
         yield label, row
 
 
@@ -229,19 +231,8 @@ def _keys(table: Mapping[str, Any], wanted: Mapping[str, type], where: Path, lab
     for key, kind in wanted.items():
         if key not in table:
             raise ConfigError(f"{where}: {label} must have {key}; it has none; add it")
-        if not _is(table[key], kind):
+        wording, fits = _KINDS[kind]
+        if not fits(table[key]):
             raise ConfigError(
-                f"{where}: {label}: {key} must be {_SAID[kind]}; got {table[key]!r}; correct it"
+                f"{where}: {label}: {key} must be {wording}; got {table[key]!r}; correct it"
             )
-
-
-def _is(value: object, kind: type) -> bool:
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value == value
-    if kind is dt.date:
-        return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
-    if kind is dt.datetime:
-        return isinstance(value, dt.datetime) and value.tzinfo is not None
-    if kind is str or kind is list:
-        return isinstance(value, kind) and len(value) > 0
-    return isinstance(value, kind)

@@ -34,10 +34,9 @@ class Fees:
 
     Attributes
     ----------
-    maker, taker : float
-        Of a resting and of a crossing order; a maker fee below 0 is a rebate.
-    liquidation : float
-        Taken from a liquidated position on top of what its closing costs.
+    maker, taker, liquidation : float
+        Of a resting order (a rebate if < 0), of a crossing one, and of a liquidated position on
+        top of what its closing costs.
     """
 
     maker: float
@@ -75,17 +74,14 @@ class Dated(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What holds for one symbol on one day.
+    """What holds for one symbol on one day at the venue of a rulebook.
 
     Attributes
     ----------
-    venue : str
-        Name of the rulebook.
     valid_from : datetime.date
         First day of these rules; the day asked for where older rules were assumed backwards.
-    contract, formula, brackets, fees
-        The contract, how its maintenance margin is computed, its brackets in rising order of caps,
-        its fees.
+    formula, brackets
+        How maintenance margin is computed, from brackets in rising order of caps.
     funding_hours : tuple of int
         Funding intervals the venue uses for the contract.
     notes : tuple of str

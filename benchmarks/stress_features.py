@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.signals.markets import made_up
 
-from delever.deleveraging.phase_machine import market_states
+from delever.deleveraging.phase_machine import market_phases
 from delever.deleveraging.stress import stress_index
 from delever.signals.features import FEATURES, measure
 
@@ -39,7 +39,7 @@ def main() -> int:
         print(f"{name:28} {seconds * 1_000:8.1f} ms{'' if name in stress else '   level or event'}")
     total = sum(stress.values())
     print(f"{len(stress)} stress features on {len(market.index):,} bars: {total:.2f} s")
-    for name, work in (("stress index", stress_index), ("phases", market_states)):
+    for name, work in (("stress index", stress_index), ("phases", market_phases)):
         start = perf_counter()
         work(market)
         print(f"{name}: {perf_counter() - start:.2f} s")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
-from delever.deleveraging.phase_machine import Machine, states
+from delever.deleveraging.phase_machine import PhaseRules, causal_phases
 from delever.deleveraging.stress import stress_index
 from delever.errors import InputError
 from delever.signals.sizing import exposure
@@ -17,12 +17,12 @@ from delever.view import MarketView
 def stress_filter(
     market: MarketView,
     *,
-    out_of: Literal["cascade", "selling"] = "cascade",
+    out_of: Literal["cascade", "deleveraging"] = "cascade",
     enter: Annotated[float, Gt(0), Lt(1)] = 0.95,
     leave: Annotated[float, Gt(0), Lt(1)] = 0.8,
     days: Annotated[int, Ge(1)] = 180,
 ) -> pd.Series:
-    """Hold, except in the phases of forced selling as the state machine sees them.
+    """Hold, except in the phases of forced selling as they are detected.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def stress_filter(
         The market. Whatever readings the study names (funding, open_interest, liquidations,
         dvol, fear_greed, etf_flows, vix, gold, igv) go into the index of stress; without any it
         is made of price and volume alone.
-    out_of : {"cascade", "selling"}
+    out_of : {"cascade", "deleveraging"}
         Out during the cascade only, or until the washout is over as well.
     enter, leave : float
         Rank of stress in its own past above which a new low is a cascade, and below which
@@ -53,7 +53,7 @@ def stress_filter(
     stress = stress_index(market, days=days).value
     # Whether leverage builds up decides nothing about a cascade: it is left out.
     unknown = pd.Series(float("nan"), index=market.index)
-    machine = Machine(enter=enter, exit=leave)
-    state = states(market.bars["close"], stress, unknown, market.timeframe, machine)
-    out = state.isin(["cascade"] if out_of == "cascade" else ["cascade", "washout"])
-    return exposure(~out, known=state.notna())
+    rules = PhaseRules(enter=enter, exit=leave)
+    phases = causal_phases(market.bars["close"], stress, unknown, market.timeframe, rules)
+    out = phases.isin(["cascade"] if out_of == "cascade" else ["cascade", "washout"])
+    return exposure(~out, known=phases.notna())

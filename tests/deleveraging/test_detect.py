@@ -92,6 +92,27 @@ def test_hysteresis_by_hand() -> None:
     assert detect(close, patient).astype(int).tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0]
 
 
+def test_a_speed_at_a_threshold_changes_nothing() -> None:
+    close = series([100, 101, 100, 101, 100, 90, 91, 90, 91, 92, 91.9, 92])
+    speed = fall_speed(close, fall_bars=1, volatility_bars=4)
+    bars = {"fall_bars": 1, "volatility_bars": 4}
+    crash = -float(speed.iloc[5])
+    assert not detect(close, Detector(**bars, enter=crash)).any()
+    assert detect(close, Detector(**bars, enter=crash - 1e-9)).any()
+    # The fall from 91 to 90 is calm only above the threshold, and then the second calm bar.
+    dip = -float(speed.iloc[7])
+    assert detect(close, Detector(**bars, exit=dip, calm_bars=2)).tolist()[5:10] == [True] * 4 + [
+        False
+    ]
+    assert detect(close, Detector(**bars, exit=dip + 1e-9, calm_bars=2)).tolist()[5:10] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
 def test_a_fall_between_the_two_thresholds_neither_starts_nor_ends_a_state() -> None:
     # Speeds: -9.2 at the crash, then 0 and about -1.4, so calm never lasts two bars.
     step = 0.13

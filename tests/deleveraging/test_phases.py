@@ -51,6 +51,9 @@ def test_a_recovery_ends_with_the_bar_that_regains_the_share() -> None:
 def test_there_is_no_recovery_when_the_period_ends_regained() -> None:
     close = series([100, 60, 90, 95, 96])
     assert letters(phases(period("2020-01-02", "2020-01-04"), close, "1d")) == "b" + "c" + "w"
+    # So does one that ends at just half of the fall.
+    close = series([100, 60, 80, 79, 96])
+    assert letters(phases(period("2020-01-02", "2020-01-04"), close, "1d")) == "b" + "c" + "w"
 
 
 def test_a_dip_below_the_trough_after_the_period_does_not_move_it() -> None:

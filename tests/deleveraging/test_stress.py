@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.signals.markets import made_up
 
-from delever.deleveraging.phase_machine import STATES, market_states
+from delever.deleveraging.phase_machine import MARKET_PHASES, market_phases
 from delever.deleveraging.stress import BUILD_UP, STRESS, Component, past_rank, stress_index
 from delever.errors import InputError
 from delever.signals.features import FEATURES, measure
@@ -80,6 +80,7 @@ def test_missing_inputs_drop_out_and_are_named(market: MarketView) -> None:
     assert set(got.missing_at(0)) == {part.feature for part in STRESS}
     # Nothing is made up: too little coverage is no index at all.
     assert stress_index(bare, least_coverage=0.3).value.isna().all()
+    assert stress_index(bare, STRESS[:3], least_coverage=1.0).value.notna().any()
     assert stress_index(bare, BUILD_UP).value.isna().all()
 
 
@@ -104,13 +105,13 @@ def test_neither_index_nor_phase_sees_the_future(market: MarketView) -> None:
     readings["fear_greed"] = replace(fear, frame=fear.frame.div(busy, axis=0))
     bars = market.bars.assign(volume=market.bars["volume"] * busy, **prices)
     seen = replace(market, bars=bars, readings=readings)
-    found = market_states(seen)
+    found = market_phases(seen)
     index = stress_index(seen).value
-    assert set(found.dropna()) == set(STATES)
+    assert set(found.dropna()) == set(MARKET_PHASES)
     # Cut before, inside and after the crash, and while the phases change.
     for bar in (380, 402, 405, 409, 415, 450):
         past = seen.upto(seen.close_time[bar])
-        pd.testing.assert_series_equal(market_states(past), found.iloc[: bar + 1])
+        pd.testing.assert_series_equal(market_phases(past), found.iloc[: bar + 1])
         pd.testing.assert_series_equal(stress_index(past).value, index.iloc[: bar + 1])
     falling = found.iloc[400:408]
     assert falling.iloc[-1] == "cascade"

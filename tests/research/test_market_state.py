@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.deleveraging.phase_machine import market_states
+from delever.deleveraging.phase_machine import market_phases
 from delever.errors import InputError
 from delever.research.state import MarketState, market_state
 from delever.view import MarketView, Reading
@@ -89,7 +89,7 @@ def test_supports_are_the_nearest_levels_below(market: MarketView, state: Market
 def test_what_followed_in_the_same_phase_is_counted_in_ranges(
     market: MarketView, state: MarketState
 ) -> None:
-    phases = market_states(market).to_numpy()
+    phases = market_phases(market).to_numpy()
     high, low, close = (market.bars[name].to_numpy() for name in ("high", "low", "close"))
     # Wilder's range, by its recursion.
     true = np.maximum(high - low, np.abs(high - np.append(np.nan, close[:-1])))

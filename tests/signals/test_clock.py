@@ -93,6 +93,16 @@ def test_zscore_and_ago_equal_looking_back(steps: list[tuple[int, int]]) -> None
             assert math.isnan(back.iloc[row])
 
 
+def test_what_was_said_days_ago_is_at_most_as_many_days_older() -> None:
+    """A day ago, of rows of which the one before lies just two days back, or a second more."""
+    for seconds, expected in ((0, 7.0), (1, math.nan)):
+        late = DAYS[2] + pd.Timedelta(seconds, "s")
+        values = pd.Series([7.0, 8.0], index=pd.DatetimeIndex([DAYS[0], late]))
+        got = ago(values, 1)
+        assert math.isnan(got.iloc[0])
+        np.testing.assert_equal(got.iloc[1], expected)
+
+
 def test_a_window_is_full_so_many_days_after_the_first_row_that_says_something() -> None:
     values = pd.Series([math.nan, 1.0, math.nan, 1.0, 1.0], index=DAYS[:5])
     assert full(values, 2).tolist() == [False, False, False, True, True]

@@ -16,7 +16,12 @@ from tests.signals.markets import DAY, made_up
 
 import delever.signals
 from delever.deleveraging.detect import Detector, detect
-from delever.deleveraging.phase_machine import STATES, market_states, selling, states
+from delever.deleveraging.phase_machine import (
+    MARKET_PHASES,
+    causal_phases,
+    is_deleveraging,
+    market_phases,
+)
 from delever.deleveraging.stress import past_rank, stress_index
 from delever.research.lookahead import find_leak
 from delever.research.perturbation import window
@@ -91,7 +96,7 @@ def born(m: MarketView, table: pd.DataFrame) -> pd.Series:
 
 
 def numbered(phases: pd.Series) -> pd.Series:
-    return phases.astype(object).map({name: float(k) for k, name in enumerate(STATES)})
+    return phases.astype(object).map({name: float(k) for k, name in enumerate(MARKET_PHASES)})
 
 
 SIGNALS: dict[str, Signal] = {
@@ -160,10 +165,12 @@ SIGNALS: dict[str, Signal] = {
     "volatility.volume_shock": lambda m: volatility.volume_shock(m.bars["volume"], 1, 30),
     "volatility.yang_zhang": lambda m: volatility.yang_zhang(m.bars, 20),
     "detect.detect": lambda m: detect(close(m), Detector(volatility_bars=30, enter=1.0, exit=0.5)),
-    "phase_machine.market_states": lambda m: numbered(market_states(m)),
-    "phase_machine.selling": lambda m: selling(market_states(m)).reindex(m.index).astype("float64"),
-    "phase_machine.states": lambda m: numbered(
-        states(close(m), past_rank(-close(m), 20), index(m), m.timeframe)
+    "phase_machine.market_phases": lambda m: numbered(market_phases(m)),
+    "phase_machine.is_deleveraging": lambda m: (
+        is_deleveraging(market_phases(m)).reindex(m.index).astype("float64")
+    ),
+    "phase_machine.causal_phases": lambda m: numbered(
+        causal_phases(close(m), past_rank(-close(m), 20), index(m), m.timeframe)
     ),
     "stress.past_rank": lambda m: past_rank(close(m), 20),
     "stress.stress_index": index,
@@ -216,7 +223,7 @@ def test_none_is_forgotten() -> None:
     assert not set(SIGNALS) & set(NO_SIGNAL)
 
 
-LATE = {"phase_machine.market_states", "phase_machine.selling"}
+LATE = {"phase_machine.market_phases", "phase_machine.is_deleveraging"}
 """Those that need a year before they say something."""
 
 

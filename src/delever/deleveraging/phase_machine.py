@@ -23,7 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from delever.deleveraging.stress import BUILD_UP, stress_index
@@ -31,17 +30,17 @@ from delever.errors import InputError
 from delever.signals.clock import bars_in
 from delever.view import MarketView
 
-__all__ = ["STATES", "Machine", "market_states", "selling", "states"]
+__all__ = ["MARKET_PHASES", "PhaseRules", "causal_phases", "is_deleveraging", "market_phases"]
 
-STATES = ("calm", "build_up", "cascade", "washout", "recovery")
+MARKET_PHASES = ("calm", "build_up", "cascade", "washout", "recovery")
 """In the order they follow each other."""
 
 _CALM, _BUILD_UP, _CASCADE, _WASHOUT, _RECOVERY = range(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """Parameters of the state machine; round on purpose, not fitted to the catalogue.
+class PhaseRules:
+    """When a phase begins and ends; round figures, not fitted to the catalogue.
 
     Raises
     ------
@@ -66,35 +65,35 @@ class Machine:
         for low, high in (("exit", "enter"), ("build_exit", "build_enter")):
             if not 0 < getattr(self, low) < getattr(self, high) < 1:
                 raise InputError(
-                    f"{low} and {high} of the state machine must satisfy 0 < {low} < {high} < 1; "
+                    f"{low} and {high} of the phases must satisfy 0 < {low} < {high} < 1; "
                     f"got {getattr(self, low):g} and {getattr(self, high):g}"
                 )
         for name in ("low_days", "quiet_days", "calm_days", "recovery_days", "regained"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{name} of the state machine must be above 0")
+                raise InputError(f"{name} of the phases must be above 0")
         if self.regained > 1:
-            raise InputError(f"regained of the state machine must be <= 1; got {self.regained:g}")
+            raise InputError(f"regained of the phases must be <= 1; got {self.regained:g}")
 
 
 @dataclass(slots=True, kw_only=True)
-class _Episode:
-    """What the machine remembers of the selling it is in."""
+class _Fall:
+    """What is remembered of the fall of a cascade and its washout."""
 
     high: float = float("nan")
     low: float = float("inf")
-    quiet: int = 0
-    calm: int = 0
-    age: int = 0
+    bars_since_low: int = 0
+    calm_bars: int = 0
+    recovery_bars: int = 0
 
 
-def states(
+def causal_phases(
     close: pd.Series,
     stress: pd.Series,
     build_up: pd.Series,
     timeframe: str,
-    machine: Machine | None = None,
+    rules: PhaseRules | None = None,
 ) -> pd.Series:
-    """Phase of each bar, as known at its close.
+    """Phase of each bar, as known at its close; NaN until there is an index of stress.
 
     Raises
     ------
@@ -103,89 +102,64 @@ def states(
     """
     if not (close.index.equals(stress.index) and close.index.equals(build_up.index)):
         raise InputError("close, stress and build_up must have the same bars; align them first")
-    chosen = machine or Machine()
-    count = {
-        name: bars_in(getattr(chosen, name), timeframe)
+    rules = rules or PhaseRules()
+    bars = {
+        name: bars_in(getattr(rules, name), timeframe)
         for name in ("low_days", "quiet_days", "calm_days", "recovery_days")
     }
-    week = close.rolling(count["low_days"] + 1, min_periods=1)
-    codes = _walk(
-        close.to_numpy(dtype="float64"),
-        stress.to_numpy(dtype="float64"),
-        build_up.to_numpy(dtype="float64"),
-        (close <= week.min()).to_numpy(),
-        week.max().to_numpy(dtype="float64"),
-        chosen,
-        count,
-    )
-    codes[np.logical_and.accumulate(stress.isna().to_numpy())] = -1
-    kind = pd.CategoricalDtype(list(STATES), ordered=True)
-    return pd.Series(
-        pd.Categorical.from_codes(codes.tolist(), dtype=kind), index=close.index, name="state"
-    )
+    recent = close.rolling(bars["low_days"] + 1, min_periods=1)
+    lowest, highest = (close <= recent.min()).tolist(), recent.max().tolist()
+    rows = zip(close.tolist(), stress.tolist(), build_up.tolist(), lowest, highest, strict=True)
+    codes, phase, fall = [], _CALM, _Fall()
+    for price, strain, leverage, new_low, high in rows:
+        if phase in (_CASCADE, _WASHOUT):
+            phase = _after_a_bar_of_selling(phase, price, strain, fall, rules, bars)
+        elif strain >= rules.enter and new_low:
+            phase, fall = _CASCADE, _Fall(high=high, low=price)
+        elif phase == _RECOVERY:
+            fall.recovery_bars += 1
+            regained = price >= fall.low + rules.regained * (fall.high - fall.low)
+            if regained or fall.recovery_bars >= bars["recovery_days"]:
+                phase = _CALM
+        elif phase == _CALM and leverage >= rules.build_enter:
+            phase = _BUILD_UP
+        elif phase == _BUILD_UP and leverage < rules.build_exit:
+            phase = _CALM
+        codes.append(phase)
+    known = ~np.logical_and.accumulate(stress.isna().to_numpy())
+    kind = pd.CategoricalDtype(list(MARKET_PHASES), ordered=True)
+    categories = pd.Categorical.from_codes(np.where(known, codes, -1), dtype=kind)
+    return pd.Series(categories, index=close.index, name="phase")
 
 
-def _walk(
-    close: npt.NDArray[np.float64],
-    stress: npt.NDArray[np.float64],
-    build_up: npt.NDArray[np.float64],
-    lowest: npt.NDArray[np.bool_],
-    highest: npt.NDArray[np.float64],
-    machine: Machine,
-    count: dict[str, int],
-) -> npt.NDArray[np.int8]:
-    out = np.zeros(len(close), dtype=np.int8)
-    now, past = _CALM, _Episode()
-    rows = zip(
-        close.tolist(),
-        stress.tolist(),
-        build_up.tolist(),
-        lowest.tolist(),
-        highest.tolist(),
-        strict=True,
-    )
-    for row, (price, strain, leverage, new_low, high) in enumerate(rows):
-        if now in (_CALM, _BUILD_UP, _RECOVERY) and strain >= machine.enter and new_low:
-            past = _Episode(high=high, low=price)
-            now = _CASCADE
-        elif now in (_CASCADE, _WASHOUT):
-            now = _selling(now, price, strain, past, machine, count)
-        elif now == _RECOVERY:
-            past.age += 1
-            back = price >= past.low + machine.regained * (past.high - past.low)
-            now = _CALM if back or past.age >= count["recovery_days"] else _RECOVERY
-        elif now == _CALM and leverage >= machine.build_enter:
-            now = _BUILD_UP
-        elif now == _BUILD_UP and leverage < machine.build_exit:
-            now = _CALM
-        out[row] = now
-    return out
-
-
-def _selling(
-    now: int, price: float, strain: float, past: _Episode, machine: Machine, count: dict[str, int]
+def _after_a_bar_of_selling(
+    phase: int,
+    price: float,
+    strain: float,
+    fall: _Fall,
+    rules: PhaseRules,
+    bars: dict[str, int],
 ) -> int:
     """Next phase after a bar in a cascade or a washout."""
-    lower = price < past.low
-    past.low = min(past.low, price)
-    past.quiet = 0 if lower else past.quiet + 1
-    past.calm = past.calm + 1 if strain < machine.exit else 0
-    if past.calm >= count["calm_days"]:
-        past.age = 0
+    lower = price < fall.low
+    fall.low = min(fall.low, price)
+    fall.bars_since_low = 0 if lower else fall.bars_since_low + 1
+    fall.calm_bars = fall.calm_bars + 1 if strain < rules.exit else 0
+    if fall.calm_bars >= bars["calm_days"]:
         return _RECOVERY
-    if lower and strain >= machine.exit:
+    if lower and strain >= rules.exit:
         return _CASCADE
-    return _WASHOUT if past.quiet >= count["quiet_days"] else now
+    return _WASHOUT if fall.bars_since_low >= bars["quiet_days"] else phase
 
 
-def selling(state: pd.Series) -> pd.Series[bool]:
-    """Whether the market was deleveraging: in a cascade or a washout."""
-    known = state[state.notna()]
+def is_deleveraging(phases: pd.Series) -> pd.Series[bool]:
+    """Whether the market was deleveraging: in a cascade or a washout; bars without a phase go."""
+    known = phases[phases.notna()]
     on: pd.Series[bool] = known.isin(["cascade", "washout"])
     return on.rename("deleveraging")
 
 
-def market_states(market: MarketView, machine: Machine | None = None) -> pd.Series:
+def market_phases(market: MarketView, rules: PhaseRules | None = None) -> pd.Series:
     """Phase of each bar of a market, from every reading it has.
 
     Raises
@@ -195,4 +169,4 @@ def market_states(market: MarketView, machine: Machine | None = None) -> pd.Seri
     """
     stress = stress_index(market).value
     leverage = stress_index(market, BUILD_UP, least_coverage=0.5).value
-    return states(market.bars["close"], stress, leverage, market.timeframe, machine)
+    return causal_phases(market.bars["close"], stress, leverage, market.timeframe, rules)

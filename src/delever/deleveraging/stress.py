@@ -142,7 +142,7 @@ def stress_index(
     mean = pd.Series(ranks.fillna(0.0).to_numpy() @ weights, index=market.index)
     # Weights are binary fractions only by luck: a sum of all of them may miss 1 by a hair.
     enough = coverage >= least_coverage - 1e-12
-    value = past_rank((mean / known).where(enough & (known > 0)), least)
+    value = past_rank((mean / known).where(enough), least)
     return StressIndex(
         value=value.rename("stress"),
         ranks=ranks,

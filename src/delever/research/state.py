@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import whole_number
-from delever.deleveraging.phase_machine import market_states
+from delever.deleveraging.phase_machine import market_phases
 from delever.deleveraging.stress import stress_index
 from delever.errors import InputError
 from delever.research.base_rates import BaseRate, fall_rates
@@ -99,7 +99,7 @@ def market_state(
     price = float(seen.bars["close"].iloc[-1])
     levels = _levels(seen, price)
     below = [level for level in levels if level.distance < 0][:supports]
-    phases, index = market_states(seen), stress_index(seen)
+    phases, index = market_phases(seen), stress_index(seen)
     now = phases.iloc[-1]
     able, lacking = available(seen)
     readings = tuple(_reading(FEATURES[name], seen) for name in able if _is_stress(name))

@@ -12,26 +12,31 @@ import pytest
 from delever.deleveraging.detect import detected_periods
 from delever.deleveraging.overlap import ERAS, overlap, overlap_by_era
 from delever.deleveraging.period import Period, load_catalog
-from delever.deleveraging.phase_machine import Machine, market_states, selling, states
+from delever.deleveraging.phase_machine import (
+    PhaseRules,
+    causal_phases,
+    is_deleveraging,
+    market_phases,
+)
 from delever.errors import InputError
 from delever.view import MarketView
 
 ROOT = Path(__file__).parents[2]
 DAYS = pd.date_range("2026-01-05", periods=60, tz="UTC").as_unit("ns")
-QUICK = Machine(low_days=2, quiet_days=2, calm_days=2, recovery_days=4)
+QUICK = PhaseRules(low_days=2, quiet_days=2, calm_days=2, recovery_days=4)
 
 
 def run(
     close: list[float],
     stress: list[float],
     leverage: list[float] | None = None,
-    machine: Machine = QUICK,
+    rules: PhaseRules = QUICK,
 ) -> str:
     """First letters of the phases, "-" where undefined."""
     index = DAYS[: len(close)]
     build = [math.nan] * len(close) if leverage is None else leverage
-    got = states(
-        *(pd.Series(v, index=index, dtype=float) for v in (close, stress, build)), "1d", machine
+    got = causal_phases(
+        *(pd.Series(v, index=index, dtype=float) for v in (close, stress, build)), "1d", rules
     )
     assert got.index.equals(index)
     return "".join("-" if isinstance(phase, float) else str(phase)[0] for phase in got)
@@ -46,7 +51,7 @@ def test_a_fall_from_build_up_to_calm() -> None:
     # it; recovery until half of the fall from 102 to 79 is won back, at 90.5.
     assert run(close, stress, leverage) == "cbb" + "cc" + "c" + "ww" + "c" + "c" + "rrr" + "ccc"
     index = DAYS[: len(close)]
-    got = states(
+    got = causal_phases(
         pd.Series(close, index=index),
         pd.Series(stress, index=index),
         pd.Series(leverage, index=index),
@@ -63,7 +68,7 @@ def test_hysteresis_between_enter_and_exit() -> None:
     assert run(falling, [0.9] * 8) == "c" * 8
     got = run(falling, [0.96] + [0.85] * 7)
     index = DAYS[:8]
-    full = states(
+    full = causal_phases(
         pd.Series(falling, index=index),
         pd.Series([0.96] + [0.85] * 7, index=index),
         pd.Series(math.nan, index=index),
@@ -77,7 +82,7 @@ def test_hysteresis_between_enter_and_exit() -> None:
 def test_stress_in_a_rise_is_no_cascade() -> None:
     index = DAYS[:6]
     rising = pd.Series([1.0, 2, 3, 4, 5, 6], index=index)
-    got = states(rising, pd.Series(0.99, index=index), rising * math.nan, "1d", QUICK)
+    got = causal_phases(rising, pd.Series(0.99, index=index), rising * math.nan, "1d", QUICK)
     # The first bar is the lowest of one; after it every close is a high.
     assert got.iloc[1:].isin(["cascade"]).sum() <= QUICK.quiet_days
 
@@ -87,7 +92,7 @@ def test_a_recovery_ends_after_its_time_at_the_latest() -> None:
     stress = [0.5, 0.96] + [0.1] * 10
     # Two bars below 0.8 end the cascade; four bars later the recovery is over.
     index = DAYS[:12]
-    got = states(
+    got = causal_phases(
         pd.Series(close, index=index),
         pd.Series(stress, index=index),
         pd.Series(math.nan, index=index),
@@ -100,7 +105,7 @@ def test_a_recovery_ends_after_its_time_at_the_latest() -> None:
 def test_what_is_not_known_is_not_calm() -> None:
     close = [100.0, 90, 80, 81, 82]
     index = DAYS[:5]
-    got = states(
+    got = causal_phases(
         pd.Series(close, index=index),
         pd.Series([math.nan, math.nan, 0.99, math.nan, math.nan], index=index),
         pd.Series(math.nan, index=index),
@@ -109,7 +114,7 @@ def test_what_is_not_known_is_not_calm() -> None:
     )
     assert got.isna().tolist() == [True, True, False, False, False]
     assert got.dropna().tolist() == ["cascade", "cascade", "washout"]
-    on = selling(got)
+    on = is_deleveraging(got)
     assert on.index.equals(index[2:])
     assert on.dtype == bool
     assert on.all()
@@ -122,7 +127,7 @@ def test_windows_are_days_on_any_timeframe() -> None:
     stress = pd.Series(0.5, index=index)
     stress.iloc[30] = 0.99
     stress.iloc[31:] = 0.9
-    got = states(close, stress, stress * math.nan, "4h", Machine())
+    got = causal_phases(close, stress, stress * math.nan, "4h", PhaseRules())
     assert got.iloc[30] == "cascade"
     # Three days without a lower close are 18 bars of 4 hours.
     assert (got.iloc[30:48] == "cascade").all()
@@ -133,20 +138,48 @@ def test_windows_are_days_on_any_timeframe() -> None:
     ("wrong", "message"),
     [
         ({"exit": 0.96}, "0 < exit < enter < 1"),
+        ({"exit": 0.95}, "0 < exit < enter < 1"),
+        ({"enter": 1.0}, "0 < exit < enter < 1"),
+        ({"calm_days": math.inf}, "calm_days of the phases must be above 0"),
         ({"build_exit": 0.0}, "0 < build_exit < build_enter < 1"),
-        ({"low_days": 0}, "low_days of the state machine must be above 0"),
-        ({"regained": 1.5}, "regained of the state machine must be <= 1"),
+        ({"low_days": 0}, "low_days of the phases must be above 0"),
+        ({"regained": 1.5}, "regained of the phases must be <= 1"),
     ],
 )
-def test_refuses_machines_that_cannot_run(wrong: dict[str, float], message: str) -> None:
+def test_refuses_rules_that_cannot_be(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Machine(**wrong)
+        PhaseRules(**wrong)
+
+
+def named(close: list[float], stress: list[float], leverage: list[float]) -> list[str]:
+    index = DAYS[: len(close)]
+    given = (pd.Series(values, index=index, dtype=float) for values in (close, stress, leverage))
+    return causal_phases(*given, "1d", QUICK).tolist()
+
+
+def test_a_figure_at_a_threshold() -> None:
+    # Leverage builds up at 0.9 and still does at 0.7; stress of 0.95 at a low is a cascade.
+    assert named([1.0, 1, 1, 1], [0.5] * 4, [0.9, 0.7, 0.69, 0.1]) == [
+        "build_up",
+        "build_up",
+        "calm",
+        "calm",
+    ]
+    assert named([100.0, 99], [0.5, 0.95], [0.1] * 2) == ["calm", "cascade"]
+    # Stress of 0.8 is not calm, and a lower close with it is a cascade again.
+    falling = [100.0, 80, 81, 82, 79, 83, 84]
+    found = named(falling, [0.5, 0.95, 0.8, 0.8, 0.8, 0.8, 0.8], [0.1] * 7)
+    assert found == ["calm", "cascade", "cascade", "washout", "cascade", "cascade", "washout"]
+    # Half of the fall from 100 to 80 is won back at 90.
+    back = named([100.0, 80, 81, 82, 90], [0.5, 0.95, 0.1, 0.1, 0.1], [0.1] * 5)
+    assert back == ["calm", "cascade", "cascade", "recovery", "calm"]
+    assert PhaseRules(regained=1.0).regained == 1.0
 
 
 def test_refuses_series_of_different_bars() -> None:
     a, b = pd.Series(1.0, index=DAYS[:3]), pd.Series(0.5, index=DAYS[:4])
     with pytest.raises(InputError, match="must have the same bars"):
-        states(a, b, b, "1d")
+        causal_phases(a, b, b, "1d")
 
 
 def period(name: str, start: int, end: int) -> Period:
@@ -176,9 +209,9 @@ def test_eras_split_what_the_whole_compares() -> None:
 def test_the_sample_by_era() -> None:
     """Price and volume alone, on the embedded sample; the figures of the page on signals."""
     bars = pd.read_csv(ROOT / "data/sample/btc_usd_1d.csv", index_col=0, parse_dates=True)
-    state = market_states(MarketView(bars=bars, timeframe="1d"))
+    state = market_phases(MarketView(bars=bars, timeframe="1d"))
     catalogue = load_catalog(ROOT / "data" / "deleveraging.toml")
-    on = selling(state)
+    on = is_deleveraging(state)
     table = overlap_by_era(on, catalogue, "1d")
     assert list(table.index) == list(ERAS)
     periods = detected_periods(on, bars["close"].loc[on.index], "1d")

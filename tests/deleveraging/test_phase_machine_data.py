@@ -8,7 +8,7 @@ import pandas as pd
 
 from delever.deleveraging.overlap import overlap
 from delever.deleveraging.period import load_catalog
-from delever.deleveraging.phase_machine import market_states, selling
+from delever.deleveraging.phase_machine import is_deleveraging, market_phases
 from delever.view import MarketView, Reading
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def test_detected_phases_against_the_catalogue_with_every_reading(shared_data: P
     bars = read(shared_data / "btcusdt_1d_binance.csv")
     market = MarketView(bars=bars, timeframe="1d", readings=readings)
     report = overlap(
-        selling(market_states(market)), load_catalog(ROOT / "data/deleveraging.toml"), "1d"
+        is_deleveraging(market_phases(market)), load_catalog(ROOT / "data/deleveraging.toml"), "1d"
     )
     page = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
     found, listed = int(report.periods["detected"].sum()), len(report.periods)

@@ -99,23 +99,9 @@ class Tile:
     tone: str = ""
 
 
-def block(
-    id: str,
-    title: str,
-    *parts: Part | None,
-    link: str = "",
-    kind: Literal["", "notes", "folded"] = "",
-    half: bool = False,
-) -> Block:
-    """Make a block; tables without rows or words for it, empty blocks and None are left out."""
-    shown = [part for part in parts if not _is_empty(part)]
-    return Block(id=id, title=title, parts=shown, link=link, kind=kind, half=half)
-
-
-def _is_empty(part: Part | None) -> bool:
-    if isinstance(part, Table):
-        return not (part.rows or part.empty)
-    return part is None or (isinstance(part, Block) and not part.parts)
+def block(id: str, title: str, *parts: Part | None, **more: Any) -> Block:
+    """Make a block; `more` are further fields of `Block`."""
+    return Block(id=id, title=title, parts=parts, **more)
 
 
 def render_page(
@@ -136,7 +122,7 @@ def render_page(
     InputError
         If two blocks have one id.
     """
-    shown = [_prepared(block) for block in blocks if block.parts]
+    shown = [block for block in map(_prepared, blocks) if block.parts]
     ids = [block.id for block in shown if block.id]
     for place, found in enumerate(ids):
         if found in ids[:place]:
@@ -183,7 +169,7 @@ def facts(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def _prepared(block: Block) -> Block:
-    """The block with DataFrames and figures of plotly turned into what a page shows."""
+    """The block with what a page shows; tables without rows or words for it are left out."""
     parts: list[Part] = []
     for place, part in enumerate(block.parts, start=1):
         name = f"{block.id}-{place}"
@@ -193,7 +179,11 @@ def _prepared(block: Block) -> Block:
             part = frame_table(name, part)
         elif hasattr(part, "to_plotly_json"):
             part = chart(f"fig-{name}", block.title, part)
-        parts.append(part)
+        empty = (isinstance(part, Table) and not (part.rows or part.empty)) or (
+            isinstance(part, Block) and not part.parts
+        )
+        if part is not None and not empty:
+            parts.append(part)
     return replace(block, parts=parts)
 
 

@@ -21,15 +21,7 @@ from delever.report.pages.metric_tables import (
     scope_cell,
     shown_metrics,
 )
-from delever.report.table import (
-    Cell,
-    Column,
-    Group,
-    Table,
-    fraction_cell,
-    mark_best,
-    reading,
-)
+from delever.report.table import Cell, Column, Group, Table, fraction_cell, mark_best, reading
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import REGISTRY, Scope
 

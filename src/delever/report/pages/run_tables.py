@@ -12,15 +12,7 @@ from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
 from delever.report.format import day, money, price, reported, when, whole
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
-from delever.report.table import (
-    Cell,
-    Table,
-    fraction_cell,
-    number_cell,
-    numbers,
-    tabulate,
-    texts,
-)
+from delever.report.table import Cell, Table, fraction_cell, number_cell, numbers, tabulate, texts
 from delever.research.what_if import AS_RUN, parse_counterfactual
 
 __all__ = [

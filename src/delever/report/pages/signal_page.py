@@ -126,8 +126,7 @@ def comparison_table(study: SignalStudy) -> Table:
         study.comparisons,
         (
             texts(
-                "Held",
-                lambda row: about(row, f"{row['horizon']} bars", "the verdict rests on it"),
+                "Held", lambda row: about(row, f"{row['horizon']} bars", "the verdict rests on it")
             ),
             texts("Beside", lambda row: about(row, _AGAINST[row["against"]])),
             numbers("Their mean", "mean", fraction_cell),

@@ -20,16 +20,7 @@ from delever.report.format import (
     whole_percent,
 )
 from delever.report.page import Tile, block, render_page
-from delever.report.table import (
-    Cell,
-    Column,
-    Group,
-    Table,
-    number_cell,
-    numbers,
-    tabulate,
-    texts,
-)
+from delever.report.table import Cell, Column, Group, Table, number_cell, numbers, tabulate, texts
 from delever.research.base_rates import BaseRate
 from delever.research.state import MarketState
 from delever.signals.features import FEATURES
@@ -169,8 +160,7 @@ def readings_table(state: MarketState) -> Table:
         state.readings,
         (
             texts(
-                "reading",
-                lambda one: Cell(text=one.feature.replace("_", " "), title=one.feature),
+                "reading", lambda one: Cell(text=one.feature.replace("_", " "), title=one.feature)
             ),
             texts(
                 "value",

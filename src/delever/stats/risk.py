@@ -154,7 +154,12 @@ def expected_shortfall(returns: ArrayLike, tail: float = 0.05) -> float:
     Parameters
     ----------
     returns, tail
-        As in `value_at_risk`, which says what is refused.
+        As in `value_at_risk`.
+
+    Raises
+    ------
+    InputError
+        If `tail` lies outside its range.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
@@ -67,3 +68,16 @@ def test_every_file_that_is_named_is_there(text):
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_design_names_every_function_of_the_face_and_only_modules_that_are_there():
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    face = text[text.index("## The face") :]
+    functions = {name for name in dl.__all__ if inspect.isfunction(getattr(dl, name))}
+    assert functions <= set(re.findall(r"`(\w+)`", face))
+    rooms = text[text.index("| room | modules |") : text.index("## The face")]
+    for room, modules in re.findall(r"^\| `?(\w+)`? \| (.*) \|$", rooms, re.MULTILINE):
+        folder = ROOT / "src" / "delever" / ("" if room == "ground" else room)
+        there = {path.stem for path in folder.rglob("*") if path.is_dir() or path.suffix == ".py"}
+        if room != "room":
+            assert set(re.findall(r"`([a-z_]+)/?`", modules)) <= there, room

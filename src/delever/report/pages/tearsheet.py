@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ from delever.deleveraging.membership import membership
 from delever.report import figures
 from delever.report.figures import Chart
 from delever.report.format import multiple, percent, value, when
-from delever.report.page import Section, Tile, block, facts, fragment, render_page
+from delever.report.page import Block, Part, Section, Tile, block, facts, fragment, render_page
 from delever.report.pages.account_tables import account_parts
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
@@ -68,74 +68,69 @@ def render(
     InputError
         If a section has the id of another one.
     """
-    benchmark, periods = benchmark_name(manifest), evaluation.periods
-    run, name = evaluation.backtest, evaluation.name
-    found = frames(evaluation, what_if)
-    drawn = charts(evaluation, manifest=manifest, what_if=what_if)
-    spread, monthly = drawn["distribution"], drawn["monthly"]
-    changed = None
-    if what_if is not None and "counterfactuals" in found:
-        changed = what_if_table({name: found["counterfactuals"]}, {name: what_if.refused})
-    held, costs = account_parts(run, manifest)
-    limits = fragment("tearsheet.html", "limits", "funding" in run.ledger)
-    definitions = fragment("tearsheet.html", "definitions", evaluation.registry.values())
+    benchmark = benchmark_name(manifest)
     return render_page(
-        title=f"{name} - tear-sheet",
-        name=name,
+        title=f"{evaluation.name} - tear-sheet",
+        name=evaluation.name,
         span=_span(evaluation, manifest, benchmark),
         headline=headline(evaluation, benchmark),
         notes=notes,
         tiles=[_tile(evaluation, of, scope, benchmark) for of, scope in _TILES],
         blocks=[
-            block("key", "Key figures", metrics_table(evaluation, benchmark)),
-            block("time", drawn["history"].title, drawn["history"], link="Over time"),
-            block(
-                "in-periods",
-                "Deleveraging periods",
-                periods_table(evaluation, benchmark),
-                drawn.get("periods"),
-                block("", "Phase by phase", phases_table(evaluation, benchmark)),
-                link="Periods",
-            ),
-            block("bars", monthly.title, monthly, link="Returns"),
-            block("", spread.title, spread, half=True),
-            block(
-                "falls",
-                "Deepest drawdowns",
-                drawdowns_table(found["drawdowns"], run.timeframe),
-                link="Drawdowns",
-                half=True,
-            ),
-            block(
-                "parts",
-                drawn["attribution"].title,
-                drawn["attribution"],
-                scopes_table(found["attribution"], periods),
-                link="Attribution",
-            ),
-            block("what-if", "What if", changed, drawn.get("what_if")),
-            block("held", "The account", *held, link="Account"),
-            block("round-trips", "Trades", trades_table(found["trades"])),
+            *_results(evaluation, manifest, what_if),
             *(section.block(evaluation) for section in sections),
-            block(
-                "",
-                "From the first to the final equity",
-                attribution_table(run, evaluation.benchmark, benchmark),
-                half=True,
-            ),
-            block(
-                "limits",
-                "What is not modelled",
-                limits,
-                None if held else costs,
-                link="Not modelled",
-                half=True,
-            ),
-            block("", "Reported figures of the periods", figures_table(periods), kind="folded"),
-            block("", "Definitions of the metrics", definitions, kind="folded"),
-            block("origin", "Provenance", dict(facts(manifest))),
+            *_small_print(evaluation, manifest),
         ],
     )
+
+
+def _results(
+    evaluation: Evaluation, manifest: Mapping[str, Any], what_if: WhatIf | None
+) -> Iterator[Block]:
+    """What the run came to, held and did."""
+    benchmark, name = benchmark_name(manifest), evaluation.name
+    found = frames(evaluation, what_if)
+    drawn = charts(evaluation, manifest=manifest, what_if=what_if)
+    history, monthly, spread = drawn["history"], drawn["monthly"], drawn["distribution"]
+    yield block("key", "Key figures", metrics_table(evaluation, benchmark))
+    yield block("time", history.title, history, link="Over time")
+    yield block(
+        "in-periods",
+        "Deleveraging periods",
+        periods_table(evaluation, benchmark),
+        drawn.get("periods"),
+        block("", "Phase by phase", phases_table(evaluation, benchmark)),
+        link="Periods",
+    )
+    yield block("bars", monthly.title, monthly, link="Returns")
+    yield block("", spread.title, spread, half=True)
+    falls = drawdowns_table(found["drawdowns"], evaluation.backtest.timeframe)
+    yield block("falls", "Deepest drawdowns", falls, link="Drawdowns", half=True)
+    scopes = scopes_table(found["attribution"], evaluation.periods)
+    parts = drawn["attribution"]
+    yield block("parts", parts.title, parts, scopes, link="Attribution")
+    if what_if is not None and "counterfactuals" in found:
+        changed = what_if_table({name: found["counterfactuals"]}, {name: what_if.refused})
+        yield block("what-if", "What if", changed, drawn.get("what_if"))
+    held, _ = account_parts(evaluation.backtest, manifest)
+    yield block("held", "The account", *held, link="Account")
+    yield block("round-trips", "Trades", trades_table(found["trades"]))
+
+
+def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterator[Block]:
+    """What the result rests on."""
+    run = evaluation.backtest
+    held, costs = account_parts(run, manifest)
+    sums = attribution_table(run, evaluation.benchmark, benchmark_name(manifest))
+    yield block("", "From the first to the final equity", sums, half=True)
+    limits: list[Part] = [fragment("tearsheet.html", "limits", "funding" in run.ledger)]
+    limits += [] if held else [costs]
+    yield block("limits", "What is not modelled", *limits, link="Not modelled", half=True)
+    reported = figures_table(evaluation.periods)
+    yield block("", "Reported figures of the periods", reported, kind="folded")
+    definitions = fragment("tearsheet.html", "definitions", evaluation.registry.values())
+    yield block("", "Definitions of the metrics", definitions, kind="folded")
+    yield block("origin", "Provenance", dict(facts(manifest)))
 
 
 def frames(evaluation: Evaluation, what_if: WhatIf | None = None) -> dict[str, pd.DataFrame]:

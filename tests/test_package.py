@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
 import json
@@ -85,3 +86,17 @@ def test_known_closes_are_there():
     }
     for day, value in known.items():
         assert close[day] == pytest.approx(value, rel=0.02)
+
+
+def test_no_two_files_and_no_two_classes_share_a_name():
+    stems: dict[str, Path] = {}
+    classes: dict[str, Path] = {}
+    twice = []
+    for path in sorted((ROOT / "src" / "delever").rglob("*.py")):
+        names = [] if path.stem == "__init__" else [(stems, path.stem)]
+        tree = ast.parse(path.read_text())
+        names += [(classes, node.name) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        twice += [f"{name}: {path} and {seen[name]}" for seen, name in names if name in seen]
+        for seen, name in names:
+            seen[name] = path
+    assert twice == []

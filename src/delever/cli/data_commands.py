@@ -24,6 +24,61 @@ app = typer.Typer(help="Import, export, list and check data sets.", no_args_is_h
 ReferenceArgument = Annotated[
     str | None, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d; all by default.")
 ]
+FileArgument = Annotated[
+    Path,
+    typer.Argument(help=".csv, .csv.gz, .parquet or .feather; with --from, what that names."),
+]
+VenueOption = Annotated[str, typer.Option(help="Where the rows come from: bitstamp.")]
+SymbolOption = Annotated[
+    str | None,
+    typer.Option(
+        help="ccxt's unified symbol, or a name: BTC/USD. freqtrade's files say it themselves.",
+        show_default=False,
+    ),
+]
+KindOption = Annotated[
+    str | None,
+    typer.Option(
+        help="ohlcv, mark, index, premium, funding, series, … By default ohlcv.",
+        show_default=False,
+    ),
+]
+TimeframeOption = Annotated[
+    str | None, typer.Option(help="Such as 4h. By default 1d.", show_default=False)
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Whose file it is: a zip of Binance's archive or a folder of them, a CSV of "
+        "CryptoDataDownload or Yahoo, freqtrade's data/EXCHANGE.",
+        show_default=False,
+    ),
+]
+LagOption = Annotated[
+    str | None,
+    typer.Option(
+        help="From a row's stamp to when it was known: 8h. "
+        "By default one timeframe, and 0 for funding.",
+        show_default=False,
+    ),
+]
+UnitOption = Annotated[
+    Literal["s", "ms", "us"] | None,
+    typer.Option(help="What stamps count, where they are whole numbers.", show_default=False),
+]
+NoteOption = Annotated[
+    list[str] | None,
+    typer.Option(help="What a reader of results must be told; may be repeated."),
+]
+CompleteOption = Annotated[
+    bool,
+    typer.Option(
+        help="The source has nothing between these rows beside them: holes are absent there, "
+        "not unknown."
+    ),
+]
+
 _SHOWN = 30
 _CELLS = 72
 _WIDE = 1_000
@@ -37,60 +92,16 @@ _PLAIN = {"present": "#", "absent": ".", "unknown": "?"}
 
 @app.command("import")
 def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(help=".csv, .csv.gz, .parquet or .feather; with --from, what that names."),
-    ],
-    venue: Annotated[str, typer.Option(help="Where the rows come from: bitstamp.")],
-    symbol: Annotated[
-        str | None,
-        typer.Option(
-            help="ccxt's unified symbol, or a name: BTC/USD. freqtrade's files say it themselves.",
-            show_default=False,
-        ),
-    ] = None,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            help="ohlcv, mark, index, premium, funding, series, … By default ohlcv.",
-            show_default=False,
-        ),
-    ] = None,
-    timeframe: Annotated[
-        str | None, typer.Option(help="Such as 4h. By default 1d.", show_default=False)
-    ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Whose file it is: a zip of Binance's archive or a folder of them, a CSV of "
-            "CryptoDataDownload or Yahoo, freqtrade's data/EXCHANGE.",
-            show_default=False,
-        ),
-    ] = None,
-    publication_lag: Annotated[
-        str | None,
-        typer.Option(
-            help="From a row's stamp to when it was known: 8h. "
-            "By default one timeframe, and 0 for funding.",
-            show_default=False,
-        ),
-    ] = None,
-    stamp_unit: Annotated[
-        Literal["s", "ms", "us"] | None,
-        typer.Option(help="What stamps count, where they are whole numbers.", show_default=False),
-    ] = None,
-    note: Annotated[
-        list[str] | None,
-        typer.Option(help="What a reader of results must be told; may be repeated."),
-    ] = None,
-    complete: Annotated[
-        bool,
-        typer.Option(
-            help="The source has nothing between these rows beside them: holes are absent there, "
-            "not unknown."
-        ),
-    ] = False,
+    file: FileArgument,
+    venue: VenueOption,
+    symbol: SymbolOption = None,
+    kind: KindOption = None,
+    timeframe: TimeframeOption = None,
+    layout: LayoutOption = None,
+    publication_lag: LagOption = None,
+    stamp_unit: UnitOption = None,
+    note: NoteOption = None,
+    complete: CompleteOption = False,
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:

@@ -154,6 +154,10 @@ def periods(
     typer.echo(found.headline)
 
 
+Markets = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="REFERENCE", help="Bars; repeated, markets are pooled."),
+]
 Horizons = Annotated[
     list[int] | None,
     typer.Option("--horizon", metavar="BARS", help="Bars held; may be repeated."),
@@ -189,10 +193,7 @@ def signal(
     name: Annotated[
         str, typer.Argument(help="A rule, such as average or round_number, or an event feature.")
     ],
-    data: Annotated[
-        list[str] | None,
-        typer.Option("--data", metavar="REFERENCE", help="Bars; repeated, markets are pooled."),
-    ] = None,
+    data: Markets = None,
     set_: Set = None,
     series: Series = None,
     horizon: Horizons = None,

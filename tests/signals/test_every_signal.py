@@ -153,17 +153,13 @@ SIGNALS: dict[str, Signal] = {
     "averages.days_below": lambda m: averages.days_below(
         close(m), indicators.sma(close(m), 9), m.timeframe
     ),
-    "volatility.close_to_close": lambda m: volatility.close_to_close(m.bars, 20),
     "volatility.fall_speed": lambda m: volatility.fall_speed(
         close(m), fall_bars=7, volatility_bars=30
     ),
-    "volatility.garman_klass": lambda m: volatility.garman_klass(m.bars, 20),
-    "volatility.parkinson": lambda m: volatility.parkinson(m.bars, 20),
     "volatility.realised_volatility": lambda m: volatility.realised_volatility(
         m.bars, 20, m.timeframe, "yang_zhang"
     ),
     "volatility.volume_shock": lambda m: volatility.volume_shock(m.bars["volume"], 1, 30),
-    "volatility.yang_zhang": lambda m: volatility.yang_zhang(m.bars, 20),
     "detect.detect": lambda m: detect(close(m), Detector(volatility_bars=30, enter=1.0, exit=0.5)),
     "phase_machine.market_phases": lambda m: numbered(market_phases(m)),
     "phase_machine.is_deleveraging": lambda m: (

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.signals.volatility import (
-    close_to_close,
-    garman_klass,
-    parkinson,
-    realised_volatility,
-    volume_shock,
-    yang_zhang,
-)
+from delever.signals.volatility import realised_volatility, volume_shock
 
 BARS = pd.DataFrame(
     [[100, 110, 95, 105], [104, 112, 101, 102], [103, 106, 90, 96], [97, 99, 91, 98]],
     columns=["open", "high", "low", "close"],
     dtype=float,
+)
+
+
+def per_bar(estimator: str, bars: pd.DataFrame, window: int) -> pd.Series:
+    return realised_volatility(bars, window, None, estimator)
+
+
+close_to_close, parkinson, garman_klass, yang_zhang = (
+    partial(per_bar, name) for name in ("close_to_close", "parkinson", "garman_klass", "yang_zhang")
 )
 
 

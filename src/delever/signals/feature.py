@@ -44,24 +44,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """A reading that a feature needs beside the bars.
+    """A reading that a feature needs beside the bars."""
 
-    Attributes
-    ----------
-    name : str
-        Its name in `MarketView.readings`.
-    columns : tuple of str
-        Columns needed; empty where the reading has only one, of any name.
-    holds : str
-        What the columns hold, with unit and sign.
-    lag : pandas.Timedelta
-        The least publication lag that can be honest: a shorter one would show a row before it
-        was published. How long a row takes beyond that is for the data set to declare.
-    """
-
-    name: str
-    columns: tuple[str, ...] = ()
-    holds: str
+    name: str  # in `MarketView.readings`
+    columns: tuple[str, ...] = ()  # those needed; none where there is only one, of any name
+    holds: str  # what the columns hold, with unit and sign
+    # The least publication lag that can be honest: a shorter one would show a row before it was
+    # published. How long a row takes beyond that is for the data set to declare.
     lag: pd.Timedelta
 
     def check(self, market: MarketView) -> None:
@@ -91,26 +80,6 @@ class Input:
 class WarmUp:
     """What must have passed before a feature can be defined; every count must be full.
 
-    Attributes
-    ----------
-    bars : int
-        Bars of the market, the present one included.
-    coarse : int
-        Whole bars of `timeframe`; one that began before the first bar is not whole.
-    timeframe : str
-        Of those; weeks by default.
-    before_open : bool
-        Whether the coarse bars must have closed when the bar opens, as for a level, and not only
-        when it closes.
-    rows : int
-        Rows of each reading, at least 1.
-    days : tuple of float
-        Days after that on the clock of each reading, one count after the other: each begins at
-        the first row at which the one before it was full.
-    priced : float, optional
-        Rows count from the first one by whose publication, or so many days after its stamp if
-        that is earlier, a bar had closed: for features that set a reading beside the price.
-
     Examples
     --------
     >>> days = pd.date_range("2026-01-06", periods=30, tz="UTC")  # a Tuesday
@@ -120,29 +89,22 @@ class WarmUp:
     datetime.date(2026, 1, 25)
     """
 
-    bars: int = 1
+    bars: int = 1  # bars of the market, the present one included
+    # whole bars of `timeframe`; one that began before the first bar is not whole
     coarse: int = 0
     timeframe: str = "1w"
+    # whether those must have closed when the bar opens, as for a level, or when it closes
     before_open: bool = False
-    rows: int = 1
+    rows: int = 1  # rows of each reading
+    # days after that on the clock of each reading, one count after the other: each begins at the
+    # first row at which the one before it was full
     days: tuple[float, ...] = ()
+    # for features that set a reading beside the price: rows count from the first one by whose
+    # publication, or so many days after its stamp if that is earlier, a bar had closed
     priced: float | None = None
 
     def known(self, market: MarketView, readings: Sequence[str]) -> pd.Series:
-        """Bars at which every count is full.
-
-        Parameters
-        ----------
-        market : MarketView
-            The market; n bars.
-        readings : sequence of str
-            Names of the readings that count.
-
-        Returns
-        -------
-        pandas.Series of bool, shape (n,)
-            False up to some bar, True from there on.
-        """
+        """Bars at which every count is full: False up to some bar, True from there on."""
         known = np.arange(1, len(market.index) + 1) >= self.bars
         if self.coarse:
             coarse = pd.DatetimeIndex(market.resample(self.timeframe).index)
@@ -172,43 +134,20 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """A causal reading of the market, made by the decorator `feature`.
-
-    Attributes
-    ----------
-    name : str
-        Its name among all features.
-    unit : str
-        See `Unit`.
-    words : str
-        What it measures, with the sign; parameters in braces. See `title`.
-    needs : tuple of Input
-        Readings it needs beside the bars.
-    rule : callable
-        From parameters, and ``bar`` (the timeframe of the bars), to a `WarmUp`. It names only
-        those it depends on.
-    function : callable
-        From a market and parameters with defaults to what `read` understands.
-    read : callable, optional
-        From the market and what the function returned to one value per bar.
-    of : callable, optional
-        From the market to the function's first argument; the market itself by default.
-    fixed : mapping
-        Parameters that are the feature's own, such as which estimator of volatility.
-    waits : bool
-        Whether it may stay undefined after its warm-up, until the market has made a level. An
-        event is a bool on every bar, and never True before the warm-up.
-    """
+    """A causal reading of the market, made by the decorator `feature`."""
 
     name: str
     unit: Unit
-    words: str
+    words: str  # what it measures, with the sign; parameters in braces
     needs: tuple[Input, ...]
-    rule: Callable[..., WarmUp]
+    rule: Callable[..., WarmUp]  # of the parameters it names, and of ``bar`` if it names that
     function: Callable[..., Any]
+    # from the market and what the function returned to one value per bar
     read: Callable[[MarketView, Any], pd.Series] | None
-    of: Callable[[MarketView], Any] | None
-    fixed: Mapping[str, object] = field(default_factory=dict)
+    of: Callable[[MarketView], Any] | None  # the function's first argument, if not the market
+    fixed: Mapping[str, object] = field(default_factory=dict)  # parameters that are its own
+    # whether it may stay undefined after its warm-up, until the market has made a level; an event
+    # is a bool on every bar, and never True before the warm-up
     waits: bool
 
     @property
@@ -251,22 +190,14 @@ class Feature:
     def known(self, market: MarketView, **parameters: object) -> pd.Series:
         """Bars at which its warm-up is over.
 
-        Returns
-        -------
-        pandas.Series of bool, shape (n,)
-            Before the first True it is undefined, or False where it is an event. From there on
-            it is defined if bars and readings are complete, unless it `waits`.
+        Before the first True it is undefined, or False where it is an event. From there on it is
+        defined if bars and readings are complete, unless it `waits`.
         """
         readings = [need.name for need in self.inputs(**parameters)]
         return self.warm_up(market.timeframe, **parameters).known(market, readings)
 
     def compute(self, market: MarketView, **parameters: object) -> pd.Series:
         """Measure it, trusting its readings; `delever.signals.features.measure` checks them.
-
-        Returns
-        -------
-        pandas.Series, shape (n,)
-            On the market's index, named like the feature.
 
         Raises
         ------
@@ -318,12 +249,14 @@ def feature(
         Readings it needs. Where ``series`` is fixed, each feature needs the one it names.
     warm_up : callable
         From the parameters it names, and ``bar`` if it names that, to a `WarmUp`.
-    read, of
-        As in `Feature`.
+    read : callable, optional
+        From the market and what the function returned to one value per bar.
+    of : callable, optional
+        From the market to the function's first argument; the market itself by default.
     columns : sequence of str
         Columns of the frame the function returns: one feature each.
     waits : bool
-        As in `Feature`.
+        Whether it may stay undefined after its warm-up, until the market has made a level.
     **fixed : sequence
         Values a parameter is fixed at: one feature each.
 

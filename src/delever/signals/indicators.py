@@ -119,10 +119,8 @@ def wma(values: pd.Series, window: int) -> pd.Series:
 
     Parameters
     ----------
-    values : pandas.Series, shape (n,)
-        In any unit.
-    window : int
-        Rows averaged, at least 1.
+    values, window
+        As in `sma`.
 
     Returns
     -------

@@ -9,10 +9,9 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from delever.arguments import aligned
@@ -70,7 +69,7 @@ def rolling_support(
     InputError
         If `window` is not a whole number of at least 1, or `timeframe` no multiple of the bars'.
     """
-    return _rolling(market, window, timeframe, "lower").rename("support")
+    return _extreme(market, window, timeframe, "lower").rename("support")
 
 
 @aligned
@@ -79,25 +78,12 @@ def rolling_resistance(
 ) -> pd.Series:
     """Highest high of the last `window` coarser bars closed before each bar opens.
 
-    Parameters
-    ----------
-    market, window, timeframe
-        As for `rolling_support`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN until `window` coarser bars have closed.
-
-    Raises
-    ------
-    InputError
-        As `rolling_support`.
+    It is the mirror of `rolling_support`, with the same parameters and errors; in quote units.
     """
-    return _rolling(market, window, timeframe, "upper").rename("resistance")
+    return _extreme(market, window, timeframe, "upper").rename("resistance")
 
 
-def _rolling(market: MarketView, window: int, timeframe: str, band: str) -> pd.Series:
+def _extreme(market: MarketView, window: int, timeframe: str, band: str) -> pd.Series:
     coarse = market.resample(timeframe)
     extremes = donchian(coarse["high"], coarse["low"], window)[band]
     closed = close_times(pd.DatetimeIndex(coarse.index), timeframe)
@@ -130,41 +116,23 @@ def fixed_support(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     >>> fixed_support(pd.Series([12.0, 10.0, 9.0, 8.0]), [10.0, 11.0]).tolist()
     [nan, 11.0, 10.0, nan]
     """
-    ladder = np.array([np.nan, *_prices(levels)])
-    before = close.shift(1)
-    # searchsorted puts NaN last: the first row, which has no previous close, is undone below.
-    place = np.searchsorted(ladder[1:], before.to_numpy(dtype="float64"), side="right")
-    return pd.Series(ladder[place], index=close.index, name="support").where(before.notna())
+    ladder = [np.nan, *_prices(levels)]
+    return _rung(close, ladder[1:], ladder, "right").rename("support")
 
 
 @aligned
 def fixed_resistance(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     """Lowest of some given levels that the previous close had not risen above.
 
-    Parameters
-    ----------
-    close, levels
-        As for `fixed_support`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN on the first row and where the previous close was above every level.
-
-    Raises
-    ------
-    InputError
-        As `fixed_support`.
+    It is the mirror of `fixed_support`, with the same parameters and errors; in quote units.
 
     Examples
     --------
     >>> fixed_resistance(pd.Series([9.0, 10.0, 10.5, 12.0]), [11.0, 10.0]).tolist()
     [nan, 10.0, 10.0, 11.0]
     """
-    ladder = np.array([*_prices(levels), np.nan])
-    # searchsorted puts NaN last: the first row, which has no previous close, has no level.
-    place = np.searchsorted(ladder[:-1], close.shift(1).to_numpy(dtype="float64"), side="left")
-    return pd.Series(ladder[place], index=close.index, name="resistance")
+    ladder = [*_prices(levels), np.nan]
+    return _rung(close, ladder[:-1], ladder, "left").rename("resistance")
 
 
 def _prices(levels: Sequence[float]) -> list[float]:
@@ -174,6 +142,15 @@ def _prices(levels: Sequence[float]) -> list[float]:
             f"levels must be prices > 0, at least one; got {wrong[0] if wrong else 'none'}"
         )
     return sorted(levels)
+
+
+def _rung(
+    close: pd.Series, levels: list[float], ladder: list[float], side: Literal["left", "right"]
+) -> pd.Series:
+    before = close.shift(1)
+    place = np.searchsorted(levels, before.to_numpy(dtype="float64"), side=side)
+    # searchsorted puts NaN last: the first row has no previous close, so it has no level.
+    return pd.Series(np.array(ladder)[place], index=close.index).where(before.notna())
 
 
 @aligned
@@ -247,28 +224,15 @@ def round_support(
     [nan, 70000.0, 100000.0, 95000.0]
     """
     before, step = _round_steps(close, parts, unit)
-    level = np.floor(before / step + 1e-9) * step * unit
-    return pd.Series(level, index=close.index, name="support")
+    level: pd.Series = np.floor(before / step + 1e-9) * step * unit
+    return level.rename("support")
 
 
 @aligned
 def round_resistance(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.Series:
     """Lowest round number that the previous close had not risen above.
 
-    Parameters
-    ----------
-    close, parts, unit
-        As for `round_support`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN on the first row.
-
-    Raises
-    ------
-    InputError
-        As `round_support`.
+    It is the mirror of `round_support`, with the same parameters and errors; in quote units.
 
     Examples
     --------
@@ -276,19 +240,17 @@ def round_resistance(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> 
     [nan, 75000.0, 75000.0, 100000.0, 150000.0]
     """
     before, step = _round_steps(close, parts, unit)
-    level = np.ceil(before / step - 1e-9) * step * unit
-    return pd.Series(level, index=close.index, name="resistance")
+    level: pd.Series = np.ceil(before / step - 1e-9) * step * unit
+    return level.rename("resistance")
 
 
-def _round_steps(
-    close: pd.Series, parts: int, unit: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _round_steps(close: pd.Series, parts: int, unit: float) -> tuple[pd.Series, pd.Series]:
     """Closes before each bar in units, and how far apart the round numbers near them are."""
     if parts < 1 or not (math.isfinite(unit) and unit > 0):
         raise InputError(
             f"parts must be at least 1 and unit a price > 0; got parts {parts} and unit {unit:g}"
         )
-    before = (close.shift(1) / unit).to_numpy(dtype="float64")
+    before = close.astype("float64").shift(1) / unit
     # A price that is a round number but for the last bit must not fall to the one below it.
     return before, 10.0 ** np.floor(np.log10(before) + 1e-12) / parts
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -12,19 +14,122 @@ from delever.arguments import aligned
 from delever.errors import InputError
 from delever.units import periods_per_year
 
-__all__ = [
-    "Estimator",
-    "close_to_close",
-    "fall_speed",
-    "garman_klass",
-    "parkinson",
-    "realised_volatility",
-    "volume_shock",
-    "yang_zhang",
-]
+__all__ = ["Estimator", "fall_speed", "realised_volatility", "volume_shock"]
 
 Estimator: TypeAlias = Literal["close_to_close", "parkinson", "garman_klass", "yang_zhang"]
 """Ways to estimate volatility from bars."""
+
+
+@aligned
+def realised_volatility(
+    bars: pd.DataFrame,
+    window: int,
+    timeframe: str | None,
+    estimator: Estimator = "close_to_close",
+) -> pd.Series:
+    """Realised volatility, of a year or of a bar.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, k)
+        Open, high, low, close, > 0; consecutive bars (a gap counts as one bar).
+    window : int
+        Bars; at least 2 returns for ``"close_to_close"``, 2 bars for ``"yang_zhang"``, else 1.
+    timeframe : str or None
+        Timeframe of the bars; None for the volatility of one bar.
+    estimator : {"close_to_close", "parkinson", "garman_klass", "yang_zhang"}
+        Which formula.
+
+    Returns
+    -------
+    pandas.Series, shape (n,)
+        Fraction per square root of a year of 365 days (0.6 is 60 %), or of a bar, >= 0. NaN for
+        the first ``window - 1`` rows, and for one more where the previous close is needed (close
+        to close, Yang and Zhang).
+
+    Raises
+    ------
+    InputError
+        If the estimator is unknown or its window too short.
+
+    Notes
+    -----
+    close_to_close
+        Sample standard deviation (divisor ``window - 1``) of ``log(close[t] / close[t-1])``.
+    parkinson
+        ``sqrt(mean(log(high / low)**2) / (4 * log(2)))``. Assumes no drift and no gap between
+        bars; a market that is only sampled shows too narrow a range, so it errs low.
+    garman_klass
+        ``sqrt(mean(log(high / low)**2 / 2 - (2 * log(2) - 1) * log(close / open)**2))``, the
+        practical form of the paper, with the same assumptions.
+    yang_zhang
+        ``sqrt(v_open + k * v_close + (1 - k) * v_rs)`` with ``v_open`` the sample variance of
+        ``log(open / previous close)``, ``v_close`` that of ``log(close / open)``, ``v_rs`` the
+        mean of ``log(high/close) * log(high/open) + log(low/close) * log(low/open)`` (Rogers and
+        Satchell), and ``k = 0.34 / (1.34 + (window + 1) / (window - 1))``. Free of drift.
+
+    References
+    ----------
+    Parkinson (1980), The Extreme Value Method for Estimating the Variance of the Rate of Return,
+    Journal of Business 53(1), 61-65, doi:10.1086/296071. Garman and Klass (1980), On the
+    Estimation of Security Price Volatilities from Historical Data, Journal of Business 53(1),
+    67-78, doi:10.1086/296072. Yang and Zhang (2000), Drift-Independent Volatility Estimation
+    Based on High, Low, Open, and Close Prices, Journal of Business 73(3), 477-492,
+    doi:10.1086/209650. Rogers and Satchell (1991), Annals of Applied Probability 1(4), 504-512,
+    doi:10.1214/aoap/1177005835.
+
+    Examples
+    --------
+    >>> bars = pd.DataFrame({"high": [110.0, 112.0], "low": [95.0, 101.0]})
+    >>> realised_volatility(bars, 2, None, "parkinson").round(4).tolist()
+    [nan, 0.0762]
+    """
+    if estimator not in _ESTIMATORS:
+        names = ", ".join(get_args(Estimator))
+        raise InputError(f"estimator must be one of {names}; got {estimator!r}")
+    variance, least = _ESTIMATORS[estimator]
+    _check(window, least)
+    # A mean of squares that is zero may come out of a running sum a hair below it.
+    per_bar = np.sqrt(variance(bars, window).clip(lower=0.0))
+    year = 1.0 if timeframe is None else math.sqrt(periods_per_year(timeframe))
+    return pd.Series(per_bar * year, index=bars.index, name="realised_volatility")
+
+
+def _close_to_close(bars: pd.DataFrame, window: int) -> pd.Series:
+    return _log_ratio(bars["close"], bars["close"].shift(1)).rolling(window).var()
+
+
+def _parkinson(bars: pd.DataFrame, window: int) -> pd.Series:
+    span = _log_ratio(bars["high"], bars["low"]) ** 2
+    return span.rolling(window).mean() / (4 * math.log(2))
+
+
+def _garman_klass(bars: pd.DataFrame, window: int) -> pd.Series:
+    span = _log_ratio(bars["high"], bars["low"]) ** 2
+    body = _log_ratio(bars["close"], bars["open"]) ** 2
+    return (span / 2 - (2 * math.log(2) - 1) * body).rolling(window).mean()
+
+
+def _yang_zhang(bars: pd.DataFrame, window: int) -> pd.Series:
+    opened, high, low, close = (bars[name] for name in ("open", "high", "low", "close"))
+    gap = _log_ratio(opened, close.shift(1)).rolling(window).var()
+    body = _log_ratio(close, opened).rolling(window).var()
+    inside = _log_ratio(high, close) * _log_ratio(high, opened) + _log_ratio(
+        low, close
+    ) * _log_ratio(low, opened)
+    k = 0.34 / (1.34 + (window + 1) / (window - 1))
+    return gap + k * body + (1 - k) * inside.rolling(window).mean()
+
+
+_ESTIMATORS: Mapping[str, tuple[Callable[[pd.DataFrame, int], pd.Series], int]] = MappingProxyType(
+    {
+        "close_to_close": (_close_to_close, 2),
+        "parkinson": (_parkinson, 1),
+        "garman_klass": (_garman_klass, 1),
+        "yang_zhang": (_yang_zhang, 2),
+    }
+)
+"""Variance per bar, and the least window."""
 
 
 def _log_ratio(top: pd.Series, bottom: pd.Series) -> pd.Series:
@@ -34,198 +139,6 @@ def _log_ratio(top: pd.Series, bottom: pd.Series) -> pd.Series:
 def _check(window: int, least: int) -> None:
     if window < least:
         raise InputError(f"window must be at least {least} bars for this estimator; got {window}")
-
-
-@aligned
-def close_to_close(bars: pd.DataFrame, window: int) -> pd.Series:
-    """Standard deviation of log returns.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``close``, > 0.
-    window : int
-        Returns, at least 2.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction per bar, >= 0; NaN for the first `window` rows.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 2.
-
-    Notes
-    -----
-    Sample standard deviation (divisor ``window - 1``) of ``log(close[t] / close[t-1])``.
-    """
-    _check(window, 2)
-    return _log_ratio(bars["close"], bars["close"].shift(1)).rolling(window).std()
-
-
-@aligned
-def parkinson(bars: pd.DataFrame, window: int) -> pd.Series:
-    """Volatility from the range of each bar.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``high`` and ``low``, > 0.
-    window : int
-        Bars, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction per bar, >= 0; NaN for the first ``window - 1`` rows.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 1.
-
-    Notes
-    -----
-    ``sqrt(mean(log(high / low) ** 2) / (4 * log(2)))``. Assumes no drift and no gap between
-    bars; a market that is only sampled shows too narrow a range, so it errs low.
-
-    References
-    ----------
-    Parkinson (1980), The Extreme Value Method for Estimating the Variance of the Rate of Return,
-    Journal of Business 53(1), 61-65, doi:10.1086/296071.
-    """
-    _check(window, 1)
-    span = _log_ratio(bars["high"], bars["low"]) ** 2
-    return _root(span.rolling(window).mean() / (4 * math.log(2)))
-
-
-@aligned
-def garman_klass(bars: pd.DataFrame, window: int) -> pd.Series:
-    """Volatility from the range and the body of each bar.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``open``, ``high``, ``low`` and ``close``, > 0.
-    window : int
-        Bars, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction per bar, >= 0; NaN for the first ``window - 1`` rows.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 1.
-
-    Notes
-    -----
-    ``sqrt(mean(log(high / low)**2 / 2 - (2 * log(2) - 1) * log(close / open)**2))``, the
-    practical form of the paper; like Parkinson's it assumes no drift and no gap between bars.
-
-    References
-    ----------
-    Garman and Klass (1980), On the Estimation of Security Price Volatilities from Historical
-    Data, Journal of Business 53(1), 67-78, doi:10.1086/296072.
-    """
-    _check(window, 1)
-    span = _log_ratio(bars["high"], bars["low"]) ** 2
-    body = _log_ratio(bars["close"], bars["open"]) ** 2
-    return _root((span / 2 - (2 * math.log(2) - 1) * body).rolling(window).mean())
-
-
-@aligned
-def yang_zhang(bars: pd.DataFrame, window: int) -> pd.Series:
-    """Volatility from gaps, bodies and ranges, free of drift.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``open``, ``high``, ``low`` and ``close``, > 0.
-    window : int
-        Bars, at least 2.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction per bar, >= 0; NaN for the first `window` rows.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 2.
-
-    Notes
-    -----
-    ``sqrt(v_open + k * v_close + (1 - k) * v_rs)`` with ``v_open`` the sample variance of
-    ``log(open / previous close)``, ``v_close`` that of ``log(close / open)``, ``v_rs`` the mean
-    of ``log(high/close) * log(high/open) + log(low/close) * log(low/open)`` (Rogers and
-    Satchell), and ``k = 0.34 / (1.34 + (window + 1) / (window - 1))``.
-
-    References
-    ----------
-    Yang and Zhang (2000), Drift-Independent Volatility Estimation Based on High, Low, Open, and
-    Close Prices, Journal of Business 73(3), 477-492, doi:10.1086/209650. Rogers and Satchell
-    (1991), Annals of Applied Probability 1(4), 504-512, doi:10.1214/aoap/1177005835.
-    """
-    _check(window, 2)
-    opened, high, low, close = (bars[name] for name in ("open", "high", "low", "close"))
-    gap = _log_ratio(opened, close.shift(1)).rolling(window).var()
-    body = _log_ratio(close, opened).rolling(window).var()
-    inside = _log_ratio(high, close) * _log_ratio(high, opened) + _log_ratio(
-        low, close
-    ) * _log_ratio(low, opened)
-    k = 0.34 / (1.34 + (window + 1) / (window - 1))
-    return _root(gap + k * body + (1 - k) * inside.rolling(window).mean())
-
-
-def _root(variance: pd.Series) -> pd.Series:
-    # A mean of squares that is zero may come out of a running sum a hair below it.
-    return pd.Series(np.sqrt(variance.clip(lower=0.0)), index=variance.index)
-
-
-@aligned
-def realised_volatility(
-    bars: pd.DataFrame, window: int, timeframe: str, estimator: Estimator = "close_to_close"
-) -> pd.Series:
-    """Realised volatility of a year.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, k)
-        Open, high, low, close, > 0; consecutive bars (a gap counts as one bar).
-    window : int
-        Bars.
-    timeframe : str
-        Timeframe of the bars.
-    estimator : {"close_to_close", "parkinson", "garman_klass", "yang_zhang"}
-        How.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction per square root of a year of 365 days, >= 0 (0.6 is 60 %); NaN in warm-up.
-
-    Raises
-    ------
-    InputError
-        If the estimator is unknown or its window too short.
-    """
-    estimators = {
-        "close_to_close": close_to_close,
-        "parkinson": parkinson,
-        "garman_klass": garman_klass,
-        "yang_zhang": yang_zhang,
-    }
-    if estimator not in estimators:
-        names = ", ".join(get_args(Estimator))
-        raise InputError(f"estimator must be one of {names}; got {estimator!r}")
-    per_bar = estimators[estimator](bars, window)
-    return (per_bar * math.sqrt(periods_per_year(timeframe))).rename("realised_volatility")
 
 
 @aligned

@@ -17,7 +17,7 @@ from delever.view import MarketView
 def stress_filter(
     market: MarketView,
     *,
-    out_of: Literal["cascade", "deleveraging"] = "cascade",
+    out_of: Literal["cascade", "selling"] = "cascade",
     enter: Annotated[float, Gt(0), Lt(1)] = 0.95,
     leave: Annotated[float, Gt(0), Lt(1)] = 0.8,
     days: Annotated[int, Ge(1)] = 180,
@@ -30,7 +30,7 @@ def stress_filter(
         The market. Whatever readings the study names (funding, open_interest, liquidations,
         dvol, fear_greed, etf_flows, vix, gold, igv) go into the index of stress; without any it
         is made of price and volume alone.
-    out_of : {"cascade", "deleveraging"}
+    out_of : {"cascade", "selling"}
         Out during the cascade only, or until the washout is over as well.
     enter, leave : float
         Rank of stress in its own past above which a new low is a cascade, and below which

@@ -121,7 +121,7 @@ def test_stress_filter_leaves_the_market_while_it_is_forced_down() -> None:
     market = daily(list(100 * np.exp(np.cumsum(moves))))
     market.bars.loc[market.index[600:606], "volume"] = 10.0
     cascade = np.array(run("stress_filter", market, days=60))
-    selling = np.array(run("stress_filter", market, days=60, out_of="deleveraging"))
+    selling = np.array(run("stress_filter", market, days=60, out_of="selling"))
     # Sixty days until the readings have a rank and sixty more until their mean has one.
     assert np.isnan(cascade[:120]).all()
     assert set(cascade[580:600]) == {1}

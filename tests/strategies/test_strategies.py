@@ -47,7 +47,7 @@ SETS: dict[str, list[dict[str, Any]]] = {
         {"weeks": 4, "confirm_bars": 1},
     ],
     "stress_filter": [
-        {"out_of": "deleveraging", "enter": 0.8, "leave": 0.6, "days": 20},
+        {"out_of": "selling", "enter": 0.8, "leave": 0.6, "days": 20},
     ],
 }
 

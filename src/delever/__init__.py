@@ -46,8 +46,14 @@ if TYPE_CHECKING:
     from delever.study.sweep import sweep
     from delever.study.sweep_result import Sweep
     from delever.study.workspace import init
-    from delever.venues.costs import Costs
-    from delever.venues.slippage import Slippage
+    from delever.venues.costs import Borrow, Costs, Fee, VenueFees
+    from delever.venues.slippage import (
+        FixedSlippage,
+        Impact,
+        Slippage,
+        StressSlippage,
+        VolatilitySlippage,
+    )
     from delever.view import MarketView, Price, Reading
 
 __version__ = "0.1.0"
@@ -55,6 +61,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "Audit",
+    "Borrow",
     "Checked",
     "Comparison",
     "Costs",
@@ -64,8 +71,11 @@ __all__ = [
     "DeleverError",
     "Detection",
     "EventReport",
+    "Fee",
     "Fetches",
+    "FixedSlippage",
     "FundingSeries",
+    "Impact",
     "Imports",
     "MarketView",
     "PeriodReport",
@@ -79,9 +89,12 @@ __all__ = [
     "Slippage",
     "StateReport",
     "Strategy",
+    "StressSlippage",
     "StudyDesign",
     "Sweep",
     "Uncertainty",
+    "VenueFees",
+    "VolatilitySlippage",
     "backtest",
     "check",
     "claims",
@@ -137,8 +150,8 @@ _HOME = {
         "study.sweep": "sweep",
         "study.sweep_result": "Sweep",
         "study.workspace": "init",
-        "venues.costs": "Costs",
-        "venues.slippage": "Slippage",
+        "venues.costs": "Borrow Costs Fee VenueFees",
+        "venues.slippage": "FixedSlippage Impact Slippage StressSlippage VolatilitySlippage",
         "view": "MarketView Price Reading",
     }.items()
     for name in names.split()

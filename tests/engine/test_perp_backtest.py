@@ -11,16 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.engine.backtest import Backtest, backtest
-from delever.engine.rerun import rerun
+from delever.engine.backtest import Backtest, backtest, rerun
 from delever.engine.settings import Account, FundingSeries
 from delever.errors import DeleverError
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract
-from delever.venues.costs import Costs
+from delever.venues.costs import Borrow, Costs
 from delever.venues.margin_formulas import FORMULAS
 from delever.venues.rules import Fees, Rules
-from delever.venues.slippage import Slippage
+from delever.venues.slippage import FixedSlippage, Impact, StressSlippage, VolatilitySlippage
 
 CONTRACT = PerpContract(symbol="BTC/USDT:USDT")
 engines = pytest.mark.parametrize("engine", ["numba", "python"])
@@ -259,8 +258,7 @@ def test_liquidation_looks_at_the_mark_and_stops_at_the_last_price(engine: Any) 
 @engines
 def test_a_spot_short_pays_for_what_it_borrows(engine: Any) -> None:
     bars = market(STILL, STILL, STILL)
-    account = Account(borrow_rate=0.365)
-    done = run(bars, [-1, -1, 0], account, engine=engine)
+    done = run(bars, [-1, -1, 0], None, costs=Borrow(rate=0.365), engine=engine)
     # 10 units at 100 for a day at a thousandth a day; then 10 units again
     assert done.ledger["borrow"].tolist() == pytest.approx([0, 1, 1])
     assert done.equity.tolist() == pytest.approx([1000, 999, 998])
@@ -271,9 +269,9 @@ def test_a_spot_short_pays_for_what_it_borrows(engine: Any) -> None:
 @engines
 def test_slippage_follows_volatility_size_and_stress_known_before_the_bar(engine: Any) -> None:
     bars = market((100, 110, 100, 100), STILL, STILL).assign(volume=[1000.0, 500.0, 1.0])
-    model = Slippage(fixed=0.001, volatility_share=0.1, impact=0.5, stress_multiplier=2.0)
-    stress = pd.Series([False, True, False], bars.index)
-    done = run(bars, [1, 1, 1], perp(slippage=model, stress=stress), engine=engine)
+    parts = (FixedSlippage(share=0.001), VolatilitySlippage(share=0.1), Impact(coefficient=0.5))
+    model = StressSlippage(models=parts, in_stress=2.0, detector=lambda close: close < 101.0)
+    done = run(bars, [1, 1, 1], perp(), costs=Costs() + model, engine=engine)
     sigma = np.log(1.1) / (2 * np.sqrt(np.log(2)))  # Parkinson's, of the first bar
     fraction = 2 * (0.001 + 0.1 * sigma + 0.5 * sigma * np.sqrt(1000 / (1000 * 100)))
     assert done.fills["price"].iloc[0] == pytest.approx(100 * (1 + fraction))
@@ -288,7 +286,7 @@ def test_fees_come_from_the_rules_of_the_day_unless_costs_are_given() -> None:
     done = run(bars, [1, 0, 0], account)
     rate = done.fills["fee"] / done.fills["notional"]
     assert rate.tolist() == pytest.approx([0.001, 0.002])
-    doubled = rerun(done, costs_times=2.0)
+    doubled = rerun(done, costs=done.costs.stressed(2.0))
     assert (doubled.fills["fee"] / doubled.fills["notional"]).tolist() == pytest.approx(
         [0.002, 0.004]
     )
@@ -301,11 +299,13 @@ def test_counterfactuals_change_one_thing() -> None:
     bars = market(STILL, (100, 100, 85, 100), STILL)
     done = run(bars, [3, 3, 3], perp(leverage=5.0, funding=series))
     assert done.equity.tolist() == pytest.approx([1000, 1000, 970])
-    assert rerun(done, funding=False).equity.tolist() == pytest.approx([1000, 1000, 1000])
+    unpaid = replace(done.account, funding=None)
+    assert rerun(done, account=unpaid).equity.tolist() == pytest.approx([1000, 1000, 1000])
     # At 10x the margin is 300: 30 (p - 100) + 300 = 0.3 p liquidates at 90.9.
-    assert rerun(done, leverage=10.0).equity.tolist() == pytest.approx([1000, 700, 700])
+    higher = rerun(done, account=replace(done.account, leverage=10.0))
+    assert higher.equity.tolist() == pytest.approx([1000, 700, 700])
     with pytest.raises(DeleverError, match="windows and runs read back"):
-        rerun(done.window(bars.index[0], bars.index[-1]), funding=False)
+        rerun(done.window(bars.index[0], bars.index[-1]), account=unpaid)
 
 
 def test_a_window_keeps_trades_stopped_in_its_first_bar() -> None:
@@ -356,13 +356,34 @@ GOOD = market(STILL, STILL, STILL)
         ({"detail": GOOD}, [1, 1, 1], "divides 1d; got bars of 1d"),
         ({"rules": rules(since=dt.date(2021, 1, 2))}, [1, 1, 1], "brackets missing for the date"),
         ({"rules": ()}, [1, 1, 1], "brackets missing for the date"),
-        ({"slippage": Slippage(impact=1.0)}, [1, 1, 1], "needs a column volume"),
         ({"rules": rules([(500, 0.01, 5.0)])}, [1, 1, 1], "at most 500"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused(options: Any, targets: Any, message: str) -> None:
     with pytest.raises(DeleverError, match=message):
         run(GOOD, targets, perp(**options))
+
+
+@pytest.mark.parametrize(
+    ("costs", "message"),
+    [
+        (Borrow(rate=0.1), "borrow is for spot shorts"),
+        (Impact(coefficient=1.0), "needs a column volume"),
+    ],
+)
+def test_costs_that_cannot_be_are_refused(costs: Any, message: str) -> None:
+    with pytest.raises(DeleverError, match=message):
+        run(GOOD, [1, 1, 1], perp(), costs=costs)
+
+
+def test_slippage_of_a_first_bar_needs_bars_before_it() -> None:
+    model = VolatilitySlippage(share=1.0)
+    assert len(run(GOOD, [1, 1, 1], perp(), costs=model).fills) == 1  # flat in the first bar
+    with pytest.raises(DeleverError, match="the bar of 2021-01-01 00:00 needs bars before it"):
+        run(GOOD, [1, 1, 1], perp(), costs=model, initial_target=1.0)
+    before = GOOD.set_axis(GOOD.index - 30 * DAY)
+    done = run(GOOD, [1, 1, 1], perp(), costs=model, initial_target=1.0, earlier=before)
+    assert done.fills["time"].iloc[0] == GOOD.index[0]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +395,6 @@ def test_what_cannot_be_simulated_is_refused(options: Any, targets: Any, message
         ({"limit_offset": 1.0}, "limit_offset must be a fraction"),
         ({"margin_mode": "portfolio"}, "margin_mode must be"),
         ({"rules": None}, "rules .* must be given"),
-        ({"borrow_rate": 0.1}, "borrow_rate is for spot"),
         ({"contract": None}, "rules needs a contract"),
         ({"contract": None, "rules": None, "leverage": 2.0}, "leverage 2 needs a contract"),
     ],

@@ -92,7 +92,7 @@ def equities(case: Any, perp: Account) -> dict[str, np.ndarray]:
     """Equity of the run, the worst and the best, without the tables of a backtest."""
     bars, _, targets, _ = case
     index = pd.DatetimeIndex(bars.index)
-    held, _, _ = terms(bars, index, perp, COSTS, timeframe="1d", costs_times=1.0)
+    held, _, _ = terms(bars, index, perp, COSTS, timeframe="1d", earlier=None)
     asked = np.append(0.0, targets.to_numpy()[:-1])
     found = {}
     for resolution in ("run", "worst", "best"):

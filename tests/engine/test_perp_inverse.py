@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delever.engine.backtest import Backtest, backtest
-from delever.engine.rerun import rerun
+from delever.engine.backtest import Backtest, backtest, rerun
 from delever.engine.settings import Account, FundingSeries
 from delever.engine.sweep_accounts import sweep_market
 from delever.venues.brackets import bracket_table
@@ -24,7 +24,7 @@ from delever.venues.costs import Costs
 from delever.venues.margin_formulas import FORMULAS
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import Fees, Rules
-from delever.venues.slippage import Slippage
+from delever.venues.slippage import Impact
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / ".." / "shared" / "vectors" / "liquidation.json"
@@ -153,7 +153,8 @@ def test_funding_is_paid_in_coins_on_the_value_at_the_mark(engine: Any) -> None:
     )
     other = run(bars, [1, 1, 1], perp(leverage=2.0, funding=marked), engine=engine)
     assert other.ledger["funding"].iloc[2] == pytest.approx(-10_000 / 80_000 * 0.02 * 50_000)
-    assert rerun(other, funding=False).ledger["funding"].sum() == 0.0
+    unpaid = replace(other.account, funding=None, funding_policy="missing-is-zero")
+    assert rerun(other, account=unpaid).ledger["funding"].sum() == 0.0
 
 
 @engines
@@ -254,7 +255,7 @@ def test_a_trailing_stop_follows_the_best_close(engine: Any) -> None:
 
 def test_impact_is_the_share_of_the_coins_traded_before() -> None:
     bars = market((50_000, 55_000, 50_000, 50_000), STILL, STILL).assign(volume=[20.0, 5.0, 5.0])
-    done = run(bars, [1, 1, 1], perp(slippage=Slippage(impact=0.5)))
+    done = run(bars, [1, 1, 1], perp(), costs=Impact(coefficient=0.5))
     sigma = np.log(1.1) / (2 * np.sqrt(np.log(2)))
     fraction = 0.5 * sigma * np.sqrt(0.2 / 20.0)
     assert done.fills["price"].iloc[0] == pytest.approx(50_000 * (1 + fraction))

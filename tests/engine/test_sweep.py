@@ -33,8 +33,8 @@ from delever.engine.trades import trades_frame
 from delever.errors import InputError, SimulationError
 from delever.stats.metrics import METRICS, Sample, compute_scopes
 from delever.venues.contract import PerpContract
-from delever.venues.costs import Costs
-from delever.venues.slippage import Slippage
+from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
+from delever.venues.slippage import Impact
 
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
 
@@ -140,7 +140,7 @@ def market_of(case: Case, inside: np.ndarray | None = None) -> SweepMarket:
             margin_mode="cross" if told["cross"] else "isolated",
             mark=pd.DataFrame() if told["separate"] else None,
         ),
-        own_slippage=False,
+        costs=Costs(parts=(VenueFees(),)),
         board=board_of(table, within, case.terms),
     )
 
@@ -236,15 +236,22 @@ def test_no_account_gives_an_empty_frame_of_the_same_columns() -> None:
     ("perp", "named"),
     [
         (Account(limit_offset=0.01), "limit_offset"),
-        (Account(borrow_rate=0.1), "borrow_rate"),
         (Account(bounds=True), "bounds"),
-        (Account(slippage=Slippage(impact=0.1)), "slippage with impact"),
         (Account(detail=random_bars(1, 10)), "detail"),
     ],
 )
 def test_what_a_sweep_does_not_cover_is_refused(perp: Account, named: str) -> None:
     with pytest.raises(InputError, match=f"a sweep does not cover {named}"):
         sweep_market(random_bars(1, 10), timeframe="1d", account=perp)
+
+
+@pytest.mark.parametrize(
+    ("costs", "named"),
+    [(Borrow(rate=0.1), "borrow"), (Impact(coefficient=0.1), "slippage with impact")],
+)
+def test_costs_that_a_sweep_does_not_cover_are_refused(costs: CostPart, named: str) -> None:
+    with pytest.raises(InputError, match=f"a sweep does not cover {named}"):
+        sweep_market(random_bars(1, 10).assign(volume=1.0), timeframe="1d", costs=costs)
 
 
 @pytest.mark.parametrize(

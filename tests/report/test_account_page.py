@@ -21,7 +21,7 @@ from delever.report.pages.tearsheet import render
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, what_if
-from delever.venues.costs import Costs, scaled_costs
+from delever.venues.costs import Borrow, Costs
 
 RULES = [
     {
@@ -46,9 +46,9 @@ def stopped(
         bars,
         switch(bars) * 2.0 - 1.0,
         timeframe="1d",
-        costs=Costs(taker_fee=0.001, slippage=0.0005),
+        costs=Costs(taker_fee=0.001, slippage=0.0005) + Borrow(rate=0.2),
         initial_target=-1.0,
-        account=Account(stop_loss=0.03, take_profit=0.02, borrow_rate=0.2, bounds=True),
+        account=Account(stop_loss=0.03, take_profit=0.02, bounds=True),
         engine="python",
     )
     return evaluate(
@@ -215,7 +215,7 @@ def test_fees_by_rules_are_not_shown_as_none_at_all() -> None:
         ("Slippage in stress, times", "3"),
     )
     stressed = costs_table(
-        scaled_costs(Costs(taker_fee=0.0004), 2.0),
+        2.0 * Costs(taker_fee=0.0004),
         times=2.0,
         slippage={"fixed": 0.0003, "impact": 0.4, "stress_multiplier": 3},
         rules=[],

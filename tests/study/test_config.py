@@ -27,8 +27,8 @@ def test_the_file_names_the_study_and_defaults_are_stated(tmp_path):
     assert read.name == "mine"
     assert read.start == "warm"
     assert read.start_time is None
-    assert read.spot_costs == read.said_costs
-    assert read.spot_costs.fee == 0.001
+    assert read.spot_costs() == read.said_costs()
+    assert read.spot_costs().fee == 0.001
     assert read.benchmark == "buy_and_hold"
 
 

@@ -6,6 +6,7 @@ import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import delever as dl
@@ -58,6 +59,26 @@ def test_a_changed_extension_makes_a_new_run(extended):
     assert not second.cached
     assert first.manifest["run_id"] != second.manifest["run_id"]
     assert set(second.manifest["extensions"]) == {Path(name).name for name in BLOCKS}
+
+
+def test_a_cost_model_is_paid_in_studies_and_sweeps(extended):
+    path = extended.backtests / "thin.toml"
+    plain = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\nend = 2013-01-01\n'
+    path.write_text(plain + "[costs]\nslippage = 0.0\n[costs.models.ThinMarket]\nusual = 0.01\n")
+    run = dl.run(path)
+    fill = run.evaluation.backtest.fills.iloc[0]
+    bars = dl.market("sample/ohlcv/BTC/USD/1d").bars
+    volume = bars["volume"][bars.index < fill["time"]].iloc[-20:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worse = 0.01 * np.nan_to_num(np.clip(volume.mean() / volume.iloc[-1], 1.0, 10.0), nan=10.0)
+    assert fill["price"] == pytest.approx(bars["open"][fill["time"]] * (1.0 + worse))
+    path.write_text(path.read_text() + "[sweep.costs]\ntaker_fee = [0.001]\n")
+    swept = dl.sweep(path).frame["total_return"].iloc[0]
+    assert swept == pytest.approx(run.metrics.loc["total_return", "whole"], rel=1e-9)
+    with pytest.raises(ConfigError, match=r"costs.models.ThinMarket: .*'unusual'"):
+        dl.run(path, {"costs.models": {"ThinMarket": {"unusual": 1.0}}})
+    with pytest.raises(ConfigError, match=r"name one of .*ThinMarket.*; got 'Thin'"):
+        dl.run(path, {"costs.models": {"Thin": {}}})
 
 
 def test_a_rule_of_ones_own_is_studied_by_name(extended, capsys):

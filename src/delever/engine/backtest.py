@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -15,14 +15,15 @@ from delever.engine.arrays import (
     bar_index,
     price_array,
 )
-from delever.engine.ledger import ATTRIBUTION, Backtest, Request
+from delever.engine.ledger import ATTRIBUTION, Backtest
 from delever.engine.settings import Account, with_contract
 from delever.engine.simulate import simulate
+from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.units import timeframe_delta
-from delever.venues.costs import Costs, scaled_costs
+from delever.venues.costs import Borrow, CostPart
 
-__all__ = ["ATTRIBUTION", "Backtest", "Request", "backtest"]
+__all__ = ["ATTRIBUTION", "Backtest", "backtest", "rerun"]
 
 
 @checked
@@ -31,13 +32,13 @@ def backtest(
     target_exposure: pd.Series,
     *,
     timeframe: str,
-    costs: Costs | None = None,
+    costs: CostPart | None = None,
     initial_equity: float = 10_000.0,
     initial_target: float = 0.0,
     rebalance_band: float | None = None,
     engine: Literal["numba", "python"] = "numba",
-    costs_times: float = 1.0,
     account: Account | None = None,
+    earlier: pd.DataFrame | None = None,
 ) -> Backtest:
     """Simulate an account that follows target exposures: spot, a 1x short, or a perpetual.
 
@@ -50,9 +51,9 @@ def backtest(
         of `account`, on the index of the bars. NaN before the first value means flat.
     timeframe : str
         Of the bars.
-    costs : Costs, optional
-        Fee and slippage of every fill. When left out, the fees of the rules of `account`, by date;
-        none without them.
+    costs : Costs or one of their parts, optional
+        Fee, slippage and borrow. When left out, the fees of the rules of `account`, by date; none
+        without them.
     initial_equity : float
         Quote units, from 1e-6 to 1e15.
     initial_target : float
@@ -62,10 +63,10 @@ def backtest(
         position is left to drift until the target changes.
     engine : {"numba", "python"}
         The compiled loop or its plain twin; they agree.
-    costs_times : float
-        Fees and slippage are this much of what they are said to be, >= 0; rebates stay.
     account : Account, optional
         Contract, leverage, margin, funding and orders of a margin account.
+    earlier : pandas.DataFrame, optional
+        Bars before these, for costs that look back from the first ones.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def backtest(
     [1000.0, 1000.0, 1100.0]
     """
     timeframe_delta(timeframe)
-    if not isinstance(costs, Costs | None):
+    if not isinstance(costs, CostPart | None):
         raise InputError(f"costs must be delever.Costs, or None; got {costs!r}")
     if not isinstance(account, Account | None):
         raise InputError(f"account must be delever.Account, or None; got {account!r}")
@@ -109,9 +110,23 @@ def backtest(
             f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
             f"got {initial_equity!r}"
         )
-    band = math.inf if rebalance_band is None else float(rebalance_band)
-    if not band >= 0.0:
+    if rebalance_band is not None and not rebalance_band >= 0.0:
         raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+    request = {
+        "bars": bars,
+        "target_exposure": target_exposure,
+        "timeframe": timeframe,
+        "costs": costs,
+        "initial_equity": initial_equity,
+        "initial_target": initial_target,
+        "rebalance_band": rebalance_band,
+        "engine": engine,
+        "account": account,
+        "earlier": earlier,
+    }
+    paid = costs_of(costs, account)
+    if account is None and any(isinstance(part, Borrow) for part in paid.parts):
+        account = Account()  # whose ledger has a column for it
     index = bar_index(bars)
     prices = price_array(bars, index)
     most = times = 1.0
@@ -121,22 +136,6 @@ def backtest(
     decided = asked_targets(
         target_exposure * times, index, float(initial_target) * times, lowest=-most
     )
-    if not 0.0 <= costs_times < math.inf:
-        raise InputError(f"costs_times must be a finite factor of 0 or more; got {costs_times!r}")
-    request = Request(
-        bars=bars,
-        target_exposure=target_exposure,
-        options={
-            "timeframe": timeframe,
-            "costs": costs,
-            "initial_equity": initial_equity,
-            "initial_target": initial_target,
-            "rebalance_band": rebalance_band,
-            "engine": engine,
-            "costs_times": costs_times,
-            "account": account,
-        },
-    )
     tables = simulate(
         bars,
         index,
@@ -144,18 +143,55 @@ def backtest(
         decided[:-1],
         account,
         timeframe=timeframe,
-        costs=costs,
+        costs=paid,
         initial_equity=float(initial_equity),
-        band=band,
+        band=math.inf if rebalance_band is None else float(rebalance_band),
         engine=engine,
-        costs_times=costs_times,
+        earlier=earlier,
     )
     return Backtest(
         timeframe=timeframe,
         initial_equity=float(initial_equity),
-        costs=scaled_costs(Costs() if costs is None else costs, costs_times),
+        costs=paid,
         pending_target=float(decided[-1]),
         account=account,
         request=request,
         **tables._asdict(),
     )
+
+
+def rerun(run: Backtest, **changes: Any) -> Backtest:
+    """Run once more, with some arguments of `backtest` changed.
+
+    Parameters
+    ----------
+    run : Backtest
+        As `backtest` returned it.
+    **changes
+        Arguments of `backtest`.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    InputError
+        If the run does not know what it was asked for: a window, or a run read back from disk.
+
+    Examples
+    --------
+    >>> from delever.venues.costs import Fee
+    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
+    >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], 100.0), index=days)
+    >>> run = backtest(bars, pd.Series(1.0, index=days), timeframe="1d", costs=Fee(taker=0.1))
+    >>> twice = rerun(run, costs=run.costs.stressed(2.0))
+    >>> [round(float(one.ledger["fee"].sum()), 3) for one in (run, twice)]
+    [909.091, 1666.667]
+    """
+    if run.request is None:
+        raise InputError(
+            "a rerun needs the run as backtest returned it; windows and runs read back do not "
+            "keep their bars; rerun the whole run, then take the window"
+        )
+    return backtest(**{**run.request, **changes})

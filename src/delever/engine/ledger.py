@@ -15,7 +15,7 @@ from delever.errors import InputError
 from delever.stats.returns import bar_returns
 from delever.venues.costs import Costs
 
-__all__ = ["ATTRIBUTION", "Backtest", "Request"]
+__all__ = ["ATTRIBUTION", "Backtest"]
 
 ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
 """Columns of the ledger that explain the change in equity, in quote units; those of a margin
@@ -31,15 +31,6 @@ _SIGN = {
     "borrow": -1.0,
     "collateral": 1.0,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Request:
-    """What a backtest was asked for: the arguments of `backtest`."""
-
-    bars: pd.DataFrame = field(repr=False)  # as given
-    target_exposure: pd.Series = field(repr=False)  # as given
-    options: Mapping[str, Any]  # the keyword arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,8 +77,8 @@ class Backtest:
     ambiguous_bars: int = 0  # bars that hid an order of events that mattered
     # columns ``worst`` and ``best``: equity at each close, whatever the bars hid
     bounds: pd.DataFrame | None = field(default=None, repr=False)
-    # what was asked, for `delever.engine.rerun.rerun`; None for a window or a run read back
-    request: Request | None = field(default=None, repr=False)
+    # the arguments of `backtest`; None for a window or a run read back
+    request: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def equity(self) -> pd.Series:

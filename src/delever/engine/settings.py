@@ -30,7 +30,6 @@ from delever.errors import InputError
 from delever.venues.contract import PerpContract
 from delever.venues.funding import snap_to_second
 from delever.venues.rules import Rulebook, Rules
-from delever.venues.slippage import Slippage
 
 __all__ = [
     "Account",
@@ -145,16 +144,6 @@ class Account:
     limit_offset : float, optional
         Entries from flat rest this fraction better than the open, 0 <= limit_offset < 1, and pay
         the maker fee when traded through. By default they cross at the open.
-    slippage : Slippage, optional
-        In place of the slippage of `Costs`.
-    stress : pandas.Series of bool, optional
-        Whether the market is in stress, known at each bar's open; for the slippage.
-    volatility_bars : int
-        Finished bars whose ranges make the volatility of the slippage.
-    earlier : pandas.DataFrame, optional
-        Bars before the run, for the slippage of its first bars.
-    borrow_rate : float
-        Fraction per year on the coins of a spot short, >= 0.
     bounds : bool
         Whether to run also the best and the worst that bars can hide.
 
@@ -182,11 +171,6 @@ class Account:
     take_profit: Distance | None = None
     trailing_stop: Distance | None = None
     limit_offset: Annotated[float, Ge(0), Lt(1), doc("a fraction of the open")] | None = None
-    slippage: Slippage | None = None
-    stress: pd.Series | None = field(default=None, repr=False)
-    volatility_bars: int = 20
-    earlier: pd.DataFrame | None = field(default=None, repr=False)
-    borrow_rate: Annotated[float, Ge(0), doc("a fraction per year")] = 0.0
     bounds: bool = False
 
     def __post_init__(self) -> None:
@@ -203,8 +187,6 @@ class Account:
                 f"given for {self.contract}; load one with delever.venues.rulebook.load_rulebook, "
                 "or name one of a workspace"
             )
-        elif self.borrow_rate != 0.0:
-            raise InputError("account: borrow_rate is for spot shorts; a perpetual borrows nothing")
 
     @property
     def traded(self) -> PerpContract | None:

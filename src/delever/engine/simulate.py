@@ -12,7 +12,7 @@ import pandas as pd
 from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
 from delever.engine.settings import Account, Resolution, orders_of
-from delever.engine.steps import Floats, MarketArrays, TermArrays, walk
+from delever.engine.steps import FillTerms, Floats, MarketArrays, TermArrays, columns, walk
 from delever.engine.terms import terms
 from delever.engine.trades import fills_frame, trades_frame
 from delever.errors import InputError, SimulationError
@@ -42,11 +42,11 @@ def simulate(
     settings: Account | None,
     *,
     timeframe: str,
-    costs: Costs | None,
+    costs: Costs,
     initial_equity: float,
     band: float,
     engine: str,
-    costs_times: float,
+    earlier: pd.DataFrame | None,
 ) -> Tables:
     """Simulate an account; without settings its tables have the columns of a spot run.
 
@@ -58,10 +58,8 @@ def simulate(
         If rules, funding, detail or mark do not cover the run.
     """
     account = settings or Account()
-    held, rules, ruled = terms(
-        bars, index, account, costs, timeframe=timeframe, costs_times=costs_times
-    )
-    _check_terms(held, targets)
+    held, rules, ruled = terms(bars, index, account, costs, timeframe=timeframe, earlier=earlier)
+    _check_terms(held, targets, index)
     path = walk(index, prices, account, timeframe=timeframe)
     opened = float(path.market.marks[0, 0])
     # An inverse account holds coins, and u = 1 / price of them are one unit of quote.
@@ -172,13 +170,16 @@ def _bounds(
     return pd.DataFrame({"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, index)
 
 
-def _check_terms(held: TermArrays, targets: Floats) -> None:
-    if len(np.flatnonzero(np.isnan(held.paid[0]))) and targets[0] != 0.0:
+def _check_terms(held: TermArrays, targets: Floats, index: pd.DatetimeIndex) -> None:
+    paid = columns(FillTerms, held.paid)
+    unknown = np.flatnonzero(np.isnan(paid["slippage"] + paid["impact"]))
+    unknown = unknown[unknown >= np.flatnonzero(np.append(targets != 0.0, True))[0]]
+    if len(unknown):
         raise InputError(
-            "slippage of the first bar needs bars before it, and a target is filled there; "
-            "begin flat or use a fixed slippage"
+            f"slippage of the bar of {index[unknown[0]]:%Y-%m-%d %H:%M} needs bars before it, and "
+            "a position is held there; begin flat, give earlier bars, or use a fixed slippage"
         )
-    costs = float(np.abs(held.paid[:, :2]).max())
+    costs = max(float(np.abs(paid[name]).max()) for name in ("taker", "maker"))
     if float(np.abs(targets).max(initial=0.0)) * costs >= 1.0:
         raise SimulationError(
             f"a fee of {costs:g} leaves no size that reaches every target exposure; lower the "

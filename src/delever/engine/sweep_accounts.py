@@ -21,7 +21,8 @@ from delever.engine.sweep_metrics import ENDS, SUMS, SWEPT, block_metrics, metri
 from delever.errors import InputError, SimulationError
 from delever.stats.metric import Metric
 from delever.units import periods_per_year
-from delever.venues.costs import Costs
+from delever.venues.costs import Costs, VenueFees
+from delever.venues.slippage import Slippage
 
 __all__ = [
     "SWEPT_ACCOUNT",
@@ -85,7 +86,8 @@ class SweepAccount:
     # its settings named in `SWEPT_ACCOUNT`, those of the market when left out; all others are the
     # market's
     account: Account | None = None
-    # fee and slippage of its fills; the fees of the rules by date when left out
+    # fee and slippage of its fills, the market's when left out; models of slippage and the fees of
+    # rules are always the market's
     costs: Costs | None = None
 
 
@@ -166,7 +168,8 @@ def check_account(account: SweepAccount, market: SweepMarket, name: str) -> None
             f"{name}: target_exposure must lie in [{-leverage:g}, {leverage:g}], its leverage; "
             f"got one of {most:g}; scale or clip it, or set a higher leverage"
         )
-    fee = market.largest_fee if account.costs is None else abs(account.costs.fee)
+    fee, _ = _fractions(account.costs)
+    fee = market.largest_fee if math.isnan(fee) else abs(fee)
     if most * fee >= 1.0:
         raise SimulationError(
             f"{name}: a fee of {fee:g} leaves no size that reaches every target exposure; lower "
@@ -213,13 +216,23 @@ def _numbers(accounts: Sequence[SweepAccount], market: SweepMarket) -> tuple[Flo
     rows: dict[tuple[Account, Costs | None], int] = {}
     which = [rows.setdefault((_settings(one, market), one.costs), len(rows)) for one in accounts]
     orders = np.empty((len(rows), len(Orders._fields)))
-    fees = np.full((len(rows), 2), np.nan)
+    fees = np.empty((len(rows), 2))
     for row, (own, costs) in enumerate(rows):
         said = {name: getattr(own, name) for name in SWEPT_ACCOUNT}
         orders[row] = orders_of(replace(market.account, **said))
-        if costs is not None:
-            fees[row] = costs.fee, math.nan if market.own_slippage else costs.slippage
+        fees[row] = _fractions(costs)
     return orders[which], fees[which]
+
+
+def _fractions(costs: Costs | None) -> tuple[float, float]:
+    """Taker fee and slippage of an account's fills; NaN where its market says them."""
+    parts = () if costs is None else costs.parts
+    by_rules = costs is None or any(isinstance(part, VenueFees) for part in parts)
+    modelled = costs is None or any(isinstance(part, Slippage) for part in parts)
+    return (
+        math.nan if by_rules or costs is None else costs.fee,
+        math.nan if modelled or costs is None else costs.slippage,
+    )
 
 
 def _bars_in(inside: Ints, begins: Ints, part: int) -> Floats:

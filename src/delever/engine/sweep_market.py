@@ -13,8 +13,9 @@ import pandas as pd
 from delever.engine.arrays import Floats, bar_index, price_array, record
 from delever.engine.settings import Account, with_contract
 from delever.engine.steps import FillTerms, Funding, MarginRule, TermArrays, columns, walk
-from delever.engine.terms import terms
+from delever.engine.terms import costs_of, terms
 from delever.errors import InputError
+from delever.venues.costs import Borrow, CostPart, Costs
 
 __all__ = [
     "STRETCH",
@@ -77,7 +78,7 @@ class SweepMarket:
     timeframe: str  # of the bars
     initial_equity: float  # of every account, quote units
     account: Account  # what every account is, but for what it says itself
-    own_slippage: bool  # whether slippage is the table's, not the accounts'
+    costs: Costs  # what every account pays, but for what it says itself
     board: Board = field(repr=False)
     notes: tuple[str, ...] = ()  # what the run knew and did not know
 
@@ -93,8 +94,9 @@ def sweep_market(
     timeframe: str,
     inside: npt.NDArray[np.bool_] | None = None,
     account: Account | None = None,
+    costs: CostPart | None = None,
     initial_equity: float = 10_000.0,
-    costs_times: float = 1.0,
+    earlier: pd.DataFrame | None = None,
 ) -> SweepMarket:
     """Lay out what all accounts of a sweep have in common.
 
@@ -110,7 +112,8 @@ def sweep_market(
         raise InputError(f"initial_equity must be a finite amount above 0; got {initial_equity!r}")
     index = bar_index(bars)
     settings = with_contract(account or Account(), index[0].date())
-    _check_covered(settings)
+    charged = costs_of(costs, account)
+    _check_covered(settings, charged)
     prices = price_array(bars, index)
     if inside is None:
         inside = np.zeros(len(index), dtype=np.bool_)
@@ -119,9 +122,12 @@ def sweep_market(
             f"inside must hold one boolean per bar ({len(index)}); got {inside.dtype} of shape "
             f"{inside.shape}"
         )
-    held, _, ruled = terms(
-        bars, index, settings, None, timeframe=timeframe, costs_times=costs_times
-    )
+    held, _, ruled = terms(bars, index, settings, charged, timeframe=timeframe, earlier=earlier)
+    if columns(FillTerms, held.paid)["impact"].any():
+        raise InputError(
+            "a sweep does not cover slippage with impact; leave it out, or run the combinations "
+            "one by one with backtest"
+        )
     path = walk(index, prices, settings, timeframe=timeframe)
     funding, paid = columns(Funding, path.market.funding), columns(FillTerms, held.paid)
     stamped = (funding["open"], funding["hold_long"], funding["hold_short"], funding["leave_long"],
@@ -134,20 +140,19 @@ def sweep_market(
         timeframe=timeframe,
         initial_equity=float(initial_equity),
         account=settings,
-        own_slippage=settings.slippage is not None,
+        costs=charged,
         board=board_of(table, inside, held),
         notes=(*path.notes, *ruled),
     )
 
 
-def _check_covered(account: Account) -> None:
+def _check_covered(account: Account, costs: Costs) -> None:
     beyond = {
         "limit_offset": account.limit_offset is not None,
         "detail": account.detail is not None,
         "bounds": account.bounds,
         "an inverse contract": account.inverse,
-        "borrow_rate": account.borrow_rate != 0.0,
-        "slippage with impact": account.slippage is not None and account.slippage.impact > 0.0,
+        "borrow": any(isinstance(part, Borrow) for part in costs.parts),
     }
     given = [name for name, there in beyond.items() if there]
     if given:

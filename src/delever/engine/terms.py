@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.settings import Account, loaded
-from delever.engine.steps import Floats, TermArrays
+from delever.engine.steps import FillTerms, Floats, TermArrays
 from delever.errors import DataError, InputError
 from delever.units import DAYS_PER_YEAR, timeframe_delta
-from delever.venues.costs import Costs
+from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
 from delever.venues.rules import Rulebook, Rules
-from delever.venues.slippage import Slippage
+from delever.venues.slippage import Fractions, Slippage
 
-__all__ = ["dated_rules", "terms"]
+__all__ = ["costs_of", "dated_rules", "terms"]
 
 _CHOSEN_BY = {"mark": 0.0, "entry": 1.0, "size": 2.0}
+DEAREST = 0.99
+"""Most that a fill is worse by; a price is never nothing."""
+
+
+def costs_of(costs: CostPart | None, account: Account | None) -> Costs:
+    """The costs that are said; else the fees of the account's rules, or none without rules."""
+    if costs is not None:
+        return costs.added_to(Costs())
+    by_rules = account is not None and account.rules is not None
+    return Costs(parts=(VenueFees(),)) if by_rules else Costs()
 
 
 def terms(
     bars: pd.DataFrame,
     index: pd.DatetimeIndex,
     account: Account,
-    costs: Costs | None,
+    costs: Costs,
     *,
     timeframe: str,
-    costs_times: float,
+    earlier: pd.DataFrame | None,
 ) -> tuple[TermArrays, tuple[Rules, ...], tuple[str, ...]]:
     """Lay out what holds at each bar.
 
@@ -36,29 +50,86 @@ def terms(
     DataError
         If there are no rules for the first bar.
     InputError
-        If slippage needs what the bars do not have.
+        If a cost needs what the bars or the account do not have, or sees later bars.
     """
     rules = () if account.rules is None else dated_rules(account, index)
     rule = np.zeros(len(index), dtype=np.int64)
-    paid = np.zeros((len(index), 6))
     if rules:
         starts = np.array([pd.Timestamp(held.valid_from, tz="UTC").value for held in rules])
         rule = np.maximum(np.searchsorted(starts, index.asi8, side="right") - 1, 0)
-        fees = np.array([[r.fees.taker, r.fees.maker, r.fees.liquidation] for r in rules])
-        paid[:, :3] = fees[rule]
-    elif costs is None:
-        costs = Costs()
-    if costs is not None:
-        paid[:, :2] = costs.fee, costs.maker_fee
-        paid[:, 3] = costs.slippage
-    if account.slippage is not None:
-        paid[:, 3:5] = _slippage(bars, index, account, account.slippage)
-    paid[:, [0, 1, 3, 4]] *= np.where(paid[:, [0, 1, 3, 4]] > 0.0, costs_times, 1.0)
-    paid[:, 3] = np.minimum(paid[:, 3], 0.99)
-    hours = np.diff(index.asi8, append=index.asi8[-1] + timeframe_delta(timeframe).value) / 3.6e12
-    paid[:, 5] = account.borrow_rate * hours / (24.0 * DAYS_PER_YEAR)
+    paid = _paid(bars, index, account, costs, rules, rule, timeframe, earlier)
     notes = tuple(dict.fromkeys(note for held in rules for note in held.notes))
-    return TermArrays(rule.astype(np.int64), paid, *_brackets(rules)), rules, notes
+    return TermArrays(rule, paid, *_brackets(rules)), rules, notes
+
+
+def _paid(
+    bars: pd.DataFrame,
+    index: pd.DatetimeIndex,
+    account: Account,
+    costs: Costs,
+    rules: Sequence[Rules],
+    rule: npt.NDArray[np.int64],
+    timeframe: str,
+    earlier: pd.DataFrame | None,
+) -> Floats:
+    """The columns of `FillTerms`: the sum of all parts of the costs."""
+    fees = np.zeros((len(index), 3))
+    if rules:
+        fees = np.array([[r.fees.taker, r.fees.maker, r.fees.liquidation] for r in rules])[rule]
+    taker, maker, liquidation_fee = fees.T
+    paid: dict[str, Any] = dict.fromkeys(FillTerms._fields, 0.0)
+    paid |= {"taker": costs.fee, "maker": costs.maker_fee, "slippage": costs.slippage}
+    paid["liquidation_fee"] = liquidation_fee
+    seen = bars if earlier is None else pd.concat([earlier, bars])
+    for part in costs.parts:
+        if isinstance(part, VenueFees):
+            if not rules:
+                raise InputError("costs: the fees of a venue need an account with its rules")
+            paid["taker"] = paid["taker"] + np.where(taker > 0.0, taker * part.multiple, taker)
+            paid["maker"] = paid["maker"] + np.where(maker > 0.0, maker * part.multiple, maker)
+        elif isinstance(part, Slippage):
+            paid["slippage"] += _asked(part, part.fraction, seen, len(index), part.at_first)
+            impact = partial(part.impact, inverse=account.inverse)
+            paid["impact"] += _asked(part, impact, seen, len(index), math.nan)
+        elif isinstance(part, Borrow):
+            if account.traded is not None:
+                raise InputError("costs: borrow is for spot shorts; a perpetual borrows nothing")
+            after = index.asi8[-1] + timeframe_delta(timeframe).value
+            hours = np.diff(index.asi8, append=after) / 3.6e12
+            paid["borrow"] += part.rate * hours / (24.0 * DAYS_PER_YEAR)
+        else:
+            raise InputError(f"costs: a part must be a fee, slippage or borrow; got {part!r}")
+    paid["slippage"] = np.minimum(paid["slippage"], DEAREST)
+    return np.column_stack([np.broadcast_to(paid[name], len(index)) for name in FillTerms._fields])
+
+
+def _asked(
+    model: Slippage,
+    ask: Callable[[pd.DataFrame], Fractions],
+    seen: pd.DataFrame,
+    size: int,
+    at_first: float,
+) -> Floats | float:
+    """What a model says for the last `size` bars, each from the bars before it."""
+    said = np.asarray(ask(seen.copy(deep=False)), dtype=np.float64)
+    name = f"costs: {type(model).__name__}"
+    if said.ndim and said.shape != (len(seen),):
+        raise InputError(f"{name} must say one fraction per bar, {len(seen)}; got {said.shape}")
+    if (said < 0.0).any():
+        raise InputError(f"{name} must say fractions of 0 or more; got {np.nanmin(said):g}")
+    if not said.ndim:
+        return float(said)
+    for cut in {len(seen) // 4, len(seen) // 2, 3 * len(seen) // 4, len(seen) - 1} - {0}:
+        before = np.asarray(ask(seen.iloc[:cut]), dtype=np.float64)
+        off = ~np.isclose(before, said[:cut], rtol=1e-9, atol=0.0, equal_nan=True)
+        if off.any():
+            row = int(np.flatnonzero(off)[0])
+            raise InputError(
+                f"{name} must use only bars that have closed; for the bar after "
+                f"{seen.index[row]:%Y-%m-%d %H:%M} it says {before[row]:g}, and {said[row]:g} once "
+                "later bars are there; take no mean over all bars and shift nothing back"
+            )
+    return np.append(at_first, said[:-1])[-size:]
 
 
 def dated_rules(account: Account, index: pd.DatetimeIndex) -> tuple[Rules, ...]:
@@ -102,43 +173,3 @@ def _brackets(rules: Sequence[Rules]) -> tuple[Floats, Floats]:
         closing = held.fees.taker if formula.adds_taker_fee else 0.0
         hows[place] = _CHOSEN_BY[formula.bracket_by], formula.rate_on == "entry", closing
     return tables, hows
-
-
-def _slippage(
-    bars: pd.DataFrame, index: pd.DatetimeIndex, account: Account, model: Slippage
-) -> Floats:
-    """Fraction of each fill, and what the root of its notional adds; known before the bar."""
-    base, impact = np.full(len(index), model.fixed), np.zeros(len(index))
-    if model.volatility_share > 0.0 or model.impact > 0.0:
-        seen = bars if account.earlier is None else pd.concat([account.earlier, bars])
-        # As market.slippage.range_volatility, of the bars that had closed when this one opened.
-        squares = np.log(seen["high"].to_numpy(float) / seen["low"].to_numpy(float)) ** 2
-        mean = pd.Series(squares).rolling(account.volatility_bars, min_periods=1).mean().shift(1)
-        sigma = np.sqrt(mean.to_numpy() / (4.0 * np.log(2.0)))
-        base = base + model.volatility_share * sigma[-len(index) :]
-        if model.impact > 0.0:
-            traded = _traded_before(seen, in_coins=account.inverse)
-            impact = (model.impact * sigma / np.sqrt(traded))[-len(index) :]
-    if account.stress is not None:
-        if not pd.DatetimeIndex(account.stress.index).equals(index):
-            raise InputError("account: stress must have one value per bar, on the same open times")
-        times = np.where(account.stress.to_numpy(dtype=bool), model.stress_multiplier, 1.0)
-        base, impact = base * times, impact * times
-    return np.column_stack([base, impact])
-
-
-def _traded_before(bars: pd.DataFrame, *, in_coins: bool) -> Floats:
-    """Notional of the bar before each, in the currency that orders are settled in."""
-    if "volume" not in bars.columns:
-        raise InputError(
-            "slippage with impact needs a column volume in the bars; add it or set impact to 0"
-        )
-    volume = bars["volume"].to_numpy(float)
-    if not (volume > 0.0).all():
-        row = int(np.flatnonzero(~(volume > 0.0))[0])
-        raise InputError(
-            f"slippage with impact needs volume above 0 in every bar; bar {row} has "
-            f"{bars['volume'].iloc[row]!r}; correct it or set impact to 0"
-        )
-    notional = volume if in_coins else volume * bars["close"].to_numpy(float)
-    return np.append(np.nan, notional[:-1])

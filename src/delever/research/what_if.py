@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from delever.deleveraging.membership import membership
-from delever.engine.backtest import Backtest
-from delever.engine.rerun import rerun
+from delever.engine.backtest import Backtest, rerun
+from delever.engine.settings import Account
 from delever.errors import DeleverError, InputError
 from delever.research.evaluation import Evaluation
 from delever.stats.drawdowns import max_drawdown
@@ -98,18 +98,19 @@ def run_counterfactual(run: Backtest, change: Counterfactual) -> Backtest:
         If the run has no margin account where leverage or funding are to change, a bracket does
         not allow the leverage, or the run does not know its bars (see `rerun`).
     """
-    if run.request is not None and run.account is not None:
-        account = replace(run.account, bounds=False)
-        options = {**run.request.options, "account": account}
-        run = replace(run, account=account, request=replace(run.request, options=options))
-    if change.leverage is not None:
-        return rerun(_scaled_to(run, change.leverage), leverage=change.leverage)
-    if change.funding_off:
-        return rerun(run, funding=False)
-    if change.costs_times is None:
+    account = None if run.account is None else replace(run.account, bounds=False)
+    if change.costs_times is not None:
+        return rerun(run, account=account, costs=run.costs.stressed(change.costs_times))
+    if change.leverage is None and not change.funding_off:
         raise InputError(f"a counterfactual must change something: {_FORMS}; got no change")
-    already = 1.0 if run.request is None else float(run.request.options["costs_times"])
-    return rerun(run, costs_times=already * change.costs_times)
+    if account is None:
+        raise InputError(
+            "a spot run has neither funding nor leverage to change; give backtest an account"
+        )
+    if change.leverage is not None:
+        return rerun(run, **_at_leverage(run, account, change.leverage))
+    unpaid = replace(account, funding=None, funding_policy="missing-is-zero")
+    return rerun(run, account=unpaid)
 
 
 def what_if(run: Backtest, names: Sequence[str] | None = None) -> WhatIf:
@@ -168,30 +169,21 @@ def counterfactual_outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFra
     return table.assign(final_equity=found.initial_equity * (1.0 + table["total_return"]))
 
 
-def _scaled_to(run: Backtest, leverage: float) -> Backtest:
-    """The run with exposures as they were or, where the largest lies beyond, all scaled down.
-
-    The largest is that of the whole run, which only hindsight knows: this tells what leverage did
-    to the run, and is no strategy that could have been followed.
-    """
+def _at_leverage(run: Backtest, account: Account, leverage: float) -> dict[str, Any]:
+    """Arguments of a run at another leverage, its targets scaled down where they lie beyond it."""
     if run.request is None:
-        return run  # what is missing is said by rerun
-    asked, first = run.request.target_exposure, float(run.request.options["initial_target"])
-    times = 1.0 if run.account is None else run.account.exposure
-    most = times * float(np.nanmax(np.abs(np.append(asked.to_numpy(dtype=np.float64), first))))
-    if most <= leverage or run.account is None:
-        return run
-    account, share = replace(run.account, exposure=1.0), times * leverage / most
-    request = replace(
-        run.request,
-        target_exposure=(asked * share).clip(-leverage, leverage),
-        options={
-            **run.request.options,
-            "initial_target": max(-leverage, min(leverage, first * share)),
-            "account": account,
-        },
-    )
-    return replace(run, account=account, request=request)
+        return {}  # what is missing is said by rerun
+    asked, first = run.request["target_exposure"], float(run.request["initial_target"])
+    most = float(np.nanmax(np.abs(np.append(asked.to_numpy(dtype=np.float64), first))))
+    account, most = replace(account, leverage=leverage), most * account.exposure
+    if most <= leverage:
+        return {"account": account}
+    share = account.exposure * leverage / most
+    return {
+        "account": replace(account, exposure=1.0),
+        "target_exposure": (asked * share).clip(-leverage, leverage),
+        "initial_target": max(-leverage, min(leverage, first * share)),
+    }
 
 
 def _came_to(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import pandas as pd
 from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -21,9 +20,15 @@ from delever.errors import ConfigError, InputError
 from delever.study.kept_brackets import seen_brackets
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import Rulebook
-from delever.venues.slippage import Slippage
+from delever.venues.slippage import (
+    FixedSlippage,
+    Impact,
+    Slippage,
+    StressSlippage,
+    VolatilitySlippage,
+)
 
-__all__ = ["AccountTable", "SlippageConfig", "for_run", "load_account"]
+__all__ = ["AccountTable", "SlippageConfig", "StudyAccount", "load_account"]
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -41,6 +46,25 @@ class SlippageConfig(BaseModel):
     # factor on the whole while the causal detector sees deleveraging
     stress_multiplier: Annotated[float, Ge(1)] = 1.0
 
+    def model(self) -> Slippage:
+        """What the engine takes it as."""
+        models: list[Slippage] = [FixedSlippage(share=self.fixed)]
+        if self.volatility_share > 0.0:
+            models.append(VolatilitySlippage(share=self.volatility_share))
+        if self.impact > 0.0:
+            models.append(Impact(coefficient=self.impact))
+        return StressSlippage(
+            models=tuple(models), in_stress=self.stress_multiplier, detector=detect
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyAccount(Account):
+    """The ``[account]`` table: an account and, beside it, what belongs to its costs."""
+
+    slippage: SlippageConfig | None = None  # in place of the fixed slippage of ``[costs]``
+    borrow_rate: Annotated[float, Ge(0)] = 0.0  # fraction per year on the coins of a spot short
+
 
 class AccountTable:
     """The way from a table of a file into an `Account`, for pydantic."""
@@ -51,7 +75,7 @@ class AccountTable:
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         table = core_schema.no_info_after_validator_function(_made, handler(cls.model))
         return core_schema.no_info_before_validator_function(
-            lambda given: _said(given) if isinstance(given, Account) else given,
+            lambda given: _said(given) if isinstance(given, StudyAccount) else given,
             table,
             serialization=core_schema.plain_serializer_function_ser_schema(_said),
         )
@@ -61,9 +85,9 @@ def _in_a_file(hint: Any) -> Any:
     """The part of a setting's type that a file can say; None where it can say nothing."""
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     plain = tuple(
-        SlippageConfig if option is Slippage else option
+        option
         for option in options
-        if option in (str, bool, float, Slippage, NoneType)
+        if option in (str, bool, float, SlippageConfig, NoneType)
         or get_origin(option) in (Annotated, Literal)
     )
     return None if plain in ((), (NoneType,)) else Union[plain]  # noqa: UP007
@@ -74,26 +98,23 @@ AccountTable.model = create_model(
     __config__=_STRICT,
     **{  # type: ignore[call-overload]
         each.name: (said, each.default)
-        for each in fields(Account)
-        if (said := _in_a_file(get_type_hints(Account, include_extras=True)[each.name]))
+        for each in fields(StudyAccount)
+        if (said := _in_a_file(get_type_hints(StudyAccount, include_extras=True)[each.name]))
     },
 )
 
 
-def _made(table: BaseModel) -> Account:
-    given = {name: getattr(table, name) for name in type(table).model_fields}
-    if given["slippage"] is not None:
-        given["slippage"] = Slippage(**given["slippage"].model_dump())
+def _made(table: BaseModel) -> StudyAccount:
     try:
-        return Account(**given)
+        return StudyAccount(**{name: getattr(table, name) for name in type(table).model_fields})
     except InputError as error:
         raise PydanticCustomError("sentence", "{said}", {"said": str(error)}) from None
 
 
-def _said(account: Account) -> dict[str, Any]:
+def _said(account: StudyAccount) -> dict[str, Any]:
     """What a file would say of an account that is not loaded yet."""
     said = {name: getattr(account, name) for name in AccountTable.model.model_fields}
-    return said | {"slippage": None if account.slippage is None else asdict(account.slippage)}
+    return said | {"slippage": account.slippage and account.slippage.model_dump()}
 
 
 def load_account(
@@ -119,17 +140,6 @@ def load_account(
     if isinstance(account.rules, str):
         found["rules"] = _rulebook(account.rules, venues)
     return replace(account, **found), data
-
-
-def for_run(account: Account, bars: pd.DataFrame, begin: int) -> Account:
-    """An account with what its slippage must know of the bars up to a run's first one."""
-    stressed = account.slippage is not None and account.slippage.stress_multiplier > 1.0
-    return replace(
-        account,
-        earlier=bars.iloc[:begin] if begin else None,
-        # detected by the close before each bar's open
-        stress=detect(bars["close"]).shift(1, fill_value=False).iloc[begin:] if stressed else None,
-    )
 
 
 def _rulebook(name: str, venues: Path) -> Rulebook:

@@ -289,7 +289,7 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         return Backtest(
             timeframe=settings["timeframe"],
             initial_equity=settings["initial_equity"],
-            costs=Costs(**settings["costs"]),
+            costs=Costs(**{k: v for k, v in settings["costs"].items() if k != "models"}),
             ledger=table(f"{prefix}equity"),
             fills=table(f"{prefix}fills"),
             trades=table(f"{prefix}trades"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -27,17 +27,17 @@ from delever.engine.sweep_accounts import (
     sweep_market,
 )
 from delever.engine.sweep_metrics import asked_metrics, metric_names
+from delever.engine.terms import costs_of
 from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
 from delever.research.evaluation import sample_of
 from delever.stats.metrics import SCOPES, AsMetric, Metric, compute_scopes
-from delever.study.account_table import for_run
 from delever.study.config import Study
 from delever.study.provenance import gather
 from delever.study.simulation import first_bar, run_target, target_of
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
-from delever.venues.costs import Costs, scaled_costs
+from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
 
 __all__ = [
@@ -93,7 +93,10 @@ class SweepGround:
     inside: npt.NDArray[np.bool_]  # bars inside deleveraging periods
     start: pd.Timestamp | None
     initial_equity: float
+    costs: Costs | None = None  # models and the fees of rules are these in every combination
     costs_times: float = 1.0
+    # by the names that a study may use
+    cost_models: Mapping[str, type[CostPart]] = field(default_factory=dict)
     metrics: tuple[AsMetric, ...] = ()  # beside those of the package
 
     def opened(self, begin: int) -> SweepMarket:
@@ -103,9 +106,10 @@ class SweepGround:
             self.market.bars.iloc[begin:],
             timeframe=self.market.timeframe,
             inside=self.inside[begin:],
-            account=None if account is None else for_run(account, self.market.bars, begin),
+            account=account,
+            costs=costs_of(self.costs, account).stressed(self.costs_times),
             initial_equity=self.initial_equity,
-            costs_times=self.costs_times,
+            earlier=self.market.bars.iloc[:begin] if begin else None,
         )
 
 
@@ -127,7 +131,9 @@ def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
         terms = json.dumps(rest, sort_keys=True)
         if terms not in made:
             own = applied(study, rest)
-            made[terms] = Combination({}, own.account, own.said_costs, own.spot_costs)
+            known = ground.cost_models
+            costs, benchmark_costs = own.said_costs(known), own.spot_costs(known)
+            made[terms] = Combination({}, own.account, costs, benchmark_costs)
         return made[terms]._replace(params={**study.params, **params})
 
     wanted = map(combination, chunk.combinations)
@@ -232,7 +238,7 @@ def _account(
     return SweepAccount(
         asked=asked(target, begin),
         account=one.account,
-        costs=None if one.costs is None else scaled_costs(one.costs, ground.costs_times),
+        costs=None if one.costs is None else one.costs.stressed(ground.costs_times),
     )
 
 
@@ -306,6 +312,8 @@ def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround]
         inside=membership(market.index, market.timeframe, inputs.periods).to_numpy(),
         start=study.start_time,
         initial_equity=study.initial_equity,
+        costs=study.said_costs(inputs.extensions.cost_models),
         costs_times=study.costs_times,
+        cost_models=inputs.extensions.cost_models,
         metrics=inputs.extensions.metrics,
     )

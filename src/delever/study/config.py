@@ -9,7 +9,9 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -25,13 +27,14 @@ from pydantic import (
 )
 
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
-from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
-from delever.study.account_table import AccountTable
-from delever.venues.costs import Costs
+from delever.study.account_table import AccountTable, StudyAccount
+from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
+from delever.venues.slippage import Impact, VolatilitySlippage
 
 __all__ = [
+    "COST_MODELS",
     "DEEPEST",
     "CostsConfig",
     "Range",
@@ -50,6 +53,11 @@ DEEPEST = 32
 
 Fraction = Annotated[float, Ge(0), Lt(1)]
 
+COST_MODELS: Mapping[str, type[CostPart]] = MappingProxyType(
+    {model.__name__: model for model in (VolatilitySlippage, Impact)}
+)
+"""Parts of costs that ``[costs.models]`` may name, beside those of extensions."""
+
 
 class CostsConfig(BaseModel):
     """The ``[costs]`` table: fractions of a fill's notional."""
@@ -60,10 +68,28 @@ class CostsConfig(BaseModel):
     taker_fee: Fraction = 0.001
     slippage: Fraction = 0.0005
     liquidity: Literal["taker", "maker"] = "taker"
+    # further parts by the name of their class, such as ``[costs.models.VolatilitySlippage]``, and
+    # what each is made with; a file in ``extensions/`` may add classes
+    models: dict[str, dict[str, Any]] = {}
 
-    def costs(self) -> Costs:
-        """The same as the engine takes it."""
-        return Costs(**self.model_dump())
+    def costs(self, known: Mapping[str, type[CostPart]] = COST_MODELS) -> Costs:
+        """The same as the engine takes it.
+
+        Raises
+        ------
+        ConfigError
+            If there is no model of a name, or it is not made so.
+        """
+        total = Costs(**self.model_dump(exclude={"models"}))
+        for name, told in self.models.items():
+            if name not in known:
+                there = ", ".join(sorted(known))
+                raise ConfigError(f"costs.models must name one of {there}; got {name!r}")
+            try:
+                total = total + known[name](**told)
+            except (TypeError, InputError) as error:
+                raise ConfigError(f"costs.models.{name}: {error}") from None
+        return total
 
 
 class Range(BaseModel):
@@ -164,7 +190,7 @@ class Study(BaseModel):
     # how many times fees and slippage are paid, of the benchmark as well; rebates stay
     costs_times: Annotated[float, Ge(0)] = 1.0
     # a margin account, stops, borrow; None holds plain spot
-    account: Annotated[Account, AccountTable] | None = None
+    account: Annotated[StudyAccount, AccountTable] | None = None
     # what ``delever sweep`` combines; a single run takes no notice of it
     sweep: SweepConfig | None = None
     # what is run beside it, see `research.what_if.parse_counterfactual`; None: the usual ones
@@ -206,16 +232,20 @@ class Study(BaseModel):
             raise ValueError(f"start must be before end; got {self.start} and {self.end}")
         return self
 
-    @property
-    def spot_costs(self) -> Costs:
+    def spot_costs(self, known: Mapping[str, type[CostPart]] = COST_MODELS) -> Costs:
         """What a spot fill is said to pay; the benchmark's always are."""
-        return (self.costs or CostsConfig()).costs()
+        return (self.costs or CostsConfig()).costs(known)
 
-    @property
-    def said_costs(self) -> Costs | None:
-        """What the strategy's fills are said to pay; None where the account's rules say it."""
-        by_rules = self.account is not None and self.account.rules is not None
-        return None if by_rules and self.costs is None else self.spot_costs
+    def said_costs(self, known: Mapping[str, type[CostPart]] = COST_MODELS) -> Costs:
+        """What the strategy is said to pay: by ``[costs]`` or its rules, and by its account."""
+        account = self.account
+        if account is None:
+            return self.spot_costs(known)
+        by_rules = account.rules is not None and self.costs is None
+        costs = Costs(parts=(VenueFees(),)) if by_rules else self.spot_costs(known)
+        if account.slippage is not None:
+            costs = replace(costs, slippage=0.0) + account.slippage.model()
+        return costs + Borrow(rate=account.borrow_rate) if account.borrow_rate else costs
 
     @property
     def start_time(self) -> pd.Timestamp | None:

@@ -14,6 +14,7 @@ from delever.study.strategy import execute
 
 if TYPE_CHECKING:
     from delever.signals.features import Features
+    from delever.venues.costs import CostPart
 
 __all__ = ["GROUP", "Extensions", "load_extensions"]
 
@@ -33,6 +34,7 @@ class Extensions:
     signals: tuple[Any, ...] = ()  # functions that make a `LevelRule`, by their own name
     features: tuple[Any, ...] = ()  # see `delever.signals.feature.feature`
     sections: tuple[Any, ...] = ()  # see `delever.report.page.Section`
+    costs: tuple[Any, ...] = ()  # classes derived from `delever.venues.costs.CostPart`
     # files by sha256, packages by version: part of what a run is made from
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -52,6 +54,27 @@ class Extensions:
             if name in FEATURES:
                 raise InputError(f"a feature needs a name of its own; {name!r} repeats; rename it")
         return {**FEATURES, **further}
+
+    @property
+    def cost_models(self) -> Mapping[str, type[CostPart]]:
+        """Parts that ``[costs.models]`` may name: those of the package, then those from outside.
+
+        Raises
+        ------
+        InputError
+            If one is no class of cost parts, or two share a name.
+        """
+        from delever.study.config import COST_MODELS
+        from delever.venues.costs import CostPart
+
+        found = dict(COST_MODELS)
+        for model in self.costs:
+            if not (isinstance(model, type) and issubclass(model, CostPart)):
+                raise InputError(f"COSTS must hold classes derived from CostPart; got {model!r}")
+            if model.__name__ in found:
+                raise InputError(f"a cost model needs a name of its own; {model.__name__} repeats")
+            found[model.__name__] = model
+        return found
 
 
 KINDS = tuple(each.name for each in fields(Extensions) if each.name != "sources")

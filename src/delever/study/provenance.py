@@ -10,7 +10,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from delever.study.extensions import Extensions
 from delever.study.market import early_series, view
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
+from delever.venues.costs import Costs, VenueFees
 from delever.venues.rules import EVERY_SYMBOL, Dated, Rulebook
 from delever.view import MarketView
 
@@ -183,7 +184,7 @@ def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
         return {
             "timeframe": run.timeframe,
             "initial_equity": run.initial_equity,
-            "costs": asdict(run.costs),
+            "costs": _fractions(run.costs),
             "pending_target": run.pending_target,
             "fidelity": list(run.fidelity),
             "ambiguous_bars": run.ambiguous_bars,
@@ -191,6 +192,13 @@ def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
         }
 
     return {"backtest": said(evaluation.backtest), "benchmark": said(evaluation.benchmark)}
+
+
+def _fractions(costs: Costs) -> dict[str, Any]:
+    """Costs as fractions, and the models beside them as text."""
+    names = ("maker_fee", "taker_fee", "slippage", "liquidity")
+    models = [repr(part) for part in costs.parts if not isinstance(part, VenueFees)]
+    return {name: getattr(costs, name) for name in names} | ({"models": models} if models else {})
 
 
 def _rules_in_force(run: Backtest) -> list[dict[str, Any]]:

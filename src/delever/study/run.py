@@ -24,6 +24,7 @@ from delever.study.provenance import describe_simulation, gather, git_state, ver
 from delever.study.result import Result, plain
 from delever.study.simulation import simulate
 from delever.study.workspace import Workspace
+from delever.venues.slippage import Slippage
 from delever.view import MarketView
 
 __all__ = ["Run", "load_run", "outcome", "remarks", "run"]
@@ -259,10 +260,10 @@ def _run_study(
         name=study.name,
         benchmark=inputs.benchmark,
         params=inputs.params,
-        costs=study.said_costs,
+        costs=study.said_costs(inputs.extensions.cost_models),
         costs_times=study.costs_times,
         account=inputs.account,
-        benchmark_costs=study.spot_costs,
+        benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
         initial_equity=study.initial_equity,
         start=study.start_time,
         end=study.end_time,
@@ -362,8 +363,8 @@ def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 
 def _hidden(run: Backtest) -> list[str]:
     """What a margin account's fills and bars leave out."""
     out = []
-    account = run.account
-    if account is not None and account.slippage is None and run.costs.slippage == 0.0:
+    modelled = any(isinstance(part, Slippage) for part in run.costs.parts)
+    if run.account is not None and run.costs.slippage == 0.0 and not modelled:
         out.append("slippage: none was said, so fills are made at the open itself; see [costs]")
     if run.bounds is not None:
         worst, best = (float(run.bounds[side].iloc[-1]) for side in ("worst", "best"))

@@ -12,11 +12,11 @@ import pandas as pd
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.settings import Account
+from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.strategy_checks import exposures, first_defined
 from delever.stats.metrics import AsMetric
-from delever.study.account_table import for_run
 from delever.study.strategy import Strategy
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -114,11 +114,11 @@ def run_target(
         market.bars.iloc[begin:],
         target.iloc[begin:],
         timeframe=market.timeframe,
-        costs=costs,
+        costs=costs_of(costs, account).stressed(costs_times),
         initial_equity=initial_equity,
         initial_target=0.0 if np.isnan(decided) else decided,
-        costs_times=costs_times,
-        account=None if account is None else for_run(account, market.bars, begin),
+        account=account,
+        earlier=market.bars.iloc[:begin] if begin else None,
     )
 
 

@@ -152,6 +152,7 @@ def _sweep_market(
     chosen = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
     by_rules = ground.account is not None and ground.account.rules is not None
     paid = costs if by_rules else costs or DEFAULT_COSTS
+    ground = replace(ground, costs=paid)
 
     def combination(values: Mapping[str, Any]) -> Combination:
         own: dict[str, dict[str, Any]] = {"params": {}, "account": {}, "costs": {}}

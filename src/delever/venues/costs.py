@@ -1,7 +1,8 @@
-"""What a trade costs, and the size that reaches a target once it is paid."""
+"""What a trade costs, as parts that add up, and the size that reaches a target once it is paid."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Literal
@@ -9,12 +10,80 @@ from typing import Literal
 from delever.errors import InputError, SimulationError
 from delever.venues.contract import moved_price
 
-__all__ = ["Costs", "fill_price", "position_at_target", "scaled_costs"]
+__all__ = [
+    "Borrow",
+    "CostPart",
+    "Costs",
+    "Fee",
+    "VenueFees",
+    "check_fraction",
+    "fill_price",
+    "position_at_target",
+]
+
+
+def check_fraction(name: str, value: object, lowest: float = 0.0, below: float = 1.0) -> None:
+    """Refuse what is not a finite fraction.
+
+    Parameters
+    ----------
+    name : str
+        For the message.
+    value : object
+        What was given.
+    lowest, below : float
+        ``lowest <= value < below``; a `lowest` under 0 is itself excluded.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    if not isinstance(value, float | int | Real) or isinstance(value, bool):
+        raise InputError(f"costs: {name} must be a number; got {value!r}")
+    number = float(value)  # NaN fails both
+    if not (lowest <= number < below and (lowest >= 0.0 or number > lowest)):
+        least = f"{lowest:g} {'<=' if lowest >= 0.0 else '<'}"
+        raise InputError(
+            f"costs: {name} must be a fraction of notional, {least} {name} < {below:g}; "
+            f"got {value!r}; ten basis points are 0.001"
+        )
+
+
+class CostPart:
+    """A part of what trading costs. Parts add up to `Costs`, and a factor multiplies each.
+
+    Examples
+    --------
+    >>> 2 * (Fee(taker=0.0005) + Borrow(rate=0.1))
+    Costs(maker_fee=0.0, taker_fee=0.001, slippage=0.0, liquidity='taker',
+          parts=(Borrow(rate=0.2),))
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: CostPart) -> Costs:
+        return other.added_to(self.added_to(Costs()))
+
+    def __mul__(self, factor: float) -> CostPart:
+        if not isinstance(factor, Real) or not 0.0 <= factor < math.inf:
+            raise InputError(f"costs: a factor must be a finite number >= 0; got {factor!r}")
+        return self.times(float(factor))
+
+    __rmul__ = __mul__
+
+    def added_to(self, costs: Costs) -> Costs:
+        """`costs` and the part."""
+        return replace(costs, parts=(*costs.parts, self))
+
+    def times(self, factor: float) -> CostPart:
+        """The part, `factor` times as high; a rebate stays as it is."""
+        raise NotImplementedError(f"{type(self).__name__} must say what a factor does to it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """Costs of a fill, as fractions of its notional.
+class Costs(CostPart):
+    """What trading costs: fees and slippage as fractions of notional, and further parts.
 
     Attributes
     ----------
@@ -26,6 +95,8 @@ class Costs:
         ``open * (1 - slippage)``.
     liquidity : {"taker", "maker"}
         Which of the two fees the orders of a run pay.
+    parts : tuple of CostPart
+        What is paid on top: `VenueFees`, models of slippage (`delever.venues.slippage`), `Borrow`.
 
     Raises
     ------
@@ -33,67 +104,178 @@ class Costs:
         If a cost is not a finite fraction: ``0 <= taker_fee < 1``, ``0 <= slippage < 1`` and
         ``-1 < maker_fee < 1`` are required.
 
+    Notes
+    -----
+    ``a + b`` pays both; ``2 * a`` pays twice, rebates aside. `stressed` multiplies what fills cost
+    and leaves borrow alone.
+
     Examples
     --------
     >>> Costs(maker_fee=-0.0001, taker_fee=0.0005).fee
     0.0005
+    >>> Costs(taker_fee=0.001) + Costs(slippage=0.0005)
+    Costs(maker_fee=0.0, taker_fee=0.001, slippage=0.0005, liquidity='taker', parts=())
+    >>> 2 * Costs(taker_fee=0.001, maker_fee=-0.0001)
+    Costs(maker_fee=-0.0001, taker_fee=0.002, slippage=0.0, liquidity='taker', parts=())
     """
 
     maker_fee: float = 0.0
     taker_fee: float = 0.0
     slippage: float = 0.0
     liquidity: Literal["taker", "maker"] = "taker"
+    parts: tuple[CostPart, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, lowest in (("taker_fee", "0 <="), ("slippage", "0 <="), ("maker_fee", "-1 <")):
-            value: float = getattr(self, name)
-            if not isinstance(value, float | int | Real):
-                raise InputError(f"costs: {name} must be a number; got {value!r}")
-            low_enough = value > -1.0 if name == "maker_fee" else value >= 0.0
-            if not (low_enough and value < 1.0):  # NaN fails both
-                raise InputError(
-                    f"costs: {name} must be a fraction of notional, {lowest} {name} < 1; "
-                    f"got {value!r}; ten basis points are 0.001"
-                )
+        check_fraction("taker_fee", self.taker_fee)
+        check_fraction("slippage", self.slippage)
+        check_fraction("maker_fee", self.maker_fee, lowest=-1.0)
         if self.liquidity not in ("taker", "maker"):
             raise InputError(f"costs: liquidity must be 'taker' or 'maker'; got {self.liquidity!r}")
+        if strange := [part for part in self.parts if not isinstance(part, CostPart)]:
+            raise InputError(f"costs: parts must be cost parts; got {strange[0]!r}")
 
     @property
     def fee(self) -> float:
-        """The fee in force, as a fraction of notional."""
+        """The fee in force, as a fraction of notional; that of `VenueFees` aside."""
         return self.taker_fee if self.liquidity == "taker" else self.maker_fee
 
+    def added_to(self, costs: Costs) -> Costs:
+        """`costs` and these."""
+        return replace(
+            costs,
+            maker_fee=costs.maker_fee + self.maker_fee,
+            taker_fee=costs.taker_fee + self.taker_fee,
+            slippage=costs.slippage + self.slippage,
+            liquidity="maker" if "maker" in (costs.liquidity, self.liquidity) else "taker",
+            parts=(*costs.parts, *self.parts),
+        )
 
-def scaled_costs(costs: Costs, factor: float) -> Costs:
-    """Costs that are `factor` times as high; a rebate stays as it is.
+    def times(self, factor: float) -> Costs:
+        """Each cost `factor` times as high; a rebate stays as it is."""
+        return replace(
+            self,
+            maker_fee=self.maker_fee * (factor if self.maker_fee > 0.0 else 1.0),
+            taker_fee=self.taker_fee * factor,
+            slippage=self.slippage * factor,
+            parts=tuple(part * factor for part in self.parts),
+        )
 
-    Parameters
+    def stressed(self, factor: float) -> Costs:
+        """Fees and slippage `factor` times as high; rebates and borrow as they are.
+
+        Parameters
+        ----------
+        factor : float
+            Such as 2, the usual stress of costs; >= 0.
+
+        Returns
+        -------
+        Costs
+
+        Raises
+        ------
+        InputError
+            If a cost is no longer a fraction below 1.
+
+        Examples
+        --------
+        >>> (Costs(slippage=0.001) + Borrow(rate=0.1)).stressed(3.0).parts
+        (Borrow(rate=0.1),)
+        """
+        held = tuple(part for part in self.parts if isinstance(part, Borrow))
+        fills = replace(self, parts=tuple(part for part in self.parts if part not in held))
+        paid = fills.times(factor)
+        return replace(paid, parts=(*paid.parts, *held))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fee(CostPart):
+    """A fee of each fill, as a fraction of its notional; `Costs` says it shorter.
+
+    Attributes
     ----------
-    costs : Costs
-        As they are said to be.
-    factor : float
-        Such as 2 for a stress of costs, >= 0.
+    taker, maker : float
+        Of a crossing and of a resting order; a maker fee below 0 is a rebate.
 
-    Returns
-    -------
-    Costs
+    Examples
+    --------
+    >>> (Fee(taker=0.0005) + Fee(taker=0.0001)).taker_fee
+    0.0006
+    """
+
+    taker: float = 0.0
+    maker: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.added_to(Costs())  # refuses what is no fraction
+
+    def added_to(self, costs: Costs) -> Costs:
+        """`costs` and this fee."""
+        return Costs(taker_fee=self.taker, maker_fee=self.maker).added_to(costs)
+
+    def times(self, factor: float) -> Fee:
+        """The fee, `factor` times as high; a rebate stays."""
+        once = Costs(taker_fee=self.taker, maker_fee=self.maker).times(factor)
+        return Fee(taker=once.taker_fee, maker=once.maker_fee)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFees(CostPart):
+    """The taker and maker fees that the rules of an account say, by date.
+
+    Attributes
+    ----------
+    multiple : float
+        How many times they are paid, >= 0; rebates are paid once.
 
     Raises
     ------
     InputError
-        If a scaled cost is no longer a fraction below 1.
+        If it is not a finite number >= 0.
+    """
+
+    multiple: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fraction("multiple", self.multiple, below=math.inf)
+
+    def times(self, factor: float) -> VenueFees:
+        """The same fees, `factor` times as high."""
+        return VenueFees(multiple=self.multiple * factor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Borrow(CostPart):
+    """Interest on the coins that a spot short has borrowed.
+
+    Attributes
+    ----------
+    rate : float
+        Simple interest, fraction of the borrowed value per year of 365 days, >= 0.
+
+    Raises
+    ------
+    InputError
+        If it is not a finite number >= 0.
+
+    Notes
+    -----
+    A bar costs ``|position| * open * rate * hours / 8760`` for the hours until the next opens.
 
     Examples
     --------
-    >>> scaled_costs(Costs(taker_fee=0.001, maker_fee=-0.0001, slippage=0.002), 2.0)
-    Costs(maker_fee=-0.0001, taker_fee=0.002, slippage=0.004, liquidity='taker')
+    >>> (Costs(taker_fee=0.001) + Borrow(rate=0.05)).parts
+    (Borrow(rate=0.05),)
     """
-    return replace(
-        costs,
-        maker_fee=costs.maker_fee * (factor if costs.maker_fee > 0.0 else 1.0),
-        taker_fee=costs.taker_fee * factor,
-        slippage=costs.slippage * factor,
-    )
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        check_fraction("rate", self.rate, below=math.inf)
+
+    def times(self, factor: float) -> Borrow:
+        """Interest `factor` times as high."""
+        return Borrow(rate=self.rate * factor)
 
 
 def fill_price(

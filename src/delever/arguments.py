@@ -16,8 +16,6 @@ import pandas as pd
 
 from delever.errors import InputError
 
-__all__ = ["MOST_SEED", "Flags", "Floats", "Rows", "aligned", "checked", "shown", "whole_number"]
-
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Rows: TypeAlias = npt.NDArray[np.intp]
@@ -33,10 +31,7 @@ MOST_SEED = 2**32 - 1
 def whole_number(name: str, value: object, least: int, most: int | None = None) -> None:
     """Refuse what is not a whole number in its range.
 
-    Raises
-    ------
-    InputError
-        If it is anything else; True and False are not numbers.
+    Raises InputError if it is anything else; True and False are not numbers.
 
     Examples
     --------

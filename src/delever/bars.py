@@ -13,8 +13,6 @@ import pandas as pd
 from delever.errors import InputError
 from delever.units import floor_to, grid_anchor, timeframe_delta
 
-__all__ = ["as_of", "close_times", "gaps", "last_known", "pick", "resample"]
-
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -30,10 +28,7 @@ def resample(bars: pd.DataFrame, timeframe: str, coarser: str) -> pd.DataFrame:
     It is left out while it is not closed (its close lies after the close of the last finer bar),
     when it began before the data did (a partial bar), and when it holds no finer bar at all.
 
-    Raises
-    ------
-    InputError
-        If bars of `timeframe` do not fill bars of `coarser` exactly.
+    Raises InputError if bars of `timeframe` do not fill bars of `coarser` exactly.
 
     Examples
     --------
@@ -84,10 +79,7 @@ def _reduce(
 def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> pd.Series:
     """Latest value known at each instant.
 
-    Raises
-    ------
-    InputError
-        If `known_at` decreases or its length differs.
+    Raises InputError if `known_at` decreases or its length differs.
 
     Examples
     --------
@@ -106,10 +98,7 @@ def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -
 def last_known(known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -> npt.NDArray[np.intp]:
     """Row of the latest value known at each instant; -1 where there is none.
 
-    Raises
-    ------
-    InputError
-        If `known_at` decreases.
+    Raises InputError if `known_at` decreases.
     """
     if not known_at.is_monotonic_increasing:
         raise InputError(

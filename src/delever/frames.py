@@ -16,16 +16,12 @@ from delever.errors import SchemaError
 from delever.kinds import Kind, kind_of
 from delever.units import off_grid
 
-__all__ = ["utc_index", "validate"]
-
 
 def utc_index(index: pd.Index, name: str, where: str) -> pd.DatetimeIndex:
     """Return the index as UTC in nanoseconds, refusing one without a time zone.
 
-    Raises
-    ------
-    SchemaError
-        If it holds no time stamps, a missing one, naive ones, or one outside 1678..2261.
+    Raises SchemaError if it holds no time stamps, a missing one, naive ones, or one outside
+    1678..2261.
     """
     if not isinstance(index, pd.DatetimeIndex):
         raise SchemaError(
@@ -64,11 +60,8 @@ def validate(
 ) -> pd.DataFrame:
     """Check a frame against the contract of its kind and bring it into the stored form.
 
-    Raises
-    ------
-    SchemaError
-        Naming the first offending row (counted from 1, without a header), its stamp, the value
-        and the rule.
+    Raises SchemaError naming the first offending row (counted from 1, without a header), its stamp,
+    the value and the rule.
 
     Notes
     -----

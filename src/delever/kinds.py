@@ -15,8 +15,6 @@ from delever.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KINDS", "ArchiveTable", "Kind", "Rule", "kind_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -197,10 +195,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 def kind_of(name: str) -> Kind:
     """Look a kind up by name.
 
-    Raises
-    ------
-    InputError
-        If there is no such kind; the message lists those there are.
+    Raises InputError if there is no such kind; the message lists those there are.
     """
     try:
         return KINDS[name]

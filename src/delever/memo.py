@@ -16,8 +16,6 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
-__all__ = ["shared", "shared_work"]
-
 Data: TypeAlias = pd.Series | pd.DataFrame | pd.DatetimeIndex
 T = TypeVar("T", pd.Series, pd.DataFrame, np.ndarray)
 

@@ -13,15 +13,6 @@ import pandas as pd
 
 from delever.errors import InputError
 
-__all__ = [
-    "DAYS_PER_YEAR",
-    "floor_to",
-    "grid_anchor",
-    "off_grid",
-    "periods_per_year",
-    "timeframe_delta",
-]
-
 DAYS_PER_YEAR = 365
 """Crypto trades every day; a year is 365 of them, as empyrical's ``annualization=365``."""
 
@@ -34,10 +25,8 @@ _MONDAY = pd.Timestamp("1970-01-05", tz="UTC").value
 def timeframe_delta(timeframe: str) -> pd.Timedelta:
     """Length of one bar.
 
-    Raises
-    ------
-    InputError
-        If `timeframe` is not a whole number followed by m, h, d or w, or longer than 100 years.
+    Raises InputError if `timeframe` is not a whole number followed by m, h, d or w, or longer than
+    100 years.
 
     Examples
     --------

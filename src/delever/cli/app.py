@@ -18,8 +18,6 @@ from delever.cli import research_commands as research
 from delever.cli import run_commands as runs
 from delever.errors import DeleverError
 
-__all__ = ["app", "main"]
-
 INTERRUPTED = 130
 """Exit code after Ctrl-C, by convention."""
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from delever.data.catalog import Check, Entry
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Import, export, list and check data sets.", no_args_is_help=True)
 
 ReferenceArgument = Annotated[

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from delever.data.exchange.fetch import Fetched, Progress, Report
     from delever.study.kept_brackets import Kept
 
-__all__ = ["register"]
-
 _AGAIN = "interrupted; run the same command again to go on"
 
 

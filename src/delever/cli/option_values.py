@@ -9,16 +9,11 @@ from typing import Any
 
 from delever.errors import ConfigError
 
-__all__ = ["costs_times", "parse_named", "parse_overrides"]
-
 
 def costs_times(text: str) -> float:
     """Read how many times costs are paid.
 
-    Raises
-    ------
-    ConfigError
-        If it is anything else.
+    Raises ConfigError if it is anything else.
 
     Examples
     --------
@@ -37,10 +32,7 @@ def costs_times(text: str) -> float:
 def parse_named(option: str, assignments: Sequence[str]) -> dict[str, str]:
     """Read ``NAME=REFERENCE`` texts.
 
-    Raises
-    ------
-    ConfigError
-        If a text has no ``=``, or nothing before or after it.
+    Raises ConfigError if a text has no ``=``, or nothing before or after it.
 
     Examples
     --------
@@ -62,10 +54,7 @@ def parse_named(option: str, assignments: Sequence[str]) -> dict[str, str]:
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     """Read ``KEY=VALUE`` texts; a value that is no TOML is taken as text.
 
-    Raises
-    ------
-    ConfigError
-        If a text has no ``=``.
+    Raises ConfigError if a text has no ``=``.
 
     Examples
     --------

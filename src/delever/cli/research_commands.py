@@ -20,8 +20,6 @@ from delever.cli.terminal import (
     steps,
 )
 
-__all__ = ["register"]
-
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="HTML file; by default in the results.")
 ]

@@ -24,8 +24,6 @@ from delever.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["register"]
-
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result already.")]
 
 

@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
     from delever.report.table import Table as ReportTable
 
-__all__ = [
-    "Json",
-    "WorkspaceOption",
-    "count",
-    "echo_json",
-    "print_metrics",
-    "print_notes",
-    "print_rows",
-    "print_table",
-    "steps",
-]
-
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(

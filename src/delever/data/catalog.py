@@ -22,8 +22,6 @@ from delever.errors import DataError, InputError, NotStoredError, StoreError
 from delever.frames import validate
 from delever.units import timeframe_delta
 
-__all__ = ["Catalog", "Check", "Entry", "ImportReport", "Survey"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -105,15 +103,9 @@ class Catalog:
     ) -> Dataset:
         """Load a data set, or the rows of a span of it.
 
-        Raises
-        ------
-        InputError
-            If the reference is not of its form.
-        NotStoredError
-            If there is no such data set (the message names those nearest to it), or it has no row
-            in the span.
-        StoreError
-            If it is damaged.
+        Raises InputError if the reference is not of its form; NotStoredError if there is no such
+        data set (the message names those nearest to it), or it has no row in the span; StoreError
+        if it is damaged.
         """
         wanted = _parsed(reference)
         if wanted.venue == SAMPLE:
@@ -151,10 +143,7 @@ class Catalog:
     def list(self) -> list[Entry]:
         """Every data set, the sample first.
 
-        Raises
-        ------
-        StoreError
-            If the description of one is damaged; `survey` names them all.
+        Raises StoreError if the description of one is damaged; `survey` names them all.
         """
         found = self.survey()
         for one in found.broken:
@@ -174,17 +163,10 @@ class Catalog:
     ) -> ImportReport:
         """Import rows; rows stored already must agree exactly, and importing twice changes nothing.
 
-        Raises
-        ------
-        InputError
-            If the venue is ``sample``, the lag would show bars before they close, or a note is
-            not one line of text.
-        SchemaError
-            If a row breaks the contract; nothing changes.
-        ConflictError
-            If the rows disagree with what is stored; nothing changes.
-        StoreError
-            If the store is damaged, locked or cannot be written.
+        Raises InputError if the venue is ``sample``, the lag would show bars before they close, or
+        a note is not one line of text. SchemaError if a row breaks the contract; nothing changes.
+        ConflictError if the rows disagree with what is stored; nothing changes. StoreError if the
+        store is damaged, locked or cannot be written.
         """
         wanted = _writable(reference, publication_lag, notes)
         if isinstance(source, pd.DataFrame):
@@ -228,15 +210,10 @@ class Catalog:
 
         Each call is whole once it returns, and costs as much as the years or months it touches.
 
-        Raises
-        ------
-        InputError
-            If the venue is ``sample``, the lag would show bars before they close, a span has no
-            length or time zone, or rows come without provenance.
-        NotStoredError
-            If there are no rows and no data set that spans could belong to.
-        SchemaError, ConflictError, StoreError
-            As for `add`.
+        Raises InputError if the venue is ``sample``, the lag would show bars before they close, a
+        span has no length or time zone, or rows come without provenance; NotStoredError if there
+        are no rows and no data set that spans could belong to; SchemaError, ConflictError or
+        StoreError as for `add`.
         """
         wanted = _writable(reference, publication_lag, notes)
         spans = [CoverageSpan(start=start, end=end, state=state) for start, end, state in covered]
@@ -259,12 +236,7 @@ class Catalog:
     def coverage(self, reference: Reference | str) -> pd.DataFrame:
         """What is known about every bar: present, absent at the venue, or unknown.
 
-        Raises
-        ------
-        NotStoredError
-            If there is no such data set.
-        StoreError
-            If it is damaged.
+        Raises NotStoredError if there is no such data set; StoreError if it is damaged.
         """
         wanted = _parsed(reference)
         if wanted.venue == SAMPLE:
@@ -278,10 +250,7 @@ class Catalog:
     def check(self, reference: Reference | str | None = None) -> tuple[Check, ...]:
         """Read data sets again from their bytes and hold them against contract and checksums.
 
-        Raises
-        ------
-        NotStoredError
-            If there is no such data set.
+        Raises NotStoredError if there is no such data set.
         """
         if reference is None:
             sample = self._check_sample()
@@ -337,11 +306,8 @@ def _writable(
 ) -> Reference:
     """Name that rows with this lag and these notes may be stored under.
 
-    Raises
-    ------
-    InputError
-        If the venue is ``sample``, the lag is negative or would show bars before they close, or a
-        note is not one line of text.
+    Raises InputError if the venue is ``sample``, the lag is negative or would show bars before they
+    close, or a note is not one line of text.
     """
     wanted = _parsed(reference)
     if wanted.venue == SAMPLE:

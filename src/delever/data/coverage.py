@@ -19,8 +19,6 @@ from delever.bars import gaps
 from delever.errors import InputError
 from delever.units import timeframe_delta
 
-__all__ = ["CoverageSpan", "State", "coverage", "overlaid", "unknown_bars"]
-
 State = Literal["present", "absent", "unknown"]
 """What may be known about a bar."""
 
@@ -29,10 +27,7 @@ State = Literal["present", "absent", "unknown"]
 class CoverageSpan:
     """What is known about a stretch of time wherever it holds no row.
 
-    Raises
-    ------
-    InputError
-        If it has no length, no time zone, or another state.
+    Raises InputError if it has no length, no time zone, or another state.
     """
 
     start: pd.Timestamp  # UTC, end exclusive

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from delever.errors import StoreError
 
-__all__ = ["Disk", "whole", "write_page"]
-
 _LOCK = ".lock"
 _UNFINISHED = ".tmp"
 
@@ -117,10 +115,8 @@ class Disk:
 def whole(target: Path) -> Iterator[Path]:
     """Replace a file at once when what replaces it is there, or leave it as it was.
 
-    Raises
-    ------
-    StoreError
-        If the disk refuses, or what is there is no file: a folder or a device is never replaced.
+    Raises StoreError if the disk refuses, or what is there is no file: a folder or a device is
+    never replaced.
     """
     target = Path(os.path.realpath(target))
     if target.exists() and not target.is_file():
@@ -142,10 +138,7 @@ def whole(target: Path) -> Iterator[Path]:
 def write_page(path: Path, text: str) -> None:
     """Write a page of text, whole or not at all.
 
-    Raises
-    ------
-    StoreError
-        If the disk refuses; what was there before is left as it was.
+    Raises StoreError if the disk refuses; what was there before is left as it was.
     """
     with whole(path) as place:
         place.write_text(text, encoding="utf-8")

@@ -23,8 +23,6 @@ from delever.kinds import kind_of
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["SUFFIXES", "FileRows", "StampUnit", "content", "name_of", "read_file"]
-
 StampUnit = Literal["s", "ms", "us"]
 """What whole-number stamps count since 1970-01-01 UTC."""
 
@@ -58,12 +56,8 @@ def read_file(
 ) -> FileRows:
     """Read a file and check it against the contract of its kind.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no such file.
-    SchemaError
-        If it is not what its name says, or a row breaks the contract.
+    Raises NotStoredError if there is no such file; SchemaError if it is not what its name says, or
+    a row breaks the contract.
 
     Notes
     -----
@@ -280,12 +274,8 @@ def _in_range(stamps: pd.DatetimeIndex, refuse: Any) -> pd.DatetimeIndex:
 def content(path: Path) -> tuple[bytes, str]:
     """Bytes of a file, and their sha256.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no such file.
-    SchemaError
-        If it cannot be read, or is a folder or a device.
+    Raises NotStoredError if there is no such file; SchemaError if it cannot be read, or is a folder
+    or a device.
     """
     try:
         if path.exists() and not path.is_file():

@@ -15,8 +15,6 @@ from delever.data.parts import combined_id
 from delever.data.references import Reference
 from delever.errors import ConflictError, InputError, StoreError
 
-__all__ = ["Manifest", "Part"]
-
 _FORMAT = 2
 
 
@@ -88,10 +86,7 @@ class Manifest:
     def require_lag(self, lag: pd.Timedelta | None) -> None:
         """Refuse another publication lag: an import may repeat it but not change it.
 
-        Raises
-        ------
-        ConflictError
-            If the two differ.
+        Raises ConflictError if the two differ.
         """
         if lag is not None and lag != self.publication_lag:
             raise ConflictError(
@@ -102,10 +97,7 @@ class Manifest:
     def require_columns(self, found: tuple[str, ...], *, volume: bool) -> None:
         """Refuse rows of other columns (in any order), and bars with volumes beside bars without.
 
-        Raises
-        ------
-        ConflictError
-            If they differ.
+        Raises ConflictError if they differ.
         """
         if set(self.columns) != set(found):
             raise ConflictError(
@@ -142,13 +134,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Manifest:
-        """Read it from JSON.
-
-        Raises
-        ------
-        StoreError
-            If it is damaged or of another format.
-        """
+        """Read it from JSON. Raises StoreError if it is damaged or of another format."""
         try:
             document: dict[str, Any] = json.loads(data)
             if document["format"] != _FORMAT:

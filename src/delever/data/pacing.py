@@ -16,8 +16,6 @@ from delever.errors import VenueError
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-__all__ = ["Limiter", "MayPassError", "Pacing", "backoff", "persistently", "retry_after"]
-
 _NAP = 0.5
 T = TypeVar("T")
 
@@ -160,10 +158,7 @@ class Limiter:
     def rest(self, seconds: float) -> None:
         """Sleep, in naps short enough to be told to stop.
 
-        Raises
-        ------
-        VenueError
-            If `stop` was called.
+        Raises VenueError if `stop` was called.
         """
         while seconds > 0:
             if self._stopped.is_set():

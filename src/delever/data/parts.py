@@ -17,8 +17,6 @@ from delever.units import timeframe_delta
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["assemble", "combined_id", "content_id", "decode", "encode", "periods", "rows_id"]
-
 
 def content_id(frame: pd.DataFrame, timeframe: str) -> str:
     """Name of a frame's content, however it came together.
@@ -114,13 +112,7 @@ def _layout(index: str, columns: Iterable[str]) -> pyarrow.Schema:
 
 
 def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pyarrow.Table:
-    """Read rows from Parquet.
-
-    Raises
-    ------
-    StoreError
-        If the bytes are damaged or hold other columns.
-    """
+    """Read rows from Parquet. Raises StoreError if the bytes are damaged or hold other columns."""
     import pyarrow as pa
     from pyarrow import parquet
 

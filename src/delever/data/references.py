@@ -14,8 +14,6 @@ from delever.errors import InputError
 from delever.kinds import kind_of
 from delever.units import timeframe_delta
 
-__all__ = ["Dataset", "Reference", "default_lag", "parse_lag"]
-
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _LONGEST_FOLDER = 200
 
@@ -24,10 +22,7 @@ _LONGEST_FOLDER = 200
 class Reference:
     """The name of a data set, written ``venue/kind/symbol/timeframe``.
 
-    Raises
-    ------
-    InputError
-        If a part is not of its form.
+    Raises InputError if a part is not of its form.
 
     Examples
     --------
@@ -66,10 +61,7 @@ class Reference:
     def parse(cls, text: str) -> Reference:
         """Read a reference from its written form.
 
-        Raises
-        ------
-        InputError
-            If there are fewer than four parts, or a part is not of its form.
+        Raises InputError if there are fewer than four parts, or a part is not of its form.
         """
         parts = text.split("/")
         if len(parts) < 4:
@@ -132,10 +124,7 @@ def default_lag(reference: Reference) -> pd.Timedelta:
 def parse_lag(text: str) -> pd.Timedelta:
     """Read a publication lag.
 
-    Raises
-    ------
-    InputError
-        If it is neither.
+    Raises InputError if it is neither.
 
     Examples
     --------

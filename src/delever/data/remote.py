@@ -18,8 +18,6 @@ from typing import Any
 
 from delever.errors import ConfigError, StoreError
 
-__all__ = ["Remote"]
-
 _LOCK = ".lock"
 _PAUSE = 0.1
 _BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory")

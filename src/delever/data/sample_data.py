@@ -12,8 +12,6 @@ from delever.data.parts import content_id
 from delever.data.references import Dataset, Reference, default_lag
 from delever.errors import InputError, StoreError
 
-__all__ = ["SAMPLE", "load_sample"]
-
 SAMPLE = "sample"
 """The venue of the sample, and the name of its folder."""
 
@@ -23,10 +21,8 @@ _ORIGIN = ("package", "version", "path", "licence")
 def load_sample(folder: Path) -> Dataset | None:
     """Load the sample that a folder's ``metadata.json`` describes.
 
-    Raises
-    ------
-    StoreError
-        If the description is missing or damaged, or the file is not the one it describes.
+    Raises StoreError if the description is missing or damaged, or the file is not the one it
+    describes.
     """
     described = folder / "metadata.json"
     try:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from delever.errors import ConfigError
 
-__all__ = ["API_URL", "SOURCES", "VenueSettings", "read_sources", "settings_of"]
-
 SOURCES = "sources.toml"
 """Name of the file, in the workspace's ``data`` folder."""
 
@@ -36,10 +34,7 @@ class VenueSettings:
 def read_sources(path: Path) -> dict[str, dict[str, dict[str, object]]]:
     """Read ``sources.toml``.
 
-    Raises
-    ------
-    ConfigError
-        If it is no TOML, or holds anything but tables of venues and series.
+    Raises ConfigError if it is no TOML, or holds anything but tables of venues and series.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -61,10 +56,7 @@ def read_sources(path: Path) -> dict[str, dict[str, dict[str, object]]]:
 def settings_of(venue: str, path: Path) -> VenueSettings:
     """Settings of one venue; the environment goes before the file.
 
-    Raises
-    ------
-    ConfigError
-        If a setting is unknown or not of its form.
+    Raises ConfigError if a setting is unknown or not of its form.
     """
     table = dict(read_sources(path)["venues"].get(venue, {}))
     redirect = os.environ.get(API_URL, "")

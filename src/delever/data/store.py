@@ -34,8 +34,6 @@ from delever.kinds import kind_of
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Store", "StoreChange", "no_rows"]
-
 _MANIFEST = "dataset.json"
 _PATIENCE = 10.0
 _READERS = 4
@@ -77,12 +75,8 @@ class Store:
     def manifest(self, folder: str) -> Manifest:
         """Manifest of a data set.
 
-        Raises
-        ------
-        NotStoredError
-            If there is none.
-        StoreError
-            If it is damaged or lies in another data set's folder.
+        Raises NotStoredError if there is none; StoreError if it is damaged or lies in another data
+        set's folder.
         """
         name = f"{folder}/{_MANIFEST}"
         try:
@@ -105,12 +99,8 @@ class Store:
     ) -> Dataset:
         """Rows of a data set; only the parts that hold them are read.
 
-        Raises
-        ------
-        NotStoredError
-            If there is none, or no row of it lies in the span.
-        StoreError
-            If a file is missing or damaged.
+        Raises NotStoredError if there is none, or no row of it lies in the span; StoreError if a
+        file is missing or damaged.
         """
         manifest, frame = self._settled(reference, lambda read: self._rows(read, start, end))
         if frame.empty:
@@ -127,12 +117,7 @@ class Store:
     def stamps(self, reference: Reference) -> tuple[Manifest, pd.DatetimeIndex]:
         """Stamps of every row, without the values.
 
-        Raises
-        ------
-        NotStoredError
-            If there is none.
-        StoreError
-            If a file is missing or damaged.
+        Raises NotStoredError if there is none; StoreError if a file is missing or damaged.
         """
         manifest, frame = self._settled(reference, self._rows)
         return manifest, pd.DatetimeIndex(frame.index)
@@ -205,14 +190,9 @@ class Store:
 
         Only the parts that the rows fall into are read and written again.
 
-        Raises
-        ------
-        ConflictError
-            If a row, the columns or the lag disagree with what is stored; nothing changes.
-        NotStoredError
-            If there are no rows and no data set that they could belong to.
-        StoreError
-            If the store is damaged, locked or cannot be written.
+        Raises ConflictError if a row, the columns or the lag disagree with what is stored; nothing
+        changes. NotStoredError if there are no rows and no data set that they could belong to.
+        StoreError if the store is damaged, locked or cannot be written.
         """
         folder = reference.folder
         with self.files.lock(folder, wait=wait):
@@ -337,10 +317,7 @@ class Store:
 def _new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -> pd.DataFrame:
     """Rows whose stamps are not stored yet; those that are must agree (two NaN do).
 
-    Raises
-    ------
-    ConflictError
-        If one differs in any value.
+    Raises ConflictError if one differs in any value.
     """
     frame = frame[list(stored.columns)]
     common = frame.index.isin(stored.index)

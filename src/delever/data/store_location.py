@@ -13,8 +13,6 @@ from delever.data.disk import Disk
 from delever.data.remote import Remote
 from delever.errors import ConfigError
 
-__all__ = ["STORE_URL", "Files", "files_of"]
-
 STORE_URL = "DELEVER_STORE"
 """Environment variable that goes before what the workspace says."""
 
@@ -29,13 +27,7 @@ class Files(Protocol):
     """
 
     def read(self, name: str) -> bytes:
-        """Content of a file.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        """
+        """Content of a file. Raises FileNotFoundError if there is no such file."""
 
     def write(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Put whole files in place, in their order; when this returns they outlast a crash.
@@ -59,10 +51,7 @@ class Files(Protocol):
 def files_of(root: Path) -> Files:
     """Find the store of a workspace's ``data`` folder.
 
-    Raises
-    ------
-    ConfigError
-        If ``store.toml`` is not of its form.
+    Raises ConfigError if ``store.toml`` is not of its form.
     """
     path = root / _FILE
     options: dict[str, Any] = {}

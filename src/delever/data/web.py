@@ -21,8 +21,6 @@ from delever.data.sources_file import read_sources
 from delever.errors import ConfigError, SchemaError, VenueError
 from delever.frames import validate
 
-__all__ = ["HttpSource", "read_series", "rows_of", "web_sources"]
-
 _UNITS = ("s", "ms", "us")
 _AGENT = "delever (historical series for research)"
 _FINAL = (400, 401, 403, 404, 410, 451)  # statuses that asking again would not change
@@ -64,10 +62,7 @@ class HttpSource:
 def web_sources(path: Path) -> dict[str, HttpSource]:
     """Read the ``[series]`` of ``sources.toml``.
 
-    Raises
-    ------
-    ConfigError
-        If a series lacks a setting, or one is unknown or not of its form.
+    Raises ConfigError if a series lacks a setting, or one is unknown or not of its form.
     """
     return {
         name: _source(name, table, path) for name, table in read_sources(path)["series"].items()
@@ -110,12 +105,8 @@ def read_series(
 ) -> Dataset:
     """Read what was known of a series at a moment, by default that of the answer.
 
-    Raises
-    ------
-    VenueError
-        If the server refuses or does not answer, or has no row yet.
-    SchemaError
-        If what it sends is not what `source` describes.
+    Raises VenueError if the server refuses or does not answer, or has no row yet; SchemaError if
+    what it sends is not what `source` describes.
     """
     body, date = _get(source, pacing or Pacing())
     frame = rows_of(body, source)
@@ -196,10 +187,8 @@ def _date(headers: Mapping[str, str]) -> pd.Timestamp:
 def rows_of(body: bytes, source: HttpSource) -> pd.DataFrame:
     """Rows of a body, oldest first.
 
-    Raises
-    ------
-    SchemaError
-        If the body is not of its format, lacks a column, or holds text where a number is due.
+    Raises SchemaError if the body is not of its format, lacks a column, or holds text where a
+    number is due.
     """
     try:
         text = body.decode("utf-8-sig")

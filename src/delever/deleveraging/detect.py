@@ -22,13 +22,7 @@ __all__ = ["Detector", "detect", "detected_periods", "fall_speed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detector:
-    """Parameters of the detector.
-
-    Raises
-    ------
-    InputError
-        If a parameter lies outside its range.
-    """
+    """Parameters of the detector. Raises InputError if a parameter lies outside its range."""
 
     # bars over which a fall is measured, >= 1. A week of daily bars: long enough for a cascade of
     # several days, short enough to forget the last one.
@@ -61,10 +55,7 @@ class Detector:
 def detect(close: pd.Series, detector: Detector | None = None) -> pd.Series[bool]:
     """Whether the market was deleveraging, as known at each bar's close.
 
-    Raises
-    ------
-    InputError
-        If a close is not a finite number above 0.
+    Raises InputError if a close is not a finite number above 0.
 
     Notes
     -----
@@ -101,12 +92,8 @@ def detected_periods(
 ) -> tuple[Period, ...]:
     """Turn a detected state into periods that could have been acted upon.
 
-    Raises
-    ------
-    InputError
-        If `close` has another index than `state`.
-    SchemaError
-        If the stamps carry no time zone.
+    Raises InputError if `close` has another index than `state`; SchemaError if the stamps carry no
+    time zone.
     """
     if not state.index.equals(close.index):
         raise InputError("state and close must have the same bars; align one to the other")

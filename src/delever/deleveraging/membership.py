@@ -25,12 +25,8 @@ def membership(
 ) -> pd.Series[bool]:
     """Which bars lie inside any of the periods.
 
-    Raises
-    ------
-    SchemaError
-        If the stamps carry no time zone.
-    InputError
-        If two periods share an id, or `timeframe` is none.
+    Raises SchemaError if the stamps carry no time zone; InputError if two periods share an id, or
+    `timeframe` is none.
 
     Examples
     --------
@@ -51,12 +47,8 @@ def per_period(
 ) -> dict[str, pd.Series[bool]]:
     """Which bars lie inside each period.
 
-    Raises
-    ------
-    SchemaError
-        If the stamps carry no time zone.
-    InputError
-        If two periods share an id, or `timeframe` is none.
+    Raises SchemaError if the stamps carry no time zone; InputError if two periods share an id, or
+    `timeframe` is none.
     """
     chosen = tuple(periods)
     repeated = [name for name, times in Counter(p.id for p in chosen).items() if times > 1]

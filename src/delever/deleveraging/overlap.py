@@ -50,12 +50,8 @@ class DetectionReport:
 def overlap(state: pd.Series[bool], catalogue: Sequence[Period], timeframe: str) -> DetectionReport:
     """Compare a detected state with the periods of a catalogue.
 
-    Raises
-    ------
-    InputError
-        If the catalogue is empty or no bar lies between its first start and its last end.
-    SchemaError
-        If the stamps carry no time zone.
+    Raises InputError if the catalogue is empty or no bar lies between its first start and its last
+    end; SchemaError if the stamps carry no time zone.
 
     Notes
     -----
@@ -117,12 +113,8 @@ def overlap_by_era(
 ) -> pd.DataFrame:
     """Compare a detected state with the periods of a catalogue, era by era.
 
-    Raises
-    ------
-    InputError
-        If the catalogue is empty, eras are not in order, or no bar lies within its span.
-    SchemaError
-        If the stamps carry no time zone.
+    Raises InputError if the catalogue is empty, eras are not in order, or no bar lies within its
+    span; SchemaError if the stamps carry no time zone.
 
     Notes
     -----

@@ -52,12 +52,9 @@ def load_catalog(path: str | Path) -> tuple[Period, ...]:
     The file holds an array of tables ``periods``. Dates are whole UTC days and the ``end`` day
     belongs to its period, so `Period.end` is the midnight after it.
 
-    Raises
-    ------
-    ConfigError
-        If the file is missing or no TOML, a key is unknown, missing or of the wrong type, an id
-        repeats, the days of a period are out of order, or two periods overlap; the message
-        names the file and the period.
+    Raises ConfigError if the file is missing or no TOML, a key is unknown, missing or of the wrong
+    type, an id repeats, the days of a period are out of order, or two periods overlap; the message
+    names the file and the period.
     """
     where = Path(path)
     entries = _read(where)

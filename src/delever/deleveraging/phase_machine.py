@@ -42,10 +42,7 @@ _CALM, _BUILD_UP, _CASCADE, _WASHOUT, _RECOVERY = range(5)
 class PhaseRules:
     """When a phase begins and ends; round figures, not fitted to the catalogue.
 
-    Raises
-    ------
-    InputError
-        If a parameter lies outside its range.
+    Raises InputError if a parameter lies outside its range.
     """
 
     # levels of the stress index, 0 < `exit` < `enter` < 1: above the first a new low is a cascade,
@@ -95,10 +92,7 @@ def causal_phases(
 ) -> pd.Series:
     """Phase of each bar, as known at its close; NaN until there is an index of stress.
 
-    Raises
-    ------
-    InputError
-        If the series are not on the same bars.
+    Raises InputError if the series are not on the same bars.
     """
     if not (close.index.equals(stress.index) and close.index.equals(build_up.index)):
         raise InputError("close, stress and build_up must have the same bars; align them first")
@@ -162,10 +156,8 @@ def is_deleveraging(phases: pd.Series) -> pd.Series[bool]:
 def market_phases(market: MarketView, rules: PhaseRules | None = None) -> pd.Series:
     """Phase of each bar of a market, from every reading it has.
 
-    Raises
-    ------
-    InputError
-        If a reading is declared with a publication lag shorter than the least that is honest.
+    Raises InputError if a reading is declared with a publication lag shorter than the least that is
+    honest.
     """
     stress = stress_index(market).value
     leverage = stress_index(market, BUILD_UP, least_coverage=0.5).value

@@ -33,13 +33,9 @@ def phases(
 ) -> pd.Series:
     """Phase of each bar in and around a period.
 
-    Raises
-    ------
-    InputError
-        If `around` or `regained` is out of range, no bar lies inside the period, or the bars
-        begin after its start or stop before its end.
-    SchemaError
-        If the stamps carry no time zone.
+    Raises InputError if `around` or `regained` is out of range, no bar lies inside the period, or
+    the bars begin after its start or stop before its end; SchemaError if the stamps carry no time
+    zone.
 
     Notes
     -----

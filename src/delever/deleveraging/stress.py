@@ -82,10 +82,7 @@ class StressIndex:
 def past_rank(values: pd.Series, least: int) -> pd.Series:
     """Share of the past below each value.
 
-    Raises
-    ------
-    InputError
-        If `least` is below 1.
+    Raises InputError if `least` is below 1.
 
     Examples
     --------
@@ -108,11 +105,8 @@ def stress_index(
 ) -> StressIndex:
     """Rank the present against the past, over every component the market has readings for.
 
-    Raises
-    ------
-    InputError
-        If there are no components, a parameter is out of range, or a reading is declared with a
-        publication lag shorter than the least that is honest.
+    Raises InputError if there are no components, a parameter is out of range, or a reading is
+    declared with a publication lag shorter than the least that is honest.
 
     Notes
     -----

@@ -13,20 +13,6 @@ from delever.engine.compiled import compiled
 from delever.engine.settings import Orders
 from delever.engine.steps import Floats, MarginRule
 
-__all__ = [
-    "entry_after",
-    "excess",
-    "in_lots",
-    "liquidation_price",
-    "margin_behind",
-    "moved",
-    "on_tick",
-    "position_at_target",
-    "profit_price",
-    "slippage_of",
-    "stop_price",
-]
-
 DUST = 1e-9
 ROUNDING = 1e-15
 DEAREST = 0.99

@@ -11,16 +11,6 @@ import pandas as pd
 from delever.errors import InputError
 from delever.frames import utc_index
 
-__all__ = [
-    "LEAST_EQUITY",
-    "MOST_EQUITY",
-    "Floats",
-    "asked_targets",
-    "bar_index",
-    "price_array",
-    "record",
-]
-
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 LEAST_EQUITY, MOST_EQUITY = 1e-6, 1e15
@@ -40,10 +30,7 @@ def record(*names: str) -> np.dtype[np.void]:
 def bar_index(bars: pd.DataFrame) -> pd.DatetimeIndex:
     """Open times of the bars.
 
-    Raises
-    ------
-    InputError
-        If there is no bar, or the bars are out of order or repeat.
+    Raises InputError if there is no bar, or the bars are out of order or repeat.
     """
     index = utc_index(bars.index, "open_time", "bars")
     if not len(index):
@@ -56,11 +43,8 @@ def bar_index(bars: pd.DataFrame) -> pd.DatetimeIndex:
 def price_array(bars: pd.DataFrame, index: pd.DatetimeIndex) -> Floats:
     """Open, high, low and close of each bar.
 
-    Raises
-    ------
-    InputError
-        If a column is missing, or a price is not finite, not positive, or beyond its bar's
-        extremes.
+    Raises InputError if a column is missing, or a price is not finite, not positive, or beyond its
+    bar's extremes.
     """
     missing = [name for name in _PRICES if name not in bars.columns]
     if missing:
@@ -93,11 +77,8 @@ def asked_targets(
 ) -> Floats:
     """Targets in the order the engine is asked for them.
 
-    Raises
-    ------
-    InputError
-        If the index is another one, a value after the first is NaN, or one lies beyond
-        [lowest, 1], or the leverage.
+    Raises InputError if the index is another one, a value after the first is NaN, or one lies
+    beyond [lowest, 1], or the leverage.
     """
     if not utc_index(target_exposure.index, "open_time", "target_exposure").equals(index):
         raise InputError(

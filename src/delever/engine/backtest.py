@@ -42,6 +42,10 @@ def backtest(
 ) -> Backtest:
     """Simulate an account that follows target exposures: spot, a 1x short, or a perpetual.
 
+    Raises InputError if the indexes differ, a price or target is not usable, a target lies beyond
+    [-1, 1] (or the leverage of `account`), or a bracket does not allow a position; DataError if
+    funding, brackets, mark or detail do not cover the run.
+
     Parameters
     ----------
     bars : pandas.DataFrame, shape (n, 4 or more)
@@ -71,14 +75,6 @@ def backtest(
     Returns
     -------
     Backtest
-
-    Raises
-    ------
-    InputError
-        If the indexes differ, a price or target is not usable, a target lies beyond [-1, 1] (or
-        the leverage of `account`), or a bracket does not allow a position.
-    DataError
-        If funding, brackets, mark or detail do not cover the run.
 
     Notes
     -----
@@ -163,6 +159,9 @@ def backtest(
 def rerun(run: Backtest, **changes: Any) -> Backtest:
     """Run once more, with some arguments of `backtest` changed.
 
+    Raises InputError if the run does not know what it was asked for: a window, or a run read back
+    from disk.
+
     Parameters
     ----------
     run : Backtest
@@ -173,11 +172,6 @@ def rerun(run: Backtest, **changes: Any) -> Backtest:
     Returns
     -------
     Backtest
-
-    Raises
-    ------
-    InputError
-        If the run does not know what it was asked for: a window, or a run read back from disk.
 
     Examples
     --------

@@ -19,8 +19,6 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
-__all__ = ["cache_folder", "compiled", "numbers"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

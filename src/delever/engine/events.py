@@ -20,29 +20,6 @@ from delever.venues.costs import fill_price, position_at_target
 from delever.venues.margin import initial_margin, liquidation_price
 from delever.venues.margin_formulas import MarginLines
 
-__all__ = [
-    "FILL",
-    "LEDGER",
-    "REASONS",
-    "SPOT_FILL",
-    "SPOT_LEDGER",
-    "STATE",
-    "AccountState",
-    "Walk",
-    "excess",
-    "fill",
-    "liquidate",
-    "margin",
-    "moved",
-    "on_tick",
-    "receive",
-    "slippage",
-    "stop_order",
-    "take_profit",
-    "target_size",
-    "trigger",
-]
-
 SPOT_LEDGER = (
     "equity",
     "cash",

@@ -14,8 +14,6 @@ import numpy as np
 from delever.engine.events import FILL, LEDGER
 from delever.engine.steps import Floats, Ints
 
-__all__ = ["COIN_FILL", "COIN_LEDGER", "Quoted", "in_quote"]
-
 COIN_LEDGER = (*LEDGER, "collateral", "mark_price")
 """Columns of the ledger of an inverse contract."""
 

@@ -38,8 +38,6 @@ from delever.engine.steps import (
     TermArrays,
 )
 
-__all__ = ["run_compiled"]
-
 N_PRICES, N_FUNDING = len(Prices._fields), len(Funding._fields)
 N_TERMS, N_RULE = len(FillTerms._fields), len(MarginRule._fields)
 BY_TARGET, BY_LIQUIDATION, BY_STOP, BY_PROFIT, BY_TRAILING, BY_LIMIT = (

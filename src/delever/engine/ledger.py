@@ -15,8 +15,6 @@ from delever.errors import InputError
 from delever.stats.returns import bar_returns
 from delever.venues.costs import Costs
 
-__all__ = ["ATTRIBUTION", "Backtest"]
-
 ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
 """Columns of the ledger that explain the change in equity, in quote units; those of a margin
 account are followed by ``funding`` and ``borrow``, and those of an inverse contract by
@@ -118,10 +116,7 @@ class Backtest:
     def window(self, start: pd.Timestamp, end: pd.Timestamp) -> Backtest:
         """Restrict the run to the bars that open at or after `start` and close by `end`.
 
-        Raises
-        ------
-        InputError
-            If no bar lies inside.
+        Raises InputError if no bar lies inside.
         """
         index = pd.DatetimeIndex(self.ledger.index)
         inside = (index >= start) & (close_times(index, self.timeframe) <= end)

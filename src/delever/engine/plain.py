@@ -42,8 +42,6 @@ from delever.engine.steps import (
 )
 from delever.venues.brackets import Bracket
 
-__all__ = ["run_plain"]
-
 
 def run_plain(
     market: MarketArrays, targets: Floats, terms: TermArrays, orders: Orders, state: Floats

@@ -18,8 +18,6 @@ from delever.errors import InputError
 from delever.units import timeframe_delta
 from delever.venues.costs import Costs
 
-__all__ = ["moving_averages", "screen"]
-
 _CASH = 10_000.0
 
 
@@ -28,10 +26,7 @@ def moving_averages(
 ) -> pd.DataFrame:
     """Moving averages of one series over many windows.
 
-    Raises
-    ------
-    InputError
-        If a window is not a whole number of bars, or the average has another name.
+    Raises InputError if a window is not a whole number of bars, or the average has another name.
 
     Notes
     -----
@@ -64,11 +59,8 @@ def screen(
 ) -> pd.DataFrame:
     """Rank many exposures on one market, fast and roughly.
 
-    Raises
-    ------
-    InputError
-        If an exposure is negative or above 1, is NaN after its first value, or sits on other
-        bars than those given.
+    Raises InputError if an exposure is negative or above 1, is NaN after its first value, or sits
+    on other bars than those given.
 
     Notes
     -----

@@ -20,8 +20,6 @@ from delever.venues.brackets import check_leverage
 from delever.venues.costs import Costs
 from delever.venues.rules import Rules
 
-__all__ = ["Tables", "simulate", "start_state"]
-
 
 class Tables(NamedTuple):
     """Tables of a run, as `delever.engine.backtest.Backtest` holds them."""
@@ -50,12 +48,8 @@ def simulate(
 ) -> Tables:
     """Simulate an account; without settings its tables have the columns of a spot run.
 
-    Raises
-    ------
-    InputError
-        If a position is larger, or its leverage higher, than a bracket allows.
-    DataError
-        If rules, funding, detail or mark do not cover the run.
+    Raises InputError if a position is larger, or its leverage higher, than a bracket allows;
+    DataError if rules, funding, detail or mark do not cover the run.
     """
     account = settings or Account()
     held, rules, ruled = terms(bars, index, account, costs, timeframe=timeframe, earlier=earlier)

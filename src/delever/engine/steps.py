@@ -15,21 +15,6 @@ from delever.errors import DataError, InputError
 from delever.units import timeframe_delta
 from delever.venues.funding import funding_holes
 
-__all__ = [
-    "FillTerms",
-    "Floats",
-    "Funding",
-    "Ints",
-    "MarginRule",
-    "MarketArrays",
-    "Path",
-    "Prices",
-    "TermArrays",
-    "columns",
-    "reciprocal",
-    "walk",
-]
-
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -121,11 +106,8 @@ def walk(
 ) -> Path:
     """Lay out the steps of a run.
 
-    Raises
-    ------
-    DataError
-        If detail or mark do not overlap the bars or contradict them, or funding does not cover
-        the run and its absence was not allowed.
+    Raises DataError if detail or mark do not overlap the bars or contradict them, or funding does
+    not cover the run and its absence was not allowed.
     """
     first, opens, steps, notes = _detail(index, prices, loaded("detail", account.detail), timeframe)
     end = int(index.asi8[-1]) + timeframe_delta(timeframe).value

@@ -56,10 +56,7 @@ class Asked(NamedTuple):
 def asked(target_exposure: Floats, begin: int) -> Asked:
     """Reduce targets decided at each close to the opens at which they change.
 
-    Raises
-    ------
-    InputError
-        If there is no such row.
+    Raises InputError if there is no such row.
 
     Examples
     --------
@@ -100,11 +97,8 @@ def simulate(
 ) -> pd.DataFrame:
     """Run accounts over the bars of a market and measure them.
 
-    Raises
-    ------
-    InputError
-        If a target lies beyond an account's leverage, or a bracket does not allow a position;
-        the message names the account by its row. If a metric cannot be had from sums.
+    Raises InputError if a target lies beyond an account's leverage, or a bracket does not allow a
+    position; the message names the account by its row. If a metric cannot be had from sums.
     """
     for row, account in enumerate(accounts):
         check_account(account, market, f"account {row}")
@@ -154,12 +148,8 @@ def simulate_each(
 def check_account(account: SweepAccount, market: SweepMarket, name: str) -> None:
     """Refuse what the engine would refuse of an account.
 
-    Raises
-    ------
-    InputError
-        If a target lies beyond its leverage.
-    SimulationError
-        If its fee is so high that no size reaches a target.
+    Raises InputError if a target lies beyond its leverage; SimulationError if its fee is so high
+    that no size reaches a target.
     """
     settings = _settings(account, market)
     most, leverage = np.abs(account.asked.targets).max() * settings.exposure, settings.leverage

@@ -36,8 +36,6 @@ from delever.engine.settings import Orders
 from delever.engine.steps import MarginRule
 from delever.engine.sweep_market import STRETCH, Board, Lines
 
-__all__ = ["SweepFees", "run_block"]
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 

@@ -17,17 +17,6 @@ from delever.engine.terms import costs_of, terms
 from delever.errors import InputError
 from delever.venues.costs import Borrow, CostPart, Costs
 
-__all__ = [
-    "STRETCH",
-    "SWEEP_BAR",
-    "Board",
-    "Ints",
-    "Lines",
-    "SweepMarket",
-    "board_of",
-    "sweep_market",
-]
-
 Ints = npt.NDArray[np.int64]
 
 
@@ -100,13 +89,9 @@ def sweep_market(
 ) -> SweepMarket:
     """Lay out what all accounts of a sweep have in common.
 
-    Raises
-    ------
-    InputError
-        If a sweep does not cover what is asked: limit orders, finer bars inside the bars, impact
-        on volume, borrowed coins, bounds.
-    DataError
-        If funding, brackets or mark do not cover the run.
+    Raises InputError if a sweep does not cover what is asked: limit orders, finer bars inside the
+    bars, impact on volume, borrowed coins, bounds; DataError if funding, brackets or mark do not
+    cover the run.
     """
     if not (math.isfinite(initial_equity) and initial_equity > 0.0):
         raise InputError(f"initial_equity must be a finite amount above 0; got {initial_equity!r}")

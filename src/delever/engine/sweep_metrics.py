@@ -54,10 +54,7 @@ def metric_names(
 ) -> tuple[str, ...]:
     """Columns of a sweep: scope by scope the metrics defined there, then the totals.
 
-    Raises
-    ------
-    InputError
-        If a metric has the name of another column.
+    Raises InputError if a metric has the name of another column.
     """
     taken = sorted({*TOTALS, "start", "error"}.intersection(each.name for each in metrics))
     if taken:
@@ -75,10 +72,7 @@ def metric_names(
 def asked_metrics(further: Iterable[AsMetric]) -> tuple[tuple[Metric, ...], tuple[Metric, ...]]:
     """The metrics of a sweep: those its sums hold, and those asked for that need a single run.
 
-    Raises
-    ------
-    InputError
-        If one of `further` is no metric, or has the name or label of another.
+    Raises InputError if one of `further` is no metric, or has the name or label of another.
     """
     rows = tuple(metric_of(item) for item in further)
     held = tuple(each for each in register(rows).values() if each.from_sums is not None)
@@ -96,10 +90,7 @@ def block_metrics(
 ) -> Floats:
     """Compute the columns of `metric_names` for a block of accounts, a row per account.
 
-    Raises
-    ------
-    InputError
-        If a metric does not give one number per account.
+    Raises InputError if a metric does not give one number per account.
     """
     kept = {name: scopes[name].T for name in SUMS.names or ()}
     whole = {name: both.sum(axis=0) for name, both in kept.items()} | {

@@ -19,8 +19,6 @@ from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
 from delever.venues.rules import Rulebook, Rules
 from delever.venues.slippage import Fractions, Slippage
 
-__all__ = ["costs_of", "dated_rules", "terms"]
-
 _CHOSEN_BY = {"mark": 0.0, "entry": 1.0, "size": 2.0}
 DEAREST = 0.99
 """Most that a fill is worse by; a price is never nothing."""
@@ -45,12 +43,8 @@ def terms(
 ) -> tuple[TermArrays, tuple[Rules, ...], tuple[str, ...]]:
     """Lay out what holds at each bar.
 
-    Raises
-    ------
-    DataError
-        If there are no rules for the first bar.
-    InputError
-        If a cost needs what the bars or the account do not have, or sees later bars.
+    Raises DataError if there are no rules for the first bar; InputError if a cost needs what the
+    bars or the account do not have, or sees later bars.
     """
     rules = () if account.rules is None else dated_rules(account, index)
     rule = np.zeros(len(index), dtype=np.int64)
@@ -135,10 +129,7 @@ def _asked(
 def dated_rules(account: Account, index: pd.DatetimeIndex) -> tuple[Rules, ...]:
     """Rules in force over the run, in order of time.
 
-    Raises
-    ------
-    DataError
-        If none are known for the first bar.
+    Raises DataError if none are known for the first bar.
     """
     rules = loaded("rules", account.rules)
     if isinstance(rules, Rulebook):

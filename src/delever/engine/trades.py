@@ -12,8 +12,6 @@ import pandas as pd
 
 from delever.engine.events import REASONS, SPOT_FILL
 
-__all__ = ["fills_frame", "trades_frame"]
-
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 

@@ -14,24 +14,6 @@ from typing import Final
 
 import pandas as pd
 
-__all__ = [
-    "NOT_AVAILABLE",
-    "day",
-    "figure",
-    "interval",
-    "money",
-    "multiple",
-    "number",
-    "one_digit",
-    "percent",
-    "price",
-    "reported",
-    "value",
-    "when",
-    "whole",
-    "whole_percent",
-]
-
 NOT_AVAILABLE: Final = "n/a"
 
 _TRAILING_ZEROS = re.compile(r"(?<=\d)\.0+(?!\d)|(?<=\.\d)0+(?!\d)")

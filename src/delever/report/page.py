@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-__all__ = ["Block", "Part", "Section", "Tile", "block", "facts", "fragment", "render_page"]
-
 _ID = re.compile(r"[a-z][a-z0-9-]*")
 _MINUS = re.compile(r"(?<!\w)-(?=[\d.])")
 _LINK = re.compile(r"https?://[^\s<>\"'()]*[^\s<>\"'().,;:]")
@@ -34,6 +32,8 @@ mapping (names and texts side by side), or a `Block` under a smaller heading."""
 class Section:
     """A section of the tear-sheet from an extension.
 
+    Raises InputError if the id has other characters.
+
     Parameters
     ----------
     id : str
@@ -44,11 +44,6 @@ class Section:
         Given the `delever.research.evaluation.Evaluation` of the run, returns what stands under
         the heading, top to bottom: DataFrames, figures of plotly, texts (paragraphs), lists of
         texts, mappings of names to texts. All text is shown as text: markup in it is escaped.
-
-    Raises
-    ------
-    InputError
-        If the id has other characters.
 
     Examples
     --------
@@ -117,10 +112,7 @@ def render_page(
 ) -> str:
     """Write a page; blocks that hold nothing are left out.
 
-    Raises
-    ------
-    InputError
-        If two blocks have one id.
+    Raises InputError if two blocks have one id.
     """
     shown = [block for block in map(_prepared, blocks) if block.parts]
     ids = [block.id for block in shown if block.id]

@@ -13,24 +13,6 @@ import pandas as pd
 from delever.report.format import NOT_AVAILABLE, figure, interval, percent, value, when
 from delever.stats.metrics import Metric
 
-__all__ = [
-    "Cell",
-    "Column",
-    "Field",
-    "Group",
-    "Table",
-    "fraction_cell",
-    "frame_table",
-    "interval_cell",
-    "mark_best",
-    "metric_cell",
-    "number_cell",
-    "numbers",
-    "reading",
-    "tabulate",
-    "texts",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:

@@ -6,8 +6,6 @@ import pandas as pd
 
 from delever.research.evaluation import SCOPES, Evaluation, scope_masks
 
-__all__ = ["attribution"]
-
 _ORDER = ("price_pnl", "funding", "fee", "slippage", "borrow", "liquidation", "collateral")
 
 

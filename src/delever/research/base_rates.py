@@ -13,8 +13,6 @@ from delever.errors import InputError
 from delever.research.signal.forward import FEWEST_EVENTS, effective_number, lowest_ahead
 from delever.stats.intervals import wilson_interval
 
-__all__ = ["BaseRate", "fall_rates"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseRate:
@@ -35,10 +33,7 @@ def fall_rates(
 ) -> tuple[BaseRate, ...]:
     """How often a later low was so far below a close, of all closes or those `among` marks.
 
-    Raises
-    ------
-    InputError
-        If a fall is not above 0 or `within` is below 1.
+    Raises InputError if a fall is not above 0 or `within` is below 1.
 
     Examples
     --------

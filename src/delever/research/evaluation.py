@@ -79,10 +79,7 @@ class Evaluation:
     def metric(self, name: str) -> Metric:
         """Look up what was measured.
 
-        Raises
-        ------
-        InputError
-            If there is no such metric; the message lists those there are.
+        Raises InputError if there is no such metric; the message lists those there are.
         """
         return find(name, self.registry)
 
@@ -101,6 +98,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure a backtest over the whole run, inside all periods, outside, and in each.
 
+    Raises InputError if the benchmark ran over other bars, or a metric has the name or label of
+    another.
+
     Parameters
     ----------
     name : str
@@ -117,11 +117,6 @@ def evaluate(
     Returns
     -------
     Evaluation
-
-    Raises
-    ------
-    InputError
-        If the benchmark ran over other bars, or a metric has the name or label of another.
     """
     if not benchmark.ledger.index.equals(backtest.ledger.index):
         raise InputError(f"{name}: the benchmark must run over the same bars as the strategy")
@@ -170,13 +165,7 @@ def _phase_masks(
 
 
 def common_span(evaluations: Sequence[Evaluation]) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """The stretch of time that every evaluation covers.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
+    """The stretch of time that every evaluation covers. Raises InputError if there is none."""
     start = max(e.span[0] for e in evaluations)
     end = min(e.span[1] for e in evaluations)
     if start >= end:

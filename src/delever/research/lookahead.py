@@ -17,8 +17,6 @@ from delever.errors import InputError
 from delever.research.perturbation import Perturbation, perturb_future, window
 from delever.view import MarketView
 
-__all__ = ["Leak", "ask", "differ", "find_leak", "shrink_leak"]
-
 MOST_POINTS = 10_000
 
 _REPLACED = ("mirrored", "shuffled", "scrambled")
@@ -71,12 +69,8 @@ def find_leak(
 ) -> Leak | None:
     """Search for a bar whose value depends on the future.
 
-    Raises
-    ------
-    InputError
-        If the market has fewer than two bars, or `points` or `seed` is out of its range.
-    Exception
-        Whatever `function` raises on the whole market.
+    Raises InputError if the market has fewer than two bars, or `points` or `seed` is out of its
+    range; Exception whatever `function` raises on the whole market.
 
     Examples
     --------
@@ -108,10 +102,7 @@ def find_leak(
 def ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> Floats:
     """Floats of a function of the market, one per bar.
 
-    Raises
-    ------
-    InputError
-        If it does not return a series with one value per bar.
+    Raises InputError if it does not return a series with one value per bar.
     """
     answer = function(replace(market))
     if not isinstance(answer, pd.Series) or len(answer) != len(market.index):

@@ -12,17 +12,12 @@ import pandas as pd
 from delever.errors import InputError
 from delever.units import timeframe_delta
 
-__all__ = ["GarchJumps", "simulate_bars"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GarchJumps:
     """Parameters of the simulated log return of a bar.
 
-    Raises
-    ------
-    InputError
-        If a parameter lies outside its range.
+    Raises InputError if a parameter lies outside its range.
 
     Notes
     -----

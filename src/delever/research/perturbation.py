@@ -15,8 +15,6 @@ import pandas as pd
 
 from delever.view import MarketView
 
-__all__ = ["Perturbation", "perturb_future", "price_columns", "published_later", "window"]
-
 Perturbation: TypeAlias = Literal[
     "repeated", "published later", "removed", "mirrored", "shuffled", "scrambled"
 ]

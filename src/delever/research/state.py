@@ -22,8 +22,6 @@ from delever.signals.profile import volume_nodes
 from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView
 
-__all__ = ["Level", "MarketState", "StressReading", "Support", "market_state"]
-
 MOST_DAYS, MOST_SUPPORTS = 3_650, 1_000
 _PER_SIDE = 3
 _RANGE = 14
@@ -85,10 +83,7 @@ def market_state(
 ) -> MarketState:
     """Read a market at one moment.
 
-    Raises
-    ------
-    InputError
-        If no bar had closed by then, or a parameter is out of range.
+    Raises InputError if no bar had closed by then, or a parameter is out of range.
     """
     whole_number("days", days, 1, MOST_DAYS)
     whole_number("supports", supports, 1, MOST_SUPPORTS)

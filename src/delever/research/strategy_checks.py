@@ -14,8 +14,6 @@ from delever.research.lookahead import Leak, ask, differ, find_leak
 from delever.research.perturbation import price_columns
 from delever.view import MarketView
 
-__all__ = ["Finding", "check_strategy", "check_target", "exposures", "first_defined"]
-
 _SCALE = 1024.0
 """A power of two: scaled prices are exact, so is every linear computation on them."""
 
@@ -109,10 +107,7 @@ def check_strategy(
 ) -> list[Finding]:
     """Run the checks that every strategy must pass.
 
-    Raises
-    ------
-    Exception
-        Whatever `function` raises on the whole market.
+    Raises Exception whatever `function` raises on the whole market.
     """
     given = dict(parameters or {})
 

@@ -18,18 +18,6 @@ from delever.research.evaluation import Evaluation
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import bar_returns, total_return
 
-__all__ = [
-    "AS_RUN",
-    "Counterfactual",
-    "WhatIf",
-    "counterfactual_outcomes",
-    "no_paths",
-    "parse_counterfactual",
-    "run_counterfactual",
-    "usual_counterfactuals",
-    "what_if",
-]
-
 AS_RUN = "as run"
 """Name of the run itself beside its counterfactuals."""
 
@@ -60,10 +48,7 @@ class WhatIf:
 def parse_counterfactual(text: str) -> Counterfactual:
     """Read a change as people say it.
 
-    Raises
-    ------
-    InputError
-        If it says none of these, or a leverage below 1.
+    Raises InputError if it says none of these, or a leverage below 1.
     """
     if text == "funding off":
         return Counterfactual(funding_off=True)
@@ -92,11 +77,8 @@ def usual_counterfactuals(run: Backtest) -> tuple[str, ...]:
 def run_counterfactual(run: Backtest, change: Counterfactual) -> Backtest:
     """Run the same decisions over the same bars once more, with one thing changed.
 
-    Raises
-    ------
-    InputError
-        If the run has no margin account where leverage or funding are to change, a bracket does
-        not allow the leverage, or the run does not know its bars (see `rerun`).
+    Raises InputError if the run has no margin account where leverage or funding are to change, a
+    bracket does not allow the leverage, or the run does not know its bars (see `rerun`).
     """
     account = None if run.account is None else replace(run.account, bounds=False)
     if change.costs_times is not None:
@@ -116,10 +98,7 @@ def run_counterfactual(run: Backtest, change: Counterfactual) -> Backtest:
 def what_if(run: Backtest, names: Sequence[str] | None = None) -> WhatIf:
     """Run counterfactuals and keep what they came to.
 
-    Raises
-    ------
-    InputError
-        If a name says no change.
+    Raises InputError if a name says no change.
     """
     refused: dict[str, str] = {}
     parts: list[pd.DataFrame] = []

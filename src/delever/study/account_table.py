@@ -28,8 +28,6 @@ from delever.venues.slippage import (
     VolatilitySlippage,
 )
 
-__all__ = ["AccountTable", "SlippageConfig", "StudyAccount", "load_account"]
-
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -122,12 +120,7 @@ def load_account(
 ) -> tuple[Account, Mapping[str, Dataset]]:
     """Load what an account names: the account, and the data sets behind it by setting.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such rulebook.
-    NotStoredError
-        If a data set is not stored.
+    Raises ConfigError if there is no such rulebook; NotStoredError if a data set is not stored.
     """
     data = {
         name: catalog.load(reference)

@@ -26,19 +26,6 @@ from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 
-__all__ = [
-    "Runs",
-    "damage",
-    "find_run",
-    "is_complete",
-    "measured",
-    "read_evaluation",
-    "read_manifest",
-    "read_what_if",
-    "runs",
-    "write_run",
-]
-
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
 WHAT_IF = "counterfactuals.parquet"
 PERIODS = "periods.toml"
@@ -91,10 +78,8 @@ def damage(folder: Path) -> str:
 def find_run(results: Path, reference: Path | str) -> Path:
     """Folder of a finished run, by its path, its id, or its study's name.
 
-    Raises
-    ------
-    NotStoredError
-        If no finished run, or more than one, goes by that name; the message lists them.
+    Raises NotStoredError if no finished run, or more than one, goes by that name; the message lists
+    them.
     """
     if is_complete(Path(reference)):
         return Path(reference)
@@ -203,10 +188,7 @@ def write_run(
 ) -> None:
     """Write every file of a run, then put the folder in place in one step.
 
-    Raises
-    ------
-    StoreError
-        If the disk refuses; what was there before is left as it was.
+    Raises StoreError if the disk refuses; what was there before is left as it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -252,10 +234,7 @@ def _replace(draft: Path, folder: Path) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Manifest of a finished run.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no finished run in the folder.
+    Raises NotStoredError if there is no finished run in the folder.
     """
     if not is_complete(folder):
         raise NotStoredError(
@@ -270,10 +249,7 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
 
     A run of another version of the package is measured anew, as this one measures.
 
-    Raises
-    ------
-    StoreError
-        If a file of the run is missing or changed; ``--fresh`` makes the run again.
+    Raises StoreError if a file of the run is missing or changed; ``--fresh`` makes the run again.
     """
     manifest = read_manifest(folder)
     wrong = damage(folder)

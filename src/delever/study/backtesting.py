@@ -24,8 +24,6 @@ from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["DEFAULT_COSTS", "backtest"]
-
 DEFAULT_COSTS = Costs(taker_fee=0.001, slippage=0.0005)
 """What a fill costs where nobody says it, as in a study."""
 

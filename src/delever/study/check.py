@@ -24,8 +24,6 @@ from delever.study.strategy import Strategy, load_strategy, strategy
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["ALL_FEATURES", "Checked", "CheckedTarget", "Ground", "as_test", "check"]
-
 ALL_FEATURES = "features"
 """The name that stands for every feature the series suffice for."""
 
@@ -56,10 +54,7 @@ def test_{name}_does_not_see_the_future() -> None:
 class Ground:
     """What a check is done on.
 
-    Raises
-    ------
-    InputError
-        If the leverage is none, or the points are not from 1 to 10,000.
+    Raises InputError if the leverage is none, or the points are not from 1 to 10,000.
     """
 
     data: str  # reference of the bars, or what a given market is called
@@ -237,11 +232,8 @@ def _check_strategy(
 ) -> CheckedTarget:
     """Run the checks that every strategy must pass.
 
-    Raises
-    ------
-    StrategyError
-        If the file does not load, or the strategy never leaves its warm-up on these bars: then
-        nothing would be proven.
+    Raises StrategyError if the file does not load, or the strategy never leaves its warm-up on
+    these bars: then nothing would be proven.
     """
     path = Path(target) if isinstance(target, str) else None
     if path is not None:
@@ -296,11 +288,8 @@ def _check_feature(
 ) -> CheckedTarget:
     """Check that a feature does not see the future, nor a reading before its publication.
 
-    Raises
-    ------
-    InputError
-        If there is no such feature, it needs a reading that is not there, or it measures
-        nothing on these bars and is not to be skipped.
+    Raises InputError if there is no such feature, it needs a reading that is not there, or it
+    measures nothing on these bars and is not to be skipped.
     """
     if name not in ground.features:
         raise InputError(

@@ -40,15 +40,6 @@ from delever.study.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
 
-__all__ = [
-    "Chunk",
-    "Combination",
-    "SweepGround",
-    "applied",
-    "run_chunk",
-    "run_combinations",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
@@ -116,10 +107,7 @@ class SweepGround:
 def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
     """Run the combinations of a chunk, and measure them by further metrics too.
 
-    Raises
-    ------
-    StoreError
-        If strategy, data or anything else is not what the sweep began with.
+    Raises StoreError if strategy, data or anything else is not what the sweep began with.
     """
     study, ground = _prepared(chunk.root, chunk.study, chunk.inputs_id)
     ground = replace(ground, metrics=(*ground.metrics, *metrics))

@@ -22,8 +22,6 @@ from delever.study.config import read_toml
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 
-__all__ = ["Audit", "ClaimsFile", "claims", "load_claims"]
-
 _DOOR = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 _TESTS = ("near", "below", "above", "between", "since")
 
@@ -229,10 +227,7 @@ def _figure(value: float | pd.Timestamp | None) -> float | str | None:
 def load_claims(path: Path, known: Mapping[str, Computation] | None = None) -> ClaimsFile:
     """Read a file of claims.
 
-    Raises
-    ------
-    ConfigError
-        Naming the claim and key, what was required and what came.
+    Raises ConfigError naming the claim and key, what was required and what came.
     """
     if not path.is_file():
         raise ConfigError(f"a file of claims is required; there is none at {path}")

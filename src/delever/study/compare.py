@@ -21,8 +21,6 @@ from delever.study.run import Run, load_run
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 
-__all__ = ["Comparison", "compare"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Comparison(Result):

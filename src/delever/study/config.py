@@ -33,20 +33,6 @@ from delever.study.account_table import AccountTable, StudyAccount
 from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
 from delever.venues.slippage import Impact, VolatilitySlippage
 
-__all__ = [
-    "COST_MODELS",
-    "DEEPEST",
-    "CostsConfig",
-    "Range",
-    "Study",
-    "SweepConfig",
-    "check_depth",
-    "combinations",
-    "explain",
-    "load_study",
-    "read_toml",
-]
-
 DEEPEST = 32
 """Tables and lists within one another; no study or claim needs a third of them."""
 
@@ -75,10 +61,7 @@ class CostsConfig(BaseModel):
     def costs(self, known: Mapping[str, type[CostPart]] = COST_MODELS) -> Costs:
         """The same as the engine takes it.
 
-        Raises
-        ------
-        ConfigError
-            If there is no model of a name, or it is not made so.
+        Raises ConfigError if there is no model of a name, or it is not made so.
         """
         total = Costs(**self.model_dump(exclude={"models"}))
         for name, told in self.models.items():
@@ -261,10 +244,7 @@ class Study(BaseModel):
 def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """Read a study file and apply overrides.
 
-    Raises
-    ------
-    ConfigError
-        Naming file, key, what was required and what came.
+    Raises ConfigError naming file, key, what was required and what came.
     """
     if not path.is_file():
         raise ConfigError(f"a study file is required; there is none at {path}")
@@ -327,13 +307,7 @@ def _override(table: dict[str, Any], key: str, value: Any) -> None:
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises
-    ------
-    ConfigError
-        If it is no TOML, or is nested too deeply.
-    """
+    """Read a TOML file. Raises ConfigError if it is no TOML, or is nested too deeply."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except RecursionError:
@@ -347,10 +321,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 def check_depth(value: object, where: str) -> None:
     """Refuse what is nested deeper than `DEEPEST`.
 
-    Raises
-    ------
-    ConfigError
-        If it is nested too deeply.
+    Raises ConfigError if it is nested too deeply.
 
     Examples
     --------
@@ -379,10 +350,7 @@ def _too_deep(where: str) -> str:
 def combinations(config: SweepConfig) -> list[dict[str, Any]]:
     """Every combination that is to be run, without repeats.
 
-    Raises
-    ------
-    ConfigError
-        If a range of a grid has no step.
+    Raises ConfigError if a range of a grid has no step.
 
     Notes
     -----

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from delever.data.files import StampUnit
     from delever.data.vendors.export import Format
 
-__all__ = [
-    "DataCheck",
-    "DataList",
-    "Imports",
-    "data_check",
-    "data_list",
-    "export",
-    "import_data",
-]
-
 Place = Workspace | Path | str | None
 
 

@@ -14,8 +14,6 @@ from typing import TypeVar
 
 from delever.errors import InputError
 
-__all__ = ["default_workers", "open_executor", "run_tasks"]
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -29,10 +27,7 @@ def default_workers() -> int:
 def open_executor(workers: int) -> Iterator[Executor | None]:
     """Open worker processes; none for one worker, whose tasks run here.
 
-    Raises
-    ------
-    InputError
-        If `workers` is below 1.
+    Raises InputError if `workers` is below 1.
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")

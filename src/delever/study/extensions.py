@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from delever.signals.features import Features
     from delever.venues.costs import CostPart
 
-__all__ = ["GROUP", "Extensions", "load_extensions"]
-
 GROUP = "delever"
 """Entry-point group under which an installed package names its module."""
 
@@ -42,10 +40,7 @@ class Extensions:
     def all_features(self) -> Features:
         """Features by name: those of the package, then those from outside.
 
-        Raises
-        ------
-        InputError
-            If one is no feature, or two share a name.
+        Raises InputError if one is no feature, or two share a name.
         """
         from delever.signals.features import FEATURES, collect
 
@@ -59,10 +54,7 @@ class Extensions:
     def cost_models(self) -> Mapping[str, type[CostPart]]:
         """Parts that ``[costs.models]`` may name: those of the package, then those from outside.
 
-        Raises
-        ------
-        InputError
-            If one is no class of cost parts, or two share a name.
+        Raises InputError if one is no class of cost parts, or two share a name.
         """
         from delever.study.config import COST_MODELS
         from delever.venues.costs import CostPart
@@ -84,12 +76,8 @@ KINDS = tuple(each.name for each in fields(Extensions) if each.name != "sources"
 def load_extensions(folder: Path) -> Extensions:
     """Collect the extensions of a folder's files and of installed packages.
 
-    Raises
-    ------
-    StrategyError
-        If a file cannot be read or run; the message names its line.
-    ConfigError
-        If a kind is no tuple, or a package's module cannot be imported.
+    Raises StrategyError if a file cannot be read or run; the message names its line. ConfigError if
+    a kind is no tuple, or a package's module cannot be imported.
     """
     found: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     sources: dict[str, str] = {}

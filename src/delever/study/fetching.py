@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from delever.data.exchange.fetch import Fetched, Progress
     from delever.study.kept_brackets import Kept
 
-__all__ = ["Fetches", "fetch", "import_brackets", "repair"]
-
 BRACKETS = "brackets"
 """The kind that is no data set: tables kept beside the rulebooks."""
 

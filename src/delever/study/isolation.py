@@ -17,8 +17,6 @@ from delever.research.strategy_checks import Finding
 from delever.study.strategy import load_strategy
 from delever.view import MarketView
 
-__all__ = ["afresh", "outside"]
-
 _MODULES: Final = """
 aiohttp builtins ccxt ctypes ftplib gc glob http httpx importlib inspect io joblib
 multiprocessing os pathlib pickle pyarrow requests shelve shutil socket sqlite3 subprocess

@@ -20,8 +20,6 @@ from delever.venues.rules import Dated, Rulebook, first_day
 if TYPE_CHECKING:
     from delever.data.exchange.bracket_tables import Brackets
 
-__all__ = ["Kept", "import_saved", "keep_brackets", "seen_brackets"]
-
 _FOLDER = "brackets"
 _WAIT = 30.0
 _HEAD = """\
@@ -62,18 +60,10 @@ def seen_brackets(venues: Path, name: str) -> Path:
 def keep_brackets(tables: Sequence[Brackets], venues: Path) -> tuple[Kept, ...]:
     """Add tables to what is known of a venue, where they differ from the rules in force.
 
-    Raises
-    ------
-    ConfigError
-        If the venue has no rulebook, or a file breaks its rules.
-    InputError
-        If the rulebook does not list the contract.
-    SchemaError
-        If a table is impossible, or a published amount does not follow from its rows.
-    ConflictError
-        If another table of the contract was seen at the same moment.
-    StoreError
-        If the disk refuses, or another process does not stop writing.
+    Raises ConfigError if the venue has no rulebook, or a file breaks its rules; InputError if the
+    rulebook does not list the contract; SchemaError if a table is impossible, or a published amount
+    does not follow from its rows; ConflictError if another table of the contract was seen at the
+    same moment; StoreError if the disk refuses, or another process does not stop writing.
     """
     name = tables[0].venue
     path = _rulebook(venues, name)
@@ -103,12 +93,9 @@ def import_saved(
 ) -> tuple[Kept, ...]:
     """Keep the brackets of a file that was saved at a venue.
 
-    Raises
-    ------
-    InputError
-        If `as_of` is no such day or still to come, or the file has none of the contracts.
-    ConfigError, NotStoredError, SchemaError, ConflictError, StoreError
-        As `keep_brackets` and `read_brackets`.
+    Raises InputError if `as_of` is no such day or still to come, or the file has none of the
+    contracts; ConfigError, NotStoredError, SchemaError, ConflictError or StoreError as
+    `keep_brackets` and `read_brackets`.
     """
     from delever.data.exchange.bracket_tables import read_brackets
 

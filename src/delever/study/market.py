@@ -20,8 +20,6 @@ from delever.study.workspace import Workspace
 from delever.units import timeframe_delta
 from delever.view import MarketView, Reading
 
-__all__ = ["BITCOIN", "early_series", "load", "market", "utc", "view", "with_network"]
-
 Bars: TypeAlias = str | Dataset | pd.DataFrame
 Frame: TypeAlias = pd.Series | pd.DataFrame
 Beside: TypeAlias = str | Dataset | Reading | Frame | tuple[Frame, str | pd.Timedelta]
@@ -168,10 +166,8 @@ def view(
 ) -> MarketView:
     """The view of loaded data sets.
 
-    Raises
-    ------
-    ConfigError
-        If a data set is of the wrong kind or timeframe, or warm-up bars are not earlier.
+    Raises ConfigError if a data set is of the wrong kind or timeframe, or warm-up bars are not
+    earlier.
     """
     for role, given in (("data", data), ("warmup", warmup)):
         if given is not None and given.reference.kind != "ohlcv":
@@ -218,11 +214,8 @@ def with_network(market: MarketView, root: Path) -> MarketView:
 def early_series(series: Mapping[str, Dataset], sources: Path) -> tuple[str, ...]:
     """Say which series are seen before the source of such a series has them.
 
-    Raises
-    ------
-    InputError
-        If one is stored under the very reference of the source: then the two declarations are of
-        one series, and the shorter one would show its rows before they were there.
+    Raises InputError if one is stored under the very reference of the source: then the two
+    declarations are of one series, and the shorter one would show its rows before they were there.
     """
     found = web_sources(sources)
     out = []
@@ -244,10 +237,7 @@ def early_series(series: Mapping[str, Dataset], sources: Path) -> tuple[str, ...
 def utc(time: str | pd.Timestamp, name: str) -> pd.Timestamp:
     """A date or time as a UTC stamp.
 
-    Raises
-    ------
-    InputError
-        If it is anything else, or outside the years 1678 to 2261.
+    Raises InputError if it is anything else, or outside the years 1678 to 2261.
 
     Examples
     --------

@@ -22,8 +22,6 @@ from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = ["Detection", "PeriodReport", "detect", "periods"]
-
 _SHOWN = ["start", "trough", "end"]
 
 

@@ -35,18 +35,6 @@ from delever.venues.costs import Costs, VenueFees
 from delever.venues.rules import EVERY_SYMBOL, Dated, Rulebook
 from delever.view import MarketView
 
-__all__ = [
-    "Inputs",
-    "canonical_json",
-    "code_sha256",
-    "describe_simulation",
-    "file_sha256",
-    "gather",
-    "git_state",
-    "run_id",
-    "versions",
-]
-
 _NUMERIC = ("delever", "numpy", "pandas", "numba", "ta")
 
 
@@ -103,10 +91,8 @@ class Inputs:
 def gather(study: Study, workspace: Workspace) -> Inputs:
     """Load everything a study names.
 
-    Raises
-    ------
-    ConfigError, NotStoredError, StrategyError
-        If something it names is not there or not as it must be.
+    Raises ConfigError, NotStoredError or StrategyError if something it names is not there or not as
+    it must be.
     """
     catalog = workspace.catalog
     strategy = workspace.strategy(study.strategy)

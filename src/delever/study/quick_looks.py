@@ -27,8 +27,6 @@ from delever.units import periods_per_year as bars_per_year
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["Screen", "Uncertainty", "screen", "uncertainty"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Screen(Result):

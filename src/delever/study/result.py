@@ -16,8 +16,6 @@ from delever.data.disk import write_page
 if TYPE_CHECKING:
     from delever.report.figures.look import Chart
 
-__all__ = ["Result", "plain"]
-
 _LONGEST_REPR = 900
 _ROWS = 12
 

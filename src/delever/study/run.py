@@ -27,8 +27,6 @@ from delever.study.workspace import Workspace
 from delever.venues.slippage import Slippage
 from delever.view import MarketView
 
-__all__ = ["Run", "load_run", "outcome", "remarks", "run"]
-
 Progress = Callable[[str], None]
 """Told the name of each step as it begins."""
 
@@ -298,10 +296,7 @@ def _run_study(
 def load_run(folder: Path, *, cached: bool = False, extensions: Extensions | None = None) -> Run:
     """Read a finished run from its folder.
 
-    Raises
-    ------
-    NotStoredError, StoreError
-        If there is no run or a file of it cannot be read.
+    Raises NotStoredError or StoreError if there is no run or a file of it cannot be read.
     """
     added = extensions or Extensions()
     return Run(

@@ -30,17 +30,6 @@ from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
-__all__ = [
-    "EventReport",
-    "SignalReport",
-    "bind_rule",
-    "event_study",
-    "load_signals",
-    "signal_names",
-    "signal_page",
-    "signal_study",
-]
-
 _RUNGS = {"below": (0.95, 0.9, 0.8, 0.7), "above": (1.05, 1.1, 1.25, 1.5)}
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -182,11 +171,8 @@ def bind_rule(
 ) -> LevelRule:
     """Make a rule from its name and parameters.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such rule or parameter, one is missing, or a value is of the wrong type or
-        out of bounds.
+    Raises ConfigError if there is no such rule or parameter, one is missing, or a value is of the
+    wrong type or out of bounds.
     """
     if name not in rules:
         raise ConfigError(f"a rule must be one of {', '.join(rules)}; got {name!r}")
@@ -211,12 +197,8 @@ def load_signals(
 ) -> tuple[str, list[Signal]]:
     """Find a signal's events on markets.
 
-    Raises
-    ------
-    ConfigError
-        If the name is unknown, a parameter does not fit, or there is no market.
-    InputError
-        If events of one's own are not booleans on the bars of one market.
+    Raises ConfigError if the name is unknown, a parameter does not fit, or there is no market;
+    InputError if events of one's own are not booleans on the bars of one market.
     """
     if not markets:
         raise ConfigError("a signal study needs at least one data set; name one with --data")

@@ -21,17 +21,9 @@ from delever.study.strategy import Strategy
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["first_bar", "run_target", "simulate", "target_of"]
-
 
 def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | None) -> int:
-    """Row of the first bar of a run.
-
-    Raises
-    ------
-    InputError
-        If no bar is left.
-    """
+    """Row of the first bar of a run. Raises InputError if no bar is left."""
     index = market.index
     tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
     if start is None:
@@ -72,10 +64,8 @@ def simulate(
 ) -> Evaluation:
     """Simulate a strategy and its benchmark over the same bars and measure both.
 
-    Raises
-    ------
-    InputError
-        If no bar is left, or target exposures stand on other bars than those of the market.
+    Raises InputError if no bar is left, or target exposures stand on other bars than those of the
+    market.
     """
     if end is not None:
         market = market.upto(end)
@@ -127,12 +117,8 @@ def target_of(
 ) -> pd.Series:
     """Target exposure of every bar of a market.
 
-    Raises
-    ------
-    ConfigError, StrategyError
-        If the strategy refuses its parameters, raises, or breaks its contract.
-    InputError
-        If exposures of one's own lack a bar.
+    Raises ConfigError or StrategyError if the strategy refuses its parameters, raises, or breaks
+    its contract; InputError if exposures of one's own lack a bar.
     """
     if isinstance(strategy, Strategy):
         return strategy.target(_copy(market), params)

@@ -23,8 +23,6 @@ from delever.view import MarketView, Reading
 if TYPE_CHECKING:
     from delever.research.base_rates import BaseRate
 
-__all__ = ["StateReport", "find_series", "state"]
-
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 _ALIASES = {"gld": "gold", "fng": "fear_greed"}
 

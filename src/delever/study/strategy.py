@@ -27,8 +27,6 @@ from delever.view import MarketView, Price
 if TYPE_CHECKING:
     from delever.study.workspace import Workspace
 
-__all__ = ["Given", "Strategy", "as_strategy", "execute", "load_strategy", "strategy"]
-
 Given: TypeAlias = (
     "str | Path | Strategy | Callable[..., pd.Series] | pd.Series | tuple[pd.Series, pd.Series]"
 )
@@ -125,11 +123,8 @@ class Strategy:
 def load_strategy(path: Path) -> Strategy:
     """Load a strategy file: one file, one function of the file's name.
 
-    Raises
-    ------
-    StrategyError
-        If the file cannot be read, parsed or run, or its function is missing or has a signature
-        that no study could fill in; the message names file and line where there is one.
+    Raises StrategyError if the file cannot be read, parsed or run, or its function is missing or
+    has a signature that no study could fill in; the message names file and line where there is one.
     """
     path = Path(os.path.realpath(path))
     try:
@@ -192,10 +187,8 @@ def as_strategy(
 ) -> Strategy | pd.Series:
     """A strategy, or target exposures, of whatever a notebook calls one.
 
-    Raises
-    ------
-    InputError
-        If it is none of the kinds, or entries and exits are not booleans on one index.
+    Raises InputError if it is none of the kinds, or entries and exits are not booleans on one
+    index.
     """
     from delever.study.workspace import Workspace
 
@@ -262,10 +255,7 @@ def _strategy(
 def execute(path: Path, source: bytes, sha256: str) -> ModuleType:
     """Run a user's file as a module of its own.
 
-    Raises
-    ------
-    StrategyError
-        If it cannot be parsed or run; the message names file and line.
+    Raises StrategyError if it cannot be parsed or run; the message names file and line.
     """
     key = hashlib.sha256(f"{path}\0{sha256}".encode()).hexdigest()[:16]
     spec = importlib.util.spec_from_file_location(f"_delever_strategy_{key}", path)

@@ -31,8 +31,6 @@ from delever.study.sweep_result import Sweep
 from delever.study.trials import n_trials, record_trials, trial_keys
 from delever.study.workspace import Workspace
 
-__all__ = ["SWEPT_KEYS", "Progress", "sweep_study", "with_axes"]
-
 Progress = Callable[[int, int, float], None]
 """Told combinations done, combinations in all, and seconds still to go."""
 
@@ -56,12 +54,8 @@ def sweep_study(
 ) -> Sweep:
     """Run every combination of a study's ``[sweep]`` table that has no result yet.
 
-    Raises
-    ------
-    ConfigError
-        If the study has no ``[sweep]`` table, or one of its combinations is not valid.
-    StoreError
-        If strategy or data change meanwhile, or a stored chunk cannot be read.
+    Raises ConfigError if the study has no ``[sweep]`` table, or one of its combinations is not
+    valid; StoreError if strategy or data change meanwhile, or a stored chunk cannot be read.
     """
     study = load_study(path, overrides)
     table = study.sweep

@@ -32,8 +32,6 @@ from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
-__all__ = ["sweep"]
-
 
 def sweep(
     study: Path | str | MarketView,

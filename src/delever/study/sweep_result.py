@@ -12,8 +12,6 @@ import pandas as pd
 from delever.report.figures.look import Chart
 from delever.study.result import Result, plain
 
-__all__ = ["SHOWN", "Sweep"]
-
 SHOWN = ("sharpe_ratio", "cagr", "max_drawdown", "inside_total_return")
 """Metrics of a short table."""
 

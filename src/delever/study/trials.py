@@ -13,8 +13,6 @@ from filelock import FileLock
 from delever.study.config import Study
 from delever.study.provenance import Inputs
 
-__all__ = ["n_trials", "record_trials", "trial_keys"]
-
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from delever.study.extensions import Extensions
     from delever.study.strategy import Strategy
 
-__all__ = ["TEMPLATE", "Workspace", "init"]
-
 TEMPLATE = (
     "strategies/*.py",
     "backtests/*.toml",
@@ -58,10 +56,7 @@ class Workspace:
     ) -> Workspace:
         """Find the workspace at or above a folder, or take the files that come with the package.
 
-        Raises
-        ------
-        InputError
-            If there is none; the message says how to make one.
+        Raises InputError if there is none; the message says how to make one.
         """
         if isinstance(path, Workspace):
             return path
@@ -120,13 +115,7 @@ class Workspace:
         return below if below.exists() and not given.exists() else given
 
     def study(self, path: Path) -> Path:
-        """Find a study file.
-
-        Raises
-        ------
-        ConfigError
-            If there is none.
-        """
+        """Find a study file. Raises ConfigError if there is none."""
         found = self.file(path)
         if not found.is_file():
             raise ConfigError(f"a study file is required; there is none at {found}")
@@ -135,10 +124,7 @@ class Workspace:
     def strategy(self, reference: str) -> Strategy:
         """Load a strategy by its name in ``strategies/``, or by a path ending in ``.py``.
 
-        Raises
-        ------
-        ConfigError
-            If there is no such file; the message lists those there are.
+        Raises ConfigError if there is no such file; the message lists those there are.
         """
         from delever.study.strategy import load_strategy
 

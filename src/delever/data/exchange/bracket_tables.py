@@ -16,8 +16,6 @@ from delever.data.exchange.quirks import AMOUNT_KEYS, NUMBER_KEYS, saved_bracket
 from delever.data.files import content, name_of
 from delever.errors import InputError, SchemaError, VenueError
 
-__all__ = ["Brackets", "Cells", "cells_of", "fetch_brackets", "read_brackets"]
-
 Cells = tuple[tuple[float, ...], ...]
 """Rows of cap, maintenance margin rate, maximum leverage, and the published amount if any."""
 
@@ -43,13 +41,9 @@ class Brackets:
 def fetch_brackets(client: Client, symbol: str) -> Brackets:
     """Ask a venue for the brackets it has now.
 
-    Raises
-    ------
-    InputError
-        If the venue lists no such contract.
-    VenueError
-        If it gives brackets only to a key, or none, or in a unit that is not known here, or its
-        answer cannot be read three times over.
+    Raises InputError if the venue lists no such contract; VenueError if it gives brackets only to a
+    key, or none, or in a unit that is not known here, or its answer cannot be read three times
+    over.
     """
     import ccxt
 
@@ -119,10 +113,7 @@ def _unasked(client: Client, symbol: str) -> VenueError:
 def cells_of(tiers: Sequence[Any], *, unit: Decimal = Decimal(1)) -> Cells:
     """Rows of a table in ccxt's words, each beginning where the one before it ends.
 
-    Raises
-    ------
-    SchemaError
-        If there are no rows, one is not whole, or one is missing or given twice.
+    Raises SchemaError if there are no rows, one is not whole, or one is missing or given twice.
     """
     if not tiers:
         raise SchemaError("it has no rows")
@@ -171,13 +162,8 @@ def read_brackets(
 ) -> list[Brackets]:
     """Read a table that was saved: Binance's answer of leverageBracket, or ccxt's of tiers.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no such file.
-    SchemaError
-        If it cannot be read, is no JSON or holds something else; the message names the contract
-        and the row.
+    Raises NotStoredError if there is no such file; SchemaError if it cannot be read, is no JSON or
+    holds something else; the message names the contract and the row.
     """
     data, digest = content(path)
     try:

@@ -22,8 +22,6 @@ from delever.data.pacing import Limiter, MayPassError, Pacing, persistently, ret
 from delever.data.sources_file import VenueSettings
 from delever.errors import InputError, VenueError
 
-__all__ = ["Client", "connect"]
-
 _BANNED = 120.0
 """Seconds to stay away after a 418 that does not say how long."""
 _MISSHAPEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -70,10 +68,7 @@ class Client:
     def exchange(self) -> Iterator[Any]:
         """Borrow a ccxt exchange with its markets loaded; its errors come out as ours.
 
-        Raises
-        ------
-        VenueError
-            If the venue refuses or does not answer.
+        Raises VenueError if the venue refuses or does not answer.
         """
         import ccxt
 
@@ -106,10 +101,7 @@ class Client:
     def market(self, symbol: str) -> dict[str, Any]:
         """What ccxt knows about a market.
 
-        Raises
-        ------
-        InputError
-            If the venue lists no such symbol; the message names those nearest to it.
+        Raises InputError if the venue lists no such symbol; the message names those nearest to it.
         """
         with self.exchange() as exchange:
             markets: dict[str, dict[str, Any]] = exchange.markets
@@ -317,10 +309,7 @@ def connect(
 ) -> Client:
     """Make a client; nothing is sent before it is used. `venues` go before those known here.
 
-    Raises
-    ------
-    InputError
-        If ccxt knows no such venue; the message names those nearest to it.
+    Raises InputError if ccxt knows no such venue; the message names those nearest to it.
     """
     import ccxt
 

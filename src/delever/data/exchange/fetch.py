@@ -29,8 +29,6 @@ from delever.data.exchange.spans import Span, ceiling, windows, without
 from delever.data.references import Reference
 from delever.errors import InputError, VenueError
 
-__all__ = ["Fetched", "Progress", "fetch", "repair", "require_order"]
-
 _BATCH = 20_000
 """Rows between two writes: what a crash may cost."""
 
@@ -77,14 +75,9 @@ def fetch(
 ) -> Fetched:
     """Fetch a data set, or what is not stored of it yet.
 
-    Raises
-    ------
-    InputError
-        If the venue has no such kind or symbol, or the span is empty.
-    ConflictError
-        If the venue disagrees with itself or with what is stored.
-    VenueError
-        If it refuses or does not answer; what was complete is stored.
+    Raises InputError if the venue has no such kind or symbol, or the span is empty; ConflictError
+    if the venue disagrees with itself or with what is stored; VenueError if it refuses or does not
+    answer; what was complete is stored.
     """
     require_order(since, until)
     source = source_of(client, reference)
@@ -107,10 +100,7 @@ def fetch(
 def require_order(since: pd.Timestamp | None, until: pd.Timestamp | None) -> None:
     """Refuse a span that cannot hold a row, before any venue is asked.
 
-    Raises
-    ------
-    InputError
-        If one has no time zone, or the start is not before the end.
+    Raises InputError if one has no time zone, or the start is not before the end.
     """
     for name, time in (("since", since), ("until", until)):
         if time is not None and (not isinstance(time, pd.Timestamp) or time.tz is None):
@@ -127,12 +117,8 @@ def repair(
 ) -> Fetched:
     """Fetch just what is unknown between a stored data set's first and last row.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no such data set.
-    InputError, ConflictError, VenueError
-        As for `fetch`.
+    Raises NotStoredError if there is no such data set; InputError, ConflictError or VenueError as
+    for `fetch`.
     """
     table = catalog.coverage(reference)
     if not (table["state"] == "unknown").any():

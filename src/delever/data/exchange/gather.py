@@ -21,18 +21,6 @@ from delever.errors import ConflictError, VenueError
 from delever.kinds import kind_of
 from delever.units import grid_anchor
 
-__all__ = [
-    "CONFIRMATIONS",
-    "Ask",
-    "Gathered",
-    "WindowRules",
-    "astray",
-    "frame_of",
-    "gather",
-    "rules_of",
-    "sifted",
-]
-
 Ask = Callable[[int, int], Page]
 """Asks a venue for a window, once."""
 
@@ -99,12 +87,8 @@ def rules_of(reference: Reference, series: Series) -> WindowRules:
 def gather(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
     """Ask for a window until its rows are complete or what is missing is confirmed.
 
-    Raises
-    ------
-    ConflictError
-        If the venue gives two values for one stamp and does not settle on one.
-    VenueError
-        If it answers with rows of another time, or off the grid.
+    Raises ConflictError if the venue gives two values for one stamp and does not settle on one;
+    VenueError if it answers with rows of another time, or off the grid.
     """
     got = _nothing(rules)
     unreadable: frozenset[int] = frozenset()
@@ -150,10 +134,7 @@ def gather(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
 def sifted(answer: Page, span: Span, rules: WindowRules) -> _Sifted:
     """Part the rows of an answer that can be believed from those that cannot.
 
-    Raises
-    ------
-    VenueError
-        If a stamp lies off the grid.
+    Raises VenueError if a stamp lies off the grid.
     """
     if kind_of(rules.reference.kind).snap is not None:
         answer = Page(times=(answer.times + 500) // 1000 * 1000, values=answer.values)

@@ -17,8 +17,6 @@ from delever.data.references import Reference
 from delever.errors import DeleverError
 from delever.kinds import kind_of
 
-__all__ = ["Job", "fetch_all", "usual_timeframe"]
-
 _AT_ONCE = 4
 _HOUR = 3_600_000
 
@@ -27,10 +25,7 @@ _HOUR = 3_600_000
 class Job:
     """One data set to fetch.
 
-    Raises
-    ------
-    InputError
-        If they cannot be those of a data set, or the start is not before the end.
+    Raises InputError if they cannot be those of a data set, or the start is not before the end.
     """
 
     venue: str  # as in a reference
@@ -83,10 +78,7 @@ def fetch_all(
 ) -> dict[Job, Fetched | DeleverError]:
     """Fetch data sets, several at once; what fails does not stop the others.
 
-    Raises
-    ------
-    KeyboardInterrupt
-        When interrupted, after what was complete has been stored.
+    Raises KeyboardInterrupt when interrupted, after what was complete has been stored.
     """
 
     def one(job: Job) -> Fetched:

@@ -13,8 +13,6 @@ from delever.data.references import Reference
 from delever.errors import InputError
 from delever.kinds import kind_of
 
-__all__ = ["Page", "columns_of", "read_page"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Page:
@@ -48,10 +46,7 @@ def read_page(
 ) -> Page:
     """Ask for the rows of a window, or for the newest ones, once.
 
-    Raises
-    ------
-    InputError
-        If ccxt cannot ask this venue for this kind.
+    Raises InputError if ccxt cannot ask this venue for this kind.
     """
     most = series.rows if limit is None else limit
     request = PageRequest(

@@ -17,17 +17,6 @@ from delever.data.references import Reference
 from delever.errors import InputError
 from delever.kinds import kind_of
 
-__all__ = [
-    "Horizon",
-    "SeriesSource",
-    "first_row",
-    "horizon",
-    "listening",
-    "overlapped",
-    "reachable",
-    "source_of",
-]
-
 GENESIS = 1_230_940_800_000
 """2009-01-03, ms: no venue's history begins before Bitcoin."""
 _DAY = 86_400_000
@@ -87,12 +76,8 @@ class Horizon:
 def source_of(client: Client, reference: Reference) -> SeriesSource:
     """How a venue serves a data set.
 
-    Raises
-    ------
-    InputError
-        If the venue does not offer the kind, or does not list the symbol.
-    VenueError
-        If it does not answer.
+    Raises InputError if the venue does not offer the kind, or does not list the symbol; VenueError
+    if it does not answer.
     """
     offered = client.venue.series
     if reference.kind not in offered:

@@ -14,8 +14,6 @@ from delever.data.exchange.spans import Span
 from delever.data.references import Reference
 from delever.errors import VenueError
 
-__all__ = ["Limits", "probe"]
-
 _LADDER = (5000, 2000, 1000, 500, 200, 100, 50)
 """Rows asked for, until a venue does not refuse the number."""
 
@@ -63,10 +61,7 @@ class Limits:
 def probe(client: Client, reference: Reference, spacing: int) -> Limits:
     """Find out how many rows come at once, and what a start and an end do.
 
-    Raises
-    ------
-    VenueError
-        If the venue shows no rows at all, or does not answer.
+    Raises VenueError if the venue shows no rows at all, or does not answer.
 
     Notes
     -----

@@ -18,8 +18,6 @@ from delever.data.exchange.venue import BracketAnswer, PageRequest, Row, Series,
 from delever.errors import InputError, SchemaError
 from delever.kinds import KINDS
 
-__all__ = ["AMOUNT_KEYS", "NUMBER_KEYS", "VENUES", "saved_brackets", "venue_of"]
-
 AMOUNT_KEYS = ("cum", "mmDeduction", "deduction")
 """What Binance, Bybit and Gate call the maintenance amount of a bracket."""
 
@@ -177,10 +175,7 @@ def _bybit_brackets(exchange: Any, market: Mapping[str, Any]) -> Sequence[Any]:
 def saved_brackets(entry: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
     """Symbol and rows, in ccxt's words, of an entry of Binance's answer of leverageBracket.
 
-    Raises
-    ------
-    SchemaError
-        If the brackets are those of one account alone.
+    Raises SchemaError if the brackets are those of one account alone.
     """
     symbol = str(entry.get("symbol"))
     if str(entry.get("notionalCoef", "1")) not in ("1", "1.0"):

@@ -8,8 +8,6 @@ import numpy as np
 
 from delever.units import grid_anchor, timeframe_delta
 
-__all__ = ["Span", "ceiling", "floor", "holes", "hull", "missing", "step_of", "windows", "without"]
-
 Span = tuple[int, int]
 _NS = 1_000_000
 

@@ -11,8 +11,6 @@ import pandas as pd
 
 from delever.data.references import Reference
 
-__all__ = ["BracketAnswer", "PageRequest", "Row", "Series", "Venue", "in_coins"]
-
 Row: TypeAlias = Sequence[Any]
 """A stamp in ms since 1970 UTC, and a number or None for each column."""
 

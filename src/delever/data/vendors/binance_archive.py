@@ -16,8 +16,6 @@ from delever.data.vendors.foreign import Found, frame_of, numbers
 from delever.errors import InputError, NotStoredError, SchemaError
 from delever.kinds import kind_of
 
-__all__ = ["read_archive"]
-
 _KLINES = ("open", "high", "low", "close", "volume")
 _MICROSECONDS = 10**14  # as milliseconds, the year 5138
 
@@ -25,14 +23,9 @@ _MICROSECONDS = 10**14  # as milliseconds, the year 5138
 def read_archive(path: Path, reference: Reference) -> Found:
     """Read a zip of the archive, or every zip in a folder, as one data set.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no such file, or no zip in the folder.
-    InputError
-        If a file's name is of another symbol, timeframe or kind.
-    SchemaError
-        If a zip is damaged, has another checksum, or holds something else.
+    Raises NotStoredError if there is no such file, or no zip in the folder; InputError if a file's
+    name is of another symbol, timeframe or kind; SchemaError if a zip is damaged, has another
+    checksum, or holds something else.
 
     Notes
     -----

@@ -13,8 +13,6 @@ from delever.data.references import Dataset
 from delever.data.vendors.freqtrade import write_freqtrade
 from delever.errors import InputError
 
-__all__ = ["FORMATS", "Format", "export"]
-
 Format = Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"]
 """Shapes a data set is written in."""
 
@@ -26,12 +24,8 @@ _VECTORBT = {"open": "Open", "high": "High", "low": "Low", "close": "Close", "vo
 def export(dataset: Dataset, path: Path, form: Format) -> Path:
     """Write a data set to a file.
 
-    Raises
-    ------
-    InputError
-        If there is no such format, or it has no place for such a data set.
-    StoreError
-        If the file cannot be written.
+    Raises InputError if there is no such format, or it has no place for such a data set; StoreError
+    if the file cannot be written.
     """
     frame = dataset.frame
     writers: dict[str, Callable[[Path], None]] = {

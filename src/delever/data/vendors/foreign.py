@@ -12,8 +12,6 @@ import pandas as pd
 from delever.data.references import Reference
 from delever.errors import ConfigError, SchemaError
 
-__all__ = ["FileContents", "FileDescription", "Found", "Vendor", "frame_of", "numbers", "one_set"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDescription:
@@ -27,10 +25,7 @@ class FileDescription:
     def reference(self) -> Reference:
         """Name of the data set, bars of a day unless it is said otherwise.
 
-        Raises
-        ------
-        ConfigError
-            If there is no symbol.
+        Raises ConfigError if there is no symbol.
         """
         if self.symbol is None:
             raise ConfigError(
@@ -126,10 +121,7 @@ def frame_of(
 ) -> pd.DataFrame:
     """Read CSV text, every cell as it stands.
 
-    Raises
-    ------
-    SchemaError
-        If it is no CSV, holds no row, or lacks a column.
+    Raises SchemaError if it is no CSV, holds no row, or lacks a column.
     """
     try:
         table: pd.DataFrame = pd.read_csv(
@@ -148,10 +140,7 @@ def frame_of(
 def numbers(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Turn cells into numbers; empty cells, ``nan`` and ``null`` are undefined.
 
-    Raises
-    ------
-    SchemaError
-        If a cell holds anything else.
+    Raises SchemaError if a cell holds anything else.
     """
     columns = {}
     for name in table.columns:

@@ -27,8 +27,6 @@ from delever.errors import ConfigError, InputError, NotStoredError, SchemaError
 from delever.kinds import KINDS, kind_of
 from delever.units import timeframe_delta
 
-__all__ = ["read_freqtrade", "write_freqtrade"]
-
 _COLUMNS = ("date", "open", "high", "low", "close", "volume")
 _NAME = re.compile(
     r"(?P<pair>[A-Za-z0-9_-]+?)-(?P<timeframe>\d+[A-Za-z]{1,2})(-(?P<type>[A-Za-z_]+))?"
@@ -42,14 +40,8 @@ _KINDS = {None: "ohlcv", "spot": "ohlcv"} | {
 def read_freqtrade(folder: Path, described: FileDescription) -> FileContents:
     """Read every data set of a folder.
 
-    Raises
-    ------
-    ConfigError
-        If more than the venue was said.
-    NotStoredError
-        If there is no such folder.
-    SchemaError
-        If a file is damaged or holds something else.
+    Raises ConfigError if more than the venue was said; NotStoredError if there is no such folder;
+    SchemaError if a file is damaged or holds something else.
 
     Notes
     -----
@@ -126,12 +118,8 @@ def _interval(index: pd.DatetimeIndex, named: str) -> str:
 def write_freqtrade(dataset: Dataset, folder: Path) -> Path:
     """Write a data set where freqtrade looks for it, as feather.
 
-    Raises
-    ------
-    InputError
-        If freqtrade has no place for such a data set, or a bar of it has no volume.
-    StoreError
-        If the file cannot be written.
+    Raises InputError if freqtrade has no place for such a data set, or a bar of it has no volume;
+    StoreError if the file cannot be written.
     """
     from pyarrow import Table, feather
 

@@ -11,8 +11,6 @@ from delever.data.vendors.freqtrade import read_freqtrade
 from delever.data.vendors.vendor_csv import read_cryptodatadownload, read_yahoo
 from delever.errors import ConfigError
 
-__all__ = ["VENDORS", "read_foreign"]
-
 VENDORS = (
     Vendor(
         name="binance-archive",
@@ -35,12 +33,8 @@ def read_foreign(
 ) -> FileContents:
     """Read a file or a folder in the layout of a vendor, one of `vendors` or of `VENDORS`.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such vendor.
-    NotStoredError, SchemaError, InputError
-        As the vendor's reader says.
+    Raises ConfigError if there is no such vendor; NotStoredError, SchemaError or InputError as the
+    vendor's reader says.
     """
     known = {one.name: one for one in (*VENDORS, *vendors)}
     if vendor not in known:

@@ -13,8 +13,6 @@ from delever.data.vendors.foreign import Found, frame_of, numbers
 from delever.errors import SchemaError
 from delever.units import timeframe_delta
 
-__all__ = ["read_cryptodatadownload", "read_yahoo"]
-
 _PRICES = ("open", "high", "low", "close")
 _MILLISECONDS = 10**11  # as seconds, the year 5138
 
@@ -22,12 +20,7 @@ _MILLISECONDS = 10**11  # as seconds, the year 5138
 def read_cryptodatadownload(path: Path, reference: Reference) -> Found:
     """Read a file of CryptoDataDownload.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no such file.
-    SchemaError
-        If it is not of this form.
+    Raises NotStoredError if there is no such file; SchemaError if it is not of this form.
 
     Notes
     -----
@@ -76,12 +69,7 @@ def _volume(columns: list[str], symbol: str) -> str | None:
 def read_yahoo(path: Path, reference: Reference) -> Found:
     """Read a CSV of Yahoo Finance, downloaded or written by yfinance.
 
-    Raises
-    ------
-    NotStoredError
-        If there is no such file.
-    SchemaError
-        If it is not of this form.
+    Raises NotStoredError if there is no such file; SchemaError if it is not of this form.
 
     Notes
     -----

@@ -9,8 +9,6 @@ import pandas as pd
 
 from delever.report.figures.look import BENCHMARK, LEGEND, PALETTE, Chart, chart
 
-__all__ = ["attribution_bars"]
-
 _COLOURS = {
     "price_pnl": PALETTE[0],
     "funding": PALETTE[2],

@@ -16,8 +16,6 @@ from delever.report.figures.look import FILL, LEGEND, SHADE, Chart, chart, choic
 from delever.report.format import day
 from delever.stats.drawdowns import drawdown
 
-__all__ = ["growth_paths", "history"]
-
 _POINTS = 8_000
 _TIER = 56
 

@@ -14,22 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = [
-    "BENCHMARK",
-    "FILL",
-    "LEGEND",
-    "PALETTE",
-    "SCALE",
-    "SHADE",
-    "Chart",
-    "axis",
-    "chart",
-    "choices",
-    "library",
-    "lines",
-    "themes",
-]
-
 PALETTE: Final = ("#2f7fc1", "#d5602b", "#1b9e77", "#b0569b", "#c79a00", "#4bb0d9")
 """Colours of runs, in order; they keep their contrast on white and on near-black."""
 BENCHMARK: Final = "#8a8f98"

@@ -22,8 +22,6 @@ from delever.report.figures.look import (
 from delever.report.format import percent
 from delever.stats.returns import monthly_returns, yearly_returns
 
-__all__ = ["distribution", "monthly", "period_bars"]
-
 _BINS = 41
 
 

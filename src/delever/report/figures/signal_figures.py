@@ -10,8 +10,6 @@ import pandas as pd
 from delever.report.figures.look import BENCHMARK, FILL, LEGEND, PALETTE, SHADE, Chart, axis, chart
 from delever.report.format import whole_percent
 
-__all__ = ["abnormal_path", "placebo_means", "rung_curves"]
-
 _BINS = 40
 
 

@@ -9,8 +9,6 @@ import pandas as pd
 
 from delever.report.figures.look import SCALE, Chart, axis, chart
 
-__all__ = ["heat_map", "parallel"]
-
 _MOST_LINES = 2_000
 _MOST_WORDS = 200
 

@@ -12,8 +12,6 @@ from delever.report.page import Part, block
 from delever.report.table import Cell, Table, tabulate, texts
 from delever.venues.costs import Costs
 
-__all__ = ["account_parts", "account_table", "costs_table", "rules_table"]
-
 _SETTINGS = {
     "contract": "Contract",
     "rules": "Rules of",

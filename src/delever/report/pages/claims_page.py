@@ -13,16 +13,6 @@ from delever.report.page import Tile, block, fragment, render_page
 from delever.report.table import Cell, Column, Table
 from delever.research.claims.audit import AuditedClaim, Expectation, Measurement
 
-__all__ = [
-    "VERDICTS",
-    "claims_table",
-    "counts",
-    "expected_text",
-    "figure_text",
-    "headline",
-    "render",
-]
-
 VERDICTS = ("confirmed", "contradicted", "depends on the definition", "not testable")
 """Every verdict, in the order they are counted."""
 

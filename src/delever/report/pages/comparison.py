@@ -25,8 +25,6 @@ from delever.report.table import Cell, Column, Group, Table, fraction_cell, mark
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import REGISTRY, Scope
 
-__all__ = ["charts", "render", "summary_table"]
-
 _SUMMARY: tuple[tuple[str, Scope, str], ...] = (
     ("total_return", "whole", "Return"),
     ("cagr", "whole", "CAGR"),
@@ -52,13 +50,7 @@ def render(
     benchmark: str = "buy and hold",
     what_if: Table | None = None,
 ) -> str:
-    """Write the comparison of several runs.
-
-    Raises
-    ------
-    InputError
-        If there is no evaluation.
-    """
+    """Write the comparison of several runs. Raises InputError if there is no evaluation."""
     _, columns = _compared(evaluations, benchmark)
     first = next(iter(evaluations.values()))
     drawn = charts(evaluations, benchmark=benchmark)
@@ -113,10 +105,7 @@ def summary_table(
 ) -> Table:
     """The headline metrics of each run, a row each, for a terminal as for a page.
 
-    Raises
-    ------
-    InputError
-        If there is no evaluation.
+    Raises InputError if there is no evaluation.
     """
     _, columns = _compared(evaluations, benchmark)
     cells = [

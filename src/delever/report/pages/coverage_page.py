@@ -12,8 +12,6 @@ from delever.report.format import when, whole
 from delever.report.page import Block, block, fragment, render_page
 from delever.report.table import numbers, tabulate, texts
 
-__all__ = ["STATES", "render", "strip"]
-
 STATES = ("present", "absent", "unknown")
 """From the best a stretch can be to the worst."""
 

@@ -27,20 +27,6 @@ from delever.report.table import (
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import Metric, Scope
 
-__all__ = [
-    "HEADLINE",
-    "SCOPE_LABELS",
-    "metric_name",
-    "metrics_table",
-    "period_dates",
-    "period_labels",
-    "period_returns",
-    "periods_table",
-    "phases_table",
-    "scope_cell",
-    "shown_metrics",
-]
-
 SCOPE_LABELS = {"whole": "Whole run", "inside": "Inside periods", "outside": "Outside periods"}
 """What the scopes are called on a page."""
 

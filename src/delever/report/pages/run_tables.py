@@ -15,16 +15,6 @@ from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, perio
 from delever.report.table import Cell, Table, fraction_cell, number_cell, numbers, tabulate, texts
 from delever.research.what_if import AS_RUN, parse_counterfactual
 
-__all__ = [
-    "attribution_table",
-    "drawdowns_table",
-    "figures_table",
-    "parts_shown",
-    "scopes_table",
-    "trades_table",
-    "what_if_table",
-]
-
 _PARTS = {
     "price_pnl": "Price moves",
     "funding": "Funding",

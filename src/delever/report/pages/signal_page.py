@@ -37,17 +37,6 @@ from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.ladder import Ladder
 from delever.research.signal.study import SignalStudy
 
-__all__ = [
-    "abnormal_table",
-    "charts",
-    "comparison_table",
-    "event_table",
-    "headline",
-    "ladder_table",
-    "outcome_table",
-    "render",
-]
-
 _AGAINST: Final = {
     "all": "all bars",
     "matched": "volatility-matched bars",

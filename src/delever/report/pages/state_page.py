@@ -25,9 +25,6 @@ from delever.research.base_rates import BaseRate
 from delever.research.state import MarketState
 from delever.signals.features import FEATURES
 
-__all__ = ["PHASES", "headline", "levels_table", "readings_table", "render", "supports_table"]
-
-
 PHASES: Final = {
     "calm": "nothing unusual",
     "build_up": "leverage is building up",

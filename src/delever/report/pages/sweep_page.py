@@ -14,8 +14,6 @@ from delever.report.page import block, facts, render_page
 from delever.report.table import numbers, tabulate, texts
 from delever.stats.metrics import find
 
-__all__ = ["charts", "label", "render", "text", "top"]
-
 SHOWN = (
     "total_return",
     "cagr",

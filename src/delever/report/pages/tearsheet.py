@@ -38,8 +38,6 @@ from delever.stats.drawdowns import deepest_drawdowns
 from delever.stats.metrics import Scope
 from delever.units import timeframe_delta
 
-__all__ = ["benchmark_name", "charts", "frames", "headline", "render"]
-
 _TILES: tuple[tuple[str, Scope], ...] = (
     ("total_return", "whole"),
     ("cagr", "whole"),
@@ -63,10 +61,7 @@ def render(
 ) -> str:
     """Write the tear-sheet of a run, with the sections of extensions before the small print.
 
-    Raises
-    ------
-    InputError
-        If a section has the id of another one.
+    Raises InputError if a section has the id of another one.
     """
     benchmark = benchmark_name(manifest)
     return render_page(

@@ -17,16 +17,6 @@ from delever.errors import InputError, NotStoredError
 from delever.research.claims.computations import vocabulary
 from delever.research.claims.protocol import ClaimFigure, ClaimSource, ClaimUnit, Computation
 
-__all__ = [
-    "AuditedClaim",
-    "Claim",
-    "ClaimDefinition",
-    "ClaimVerdict",
-    "Expectation",
-    "Measurement",
-    "audit",
-]
-
 ClaimVerdict: TypeAlias = Literal[
     "confirmed", "contradicted", "depends on the definition", "not testable"
 ]
@@ -131,10 +121,7 @@ def audit(
 ) -> tuple[AuditedClaim, ...]:
     """Audit claims; `computations` are further ones that they may name.
 
-    Raises
-    ------
-    InputError
-        If a computation is unknown, its options do not fit, or two share a name.
+    Raises InputError if a computation is unknown, its options do not fit, or two share a name.
     """
     known = vocabulary(computations)
     return tuple(_audit_claim(claim, sources, known) for claim in claims)

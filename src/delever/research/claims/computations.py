@@ -26,8 +26,6 @@ from delever.signals.indicators import Average, moving_average
 from delever.signals.levels import round_support
 from delever.signals.network import shutdown_value
 
-__all__ = ["COMPUTATIONS", "vocabulary"]
-
 _NEVER = cast("pd.Timestamp", pd.NaT)
 _DAY = pd.Timedelta(1, "D")
 
@@ -340,10 +338,7 @@ COMPUTATIONS: tuple[Computation, ...] = (
 def vocabulary(extra: Iterable[Computation] = ()) -> Mapping[str, Computation]:
     """Every computation a claim may name, those from outside included.
 
-    Raises
-    ------
-    InputError
-        If two share a name.
+    Raises InputError if two share a name.
     """
     known: dict[str, Computation] = {}
     for one in (*COMPUTATIONS, *extra):

@@ -13,8 +13,6 @@ from delever.bars import resample
 from delever.errors import InputError, NotStoredError
 from delever.units import timeframe_delta
 
-__all__ = ["ClaimFigure", "ClaimSource", "ClaimUnit", "Computation", "computation", "row_at"]
-
 ClaimUnit: TypeAlias = Literal["number", "fraction", "date"]
 
 
@@ -34,10 +32,7 @@ class ClaimSource:
     def column(self, name: str | None, timeframe: str | None = None) -> pd.Series:
         """One column, without missing values; None is the only one, or the closes.
 
-        Raises
-        ------
-        InputError
-            If there is no such column.
+        Raises InputError if there is no such column.
         """
         frame = self.frame
         if timeframe is not None and timeframe != self.timeframe:
@@ -52,22 +47,13 @@ class ClaimSource:
         return frame[chosen].dropna()
 
     def at(self, stamp: pd.Timestamp, column: str | None = None) -> float:
-        """Value of the row with a stamp.
-
-        Raises
-        ------
-        NotStoredError
-            If there is none.
-        """
+        """Value of the row with a stamp. Raises NotStoredError if there is none."""
         return row_at(self.column(column), stamp, self.name)
 
     def between(self, first: pd.Timestamp, last: pd.Timestamp, values: pd.Series) -> pd.Series:
         """Rows of a column from `first` to `last`, both included.
 
-        Raises
-        ------
-        NotStoredError
-            If the column does not reach over both.
+        Raises NotStoredError if the column does not reach over both.
         """
         if values.empty or values.index[0] > first or values.index[-1] + self.step <= last:
             held = "nothing" if values.empty else f"{values.index[0]:%F} to {values.index[-1]:%F}"
@@ -81,10 +67,7 @@ class ClaimSource:
 def row_at(values: pd.Series, stamp: pd.Timestamp, name: str) -> float:
     """Value of the row with a stamp.
 
-    Raises
-    ------
-    NotStoredError
-        If there is none; it says what series `name` has.
+    Raises NotStoredError if there is none; it says what series `name` has.
     """
     if values.empty or not values.index[0] <= stamp <= values.index[-1]:
         held = (

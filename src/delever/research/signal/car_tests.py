@@ -9,14 +9,6 @@ import numpy as np
 
 from delever.arguments import Floats, Rows
 
-__all__ = [
-    "mean_correlation",
-    "rank_statistic",
-    "shrink_for_clusters",
-    "t_statistic",
-    "wild_bootstrap",
-]
-
 _ENUMERATED = 12
 _FEWEST_SHARED = 20
 

@@ -17,15 +17,6 @@ from delever.errors import InputError
 from delever.research.signal.forward import distinct
 from delever.stats.intervals import detectable_deviations
 
-__all__ = [
-    "Contrast",
-    "compare",
-    "evenly",
-    "event_weights",
-    "known_volatility",
-    "matched_weights",
-]
-
 _HALF_LIFE = 10
 _WARM_UP = 20
 _MATCHED = 0.1
@@ -97,10 +88,8 @@ def compare(
 ) -> Contrast:
     """Compare forward returns after events with those after others; arrays of (bars, symbols).
 
-    Raises
-    ------
-    InputError
-        If weights do not sum to a positive number, or a return or volatility is not usable.
+    Raises InputError if weights do not sum to a positive number, or a return or volatility is not
+    usable.
 
     Notes
     -----

@@ -20,8 +20,6 @@ from delever.research.signal.car_tests import (
 )
 from delever.stats.intervals import detectable_deviations, two_sided_p_value
 
-__all__ = ["EventStudy", "NormalReturn", "event_study"]
-
 NormalReturn: TypeAlias = Literal["mean", "market"]
 
 
@@ -76,10 +74,7 @@ def event_study(
 ) -> EventStudy:
     """Measure abnormal returns after events and test whether their sum is zero on average.
 
-    Raises
-    ------
-    InputError
-        If shapes, model or windows do not fit, or no event has both windows whole.
+    Raises InputError if shapes, model or windows do not fit, or no event has both windows whole.
     """
     windows = _Windows(event=window, estimation=estimation, gap=gap)
     _check(returns, events, model, benchmark, windows)

@@ -15,16 +15,6 @@ import pandas as pd
 from delever.arguments import Rows
 from delever.errors import InputError
 
-__all__ = [
-    "FEWEST_EVENTS",
-    "check_horizons",
-    "distinct",
-    "effective_number",
-    "excursions",
-    "forward_returns",
-    "lowest_ahead",
-]
-
 FEWEST_EVENTS = 5
 """With fewer distinct events nothing is tested, with a smaller effective number no rate given."""
 
@@ -32,10 +22,7 @@ FEWEST_EVENTS = 5
 def forward_returns(bars: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame:
     """Return of entering at each bar's next open and leaving some bars later.
 
-    Raises
-    ------
-    InputError
-        If a horizon is not a whole number of at least 1.
+    Raises InputError if a horizon is not a whole number of at least 1.
     """
     check_horizons(horizons)
     entry = bars["open"].shift(-1)
@@ -46,10 +33,7 @@ def forward_returns(bars: pd.DataFrame, horizons: Sequence[int]) -> pd.DataFrame
 def excursions(bars: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Worst and best price met while holding, against the entry at the next open.
 
-    Raises
-    ------
-    InputError
-        If `horizon` is not a whole number of at least 1.
+    Raises InputError if `horizon` is not a whole number of at least 1.
     """
     check_horizons([horizon])
     entry = bars["open"].shift(-1)

@@ -22,8 +22,6 @@ from delever.research.signal.pool import PooledSignals, forward_outcomes
 from delever.research.signal.study import StudyDesign
 from delever.stats.intervals import reached_within, wilson_interval
 
-__all__ = ["Ladder", "study_ladder"]
-
 LogPath: TypeAlias = tuple[Floats, Floats]
 """Logarithms of closes and of the extremes that touch, turned so that down is onward."""
 Candidates: TypeAlias = Callable[[int, int], Floats]
@@ -85,11 +83,8 @@ def study_ladder(
 ) -> Ladder:
     """Follow the price from breaks of a level to the next levels.
 
-    Raises
-    ------
-    InputError
-        If a rung lies on the wrong side or none is given, a signal has no level or its side is
-        another one, or there is no break.
+    Raises InputError if a rung lies on the wrong side or none is given, a signal has no level or
+    its side is another one, or there is no break.
     """
     chosen = design or StudyDesign()
     check_horizons([horizon])

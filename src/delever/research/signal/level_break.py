@@ -14,8 +14,6 @@ from delever.bars import close_times
 from delever.errors import InputError
 from delever.view import MarketView
 
-__all__ = ["LevelRule", "Levels", "Side", "Signal"]
-
 Side: TypeAlias = Literal["below", "above"]
 """Where the price goes when it breaks a level."""
 

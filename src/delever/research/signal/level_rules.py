@@ -32,8 +32,6 @@ from delever.signals.profile import volume_nodes
 from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView, Price
 
-__all__ = ["RULES"]
-
 Count = Annotated[int, Ge(1)]
 _APART = 1e3
 """More than any two logarithms of prices differ."""

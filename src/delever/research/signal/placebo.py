@@ -12,8 +12,6 @@ from delever.errors import InputError
 from delever.research.signal.contrast import event_weights
 from delever.research.signal.pool import ForwardOutcomes, PooledSignals
 
-__all__ = ["placebo_breaks", "placebo_factors"]
-
 _NEAREST, _FURTHEST = 0.01, 10.0
 _MOST_DRAWS = 100_000
 
@@ -21,10 +19,7 @@ _MOST_DRAWS = 100_000
 def placebo_factors(draws: int, distance: float, seed: int) -> Floats:
     """Factors that turn a level into nearby ones, even in logarithms, none nearer than 1 %.
 
-    Raises
-    ------
-    InputError
-        If a parameter lies outside its range.
+    Raises InputError if a parameter lies outside its range.
     """
     # Arbitrary levels as a control: Osler (2000), FRBNY Economic Policy Review 6(2), 53-68.
     whole_number("draws", draws, 1, _MOST_DRAWS)

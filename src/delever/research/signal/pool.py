@@ -15,8 +15,6 @@ from delever.research.signal.contrast import event_weights, known_volatility
 from delever.research.signal.forward import excursions, forward_returns
 from delever.research.signal.level_break import Signal
 
-__all__ = ["ForwardOutcomes", "PooledSignals", "forward_outcomes", "pool_signals"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledSignals:
@@ -50,10 +48,7 @@ class ForwardOutcomes:
 def pool_signals(signals: Sequence[Signal]) -> PooledSignals:
     """Bring signals of several markets to the bars they share.
 
-    Raises
-    ------
-    InputError
-        If there is none, timeframes differ, a symbol repeats, or no bar is shared.
+    Raises InputError if there is none, timeframes differ, a symbol repeats, or no bar is shared.
     """
     timeframes = {signal.market.timeframe for signal in signals}
     symbols = [signal.market.symbol for signal in signals]
@@ -95,10 +90,7 @@ def _span(signal: Signal, volatility: pd.Series) -> pd.DatetimeIndex:
 def forward_outcomes(pool: PooledSignals, horizon: int) -> ForwardOutcomes:
     """Forward returns and excursions of every shared bar whose horizon is complete.
 
-    Raises
-    ------
-    InputError
-        If there is no such bar.
+    Raises InputError if there is no such bar.
     """
     tables = [
         excursions(bars, horizon).assign(forward=forward_returns(bars, [horizon])[horizon])

@@ -35,8 +35,6 @@ from delever.research.signal.pool import (
 )
 from delever.stats.intervals import detectable_deviations, wilson_interval
 
-__all__ = ["SignalStudy", "SignalVerdict", "StudyDesign", "study_signal"]
-
 SignalVerdict: TypeAlias = Literal["higher", "lower", "negligible", "undecided", "too few"]
 
 _QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
@@ -180,11 +178,8 @@ def study_signal(
 ) -> SignalStudy:
     """Study what comes after a signal, on one market or several pooled.
 
-    Raises
-    ------
-    InputError
-        If timeframes differ, symbols repeat, or the markets share no bars on which a signal could
-        have come and the longest horizon is complete.
+    Raises InputError if timeframes differ, symbols repeat, or the markets share no bars on which a
+    signal could have come and the longest horizon is complete.
     """
     chosen = design or StudyDesign()
     pool = pool_signals(signals)

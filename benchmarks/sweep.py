@@ -19,13 +19,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from delever.engine.settings import Account
+from delever.engine.steps import TermArrays
 from delever.engine.sweep_accounts import SweepAccount, SweepMarket, asked, simulate, sweep_market
+from delever.engine.sweep_market import board_of
+from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
 
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
@@ -78,12 +83,18 @@ def random_bars(size: int) -> pd.DataFrame:
 
 def perpetual(bars: pd.DataFrame) -> SweepMarket:
     """A margin account with one bracket and funding at every open."""
-    from dataclasses import replace
-
-    market = sweep_market(bars, timeframe="1d", inside=np.arange(len(bars)) % 400 < 60)
-    market.table[:, 8] = 0.0001 * market.table[:, 4]
-    brackets = np.array([[[np.inf, 0.005, 0.0, 125.0]]])
-    return replace(market, leveraged=True, cross=False, brackets=brackets)
+    inside = np.arange(len(bars)) % 400 < 60
+    market = sweep_market(bars, timeframe="1d", inside=inside)
+    table = market.board.table.copy()
+    table["paid_open"] = 0.0001 * table["mark_open"]
+    held = TermArrays(
+        rule=market.board.rule,
+        paid=np.zeros((len(bars), 6)),
+        brackets=np.array([[[np.inf, 0.005, 0.0, 125.0]]]),
+        how=np.zeros((1, 3)),
+    )
+    account = Account(contract=PerpContract(symbol="X"), rules=(), leverage=2.0)
+    return replace(market, account=account, board=board_of(table, inside, held))
 
 
 Row = tuple[str, str, str, str]
@@ -97,7 +108,6 @@ def kernel() -> list[Row]:
         SweepAccount(
             asked=asked(np.where((rows // (300 + n)) % 2 == 0, 1.0, -0.5), 0),
             costs=COSTS,
-            leverage=2.0,
         )
         for n in range(1_024)
     ]

@@ -53,7 +53,8 @@ def price_array(bars: pd.DataFrame, index: pd.DatetimeIndex) -> Floats:
             f"found {', '.join(map(str, bars.columns)) or 'none'}"
         )
     prices = np.column_stack([bars[name].to_numpy(dtype=np.float64) for name in _PRICES])
-    low, high = prices.min(axis=1), prices.max(axis=1)  # NaN in any makes both NaN
+    columns = list(prices.T)  # NaN in any makes both NaN
+    low, high = np.minimum.reduce(columns), np.maximum.reduce(columns)
     usable = (low > 0.0) & (high < np.inf) & (prices[:, 1] == high) & (prices[:, 2] == low)
     bad = np.flatnonzero(~usable)
     if len(bad):

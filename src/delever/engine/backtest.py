@@ -96,18 +96,7 @@ def backtest(
     >>> run.equity.tolist()  # decided at the first close, filled at the second open
     [1000.0, 1000.0, 1100.0]
     """
-    timeframe_delta(timeframe)
-    if not isinstance(costs, CostPart | None):
-        raise InputError(f"costs must be delever.Costs, or None; got {costs!r}")
-    if not isinstance(account, Account | None):
-        raise InputError(f"account must be delever.Account, or None; got {account!r}")
-    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
-        raise InputError(
-            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
-            f"got {initial_equity!r}"
-        )
-    if rebalance_band is not None and not rebalance_band >= 0.0:
-        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+    _check(timeframe, costs, account, initial_equity, rebalance_band)
     request = {
         "bars": bars,
         "target_exposure": target_exposure,
@@ -154,6 +143,27 @@ def backtest(
         request=request,
         **tables._asdict(),
     )
+
+
+def _check(
+    timeframe: str,
+    costs: object,
+    account: object,
+    initial_equity: float,
+    rebalance_band: float | None,
+) -> None:
+    timeframe_delta(timeframe)
+    if not isinstance(costs, CostPart | None):
+        raise InputError(f"costs must be delever.Costs, or None; got {costs!r}")
+    if not isinstance(account, Account | None):
+        raise InputError(f"account must be delever.Account, or None; got {account!r}")
+    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
+        raise InputError(
+            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
+            f"got {initial_equity!r}"
+        )
+    if rebalance_band is not None and not rebalance_band >= 0.0:
+        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
 
 
 def rerun(run: Backtest, **changes: Any) -> Backtest:

@@ -1,4 +1,4 @@
-"""A run of a margin account: from settings to arrays, and from the kernel's rows to tables."""
+"""A run: from settings to arrays, and from the loop's rows to tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
 from delever.engine.settings import Account, Resolution, orders_of
-from delever.engine.steps import FillTerms, Floats, MarketArrays, TermArrays, columns, walk
+from delever.engine.steps import FillTerms, Floats, Ints, MarketArrays, TermArrays, columns, walk
 from delever.engine.terms import terms
 from delever.engine.trades import fills_frame, trades_frame
 from delever.errors import InputError, SimulationError
@@ -81,64 +81,63 @@ def simulate(
     if account.inverse:
         bounds = None if bounds is None else bounds.mul(1.0 / closes, axis=0)
         rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
-    last_close = float(closes[-1])
     if settings is None:
-        rows, fills = rows[:, : len(SPOT_LEDGER)], fills[:, : len(SPOT_FILL)]
-        return Tables(
-            ledger=pd.DataFrame(rows, index=index, columns=list(SPOT_LEDGER)),
-            fills=fills_frame(fills, index),
-            trades=trades_frame(fills, index, last_close=last_close),
-        )
-    table, made, trades = _tables(rows, fills, index, last_close, account)
-    step = made.pop("step").astype(np.int64)
-    if account.detail is not None:
-        made["detail_time"] = pd.DatetimeIndex(path.opens[step], tz="UTC").as_unit("ns")
-    ambiguous = int(table["ambiguous"].sum())
+        return _spot_tables(rows, fills, index, float(closes[-1]))
+    tables = _tables(rows, fills, index, float(closes[-1]), account, path.opens)
     settled = (
         f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
         "units at the mark of each close"
     )
+    notes = (*path.notes, *((settled,) if account.inverse else ()))
+    said = (*notes, f"ambiguous bars: {tables.ambiguous_bars}", *ruled)
+    return tables._replace(bounds=bounds, fidelity=said)
+
+
+def _spot_tables(rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float) -> Tables:
+    rows, fills = rows[:, : len(SPOT_LEDGER)], fills[:, : len(SPOT_FILL)]
     return Tables(
-        ledger=table,
-        fills=made,
-        trades=trades,
-        bounds=bounds,
-        ambiguous_bars=ambiguous,
-        fidelity=(
-            *path.notes,
-            *((settled,) if account.inverse else ()),
-            f"ambiguous bars: {ambiguous}",
-            *ruled,
-        ),
+        ledger=pd.DataFrame(rows, index=index, columns=list(SPOT_LEDGER)),
+        fills=fills_frame(fills, index),
+        trades=trades_frame(fills, index, last_close=last_close),
     )
 
 
 def _tables(
-    rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float, account: Account
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Ledger, fills and trades, from rows that are in quote units."""
-    columns = COIN_FILL if account.inverse else FILL
-    table = pd.DataFrame(
+    rows: Floats,
+    fills: Floats,
+    index: pd.DatetimeIndex,
+    last_close: float,
+    account: Account,
+    opens: Ints,
+) -> Tables:
+    """Tables from rows that are in quote units."""
+    names = COIN_FILL if account.inverse else FILL
+    ledger = pd.DataFrame(
         rows, index=index, columns=list(COIN_LEDGER if account.inverse else LEDGER)
     )
-    table["ambiguous"] = table["ambiguous"] > 0.0
-    made = fills_frame(fills, index, columns=columns)
-    carried = [name for name in ("funding", "borrow", "price_pnl") if name in columns]
+    ledger["ambiguous"] = ledger["ambiguous"] > 0.0
+    made = fills_frame(fills, index, columns=names)
+    carried = [name for name in ("funding", "borrow", "price_pnl") if name in names]
     trades = trades_frame(
         fills,
         index,
         last_close=last_close,
-        columns=columns,
+        columns=names,
         # Each fill carries what came before it.
-        since=[float(table[name].sum() - made[name].sum()) for name in carried],
+        since=[float(ledger[name].sum() - made[name].sum()) for name in carried],
     )
+    step = made.pop("step").astype(np.int64)
     if account.inverse:
         made = made.drop(columns="price_pnl").assign(
             price=1.0 / made["price"], notional=made["quantity"].abs()
         )
         entries = ["entry_price", "exit_price"]
         trades[entries] = 1.0 / trades[entries]
-    return table, made, trades
+    if account.detail is not None:
+        made["detail_time"] = pd.DatetimeIndex(opens[step], tz="UTC").as_unit("ns")
+    return Tables(
+        ledger=ledger, fills=made, trades=trades, ambiguous_bars=int(ledger["ambiguous"].sum())
+    )
 
 
 def start_state(equity: float, mark_price: float) -> Floats:

@@ -68,6 +68,10 @@ def trades_frame(
         # reduceat refuses an empty list of starts
         return np.add.reduceat(values, first) if len(first) else np.empty(0)
 
+    def mean_price(traded: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):  # nothing was closed: NaN
+            return np.asarray(total(traded * legs.price) / total(traded))
+
     side = np.sign(legs.after[first])
     held = legs.after[last]
     is_open = held != 0.0
@@ -88,20 +92,16 @@ def trades_frame(
     net = gross - slippage - fee + beyond
     if carried:
         net += carried["funding"] - carried["borrow"]
-    any_left = total(left) != 0.0
+    words = np.select([is_open, forced], ["open", "liquidated"], "closed")
+    status = pd.Series(words, dtype="str")
     table = pd.DataFrame(
         {
             "entry_time": index[begun],
             "exit_time": index[done].where(~is_open),
             "side": side.astype(np.int64),
             "quantity": _most(np.abs(legs.after), first),
-            "entry_price": total(entered * legs.price) / total(entered),
-            "exit_price": np.divide(
-                total(left * legs.price),
-                total(left),
-                out=np.full(len(first), np.nan),
-                where=any_left,
-            ),
+            "entry_price": mean_price(entered),
+            "exit_price": mean_price(left),
             "gross_pnl": gross,
             "fee": fee,
             "slippage": slippage,
@@ -109,9 +109,7 @@ def trades_frame(
             "net_pnl": net,
             "return": net / legs.equity[first],
             "bars": np.where(is_open, len(index), done + inside) - begun,
-            "status": pd.Series(
-                np.select([is_open, forced], ["open", "liquidated"], "closed"), dtype="str"
-            ),
+            "status": status,
             "carried_in": False,
         }
     )

@@ -199,7 +199,7 @@ class Fee(CostPart):
 
     Examples
     --------
-    >>> (Fee(taker=0.0005) + Fee(taker=0.0001)).taker_fee
+    >>> round((Fee(taker=0.0005) + Fee(taker=0.0001)).taker_fee, 12)
     0.0006
     """
 

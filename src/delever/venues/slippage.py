@@ -111,7 +111,7 @@ class FixedSlippage(Slippage):
 
     Examples
     --------
-    >>> (FixedSlippage(share=0.0005) + FixedSlippage(share=0.0003)).slippage
+    >>> round((FixedSlippage(share=0.0005) + FixedSlippage(share=0.0003)).slippage, 12)
     0.0008
     """
 

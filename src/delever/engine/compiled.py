@@ -20,6 +20,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 F = TypeVar("F", bound=Callable[..., Any])
+_njit: Any = numba.njit  # its annotations do not own up to all options
 
 
 numbers: Any = to_fixed_tuple
@@ -27,17 +28,31 @@ numbers: Any = to_fixed_tuple
 
 
 def compiled(**options: Any) -> Callable[[F], F]:
-    """Compile a function with numba, without counting references: the loops allocate nothing."""
+    """Compile a loop that Python calls, and keep it on disk.
+
+    It goes without counting references (`_nrt`), as the loops allocate nothing.
+    """
 
     def compile_(function: F) -> F:
-        options_ = {"_nrt": False, "error_model": "numpy", **options}
-        made: Any = numba.njit(**options_)(function)
+        made: Any = _njit(_nrt=False, error_model="numpy", **options)(function)
         if cache_folder() is not None:
             made._cache = _KeyedCache(function)  # type: ignore[no-untyped-call]
         result: F = made
         return result
 
     return compile_
+
+
+def inner(**options: Any) -> Callable[[F], F]:
+    """Compile a part of a loop, which only compiled functions call: half the work."""
+    part: Callable[[F], F] = _njit(
+        _nrt=False,
+        error_model="numpy",
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        **options,
+    )
+    return part
 
 
 @cache

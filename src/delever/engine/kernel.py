@@ -25,7 +25,7 @@ from delever.engine.arithmetic import (
     stop_price,
 )
 from delever.engine.arrays import record
-from delever.engine.compiled import compiled, numbers
+from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.events import FILL, LEDGER, REASONS, STATE
 from delever.engine.settings import Orders
 from delever.engine.steps import (
@@ -63,19 +63,19 @@ PLACE = np.dtype([("bar", np.int64), ("step", np.int64), ("fills", np.int64)])
 """Where a run is, and how many fills it has made."""
 
 
-@compiled()
+@inner()
 def _wallet(run: CompiledRun) -> float:
     return float(run.account.cash + run.account.position * run.account.entry)
 
 
-@compiled()
+@inner()
 def _margin(run: CompiledRun, paid: float) -> float:
     """What stands behind the position once `paid` is received."""
     account = run.account
     return margin_behind(account.position, account.entry, _wallet(run) + paid, run.order)
 
 
-@compiled()
+@inner()
 def _trigger(run: CompiledRun, paid: float) -> float:
     """Liquidation price once `paid` is received."""
     account = run.account
@@ -91,7 +91,7 @@ def _trigger(run: CompiledRun, paid: float) -> float:
     )
 
 
-@compiled()
+@inner()
 def _stop(run: CompiledRun) -> tuple[float, int]:
     """The nearer of stop-loss and trailing stop, and which it is."""
     account = run.account
@@ -101,26 +101,26 @@ def _stop(run: CompiledRun) -> tuple[float, int]:
     return price, BY_TRAILING if follows else BY_STOP
 
 
-@compiled()
+@inner()
 def _slippage(run: CompiledRun, order: float) -> float:
     return slippage_of(order, run.terms.slippage, run.terms.impact)
 
 
-@compiled()
+@inner()
 def _receive(run: CompiledRun, payment: float) -> None:
     run.account.cash += payment
     run.account.funded += payment
     run.row.funding += payment
 
 
-@compiled()
+@inner()
 def _value(run: CompiledRun, price: float) -> None:
     """Value the position at a mark."""
     run.row.price_pnl += run.account.position * (price - run.account.mark)
     run.account.mark = price
 
 
-@compiled()
+@inner()
 def _book(
     run: CompiledRun,
     quantity: float,
@@ -148,7 +148,7 @@ def _book(
         row.turnover += abs(quantity) * price / equity
 
 
-@compiled()
+@inner()
 def _fill(
     run: CompiledRun, wanted: float, reference: float, slippage: float, fee: float, reason: int
 ) -> None:
@@ -181,14 +181,14 @@ def _fill(
     _book(run, quantity, price, paid, slipped, beyond, equity, exposure, reason)
 
 
-@compiled()
+@inner()
 def _leave(run: CompiledRun, price: float, reason: int) -> None:
     run.account.stopped = 1.0
     slipped = _slippage(run, abs(run.account.position) * price)
     _fill(run, 0.0, price, slipped, run.terms.taker, reason)
 
 
-@compiled()
+@inner()
 def _liquidate(run: CompiledRun, price: float) -> None:
     """Close the position by force; its margin is lost, and what lacks is the insurance fund's."""
     account, position = run.account, run.account.position
@@ -203,7 +203,7 @@ def _liquidate(run: CompiledRun, price: float) -> None:
     _book(run, -position, price, fee, 0.0, fee - left, equity, 0.0, BY_LIQUIDATION)
 
 
-@compiled()
+@inner()
 def _at_open(run: CompiledRun, open_: float, rested: bool) -> None:
     """Gaps: the position carried in is liquidated at the opening mark, or stopped at the open."""
     account = run.account
@@ -223,7 +223,7 @@ def _at_open(run: CompiledRun, open_: float, rested: bool) -> None:
         _leave(run, open_, BY_PROFIT)
 
 
-@compiled()
+@inner()
 def _ask(run: CompiledRun, target: float, open_: float) -> None:
     """The target's fill at the open, or the limit order it becomes."""
     account, order = run.account, run.order
@@ -252,7 +252,7 @@ def _ask(run: CompiledRun, target: float, open_: float) -> None:
     _fill(run, wanted, open_, slipped, run.terms.taker, BY_TARGET)
 
 
-@compiled()
+@inner()
 def _borrow(run: CompiledRun, open_: float) -> None:
     owed = max(-run.account.position, 0.0) * open_ * run.terms.borrow
     run.account.cash -= owed
@@ -260,7 +260,7 @@ def _borrow(run: CompiledRun, open_: float) -> None:
     run.row.borrow += owed
 
 
-@compiled()
+@inner()
 def _fill_limit(run: CompiledRun, last: Prices) -> bool:
     """Whether the limit order was filled."""
     account, order, fee = run.account, run.order, run.terms.maker
@@ -274,7 +274,7 @@ def _fill_limit(run: CompiledRun, last: Prices) -> bool:
     return bool(account.position != 0.0)
 
 
-@compiled()
+@inner()
 def _spared(run: CompiledRun, price: float) -> float:
     """What a stop at a price leaves beyond what a liquidation does."""
     account, size = run.account, abs(run.account.position)
@@ -284,7 +284,7 @@ def _spared(run: CompiledRun, price: float) -> float:
     return float(max(left, 0.0) - (_wallet(run) - _margin(run, 0.0)))
 
 
-@compiled()
+@inner()
 def _inside(
     run: CompiledRun, last: Prices, mark: Prices, funding: Funding, entered: bool, rested: bool
 ) -> None:
@@ -326,13 +326,13 @@ def _inside(
         _leave(run, profit, BY_PROFIT)
 
 
-@compiled()
+@inner()
 def _too_large(run: CompiledRun) -> float:
     """Measure of a position that its bracket does not allow, else 0."""
     return excess(run.account.position, run.account.entry, run.table, run.rule, run.order)
 
 
-@compiled()
+@inner()
 def _step(
     run: CompiledRun, target: float, first: bool, rested: bool, last: Prices, mark: Prices,
     funding: Funding,
@@ -365,7 +365,7 @@ def _step(
     return rested, 0.0
 
 
-@compiled()
+@inner()
 def _close_bar(run: CompiledRun, target: float, close: float) -> None:
     account, row, position = run.account, run.row, run.account.position
     if position > 0.0:

@@ -31,7 +31,7 @@ from delever.engine.arithmetic import (
     profit_price,
     stop_price,
 )
-from delever.engine.compiled import compiled, numbers
+from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.settings import Orders
 from delever.engine.steps import MarginRule
 from delever.engine.sweep_market import STRETCH, Board, Lines
@@ -108,7 +108,7 @@ N_ORDERS, N_RULE = len(Orders._fields), len(MarginRule._fields)
 
 LINEAR = 0.0  # inverse contracts are not swept: said so, the compiler drops their branches
 
-inlined = partial(compiled, forceinline=True)
+inlined = partial(inner, forceinline=True)
 
 
 @inlined()

@@ -214,12 +214,9 @@ def _at_open(run: CompiledRun, open_: float, rested: bool) -> None:
     stop, reason = _stop(run)
     if side * (open_ - stop) <= 0.0:
         _leave(run, open_, reason)
-    elif (
-        not rested
-        and side
-        * (open_ - profit_price(account.position, account.entry, run.order, run.order.inverse))
-        >= 0.0
-    ):
+        return
+    profit = profit_price(account.position, account.entry, run.order, run.order.inverse)
+    if not rested and side * (open_ - profit) >= 0.0:
         _leave(run, open_, BY_PROFIT)
 
 

@@ -1,0 +1,323 @@
+"""Could luck have done it? What a null says of a run's protection, and the timing test.
+
+The statistic is the mean log payout per period, ``(1 / P) sum_p [ln(1 + r_p) - ln(1 + b_p)]`` with
+the returns of strategy and benchmark over each of P periods that do not overlap. Its sum is the log
+of the wealth ratio over all bars inside, so an account is measured by its growth there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.deleveraging.membership import overlapping
+from delever.deleveraging.period import Period
+from delever.engine.backtest import Backtest, rerun
+from delever.engine.sweep_accounts import (
+    Asked,
+    Mapper,
+    SweepAccount,
+    SweepMarket,
+    simulate_each,
+    sweep_market,
+)
+from delever.engine.sweep_metrics import column_name
+from delever.errors import InputError
+from delever.research.evaluation import scope_masks
+from delever.stats.metric import metric_of
+from delever.stats.returns import total_return
+
+__all__ = ["NullKind", "NullTest", "no_test", "null_test", "timing_test"]
+
+Floats = npt.NDArray[np.float64]
+
+KEPT = 400
+"""Null values kept of a test; of more, as many of their quantiles."""
+
+ONE_BY_ONE = 199
+"""Most shifts of a run that no sweep covers."""
+
+_MOST_BARS = 2**22  # of all such shifts together
+_AT_ONCE = 2**22  # changes of exposure laid out at once in a sweep
+_SAME = 1e-9  # two mean payouts this near are the same but for rounding
+_RETURN = (metric_of(total_return),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullKind:
+    """One kind of null market by itself."""
+
+    draws: int
+    share_worse: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullTest:
+    """Where a run's mean log payout per period stands among those that luck makes.
+
+    Without a test `reason` says why; its numbers are NaN.
+    """
+
+    statistic: float = math.nan  # of the run
+    # increasing, at most `KEPT`; -inf where luck ruined the account
+    null_values: tuple[float, ...] = ()
+    draws: int = 0  # how many there were
+    # two-sided: twice the smaller of the shares at most and at least as good, the run counted in
+    p_value: float = math.nan
+    share_worse: float = math.nan  # of the draws, strictly
+    periods: int = 0  # of the run, behind `statistic`
+    kinds: Mapping[str, NullKind] | None = None  # of several kinds of null, each by itself
+    reason: str = ""
+    notes: tuple[str, ...] = ()  # what a reader must know about the draws
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a test."""
+        return not self.reason
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data for JSON; NaN as None, and a ruined account's -inf as "-inf"."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> NullTest:
+        """The test that `to_data` wrote down."""
+        kinds = data["kinds"]
+        known = {
+            "statistic": _number(data["statistic"]),
+            "null_values": tuple(map(_number, data["null_values"])),
+            "p_value": _number(data["p_value"]),
+            "share_worse": _number(data["share_worse"]),
+            "notes": tuple(data["notes"]),
+            "kinds": None
+            if kinds is None
+            else {
+                name: NullKind(
+                    draws=kind["draws"],
+                    share_worse=_number(kind["share_worse"]),
+                    p_value=_number(kind["p_value"]),
+                )
+                for name, kind in kinds.items()
+            },
+        }
+        return cls(**{**data, **known})
+
+
+def no_test(reason: str, *, statistic: float = math.nan, periods: int = 0) -> NullTest:
+    """What stands where there is no test."""
+    return NullTest(reason=reason, statistic=statistic, periods=periods)
+
+
+def null_test(
+    statistic: float,
+    draws: Floats,
+    *,
+    periods: int,
+    kinds: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
+) -> NullTest:
+    """Place a statistic among its draws under the null.
+
+    Notes
+    -----
+    With n draws, of which g are at least and l at most as good as the run, ties within rounding
+    counted on both sides, ``p = min(1, 2 (1 + min(g, l)) / (1 + n))``.
+
+    Examples
+    --------
+    >>> null_test(0.1, np.array([0.0, 0.0, 0.1, 0.2]), periods=3).p_value  # l = 3, g = 2
+    1.0
+    >>> null_test(0.3, np.linspace(0.0, 0.2, 79), periods=3).p_value
+    0.025
+    """
+    worse, p_value = _placed(statistic, draws)
+    ordered = np.sort(draws)
+    if len(ordered) > KEPT:
+        ordered = ordered[np.linspace(0, len(ordered) - 1, KEPT).round().astype(np.int64)]
+    each = None
+    if kinds is not None:
+        named = np.array(kinds)
+        each = {}
+        for name in dict.fromkeys(kinds):
+            own = draws[named == name]
+            share, p_own = _placed(statistic, own)
+            each[name] = NullKind(draws=len(own), share_worse=share, p_value=p_own)
+    return NullTest(
+        statistic=statistic,
+        null_values=tuple(ordered.tolist()),
+        draws=len(draws),
+        p_value=p_value,
+        share_worse=worse,
+        periods=periods,
+        kinds=each,
+        notes=tuple(notes),
+    )
+
+
+def _placed(statistic: float, draws: Floats) -> tuple[float, float]:
+    """Share of the draws that did worse, and the two-sided p-value."""
+    least = min(int((draws >= statistic - _SAME).sum()), int((draws <= statistic + _SAME).sum()))
+    share = float((draws < statistic - _SAME).mean())
+    return share, min(1.0, 2.0 * (1 + least) / (1 + len(draws)))
+
+
+def timing_test(
+    backtest: Backtest,
+    benchmark: Backtest,
+    periods: Sequence[Period],
+    *,
+    shifts: int = 1_000,
+    seed: int = 0,
+    mapper: Mapper = map,
+) -> NullTest:
+    """Whether the rule was in and out at the right times, given how often and for how long it is.
+
+    Raises InputError if `shifts` is below 1.
+
+    Parameters
+    ----------
+    backtest, benchmark : Backtest
+        Over the same bars; `backtest` as the engine returned it.
+    periods : sequence of Period
+        Those without a bar of the run are left out.
+    shifts : int
+        How many of the circular shifts of the targets are drawn, without repeats; all of them
+        where there are no more. Accounts that no sweep covers are run one by one, `ONE_BY_ONE` of
+        them at most.
+    seed : int
+        Of the draw.
+    mapper : callable
+        Maps a function over blocks of accounts, in threads or not.
+
+    Returns
+    -------
+    NullTest
+
+    Notes
+    -----
+    The targets in force at each bar's open are moved on in time by some bars; what leaves at the
+    end comes in at the beginning. So each draw keeps the size of the positions, how long they last
+    and how often they change, and meets the same bars, costs and periods.
+    """
+    if shifts < 1:
+        raise InputError(f"shifts must be at least 1; got {shifts}")
+    if backtest.request is None:
+        return no_test("a timing test needs the whole run, not a part of it or one read back")
+    index = pd.DatetimeIndex(backtest.ledger.index)
+    seen = overlapping(periods, index, backtest.timeframe)
+    if not seen or len(index) < 2:
+        return no_test("a timing test needs two bars and a period among them")
+    inside = scope_masks(index, backtest.timeframe, seen)["inside"]
+    kept = float(np.prod(1.0 + benchmark.returns.to_numpy()[inside]))
+    if not kept > 0.0:
+        return no_test("a timing test needs a benchmark that keeps some wealth in the periods")
+    wanted = _in_force(backtest)
+    notes: list[str] = []
+    try:
+        market = _swept(backtest, inside)
+    except InputError as error:
+        if len(index) * ONE_BY_ONE > _MOST_BARS:
+            return no_test(f"a timing test of so many bars needs a sweep, and {error}")
+        moves = _drawn_shifts(len(index), min(shifts, ONE_BY_ONE), seed)
+        notes.append(f"{len(moves)} shifts, run one by one: {error}")
+        growth = _one_by_one(backtest, inside, wanted, moves)
+    else:
+        moves = _drawn_shifts(len(index), shifts, seed)
+        growth = _in_a_sweep(market, wanted, moves, mapper)
+    refused = np.isnan(growth[1:])
+    if refused.any():
+        notes.append(f"{int(refused.sum())} of {len(moves)} shifts left out, refused by a bracket")
+    if np.isnan(growth[0]) or refused.all():
+        return no_test("a timing test needs positions that brackets allow at other times, too")
+    with np.errstate(divide="ignore"):
+        values = (np.log(growth) - math.log(kept)) / len(seen)
+    return null_test(float(values[0]), values[1:][~refused], periods=len(seen), notes=notes)
+
+
+def _in_force(backtest: Backtest) -> Floats:
+    """Target in force from each bar's open on, before the account multiplies it."""
+    request = backtest.request or {}
+    decided = request["target_exposure"].to_numpy(dtype=np.float64)
+    wanted = np.append(float(request["initial_target"]), decided[:-1])
+    return np.where(np.isnan(wanted), 0.0, wanted)
+
+
+def _drawn_shifts(bars: int, shifts: int, seed: int) -> npt.NDArray[np.int64]:
+    every = np.arange(1, bars)
+    if len(every) <= shifts:
+        return every
+    return np.sort(np.random.default_rng(seed).choice(every, size=shifts, replace=False))
+
+
+def _swept(backtest: Backtest, inside: npt.NDArray[np.bool_]) -> SweepMarket:
+    """The market of a run, for a sweep. Raises InputError where no sweep covers the run."""
+    request = backtest.request or {}
+    if request["rebalance_band"] is not None:
+        raise InputError("a sweep does not cover rebalance_band")
+    return sweep_market(
+        request["bars"],
+        timeframe=backtest.timeframe,
+        inside=inside,
+        account=request["account"],
+        costs=backtest.costs,
+        initial_equity=backtest.initial_equity,
+        earlier=request["earlier"],
+    )
+
+
+def _in_a_sweep(
+    market: SweepMarket, wanted: Floats, moves: npt.NDArray[np.int64], mapper: Mapper
+) -> Floats:
+    """Growth inside the periods without a shift and with each; NaN where a bracket refuses."""
+    changes = 1 + int((np.diff(wanted, prepend=wanted[-1:]) != 0.0).sum())
+    batch = max(1, _AT_ONCE // changes)
+    grown = []
+    for some in np.split(np.append(0, moves), range(batch, len(moves) + 1, batch)):
+        accounts = [SweepAccount(asked=_moved(wanted, move)) for move in some.tolist()]
+        frame, _ = simulate_each(market, accounts, metrics=_RETURN, mapper=mapper)
+        grown.append(1.0 + frame[column_name("inside", _RETURN[0].name)].to_numpy())
+    return np.concatenate(grown)
+
+
+def _moved(wanted: Floats, move: int) -> Asked:
+    """Targets in force, so many bars later."""
+    later = np.roll(wanted, move)
+    rows = np.append(0, np.flatnonzero(later[1:] != later[:-1]) + 1)
+    return Asked(0, rows, later[rows])
+
+
+def _one_by_one(
+    backtest: Backtest,
+    inside: npt.NDArray[np.bool_],
+    wanted: Floats,
+    moves: npt.NDArray[np.int64],
+) -> Floats:
+    """As `_in_a_sweep`, through the engine of single runs."""
+    grown = [float(np.prod(1.0 + backtest.returns.to_numpy()[inside]))]
+    for move in moves.tolist():
+        later = np.roll(wanted, move)
+        targets = pd.Series(np.append(later[1:], later[-1]), index=backtest.ledger.index)
+        run = rerun(backtest, target_exposure=targets, initial_target=float(later[0]))
+        grown.append(float(np.prod(1.0 + run.returns.to_numpy()[inside])))
+    return np.array(grown)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) else str(value) if math.isinf(value) else value
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return value
+
+
+def _number(value: float | str | None) -> float:
+    return math.nan if value is None else float(value)

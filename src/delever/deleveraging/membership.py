@@ -57,13 +57,19 @@ def per_period(
             f"every period must have an id of its own; {repeated[0]!r} repeats; rename one"
         )
     opens = utc_index(index, "open_time", "bars")
-    closes = close_times(opens, timeframe)
+    begun, ended = opens.as_unit("ns").asi8, close_times(opens, timeframe).asi8
     return {
         period.id: pd.Series(
-            (opens >= period.start) & (closes <= period.end), index=opens, name=period.id
+            (begun >= _stamp(period.start)) & (ended <= _stamp(period.end)),
+            index=opens,
+            name=period.id,
         )
         for period in chosen
     }
+
+
+def _stamp(time: pd.Timestamp) -> int:
+    return time.as_unit("ns").value
 
 
 def overlapping(

@@ -30,10 +30,18 @@ from delever.engine.sweep_accounts import (
 from delever.engine.sweep_metrics import column_name
 from delever.errors import InputError
 from delever.research.evaluation import scope_masks
-from delever.stats.metric import metric_of
+from delever.stats.metric import Scope, metric_of
 from delever.stats.returns import total_return
 
-__all__ = ["NullKind", "NullTest", "no_test", "null_test", "timing_test"]
+__all__ = [
+    "NullKind",
+    "NullTest",
+    "growth_inside",
+    "mean_payout",
+    "no_test",
+    "null_test",
+    "timing_test",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,6 +55,7 @@ _MOST_BARS = 2**22  # of all such shifts together
 _AT_ONCE = 2**22  # changes of exposure laid out at once in a sweep
 _SAME = 1e-9  # two mean payouts this near are the same but for rounding
 _RETURN = (metric_of(total_return),)
+_SCOPES: tuple[Scope, ...] = ("whole", "inside")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +177,22 @@ def _placed(statistic: float, draws: Floats) -> tuple[float, float]:
     return share, min(1.0, 2.0 * (1 + least) / (1 + len(draws)))
 
 
+def growth_inside(run: Backtest, inside: npt.NDArray[np.bool_]) -> float:
+    """Final over initial wealth of the bars inside; 0 for an account that was ever ruined.
+
+    A ruined account earns 0 from then on, which is no protection.
+    """
+    if not float(run.equity.iloc[-1]) > 0.0:
+        return 0.0
+    return float(np.prod(1.0 + run.returns.to_numpy()[inside]))
+
+
+def mean_payout(growth: npt.ArrayLike, benchmark: npt.ArrayLike, periods: npt.ArrayLike) -> Floats:
+    """Mean log payout per period from growth inside all of them; -inf for a ruined account."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((np.log(growth) - np.log(benchmark)) / periods, dtype=np.float64)
+
+
 def timing_test(
     backtest: Backtest,
     benchmark: Backtest,
@@ -215,9 +240,9 @@ def timing_test(
     if not seen or len(index) < 2:
         return no_test("a timing test needs two bars and a period among them")
     inside = scope_masks(index, backtest.timeframe, seen)["inside"]
-    kept = float(np.prod(1.0 + benchmark.returns.to_numpy()[inside]))
+    kept = growth_inside(benchmark, inside)
     if not kept > 0.0:
-        return no_test("a timing test needs a benchmark that keeps some wealth in the periods")
+        return no_test("a timing test needs a benchmark that is not ruined")
     wanted = _in_force(backtest)
     notes: list[str] = []
     try:
@@ -236,8 +261,7 @@ def timing_test(
         notes.append(f"{int(refused.sum())} of {len(moves)} shifts left out, refused by a bracket")
     if np.isnan(growth[0]) or refused.all():
         return no_test("a timing test needs positions that brackets allow at other times, too")
-    with np.errstate(divide="ignore"):
-        values = (np.log(growth) - math.log(kept)) / len(seen)
+    values = mean_payout(growth, kept, len(seen))
     return null_test(float(values[0]), values[1:][~refused], periods=len(seen), notes=notes)
 
 
@@ -282,7 +306,8 @@ def _in_a_sweep(
     for some in np.split(np.append(0, moves), range(batch, len(moves) + 1, batch)):
         accounts = [SweepAccount(asked=_moved(wanted, move)) for move in some.tolist()]
         frame, _ = simulate_each(market, accounts, metrics=_RETURN, mapper=mapper)
-        grown.append(1.0 + frame[column_name("inside", _RETURN[0].name)].to_numpy())
+        whole, within = (1.0 + frame[column_name(scope, _RETURN[0].name)] for scope in _SCOPES)
+        grown.append(within.where(whole > 0.0, whole).to_numpy())  # NaN stays
     return np.concatenate(grown)
 
 
@@ -300,12 +325,12 @@ def _one_by_one(
     moves: npt.NDArray[np.int64],
 ) -> Floats:
     """As `_in_a_sweep`, through the engine of single runs."""
-    grown = [float(np.prod(1.0 + backtest.returns.to_numpy()[inside]))]
+    grown = [growth_inside(backtest, inside)]
     for move in moves.tolist():
         later = np.roll(wanted, move)
         targets = pd.Series(np.append(later[1:], later[-1]), index=backtest.ledger.index)
         run = rerun(backtest, target_exposure=targets, initial_target=float(later[0]))
-        grown.append(float(np.prod(1.0 + run.returns.to_numpy()[inside])))
+        grown.append(growth_inside(run, inside))
     return np.array(grown)
 
 

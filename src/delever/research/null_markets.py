@@ -1,9 +1,13 @@
-"""Simulated markets without any memory of price levels, to measure false positives on."""
+"""Markets without any memory of price levels, to measure false positives on.
+
+They are simulated from nothing but a process, or drawn again from the bars of a real one.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +15,16 @@ import pandas as pd
 
 from delever.errors import InputError
 from delever.units import timeframe_delta
+
+Floats = npt.NDArray[np.float64]
+
+Kind = Literal["random signs", "blocks", "garch"]
+"""How a real market is drawn again."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+BLOCK_DAYS = 20
+"""Mean length of a block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +47,7 @@ class GarchJumps:
     memory: float = 0.90
     jump_rate: float = 0.008  # probability of a jump per bar, in [0, 1]
     jump_size: float = 0.08  # standard deviation of a jump's log size, >= 0
+    tails: float = math.inf  # degrees of freedom of Student's t shocks, > 2; normal by default
 
     def __post_init__(self) -> None:
         if not (self.news >= 0 and self.memory >= 0 and self.news + self.memory < 1):
@@ -45,6 +60,8 @@ class GarchJumps:
                 "volatility must be > 0, jump_rate in [0, 1] and jump_size >= 0; got "
                 f"{self.volatility:g}, {self.jump_rate:g} and {self.jump_size:g}"
             )
+        if not self.tails > 2:
+            raise InputError(f"tails must be above 2 degrees of freedom; got {self.tails:g}")
 
 
 def simulate_bars(
@@ -69,28 +86,158 @@ def simulate_bars(
     """
     if bars < 1:
         raise InputError(f"bars must be at least 1; got {bars}")
-    chosen = process or GarchJumps()
-    rng = np.random.default_rng(seed)
-    shocks = rng.standard_normal(bars)
-    jumps = (rng.random(bars) < chosen.jump_rate) * rng.normal(0.0, chosen.jump_size, bars)
-    variance = _garch(shocks, chosen)
-    returns = -variance / 2 + np.sqrt(variance) * shocks + jumps
-    closes = math.log(price) + np.cumsum(returns)
-    opens = closes - returns
-    room = [-2 * variance * np.log(rng.random(bars)) for _ in range(2)]
-    highs = opens + (returns + np.sqrt(returns**2 + room[0])) / 2
-    lows = opens + (returns - np.sqrt(returns**2 + room[1])) / 2
+    moves = _simulated(np.random.default_rng(seed), bars, process or GarchJumps())
     index = pd.date_range(
         pd.Timestamp(start, tz="UTC"), periods=bars, freq=timeframe_delta(timeframe), unit="ns"
     )
-    columns = {"open": opens, "high": highs, "low": lows, "close": closes}
-    frame = pd.DataFrame(
-        {name: np.exp(values) for name, values in columns.items()}, index=index.rename("open_time")
+    return _frame(moves, math.log(price), index.rename("open_time")).assign(volume=np.nan)
+
+
+def resampled_bars(
+    bars: pd.DataFrame, timeframe: str, kind: Kind, rng: np.random.Generator, *, begin: int = 0
+) -> pd.DataFrame:
+    """Bars of another market with the index, drift and volatility of a real one.
+
+    Raises InputError if a price is not a finite number above 0, or there are fewer than three bars
+    from `begin` on.
+
+    Parameters
+    ----------
+    bars : pandas.DataFrame, shape (n, 5)
+        Of the real market; volume is left where it is.
+    timeframe : str
+        Of the bars.
+    kind : {"random signs", "blocks", "garch"}
+        What is drawn anew; see the notes.
+    rng : numpy.random.Generator
+        The draws.
+    begin : int
+        Row of the run's first bar. Bars before it only warm indicators up, and are drawn from
+        themselves.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (n, 5)
+
+    Notes
+    -----
+    With log returns of closes ``r = mean + e``:
+
+    random signs
+        ``mean + e`` or ``mean - e`` with equal chance: how wild each day was is kept, the
+        direction is not. A bar that is turned is mirrored whole, its high to its low.
+    blocks
+        Stationary bootstrap of whole bars in blocks of 20 days on average: what followed what
+        within days is kept. Politis and Romano (1994), doi:10.1080/01621459.1994.10476870.
+    garch
+        `GarchJumps` with Student's t shocks of 5 degrees of freedom, with the mean and standard
+        deviation of the run; without wicks where the real bars have none.
+    """
+    prices = bars[["open", "high", "low", "close"]].to_numpy(dtype=np.float64)
+    if len(prices) - begin < 3 or not (np.isfinite(prices).all() and (prices > 0).all()):
+        raise InputError(
+            "a market drawn again must have three bars or more, with finite prices above 0"
+        )
+    log = np.log(prices)
+    before = np.append(log[0, 0], log[:-1, 3])
+    moves = log - before[:, None]
+    if kind == "garch":
+        drawn = _alike(rng, moves, timeframe, begin)
+    else:
+        parts = [part for part in (moves[:begin], moves[begin:]) if len(part)]
+        draw = _signed if kind == "random signs" else _blocks
+        length = max(1.0, BLOCK_DAYS / _days(timeframe))
+        drawn = np.concatenate([draw(rng, part, length) for part in parts])
+    made = _frame(drawn, log[0, 0], pd.DatetimeIndex(bars.index))
+    return made.assign(volume=bars["volume"].to_numpy()) if "volume" in bars else made
+
+
+def _signed(rng: np.random.Generator, moves: Floats, _: float) -> Floats:
+    """Bars turned about the mean return at random."""
+    twice = 2.0 * float(moves[:, 3].mean())
+    turned = -moves[:, [0, 2, 1, 3]]
+    # The close moves by twice the mean, and what must stay beyond it with it.
+    turned += np.array([0.0, max(twice, 0.0), min(twice, 0.0), twice])
+    return np.where(rng.random(len(moves))[:, None] < 0.5, turned, moves)
+
+
+def _blocks(rng: np.random.Generator, moves: Floats, length: float) -> Floats:
+    """Bars in blocks of geometric length, going on at the first bar after the last."""
+    size = len(moves)
+    begins = rng.random(size) < 1.0 / length
+    begins[0] = True
+    at = np.flatnonzero(begins)
+    first = rng.integers(0, size, len(at))
+    which = np.cumsum(begins) - 1
+    rows = (first[which] + np.arange(size) - at[which]) % size
+    drawn: Floats = moves[rows]
+    return drawn
+
+
+def _alike(rng: np.random.Generator, moves: Floats, timeframe: str, begin: int) -> Floats:
+    """Simulated bars with the mean and standard deviation of the run's."""
+    run = moves[begin:, 3]
+    process = process_like(float(run.std()), _days(timeframe))
+    made = _simulated(rng, len(moves), process, drift=float(run.mean()))
+    ends = moves[:, [0, 3]]
+    if (moves[:, 1] == ends.max(axis=1)).all() and (moves[:, 2] == ends.min(axis=1)).all():
+        made[:, 1], made[:, 2] = np.maximum(made[:, 3], 0.0), np.minimum(made[:, 3], 0.0)
+    return made
+
+
+def process_like(deviation: float, days: float) -> GarchJumps:
+    """The default process of days, for bars of so many days with such a deviation."""
+    daily = GarchJumps()
+    jumps = daily.jump_rate * daily.jump_size**2
+    scale = deviation / math.sqrt(days * (daily.volatility**2 + jumps))
+    lasting = (daily.news + daily.memory) ** days
+    news = min(daily.news * math.sqrt(days), lasting / 2)
+    return GarchJumps(
+        volatility=max(daily.volatility * math.sqrt(days) * scale, 1e-12),
+        news=news,
+        memory=lasting - news,
+        jump_rate=min(daily.jump_rate * days, 1.0),
+        jump_size=daily.jump_size * scale,
+        tails=5.0,
     )
-    return frame.assign(volume=np.nan)
 
 
-def _garch(shocks: npt.NDArray[np.float64], process: GarchJumps) -> npt.NDArray[np.float64]:
+def _days(timeframe: str) -> float:
+    return timeframe_delta(timeframe) / pd.Timedelta(days=1)
+
+
+def _simulated(
+    rng: np.random.Generator, bars: int, process: GarchJumps, drift: float | None = None
+) -> Floats:
+    """Logs of open, high, low and close over the close before, shape (bars, 4).
+
+    With a drift, it is the mean log return; without, the price is a martingale.
+    """
+    if math.isinf(process.tails):
+        shocks = rng.standard_normal(bars)
+    else:
+        shocks = rng.standard_t(process.tails, bars) * math.sqrt(1.0 - 2.0 / process.tails)
+    jumps = (rng.random(bars) < process.jump_rate) * rng.normal(0.0, process.jump_size, bars)
+    variance = _garch(shocks, process)
+    returns = (-variance / 2 if drift is None else drift) + np.sqrt(variance) * shocks + jumps
+    room = [-2 * variance * np.log(rng.random(bars)) for _ in range(2)]
+    highs = (returns + np.sqrt(returns**2 + room[0])) / 2
+    lows = (returns - np.sqrt(returns**2 + room[1])) / 2
+    return np.column_stack([np.zeros(bars), highs, lows, returns])
+
+
+def _frame(moves: Floats, start: float, index: pd.DatetimeIndex) -> pd.DataFrame:
+    """Bars from their logs over the close before, and the log of the price they start from."""
+    closes = start + np.cumsum(moves[:, 3])
+    prices = np.exp(np.append(start, closes[:-1])[:, None] + moves)
+    prices[:, 3] = np.exp(closes)
+    # The last digit of a logarithm must not leave an end outside its bar.
+    prices[:, 1] = prices.max(axis=1)
+    prices[:, 2] = prices.min(axis=1)
+    return pd.DataFrame(prices, index=index, columns=["open", "high", "low", "close"])
+
+
+def _garch(shocks: Floats, process: GarchJumps) -> Floats:
     """Variance of each bar, from the unconditional one on."""
     level = process.volatility**2
     constant = level * (1 - process.news - process.memory)

@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -182,6 +183,8 @@ NO_SIGNAL = {
     "feature.feature": "a decorator",
     "feature.features_of": "the facts a function carries",
     "network.load_network": "reads a file",
+    "glossary.describe": "writes docstrings",
+    "glossary.described": "writes docstrings",
     "profile.volume_profile": "a table of one stretch of bars",
     "swings.extension": "three prices",
     "swings.level_table": "puts rows in order",
@@ -217,6 +220,23 @@ def test_none_is_forgotten() -> None:
     assert len(there) > 80
     assert there == set(SIGNALS) | set(NO_SIGNAL) | (there & behind_features())
     assert not set(SIGNALS) & set(NO_SIGNAL)
+
+
+INSIDE = ("detect", "phase_machine", "stress")
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n in public() if n not in NO_SIGNAL and n.split(".")[0] not in INSIDE)
+)
+def test_its_docstring_says_every_parameter_and_what_is_returned(name: str) -> None:
+    module, _, function = name.rpartition(".")
+    thing = getattr(importlib.import_module(f"delever.signals.{module}"), function)
+    text = inspect.getdoc(thing) or ""
+    at, end = text.find("\nParameters\n---"), text.find("\nReturns\n---")
+    assert 0 < at < end, text
+    described = re.findall(r"^(\S.*?)(?: : .*)?\n    ", text[at:end], re.MULTILINE)
+    assert set(inspect.signature(thing).parameters) <= set(", ".join(described).split(", "))
+    assert text.count("\nReturns\n---") == text.count("\nParameters\n---") == 1
 
 
 LATE = {"phase_machine.market_phases", "phase_machine.is_deleveraging"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,6 +129,17 @@ def decode(data: bytes, kind: Kind, columns: tuple[str, ...], where: str) -> pya
         ) from None
     if not table.schema.equals(expected):
         raise StoreError(f"{where} must hold {', '.join(expected.names)}; it holds {found}")
+    return table
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that pandas wrote as Parquet.
+
+    `pandas.read_parquet` gives the same, and imports pyarrow's data sets first: 0.1 s of CPU.
+    """
+    from pyarrow import parquet
+
+    table: pd.DataFrame = parquet.ParquetFile(path).read(use_threads=False).to_pandas()
     return table
 
 

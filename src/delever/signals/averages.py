@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from delever.arguments import aligned
 from delever.errors import InputError
 from delever.signals.feature import WarmUp, feature
+from delever.signals.glossary import described
 from delever.signals.indicators import Average, moving_average
 from delever.units import timeframe_delta
 from delever.view import MarketView
@@ -20,26 +20,13 @@ __all__ = ["average_distance", "average_slope", "days_below", "weekly_average"]
     title="close against the {average} of {weeks} weeks",
     warm_up=lambda weeks: WarmUp(coarse=weeks),
 )
-@aligned
+@described
 def average_distance(
     market: MarketView, *, weeks: int = 200, average: Average = "sma"
 ) -> pd.Series:
     """How far the price stands from the average of closed weeks.
 
-    Parameters
-    ----------
-    market, weeks, average
-        As in `weekly_average`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        ``close / average - 1``, fraction, < 0 below it; NaN until `weeks` weeks have closed.
-
-    Raises
-    ------
-    InputError
-        If `weeks` is below 1 or `average` is unknown.
+    ``close / average - 1``, fraction, < 0 below it; NaN until `weeks` weeks have closed.
     """
     line = weekly_average(market, weeks=weeks, average=average)
     return (market.bars["close"] / line - 1).rename("average_distance")
@@ -51,29 +38,19 @@ def average_distance(
     title="change of the {average} of {weeks} weeks in {over} weeks",
     warm_up=lambda weeks, over: WarmUp(coarse=weeks + over),
 )
-@aligned
+@described
 def average_slope(
     market: MarketView, *, weeks: int = 200, average: Average = "sma", over: int = 4
 ) -> pd.Series:
     """How fast the average of closed weeks moves.
 
+    Change of the average over `over` weeks, fraction; NaN until ``weeks + over`` weeks have
+    closed.
+
     Parameters
     ----------
-    market, weeks, average
-        As in `weekly_average`.
     over : int
         Weeks of the change, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Change of the average over `over` weeks, fraction; NaN until ``weeks + over`` weeks have
-        closed.
-
-    Raises
-    ------
-    InputError
-        If `weeks` or `over` is below 1 or `average` is unknown.
     """
     if over < 1:
         raise InputError(f"over must be at least 1 week; got {over}")
@@ -81,21 +58,16 @@ def average_slope(
     return market.align(line / line.shift(over) - 1, "1w").rename("average_slope")
 
 
-@aligned
+@described
 def days_below(values: pd.Series, line: pd.Series, timeframe: str) -> pd.Series:
     """How long `values` has been below `line` without a break.
+
+    Days, this bar included; 0 where it is not below, NaN where either is undefined.
 
     Parameters
     ----------
     values, line : pandas.Series, shape (n,)
         In one unit, on consecutive bars.
-    timeframe : str
-        Timeframe of the bars.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Days, this bar included; 0 where it is not below, NaN where either is undefined.
 
     Examples
     --------
@@ -121,9 +93,12 @@ def days_below(values: pd.Series, line: pd.Series, timeframe: str) -> pd.Series:
     title="{average} of {weeks} closed weeks",
     warm_up=lambda weeks: WarmUp(coarse=weeks),
 )
-@aligned
+@described
 def weekly_average(market: MarketView, *, weeks: int = 200, average: Average = "sma") -> pd.Series:
     """Moving average of closed weeks, as known at each bar's close.
+
+    In quote units; NaN until `weeks` weeks have closed. It changes only at the close of a
+    week, Monday 00:00 UTC.
 
     Parameters
     ----------
@@ -131,19 +106,6 @@ def weekly_average(market: MarketView, *, weeks: int = 200, average: Average = "
         The market; n bars of a week or finer.
     weeks : int
         Closed weeks, at least 1.
-    average : {"sma", "ema", "wma"}
-        Simple, exponential (span `weeks`), or linearly weighted: three different things, named.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN until `weeks` weeks have closed. It changes only at the close of a
-        week, Monday 00:00 UTC.
-
-    Raises
-    ------
-    InputError
-        If `weeks` is below 1 or `average` is unknown.
     """
     line = moving_average(market.resample("1w")["close"], weeks, average)
     return market.align(line, "1w").rename("weekly_average")

@@ -6,22 +6,23 @@ import math
 
 import pandas as pd
 
-from delever.arguments import aligned
 from delever.errors import InputError
+from delever.signals.glossary import described
 
 __all__ = ["held_level"]
 
 
-@aligned
+@described
 def held_level(
     close: pd.Series, enter: pd.Series, level: pd.Series, *, below: float, above: float
 ) -> pd.Series:
     """Level of the entry that is held, from its row until before a close outside the band.
 
+    In quote units; NaN while nothing is held. The row of an entry is held even when its
+    close lies outside; a row that leaves may not enter again.
+
     Parameters
     ----------
-    close : pandas.Series, shape (n,)
-        Closes, > 0, in quote units.
     enter : pandas.Series of bool, shape (n,)
         Rows on which to enter; those while something is held change nothing.
     level : pandas.Series, shape (n,)
@@ -29,12 +30,6 @@ def held_level(
     below, above : float
         The band is from ``level * (1 - below)`` to ``level * (1 + above)``, fractions >= 0; an
         infinite `above` has no upper end, a `below` of 1 no lower one.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN while nothing is held. The row of an entry is held even when its
-        close lies outside; a row that leaves may not enter again.
 
     Raises
     ------

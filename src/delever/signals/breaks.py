@@ -24,12 +24,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from delever.arguments import aligned
 from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.signals.clock import align_events
 from delever.signals.edges import confirm, latch
 from delever.signals.feature import WarmUp, feature
+from delever.signals.glossary import described
 from delever.signals.indicators import Average, atr, moving_average
 from delever.signals.levels import SUPPORT_WEEKS, broken_level, rolling_support
 from delever.view import MarketView
@@ -55,7 +55,7 @@ BreachOn: TypeAlias = Literal["close", "low"]
 """What must be below a support: the close, or already the low."""
 
 
-@aligned
+@described
 def breaks(
     bars: pd.DataFrame,
     line: pd.Series,
@@ -68,16 +68,10 @@ def breaks(
 
     Parameters
     ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``high``, ``low`` and ``close``, in quote units.
     line : pandas.Series, shape (n,)
         The line as known at each bar's close, in quote units.
     before : pandas.Series, shape (n,), optional
         The line as known before each bar opened, for touches; by default that of the bar before.
-    near : float
-        How far below the line a high counts as a retest, fraction of the line in [0, 1).
-    false_bars : int
-        At most so many bars from a break to the close above that makes it a false one, >= 1.
 
     Returns
     -------
@@ -104,7 +98,7 @@ def breaks(
     return _labels(bars, line, known, broken, began, near=near, false_bars=false_bars)
 
 
-@aligned
+@described
 def support_breaks(
     bars: pd.DataFrame,
     support: pd.Series,
@@ -118,16 +112,10 @@ def support_breaks(
 
     Parameters
     ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``high``, ``low`` and ``close``, in quote units.
-    support : pandas.Series, shape (n,)
-        Level known before each bar opens, in quote units.
     on : {"close", "low"}
         Whether the close or already the low must be below the support.
     near : float
         How far below the level a high counts as a retest, fraction of the level in [0, 1).
-    false_bars : int
-        At most so many bars from a breach to the close above that makes it a failed one, >= 1.
     confirm_bars : int
         Closes below the broken level in a row that confirm the breach, >= 1.
 
@@ -139,11 +127,6 @@ def support_breaks(
         after one that did not, also while a higher level is still broken: a long fall is one
         break and many breaches.
         On the low, a break whose close is back above is false at the next bar that closes above.
-
-    Raises
-    ------
-    InputError
-        If a parameter is out of range.
     """
     if on not in ("close", "low"):
         raise InputError(f"on must be 'close' or 'low'; got {on!r}")
@@ -206,7 +189,7 @@ def _labels(
     columns=LABELS,
     warm_up=lambda weeks: WarmUp(coarse=weeks),
 )
-@aligned
+@described
 def average_breaks(
     market: MarketView,
     *,
@@ -224,12 +207,8 @@ def average_breaks(
         The market; n bars of a week or finer.
     weeks : int
         Closed weeks in the average, at least 1.
-    average : {"sma", "ema", "wma"}
-        Simple, exponential or linearly weighted.
     on : {"weekly_close", "close"}
         Which closes break and reclaim: those of weeks, or of the bars themselves.
-    near : float
-        How far below the line a high counts as a retest, fraction of the line in [0, 1).
     false_bars : int
         Weeks (on weekly closes) or bars (on closes) within which a break is a false one, >= 1.
 
@@ -239,11 +218,6 @@ def average_breaks(
         Columns `LABELS`, on the bar at whose close each became known: on weekly closes that is
         the last bar of the week. Touches are of bars always, against the average of the weeks
         closed before the bar opened.
-
-    Raises
-    ------
-    InputError
-        If a parameter is out of range.
     """
     if on not in ("weekly_close", "close"):
         raise InputError(f"on must be 'weekly_close' or 'close'; got {on!r}")
@@ -261,34 +235,22 @@ def average_breaks(
     return pd.DataFrame({"touch": fine["touch"], **columns})
 
 
-@aligned
+@described
 def breach_depth(
     bars: pd.DataFrame, support: pd.Series, *, on: BreachOn = "close", window: int = 14
 ) -> pd.Series:
     """How far below a support a bar is, in average true ranges.
 
+    ``(support - price) / atr``, > 0 below the support. The range is that known before the
+    bar opened, so that a crash is not measured by itself. NaN in warm-up and without a
+    support.
+
     Parameters
     ----------
-    bars : pandas.DataFrame, shape (n, k)
-        With ``high``, ``low`` and ``close``, in quote units.
-    support : pandas.Series, shape (n,)
-        Level known before each bar opens, in quote units.
     on : {"close", "low"}
         Which price.
     window : int
         Bars of the average true range, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        ``(support - price) / atr``, > 0 below the support. The range is that known before the
-        bar opened, so that a crash is not measured by itself. NaN in warm-up and without a
-        support.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 1 or `on` is neither.
     """
     if on not in ("close", "low"):
         raise InputError(f"on must be 'close' or 'low'; got {on!r}")
@@ -302,7 +264,7 @@ def breach_depth(
     title="> 0 below the low of {weeks} weeks",
     warm_up=lambda weeks, window: WarmUp(bars=window + 1, coarse=weeks, before_open=True),
 )
-@aligned
+@described
 def rolling_breach_depth(
     market: MarketView,
     *,
@@ -312,19 +274,14 @@ def rolling_breach_depth(
 ) -> pd.Series:
     """How far below the lowest low of the closed weeks before it a bar is.
 
+    In average true ranges, > 0 below the support.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     weeks : int
         Closed weeks of the support, at least 1.
     on, window
         As in `breach_depth`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In average true ranges, > 0 below the support.
     """
     return breach_depth(market.bars, rolling_support(market, weeks), on=on, window=window)
 
@@ -336,7 +293,7 @@ def rolling_breach_depth(
     columns=SUPPORT_LABELS,
     warm_up=lambda weeks: WarmUp(coarse=weeks, before_open=True),
 )
-@aligned
+@described
 def rolling_breaks(
     market: MarketView,
     *,
@@ -350,8 +307,6 @@ def rolling_breaks(
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     weeks : int
         Closed weeks of the support, at least 1.
     on, near, false_bars, confirm_bars

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import checked
 from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.frames import utc_index
+from delever.signals.glossary import described
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
@@ -26,7 +26,7 @@ WEEK = pd.Timedelta(7, "D")
 """A daily reading older than this is stale: longer than any holiday of a stock exchange."""
 
 
-@checked
+@described
 def bars_in(days: float, timeframe: str) -> int:
     """Bars that make so many days.
 
@@ -34,8 +34,6 @@ def bars_in(days: float, timeframe: str) -> int:
     ----------
     days : float
         Days of 24 hours, > 0.
-    timeframe : str
-        Timeframe of the bars.
 
     Returns
     -------
@@ -57,14 +55,12 @@ def bars_in(days: float, timeframe: str) -> int:
     return max(1, round(pd.Timedelta(days=days) / timeframe_delta(timeframe)))
 
 
-@checked
+@described
 def own(market: MarketView, name: str, column: str | None = None) -> pd.Series:
     """Rows of a reading, indexed by the vendor's stamp.
 
     Parameters
     ----------
-    market : MarketView
-        The market.
     name : str
         A key of its readings.
     column : str, optional
@@ -86,16 +82,16 @@ def own(market: MarketView, name: str, column: str | None = None) -> pd.Series:
     return values[values.notna()]
 
 
-@checked
+@described
 def on_bars(
     market: MarketView, name: str, values: pd.Series, *, max_age: pd.Timedelta | None = WEEK
 ) -> pd.Series:
     """Bring rows computed on a reading's clock to the bars that knew them.
 
+    Indexed like the bars; NaN before the first row was known and where the last is too old.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     name : str
         The reading whose rows `values` were computed from; its publication lag applies.
     values : pandas.Series, shape (m,)
@@ -103,11 +99,6 @@ def on_bars(
     max_age : pandas.Timedelta, optional
         A row known longer ago than this says nothing about the present; None: it holds until
         the next one, as a protocol's constant does.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Indexed like the bars; NaN before the first row was known and where the last is too old.
     """
     reading = replace(market.readings[name], frame=values.to_frame(name))
     seen = replace(market, readings={name: reading}).series(name)
@@ -119,14 +110,12 @@ def on_bars(
     return seen.where(age <= max_age.as_unit("ns").value)
 
 
-@checked
+@described
 def align_events(market: MarketView, events: pd.Series, timeframe: str) -> pd.Series:
     """Bring a yes or no per coarser bar to the one bar at whose close it became known.
 
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     events : pandas.Series of bool, shape (m,)
         Indexed by open time of bars of `timeframe`.
     timeframe : str
@@ -153,7 +142,7 @@ def align_events(market: MarketView, events: pd.Series, timeframe: str) -> pd.Se
     return pd.Series(out, index=market.index, name=events.name)
 
 
-@checked
+@described
 def ago(values: pd.Series, days: float) -> pd.Series:
     """What a reading said so many days before each of its rows.
 
@@ -178,7 +167,7 @@ def ago(values: pd.Series, days: float) -> pd.Series:
     return pd.Series(np.where(found, data[np.maximum(place, 0)], np.nan), index=values.index)
 
 
-@checked
+@described
 def zscore(values: pd.Series, days: float) -> pd.Series:
     """Distance from the mean of the last days, in their standard deviations.
 
@@ -200,7 +189,7 @@ def zscore(values: pd.Series, days: float) -> pd.Series:
     return ((values - window.mean()) / deviation.where(deviation > 0)).where(full(values, days))
 
 
-@checked
+@described
 def full(values: pd.Series, days: float) -> npt.NDArray[np.bool_]:
     """Rows at which a window of so many days has filled.
 
@@ -230,7 +219,7 @@ def _length(days: float) -> pd.Timedelta:
     return pd.Timedelta(days=days).as_unit("ns")
 
 
-@checked
+@described
 def sign_streak(values: pd.Series) -> pd.Series:
     """How many rows in a row have had the same sign, counted with that sign.
 

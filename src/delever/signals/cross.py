@@ -107,27 +107,15 @@ def rolling_correlation(
 ) -> pd.Series:
     """Correlation with another market over the last common sessions.
 
+    Pearson's, in [-1, 1]; NaN until the window is full, and where one of them stood still.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     window : int
         Sessions (returns between them, when of returns), at least 3.
     of : {"returns", "levels"}
         Log returns, or prices. Prices wander together by chance: two independent random walks
         often show 0.7 either way, so of levels this is a description and no evidence.
-    series, column : str
-        Name of the reading, and of its column where it has several.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Pearson's, in [-1, 1]; NaN until the window is full, and where one of them stood still.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 3 or `of` is neither.
 
     References
     ----------
@@ -153,25 +141,13 @@ def rolling_beta(
 ) -> pd.Series:
     """Slope of the market's returns on those of another over the last common sessions.
 
+    ``cov(own, other) / var(other)`` of log returns: 2 when the market moves 2 % for the
+    other's 1 %. NaN until the window is full, and where the other stood still.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     window : int
         Returns, at least 3.
-    series, column : str
-        Name of the reading, and of its column where it has several.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        ``cov(own, other) / var(other)`` of log returns: 2 when the market moves 2 % for the
-        other's 1 %. NaN until the window is full, and where the other stood still.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 3.
     """
     _check(window, 3)
     pairs = _pairs(sessions(market, series=series, column=column), "returns")
@@ -192,25 +168,13 @@ def haven_gap(
 ) -> pd.Series:
     """Return of a safe haven minus the market's own, over the last common sessions.
 
+    Difference of simple returns, fraction, > 0: the haven did better. NaN for the first
+    `window` sessions.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     window : int
         Sessions, at least 1.
-    series, column : str
-        Name of the reading, such as gold, and of its column where it has several.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Difference of simple returns, fraction, > 0: the haven did better. NaN for the first
-        `window` sessions.
-
-    Raises
-    ------
-    InputError
-        If `window` is below 1.
     """
     _check(window, 1)
     both = sessions(market, series=series, column=column)

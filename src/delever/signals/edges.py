@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from delever.arguments import aligned
 from delever.errors import InputError
+from delever.signals.glossary import described
 
 __all__ = ["confirm", "crossed_above", "crossed_below", "hold", "latch"]
 
 
-@aligned
+@described
 def crossed_below(values: pd.Series, level: pd.Series | float) -> pd.Series:
     """Rows on which `values` falls below `level` after not having been below it.
 
@@ -22,8 +22,6 @@ def crossed_below(values: pd.Series, level: pd.Series | float) -> pd.Series:
     ----------
     values : pandas.Series, shape (n,)
         Such as closes.
-    level : pandas.Series, shape (n,), or float
-        In the same unit.
 
     Returns
     -------
@@ -39,7 +37,7 @@ def crossed_below(values: pd.Series, level: pd.Series | float) -> pd.Series:
     return (gap < 0) & (gap.shift(1) >= 0)
 
 
-@aligned
+@described
 def crossed_above(values: pd.Series, level: pd.Series | float) -> pd.Series:
     """Rows on which `values` rises above `level` after not having been above it.
 
@@ -47,8 +45,6 @@ def crossed_above(values: pd.Series, level: pd.Series | float) -> pd.Series:
     ----------
     values : pandas.Series, shape (n,)
         Such as closes.
-    level : pandas.Series, shape (n,), or float
-        In the same unit.
 
     Returns
     -------
@@ -64,7 +60,7 @@ def crossed_above(values: pd.Series, level: pd.Series | float) -> pd.Series:
     return (gap > 0) & (gap.shift(1) <= 0)
 
 
-@aligned
+@described
 def confirm(condition: pd.Series, times: int) -> pd.Series:
     """Rows on which `condition` has held `times` rows in a row, this one included.
 
@@ -79,11 +75,6 @@ def confirm(condition: pd.Series, times: int) -> pd.Series:
     -------
     pandas.Series of bool, shape (n,)
 
-    Raises
-    ------
-    InputError
-        If `times` is below 1.
-
     Examples
     --------
     >>> confirm(pd.Series([True, True, False, True]), 2).tolist()
@@ -96,7 +87,7 @@ def confirm(condition: pd.Series, times: int) -> pd.Series:
     return pd.Series(rows - last_false >= times, index=condition.index)
 
 
-@aligned
+@described
 def latch(enter: pd.Series, leave: pd.Series) -> pd.Series:
     """State that is True from a row of `enter` until before the next row of `leave`.
 
@@ -122,7 +113,7 @@ def latch(enter: pd.Series, leave: pd.Series) -> pd.Series:
     return pd.Series((last >= 0) & (coming & ~going)[last], index=enter.index)
 
 
-@aligned
+@described
 def hold(trigger: pd.Series, rows: int) -> pd.Series:
     """State that is True for `rows` rows from a trigger; triggers meanwhile do not prolong it.
 
@@ -136,11 +127,6 @@ def hold(trigger: pd.Series, rows: int) -> pd.Series:
     Returns
     -------
     pandas.Series of bool, shape (n,)
-
-    Raises
-    ------
-    InputError
-        If `rows` is below 1.
 
     Examples
     --------

@@ -18,6 +18,7 @@ import pandas as pd
 
 from delever.bars import close_times
 from delever.errors import InputError
+from delever.signals.glossary import describe
 from delever.view import MarketView, Price
 
 __all__ = ["Feature", "Input", "Unit", "WarmUp", "feature", "features_of"]
@@ -235,7 +236,7 @@ def feature(
     waits: bool = False,
     **fixed: Sequence[object],
 ) -> Callable[[_F], _F]:
-    """Make features of a function, which stays what it is.
+    """Make features of a function, which stays what it is; its docstring is completed.
 
     Parameters
     ----------
@@ -295,6 +296,8 @@ def feature(
                 waits=waits or unit == "event",
             )
             made.append(one)
+        about = needs[0].holds if needs else "see the market"
+        describe(function, series=f"str\n    Name of the reading: {about}.")
         # Of several decorators the one written first is applied last.
         function.__dict__["features"] = (*made, *features_of(function))
         return function

@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
-from delever.arguments import aligned
 from delever.errors import InputError
 from delever.memo import shared
+from delever.signals.glossary import described
 
 __all__ = [
     "Average",
@@ -40,27 +40,12 @@ def _check_window(window: int, name: str = "window") -> None:
         raise InputError(f"{name} must be a whole number of rows, at least 1; got {window!r}")
 
 
-@aligned
+@described
 def sma(values: pd.Series, window: int) -> pd.Series:
     """Simple moving average.
 
-    Parameters
-    ----------
-    values : pandas.Series, shape (n,)
-        In any unit.
-    window : int
-        Rows averaged, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In the unit of `values`; NaN for the first ``window - 1`` rows and for any window that
-        holds a NaN.
-
-    Raises
-    ------
-    InputError
-        If `window` is not a whole number of at least 1.
+    In the unit of `values`; NaN for the first ``window - 1`` rows and for any window that
+    holds a NaN.
 
     Examples
     --------
@@ -74,26 +59,16 @@ def sma(values: pd.Series, window: int) -> pd.Series:
     return out.rename("sma")
 
 
-@aligned
+@described
 def ema(values: pd.Series, window: int) -> pd.Series:
     """Exponential moving average, seeded with the first value.
 
+    In the unit of `values`; NaN for the first ``window - 1`` rows and where `values` is NaN.
+
     Parameters
     ----------
-    values : pandas.Series, shape (n,)
-        In any unit.
     window : int
         The span, at least 1: the newest value weighs ``2 / (window + 1)``.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In the unit of `values`; NaN for the first ``window - 1`` rows and where `values` is NaN.
-
-    Raises
-    ------
-    InputError
-        If `window` is not a whole number of at least 1.
 
     Notes
     -----
@@ -113,25 +88,12 @@ def ema(values: pd.Series, window: int) -> pd.Series:
     return out.where(values.notna()).rename("ema")
 
 
-@aligned
+@described
 def wma(values: pd.Series, window: int) -> pd.Series:
     """Linearly weighted moving average: the newest value weighs `window`, the oldest 1.
 
-    Parameters
-    ----------
-    values, window
-        As in `sma`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In the unit of `values`; NaN for the first ``window - 1`` rows and for any window that
-        holds a NaN.
-
-    Raises
-    ------
-    InputError
-        If `window` is not a whole number of at least 1.
+    In the unit of `values`; NaN for the first ``window - 1`` rows and for any window that
+    holds a NaN.
 
     Examples
     --------
@@ -147,23 +109,16 @@ def wma(values: pd.Series, window: int) -> pd.Series:
     return pd.Series(out, index=values.index, name="wma")
 
 
-@aligned
+@described
 def moving_average(values: pd.Series, window: int, average: Average) -> pd.Series:
     """Moving average of a named kind.
 
+    In the unit of `values`; NaN for the first ``window - 1`` rows.
+
     Parameters
     ----------
-    values : pandas.Series, shape (n,)
-        In any unit.
-    window : int
-        Rows, at least 1.
     average : {"sma", "ema", "wma"}
         Which of `sma`, `ema`, `wma`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In the unit of `values`; NaN for the first ``window - 1`` rows.
 
     Raises
     ------
@@ -183,26 +138,11 @@ def moving_average(values: pd.Series, window: int, average: Average) -> pd.Serie
     )
 
 
-@aligned
+@described
 def atr(high: pd.Series, low: pd.Series, close: pd.Series, window: int) -> pd.Series:
     """Average true range after Wilder.
 
-    Parameters
-    ----------
-    high, low, close : pandas.Series, shape (n,)
-        Prices on one index.
-    window : int
-        Rows, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units, >= 0; NaN for the first ``window - 1`` rows.
-
-    Raises
-    ------
-    InputError
-        If `window` is not a whole number of at least 1.
+    In quote units, >= 0; NaN for the first ``window - 1`` rows.
 
     Notes
     -----
@@ -233,28 +173,18 @@ def atr(high: pd.Series, low: pd.Series, close: pd.Series, window: int) -> pd.Se
     return seeded.ewm(alpha=1 / window, adjust=False).mean().rename("atr")
 
 
-@aligned
+@described
 def rsi(values: pd.Series, window: int = 14) -> pd.Series:
     """Relative strength index after Wilder.
+
+    An index number from 0 (only falls) to 100 (only rises), as its thresholds are written
+    in the literature; NaN for the first ``window - 1`` rows, and for as long as nothing has
+    moved at all.
 
     Parameters
     ----------
     values : pandas.Series, shape (n,)
         Usually closes.
-    window : int
-        Rows, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        An index number from 0 (only falls) to 100 (only rises), as its thresholds are written
-        in the literature; NaN for the first ``window - 1`` rows, and for as long as nothing has
-        moved at all.
-
-    Raises
-    ------
-    InputError
-        If `window` is not a whole number of at least 1.
 
     Notes
     -----
@@ -278,9 +208,11 @@ def rsi(values: pd.Series, window: int = 14) -> pd.Series:
     return out.where(values.cummax() > values.cummin()).rename("rsi")
 
 
-@aligned
+@described
 def roc(values: pd.Series, window: int) -> pd.Series:
     """Rate of change over `window` rows.
+
+    Fraction, ``x[t] / x[t - window] - 1``; NaN for the first `window` rows.
 
     Parameters
     ----------
@@ -288,16 +220,6 @@ def roc(values: pd.Series, window: int) -> pd.Series:
         Positive.
     window : int
         Rows back, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction, ``x[t] / x[t - window] - 1``; NaN for the first `window` rows.
-
-    Raises
-    ------
-    InputError
-        If `window` is not a whole number of at least 1.
 
     Examples
     --------
@@ -311,27 +233,15 @@ def roc(values: pd.Series, window: int) -> pd.Series:
     return (percent / 100).rename("roc")
 
 
-@aligned
+@described
 def donchian(high: pd.Series, low: pd.Series, window: int) -> pd.DataFrame:
     """Lowest low and highest high of the last `window` rows, the present one included.
-
-    Parameters
-    ----------
-    high, low : pandas.Series, shape (n,)
-        Prices on one index.
-    window : int
-        Rows, at least 1.
 
     Returns
     -------
     pandas.DataFrame, shape (n, 2)
         ``lower`` and ``upper``, in quote units; NaN for the first ``window - 1`` rows. For a
         level known *before* a bar see `delever.signals.levels`.
-
-    Raises
-    ------
-    InputError
-        If `window` is not a whole number of at least 1.
 
     Examples
     --------
@@ -349,16 +259,12 @@ def donchian(high: pd.Series, low: pd.Series, window: int) -> pd.DataFrame:
     return shared("donchian", (high, low), (window,), bands)
 
 
-@aligned
+@described
 def bollinger(values: pd.Series, window: int = 20, width: float = 2.0) -> pd.DataFrame:
     """Simple moving average with a band of `width` standard deviations on either side.
 
     Parameters
     ----------
-    values : pandas.Series, shape (n,)
-        In any unit.
-    window : int
-        Rows, at least 1.
     width : float
         Standard deviations, >= 0.
 
@@ -393,14 +299,12 @@ def bollinger(values: pd.Series, window: int = 20, width: float = 2.0) -> pd.Dat
     )
 
 
-@aligned
+@described
 def macd(values: pd.Series, fast: int = 12, slow: int = 26, signal: int = 9) -> pd.DataFrame:
     """Difference of two exponential averages, and its own average.
 
     Parameters
     ----------
-    values : pandas.Series, shape (n,)
-        In any unit.
     fast, slow, signal : int
         Spans in rows, each at least 1; `fast` shorter than `slow`.
 

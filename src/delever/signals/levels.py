@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 
-from delever.arguments import aligned
 from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.signals.feature import WarmUp, feature
+from delever.signals.glossary import described
 from delever.signals.indicators import donchian
 from delever.view import MarketView, Price
 
@@ -43,26 +43,21 @@ SUPPORT_WEEKS = 26
     title="lowest low of {window} bars of {timeframe}",
     warm_up=lambda window, timeframe: WarmUp(coarse=window, timeframe=timeframe, before_open=True),
 )
-@aligned
+@described
 def rolling_support(
     market: MarketView, window: int = SUPPORT_WEEKS, timeframe: str = "1w"
 ) -> pd.Series:
     """Lowest low of the last `window` coarser bars closed before each bar opens.
 
+    In quote units; NaN until `window` coarser bars have closed. A daily bar on a Sunday does
+    not know the low of its own week; Monday's bar does.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     window : int
         Coarser bars, at least 1.
     timeframe : str
         Their timeframe; weeks by default.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN until `window` coarser bars have closed. A daily bar on a Sunday does
-        not know the low of its own week; Monday's bar does.
 
     Raises
     ------
@@ -72,13 +67,13 @@ def rolling_support(
     return _extreme(market, window, timeframe, "lower").rename("support")
 
 
-@aligned
+@described
 def rolling_resistance(
     market: MarketView, window: int = SUPPORT_WEEKS, timeframe: str = "1w"
 ) -> pd.Series:
     """Highest high of the last `window` coarser bars closed before each bar opens.
 
-    It is the mirror of `rolling_support`, with the same parameters and errors; in quote units.
+    In quote units: the mirror of `rolling_support`.
     """
     return _extreme(market, window, timeframe, "upper").rename("resistance")
 
@@ -90,21 +85,11 @@ def _extreme(market: MarketView, window: int, timeframe: str, band: str) -> pd.S
     return as_of(extremes, closed, market.index).set_axis(market.index)
 
 
-@aligned
+@described
 def fixed_support(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     """Highest of some given levels that the previous close had not fallen below.
 
-    Parameters
-    ----------
-    close : pandas.Series, shape (n,)
-        Closes, in quote units.
-    levels : sequence of float
-        Prices > 0, in quote units, in any order.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN on the first row and where the previous close was below every level.
+    In quote units; NaN on the first row and where the previous close was below every level.
 
     Raises
     ------
@@ -120,11 +105,11 @@ def fixed_support(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     return _rung(close, ladder[1:], ladder, "right").rename("support")
 
 
-@aligned
+@described
 def fixed_resistance(close: pd.Series, levels: Sequence[float]) -> pd.Series:
     """Lowest of some given levels that the previous close had not risen above.
 
-    It is the mirror of `fixed_support`, with the same parameters and errors; in quote units.
+    In quote units: the mirror of `fixed_support`.
 
     Examples
     --------
@@ -153,21 +138,16 @@ def _rung(
     return pd.Series(np.array(ladder)[place], index=close.index).where(before.notna())
 
 
-@aligned
+@described
 def grid_support(close: pd.Series, step: float) -> pd.Series:
     """Highest multiple of `step` that the previous close had not fallen below.
 
+    In quote units; NaN on the first row and where the previous close was below `step`.
+
     Parameters
     ----------
-    close : pandas.Series, shape (n,)
-        Closes, in quote units.
     step : float
         Distance of the round numbers, > 0, in quote units.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN on the first row and where the previous close was below `step`.
 
     Raises
     ------
@@ -192,26 +172,21 @@ def grid_support(close: pd.Series, step: float) -> pd.Series:
     of=lambda market: market.bars["close"],
     warm_up=lambda: WarmUp(bars=2),
 )
-@aligned
+@described
 def round_support(
     close: pd.Series, *, parts: int = 2, unit: Annotated[float, Price()] = 1.0
 ) -> pd.Series:
     """Highest round number that the previous close had not fallen below.
 
+    In quote units; NaN on the first row.
+
     Parameters
     ----------
-    close : pandas.Series, shape (n,)
-        Closes, > 0, in quote units.
     parts : int
         Into how many steps a power of ten is divided, at least 1: with 2 the round numbers near
         70,000 are 5,000 apart and those near 700 are 50 apart.
     unit : float
         The price that counts as 1, > 0: round numbers are those of the currency people quote.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN on the first row.
 
     Raises
     ------
@@ -228,11 +203,16 @@ def round_support(
     return level.rename("support")
 
 
-@aligned
+@described
 def round_resistance(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> pd.Series:
     """Lowest round number that the previous close had not risen above.
 
-    It is the mirror of `round_support`, with the same parameters and errors; in quote units.
+    In quote units: the mirror of `round_support`.
+
+    Parameters
+    ----------
+    parts, unit
+        As in `round_support`.
 
     Examples
     --------
@@ -255,23 +235,18 @@ def _round_steps(close: pd.Series, parts: int, unit: float) -> tuple[pd.Series, 
     return before, 10.0 ** np.floor(np.log10(before) + 1e-12) / parts
 
 
-@aligned
+@described
 def support_below(market: MarketView, levels: pd.DataFrame) -> pd.Series:
     """Highest level in force before each bar opens that the previous close had not fallen below.
 
+    In quote units; NaN on the first bar and where no such level is known. A level counts
+    from the first bar that opens at or after it was born, until the first that opens at or
+    after it ended.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     levels : pandas.DataFrame, shape (k, 5)
         A table of levels, see `delever.signals.swings`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units; NaN on the first bar and where no such level is known. A level counts
-        from the first bar that opens at or after it was born, until the first that opens at or
-        after it ended.
     """
     table = levels.sort_values("born", kind="stable")
     gone = table[table["ended"].notna()]
@@ -303,23 +278,16 @@ def _stamps(times: pd.Series) -> list[int]:
     return stamps
 
 
-@aligned
+@described
 def broken_level(close: pd.Series, breach: pd.Series, support: pd.Series) -> pd.Series:
     """Which support is broken, from the bar of its breach until a later close above it.
 
+    The broken level, in quote units; NaN while none is.
+
     Parameters
     ----------
-    close : pandas.Series, shape (n,)
-        Closes, in quote units.
     breach : pandas.Series of bool, shape (n,)
         Bars that breach their `support`, by close or by low.
-    support : pandas.Series, shape (n,)
-        Level known before each bar, in quote units.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        The broken level, in quote units; NaN while none is.
 
     Notes
     -----

@@ -71,18 +71,8 @@ def _last_days(values: pd.Series, days: float) -> pd.Series:
 def daily_funding(market: MarketView, *, series: str = "funding") -> pd.Series:
     """Funding of the last 24 hours.
 
-    Parameters
-    ----------
-    market : MarketView
-        The market; n bars.
-    series : str
-        Name of the reading: funding rates, fraction per interval, stamped when they are paid.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction of the notional a day, > 0: longs paid; NaN during the first day. A sum over
-        24 hours means the same for intervals of 1, 4 and 8 hours.
+    Fraction of the notional a day, > 0: longs paid; NaN during the first day. A sum over
+    24 hours means the same for intervals of 1, 4 and 8 hours.
     """
     return on_bars(market, series, _last_days(own(market, series), 1), max_age=_TWO_DAYS)
 
@@ -97,18 +87,13 @@ def daily_funding(market: MarketView, *, series: str = "funding") -> pd.Series:
 def funding_zscore(market: MarketView, *, days: int = 90, series: str = "funding") -> pd.Series:
     """Funding of the last 24 hours against its own last months.
 
+    In standard deviations, < 0: longs pay less than usual or are paid; NaN for the first
+    ``days + 1`` days.
+
     Parameters
     ----------
-    market, series
-        As in `daily_funding`.
     days : int
         Length of the comparison, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In standard deviations, < 0: longs pay less than usual or are paid; NaN for the first
-        ``days + 1`` days.
     """
     daily = _last_days(own(market, series), 1)
     return on_bars(market, series, zscore(daily, days), max_age=_TWO_DAYS)
@@ -124,15 +109,7 @@ def funding_zscore(market: MarketView, *, days: int = 90, series: str = "funding
 def funding_streak(market: MarketView, *, series: str = "funding") -> pd.Series:
     """Settlements in a row with funding of the same sign.
 
-    Parameters
-    ----------
-    market, series
-        As in `daily_funding`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        A count with the sign of the funding rate: -5 when shorts have paid five times in a row.
+    A count with the sign of the funding rate: -5 when shorts have paid five times in a row.
     """
     return on_bars(market, series, sign_streak(own(market, series)), max_age=_TWO_DAYS)
 
@@ -173,22 +150,15 @@ def open_interest_change(
 ) -> pd.Series:
     """Growth of the positions that stand open, counted in base units.
 
+    Log change over `days`, < 0: positions were closed; NaN for the first `days`.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     days : int
         Days of the change, at least 1.
     notional : bool
         Whether the reading is in quote units; it is then divided by the price, because dollars
         of open interest fall with the price even when nobody closes a position.
-    series, column : str
-        Name of the reading, and of its column where it has several.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Log change over `days`, < 0: positions were closed; NaN for the first `days`.
     """
     change = _log_change(_positions(market, series, column, notional), days)
     return on_bars(market, series, change)
@@ -212,6 +182,10 @@ def open_interest_divergence(
 ) -> pd.Series:
     """Whether positions grow faster than the price, each measured by its own last months.
 
+    z-score of the log change of open interest (base units) minus that of the log change of
+    the price: > 0 where positions pile up while the price lags. NaN for the first
+    ``days + window`` days.
+
     Parameters
     ----------
     market, notional, series, column
@@ -220,13 +194,6 @@ def open_interest_divergence(
         Days of both changes, at least 1.
     window : int
         Days of the comparison, longer than `days`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        z-score of the log change of open interest (base units) minus that of the log change of
-        the price: > 0 where positions pile up while the price lags. NaN for the first
-        ``days + window`` days.
     """
     positions = _positions(market, series, column, notional)
     price = _price_then(market, series, positions)
@@ -255,20 +222,8 @@ def liquidation_total(
 ) -> pd.Series:
     """Forced liquidations of the last hours, longs and shorts together.
 
-    Parameters
-    ----------
-    market : MarketView
-        The market; n bars.
-    hours : int
-        Length of the window, at least the interval of the rows.
-    series, longs, shorts : str
-        Name of the reading, amounts liquidated per interval, and of its columns.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In the vendor's unit, >= 0; NaN for the first `hours`. Vendors count different venues at
-        different times: compare within one series only.
+    In the vendor's unit, >= 0; NaN for the first `hours`. Vendors count different venues at
+    different times: compare within one series only.
     """
     total = _liquidated(market, series, longs, hours) + _liquidated(market, series, shorts, hours)
     return on_bars(market, series, total)
@@ -292,18 +247,13 @@ def liquidation_shock(
 ) -> pd.Series:
     """Forced liquidations of the last hours against their average of the last month.
 
+    ``log(total / mean of such totals)``: 1.6 is five times the usual. NaN for the first
+    `hours` and `days`, and where nothing was liquidated.
+
     Parameters
     ----------
-    market, hours, series, longs, shorts
-        As in `liquidation_total`.
     days : int
         Length of the comparison, at least 1; it includes the window itself.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        ``log(total / mean of such totals)``: 1.6 is five times the usual. NaN for the first
-        `hours` and `days`, and where nothing was liquidated.
     """
     total = _liquidated(market, series, longs, hours) + _liquidated(market, series, shorts, hours)
     usual = total.rolling(pd.Timedelta(days=days)).mean().where(full(total, days))
@@ -328,15 +278,7 @@ def liquidation_long_share(
 ) -> pd.Series:
     """Share of longs in the forced liquidations of the last hours.
 
-    Parameters
-    ----------
-    market, hours, series, longs, shorts
-        As in `liquidation_total`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction in [0, 1]; NaN for the first `hours` and where nothing was liquidated.
+    Fraction in [0, 1]; NaN for the first `hours` and where nothing was liquidated.
     """
     long = _liquidated(market, series, longs, hours)
     total = long + _liquidated(market, series, shorts, hours)
@@ -359,20 +301,13 @@ def long_short_zscore(
 ) -> pd.Series:
     """Accounts (or positions) that are long per one that is short, against their last months.
 
+    z-score of the logarithm of the ratio, > 0: more are long than usual. NaN for the first
+    `days`.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     days : int
         Length of the comparison, at least 1.
-    series, column : str
-        Name of the reading, a ratio > 0, and of its column where it has several.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        z-score of the logarithm of the ratio, > 0: more are long than usual. NaN for the first
-        `days`.
     """
     ratio = own(market, series, column)
     logs = pd.Series(np.log(ratio.where(ratio > 0)), index=ratio.index)

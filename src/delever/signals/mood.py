@@ -58,17 +58,7 @@ def index_level(
 ) -> pd.Series:
     """An index as its publisher writes it, such as Fear & Greed.
 
-    Parameters
-    ----------
-    market : MarketView
-        The market; n bars.
-    series, column : str
-        Name of the reading, and of its column where it has several.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In the publisher's points: for Fear & Greed 0 (fear) to 100 (greed).
+    In the publisher's points: for Fear & Greed 0 (fear) to 100 (greed).
     """
     return on_bars(market, series, own(market, series, column))
 
@@ -85,18 +75,7 @@ def implied_volatility(
 ) -> pd.Series:
     """Volatility that options expect.
 
-    Parameters
-    ----------
-    market : MarketView
-        The market; n bars.
-    series, column : str
-        Name of the reading, a volatility index in percentage points as exchanges publish it, and
-        of its column where it has several.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction per square root of a year: 0.8 where the publisher writes 80.
+    Fraction per square root of a year: 0.8 where the publisher writes 80.
     """
     return on_bars(market, series, own(market, series, column) / 100)
 
@@ -113,17 +92,12 @@ def implied_volatility_jump(
 ) -> pd.Series:
     """Change of the volatility that options expect.
 
+    Log change over `days`, > 0: more is expected; NaN for the first `days`.
+
     Parameters
     ----------
-    market, series, column
-        As in `implied_volatility`.
     days : int
         Days of the change, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Log change over `days`, > 0: more is expected; NaN for the first `days`.
     """
     level = own(market, series, column)
     level = level.where(level > 0)
@@ -142,19 +116,12 @@ def session_change(
 ) -> pd.Series:
     """Change of a market that does not trade every day, over its own sessions.
 
+    Fraction, ``close / close `sessions` before - 1``. It stays what it was over a weekend.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     sessions : int
         Sessions of the change, at least 1.
-    series, column : str
-        Name of the reading, closes stamped by session, and of its column.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction, ``close / close `sessions` before - 1``. It stays what it was over a weekend.
     """
     level = own(market, series, column)
     level = level.where(level > 0)
@@ -177,19 +144,12 @@ def flow_sum(
 ) -> pd.Series:
     """Net flow into funds over the last sessions.
 
+    In the vendor's unit, < 0: money left; NaN for the first ``sessions - 1`` sessions.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     sessions : int
         Sessions summed, at least 1.
-    series, column : str
-        Name of the reading, net flows per session, and of its column.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In the vendor's unit, < 0: money left; NaN for the first ``sessions - 1`` sessions.
     """
     return on_bars(market, series, own(market, series, column).rolling(sessions).sum())
 
@@ -206,15 +166,7 @@ def flow_streak(
 ) -> pd.Series:
     """Sessions in a row in which money came in, or left.
 
-    Parameters
-    ----------
-    market, series, column
-        As in `flow_sum`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        A count with the sign of the flow: -3 after three sessions of outflow in a row. A flow of
-        exactly zero, which a vendor may write for a session not yet reported, counts 0.
+    A count with the sign of the flow: -3 after three sessions of outflow in a row. A flow of
+    exactly zero, which a vendor may write for a session not yet reported, counts 0.
     """
     return on_bars(market, series, sign_streak(own(market, series, column)))

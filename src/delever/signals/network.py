@@ -104,6 +104,9 @@ def shutdown_price(
 ) -> pd.Series:
     """Price at which a kind of machine no longer earns its power.
 
+    Quote units per coin; it changes when the difficulty, the subsidy or the machine was known
+    to have changed. NaN once the difficulty has said nothing for a week.
+
     Parameters
     ----------
     market : MarketView
@@ -119,12 +122,6 @@ def shutdown_price(
         band between the two is where a fleet in renewal switches off.
     fees : float
         Transaction fees as a fraction of the subsidy, >= 0.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Quote units per coin; it changes when the difficulty, the subsidy or the machine was known
-        to have changed. NaN once the difficulty has said nothing for a week.
 
     Raises
     ------
@@ -167,15 +164,12 @@ def shutdown_distance(
 ) -> pd.Series:
     """How far the price stands above the one at which miners switch off.
 
+    ``close / shutdown price - 1``, fraction, < 0: power costs more than the coin.
+
     Parameters
     ----------
     market, power_price, joules_per_terahash, machine, fees
         As in `shutdown_price`.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        ``close / shutdown price - 1``, fraction, < 0: power costs more than the coin.
 
     Raises
     ------
@@ -231,17 +225,7 @@ def realised_price(
 def realised_price_distance(market: MarketView, *, series: str = "realised_price") -> pd.Series:
     """How far the price stands above the average price at which coins last moved.
 
-    Parameters
-    ----------
-    market : MarketView
-        The market; n bars.
-    series : str
-        Name of the reading.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        ``close / realised price - 1``, fraction, < 0: the average holder is at a loss.
+    ``close / realised price - 1``, fraction, < 0: the average holder is at a loss.
 
     Raises
     ------

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import checked, whole_number
+from delever.arguments import whole_number
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.frames import utc_index
 from delever.signals.feature import WarmUp, feature
+from delever.signals.glossary import described
 from delever.signals.levels import support_below
 from delever.signals.swings import level_table, swings
 from delever.units import timeframe_delta
@@ -25,7 +26,7 @@ _DAY = pd.Timedelta(1, "D")
 _WEEK = pd.Timedelta(7, "D")
 
 
-@checked
+@described
 def volume_profile(bars: pd.DataFrame, *, bins: int = 60) -> pd.Series:
     """Volume by price.
 
@@ -41,11 +42,6 @@ def volume_profile(bars: pd.DataFrame, *, bins: int = 60) -> pd.Series:
     pandas.Series, shape (bins,)
         In the unit of the volume, indexed by the middle of each step in quote units; NaN
         throughout when a volume is NaN, empty when the price never moved.
-
-    Raises
-    ------
-    InputError
-        If `bins` is below 3.
 
     Notes
     -----
@@ -82,7 +78,7 @@ def _spread(low: Values, high: Values, volume: Values, bins: int) -> tuple[Value
     warm_up=lambda weeks: WarmUp(coarse=weeks, before_open=True),
     waits=True,
 )
-@checked
+@described
 def volume_nodes(
     market: MarketView, *, weeks: int = 52, bins: int = 60, nodes: int = 5
 ) -> pd.DataFrame:
@@ -104,11 +100,6 @@ def volume_nodes(
     pandas.DataFrame, shape (k, 5)
         A table of levels of kind ``volume_node``, in force for a week each; none before `weeks`
         weeks have closed or where the volume is unknown.
-
-    Raises
-    ------
-    InputError
-        If a parameter is out of range.
     """
     if weeks < 1 or nodes < 1:
         raise InputError(f"weeks and nodes must be at least 1; got {weeks} and {nodes}")
@@ -139,22 +130,17 @@ def _peaks(volume: Values, edges: Values, nodes: int) -> list[float]:
     return [float(price) for price in (edges[chosen] + edges[chosen + 1]) / 2]
 
 
-@checked
+@described
 def anchored_vwap(market: MarketView, *, anchor: pd.Timestamp) -> pd.Series:
     """Average price of everything traded since a moment, weighted by volume.
 
+    In quote units, as known at each bar's close; NaN before the anchor, without volume, and
+    from an undefined volume on.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     anchor : pandas.Timestamp
         UTC; the first bar that opens at or after it is the first one counted.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units, as known at each bar's close; NaN before the anchor, without volume, and
-        from an undefined volume on.
 
     Raises
     ------
@@ -179,29 +165,19 @@ def anchored_vwap(market: MarketView, *, anchor: pd.Timestamp) -> pd.Series:
     warm_up=lambda bars: WarmUp(bars=2 * bars + 1),
     waits=True,
 )
-@checked
+@described
 def swing_vwap(market: MarketView, *, bars: int = 15, kind: str = "swing_high") -> pd.Series:
     """Average price since the last confirmed swing, weighted by volume.
 
+    In quote units, as known at each bar's close: from the close that confirms a swing on, the
+    average counts from the swing itself. NaN before the first one.
+
     Parameters
     ----------
-    market : MarketView
-        The market; n bars.
     bars : int
         Bars on either side of a swing, at least 1.
     kind : {"swing_high", "swing_low"}
         From which swings.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        In quote units, as known at each bar's close: from the close that confirms a swing on, the
-        average counts from the swing itself. NaN before the first one.
-
-    Raises
-    ------
-    InputError
-        If `bars` is below 1 or `kind` is neither.
     """
     if kind not in ("swing_high", "swing_low"):
         raise InputError(f"kind must be 'swing_high' or 'swing_low'; got {kind!r}")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from delever.arguments import aligned
+from delever.signals.glossary import described
 
 __all__ = ["exposure"]
 
 
-@aligned
+@described
 def exposure(
     signal: pd.Series, *, on: float = 1.0, off: float = 0.0, known: pd.Series | None = None
 ) -> pd.Series:
     """Target exposure of a signal.
+
+    Signed notional / equity.
 
     Parameters
     ----------
@@ -25,11 +27,6 @@ def exposure(
         -1 fully short.
     known : pandas.Series of bool, shape (n,), optional
         Where False the signal is not known yet, and the exposure is NaN.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Signed notional / equity.
 
     Examples
     --------

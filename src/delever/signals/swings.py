@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from delever.arguments import checked
 from delever.errors import InputError
 from delever.signals.feature import WarmUp, feature
+from delever.signals.glossary import described
 from delever.signals.levels import support_below
 from delever.view import MarketView
 
@@ -36,7 +36,7 @@ RETRACEMENTS = (0.236, 0.382, 0.5, 0.618, 0.786)
 EXTENSIONS = (0.618, 1.0, 1.618)
 
 
-@checked
+@described
 def level_table(
     rows: Sequence[tuple[float, str, pd.Timestamp, pd.Timestamp, object]],
 ) -> pd.DataFrame:
@@ -68,14 +68,12 @@ def level_table(
     warm_up=lambda bars: WarmUp(bars=2 * bars + 2),
     waits=True,
 )
-@checked
+@described
 def swings(market: MarketView, *, bars: int = 5) -> pd.DataFrame:
     """Swing lows and highs, each known once `bars` bars after it have closed.
 
     Parameters
     ----------
-    market : MarketView
-        The market.
     bars : int
         Bars on either side, at least 1.
 
@@ -83,11 +81,6 @@ def swings(market: MarketView, *, bars: int = 5) -> pd.DataFrame:
     -------
     pandas.DataFrame, shape (k, 5)
         A table of levels of kind ``swing_low`` and ``swing_high``.
-
-    Raises
-    ------
-    InputError
-        If `bars` is below 1.
 
     Notes
     -----
@@ -128,14 +121,12 @@ def _pivots(values: np.ndarray, bars: int) -> list[int]:
     warm_up=lambda: WarmUp(bars=3),
     waits=True,
 )
-@checked
+@described
 def cycle_highs(market: MarketView, *, fall: float = 0.5) -> pd.DataFrame:
     """Highs of past cycles, each known once the price has fallen far enough from it.
 
     Parameters
     ----------
-    market : MarketView
-        The market.
     fall : float
         Fall of the close from the highest high so far that ends a cycle, fraction in (0, 1).
 
@@ -166,7 +157,7 @@ def cycle_highs(market: MarketView, *, fall: float = 0.5) -> pd.DataFrame:
     )
 
 
-@checked
+@described
 def retracement(low: float, high: float, ratio: float) -> float:
     """Price at which a share of a rise has been given back.
 
@@ -190,7 +181,7 @@ def retracement(low: float, high: float, ratio: float) -> float:
     return high - ratio * (high - low)
 
 
-@checked
+@described
 def extension(high: float, low: float, lower_high: float, ratio: float) -> float:
     """Price that a fall reaches when it repeats, from a lower high, a multiple of the last one.
 
@@ -224,7 +215,7 @@ def extension(high: float, low: float, lower_high: float, ratio: float) -> float
     warm_up=lambda bars: WarmUp(bars=2 * bars + 2),
     waits=True,
 )
-@checked
+@described
 def fibonacci(
     market: MarketView,
     *,
@@ -236,8 +227,6 @@ def fibonacci(
 
     Parameters
     ----------
-    market : MarketView
-        The market.
     bars : int
         Bars on either side of a swing, at least 1.
     retracements : sequence of float

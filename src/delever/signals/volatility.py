@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
-from delever.arguments import aligned
 from delever.errors import InputError
+from delever.signals.glossary import described
 from delever.units import periods_per_year
 
 __all__ = ["Estimator", "fall_speed", "realised_volatility", "volume_shock"]
@@ -20,7 +20,7 @@ Estimator: TypeAlias = Literal["close_to_close", "parkinson", "garman_klass", "y
 """Ways to estimate volatility from bars."""
 
 
-@aligned
+@described
 def realised_volatility(
     bars: pd.DataFrame,
     window: int,
@@ -28,6 +28,10 @@ def realised_volatility(
     estimator: Estimator = "close_to_close",
 ) -> pd.Series:
     """Realised volatility, of a year or of a bar.
+
+    Fraction per square root of a year of 365 days (0.6 is 60 %), or of a bar, >= 0. NaN for
+    the first ``window - 1`` rows, and for one more where the previous close is needed (close
+    to close, Yang and Zhang).
 
     Parameters
     ----------
@@ -39,13 +43,6 @@ def realised_volatility(
         Timeframe of the bars; None for the volatility of one bar.
     estimator : {"close_to_close", "parkinson", "garman_klass", "yang_zhang"}
         Which formula.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        Fraction per square root of a year of 365 days (0.6 is 60 %), or of a bar, >= 0. NaN for
-        the first ``window - 1`` rows, and for one more where the previous close is needed (close
-        to close, Yang and Zhang).
 
     Raises
     ------
@@ -141,9 +138,13 @@ def _check(window: int, least: int) -> None:
         raise InputError(f"window must be at least {least} bars for this estimator; got {window}")
 
 
-@aligned
+@described
 def volume_shock(volume: pd.Series, window: int, base: int) -> pd.Series:
     """How much more is traded now than before, as a logarithm.
+
+    ``log(mean of the last window bars / mean of the base bars before them)``: 0.69 is twice
+    as much. NaN for the first ``window + base - 1`` rows, and where either mean is 0 or
+    a volume is NaN.
 
     Parameters
     ----------
@@ -153,18 +154,6 @@ def volume_shock(volume: pd.Series, window: int, base: int) -> pd.Series:
         Latest bars, at least 1.
     base : int
         Bars before them to compare with, at least 1.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        ``log(mean of the last window bars / mean of the base bars before them)``: 0.69 is twice
-        as much. NaN for the first ``window + base - 1`` rows, and where either mean is 0 or
-        a volume is NaN.
-
-    Raises
-    ------
-    InputError
-        If `window` or `base` is below 1.
 
     Examples
     --------
@@ -177,9 +166,11 @@ def volume_shock(volume: pd.Series, window: int, base: int) -> pd.Series:
     return _log_ratio(now.where(now > 0), before.where(before > 0)).rename("volume_shock")
 
 
-@aligned
+@described
 def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.Series:
     """How far the price fell over the last bars, in standard deviations of the bars before them.
+
+    <= 0; 0 at a high of the last k bars.
 
     Parameters
     ----------
@@ -189,11 +180,6 @@ def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.
         Bars k of the fall, >= 1.
     volatility_bars : int
         Bars of the volatility, >= 2.
-
-    Returns
-    -------
-    pandas.Series, shape (n,)
-        <= 0; 0 at a high of the last k bars.
 
     Raises
     ------

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delever.arguments import aligned, checked
+from delever.docstrings import completed
 from delever.errors import InputError
 from delever.stats.sample import Sample, Sums
 
@@ -238,9 +239,5 @@ def _of_sample(
 
 def _documented(text: str, row: Metric, reads: Sequence[str]) -> str:
     """A docstring with what the row says: parameters, unit, formula and source."""
-    said, heading, examples = text.partition("\n\nExamples\n--------\n")
-    if "\n\nParameters\n-" not in said:
-        read = "\n".join(f"{name} : {_READ[name]}" for name in reads)
-        said += f"\n\nParameters\n----------\n{read}"
-        said += f"\n\nReturns\n-------\nfloat\n    Unit: {row.unit}."
-    return f"{said}\n\nNotes\n-----\n``{row.formula}``: {row.source}.{heading}{examples}"
+    notes = f"``{row.formula}``: {row.source}."
+    return completed(text, reads, _READ, Returns=f"float\n    Unit: {row.unit}.", Notes=notes)

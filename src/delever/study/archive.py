@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
+from delever.data.parts import read_table
 from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import load_catalog
 from delever.deleveraging.phases import PHASES
@@ -257,7 +258,7 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         raise StoreError(f"a run's files must be as they were written; {wrong}; run it --fresh")
 
     def table(name: str) -> pd.DataFrame:
-        return pd.read_parquet(folder / f"{name}.parquet")
+        return read_table(folder / f"{name}.parquet")
 
     def side(prefix: str) -> Backtest:
         settings = manifest["simulation"]["backtest" if not prefix else "benchmark"]
@@ -309,6 +310,6 @@ def read_what_if(folder: Path) -> WhatIf:
     path = folder / WHAT_IF
     return WhatIf(
         initial_equity=manifest["simulation"]["backtest"]["initial_equity"],
-        paths=pd.read_parquet(path) if path.is_file() else no_paths(),
+        paths=read_table(path) if path.is_file() else no_paths(),
         refused=manifest.get("refused_counterfactuals", {}),
     )

@@ -6,19 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
 from delever.arguments import shown
 from delever.data.references import Dataset, Reference, default_lag, parse_lag
-from delever.data.web import HttpSource, web_sources
 from delever.errors import ConfigError, InputError
 from delever.frames import validate
-from delever.signals.network import load_network
 from delever.study.workspace import Workspace
 from delever.units import timeframe_delta
 from delever.view import MarketView, Reading
+
+# Series of the web and of the network are imported where there are some: most runs have none.
+if TYPE_CHECKING:
+    from delever.data.web import HttpSource
 
 Bars: TypeAlias = str | Dataset | pd.DataFrame
 Frame: TypeAlias = pd.Series | pd.DataFrame
@@ -205,6 +207,8 @@ def view(
 
 def with_network(market: MarketView, root: Path) -> MarketView:
     """A bitcoin market with the readings of ``data/bitcoin.toml`` beside its own."""
+    from delever.signals.network import load_network
+
     path = root / "data" / "bitcoin.toml"
     if market.symbol.partition("/")[0] not in BITCOIN or not path.is_file():
         return market
@@ -217,6 +221,10 @@ def early_series(series: Mapping[str, Dataset], sources: Path) -> tuple[str, ...
     Raises InputError if one is stored under the very reference of the source: then the two
     declarations are of one series, and the shorter one would show its rows before they were there.
     """
+    if not series:
+        return ()
+    from delever.data.web import web_sources
+
     found = web_sources(sources)
     out = []
     for name, data in series.items():

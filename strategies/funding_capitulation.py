@@ -22,7 +22,7 @@ def funding_capitulation(
     fall_days: Annotated[int, Ge(2)] = 30,
     quiet_days: Annotated[int, Ge(1)] = 3,
     hold_days: Annotated[int, Ge(1)] = 30,
-) -> pd.Series:
+) -> pd.DataFrame:
     """Be long for some days after a fall with negative funding that has stopped falling.
 
     Parameters
@@ -42,9 +42,9 @@ def funding_capitulation(
 
     Returns
     -------
-    pandas.Series
-        1 for `hold_days` from an entry, else 0; NaN until funding is known and `fall_days` have
-        passed.
+    pandas.DataFrame
+        ``exposure``: 1 for `hold_days` from an entry, else 0; NaN until funding is known and
+        `fall_days` have passed. Beside it the lowest close of those days, and where it must lie.
     """
     close = market.bars["close"]
     rows = bars_in(fall_days, market.timeframe)
@@ -52,6 +52,13 @@ def funding_capitulation(
     low, high = close.rolling(rows).min(), close.rolling(rows).max()
     quiet = close.rolling(bars_in(quiet_days, market.timeframe)).min() > low
     capitulated = paid.rolling(rows, min_periods=1).min() <= -streak
-    enter = capitulated & (low <= (1 - fall) * high) & quiet
+    fallen = (1 - fall) * high
+    enter = capitulated & (low <= fallen) & quiet
     known = (paid.notna() & low.notna()).cummax()
-    return exposure(hold(enter, bars_in(hold_days, market.timeframe)), known=known)
+    return pd.DataFrame(
+        {
+            "exposure": exposure(hold(enter, bars_in(hold_days, market.timeframe)), known=known),
+            f"low of {fall_days} days": low,
+            f"{fall:.0%} below their high": fallen,
+        }
+    )

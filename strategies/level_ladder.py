@@ -20,7 +20,7 @@ def level_ladder(
     near: Annotated[float, Ge(0), Lt(1)] = 0.02,
     stop: Annotated[float, Gt(0), Lt(1)] = 0.15,
     target: Annotated[float, Gt(0)] = 0.5,
-) -> pd.Series:
+) -> pd.DataFrame:
     """Add an equal part at every support that is touched, and drop it at its stop or target.
 
     Parameters
@@ -38,8 +38,9 @@ def level_ladder(
 
     Returns
     -------
-    pandas.Series
-        From 0 to 1 in steps of one part; NaN until the longest support is known.
+    pandas.DataFrame
+        ``exposure``: from 0 to 1 in steps of one part; NaN until the longest support is known.
+        Beside it each support.
 
     Raises
     ------
@@ -51,10 +52,12 @@ def level_ladder(
     close, low = market.bars["close"], market.bars["low"]
     held = pd.Series(0.0, index=market.index)
     known = pd.Series(True, index=market.index)
+    lines = {}
     for length in weeks:
         support = rolling_support(market, length)
         touched = (low <= (1 + near) * support) & (close >= (1 - stop) * support)
         rung = held_level(close, touched, support, below=stop, above=target)
         held += rung.notna()
         known &= support.notna()
-    return (held / len(weeks)).where(known).rename("target_exposure")
+        lines[f"low of {length} weeks"] = support
+    return pd.DataFrame({"exposure": (held / len(weeks)).where(known), **lines})

@@ -21,7 +21,7 @@ def ma200w_break(
     confirm_weeks: Annotated[int, Ge(1)] = 1,
     when_below: Literal["flat", "short"] = "flat",
     reentry: Literal["reclaim", "confirmed"] = "reclaim",
-) -> pd.Series:
+) -> pd.DataFrame:
     """Be long above the average of weekly closes, flat or short after a confirmed break.
 
     Parameters
@@ -41,8 +41,9 @@ def ma200w_break(
 
     Returns
     -------
-    pandas.Series
-        1 until a break, then 0 or -1 until the return; NaN until `weeks` weeks have closed.
+    pandas.DataFrame
+        ``exposure``: 1 until a break, then 0 or -1 until the return; NaN until `weeks` weeks have
+        closed. Beside it the average.
     """
     close = market.resample("1w")["close"]
     line = moving_average(close, weeks, average)
@@ -51,4 +52,11 @@ def ma200w_break(
         confirm(close > line, confirm_weeks if reentry == "confirmed" else 1),
     )
     target = exposure(~broken, off=-1.0 if when_below == "short" else 0.0, known=line.notna())
-    return market.align(target, "1w")
+    return pd.DataFrame(
+        {
+            "exposure": market.align(target, "1w"),
+            f"{weeks}-week {average}": market.align(line, "1w"),
+        },
+        index=market.index,
+        copy=False,
+    )

@@ -21,7 +21,7 @@ def ma200w_mean_reversion(
     near: Annotated[float, Ge(0), Lt(1)] = 0.02,
     target: Annotated[float, Gt(0)] = 1.0,
     stop: Annotated[float, Gt(0), Lt(1)] = 0.25,
-) -> pd.Series:
+) -> pd.DataFrame:
     """Be long from a touch of the average until far above it, or too far below it.
 
     Parameters
@@ -41,10 +41,19 @@ def ma200w_mean_reversion(
 
     Returns
     -------
-    pandas.Series
-        1 or 0; NaN until `weeks` weeks have closed.
+    pandas.DataFrame
+        ``exposure``: 1 or 0; NaN until `weeks` weeks have closed. Beside it the average and the
+        lines at which a position ends.
     """
     line = market.align(moving_average(market.resample("1w")["close"], weeks, average), "1w")
     close = market.bars["close"]
-    out = (close >= (1 + target) * line) | (close < (1 - stop) * line)
-    return exposure(latch(market.bars["low"] <= (1 + near) * line, out), known=line.notna())
+    above, below = (1 + target) * line, (1 - stop) * line
+    held = latch(market.bars["low"] <= (1 + near) * line, (close >= above) | (close < below))
+    return pd.DataFrame(
+        {
+            "exposure": exposure(held, known=line.notna()),
+            f"{weeks}-week {average}": line,
+            "sold at or above": above,
+            "sold below": below,
+        }
+    )

@@ -18,7 +18,7 @@ def short_the_break(
     *,
     weeks: Annotated[int, Ge(1)] = 26,
     confirm_bars: Annotated[int, Ge(1)] = 2,
-) -> pd.Series:
+) -> pd.DataFrame:
     """Be short from a confirmed breach until a close above the support that was breached.
 
     Parameters
@@ -32,8 +32,9 @@ def short_the_break(
 
     Returns
     -------
-    pandas.Series
-        -1 or 0; NaN until the first support is known.
+    pandas.DataFrame
+        ``exposure``: -1 or 0; NaN until the first support is known. Beside it the support, and the
+        level that was breached until it is regained.
 
     Notes
     -----
@@ -46,4 +47,5 @@ def short_the_break(
     support = rolling_support(market, weeks)
     level = broken_level(close, close < support, support)
     short = latch(confirm(close < level, confirm_bars), level.isna())
-    return exposure(short, on=-1.0, known=support.notna())
+    target = exposure(short, on=-1.0, known=support.notna())
+    return pd.DataFrame({"exposure": target, "support": support, "breached level": level})

@@ -26,7 +26,7 @@ def support_breach(
     reentry: Literal["reclaim", "bars"] = "reclaim",
     reentry_bars: Annotated[int, Ge(1)] | None = None,
     when_below: Literal["flat", "short"] = "flat",
-) -> pd.Series:
+) -> pd.DataFrame:
     """Be long until a support known before the bar is breached, then flat or short.
 
     Parameters
@@ -53,8 +53,10 @@ def support_breach(
 
     Returns
     -------
-    pandas.Series
-        1 until a breach, then 0 or -1 until the return; NaN until the first support can be known.
+    pandas.DataFrame
+        ``exposure``: 1 until a breach, then 0 or -1 until the return; NaN until the first support
+        can be known. Beside it the support and, with ``reentry="reclaim"``, the level that was
+        breached until it is regained.
 
     Raises
     ------
@@ -83,8 +85,11 @@ def support_breach(
         support = rolling_support(market, DEFAULT_WEEKS if weeks is None else weeks)
         known = support.notna()
     breach = market.bars[breach_on] < support
+    lines = {"support": support}
     if reentry_bars is not None:
         broken = hold(breach, reentry_bars)
     else:
-        broken = broken_level(close, breach, support).notna()
-    return exposure(~broken, off=-1.0 if when_below == "short" else 0.0, known=known)
+        lines["breached level"] = broken_level(close, breach, support)
+        broken = lines["breached level"].notna()
+    target = exposure(~broken, off=-1.0 if when_below == "short" else 0.0, known=known)
+    return pd.DataFrame({"exposure": target, **lines})

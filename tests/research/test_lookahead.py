@@ -238,6 +238,83 @@ def test_every_future_shown_is_a_possible_one(market: MarketView) -> None:
     assert len(shown) == 2 + 4 * 3
 
 
+def with_line(
+    exposure: Function, name: str, line: Function
+) -> Callable[[MarketView], pd.DataFrame]:
+    return lambda m: pd.DataFrame({name: line(m), "exposure": exposure(m)})
+
+
+@pytest.mark.parametrize("name", ["centred mean", "back-fill", "pivot known early", "reversed"])
+def test_a_line_that_peeks_is_reported_by_name(name: str, market: MarketView) -> None:
+    peeks = with_line(HONEST["mean"], "centre line", LEAKS[name])
+    leak = find_leak(peeks, market, points=6)
+    assert leak is not None
+    assert leak.column == "centre line"
+    assert str(leak).startswith(f"line 'centre line', bar {leak.bar:%Y-%m-%d} 00:00: ")
+    np.testing.assert_equal(float(peeks(market)["centre line"][leak.bar]), leak.with_future)
+    few = shrink_leak(peeks, market, leak)
+    assert few.column == "centre line"
+    assert few.last - few.first < leak.last - leak.first
+    [finding, *_] = check_strategy(peeks, market, points=6)
+    assert finding.check == "prefix invariance"
+    assert "line 'centre line'" in finding.message
+
+
+def test_a_line_that_changes_once_is_asked_where_it_does(market: MarketView) -> None:
+    lowest = close(market).idxmin()
+    assert lowest > market.index[10]
+    early = lowest - pd.Timedelta(1, "D")
+
+    def floor(seen: MarketView) -> pd.Series:
+        """The lowest close there is, drawn from the day before it on."""
+        low = close(seen).min()
+        return pd.Series(np.where(seen.index >= early, low, np.nan), index=seen.index)
+
+    assert floor(market)[early] < close(market)[early]
+    leak = find_leak(with_line(HONEST["hold"], "floor", floor), market, points=1)
+    assert leak is not None
+    assert (leak.column, leak.bar) == ("floor", early)
+
+
+def test_a_peeking_exposure_beside_a_line_is_told_as_an_exposure(market: MarketView) -> None:
+    leak = find_leak(with_line(LEAKS["shift"], "mean", HONEST["week"]), market, points=6)
+    assert leak is not None
+    assert leak.column == "exposure"
+    assert str(leak).startswith("bar ")
+
+
+def test_a_line_that_is_there_only_with_the_future_is_a_leak(market: MarketView) -> None:
+    def sometimes(seen: MarketView) -> pd.DataFrame:
+        answer = pd.DataFrame({"exposure": 1.0}, index=seen.index)
+        return answer.assign(late=close(seen)) if seen.index[-1] == market.index[-1] else answer
+
+    leak = find_leak(sometimes, market, points=3)
+    assert leak is not None
+    assert (leak.column, leak.change) == ("late", "removed")
+    assert np.isnan(leak.without)
+
+
+def test_an_honest_line_on_the_price_scale_passes(market: MarketView) -> None:
+    line = with_line(HONEST["mean"], "20-day sma", lambda m: close(m).rolling(20).mean())
+    assert check_strategy(line, market, points=3) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (lambda m: close(m) / close(m).rolling(20).mean(), "but .* with every price times 1024"),
+        (lambda m: pd.Series(120.0, index=m.index), "120, but 120 with every price times 1024"),
+    ],
+)
+def test_a_line_off_the_price_scale_is_refused(
+    line: Function, said: str, market: MarketView
+) -> None:
+    [finding] = check_strategy(with_line(HONEST["mean"], "ratio", line), market, points=3)
+    assert finding.check == "unit-free"
+    assert pd.Series([finding.message]).str.contains(said).all(), finding.message
+    assert finding.message.startswith("line 'ratio', bar ")
+
+
 def test_what_needs_the_future_to_answer_at_all_is_a_leak(market: MarketView) -> None:
     def needs(seen: MarketView) -> pd.Series:
         if len(seen.index) < 100:

@@ -70,6 +70,26 @@ def test_the_counterexample_fails_as_a_test_until_it_is_mended(
     assert capsys.readouterr() == ("", "strategies/peeks.py: passed\n")
 
 
+def test_a_line_that_peeks_is_named_and_printed_as_a_test(
+    stored: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = PEEKS.replace(
+        'return (close.shift(-ahead) > close).astype("float64")',
+        'answer = {"exposure": 1.0, "next close": close.shift(-ahead)}\n'
+        "    return pd.DataFrame(answer, index=market.index)",
+    )
+    (stored.strategies / "peeks.py").write_text(source)
+    words = ["check", "strategies/peeks.py", "--data", DATA, "--points", "2", "--as-test"]
+    assert main(words) == 1
+    said, findings = capsys.readouterr()
+    assert "prefix invariance: line 'next close', bar 20" in findings
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        run_printed(said)
+    (stored.strategies / "peeks.py").write_text(source.replace("shift(-ahead)", "shift(ahead)"))
+    run_printed(said)
+    assert main(words) == 0
+
+
 def test_a_reading_declared_too_early_is_found_and_printed(
     stored: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
         "fills.parquet",
         "trades.parquet",
         "bars.parquet",
+        "lines.parquet",
         "counterfactuals.parquet",
         "periods.toml",
         "benchmark_equity.parquet",
@@ -267,3 +268,20 @@ def test_a_run_read_back_shows_what_was_measured(workspace, monkeypatch):
     monkeypatch.setattr("delever.study.archive.code_sha256", lambda: "another")
     anew = load_run(first.folder)
     pd.testing.assert_frame_equal(anew.evaluation.metrics, first.evaluation.metrics)
+    assert list(anew.evaluation.lines) == ["50-week sma"]
+
+
+def test_the_lines_of_a_strategy_stay_with_its_run(workspace):
+    first = run(workspace)
+    lines = first.evaluation.lines
+    assert lines.index.equals(first.evaluation.bars.index)
+    pd.testing.assert_frame_equal(
+        load_run(first.folder).evaluation.lines, lines, check_exact=True, check_freq=False
+    )
+    weekly = first.evaluation.bars["close"].resample("1W").last()
+    # The last bar knows the average of the 50 weeks closed by then: what pandas makes of them.
+    closed = weekly[weekly.index < lines.index[-1]]
+    np.testing.assert_allclose(lines["50-week sma"].iloc[-1], closed.iloc[-50:].mean())
+    held = run(workspace, "buy_and_hold")
+    assert held.evaluation.lines.shape == (len(held.evaluation.bars), 0)
+    assert not (held.folder / "lines.parquet").exists()

@@ -193,7 +193,12 @@ def test_dataclasses_in_a_strategy_file_work(tmp_path: Path, market: MarketView)
 
 
 def returning(expression: str) -> str:
-    return HEAD + f"def rule(market: MarketView) -> pd.Series:\n    return {expression}\n"
+    """A rule of one line, and below it `answer`: exposures of 1 in a frame with lines."""
+    return HEAD + (
+        f"def rule(market: MarketView) -> pd.Series:\n    return {expression}\n"
+        "def answer(market, **lines):\n"
+        "    return pd.DataFrame({'exposure': 1.0, **lines}, index=market.index)\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,8 +206,14 @@ def returning(expression: str) -> str:
     [
         ("market.bars['closing']", r"rule\.py:8: KeyError: 'closing'"),
         ("market.series('fear')", r"rule\.py:8: InputError: series must be one the study names"),
-        ("None", "must return a pandas Series; got NoneType"),
-        ("market.bars", "must return a pandas Series; got DataFrame"),
+        ("None", "must return a pandas Series of exposures, or a DataFrame .*; got NoneType"),
+        ("market.bars", "must have the column 'exposure', beside its lines; got 'open', 'high'"),
+        ("answer(market, stop_price=1.0)", "names stop_price, .* are reserved: .*; got 'stop_pri"),
+        ("answer(market, leverage=2.0)", "are reserved: .*; got 'leverage'; .* another name"),
+        ("answer(market).iloc[1:]", "4 rows for 5 bars, and row 1 is 2021-01-02"),
+        ("answer(market).set_axis([1], axis=1)", r"must be texts, each there once; got \[1\]"),
+        ("answer(market)[['exposure'] * 2]", "must be texts, each there once"),
+        ("answer(market).shift(-1)", "bar 2021-01-05 00:00 must be a finite number; got nan"),
         ("market.bars['close'].iloc[1:]", "4 rows for 5 bars, and row 1 is 2021-01-02"),
         ("market.bars['close'].reset_index(drop=True)", "row 1 is 0 instead of 2021-01-01"),
         ("market.bars['close'] > 2", "exposures must be numbers; got dtype bool"),
@@ -218,6 +229,38 @@ def test_a_broken_target_is_refused(
     with pytest.raises(StrategyError, match=said) as caught:
         strategy.target(market)
     assert str(strategy.path) in str(caught.value)
+
+
+def test_a_strategy_names_the_lines_it_looked_at(tmp_path: Path, market: MarketView) -> None:
+    body = returning("answer(market, line=market.bars['close'].shift(2).astype('Float64'), low=1)")
+    strategy = load(tmp_path, body)
+    decision = strategy.decide(market)
+    pd.testing.assert_series_equal(decision.target, strategy.target(market))
+    assert decision.target.tolist() == [1.0] * 5
+    assert list(decision.lines) == ["line", "low"]
+    assert decision.lines.dtypes.tolist() == ["float64", "float64"]
+    np.testing.assert_array_equal(decision.lines["line"], [np.nan, np.nan, 1.0, 2.0, 3.0])
+    assert load(tmp_path, returning("market.bars['close']")).decide(market).lines.shape == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("answer(market, line='high')", "line 'line' must hold prices; got dtype"),
+        ("answer(market, line=market.bars['close'] > 2)", "must hold prices; got dtype bool"),
+        (
+            "answer(market, line=1 / (market.bars['close'] - 2))",
+            "line 'line', bar 2021-01-02 00:00: a price or NaN is required; got inf",
+        ),
+    ],
+)
+def test_a_line_that_holds_no_prices_is_refused_where_lines_are_read(
+    tmp_path: Path, market: MarketView, expression: str, said: str
+) -> None:
+    strategy = load(tmp_path, returning(expression))
+    assert strategy.target(market).tolist() == [1.0] * 5
+    with pytest.raises(StrategyError, match=said):
+        strategy.decide(market)
 
 
 def test_undefined_before_the_first_value_is_fine(tmp_path: Path, market: MarketView) -> None:

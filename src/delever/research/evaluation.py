@@ -51,6 +51,8 @@ class Evaluation:
     backtest: Backtest  # over the same bars
     benchmark: Backtest
     bars: pd.DataFrame  # shape (n, 5): the bars of the run, without warm-up bars
+    # shape (n, k): what the strategy looked at at each close, on the price scale; often no column
+    lines: pd.DataFrame
     periods: tuple[Period, ...]  # those that hold at least one bar of the run, in order of time
     registry: Mapping[str, Metric]  # what was measured: the package's metrics and the user's
     # rows: names of the registry. Columns: ``whole``, ``inside``, ``outside``, the phases
@@ -95,6 +97,7 @@ def evaluate(
     bars: pd.DataFrame,
     periods: Sequence[Period],
     metrics: Iterable[AsMetric] = (),
+    lines: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Measure a backtest over the whole run, inside all periods, outside, and in each.
 
@@ -113,6 +116,8 @@ def evaluate(
         Deleveraging periods; those without a bar of the run are left out.
     metrics : iterable of Metric or of functions with `delever.stats.metrics.metric` above them
         A user's own, measured beside the package's.
+    lines : pandas.DataFrame, shape (n, k), optional
+        What the strategy looked at, by name, on the price scale of the bars.
 
     Returns
     -------
@@ -132,6 +137,7 @@ def evaluate(
         backtest=backtest,
         benchmark=benchmark,
         bars=bars,
+        lines=pd.DataFrame(index=bars.index) if lines is None else lines,
         periods=seen,
         registry=registry,
         metrics=_measure(backtest, benchmark, parts, registry),
@@ -192,6 +198,7 @@ def windowed(
         backtest=evaluation.backtest.window(start, end),
         benchmark=evaluation.benchmark.window(start, end),
         bars=evaluation.bars.loc[inside],
+        lines=evaluation.lines.loc[inside],
         periods=evaluation.periods if periods is None else periods,
         metrics=evaluation.registry.values(),
     )

@@ -14,6 +14,7 @@ import pandas as pd
 
 from delever.arguments import MOST_SEED, Flags, Floats, whole_number
 from delever.errors import InputError
+from delever.research.decision import EXPOSURE, Decided
 from delever.research.perturbation import Perturbation, perturb_future, window
 from delever.view import MarketView
 
@@ -36,31 +37,34 @@ class Leak:
     seed: int = 0  # of the noise
     # what the function raised when the later bars were gone; empty when it answered
     error: str = ""
+    column: str = ""  # of the frame that was answered; empty when it was a series
 
     def __str__(self) -> str:
-        """One sentence: the bar, both values, and what was changed."""
+        """One sentence: the line if it is one, the bar, both values, and what was changed."""
+        line = f"line {self.column!r}, " if self.column not in ("", EXPOSURE) else ""
+        where = f"{line}bar {self.bar:%Y-%m-%d %H:%M}"
         if self.change == "repeated":
             return (
-                f"bar {self.bar:%Y-%m-%d %H:%M}: the same market gives {self.with_future:g} the "
+                f"{where}: the same market gives {self.with_future:g} the "
                 f"first time and {self.without:g} the second; seed or remove what is random"
             )
         then = f"it raises {self.error}" if self.error else f"{self.without:g}"
         if self.change == "published later":
             return (
-                f"bar {self.bar:%Y-%m-%d %H:%M}: {self.with_future:g} with the readings as they "
+                f"{where}: {self.with_future:g} with the readings as they "
                 f"are declared, {then} with them no earlier than they can have been published; "
                 "declare their publication lag when storing them"
             )
         how = "turned upside down" if self.change == "mirrored" else self.change
         return (
-            f"bar {self.bar:%Y-%m-%d %H:%M}: {self.with_future:g} with the bars after "
+            f"{where}: {self.with_future:g} with the bars after "
             f"{self.after:%Y-%m-%d %H:%M} as they were, {then} with them {how}; "
             "a value may depend only on what was known at its own close"
         )
 
 
 def find_leak(
-    function: Callable[[MarketView], pd.Series],
+    function: Callable[[MarketView], Decided],
     market: MarketView,
     *,
     points: int = 32,
@@ -89,7 +93,7 @@ def find_leak(
         )
     whole = ask(function, market)
     cuts = _cuts(whole, points)
-    for change, row in _changes(cuts, len(whole), bool(least_lags)):
+    for change, row in _changes(cuts, len(market.index), bool(least_lags)):
         changed = perturb_future(
             market, market.index[row], change, seed=seed, least_lags=least_lags
         )
@@ -99,29 +103,42 @@ def find_leak(
     return None
 
 
-def ask(function: Callable[[MarketView], pd.Series], market: MarketView) -> Floats:
-    """Floats of a function of the market, one per bar.
+def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[str, Floats]:
+    """Floats of a function of the market, one per bar, by column; that of a series is ``""``.
 
-    Raises InputError if it does not return a series with one value per bar.
+    Raises InputError if it does not return a series or frame with one row per bar.
     """
     answer = function(replace(market))
-    if not isinstance(answer, pd.Series) or len(answer) != len(market.index):
-        size = f"{len(answer)} rows" if isinstance(answer, pd.Series) else type(answer).__name__
+    if not isinstance(answer, pd.Series | pd.DataFrame) or len(answer) != len(market.index):
+        size = type(answer).__name__
+        if isinstance(answer, pd.Series | pd.DataFrame):
+            size = f"{len(answer)} rows"
         raise InputError(
             f"one value per bar is required, as a pandas Series; got {size} for "
             f"{len(market.index)} bars"
         )
-    return answer.to_numpy(dtype="float64", na_value=np.nan)
+    if isinstance(answer, pd.Series):
+        return {"": answer.to_numpy(dtype="float64", na_value=np.nan)}
+    names = sorted(answer.columns, key=lambda name: name != EXPOSURE)
+    return {name: answer[name].to_numpy(dtype="float64", na_value=np.nan) for name in names}
 
 
-def _cuts(whole: Floats, points: int) -> list[int]:
-    """Rows after which the future begins: evenly spread, and at and before every change."""
-    last = len(whole) - 1
-    changed = 1 + np.flatnonzero(differ(whole[1:], whole[:-1]))
-    if len(changed) > points:
-        changed = changed[np.linspace(0, len(changed) - 1, points).astype(int)]
+def _cuts(whole: Mapping[str, Floats], points: int) -> list[int]:
+    """Rows after which the future begins: evenly spread, and at and before every change.
+
+    Changes of the first column, the exposures, are thinned apart from those of the lines: a line
+    that moves on every bar takes none of their places.
+    """
+    first, *others = whole.values()
+    last = len(first) - 1
     spread = np.linspace(0, last - 1, min(points, last)).astype(int)
-    rows = {int(row) for row in (*spread, *changed, *(changed - 1))}
+    rows = {int(row) for row in spread}
+    for columns in ([first], others):
+        moved = [differ(values[1:], values[:-1]) for values in columns]
+        changed = 1 + np.flatnonzero(np.logical_or.reduce([np.zeros(last, bool), *moved]))
+        if len(changed) > points:
+            changed = changed[np.linspace(0, len(changed) - 1, points).astype(int)]
+        rows.update(int(row) for row in (*changed, *(changed - 1)))
     return sorted(row for row in rows if row < last)
 
 
@@ -136,7 +153,7 @@ def _changes(cuts: list[int], rows: int, lags: bool) -> Iterator[tuple[Perturbat
 
 
 def shrink_leak(
-    function: Callable[[MarketView], pd.Series],
+    function: Callable[[MarketView], Decided],
     market: MarketView,
     leak: Leak,
     *,
@@ -198,31 +215,32 @@ def _least(tried: Callable[[int], Leak | None], most: int) -> Leak | None:
 
 
 def _compare(
-    function: Callable[[MarketView], pd.Series],
+    function: Callable[[MarketView], Decided],
     market: MarketView,
-    whole: Floats,
+    whole: Mapping[str, Floats],
     change: Perturbation,
     row: int,
     changed: MarketView,
     seed: int,
 ) -> Leak | None:
+    said, (first, *_) = "", whole
     try:
         seen = ask(function, changed)
     except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is the evidence
         # What it raises on replaced bars, or before its first value, is no evidence.
-        if change in _REPLACED or np.isnan(whole[row]):
+        if change in _REPLACED or np.isnan(whole[first][row]):
             return None
         said = f"{type(error).__name__}: {error}"
-        bar, without = row, np.nan
+        bar, column, without = row, first, np.nan
     else:
-        wrong = np.flatnonzero(differ(whole[: row + 1], seen[: row + 1]))
-        if not len(wrong):
+        found = _first_difference(whole, seen, row)
+        if found is None:
             return None
-        said = ""
-        bar, without = int(wrong[0]), float(seen[wrong[0]])
+        bar, column = found
+        without = float(seen[column][bar]) if column in seen else np.nan
     return Leak(
         bar=market.index[bar],
-        with_future=float(whole[bar]),
+        with_future=float(whole[column][bar]) if column in whole else np.nan,
         without=without,
         change=change,
         after=market.index[row],
@@ -230,7 +248,22 @@ def _compare(
         last=market.index[-1],
         seed=seed,
         error=said,
+        column=column,
     )
+
+
+def _first_difference(
+    whole: Mapping[str, Floats], seen: Mapping[str, Floats], row: int
+) -> tuple[int, str] | None:
+    """First row up to one at which a column differs, and its name; what lacks a column has NaN."""
+    unknown = np.full(row + 1, np.nan)
+    found: tuple[int, str] | None = None
+    for name in {**whole, **seen}:
+        was, now = (each.get(name, unknown)[: row + 1] for each in (whole, seen))
+        wrong = np.flatnonzero(differ(was, now))
+        if len(wrong) and (found is None or wrong[0] < found[0]):
+            found = int(wrong[0]), name
+    return found
 
 
 def differ(one: Floats, other: Floats) -> Flags:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats
+from delever.research.decision import EXPOSURE, RESERVED, Decided, exposure_of
 from delever.research.lookahead import Leak, ask, differ, find_leak
 from delever.research.perturbation import price_columns
 from delever.view import MarketView
@@ -22,8 +23,8 @@ _SCALE = 1024.0
 class Finding:
     """A check that a strategy failed."""
 
-    # ``"same index"``, ``"finite after warm-up"``, ``"prefix invariance"``, ``"unit-free"``,
-    # ``"within leverage"`` or ``"self-contained"``
+    # ``"same index"``, ``"named lines"``, ``"finite after warm-up"``, ``"prefix invariance"``,
+    # ``"unit-free"``, ``"within leverage"`` or ``"self-contained"``
     check: str
     message: str  # what was required and what came, with the first bar concerned
     leak: Leak | None = None  # the counterexample, of ``"prefix invariance"``
@@ -33,8 +34,8 @@ class Finding:
         return f"{self.check}: {self.message}"
 
 
-def check_target(target: object, index: pd.DatetimeIndex) -> Finding | None:
-    """What a target exposure breaks of its contract, if anything.
+def check_target(answer: object, index: pd.DatetimeIndex) -> Finding | None:
+    """What an answer breaks of the contract of exposures, if anything; lines only by their names.
 
     Examples
     --------
@@ -43,11 +44,17 @@ def check_target(target: object, index: pd.DatetimeIndex) -> Finding | None:
     finite after warm-up: the exposure of bar 2021-01-02 00:00 must be a finite number; got nan
     """
     check = "same index"
-    if not isinstance(target, pd.Series):
+    if not isinstance(answer, pd.Series | pd.DataFrame):
         return Finding(
             check=check,
-            message=f"a strategy must return a pandas Series; got {type(target).__name__}",
+            message="a strategy must return a pandas Series of exposures, or a DataFrame of them "
+            f"and its lines; got {type(answer).__name__}",
         )
+    if isinstance(answer, pd.DataFrame):
+        wrong_names = _check_names(answer)
+        if wrong_names:
+            return Finding(check="named lines", message=wrong_names)
+    target = exposure_of(answer)
     if not target.index.equals(index):
         return Finding(
             check=check,
@@ -73,8 +80,44 @@ def check_target(target: object, index: pd.DatetimeIndex) -> Finding | None:
     )
 
 
+def _check_names(answer: pd.DataFrame) -> str:
+    """What is wrong with the columns of an answer; empty when nothing is."""
+    names = list(answer.columns)
+    unnamed = [name for name in names if not (isinstance(name, str) and name)]
+    if unnamed or len(set(names)) < len(names):
+        return f"the columns of an answer must be texts, each there once; got {names}"
+    if EXPOSURE not in names:
+        said = ", ".join(map(repr, names)) or "none"
+        return f"a DataFrame must have the column {EXPOSURE!r}, beside its lines; got {said}"
+    reserved = [name for name in names if name in RESERVED]
+    if reserved:
+        return (
+            f"the column names {', '.join(RESERVED)} are reserved: the engine does not take them "
+            f"from a strategy yet; got {reserved[0]!r}; stops, targets and leverage are the "
+            "account's, and a line must have another name"
+        )
+    return ""
+
+
+def check_lines(answer: Decided) -> Finding | None:
+    """What the lines of an answer break of their contract: numbers, NaN where there is none."""
+    check = "named lines"
+    if not isinstance(answer, pd.DataFrame):
+        return None
+    for name, values in answer.drop(columns=EXPOSURE).items():
+        if values.dtype.kind not in "iuf":
+            said = f"line {name!r} must hold prices; got dtype {values.dtype}"
+            return Finding(check=check, message=said)
+        endless = np.isinf(exposures(values))
+        if endless.any():
+            bar = answer.index[int(np.argmax(endless))]
+            said = f"line {name!r}, bar {bar:%Y-%m-%d %H:%M}: a price or NaN is required; got inf"
+            return Finding(check=check, message=said)
+    return None
+
+
 def exposures(target: pd.Series) -> Floats:
-    """Numbers of a target exposure, with NaN for what is missing; not to be written to."""
+    """Numbers of a series, with NaN for what is missing; not to be written to."""
     if isinstance(target.dtype, np.dtype):
         return target.to_numpy(dtype="float64")
     return target.to_numpy(dtype="float64", na_value=np.nan)
@@ -96,7 +139,7 @@ def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:
 
 
 def check_strategy(
-    function: Callable[..., pd.Series],
+    function: Callable[..., Decided],
     market: MarketView,
     *,
     parameters: Mapping[str, Any] | None = None,
@@ -111,10 +154,11 @@ def check_strategy(
     """
     given = dict(parameters or {})
 
-    def strategy(seen: MarketView) -> pd.Series:
+    def strategy(seen: MarketView) -> Decided:
         return function(seen, **given)
 
-    broken = check_target(strategy(replace(market)), market.index)
+    answer = strategy(replace(market))
+    broken = check_target(answer, market.index) or check_lines(answer)
     if broken is not None:
         return [broken]
     found = []
@@ -127,16 +171,32 @@ def check_strategy(
     }
     was = ask(strategy, market)
     other = ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
-    wrong = np.flatnonzero(differ(was, other))
-    if len(wrong):
-        row = int(wrong[0])
-        message = (
-            f"bar {market.index[row]:%Y-%m-%d %H:%M}: {was[row]:g}, but {other[row]:g} with every "
-            f"price times {_SCALE:g}; mark parameters that are prices with "
-            "Annotated[..., Price()], and write no price into the code"
-        )
+    message = _units(was, other, market.index)
+    if message:
         found.append(Finding(check="unit-free", message=message))
     return found
+
+
+def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], index: pd.DatetimeIndex) -> str:
+    """What depends on the unit of prices but may not, or does not but must; empty for nothing."""
+    for name, values in was.items():
+        line = name not in ("", EXPOSURE)
+        seen = other.get(name, np.full(len(values), np.nan))
+        wrong = np.flatnonzero(differ(values * _SCALE if line else values, seen))
+        if not len(wrong):
+            continue
+        row = int(wrong[0])
+        bar = f"bar {index[row]:%Y-%m-%d %H:%M}: {values[row]:g}, but {seen[row]:g}"
+        if line:
+            return (
+                f"line {name!r}, {bar} with every price times {_SCALE:g}; a line must stand on the "
+                "price scale of the bars, and its name may hold no price"
+            )
+        return (
+            f"{bar} with every price times {_SCALE:g}; mark parameters that are prices with "
+            "Annotated[..., Price()], and write no price into the code"
+        )
+    return ""
 
 
 def _rescaled(market: MarketView, factor: float) -> MarketView:

@@ -30,6 +30,7 @@ from delever.venues.costs import Costs
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
 WHAT_IF = "counterfactuals.parquet"
 PERIODS = "periods.toml"
+LINES = "lines.parquet"
 _LISTED = ("total_return", "sharpe_ratio", "max_drawdown")
 
 
@@ -201,6 +202,8 @@ def write_run(
             for name, frame in tables.items():
                 frame.to_parquet(draft / f"{prefix}{name}.parquet", compression="zstd")
         evaluation.bars.to_parquet(draft / "bars.parquet", compression="zstd")
+        if len(evaluation.lines.columns):
+            evaluation.lines.to_parquet(draft / LINES, compression="zstd")
         if len(found.paths):
             found.paths.to_parquet(draft / WHAT_IF, compression="zstd")
         (draft / METRICS).write_text(canonical_json(measured(evaluation)), encoding="utf-8")
@@ -282,6 +285,7 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         "backtest": run,
         "benchmark": side("benchmark_"),
         "bars": bars,
+        "lines": table("lines") if (folder / LINES).is_file() else bars[[]],
     }
     if manifest["code_sha256"] != code_sha256():
         return evaluate(**parts, periods=periods, metrics=metrics)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from delever.arguments import whole_number
 from delever.errors import InputError, StrategyError
+from delever.research.decision import Decided
 from delever.research.lookahead import MOST_POINTS, Leak, find_leak, shrink_leak
 from delever.research.strategy_checks import Finding, check_strategy
 from delever.signals.features import FEATURES, Features, available, feature_named, inputs
@@ -44,7 +45,7 @@ def test_{name}_does_not_see_the_future() -> None:
     few = window(market, {first}, {last})
     other = {other}
     # Made anew for each question: it may remember nothing of the one before.
-    seen, blind = ({function}(each, **{params!r})[{bar}] for each in (few, other))
+    seen, blind = ({function}(each, **{params!r}){column}[{bar}] for each in (few, other))
     # Found: {found}.
     np.testing.assert_allclose(float(blind), float(seen), rtol=1e-9, atol=1e-12)
 """
@@ -138,7 +139,7 @@ class Checked(Result):
 
 
 def check(
-    *targets: str | Path | Strategy | Callable[..., pd.Series],
+    *targets: str | Path | Strategy | Callable[..., Decided],
     data: str | MarketView = "sample/ohlcv/BTC/USD/1d",
     series: Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
@@ -228,7 +229,7 @@ def check(
 
 
 def _check_strategy(
-    target: str | Strategy | Callable[..., pd.Series], *, ground: Ground, market: MarketView
+    target: str | Strategy | Callable[..., Decided], *, ground: Ground, market: MarketView
 ) -> CheckedTarget:
     """Run the checks that every strategy must pass.
 
@@ -339,7 +340,7 @@ def _checked(
     name: str,
     findings: list[Finding],
     source: str,
-    function: Callable[[MarketView], pd.Series],
+    function: Callable[[MarketView], Decided],
     *,
     ground: Ground,
     market: MarketView,
@@ -382,6 +383,7 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
         imports="\n".join(imports),
         name=name,
         function=function,
+        column=f"[{leak.column!r}]" if leak.column else "",
         data=ground.data,
         series=dict(ground.series),
         params=dict(ground.params),

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
+from delever.research.decision import Decided
 from delever.research.strategy_checks import Finding
 from delever.study.strategy import load_strategy
 from delever.view import MarketView
@@ -31,10 +30,10 @@ write_bytes write_text
 """
 
 
-def afresh(path: Path) -> Callable[..., pd.Series]:
+def afresh(path: Path) -> Callable[..., Decided]:
     """A strategy that is loaded anew for every question."""
 
-    def answer(market: MarketView, **params: object) -> pd.Series:
+    def answer(market: MarketView, **params: object) -> Decided:
         return load_strategy(path)(market, **params)
 
     return answer

@@ -14,6 +14,7 @@ from delever.engine.backtest import Backtest, backtest
 from delever.engine.settings import Account
 from delever.engine.terms import costs_of
 from delever.errors import InputError
+from delever.research.decision import Decision
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.strategy_checks import exposures, first_defined
 from delever.stats.metrics import AsMetric
@@ -73,7 +74,8 @@ def simulate(
             raise InputError(
                 f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
             )
-    target = target_of(market, strategy, params)
+    decision = decision_of(market, strategy, params)
+    target = decision.target
     begin = first_bar(market, target, start=start)
     run = partial(
         run_target, market, begin=begin, costs_times=costs_times, initial_equity=initial_equity
@@ -83,6 +85,7 @@ def simulate(
         backtest=run(target, costs=costs, account=account),
         benchmark=run(target_of(market, benchmark), costs=benchmark_costs or costs),
         bars=market.bars.iloc[begin:],
+        lines=decision.lines.iloc[begin:],
         periods=periods,
         metrics=metrics,
     )
@@ -110,6 +113,15 @@ def run_target(
         account=account,
         earlier=market.bars.iloc[:begin] if begin else None,
     )
+
+
+def decision_of(
+    market: MarketView, strategy: Strategy | pd.Series, params: Mapping[str, object] | None = None
+) -> Decision:
+    """Target exposure of every bar of a market and the strategy's lines; raises as `target_of`."""
+    if isinstance(strategy, Strategy):
+        return strategy.decide(_copy(market), params)
+    return Decision(target=target_of(market, strategy), lines=pd.DataFrame(index=market.index))
 
 
 def target_of(

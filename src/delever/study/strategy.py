@@ -21,14 +21,15 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from delever.arguments import shown
 from delever.errors import ConfigError, InputError, StrategyError
-from delever.research.strategy_checks import check_target, exposures
+from delever.research.decision import Decided, Decision, exposure_of, lines_of
+from delever.research.strategy_checks import check_lines, check_target, exposures
 from delever.view import MarketView, Price
 
 if TYPE_CHECKING:
     from delever.study.workspace import Workspace
 
 Given: TypeAlias = (
-    "str | Path | Strategy | Callable[..., pd.Series] | pd.Series | tuple[pd.Series, pd.Series]"
+    "str | Path | Strategy | Callable[..., Decided] | pd.Series | tuple[pd.Series, pd.Series]"
 )
 """What a notebook may call a strategy."""
 
@@ -48,7 +49,7 @@ class Strategy:
     name: str  # name of the file and of its function
     path: Path  # absolute
     sha256: str  # of the bytes that were run
-    function: Callable[..., pd.Series]  # from a market and keyword parameters to target exposures
+    function: Callable[..., Decided]  # from a market and keyword parameters to its answer
     # one field per keyword parameter, with its bounds and default
     parameters: type[pydantic.BaseModel]
     # names of those that are prices (``Annotated[..., Price()]``)
@@ -84,7 +85,7 @@ class Strategy:
             raise ConfigError(f"strategy {self.name}: {said}") from None
         return {name: getattr(bound, name) for name in there}
 
-    def __call__(self, market: MarketView, **params: Any) -> pd.Series:
+    def __call__(self, market: MarketView, **params: Any) -> Decided:
         """Call the function as it is; what it raises names the file and line.
 
         Raises
@@ -102,7 +103,7 @@ class Strategy:
             raise StrategyError(_at_fault(error, self.path)) from error
 
     def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> pd.Series:
-        """Target exposure of every bar, checked.
+        """Target exposure of every bar, checked; lines are left unread.
 
         Raises
         ------
@@ -111,10 +112,30 @@ class Strategy:
         StrategyError
             If the function raises or breaks its contract; the message names the bar.
         """
-        target = self(market, **(params or {}))
-        broken = check_target(target, market.index)
+        return self._target(self(market, **(params or {})), market)
+
+    def decide(self, market: MarketView, params: Mapping[str, Any] | None = None) -> Decision:
+        """Target exposure of every bar and the lines it was decided by, checked.
+
+        Raises
+        ------
+        ConfigError
+            As `bind`.
+        StrategyError
+            As `target`, or if a line holds no prices.
+        """
+        answer = self(market, **(params or {}))
+        target = self._target(answer, market)
+        broken = check_lines(answer)
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
+        return Decision(target=target, lines=lines_of(answer).set_axis(market.index))
+
+    def _target(self, answer: Decided, market: MarketView) -> pd.Series:
+        broken = check_target(answer, market.index)
+        if broken is not None:
+            raise StrategyError(f"{self.path}: {broken.message}")
+        target = exposure_of(answer)
         if target.dtype != "float64":
             target = pd.Series(exposures(target))
         return target.set_axis(market.index).rename("target_exposure")
@@ -144,7 +165,7 @@ def load_strategy(path: Path) -> Strategy:
 
 
 def strategy(
-    given: str | Path | Callable[..., pd.Series],
+    given: str | Path | Callable[..., Decided],
     *,
     workspace: Workspace | Path | str | None = None,
 ) -> Strategy:
@@ -234,9 +255,7 @@ def _code_sha256(function: Callable[..., Any]) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
-def _strategy(
-    function: Callable[..., pd.Series], *, name: str, path: Path, sha256: str
-) -> Strategy:
+def _strategy(function: Callable[..., Decided], *, name: str, path: Path, sha256: str) -> Strategy:
     hints = _annotations(function, path)
     parameters = _model(function, hints, path)
     return Strategy(

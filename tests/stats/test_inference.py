@@ -92,21 +92,42 @@ def test_block_length_as_in_the_published_check_of_the_method():
     assert inference.block_length(values[100:], "circular") == pytest.approx(15.60894, abs=1e-5)
 
 
-def test_bootstrap_knows_the_error_of_a_mean_of_dependent_values():
-    """The mean of n values of an AR(1) with weight 0.6 has variance sigma^2 / (1 - 0.6)^2 / n."""
-    rng = np.random.default_rng(3)
-    values = rng.standard_normal(4_000)
-    for row in range(1, len(values)):
-        values[row] += 0.6 * values[row - 1]
-    length = inference.block_length(values)
-    draws = inference.stationary_bootstrap(values, length=length, draws=1_000, seed=4)
-    assert draws.mean() == pytest.approx(values.mean(), abs=0.01)
-    # One history of 4,000 values: its own variance is uncertain by some 15 %.
-    assert draws.std() == pytest.approx(1 / 0.4 / math.sqrt(4_000), rel=0.2)
-    alone = inference.stationary_bootstrap(values, length=1, draws=1_000, seed=4)
-    assert draws.std() > 1.5 * alone.std()
-    again = inference.stationary_bootstrap(values, length=length, draws=1_000, seed=4)
-    assert np.array_equal(draws, again)
+@pytest.mark.parametrize(
+    ("autocorrelation", "threshold", "expected"),
+    [(0.0, 0.0, 0.987), (0.2, 0.0, 0.966), (0.2, 0.1, 0.9)],
+)
+def test_probabilistic_sharpe_ratio_as_published_in_2026(autocorrelation, threshold, expected):
+    """Lopez de Prado, Lipton and Zoonekynd (2026): mean 0.036, deviation 0.079, 24 months."""
+    found = inference.probabilistic_sharpe_ratio(
+        0.036 / 0.079,
+        24,
+        threshold=threshold,
+        skew=-2.448,
+        kurtosis=10.164,
+        form="2026",
+        autocorrelation=autocorrelation,
+    )
+    # Published to three digits, from a mean and a deviation that are rounded, too.
+    assert found == pytest.approx(expected, abs=6e-4)
+
+
+def test_the_two_forms_agree_where_the_estimate_is_the_threshold():
+    for form in ("2012", "2026"):
+        assert inference.probabilistic_sharpe_ratio(0.2, 99, threshold=0.2, form=form) == 0.5
+
+
+def test_the_form_of_2026_has_the_variance_of_the_ratios_of_autoregressions():
+    rng = np.random.default_rng(11)
+    values = rng.standard_normal((4_000, 400))
+    for row in range(1, 400):
+        values[:, row] = 0.3 * values[:, row - 1] + values[:, row] * math.sqrt(1 - 0.3**2)
+    ratios = values.mean(axis=1) / values.std(axis=1, ddof=1)
+    found = [
+        inference.probabilistic_sharpe_ratio(ratio, 400, form="2026", autocorrelation=0.3)
+        for ratio in ratios.tolist()
+    ]
+    # Under the hypothesis a probability is uniform: a tenth of them above 0.9, give or take.
+    assert np.mean(np.array(found) > 0.9) == pytest.approx(0.1, abs=0.015)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +140,14 @@ def test_bootstrap_knows_the_error_of_a_mean_of_dependent_values():
         (lambda: inference.minimum_track_record(1.0, confidence=0.4), "between 0.5 and 1"),
         (lambda: inference.block_length([1.0] * 20), "all are equal"),
         (lambda: inference.block_length([1.0] * 9), "at least 10"),
-        (lambda: inference.stationary_bootstrap([1, 2], length=0, draws=9, seed=1), "at least 1"),
-        (lambda: inference.stationary_bootstrap([1, np.nan], length=1, draws=9, seed=1), "finite"),
+        (lambda: inference.block_length([1.0, np.nan] * 9), "finite"),
+        (lambda: inference.block_length(np.arange(20), "square"), "scheme"),
+        (lambda: inference.probabilistic_sharpe_ratio(1, 9, form="2020"), "2012"),
+        (lambda: inference.probabilistic_sharpe_ratio(1, 9, autocorrelation=0.1), "2026"),
+        (
+            lambda: inference.probabilistic_sharpe_ratio(1, 9, form="2026", autocorrelation=1.0),
+            "between -1 and 1",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(call, said):

@@ -1,6 +1,6 @@
-"""How sure a statistic is: Sharpe ratios under many trials, and means of dependent values.
+"""How sure a Sharpe ratio is, by formula, also under many trials; and how long dependence lasts.
 
-Sharpe ratios are per bar, not per year. The one module that knows the ``arch`` library.
+Sharpe ratios are per bar, not per year.
 
 References
 ----------
@@ -9,7 +9,8 @@ Lo (2002), The statistics of Sharpe ratios, doi:10.2469/faj.v58.n4.2453.
 Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, doi:10.21314/JOR.2012.255;
 (2014), The deflated Sharpe ratio, doi:10.3905/jpm.2014.40.5.094.
 
-Politis and Romano (1994), The stationary bootstrap, doi:10.1080/01621459.1994.10476870.
+Lopez de Prado, Lipton and Zoonekynd (2026), How to use the Sharpe ratio, ADIA Lab Research Paper
+19, https://ssrn.com/abstract=5520741.
 
 Politis and White (2004), Automatic block-length selection for the dependent bootstrap,
 doi:10.1081/ETC-120028836, with the correction of Patton, Politis and White (2009),
@@ -23,10 +24,9 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from delever.arguments import checked
+from delever.arguments import Floats, checked
 from delever.errors import InputError
 from delever.stats.returns import as_array
 
@@ -37,11 +37,12 @@ __all__ = [
     "minimum_track_record",
     "probabilistic_sharpe_ratio",
     "sharpe_standard_error",
-    "stationary_bootstrap",
 ]
 
 _NORMAL = NormalDist()
 _EULER_MASCHERONI = 0.5772156649015329
+# What the bootstrap's own variance adds to the error of a block length, by scheme.
+_BLOCK_VARIANCE = {"stationary": 2.0, "circular": 4.0 / 3.0}
 
 
 @checked
@@ -72,12 +73,16 @@ def sharpe_standard_error(sharpe: float, bars: int) -> float:
 
 @checked
 def probabilistic_sharpe_ratio(
-    sharpe: float, bars: int, *, threshold: float = 0.0, skew: float = 0.0, kurtosis: float = 3.0
+    sharpe: float,
+    bars: int,
+    *,
+    threshold: float = 0.0,
+    skew: float = 0.0,
+    kurtosis: float = 3.0,
+    form: Literal["2012", "2026"] = "2012",
+    autocorrelation: float = 0.0,
 ) -> float:
-    """Probability that the true Sharpe ratio exceeds a threshold.
-
-    ``Phi((S - S*) sqrt(bars - 1) / sqrt(1 - skew S + (kurtosis - 1) / 4 S ** 2))``, Bailey and
-    Lopez de Prado (2012).
+    """Probability that the true Sharpe ratio exceeds a threshold, in either published form.
 
     Parameters
     ----------
@@ -86,21 +91,47 @@ def probabilistic_sharpe_ratio(
         Number of returns, >= 2.
     skew, kurtosis : float
         Third and fourth standardised moment of the returns; a normal distribution has 0 and 3.
+    form : {"2012", "2026"}
+        Which of the two, see below.
+    autocorrelation : float
+        Of neighbouring returns, in (-1, 1); the form of 2012 takes returns for independent.
 
     Raises
     ------
     InputError
-        If `bars` is below 2, or no distribution has these moments with this Sharpe ratio.
+        If `bars` is below 2, there is no such form, the form of 2012 is given an autocorrelation,
+        or no distribution has these moments with this Sharpe ratio.
+
+    Notes
+    -----
+    2012, Bailey and Lopez de Prado: ``Phi((S - S*) sqrt(bars - 1) / sqrt(V(S)))`` with
+    ``V(S) = 1 - skew S + (kurtosis - 1) / 4 S ** 2``, the variance at the *estimate*.
+
+    2026, Lopez de Prado, Lipton and Zoonekynd: ``Phi((S - S*) sqrt(bars) / sqrt(V(S*)))``, the
+    variance under the *hypothesis*, of returns that follow an autoregression of order one with the
+    autocorrelation c: ``V(S) = a - b skew S + d (kurtosis - 1) / 4 S ** 2``,
+    ``a = (1 + c) / (1 - c)``, ``b = 1 + c / (1 - c) + c ** 2 / (1 - c ** 2)``,
+    ``d = 1 + c ** 2 / (1 - c ** 2)``. One less it is the p-value of a one-sided test.
 
     Examples
     --------
     >>> round(probabilistic_sharpe_ratio(0.458, 24, skew=-2.448, kurtosis=10.164), 5)
     0.91336
+    >>> round(probabilistic_sharpe_ratio(0.456, 24, form="2026", autocorrelation=0.2), 3)
+    0.966
     """
     if bars < 2:
         raise InputError(f"bars must be at least 2; got {bars}")
-    spread = math.sqrt(_sharpe_variance(sharpe, skew, kurtosis))
-    return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars - 1) / spread)
+    if form == "2012" and autocorrelation == 0.0:
+        spread = math.sqrt(_sharpe_variance(sharpe, skew, kurtosis))
+        return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars - 1) / spread)
+    if form != "2026":
+        raise InputError(
+            "form must be 2012 (without autocorrelation) or 2026; "
+            f"got {form} with autocorrelation {autocorrelation:g}"
+        )
+    spread = math.sqrt(_sharpe_variance(threshold, skew, kurtosis, autocorrelation))
+    return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars) / spread)
 
 
 @checked
@@ -212,9 +243,16 @@ def minimum_track_record(
     return 1.0 + variance * (_NORMAL.inv_cdf(confidence) / (sharpe - threshold)) ** 2
 
 
-def _sharpe_variance(sharpe: float, skew: float, kurtosis: float) -> float:
+def _sharpe_variance(
+    sharpe: float, skew: float, kurtosis: float, autocorrelation: float = 0.0
+) -> float:
     """Variance of an estimated Sharpe ratio, times the number of bars."""
-    variance = 1.0 - skew * sharpe + (kurtosis - 1.0) / 4.0 * sharpe**2
+    if not -1.0 < autocorrelation < 1.0:
+        raise InputError(f"autocorrelation must lie between -1 and 1; got {autocorrelation:g}")
+    once = autocorrelation / (1.0 - autocorrelation)
+    twice = autocorrelation**2 / (1.0 - autocorrelation**2)
+    linear = (1.0 + once + twice) * skew * sharpe
+    variance = 1.0 + 2.0 * once - linear + (1.0 + twice) * (kurtosis - 1.0) / 4.0 * sharpe**2
     if not (kurtosis >= 1.0 + skew**2 and variance > 0):
         raise InputError(
             "kurtosis (not the excess over 3) must be at least 1 + skew ** 2; "
@@ -248,57 +286,36 @@ def block_length(
     >>> block_length(np.sin(np.arange(200) / 5))  # a wave of 31 values
     43.0
     """
-    from arch.bootstrap import optimal_block_length
-
-    data = _series(values, least=10)
+    if scheme not in _BLOCK_VARIANCE:
+        raise InputError(f"scheme must be one of {', '.join(_BLOCK_VARIANCE)}; got {scheme!r}")
+    data = finite_row(values, least=10)
     if np.ptp(data) == 0:
         raise InputError("values must differ for their dependence to be measured; all are equal")
-    lengths = optimal_block_length(data)
-    if scheme not in lengths.columns:
-        raise InputError(f"scheme must be one of {', '.join(lengths.columns)}; got {scheme!r}")
-    return max(1.0, float(lengths[scheme].iloc[0]))
+    bars = data.size
+    centred = data - data.mean()
+    # Lags are looked at until a few in a row show no correlation.
+    quiet = max(5, int(math.log10(bars)))
+    lags = np.arange(math.ceil(math.sqrt(bars)) + quiet + 1)
+    products = np.array([centred[lag:] @ centred[: bars - lag] for lag in lags.tolist()])
+    energy = np.cumsum(centred**2)
+    # Correlations of the bars that two shifted copies share, short of the first and the last.
+    norms = np.sqrt((energy[-1] - energy[lags]) * energy[bars - 2 - lags])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        small = np.abs(products) / norms < 2.0 * math.sqrt(math.log10(bars) / bars)
+    runs = np.lib.stride_tricks.sliding_window_view(small[:-1], quiet).all(axis=1)
+    last = int(lags[-1])
+    window = min(2 * max(int(runs.argmax()), 1), last) if runs.any() else last
+    lag = lags[1 : window + 1]
+    taper = np.minimum(1.0, 2.0 * (1.0 - lag / window)) * products[1 : window + 1] / bars
+    bend = 2.0 * float(lag @ taper)
+    level = products[0] / bars + 2.0 * float(taper.sum())
+    variance = _BLOCK_VARIANCE[scheme] * level**2
+    length = (2.0 * bend**2 / variance * bars) ** (1 / 3) if variance > 0 else 1.0
+    return float(max(1.0, min(length, math.ceil(min(3 * math.sqrt(bars), bars / 3)))))
 
 
-@checked
-def stationary_bootstrap(
-    values: ArrayLike, *, length: float, draws: int, seed: int
-) -> npt.NDArray[np.float64]:
-    """Resampled means of a series whose neighbouring values depend on each other; shape (draws,).
-
-    Their spread is the standard error of the mean, in the unit of `values`; Politis and Romano
-    (1994).
-
-    Parameters
-    ----------
-    values : array_like of float, shape (n,)
-        In order of time, finite; n >= 2.
-    length : float
-        Mean length of a block, >= 1, as from `block_length`.
-    draws, seed : int
-        How many resamples, >= 1; the same seed gives the same ones.
-
-    Raises
-    ------
-    InputError
-        If a parameter lies outside its range or a value is not finite.
-
-    Examples
-    --------
-    >>> stationary_bootstrap([1.0, 1.0, 1.0], length=2, draws=2, seed=1).tolist()
-    [1.0, 1.0]
-    """
-    from arch.bootstrap import StationaryBootstrap
-
-    data = _series(values, least=2)
-    if not (length >= 1 and draws >= 1):
-        raise InputError(f"length and draws must be at least 1; got {length:g} and {draws}")
-    generator = np.random.default_rng(seed)
-    # arch takes whole lengths; its blocks end with probability 1 / length per value.
-    means = StationaryBootstrap(round(length), data, seed=generator).apply(np.mean, draws)
-    return np.asarray(means, dtype="float64").reshape(draws)
-
-
-def _series(values: ArrayLike, *, least: int) -> npt.NDArray[np.float64]:
+def finite_row(values: ArrayLike, *, least: int = 0) -> Floats:
+    """Values as one row of finite numbers. Raises InputError if they are others, or too few."""
     data = as_array(values)
     if data.ndim != 1 or data.size < least or not np.isfinite(data).all():
         raise InputError(

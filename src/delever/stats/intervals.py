@@ -72,10 +72,14 @@ def wilson_interval(hits: float, trials: float, confidence: float = 0.95) -> tup
 
 
 @checked
-def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
+def detectable_deviations(
+    alpha: float = 0.05, power: float = 0.8, degrees: float = math.inf
+) -> float:
     """Smallest effect a two-sided test finds with a given power, in standard errors.
 
-    ``q(1 - alpha / 2) + q(power)`` with q the normal quantile, Bloom (1995).
+    ``q(1 - alpha / 2) + q(power)`` with q the normal quantile, Bloom (1995). Of a t test, the
+    noncentrality with which Student's distribution exceeds its ``1 - alpha / 2`` quantile with
+    probability `power`.
 
     Parameters
     ----------
@@ -83,6 +87,8 @@ def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
         Level of the test, in (0, 1).
     power : float
         Probability to find an effect of that size, in (0.5, 1).
+    degrees : float
+        Degrees of freedom of a t test, > 0; infinite where the standard error is known.
 
     Raises
     ------
@@ -91,14 +97,18 @@ def detectable_deviations(alpha: float = 0.05, power: float = 0.8) -> float:
 
     Examples
     --------
-    >>> round(detectable_deviations(), 3)
-    2.802
+    >>> round(detectable_deviations(), 3), round(detectable_deviations(degrees=11), 3)
+    (2.802, 3.078)
     """
-    if not (0 < alpha < 1 and 0.5 < power < 1):
+    if not (0 < alpha < 1 and 0.5 < power < 1 and degrees > 0):
         raise InputError(
-            "alpha must lie between 0 and 1 and power between 0.5 and 1; "
-            f"got {alpha:g} and {power:g}"
+            "alpha must lie between 0 and 1, power between 0.5 and 1 and degrees above 0; "
+            f"got {alpha:g}, {power:g} and {degrees:g}"
         )
+    if not math.isinf(degrees):
+        from scipy.special import nctdtrinc, stdtrit
+
+        return float(nctdtrinc(degrees, 1.0 - power, stdtrit(degrees, 1.0 - alpha / 2.0)))
     return _NORMAL.inv_cdf(1.0 - alpha / 2.0) + _NORMAL.inv_cdf(power)
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "bar_returns",
     "cagr",
     "cagr_from_sums",
+    "daily_returns",
     "monthly_returns",
     "total_return",
     "yearly_returns",
@@ -126,6 +127,29 @@ def cagr(returns: ArrayLike, periods_per_year: float) -> float:
     # In logarithms, because a product of thousands of falls is beyond the smallest float.
     exponent = float(np.log1p(values).mean()) * periods_per_year
     return math.expm1(exponent) if exponent < _LARGEST_EXPONENT else math.nan
+
+
+@checked
+def daily_returns(returns: pd.Series) -> pd.Series:
+    """Compounded return of each day in UTC; shape (days that have bars,).
+
+    Bars of a day or longer stay as they are. A bar belongs to the day it opens in.
+
+    Parameters
+    ----------
+    returns : pandas.Series of float, shape (n,)
+        Indexed by open time in UTC, increasing.
+
+    Examples
+    --------
+    >>> hours = pd.DatetimeIndex(["2021-01-30 22:00", "2021-01-30 23:00", "2021-01-31"], tz="UTC")
+    >>> daily_returns(pd.Series([0.1, 0.1, -0.5], index=hours)).round(6).tolist()
+    [0.21, -0.5]
+    """
+    days = pd.DatetimeIndex(returns.index).normalize()
+    if days.is_unique:
+        return returns
+    return (1.0 + returns).groupby(days).prod() - 1.0
 
 
 @checked

@@ -31,7 +31,7 @@ __all__ = [
 
 # A return is a ratio of equities less one, so it is known to some 1e-16; a spread below this is
 # the rounding of no spread at all.
-_NO_SPREAD = 1e-14
+NO_SPREAD = 1e-14
 
 
 def volatility_from_sums(sums: Sums) -> NDArray[np.float64]:
@@ -39,7 +39,7 @@ def volatility_from_sums(sums: Sums) -> NDArray[np.float64]:
     # A bar's return is small beside its deviation, so the two terms do not cancel.
     squares = np.maximum(sums.squares - sums.bars * (sums.returns / sums.bars) ** 2, 0.0)
     deviation = np.sqrt(squares / (sums.bars - 1.0) * sums.periods_per_year)
-    spread = np.where(sums.highest - sums.lowest > _NO_SPREAD, deviation, 0.0)
+    spread = np.where(sums.highest - sums.lowest > NO_SPREAD, deviation, 0.0)
     return np.where(sums.bars > 1.0, spread, np.nan)
 
 
@@ -63,7 +63,7 @@ def volatility(returns: ArrayLike, periods_per_year: float) -> float:
     values = as_array(returns)
     if values.size < 2:
         return math.nan
-    if np.ptp(values) <= _NO_SPREAD:
+    if np.ptp(values) <= NO_SPREAD:
         return 0.0
     return float(np.std(values, ddof=1) * math.sqrt(periods_per_year))
 
@@ -71,7 +71,7 @@ def volatility(returns: ArrayLike, periods_per_year: float) -> float:
 def downside_from_sums(sums: Sums) -> NDArray[np.float64]:
     """`downside_deviation` of each account."""
     deviation = np.sqrt(sums.squared_losses / sums.bars * sums.periods_per_year)
-    return np.where(sums.lowest < -_NO_SPREAD, deviation, 0.0)
+    return np.where(sums.lowest < -NO_SPREAD, deviation, 0.0)
 
 
 @metric(
@@ -95,7 +95,7 @@ def downside_deviation(returns: ArrayLike, periods_per_year: float) -> float:
     if not values.size:
         return math.nan
     losses = np.minimum(values, 0.0)
-    if losses.min() >= -_NO_SPREAD:
+    if losses.min() >= -NO_SPREAD:
         return 0.0
     return float(math.sqrt(np.mean(losses**2)) * math.sqrt(periods_per_year))
 
@@ -233,7 +233,7 @@ def kurtosis(returns: ArrayLike) -> float:
 
 def _standardised_moment(returns: ArrayLike, order: int) -> float:
     values = as_array(returns)
-    if values.size < 2 or np.ptp(values) <= _NO_SPREAD:
+    if values.size < 2 or np.ptp(values) <= NO_SPREAD:
         return math.nan
     centred = values - values.mean()
     standardised = centred / math.sqrt(np.mean(centred**2))

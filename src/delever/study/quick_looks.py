@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from delever.arguments import shown, whole_number
+from delever.arguments import shown
 from delever.errors import InputError
-from delever.stats.inference import (
-    block_length,
-    minimum_track_record,
-    probabilistic_sharpe_ratio,
-    sharpe_standard_error,
-    stationary_bootstrap,
-)
+from delever.stats.bootstrap import growth, sharpe
+from delever.stats.inference import minimum_track_record, probabilistic_sharpe_ratio
 from delever.stats.performance import sharpe_ratio
+from delever.stats.returns import daily_returns
 from delever.stats.risk import kurtosis, skewness
 from delever.study.backtesting import DEFAULT_COSTS
 from delever.study.result import Result, plain
@@ -104,24 +99,27 @@ def screen(market: MarketView, exposures: pd.DataFrame, *, costs: Costs | None =
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Uncertainty(Result):
-    """How far a Sharpe ratio can be trusted.
+    """How far a Sharpe ratio and a growth rate can be trusted.
 
     Attributes
     ----------
     table : pandas.DataFrame, shape (k, 2)
         By name: ``value`` and ``meaning``.
+    confidence : float
+        Of the intervals.
     """
 
     table: pd.DataFrame
+    confidence: float
 
     @property
     def headline(self) -> str:
-        """The Sharpe ratio, its interval, and the probability that the true one is above 0."""
+        """The Sharpe ratio, its interval, and the test of a true one of 0."""
         found = self.table["value"]
         return (
-            f"Sharpe ratio {found['sharpe_ratio']:.2f} a year, standard error "
-            f"{found['standard_error']:.2f}; the true one is above 0 with probability "
-            f"{found['probabilistic_sharpe_ratio']:.1%}."
+            f"Sharpe ratio {found['sharpe_ratio']:.2f} a year ({self.confidence:.0%} interval "
+            f"{found['sharpe_low']:.2f} to {found['sharpe_high']:.2f}); a true one of 0 would show "
+            f"one as far from 0 with probability {found['sharpe_p_value']:.2g}."
         )
 
     @property
@@ -138,22 +136,23 @@ def uncertainty(
     returns: pd.Series | Run,
     *,
     periods_per_year: float | None = None,
-    confidence: float = 0.95,
+    confidence: float = 0.9,
     draws: int = 2_000,
     seed: int = 0,
 ) -> Uncertainty:
-    """Say how far the Sharpe ratio and the mean of returns can be trusted.
+    """Say how far the Sharpe ratio and the growth of returns can be trusted.
 
     Parameters
     ----------
     returns : pandas.Series, shape (n,), or Run
-        Returns of each bar, fractions; of a run those of its strategy.
+        Returns of each bar, fractions; of a run those of its strategy, compounded to days where its
+        bars are shorter.
     periods_per_year : float, optional
         Bars in a year; by default the run's, and 365 for a series.
     confidence : float
-        Of the interval and of the minimum track record, in (0.5, 1).
+        Of the intervals and of the minimum track record, in (0.5, 1).
     draws : int
-        Resamples of the bootstrap, from 1 to 1,000,000.
+        Resamples of the bootstrap, from 100 to 100,000.
     seed : int
         Of the bootstrap.
 
@@ -164,54 +163,65 @@ def uncertainty(
     Raises
     ------
     InputError
-        If there are fewer than ten returns, they are all equal, or one is not finite.
+        If there are too few returns for an interval, they are all equal, or one is not finite.
 
     Notes
     -----
-    The standard error is Lo's, the probabilistic Sharpe ratio and the minimum track record are
-    those of Bailey and Lopez de Prado, and the interval of the mean is that of a stationary
-    bootstrap with blocks of Politis and White's length; see `delever.stats.inference`.
+    Intervals and the p-value are those of a studentised stationary bootstrap, see
+    `delever.stats.bootstrap`. The probabilistic Sharpe ratio stands there in both published forms,
+    of 2012 and of 2026, and the minimum track record as published in 2012; see
+    `delever.stats.inference`.
 
     Examples
     --------
     >>> import numpy as np
     >>> import delever as dl
     >>> made = pd.Series(np.random.default_rng(1).normal(0.001, 0.02, 500))
-    >>> sorted(dl.uncertainty(made).table.index)[:3]
-    ['mean_high', 'mean_low', 'minimum_track_record']
+    >>> dl.uncertainty(made).table.index.tolist()[:4]
+    ['sharpe_ratio', 'sharpe_low', 'sharpe_high', 'sharpe_p_value']
     """
-    whole_number("draws", draws, 1, 1_000_000)
     if isinstance(returns, Run):
         done = returns.evaluation.backtest
-        yearly, values = bars_per_year(done.timeframe), done.returns
+        values = daily_returns(done.returns)
+        yearly = min(bars_per_year(done.timeframe), float(DAYS_PER_YEAR))
     elif isinstance(returns, pd.Series):
         yearly, values = float(DAYS_PER_YEAR), returns.dropna()
     else:
         raise InputError(f"returns must be a Series of fractions or a Run; got {shown(returns)}")
     yearly = yearly if periods_per_year is None else float(periods_per_year)
-    ratio, root = sharpe_ratio(values, 1.0), yearly**0.5
-    moments = {"skew": skewness(values), "kurtosis": kurtosis(values)}
-    drawn = stationary_bootstrap(values, length=block_length(values), draws=draws, seed=seed)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    bars = len(values)
-    record = minimum_track_record(ratio, confidence=confidence, **moments)
+    found = sharpe(values, yearly, confidence=confidence, draws=draws, seed=seed)
+    grown = growth(values, yearly, confidence=confidence, draws=draws, seed=seed)
+    if found.reason:
+        raise InputError(f"the Sharpe ratio of these {len(values):,} bars has none: {found.reason}")
+    ratio, bars = sharpe_ratio(values, 1.0), len(values)
+    skew, tails, alike = skewness(values), kurtosis(values), float(values.autocorr(1))
+    above = "probability that the true Sharpe ratio is above 0, in the form of"
     rows = {
-        "sharpe_ratio": (ratio * root, "per year"),
-        "standard_error": (sharpe_standard_error(ratio, bars) * root, "of it, per year"),
-        "probabilistic_sharpe_ratio": (
-            probabilistic_sharpe_ratio(ratio, bars, **moments),
-            "probability that the true Sharpe ratio is above 0",
+        "sharpe_ratio": (found.value, "per year"),
+        "sharpe_low": (found.low, f"lower end of its {confidence:.0%} interval"),
+        "sharpe_high": (found.high, "upper end"),
+        "sharpe_p_value": (found.p_value, "two-sided, of a true Sharpe ratio of 0"),
+        "standard_error": (found.standard_error, "of the Sharpe ratio"),
+        "block": (found.block, "mean length of the blocks drawn, in bars"),
+        "probabilistic_sharpe_ratio_2012": (
+            probabilistic_sharpe_ratio(ratio, bars, skew=skew, kurtosis=tails),
+            f"{above} 2012: independent returns, variance at the estimate",
+        ),
+        "probabilistic_sharpe_ratio_2026": (
+            probabilistic_sharpe_ratio(
+                ratio, bars, skew=skew, kurtosis=tails, form="2026", autocorrelation=alike
+            ),
+            f"{above} 2026: autocorrelation {alike:.2f}, variance at 0",
         ),
         "minimum_track_record": (
-            record,
+            minimum_track_record(ratio, confidence=confidence, skew=skew, kurtosis=tails),
             f"bars needed to tell it from 0 with {confidence:.0%} confidence; there are {bars:,}",
         ),
-        "mean_low": (
-            low * yearly,
-            f"lower end of the {confidence:.0%} interval of the mean return",
-        ),
-        "mean_high": (high * yearly, "upper end, both per year"),
+        "growth": (grown.value, "mean log growth per year"),
+        "growth_low": (grown.low, f"lower end of its {confidence:.0%} interval"),
+        "growth_high": (grown.high, "upper end"),
     }
     return Uncertainty(
-        table=pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"])
+        table=pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"]),
+        confidence=confidence,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import pandas as pd
 
 from delever.errors import InputError
-from delever.report.figures.look import Chart, chart, library, themes
+from delever.report.figures.look import Chart, chart, themes
+from delever.report.figures.packing import library, packed
 from delever.report.table import Table, frame_table
 
 if TYPE_CHECKING:
@@ -112,14 +113,14 @@ def render_page(
 ) -> str:
     """Write a page; blocks that hold nothing are left out.
 
-    Raises InputError if two blocks have one id.
+    Raises InputError if two blocks have one id, or if a figure cannot be drawn on a page.
     """
     shown = [block for block in map(_prepared, blocks) if block.parts]
     ids = [block.id for block in shown if block.id]
     for place, found in enumerate(ids):
         if found in ids[:place]:
             raise InputError(f"every section of a page needs an id of its own; {found!r} repeats")
-    drawn = any(_has_chart(block) for block in shown)
+    drawn = list(_charts(shown))
     return _environment().get_template("page.html").render(
         title=title,
         name=name or title,
@@ -129,10 +130,25 @@ def render_page(
         tiles=tiles,
         notes=notes,
         blocks=shown,
-        library=library() if drawn else "",
+        library=library(drawn) if drawn else "",
         themes=themes() if drawn else "",
         version=version("delever"),
     )  # fmt: skip
+
+
+def frame_of(drawn: Chart) -> Markup:
+    """The chart in a frame of its own for a notebook, which needs no network to show it.
+
+    Raises InputError if it cannot be drawn on a page.
+    """
+    from markupsafe import Markup
+
+    page = _environment().get_template("figure.html").render(
+        figure=drawn, library=library([drawn]), themes=themes(dark=False)
+    )  # fmt: skip
+    return Markup(
+        '<iframe title="{}" srcdoc="{}" style="width:100%;height:{}px;border:0"></iframe>'
+    ).format(drawn.title, page, drawn.height + 60)
 
 
 def fragment(template: str, macro: str, *given: object) -> Markup:
@@ -179,8 +195,12 @@ def _prepared(block: Block) -> Block:
     return replace(block, parts=parts)
 
 
-def _has_chart(part: Part) -> bool:
-    return isinstance(part, Chart) or (isinstance(part, Block) and any(map(_has_chart, part.parts)))
+def _charts(parts: Iterable[Part]) -> Iterator[Chart]:
+    for part in parts:
+        if isinstance(part, Chart):
+            yield part
+        elif isinstance(part, Block):
+            yield from _charts(part.parts)
 
 
 @cache
@@ -196,6 +216,7 @@ def _environment() -> Environment:
     )
     environment.filters["links"] = _links
     environment.filters["minus"] = _minus
+    environment.filters["packed"] = packed
     for kind in (Block, Chart, Table):
         environment.tests[kind.__name__.lower()] = lambda part, kind=kind: isinstance(part, kind)
     environment.tests["alarming"] = _alarming

@@ -110,11 +110,10 @@ class Result:
         return {"headline": self.headline, **{k: plain(v) for k, v in self.tables.items()}}
 
     def _repr_html_(self) -> str:
-        drawn = ""
-        for chart in self.charts.values():
-            # The library comes from its own host: 4.5 MB in every cell would be too much.
-            drawn = chart.figure.to_html(full_html=False, include_plotlyjs="cdn")
-            break
+        from delever.report.page import frame_of
+
+        first = next(iter(self.charts.values()), None)
+        drawn = "" if first is None else frame_of(first)
         table = self.summary.to_html(float_format=lambda value: f"{value:.4g}")
         return f"<p>{escape(self.headline)}</p>{drawn}{table}"
 

@@ -2,7 +2,8 @@
 
 from delever.report.figures.attribution_bars import attribution_bars
 from delever.report.figures.curves import growth_paths, history
-from delever.report.figures.look import Chart, library, themes
+from delever.report.figures.look import Chart, themes
+from delever.report.figures.packing import library, packed
 from delever.report.figures.return_figures import distribution, monthly, period_bars
 from delever.report.figures.signal_figures import abnormal_path, placebo_means, rung_curves
 from delever.report.figures.sweep_figures import heat_map, parallel
@@ -17,6 +18,7 @@ __all__ = [
     "history",
     "library",
     "monthly",
+    "packed",
     "parallel",
     "period_bars",
     "placebo_means",

@@ -131,7 +131,7 @@ def _band(figure: Any, run: Backtest, colour: str) -> None:
 def _draw(
     figure: Any,
     row: int,
-    stamps: list[str],
+    stamps: np.ndarray,
     panel: pd.DataFrame,
     styles: Mapping[str, dict[str, Any]],
     benchmark: str | None,
@@ -199,41 +199,34 @@ def _shade(figure: Any, periods: Sequence[Period], index: pd.DatetimeIndex) -> i
         return 0
     room = (index[-1] - index[0]) * 0.016
     free: list[pd.Timestamp] = []
+    shapes, labels = [], []
     for period in periods:
         start, end = max(period.start, index[0]), min(period.end, index[-1])
         middle = start + (end - start) / 2
         tier = next((k for k, taken in enumerate(free) if middle >= taken), len(free))
         free[tier : tier + 1] = [middle + room]
-        figure.add_shape(
-            type="rect",
-            x0=_stamps(pd.DatetimeIndex([start]))[0],
-            x1=_stamps(pd.DatetimeIndex([end]))[0],
-            y0=0,
-            y1=1,
-            yref="paper",
-            fillcolor=SHADE,
-            opacity=0.2,
-            line={"width": 0},
-            layer="below",
+        opened, at, closed = _stamps(pd.DatetimeIndex([start, middle, end]))
+        place = {"yref": "paper", "y0": 0, "y1": 1}
+        fill = {"fillcolor": SHADE, "opacity": 0.2, "line": {"width": 0}, "layer": "below"}
+        shapes.append({"type": "rect", "x0": opened, "x1": closed, **place, **fill})
+        labels.append(
+            {
+                **{"x": at, "y": 1, "yref": "paper", "yanchor": "bottom"},
+                "yshift": 2 + _TIER * tier,
+                "textangle": -90,
+                "text": f"{period.trough:%b %Y}",
+                "hovertext": f"{escape(period.title)}<br>{day(period.start)} to {day(period.end)}",
+                "showarrow": False,
+                "font": {"size": 10, "color": "#b06a10"},
+            }
         )
-        figure.add_annotation(
-            x=_stamps(pd.DatetimeIndex([middle]))[0],
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            yshift=2 + _TIER * tier,
-            textangle=-90,
-            text=f"{period.trough:%b %Y}",
-            hovertext=f"{escape(period.title)}<br>{day(period.start)} to {day(period.end)}",
-            showarrow=False,
-            font={"size": 10, "color": "#b06a10"},
-        )
+    figure.update_layout(shapes=shapes, annotations=labels)  # one by one would take far longer
     return len(free)
 
 
-def _stamps(index: pd.DatetimeIndex) -> list[str]:
+def _stamps(index: pd.DatetimeIndex) -> np.ndarray:
     midnight = bool((index == index.normalize()).all())
-    return list(index.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M"))
+    return np.array(index.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M"), dtype=object)
 
 
 def _thin(values: np.ndarray) -> np.ndarray:

@@ -45,18 +45,23 @@ class Chart:
         return int(self.figure.layout.height)
 
     @property
-    def spec(self) -> str:
-        """Data and layout for plotly.js; look, height and buttons are the page's own."""
-        spec = self.figure.to_plotly_json()
+    def content(self) -> dict[str, Any]:
+        """Data and layout; look, height and buttons are the page's own."""
+        content: dict[str, Any] = self.figure.to_plotly_json()
         for name in ("template", "height", "updatemenus"):
-            spec["layout"].pop(name, None)
-        return _to_json(spec)
+            content["layout"].pop(name, None)
+        return content
+
+    @property
+    def spec(self) -> str:
+        """The content as JSON for plotly.js."""
+        return to_json(self.content)
 
     @property
     def buttons(self) -> list[tuple[str, str, str, bool]]:
         """Label, method of plotly.js, its argument as JSON, and whether it is pressed at first."""
         return [
-            (unescape(button.label), button.method, _to_json(button.args[0]), place == menu.active)
+            (unescape(button.label), button.method, to_json(button.args[0]), place == menu.active)
             for menu in self.figure.layout.updatemenus
             for place, button in enumerate(menu.buttons)
         ]
@@ -87,17 +92,10 @@ def choices(figure: Figure, method: str, arguments: Mapping[str, Mapping[str, An
     )
 
 
-def library() -> str:
-    """Source of plotly.js, to be embedded once per page."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
-
-
-def themes() -> str:
-    """Light and dark look of every figure."""
-    dark = _look(ink="#e3e6ea", quiet="#9aa2ad", grid="#2c323a", paper="27,31,37")
-    return _to_json({"light": _light(), "dark": dark})
+def themes(*, dark: bool = True) -> str:
+    """Light and dark look of every figure; both light for a place that is always light."""
+    night = _look(ink="#e3e6ea", quiet="#9aa2ad", grid="#2c323a", paper="27,31,37")
+    return to_json({"light": _light(), "dark": night if dark else _light()})
 
 
 def axis(title: str, form: str = "", **more: Any) -> dict[str, Any]:
@@ -118,7 +116,7 @@ def lines(names: Sequence[str], benchmark: str | None) -> dict[str, dict[str, An
     return drawn
 
 
-def _to_json(value: Any) -> str:
+def to_json(value: Any) -> str:
     """JSON that is safe inside a script element, arrays included."""
     from plotly.io.json import to_json_plotly
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from delever.report.figures.look import SCALE, Chart, axis, chart
+from delever.report.figures.look import BENCHMARK, SCALE, Chart, axis, chart
+from delever.report.format import figure as figure_text
 
-_MOST_LINES = 2_000
+_MOST_LINES = 1_000
+_COLOURS = 9
 _MOST_WORDS = 200
 
 
@@ -53,37 +58,141 @@ def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[s
 
     Notes
     -----
-    Of more than 2,000 combinations every k-th is drawn, in the order of the first metric.
+    Of more than 1,000 combinations every k-th is drawn, in the order of the first metric, whose
+    size is the colour. Lines of one colour are one trace with holes between them; on a page they
+    can be thinned by what they pass (`templates/page.js`).
     """
     from plotly import graph_objects as go
+    from plotly.colors import sample_colorscale
 
     known = frame.dropna(subset=[name for name, _ in metrics])
     known = known.sort_values(metrics[0][0], kind="stable")
     drawn = known.iloc[:: max(1, -(-len(known) // _MOST_LINES))]
-    dimensions = [_dimension(drawn[axis], axis) for axis in axes]
-    dimensions += [{"label": label, "values": drawn[name].tolist()} for name, label in metrics]
+    labels = dict.fromkeys(axes) | dict(metrics)
+    scales = [_scale(drawn[name], text or name) for name, text in labels.items()]
     figure = go.Figure()
-    figure.add_parcoords(
-        line={"color": drawn[metrics[0][0]].tolist(), "colorscale": SCALE, "showscale": True},
-        dimensions=dimensions,
-    )
+    ranked = drawn[metrics[0][0]].to_numpy(dtype=float)
+    low, high = float(ranked.min()), float(ranked.max())
+    step = np.minimum((ranked - low) / ((high - low) or 1.0) * _COLOURS, _COLOURS - 1).astype(int)
+    colours = sample_colorscale(SCALE, _COLOURS)
+    heights = np.column_stack([scale.heights for scale in scales])
+    said = _said(drawn, labels)
+    for colour in np.unique(step):
+        held = np.flatnonzero(step == colour)
+        _lines(figure, heights[held], [said[place] for place in held], colours[colour])
+    _bar_of_colours(figure, low, high, metrics[0][1])
+    _upright(figure, scales)
     left_out = f" {len(drawn):,} of {len(known):,} are drawn." if len(drawn) < len(known) else ""
     return chart(
         "parallel",
         "All combinations",
         figure,
-        height=460,
-        caption="Drag along an axis to keep the lines that pass there." + left_out,
+        height=480,
+        caption="Drag over a stretch of an axis to keep the lines that pass there, of several axes "
+        "one after the other; double-click shows all again." + left_out,
     )
 
 
-def _dimension(values: pd.Series, label: str) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """An upright axis: where each combination crosses it, from 0 to 1, and its ticks."""
+
+    label: str
+    heights: np.ndarray
+    ticks: Sequence[tuple[float, str]]
+
+
+def _scale(values: pd.Series, label: str) -> _Scale:
     if values.dtype.kind in "iuf":
-        return {"label": label, "values": values.tolist()}
-    names = sorted(set(values))
-    return {
-        "label": label,
-        "values": np.searchsorted(names, values.tolist()).tolist(),
-        "tickvals": list(range(len(names))),
-        "ticktext": names,
-    }
+        numbers = values.to_numpy(dtype=float)
+        low, high = float(numbers.min()), float(numbers.max())
+        ticks = [low + (high - low) * part for part in (0, 0.5, 1)] if high > low else [low]
+        texts = [figure_text(tick) for tick in ticks]
+    else:
+        names = sorted(set(values))
+        numbers = np.searchsorted(names, values.tolist()).astype(float)
+        low, high = 0.0, float(len(names) - 1)
+        ticks, texts = [float(place) for place in range(len(names))], [escape(n) for n in names]
+    width = high - low
+
+    def at(number: float) -> float:
+        return (number - low) / width if width else 0.5
+
+    return _Scale(
+        label=escape(label),
+        heights=(numbers - low) / width if width else np.full(len(numbers), 0.5),
+        ticks=[(at(tick), text) for tick, text in zip(ticks, texts, strict=True)],
+    )
+
+
+def _said(drawn: pd.DataFrame, labels: Mapping[str, str | None]) -> list[str]:
+    """What each combination is and came to."""
+    columns = [
+        [
+            f"{escape(text or name)} "
+            + (figure_text(value) if isinstance(value, float) else escape(str(value)))
+            for value in drawn[name].tolist()
+        ]
+        for name, text in labels.items()
+    ]
+    return ["<br>".join(parts) for parts in zip(*columns, strict=True)]
+
+
+def _lines(figure: Any, heights: np.ndarray, said: Sequence[str], colour: str) -> None:
+    """Draw lines of one colour, a hole after each."""
+    count, axes = heights.shape
+    hole = np.full((count, 1), np.nan)
+    figure.add_scatter(
+        x=np.tile([*range(axes), np.nan], count),
+        y=np.hstack((heights, hole)).ravel(),
+        text=[text for text in said for _ in range(axes + 1)],
+        mode="lines",
+        line={"color": colour, "width": 1.1},
+        opacity=0.7,
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _bar_of_colours(figure: Any, low: float, high: float, label: str) -> None:
+    """Say what the colours mean, beside a point that is drawn nowhere."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        marker={
+            **{"color": [low], "cmin": low, "cmax": high, "colorscale": SCALE, "showscale": True},
+            "colorbar": {"title": {"text": escape(label)}, "thickness": 12, "tickformat": ".3~g"},
+        },
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _upright(figure: Any, scales: Sequence[_Scale]) -> None:
+    """Draw the axes with their ticks; `meta` tells the page that lines can be kept by them."""
+    upright = {"type": "line", "y0": 0, "y1": 1, "line": {"width": 1, "color": BENCHMARK}}
+    hidden = {"showgrid": False, "zeroline": False, "fixedrange": True}
+    figure.update_layout(
+        meta={"lines_through": len(scales)},
+        dragmode="select",
+        shapes=[{**upright, "x0": place, "x1": place} for place in range(len(scales))],
+        annotations=[
+            {
+                **{"x": place, "y": height, "text": text, "showarrow": False, "xshift": 4},
+                **{"xanchor": "left", "font": {"size": 10}, "bgcolor": "rgba(127,127,127,0.12)"},
+            }
+            for place, scale in enumerate(scales)
+            for height, text in scale.ticks
+        ],
+        xaxis=hidden
+        | {
+            "tickvals": list(range(len(scales))),
+            "ticktext": [scale.label for scale in scales],
+            "side": "top",
+            "range": [-0.15, len(scales) - 0.5],
+        },
+        yaxis=hidden | {"showticklabels": False, "range": [-0.05, 1.05]},
+        hovermode="closest",
+        margin={"l": 24, "t": 44, "b": 12},
+    )

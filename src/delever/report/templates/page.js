@@ -3,24 +3,73 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const themes = JSON.parse(document.getElementById("themes")?.textContent ?? "{}");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const config = (id) => ({
+  const look = () => (dark.matches ? "dark" : "light");
+
+  // The library and the figures are compressed and written in base64.
+  const unpacked = (text) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+  const loaded = async () => {
+    const source = document.createElement("script");
+    source.textContent = await unpacked(document.getElementById("library").textContent);
+    document.head.append(source);
+  };
+  const described = async (text) => {
+    const { lists, spec } = JSON.parse(await unpacked(text));
+    for (const trace of spec.data)
+      for (const [name, value] of Object.entries(trace))
+        if (value?.list !== undefined) trace[name] = lists[value.list];
+    return spec;
+  };
+
+  const charts = [];
+  const overTime = (chart) => chart._fullLayout.xaxis?.type === "date";
+  const config = (layout) => ({
     responsive: true,
     displaylogo: false,
-    displayModeBar: id === "fig-history" ? "hover" : false,
-    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+    displayModeBar: "hover",
+    modeBarButtons: [layout.xaxis?.type === "date"
+      ? ["toImage", "zoom2d", "pan2d", "resetScale2d"] : ["toImage"]],
   });
-
-  const charts = all("script[data-chart]").map((source) => {
+  const draw = async (source) => {
     const element = document.getElementById(source.dataset.chart);
-    const { data, layout } = JSON.parse(source.textContent);
-    layout.template = themes[dark.matches ? "dark" : "light"];
-    Plotly.newPlot(element, data, layout, config(element.id));
-    return element;
-  });
-  const dress = (look) => charts.forEach((c) => Plotly.relayout(c, { template: themes[look] }));
-  dark.addEventListener("change", () => dress(dark.matches ? "dark" : "light"));
+    const { data, layout } = await described(source.textContent);
+    layout.template = themes[look()];
+    await Plotly.newPlot(element, data, layout, config(layout));
+    charts.push(element);
+    if (overTime(element)) follow(element);
+    sift(element);
+  };
+  const pause = () => new Promise((resume) => setTimeout(resume));
+  const drawAll = async () => {
+    const sources = all("script[data-chart]");
+    if (!sources.length) return;
+    try {
+      await loaded();
+    } catch (error) {
+      for (const source of sources) excuse(source, error);
+      throw error;
+    }
+    for (const source of sources) {
+      await draw(source).catch((error) => { excuse(source, error); console.error(error); });
+      performance.mark(source.dataset.chart);
+      await pause();
+    }
+  };
+  const excuse = (source, error) => {
+    const said = document.createElement("p");
+    said.textContent = typeof DecompressionStream === "undefined"
+      ? "This browser cannot unpack the figures: it has no DecompressionStream. The tables are complete without them."
+      : `This figure could not be drawn: ${error.message}`;
+    document.getElementById(source.dataset.chart).replaceChildren(said);
+  };
+
+  const dress = (name) => charts.forEach((chart) => Plotly.relayout(chart, { template: themes[name] }));
+  dark.addEventListener("change", () => dress(look()));
   window.addEventListener("beforeprint", () => dress("light"));
-  window.addEventListener("afterprint", () => dress(dark.matches ? "dark" : "light"));
+  window.addEventListener("afterprint", () => dress(look()));
 
   all(".choices button").forEach((button) => {
     button.addEventListener("click", () => {
@@ -30,43 +79,105 @@
     });
   });
 
-  // A stretch of time chosen on the shared axis: fit every value axis to what it shows.
-  const history = document.getElementById("fig-history");
-  const times = (layout) => Object.keys(layout).filter((key) => /^xaxis\d*$/.test(key));
-  const instant = (text) => Date.parse(text.length > 10 ? text.replace(" ", "T") + "Z" : text);
-  const shown = (short, from, to, log) => history._fullData
-    .flatMap((trace, i) => (trace.visible === true && trace.yaxis === short ? history.calcdata[i] : []))
-    .filter((p) => p.x >= from && p.x <= to && Number.isFinite(p.y) && (!log || p.y > 0))
-    .map((p) => (log ? Math.log10(p.y) : p.y));
-  const fit = () => {
-    const [from, to] = history._fullLayout.xaxis.range.map(instant);
-    const changes = { "yaxis.dtick": null };
-    for (const name of ["yaxis", "yaxis2"]) {
-      const values = shown(name.replace("axis", ""), from, to, history._fullLayout[name].type === "log");
+  // A stretch of time chosen in one figure is shown by all, each with its values in view.
+  const named = (layout, letter) => Object.keys(layout).filter((key) => RegExp(`^${letter}axis\\d*$`).test(key));
+  const instant = (text) => (typeof text === "number" ? text
+    : Date.parse(text.length > 10 ? text.replace(" ", "T") + "Z" : text));
+  const inView = (chart, axis, from, to) => {
+    const log = chart._fullLayout[axis].type === "log";
+    const values = [];
+    chart._fullData.forEach((trace, place) => {
+      if (trace.visible !== true || trace.yaxis !== axis.replace("axis", "")) return;
+      if (trace.fill === "tozeroy" && !log) values.push(0);
+      for (const point of chart.calcdata[place])
+        if (point.x >= from && point.x <= to && Number.isFinite(point.y) && (!log || point.y > 0))
+          values.push(log ? Math.log10(point.y) : point.y);
+    });
+    return values;
+  };
+  const steps = new Map();
+  const fitted = (chart, from, to) => {
+    const changes = {};
+    for (const axis of named(chart.layout, "y")) {
+      const values = inView(chart, axis, from, to);
       if (!values.length) continue;
       const low = values.reduce((a, b) => Math.min(a, b));
       const high = values.reduce((a, b) => Math.max(a, b));
       const room = 0.05 * (high - low) || 0.05;
-      changes[`${name}.range`] = [low - room, name === "yaxis2" ? Math.min(high + room, 0.01) : high + room];
+      changes[`${axis}.range`] = [low - room, high + room];
+      changes[`${axis}.dtick`] = null;
     }
-    Plotly.relayout(history, changes);
+    return changes;
   };
-  if (history) {
-    const step = history.layout.yaxis.dtick;
-    history.on("plotly_relayout", (change) => {
-      const keys = Object.keys(change);
-      if (keys.some((key) => /^xaxis\d*\.range/.test(key))) fit();
-      else if (keys.some((key) => /^xaxis\d*\.autorange/.test(key))) {
-        const log = history._fullLayout.yaxis.type === "log";
-        Plotly.relayout(history, { "yaxis.autorange": true, "yaxis2.autorange": true, "yaxis.dtick": log ? step : null });
+  const show = (chart, range) => {
+    const changes = range ? fitted(chart, ...range.map(instant)) : {};
+    for (const axis of named(chart.layout, "x"))
+      Object.assign(changes, range ? { [`${axis}.range`]: [...range] } : { [`${axis}.autorange`]: true });
+    if (!range)
+      for (const axis of named(chart.layout, "y")) {
+        const log = chart._fullLayout[axis].type === "log";
+        changes[`${axis}.autorange`] = true;
+        changes[`${axis}.dtick`] = log ? steps.get(chart)[axis] ?? null : null;
       }
+    return Plotly.relayout(chart, changes);
+  };
+  let showing = false;
+  const showAll = async (range) => {
+    if (showing) return;
+    showing = true;
+    document.body.classList.toggle("zoomed", Boolean(range));
+    await Promise.all(charts.filter(overTime).map((chart) => show(chart, range)));
+    showing = false;
+  };
+  const follow = (chart) => {
+    steps.set(chart, Object.fromEntries(named(chart.layout, "y").map((axis) => [axis, chart.layout[axis].dtick])));
+    chart.on("plotly_relayout", (change) => {
+      const keys = Object.keys(change);
+      if (keys.some((key) => /^xaxis\d*\.range/.test(key))) showAll([...chart._fullLayout.xaxis.range]);
+      else if (keys.some((key) => /^xaxis\d*\.autorange/.test(key))) showAll(null);
     });
-  }
+  };
+
+  // Lines through upright axes: keep those that pass every stretch chosen.
+  const sift = (chart) => {
+    const count = chart.layout.meta?.lines_through;
+    if (!count) return;
+    const whole = chart.data.map(({ x, y, text }) => ({ x, y, text }));
+    const bare = chart.layout.shapes;
+    let kept = {};
+    const thin = ({ x, y, text }) => {
+      if (x.length <= count) return { x, y, text };
+      const held = [...y.keys()].filter((at) => {
+        const first = at - (at % (count + 1));
+        return Object.entries(kept).every(([axis, [low, high]]) =>
+          y[first + Number(axis)] >= low && y[first + Number(axis)] <= high);
+      });
+      return Object.fromEntries(Object.entries({ x, y, text }).map(([name, values]) =>
+        [name, held.map((at) => values[at])]));
+    };
+    const redraw = () => {
+      const left = whole.map(thin);
+      const update = Object.fromEntries(["x", "y", "text"].map((name) => [name, left.map((one) => one[name])]));
+      const boxes = Object.entries(kept).map(([axis, [low, high]]) => ({
+        type: "rect", x0: axis - 0.06, x1: Number(axis) + 0.06, y0: low, y1: high,
+        fillcolor: "rgba(127,127,127,0.35)", line: { width: 0 },
+      }));
+      return Plotly.update(chart, update, { shapes: [...bare, ...boxes], selections: [] });
+    };
+    chart.on("plotly_selected", (chosen) => {
+      if (!chosen?.range) return;
+      const [x, y] = [chosen.range.x, chosen.range.y].map((ends) => [...ends].sort((a, b) => a - b));
+      const axis = Math.min(count - 1, Math.max(0, Math.round((x[0] + x[1]) / 2)));
+      kept[axis] = y;
+      redraw();
+    });
+    chart.on("plotly_doubleclick", () => { kept = {}; redraw(); });
+  };
+
   all("button.zoom").forEach((button) => {
     button.addEventListener("click", () => {
-      const range = [button.dataset.from, button.dataset.to];
-      Plotly.relayout(history, Object.fromEntries(times(history.layout).map((key) => [`${key}.range`, [...range]])));
-      history.scrollIntoView({ behavior: "smooth", block: "center" });
+      showAll([button.dataset.from, button.dataset.to]);
+      charts.find(overTime)?.scrollIntoView({ behavior: "smooth", block: "center" });
     });
   });
 
@@ -110,4 +221,6 @@
       if (table.dataset.limit) limit(table);
     });
   });
+
+  drawAll().finally(() => { document.documentElement.dataset.figures = "done"; });
 })();

@@ -72,8 +72,9 @@ def charts(frame: pd.DataFrame, axes: Sequence[str]) -> dict[str, Chart]:
         x, y = varied[:2]
         for one in _MAPPED:
             drawn[one] = heat_map(frame, x, y, one, label(one), fraction=_unit(one) == "fraction")
-    shown = [(one, label(one)) for one in (_RANKED_BY, "cagr", *_MAPPED[1:])]
-    drawn["combinations"] = parallel(frame, axes, shown)
+    shown = [one for one in (_RANKED_BY, "cagr", *_MAPPED[1:]) if frame[one].notna().any()]
+    if frame[shown].notna().all(axis=1).any():
+        drawn["combinations"] = parallel(frame, axes, [(one, label(one)) for one in shown])
     return drawn
 
 

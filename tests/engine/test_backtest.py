@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from delever.engine.backtest import ATTRIBUTION, Backtest, backtest
+from delever.engine.backtest import ATTRIBUTION, Backtest, backtest, rerun
+from delever.engine.settings import Account
 from delever.errors import DeleverError, InputError
 from delever.venues.costs import Costs
 
@@ -201,6 +202,18 @@ def test_a_fill_whose_slippage_takes_the_equity_is_closed_at_the_open(engine: An
     assert done.fills["price"].tolist() == pytest.approx([40.0, 100.0])
     assert done.ledger["liquidation"].iloc[1] == pytest.approx(500.0)
     assert done.ledger["slippage"].iloc[1] == pytest.approx(1500.0)
+
+
+def test_a_rerun_without_tables_has_the_same_equity(sample: pd.DataFrame) -> None:
+    targets = pd.Series(np.tile([1.0, 0.0, -0.5], len(sample))[: len(sample)], index=sample.index)
+    for account in (None, Account(exposure=0.5, stop_loss=0.1)):
+        done = backtest(
+            sample, targets, timeframe="1d", costs=Costs(taker_fee=0.001), account=account
+        )
+        alone = rerun(done, tables=False)
+        pd.testing.assert_series_equal(alone.equity, done.equity)
+        pd.testing.assert_series_equal(alone.returns, done.returns)
+        assert (list(alone.ledger), len(alone.fills), len(alone.trades)) == (["equity"], 0, 0)
 
 
 def test_a_warm_up_is_flat() -> None:

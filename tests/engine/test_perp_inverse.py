@@ -155,6 +155,8 @@ def test_funding_is_paid_in_coins_on_the_value_at_the_mark(engine: Any) -> None:
     assert other.ledger["funding"].iloc[2] == pytest.approx(-10_000 / 80_000 * 0.02 * 50_000)
     unpaid = replace(other.account, funding=None, funding_policy="missing-is-zero")
     assert rerun(other, account=unpaid).ledger["funding"].sum() == 0.0
+    alone = rerun(other, tables=False)
+    assert alone.equity.tolist() == other.equity.tolist()
 
 
 @engines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pandas as pd
@@ -109,9 +110,16 @@ def backtest(
         "account": account,
         "earlier": earlier,
     }
-    paid = costs_of(costs, account)
+    return _simulated(request)
+
+
+def _simulated(request: Mapping[str, Any], *, tables: bool = True) -> Backtest:
+    """What was asked for; without tables, its ledger has the equity alone."""
+    account, timeframe = request["account"], request["timeframe"]
+    paid = costs_of(request["costs"], account)
     if account is None and any(isinstance(part, Borrow) for part in paid.parts):
         account = Account()  # whose ledger has a column for it
+    bars = request["bars"]
     index = bar_index(bars)
     prices = price_array(bars, index)
     most = times = 1.0
@@ -119,9 +127,13 @@ def backtest(
         account = with_contract(account, index[0].date())
         most, times = account.leverage, account.exposure
     decided = asked_targets(
-        target_exposure * times, index, float(initial_target) * times, lowest=-most
+        request["target_exposure"] * times,
+        index,
+        float(request["initial_target"]) * times,
+        lowest=-most,
     )
-    tables = simulate(
+    band = request["rebalance_band"]
+    made = simulate(
         bars,
         index,
         prices,
@@ -129,19 +141,20 @@ def backtest(
         account,
         timeframe=timeframe,
         costs=paid,
-        initial_equity=float(initial_equity),
-        band=math.inf if rebalance_band is None else float(rebalance_band),
-        engine=engine,
-        earlier=earlier,
+        initial_equity=float(request["initial_equity"]),
+        band=math.inf if band is None else float(band),
+        engine=request["engine"],
+        earlier=request["earlier"],
+        tables=tables,
     )
     return Backtest(
         timeframe=timeframe,
-        initial_equity=float(initial_equity),
+        initial_equity=float(request["initial_equity"]),
         costs=paid,
         pending_target=float(decided[-1]),
         account=account,
         request=request,
-        **tables._asdict(),
+        **made._asdict(),
     )
 
 
@@ -166,7 +179,7 @@ def _check(
         raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
 
 
-def rerun(run: Backtest, **changes: Any) -> Backtest:
+def rerun(run: Backtest, *, tables: bool = True, **changes: Any) -> Backtest:
     """Run once more, with some arguments of `backtest` changed.
 
     Raises InputError if the run does not know what it was asked for: a window, or a run read back
@@ -176,6 +189,9 @@ def rerun(run: Backtest, **changes: Any) -> Backtest:
     ----------
     run : Backtest
         As `backtest` returned it.
+    tables : bool
+        Without them, which takes half the time, fills and trades are empty and the ledger holds the
+        equity alone.
     **changes
         Arguments of `backtest`.
 
@@ -198,4 +214,6 @@ def rerun(run: Backtest, **changes: Any) -> Backtest:
             "a rerun needs the run as backtest returned it; windows and runs read back do not "
             "keep their bars; rerun the whole run, then take the window"
         )
-    return backtest(**{**run.request, **changes})
+    if tables:
+        return backtest(**{**run.request, **changes})
+    return _simulated({**run.request, **changes}, tables=False)

@@ -45,8 +45,11 @@ def simulate(
     band: float,
     engine: str,
     earlier: pd.DataFrame | None,
+    tables: bool = True,
 ) -> Tables:
     """Simulate an account; without settings its tables have the columns of a spot run.
+
+    Without tables, the ledger holds the equity alone.
 
     Raises InputError if a position is larger, or its leverage higher, than a bracket allows;
     DataError if rules, funding, detail or mark do not cover the run.
@@ -81,16 +84,19 @@ def simulate(
     if account.inverse:
         bounds = None if bounds is None else bounds.mul(1.0 / closes, axis=0)
         rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
+    if not tables:
+        equity = pd.DataFrame({"equity": rows[:, LEDGER.index("equity")]}, index=index)
+        return Tables(ledger=equity, fills=pd.DataFrame(), trades=pd.DataFrame())
     if settings is None:
         return _spot_tables(rows, fills, index, float(closes[-1]))
-    tables = _tables(rows, fills, index, float(closes[-1]), account, path.opens)
+    made = _tables(rows, fills, index, float(closes[-1]), account, path.opens)
     settled = (
         f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
         "units at the mark of each close"
     )
     notes = (*path.notes, *((settled,) if account.inverse else ()))
-    said = (*notes, f"ambiguous bars: {tables.ambiguous_bars}", *ruled)
-    return tables._replace(bounds=bounds, fidelity=said)
+    said = (*notes, f"ambiguous bars: {made.ambiguous_bars}", *ruled)
+    return made._replace(bounds=bounds, fidelity=said)
 
 
 def _spot_tables(rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float) -> Tables:

@@ -329,7 +329,7 @@ def _one_by_one(
     for move in moves.tolist():
         later = np.roll(wanted, move)
         targets = pd.Series(np.append(later[1:], later[-1]), index=backtest.ledger.index)
-        run = rerun(backtest, target_exposure=targets, initial_target=float(later[0]))
+        run = rerun(backtest, tables=False, target_exposure=targets, initial_target=float(later[0]))
         grown.append(growth_inside(run, inside))
     return np.array(grown)
 

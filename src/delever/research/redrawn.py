@@ -96,6 +96,7 @@ def _again(run: Backtest, target: pd.Series, market: MarketView, begin: int) -> 
     decided = float(target.iloc[begin - 1]) if begin else math.nan
     return rerun(
         run,
+        tables=False,
         bars=market.bars.iloc[begin:],
         target_exposure=target.iloc[begin:],
         initial_target=0.0 if math.isnan(decided) else decided,

@@ -12,8 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.bars import resample
-from delever.deleveraging.drawn import LEAST_FALL, LONGEST, RETURN_DAYS, drawn_falls, drawn_periods
-from delever.deleveraging.membership import per_period
+from delever.deleveraging.drawn import (
+    LEAST_FALL,
+    LONGEST,
+    RETURN_DAYS,
+    drawn_falls,
+    drawn_inside,
+    drawn_periods,
+)
+from delever.deleveraging.membership import membership, per_period
 from delever.deleveraging.period import Period, load_catalog
 from delever.errors import InputError
 
@@ -116,6 +123,20 @@ def test_finer_bars_draw_on_the_closes_of_whole_days():
     assert found == drawn_periods(daily, "1d")
     masks = per_period(pd.DatetimeIndex(hours), "1h", found)
     assert all(mask.sum() % 24 == 0 for mask in masks.values())
+
+
+@pytest.mark.parametrize("timeframe", ["1h", "1d", "1w"])
+def test_the_bars_inside_are_those_of_the_periods(timeframe):
+    freq = {"1h": "h", "1d": "D", "1w": "W-MON"}[timeframe]
+    index = pd.date_range("2020-01-06", periods=24 * 1_200 if timeframe == "1h" else 700, freq=freq)
+    index = index.tz_localize("UTC").delete([100, 101, 150])  # with bars missing
+    spread = 0.2 if timeframe == "1h" else 1.0
+    close = pd.Series(walk(5, len(index)) ** spread, index=index)
+    since = index[300]
+    periods = drawn_periods(close, timeframe, since=since)
+    inside, number = drawn_inside(close, timeframe, since=since)
+    assert number == len(periods) > 0
+    assert inside.tolist() == membership(index, timeframe, periods).tolist()
 
 
 def test_weeks_are_counted_in_days():

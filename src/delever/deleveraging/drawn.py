@@ -18,7 +18,7 @@ from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.units import DAYS_PER_YEAR, timeframe_delta
 
-__all__ = ["Falls", "drawing_timeframe", "drawn_falls", "drawn_periods"]
+__all__ = ["Falls", "drawn_falls", "drawn_inside", "drawn_periods"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -68,15 +68,7 @@ def drawn_periods(
     tuple of Period
         That do not overlap, in order of time.
     """
-    coarse = drawing_timeframe(timeframe)
-    if coarse != timeframe:
-        close = resample(close.to_frame("close"), timeframe, coarse)["close"]
-    opens = pd.DatetimeIndex(close.index)
-    if not len(opens):
-        return ()
-    closes = close_times(opens, coarse)
-    begin = 0 if since is None else int(opens.searchsorted(since))
-    falls = drawn_falls(close.to_numpy(dtype=np.float64), coarse, begin=begin)
+    opens, closes, falls = _drawn(close, timeframe, since)
     return tuple(
         Period(
             id=f"drawn-{opens[first]:%Y-%m-%d}",
@@ -90,7 +82,35 @@ def drawn_periods(
     )
 
 
-def drawing_timeframe(timeframe: str) -> str:
+def drawn_inside(
+    close: pd.Series, timeframe: str, *, since: pd.Timestamp | None = None
+) -> tuple[npt.NDArray[np.bool_], int]:
+    """Which bars lie inside the periods of `drawn_periods`, and how many periods there are.
+
+    Raises what that raises.
+    """
+    opens, closes, falls = _drawn(close, timeframe, since)
+    index = pd.DatetimeIndex(close.index)
+    inside = np.zeros(len(index) + 1, dtype=np.int8)
+    inside[index.searchsorted(opens[falls.first])] += 1
+    inside[index.searchsorted(closes[falls.last])] -= 1
+    return np.cumsum(inside[:-1]) > 0, len(falls.first)
+
+
+def _drawn(
+    close: pd.Series, timeframe: str, since: pd.Timestamp | None
+) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex, Falls]:
+    """Open and close times of the bars that periods are drawn on, and their rows."""
+    coarse = _drawing_timeframe(timeframe)
+    if coarse != timeframe:
+        close = resample(close.to_frame("close"), timeframe, coarse)["close"]
+    opens = pd.DatetimeIndex(close.index)
+    begin = 0 if since is None else int(opens.searchsorted(since))
+    falls = drawn_falls(close.to_numpy(dtype=np.float64), coarse, begin=begin)
+    return opens, close_times(opens, coarse), falls
+
+
+def _drawing_timeframe(timeframe: str) -> str:
     """Timeframe that periods are drawn on: days, or that of coarser bars."""
     return "1d" if timeframe_delta(timeframe) < timeframe_delta("1d") else timeframe
 
@@ -118,6 +138,8 @@ def drawn_falls(close: Floats, timeframe: str = "1d", *, begin: int = 0) -> Fall
     """
     if not (np.isfinite(close).all() and (close > 0).all()):
         raise InputError("close must be finite and above 0 to draw periods on; repair the bars")
+    if len(close) < 2:
+        return Falls(*(np.empty(0, dtype=np.int64) for _ in Falls._fields))
     days = timeframe_delta(timeframe) / pd.Timedelta(days=1)
     log = np.log(close)
     high, trough = _candidates(log, begin, max(1, int(LONGEST / days)))

@@ -74,7 +74,9 @@ def _paid(
     paid: dict[str, Any] = dict.fromkeys(FillTerms._fields, 0.0)
     paid |= {"taker": costs.fee, "maker": costs.maker_fee, "slippage": costs.slippage}
     paid["liquidation_fee"] = liquidation_fee
-    seen = bars if earlier is None else pd.concat([earlier, bars])
+    seen = bars
+    if earlier is not None and any(isinstance(part, Slippage) for part in costs.parts):
+        seen = pd.concat([earlier, bars])
     for part in costs.parts:
         if isinstance(part, VenueFees):
             if not rules:

@@ -31,7 +31,7 @@ from delever.engine.sweep_metrics import column_name
 from delever.errors import InputError
 from delever.research.evaluation import scope_masks
 from delever.stats.metric import Scope, metric_of
-from delever.stats.returns import total_return
+from delever.stats.returns import bar_returns, total_return
 
 __all__ = [
     "NullKind",
@@ -182,9 +182,10 @@ def growth_inside(run: Backtest, inside: npt.NDArray[np.bool_]) -> float:
 
     A ruined account earns 0 from then on, which is no protection.
     """
-    if not float(run.equity.iloc[-1]) > 0.0:
+    equity = run.equity.to_numpy()
+    if not equity[-1] > 0.0:
         return 0.0
-    return float(np.prod(1.0 + run.returns.to_numpy()[inside]))
+    return float(np.prod(1.0 + bar_returns(equity, run.initial_equity)[inside]))
 
 
 def mean_payout(growth: npt.ArrayLike, benchmark: npt.ArrayLike, periods: npt.ArrayLike) -> Floats:

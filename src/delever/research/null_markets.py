@@ -149,7 +149,9 @@ def resampled_bars(
         length = max(1.0, BLOCK_DAYS / _days(timeframe))
         drawn = np.concatenate([draw(rng, part, length) for part in parts])
     made = _frame(drawn, log[0, 0], pd.DatetimeIndex(bars.index))
-    return made.assign(volume=bars["volume"].to_numpy()) if "volume" in bars else made
+    if "volume" in bars:
+        made["volume"] = bars["volume"].to_numpy()
+    return made
 
 
 def _signed(rng: np.random.Generator, moves: Floats, _: float) -> Floats:

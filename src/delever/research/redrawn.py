@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from delever.deleveraging.drawn import drawn_periods
+from delever.deleveraging.drawn import drawn_inside
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.settings import Account, FundingSeries
 from delever.errors import DeleverError, InputError
-from delever.research.evaluation import scope_masks
 from delever.research.luck import NullTest, growth_inside, mean_payout, no_test, null_test
 from delever.research.null_markets import KINDS, resampled_bars
 from delever.view import MarketView
@@ -76,19 +75,20 @@ class Redrawing:
 
         Raises what the rule raises.
         """
-        begin, index = self.begin, self.market.index
-        periods = drawn_periods(market.bars["close"], market.timeframe, since=index[begin])
+        begin = self.begin
+        inside, periods = drawn_inside(
+            market.bars["close"], market.timeframe, since=self.market.index[begin]
+        )
         if not periods:
             return DrawnMarket(math.nan, 0)
-        inside = scope_masks(index[begin:], market.timeframe, periods)["inside"]
         own, held = (
-            growth_inside(_again(run, rule(market), market, begin), inside)
+            growth_inside(_again(run, rule(market), market, begin), inside[begin:])
             for run, rule in (
                 (self.backtest, self.rule),
                 (self.benchmark, self.benchmark_rule),
             )
         )
-        return DrawnMarket(float(mean_payout(own, held, len(periods))), len(periods))
+        return DrawnMarket(float(mean_payout(own, held, periods)), periods)
 
 
 def _again(run: Backtest, target: pd.Series, market: MarketView, begin: int) -> Backtest:

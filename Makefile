@@ -14,11 +14,11 @@ test: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # Every example of the properties; for the night.
 test-all: .venv/.installed-dev
-	$(BIN)/pytest -n 2 --all
+	$(BIN)/pytest -n 2 --dist loadgroup --all
 
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .

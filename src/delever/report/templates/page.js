@@ -131,6 +131,7 @@
   };
   const follow = (chart) => {
     steps.set(chart, Object.fromEntries(named(chart.layout, "y").map((axis) => [axis, chart.layout[axis].dtick])));
+    chart.after(button("whole", "show the whole span again", () => showAll(null)));
     chart.on("plotly_relayout", (change) => {
       const keys = Object.keys(change);
       if (keys.some((key) => /^xaxis\d*\.range/.test(key))) showAll([...chart._fullLayout.xaxis.range]);
@@ -174,12 +175,29 @@
     chart.on("plotly_doubleclick", () => { kept = {}; redraw(); });
   };
 
-  all("button.zoom").forEach((button) => {
-    button.addEventListener("click", () => {
-      showAll([button.dataset.from, button.dataset.to]);
+  const button = (name, text, act) => {
+    const made = document.createElement("button");
+    Object.assign(made, { type: "button", className: name, textContent: text });
+    made.addEventListener("click", act);
+    return made;
+  };
+  all("button.zoom").forEach((shown) => {
+    shown.addEventListener("click", () => {
+      showAll([shown.dataset.from, shown.dataset.to]);
       charts.find(overTime)?.scrollIntoView({ behavior: "smooth", block: "center" });
     });
   });
+
+  // What scrolls can be scrolled by keys as well.
+  const reach = () => all(".scroll").forEach((box) => {
+    const heading = box.closest("section, div:has(> h3)")?.querySelector("h2, h3")?.textContent;
+    const names = { tabindex: "0", role: "region", "aria-label": heading ?? "Table" };
+    const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+    for (const [name, value] of Object.entries(names))
+      if (scrolls) box.setAttribute(name, value);
+      else box.removeAttribute(name);
+  });
+  window.addEventListener("resize", reach);
 
   const limit = (table) => {
     const rows = [...table.tBodies[0].rows];
@@ -188,14 +206,11 @@
   all("table[data-limit]").forEach((table) => {
     const count = table.tBodies[0].rows.length;
     if (count <= Number(table.dataset.limit)) return;
-    const more = document.createElement("button");
-    more.type = "button";
-    more.className = "more";
-    more.textContent = `Show all ${count.toLocaleString("en")} rows`;
-    more.addEventListener("click", () => {
+    const more = button("more", `Show all ${count.toLocaleString("en")} rows`, () => {
       table.dataset.open = "yes";
       limit(table);
       more.remove();
+      reach();
     });
     table.parentElement.after(more);
     limit(table);
@@ -222,5 +237,6 @@
     });
   });
 
+  reach();
   drawAll().finally(() => { document.documentElement.dataset.figures = "done"; });
 })();

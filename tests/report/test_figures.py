@@ -175,3 +175,73 @@ def test_levels_that_are_prices_near_each_other_have_figures_of_their_own() -> N
     labels = {(one["name"], one["hovertemplate"].partition("<extra>")[2])
               for one in json.loads(near.spec)["data"] if "name" in one}  # fmt: skip
     assert ("these breaks", "these breaks</extra>") in labels
+
+
+def priced(evaluation: Evaluation, lines: pd.DataFrame | None = None, **changed: Any) -> Any:
+    bars, trades = evaluation.bars, evaluation.backtest.trades
+    return figures.price_figure(
+        bars["close"],
+        bars[[]] if lines is None else lines,
+        changed.get("trades", trades),
+        changed.get("periods", evaluation.periods),
+        timeframe="1d",
+    )
+
+
+def test_the_price_has_the_lines_of_the_strategy_and_a_mark_for_each_trade(
+    evaluation: Evaluation,
+) -> None:
+    close = evaluation.bars["close"]
+    lines = pd.DataFrame({"20-day <sma>": close.rolling(20).mean(), "low": close.cummin()})
+    chart = priced(evaluation, lines)
+    spec = json.loads(chart.spec)
+    price, average, low, enters, leaves = spec["data"]
+    assert [trace["name"] for trace in spec["data"]] == [
+        *("close", "20-day &lt;sma&gt;", "low", "enters long", "leaves"),
+    ]
+    assert price["x"][:1] == ["2020-01-02"]  # the close of the first daily bar
+    assert values(price["y"]) == pytest.approx(list(close))
+    np.testing.assert_allclose(
+        np.array(values(average["y"]), dtype=float), lines["20-day <sma>"], rtol=1e-12
+    )
+    assert values(low["y"]) == pytest.approx(list(lines["low"]))
+    trades = evaluation.backtest.trades
+    done = trades[trades["exit_time"].notna()]
+    assert values(enters["y"]) == pytest.approx(list(trades["entry_price"]))
+    assert enters["x"] == [f"{time:%Y-%m-%d}" for time in trades["entry_time"]]
+    assert values(leaves["y"]) == pytest.approx(list(done["exit_price"]))
+    first = done.iloc[0]
+    assert f"result {first['return']:.1%}" in leaves["text"][0]
+    assert f"entered {first['entry_time']:%Y-%m-%d}" in leaves["text"][0]
+    assert len(spec["layout"]["shapes"]) == len(evaluation.periods)
+    assert chart.title == "Price, and what the strategy saw and did"
+
+
+def test_forced_exits_have_marks_of_their_own(evaluation: Evaluation) -> None:
+    trades = evaluation.backtest.trades.iloc[:5].assign(
+        exit_reason=["target", "stop_loss", "take_profit", "trailing_stop", "liquidation"],
+        status=["closed"] * 4 + ["liquidated"],
+        side=[1, -1, 1, -1, 1],
+    )
+    names = [trace.name for trace in priced(evaluation, trades=trades).figure.data[1:]]
+    assert names == [
+        *("enters long", "enters short", "leaves", "stop", "trailing stop", "profit taken"),
+        "liquidated",
+    ]
+
+
+def test_a_price_without_lines_or_trades_says_so(evaluation: Evaluation) -> None:
+    chart = priced(evaluation, trades=evaluation.backtest.trades.iloc[:0], periods=())
+    assert [trace.name for trace in chart.figure.data] == ["close"]
+    assert "names no lines" in chart.caption
+    assert chart.title == "Price and trades"
+
+
+def test_of_many_trades_the_largest_results_are_marked(evaluation: Evaluation) -> None:
+    one = evaluation.backtest.trades.iloc[:1]
+    many = pd.concat([one] * 2_000, ignore_index=True)
+    many["net_pnl"] = np.arange(2_000.0) * np.where(np.arange(2_000) % 2, 1, -1)
+    many["entry_price"] = np.arange(2_000.0)
+    chart = priced(evaluation, trades=many)
+    assert min(values(json.loads(chart.spec)["data"][1]["y"])) == 500.0
+    assert "the 1,500 of 2,000 trades with the largest results" in chart.caption

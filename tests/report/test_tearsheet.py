@@ -74,6 +74,7 @@ def test_the_sections_stand_in_the_order_of_reading(seen: Any) -> None:
         "Read this first",
         "Key figures",
         "Growth, drawdown and exposure",
+        "Price and trades",
         "Deleveraging periods",
         "Monthly returns",
         "Returns of bars, inside and outside the periods",

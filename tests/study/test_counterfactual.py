@@ -15,6 +15,7 @@ from delever.cli.app import main
 from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import Counterfactual, run_counterfactual
+from delever.study.neighbours import steps
 from delever.study.run import load_run
 from delever.study.sweep import sweep
 
@@ -238,10 +239,68 @@ def test_a_counterfactual_is_the_study_that_says_so(market, name, overrides) -> 
 @pytest.mark.usefixtures("no_pages")
 def test_without_leverage_nobody_is_liquidated(market) -> None:
     told = market.run().counterfactuals
-    assert told.index.tolist() == ["as run", "funding off", "leverage 1x", "costs x2"]
+    assert told.index.tolist() == [
+        *("as run", "funding off", "leverage 1x", "costs x2", "1 bar later"),
+        *("every 27 instead of 30", "every 33 instead of 30"),
+    ]
     assert told.loc["as run", "liquidations"] >= 1.0
     assert told.loc["leverage 1x", "liquidations"] == 0.0
     assert told.loc["leverage 1x", "max_drawdown"] > told.loc["as run", "max_drawdown"]
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_a_bar_later_is_the_strategy_that_waits_a_bar(market) -> None:
+    told = market.run(counterfactuals=["1 bar later", "3 bars later"]).counterfactuals
+    swing = market.workspace.strategies / "swing.py"
+    for bars in (1, 3):
+        # The study starts with bar 12; what was decided before bar 11 it does not know.
+        late = f"-1.0}}).shift({bars}).where(place >= {11 + bars}, 0.0)"
+        swing.write_text(STRATEGY.replace("-1.0})", late))
+        other = market.run(counterfactuals=[])
+        name = f"{bars} bar{'s' if bars > 1 else ''} later"
+        assert told.loc[name, "total_return"] == pytest.approx(
+            other.metrics.loc["total_return", "whole"], rel=1e-9
+        )
+
+
+@pytest.mark.usefixtures("no_pages")
+def test_a_neighbour_is_the_study_with_another_parameter(market) -> None:
+    done = market.run()
+    other = market.run(params__every=27)
+    row = done.counterfactuals.loc["every 27 instead of 30"]
+    assert row["total_return"] == pytest.approx(
+        other.metrics.loc["total_return", "whole"], rel=1e-9
+    )
+    assert row["final_equity"] == pytest.approx(other.equity.iloc[-1], rel=1e-9)
+    pd.testing.assert_frame_equal(load_run(done.folder).counterfactuals, done.counterfactuals)
+
+
+def test_a_neighbour_that_decides_later_does_what_the_run_did_until_then(workspace) -> None:
+    view = dl.market("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2014-06-01", tz="UTC"))
+    run = dl.backtest(view, "ma200w_break", weeks=30)
+    paths = run.what_if.paths
+    later = paths.loc[paths["name"] == "weeks 33 instead of 30", "equity"]
+    # Its first average is known three weeks after that of the run.
+    same = run.equity.index < run.equity.index[0] + pd.Timedelta(weeks=3)
+    assert run.equity[same].nunique() > 10
+    np.testing.assert_allclose(later[same], run.equity[same], rtol=1e-12)
+    assert not np.allclose(later, run.equity)
+    refused = run.what_if.refused
+    assert "greater than or equal to 1; got 0" in refused["confirm_weeks 0 instead of 1"]
+    assert run.counterfactuals.loc["confirm_weeks 0 instead of 1"].isna().all()
+
+
+def test_a_step_is_a_tenth_and_at_least_one() -> None:
+    params = {
+        **{"weeks": 200, "few": 3, "share": 0.15, "below": -0.2, "many": 10**13},
+        **{"none": None, "zero": 0, "flat": 0.0, "on": True, "word": "sma", "rungs": (1, 2)},
+    }
+    assert list(steps(params)) == [
+        *(("weeks", 180, 200), ("weeks", 220, 200), ("few", 2, 3), ("few", 4, 3)),
+        *(("share", 0.135, 0.15), ("share", 0.165, 0.15)),
+        *(("below", -0.22, -0.2), ("below", -0.18, -0.2)),
+        *(("many", 9 * 10**12, 10**13), ("many", 11 * 10**12, 10**13)),
+    ]
 
 
 @pytest.mark.usefixtures("no_pages")
@@ -268,7 +327,9 @@ def test_counterfactuals_are_read_back_and_none_may_be_asked_for(market) -> None
 
 
 @pytest.mark.usefixtures("no_pages")
-@pytest.mark.parametrize("name", ["funding", "leverage 0.5x", "costs 2", "costs x-1"])
+@pytest.mark.parametrize(
+    "name", ["funding", "leverage 0.5x", "costs 2", "costs x-1", "0 bars later", "bar later"]
+)
 def test_a_change_that_is_none_is_refused_at_the_door(market, name) -> None:
     with pytest.raises(ConfigError, match="counterfactual"):
         market.run(counterfactuals=[name])
@@ -288,7 +349,9 @@ def test_spot_runs_have_costs_x2_and_neither_funding_nor_leverage(workspace) -> 
     view = dl.market("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2014-06-01", tz="UTC"))
     run = dl.backtest(view, "support_breach", weeks=8)
     twice = dl.backtest(view, "support_breach", weeks=8, costs_times=2.0)
-    assert run.counterfactuals.index.tolist() == ["as run", "costs x2"]
+    assert run.counterfactuals.index.tolist() == [
+        *("as run", "costs x2", "1 bar later", "weeks 7 instead of 8", "weeks 9 instead of 8"),
+    ]
     expected = twice.equity.iloc[-1] / 10_000.0 - 1.0
     assert run.counterfactuals.loc["costs x2", "total_return"] == pytest.approx(expected, rel=1e-9)
     path = workspace.backtests / "buy_and_hold.toml"

@@ -1,4 +1,4 @@
-"""What if: the same decisions without funding, at another leverage, at other costs."""
+"""What if: the same decisions without funding, at another leverage, other costs, or later."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ from delever.stats.returns import bar_returns, total_return
 AS_RUN = "as run"
 """Name of the run itself beside its counterfactuals."""
 
-_FORMS = "'funding off', 'leverage 1x' or 'costs x2', with any number for 1 and 2"
+_FORMS = "'funding off', 'leverage 1x', 'costs x2' or '1 bar later', with any numbers"
 _NUMBER = r"(\d+(?:\.\d+)?)"
+_NEIGHBOUR = re.compile(r"(?P<parameter>\w+) (?P<value>\S+) instead of (?P<was>\S+)")
 
 
 class Counterfactual(NamedTuple):
-    """What is changed: no funding, the leverage, or how many times the costs are paid."""
+    """What is changed: no funding, the leverage, how often the costs are paid, or the delay."""
 
     funding_off: bool = False
     leverage: float | None = None
     costs_times: float | None = None
+    bars_later: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +45,14 @@ class WhatIf:
     paths: pd.DataFrame
     # those that cannot be, by name, and why
     refused: Mapping[str, str] = field(default_factory=dict)
+
+    def joined(self, others: WhatIf) -> WhatIf:
+        """These counterfactuals and others of the same run."""
+        return replace(
+            self,
+            paths=pd.concat([self.paths, others.paths]) if len(others.paths) else self.paths,
+            refused={**self.refused, **others.refused},
+        )
 
 
 def parse_counterfactual(text: str) -> Counterfactual:
@@ -59,13 +69,15 @@ def parse_counterfactual(text: str) -> Counterfactual:
         raise InputError(f"a counterfactual's leverage must be 1x or more; got {text!r}")
     if found := re.fullmatch(rf"costs x{_NUMBER}", text):
         return Counterfactual(costs_times=float(found[1]))
+    if found := re.fullmatch(r"([1-9]\d{0,3}) bars? later", text):
+        return Counterfactual(bars_later=int(found[1]))
     raise InputError(f"a counterfactual must be {_FORMS}; got {text!r}")
 
 
 def usual_counterfactuals(run: Backtest) -> tuple[str, ...]:
     """Counterfactuals that can change a run."""
     account = run.account
-    out = ["costs x2"]
+    out = ["costs x2", "1 bar later"]
     if account is not None and account.contract is not None:
         if account.leverage > 1.0:
             out.insert(0, "leverage 1x")
@@ -83,6 +95,8 @@ def run_counterfactual(run: Backtest, change: Counterfactual) -> Backtest:
     account = None if run.account is None else replace(run.account, bounds=False)
     if change.costs_times is not None:
         return rerun(run, account=account, costs=run.costs.stressed(change.costs_times))
+    if change.bars_later:
+        return rerun(run, account=account, **_delayed(run, change.bars_later))
     if change.leverage is None and not change.funding_off:
         raise InputError(f"a counterfactual must change something: {_FORMS}; got no change")
     if account is None:
@@ -100,14 +114,22 @@ def what_if(run: Backtest, names: Sequence[str] | None = None) -> WhatIf:
 
     Raises InputError if a name says no change.
     """
-    refused: dict[str, str] = {}
-    parts: list[pd.DataFrame] = []
+    runs: dict[str, Backtest | DeleverError] = {}
     for name in usual_counterfactuals(run) if names is None else names:
         change = parse_counterfactual(name)
         try:
-            other = run_counterfactual(run, change)
+            runs[name] = run_counterfactual(run, change)
         except DeleverError as error:
-            refused[name] = str(error)
+            runs[name] = error
+    return kept(run.initial_equity, runs)
+
+
+def kept(initial_equity: float, runs: Mapping[str, Backtest | DeleverError]) -> WhatIf:
+    """What is kept of runs that might have been, and why others cannot be."""
+    refused = {name: str(run) for name, run in runs.items() if isinstance(run, DeleverError)}
+    parts: list[pd.DataFrame] = []
+    for name, other in runs.items():
+        if isinstance(other, DeleverError):
             continue
         forced = other.fills.loc[other.fills["reason"] == "liquidation", "time"]
         counts = forced.value_counts().reindex(other.ledger.index, fill_value=0)
@@ -117,10 +139,20 @@ def what_if(run: Backtest, names: Sequence[str] | None = None) -> WhatIf:
             )
         )
     return WhatIf(
-        initial_equity=run.initial_equity,
+        initial_equity=initial_equity,
         paths=pd.concat(parts).astype({"name": "str"}) if parts else no_paths(),
         refused=refused,
     )
+
+
+def neighbour_name(parameter: str, value: float, was: float) -> str:
+    """What the run of a neighbouring parameter is called."""
+    return f"{parameter} {value:.12g} instead of {was:.12g}"
+
+
+def is_neighbour(name: str) -> bool:
+    """Whether a counterfactual asked the strategy again, with a neighbouring parameter."""
+    return _NEIGHBOUR.fullmatch(name) is not None
 
 
 def no_paths() -> pd.DataFrame:
@@ -162,6 +194,19 @@ def _at_leverage(run: Backtest, account: Account, leverage: float) -> dict[str, 
         "account": replace(account, exposure=1.0),
         "target_exposure": (asked * share).clip(-leverage, leverage),
         "initial_target": max(-leverage, min(leverage, first * share)),
+    }
+
+
+def _delayed(run: Backtest, bars: int) -> dict[str, Any]:
+    """Arguments of a run whose decisions are filled later; before the first it is flat."""
+    if run.request is None:
+        return {}  # what is missing is said by rerun
+    asked, first = run.request["target_exposure"], float(run.request["initial_target"])
+    decided = np.append(first, asked.to_numpy(dtype=np.float64))
+    late = np.append(np.zeros(bars), decided)[: len(decided)]
+    return {
+        "target_exposure": pd.Series(late[1:], index=asked.index),
+        "initial_target": float(late[0]),
     }
 
 

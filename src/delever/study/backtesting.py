@@ -17,6 +17,7 @@ from delever.research.what_if import what_if
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.market import utc
+from delever.study.neighbours import with_neighbours
 from delever.study.run import Run, outcome, remarks
 from delever.study.simulation import simulate
 from delever.study.strategy import Given, Strategy, as_strategy
@@ -138,6 +139,8 @@ def backtest(
         metrics=(*added.metrics, *metrics),
     )
     found = what_if(evaluation.backtest)
+    if isinstance(chosen, Strategy):
+        found = with_neighbours(found, market, chosen, bound, evaluation.backtest)
     manifest = {
         "study": {"name": evaluation.name, "costs_times": costs_times},
         "params": bound,

@@ -20,6 +20,7 @@ from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
 from delever.study.config import load_study
 from delever.study.extensions import Extensions
+from delever.study.neighbours import with_neighbours
 from delever.study.provenance import describe_simulation, gather, git_state, versions
 from delever.study.result import Result, plain
 from delever.study.simulation import simulate
@@ -94,7 +95,8 @@ class Run(Result):
         Parameters
         ----------
         *changes : str
-            ``"funding off"``, ``"leverage 2x"`` or ``"costs x3"``, with any numbers.
+            ``"funding off"``, ``"leverage 2x"``, ``"costs x3"`` or ``"2 bars later"``, with any
+            numbers.
 
         Returns
         -------
@@ -269,6 +271,8 @@ def _run_study(
         metrics=inputs.extensions.metrics,
     )
     found = what_if(evaluation.backtest, study.counterfactuals)
+    if study.counterfactuals is None:
+        found = with_neighbours(found, market, inputs.strategy, inputs.params, evaluation.backtest)
     manifest |= {
         "git": git_state(workspace.root),
         "notes": remarks(evaluation, market, costs_times=study.costs_times),

@@ -4,6 +4,7 @@ from delever.report.figures.attribution_bars import attribution_bars
 from delever.report.figures.curves import growth_paths, history
 from delever.report.figures.look import Chart, themes
 from delever.report.figures.packing import library, packed
+from delever.report.figures.price_figure import price_figure
 from delever.report.figures.return_figures import distribution, monthly, period_bars
 from delever.report.figures.signal_figures import abnormal_path, placebo_means, rung_curves
 from delever.report.figures.sweep_figures import heat_map, parallel
@@ -22,6 +23,7 @@ __all__ = [
     "parallel",
     "period_bars",
     "placebo_means",
+    "price_figure",
     "rung_curves",
     "themes",
 ]

@@ -13,7 +13,7 @@ from delever.engine.backtest import Backtest
 from delever.report.format import day, money, price, reported, when, whole
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
 from delever.report.table import Cell, Table, fraction_cell, number_cell, numbers, tabulate, texts
-from delever.research.what_if import AS_RUN, parse_counterfactual
+from delever.research.what_if import AS_RUN, is_neighbour, parse_counterfactual
 
 _PARTS = {
     "price_pnl": "Price moves",
@@ -218,8 +218,9 @@ def what_if_table(
             numbers("Liquidations", "liquidations", whole),
             numbers("Final equity", "final_equity", money),
         ),
-        caption="The same decisions on the same bars, run again with one thing changed. The "
-        "strategy is not asked again: it may have decided otherwise.",
+        caption="The same decisions on the same bars, run again with one thing changed; the "
+        "strategy is not asked again: it may have decided otherwise. Only for a neighbouring "
+        "parameter it is; until a longer window can decide, it does what the run did.",
     )
 
 
@@ -235,6 +236,8 @@ def _changed(row: Mapping[str, Any]) -> Cell:
 def _meaning(name: str) -> str:
     if name == AS_RUN:
         return ""
+    if is_neighbour(name):
+        return "The strategy asked again, with one parameter a step of a tenth beside its own."
     change = parse_counterfactual(name)
     if change.funding_off:
         return "Nobody pays or receives funding."
@@ -243,6 +246,8 @@ def _meaning(name: str) -> str:
             f"Margin at {change.leverage:g}x; where the largest exposure of the run lay beyond it, "
             "which only hindsight knows, all are scaled down."
         )
+    if change.bars_later:
+        return "Every decision filled that much later; flat before the first."
     return (
         f"Fees and slippage {change.costs_times:g} times as high; rebates, funding and the fee "
         "of a liquidation as they were."

@@ -13,6 +13,7 @@ from delever.report.figures import Chart
 from delever.report.format import multiple, percent, value, when
 from delever.report.page import Block, Part, Section, Tile, block, facts, fragment, render_page
 from delever.report.pages.account_tables import account_parts
+from delever.report.pages.conduct import conduct_charts
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metrics_table,
@@ -33,7 +34,7 @@ from delever.report.pages.run_tables import (
 from delever.report.table import reading
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
-from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes
+from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
 from delever.stats.metrics import Scope
 from delever.units import timeframe_delta
@@ -89,6 +90,7 @@ def _results(
     history, monthly, spread = drawn["history"], drawn["monthly"], drawn["distribution"]
     yield block("key", "Key figures", metrics_table(evaluation, benchmark))
     yield block("time", history.title, history, link="Over time")
+    yield block("price", drawn["price"].title, drawn["price"], link="Price")
     yield block(
         "in-periods",
         "Deleveraging periods",
@@ -163,9 +165,9 @@ def charts(
         drawn["periods"] = figures.period_bars(
             period_returns(metrics, periods), benchmark=benchmark
         )
-    if what_if is not None and len(what_if.paths):
+    if what_if is not None and not all(map(is_neighbour, what_if.paths["name"].unique())):
         drawn["what_if"] = _what_if_paths(evaluation, what_if)
-    return drawn
+    return drawn | conduct_charts(evaluation, benchmark)
 
 
 def _parts(evaluation: Evaluation) -> Chart:
@@ -182,7 +184,9 @@ def _what_if_paths(evaluation: Evaluation, found: WhatIf) -> Chart:
     """Growth of the run and of its counterfactuals."""
     equities = {AS_RUN: evaluation.backtest.equity}
     equities |= {
-        str(name): path["equity"] for name, path in found.paths.groupby("name", sort=False)
+        str(name): path["equity"]
+        for name, path in found.paths.groupby("name", sort=False)
+        if not is_neighbour(str(name))
     }
     grown = {name: equity / found.initial_equity for name, equity in equities.items()}
     return figures.growth_paths(grown, evaluation.backtest.timeframe)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from delever.deleveraging.period import Period
 from delever.report import figures
-from delever.report.figures.curves import _thin
+from delever.report.figures.time_axis import thin
 from delever.research.evaluation import Evaluation
 
 
@@ -146,7 +146,7 @@ def test_hostile_names_cannot_leave_the_script_or_become_markup(evaluation: Eval
 @given(st.integers(1, 3), st.integers(8_001, 60_000), st.integers(0, 2**32 - 1))
 def test_thinning_keeps_ends_and_extremes(columns: int, rows: int, seed: int) -> None:
     walks = np.random.default_rng(seed).normal(size=(rows, columns)).cumsum(axis=0)
-    kept = _thin(walks)
+    kept = thin(walks)
     assert len(kept) <= 8_100
     assert (kept[0], kept[-1]) == (0, rows - 1)
     assert (np.diff(kept) > 0).all()
@@ -155,7 +155,7 @@ def test_thinning_keeps_ends_and_extremes(columns: int, rows: int, seed: int) ->
 
 
 def test_few_points_are_not_thinned() -> None:
-    assert _thin(np.full((8_000, 2), np.nan)).tolist() == list(range(8_000))
+    assert thin(np.full((8_000, 2), np.nan)).tolist() == list(range(8_000))
 
 
 def test_looks_differ_in_ink_and_share_the_palette() -> None:

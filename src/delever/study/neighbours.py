@@ -50,7 +50,7 @@ def with_neighbours(
     assert run.request is not None
     index = run.ledger.index
     asked, first = run.request["target_exposure"], run.request["initial_target"]
-    begin = market.index.get_loc(index[0])
+    begin = int(market.index.searchsorted(index[0]))
     account = None if run.account is None else replace(run.account, bounds=False)
     runs: dict[str, Backtest | DeleverError] = {}
     for parameter, value, was in steps(params):

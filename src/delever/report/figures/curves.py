@@ -12,11 +12,11 @@ import pandas as pd
 from delever.bars import close_times
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.figures.look import FILL, LEGEND, SHADE, Chart, chart, choices, lines
+from delever.report.figures.look import FILL, LEGEND, Chart, chart, choices, lines
+from delever.report.figures.time_axis import decades, shades, stamps, thin
 from delever.report.format import day
 from delever.stats.drawdowns import drawdown
 
-_POINTS = 8_000
 _TIER = 56
 
 
@@ -44,16 +44,16 @@ def history(
         row_heights=[0.58, 0.27, 0.15][: len(panels)],
     )
     index = pd.DatetimeIndex(panels[0].index)
-    kept = _thin(pd.concat(panels, axis=1).to_numpy())
+    kept = thin(pd.concat(panels, axis=1).to_numpy())
     styles = lines(list(runs), benchmark)
     for row, panel in enumerate(panels, start=1):
-        _draw(figure, row, _stamps(index[kept]), panel.iloc[kept], styles, benchmark)
+        _draw(figure, row, stamps(index[kept]), panel.iloc[kept], styles, benchmark)
     own = [name for name in runs if name != benchmark]
     banded = len(own) == 1 and runs[own[0]].bounds is not None
     if banded:
         _band(figure, runs[own[0]], styles[own[0]]["color"])
     tiers = _shade(figure, periods, index)
-    _dress(figure, _decades(panels[0]), tiers, strip=exposure is not None)
+    _dress(figure, decades(panels[0]), tiers, strip=exposure is not None)
     thinned = (
         f" Drawn from {len(kept):,} of {len(index):,} points; every stretch keeps its extremes."
         if len(kept) < len(index)
@@ -76,19 +76,19 @@ def growth_paths(paths: Mapping[str, pd.Series], timeframe: str) -> Chart:
     from plotly import graph_objects as go
 
     table = pd.DataFrame(dict(paths)).where(lambda grown: grown > 0)
-    kept = _thin(table.to_numpy())
+    kept = thin(table.to_numpy())
     closes = close_times(pd.DatetimeIndex(table.index), timeframe)[kept]
     figure = go.Figure()
     for name, line in lines(list(paths), None).items():
         figure.add_scatter(
-            x=_stamps(closes),
+            x=stamps(closes),
             y=table[name].to_numpy()[kept],
             name=escape(name),
             mode="lines",
             line=line,
             hovertemplate="%{y:,.4~r}x",
         )
-    figure.update_yaxes(type="log", dtick=_decades(table), title_text="growth of 1", tickformat=",")
+    figure.update_yaxes(type="log", dtick=decades(table), title_text="growth of 1", tickformat=",")
     figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
     figure.update_layout(hovermode="x unified", legend=LEGEND, margin={"t": 34})
     return chart("fig-what-if", "What if", figure, height=330)
@@ -109,11 +109,11 @@ def _band(figure: Any, run: Backtest, colour: str) -> None:
     """Shade what the bars hid: growth between the worst and the best they allow."""
     assert run.bounds is not None
     grown = run.bounds / run.initial_equity
-    kept = _thin(grown.to_numpy())
-    stamps = _stamps(close_times(pd.DatetimeIndex(grown.index), run.timeframe)[kept])
+    kept = thin(grown.to_numpy())
+    dates = stamps(close_times(pd.DatetimeIndex(grown.index), run.timeframe)[kept])
     for side, fill in (("worst", "none"), ("best", "tonexty")):
         figure.add_scatter(
-            x=stamps,
+            x=dates,
             y=grown[side].to_numpy()[kept],
             name=f"{side} the bars allow",
             mode="lines",
@@ -131,7 +131,7 @@ def _band(figure: Any, run: Backtest, colour: str) -> None:
 def _draw(
     figure: Any,
     row: int,
-    stamps: np.ndarray,
+    dates: np.ndarray,
     panel: pd.DataFrame,
     styles: Mapping[str, dict[str, Any]],
     benchmark: str | None,
@@ -141,7 +141,7 @@ def _draw(
     for name in panel.columns:
         filled = row == 3 or (row == 2 and len(panel.columns) <= 2 and name != benchmark)
         figure.add_scatter(
-            x=stamps,
+            x=dates,
             y=panel[name].to_numpy(),
             name=escape(name) if row < 3 else "exposure",
             mode="lines",
@@ -186,32 +186,26 @@ def _from_start(run: Backtest, values: pd.Series, first: float) -> pd.Series:
     return pd.Series(np.concatenate(([first], values.to_numpy())), index=stamps)
 
 
-def _decades(wealth: pd.DataFrame) -> int | None:
-    """Step of the log axis: whole decades where the curves span enough of them."""
-    values = wealth.to_numpy()
-    values = values[values > 0]
-    return 1 if len(values) and np.log10(values.max() / values.min()) > 2.5 else None
-
-
 def _shade(figure: Any, periods: Sequence[Period], index: pd.DatetimeIndex) -> int:
     """Shade and label the periods; how many tiers of labels were needed."""
     if not periods:
         return 0
     room = (index[-1] - index[0]) * 0.016
     free: list[pd.Timestamp] = []
-    shapes, labels = [], []
+    labels = []
     for period in periods:
         start, end = max(period.start, index[0]), min(period.end, index[-1])
         middle = start + (end - start) / 2
         tier = next((k for k, taken in enumerate(free) if middle >= taken), len(free))
         free[tier : tier + 1] = [middle + room]
-        opened, at, closed = _stamps(pd.DatetimeIndex([start, middle, end]))
-        place = {"yref": "paper", "y0": 0, "y1": 1}
-        fill = {"fillcolor": SHADE, "opacity": 0.2, "line": {"width": 0}, "layer": "below"}
-        shapes.append({"type": "rect", "x0": opened, "x1": closed, **place, **fill})
         labels.append(
             {
-                **{"x": at, "y": 1, "yref": "paper", "yanchor": "bottom"},
+                **{
+                    "x": stamps(pd.DatetimeIndex([middle]))[0],
+                    "y": 1,
+                    "yref": "paper",
+                    "yanchor": "bottom",
+                },
                 "yshift": 2 + _TIER * tier,
                 "textangle": -90,
                 "text": f"{period.trough:%b %Y}",
@@ -220,26 +214,6 @@ def _shade(figure: Any, periods: Sequence[Period], index: pd.DatetimeIndex) -> i
                 "font": {"size": 10, "color": "#b06a10"},
             }
         )
-    figure.update_layout(shapes=shapes, annotations=labels)  # one by one would take far longer
+    # One by one would take far longer.
+    figure.update_layout(shapes=shades(periods, index[0], index[-1]), annotations=labels)
     return len(free)
-
-
-def _stamps(index: pd.DatetimeIndex) -> np.ndarray:
-    midnight = bool((index == index.normalize()).all())
-    return np.array(index.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M"), dtype=object)
-
-
-def _thin(values: np.ndarray) -> np.ndarray:
-    """Positions of at most about 8,000 rows, with the extremes of every column and the ends."""
-    count, columns = values.shape
-    if count <= _POINTS:
-        return np.arange(count)
-    step = -(-count * (2 * columns + 1) // _POINTS)
-    starts = np.arange(0, count, step)
-    padded = np.full((len(starts) * step, columns), np.nan)
-    padded[:count] = values
-    blocks = padded.reshape(len(starts), step, columns)
-    lowest = np.where(np.isnan(blocks), np.inf, blocks).argmin(axis=1)
-    highest = np.where(np.isnan(blocks), -np.inf, blocks).argmax(axis=1)
-    extremes = (starts[:, None] + np.hstack((lowest, highest))).ravel()
-    return np.unique(np.concatenate((starts, extremes, [count - 1])))

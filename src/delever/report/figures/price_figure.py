@@ -11,8 +11,8 @@ import pandas as pd
 
 from delever.bars import close_times
 from delever.deleveraging.period import Period
-from delever.report.figures.curves import _decades, _stamps, _thin
-from delever.report.figures.look import BENCHMARK, LEGEND, PALETTE, SHADE, Chart, chart, choices
+from delever.report.figures.look import BENCHMARK, LEGEND, PALETTE, Chart, chart, choices
+from delever.report.figures.time_axis import decades, shades, stamps, thin
 from delever.report.format import figure as number
 from delever.report.format import percent, price, when
 
@@ -53,12 +53,12 @@ def price_figure(
 
     shown = lines.iloc[:, :_MOST_LINES]
     panel = pd.concat([close.rename("close"), shown], axis=1)
-    kept = _thin(panel.to_numpy())
+    kept = thin(panel.to_numpy())
     index = pd.DatetimeIndex(panel.index)
     closes = close_times(index, timeframe)
-    stamps = _stamps(closes[kept])
-    figure = go.Figure(data=[*_curves(panel.iloc[kept], stamps), *_marks(trades)])
-    step = _decades(panel)
+    dates = stamps(closes[kept])
+    figure = go.Figure(data=[*_curves(panel.iloc[kept], dates), *_marks(trades)])
+    step = decades(panel)
     log, linear = (
         {"yaxis.type": kind, "yaxis.dtick": each, "yaxis.autorange": True}
         for kind, each in (("log", step), ("linear", None))
@@ -81,23 +81,6 @@ def price_figure(
     )
 
 
-def shades(
-    periods: Sequence[Period], first: pd.Timestamp, last: pd.Timestamp
-) -> list[dict[str, Any]]:
-    """Shapes that shade the periods between two moments."""
-    fill = {"fillcolor": SHADE, "opacity": 0.2, "line": {"width": 0}, "layer": "below"}
-    return [
-        {
-            "type": "rect",
-            **{"yref": "paper", "y0": 0, "y1": 1},
-            "x0": _stamps(pd.DatetimeIndex([max(period.start, first)]))[0],
-            "x1": _stamps(pd.DatetimeIndex([min(period.end, last)]))[0],
-            **fill,
-        }
-        for period in periods
-    ]
-
-
 def _caption(lines: pd.DataFrame, trades: pd.DataFrame) -> str:
     said = [
         "The close of each bar; marks stand at the average price of their fills. Shaded: "
@@ -115,7 +98,7 @@ def _caption(lines: pd.DataFrame, trades: pd.DataFrame) -> str:
     return " ".join(said)
 
 
-def _curves(panel: pd.DataFrame, stamps: Sequence[str]) -> list[dict[str, Any]]:
+def _curves(panel: pd.DataFrame, dates: np.ndarray) -> list[dict[str, Any]]:
     """The close, and each line in a colour and dash of its own."""
     curves: list[dict[str, Any]] = []
     for place, name in enumerate(panel.columns):
@@ -130,7 +113,7 @@ def _curves(panel: pd.DataFrame, stamps: Sequence[str]) -> list[dict[str, Any]]:
                 "type": "scatter",
                 "mode": "lines",
                 "name": escape(str(name)),
-                "x": stamps,
+                "x": dates,
                 "y": panel[name].to_numpy(),
                 "line": line,
                 "hovertemplate": "%{x}<br>%{y:,.6~r}",
@@ -155,22 +138,22 @@ def _marks(trades: pd.DataFrame) -> list[dict[str, Any]]:
     return [_points(mark, events[mark]) for mark in order if mark in events]
 
 
-def _left(row: Mapping[str, Any]) -> _Mark:
+def _left(row: Mapping[Any, Any]) -> _Mark:
     reason = "liquidation" if row["status"] == "liquidated" else str(row.get("exit_reason", ""))
     return _LEAVES.get(reason, _LEAVES[""])
 
 
 def _event(
-    row: Mapping[str, Any], end: str, words: Callable[[Mapping[str, Any]], str]
+    row: Mapping[Any, Any], end: str, words: Callable[[Mapping[Any, Any]], str]
 ) -> tuple[pd.Timestamp, float, str]:
     return row[f"{end}_time"], float(row[f"{end}_price"]), words(row)
 
 
-def _entry_words(row: Mapping[str, Any]) -> str:
+def _entry_words(row: Mapping[Any, Any]) -> str:
     return f"{number(row['quantity'])} at {price(row['entry_price'])}"
 
 
-def _exit_words(row: Mapping[str, Any]) -> str:
+def _exit_words(row: Mapping[Any, Any]) -> str:
     return (
         f"{number(row['quantity'])} at {price(row['exit_price'])}<br>"
         f"result {percent(row['return'])}, entered {when(row['entry_time'])}"
@@ -183,7 +166,7 @@ def _points(mark: _Mark, events: Sequence[tuple[pd.Timestamp, float, str]]) -> d
         "type": "scatter",
         "mode": "markers",
         "name": mark.name,
-        "x": _stamps(pd.DatetimeIndex(times)),
+        "x": stamps(pd.DatetimeIndex(times)),
         "y": np.array(prices),
         "text": list(words),
         "marker": {"symbol": mark.symbol, "color": mark.colour, "size": 9, "opacity": 0.85},

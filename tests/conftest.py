@@ -43,6 +43,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             test._hypothesis_internal_use_settings = settings(asked, max_examples=few)
 
 
+@pytest.fixture(autouse=True)
+def few_markets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redraw a dozen markets, enough for every branch; `pytest --all` draws all of them."""
+    if not request.config.getoption("--all"):
+        monkeypatch.setattr("delever.study.answering.MARKETS", 12)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A fresh workspace as `delever init` makes it, and the current folder inside it."""

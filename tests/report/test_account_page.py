@@ -21,6 +21,7 @@ from delever.report.pages.tearsheet import render
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.what_if import WhatIf, what_if
+from delever.study.answering import answer_over
 from delever.venues.costs import Borrow, Costs
 
 RULES = [
@@ -135,7 +136,7 @@ def test_counterfactuals_have_a_row_each_and_say_what_was_changed(
     stopped: Evaluation, read: Callable[[str], Any]
 ) -> None:
     found = what_if(stopped.backtest, ["costs x2", "costs x0", "leverage 2x"])
-    page = render(stopped, manifest={}, what_if=found)
+    page = render(stopped, answer_over(stopped), manifest={}, what_if=found)
     seen = read(page)
     rows = {row[0].text.split("Fees")[0]: row for row in seen.tables["what-if-table"][1:]}
     final = stopped.backtest.equity.iloc[-1]
@@ -168,7 +169,7 @@ def test_a_page_without_counterfactuals_or_account_has_no_place_for_them(
     evaluation: Evaluation, read: Callable[[str], Any]
 ) -> None:
     none = WhatIf(initial_equity=10_000.0, paths=what_if(evaluation.backtest, []).paths)
-    seen = read(render(evaluation, manifest={}, what_if=none))
+    seen = read(render(evaluation, answer_over(evaluation), manifest={}, what_if=none))
     assert not {"what-if-table", "account", "rules"} & set(seen.tables)
     assert "costs" in seen.tables
     targets = {a.attributes["href"] for a in seen.all("a")}
@@ -256,7 +257,7 @@ def test_only_what_was_set_stands_in_the_account() -> None:
 def test_trades_of_a_margin_account_say_what_closed_them(
     stopped: Evaluation, read: Callable[[str], Any]
 ) -> None:
-    seen = read(render(replace(stopped, name="x"), manifest={}))
+    seen = read(render(replace(stopped, name="x"), answer_over(stopped), manifest={}))
     assert trades_table(stopped.backtest.trades).header[-3:] == ("Funding", "Liquidation", "Status")
     ended = [row[-1].text for row in seen.tables["trades"][1:]]
     reasons = stopped.backtest.trades["exit_reason"]

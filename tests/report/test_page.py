@@ -14,6 +14,7 @@ from delever.report.page import Section, block, render_page
 from delever.report.pages.tearsheet import render
 from delever.report.table import Table, frame_table
 from delever.research.evaluation import Evaluation
+from delever.study.answering import answer_over
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -34,7 +35,7 @@ def test_a_section_of_an_extension_stands_in_the_tear_sheet_with_its_text_as_tex
     evaluation: Evaluation, read: Callable[[str], Any]
 ) -> None:
     section = Section(id="worst-bars", title=f"Worst bars {HOSTILE}", build=worst_bars)
-    page = render(evaluation, manifest={}, sections=(section,))
+    page = render(evaluation, answer_over(evaluation), manifest={}, sections=(section,))
     seen = read(page)
     assert HOSTILE not in page
     assert seen.text.count(HOSTILE) == 8  # heading, link, paragraph, two of the table, list, facts
@@ -52,7 +53,7 @@ def test_a_section_needs_an_id_of_its_own(evaluation: Evaluation) -> None:
         Section(id="Worst bars", title="Worst bars", build=worst_bars)
     twice = Section(id="key", title="Key figures", build=worst_bars)
     with pytest.raises(InputError, match="'key' repeats"):
-        render(evaluation, manifest={}, sections=(twice,))
+        render(evaluation, answer_over(evaluation), manifest={}, sections=(twice,))
 
 
 def test_what_is_marked_as_safe_by_an_extension_is_escaped_as_well(

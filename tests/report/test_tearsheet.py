@@ -12,9 +12,12 @@ import pytest
 
 from delever.deleveraging.period import Period, PeriodFigure
 from delever.report import figures
+from delever.report.answer_words import answer_sentence
 from delever.report.figures import library
-from delever.report.pages.tearsheet import headline, render
+from delever.report.pages.tearsheet import render
 from delever.research.evaluation import Evaluation
+from delever.research.protection import protection
+from delever.study.answering import answer_over
 
 MANIFEST: dict[str, Any] = {
     "run_id": "0123456789ab",
@@ -29,7 +32,7 @@ NOTES = ["close-only: intraday extremes unseen"]
 
 @pytest.fixture(scope="module")
 def page(evaluation: Evaluation) -> str:
-    return render(evaluation, manifest=MANIFEST, notes=NOTES)
+    return render(evaluation, answer_over(evaluation), manifest=MANIFEST, notes=NOTES)
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +68,22 @@ def test_the_page_loads_nothing(page: str, seen: Any) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(page: str, evaluation: Evaluation) -> None:
-    assert render(evaluation, manifest=MANIFEST, notes=NOTES) == page
+    assert render(evaluation, answer_over(evaluation), manifest=MANIFEST, notes=NOTES) == page
 
 
 def test_the_sections_stand_in_the_order_of_reading(seen: Any) -> None:
     headings = [h.text for h in seen.all("h2")]
     assert headings == [
         "Read this first",
-        "Key figures",
         "Growth, drawdown and exposure",
         "Price and trades",
         "Deleveraging periods",
+        "The same on periods detected as they began",
+        "The account of the insurance",
+        "Is it luck?",
+        "How sure",
+        "Phase by phase",
+        "Key figures",
         "Monthly returns",
         "Returns of bars, inside and outside the periods",
         "Deepest drawdowns",
@@ -83,6 +91,7 @@ def test_the_sections_stand_in_the_order_of_reading(seen: Any) -> None:
         "Trades",
         "From the first to the final equity",
         "What is not modelled",
+        "Inside and outside, each joined into one path",
         "Reported figures of the periods",
         "Definitions of the metrics",
         "Provenance",
@@ -110,12 +119,14 @@ def row_of(seen: Any, table: str, label: str) -> list[Any]:
 def test_key_figures_are_the_metrics(
     seen: Any, evaluation: Evaluation, label: str, name: str, form: str
 ) -> None:
-    expected = [
-        form.format(frame.loc[name, scope]).replace("-", "−")
-        for scope in ("whole", "inside", "outside")
-        for frame in (evaluation.metrics, evaluation.benchmark_metrics)
-    ]
-    assert [cell.text for cell in row_of(seen, "metrics", label)[1:]] == expected
+    for table, scopes in (("metrics", ["whole"]), ("scopes-joined", ["inside", "outside"])):
+        expected = [
+            form.format(frame.loc[name, scope]).replace("-", "−")
+            for scope in scopes
+            for frame in (evaluation.metrics, evaluation.benchmark_metrics)
+        ]
+        cells = row_of(seen, table, label)[1:]
+        assert [cell.text for cell in cells][: len(expected)] == expected
 
 
 def test_the_better_of_two_is_set_off(seen: Any, evaluation: Evaluation) -> None:
@@ -127,43 +138,44 @@ def test_the_better_of_two_is_set_off(seen: Any, evaluation: Evaluation) -> None
 
 
 def test_every_metric_has_a_row_and_a_definition(seen: Any, evaluation: Evaluation) -> None:
-    assert len(seen.column("metrics", 0)) == len(evaluation.metrics)
+    rows = {*seen.column("metrics", 0), *seen.column("scopes-joined", 0)}
+    assert len(rows) == len(evaluation.metrics)
     assert len(seen.all("dt")) >= len(evaluation.metrics)
 
 
-def test_what_is_measured_against_the_benchmark_stands_where_it_is_meant(
-    seen: Any, evaluation: Evaluation
-) -> None:
-    avoided = evaluation.metrics.loc["loss_avoided", "inside"]
-    texts = [cell.text for cell in row_of(seen, "metrics", "Loss avoided")[1:]]
-    assert texts == ["", "", f"{avoided:.1%}".replace("-", "−"), "", "", ""]
+def test_the_periods_are_an_account_of_insurance(seen: Any, evaluation: Evaluation) -> None:
+    split = protection(evaluation.backtest, evaluation.benchmark, evaluation.periods)
+    rows = [row for row in seen.tables["periods"] if row[0].tag == "td"]
+    for row, (_, expected) in zip(rows, split.periods.iterrows(), strict=True):
+        texts = [cell.text.replace("−", "-") for cell in row[1:4]]
+        saved = f"{100 * expected['points_saved']:+.1f}".replace("+0.0", "0.0")
+        assert texts == [
+            f"{expected['benchmark_return']:.1%}",
+            f"{expected['strategy_return']:.1%}".replace("-0.0%", "0.0%"),
+            saved.replace("-0.0", "0.0"),
+        ]
+        assert row[-1].text == expected["outcome"]
+    assert "2020-04-10 to 2020-04-23" in seen.text  # the last day inside, not the exclusive end
+    assert "Longs were closed by force." in seen.text
 
 
-@pytest.mark.parametrize("table", ["periods", "phases"])
-def test_periods_and_phases_show_both_returns(
-    seen: Any, evaluation: Evaluation, table: str
-) -> None:
-    rows = [row for row in seen.tables[table] if row[0].tag == "td"]
-    periods = [period.id for period in evaluation.periods]
+def test_phases_show_both_returns(seen: Any, evaluation: Evaluation) -> None:
+    rows = [row for row in seen.tables["phases"] if row[0].tag == "td"]
     phases = ["build_up", "cascade", "washout", "recovery"]
     held = [phase for phase in phases if evaluation.metrics.loc["bars", phase]]
-    scopes = periods if table == "periods" else held
     assert len(rows) >= 2
-    for row, scope in zip(rows, scopes, strict=True):
+    for row, scope in zip(rows, held, strict=True):
         own = evaluation.metrics[scope]
         other = evaluation.benchmark_metrics[scope]
         expected = [
             own["total_return"],
             other["total_return"],
-            *([own["loss_avoided"]] if table == "periods" else []),
             own["max_drawdown"],
             other["max_drawdown"],
             own["exposure"],
         ]
         texts = [cell.text.replace("−", "-") for cell in row[1:]]
         assert texts == [f"{number:.1%}".replace("-0.0%", "0.0%") for number in expected]
-    assert "2020-04-10 to 2020-04-23" in seen.text  # the last day inside, not the exclusive end
-    assert "Longs were closed by force." in seen.text
 
 
 def test_trades_are_all_there_and_sort_by_their_numbers(seen: Any, evaluation: Evaluation) -> None:
@@ -224,7 +236,7 @@ def test_hostile_text_stays_text(
     )
     hostile = replace(evaluation, name=bad, periods=(period, *evaluation.periods[1:]))
     manifest = MANIFEST | {"params": {bad: worse}, "benchmark": {"name": worse}, bad: worse}
-    document = read(render(hostile, manifest=manifest, notes=[bad, worse]))
+    document = read(render(hostile, answer_over(hostile), manifest=manifest, notes=[bad, worse]))
     assert not document.all("img")
     assert len(document.all("script")) == len(read(page).all("script"))
     assert not any(name.startswith("on") for e in document.elements for name in e.attributes)
@@ -236,7 +248,9 @@ def test_hostile_text_stays_text(
 def test_undefined_numbers_read_as_such(evaluation: Evaluation, read: Callable[[str], Any]) -> None:
     metrics = evaluation.metrics.copy()
     metrics.loc["sharpe_ratio", "whole"] = math.nan
-    document = read(render(replace(evaluation, metrics=metrics), manifest={}))
+    document = read(
+        render(replace(evaluation, metrics=metrics), answer_over(evaluation), manifest={})
+    )
     cell = row_of(document, "metrics", "Sharpe ratio")[1]
     assert cell.text == "n/a"
     assert "quiet" in cell.attributes["class"]
@@ -251,8 +265,9 @@ def test_the_shortest_runs_have_a_page(
     read: Callable[[str], Any],
 ) -> None:
     run = build(walk(bars), 1.0)
-    document = read(render(run, manifest=MANIFEST, notes=[]))
-    assert "No deleveraging period of the catalogue lies in this run." in document.text
+    document = read(render(run, answer_over(run), manifest=MANIFEST, notes=[]))
+    assert "No deleveraging period of the catalogue lies in this run" in document.text
+    assert "nothing to protect from" in document.text
     assert "periods" not in document.tables
     assert not [s for s in document.all("section") if s.attributes.get("class") == "notes"]
 
@@ -263,10 +278,10 @@ def test_a_run_that_never_trades_says_so(
     read: Callable[[str], Any],
 ) -> None:
     run = build(walk(300), 0.0)
-    document = read(render(run, manifest=MANIFEST))
+    document = read(render(run, answer_over(run), manifest=MANIFEST))
     assert "The strategy never traded." in document.text
     assert "Equity never fell below an earlier peak." in document.text
-    assert headline(run).startswith("Inside 2 deleveraging periods it stood still where")
+    assert answer_sentence(answer_over(run)).startswith("Helped in 2 of 2 deleveraging periods")
 
 
 def test_ruin_is_in_the_headline(
@@ -278,35 +293,33 @@ def test_ruin_is_in_the_headline(
     bars.loc[bars.index[150] :, ["open", "high", "low", "close"]] *= 5
     run = build(bars, -1.0)
     assert run.backtest.ledger["equity"].iloc[-1] == 0
-    document = read(render(run, manifest=MANIFEST))
-    assert f"the account was ruined on {bars.index[150]:%Y-%m-%d}" in document.text
-    assert "Its deepest drawdown was 100.0%" in document.text
+    document = read(render(run, answer_over(run), manifest=MANIFEST))
+    assert f"The account was ruined on {bars.index[150]:%Y-%m-%d}" in document.text
+    assert "was ruined before 1" in document.text
 
 
-def test_the_verdict_is_made_of_the_metrics(evaluation: Evaluation) -> None:
-    own, other = evaluation.metrics, evaluation.benchmark_metrics
-
-    def did(fraction: float) -> str:
-        return f"{'made' if fraction > 0 else 'lost'} {abs(fraction):.1%}"
-
-    assert headline(evaluation, "the index") == (
-        f"Inside 2 deleveraging periods it {did(own.loc['total_return', 'inside'])} where "
-        f"the index {did(other.loc['total_return', 'inside'])}; outside it "
-        f"{did(own.loc['cagr', 'outside'])} a year where the index "
-        f"{did(other.loc['cagr', 'outside'])}. Its deepest drawdown was "
-        f"{-own.loc['max_drawdown', 'whole']:.1%}, that of the index "
-        f"{-other.loc['max_drawdown', 'whole']:.1%}."
+def test_the_sentence_is_made_of_the_answer(evaluation: Evaluation) -> None:
+    found = answer_over(evaluation)
+    split = found.protection
+    assert answer_sentence(found) == (
+        f"Helped in {split.count('helped')} of 2 deleveraging periods, hurt in "
+        f"{split.count('hurt')}, did nothing in {split.count('nothing')}: "
+        f"{100 * found.saved.mean:+.1f} points a period, for "
+        f"{-split.relative_growth:.1%} a year of growth outside. Too few periods to tell skill "
+        "from luck: at least 6 are needed."
     )
 
 
-def test_less_than_a_year_is_not_made_yearly(
-    build: Callable[..., Evaluation], walk: Callable[..., pd.DataFrame]
+def test_less_than_a_year_is_marked(
+    build: Callable[..., Evaluation],
+    walk: Callable[..., pd.DataFrame],
+    read: Callable[[str], Any],
 ) -> None:
     run = build(walk(364), 1.0, ())
-    total = run.metrics.loc["total_return", "whole"]
-    word = "made" if total > 0 else "lost"
-    assert headline(run).startswith(f"Over the whole run it {word} {abs(total):.1%} where")
-    assert " a year " not in headline(run)
+    document = read(render(run, answer_over(run), manifest=MANIFEST))
+    assert row_of(document, "metrics", "CAGR")[1].text.endswith("*")
+    assert not row_of(document, "metrics", "Total return")[1].text.endswith("*")
+    assert "a speed, not a forecast" in document.text
 
 
 def test_long_runs_say_that_the_curves_are_thinned(
@@ -323,7 +336,8 @@ def test_a_period_that_is_cut_says_so(
     read: Callable[[str], Any],
 ) -> None:
     bars = walk(300).iloc[105:]
-    document = read(render(build(bars, 1.0), manifest={}))
+    run = build(bars, 1.0)
+    document = read(render(run, answer_over(run), manifest={}))
     assert document.text.count("The run covers it only in part.") == 1
 
 
@@ -337,5 +351,5 @@ def test_all_of_the_run_inside_a_period(
     )  # fmt: skip
     run = build(bars, 1.0, (whole,))
     assert np.isnan(run.metrics.loc["total_return", "outside"])
-    assert "outside" not in headline(run)
-    assert render(run, manifest={})
+    assert "at no cost in growth outside" in answer_sentence(answer_over(run))
+    assert render(run, answer_over(run), manifest={})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import shutil
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 import delever as dl
 from delever.errors import ConfigError, InputError, NotStoredError, StoreError
+from delever.study.answering import stored
 from delever.study.archive import find_run
 from delever.study.run import load_run
 
@@ -21,6 +24,7 @@ def run(workspace, name="ma200w_break", **kwargs):
     overrides = QUICK if name == "ma200w_break" else {"end": "2016-01-01"}
     overrides = {**overrides, **kwargs.pop("overrides", {})}
     path = workspace.backtests / f"{name}.toml"
+    kwargs.setdefault("quick", True)
     return dl.run(path, workspace=workspace, set=overrides, **kwargs)
 
 
@@ -44,13 +48,65 @@ def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
         "benchmark_trades.parquet",
     }
     assert steps[0] == "reading data"
-    assert len(steps) == 3
+    assert steps[1:] == ["simulating", "testing against luck", "writing the tear-sheet"]
     again = run(workspace)
     assert again.cached
     assert not first.cached
     pd.testing.assert_frame_equal(again.metrics, first.metrics)
     pd.testing.assert_frame_equal(again.trades, first.trades)
     pd.testing.assert_series_equal(again.equity, first.equity, check_freq=False)
+
+
+def test_what_was_run_quickly_is_run_whole_when_asked_for(workspace):
+    first = run(workspace)
+    assert first.answer.redrawn is None
+    whole = run(workspace, quick=False)
+    assert not whole.cached
+    assert whole.answer.redrawn is not None
+    assert run(workspace).cached  # what is there is not thrown away for less
+    assert run(workspace).answer.redrawn == whole.answer.redrawn
+
+
+def test_the_answer_is_read_back_as_it_was_written(workspace):
+    first = run(workspace)
+    again = load_run(first.folder)
+    assert stored(again.answer) == stored(first.answer)
+    assert again.headline == first.headline
+    pd.testing.assert_frame_equal(
+        again.answer.protection.periods, first.answer.protection.periods, check_freq=False
+    )
+    assert again.answer.timing == first.answer.timing
+
+
+def test_the_figures_of_the_page_are_those_of_metrics_json(workspace):
+    done = run(workspace)
+    page = (
+        (done.folder / "tearsheet.html").read_text(encoding="utf-8").replace("\N{MINUS SIGN}", "-")
+    )
+    told = json.loads((done.folder / "metrics.json").read_text(encoding="utf-8"))
+    found, whole = told["answer"], told["metrics"]["whole"]
+    sharpe = found["estimates"]["sharpe_ratio"]
+    tiles = re.findall(r'class="value">([^<]*)</div><div class="beside">([^<]*)<', page)
+    outcomes = [row["outcome"] for row in found["protection"]["periods"].values()]
+    counted = " / ".join(str(outcomes.count(each)) for each in ("helped", "hurt", "nothing"))
+    assert tiles[1] == (counted, f"in {len(outcomes)} periods")
+    assert tiles[2][0] == f"{found['account']['relative_growth']:.1%} a year"
+    assert tiles[4] == (
+        f"{whole['sharpe_ratio']:.2f}",
+        f"{sharpe['low']:.2f} to {sharpe['high']:.2f}; buy and hold "
+        f"{told['benchmark']['whole']['sharpe_ratio']:.2f}",
+    )
+    assert tiles[5][0] == f"{whole['max_drawdown']:.1%}"
+    assert sharpe["value"] == pytest.approx(whole["sharpe_ratio"], rel=1e-9)
+    assert math.expm1(found["estimates"]["growth"]["value"]) == pytest.approx(whole["cagr"])
+    split = found["protection"]
+    payouts = sum(row["payout"] for row in split["periods"].values())
+    assert payouts - split["premium"] == pytest.approx(split["log_wealth_ratio"], abs=1e-12)
+    ends = [
+        pd.read_parquet(done.folder / f"{each}equity.parquet")["equity"].iloc[-1]
+        for each in ("", "benchmark_")
+    ]
+    assert math.log(ends[0] / ends[1]) == pytest.approx(split["log_wealth_ratio"], abs=1e-12)
 
 
 def test_a_fresh_run_writes_the_same_bytes(workspace):

@@ -11,12 +11,13 @@ import typer
 import delever as dl
 from delever.cli.terminal import (
     Json,
+    Wide,
     WorkspaceOption,
     echo_json,
-    print_metrics,
     print_notes,
     print_rows,
     print_table,
+    print_text,
     steps,
 )
 from delever.errors import InputError
@@ -44,7 +45,12 @@ def run(
         typer.Option("--costs", metavar="xN", help="Fees and slippage N times as high: x2."),
     ] = None,
     fresh: Fresh = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Without the test on redrawn periods (resampled markets)."),
+    ] = False,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Run studies. The same inputs again are read from their results folder."""
@@ -60,7 +66,9 @@ def run(
     with steps(len(studies), quiet=as_json) as begin:
         for path in files:
             say = begin(path.stem)
-            done.append(dl.run(path, overrides, fresh=fresh, progress=say, workspace=place))
+            done.append(
+                dl.run(path, overrides, fresh=fresh, quick=quick, progress=say, workspace=place)
+            )
     if as_json:
         echo_json([one.to_dict() for one in done])
     elif len(done) == 1:
@@ -87,6 +95,7 @@ def compare(
         bool, typer.Option("--what-if", help="Also each run's counterfactuals.")
     ] = False,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Compare finished runs over the span they share."""
@@ -112,6 +121,7 @@ def sweep(
     ] = None,
     fresh: Fresh = False,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Run every combination of a sweep table. What was finished before is kept."""
@@ -175,27 +185,28 @@ def init(
 
 
 def _print_run(run: dl.Run) -> None:
+    from delever.report.pages.answer_tables import periods_in_short, run_in_short
+
     start, end = run.evaluation.span
-    print_metrics(
-        f"{run.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}",
-        {
-            run.name: run.evaluation.metrics,
-            run.manifest["benchmark"]["name"]: run.evaluation.benchmark_metrics,
-        },
-    )
+    typer.secho(f"{run.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}", bold=True)
+    print_text(run.headline)
+    print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
+    print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
     _print_what_if({run.name: run.counterfactuals}, {run.name: run.what_if.refused})
     print_notes(run.notes)
     _print_files([run])
 
 
 def _print_comparison(comparison: dl.Comparison, page: Path) -> None:
-    print_metrics(
-        f"{comparison.start:%Y-%m-%d} to {comparison.end:%Y-%m-%d}",
-        {
-            label: evaluation.metrics
-            for label, evaluation in zip(comparison.labels, comparison.evaluations, strict=True)
-        },
-    )
+    from delever.report.pages.answer_tables import periods_in_short, runs_in_short
+
+    typer.secho(f"{comparison.start:%Y-%m-%d} to {comparison.end:%Y-%m-%d}", bold=True)
+    print_text(comparison.headline)
+    names, benchmark = comparison.labels, comparison.runs[0].benchmark
+    found = dict(zip(names, comparison.answers, strict=True))
+    print_table("Points saved in each period", periods_in_short(found, benchmark))
+    measured = dict(zip(names, comparison.evaluations, strict=True))
+    print_table("With 90% intervals", runs_in_short(found, measured, benchmark))
     if comparison.what_if:
         _print_what_if(comparison.counterfactuals, comparison.refused)
     print_notes(comparison.notes)

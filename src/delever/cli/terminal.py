@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from rich.table import Table
-
     from delever.report.table import Table as ReportTable
 
 WorkspaceOption = Annotated[
@@ -26,6 +26,11 @@ WorkspaceOption = Annotated[
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+Wide = Annotated[bool, typer.Option("--wide", help="Show every column of every table.")]
+"""Read where tables are printed, by `_width`."""
+
+_NARROW, _WIDE, _FOLDED = 80, 1_000, 16
 
 Begin = Callable[[str], Callable[[str], None]]
 
@@ -46,33 +51,6 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def print_metrics(title: str, runs: Mapping[str, pd.DataFrame]) -> None:
-    """Print the first metrics of each run, one line per metric and scope."""
-    from rich.table import Table
-
-    from delever.report.format import value
-    from delever.report.pages.metric_tables import HEADLINE
-    from delever.research.evaluation import SCOPES
-    from delever.stats.metrics import find
-
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("metric")
-    table.add_column("scope", style="dim")
-    for run in runs:
-        table.add_column(run, justify="right")
-    for name in HEADLINE:
-        spec = find(name)
-        scopes = [scope for scope in SCOPES if scope in spec.scopes]
-        for scope in scopes:
-            table.add_row(
-                spec.label if scope == scopes[0] else "",
-                scope,
-                *(value(float(metrics[scope][name]), spec.unit) for metrics in runs.values()),
-                end_section=scope == scopes[-1],
-            )
-    _print(table)
-
-
 def print_table(title: str, table: ReportTable) -> None:
     """Print a table of a page under a title."""
     words = [column.label for column in table.columns if not column.numeric]
@@ -82,21 +60,71 @@ def print_table(title: str, table: ReportTable) -> None:
 def print_rows(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()
 ) -> None:
-    """Print rows of text under a title."""
+    """Print rows of text under a title: words fold, numbers are shown whole or not at all.
+
+    Columns that do not fit are left out, the last ones first, and a line says which.
+    """
+    from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="left" if column in left else "right")
+    widths = _widths(columns, rows, left, _width())
+    table = Table(title=title or None, title_justify="left", title_style="bold")
+    for place, width in enumerate(widths):
+        words = columns[place] in left
+        table.add_column(
+            "\n".join(_wrapped(columns[place], width)),
+            justify="left" if words else "right",
+            overflow="fold",
+            width=width,
+        )
     for row in rows:
-        table.add_row(*row)
-    _print(table)
+        table.add_row(*row[: len(widths)])
+    Console(width=max(_width(), _NARROW)).print(table)
+    if len(widths) < len(columns):
+        gone = ", ".join(columns[len(widths) :])
+        print_text(f"not shown for want of width: {gone}; --wide shows them")
 
 
-def _print(table: Table) -> None:
-    from rich.console import Console
+def print_text(text: str) -> None:
+    """Print a sentence, broken between words."""
+    typer.echo(textwrap.fill(text, _width(), break_long_words=False, break_on_hyphens=False))
 
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+def _width() -> int:
+    """Columns to print on: with --wide without end, else those of the terminal, else 80."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("wide"):
+        return _WIDE
+    return shutil.get_terminal_size((_NARROW, 24)).columns
+
+
+def _widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str], room: int
+) -> list[int]:
+    """Widths of the columns that fit; words give way down to `_FOLDED`, then columns go."""
+    widths = []
+    for place, name in enumerate(columns):
+        lines = [line for row in rows for line in row[place].split("\n")]
+        shown = max(map(len, lines), default=0)
+        heading = len(name) if name in left else max(map(len, _wrapped(name, max(shown, 14))))
+        widths.append(max(shown, heading, 1))
+    while (over := sum(widths) + 3 * len(widths) + 1 - room) > 0:
+        folding = [place for place in range(len(widths)) if columns[place] in left]
+        widest = max(folding, key=lambda place: widths[place], default=0)
+        if folding and widths[widest] > _FOLDED:
+            widths[widest] = max(_FOLDED, widths[widest] - over)
+        elif len(widths) > 1:
+            widths.pop()
+        else:
+            break
+    return widths
+
+
+def _wrapped(heading: str, width: int) -> list[str]:
+    """Lines of a heading, broken after spaces and underscores."""
+    parts = heading.replace("_", "_ ")
+    lines = textwrap.wrap(parts, width, break_on_hyphens=False) or [""]
+    return [line.replace("_ ", "_") for line in lines]
 
 
 @contextmanager

@@ -19,9 +19,11 @@ from delever.deleveraging.period import load_catalog
 from delever.deleveraging.phases import PHASES
 from delever.engine.backtest import Backtest
 from delever.errors import NotStoredError, StoreError
+from delever.research.answer import Answer
 from delever.research.evaluation import SCOPES, Evaluation, evaluate
 from delever.research.what_if import WhatIf, no_paths
 from delever.stats.metrics import AsMetric, register
+from delever.study.answering import answer_over, restored, stored
 from delever.study.provenance import canonical_json, code_sha256, file_sha256
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
@@ -34,8 +36,8 @@ LINES = "lines.parquet"
 _LISTED = ("total_return", "sharpe_ratio", "max_drawdown")
 
 
-def measured(evaluation: Evaluation) -> dict[str, Any]:
-    """Every metric of a run and of its benchmark, by scope, for JSON.
+def measured(evaluation: Evaluation, found: Answer) -> dict[str, Any]:
+    """The answer of a run, and every metric of it and of its benchmark by scope, for JSON.
 
     What is undefined is None; outside its scopes a metric has no key.
     """
@@ -52,6 +54,7 @@ def measured(evaluation: Evaluation) -> dict[str, Any]:
 
     return {
         "study": evaluation.name,
+        "answer": stored(found),
         "metrics": table(evaluation.metrics),
         "benchmark": table(evaluation.benchmark_metrics),
     }
@@ -182,6 +185,7 @@ def runs(*, workspace: Workspace | Path | str | None = None) -> Runs:
 def write_run(
     folder: Path,
     evaluation: Evaluation,
+    made: Answer,
     found: WhatIf,
     manifest: Mapping[str, Any],
     *,
@@ -206,7 +210,7 @@ def write_run(
             evaluation.lines.to_parquet(draft / LINES, compression="zstd")
         if len(found.paths):
             found.paths.to_parquet(draft / WHAT_IF, compression="zstd")
-        (draft / METRICS).write_text(canonical_json(measured(evaluation)), encoding="utf-8")
+        (draft / METRICS).write_text(canonical_json(measured(evaluation, made)), encoding="utf-8")
         (draft / TEARSHEET).write_text(tearsheet, encoding="utf-8")
         shutil.copyfile(periods, draft / PERIODS)
         files = {path.name: file_sha256(path) for path in sorted(draft.iterdir())}
@@ -306,6 +310,13 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         metrics=measured_then("metrics"),
         benchmark_metrics=measured_then("benchmark"),
     )
+
+
+def read_answer(folder: Path, evaluation: Evaluation) -> Answer:
+    """Answer of a finished run, without tests of luck where another version made it."""
+    if read_manifest(folder)["code_sha256"] == code_sha256():
+        return restored(json.loads((folder / METRICS).read_text(encoding="utf-8"))["answer"])
+    return answer_over(evaluation)
 
 
 def read_what_if(folder: Path) -> WhatIf:

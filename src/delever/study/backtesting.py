@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from delever.errors import InputError
 from delever.research.what_if import what_if
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
+from delever.study.answering import answered
 from delever.study.market import utc
 from delever.study.neighbours import with_neighbours
 from delever.study.run import Run, outcome, remarks
-from delever.study.simulation import simulate
+from delever.study.simulation import simulate, target_of
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
@@ -43,6 +45,7 @@ def backtest(
     initial_equity: float = 10_000.0,
     name: str | None = None,
     metrics: Sequence[AsMetric] = (),
+    quick: bool = True,
     workspace: Workspace | Path | str | None = None,
     **params: Any,
 ) -> Run:
@@ -77,6 +80,9 @@ def backtest(
         Name of the result; the strategy's unless given.
     metrics : sequence of functions with `delever.metric` above them
         Further metrics, beside those of the package and of the workspace's extensions.
+    quick : bool
+        Whether the answer does without the test on redrawn periods, which runs the strategy on
+        hundreds of resampled markets and takes some ten seconds where it is first read.
     workspace : path, optional
         Where strategies and periods are; by default the one at or above the current folder, else
         those that come with the package.
@@ -149,7 +155,22 @@ def backtest(
         "notes": remarks(evaluation, market, costs_times=costs_times),
         **outcome(evaluation, found),
     }
-    return Run(evaluation=evaluation, manifest=manifest, what_if=found, sections=added.sections)
+    return Run(
+        evaluation=evaluation,
+        manifest=manifest,
+        what_if=found,
+        asked=cache(
+            partial(
+                answered,
+                evaluation,
+                market,
+                rule=partial(target_of, strategy=chosen, params=bound),
+                benchmark_rule=partial(target_of, strategy=held),
+                quick=quick,
+            )
+        ),
+        sections=added.sections,
+    )
 
 
 def _check(market: object, account: object, costs: object, initial_equity: object) -> None:

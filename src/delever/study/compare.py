@@ -12,8 +12,10 @@ import pandas as pd
 from delever.arguments import shown
 from delever.errors import InputError
 from delever.report.figures.look import Chart
+from delever.research.answer import Answer
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
 from delever.research.what_if import counterfactual_outcomes
+from delever.study.answering import answer_over
 from delever.study.archive import find_run, measured
 from delever.study.provenance import canonical_json
 from delever.study.result import Result, plain
@@ -32,6 +34,8 @@ class Comparison(Result):
         As they were given.
     evaluations : tuple of Evaluation
         The same runs over the common span.
+    answers : tuple of Answer
+        Of each run over the common span; without tests of luck where the run is longer.
     start, end : pandas.Timestamp
         The common span, UTC.
     what_if : bool
@@ -40,6 +44,7 @@ class Comparison(Result):
 
     runs: tuple[Run, ...]
     evaluations: tuple[Evaluation, ...]
+    answers: tuple[Answer, ...]
     start: pd.Timestamp
     end: pd.Timestamp
     what_if: bool = False
@@ -108,17 +113,10 @@ class Comparison(Result):
 
     @property
     def headline(self) -> str:
-        """Which run earned most a year and which fell least."""
-        rows = self.metrics.xs("whole", axis=1, level=1)
-        earned, fell = rows.loc["cagr"], rows.loc["max_drawdown"]
-        span = f"Over {self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
-        if earned.isna().all() or fell.isna().all():
-            return f"{span} {len(self.runs)} runs share no measure to rank them by."
-        return (
-            f"{span} {earned.idxmax()} made the most of {len(self.runs)} runs "
-            f"({earned.max():+.1%} a year), and {fell.idxmax()} had the smallest drawdown "
-            f"({-fell.max():.1%})."
-        )
+        """What each run saved in a period, what that cost, and the first of them."""
+        from delever.report.answer_words import compared_sentence
+
+        return compared_sentence(dict(zip(self.labels, self.answers, strict=True)))
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -163,8 +161,10 @@ class Comparison(Result):
             "notes": self.notes,
             "counterfactuals": plain(self.counterfactuals),
             "runs": {
-                label: measured(evaluation)
-                for label, evaluation in zip(self.labels, self.evaluations, strict=True)
+                label: measured(evaluation, found)
+                for label, evaluation, found in zip(
+                    self.labels, self.evaluations, self.answers, strict=True
+                )
             },
         }
 
@@ -219,9 +219,14 @@ def compare(
     if len(made) < 2:
         raise InputError(f"a comparison needs at least two runs; got {len(made)}")
     start, end = common_span([run.evaluation for run in made])
+    evaluations = tuple(windowed(run.evaluation, start, end) for run in made)
     return Comparison(
         runs=tuple(made),
-        evaluations=tuple(windowed(run.evaluation, start, end) for run in made),
+        evaluations=evaluations,
+        answers=tuple(
+            run.answer if each is run.evaluation else answer_over(each)
+            for run, each in zip(made, evaluations, strict=True)
+        ),
         start=start,
         end=end,
         what_if=what_if,

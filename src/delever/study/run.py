@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ from delever.engine.backtest import Backtest
 from delever.errors import InputError
 from delever.report.figures.look import Chart
 from delever.report.page import Section
+from delever.research.answer import Answer
 from delever.research.attribution import attribution
-from delever.research.evaluation import SCOPES, Evaluation
+from delever.research.evaluation import Evaluation
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
+from delever.study.answering import answered
 from delever.study.config import load_study
 from delever.study.extensions import Extensions
 from delever.study.neighbours import with_neighbours
 from delever.study.provenance import describe_simulation, gather, git_state, versions
 from delever.study.result import Result, plain
-from delever.study.simulation import simulate
+from delever.study.simulation import simulate, target_of
 from delever.study.workspace import Workspace
 from delever.venues.slippage import Slippage
 from delever.view import MarketView
@@ -44,6 +47,8 @@ class Run(Result):
         Everything the run was made from.
     what_if : WhatIf
         Its counterfactuals, bar by bar.
+    asked : callable
+        Gives `answer`, which takes a second or so where it was not stored.
     folder : Path or None
         Where it is stored; None for a run made in a notebook.
     cached : bool
@@ -55,6 +60,7 @@ class Run(Result):
     evaluation: Evaluation
     manifest: Mapping[str, Any]
     what_if: WhatIf
+    asked: Callable[[], Answer]
     folder: Path | None = None
     cached: bool = False
     sections: tuple[Section, ...] = ()
@@ -63,6 +69,18 @@ class Run(Result):
     def name(self) -> str:
         """Name of the study."""
         return self.evaluation.name
+
+    @property
+    def benchmark(self) -> str:
+        """What the benchmark is called."""
+        from delever.report.pages.tearsheet import benchmark_name
+
+        return benchmark_name(self.manifest)
+
+    @property
+    def answer(self) -> Answer:
+        """Whether it protected, what that cost, and whether it is more than luck."""
+        return self.asked()
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -125,31 +143,30 @@ class Run(Result):
 
     @property
     def headline(self) -> str:
-        """What it did inside and outside deleveraging periods, beside its benchmark."""
-        from delever.report.pages.tearsheet import benchmark_name, headline
+        """Whether it protected, what that cost, and whether it is more than luck."""
+        from delever.report.answer_words import answer_sentence
 
-        return headline(self.evaluation, benchmark_name(self.manifest))
+        return answer_sentence(self.answer)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Metrics, trades, drawdowns, attribution, fills, the ledger, and counterfactuals."""
+        """Periods, estimates, metrics, trades, drawdowns, attribution, fills, and the ledger."""
         from delever.report.pages.tearsheet import frames
 
-        return frames(self.evaluation, self.what_if)
+        return frames(self.evaluation, self.answer, self.what_if)
 
     @property
     def charts(self) -> dict[str, Chart]:
         """Every figure of the tear-sheet, growth and drawdown first."""
         from delever.report.pages.tearsheet import charts
 
-        return charts(self.evaluation, manifest=self.manifest, what_if=self.what_if)
+        return charts(self.evaluation, self.answer, manifest=self.manifest, what_if=self.what_if)
 
     @property
     def summary(self) -> pd.DataFrame:
-        """The first metrics, in each scope."""
-        from delever.report.pages.metric_tables import HEADLINE
-
-        return self.metrics.loc[list(HEADLINE), list(SCOPES)]
+        """What each period did to the benchmark and to the strategy."""
+        columns = ["title", "benchmark_return", "strategy_return", "points_saved", "outcome"]
+        return self.answer.protection.periods[columns]
 
     def html(self) -> str:
         """The tear-sheet."""
@@ -157,6 +174,7 @@ class Run(Result):
 
         return render(
             self.evaluation,
+            self.answer,
             manifest=self.manifest,
             notes=self.notes,
             what_if=self.what_if,
@@ -176,7 +194,7 @@ class Run(Result):
             "notes": list(self.notes),
             "attribution": plain(self.attribution),
             "counterfactuals": plain(self.counterfactuals),
-            **archive.measured(self.evaluation),
+            **archive.measured(self.evaluation, self.answer),
         }
 
 
@@ -185,6 +203,7 @@ def run(
     set: Mapping[str, Any] | None = None,
     *,
     fresh: bool = False,
+    quick: bool = False,
     progress: Progress = lambda step: None,
     workspace: Workspace | Path | str | None = None,
 ) -> Run:
@@ -199,6 +218,9 @@ def run(
         Dotted keys of the study to values, such as ``{"params.weeks": 150}``.
     fresh : bool
         Run even where the same inputs have a result.
+    quick : bool
+        Leave out the test on redrawn periods, which runs the strategy on hundreds of resampled
+        markets.
     progress : callable
         Told the name of each step as it begins.
     workspace : path, optional
@@ -234,7 +256,7 @@ def run(
             raise InputError(f"set and fresh need a study file; {study} is a finished run")
         folder = path if path.is_dir() else archive.find_run(place.results, study)
         return load_run(folder, extensions=place.extensions)
-    return _run_study(path, place, set or {}, fresh=fresh, progress=progress)
+    return _run_study(path, place, set or {}, fresh=fresh, quick=quick, progress=progress)
 
 
 def _run_study(
@@ -243,6 +265,7 @@ def _run_study(
     overrides: Mapping[str, Any],
     *,
     fresh: bool,
+    quick: bool,
     progress: Progress,
 ) -> Run:
     study = load_study(path, overrides)
@@ -251,7 +274,9 @@ def _run_study(
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]
     if not fresh and archive.is_complete(folder) and not archive.damage(folder):
-        return load_run(folder, cached=True, extensions=inputs.extensions)
+        there = load_run(folder, cached=True, extensions=inputs.extensions)
+        if quick or not there.manifest.get("quick"):
+            return there
     market = inputs.market
     progress("simulating")
     evaluation = simulate(
@@ -276,12 +301,22 @@ def _run_study(
     manifest |= {
         "git": git_state(workspace.root),
         "notes": remarks(evaluation, market, costs_times=study.costs_times),
+        "quick": quick,
         **outcome(evaluation, found),
     }
+    made = answered(
+        evaluation,
+        market,
+        rule=partial(target_of, strategy=inputs.strategy, params=inputs.params),
+        benchmark_rule=partial(target_of, strategy=inputs.benchmark),
+        quick=quick,
+        progress=progress,
+    )
     done = Run(
         evaluation=evaluation,
         manifest=manifest,
         what_if=found,
+        asked=lambda: made,
         folder=folder,
         sections=inputs.extensions.sections,
     )
@@ -289,6 +324,7 @@ def _run_study(
     archive.write_run(
         folder,
         evaluation,
+        made,
         found,
         manifest,
         tearsheet=done.html(),
@@ -303,10 +339,12 @@ def load_run(folder: Path, *, cached: bool = False, extensions: Extensions | Non
     Raises NotStoredError or StoreError if there is no run or a file of it cannot be read.
     """
     added = extensions or Extensions()
+    evaluation = archive.read_evaluation(folder, added.metrics)
     return Run(
-        evaluation=archive.read_evaluation(folder, added.metrics),
+        evaluation=evaluation,
         manifest=archive.read_manifest(folder),
         what_if=archive.read_what_if(folder),
+        asked=cache(partial(archive.read_answer, folder, evaluation)),
         folder=folder,
         cached=cached,
         sections=added.sections,

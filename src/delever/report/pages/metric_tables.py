@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from delever.report.table import (
     Cell,
     Column,
     Field,
+    Form,
     Group,
     Table,
     fraction_cell,
@@ -26,6 +27,7 @@ from delever.report.table import (
 )
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import Metric, Scope
+from delever.units import DAYS_PER_YEAR
 
 SCOPE_LABELS = {"whole": "Whole run", "inside": "Inside periods", "outside": "Outside periods"}
 """What the scopes are called on a page."""
@@ -47,6 +49,12 @@ HEADLINE = (
 )
 """The metrics that are shown first."""
 
+YEARLY = (
+    *("cagr", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "turnover"),
+    *("volatility", "downside_deviation", "cost_of_protection"),
+)
+"""Metrics that say what a year of such bars would come to."""
+
 _PHASES = {
     "build_up": "The 30 days before the period.",
     "cascade": "From the start to the lowest close.",
@@ -56,32 +64,74 @@ _PHASES = {
 
 
 def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
-    """Every metric in the three scopes, beside the benchmark's."""
+    """Every metric of the whole run and its mean over the periods, beside the benchmark's."""
+    short = _years(evaluation) < 1.0
     rows = []
     for spec in shown_metrics(evaluation.registry):
-        row = [metric_name(spec)]
-        for scope in SCOPES:
-            pair = [scope_cell(frame, spec, scope) for frame in _both(evaluation)]
-            if spec.against_benchmark:
-                row.extend((pair[0], Cell(text="")))
-            else:
-                row.extend(mark_best(pair, spec.better))
-        rows.append(tuple(row))
+        whole = [scope_cell(frame, spec, "whole") for frame in _both(evaluation)]
+        if short and spec.name in YEARLY:
+            whole = [replace(cell, text=f"{cell.text} *") for cell in whole]
+        mean = [_period_mean(evaluation, frame, spec) for frame in _both(evaluation)]
+        pairs = [
+            (pair[0], Cell(text="")) if spec.against_benchmark else mark_best(pair, spec.better)
+            for pair in (whole, mean)
+        ]
+        if any(cell.text for pair in pairs for cell in pair):
+            rows.append((metric_name(spec), *pairs[0], *pairs[1]))
     return Table(
         id="metrics",
         columns=(
             Column(label="", numeric=False),
-            *(Column(label=label) for _ in SCOPES for label in ("strategy", benchmark)),
+            *(Column(label=label) for _ in range(2) for label in ("strategy", benchmark)),
         ),
         groups=(
             Group(label="", width=1),
-            *(Group(label=SCOPE_LABELS[scope], width=2) for scope in SCOPES),
+            Group(label=SCOPE_LABELS["whole"], width=2),
+            Group(label="Mean of a period", width=2),
         ),
         rows=tuple(rows),
         limit=len(HEADLINE),
-        caption="The better of the two is set off. The bars of a scope are joined into one path, "
-        "so yearly figures take them for the only bars there were.",
+        caption="The better of the two is set off."
+        + (" * The run is shorter than a year: a speed, not a forecast." if short else ""),
     )
+
+
+def scopes_joined_table(evaluation: Evaluation, benchmark: str) -> Table:
+    """Every metric over the bars inside and outside periods, each joined into one path."""
+    rows = []
+    for spec in shown_metrics(evaluation.registry):
+        row = [metric_name(spec)]
+        for scope in SCOPES[1:]:
+            own, other = (scope_cell(frame, spec, scope) for frame in _both(evaluation))
+            row += [own, Cell(text="") if spec.against_benchmark else other]
+        rows.append(tuple(row))
+    return Table(
+        id="scopes-joined",
+        columns=(
+            Column(label="", numeric=False),
+            *(Column(label=label) for _ in SCOPES[1:] for label in ("strategy", benchmark)),
+        ),
+        groups=(
+            Group(label="", width=1),
+            *(Group(label=SCOPE_LABELS[scope], width=2) for scope in SCOPES[1:]),
+        ),
+        rows=tuple(rows),
+        caption="The bars of a scope are joined into a path that nobody walked: its yearly figures "
+        "take them for the only bars there were, and a drawdown may span two periods.",
+    )
+
+
+def _period_mean(evaluation: Evaluation, metrics: pd.DataFrame, spec: Metric) -> Cell:
+    """Mean over the periods; none of a yearly speed, which a few days blow up."""
+    if "period" not in spec.scopes or spec.name in YEARLY or not evaluation.periods:
+        return Cell(text="")
+    values = metrics[[period.id for period in evaluation.periods]].loc[spec.name]
+    return metric_cell(float(values.to_numpy().mean()), spec)
+
+
+def _years(evaluation: Evaluation) -> float:
+    start, end = evaluation.span
+    return (end - start) / pd.Timedelta(days=DAYS_PER_YEAR)
 
 
 def shown_metrics(registry: Mapping[str, Metric]) -> list[Metric]:
@@ -124,82 +174,39 @@ def period_dates(period: Period) -> str:
     return f"{day(period.start)} to {day(period.end - pd.Timedelta(1, unit='ns'))}"
 
 
-def periods_table(evaluation: Evaluation, benchmark: str) -> Table:
-    """What each deleveraging period did to the strategy and to the benchmark."""
-    parts = []
-    for period in evaluation.periods:
-        part = " The run covers it only in part." if period in evaluation.cut_periods else ""
-        room = max((period.end - period.start) * 0.6, pd.Timedelta(days=10))
-        about = Cell(
-            text=period.title,
-            order=f"{period.start:%Y-%m-%d %H:%M}",
-            note=f"{period_dates(period)}. {period.cause}{part}".strip(),
-            zoom=(f"{period.start - room:%Y-%m-%d %H:%M}", f"{period.end + room:%Y-%m-%d %H:%M}"),
-        )
-        parts.append((about, period.id))
-    return _outcomes(evaluation, benchmark, id_="periods", scope="period", parts=parts)
-
-
 def phases_table(evaluation: Evaluation, benchmark: str) -> Table:
     """What each phase, over all periods, did to the strategy and to the benchmark."""
+    own, other = _both(evaluation)
+    exposure = evaluation.metric("exposure")
     parts = []
     for phase, rule in _PHASES.items():
-        bars = reading(evaluation.metrics, "bars", phase)
+        bars = reading(own, "bars", phase)
         if bars:
             about = Cell(text=phase.replace("_", "-"), note=f"{bars:.0f} bars. {rule}")
             parts.append((about, phase))
-    return _outcomes(
-        evaluation,
-        benchmark,
-        id_="phases",
-        scope="phase",
-        parts=parts,
-        caption="Drawn with hindsight, over the periods the run covers whole. "
-        "One period's recovery may be the next one's build-up.",
-    )
 
+    def measured(label: str, metrics: pd.DataFrame, name: str, form: Form = fraction_cell) -> Field:
+        return numbers(label, lambda part: reading(metrics, name, part[1]), form)
 
-def _outcomes(
-    evaluation: Evaluation,
-    benchmark: str,
-    *,
-    id_: str,
-    scope: Literal["period", "phase"],
-    parts: Sequence[tuple[Cell, str]],
-    caption: str = "",
-) -> Table:
-    """Returns, loss avoided where it is defined, drawdowns and exposure in each part of a run."""
-    own, other = _both(evaluation)
-    avoided, exposure = evaluation.metric("loss_avoided"), evaluation.metric("exposure")
-
-    def measured(label: str, metrics: pd.DataFrame, name: str, **more: Any) -> Field:
-        form = partial(value, unit=exposure.unit) if name == exposure.name else fraction_cell
-        return numbers(label, lambda part: reading(metrics, name, part[1]), form, **more)
-
-    returns = [
-        measured("strategy", own, "total_return"),
-        measured(benchmark, other, "total_return"),
-    ]
-    if scope in avoided.scopes:
-        returns.append(measured("loss avoided", own, avoided.name, title=avoided.formula))
     return tabulate(
-        id_,
+        "phases",
         parts,
         (
-            texts(scope.capitalize(), lambda part: part[0]),
-            *returns,
+            texts("Phase", lambda part: part[0]),
+            measured("strategy", own, "total_return"),
+            measured(benchmark, other, "total_return"),
             measured("strategy", own, "max_drawdown"),
             measured(benchmark, other, "max_drawdown"),
-            measured("exposure", own, exposure.name, title=exposure.formula),
+            measured("exposure", own, "exposure", partial(value, unit=exposure.unit)),
         ),
         groups=(
             Group(label="", width=1),
-            Group(label="Return", width=len(returns)),
+            Group(label="Return", width=2),
             Group(label="Max drawdown", width=2),
             Group(label="Mean", width=1),
         ),
-        caption=caption,
-        empty="No deleveraging period of the catalogue lies in this run.",
+        caption="Drawn with hindsight, over the periods the run covers whole. "
+        "One period's recovery may be the next one's build-up.",
     )
 
 

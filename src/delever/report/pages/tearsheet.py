@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from delever.deleveraging.membership import membership
 from delever.report import figures
+from delever.report.answer_words import answer_sentence
 from delever.report.figures import Chart
-from delever.report.format import multiple, percent, value, when
-from delever.report.page import Block, Part, Section, Tile, block, facts, fragment, render_page
+from delever.report.format import when
+from delever.report.page import Block, Part, Section, block, facts, fragment, render_page
 from delever.report.pages.account_tables import account_parts
+from delever.report.pages.answer_tables import (
+    answer_tiles,
+    detected_words,
+    insurance_table,
+    ledger,
+    luck_table,
+    made_tests,
+    statistics_table,
+)
 from delever.report.pages.conduct import conduct_charts
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metrics_table,
     period_labels,
     period_returns,
-    periods_table,
     phases_table,
+    scopes_joined_table,
 )
 from delever.report.pages.run_tables import (
     attribution_table,
@@ -31,29 +42,16 @@ from delever.report.pages.run_tables import (
     trades_table,
     what_if_table,
 )
-from delever.report.table import reading
+from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
-from delever.stats.metrics import Scope
-from delever.units import timeframe_delta
-
-_TILES: tuple[tuple[str, Scope], ...] = (
-    ("total_return", "whole"),
-    ("cagr", "whole"),
-    ("max_drawdown", "whole"),
-    ("sharpe_ratio", "whole"),
-    ("time_in_market", "whole"),
-    ("total_return", "inside"),
-    ("loss_avoided", "inside"),
-    ("cost_of_protection", "outside"),
-)
-_YEAR = pd.Timedelta(days=365)
 
 
 def render(
     evaluation: Evaluation,
+    found: Answer,
     *,
     manifest: Mapping[str, Any],
     notes: Sequence[str] = (),
@@ -69,11 +67,11 @@ def render(
         title=f"{evaluation.name} - tear-sheet",
         name=evaluation.name,
         span=_span(evaluation, manifest, benchmark),
-        headline=headline(evaluation, benchmark),
+        headline=answer_sentence(found),
         notes=notes,
-        tiles=[_tile(evaluation, of, scope, benchmark) for of, scope in _TILES],
+        tiles=answer_tiles(found, evaluation, benchmark),
         blocks=[
-            *_results(evaluation, manifest, what_if),
+            *_results(evaluation, found, manifest, what_if),
             *(section.block(evaluation) for section in sections),
             *_small_print(evaluation, manifest),
         ],
@@ -81,24 +79,20 @@ def render(
 
 
 def _results(
-    evaluation: Evaluation, manifest: Mapping[str, Any], what_if: WhatIf | None
+    evaluation: Evaluation,
+    answer: Answer,
+    manifest: Mapping[str, Any],
+    what_if: WhatIf | None,
 ) -> Iterator[Block]:
     """What the run came to, held and did."""
     benchmark, name = benchmark_name(manifest), evaluation.name
-    found = frames(evaluation, what_if)
-    drawn = charts(evaluation, manifest=manifest, what_if=what_if)
+    found = frames(evaluation, answer, what_if)
+    drawn = charts(evaluation, answer, manifest=manifest, what_if=what_if)
     history, monthly, spread = drawn["history"], drawn["monthly"], drawn["distribution"]
-    yield block("key", "Key figures", metrics_table(evaluation, benchmark))
     yield block("time", history.title, history, link="Over time")
     yield block("price", drawn["price"].title, drawn["price"], link="Price")
-    yield block(
-        "in-periods",
-        "Deleveraging periods",
-        periods_table(evaluation, benchmark),
-        drawn.get("periods"),
-        block("", "Phase by phase", phases_table(evaluation, benchmark)),
-        link="Periods",
-    )
+    yield from _protection(evaluation, answer, benchmark, drawn)
+    yield block("key", "Key figures", metrics_table(evaluation, benchmark))
     yield block("bars", monthly.title, monthly, link="Returns")
     yield block("", spread.title, spread, half=True)
     falls = drawdowns_table(found["drawdowns"], evaluation.backtest.timeframe)
@@ -114,6 +108,39 @@ def _results(
     yield block("round-trips", "Trades", trades_table(found["trades"]))
 
 
+def _protection(
+    evaluation: Evaluation, answer: Answer, benchmark: str, drawn: Mapping[str, Chart]
+) -> Iterator[Block]:
+    """The periods as insurance, what luck would have done, and how sure the figures are."""
+    drawn_periods = {period.id: period for period in evaluation.periods}
+    yield block(
+        "in-periods",
+        "Detected periods" if answer.detected else "Deleveraging periods",
+        insurance_table(
+            answer.protection,
+            drawn_periods,
+            benchmark,
+            cut=[period.id for period in evaluation.cut_periods],
+        ),
+        drawn.get("periods"),
+        link="Periods",
+    )
+    if answer.causal is not None:
+        yield block(
+            "detected",
+            "The same on periods detected as they began",
+            detected_words(answer),
+            insurance_table(answer.causal, {}, benchmark, id_="detected-periods"),
+            kind="folded",
+        )
+    yield block("insurance", "The account of the insurance", ledger(answer.protection), half=True)
+    yield block(
+        "luck", "Is it luck?", luck_table(answer), drawn.get("luck"), link="Luck", half=True
+    )
+    yield block("sure", "How sure", statistics_table(answer, benchmark), link="Intervals")
+    yield block("", "Phase by phase", phases_table(evaluation, benchmark), kind="folded")
+
+
 def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterator[Block]:
     """What the result rests on."""
     run = evaluation.backtest
@@ -124,16 +151,22 @@ def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterato
     limits += [] if held else [costs]
     yield block("limits", "What is not modelled", *limits, link="Not modelled", half=True)
     reported = figures_table(evaluation.periods)
+    joined = scopes_joined_table(evaluation, benchmark_name(manifest))
+    yield block("", "Inside and outside, each joined into one path", joined, kind="folded")
     yield block("", "Reported figures of the periods", reported, kind="folded")
     definitions = fragment("tearsheet.html", "definitions", evaluation.registry.values())
     yield block("", "Definitions of the metrics", definitions, kind="folded")
     yield block("origin", "Provenance", dict(facts(manifest)))
 
 
-def frames(evaluation: Evaluation, what_if: WhatIf | None = None) -> dict[str, pd.DataFrame]:
+def frames(
+    evaluation: Evaluation, answer: Answer, what_if: WhatIf | None = None
+) -> dict[str, pd.DataFrame]:
     """What the tables of the page are made of, and the bars and fills behind them."""
     run = evaluation.backtest
     found = {
+        "periods": answer.protection.periods,
+        "estimates": pd.DataFrame({name: asdict(one) for name, one in answer.estimates.items()}).T,
         "metrics": evaluation.metrics,
         "benchmark": evaluation.benchmark_metrics,
         "trades": run.trades,
@@ -148,7 +181,11 @@ def frames(evaluation: Evaluation, what_if: WhatIf | None = None) -> dict[str, p
 
 
 def charts(
-    evaluation: Evaluation, *, manifest: Mapping[str, Any], what_if: WhatIf | None = None
+    evaluation: Evaluation,
+    answer: Answer,
+    *,
+    manifest: Mapping[str, Any],
+    what_if: WhatIf | None = None,
 ) -> dict[str, Chart]:
     """Every figure of the page, the main one first."""
     benchmark = benchmark_name(manifest)
@@ -165,6 +202,8 @@ def charts(
         drawn["periods"] = figures.period_bars(
             period_returns(metrics, periods), benchmark=benchmark
         )
+    if tests := made_tests(answer):
+        drawn["luck"] = figures.luck(tests)
     if what_if is not None and not all(map(is_neighbour, what_if.paths["name"].unique())):
         drawn["what_if"] = _what_if_paths(evaluation, what_if)
     return drawn | conduct_charts(evaluation, benchmark)
@@ -190,64 +229,6 @@ def _what_if_paths(evaluation: Evaluation, found: WhatIf) -> Chart:
     }
     grown = {name: equity / found.initial_equity for name, equity in equities.items()}
     return figures.growth_paths(grown, evaluation.backtest.timeframe)
-
-
-def headline(evaluation: Evaluation, benchmark: str = "buy and hold") -> str:
-    """The run in one or two sentences made of numbers."""
-    count = len(evaluation.periods)
-    parts = []
-    if count:
-        own, other = _pair(evaluation, "total_return", "inside")
-        periods = "1 deleveraging period" if count == 1 else f"{count} deleveraging periods"
-        parts.append(f"Inside {periods} it {_did(own)} where {benchmark} {_did(other)}")
-    scope = "outside" if count else "whole"
-    bars = reading(evaluation.metrics, "bars", scope)
-    if bars:
-        where = "outside" if count else "Over the whole run"
-        parts.append(f"{where} it {_against(evaluation, scope, benchmark)}")
-    ruined = pd.DatetimeIndex(evaluation.backtest.ledger.index[evaluation.backtest.equity <= 0])
-    if len(ruined):
-        parts.append(f"the account was ruined on {when(ruined[0])}")
-    deepest, other = _pair(evaluation, "max_drawdown", "whole")
-    return (
-        f"{'; '.join(parts)}. Its deepest drawdown was {percent(abs(deepest))}, "
-        f"that of {benchmark} {percent(abs(other))}."
-    )
-
-
-def _against(evaluation: Evaluation, scope: str, benchmark: str) -> str:
-    bars = reading(evaluation.metrics, "bars", scope)
-    yearly = bars * timeframe_delta(evaluation.backtest.timeframe) >= _YEAR
-    own, other = _pair(evaluation, "cagr" if yearly else "total_return", scope)
-    return f"{_did(own)}{' a year' if yearly else ''} where {benchmark} {_did(other)}"
-
-
-def _did(fraction: float) -> str:
-    text = percent(abs(fraction))
-    if text == percent(0.0):
-        return "stood still"
-    return f"{'made' if fraction > 0 else 'lost'} {text}"
-
-
-def _pair(evaluation: Evaluation, name: str, scope: str) -> tuple[float, float]:
-    return (
-        reading(evaluation.metrics, name, scope),
-        reading(evaluation.benchmark_metrics, name, scope),
-    )
-
-
-def _tile(evaluation: Evaluation, name: str, scope: str, benchmark: str) -> Tile:
-    spec = evaluation.metric(name)
-    own, other = _pair(evaluation, name, scope)
-    where = {"whole": "", "inside": " inside periods", "outside": " outside periods"}[scope]
-    if (name, scope) == ("total_return", "whole"):
-        own_text, other_text = multiple(1 + own), multiple(1 + other)
-        label = "Wealth multiplied"
-    else:
-        own_text, other_text = value(own, spec.unit), value(other, spec.unit)
-        label = f"{spec.label}{where}"
-    beside = f"against {benchmark}" if spec.against_benchmark else f"{benchmark} {other_text}"
-    return Tile(label=label, value=own_text, beside=beside)
 
 
 def _spread(evaluation: Evaluation) -> Chart:

@@ -1,0 +1,59 @@
+"""What luck would have paid out, beside what the run did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
+from delever.research.luck import NullTest
+
+_BINS = 31
+
+
+def luck(tests: Mapping[str, NullTest]) -> Chart:
+    """Histogram of the mean payouts that luck gives in each test, with the run's own.
+
+    Notes
+    -----
+    Draws that ruined the account have no finite payout and stand in the lowest bin.
+    """
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(
+        rows=len(tests), cols=1, subplot_titles=list(tests), vertical_spacing=0.3
+    )
+    for row, test in enumerate(tests.values(), start=1):
+        values = np.array(test.null_values)
+        finite = values[np.isfinite(values)]
+        low, high = min(finite.min(), test.statistic), max(finite.max(), test.statistic)
+        edges = np.linspace(low, high if high > low else low + 0.01, _BINS + 1)
+        counts, _ = np.histogram(np.maximum(values, edges[0]), edges)
+        figure.add_bar(
+            x=100 * (edges[:-1] + edges[1:]) / 2,
+            y=counts / len(values),
+            width=100 * np.diff(edges) * 0.9,
+            marker={"color": BENCHMARK},
+            showlegend=False,
+            hovertemplate="%{x:.1f} log points: %{y:.1%} of the draws<extra></extra>",
+            row=row,
+            col=1,
+        )
+        figure.add_vline(
+            x=100 * test.statistic,
+            line={"color": PALETTE[0], "width": 2.5},
+            annotation={"text": "this run", "font": {"color": PALETTE[0]}},
+            row=row,
+            col=1,
+        )
+        figure.update_yaxes(axis("draws", ".0%"), row=row, col=1)
+    figure.update_xaxes(title_text="mean payout of a period, log points", row=len(tests), col=1)
+    figure.update_layout(margin={"t": 34}, bargap=0)
+    return chart(
+        "fig-luck",
+        "What luck gives",
+        figure,
+        height=60 + 170 * len(tests),
+        caption="Where the run stands far to the right, its rule protected more than luck would.",
+    )

@@ -1,0 +1,202 @@
+"""The answer of a run: did it protect, what did it cost, and is it more than luck.
+
+The period is the unit of what happened inside, the bar of everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from delever.deleveraging.detect import Detector, detect, detected_periods
+from delever.deleveraging.membership import membership
+from delever.deleveraging.period import Period
+from delever.research.evaluation import Evaluation
+from delever.research.luck import NullTest
+from delever.research.protection import SAME, Protection, protection
+from delever.stats.bootstrap import (
+    Estimate,
+    growth,
+    growth_difference,
+    sharpe,
+    sharpe_difference,
+)
+from delever.stats.sign_flip import MeanOfFew, sign_flip
+from delever.units import periods_per_year
+
+__all__ = ["FEWEST", "LEVEL", "Answer", "Verdict", "answer", "verdict"]
+
+LEVEL = 0.05
+"""A test says more than luck at or below this two-sided p-value."""
+
+CONFIDENCE = 0.9
+"""Of every interval."""
+
+FEWEST = 6
+"""Periods below which the sign-flip test cannot reach `LEVEL`: 2 / 2 ** 5 is above it."""
+
+_BY_SIZE = 0.75
+
+Verdict = Literal[
+    "ruined",
+    "no periods",
+    "too few",
+    "harmful",
+    "protective",
+    "nothing",
+    "mechanical",
+    "luck",
+    "untested",
+]
+"""What may be said of the protection; the rules stand at `verdict`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A run's protection, how sure it is, and what luck would have done."""
+
+    protection: Protection  # on the periods of the run
+    detected: bool  # whether those are detected ones, for want of periods drawn with hindsight
+    saved: MeanOfFew  # mean points saved per period
+    payout: MeanOfFew  # mean log payout per period
+    # on the periods that a causal detector saw, known when they began; None where there are none,
+    # or they are those of the run
+    causal: Protection | None
+    causal_saved: MeanOfFew | None
+    # by name: `sharpe_ratio` and `growth` (log, a year), each with `benchmark_` and `_difference`
+    estimates: Mapping[str, Estimate]
+    timing: NullTest | None
+    redrawn: NullTest | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said of the protection."""
+        return verdict(self)
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether detected periods tell another story: help in one place, harm in the other."""
+        if self.causal_saved is None:
+            return False
+        drawn, causal = self.saved.mean, self.causal_saved.mean
+        return bool(max(drawn, causal) > 0.0 > min(drawn, causal)) and not (
+            max(abs(drawn), abs(causal)) < SAME
+        )
+
+
+def verdict(found: Answer) -> Verdict:
+    """Say what may be said of a run's protection.
+
+    Notes
+    -----
+    In this order, with two-sided tests at `LEVEL`:
+
+    ruined
+        the strategy lost everything.
+    no periods, too few
+        none that the run could protect in; fewer than `FEWEST`.
+    harmful
+        the timing test and, where there is one, the test on redrawn periods say worse than luck.
+    protective
+        both say better than luck, and the mean payout is above 0.
+    nothing
+        half a point or less, either way, in every period.
+    mechanical
+        the interval of the mean payout lies above 0, and a constant position of the mean exposure
+        explains at least three quarters of the squared payouts.
+    luck
+        everything else that was tested; untested where neither test could be made.
+    """
+    if found.protection.ruined is not None:
+        return "ruined"
+    shown = found.protection.insured
+    if shown.empty:
+        return "no periods"
+    if len(shown) < FEWEST:
+        return "too few"
+    tests = [test for test in (found.timing, found.redrawn) if test is not None and test.known]
+    if tests and all(test.p_value <= LEVEL for test in tests):
+        if all(test.share_worse < 0.5 for test in tests):
+            return "harmful"
+        if all(test.share_worse > 0.5 for test in tests) and found.payout.mean > 0:
+            return "protective"
+    if (shown["outcome"] == "nothing").all():
+        return "nothing"
+    by_size = 1.0 - float((shown["timing"] ** 2).sum() / (shown["payout"] ** 2).sum())
+    if found.payout.low > 0 and by_size >= _BY_SIZE:
+        return "mechanical"
+    return "luck" if tests else "untested"
+
+
+def answer(
+    evaluation: Evaluation,
+    closes: pd.Series,
+    timeframe: str,
+    *,
+    timing: NullTest | None = None,
+    redrawn: NullTest | None = None,
+    draws: int = 1_000,
+    seed: int = 0,
+) -> Answer:
+    """Answer for a run; periods are detected on `closes`, with what came before the run."""
+    run, benchmark = evaluation.backtest, evaluation.benchmark
+    causal = causal_periods(closes, timeframe)
+    split = protection(run, benchmark, evaluation.periods or causal)
+    beside = protection(run, benchmark, causal) if evaluation.periods else None
+    if beside is not None and beside.periods.empty:
+        beside = None
+
+    def mean(column: str, of: Protection) -> MeanOfFew:
+        values = of.insured[column]
+        return sign_flip(values[np.isfinite(values)], confidence=CONFIDENCE, seed=seed)
+
+    return Answer(
+        protection=split,
+        detected=not evaluation.periods,
+        saved=mean("points_saved", split),
+        payout=mean("payout", split),
+        causal=beside,
+        causal_saved=None if beside is None else mean("points_saved", beside),
+        estimates=estimates(evaluation, evaluation.periods or causal, draws=draws, seed=seed),
+        timing=timing,
+        redrawn=redrawn,
+    )
+
+
+def causal_periods(closes: pd.Series, timeframe: str) -> tuple[Period, ...]:
+    """Periods as the causal detector saw them, on bars of any timeframe; none in a short market."""
+    detector = Detector()
+    if len(closes) <= detector.fall_bars + detector.volatility_bars:
+        return ()
+    return detected_periods(detect(closes, detector), closes, timeframe)
+
+
+def estimates(
+    evaluation: Evaluation, periods: Sequence[Period], *, draws: int, seed: int
+) -> dict[str, Estimate]:
+    """Figures of the bars with their intervals, of the run, its benchmark and their difference."""
+    run, benchmark = evaluation.backtest, evaluation.benchmark
+    own, other = run.returns.to_numpy(), benchmark.returns.to_numpy()
+    options: dict[str, Any] = {
+        "periods_per_year": periods_per_year(run.timeframe),
+        "confidence": CONFIDENCE,
+        "draws": draws,
+        "seed": seed,
+    }
+    inside = membership(pd.DatetimeIndex(run.ledger.index), run.timeframe, periods).to_numpy()
+    # A premium is said per year of the run, not per year outside.
+    share = float((~inside).mean())
+    outside = options | {"periods_per_year": options["periods_per_year"] * share}
+    return {
+        "sharpe_ratio": sharpe(own, **options),
+        "benchmark_sharpe_ratio": sharpe(other, **options),
+        "sharpe_ratio_difference": sharpe_difference(own, other, **options),
+        "growth": growth(own, **options),
+        "benchmark_growth": growth(other, **options),
+        "growth_difference": growth_difference(own, other, **options),
+        "premium": growth_difference(own[~inside], other[~inside], **outside),
+    }

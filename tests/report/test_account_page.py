@@ -20,6 +20,7 @@ from delever.report.pages.run_tables import parts_shown, scopes_table, trades_ta
 from delever.report.pages.tearsheet import render
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
+from delever.research.excursions import excursions
 from delever.research.what_if import WhatIf, what_if
 from delever.study.answering import answer_over
 from delever.venues.costs import Borrow, Costs
@@ -258,7 +259,9 @@ def test_trades_of_a_margin_account_say_what_closed_them(
     stopped: Evaluation, read: Callable[[str], Any]
 ) -> None:
     seen = read(render(replace(stopped, name="x"), answer_over(stopped), manifest={}))
-    assert trades_table(stopped.backtest.trades).header[-3:] == ("Funding", "Liquidation", "Status")
+    run = stopped.backtest
+    table = trades_table(run.trades.join(excursions(run.trades, stopped.bars)))
+    assert table.header[-3:] == ("Funding", "Liquidation", "Status")
     ended = [row[-1].text for row in seen.tables["trades"][1:]]
     reasons = stopped.backtest.trades["exit_reason"]
     assert (reasons == "stop_loss").any()

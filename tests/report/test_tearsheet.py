@@ -83,7 +83,11 @@ def test_the_sections_stand_in_the_order_of_reading(seen: Any) -> None:
         "Is it luck?",
         "How sure",
         "Phase by phase",
+        "Period by period",
         "Key figures",
+        "Year by year",
+        "Rolling measures",
+        "Worst bars",
         "Monthly returns",
         "Returns of bars, inside and outside the periods",
         "Deepest drawdowns",
@@ -185,7 +189,8 @@ def test_trades_are_all_there_and_sort_by_their_numbers(seen: Any, evaluation: E
     rows = [row for row in seen.tables["trades"] if row[0].tag == "td"]
     assert len(rows) == len(trades) > 5
     assert [float(row[6].attributes["data-order"]) for row in rows] == list(trades["return"])
-    assert [row[0].text for row in rows] == [f"{t:%Y-%m-%d}" for t in trades["entry_time"]]
+    dates = [f"{t:%Y-%m-%d}" for t in trades["entry_time"]]
+    assert [row[0].text.strip() for row in rows] == dates
 
 
 def test_the_attribution_leads_from_the_first_to_the_final_equity(

@@ -25,6 +25,7 @@ class Cell:
     title: str = ""  # shown when pointed at
     # from and to, for a button that shows this stretch in the figure
     zoom: tuple[str, str] | None = None
+    figure: str = ""  # id of the one it leads to; empty for the first over time
     gauge: bool = False  # whether a bar shows `order`, a fraction of 1
 
 

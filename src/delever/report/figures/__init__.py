@@ -6,7 +6,8 @@ from delever.report.figures.look import Chart, themes
 from delever.report.figures.luck_figures import luck
 from delever.report.figures.packing import library, packed
 from delever.report.figures.price_figure import price_figure
-from delever.report.figures.return_figures import distribution, monthly, period_bars
+from delever.report.figures.return_figures import distribution, monthly, period_bars, year_bars
+from delever.report.figures.rolling_figure import rolling
 from delever.report.figures.signal_figures import abnormal_path, placebo_means, rung_curves
 from delever.report.figures.sweep_figures import heat_map, parallel
 
@@ -26,6 +27,8 @@ __all__ = [
     "period_bars",
     "placebo_means",
     "price_figure",
+    "rolling",
     "rung_curves",
     "themes",
+    "year_bars",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,16 @@ from delever.report.figures.look import (
     choices,
     lines,
 )
-from delever.report.format import percent
+from delever.report.format import percent, whole_percent
 from delever.stats.returns import monthly_returns, yearly_returns
 
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
 _BINS = 41
+_STEEP = 3.0
+_GONE = -0.99
+_MARKS = (-0.99, -0.9, -0.75, -0.5, 0.0, 1.0, 3.0, 9.0, 31.0, 99.0, 999.0, 9_999.0)
 
 
 def monthly(returns: Mapping[str, pd.Series]) -> Chart:
@@ -121,6 +128,28 @@ def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
 
 def period_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
     """Return of each run in each deleveraging period."""
+    figure = _bars(returns, benchmark, "return in the period")
+    return chart("fig-periods", "Return in each period", figure, height=330)
+
+
+def year_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
+    """Return of each run in each calendar year; heights are logarithmic where years differ much."""
+    figure = _bars(returns, benchmark, "return in the year")
+    caption = ""
+    values = returns.to_numpy(dtype="float64")
+    if np.nanmax(values) > _STEEP:
+        for bar in figure.data:
+            bar.customdata = bar.y
+            bar.y = np.log1p(np.maximum(np.asarray(bar.y, dtype="float64"), _GONE))
+            bar.hovertemplate = bar.hovertemplate.replace("%{y:", "%{customdata:")
+        least, most = min(np.nanmin(values), 0.0), np.nanmax(values)
+        marks = [mark for mark in _MARKS if least <= mark <= most]
+        figure.update_yaxes(tickvals=np.log1p(marks), ticktext=[whole_percent(m) for m in marks])
+        caption = "On a logarithmic scale: a fall of half is as long as a rise to twice."
+    return chart("fig-years", "Year by year", figure, height=320, caption=caption)
+
+
+def _bars(returns: pd.DataFrame, benchmark: str | None, title: str) -> Figure:
     from plotly import graph_objects as go
 
     figure = go.Figure()
@@ -136,8 +165,8 @@ def period_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
         barmode="group",
         bargap=0.28,
         xaxis={"type": "category", "showgrid": False},
-        yaxis=axis("return in the period", ".0%"),
+        yaxis=axis(title, ".0%"),
         legend=LEGEND,
         margin={"t": 34},
     )
-    return chart("fig-periods", "Return in each period", figure, height=330)
+    return figure

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.format import day, money, price, reported, when, whole
+from delever.report.format import day, money, percent, price, reported, when, whole
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
 from delever.report.table import Cell, Table, fraction_cell, number_cell, numbers, tabulate, texts
 from delever.research.what_if import AS_RUN, is_neighbour, parse_counterfactual
@@ -24,6 +25,7 @@ _PARTS = {
     "liquidation": "Liquidation",
     "collateral": "Collateral",
 }
+_LEAST_SHOWN = pd.Timedelta(days=20)
 _PARTS_IN_FULL = _PARTS | {
     "liquidation": "Liquidation: margin lost, or loss not borne",
     "collateral": "Collateral: what the coins held gained",
@@ -78,19 +80,24 @@ def figures_table(periods: Sequence[Period]) -> Table:
 
 
 def trades_table(trades: pd.DataFrame) -> Table:
-    """Every round trip of a run."""
+    """Every round trip of a run, with its `delever.research.excursions` as ``worst`` and ``best``.
+
+    A click on an entry shows the trade in the figure of the price.
+    """
     funded = "funding" in trades
     return tabulate(
         "trades",
         trades,
         (
-            texts("Entry", lambda row: _stamp(row["entry_time"])),
+            texts("Entry", _entry),
             texts("Exit", lambda row: _stamp(row["exit_time"])),
             texts("Side", _side),
             numbers("Entry price", "entry_price", price),
             numbers("Exit price", "exit_price", price),
             numbers("Bars", "bars", whole),
             numbers("Return", "return", fraction_cell),
+            numbers("Worst", "worst", fraction_cell, "Maximum adverse excursion (MAE)"),
+            numbers("Best", "best", percent, "Maximum favourable excursion (MFE)"),
             numbers("Net PnL", "net_pnl", money),
             numbers("Fees", "fee", money),
             numbers("Slippage", "slippage", money),
@@ -100,7 +107,9 @@ def trades_table(trades: pd.DataFrame) -> Table:
         sortable=True,
         limit=25,
         caption="Prices are averages over fills, slippage included; return is net PnL per equity "
-        "at entry. A trade still open is valued at the last close."
+        "at entry. A trade still open is valued at the last close. Worst and best: how far the "
+        "price went against and with the position, from its average entry price, by the highs and "
+        "lows of the bars before that of the exit, and the exit price; costs left out."
         + (" Liquidation: margin lost to the insurance fund, or loss it bore." if funded else ""),
         empty="The strategy never traded.",
     )
@@ -108,6 +117,14 @@ def trades_table(trades: pd.DataFrame) -> Table:
 
 def _stamp(stamp: pd.Timestamp) -> Cell:
     return Cell(text=when(stamp), order=None if pd.isna(stamp) else f"{stamp:%Y-%m-%d %H:%M}")
+
+
+def _entry(trade: Mapping[str, Any]) -> Cell:
+    """When a trade was entered, and the stretch of time around it."""
+    entered, left = trade["entry_time"], trade["exit_time"]
+    held = max((entered if pd.isna(left) else left) - entered, _LEAST_SHOWN)
+    begin, end = (f"{edge:%Y-%m-%d %H:%M}" for edge in (entered - held / 2, entered + 1.5 * held))
+    return replace(_stamp(entered), zoom=(begin, end), figure="fig-price")
 
 
 def _side(trade: Mapping[str, Any]) -> Cell:

@@ -24,7 +24,7 @@ from delever.report.pages.answer_tables import (
     made_tests,
     statistics_table,
 )
-from delever.report.pages.conduct import conduct_charts
+from delever.report.pages.conduct import cards_block, conduct_charts, over_time_blocks
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metrics_table,
@@ -45,6 +45,7 @@ from delever.report.pages.run_tables import (
 from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation
+from delever.research.excursions import excursions
 from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
 
@@ -92,7 +93,9 @@ def _results(
     yield block("time", history.title, history, link="Over time")
     yield block("price", drawn["price"].title, drawn["price"], link="Price")
     yield from _protection(evaluation, answer, benchmark, drawn)
+    yield cards_block(evaluation, benchmark, hindsight=not answer.detected)
     yield block("key", "Key figures", metrics_table(evaluation, benchmark))
+    yield from over_time_blocks(evaluation, drawn, benchmark)
     yield block("bars", monthly.title, monthly, link="Returns")
     yield block("", spread.title, spread, half=True)
     falls = drawdowns_table(found["drawdowns"], evaluation.backtest.timeframe)
@@ -169,7 +172,7 @@ def frames(
         "estimates": pd.DataFrame({name: asdict(one) for name, one in answer.estimates.items()}).T,
         "metrics": evaluation.metrics,
         "benchmark": evaluation.benchmark_metrics,
-        "trades": run.trades,
+        "trades": run.trades.join(excursions(run.trades, evaluation.bars)),
         "drawdowns": deepest_drawdowns(run.returns, 10),
         "attribution": attribution(evaluation),
         "fills": run.fills,

@@ -184,7 +184,7 @@
   all("button.zoom").forEach((shown) => {
     shown.addEventListener("click", () => {
       showAll([shown.dataset.from, shown.dataset.to]);
-      charts.find(overTime)?.scrollIntoView({ behavior: "smooth", block: "center" });
+      (document.getElementById(shown.dataset.figure) ?? charts.find(overTime))?.scrollIntoView({ behavior: "smooth", block: "center" });
     });
   });
 

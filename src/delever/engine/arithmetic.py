@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from delever.engine.compiled import inner
+from delever.engine.compiled import inlined
 from delever.engine.settings import Orders
 from delever.engine.steps import Floats, MarginRule
 
@@ -20,7 +20,7 @@ BY_ENTRY, BY_SIZE = 1.0, 2.0  # what chooses a bracket; 0 is the mark
 CAP, RATE, AMOUNT, MOST_LEVERAGE = range(4)  # columns of a table of brackets
 
 
-@inner(forceinline=True)
+@inlined()
 def moved(price: float, fraction: float, inverse: float) -> float:
     """Price that is a fraction of the quoted price away."""
     if inverse > 0.0:
@@ -28,7 +28,7 @@ def moved(price: float, fraction: float, inverse: float) -> float:
     return price * (1.0 + fraction)
 
 
-@inner(forceinline=True)
+@inlined()
 def on_tick(price: float, side: float, tick: float, inverse: float) -> float:
     """Price on the grid of ticks, up for +1 and down for -1."""
     if not (tick > 0.0 and 0.0 < price < np.inf):
@@ -44,7 +44,7 @@ def on_tick(price: float, side: float, tick: float, inverse: float) -> float:
     return float(quoted)
 
 
-@inner(forceinline=True)
+@inlined()
 def in_lots(wanted: float, lot: float) -> float:
     """Position in whole lots, towards flat."""
     if lot <= 0.0:
@@ -53,7 +53,7 @@ def in_lots(wanted: float, lot: float) -> float:
     return float(np.copysign(np.floor(steps + DUST + ROUNDING * steps) * lot, wanted))
 
 
-@inner(forceinline=True)
+@inlined()
 def position_at_target(
     target: float,
     cash: float,
@@ -77,13 +77,13 @@ def position_at_target(
     return target * left / (1.0 + side * target * fee) if left > 0.0 else 0.0
 
 
-@inner(forceinline=True)
+@inlined()
 def slippage_of(order: float, fraction: float, impact: float) -> float:
     """Fraction that a fill of the notional `order` is worse by."""
     return float(min(fraction + impact * np.sqrt(order), DEAREST))
 
 
-@inner(forceinline=True)
+@inlined()
 def entry_after(
     position: float, entry: float, quantity: float, wanted: float, price: float
 ) -> float:
@@ -95,7 +95,7 @@ def entry_after(
     return entry
 
 
-@inner(forceinline=True)
+@inlined()
 def margin_behind(position: float, entry: float, wallet: float, order: Orders) -> float:
     """What stands behind a position: its margin, or the whole wallet balance."""
     if order.cross > 0.0:
@@ -104,7 +104,7 @@ def margin_behind(position: float, entry: float, wallet: float, order: Orders) -
     return wallet if own >= wallet * (1.0 - DUST) else own
 
 
-@inner(forceinline=True)
+@inlined()
 def bracket_row(measure: float, table: Floats) -> int:
     """Row of the bracket that a measure falls into."""
     for row in range(len(table)):
@@ -113,7 +113,7 @@ def bracket_row(measure: float, table: Floats) -> int:
     return len(table) - 1
 
 
-@inner(forceinline=True)
+@inlined()
 def excess(position: float, entry: float, table: Floats, rule: MarginRule, order: Orders) -> float:
     """Measure of a position that its bracket does not allow, else 0."""
     size = abs(position)
@@ -123,7 +123,7 @@ def excess(position: float, entry: float, table: Floats, rule: MarginRule, order
     return measure if order.leverage > table[bracket_row(measure, table), MOST_LEVERAGE] else 0.0
 
 
-@inner(forceinline=True)
+@inlined()
 def liquidation_price(
     position: float,
     entry: float,
@@ -152,7 +152,7 @@ def liquidation_price(
     return on_tick(max(best, 0.0) / size, side, tick, inverse)
 
 
-@inner(forceinline=True)
+@inlined()
 def stop_price(
     position: float, entry: float, peak: float, order: Orders, inverse: float
 ) -> tuple[float, bool]:
@@ -167,7 +167,7 @@ def stop_price(
     return on_tick(trailing if follows else fixed, -side, order.tick, inverse), follows
 
 
-@inner(forceinline=True)
+@inlined()
 def profit_price(position: float, entry: float, order: Orders, inverse: float) -> float:
     """Price of the take-profit; never met when there is none."""
     side = 1.0 if position > 0.0 else -1.0

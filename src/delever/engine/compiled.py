@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +53,10 @@ def inner(**options: Any) -> Callable[[F], F]:
         **options,
     )
     return part
+
+
+inlined = partial(inner, forceinline=True)
+"""The same, put in the place of its call."""
 
 
 @cache

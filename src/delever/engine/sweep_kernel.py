@@ -10,14 +10,10 @@ something may happen to the account, and from the extremes of each `STRETCH` of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
-from numba.extending import intrinsic
 
 from delever.engine.arithmetic import (
     DUST,
@@ -31,10 +27,11 @@ from delever.engine.arithmetic import (
     profit_price,
     stop_price,
 )
-from delever.engine.compiled import compiled, inner, numbers
+from delever.engine.compiled import compiled, inlined, numbers
 from delever.engine.settings import Orders
 from delever.engine.steps import MarginRule
 from delever.engine.sweep_market import STRETCH, Board, Lines
+from delever.engine.sweep_wealth import Line, Wealth, enter, fall, mark, stretch
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -86,29 +83,10 @@ class Terms(NamedTuple):
     rule: MarginRule
 
 
-class Wealth(NamedTuple):
-    """Equity at the last close and on entering the scope, and the path of it."""
-
-    equity: float
-    begun: float
-    peak: float
-    trough: float
-
-
-class Line(NamedTuple):
-    """Equity between events: a part that stays, and a position times what a unit is worth."""
-
-    base: float
-    position: float
-    worth: Floats
-
-
 N_FEES = len(SweepFees._fields)
 N_ORDERS, N_RULE = len(Orders._fields), len(MarginRule._fields)
 
 LINEAR = 0.0  # inverse contracts are not swept: said so, the compiler drops their branches
-
-inlined = partial(inner, forceinline=True)
 
 
 @inlined()
@@ -281,52 +259,6 @@ def _within(held: Held, terms: Terms, bar: Any) -> tuple[Held, float]:
     return after, trigger
 
 
-def _chosen(sign: str) -> Callable[[float, float], float]:
-    """One of two numbers, neither NaN, by an instruction that loops are vectorised with."""
-
-    def typed(context: Any, one: Any, other: Any) -> Any:
-        return types.float64(types.float64, types.float64), generate
-
-    def generate(context: Any, builder: Any, signature: Any, numbers: Any) -> Any:
-        first = builder.fcmp_ordered(sign, *numbers, flags=("nnan", "nsz"))
-        return builder.select(first, *numbers, flags=("nnan", "nsz"))
-
-    made: Any = intrinsic  # its annotations know nothing of what is made
-    chosen: Callable[[float, float], float] = made(typed)
-    return chosen
-
-
-_smaller, _larger = _chosen("<"), _chosen(">")
-
-
-@inlined(fastmath={"reassoc", "nnan", "nsz", "contract"})
-def _stretch(line: Line, bars: tuple[int, int], mark: Floats, scope: Any) -> tuple[float, float]:
-    """Add bars of a line to the sums of a scope; their lowest and highest equity."""
-    (base, position, worth), (first, last) = line, bars
-    marks, after, ago = mark[first:last], worth[first:last], worth[first - 1 : last - 1]
-    total = squares = down = exposure = 0.0
-    least, most = scope.least, scope.most
-    low, high = np.inf, -np.inf
-    for bar in range(last - first):
-        equity, before = base + position * after[bar], base + position * ago[bar]
-        both = 1.0 / (equity * before)  # one division gives the inverses of both
-        gain = equity * equity * both - 1.0
-        loss = _smaller(gain, 0.0)
-        total += gain
-        squares += gain * gain
-        down += loss * loss
-        exposure += marks[bar] * before * both
-        least, most = _smaller(least, gain), _larger(most, gain)
-        low, high = _smaller(low, equity), _larger(high, equity)
-    scope.gain += total
-    scope.squares += squares
-    scope.down += down
-    scope.least, scope.most = least, most
-    scope.exposure += abs(position) * exposure
-    scope.held += last - first
-    return low, high
-
-
 @inlined()
 def _quiet(time: int, until: int, low: float, high: float, lines: Lines) -> int:
     """The first bar from `time` on, or `until`, that reaches a price where something may happen."""
@@ -339,51 +271,6 @@ def _quiet(time: int, until: int, low: float, high: float, lines: Lines) -> int:
                     return bar
         time = last
     return until
-
-
-@inlined()
-def _fall(
-    line: Line, bars: tuple[int, int], ends: tuple[float, float],
-    peak: float, trough: float,
-) -> tuple[float, float]:  # fmt: skip
-    """Peak and lowest share of it after bars whose lowest and highest equity are `ends`."""
-    low, high = ends
-    if low < trough * max(peak, high):
-        trough = min(trough, low / peak) if high <= peak else _trough(line, bars, peak, trough)
-    return max(peak, high), trough
-
-
-@inlined()
-def _trough(line: Line, bars: tuple[int, int], peak: float, trough: float) -> float:
-    """Lowest equity over the peak so far, bar by bar."""
-    base, position, worth = line
-    for bar in range(bars[0], bars[1]):
-        equity = base + position * worth[bar]
-        if equity > peak:
-            peak = equity
-        elif equity < trough * peak:
-            trough = equity / peak
-    return trough
-
-
-@inlined()
-def _mark(equity: float, worth: float, wealth: Wealth, scope: Any) -> Wealth:
-    """Add one bar to the sums of a scope."""
-    before, peak, trough = wealth.equity, max(wealth.peak, equity), wealth.trough
-    gain = equity / before - 1.0 if before > 0.0 else 0.0
-    scope.gain += gain
-    scope.squares += gain * gain
-    scope.down += min(gain, 0.0) ** 2
-    scope.least, scope.most = min(scope.least, gain), max(scope.most, gain)
-    if worth != 0.0:
-        scope.held += 1.0
-        scope.exposure += abs(worth) / equity if equity > 0.0 else 0.0
-    if equity < trough * peak:
-        trough = equity / peak
-    scope.peak = max(scope.peak, equity)
-    if equity < scope.trough * scope.peak:
-        scope.trough = equity / scope.peak
-    return Wealth(equity, wealth.begun, peak, trough)
 
 
 @inlined()
@@ -409,16 +296,6 @@ def _book(held: Held, close: float, scope: Any) -> Held:
 
 
 @inlined()
-def _enter(here: Any, gone: Any, wealth: Wealth) -> Wealth:
-    """End a stretch of bars in one scope and begin one in the other, at the last close."""
-    equity = wealth.equity
-    gone.growth *= equity / wealth.begun if wealth.begun > 0.0 else 1.0
-    gone.above = gone.peak / equity if equity > 0.0 else 1.0
-    here.peak = here.above * equity
-    return Wealth(equity, equity, wealth.peak, wealth.trough)
-
-
-@inlined()
 def _pass(
     time: int, until: int, held: Held, wealth: Wealth, lines: Lines, inside: Ints, scopes: Any
 ) -> tuple[Held, Wealth]:
@@ -429,15 +306,15 @@ def _pass(
     while time < until:
         scope = scopes[inside[time]]
         if inside[time] != inside[time - 1]:
-            wealth = _enter(scope, scopes[inside[time - 1]], wealth)
+            wealth = enter(scope, scopes[inside[time - 1]], wealth)
         last = min(until, lines.other_scope[time])
         if line.position == 0.0:
             scope.least, scope.most = min(scope.least, 0.0), max(scope.most, 0.0)
         else:
             last = min(last, time + PIECE)
-            ends = _stretch(line, (time, last), lines.mark, scope)
-            peak, trough = _fall(line, (time, last), ends, wealth.peak, wealth.trough)
-            scope.peak, scope.trough = _fall(line, (time, last), ends, scope.peak, scope.trough)
+            ends = stretch(line, (time, last), lines.mark, scope)
+            peak, trough = fall(line, (time, last), ends, wealth.peak, wealth.trough)
+            scope.peak, scope.trough = fall(line, (time, last), ends, scope.peak, scope.trough)
             scope.funding += line.position * (paid[last - 1] - paid[time - 1])
             equity = line.base + line.position * worth[last - 1]
             wealth = Wealth(equity, wealth.begun, peak, trough)
@@ -471,7 +348,7 @@ def _run(board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, sco
         terms = Terms(_fees(bar, own), order, board.brackets[ruled], board.how[ruled])
         scope = scopes[inside[time]]
         if time > asks.begin and inside[time] != inside[time - 1]:
-            wealth = _enter(scope, scopes[inside[time - 1]], wealth)
+            wealth = enter(scope, scopes[inside[time - 1]], wealth)
         if held.position != 0.0:
             held = _receive(held, -held.position * bar.paid_open)
             near = lines.reach[0, time] <= low or lines.reach[1, time] >= high
@@ -493,14 +370,14 @@ def _run(board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, sco
         low, high = _alarms(held, terms, trigger)
         low, high = low - lines.lift[0, time], high + lines.lift[1, time]
         worth = held.position * bar.mark_close
-        wealth = _mark(held.cash + worth, worth, wealth, scope)
+        wealth = mark(held.cash + worth, worth, wealth, scope)
         time += 1
         until = asks.bars[place] if place < len(asks.bars) else len(inside)
         if held.position != 0.0:
             until = _quiet(time, min(until, lines.other_rule[time - 1]), low, high, lines)
         held, wealth = _pass(time, until, held, wealth, lines, inside, scopes)
         time = until
-    _enter(scopes[1 - inside[-1]], scopes[inside[-1]], wealth)
+    enter(scopes[1 - inside[-1]], scopes[inside[-1]], wealth)
     ends.equity, ends.trough = wealth.equity, wealth.trough
 
 

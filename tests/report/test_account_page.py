@@ -178,7 +178,7 @@ def test_a_page_without_counterfactuals_or_account_has_no_place_for_them(
 
 
 def test_several_runs_are_told_apart_in_the_table() -> None:
-    columns = ["total_return", "inside_total_return", "outside_total_return", "max_drawdown"]
+    columns = ["total_return", "points_saved", "growth_outside", "max_drawdown"]
     table = pd.DataFrame(
         [[0.1, -0.2, 0.3, -0.5, 2.0, 11_000.0], [np.nan] * 6],
         index=["as run", "leverage 2x"],
@@ -187,7 +187,7 @@ def test_several_runs_are_told_apart_in_the_table() -> None:
     made = what_if_table({"a": table, "b": table}, {"b": {"leverage 2x": "no bracket"}})
     assert [row[0].text for row in made.rows] == ["a", "", "b", ""]
     assert made.texts[0] == (
-        *("a", "as run", "10.0%", "-20.0%", "30.0%", "-50.0%"),
+        *("a", "as run", "10.0%", "-20.0", "30.0%", "-50.0%"),
         *("2", "11,000"),
     )
     assert "scaled down" in made.rows[1][1].note

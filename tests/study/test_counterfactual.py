@@ -14,6 +14,7 @@ import delever as dl
 from delever.cli.app import main
 from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
 from delever.errors import ConfigError, InputError
+from delever.research.protection import protection
 from delever.research.what_if import Counterfactual, run_counterfactual
 from delever.study.neighbours import steps
 from delever.study.run import load_run
@@ -155,10 +156,10 @@ def test_the_page_says_what_the_run_knew_and_what_it_was_held_to(market) -> None
         "slippage: none was said",
         "Rules it was held to",
         "any size: margin 0.50%, at most 100x",
-        "worst the bars allow",
         "Nobody pays or receives funding.",
     ):
         assert said in page, said
+    assert "worst the bars allow" in {curve.name for curve in done.figures["history"].data}
     assert 'class="alarm"' not in page
 
 
@@ -217,7 +218,8 @@ def test_costs_x2_on_the_command_line_pays_twice(market, capsys) -> None:
     ],
 )
 def test_a_counterfactual_is_the_study_that_says_so(market, name, overrides) -> None:
-    told = market.run(counterfactuals=[name]).counterfactuals
+    run = market.run(counterfactuals=[name])
+    told, first = run.counterfactuals, run.evaluation
     assert told.index.tolist() == ["as run", name]
     if name == "funding off":
         path = market.workspace.backtests / "perp.toml"
@@ -226,11 +228,13 @@ def test_a_counterfactual_is_the_study_that_says_so(market, name, overrides) -> 
     row, measured = told.loc[name], other.metrics
     for column, metric, scope in (
         ("total_return", "total_return", "whole"),
-        ("inside_total_return", "total_return", "inside"),
-        ("outside_total_return", "total_return", "outside"),
         ("max_drawdown", "max_drawdown", "whole"),
     ):
         assert row[column] == pytest.approx(measured.loc[metric, scope], rel=1e-9), column
+    # The benchmark holds spot at the costs of the study, whatever is changed.
+    split = protection(other.evaluation.backtest, first.benchmark, first.periods)
+    assert row["points_saved"] == pytest.approx(split.periods["points_saved"].mean(), rel=1e-9)
+    assert row["growth_outside"] == pytest.approx(split.relative_growth, rel=1e-9)
     assert row["liquidations"] == (other.trades["status"] == "liquidated").sum()
     assert row["final_equity"] == pytest.approx(other.equity.iloc[-1], rel=1e-9)
     assert row["total_return"] != told.loc["as run", "total_return"]

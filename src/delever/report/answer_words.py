@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from delever.report.format import number, percent, when
+from delever.report.format import percent, points, when
 from delever.research.answer import FEWEST, Answer
 from delever.research.luck import NullTest
 from delever.research.protection import Protection
@@ -46,7 +46,13 @@ def answer_sentence(found: Answer) -> str:
             fewest=FEWEST,
             ruined="" if ruined is None else when(ruined),
         )
-    return f"{_inside(found)}, {_outside(found.protection)}. {words}"
+    said = f"{_inside(found)}, {_outside(found.protection)}. {words}"
+    if found.disagrees and found.causal_saved is not None:
+        said += (
+            " On periods detected as they began it is another story: "
+            f"{points(found.causal_saved.mean)} points a period."
+        )
+    return said
 
 
 def compared_sentence(found: Mapping[str, Answer]) -> str:
@@ -71,12 +77,6 @@ def counts(split: Protection, kind: str = "deleveraging") -> str:
     if split.count("ruined"):
         parts.append(f"was ruined before {split.count('ruined')}")
     return f"Helped in {split.count('helped')} of {total} {noun}, {', '.join(parts)}"
-
-
-def points(fraction: float) -> str:
-    """Write points saved, with their sign."""
-    text = number(100 * fraction, 1)
-    return text if text.startswith("-") or text == "0.0" else f"+{text}"
 
 
 def p_value(value: float) -> str:

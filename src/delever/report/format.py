@@ -49,6 +49,12 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{text}%" if math.isfinite(fraction) else text
 
 
+def points(fraction: float) -> str:
+    """Write points saved, with their sign."""
+    text = number(100 * fraction, 1)
+    return text if text.startswith("-") or text == "0.0" else f"+{text}"
+
+
 def figure(amount: float) -> str:
     """Write a number of unknown size: four digits that matter below 1,000."""
     if not math.isfinite(amount):

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from delever.report.format import NOT_AVAILABLE, figure, interval, percent, value, when
+from delever.report.format import NOT_AVAILABLE, figure, interval, percent, points, value, when
 from delever.stats.metrics import Metric
 
 
@@ -176,6 +176,12 @@ def metric_cell(amount: float, metric: Metric) -> Cell:
 def fraction_cell(amount: float) -> Cell:
     """Write a fraction as a percentage, a negative one in the tone of a loss."""
     cell = number_cell(amount, percent)
+    return replace(cell, tone="loss") if cell.text.startswith("-") else cell
+
+
+def points_cell(fraction: float) -> Cell:
+    """Write points saved with their sign, points lost in the tone of a loss."""
+    cell = number_cell(fraction, points)
     return replace(cell, tone="loss") if cell.text.startswith("-") else cell
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.deleveraging.detect import Detector, detect, detected_periods
@@ -25,6 +27,9 @@ from delever.stats.bootstrap import (
     sharpe,
     sharpe_difference,
 )
+from delever.stats.inference import probabilistic_sharpe_ratio
+from delever.stats.performance import sharpe_ratio
+from delever.stats.risk import kurtosis, skewness
 from delever.stats.sign_flip import MeanOfFew, sign_flip
 from delever.units import periods_per_year
 
@@ -40,6 +45,7 @@ FEWEST = 6
 """Periods below which the sign-flip test cannot reach `LEVEL`: 2 / 2 ** 5 is above it."""
 
 _BY_SIZE = 0.75
+_FEWEST_BARS = 30
 
 Verdict = Literal[
     "ruined",
@@ -67,8 +73,11 @@ class Answer:
     # or they are those of the run
     causal: Protection | None
     causal_saved: MeanOfFew | None
-    # by name: `sharpe_ratio` and `growth` (log, a year), each with `benchmark_` and `_difference`
+    # by name: `sharpe_ratio` and `growth` (log, a year), each with `benchmark_` and `_difference`,
+    # and `premium`, the difference of growth outside periods, a year of the run
     estimates: Mapping[str, Estimate]
+    # probability that the true Sharpe ratio is above 0, by the form of the test: "2012", "2026"
+    above_zero: Mapping[str, float]
     timing: NullTest | None
     redrawn: NullTest | None
 
@@ -162,9 +171,26 @@ def answer(
         causal=beside,
         causal_saved=None if beside is None else mean("points_saved", beside),
         estimates=estimates(evaluation, evaluation.periods or causal, draws=draws, seed=seed),
+        above_zero=above_zero(run.returns.to_numpy()),
         timing=timing,
         redrawn=redrawn,
     )
+
+
+def above_zero(returns: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Probability that the true Sharpe ratio is above 0, by form; empty where there is no ratio."""
+    ratio = sharpe_ratio(returns, 1.0)
+    if len(returns) < _FEWEST_BARS or not np.isfinite(ratio):
+        return {}
+    probability = partial(
+        probabilistic_sharpe_ratio,
+        ratio,
+        len(returns),
+        skew=skewness(returns),
+        kurtosis=kurtosis(returns),
+    )
+    follows = float(np.corrcoef(returns[:-1], returns[1:])[0, 1])
+    return {"2012": probability(), "2026": probability(form="2026", autocorrelation=follows)}
 
 
 def causal_periods(closes: pd.Series, timeframe: str) -> tuple[Period, ...]:

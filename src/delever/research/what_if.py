@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from delever.deleveraging.membership import membership
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.settings import Account
 from delever.errors import DeleverError, InputError
-from delever.research.evaluation import Evaluation
+from delever.research.evaluation import Evaluation, scope_masks
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import bar_returns, total_return
+from delever.units import DAYS_PER_YEAR
 
 AS_RUN = "as run"
 """Name of the run itself beside its counterfactuals."""
@@ -166,15 +166,14 @@ def counterfactual_outcomes(evaluation: Evaluation, found: WhatIf) -> pd.DataFra
     """What a run and its counterfactuals came to over the bars of an evaluation."""
     run = evaluation.backtest
     index = pd.DatetimeIndex(run.ledger.index)
-    inside = membership(index, run.timeframe, evaluation.periods).to_numpy()
     forced = int((run.fills["reason"] == "liquidation").sum())
-    rows = {AS_RUN: _came_to(run.equity, run.initial_equity, forced, inside)}
+    rows = {AS_RUN: _came_to(run.equity, run.initial_equity, forced, evaluation)}
     for name, path in found.paths.groupby("name", sort=False):
         earlier = path.loc[path.index < index[0], "equity"]
         start = float(earlier.iloc[-1]) if len(earlier) else found.initial_equity
         part = path.loc[index]
         count = int(part["liquidations"].sum())
-        rows[str(name)] = _came_to(part["equity"], start, count, inside)
+        rows[str(name)] = _came_to(part["equity"], start, count, evaluation)
     rows |= {name: dict.fromkeys(rows[AS_RUN], np.nan) for name in found.refused}
     table = pd.DataFrame(rows, dtype="float64").T.rename_axis(index="counterfactual")
     return table.assign(final_equity=found.initial_equity * (1.0 + table["total_return"]))
@@ -211,13 +210,25 @@ def _delayed(run: Backtest, bars: int) -> dict[str, Any]:
 
 
 def _came_to(
-    equity: pd.Series, start: float, liquidations: int, inside: np.ndarray
+    equity: pd.Series, start: float, liquidations: int, evaluation: Evaluation
 ) -> dict[str, float]:
-    returns = bar_returns(equity, start)
+    """What one path came to, measured against the benchmark as a run is by `protection`."""
+    returns, other = bar_returns(equity, start), evaluation.benchmark.returns.to_numpy()
+    masks = scope_masks(
+        pd.DatetimeIndex(equity.index), evaluation.backtest.timeframe, evaluation.periods
+    )
+    saved = [
+        total_return(returns[masks[period.id]]) - total_return(other[masks[period.id]])
+        for period in evaluation.periods
+    ]
+    with np.errstate(divide="ignore"):
+        outside = np.sum(np.log1p(returns) - np.log1p(other), where=masks["outside"])
+    begun, ended = evaluation.span
+    years = (ended - begun) / pd.Timedelta(days=DAYS_PER_YEAR)
     return {
         "total_return": total_return(returns),
-        "inside_total_return": total_return(returns[inside]),
-        "outside_total_return": total_return(returns[~inside]),
+        "points_saved": float(np.mean(saved)) if saved else np.nan,
+        "growth_outside": float(np.expm1(outside / years)),
         "max_drawdown": max_drawdown(returns),
         "liquidations": float(liquidations),
     }

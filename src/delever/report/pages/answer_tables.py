@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from delever.deleveraging.period import Period
-from delever.report.answer_words import counts, p_value, points
-from delever.report.format import NOT_AVAILABLE, day, number, percent
+from delever.report.answer_words import counts, p_value
+from delever.report.format import NOT_AVAILABLE, day, number, percent, points
 from delever.report.page import Tile
 from delever.report.table import (
     Cell,
@@ -20,6 +20,7 @@ from delever.report.table import (
     Table,
     fraction_cell,
     numbers,
+    points_cell,
     tabulate,
     texts,
 )
@@ -93,19 +94,14 @@ def insurance_table(
     )
 
 
-def points_cell(fraction: float) -> Cell:
-    """Points saved with their sign, a loss in its tone."""
-    text = points(fraction)
-    return Cell(text=text, order=fraction, tone="loss" if text.startswith("-") else "")
-
-
 def log_points(value: float) -> str:
     """Write log points, a hundred of them a factor of e."""
     return "ruin" if value == -math.inf else number(100 * value, 1)
 
 
-def ledger(split: Protection) -> dict[str, str]:
+def ledger(found: Answer) -> dict[str, str]:
     """The account of the insurance over the whole run."""
+    split, saved = found.protection, found.saved
     insured = split.insured
     spread = insured["payout"]
     out = {
@@ -126,6 +122,18 @@ def ledger(split: Protection) -> dict[str, str]:
         out["Of the payouts"] = (
             f"{log_points(insured['size'].sum())} log points by size, "
             f"{log_points(insured['timing'].sum())} by timing"
+        )
+    if saved.most_influential >= 0 and not math.isnan(saved.lowest):
+        title = insured["title"].iloc[saved.most_influential]
+        without = insured["points_saved"].drop(insured.index[saved.most_influential]).mean()
+        out["Leaving a period out"] = (
+            f"{points(saved.lowest)} to {points(saved.highest)} points a period; without {title} "
+            f"{points(without)}"
+        )
+    if not math.isnan(saved.detectable):
+        out["Smallest effect detectable"] = (
+            f"{points(saved.detectable)} points a period with {saved.values} periods, found by a "
+            "test at 5% in four runs of five"
         )
     return out
 
@@ -341,8 +349,12 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
         )
         for label, name, form in rows
     ]
-    premium = estimates["premium"]
     quiet = Cell(text="", tone="quiet")
+    if found.above_zero:
+        text = " and ".join(f"{percent(p)} ({form})" for form, p in found.above_zero.items())
+        label = Cell(text="Sharpe ratio above 0, probability")
+        made.append((label, Cell(text=text), quiet, quiet, quiet))
+    premium = estimates["premium"]
     made.append(
         (
             Cell(text="Growth outside periods, a year"),
@@ -364,7 +376,9 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
         rows=tuple(made),
         caption=(
             "Under each figure its 90% interval, from a studentised stationary bootstrap of the "
-            "bars. Growth is compounded; a difference of growth is relative. The tests are "
+            "bars. Growth is compounded; a difference of growth is relative. The probability is "
+            "that of Bailey and Lopez de Prado (2012), and with the variance under the hypothesis "
+            "and autocorrelated returns that of Lopez de Prado and others (2026). The tests are "
             "two-sided and, apart from the two tests of luck above, not corrected for each other."
         ),
     )

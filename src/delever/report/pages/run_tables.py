@@ -13,7 +13,16 @@ from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
 from delever.report.format import day, money, percent, price, reported, when, whole
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
-from delever.report.table import Cell, Table, fraction_cell, number_cell, numbers, tabulate, texts
+from delever.report.table import (
+    Cell,
+    Table,
+    fraction_cell,
+    number_cell,
+    numbers,
+    points_cell,
+    tabulate,
+    texts,
+)
 from delever.research.what_if import AS_RUN, is_neighbour, parse_counterfactual
 
 _PARTS = {
@@ -229,8 +238,8 @@ def what_if_table(
             *([texts("Run", _run)] if len(outcomes) > 1 else []),
             texts("Changed", _changed),
             numbers("Return", "total_return", fraction_cell),
-            numbers("Inside periods", "inside_total_return", fraction_cell),
-            numbers("Outside periods", "outside_total_return", fraction_cell),
+            numbers("Points saved a period", "points_saved", points_cell),
+            numbers("Growth outside a year", "growth_outside", fraction_cell),
             numbers("Max drawdown", "max_drawdown", fraction_cell),
             numbers("Liquidations", "liquidations", whole),
             numbers("Final equity", "final_equity", money),

@@ -136,7 +136,7 @@ def _protection(
             insurance_table(answer.causal, {}, benchmark, id_="detected-periods"),
             kind="folded",
         )
-    yield block("insurance", "The account of the insurance", ledger(answer.protection), half=True)
+    yield block("insurance", "The account of the insurance", ledger(answer), half=True)
     yield block(
         "luck", "Is it luck?", luck_table(answer), drawn.get("luck"), link="Luck", half=True
     )

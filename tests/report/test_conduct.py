@@ -106,7 +106,7 @@ def test_a_card_is_the_path_of_its_period(evaluation: Evaluation) -> None:
         fills = evaluation.backtest.fills["time"]
         inside = (fills >= each.period.start) & (fills < each.period.end)
         assert told["Fills"] == f"{inside.sum()}"
-        cascade, washout = map(int, told["Bars of cascade, washout"].split(", "))
+        cascade, washout = map(int, told["Phases"].removesuffix(" bars").split(" + "))
         assert cascade + washout == measured["bars"]
         lowest = evaluation.bars["close"][each.period.start :][: int(measured["bars"])].argmin()
         assert each.trough == cascade == lowest + 1

@@ -245,3 +245,39 @@ def test_of_many_trades_the_largest_results_are_marked(evaluation: Evaluation) -
     chart = priced(evaluation, trades=many)
     assert min(values(json.loads(chart.spec)["data"][1]["y"])) == 500.0
     assert "the 1,500 of 2,000 trades with the largest results" in chart.caption
+
+
+def ledger_of(**columns: list[float]) -> pd.DataFrame:
+    days = pd.date_range("2021-01-01", periods=4, tz="UTC", unit="ns", name="open_time")
+    return pd.DataFrame(columns, index=days)
+
+
+def test_room_to_liquidation_is_the_way_the_price_must_go() -> None:
+    ledger = ledger_of(
+        liquidation_price=[np.nan, 90.0, 120.0, np.nan], funding=[0.0, -1.0, -2.0, 5.0]
+    )
+    close = pd.Series([100.0, 100.0, 100.0, 100.0], index=ledger.index)
+    chart = figures.margin_figure(ledger, close, (), timeframe="1d")
+    assert chart is not None
+    room, funding = json.loads(chart.spec)["data"]
+    np.testing.assert_allclose(
+        np.array(values(room["y"]), dtype=float), [np.nan, 0.1, 0.2, np.nan], rtol=1e-12
+    )
+    assert values(funding["y"]) == [0.0, -1.0, -3.0, 2.0]
+    assert room["x"][0] == "2021-01-02"  # the close of the bar
+    assert "Least at a close: 10.0%, in the bar of 2021-01-02" in chart.caption
+    assert "in all it was received" in chart.caption
+    marked = figures.margin_figure(ledger.assign(mark_price=180.0), close, (), timeframe="1d")
+    assert marked is not None
+    assert values(json.loads(marked.spec)["data"][0]["y"])[1] == pytest.approx(0.5)
+
+
+def test_what_a_run_did_not_know_is_not_drawn() -> None:
+    close = pd.Series(100.0, index=ledger_of(funding=[0.0] * 4).index)
+    assert figures.margin_figure(ledger_of(equity=[1.0] * 4), close, (), timeframe="1d") is None
+    flat = ledger_of(liquidation_price=[np.nan] * 4, funding=[0.0] * 4)
+    assert figures.margin_figure(flat, close, (), timeframe="1d") is None
+    paid = figures.margin_figure(flat.assign(funding=-1.0), close, (), timeframe="1d")
+    assert paid is not None
+    assert paid.title == "Funding, cumulated"
+    assert [trace.yaxis for trace in paid.figure.data] == ["y"]

@@ -4,6 +4,7 @@ from delever.report.figures.attribution_bars import attribution_bars
 from delever.report.figures.curves import growth_paths, history
 from delever.report.figures.look import Chart, themes
 from delever.report.figures.luck_figures import luck
+from delever.report.figures.margin_figure import margin_figure
 from delever.report.figures.packing import library, packed
 from delever.report.figures.price_figure import price_figure
 from delever.report.figures.return_figures import distribution, monthly, period_bars, year_bars
@@ -21,6 +22,7 @@ __all__ = [
     "history",
     "library",
     "luck",
+    "margin_figure",
     "monthly",
     "packed",
     "parallel",

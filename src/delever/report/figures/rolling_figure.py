@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from delever.bars import close_times
 from delever.deleveraging.period import Period
-from delever.report.figures.look import LEGEND, Chart, chart, lines
+from delever.report.figures.look import LEGEND, Chart, axis, chart, lines
 from delever.report.figures.time_axis import shades, stamps
 
 _POINTS: Final = 700
 """Values that are drawn: those of neighbouring bars share nearly all of their window."""
+_HEIGHT: Final = 0.226
+_GAP: Final = 0.032
 _PANELS: Final = (
     ("sharpe_ratio", "Sharpe ratio", ".1f", "%{y:.2f}"),
     ("volatility", "volatility", ".0%", "%{y:.1%}"),
@@ -34,37 +36,40 @@ def rolling(
     window: str,
 ) -> Chart:
     """Measures of `delever.stats.over_time.rolling_measures` since the first one is defined."""
-    from plotly.subplots import make_subplots
+    from plotly import graph_objects as go
 
-    figure = make_subplots(rows=len(_PANELS), cols=1, shared_xaxes=True, vertical_spacing=0.03)
     places = np.unique(np.linspace(0, len(measures) - 1, min(_POINTS, len(measures))).astype(int))
     shown = measures.iloc[places]
     closes = close_times(pd.DatetimeIndex(shown.index), timeframe)
-    styles = lines([name, benchmark], benchmark)
+    styles, dates = lines([name, benchmark], benchmark), stamps(closes)
+    traces: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {}
     for row, (column, title, form, hover) in enumerate(_PANELS, start=1):
+        place = "" if row == 1 else str(row)
+        top = 1.0 - (row - 1) * (_HEIGHT + _GAP)
+        layout[f"yaxis{place}"] = axis(title, form, nticks=5, domain=[max(top - _HEIGHT, 0.0), top])
         for whose, key in ((benchmark, f"benchmark_{column}"), (name, column)):
-            if key in shown:
-                figure.add_scatter(
-                    x=stamps(closes),
-                    y=shown[key].to_numpy(),
-                    name=escape(whose),
-                    mode="lines",
-                    line=styles[whose],
-                    legendgroup=escape(whose),
-                    showlegend=row == 1,
-                    hovertemplate=hover,
-                    row=row,
-                    col=1,
-                )
-        figure.update_yaxes(title_text=title, tickformat=form, nticks=5, row=row, col=1)
-    figure.update_xaxes(type="date", hoverformat="%Y-%m-%d %H:%M UTC")
-    figure.update_layout(
-        hovermode="x unified",
-        hoversubplots="axis",
-        legend=LEGEND | {"traceorder": "reversed"},
-        shapes=shades(periods, closes[0], closes[-1]),
-        margin={"t": 34},
-    )
+            if key not in shown:
+                continue
+            traces.append(
+                {
+                    **{"type": "scatter", "mode": "lines", "x": dates, "y": shown[key].to_numpy()},
+                    **{"name": escape(whose), "legendgroup": escape(whose), "line": styles[whose]},
+                    **{"xaxis": "x", "yaxis": f"y{place}", "showlegend": row == 1},
+                    "hovertemplate": hover,
+                }
+            )
+    layout |= {
+        "xaxis": {
+            **{"type": "date", "hoverformat": "%Y-%m-%d %H:%M UTC"},
+            "anchor": f"y{len(_PANELS)}",
+        },
+        "hovermode": "x unified",
+        "legend": LEGEND | {"traceorder": "reversed"},
+        "shapes": shades(periods, closes[0], closes[-1]),
+        "margin": {"t": 34},
+    }
+    figure = go.Figure(data=traces, layout=layout)
     return chart(
         "fig-rolling",
         "Rolling measures",

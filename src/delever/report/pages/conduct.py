@@ -34,6 +34,11 @@ def conduct_charts(evaluation: Evaluation, benchmark: str) -> dict[str, Chart]:
             timeframe=run.timeframe,
         )
     }
+    margin = figures.margin_figure(
+        run.ledger, evaluation.bars["close"], evaluation.periods, timeframe=run.timeframe
+    )
+    if margin is not None:
+        drawn["margin"] = margin
     measures = _rolling(evaluation)
     if not measures.empty:
         drawn["rolling"] = figures.rolling(

@@ -54,6 +54,7 @@ def period_paths(evaluation: Evaluation, benchmark: str) -> Iterator[PeriodPath]
     index = pd.DatetimeIndex(run.ledger.index)
     held = run.ledger["exposure"]
     inside = per_period(index, run.timeframe, evaluation.periods)
+    cut = evaluation.cut_periods
     for period in evaluation.periods:
         rows = np.flatnonzero(inside[period.id].to_numpy())
         grown = [
@@ -67,12 +68,12 @@ def period_paths(evaluation: Evaluation, benchmark: str) -> Iterator[PeriodPath]
                 "exposure": np.append(before, held.to_numpy()[rows]),
             }
         )
-        cascade, said = _phases(evaluation, period)
+        cascade, said = (None, "") if period in cut else _phases(evaluation, period, rows)
         facts = [
             ("Strategy", percent(grown[0][-1] - 1.0)),
             (benchmark.capitalize(), percent(grown[1][-1] - 1.0)),
             ("Fills", _fills(evaluation, index[rows])),
-            *([("Bars of cascade, washout", said)] if said else []),
+            *([("Phases", said)] if said else []),
         ]
         if "funding" in run.ledger:
             facts.append(("Funding", money(float(run.ledger["funding"].iloc[rows].sum()))))
@@ -86,15 +87,15 @@ def _fills(evaluation: Evaluation, bars: pd.DatetimeIndex) -> str:
     return f"{len(there)}" + (f", {forced} liquidated" if forced else "")
 
 
-def _phases(evaluation: Evaluation, period: Period) -> tuple[int | None, str]:
+def _phases(evaluation: Evaluation, period: Period, rows: np.ndarray) -> tuple[int | None, str]:
     """Bars of the cascade, and the phases in words; nothing where the run does not show them."""
-    start, _ = evaluation.span
-    if period in evaluation.cut_periods or period.start <= start:
+    if period.start <= evaluation.bars.index[0]:  # no close before it to fall from
         return None, ""
-    bars = phases(period, evaluation.bars["close"], evaluation.backtest.timeframe)
-    counts = bars.value_counts()
+    # With a bar before and those after, as the phases inside need; of the others nothing is said.
+    close = evaluation.bars["close"].iloc[max(rows[0] - 2, 0) : rows[-1] + 3]
+    counts = phases(period, close, evaluation.backtest.timeframe).value_counts()
     cascade, washout = int(counts["cascade"]), int(counts["washout"])
-    return cascade, f"{cascade}, {washout}"
+    return cascade, f"{cascade} + {washout} bars"
 
 
 def cards(paths: list[PeriodPath]) -> list[Card]:
@@ -104,14 +105,16 @@ def cards(paths: list[PeriodPath]) -> list[Card]:
     both = pd.concat([each.path for each in paths])
     wealth = both[["strategy", "benchmark"]].to_numpy()
     low, high = float(wealth.min()), float(wealth.max())
-    most = max(1.0, float(both["exposure"].abs().max()))
+    # A falling account's exposure runs away: what is beyond nearly all of it is cut off.
+    most = max(1.0, float(both["exposure"].abs().quantile(0.98)))
     short = bool((both["exposure"] < 0.0).any())
 
     def height(values: np.ndarray) -> np.ndarray:
         return (_HIGH - 4.0) * (high - values) / max(high - low, 1e-9) + 2.0
 
     def strip(values: np.ndarray) -> np.ndarray:
-        share = values / most if not short else (values / most + 1.0) / 2.0
+        share = np.clip(values / most, -1.0, 1.0)
+        share = (share + 1.0) / 2.0 if short else share
         return _HIGH + 4.0 + _STRIP * (1.0 - share)
 
     made = []

@@ -107,7 +107,7 @@ def _results(
         changed = what_if_table({name: found["counterfactuals"]}, {name: what_if.refused})
         yield block("what-if", "What if", changed, drawn.get("what_if"))
     held, _ = account_parts(evaluation.backtest, manifest)
-    yield block("held", "The account", *held, link="Account")
+    yield block("held", "The account", *held, drawn.get("margin"), link="Account")
     yield block("round-trips", "Trades", trades_table(found["trades"]))
 
 

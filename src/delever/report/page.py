@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[a-z][a-z0-9-]*")
 _MINUS = re.compile(r"(?<!\w)-(?=[\d.])")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2})?")
 _LINK = re.compile(r"https?://[^\s<>\"'()]*[^\s<>\"'().,;:]")
 
 Part: TypeAlias = Any
@@ -187,10 +188,13 @@ def _prepared(block: Block) -> Block:
             part = frame_table(name, part)
         elif hasattr(part, "to_plotly_json"):
             part = chart(f"fig-{name}", block.title, part)
-        empty = (isinstance(part, Table) and not (part.rows or part.empty)) or (
-            isinstance(part, Block) and not part.parts
+        empty = (
+            part is None
+            or (isinstance(part, Table) and not (part.rows or part.empty))
+            or (isinstance(part, Block) and not part.parts)
+            or (isinstance(part, list) and not part)
         )
-        if part is not None and not empty:
+        if not empty:
             parts.append(part)
     return replace(block, parts=parts)
 
@@ -220,6 +224,7 @@ def _environment() -> Environment:
     for kind in (Block, Chart, Table):
         environment.tests[kind.__name__.lower()] = lambda part, kind=kind: isinstance(part, kind)
     environment.tests["alarming"] = _alarming
+    environment.tests["dated"] = lambda text: bool(_DATE.fullmatch(text))
     return environment
 
 

@@ -152,7 +152,7 @@ def backtest(
         "params": bound,
         "strategy": _described(chosen),
         "benchmark": _described(held),
-        "notes": remarks(evaluation, market, costs_times=costs_times),
+        **remarks(evaluation, market, costs_times=costs_times),
         **outcome(evaluation, found),
     }
     return Run(

@@ -112,6 +112,14 @@ class Comparison(Result):
         return [*out, *shared, *own]
 
     @property
+    def assumptions(self) -> list[str]:
+        """Those notes that say what was taken for granted; the others are warnings."""
+        said = {note for run in self.runs for note in run.assumptions}
+        for label, run in zip(self.labels, self.runs, strict=True):
+            said |= {f"{label}: {note}" for note in run.assumptions}
+        return [note for note in self.notes if note in said]
+
+    @property
     def headline(self) -> str:
         """What each run saved in a period, what that cost, and the first of them."""
         from delever.report.answer_words import compared_sentence
@@ -150,6 +158,7 @@ class Comparison(Result):
             },
             span=(self.start, self.end),
             notes=self.notes,
+            assumptions=self.assumptions,
             what_if=what_if_table(self.counterfactuals, self.refused) if self.what_if else None,
         )
 

@@ -142,6 +142,11 @@ class Run(Result):
         return tuple(self.manifest["notes"])
 
     @property
+    def assumptions(self) -> tuple[str, ...]:
+        """Those notes that say what was taken for granted; the others are warnings."""
+        return tuple(self.manifest.get("assumptions", ()))
+
+    @property
     def headline(self) -> str:
         """Whether it protected, what that cost, and whether it is more than luck."""
         from delever.report.answer_words import answer_sentence
@@ -300,7 +305,7 @@ def _run_study(
         found = with_neighbours(found, market, inputs.strategy, inputs.params, evaluation.backtest)
     manifest |= {
         "git": git_state(workspace.root),
-        "notes": remarks(evaluation, market, costs_times=study.costs_times),
+        **remarks(evaluation, market, costs_times=study.costs_times),
         "quick": quick,
         **outcome(evaluation, found),
     }
@@ -363,38 +368,51 @@ def outcome(evaluation: Evaluation, found: WhatIf) -> dict[str, Any]:
     }
 
 
-def remarks(evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0) -> list[str]:
-    """What a reader must know before believing a number."""
-    out = []
+# What the engine says of itself and needs no reader's care.
+_ASSUMED = (
+    *("ambiguous bars: 0", "mark: the mark price", "resolution: ", "settled in coins"),
+    "what the bars hid did not",
+)
+
+
+def remarks(
+    evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0
+) -> dict[str, list[str]]:
+    """What a reader must know before believing a number, as a manifest keeps it.
+
+    Of the ``notes``, warnings first, the ``assumptions`` are those that say what was taken for
+    granted and call for nothing.
+    """
+    warned, assumed = [], []
     if costs_times != 1.0:
-        out.append(
+        warned.append(
             f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
             "said to be, the benchmark's as well"
         )
-    out.extend(market.notes)
+    warned.extend(market.notes)
     if evaluation.periods:
-        out.append("deleveraging periods were drawn with hindsight")
+        assumed.append("deleveraging periods were drawn with hindsight")
     else:
-        out.append("no deleveraging period of the catalogue lies in this run")
-    out.extend(
+        warned.append("no deleveraging period of the catalogue lies in this run")
+    warned.extend(
         f"the run covers {period.title} ({period.id}) only in part"
         for period in evaluation.cut_periods
     )
-    out.extend(evaluation.backtest.fidelity)
-    out.extend(_hidden(evaluation.backtest))
+    for said in (*evaluation.backtest.fidelity, *_hidden(evaluation.backtest)):
+        (assumed if said.startswith(_ASSUMED) else warned).append(said)
     ruined = evaluation.backtest.equity[evaluation.backtest.equity <= 0]
     if len(ruined):
-        out.append(
+        warned.append(
             f"the account was ruined in the bar of {ruined.index[0]:%Y-%m-%d %H:%M} and did "
             "nothing after it; a loss avoided since then is no protection"
         )
     if "funding" in evaluation.backtest.ledger:
-        out.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
+        assumed.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
     status = evaluation.backtest.trades["status"]
     if len(status) and status.iloc[-1] == "open":
         end = evaluation.span[1]
-        out.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
-    return out
+        assumed.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
+    return {"notes": [*warned, *assumed], "assumptions": assumed}
 
 
 def _hidden(run: Backtest) -> list[str]:

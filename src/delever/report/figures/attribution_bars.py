@@ -68,6 +68,7 @@ def attribution_bars(
         "fig-attribution",
         "What made the result",
         figure,
+        min_width=(360 + 40 * len(periods)) if both else 0,
         caption="Bars above zero added to equity, those below took from it; the diamond is their "
         "sum." + (" Left in money, right as a share of the equity at each period's start, so the "
         "diamond is the return in the period." if both else ""),

@@ -38,6 +38,7 @@ class Chart:
     title: str  # heading
     figure: Figure  # stands on its own in a notebook: look, height and buttons are set
     caption: str = ""  # how to read it
+    min_width: int = 0  # pixels it needs to be read; on less it scrolls sideways
 
     @property
     def height(self) -> int:
@@ -67,13 +68,21 @@ class Chart:
         ]
 
 
-def chart(id: str, title: str, figure: Figure, *, height: int = 380, caption: str = "") -> Chart:
+def chart(
+    id: str,
+    title: str,
+    figure: Figure,
+    *,
+    height: int = 380,
+    caption: str = "",
+    min_width: int = 0,
+) -> Chart:
     """Make a chart of a figure, in the light look for where no page lays one under it."""
     template = _light()
     template["layout"]["paper_bgcolor"] = "#ffffff"
     figure.layout.template = template
     figure.layout.height = figure.layout.height or height
-    return Chart(id=id, title=title, figure=figure, caption=caption)
+    return Chart(id=id, title=title, figure=figure, caption=caption, min_width=min_width)
 
 
 def choices(figure: Figure, method: str, arguments: Mapping[str, Mapping[str, Any]]) -> None:

@@ -76,6 +76,7 @@ def monthly(returns: Mapping[str, pd.Series]) -> Chart:
         "Monthly returns",
         figure,
         height=42 + 26 * max(len(years), 2),
+        min_width=700,
         caption="Compounded within the calendar month and year, UTC; the first and the last may "
         "be cut. Colour saturates at 40% either way.",
     )
@@ -129,7 +130,8 @@ def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
 def period_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:
     """Return of each run in each deleveraging period."""
     figure = _bars(returns, benchmark, "return in the period")
-    return chart("fig-periods", "Return in each period", figure, height=330)
+    wide = 80 + 16 * max(returns.size, 12)
+    return chart("fig-periods", "Return in each period", figure, height=330, min_width=wide)
 
 
 def year_bars(returns: pd.DataFrame, *, benchmark: str | None) -> Chart:

@@ -49,6 +49,7 @@ def heat_map(
         f"{label} by {x} and {y}",
         figure,
         height=460,
+        min_width=200 + 26 * table.shape[1] if table.shape[1] <= 40 else 900,
         caption="Each cell is the median over all other axes; look for a plateau, not for a peak.",
     )
 
@@ -88,6 +89,7 @@ def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[s
         "All combinations",
         figure,
         height=480,
+        min_width=130 + 90 * len(scales),
         caption="Drag over a stretch of an axis to keep the lines that pass there, of several axes "
         "one after the other; double-click shows all again." + left_out,
     )

@@ -47,6 +47,7 @@ def render(
     span: tuple[pd.Timestamp, pd.Timestamp],
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
     notes: Sequence[str] = (),
+    assumptions: Sequence[str] = (),
     benchmark: str = "buy and hold",
     what_if: Table | None = None,
 ) -> str:
@@ -60,7 +61,7 @@ def render(
         title="Comparison - " + ", ".join(evaluations),
         name=", ".join(evaluations),
         span=f"{when(span[0])} to {when(span[1])} UTC · beside {benchmark}",
-        notes=notes,
+        notes=[note for note in notes if note not in assumptions],
         blocks=[
             block("headline", "Summary", summary),
             block("time", drawn["history"].title, drawn["history"], link="Over time"),
@@ -82,6 +83,7 @@ def render(
             ),
             block("what-if", "What if", what_if),
             block("chosen", "Parameters", _parameters_table(chosen)),
+            block("assumptions", "Assumptions", list(assumptions)),
         ],
     )
 

@@ -26,6 +26,7 @@ SHOWN = (
 )
 """Columns of the page's table."""
 
+_HINDSIGHT = "deleveraging periods were drawn with hindsight"
 _RANKED_BY = "sharpe_ratio"
 _MAPPED = (_RANKED_BY, "max_drawdown", "inside_total_return")
 
@@ -56,6 +57,7 @@ def render(
         blocks=[
             *(block("", each.title, each) for each in charts(frame, axes).values()),
             block("best", "Highest Sharpe ratios", best),
+            block("assumptions", "Assumptions", [_HINDSIGHT]),
             block("made-from", "Made from", dict(facts(manifest))),
         ],
     )
@@ -82,7 +84,6 @@ def _notes(frame: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
     notes = [
         f"{manifest['n_trials']:,} combinations were ever tried in this study on this data: the "
         "best of so many looks good by luck alone; deflate it before believing it",
-        "deleveraging periods were drawn with hindsight",
     ]
     starts = frame["start"].dropna()
     if starts.nunique() > 1:

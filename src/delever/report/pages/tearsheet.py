@@ -69,7 +69,7 @@ def render(
         name=evaluation.name,
         span=_span(evaluation, manifest, benchmark),
         headline=answer_sentence(found),
-        notes=notes,
+        notes=[note for note in notes if note not in manifest.get("assumptions", ())],
         tiles=answer_tiles(found, evaluation, benchmark),
         blocks=[
             *_results(evaluation, found, manifest, what_if),
@@ -153,6 +153,8 @@ def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterato
     limits: list[Part] = [fragment("tearsheet.html", "limits", "funding" in run.ledger)]
     limits += [] if held else [costs]
     yield block("limits", "What is not modelled", *limits, link="Not modelled", half=True)
+    assumed = list(manifest.get("assumptions", ()))
+    yield block("assumptions", "Assumptions", assumed)
     reported = figures_table(evaluation.periods)
     joined = scopes_joined_table(evaluation, benchmark_name(manifest))
     yield block("", "Inside and outside, each joined into one path", joined, kind="folded")

@@ -170,11 +170,19 @@ def facts(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         name = f"{prefix}{key}"
         if isinstance(entry, Mapping):
             yield from facts(entry, f"{name}.")
+        elif isinstance(entry, (list, tuple)) and any(isinstance(part, Mapping) for part in entry):
+            yield from facts({str(place): part for place, part in enumerate(entry, 1)}, f"{name}.")
         elif isinstance(entry, (list, tuple)):
             if entry:
-                yield name, "; ".join(str(part) for part in entry)
+                yield name, "; ".join(map(_said, entry))
         else:
-            yield name, "none" if entry is None else str(entry)
+            yield name, _said(entry)
+
+
+def _said(entry: object) -> str:
+    if isinstance(entry, (list, tuple)):
+        return ", ".join(map(_said, entry))
+    return "none" if entry is None else str(entry)
 
 
 def _prepared(block: Block) -> Block:
@@ -201,7 +209,7 @@ def _prepared(block: Block) -> Block:
 
 def _charts(parts: Iterable[Part]) -> Iterator[Chart]:
     for part in parts:
-        if isinstance(part, Chart):
+        if isinstance(part, Chart) and not part.is_empty:
             yield part
         elif isinstance(part, Block):
             yield from _charts(part.parts)

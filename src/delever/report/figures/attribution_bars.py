@@ -30,7 +30,7 @@ def attribution_bars(
     """Draw the parts of each scope in money, and of each period as fractions of its equity."""
     from plotly.subplots import make_subplots
 
-    both = len(periods) > 0
+    both = bool(periods["change"].notna().any())
     figure = make_subplots(
         rows=1,
         cols=2 if both else 1,

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import pandas as pd
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
@@ -39,6 +42,12 @@ class Chart:
     figure: Figure  # stands on its own in a notebook: look, height and buttons are set
     caption: str = ""  # how to read it
     min_width: int = 0  # pixels it needs to be read; on less it scrolls sideways
+    empty: str = "There is nothing to draw."  # what a page says in place of one without a value
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no trace has a value."""
+        return not any(map(_has_values, self.figure.data))
 
     @property
     def height(self) -> int:
@@ -76,13 +85,16 @@ def chart(
     height: int = 380,
     caption: str = "",
     min_width: int = 0,
+    empty: str = "There is nothing to draw.",
 ) -> Chart:
     """Make a chart of a figure, in the light look for where no page lays one under it."""
     template = _light()
     template["layout"]["paper_bgcolor"] = "#ffffff"
     figure.layout.template = template
     figure.layout.height = figure.layout.height or height
-    return Chart(id=id, title=title, figure=figure, caption=caption, min_width=min_width)
+    return Chart(
+        id=id, title=title, figure=figure, caption=caption, min_width=min_width, empty=empty
+    )
 
 
 def choices(figure: Figure, method: str, arguments: Mapping[str, Mapping[str, Any]]) -> None:
@@ -120,9 +132,18 @@ def lines(names: Sequence[str], benchmark: str | None) -> dict[str, dict[str, An
             drawn[name] = {"color": BENCHMARK, "width": 1.3}
             continue
         turn = len([other for other in drawn if other != benchmark])
-        dash = _DASHES[turn % len(_DASHES)]
+        # From the seventh on a colour comes again, with the dash of its neighbour.
+        dash = _DASHES[(turn + turn // len(PALETTE)) % len(_DASHES)]
         drawn[name] = {"color": PALETTE[turn % len(PALETTE)], "width": 1.7, "dash": dash}
     return drawn
+
+
+def _has_values(trace: Any) -> bool:
+    """Whether a trace has a value; of types without `y` and `z` that is taken for granted."""
+    values = next((trace[name] for name in ("z", "y") if name in trace), None)
+    if "y" not in trace:
+        return True
+    return values is not None and not bool(pd.isna(np.asarray(values, dtype=object)).all())
 
 
 def to_json(value: Any) -> str:

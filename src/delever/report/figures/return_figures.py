@@ -124,6 +124,7 @@ def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
         figure,
         height=340,
         caption="Only bars with a position. The outermost bars gather everything beyond.",
+        empty="No bar had a position.",
     )
 
 

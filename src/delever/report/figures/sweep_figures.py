@@ -34,8 +34,8 @@ def heat_map(
     figure = go.Figure()
     figure.add_heatmap(
         z=table.to_numpy(dtype=float),
-        x=[str(value) for value in table.columns],
-        y=[str(value) for value in table.index],
+        x=[setting_text(value) for value in table.columns],
+        y=[setting_text(value) for value in table.index],
         colorscale=SCALE,
         colorbar={"title": {"text": label}, "tickformat": shape},
         texttemplate=f"%{{z:{shape}}}" if table.size <= _MOST_WORDS else None,
@@ -52,6 +52,17 @@ def heat_map(
         min_width=200 + 26 * table.shape[1] if table.shape[1] <= 40 else 900,
         caption="Each cell is the median over all other axes; look for a plateau, not for a peak.",
     )
+
+
+def setting_text(value: object) -> str:
+    """Write a value of an axis.
+
+    Examples
+    --------
+    >>> setting_text(0.1 + 0.2), setting_text(8), setting_text("sma")
+    ('0.3', '8', 'sma')
+    """
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[str, str]]) -> Chart:
@@ -132,7 +143,7 @@ def _said(drawn: pd.DataFrame, labels: Mapping[str, str | None]) -> list[str]:
     columns = [
         [
             f"{escape(text or name)} "
-            + (figure_text(value) if isinstance(value, float) else escape(str(value)))
+            + (figure_text(value) if isinstance(value, float) else escape(setting_text(value)))
             for value in drawn[name].tolist()
         ]
         for name, text in labels.items()

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from delever.report.figures import Chart, heat_map, parallel
+from delever.report.figures.sweep_figures import setting_text
 from delever.report.format import value
 from delever.report.page import block, facts, render_page
 from delever.report.table import numbers, tabulate, texts
@@ -44,7 +45,7 @@ def render(
         "highest",
         top(frame),
         (
-            *(texts(axis, axis) for axis in axes),
+            *(texts(axis, partial(_setting, axis=axis)) for axis in axes),
             *(numbers(label(one), one, partial(text, column=one)) for one in SHOWN),
         ),
         empty="No combination has one.",
@@ -61,6 +62,10 @@ def render(
             block("made-from", "Made from", dict(facts(manifest))),
         ],
     )
+
+
+def _setting(row: Mapping[str, Any], axis: str) -> str:
+    return setting_text(row[axis])
 
 
 def charts(frame: pd.DataFrame, axes: Sequence[str]) -> dict[str, Chart]:

@@ -161,7 +161,7 @@ def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterato
     yield block("", "Reported figures of the periods", reported, kind="folded")
     definitions = fragment("tearsheet.html", "definitions", evaluation.registry.values())
     yield block("", "Definitions of the metrics", definitions, kind="folded")
-    yield block("origin", "Provenance", dict(facts(manifest)))
+    yield block("origin", "Provenance", dict(facts(manifest)), kind="folded")
 
 
 def frames(

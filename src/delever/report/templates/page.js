@@ -237,6 +237,14 @@
     });
   });
 
+  // A link to a folded section opens it.
+  const unfold = () => {
+    const there = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    if (there) all("details", there).forEach((folded) => { folded.open = true; });
+  };
+  window.addEventListener("hashchange", unfold);
+  unfold();
+
   reach();
   drawAll().finally(() => { document.documentElement.dataset.figures = "done"; });
 })();

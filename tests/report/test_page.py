@@ -34,7 +34,7 @@ def worst_bars(evaluation: Evaluation) -> list[Any]:
 def test_a_section_of_an_extension_stands_in_the_tear_sheet_with_its_text_as_text(
     evaluation: Evaluation, read: Callable[[str], Any]
 ) -> None:
-    section = Section(id="worst-bars", title=f"Worst bars {HOSTILE}", build=worst_bars)
+    section = Section(id="wild-bars", title=f"Worst bars {HOSTILE}", build=worst_bars)
     page = render(evaluation, answer_over(evaluation), manifest={}, sections=(section,))
     seen = read(page)
     assert HOSTILE not in page
@@ -42,10 +42,10 @@ def test_a_section_of_an_extension_stands_in_the_tear_sheet_with_its_text_as_tex
     headings = [h.text for h in seen.all("h2")]
     place = headings.index(section.title)
     assert headings[place - 1 : place + 2 : 2] == ["Trades", "From the first to the final equity"]
-    assert "#worst-bars" in [a.attributes.get("href") for a in seen.all("a")]
+    assert "#wild-bars" in [a.attributes.get("href") for a in seen.all("a")]
     worst = evaluation.backtest.returns.min()
-    assert float(seen.tables["worst-bars-2"][1][1].attributes["data-order"]) == worst
-    assert 'data-chart="fig-worst-bars-4"' in page
+    assert float(seen.tables["wild-bars-2"][1][1].attributes["data-order"]) == worst
+    assert 'data-chart="fig-wild-bars-4"' in page
 
 
 def test_a_section_needs_an_id_of_its_own(evaluation: Evaluation) -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from delever.errors import DeleverError
     from delever.research.signal.study import StudyDesign
     from delever.stats.metric import metric
-    from delever.study.archive import Runs, runs
     from delever.study.backtesting import backtest
     from delever.study.check import Checked, check
     from delever.study.claims import Audit, claims
@@ -35,11 +34,13 @@ if TYPE_CHECKING:
         import_data,
     )
     from delever.study.fetching import Fetches, fetch, import_brackets, repair
+    from delever.study.kept_result import KeptResult, result
     from delever.study.market import load, market
     from delever.study.period_report import Detection, PeriodReport, detect, periods
     from delever.study.quick_looks import Screen, Uncertainty, screen, uncertainty
     from delever.study.result import Result
     from delever.study.run import Run, run
+    from delever.study.shelf import Runs, runs
     from delever.study.signal_report import EventReport, SignalReport, event_study, signal_study
     from delever.study.state_report import StateReport, state
     from delever.study.strategy import Strategy, strategy
@@ -77,6 +78,7 @@ __all__ = [
     "FundingSeries",
     "Impact",
     "Imports",
+    "KeptResult",
     "MarketView",
     "PeriodReport",
     "Price",
@@ -113,6 +115,7 @@ __all__ = [
     "metric",
     "periods",
     "repair",
+    "result",
     "run",
     "runs",
     "screen",
@@ -132,18 +135,19 @@ _HOME = {
         "errors": "DeleverError",
         "research.signal.study": "StudyDesign",
         "stats.metric": "metric",
-        "study.archive": "Runs runs",
         "study.backtesting": "backtest",
         "study.check": "Checked check",
         "study.claims": "Audit claims",
         "study.compare": "Comparison compare",
         "study.datasets": "DataCheck DataList Imports data_check data_list export import_data",
         "study.fetching": "Fetches fetch import_brackets repair",
+        "study.kept_result": "KeptResult result",
         "study.market": "load market",
         "study.period_report": "Detection PeriodReport detect periods",
         "study.quick_looks": "Screen Uncertainty screen uncertainty",
         "study.result": "Result",
         "study.run": "Run run",
+        "study.shelf": "Runs runs",
         "study.signal_report": "EventReport SignalReport event_study signal_study",
         "study.state_report": "StateReport state",
         "study.strategy": "Strategy strategy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_several_studies_are_compared_and_json_is_one_document(workspace, capsys
     compared = json.loads(capsys.readouterr().out)
     assert set(compared["runs"]) == {"ma200w_break", "support_breach"}
     assert compared["span"]["start"].startswith("2011-07-05")
-    assert (workspace.results / "comparison.html").is_file()
+    assert Path(compared["comparison"]).parents[1] == workspace.results / "comparisons"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_several_studies_are_compared_and_json_is_one_document(workspace, capsys
         (["run", "backtests/ma200w_break.toml", "--set", "params.wekks=3"], 2, "wekks"),
         (["run", "backtests/ma200w_break.toml", "--set", 'data="a/ohlcv/B/1d"'], 1, "a/ohlcv/B/1d"),
         (["run", "backtests/ma200w_break.toml", "--set", 'strategy="x"'], 2, "there are:"),
-        (["compare", "backtests", "data"], 1, "finished run"),
+        (["compare", "backtests", "data"], 2, "stored run"),
         (["check", "strategies/absent.py"], 2, "absent.py"),
         (["init", "."], 2, "empty folder"),
         (["fly"], 2, "fly"),

@@ -92,7 +92,8 @@ def test_the_command_prints_every_verdict_and_writes_a_page(
     said = capsys.readouterr().out
     assert "1 confirmed, 0 contradicted, 0 depends on the definition, 1 not testable" in said
     assert "afraid, index: series 'fear' would decide it and is not there" in said
-    page = (stored.results / "claims.html").read_text()
+    (page,) = stored.results.glob("claims/claims-*/claims.html")
+    page = page.read_text()
     assert "It fell by half in two days." in page
     assert "-50.0%".replace("-", "−") in page
     assert "http://" not in page.split("<script")[0]

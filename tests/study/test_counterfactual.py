@@ -383,10 +383,11 @@ def test_compared_runs_show_their_counterfactuals_over_the_common_span(market, c
         told[both.labels[0]]["funding off"]["total_return"]
         == table.loc["funding off", "total_return"]
     )
-    page = market.workspace.results / "comparison.html"
-    assert 'id="what-if-table"' in page.read_text(encoding="utf-8")
+    pages = set(market.workspace.results.glob("comparisons/*/comparison.html"))
+    assert ['id="what-if-table"' in page.read_text(encoding="utf-8") for page in pages] == [True]
     assert main(["compare", *folders]) == 0
-    assert 'id="what-if-table"' not in page.read_text(encoding="utf-8")
+    (other,) = set(market.workspace.results.glob("comparisons/*/comparison.html")) - pages
+    assert 'id="what-if-table"' not in other.read_text(encoding="utf-8")
     assert "costs x2" not in capsys.readouterr().out
 
 

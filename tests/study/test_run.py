@@ -14,7 +14,6 @@ import pytest
 import delever as dl
 from delever.errors import ConfigError, InputError, NotStoredError, StoreError
 from delever.study.answering import stored
-from delever.study.archive import find_run
 from delever.study.run import load_run
 
 QUICK = {"end": "2016-01-01", "params.weeks": 50}
@@ -33,6 +32,7 @@ def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
     first = run(workspace, progress=steps.append)
     assert first.folder == workspace.results / "ma200w_break" / first.manifest["run_id"]
     assert {path.name for path in first.folder.iterdir()} == {
+        "facts.json",
         "manifest.json",
         "metrics.json",
         "tearsheet.html",
@@ -251,14 +251,13 @@ def test_a_removed_workspace_file_is_named(workspace):
 
 def test_a_finished_run_goes_by_folder_id_or_study(workspace):
     first = run(workspace).folder
-    assert find_run(workspace.results, first) == first
-    assert find_run(workspace.results, first.name[:6]) == first
-    assert find_run(workspace.results, "ma200w_break") == first
-    run(workspace, overrides={"params.weeks": 51})
-    with pytest.raises(NotStoredError, match=f"several: .*{first.name}"):
-        find_run(workspace.results, "ma200w_break")
-    with pytest.raises(NotStoredError, match="names none"):
-        find_run(workspace.results, "absent")
+    names = (first, first / "tearsheet.html", first.name, first.name[:6], "ma200w_break")
+    for name in names:
+        assert dl.run(name, workspace=workspace).folder == first
+    second = run(workspace, overrides={"params.weeks": 51}).folder
+    assert dl.run("ma200w_break", workspace=workspace).folder == second
+    with pytest.raises(InputError, match=f"names none: .*ma200w_break/{first.name}"):
+        dl.run("absent", workspace=workspace)
 
 
 @pytest.mark.parametrize(

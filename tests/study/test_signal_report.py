@@ -32,7 +32,7 @@ def test_a_study_of_the_sample_prints_tables_a_sentence_and_a_page(workspace, ca
     printed = capsys.readouterr().out
     for said in ("50-week sma", "placebo", "wild bootstrap", "close-only", "detectable", "further"):
         assert said in printed
-    (page,) = workspace.results.glob("signal_average_*.html")
+    (page,) = workspace.results.glob("signals/*50-week-sma*/signal.html")
     text = page.read_text()
     assert "50-week sma" in text
 

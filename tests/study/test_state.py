@@ -34,7 +34,8 @@ def test_the_sample_alone_is_enough(
     assert f"2018-12-15 UTC, price {float(last[4]):,.2f}" in said
     assert "200-week sma" in said
     assert "missing: funding: not there" in said
-    page = (workspace.results / "state.html").read_text()
+    (page,) = workspace.results.glob("states/2018-12-15-BTC-USD-*/state.html")
+    page = page.read_text()
     assert "Nearest supports" in page
     assert "close-only: intraday extremes unseen" in page
     assert main(["state", "--at", "2018-12-15", "--json", "--days", "7"]) == 0

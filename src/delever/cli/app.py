@@ -16,6 +16,7 @@ import typer
 from delever.cli import data_commands as data
 from delever.cli import fetch_commands as fetch
 from delever.cli import research_commands as research
+from delever.cli import result_commands as results
 from delever.cli import run_commands as runs
 from delever.errors import DeleverError
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 fetch.register(data.app)
 app.add_typer(data.app, name="data")
 runs.register(app)
+results.register(app)
 research.register(app)
 
 

@@ -146,12 +146,14 @@ def export_(
         Path, typer.Argument(help="File to write; for freqtrade its folder data/EXCHANGE.")
     ],
     form: Annotated[
-        Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"],
-        typer.Option("--format", help="In whose shape."),
-    ] = "parquet",
+        Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"] | None,
+        typer.Option(
+            "--format", help="In whose shape; by default as the file ends.", show_default=False
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write a data set for another program."""
+    """Write a data set for another program. Results are written by: delever export."""
     with steps(1, quiet=False) as begin:
         begin(reference)
         data = dl.load(reference, workspace=workspace)

@@ -18,10 +18,16 @@ from delever.cli.terminal import (
     print_rows,
     print_table,
     steps,
+    written,
 )
 
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="HTML file; by default in the results.")
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="HTML file; by default a folder of its own in backtests/results, see delever runs.",
+    ),
 ]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter: weeks=150.")
@@ -210,7 +216,6 @@ def signal(
     """Study a signal: what came after its events, compared with placebo levels."""
     from delever.cli.option_values import parse_named, parse_overrides
     from delever.report.pages import signal_page as tables
-    from delever.study.signal_report import signal_page
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -233,8 +238,7 @@ def signal(
         benchmark=benchmark,
         workspace=place,
     )
-    asked = {"params": set_, "data": data, "prices": price, "series": series}
-    page = report.page(output or place.results / signal_page(name, asked))
+    page = written(report, output, place)
     if as_json:
         echo_json({"page": str(page), **report.to_dict()})
         return
@@ -266,7 +270,7 @@ def claims(
 
     place = Workspace.find(workspace)
     audit = dl.claims(file, data=parse_named("--data", data or []), workspace=place)
-    page = audit.page(output or place.results / f"{file.stem}.html")
+    page = written(audit, output, place)
     if as_json:
         echo_json({"page": str(page), **audit.to_dict()})
         return
@@ -310,7 +314,7 @@ def state(
         days=days,
         workspace=place,
     )
-    page = report.page(output or place.results / "state.html")
+    page = written(report, output, place)
     if as_json:
         echo_json({"page": str(page), **report.to_dict()})
         return

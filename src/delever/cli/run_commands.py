@@ -19,6 +19,7 @@ from delever.cli.terminal import (
     print_table,
     print_text,
     steps,
+    written,
 )
 from delever.errors import InputError
 
@@ -30,7 +31,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (run, compare, sweep, runs, init):
+    for command in (run, compare, sweep, init):
         app.command()(command)
 
 
@@ -79,17 +80,19 @@ def run(
         except InputError:
             _print_files(done)
             raise
-        _print_comparison(comparison, comparison.page(place.results / "comparison.html"))
+        _print_comparison(comparison, comparison.store(place))
 
 
 def compare(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Finished runs: folder, id, or study with one run."),
+        typer.Argument(help="Finished runs: study/id, id, its first digits, folder, or a study."),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="HTML file; by default results/comparison.html."),
+        typer.Option(
+            "--output", "-o", help="HTML file; by default in backtests/results/comparisons."
+        ),
     ] = None,
     what_if: Annotated[
         bool, typer.Option("--what-if", help="Also each run's counterfactuals.")
@@ -98,15 +101,19 @@ def compare(
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """Compare finished runs over the span they share."""
+    """Compare finished runs over the span they share. A study stands for its newest run."""
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
     comparison = dl.compare(*runs, what_if=what_if, workspace=place)
-    page = comparison.page(output or place.results / "comparison.html")
+    page = written(comparison, output, place)
     if as_json:
-        echo_json({"comparison": str(page), **comparison.to_dict()})
+        echo_json(
+            {"comparison": str(page), "taken": dict(comparison.taken), **comparison.to_dict()}
+        )
     else:
+        for name, run in comparison.taken.items():
+            typer.echo(f"{name}: {run}")
         _print_comparison(comparison, page)
 
 
@@ -124,9 +131,11 @@ def sweep(
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """Run every combination of a sweep table. What was finished before is kept."""
+    """Run every combination of a sweep table. What was finished before is kept.
+
+    Exit code 1 where every combination is refused.
+    """
     from delever.cli.option_values import parse_overrides
-    from delever.report.pages.sweep_page import label, text
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -144,11 +153,20 @@ def sweep(
         )
     if as_json:
         echo_json(done.to_dict())
-        return
+    elif not done.refusal:
+        _print_sweep(study.stem, done)
+    if done.refusal:
+        typer.echo(f"error: {done.refusal}", err=True)
+        raise typer.Exit(1)
+
+
+def _print_sweep(name: str, done: dl.Sweep) -> None:
+    from delever.report.pages.sweep_page import label, text
+
     rows = done.summary.to_dict("records")
     shown = [str(name) for name in done.summary if name not in done.axes]
     print_rows(
-        f"{study.stem}: the highest Sharpe ratios of {len(done.frame):,} combinations",
+        f"{name}: the highest Sharpe ratios of {len(done.frame):,} combinations",
         [*done.axes, *map(label, shown)],
         [
             [*(str(row[axis]) for axis in done.axes), *(text(row[name], name) for name in shown)]
@@ -162,18 +180,6 @@ def sweep(
     assert done.folder is not None
     typer.echo(f"frame  {done.folder / 'sweep.parquet'}")
     typer.echo(f"page   {done.folder / 'sweep.html'}")
-
-
-def runs(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
-    """List the finished runs of the workspace, the latest first."""
-    found = dl.runs(workspace=workspace)
-    if as_json:
-        echo_json(found.to_dict())
-        return
-    rows = found.summary.astype(str).reset_index()
-    columns = [str(name).replace("_", " ") for name in rows]
-    print_rows("Finished runs", columns, rows.to_numpy().tolist(), left=columns)
-    typer.echo(found.headline)
 
 
 def init(

@@ -17,6 +17,8 @@ import typer
 
 if TYPE_CHECKING:
     from delever.report.table import Table as ReportTable
+    from delever.study.result import Result
+    from delever.study.workspace import Workspace
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -33,6 +35,11 @@ Wide = Annotated[bool, typer.Option("--wide", help="Show every column of every t
 _NARROW, _WIDE, _FOLDED = 80, 1_000, 16
 
 Begin = Callable[[str], Callable[[str], None]]
+
+
+def written(result: Result, output: Path | None, place: Workspace) -> Path:
+    """Write the page of a result where it is asked for, else store it among the results."""
+    return result.store(place) if output is None else result.page(output)
 
 
 def echo_json(document: Any) -> None:

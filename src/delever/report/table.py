@@ -27,6 +27,7 @@ class Cell:
     zoom: tuple[str, str] | None = None
     figure: str = ""  # id of the one it leads to; empty for the first over time
     gauge: bool = False  # whether a bar shows `order`, a fraction of 1
+    href: str = ""  # where the text leads to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

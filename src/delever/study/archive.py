@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,14 @@ from delever.research.what_if import WhatIf, no_paths
 from delever.stats.metrics import AsMetric, register
 from delever.study.answering import answer_over, restored, stored
 from delever.study.provenance import canonical_json, code_sha256, file_sha256
-from delever.study.result import Result, plain
-from delever.study.workspace import Workspace
+from delever.study.result import plain
+from delever.study.stored import LISTED, About, replace_folder, write_facts
 from delever.venues.costs import Costs
 
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
 WHAT_IF = "counterfactuals.parquet"
 PERIODS = "periods.toml"
 LINES = "lines.parquet"
-_LISTED = ("total_return", "sharpe_ratio", "max_drawdown")
 
 
 def measured(evaluation: Evaluation, found: Answer) -> dict[str, Any]:
@@ -80,108 +78,6 @@ def damage(folder: Path) -> str:
     return ""
 
 
-def find_run(results: Path, reference: Path | str) -> Path:
-    """Folder of a finished run, by its path, its id, or its study's name.
-
-    Raises NotStoredError if no finished run, or more than one, goes by that name; the message lists
-    them.
-    """
-    if is_complete(Path(reference)):
-        return Path(reference)
-    runs = sorted(path.parent for path in results.glob(f"*/*/{MANIFEST}"))
-    name = str(reference)
-    found = [run for run in runs if run.name.startswith(name) or run.parent.name == name]
-    if len(found) == 1:
-        return found[0]
-    said = ", ".join(f"{run.parent.name}/{run.name}" for run in found or runs) or "none"
-    raise NotStoredError(
-        f"a finished run must be named by its folder, its id or a study with one run; "
-        f"{name!r} names {'several' if found else 'none'}: {said}"
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Runs(Result):
-    """The finished runs of a workspace.
-
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        A row per run, the latest first, by id: ``study``, ``finished`` (UTC), ``start``, ``end``,
-        ``params``, and ``total_return``, ``sharpe_ratio`` and ``max_drawdown`` of the whole run.
-    """
-
-    frame: pd.DataFrame
-
-    @property
-    def headline(self) -> str:
-        """How many runs of how many studies."""
-        studies = self.frame["study"].nunique()
-        return f"{len(self.frame)} finished runs of {studies} studies"
-
-    @property
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Every run."""
-        return {"runs": self.frame}
-
-    @property
-    def summary(self) -> pd.DataFrame:
-        """Every run, stamps and metrics as they are read."""
-        from delever.report.format import value
-        from delever.stats.metrics import find
-
-        shown = self.frame.assign(
-            finished=[f"{time:%Y-%m-%d %H:%M}" for time in self.frame["finished"]],
-            params=[", ".join(f"{k}={v}" for k, v in row.items()) for row in self.frame["params"]],
-        )
-        for name in _LISTED:
-            unit = find(name).unit
-            shown[name] = [value(float(each), unit) for each in shown[name]]
-        return shown
-
-
-def runs(*, workspace: Workspace | Path | str | None = None) -> Runs:
-    """List the finished runs of a workspace.
-
-    Parameters
-    ----------
-    workspace : path, optional
-        By default the one at or above the current folder.
-
-    Returns
-    -------
-    Runs
-        ``dl.run(id)`` opens one of them.
-
-    Examples
-    --------
-    >>> import delever as dl
-    >>> list(dl.runs().frame)
-    ['study', 'finished', 'start', 'end', 'params', 'total_return', 'sharpe_ratio', 'max_drawdown']
-    """
-    rows = []
-    for path in Workspace.find(workspace).results.glob(f"*/*/{MANIFEST}"):
-        if path.parent.parent.name == "sweeps" or damage(path.parent):
-            continue
-        manifest = read_manifest(path.parent)
-        whole = json.loads((path.parent / METRICS).read_text(encoding="utf-8"))["metrics"]["whole"]
-        rows.append(
-            {
-                "id": path.parent.name,
-                "study": path.parent.parent.name,
-                "finished": pd.Timestamp(path.stat().st_mtime, unit="s", tz="UTC"),
-                "start": manifest["span"]["start"][:10],
-                "end": manifest["span"]["end"][:10],
-                "params": manifest["params"],
-                **{name: whole[name] for name in _LISTED},
-            }
-        )
-    rows.sort(key=lambda row: (row["finished"], row["id"]), reverse=True)
-    columns = ["id", "study", "finished", "start", "end", "params", *_LISTED]
-    frame = pd.DataFrame(rows, columns=columns).set_index("id")
-    return Runs(frame=frame.astype(dict.fromkeys(_LISTED, "float64")))
-
-
 def write_run(
     folder: Path,
     evaluation: Evaluation,
@@ -189,6 +85,7 @@ def write_run(
     found: WhatIf,
     manifest: Mapping[str, Any],
     *,
+    headline: str,
     tearsheet: str,
     periods: Path,
 ) -> None:
@@ -213,12 +110,13 @@ def write_run(
         (draft / METRICS).write_text(canonical_json(measured(evaluation, made)), encoding="utf-8")
         (draft / TEARSHEET).write_text(tearsheet, encoding="utf-8")
         shutil.copyfile(periods, draft / PERIODS)
+        write_facts(draft, _about(evaluation, manifest), headline)
         files = {path.name: file_sha256(path) for path in sorted(draft.iterdir())}
         whole = canonical_json({**manifest, "files": files})
         (draft / MANIFEST).write_text(whole, encoding="utf-8")
         draft.chmod(0o755)
         with FileLock(folder.parent.parent / ".lock"):
-            _replace(draft, folder)
+            replace_folder(draft, folder)
     except OSError as error:
         raise StoreError(
             f"cannot write {folder}: {error.strerror or error}; make room, or choose another "
@@ -228,15 +126,18 @@ def write_run(
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _replace(draft: Path, folder: Path) -> None:
-    """Swap a finished folder in; the old one stays readable until the new one is there."""
-    if not folder.exists():
-        draft.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    folder.rename(old / "run")
-    draft.rename(folder)
-    shutil.rmtree(old)
+def _about(evaluation: Evaluation, manifest: Mapping[str, Any]) -> About:
+    whole = evaluation.metrics["whole"]
+    return About(
+        kind="run",
+        name=evaluation.name,
+        page=TEARSHEET,
+        start=manifest["span"]["start"][:10],
+        end=manifest["span"]["end"][:10],
+        params=manifest["params"],
+        inputs={name: manifest["study"][name] for name in ("strategy", "data")},
+        metrics={name: plain(whole[name]) for name in LISTED},
+    )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from delever.research.claims.computations import vocabulary
 from delever.research.claims.protocol import ClaimSource, Computation
 from delever.study.config import read_toml
 from delever.study.result import Result, plain
+from delever.study.stored import About
 from delever.study.workspace import Workspace
 
 _DOOR = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
@@ -155,12 +156,15 @@ class Audit(Result):
         Series that were there, and the reference and id of each.
     missing : mapping of str to str
         Series that were not, and what each is.
+    file : str
+        Name of the file, without its ending.
     """
 
     title: str
     audited: tuple[AuditedClaim, ...]
     data: Mapping[str, str]
     missing: Mapping[str, str]
+    file: str
 
     @property
     def headline(self) -> str:
@@ -188,6 +192,20 @@ class Audit(Result):
     def html(self) -> str:
         """The audit as a page."""
         return page.render(self.title, self.audited, data=self.data, missing=self.missing)
+
+    @property
+    def about(self) -> About:
+        """What a listing says of it."""
+        said = sorted(one.claim.said for one in self.audited)
+        return About(
+            kind="claims",
+            name=self.file,
+            page="claims.html",
+            start=f"{said[0]:%Y-%m-%d}",
+            end=f"{said[-1]:%Y-%m-%d}",
+            params={"title": self.title},
+            inputs={"file": self.file, "data": dict(self.data)},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever claims --json`` prints, the path of its page aside."""
@@ -378,4 +396,6 @@ def claims(
         sources[name] = ClaimSource(name=name, frame=dataset.frame, timeframe=timeframe)
         found[name] = f"{dataset.reference}, id {dataset.id}"
     audited = audit(asked.claims(known), sources, computations=computations)
-    return Audit(title=asked.title, audited=audited, data=found, missing=missing)
+    return Audit(
+        title=asked.title, audited=audited, data=found, missing=missing, file=Path(file).stem
+    )

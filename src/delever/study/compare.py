@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from delever.research.answer import Answer
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
 from delever.research.what_if import counterfactual_outcomes
 from delever.study.answering import answer_over
-from delever.study.archive import find_run, measured
+from delever.study.archive import measured
 from delever.study.provenance import canonical_json
 from delever.study.result import Result, plain
 from delever.study.run import Run, load_run
+from delever.study.shelf import find
+from delever.study.stored import About
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 
@@ -40,6 +42,8 @@ class Comparison(Result):
         The common span, UTC.
     what_if : bool
         Whether the page shows the counterfactuals of each run.
+    taken : mapping of str to str
+        Names that were given, and the run that each stood for.
     """
 
     runs: tuple[Run, ...]
@@ -48,6 +52,7 @@ class Comparison(Result):
     start: pd.Timestamp
     end: pd.Timestamp
     what_if: bool = False
+    taken: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -162,6 +167,20 @@ class Comparison(Result):
             what_if=what_if_table(self.counterfactuals, self.refused) if self.what_if else None,
         )
 
+    @property
+    def about(self) -> About:
+        """What a listing says of it."""
+        ids = [f"{run.name}/{run.manifest.get('run_id', 'not stored')}" for run in self.runs]
+        return About(
+            kind="comparison",
+            name="-".join(dict.fromkeys(run.name for run in self.runs)),
+            page="comparison.html",
+            start=f"{self.start:%Y-%m-%d}",
+            end=f"{self.end:%Y-%m-%d}",
+            params={"runs": ids},
+            inputs={"runs": ids, "what_if": self.what_if},
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """What ``delever compare --json`` prints, the path of its page aside."""
         return {
@@ -188,8 +207,8 @@ def compare(
     Parameters
     ----------
     *runs : Run, path or str
-        Runs as `delever.run` and `delever.backtest` return them, or finished ones by folder, id,
-        or the name of a study with one run.
+        Runs as `delever.run` and `delever.backtest` return them, or finished ones by any name that
+        `delever.run` takes.
     what_if : bool
         Whether the page shows the counterfactuals of each run.
     workspace : path, optional
@@ -202,9 +221,8 @@ def compare(
     Raises
     ------
     InputError
-        If fewer than two are given, one is no run, or they share no span.
-    NotStoredError
-        If a name stands for no finished run, or for several.
+        If fewer than two are given, one is no run, they share no span, or a name stands for no
+        finished run or for several.
 
     Examples
     --------
@@ -214,11 +232,12 @@ def compare(
     >>> dl.compare(*runs).labels
     ('buy_and_hold', 'support_breach')
     """
-    made = []
+    made, taken = [], {}
     for one in runs:
         if isinstance(one, str | Path):
-            place = Workspace.find(workspace)
-            one = load_run(find_run(place.results, one))
+            found = find(Workspace.find(workspace), one, ("run",))
+            taken[str(one)] = found.said
+            one = load_run(found.folder)
         if not isinstance(one, Run):
             raise InputError(
                 "a comparison takes runs, as dl.run and dl.backtest return them, or names of "
@@ -239,6 +258,7 @@ def compare(
         start=start,
         end=end,
         what_if=what_if,
+        taken=taken,
     )
 
 

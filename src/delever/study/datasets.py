@@ -318,7 +318,7 @@ def import_data(
 def export(
     data: str | Dataset,
     path: Path | str,
-    form: Format = "parquet",
+    form: Format | None = None,
     *,
     workspace: Place = None,
 ) -> Path:
@@ -330,8 +330,9 @@ def export(
         A reference, or a loaded data set.
     path : path
         File to write; for freqtrade its folder ``data/EXCHANGE``.
-    form : {"parquet", "csv", "feather", "freqtrade", "vectorbt"}
-        In whose shape.
+    form : {"parquet", "csv", "feather", "freqtrade", "vectorbt"}, optional
+        In whose shape; by default as the file ends: ``.csv``, ``.csv.gz``, ``.parquet`` or
+        ``.feather``.
     workspace : path, optional
         By default the one at or above the current folder.
 
@@ -345,7 +346,8 @@ def export(
     NotStoredError
         If there is no such data set.
     InputError
-        If the form has no place for data of this kind.
+        If the form has no place for data of this kind, the file ends as one of another form, or
+        neither says the form.
     """
     from delever.data.vendors.export import export as write
 

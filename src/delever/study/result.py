@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from delever.data.disk import write_page
+from delever.errors import InputError
 
 if TYPE_CHECKING:
     from delever.report.figures.look import Chart
+    from delever.study.exporting import Form
+    from delever.study.stored import About
+    from delever.study.workspace import Workspace
 
 _LONGEST_REPR = 900
 _ROWS = 12
@@ -104,6 +108,78 @@ class Result:
         target = Path(path).expanduser().resolve()
         write_page(target, self.html())
         return target
+
+    @property
+    def about(self) -> About | None:
+        """What is said of it where it is stored; None for what is not stored by itself."""
+        return None
+
+    def store(self, workspace: Workspace | Path | str | None = None) -> Path:
+        """Store page, tables and figures among the results, under a name of their content.
+
+        Parameters
+        ----------
+        workspace : path, optional
+            By default the one at or above the current folder.
+
+        Returns
+        -------
+        Path
+            The page, in a folder of its own below ``backtests/results``. The same inputs have the
+            same name; nothing else is overwritten.
+
+        Raises
+        ------
+        InputError
+            If such a result is not stored by itself: `page` writes its page.
+        StoreError
+            If the disk refuses.
+        """
+        from delever.study.stored import store
+        from delever.study.workspace import Workspace
+
+        about = self.about
+        if about is None:
+            raise InputError(
+                f"a result of type {type(self).__name__} has no place among the results; write its "
+                "page with .page(path), or its tables with .export(folder)"
+            )
+        return store(self, about, Workspace.find(workspace).results)
+
+    def export(self, folder: Path | str, *, form: Form = "csv", png: bool = False) -> list[Path]:
+        """Write every table, the sentence with the short table in Markdown, and pictures.
+
+        Parameters
+        ----------
+        folder : path
+            Made where it is not there; files of these names are replaced.
+        form : {"csv", "parquet"}
+            Of the tables. Labels of rows are columns, and columns have one text as their name.
+        png : bool
+            Whether to draw the figures as well. Needs the extra ``png`` and a Chrome or Chromium.
+
+        Returns
+        -------
+        list of Path
+            The files: one a table, ``summary.md``, and ``figure-NAME.png``.
+
+        Raises
+        ------
+        InputError
+            If there is no such form, or nothing to draw pictures with.
+        StoreError
+            If the disk refuses.
+
+        Examples
+        --------
+        >>> import delever as dl, tempfile
+        >>> periods = dl.periods("sample/ohlcv/BTC/USD/1d")
+        >>> [path.name for path in periods.export(tempfile.mkdtemp())][-1]
+        'summary.md'
+        """
+        from delever.study.exporting import export_result
+
+        return export_result(self, Path(folder).expanduser().resolve(), form, png=png)
 
     def to_dict(self) -> dict[str, Any]:
         """The result for scripts: what ``--json`` prints; what is undefined is None."""

@@ -26,7 +26,9 @@ from delever.study.extensions import Extensions
 from delever.study.neighbours import with_neighbours
 from delever.study.provenance import describe_simulation, gather, git_state, versions
 from delever.study.result import Result, plain
+from delever.study.shelf import find
 from delever.study.simulation import simulate, target_of
+from delever.study.stored import write_index
 from delever.study.workspace import Workspace
 from delever.venues.slippage import Slippage
 from delever.view import MarketView
@@ -217,8 +219,8 @@ def run(
     Parameters
     ----------
     study : path or str
-        A study file (``backtests/ma200w_break.toml``), or a finished run: its folder, its id, or
-        the name of a study that has one run.
+        A study file (``backtests/ma200w_break.toml``), or a finished run: ``study/id``, its id or
+        the first digits of it, its folder or a file in it, or a study: its newest run.
     set : mapping, optional
         Dotted keys of the study to values, such as ``{"params.weeks": 150}``.
     fresh : bool
@@ -240,6 +242,8 @@ def run(
     ------
     ConfigError, StrategyError, DataError, SimulationError
         Whatever stands in the way, in one sentence.
+    InputError
+        If no finished run, or more than one, goes by that name; the message lists them.
 
     Examples
     --------
@@ -256,11 +260,11 @@ def run(
         raise InputError(f'set must be a mapping such as {{"params.weeks": 150}}; got {shown(set)}')
     place = Workspace.find(workspace)
     path = place.file(Path(study))
-    if path.is_dir() or not (path.suffix or path.exists()):
+    inside = place.results in path.absolute().parents
+    if path.is_dir() or inside or not (path.suffix == ".toml" or path.is_file()):
         if set or fresh:
             raise InputError(f"set and fresh need a study file; {study} is a finished run")
-        folder = path if path.is_dir() else archive.find_run(place.results, study)
-        return load_run(folder, extensions=place.extensions)
+        return load_run(find(place, study, ("run",)).folder, extensions=place.extensions)
     return _run_study(path, place, set or {}, fresh=fresh, quick=quick, progress=progress)
 
 
@@ -332,9 +336,11 @@ def _run_study(
         made,
         found,
         manifest,
+        headline=done.headline,
         tearsheet=done.html(),
         periods=workspace.root / study.periods,
     )
+    write_index(workspace.results)
     return done
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
 from delever.signals.features import FEATURES, Features, feature_named, measure
 from delever.study.market import market as make_market
 from delever.study.market import with_network
-from delever.study.provenance import canonical_json
 from delever.study.result import Result, plain
+from delever.study.stored import About
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -50,6 +49,8 @@ class SignalReport(Result):
         References of the markets.
     notes : tuple of str
         What a reader must know, why a part is missing among it.
+    asked : mapping of str to object
+        Signal, parameters and further levels as they were asked for.
     """
 
     study: SignalStudy
@@ -57,6 +58,7 @@ class SignalReport(Result):
     abnormal: EventStudy | None
     data: tuple[str, ...]
     notes: tuple[str, ...]
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
@@ -85,6 +87,20 @@ class SignalReport(Result):
     def html(self) -> str:
         """The study as a page."""
         return page.render(self.study, self.ladder, self.abnormal, data=self.data, notes=self.notes)
+
+    @property
+    def about(self) -> About:
+        """What a listing says of it."""
+        design = self.study.design
+        return About(
+            kind="signal",
+            name=self.study.name,
+            page="signal.html",
+            start=f"{self.study.start:%Y-%m-%d}",
+            end=f"{self.study.end:%Y-%m-%d}",
+            params={"data": list(self.data), "decides": design.decides, "draws": design.draws},
+            inputs={**plain(self.asked), "data": list(self.data), "design": plain(asdict(design))},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever study signal --json`` prints, the path of its page aside."""
@@ -149,21 +165,6 @@ class EventReport(Result):
 def signal_names(rules: Iterable[str] = RULES, features: Features = FEATURES) -> tuple[str, ...]:
     """Every name a study understands: rules of levels, then features that are events."""
     return (*rules, *(name for name, feature in features.items() if feature.unit == "event"))
-
-
-def signal_page(name: str, asked: Mapping[str, Any]) -> str:
-    """Name of a page, another one for whatever else was asked of the signal.
-
-    Examples
-    --------
-    >>> signal_page("average", {"params": []})
-    'signal_average.html'
-    >>> signal_page("average", {"params": ["weeks=100"]})
-    'signal_average_4bfd12bb.html'
-    """
-    said = {key: value for key, value in asked.items() if value}
-    tag = hashlib.sha256(canonical_json(said).encode()).hexdigest()[:8]
-    return f"signal_{name}_{tag}.html" if said else f"signal_{name}.html"
 
 
 def bind_rule(
@@ -312,6 +313,7 @@ def signal_study(
             ladder = study_ladder(
                 pool, steps, rung_bars, design=study.design, absolute=bool(prices)
             )
+    by_name = benchmark if isinstance(benchmark, str) else "closes of one's own"
     if isinstance(benchmark, str):
         benchmark = place.catalog.load(benchmark).frame["close"]
     abnormal = None
@@ -325,6 +327,14 @@ def signal_study(
         abnormal=abnormal,
         data=tuple(one if isinstance(one, str) else one.symbol for one in named),
         notes=tuple(notes),
+        asked={
+            "signal": title,
+            "params": dict(params or {}),
+            "series": dict(series or {}),
+            "levels": list(steps),
+            "rung_bars": rung_bars,
+            "benchmark": None if benchmark is None else by_name,
+        },
     )
 
 

@@ -11,12 +11,15 @@ import pandas as pd
 
 from delever.arguments import whole_number
 from delever.data.catalog import Entry
+from delever.data.references import Reference
 from delever.errors import ConfigError, InputError
+from delever.report.format import when
 from delever.report.pages import state_page as page
 from delever.research.state import MOST_DAYS, MarketState, Support, market_state
 from delever.signals.features import INPUTS
 from delever.study.market import BITCOIN, market, utc, with_network
 from delever.study.result import Result, plain
+from delever.study.stored import About
 from delever.study.workspace import Workspace
 from delever.view import MarketView, Reading
 
@@ -80,6 +83,20 @@ class StateReport(Result):
     def html(self) -> str:
         """The state as a page."""
         return page.render(self.state, data=self.data, notes=self.notes)
+
+    @property
+    def about(self) -> About:
+        """What a listing says of it."""
+        now, bars = self.state, self.data["bars"]
+        return About(
+            kind="state",
+            name=f"{when(now.time)} {Reference.parse(bars).symbol}",
+            page="state.html",
+            start=f"{now.time:%Y-%m-%d}",
+            end=f"{now.time:%Y-%m-%d}",
+            params={"data": bars, "days": now.days},
+            inputs={"data": dict(self.data), "time": f"{now.time}", "days": now.days},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever state --json`` prints, the path of its page aside."""

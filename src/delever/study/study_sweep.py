@@ -27,6 +27,7 @@ from delever.study.chunk import Chunk, applied, run_chunk
 from delever.study.config import Study, SweepConfig, combinations, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
+from delever.study.stored import About, write_facts, write_index
 from delever.study.sweep_result import Sweep
 from delever.study.trials import n_trials, record_trials, trial_keys
 from delever.study.workspace import Workspace
@@ -98,7 +99,23 @@ def sweep_study(
     disk.write("", {"sweep.parquet": _parquet(frame)})
     disk.write("", {"sweep.html": finished.html().encode()})
     disk.write("", {"manifest.json": canonical_json(manifest).encode()})
+    write_facts(folder, _about(finished, study), finished.headline)
+    write_index(workspace.results)
     return finished
+
+
+def _about(sweep: Sweep, study: Study) -> About:
+    starts = sweep.frame["start"].dropna()
+    end = study.end_time or pd.Timestamp(sweep.manifest["data"]["end"])
+    return About(
+        kind="sweep",
+        name=sweep.name,
+        page="sweep.html",
+        start=f"{starts.min():%Y-%m-%d}" if len(starts) else "",
+        end=f"{end:%Y-%m-%d}",
+        params={"axes": list(sweep.axes), "combinations": len(sweep.frame)},
+        inputs={name: getattr(study, name) for name in ("strategy", "data")},
+    )
 
 
 def _run(

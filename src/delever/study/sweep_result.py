@@ -67,6 +67,16 @@ class Sweep(Result):
         )
 
     @property
+    def refusal(self) -> str:
+        """Why no combination has a result; empty where one has."""
+        errors = self.frame["error"]
+        if (errors == "").any():
+            return ""
+        reasons = errors.value_counts()
+        more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
+        return f"every one of {len(errors):,} combinations was refused: {reasons.index[0]}{more}"
+
+    @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The best combinations, and all of them."""
         return {"best": self.best, "combinations": self.frame}

@@ -18,15 +18,33 @@ Format = Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"]
 
 FORMATS = get_args(Format)
 
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".parquet": "parquet",
+    ".feather": "feather",
+}
 _VECTORBT = {"open": "Open", "high": "High", "low": "Low", "close": "Close", "volume": "Volume"}
 
 
-def export(dataset: Dataset, path: Path, form: Format) -> Path:
+def export(dataset: Dataset, path: Path, form: Format | None = None) -> Path:
     """Write a data set to a file.
 
-    Raises InputError if there is no such format, or it has no place for such a data set; StoreError
-    if the file cannot be written.
+    Raises InputError if there is no such format, it has no place for such a data set, or the file
+    ends as one of another; StoreError if the file cannot be written.
     """
+    ending = next((end for end in _ENDINGS if path.name.lower().endswith(end)), "")
+    if form is None:
+        if not ending:
+            raise InputError(
+                f"a file must end in {', '.join(_ENDINGS)}, or its format be said; got {path}"
+            )
+        form = _ENDINGS[ending]
+    fits = _ENDINGS.get(ending, form)
+    if form in _ENDINGS.values() and fits != form:
+        raise InputError(f"a file that ends in {ending} holds {fits}; format says {form}: {path}")
+    if form == "vectorbt" and fits == "feather":
+        raise InputError(f"vectorbt's shape is written as CSV or Parquet; got {path}")
     frame = dataset.frame
     writers: dict[str, Callable[[Path], None]] = {
         "parquet": lambda place: frame.to_parquet(place, compression="zstd"),
@@ -56,7 +74,7 @@ def _vectorbt(dataset: Dataset, path: Path) -> None:
     if "close" not in dataset.frame:
         raise InputError(f"vectorbt's shape is that of bars; got {dataset.reference}")
     bars = dataset.frame.rename(columns=_VECTORBT).rename_axis("Open time")
-    if path.name.endswith(".csv"):
+    if path.name.lower().endswith((".csv", ".csv.gz")):
         bars.to_csv(path)
     else:
         bars.to_parquet(path, compression="zstd")

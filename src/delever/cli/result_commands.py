@@ -1,0 +1,133 @@
+"""``delever runs``, ``open`` and ``export``: what was stored."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import delever as dl
+from delever.cli.terminal import Json, WorkspaceOption, echo_json
+from delever.errors import InputError
+
+What = Annotated[
+    str,
+    typer.Argument(
+        help="Any name that is printed: study/id, id, its first digits, a folder or a file in it, "
+        "or a study: its newest run.",
+        show_default=False,
+    ),
+]
+
+_WIDTH = 80
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command()(runs)
+    app.command("open")(open_)
+    app.command()(export)
+
+
+def runs(
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", help="Only: run, sweep, signal, comparison, claims or state."),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Only what belongs to a study, or is called so.")
+    ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Also write backtests/results/index.html anew.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """List what is stored, the newest first. Runs, sweeps, comparisons, studies, claims, states.
+
+    Runs lie in backtests/results/STUDY/ID, sweeps in STUDY/sweeps/ID, the others in signals,
+    comparisons, claims and states, each in a folder NAME-ID. The same inputs have the same id.
+    Exit code 1 where something stored is damaged.
+    """
+    from delever.report.pages.index_page import params_text, span
+    from delever.study.stored import write_index
+
+    found = dl.runs(kind=kind, study=study, workspace=workspace)
+    index = write_index(found.results) if page else None
+    if as_json:
+        echo_json({**found.to_dict(), "index": None if index is None else str(index)})
+    else:
+        for row in found.frame.reset_index().to_dict("records"):
+            typer.secho(row["name"], bold=True)  # in one piece, to be copied
+            about = (
+                row["kind"],
+                f"made {row['made']:%Y-%m-%d %H:%M}",
+                span(row["start"], row["end"]),
+            )
+            _say("; ".join(part for part in (*about, params_text(row["params"])) if part))
+            _say(row["headline"])
+            _say(f"damaged: {row['damage']}" if row["damage"] else "", fg=typer.colors.RED)
+        typer.echo(found.headline)
+        typer.echo(f"in    {found.results}")
+        if index is not None:
+            typer.echo(f"page  {index}")
+    if (found.frame["damage"] != "").any():
+        raise typer.Exit(1)
+
+
+def open_(
+    what: What,
+    print_: Annotated[bool, typer.Option("--print", help="Print the path alone.")] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Open the page of something stored in a browser, and print its path."""
+    import webbrowser
+
+    from delever.study.shelf import find
+    from delever.study.workspace import Workspace
+
+    found = find(Workspace.find(workspace), what)
+    typer.echo(found.said, err=True)
+    typer.echo(found.stored.page)
+    if found.stored.damage:
+        raise InputError(f"{found.stored.name} is damaged: {found.stored.damage}; make it again")
+    if not print_ and not webbrowser.open(found.stored.page.as_uri()):
+        raise InputError("a browser is required to open it; none could be started; use the path")
+
+
+def export(
+    what: What,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the files.")],
+    form: Annotated[
+        Literal["csv", "parquet"], typer.Option("--format", help="Of the tables.")
+    ] = "csv",
+    png: Annotated[
+        bool, typer.Option("--png", help="Also its figures; needs kaleido and a Chrome.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write the tables of a result, its summary in Markdown, and its figures.
+
+    Data sets are written by: delever data export.
+    """
+    for path in dl.result(what, workspace=workspace).export(folder, form=form, png=png):
+        typer.echo(path)
+
+
+def _say(text: str, fg: str | None = None) -> None:
+    """Print a text under an entry, folded between words."""
+    if text:
+        width = min(shutil.get_terminal_size((_WIDTH, 24)).columns, 2 * _WIDTH)
+        lines = textwrap.wrap(
+            text,
+            width,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines:
+            typer.secho(line, fg=fg)

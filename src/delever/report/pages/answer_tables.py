@@ -132,8 +132,8 @@ def ledger(found: Answer) -> dict[str, str]:
         )
     if not math.isnan(saved.detectable):
         out["Smallest effect detectable"] = (
-            f"{points(saved.detectable)} points a period with {saved.values} periods, found by a "
-            "test at 5% in four runs of five"
+            f"{number(100 * saved.detectable, 1)} points a period with {saved.values} periods, "
+            "found by a test at 5% in four runs of five"
         )
     return out
 
@@ -351,7 +351,7 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
     ]
     quiet = Cell(text="", tone="quiet")
     if found.above_zero:
-        text = " and ".join(f"{percent(p)} ({form})" for form, p in found.above_zero.items())
+        text = ", ".join(f"{_probability(p)} ({form})" for form, p in found.above_zero.items())
         label = Cell(text="Sharpe ratio above 0, probability")
         made.append((label, Cell(text=text), quiet, quiet, quiet))
     premium = estimates["premium"]
@@ -382,6 +382,11 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
             "two-sided and, apart from the two tests of luck above, not corrected for each other."
         ),
     )
+
+
+def _probability(share: float) -> str:
+    """Write a probability; what is nearly sure is not written as certain."""
+    return "above 99.9%" if share > 0.999 else "below 0.1%" if share < 0.001 else percent(share)
 
 
 def _growth(log: float) -> str:

@@ -3,13 +3,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from delever.errors import InputError
 from delever.report.figures import library
 from delever.report.pages.comparison import render, summary_table
+from delever.research.differences import differences
 from delever.research.evaluation import Evaluation, windowed
+from delever.study.answering import answer_over
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +168,69 @@ def test_no_periods_and_one_bar(
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(InputError, match="at least one run"):
         summary_table({})
+
+
+def test_differences_and_their_tests_stand_on_the_page(
+    runs: dict[str, Evaluation], read: Callable[[str], Any]
+) -> None:
+    found = differences(runs)
+    seen = read(render(runs, span=runs["fast"].span, found=found))
+    table = seen.tables["against-benchmark"]
+    row = next(row for row in table if row[0].text == "slow")
+    grown = found.benchmark["growth"].loc["slow"]
+    assert row[1].text.replace("−", "-") == f"{np.expm1(grown['value']):.1%}"
+    assert row[3].text == f"{grown['p_value']:.3f}"
+    assert row[4].text == f"{grown['p_stepdown']:.3f}"
+    assert row[9].text == f"{found.best['slow']:.3f}"
+    pairs = [row[0].text for row in seen.tables["pairs-of-runs"]]
+    assert pairs[-3:] == ["fast less slow", "fast less <b>", "slow less <b>"]
+    assert seen.tables["correlations"][1][1].text == "1.00"
+    assert "nan" not in seen.text.lower().split()
+
+
+def test_what_cannot_be_tested_says_why(
+    build: Callable[..., Evaluation],
+    walk: Callable[..., pd.DataFrame],
+    read: Callable[[str], Any],
+) -> None:
+    bars = walk(200)
+    held = {"hold": build(bars, 1.0, ()), "twin": build(bars, 1.0, ())}
+    seen = read(render(held, span=held["hold"].span, found=differences(held)))
+    cells = [cell for row in seen.tables["against-benchmark"][2:] for cell in row[1:9]]
+    assert {cell.text for cell in cells} == {"n/a"}
+    assert {cell.attributes["title"] for cell in cells} == {"the bars do not vary"}
+
+
+def test_what_each_run_saved_stands_on_the_page(
+    runs: dict[str, Evaluation], read: Callable[[str], Any]
+) -> None:
+    answers = {name: answer_over(each) for name, each in runs.items()}
+    seen = read(render(runs, span=runs["fast"].span, answers=answers, headline="<i>In short.</i>"))
+    assert "<i>In short.</i>" in seen.text
+    one = answers["slow"]
+    row = next(row for row in seen.tables["protection"] if row[0].text == "slow")
+    split = one.protection
+    outcomes = [split.count(word) for word in ("helped", "hurt", "nothing")]
+    assert [int(cell.text) for cell in row[1:4]] == outcomes
+    assert sum(outcomes) == len(split.periods)
+    assert float(row[4].text.replace("−", "-")) == pytest.approx(100 * one.saved.mean, abs=0.05)
+    assert row[6].text == "n/a"
+    assert "cannot reject" in row[6].attributes["title"]
+    saved = next(r for r in seen.tables["points-saved"] if r[0].text.startswith("The fall"))
+    for cell, each in zip(saved[1:], answers.values(), strict=True):
+        expected = 100 * each.protection.periods.loc["2020-04-fall", "points_saved"]
+        assert float(cell.text.replace("−", "-")) == pytest.approx(expected, abs=0.05)
+    assert seen.tables["points-saved"][-1][0].text == "Mean of the periods"
+
+
+def test_without_periods_no_run_saved_anything(
+    build: Callable[..., Evaluation],
+    walk: Callable[..., pd.DataFrame],
+    read: Callable[[str], Any],
+) -> None:
+    bars = walk(90)
+    runs = {"hold": build(bars, 1.0, ()), "half": build(bars, 0.5, ())}
+    answers = {name: answer_over(each) for name, each in runs.items()}
+    seen = read(render(runs, span=runs["hold"].span, answers=answers, found=differences(runs)))
+    assert "No deleveraging period lies in this span." in seen.text
+    assert "nan" not in seen.text.lower().split()

@@ -46,6 +46,8 @@ def test_one_run_or_no_common_span_is_refused(market):
         dl.compare(early)
     with pytest.raises(InputError, match="overlap"):
         dl.compare(early, late)
+    with pytest.raises(InputError, match="no more than 30; got 31"):
+        dl.compare(*[early] * 31)
 
 
 def test_the_page_is_written_and_the_notebook_renders(market, tmp_path):
@@ -56,3 +58,73 @@ def test_the_page_is_written_and_the_notebook_renders(market, tmp_path):
     assert "support_breach" in text
     assert "<table" in both._repr_html_()
     assert "<table" in runs[0]._repr_html_()
+
+
+@pytest.fixture
+def three(market):
+    since = {"start": "2012-06-01"}
+    return dl.compare(
+        dl.backtest(market, "buy_and_hold", **since),
+        dl.backtest(market, "support_breach", weeks=20, **since),
+        dl.backtest(market, "support_breach", weeks=30, name="slower", **since),
+    )
+
+
+def test_differences_are_those_of_the_runs_and_stand_in_the_tables(three):
+    hold, fast, slow = (each.backtest.returns for each in three.evaluations)
+    tables = three.tables
+    found = tables["differences"]
+    assert found.index.tolist() == list(three.labels)
+    assert found.loc["buy_and_hold", ("growth", "reason")] == "the bars do not vary"
+    expected = (np.log1p(fast) - np.log1p(hold)).mean() * 365
+    assert found.loc["support_breach", ("growth", "value")] == pytest.approx(expected)
+    pairs = tables["pairs"]
+    ratio = [each.mean() / each.std() * 365**0.5 for each in (fast, slow)]
+    got = pairs.loc[("support_breach", "slower"), ("sharpe", "value")]
+    assert got == pytest.approx(ratio[0] - ratio[1])
+    saved = tables["points_saved"]
+    assert saved.index.tolist() == [period.id for period in three.evaluations[0].periods]
+    assert (saved["buy_and_hold"] == 0.0).all()
+    run, first = three.evaluations[1], saved.index[0]
+    made, held = (each.loc["total_return", first] for each in (run.metrics, run.benchmark_metrics))
+    assert saved.loc[first, "support_breach"] == pytest.approx(made - held)
+    assert tables["correlation"].loc["buy_and_hold", "slower"] == pytest.approx(hold.corr(slow))
+
+
+def test_parameters_that_differ_stand_first(three):
+    table = three.parameters
+    assert table.index[0] == "weeks"
+    assert table.loc["weeks"].tolist()[1:] == ["20", "30"]
+
+
+def test_the_document_for_scripts_has_everything_and_no_nan(three):
+    import json
+
+    document = json.loads(json.dumps(three.to_dict(), allow_nan=False))
+    found = document["differences"]
+    assert set(found["against_benchmark"]) == {"growth", "sharpe"}
+    slower = found["against_benchmark"]["growth"]["slower"]
+    assert slower["low"] < slower["value"] < slower["high"]
+    assert slower["p_value"] <= slower["p_stepdown"]
+    assert found["against_benchmark"]["growth"]["buy_and_hold"]["low"] is None
+    assert [(pair["first"], pair["second"]) for pair in found["pairs"]["sharpe"]] == [
+        ("buy_and_hold", "support_breach"),
+        ("buy_and_hold", "slower"),
+        ("support_breach", "slower"),
+    ]
+    assert set(found["may_be_best"]) == set(three.labels)
+    first = three.evaluations[0].periods[0].id
+    assert document["points_saved"][first]["buy_and_hold"] == 0.0
+    assert document["parameters"]["weeks"]["slower"] == "30"
+
+
+def test_runs_on_other_bars_are_not_tested_and_say_so(market):
+    weeks = market.resample("1w")[["open", "high", "low", "close"]].assign(volume=1.0)
+    coarse = dl.market(weeks, timeframe="1w")
+    slow = dl.backtest(coarse, "buy_and_hold", start="2012-06-04", end="2015-04-27")
+    days = dl.backtest(market, "support_breach", start="2012-06-04", end="2015-04-27")
+    both = dl.compare(slow, days)
+    assert both.tables["differences"].empty
+    assert both.tables["may_be_best"]["p_value"].isna().all()
+    assert both.differences.reason in both.notes
+    assert both.differences.reason in both.html()

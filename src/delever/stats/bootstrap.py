@@ -19,18 +19,26 @@ doi:10.1016/j.jempfin.2008.03.002.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from delever.arguments import MOST_SEED, Floats, Rows, checked, whole_number
+from delever.arguments import MOST_SEED, Floats, checked, whole_number
 from delever.errors import InputError
-from delever.stats.inference import block_length, finite_row
-from delever.stats.performance import sharpe_ratio
-from delever.stats.risk import NO_SPREAD
+from delever.stats.blocks import (
+    SAME,
+    Resampled,
+    Smooth,
+    chosen_length,
+    draw_blocks,
+    growth_of,
+    long_run_error,
+    resample,
+    sharpe_of,
+)
+from delever.stats.inference import finite_row
 
 __all__ = [
     "Estimate",
@@ -40,17 +48,9 @@ __all__ = [
     "sharpe_difference",
 ]
 
-LEAST_BARS = 30
-"""Fewer bars give no interval: a block is then a good part of all there is."""
-SHORTEST_BLOCK = 0.6
-"""Blocks are no shorter than bars to this power: 27 of 250 bars, 166 of 5,000."""
-# Influences are of the order 1; below this they are the rounding of none at all.
-_NOTHING = 1e-10
-
-_FEW = f"an interval needs at least {LEAST_BARS} bars"
-_SAME = "the bars do not vary"
+# As a share of what varies, what is below this is the rounding of none at all.
+ROUNDING = 1e-10
 _RARE = "the bars that vary are too few to tell"
-_RUINED = "a bar lost everything, so no growth rate describes the whole"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,8 @@ def sharpe(
     >>> found.low < found.value < found.high
     True
     """
-    return _difference_of_sharpes([finite_row(returns)], periods_per_year, confidence, draws, seed)
+    parts = [sharpe_of(finite_row(returns))]
+    return estimate(parts, math.sqrt(periods_per_year), confidence, draws, seed)
 
 
 @checked
@@ -183,8 +184,8 @@ def sharpe_difference(
     >>> 0 < sharpe_difference(half, market, 365).p_value <= 1
     True
     """
-    pair = _paired(returns, benchmark)
-    return _difference_of_sharpes(pair, periods_per_year, confidence, draws, seed)
+    parts = [sharpe_of(row) for row in _paired(returns, benchmark)]
+    return estimate(parts, math.sqrt(periods_per_year), confidence, draws, seed)
 
 
 @checked
@@ -221,7 +222,8 @@ def growth(
     >>> growth([0.1] * 40, 10).reason
     'the bars do not vary'
     """
-    return _mean_growth([finite_row(returns)], periods_per_year, confidence, draws, seed)
+    parts = [growth_of(finite_row(returns))]
+    return estimate(parts, periods_per_year, confidence, draws, seed)
 
 
 @checked
@@ -257,159 +259,86 @@ def growth_difference(
     >>> growth_difference(market, market, 365).reason
     'the bars do not vary'
     """
-    pair = _paired(returns, benchmark)
-    return _mean_growth(pair, periods_per_year, confidence, draws, seed)
+    parts = [growth_of(row) for row in _paired(returns, benchmark)]
+    return estimate(parts, periods_per_year, confidence, draws, seed)
 
 
-_Statistic: TypeAlias = Callable[[Floats], tuple[Floats, Floats]]
-"""Of means, shape (..., k): the statistic, shape (...), and its slopes, shape (..., k)."""
-
-
-def _difference_of_sharpes(
-    rows: list[Floats], periods_per_year: float, confidence: float, draws: int, seed: int
+def estimate(
+    parts: Sequence[Smooth], scale: float, confidence: float, draws: int, seed: int
 ) -> Estimate:
-    """The Sharpe ratio of one row, or of the first less that of the second."""
-    ratios = np.array([sharpe_ratio(row, 1.0) for row in rows])
-    signs = np.array([1.0, -1.0])[: len(rows)]
-    value = float(ratios @ signs)
-    if math.isnan(value):
-        few = len(rows[0]) < LEAST_BARS
-        return Estimate(value=value, confidence=confidence, reason=_FEW if few else _SAME)
-    # Scaled, so that the square of a mean does not drown in that of the spread.
-    scaled = [(row - row.mean()) / row.std(ddof=1) for row in rows]
-    columns = np.stack([column for z in scaled for column in (z, z**2)], axis=1)
+    """The first of one or two statistics of the same bars, less the second, times a scale.
 
-    def statistic(means: Floats) -> tuple[Floats, Floats]:
-        first, second = means[..., 0::2], means[..., 1::2]
-        spread = np.sqrt(np.maximum(second - first**2, _NOTHING))
-        above = ratios + first
-        slopes = np.empty(means.shape)
-        slopes[..., 0::2] = signs * (1.0 / spread + above * first / spread**3)
-        slopes[..., 1::2] = signs * -above / (2.0 * spread**3)
-        return (above / spread) @ signs, slopes
-
-    found = _studentised(columns, statistic, value, confidence, draws, seed)
-    return _times(found, math.sqrt(periods_per_year))
+    Raises InputError if a parameter lies outside its range.
+    """
+    check_draws(confidence, draws, seed)
+    reason = unsaid(parts)
+    influence = parts[0].influence - (parts[1].influence if len(parts) == 2 else 0.0)
+    if reason:
+        return Estimate(value=_value(parts) * scale, confidence=confidence, reason=reason)
+    block = chosen_length(influence)
+    blocks = draw_blocks(len(influence), block, draws, seed)
+    found = [resample(part, blocks) for part in parts]
+    return studentised(parts, found, block, scale, confidence)[0]
 
 
-def _mean_growth(
-    rows: list[Floats], periods_per_year: float, confidence: float, draws: int, seed: int
-) -> Estimate:
-    """The mean log growth of one row, or of the first less that of the second."""
-    if any((row <= -1.0).any() for row in rows):
-        return Estimate(value=math.nan, confidence=confidence, reason=_RUINED)
-    logs = np.log1p(rows[0])
-    if len(rows) == 2:
-        logs = logs - np.log1p(rows[1])
-    if not len(logs):
-        return Estimate(value=math.nan, confidence=confidence, reason=_FEW)
-    spread, mean = float(logs.std()), float(logs.mean())
-    if np.ptp(logs) <= NO_SPREAD:
-        reason = _FEW if len(logs) < LEAST_BARS else _SAME
-        return Estimate(value=mean * periods_per_year, confidence=confidence, reason=reason)
-
-    def statistic(means: Floats) -> tuple[Floats, Floats]:
-        return means[..., 0], np.ones(means.shape)
-
-    scaled = (logs / spread)[:, None]
-    found = _studentised(scaled, statistic, mean / spread, confidence, draws, seed)
-    return _times(found, spread * periods_per_year)
-
-
-def _studentised(
-    columns: Floats,
-    statistic: _Statistic,
-    value: float,
+def studentised(
+    parts: Sequence[Smooth],
+    resamples: Sequence[Resampled],
+    block: float,
+    scale: float,
     confidence: float,
-    draws: int,
-    seed: int,
-) -> Estimate:
-    """Interval and test of a statistic of the means of columns, one row per bar."""
+) -> tuple[Estimate, Floats]:
+    """Interval and test of one statistic or the difference of two, and the distances drawn.
+
+    Those are the distances of the resamples from the sample, in standard errors.
+    """
+    value = _value(parts)
+    influence, drawn, least = parts[0].influence, resamples[0], _least(parts)
+    if len(parts) == 2:
+        influence, drawn = influence - parts[1].influence, drawn - resamples[1]
+    error, bars = long_run_error(influence, block), len(influence)
+    apart = drawn.apart(bars, least / math.sqrt(bars))
+    rank = min(len(apart), math.ceil((len(apart) + 1) * confidence)) - 1
+    reach = float(np.partition(apart, rank)[rank]) * error
+    if not math.isfinite(reach) or error == 0.0:
+        nothing = Estimate(value=value * scale, confidence=confidence, reason=_RARE)
+        return nothing, np.full(apart.shape, np.inf)
+    made = Estimate(
+        value=value * scale,
+        low=(value - reach) * scale,
+        high=(value + reach) * scale,
+        confidence=confidence,
+        standard_error=error * scale,
+        p_value=float(1 + (apart >= abs(value) / error).sum()) / (len(apart) + 1),
+        block=block,
+    )
+    return made, apart
+
+
+def unsaid(parts: Sequence[Smooth]) -> str:
+    """Why one statistic or the difference of two has no interval; empty where it has one."""
+    reason = next((part.reason for part in parts if part.reason), "")
+    if reason:
+        return reason
+    influence = parts[0].influence - (parts[1].influence if len(parts) == 2 else 0.0)
+    return "" if influence.std() > _least(parts) else SAME
+
+
+def check_draws(confidence: float, draws: int, seed: int) -> None:
+    """Raise InputError if a parameter lies outside its range."""
     whole_number("draws", draws, 100, 100_000)
     whole_number("seed", seed, 0, MOST_SEED)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"confidence must lie between 0 and 1; got {confidence:g}")
-    bars = len(columns)
-    nothing = Estimate(value=value, confidence=confidence)
-    if bars < LEAST_BARS:
-        return replace(nothing, reason=_FEW)
-    centre = columns.mean(axis=0)
-    here, slopes = statistic(centre)
-    influence = (columns - centre) @ slopes
-    if influence.std() < _NOTHING:
-        return replace(nothing, reason=_SAME)
-    block = max(block_length(influence), bars**SHORTEST_BLOCK)
-    error = long_run_error(influence, block)
-    starts, lengths = draw_blocks(bars, block, draws, seed)
-    sums = block_sums(columns - centre, starts, lengths)
-    means = sums.sum(axis=1) / bars
-    there, slopes = statistic(means + centre)
-    # The total of the influences of each block: blocks are independent, so their squares add up.
-    blocks = np.einsum("dbk,dk->db", sums, slopes)
-    blocks -= lengths * np.einsum("dk,dk->d", means, slopes)[:, None]
-    errors = np.sqrt(np.einsum("db,db->d", blocks, blocks)) / bars
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # A resample in which nothing varies says nothing: counted against the statistic.
-        apart = np.where(errors > _NOTHING, np.abs(there - here) / errors, np.inf)
-    rank = min(draws, math.ceil((draws + 1) * confidence)) - 1
-    reach = float(np.partition(apart, rank)[rank]) * error
-    if math.isinf(reach):
-        return replace(nothing, reason=_RARE)
-    return Estimate(
-        value=value,
-        low=value - reach,
-        high=value + reach,
-        confidence=confidence,
-        standard_error=error,
-        p_value=float(1 + (apart >= abs(value) / error).sum()) / (draws + 1),
-        block=block,
-    )
 
 
-def long_run_error(influence: Floats, block: float) -> float:
-    """Standard error of a mean of dependent values, with weights that fall with the block.
-
-    The one that the stationary bootstrap has for infinitely many draws, Politis and Romano (1994),
-    lemma 1.
-    """
-    bars = len(influence)
-    spectrum = np.fft.rfft(influence - influence.mean(), 2 * bars)
-    products = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:bars] / bars
-    lag = np.arange(1, bars)
-    kept = 1.0 - 1.0 / block
-    weight = (1.0 - lag / bars) * kept**lag + lag / bars * kept ** (bars - lag)
-    variance = products[0] + 2.0 * float(weight @ products[1:])
-    return math.sqrt(max(variance, 0.0) / bars)
+def _value(parts: Sequence[Smooth]) -> float:
+    return parts[0].value - (parts[1].value if len(parts) == 2 else 0.0)
 
 
-def draw_blocks(bars: int, block: float, draws: int, seed: int) -> tuple[Rows, Rows]:
-    """First bar and length of every block of every resample, shape (draws, blocks).
-
-    Blocks of random length, mean `block`, until there are as many bars as in the sample; the last
-    is cut, and what stands behind it has length 0.
-    """
-    rng = np.random.default_rng(seed)
-    expected = bars / block
-    # Six deviations more than expected: a last block made longer instead is one in a billion.
-    blocks = math.ceil(expected + 6.0 * math.sqrt(expected) + 6.0)
-    if block <= 1.0:
-        lengths = np.ones((draws, bars), dtype=np.intp)
-    else:
-        rate = -1.0 / math.log1p(-1.0 / block)
-        lengths = (rng.standard_exponential((draws, blocks), dtype=np.float32) * rate).astype(
-            np.intp
-        ) + 1
-    ends = np.minimum(np.cumsum(lengths, axis=1), bars)
-    ends[:, -1] = bars
-    starts = rng.integers(0, bars, ends.shape)
-    return starts, np.diff(ends, axis=1, prepend=0)
-
-
-def block_sums(columns: Floats, starts: Rows, lengths: Rows) -> Floats:
-    """Sums over each block, shape (draws, blocks, columns); the bars stand in a circle."""
-    circle = np.concatenate([np.zeros((1, columns.shape[1])), columns, columns])
-    total = np.cumsum(circle, axis=0)
-    return np.asarray(total[starts + lengths] - total[starts])
+def _least(parts: Sequence[Smooth]) -> float:
+    """Below this a deviation of influences is the rounding of none at all."""
+    return ROUNDING * max(part.spread for part in parts)
 
 
 def _paired(returns: ArrayLike, benchmark: ArrayLike) -> list[Floats]:
@@ -420,9 +349,3 @@ def _paired(returns: ArrayLike, benchmark: ArrayLike) -> list[Floats]:
             f"got {len(pair[0]):,} and {len(pair[1]):,}"
         )
     return pair
-
-
-def _times(found: Estimate, factor: float) -> Estimate:
-    """In other units, `factor` > 0 of them to one of these."""
-    moved = ("value", "low", "high", "standard_error")
-    return replace(found, **{name: getattr(found, name) * factor for name in moved})

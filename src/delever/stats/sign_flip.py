@@ -208,10 +208,11 @@ def _interval(cases: Floats, rejected: float, draws: int, seed: int) -> tuple[fl
 def _subsets(cases: Floats, draws: int, seed: int) -> tuple[Floats, Floats]:
     """Sum and size of every subset, the empty one first; of drawn ones where there are too many."""
     if len(cases) <= MOST_EXACT:
-        sums, sizes = np.zeros(1), np.zeros(1)
-        for value in cases.tolist():
-            sums = np.concatenate([sums, sums + value])
-            sizes = np.concatenate([sizes, sizes + 1.0])
+        sums, sizes = np.zeros((2, 2 ** len(cases)))
+        for place, value in enumerate(cases.tolist()):
+            half = 2**place
+            np.add(sums[:half], value, out=sums[half : 2 * half])
+            np.add(sizes[:half], 1.0, out=sizes[half : 2 * half])
         return sums, sizes
     rng = np.random.default_rng(seed)
     sums, sizes = np.zeros(draws + 1), np.zeros(draws + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from delever.arguments import shown
 from delever.errors import InputError
 from delever.report.figures.look import Chart
 from delever.research.answer import Answer
+from delever.research.differences import Differences, differences, points_saved
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
 from delever.research.what_if import counterfactual_outcomes
+from delever.stats.families import Measure
 from delever.study.answering import answer_over
 from delever.study.archive import measured
 from delever.study.provenance import canonical_json
@@ -24,6 +26,8 @@ from delever.study.shelf import find
 from delever.study.stored import About
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
+
+MOST_RUNS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -40,6 +44,8 @@ class Comparison(Result):
         Of each run over the common span; without tests of luck where the run is longer.
     start, end : pandas.Timestamp
         The common span, UTC.
+    differences : Differences
+        From the benchmark and from each other, with tests.
     what_if : bool
         Whether the page shows the counterfactuals of each run.
     taken : mapping of str to str
@@ -51,17 +57,14 @@ class Comparison(Result):
     answers: tuple[Answer, ...]
     start: pd.Timestamp
     end: pd.Timestamp
+    differences: Differences
     what_if: bool = False
     taken: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """A name per run; the run's id is added where two share a name."""
-        names = [run.name for run in self.runs]
-        return tuple(
-            name if names.count(name) == 1 else f"{name} {run.manifest.get('run_id', position + 1)}"
-            for position, (name, run) in enumerate(zip(names, self.runs, strict=True))
-        )
+        return _labels(self.runs)
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -107,6 +110,8 @@ class Comparison(Result):
             out.append("the runs were made with different catalogues of deleveraging periods")
         if len({_costs(run) for run in self.runs}) > 1:
             out.append("the runs pay different costs")
+        if self.differences.reason:
+            out.append(self.differences.reason)
         shared = [n for n in self.runs[0].notes if all(n in run.notes for run in self.runs)]
         own = [
             f"{label}: {note}"
@@ -133,8 +138,34 @@ class Comparison(Result):
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Metrics of every run, and its counterfactuals."""
-        return {"metrics": self.metrics, "counterfactuals": pd.concat(self.counterfactuals)}
+        """Metrics of every run, how the runs differ, and their counterfactuals."""
+        found = self.differences
+        return {
+            "metrics": self.metrics,
+            "differences": _by_measure(found.benchmark),
+            "may_be_best": found.best.rename("p_value").to_frame(),
+            "pairs": _by_measure(found.pairs),
+            "points_saved": self.points_saved,
+            "correlation": found.correlation,
+            "parameters": self.parameters,
+            "counterfactuals": pd.concat(self.counterfactuals),
+        }
+
+    @property
+    def points_saved(self) -> pd.DataFrame:
+        """Return less the benchmark's, a row per period and a column per run."""
+        return points_saved(dict(zip(self.labels, self.answers, strict=True)))
+
+    @property
+    def parameters(self) -> pd.DataFrame:
+        """The parameters of each run (columns) by name (rows); those that differ stand first."""
+        taken = {
+            label: {key: str(value) for key, value in run.manifest.get("params", {}).items()}
+            for label, run in zip(self.labels, self.runs, strict=True)
+        }
+        table = pd.DataFrame(taken, columns=list(self.labels), dtype=object)
+        same = table.nunique(axis=1, dropna=False) == 1
+        return table.loc[same.sort_values(kind="stable").index].rename_axis("parameter")
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -165,6 +196,9 @@ class Comparison(Result):
             notes=self.notes,
             assumptions=self.assumptions,
             what_if=what_if_table(self.counterfactuals, self.refused) if self.what_if else None,
+            headline=self.headline,
+            answers=dict(zip(self.labels, self.answers, strict=True)),
+            found=self.differences,
         )
 
     @property
@@ -187,6 +221,9 @@ class Comparison(Result):
             "headline": self.headline,
             "span": {"start": str(self.start), "end": str(self.end)},
             "notes": self.notes,
+            "differences": _figures(self.differences),
+            "points_saved": plain(self.points_saved),
+            "parameters": plain(self.parameters),
             "counterfactuals": plain(self.counterfactuals),
             "runs": {
                 label: measured(evaluation, found)
@@ -221,8 +258,8 @@ def compare(
     Raises
     ------
     InputError
-        If fewer than two are given, one is no run, they share no span, or a name stands for no
-        finished run or for several.
+        If fewer than two or more than 30 are given, one is no run, they share no span, or a name
+        stands for no finished run or for several.
 
     Examples
     --------
@@ -244,8 +281,11 @@ def compare(
                 f"finished ones; got {shown(one)}"
             )
         made.append(one)
-    if len(made) < 2:
-        raise InputError(f"a comparison needs at least two runs; got {len(made)}")
+    if not 2 <= len(made) <= MOST_RUNS:
+        raise InputError(
+            f"a comparison needs at least two runs and takes no more than {MOST_RUNS}; "
+            f"got {len(made)}"
+        )
     start, end = common_span([run.evaluation for run in made])
     evaluations = tuple(windowed(run.evaluation, start, end) for run in made)
     return Comparison(
@@ -257,9 +297,37 @@ def compare(
         ),
         start=start,
         end=end,
+        differences=differences(dict(zip(_labels(made), evaluations, strict=True))),
         what_if=what_if,
         taken=taken,
     )
+
+
+def _labels(runs: Sequence[Run]) -> tuple[str, ...]:
+    names = [run.name for run in runs]
+    return tuple(
+        name if names.count(name) == 1 else f"{name} {run.manifest.get('run_id', position + 1)}"
+        for position, (name, run) in enumerate(zip(names, runs, strict=True))
+    )
+
+
+def _by_measure(tables: Mapping[Measure, pd.DataFrame]) -> pd.DataFrame:
+    """One table, its columns by measure and figure; empty where nothing is tested."""
+    return pd.concat(tables, axis=1) if tables else pd.DataFrame()
+
+
+def _figures(found: Differences) -> dict[str, Any]:
+    """Differences as a document: by run or pair, then by measure."""
+    return {
+        "confidence": found.confidence,
+        "reason": found.reason,
+        "against_benchmark": {m: plain(table) for m, table in found.benchmark.items()},
+        "pairs": {
+            m: plain(table.reset_index().to_dict("records")) for m, table in found.pairs.items()
+        },
+        "may_be_best": plain(found.best),
+        "correlation": plain(found.correlation),
+    }
 
 
 def _costs(run: Run) -> tuple[Costs, str]:

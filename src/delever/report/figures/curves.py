@@ -98,7 +98,7 @@ def _panels(runs: Mapping[str, Backtest], exposure: str | None) -> list[pd.DataF
     """Growth, drawdown, and the exposure of one run, at the closes of the bars of all."""
     growth = {n: _from_start(run, run.equity / run.initial_equity, 1.0) for n, run in runs.items()}
     falls = {n: _from_start(run, drawdown(run.returns), 0.0) for n, run in runs.items()}
-    panels = [pd.concat(each, axis=1).sort_index() for each in (growth, falls)]
+    panels = [pd.concat(each, axis=1, sort=True) for each in (growth, falls)]
     if exposure is not None:
         held = _from_start(runs[exposure], runs[exposure].ledger["exposure"], 0.0)
         panels.append(held.reindex(panels[0].index).to_frame(exposure))

@@ -13,6 +13,13 @@ from delever.errors import InputError
 from delever.report import figures
 from delever.report.format import when
 from delever.report.page import block, facts, render_page
+from delever.report.pages.difference_tables import (
+    against_table,
+    correlation_table,
+    pairs_table,
+    protection_table,
+    saved_table,
+)
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metric_name,
@@ -21,7 +28,17 @@ from delever.report.pages.metric_tables import (
     scope_cell,
     shown_metrics,
 )
-from delever.report.table import Cell, Column, Group, Table, fraction_cell, mark_best, reading
+from delever.report.table import (
+    Cell,
+    Column,
+    Group,
+    Table,
+    fraction_cell,
+    mark_best,
+    reading,
+)
+from delever.research.answer import Answer
+from delever.research.differences import Differences
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import REGISTRY, Scope
 
@@ -30,10 +47,6 @@ _SUMMARY: tuple[tuple[str, Scope, str], ...] = (
     ("cagr", "whole", "CAGR"),
     ("max_drawdown", "whole", "Max DD"),
     ("sharpe_ratio", "whole", "Sharpe"),
-    ("total_return", "inside", "Return inside"),
-    ("loss_avoided", "inside", "Loss avoided"),
-    ("cagr", "outside", "CAGR outside"),
-    ("cost_of_protection", "outside", "Cost outside"),
     ("exposure", "whole", "Exposure"),
     ("trades", "whole", "Trades"),
 )
@@ -50,8 +63,14 @@ def render(
     assumptions: Sequence[str] = (),
     benchmark: str = "buy and hold",
     what_if: Table | None = None,
+    headline: str = "",
+    answers: Mapping[str, Answer] | None = None,
+    found: Differences | None = None,
 ) -> str:
-    """Write the comparison of several runs. Raises InputError if there is no evaluation."""
+    """Write the comparison of several runs, with their answers and how they differ.
+
+    Raises InputError if there is no evaluation.
+    """
     _, columns = _compared(evaluations, benchmark)
     first = next(iter(evaluations.values()))
     drawn = charts(evaluations, benchmark=benchmark)
@@ -61,23 +80,37 @@ def render(
         title="Comparison - " + ", ".join(evaluations),
         name=", ".join(evaluations),
         span=f"{when(span[0])} to {when(span[1])} UTC · beside {benchmark}",
+        headline=headline,
         notes=[note for note in notes if note not in assumptions],
         blocks=[
-            block("headline", "Summary", summary),
+            block("headline", "Summary", protection_table(answers) if answers else None, summary),
+            block(
+                "differences",
+                f"Against {benchmark}",
+                None if found is None else found.reason or against_table(found, benchmark),
+            ),
             block("time", drawn["history"].title, drawn["history"], link="Over time"),
             block(
                 "in-periods",
                 "Deleveraging periods",
-                _periods_table(columns, first),
+                saved_table(answers) if answers else None,
                 drawn.get("periods"),
+                _periods_table(columns, first),
                 link="Periods",
             ),
+            block(
+                "pairs",
+                "Against each other",
+                None if found is None else found.reason or pairs_table(found),
+            ),
+            block("correlation", "Correlation", found and correlation_table(found)),
             *(
                 block(
                     "key" if scope == "whole" else "",
                     SCOPE_LABELS[scope],
                     _scope_table(evaluations, columns, scope),
                     link="Key figures",
+                    kind="" if scope == "whole" else "folded",
                 )
                 for scope in SCOPES
             ),
@@ -129,8 +162,8 @@ def summary_table(
         id="summary",
         columns=(Column(label="Run", numeric=False), *headings),
         rows=rows,
-        caption="The best of each column is set off. Inside and outside: deleveraging periods. A "
-        "run that began before the span carries its position in; another pays to enter.",
+        caption="Of the whole span. The best of each column is set off. A run that began before "
+        "the span carries its position in; another pays to enter.",
     )
 
 
@@ -235,6 +268,8 @@ def _periods_table(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> Ta
 
 def _parameters_table(chosen: Mapping[str, Mapping[str, str]]) -> Table:
     keys = list(dict.fromkeys(key for each in chosen.values() for key in each))
+    # What differs stands first: it is what the comparison is about.
+    keys.sort(key=lambda key: len({each.get(key, "-") for each in chosen.values()}) == 1)
     return Table(
         id="parameters",
         columns=tuple(Column(label=name, numeric=False) for name in ("Parameter", *chosen)),
@@ -242,5 +277,6 @@ def _parameters_table(chosen: Mapping[str, Mapping[str, str]]) -> Table:
             (Cell(text=key), *(Cell(text=each.get(key, "-")) for each in chosen.values()))
             for key in keys
         ),
+        caption="Those that differ stand first.",
         empty="None of the runs takes parameters.",
     )

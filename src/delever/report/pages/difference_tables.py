@@ -1,0 +1,214 @@
+"""Tables of a comparison: what each run protected from, how the runs differ, and how surely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from delever.report.format import NOT_AVAILABLE, number, percent, points
+from delever.report.table import (
+    Cell,
+    Column,
+    Group,
+    Table,
+    fraction_cell,
+    interval_cell,
+    mark_best,
+    number_cell,
+    numbers,
+    points_cell,
+    tabulate,
+    texts,
+)
+from delever.research.answer import CONFIDENCE, Answer
+from delever.research.differences import MEASURES, Differences, points_saved
+from delever.research.protection import Protection
+from delever.stats.families import Measure
+
+
+def protection_table(answers: Mapping[str, Answer]) -> Table:
+    """Every run as an insurance: what it saved in periods, how surely, and what it cost outside."""
+    return tabulate(
+        "protection",
+        [
+            {"run": label, "answer": each, "split": each.protection}
+            for label, each in answers.items()
+        ],
+        (
+            texts("Run", "run"),
+            *(
+                numbers(word.capitalize(), lambda row, word=word: row["split"].count(word), _count)
+                for word in ("helped", "hurt", "nothing")
+            ),
+            numbers("Points saved", lambda row: row["answer"].saved.mean, points_cell, "a period"),
+            texts("Interval", lambda row: _interval(row["answer"]), numeric=True),
+            texts("p", lambda row: _sign_flip_p(row["answer"]), numeric=True),
+            numbers(
+                "Worst",
+                lambda row: row["split"].periods["points_saved"].min(),
+                points_cell,
+                "period",
+            ),
+            numbers("Growth outside", lambda row: row["split"].relative_growth, fraction_cell),
+            numbers("Payout ratio", lambda row: row["split"].payout_ratio, number),
+        ),
+        caption="Helped, hurt, nothing: deleveraging periods. Points saved: return less the "
+        f"benchmark's, mean of the periods, with its {CONFIDENCE:.0%} interval and the p-value of "
+        "a sign-flip test over periods. Growth outside: against the benchmark, a year. Payout "
+        "ratio: payouts over premium, where one was paid.",
+    )
+
+
+def _worst(split: Protection) -> float:
+    return float(split.periods["points_saved"].min())
+
+
+def _count(amount: float) -> str:
+    return f"{amount:.0f}"
+
+
+def _interval(found: Answer) -> Cell:
+    if found.saved.reason:
+        return Cell(text=NOT_AVAILABLE, tone="quiet", title=found.saved.reason)
+    return Cell(text=f"{points(found.saved.low)} to {points(found.saved.high)}")
+
+
+def _sign_flip_p(found: Answer) -> Cell:
+    if not found.saved.can_reject:
+        why = f"{found.saved.differing} periods that differ from zero cannot reject"
+        return Cell(text=NOT_AVAILABLE, tone="quiet", title=why)
+    return number_cell(found.saved.p_value, _three)
+
+
+def saved_table(answers: Mapping[str, Answer]) -> Table:
+    """Points saved, a row per period and a column per run."""
+    table = points_saved(answers)
+    titles = {
+        id_: row for each in answers.values() for id_, row in each.protection.periods.iterrows()
+    }
+    rows = []
+    for id_, amounts in table.iterrows():
+        about = titles[id_]
+        name = Cell(text=str(about["title"]), note=f"{about['start']:%Y-%m-%d}")
+        rows.append((name, *mark_best([_saved(amount) for amount in amounts], "higher")))
+    if rows:
+        means = [_saved(each.saved.mean) for each in answers.values()]
+        rows.append((Cell(text="Mean of the periods"), *mark_best(means, "higher")))
+    return Table(
+        id="points-saved",
+        columns=(Column(label="Period", numeric=False), *(Column(label=one) for one in answers)),
+        rows=tuple(rows),
+        caption="Return of the run less its benchmark's, in points. The best is set off.",
+        empty="No deleveraging period lies in this span.",
+    )
+
+
+def _saved(amount: float) -> Cell:
+    return number_cell(float(amount), points_cell)
+
+
+def against_table(found: Differences, benchmark: str) -> Table:
+    """Every run less its benchmark: growth and Sharpe ratio, each with interval and tests."""
+    rows = []
+    by_run = {m: table.to_dict("index") for m, table in found.benchmark.items()}
+    for label, best in found.best.items():
+        cells = [cell for m in MEASURES for cell in _tested(by_run[m][label], m, "p_stepdown")]
+        rows.append((Cell(text=str(label)), *cells, number_cell(float(best), _three)))
+    return Table(
+        id="against-benchmark",
+        columns=(
+            Column(label="Run", numeric=False),
+            *_tested_columns(
+                "p family", "allows for all runs of the table: Romano and Wolf's step-down"
+            ),
+            Column(
+                label="May be best",
+                title="p-value of the model confidence set: above 0.1 the run may be the one that "
+                "grows most",
+            ),
+        ),
+        groups=_tested_groups(more=1),
+        rows=tuple(rows),
+        caption=f"Each run less {benchmark}, a year; intervals at {found.confidence:.0%}. p: how "
+        "often chance alone would show as large a difference. Of many runs some will seem to "
+        "differ, which p family allows for. Growth is growth against it, a year.",
+    )
+
+
+def pairs_table(found: Differences) -> Table:
+    """Every run less every later one."""
+    rows = []
+    by_pair = {m: table.to_dict("index") for m, table in found.pairs.items()}
+    for pair in found.pairs["growth"].index.tolist():
+        cells = [cell for m in MEASURES for cell in _tested(by_pair[m][pair], m, "p_holm")]
+        rows.append((Cell(text=f"{pair[0]} less {pair[1]}"), *cells))
+    return Table(
+        id="pairs-of-runs",
+        columns=(
+            Column(label="Runs", numeric=False),
+            *_tested_columns("p Holm", "allows for all pairs of the table, by Holm's method"),
+        ),
+        groups=_tested_groups(),
+        rows=tuple(rows),
+        limit=15,
+        sortable=True,
+        empty="There is one run.",
+        caption="As above, for each pair.",
+    )
+
+
+def _tested(row: Mapping[Hashable, Any], measure: Measure, family: str) -> tuple[Cell, ...]:
+    """A difference, its interval, its p-value and that of the family."""
+    if row["reason"]:
+        what = Cell(text=NOT_AVAILABLE, tone="quiet", title=str(row["reason"]))
+        return what, what, what, what
+    form = _growth if measure == "growth" else number
+    return (
+        number_cell(float(row["value"]), form),
+        interval_cell(float(row["low"]), float(row["high"]), form),
+        number_cell(float(row["p_value"]), _three),
+        number_cell(float(row[family]), _three),
+    )
+
+
+def _tested_columns(family: str, title: str) -> tuple[Column, ...]:
+    one = (
+        Column(label="Difference"),
+        Column(label="Interval"),
+        Column(label="p", title="two-sided, of no difference"),
+        Column(label=family, title=title),
+    )
+    return (*one, *one)
+
+
+def _tested_groups(more: int = 0) -> tuple[Group, ...]:
+    last = (Group(label="", width=more),) if more else ()
+    return (
+        Group(label="", width=1),
+        Group(label="Growth a year", width=4),
+        Group(label="Sharpe ratio a year", width=4),
+        *last,
+    )
+
+
+def _three(amount: float) -> str:
+    return number(amount, 3)
+
+
+def _growth(log: float) -> str:
+    return percent(math.expm1(log))
+
+
+def correlation_table(found: Differences) -> Table:
+    """Correlation of the runs' returns, day by day."""
+    names = [str(name) for name in found.correlation.columns]
+    return Table(
+        id="correlations",
+        columns=(Column(label="", numeric=False), *(Column(label=name) for name in names)),
+        rows=tuple(
+            (Cell(text=str(name)), *(number_cell(float(value), number) for value in row))
+            for name, row in found.correlation.iterrows()
+        ),
+        caption="Of returns on the same days; 1 for runs that move together.",
+    )

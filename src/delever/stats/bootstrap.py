@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 # As a share of what varies, what is below this is the rounding of none at all.
-ROUNDING = 1e-10
+_ROUNDING = 1e-10
 _RARE = "the bars that vary are too few to tell"
 
 
@@ -338,7 +338,7 @@ def _value(parts: Sequence[Smooth]) -> float:
 
 def _least(parts: Sequence[Smooth]) -> float:
     """Below this a deviation of influences is the rounding of none at all."""
-    return ROUNDING * max(part.spread for part in parts)
+    return _ROUNDING * max(part.spread for part in parts)
 
 
 def _paired(returns: ArrayLike, benchmark: ArrayLike) -> list[Floats]:

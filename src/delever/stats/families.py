@@ -40,7 +40,7 @@ from delever.stats.blocks import (
     resample,
     sharpe_of,
 )
-from delever.stats.bootstrap import ROUNDING, Estimate, check_draws, studentised, unsaid
+from delever.stats.bootstrap import Estimate, check_draws, studentised, unsaid
 from delever.stats.inference import finite_row
 
 __all__ = ["Measure", "against", "best_set", "holm", "pairwise", "stepdown"]
@@ -238,9 +238,11 @@ def best_set(returns: ArrayLike, *, draws: int = 1_000, seed: int = 0) -> Floats
 
     Notes
     -----
-    Hansen, Lunde and Nason (2011) with the range of studentised differences: the run that stands
-    furthest below another leaves, until the range is no longer than in the resamples. The standard
-    error of a difference is that of its resamples. Runs that do not differ leave together.
+    Hansen, Lunde and Nason (2011) with the range of studentised differences: of the two runs that
+    stand furthest apart, in standard errors, the worse one leaves; its p-value is how often the
+    range of the resamples is as wide, and no smaller than that of a run which left before. Every
+    resample has standard errors of its own, as in `pairwise`: with those of the sample, equal runs
+    were set apart too often. Runs that do not differ leave together.
 
     Examples
     --------
@@ -253,29 +255,32 @@ def best_set(returns: ArrayLike, *, draws: int = 1_000, seed: int = 0) -> Floats
     parts, _ = _parts(_rows(returns), "growth", 1.0)
     if any(part.reason for part in parts):
         return np.full(len(parts), np.nan)
-    pairs = combinations(range(len(parts)), 2)
-    apart = [pair for pair in pairs if not unsaid([parts[place] for place in pair])]
-    blocks, _ = _blocks(parts, apart, draws, seed)
-    moved = np.stack([resample(part, blocks).moved for part in parts], axis=1)
-    means = np.array([part.value for part in parts])
-    drawn = moved[:, :, None] - moved[:, None, :]
-    errors = np.sqrt((drawn**2).mean(axis=0))
-    differ = errors > ROUNDING * max(part.spread for part in parts)
-    errors = np.where(differ, errors, np.inf)
-    behind, drawn = (means[None, :] - means[:, None]) / errors, np.abs(drawn) / errors
-    out, left, highest = np.ones(len(parts)), list(range(len(parts))), 0.0
+    pairs = list(combinations(range(len(parts)), 2))
+    found, drawn = _differences(parts, pairs, 1.0, 0.9, draws, seed)
+    # A pair without an interval cannot be told apart: it decides nothing.
+    told = np.array([not each.reason for each in found])
+    drawn = np.where(told, drawn, 0.0)
+    ahead = np.array([each.value / each.standard_error for each in found])
+    ahead = np.where(told, ahead, 0.0)
+    out, left, highest = np.ones(len(parts)), set(range(len(parts))), 0.0
     while len(left) > 1:
-        inside = np.ix_(left, left)
-        worst = behind[inside].max(axis=1)
-        furthest = float(worst.max())
-        if furthest <= 0.0:
+        inside = [place for place, pair in enumerate(pairs) if left.issuperset(pair)]
+        widest = max(inside, key=lambda place: abs(ahead[place]))
+        if ahead[widest] == 0.0:
             break
-        ranges = drawn[:, left][:, :, left].max(axis=(1, 2))
-        highest = max(highest, float((1 + (ranges >= furthest).sum()) / (draws + 1)))
-        gone = left[int(worst.argmax())]
-        together = [place for place in left if place == gone or not differ[place, gone]]
-        out[together] = highest
-        left = [place for place in left if place not in together]
+        ranges = drawn[:, inside].max(axis=1)
+        above = int((ranges >= abs(ahead[widest])).sum())
+        highest = max(highest, (1 + above) / (draws + 1))
+        gone = pairs[widest][int(ahead[widest] > 0.0)]
+        alike = {
+            place
+            for pair, each in zip(pairs, found, strict=True)
+            if each.reason and gone in pair
+            for place in pair
+        }
+        together = left & (alike | {gone})
+        out[list(together)] = highest
+        left -= together
     return out
 
 

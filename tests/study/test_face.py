@@ -14,6 +14,14 @@ import delever as dl
 from delever.errors import ConfigError, DeleverError, InputError
 
 
+def test_a_result_without_a_headline_or_tables_cannot_be_made():
+    class Half(dl.Result):
+        headline = "half of one"
+
+    with pytest.raises(TypeError, match=r"abstract method '?tables"):
+        Half()
+
+
 @pytest.fixture(scope="module")
 def market():
     days = pd.date_range("2021-01-01", periods=40, tz="UTC", name="open_time")

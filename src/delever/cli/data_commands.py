@@ -198,10 +198,7 @@ def check(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is present, absent or unknown. Exit code 1 where something is unknown or broken.
-
-    Exit code 1 if one is unknown, or a data set is broken.
-    """
+    """Show what is present, absent or unknown. Exit code 1 where something is unknown or broken."""
     found = _checked(reference, workspace, quiet=as_json)
     if html is not None:
         found.page(html)
@@ -222,10 +219,7 @@ def verify(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Hold every stored byte to its checksum. The contract of the kind and the id are held, too.
-
-    Exit code 1 if one is wrong.
-    """
+    """Hold stored bytes to their checksums, contract and id. Exit code 1 if one is wrong."""
     checks = _checked(reference, workspace, quiet=as_json).checks
     if as_json:
         echo_json([{"reference": one.name, "problems": list(one.problems)} for one in checks])

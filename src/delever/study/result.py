@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -24,7 +25,7 @@ _LONGEST_REPR = 900
 _ROWS = 12
 
 
-class Result:
+class Result(ABC):
     """What every result offers, whatever was asked.
 
     Attributes
@@ -42,22 +43,22 @@ class Result:
     >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2015-01-01")
     >>> run = dl.backtest(market, "ma200w_break", weeks=50)
     >>> run.headline
-    'Inside 2 deleveraging periods it ...'
+    'Helped in 0 of 2 deleveraging periods, ...'
     >>> list(run.tables)[:3]
-    ['metrics', 'benchmark', 'trades']
+    ['periods', 'estimates', 'metrics']
     """
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def headline(self) -> str:
         """The result in one sentence."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def tables(self) -> dict[str, pd.DataFrame]:
         """Everything that was found, by name."""
-        raise NotImplementedError
 
     @property
     def charts(self) -> dict[str, Chart]:

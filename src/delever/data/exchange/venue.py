@@ -145,8 +145,8 @@ class Venue:
 
     Examples
     --------
-    >>> bars = Series(rows=1000, kept=5000, note="only the newest 5000 bars are served")
-    >>> VENUES = (Venue(name="bitmart", series={"ohlcv": bars}, weight=12, seconds=2.0),)
+    >>> bars = Series(rows=720, kept=720, note="only the newest 720 bars are served")
+    >>> VENUES = (Venue(name="kraken", series={"ohlcv": bars}, weight=15, seconds=15.0),)
     """
 
     name: str

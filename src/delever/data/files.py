@@ -254,12 +254,12 @@ def _stamps_of(
         counts = texts.astype("int64").to_numpy()
         refuse(np.abs(counts) > _FARTHEST * _PER_SECOND[unit], _YEARS)
         return _in_range(pd.to_datetime(counts, unit=unit, utc=True), refuse)
-    refuse(
-        texts.str.fullmatch(_WHOLE),
-        "what it counts is not said; give --stamp-unit s, ms or us",
-    )
-    refuse(texts.str.fullmatch(_NAIVE), f"a time zone is required; {_ZONE_MEND}")
-    refuse(~texts.str.fullmatch(_ZONED), f"a time stamp is required; {_ZONE_MEND}")
+    zoned = texts.str.fullmatch(_ZONED)
+    if not zoned.all():
+        whole = texts.str.fullmatch(_WHOLE)
+        refuse(whole, "what it counts is not said; give --stamp-unit s, ms or us")
+        refuse(texts.str.fullmatch(_NAIVE), f"a time zone is required; {_ZONE_MEND}")
+        refuse(~zoned, f"a time stamp is required; {_ZONE_MEND}")
     parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
     refuse(parsed.isna(), "there is no such day or time; correct it")
     return _in_range(pd.DatetimeIndex(parsed), refuse)

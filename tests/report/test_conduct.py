@@ -142,3 +142,25 @@ def test_a_trade_leads_to_the_price(evaluation: Evaluation) -> None:
         begin, end = (pd.Timestamp(edge, tz="UTC") for edge in entry.zoom)
         left = trade["entry_time"] if pd.isna(trade["exit_time"]) else trade["exit_time"]
         assert begin < trade["entry_time"] <= left < end
+
+
+def test_of_very_many_trades_those_with_the_largest_results_are_listed(
+    evaluation: Evaluation,
+) -> None:
+    trades = evaluation.backtest.trades
+    many = pd.concat([trades.join(excursions(trades, evaluation.bars)).iloc[:1]] * 600)
+    many["net_pnl"] = np.arange(600.0)
+    table = trades_table(many.reset_index(drop=True))
+    assert len(table.rows) == 500
+    assert table.caption.startswith("The 500 of 600 trades with the largest results.")
+    place = table.header.index("Net PnL")
+    assert [row[place].order for row in table.rows] == list(np.arange(100.0, 600.0))
+
+
+def test_a_run_that_never_traded_has_no_panel_without_a_value(
+    build: Callable[..., Evaluation], walk: Callable[..., pd.DataFrame]
+) -> None:
+    spec = json.loads(conduct_charts(build(walk(), 0.0), BENCHMARK)["rolling"].spec)
+    assert {trace["yaxis"] for trace in spec["data"]} == {"y", "y2", "y3"}
+    titles = [spec["layout"][axis]["title"]["text"] for axis in ("yaxis", "yaxis2", "yaxis3")]
+    assert titles == ["Sharpe ratio", "volatility", "beta"]

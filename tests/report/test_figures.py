@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from delever.deleveraging.period import Period
 from delever.report import figures
-from delever.report.figures.time_axis import thin
+from delever.report.figures.time_axis import shades, thin
 from delever.research.evaluation import Evaluation
 
 
@@ -183,6 +183,7 @@ def priced(evaluation: Evaluation, lines: pd.DataFrame | None = None, **changed:
         bars["close"],
         bars[[]] if lines is None else lines,
         changed.get("trades", trades),
+        changed.get("fills", evaluation.backtest.fills),
         changed.get("periods", evaluation.periods),
         timeframe="1d",
     )
@@ -215,6 +216,28 @@ def test_the_price_has_the_lines_of_the_strategy_and_a_mark_for_each_trade(
     assert f"entered {first['entry_time']:%Y-%m-%d}" in leaves["text"][0]
     assert len(spec["layout"]["shapes"]) == len(evaluation.periods)
     assert chart.title == "Price, and what the strategy saw and did"
+
+
+def test_fills_that_only_change_the_size_are_marked_apart(evaluation: Evaluation) -> None:
+    fills = evaluation.backtest.fills.iloc[:4].assign(
+        quantity=[2.0, 1.0, -2.0, -1.0],
+        position=[2.0, 3.0, 1.0, 0.0],
+        exposure=[0.5, 0.75, 0.25, 0],
+    )
+    trace = priced(evaluation, fills=fills).figure.data[-1]
+    assert trace.name == "changes its size"
+    assert list(trace.y) == fills["price"].tolist()[1:3]
+    assert [text.partition("exposure ")[2] for text in trace.text] == [
+        *("75.0% after it", "25.0% after it"),
+    ]
+    flips = fills.assign(position=[2.0, -1.0, 1.0, 0.0])
+    assert priced(evaluation, fills=flips).figure.data[-1].name == "leaves"
+
+
+def test_only_what_lies_in_the_figure_is_shaded(evaluation: Evaluation) -> None:
+    fall, dip = evaluation.periods
+    assert len(shades((fall, dip), fall.end, dip.end)) == 1
+    assert shades((fall,), dip.start, dip.end) == []
 
 
 def test_forced_exits_have_marks_of_their_own(evaluation: Evaluation) -> None:

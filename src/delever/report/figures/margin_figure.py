@@ -14,6 +14,8 @@ from delever.report.figures.look import PALETTE, Chart, axis, chart
 from delever.report.figures.time_axis import shades, stamps, thin
 from delever.report.format import percent, when
 
+_FEW = 200
+
 
 def margin_figure(
     ledger: pd.DataFrame, close: pd.Series, periods: Sequence[Period], *, timeframe: str
@@ -42,7 +44,10 @@ def margin_figure(
     closes = close_times(pd.DatetimeIndex(table.index), timeframe)
     traces = [
         {
-            **{"type": "scatter", "mode": "lines", "name": name, "showlegend": False},
+            **{"type": "scatter", "name": name, "showlegend": False},
+            # A line shows no bar that stands alone between gaps.
+            "mode": "lines+markers" if table[name].count() < _FEW else "lines",
+            "marker": {"size": 4},
             "x": stamps(closes[kept]),
             "y": table[name].to_numpy()[kept],
             "xaxis": "x",

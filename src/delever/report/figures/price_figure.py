@@ -31,6 +31,7 @@ class _Mark(NamedTuple):
 
 _LONG = _Mark("enters long", "triangle-up", "#1b9e77")
 _SHORT = _Mark("enters short", "triangle-down", "#b0569b")
+_RESIZED = _Mark("changes its size", "diamond-open", "#6b7280")
 _LEAVES = {
     "": _Mark("leaves", "circle-open", "#6b7280"),
     "stop_loss": _Mark("stop", "x", "#d5602b"),
@@ -44,11 +45,12 @@ def price_figure(
     close: pd.Series,
     lines: pd.DataFrame,
     trades: pd.DataFrame,
+    fills: pd.DataFrame,
     periods: Sequence[Period],
     *,
     timeframe: str,
 ) -> Chart:
-    """Closes with the lines of a strategy, its entries and exits, and periods shaded."""
+    """Closes with the lines of a strategy, its entries, exits and changes of size, and periods."""
     from plotly import graph_objects as go
 
     shown = lines.iloc[:, :_MOST_LINES]
@@ -57,7 +59,7 @@ def price_figure(
     index = pd.DatetimeIndex(panel.index)
     closes = close_times(index, timeframe)
     dates = stamps(closes[kept])
-    figure = go.Figure(data=[*_curves(panel.iloc[kept], dates), *_marks(trades)])
+    figure = go.Figure(data=[*_curves(panel.iloc[kept], dates), *_marks(trades), *_sizes(fills)])
     step = decades(panel)
     log, linear = (
         {"yaxis.type": kind, "yaxis.dtick": each, "yaxis.autorange": True}
@@ -136,6 +138,26 @@ def _marks(trades: pd.DataFrame) -> list[dict[str, Any]]:
             events.setdefault(_left(row), []).append(_event(row, "exit", _exit_words))
     order = [_LONG, _SHORT, *_LEAVES.values()]
     return [_points(mark, events[mark]) for mark in order if mark in events]
+
+
+def _sizes(fills: pd.DataFrame) -> list[dict[str, Any]]:
+    """A trace of the fills that neither began a position nor ended it."""
+    before = fills["position"].shift(fill_value=0.0)
+    inner = fills[before * fills["position"] > 0.0]
+    if inner.empty:
+        return []
+    if len(inner) > _MOST_MARKS:
+        inner = inner.loc[inner["notional"].nlargest(_MOST_MARKS).index.sort_values()]
+    events = [
+        (
+            row["time"],
+            float(row["price"]),
+            f"{number(row['quantity'])} at {price(row['price'])}<br>"
+            f"exposure {percent(row['exposure'])} after it",
+        )
+        for row in inner.to_dict("records")
+    ]
+    return [_points(_RESIZED, events)]
 
 
 def _left(row: Mapping[Any, Any]) -> _Mark:

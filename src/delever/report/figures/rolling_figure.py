@@ -16,7 +16,6 @@ from delever.report.figures.time_axis import shades, stamps
 
 _POINTS: Final = 700
 """Values that are drawn: those of neighbouring bars share nearly all of their window."""
-_HEIGHT: Final = 0.226
 _GAP: Final = 0.032
 _PANELS: Final = (
     ("sharpe_ratio", "Sharpe ratio", ".1f", "%{y:.2f}"),
@@ -44,10 +43,12 @@ def rolling(
     styles, dates = lines([name, benchmark], benchmark), stamps(closes)
     traces: list[dict[str, Any]] = []
     layout: dict[str, Any] = {}
-    for row, (column, title, form, hover) in enumerate(_PANELS, start=1):
+    panels = [panel for panel in _PANELS if shown.filter(like=panel[0]).notna().any(axis=None)]
+    height = (1.0 - _GAP * (len(panels) - 1)) / max(len(panels), 1)
+    for row, (column, title, form, hover) in enumerate(panels, start=1):
         place = "" if row == 1 else str(row)
-        top = 1.0 - (row - 1) * (_HEIGHT + _GAP)
-        layout[f"yaxis{place}"] = axis(title, form, nticks=5, domain=[max(top - _HEIGHT, 0.0), top])
+        top = 1.0 - (row - 1) * (height + _GAP)
+        layout[f"yaxis{place}"] = axis(title, form, nticks=5, domain=[max(top - height, 0.0), top])
         for whose, key in ((benchmark, f"benchmark_{column}"), (name, column)):
             if key not in shown:
                 continue
@@ -62,7 +63,7 @@ def rolling(
     layout |= {
         "xaxis": {
             **{"type": "date", "hoverformat": "%Y-%m-%d %H:%M UTC"},
-            "anchor": f"y{len(_PANELS)}",
+            "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
         },
         "hovermode": "x unified",
         "legend": LEGEND | {"traceorder": "reversed"},
@@ -74,7 +75,7 @@ def rolling(
         "fig-rolling",
         "Rolling measures",
         figure,
-        height=560,
+        height=100 + 115 * len(panels),
         caption=f"Each value looks back on {window}; the first stands at its end. Beta and "
         f"correlation are to {benchmark}. A gap: no return differed from the next.",
     )

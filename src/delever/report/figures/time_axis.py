@@ -57,4 +57,5 @@ def shades(
             **fill,
         }
         for period in periods
+        if period.start < last and period.end > first
     ]

@@ -30,6 +30,7 @@ def conduct_charts(evaluation: Evaluation, benchmark: str) -> dict[str, Chart]:
             evaluation.bars["close"],
             evaluation.lines,
             run.trades,
+            run.fills,
             evaluation.periods,
             timeframe=run.timeframe,
         )

@@ -34,6 +34,7 @@ _PARTS = {
     "liquidation": "Liquidation",
     "collateral": "Collateral",
 }
+_MOST_TRADES = 500
 _LEAST_SHOWN = pd.Timedelta(days=20)
 _PARTS_IN_FULL = _PARTS | {
     "liquidation": "Liquidation: margin lost, or loss not borne",
@@ -89,11 +90,14 @@ def figures_table(periods: Sequence[Period]) -> Table:
 
 
 def trades_table(trades: pd.DataFrame) -> Table:
-    """Every round trip of a run, with its `delever.research.excursions` as ``worst`` and ``best``.
+    """The round trips of a run, with their `delever.research.excursions` as ``worst``, ``best``.
 
-    A click on an entry shows the trade in the figure of the price.
+    Of many, those with the largest results. A click on an entry leads to the figure of the price.
     """
-    funded = "funding" in trades
+    funded, count = "funding" in trades, len(trades)
+    if count > _MOST_TRADES:
+        largest = trades["net_pnl"].abs().nlargest(_MOST_TRADES).index
+        trades = trades.loc[largest.sort_values()]
     return tabulate(
         "trades",
         trades,
@@ -115,7 +119,12 @@ def trades_table(trades: pd.DataFrame) -> Table:
         ),
         sortable=True,
         limit=25,
-        caption="Prices are averages over fills, slippage included; return is net PnL per equity "
+        caption=(
+            f"The {_MOST_TRADES:,} of {count:,} trades with the largest results. "
+            if count > _MOST_TRADES
+            else ""
+        )
+        + "Prices are averages over fills, slippage included; return is net PnL per equity "
         "at entry. A trade still open is valued at the last close. Worst and best: how far the "
         "price went against and with the position, from its average entry price, by the highs and "
         "lows of the bars before that of the exit, and the exit price; costs left out."

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result already.")]
+WhatIf = Annotated[bool, typer.Option("--what-if", help="Also each run's counterfactuals.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +51,7 @@ def run(
         bool,
         typer.Option("--quick", help="Without the test on redrawn periods (resampled markets)."),
     ] = False,
+    what_if: WhatIf = False,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
     as_json: Json = False,
@@ -73,10 +75,10 @@ def run(
     if as_json:
         echo_json([one.to_dict() for one in done])
     elif len(done) == 1:
-        _print_run(done[0])
+        _print_run(done[0], what_if=what_if)
     else:
         try:
-            comparison = dl.compare(*done)
+            comparison = dl.compare(*done, what_if=what_if)
         except InputError:
             _print_files(done)
             raise
@@ -94,9 +96,7 @@ def compare(
             "--output", "-o", help="HTML file; by default in backtests/results/comparisons."
         ),
     ] = None,
-    what_if: Annotated[
-        bool, typer.Option("--what-if", help="Also each run's counterfactuals.")
-    ] = False,
+    what_if: WhatIf = False,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
     as_json: Json = False,
@@ -190,7 +190,7 @@ def init(
     typer.echo(f"next: cd {directory} && delever run backtests/ma200w_break.toml")
 
 
-def _print_run(run: dl.Run) -> None:
+def _print_run(run: dl.Run, *, what_if: bool) -> None:
     from delever.report.pages.answer_tables import periods_in_short, run_in_short
 
     start, end = run.evaluation.span
@@ -198,7 +198,8 @@ def _print_run(run: dl.Run) -> None:
     print_text(run.headline)
     print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
     print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
-    _print_what_if({run.name: run.counterfactuals}, {run.name: run.what_if.refused})
+    if what_if:
+        _print_what_if({run.name: run.counterfactuals}, {run.name: run.what_if.refused})
     print_notes(run.notes)
     _print_files([run])
 

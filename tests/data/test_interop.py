@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -334,6 +335,25 @@ def test_vectorbt_reads_its_shape(tmp_path: Path):
         export(catalog.load("v/series/x/1h"), tmp_path / "y", "freqtrade")
     with pytest.raises(InputError, match="format must be one of"):
         export(dataset, tmp_path / "y", "xlsx")
+
+
+def test_an_export_is_what_its_file_says(tmp_path: Path):
+    catalog = Catalog(tmp_path / "data")
+    catalog.add(pd.DataFrame({"x": [1.5, 2.5]}, index=hours(0, 1)), "v/series/x/1h")
+    dataset = catalog.load("v/series/x/1h")
+    readers = {"csv": pd.read_csv, "csv.gz": pd.read_csv, "parquet": pd.read_parquet}
+    for ending, read in (readers | {"feather": pd.read_feather, "CSV": pd.read_csv}).items():
+        assert read(export(dataset, tmp_path / f"f.{ending}"))["x"].tolist() == [1.5, 2.5]
+    for name, form, said in (
+        ("f.csv", "parquet", "ends in .csv holds csv; format says parquet"),
+        ("f.parquet", "csv", "ends in .parquet holds parquet; format says csv"),
+        ("f.feather", "vectorbt", "written as CSV or Parquet"),
+        ("f.xlsx", None, "must end in .csv, .csv.gz, .parquet, .feather, or its format be said"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            export(dataset, tmp_path / "new" / name, form)
+    assert not (tmp_path / "new").exists()
+    assert pd.read_parquet(export(dataset, tmp_path / "f.data", "parquet"))["x"].sum() == 4.0
 
 
 def test_foreign_files_as_typed(workspace, tmp_path: Path, capsys):

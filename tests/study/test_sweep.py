@@ -222,6 +222,30 @@ reentry = ["reclaim", "bars"]
     assert "2 combinations have no result" in (done.folder / "sweep.html").read_text()
 
 
+def test_a_sweep_of_which_nothing_has_a_result_says_why_once_and_fails(workspace, capsys) -> None:
+    text = """
+strategy = "support_breach"
+data = "sample/ohlcv/BTC/USD/1d"
+end = 2012-06-01
+[account]
+bounds = true
+[sweep.params]
+weeks = [4, 8]
+"""
+    path = write(workspace, text=text)
+    assert main(["sweep", str(path), "--workers", "1"]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("bounds") == 1
+    assert "error: every one of 2 combinations was refused: " in said.err
+    assert "Sharpe" not in said.out
+    assert main(["sweep", str(path), "--workers", "1", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["failed"] == 2
+    (listed,) = dl.runs(kind="sweep", workspace=workspace).frame.index
+    back = dl.result(listed, workspace=workspace)
+    assert back.axes == ("params.weeks",)
+    assert back.refusal
+
+
 def test_rules_that_the_earliest_lack_stop_no_later_combination(workspace) -> None:
     book = workspace.root / "data" / "venues" / "generic.toml"
     book.write_text(book.read_text().replace("valid_from = 2009-01-03", "valid_from = 2011-05-01"))

@@ -33,6 +33,7 @@ def put(results: Path, name: str, kind: str = "run", age: int = 0, **about: obje
     folder = results / name
     folder.mkdir(parents=True)
     (folder / "page.html").write_text("<main>")
+    (folder / "manifest.json").write_text("{}")
     made = pd.Timestamp("2026-01-01", tz="UTC") - pd.Timedelta(days=age)
     group = name.split("/")[0]
     write_facts(folder, About(kind=kind, name=group, page="page.html", **about), "It.", made=made)
@@ -119,6 +120,7 @@ def test_a_study_may_be_called_like_a_shelf(place):
         (lambda folder: (folder / "facts.json").write_text("{}"), "holds no facts of a run"),
         (lambda folder: (folder / "facts.json").write_bytes(b"\xff"), "holds no facts of a run"),
         (lambda folder: (folder / "page.html").unlink(), "page.html is missing"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda folder: (folder / "page.html").write_text("<"), "page.html is not what was"),
     ],
 )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
 
 from delever.data.parts import read_table
 from delever.deleveraging.membership import overlapping
@@ -25,7 +23,7 @@ from delever.stats.metrics import AsMetric, register
 from delever.study.answering import answer_over, restored, stored
 from delever.study.provenance import canonical_json, code_sha256, file_sha256
 from delever.study.result import plain
-from delever.study.stored import LISTED, About, replace_folder, write_facts
+from delever.study.stored import LISTED, About, placed, write_facts
 from delever.venues.costs import Costs
 
 MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
@@ -93,9 +91,7 @@ def write_run(
 
     Raises StoreError if the disk refuses; what was there before is left as it was.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with placed(folder, folder.parent.parent) as draft:
         for prefix, run in (("", evaluation.backtest), ("benchmark_", evaluation.benchmark)):
             tables = {"equity": run.ledger, "fills": run.fills, "trades": run.trades}
             if run.bounds is not None:
@@ -114,16 +110,6 @@ def write_run(
         files = {path.name: file_sha256(path) for path in sorted(draft.iterdir())}
         whole = canonical_json({**manifest, "files": files})
         (draft / MANIFEST).write_text(whole, encoding="utf-8")
-        draft.chmod(0o755)
-        with FileLock(folder.parent.parent / ".lock"):
-            replace_folder(draft, folder)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {folder}: {error.strerror or error}; make room, or choose another "
-            "workspace"
-        ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _about(evaluation: Evaluation, manifest: Mapping[str, Any]) -> About:

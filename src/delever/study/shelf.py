@@ -149,7 +149,7 @@ class Runs(Result):
         """A page that links to each."""
         from delever.report.pages.index_page import render
 
-        return render(self.frame, self.results)
+        return render(self.frame)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever runs --json`` prints."""

@@ -188,7 +188,7 @@ def everything(results: Path, kinds: Sequence[str] = KINDS, group: str = "") -> 
     """Everything stored, the newest first, damaged things among it."""
     found = (_read(*one, results) for one in _folders(results))
     return sorted(
-        (one for one in found if one.kind in kinds and group in ("", one.group)),
+        (one for one in found if one and one.kind in kinds and group in ("", one.group)),
         key=lambda one: (one.made, one.name),
         reverse=True,
     )
@@ -218,7 +218,9 @@ def listing(stored: Sequence[Stored]) -> pd.DataFrame:
 
 def read_stored(folder: Path) -> Stored:
     """A run at any place, such as one that was copied."""
-    return _read(folder, "run", folder.parent.name, folder.name, folder.parent.parent)
+    found = _read(folder, "run", folder.parent.name, folder.name, folder.parent.parent)
+    assert found is not None  # whoever asks has seen its manifest
+    return found
 
 
 def _folders(results: Path) -> Iterator[tuple[Path, str, str, str]]:
@@ -236,8 +238,8 @@ def _folders(results: Path) -> Iterator[tuple[Path, str, str, str]]:
                 yield folder, "sweep", place.name, folder.name
 
 
-def _read(folder: Path, kind: str, group: str, own: str, results: Path) -> Stored:
-    """What the facts of a folder tell, or what is wrong with them."""
+def _read(folder: Path, kind: str, group: str, own: str, results: Path) -> Stored | None:
+    """What the facts of a folder tell, or what is wrong with them; None where it went meanwhile."""
     known: dict[str, Any] = {
         "folder": folder,
         "name": folder.relative_to(results).as_posix(),
@@ -248,21 +250,14 @@ def _read(folder: Path, kind: str, group: str, own: str, results: Path) -> Store
     try:
         seen = path.stat().st_mtime
         facts = json.loads(path.read_text(encoding="utf-8"))
-        about = About(
-            kind=facts["kind"],
-            name=str(facts["name"]),
-            page=str(facts["page"]),
-            start=str(facts["span"]["start"]),
-            end=str(facts["span"]["end"]),
-            params=dict(facts["params"]),
-            inputs=dict(facts["inputs"]),
-            metrics=dict(facts["metrics"]),
-        )
+        about = _told(facts)
         made = pd.Timestamp(facts["made"]) if "made" in facts else None
         headline, sizes = str(facts["headline"]), dict(facts["files"])
         if about.kind != kind or (made is not None and made.tzinfo is None):
             raise ValueError  # noqa: TRY301  as little its facts as any other text
     except OSError as error:
+        if not folder.is_dir():
+            return None
         about, made, sizes, headline = About(kind=kind, name=group, page=""), None, {}, ""
         seen = folder.stat().st_mtime
         damage = f"{FACTS} cannot be read: {error.strerror}"
@@ -271,9 +266,24 @@ def _read(folder: Path, kind: str, group: str, own: str, results: Path) -> Store
         damage = f"{FACTS} holds no facts of a {kind}"
     else:
         damage = _missing(folder, sizes)
+        if kind == "run" and not (folder / "manifest.json").is_file():
+            damage = "manifest.json is missing"
     if made is None:  # a run made again has the same bytes, so its files alone say when
         made = pd.Timestamp(seen, unit="s", tz="UTC")
     return Stored(**known, about=about, made=made, headline=headline, damage=damage)
+
+
+def _told(facts: Mapping[str, Any]) -> About:
+    return About(
+        kind=facts["kind"],
+        name=str(facts["name"]),
+        page=str(facts["page"]),
+        start=str(facts["span"]["start"]),
+        end=str(facts["span"]["end"]),
+        params=dict(facts["params"]),
+        inputs=dict(facts["inputs"]),
+        metrics=dict(facts["metrics"]),
+    )
 
 
 def _lasts(name: str, path: Path) -> bool:

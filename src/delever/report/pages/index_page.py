@@ -39,26 +39,30 @@ def span(start: str, end: str) -> str:
     return " to ".join(days)
 
 
-def render(frame: pd.DataFrame, results: Path) -> str:
-    """Write the page of `delever.study.shelf.Runs.frame`; links start at the folder of results."""
+def render(frame: pd.DataFrame, beside: Path | None = None) -> str:
+    """Write the page of `delever.study.shelf.Runs.frame`.
+
+    Links start at the folder that the page will lie in, where that is known.
+    """
     damaged = frame["damage"][frame["damage"] != ""]
     return render_page(
         title="Results",
         headline=f"{len(frame):,} stored, the newest first.",
         notes=[f"damaged: {name}: {what}" for name, what in damaged.items()],
         blocks=[
-            block(kind, title, _table(kind, frame[frame["kind"] == kind], results))
+            block(kind, title, _table(kind, frame[frame["kind"] == kind], beside))
             for kind, title in _TITLES.items()
         ],
     )
 
 
-def _table(kind: str, frame: pd.DataFrame, results: Path) -> Table:
+def _table(kind: str, frame: pd.DataFrame, beside: Path | None) -> Table:
     def link(row: Any) -> Cell:
-        page = quote(Path(row["page"]).relative_to(results).as_posix())
+        page = Path(row["page"])
+        address = page.as_uri() if beside is None else quote(page.relative_to(beside).as_posix())
         return Cell(
             text=row["name"],
-            href="" if row["damage"] else page,
+            href="" if row["damage"] else address,
             note=span(row["start"], row["end"]),
         )
 

@@ -180,6 +180,23 @@ def test_a_stretch_of_time_is_shown_by_every_figure_over_time(
         assert seen.said == []
 
 
+def test_a_trade_leads_to_the_price(browser: Any, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["tearsheet"]) as seen:
+        page = seen.page
+        show = page.locator("#trades button.zoom").first
+        show.click()
+        page.wait_for_selector("body.zoomed")
+        page.wait_for_function(
+            """() => {
+                const place = document.getElementById("fig-price").getBoundingClientRect();
+                return place.top < window.innerHeight && place.bottom > 0;
+            }"""
+        )
+        begin = page.eval_on_selector("#fig-price", "chart => chart._fullLayout.xaxis.range[0]")
+        assert str(begin)[:10] == show.get_attribute("data-from")[:10]
+        assert seen.said == []
+
+
 def test_a_heading_sorts_by_mouse_and_by_key(browser: Any, pages: dict[str, Path]) -> None:
     orders = """table => [...table.tBodies[0].rows].map(row =>
         row.cells[table.querySelector("th[aria-sort]").cellIndex].dataset.order ?? "")"""

@@ -28,7 +28,14 @@ from delever.engine.sweep_accounts import (
     sweep_market,
 )
 from delever.engine.sweep_market import SWEEP_BAR, board_of
-from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name, metric_names
+from delever.engine.sweep_metrics import (
+    SCOPES,
+    SWEPT,
+    TOTALS,
+    block_names,
+    column_name,
+    metric_names,
+)
 from delever.engine.trades import trades_frame
 from delever.errors import InputError, SimulationError
 from delever.stats.metrics import METRICS, Sample, compute_scopes
@@ -123,6 +130,34 @@ def test_spot_runs_and_the_registry_agree(seed: int, size: int, count: int) -> N
         assert row["liquidations"] == (run.fills["reason"] == "liquidation").sum()
 
 
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(20, 400), blocks=st.integers(1, 16))
+def test_sums_in_blocks_are_those_of_single_runs(seed: int, size: int, blocks: int) -> None:
+    chance = np.random.default_rng(seed)
+    bars = random_bars(seed, size, wild=float(chance.choice([0.01, 0.2])))
+    inside = chance.random(size) < 0.4
+    edges = np.linspace(0, size, blocks + 1).round().astype(np.int64)[1:]
+    target = np.repeat(chance.choice([-1.0, 0.0, 0.5, 1.0], size), 7)[:size]
+    market = sweep_market(bars, timeframe="1d", inside=inside, edges=edges)
+    begins = [0, int(chance.integers(1, size))]
+    accounts = [SweepAccount(asked=asked(target, begin), costs=COSTS) for begin in begins]
+    frame = simulate(market, accounts)
+    plain = simulate(sweep_market(bars, timeframe="1d", inside=inside), accounts)
+    pd.testing.assert_frame_equal(frame[list(plain)], plain, rtol=1e-9, atol=1e-11)
+    for (_, row), begin in zip(frame.iterrows(), begins, strict=True):
+        run = backtest(
+            bars.iloc[begin:],
+            pd.Series(target, index=bars.index).iloc[begin:],
+            timeframe="1d",
+            costs=COSTS,
+            initial_target=target[begin - 1] if begin else 0.0,
+        )
+        returns = np.append(np.zeros(begin), run.returns.to_numpy())
+        parts = np.split(returns, edges[:-1])
+        expected = [total for part in parts for total in (part.sum(), (part**2).sum())]
+        assert row[block_names(blocks)].tolist() == pytest.approx(expected, rel=1e-9, abs=1e-10)
+
+
 def market_of(case: Case, inside: np.ndarray | None = None) -> SweepMarket:
     """A case of the single-run kernel as a sweep takes it."""
     size, told = len(case.targets), case.told
@@ -141,7 +176,7 @@ def market_of(case: Case, inside: np.ndarray | None = None) -> SweepMarket:
             mark=pd.DataFrame() if told["separate"] else None,
         ),
         costs=Costs(parts=(VenueFees(),)),
-        board=board_of(table, within, case.terms),
+        board=board_of(table, within, case.terms, np.unique([size // 3, size - 1, size])[-2:]),
     )
 
 

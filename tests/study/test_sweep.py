@@ -219,7 +219,13 @@ reentry = ["reclaim", "bars"]
     assert done.frame.loc[failed, "cagr"].isna().all()
     assert done.frame.loc[~failed, "cagr"].notna().all()
     assert done.manifest["failed"] == 2
-    assert "2 combinations have no result" in (done.folder / "sweep.html").read_text()
+    page = (done.folder / "sweep.html").read_text()
+    assert "2 combinations have no result" in page
+    reason = "reentry_bars goes with reentry"
+    [row] = done.tables["without_result"].itertuples()
+    assert reason in row.Index
+    assert row.combinations == 2
+    assert page.count(reason) == 1
 
 
 def test_a_sweep_of_which_nothing_has_a_result_says_why_once_and_fails(workspace, capsys) -> None:
@@ -386,11 +392,17 @@ def test_the_command_prints_one_document_and_a_page_that_loads_nothing(workspace
     document = json.loads(capsys.readouterr().out)
     assert document["combinations"] == document["n_trials"] == 8
     page = (workspace.results / "grid" / "sweeps" / document["sweep_id"] / "sweep.html").read_text()
-    for words in ("8 combinations were ever tried", "begin on different bars", 'id="parallel"',
-                  'id="map-sharpe-ratio"'):  # fmt: skip
+    for words in ("Trials ever made on these data", "begin on different bars", 'id="parallel"',
+                  'id="map-sharpe-ratio"', "ma200w break", "sample/ohlcv/BTC/USD/1d",
+                  "buy and hold", "Neighbours&#39; Sharpe"):  # fmt: skip
         assert words in page
     best = document["highest_sharpe_ratio"]
+    assert document["deflation"]["trials"] == 8
+    assert document["benchmark"]["sharpe_ratio"] > 0.0
     frame = pd.read_parquet(Path(document["folder"]) / "sweep.parquet")
     assert best["sharpe_ratio"] == frame["sharpe_ratio"].max()
     assert main(["sweep", str(path), "--workers", "1"]) == 0
-    assert "8 were there already; 8 ever tried" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "8 were there already; 8 ever tried" in printed
+    for words in ("buy and hold", "effective trials", "Liquidations"):
+        assert words in " ".join(printed.split())

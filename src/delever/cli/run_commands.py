@@ -154,29 +154,36 @@ def sweep(
     if as_json:
         echo_json(done.to_dict())
     elif not done.refusal:
-        _print_sweep(study.stem, done)
+        _print_sweep(done)
     if done.refusal:
         typer.echo(f"error: {done.refusal}", err=True)
         raise typer.Exit(1)
 
 
-def _print_sweep(name: str, done: dl.Sweep) -> None:
-    from delever.report.pages.sweep_page import label, text
+def _print_sweep(done: dl.Sweep) -> None:
+    from delever.report.figures.sweep_figures import setting_text
+    from delever.report.pages.sweep_page import compared_table
+    from delever.report.sweep_words import label, reasons, short, text
 
-    rows = done.summary.to_dict("records")
-    shown = [str(name) for name in done.summary if name not in done.axes]
+    print_text(done.headline)
+    beside = compared_table(done)
+    if beside is not None:
+        print_table("The best beside what it is compared with", beside)
+    best = done.summary
+    shown = [str(name) for name in best if name not in done.axes]
+    values = best[shown].to_numpy(dtype=float).tolist()
+    own = best[list(done.axes)].to_numpy(dtype=object).tolist()
     print_rows(
-        f"{name}: the highest Sharpe ratios of {len(done.frame):,} combinations",
-        [*done.axes, *map(label, shown)],
+        f"Highest Sharpe ratios of {len(done.frame):,} combinations",
+        [*map(short, done.axes), *map(label, shown)],
         [
-            [*(str(row[axis]) for axis in done.axes), *(text(row[name], name) for name in shown)]
-            for row in rows
+            [*map(setting_text, axes), *map(text, row, shown)]
+            for axes, row in zip(own, values, strict=True)
         ],
-        left=done.axes,
     )
-    if done.manifest["failed"]:
-        typer.echo(f"{done.manifest['failed']:,} combinations have no result; see column error")
-    typer.echo(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")
+    for reason, many in reasons(done.frame)["combinations"].items():
+        print_text(f"{many:,} without a result: {reason}")
+    print_text(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")
     assert done.folder is not None
     typer.echo(f"frame  {done.folder / 'sweep.parquet'}")
     typer.echo(f"page   {done.folder / 'sweep.html'}")

@@ -17,7 +17,15 @@ import pandas as pd
 from delever.engine.arrays import Floats
 from delever.engine.settings import Account, Orders, orders_of
 from delever.engine.sweep_market import Ints, SweepMarket, sweep_market
-from delever.engine.sweep_metrics import ENDS, SUMS, SWEPT, block_metrics, metric_names
+from delever.engine.sweep_metrics import (
+    BLOCK_SUMS,
+    ENDS,
+    SUMS,
+    SWEPT,
+    block_metrics,
+    block_names,
+    metric_names,
+)
 from delever.errors import InputError, SimulationError
 from delever.stats.metric import Metric
 from delever.units import periods_per_year
@@ -115,14 +123,20 @@ def simulate_each(
     metrics: Sequence[Metric] = SWEPT,
     mapper: Mapper = map,
 ) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Run accounts that `check_account` let pass, and say which of them a bracket refused."""
+    """Run accounts that `check_account` let pass, and say which of them a bracket refused.
+
+    Behind the metrics stand the sums of each block, where the market has blocks.
+    """
     names = list(metric_names(metrics))
+    if market.blocks:
+        names += block_names(len(market.board.edges))
     if not accounts:
         return pd.DataFrame(columns=names, dtype="float64"), {}
     begins = np.array([account.asked.begin for account in accounts])
     ends = np.full(len(accounts), -1.0, dtype=ENDS)
     scopes = np.zeros((len(accounts), 2), dtype=SUMS)
-    run = _runner(market, accounts, begins, ends, scopes)
+    blocks = np.zeros((len(accounts), len(market.board.edges), len(BLOCK_SUMS)))
+    run = _runner(market, accounts, begins, ends, scopes, blocks)
     for _ in mapper(run, range(0, len(accounts), _BLOCK)):
         pass  # each block has written its rows
     values = block_metrics(
@@ -133,6 +147,9 @@ def simulate_each(
         periods_per_year=periods_per_year(market.timeframe),
         metrics=metrics,
     )
+    if market.blocks:
+        parts = np.diff(blocks, axis=1, prepend=0.0)  # the kernel notes sums since the first bar
+        values = np.hstack([values, parts.reshape(len(accounts), -1)])
     frame = pd.DataFrame(values, columns=names)
     refused = {
         row: f"the bar of {market.index[int(ends['refused'][row])]:%Y-%m-%d %H:%M} asks for a "
@@ -177,8 +194,9 @@ def _runner(
     begins: Ints,
     ends: Any,
     scopes: Any,
+    blocks: Floats,
 ) -> Callable[[int], None]:
-    """What runs the block of accounts from a row on, and leaves their sums in `ends`, `scopes`."""
+    """What runs the block of accounts from a row on, and leaves their sums in the last three."""
     from delever.engine.sweep_kernel import run_block
 
     scopes["least"], scopes["most"], scopes["peak"] = np.inf, -np.inf, market.initial_equity
@@ -195,7 +213,7 @@ def _runner(
         own = slice(first, first + _BLOCK)
         run_block(
             market.board, market.initial_equity, begins[own], firsts[first : first + _BLOCK + 1],
-            bars, targets, orders[own], fees[own], ends[own], scopes[own],
+            bars, targets, orders[own], fees[own], ends[own], scopes[own], blocks[own],
         )  # fmt: skip
 
     return run

@@ -336,10 +336,13 @@ def _fees(bar: Any, own: SweepFees) -> SweepFees:
 
 
 @inlined()
-def _run(board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, scopes: Any) -> None:
+def _run(
+    board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, scopes: Any, blocks: Floats
+) -> None:
     """One account: a bar at which something may happen, then the bars at which nothing does."""
-    inside, lines = board.inside, board.lines
+    inside, lines, edges = board.inside, board.lines, board.edges
     place, time, cash = 0, asks.begin, asks.cash
+    part = np.searchsorted(edges, time, side="right")
     held = Held(cash, 0.0, 0.0, 0.0, cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     wealth = Wealth(cash, cash, cash, 1.0)
     asked, trigger, low, high = 0.0, 0.0, -np.inf, np.inf
@@ -375,8 +378,15 @@ def _run(board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, sco
         until = asks.bars[place] if place < len(asks.bars) else len(inside)
         if held.position != 0.0:
             until = _quiet(time, min(until, lines.other_rule[time - 1]), low, high, lines)
-        held, wealth = _pass(time, until, held, wealth, lines, inside, scopes)
-        time = until
+        passing = True
+        while passing:
+            last = min(until, edges[part])
+            held, wealth = _pass(time, last, held, wealth, lines, inside, scopes)
+            time, passing = last, last < until
+            if time == edges[part]:
+                blocks[part, 0] = scopes[0].gain + scopes[1].gain
+                blocks[part, 1] = scopes[0].squares + scopes[1].squares
+                part += 1
     enter(scopes[1 - inside[-1]], scopes[inside[-1]], wealth)
     ends.equity, ends.trough = wealth.equity, wealth.trough
 
@@ -393,6 +403,7 @@ def run_block(
     fees: Floats,
     ends: Any,
     scopes: Any,
+    blocks: Floats,
 ) -> None:
     """Run accounts over the bars; see `delever.engine.sweep_accounts` for what the arrays hold."""
     for row in range(len(begins)):
@@ -400,4 +411,4 @@ def run_block(
         asks = Asks(begins[row], cash, bars[own], targets[own])
         order = Orders(*numbers(orders[row], N_ORDERS))
         paid = SweepFees(*numbers(fees[row], N_FEES))
-        _run(board, asks, order, paid, ends[row], scopes[row])
+        _run(board, asks, order, paid, ends[row], scopes[row], blocks[row])

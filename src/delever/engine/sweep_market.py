@@ -57,6 +57,7 @@ class Board(NamedTuple):
     brackets: Floats
     how: Any  # records of `delever.engine.steps.MarginRule`
     lines: Lines
+    edges: Ints  # rows at which blocks of bars end, rising; the last is n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,6 +71,7 @@ class SweepMarket:
     costs: Costs  # what every account pays, but for what it says itself
     board: Board = field(repr=False)
     notes: tuple[str, ...] = ()  # what the run knew and did not know
+    blocks: bool = False  # whether sums are kept in the blocks of the board
 
     @property
     def largest_fee(self) -> float:
@@ -86,8 +88,9 @@ def sweep_market(
     costs: CostPart | None = None,
     initial_equity: float = 10_000.0,
     earlier: pd.DataFrame | None = None,
+    edges: Ints | None = None,
 ) -> SweepMarket:
-    """Lay out what all accounts of a sweep have in common.
+    """Lay out what all accounts of a sweep have in common, with the rows at which blocks end.
 
     Raises InputError if a sweep does not cover what is asked: limit orders, finer bars inside the
     bars, impact on volume, borrowed coins, bounds; DataError if funding, brackets or mark do not
@@ -126,8 +129,9 @@ def sweep_market(
         initial_equity=float(initial_equity),
         account=settings,
         costs=charged,
-        board=board_of(table, inside, held),
+        board=board_of(table, inside, held, edges),
         notes=(*path.notes, *ruled),
+        blocks=edges is not None,
     )
 
 
@@ -147,12 +151,15 @@ def _check_covered(account: Account, costs: Costs) -> None:
         )
 
 
-def board_of(table: Any, inside: npt.NDArray[np.bool_], held: TermArrays) -> Board:
+def board_of(
+    table: Any, inside: npt.NDArray[np.bool_], held: TermArrays, edges: Ints | None = None
+) -> Board:
     """What the kernel reads of a market: records of `SWEEP_BAR`, and the rules they fall under."""
     which = inside.astype(np.int64)
     lines = _lines(table, which, held)
     how = np.ascontiguousarray(held.how).view(record(*MarginRule._fields))[:, 0]
-    return Board(table, which, held.rule, held.brackets, how, lines)
+    ends = np.array([len(which)]) if edges is None else edges
+    return Board(table, which, held.rule, held.brackets, how, lines, ends)
 
 
 def _lines(table: Any, inside: Ints, held: TermArrays) -> Lines:

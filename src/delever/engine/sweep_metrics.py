@@ -14,6 +14,7 @@ from delever.stats.metrics import METRICS, AsMetric, register
 from delever.stats.sample import Sums
 
 __all__ = [
+    "BLOCK_SUMS",
     "ENDS",
     "SCOPES",
     "SUMS",
@@ -21,6 +22,7 @@ __all__ = [
     "TOTALS",
     "asked_metrics",
     "block_metrics",
+    "block_names",
     "column_name",
     "metric_names",
 ]
@@ -36,6 +38,9 @@ SUMS = record(
 )
 """What is kept of an account in a scope."""
 
+BLOCK_SUMS = ("returns", "squares")
+"""What is kept of an account in a block of bars: sums of returns and of their squares."""
+
 SWEPT: tuple[Metric, ...] = tuple(each for each in METRICS if each.from_sums is not None)
 """The metrics of the package that the sums hold."""
 
@@ -44,9 +49,18 @@ TOTALS = ("fee", "slippage", "liquidation", "funding", "liquidations")
 in quote units, signed as in the ledger, and how many times the account was liquidated."""
 
 
+OTHERS = ("start", "error", "neighbours_sharpe_ratio")
+"""Further columns of a sweep's frame."""
+
+
 def column_name(scope: Scope, name: str) -> str:
     """Column of a metric or a total: of the whole run its name, of a part behind the part's."""
     return name if scope == "whole" else f"{scope}_{name}"
+
+
+def block_names(blocks: int) -> list[str]:
+    """Columns of the sums of each block, in order of time."""
+    return [f"block_{n}_{name}" for n in range(1, blocks + 1) for name in BLOCK_SUMS]
 
 
 def metric_names(
@@ -56,7 +70,7 @@ def metric_names(
 
     Raises InputError if a metric has the name of another column.
     """
-    taken = sorted({*TOTALS, "start", "error"}.intersection(each.name for each in metrics))
+    taken = sorted({*TOTALS, *OTHERS}.intersection(each.name for each in metrics))
     if taken:
         raise InputError(
             f"a metric of a sweep must not be called {', '.join(taken)}, which names another "

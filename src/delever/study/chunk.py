@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.deleveraging.membership import membership
+from delever.engine.backtest import Backtest
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
     SWEPT_ACCOUNT,
@@ -26,19 +27,22 @@ from delever.engine.sweep_accounts import (
     simulate_each,
     sweep_market,
 )
-from delever.engine.sweep_metrics import asked_metrics, metric_names
+from delever.engine.sweep_metrics import asked_metrics, block_names, metric_names
 from delever.engine.terms import costs_of
 from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
 from delever.research.evaluation import sample_of
-from delever.stats.metrics import SCOPES, AsMetric, Metric, compute_scopes
+from delever.stats.metrics import SCOPES, AsMetric, Metric, Sample, compute_scopes
 from delever.study.config import Study
-from delever.study.provenance import gather
+from delever.study.provenance import Inputs, gather
 from delever.study.simulation import first_bar, run_target, target_of
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
+
+BLOCKS = 16
+"""Stretches of time, as long as each other, in which a sweep keeps each combination's returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,20 @@ class SweepGround:
     cost_models: Mapping[str, type[CostPart]] = field(default_factory=dict)
     metrics: tuple[AsMetric, ...] = ()  # beside those of the package
 
+    @property
+    def first(self) -> int:
+        """Row of the first bar that a run may hold."""
+        index = self.market.index
+        opens = [time for time in (self.start, self.market.trading_start) if time is not None]
+        return max((int(index.searchsorted(time)) for time in opens), default=0)
+
+    @property
+    def edges(self) -> npt.NDArray[np.int64]:
+        """Rows at which blocks end: the bars that a run may hold, in equal parts."""
+        last = len(self.market.index)
+        blocks = max(min(BLOCKS, last - self.first), 1)
+        return np.linspace(self.first, last, blocks + 1).round().astype(np.int64)[1:]
+
     def opened(self, begin: int) -> SweepMarket:
         """The market from one of its rows on, laid out for many accounts."""
         account = self.account
@@ -101,6 +119,7 @@ class SweepGround:
             costs=costs_of(self.costs, account).stressed(self.costs_times),
             initial_equity=self.initial_equity,
             earlier=self.market.bars.iloc[:begin] if begin else None,
+            edges=self.edges - begin,
         )
 
 
@@ -111,6 +130,16 @@ def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
     """
     study, ground = _prepared(chunk.root, chunk.study, chunk.inputs_id)
     ground = replace(ground, metrics=(*ground.metrics, *metrics))
+    wanted = map(combination_maker(study, ground), chunk.combinations)
+    return run_combinations(
+        ground, wanted, shared_bytes=chunk.shared_bytes, target_bytes=chunk.target_bytes
+    )
+
+
+def combination_maker(
+    study: Study, ground: SweepGround
+) -> Callable[[Mapping[str, Any]], Combination]:
+    """What makes a combination of dotted keys of a study and their values."""
     made: dict[str, Combination] = {}
 
     def combination(values: Mapping[str, Any]) -> Combination:
@@ -124,10 +153,7 @@ def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
             made[terms] = Combination({}, own.account, costs, benchmark_costs)
         return made[terms]._replace(params={**study.params, **params})
 
-    wanted = map(combination, chunk.combinations)
-    return run_combinations(
-        ground, wanted, shared_bytes=chunk.shared_bytes, target_bytes=chunk.target_bytes
-    )
+    return combination
 
 
 def run_combinations(
@@ -137,7 +163,7 @@ def run_combinations(
     shared_bytes: int = 64 * 2**20,
     target_bytes: int = 64 * 2**20,
 ) -> pd.DataFrame:
-    """A row per combination: its metrics, the ``start`` of its run, and why it has none."""
+    """A row per combination: metrics, sums in blocks of time, ``start``, and why it has none."""
     by_sums, by_run = asked_metrics(ground.metrics)
     alone: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
@@ -178,7 +204,8 @@ def _simulated(
 ) -> pd.DataFrame:
     """Metrics of a batch by row; of what is refused, the reason goes to `errors`."""
     if not batch:
-        return pd.DataFrame(columns=list(metric_names(metrics)), dtype="float64")
+        names = [*metric_names(metrics), *block_names(len(ground.edges))]
+        return pd.DataFrame(columns=names, dtype="float64")
     begin = min(account.asked.begin for account in batch.values())
     try:
         board = ground.opened(begin)
@@ -216,7 +243,7 @@ def _answers(
     for one in wanted:
         text = json.dumps(one.params, sort_keys=True, default=str)
         if answer is None or text != asks:  # what is not asked varies fastest
-            asks, answer = text, _target(ground, one.params)
+            asks, answer = text, asked_of(ground, one.params)
         yield one, answer
 
 
@@ -230,6 +257,37 @@ def _account(
     )
 
 
+def by_itself(
+    ground: SweepGround, one: Combination, target: npt.NDArray[np.float64], begin: int
+) -> Backtest:
+    """One combination run bar by bar."""
+    account = one.account
+    if account is not None:
+        said = {name: getattr(account, name) for name in SWEPT_ACCOUNT}
+        account = replace(ground.account or account, **said)
+    return run_target(
+        ground.market,
+        pd.Series(target, index=ground.market.index),
+        begin=begin,
+        costs=one.costs,
+        account=account,
+        costs_times=ground.costs_times,
+        initial_equity=ground.initial_equity,
+    )
+
+
+def benchmark_of(ground: SweepGround, one: Combination, begin: int) -> Backtest:
+    """The benchmark over the bars of a combination."""
+    return run_target(
+        ground.market,
+        target_of(ground.market, ground.benchmark),
+        begin=begin,
+        costs=one.benchmark_costs,
+        costs_times=ground.costs_times,
+        initial_equity=ground.initial_equity,
+    )
+
+
 def _alone(
     ground: SweepGround,
     one: Combination,
@@ -238,27 +296,19 @@ def _alone(
     metrics: Sequence[Metric],
 ) -> list[float]:
     """What a run of one combination by itself gives: the columns of metrics that no sums hold."""
-    account, market = one.account, ground.market
-    if account is not None:
-        said = {name: getattr(account, name) for name in SWEPT_ACCOUNT}
-        account = replace(ground.account or account, **said)
-    run = partial(
-        run_target,
-        market,
-        begin=begin,
-        costs_times=ground.costs_times,
-        initial_equity=ground.initial_equity,
-    )
-    held = None
     try:
-        done = run(pd.Series(target, index=market.index), costs=one.costs, account=account)
+        done, held = by_itself(ground, one, target, begin), None
         if any(each.against_benchmark for each in metrics):
-            held = run(target_of(market, ground.benchmark), costs=one.benchmark_costs)
+            held = benchmark_of(ground, one, begin)
     except DeleverError:  # the accounts of the batch are refused for it, with the reason
         return [math.nan] * len(metric_names(metrics, totals=()))
-    own = ground.inside[begin:]
-    parts = {"whole": np.ones(len(own), dtype=bool), "inside": own, "outside": ~own}
-    table = compute_scopes(sample_of(done, held), parts, metrics)
+    return scoped(sample_of(done, held), ground.inside[begin:], metrics)
+
+
+def scoped(sample: Sample, inside: npt.NDArray[np.bool_], metrics: Sequence[Metric]) -> list[float]:
+    """The columns of metrics of a sweep, measured on a single run."""
+    parts = {"whole": np.ones(len(inside), dtype=bool), "inside": inside, "outside": ~inside}
+    table = compute_scopes(sample, parts, metrics)
     return [
         float(table[scope][each.name])
         for scope in SCOPES
@@ -267,7 +317,8 @@ def _alone(
     ]
 
 
-def _target(ground: SweepGround, params: Mapping[str, Any]) -> Answer | DeleverError:
+def asked_of(ground: SweepGround, params: Mapping[str, Any]) -> Answer | DeleverError:
+    """What the strategy answers to parameters, or why there is no run."""
     try:
         strategy = ground.strategy
         if isinstance(strategy, Strategy):  # on the market itself: indicators are shared by it
@@ -289,10 +340,15 @@ def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround]
             "must stay as they were when the sweep began; something changed, or a worker runs "
             "other code; run the sweep again"
         )
+    return study, ground_of(study, inputs)
+
+
+def ground_of(study: Study, inputs: Inputs) -> SweepGround:
+    """What the combinations of a study share."""
     market = inputs.market
     if study.end_time is not None:
         market = market.upto(study.end_time)
-    return study, SweepGround(
+    return SweepGround(
         market=market,
         strategy=inputs.strategy,
         benchmark=inputs.benchmark,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from delever.study.result import Result, plain
 from delever.study.run import load_run
 from delever.study.shelf import find
 from delever.study.stored import Stored
-from delever.study.sweep_result import Sweep
+from delever.study.sweep_result import read_sweep
 from delever.study.workspace import Workspace
 
 
@@ -108,19 +107,4 @@ def result(
         return load_run(found.folder, extensions=place.extensions)
     if found.damage:
         raise StoreError(f"{found.folder} must be as it was written; {found.damage}; make it again")
-    return _sweep(found.folder) if found.kind == "sweep" else KeptResult(stored=found)
-
-
-def _sweep(folder: Path) -> Sweep:
-    frame = pd.read_parquet(folder / "sweep.parquet")
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    columns = [str(name) for name in frame]
-    return Sweep(
-        name=manifest["study"]["name"],
-        frame=frame,
-        axes=tuple(columns[: columns.index("start")]),  # they stand first
-        manifest=manifest,
-        folder=folder,
-        n_trials=manifest["n_trials"],
-        resumed=len(frame),
-    )
+    return read_sweep(found.folder) if found.kind == "sweep" else KeptResult(stored=found)

@@ -23,7 +23,8 @@ from delever.data.disk import Disk
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.errors import ConfigError, StoreError
 from delever.stats.metrics import AsMetric, metric_of
-from delever.study.chunk import Chunk, applied, run_chunk
+from delever.study.chosen import concluded
+from delever.study.chunk import Chunk, applied, combination_maker, ground_of, run_chunk
 from delever.study.config import Study, SweepConfig, combinations, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
@@ -85,20 +86,25 @@ def sweep_study(
         done += len(chunk.combinations)
         rate = (time.monotonic() - begun) / (done - resumed)
         progress(done, len(chosen), rate * (len(chosen) - done))
-    frame = with_axes(_assemble(folder, chunks), chosen)
-    manifest |= {"n_trials": n_trials(ledger), "failed": int((frame["error"] != "").sum())}
-    finished = Sweep(
+    ground = ground_of(study, inputs)
+    finished = concluded(
+        ground,
+        _assemble(folder, chunks),
+        chosen,
+        combination_maker(study, ground),
         name=study.name,
-        frame=frame,
-        axes=tuple(table.axes),
+        data=study.data,
+        fixed=study.params,
         manifest=manifest,
+        n_trials=n_trials(ledger),
         folder=folder,
-        n_trials=manifest["n_trials"],
         resumed=resumed,
     )
-    disk.write("", {"sweep.parquet": _parquet(frame)})
+    disk.write("", {"sweep.parquet": _parquet(finished.frame)})
+    disk.write("", {"blocks.parquet": _parquet(finished.blocks)})
     disk.write("", {"sweep.html": finished.html().encode()})
-    disk.write("", {"manifest.json": canonical_json(manifest).encode()})
+    disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
+    disk.write("", {"found.json": json.dumps(finished.kept(), indent=2, allow_nan=False).encode()})
     write_facts(folder, _about(finished, study), finished.headline)
     write_index(workspace.results)
     return finished
@@ -216,21 +222,6 @@ def _assemble(folder: Path, chunks: Sequence[Chunk]) -> pd.DataFrame:
                 f"{file} must be readable; {error}; run the sweep with --fresh"
             ) from None
     return pd.concat(parts, ignore_index=True)
-
-
-def with_axes(rows: pd.DataFrame, chosen: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of combinations, their own values and what became of them in front."""
-    axes = pd.DataFrame({name: _column([one[name] for one in chosen]) for name in chosen[0]})
-    said = rows[["start", "error"]]
-    return pd.concat([axes, said, rows.drop(columns=list(said))], axis=1)
-
-
-def _column(values: Sequence[Any]) -> Sequence[Any]:
-    """Values of an axis as a column: of one kind, else as JSON."""
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    if numbers or all(isinstance(v, str) for v in values):
-        return values
-    return [json.dumps(value) for value in values]
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

@@ -19,14 +19,11 @@ from delever.errors import InputError
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.backtesting import DEFAULT_COSTS
-from delever.study.chunk import (
-    Combination,
-    SweepGround,
-    run_combinations,
-)
+from delever.study.chosen import concluded
+from delever.study.chunk import Combination, SweepGround, run_combinations
 from delever.study.market import utc
 from delever.study.strategy import Given, Strategy, as_strategy
-from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study, with_axes
+from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweep_result import Sweep
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
@@ -176,14 +173,14 @@ def _sweep_market(
             strategy.bind(combination(one).params)
     elif any("." not in name for name in lists):
         raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
-    rows = run_combinations(ground, map(combination, chosen))
-    frame = with_axes(rows, chosen)
-    name = str(strategy.name or "exposures")
-    failed = int((frame["error"] != "").sum())
-    return Sweep(
-        name=name,
-        frame=frame,
-        axes=tuple(lists),
-        manifest={"study": {"name": name}, "n_trials": len(frame), "failed": failed},
-        n_trials=len(frame),
+    return concluded(
+        ground,
+        run_combinations(ground, map(combination, chosen)),
+        chosen,
+        combination,
+        name=str(strategy.name or "exposures"),
+        data=ground.market.symbol or "a market at hand",
+        fixed={},
+        manifest={"study": {"name": str(strategy.name or "exposures")}},
+        n_trials=len(chosen),
     )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from delever.report.figures.look import Chart
+from delever.research.deflation import Deflation
+from delever.research.plateau import Terrain
+from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 from delever.study.result import Result, plain
 
-SHOWN = ("sharpe_ratio", "cagr", "max_drawdown", "inside_total_return")
+SHOWN = (RANKED_BY, NEIGHBOURS, "cagr", "max_drawdown", "inside_total_return", "liquidations")
 """Metrics of a short table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Sweep(Result):
+class Sweep(Swept, Result):
     """A finished sweep.
 
     Attributes
@@ -25,11 +30,23 @@ class Sweep(Result):
     name : str
         Of the study.
     frame : pandas.DataFrame
-        One row per combination: a column per axis, ``start``, ``error`` and the metrics.
+        One row per combination: a column per axis, ``start``, ``error`` and the metrics;
+        ``neighbours_sharpe_ratio`` is the median over the combinations beside it.
     axes : tuple of str
         Names of the axes' columns.
     manifest : mapping
         Everything it was made from.
+    about : mapping
+        What was swept, on what, and how much of it, in words.
+    blocks : pandas.DataFrame
+        A row per combination: sums of returns and of their squares in equal stretches of time, 0
+        where it had not begun.
+    terrain : Terrain or None
+        Rows of the best combination and of the best plateau; None where there is none.
+    benchmark : pandas.Series or None
+        Metrics of the benchmark over the bars of the best combination.
+    deflation : Deflation or None
+        What the number of trials leaves of the best; None where there is too little to tell.
     folder : Path or None
         Where it is stored.
     n_trials : int
@@ -38,12 +55,9 @@ class Sweep(Result):
         Combinations that were there already.
     """
 
-    name: str
-    frame: pd.DataFrame
-    axes: tuple[str, ...]
     manifest: Mapping[str, Any]
+    blocks: pd.DataFrame
     folder: Path | None = None
-    n_trials: int = 0
     resumed: int = 0
 
     @property
@@ -55,16 +69,10 @@ class Sweep(Result):
 
     @property
     def headline(self) -> str:
-        """The highest Sharpe ratio, where it was, and out of how many trials."""
-        best = self.best
-        if best.empty:
-            return f"None of {len(self.frame):,} combinations has a Sharpe ratio."
-        where = ", ".join(f"{axis} {best[axis].iloc[0]}" for axis in self.axes)
-        return (
-            f"The highest Sharpe ratio of {len(self.frame):,} combinations is "
-            f"{best['sharpe_ratio'].iloc[0]:.2f} (at {where}); the best of {self.n_trials:,} "
-            "trials looks good by luck alone."
-        )
+        """The best beside the benchmark, how it stands among its neighbours, what luck explains."""
+        from delever.report.sweep_words import headline
+
+        return headline(self)
 
     @property
     def refusal(self) -> str:
@@ -72,14 +80,23 @@ class Sweep(Result):
         errors = self.frame["error"]
         if (errors == "").any():
             return ""
-        reasons = errors.value_counts()
-        more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
-        return f"every one of {len(errors):,} combinations was refused: {reasons.index[0]}{more}"
+        why = errors.value_counts()
+        more = f" (and {len(why) - 1} other reasons)" if len(why) > 1 else ""
+        return f"every one of {len(errors):,} combinations was refused: {why.index[0]}{more}"
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The best combinations, and all of them."""
-        return {"best": self.best, "combinations": self.frame}
+        """The best, the best beside the benchmark, why some have no result, and all."""
+        from delever.report.sweep_words import compared, reasons
+
+        found = {
+            "best": self.best,
+            "compared": compared(self),
+            "without_result": reasons(self.frame),
+        }
+        return {name: table for name, table in found.items() if len(table)} | {
+            "combinations": self.frame
+        }
 
     @property
     def charts(self) -> dict[str, Chart]:
@@ -97,18 +114,67 @@ class Sweep(Result):
         """The sweep as a page."""
         from delever.report.pages.sweep_page import render
 
-        return render(self.name, self.frame, axes=self.axes, manifest=self.manifest)
+        return render(self, self.manifest)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever sweep --json`` prints."""
-        best = self.best.head(1).drop(columns=["start", "error"]).to_dict("records")
+        from delever.report.sweep_words import reasons
+
+        rows = self.frame.drop(columns=["start", "error"])
+        found = self.terrain
+        best = None if found is None else plain(rows.iloc[found.peak])
         return {
             "sweep_id": self.manifest.get("sweep_id"),
             "folder": None if self.folder is None else str(self.folder),
             "headline": self.headline,
+            "about": dict(self.about),
             "combinations": len(self.frame),
             "resumed": self.resumed,
             "failed": self.manifest["failed"],
+            "reasons": reasons(self.frame)["combinations"].to_dict(),
             "n_trials": self.n_trials,
-            "highest_sharpe_ratio": plain(best[0]) if best else None,
+            "highest_sharpe_ratio": best,
+            "best_plateau": None if found is None else plain(rows.iloc[found.plateau]),
+            "stands_alone": None if found is None else found.alone,
+            "benchmark": plain(self.benchmark),
+            "deflation": None if self.deflation is None else plain(asdict(self.deflation)),
         }
+
+    def kept(self) -> dict[str, Any]:
+        """What is stored of it beside its frames and its manifest."""
+        return {
+            "about": dict(self.about),
+            "terrain": None if self.terrain is None else plain(asdict(self.terrain)),
+            "benchmark": plain(self.benchmark),
+            "benchmark_name": None if self.benchmark is None else str(self.benchmark.name),
+            "deflation": None if self.deflation is None else plain(asdict(self.deflation)),
+        }
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """A sweep from the folder it was stored in."""
+    frame = pd.read_parquet(folder / "sweep.parquet")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    kept = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+    columns = [str(name) for name in frame]
+    terrain, benchmark, deflation = kept["terrain"], kept["benchmark"], kept["deflation"]
+    return Sweep(
+        name=manifest["study"]["name"],
+        frame=frame,
+        axes=tuple(columns[: columns.index("start")]),  # they stand first
+        manifest=manifest,
+        about=kept["about"],
+        blocks=pd.read_parquet(folder / "blocks.parquet"),
+        terrain=None if terrain is None else Terrain(**terrain),
+        benchmark=None
+        if benchmark is None
+        else pd.Series(benchmark, name=kept["benchmark_name"], dtype="float64"),
+        deflation=None if deflation is None else Deflation(**_numbers(deflation)),
+        folder=folder,
+        n_trials=manifest["n_trials"],
+        resumed=len(frame),
+    )
+
+
+def _numbers(kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None else value for name, value in kept.items()}

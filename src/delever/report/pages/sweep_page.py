@@ -1,7 +1,8 @@
-"""A sweep as a page: the best combinations, how smooth their neighbourhood is, and all of them."""
+"""A sweep as a page: the best beside the benchmark, the luck in it, and all combinations."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,86 +11,224 @@ import pandas as pd
 
 from delever.report.figures import Chart, heat_map, parallel
 from delever.report.figures.sweep_figures import setting_text
-from delever.report.format import value
-from delever.report.page import block, facts, render_page
-from delever.report.table import numbers, tabulate, texts
-from delever.stats.metrics import find
+from delever.report.format import number, whole
+from delever.report.page import Part, Tile, block, facts, render_page
+from delever.report.sweep_words import (
+    cases,
+    compared,
+    headline,
+    label,
+    reasons,
+    short,
+    text,
+    trials,
+    unit,
+)
+from delever.report.table import Cell, Table, number_cell, numbers, tabulate, texts
+from delever.research.deflation import Deflation
+from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 
 SHOWN = (
+    RANKED_BY,
+    NEIGHBOURS,
     "total_return",
     "cagr",
-    "sharpe_ratio",
     "max_drawdown",
-    "calmar_ratio",
-    "trades",
     "inside_total_return",
-    "outside_total_return",
+    "trades",
+    "liquidations",
 )
 """Columns of the page's table."""
 
 _HINDSIGHT = "deleveraging periods were drawn with hindsight"
-_RANKED_BY = "sharpe_ratio"
-_MAPPED = (_RANKED_BY, "max_drawdown", "inside_total_return")
+_ROWS = 20
+_MAPPED = (RANKED_BY, "max_drawdown", "inside_total_return")
 
 
-def top(frame: pd.DataFrame, count: int = 20, by: str = _RANKED_BY) -> pd.DataFrame:
+def top(frame: pd.DataFrame, count: int = _ROWS, by: str = RANKED_BY) -> pd.DataFrame:
     """Combinations with the highest of a metric, those without it left out."""
     return frame.dropna(subset=[by]).nlargest(count, by)
 
 
-def render(
-    name: str, frame: pd.DataFrame, *, axes: Sequence[str], manifest: Mapping[str, Any]
-) -> str:
+def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
     """Write the page of a sweep."""
-    best = tabulate(
-        "highest",
-        top(frame),
-        (
-            *(texts(axis, partial(_setting, axis=axis)) for axis in axes),
-            *(numbers(label(one), one, partial(text, column=one)) for one in SHOWN),
-        ),
-        empty="No combination has one.",
-    )
+    about = swept.about
+    maps = charts(swept.frame, swept.axes)
+    every = maps.pop("combinations", None)
     return render_page(
-        title=f"{name}: sweep",
-        name=name,
-        span=f"{len(frame):,} combinations",
-        notes=_notes(frame, manifest),
+        title=f"{swept.name}: sweep",
+        name=swept.name,
+        span=" · ".join(about[key] for key in ("Strategy", "Data", "Bars") if key in about),
+        headline=headline(swept),
+        tiles=_tiles(swept),
+        notes=_notes(swept.frame),
         blocks=[
-            *(block("", each.title, each) for each in charts(frame, axes).values()),
-            block("best", "Highest Sharpe ratios", best),
+            block("about", "What was swept", dict(about)),
+            block("beside", "The best beside what it is compared with", compared_table(swept)),
+            block("highest", "Highest Sharpe ratios", _highest_table(swept)),
+            *(block("", each.title, each) for each in maps.values()),
+            block("luck", "How much of it is luck", *_luck_parts(swept.deflation)),
+            block("without", "Without a result", _reasons_table(swept.frame)),
+            block("all", "All combinations", every),
             block("assumptions", "Assumptions", [_HINDSIGHT]),
-            block("made-from", "Made from", dict(facts(manifest))),
+            block("made-from", "Made from", dict(facts(manifest)), kind="folded"),
         ],
     )
-
-
-def _setting(row: Mapping[str, Any], axis: str) -> str:
-    return setting_text(row[axis])
 
 
 def charts(frame: pd.DataFrame, axes: Sequence[str]) -> dict[str, Chart]:
     """Every figure of the page; none where no combination has a Sharpe ratio."""
     drawn: dict[str, Chart] = {}
-    if not frame[_RANKED_BY].notna().any():
+    if not frame[RANKED_BY].notna().any():
         return drawn
     varied = [axis for axis in axes if frame[axis].nunique() > 1]
     varied.sort(key=lambda axis: (frame[axis].dtype.kind not in "iuf", -frame[axis].nunique()))
     if len(varied) > 1:
         x, y = varied[:2]
         for one in _MAPPED:
-            drawn[one] = heat_map(frame, x, y, one, label(one), fraction=_unit(one) == "fraction")
-    shown = [one for one in (_RANKED_BY, "cagr", *_MAPPED[1:]) if frame[one].notna().any()]
+            drawn[one] = heat_map(frame, x, y, one, label(one), fraction=unit(one) == "fraction")
+    shown = [one for one in (RANKED_BY, "cagr", *_MAPPED[1:]) if frame[one].notna().any()]
     if frame[shown].notna().all(axis=1).any():
         drawn["combinations"] = parallel(frame, axes, [(one, label(one)) for one in shown])
     return drawn
 
 
-def _notes(frame: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
-    notes = [
-        f"{manifest['n_trials']:,} combinations were ever tried in this study on this data: the "
-        "best of so many looks good by luck alone; deflate it before believing it",
+def _tiles(swept: Swept) -> list[Tile]:
+    """The best, its neighbours, and the luck in it."""
+    found, luck = swept.terrain, swept.deflation
+    if found is None:
+        return []
+    beside = swept.frame[NEIGHBOURS]
+    held = swept.benchmark
+    tiles = [
+        Tile(
+            label="Best Sharpe ratio",
+            value=number(swept.frame[RANKED_BY].iloc[found.peak]),
+            beside="" if held is None else f"{held.name} {number(held[RANKED_BY])}",
+        ),
+        Tile(
+            label="Its neighbours' median",
+            value=number(beside.iloc[found.peak]),
+            beside=f"best plateau {number(beside.iloc[found.plateau])}",
+        ),
     ]
+    if luck is not None:
+        tiles += [
+            Tile(
+                label="Deflated Sharpe ratio (2014)",
+                value=number(luck.deflated),
+                beside="0.95 is asked for by custom",
+            ),
+            Tile(
+                label="Effective trials",
+                value=trials(luck.effective).split()[0],
+                beside=f"of {luck.trials:,} made",
+            ),
+        ]
+        if luck.above > 0.0 and not math.isnan(luck.chance_above) and held is not None:
+            tiles.append(
+                Tile(
+                    label=f"Luck alone is as far above {held.name}",
+                    value=cases(luck.chance_above),
+                    beside="of cases",
+                )
+            )
+    return tiles
+
+
+def compared_table(swept: Swept) -> Table | None:
+    """The best, the best plateau and the benchmark side by side."""
+    frame = compared(swept)
+    if frame.empty:
+        return None
+
+    def cell(row: Mapping[str, Any], column: str) -> Cell:
+        return number_cell(row[column], lambda amount: text(amount, row["index"]))
+
+    return tabulate(
+        "compared",
+        frame,
+        (
+            texts("", lambda row: label(row["index"])),
+            *(texts(name, partial(cell, column=name), numeric=True) for name in map(str, frame)),
+        ),
+        caption="All over the bars of the best combination, the best plateau over its own where it "
+        "begins later or earlier. What a benchmark has no neighbours for is not there.",
+    )
+
+
+def _highest_table(swept: Swept) -> Table:
+    """The combinations with the highest Sharpe ratios."""
+    frame, axes = swept.frame, swept.axes
+    shown = top(frame)
+    left = f"{len(shown):,} of {len(frame):,} combinations; " if len(shown) < len(frame) else ""
+    return tabulate(
+        "highest-ratios",
+        shown,
+        (
+            *(
+                texts(short(axis), lambda row, axis=axis: setting_text(row[axis]), numeric=True)
+                for axis in axes
+            ),
+            *(numbers(label(one), one, partial(text, column=one)) for one in SHOWN),
+        ),
+        caption=f"{left}all with every metric are in sweep.parquet beside a stored page, and in "
+        "the frame of dl.sweep. Neighbours' Sharpe is the median over the combinations one step "
+        "away on one axis of numbers other than costs, or the nearest ones of a sample.",
+        empty="No combination has one.",
+        sortable=True,
+    )
+
+
+def _luck_parts(luck: Deflation | None) -> list[Part]:
+    """The deflated Sharpe ratio and all that goes into it."""
+    if luck is None:
+        return ["Too few bars or results to tell."]
+    shown = {
+        "Trials ever made on these data": whole(luck.trials),
+        "Effective trials": trials(luck.effective).split()[0],
+        "Sharpe ratio of the best, yearly": number(luck.sharpe),
+        "Expected of the best of as many worthless trials": number(luck.expected),
+        "Spread of worthless trials' Sharpe ratios": number(luck.spread),
+        "Bars": whole(luck.bars),
+        "Skew of the best's returns": number(luck.skew),
+        "Kurtosis (normal: 3)": number(luck.kurtosis),
+        "Deflated Sharpe ratio, form of 2014": number(luck.deflated),
+        "Chance that worthless trials show as much": cases(luck.chance),
+    }
+    if not math.isnan(luck.chance_above):
+        shown |= {
+            "Above the benchmark's": number(luck.above),
+            "Effective trials of that": trials(luck.effective_above).split()[0],
+            "Chance that trials no better than the benchmark show as much": cases(
+                luck.chance_above
+            ),
+        }
+    return [
+        shown,
+        "Effective trials: as many independent ones would bring forth a lucky one as often, by the "
+        "correlation of all combinations' returns in blocks of time (Moskvina and Schmidt 2008); "
+        "trials of earlier sweeps count whole. The deflated Sharpe ratio is the probability that "
+        "the true one is above what the best of as many worthless trials is expected to show "
+        "(Bailey and Lopez de Prado 2014). Its spread is that across combinations or, where it is "
+        "larger, the standard error of a single worthless one. Worthless is a true Sharpe ratio of "
+        "0; beside it stands a true ratio of the benchmark's, with the standard error of Jobson "
+        "and Korkie (1981) as corrected by Memmel (2003). Bars are taken to be independent.",
+    ]
+
+
+def _reasons_table(frame: pd.DataFrame) -> Table:
+    """Why combinations have no result."""
+    return tabulate(
+        "reasons",
+        reasons(frame),
+        (texts("Reason", "reason"), numbers("Combinations", "combinations", whole)),
+        caption="Reasons that differ in numbers alone are counted together; the first is shown.",
+    )
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    notes = []
     starts = frame["start"].dropna()
     if starts.nunique() > 1:
         notes.append(
@@ -97,25 +236,7 @@ def _notes(frame: pd.DataFrame, manifest: Mapping[str, Any]) -> list[str]:
             f"{starts.max():%Y-%m-%d}, each when its own warm-up ends; give the study a start to "
             "compare them over one span"
         )
-    if manifest["failed"]:
-        notes.append(
-            f"{manifest['failed']:,} combinations have no result; the column error says why"
-        )
+    failed = int((frame["error"] != "").sum())
+    if failed:
+        notes.append(f"{failed:,} combinations have no result; below it is said why")
     return notes
-
-
-def label(column: str) -> str:
-    """Name of a column of metrics as pages and tables show it."""
-    for scope in ("inside", "outside"):
-        if column.startswith(f"{scope}_"):
-            return f"{find(column.removeprefix(f'{scope}_')).label} {scope}"
-    return find(column).label
-
-
-def _unit(column: str) -> str:
-    return find(column.removeprefix("inside_").removeprefix("outside_")).unit
-
-
-def text(amount: float, column: str) -> str:
-    """A number of a column of metrics as pages and tables show it."""
-    return value(float(amount), _unit(column))

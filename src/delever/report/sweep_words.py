@@ -1,0 +1,185 @@
+"""What a sweep came to in sentences and short tables, the same on a page and in a terminal."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+import pandas as pd
+
+from delever.report.figures.sweep_figures import setting_text
+from delever.report.format import number, percent, value
+from delever.research.deflation import LEAST_BARS, Deflation
+from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
+from delever.stats.metrics import find
+
+COMPARED = (
+    RANKED_BY,
+    NEIGHBOURS,
+    "total_return",
+    "cagr",
+    "max_drawdown",
+    "inside_total_return",
+    "trades",
+    "liquidations",
+)
+"""Rows of the table that puts the best beside the benchmark."""
+
+LEVEL = 0.05
+"""A result that worthless trials show in fewer cases than this is called more than luck."""
+
+_DIGITS = re.compile(r"\d[\d,.:-]*")
+
+
+def headline(swept: Swept) -> str:
+    """The best beside the benchmark, how it stands among its neighbours, what luck explains."""
+    return " ".join(sentences(swept))
+
+
+def sentences(swept: Swept) -> Iterator[str]:
+    """What is to be said of a sweep, the most important first."""
+    frame, found = swept.frame, swept.terrain
+    if found is None:
+        yield f"None of {len(frame):,} combinations has a Sharpe ratio."
+        return
+    best = frame[RANKED_BY].iloc[found.peak]
+    name = held = ""
+    if swept.benchmark is not None:
+        name = str(swept.benchmark.name)
+        held = f"; {name} over the same bars: {number(swept.benchmark[RANKED_BY])}"
+    yield (
+        f"The best Sharpe ratio of {len(frame):,} combinations is {number(best)}, at "
+        f"{where(swept, found.peak)}{held}."
+    )
+    if swept.deflation is not None:
+        yield luck(swept.deflation, name)
+    else:
+        yield (
+            f"Fewer than {LEAST_BARS} bars, or too few results that vary, do not tell how much of "
+            f"it is the luck of {swept.n_trials:,} trials."
+        )
+    yield _stands(swept)
+
+
+def luck(found: Deflation, benchmark: str) -> str:
+    """What the best of as many worthless trials would show, and what luck explains."""
+    said = (
+        f"The best of {trials(found.effective)} of a worthless rule (true Sharpe ratio 0) would "
+        f"show {number(found.sharpe)} or more in {cases(found.chance)} of cases"
+    )
+    if found.above > 0.0 and not math.isnan(found.chance_above):
+        said += (
+            f", the best of {trials(found.effective_above)} no better than {benchmark} would stand "
+            f"as far above it in {cases(found.chance_above)}"
+        )
+    return f"{said}: {verdict(found, benchmark)}."
+
+
+def verdict(found: Deflation, benchmark: str) -> str:
+    """What luck explains, in a few words."""
+    if found.chance >= LEVEL:
+        return "luck explains it"
+    if found.above <= 0.0:
+        return f"more than luck, but no more than {benchmark} had"
+    if found.chance_above >= LEVEL:
+        return f"luck explains what it has above {benchmark}"
+    return "more than luck"
+
+
+def cases(chance: float) -> str:
+    """Write a probability as a share of cases."""
+    return "less than 0.1%" if chance < 0.001 else percent(chance)
+
+
+def trials(effective: float) -> str:
+    """Write an effective number of trials."""
+    shown = number(effective, 0 if effective >= 9.95 else 1).removesuffix(".0")
+    return "one effective trial" if shown == "1" else f"{shown} effective trials"
+
+
+def _stands(swept: Swept) -> str:
+    """Whether the peak stands alone, and where the best plateau is."""
+    frame, found = swept.frame, swept.terrain
+    assert found is not None
+    beside = frame[NEIGHBOURS].iloc[found.peak]
+    if found.alone is None:
+        return "It has no neighbours to tell a plateau from a peak."
+    alone = "It stands alone" if found.alone else "It stands on a plateau"
+    said = f"{alone}: the median of its neighbours is {number(beside)}"
+    if found.plateau == found.peak:
+        return f"{said}; no other combination has a higher plateau."
+    own, around = (frame[name].iloc[found.plateau] for name in (RANKED_BY, NEIGHBOURS))
+    return (
+        f"{said}. The best plateau is at {where(swept, found.plateau)}: {number(own)}, its "
+        f"neighbours {number(around)}."
+    )
+
+
+def where(swept: Swept, row: int) -> str:
+    """Write the values of the axes that vary, of one combination."""
+    frame = swept.frame
+    varied = [axis for axis in swept.axes if frame[axis].nunique() > 1] or list(swept.axes)
+    return ", ".join(f"{short(axis)} {setting_text(frame[axis].iloc[row])}" for axis in varied)
+
+
+def short(axis: str) -> str:
+    """Name of an axis without the table it stands in, where that is the strategy's."""
+    return axis.removeprefix("params.")
+
+
+def label(column: str) -> str:
+    """Name of a column of metrics as pages and tables show it."""
+    if column == NEIGHBOURS:
+        return "Neighbours' Sharpe"
+    for scope in ("inside", "outside"):
+        if column.startswith(f"{scope}_"):
+            return f"{find(column.removeprefix(f'{scope}_')).label} {scope}"
+    return "Liquidations" if column == "liquidations" else find(column).label
+
+
+def unit(column: str) -> str:
+    """Unit of a column of metrics."""
+    if column == "liquidations":
+        return "count"
+    name = RANKED_BY if column == NEIGHBOURS else column
+    return find(name.removeprefix("inside_").removeprefix("outside_")).unit
+
+
+def text(amount: float, column: str) -> str:
+    """A number of a column of metrics as pages and tables show it."""
+    return value(float(amount), unit(column))
+
+
+def compared(swept: Swept) -> pd.DataFrame:
+    """The best, the best plateau and the benchmark, a column each; empty where there is no best."""
+    found = swept.terrain
+    if found is None:
+        return pd.DataFrame()
+    names = [name for name in COMPARED if name in swept.frame]
+    columns = {"best": swept.frame.iloc[found.peak]}
+    if found.plateau != found.peak:
+        columns["best plateau"] = swept.frame.iloc[found.plateau]
+    if swept.benchmark is not None:
+        columns[str(swept.benchmark.name)] = swept.benchmark
+    return pd.DataFrame({name: row.reindex(names) for name, row in columns.items()}, dtype=float)
+
+
+def reasons(frame: pd.DataFrame) -> pd.DataFrame:
+    """Why combinations have no result: a row per reason, how many have it, the first of them.
+
+    Reasons that differ in their numbers alone are one; so are those of combinations that never
+    held anything, and so have no Sharpe ratio.
+    """
+    said = frame["error"].where(
+        (frame["error"] != "") | frame[RANKED_BY].notna(),
+        "its returns never vary, so it has no Sharpe ratio: it never held anything",
+    )
+    said = said[said != ""]
+    kinds = said.str.replace(_DIGITS, "#", regex=True)
+    groups = said.groupby(kinds, sort=False)
+    found = groups.agg(["first", "size"]).sort_values("size", ascending=False, kind="stable")
+    return pd.DataFrame(
+        {"combinations": found["size"].to_numpy(dtype=int)},
+        index=pd.Index(found["first"].tolist(), name="reason", dtype=object),
+    )

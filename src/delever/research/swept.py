@@ -1,0 +1,31 @@
+"""What a sweep found, as pages and terminals read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from delever.research.deflation import Deflation
+from delever.research.plateau import Terrain
+
+RANKED_BY = "sharpe_ratio"
+"""Metric by which combinations are ranked."""
+NEIGHBOURS = "neighbours_sharpe_ratio"
+"""Column of the median of it over the neighbours of a combination."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Swept:
+    """The combinations of a sweep, and what stands out among them."""
+
+    name: str
+    # one row per combination: a column per axis, ``start``, ``error`` and the metrics
+    frame: pd.DataFrame
+    axes: tuple[str, ...]
+    about: Mapping[str, str] = field(default_factory=dict)  # what was swept, on what, in words
+    terrain: Terrain | None = None
+    benchmark: pd.Series | None = None  # its metrics, over the bars of the best combination
+    deflation: Deflation | None = None
+    n_trials: int = 0

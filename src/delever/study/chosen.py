@@ -1,0 +1,198 @@
+"""What a sweep comes to: the best combination, its plateau, the benchmark beside it, its luck."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.bars import close_times
+from delever.engine.backtest import Backtest
+from delever.engine.settings import Account
+from delever.engine.sweep_metrics import BLOCK_SUMS, SWEPT, block_names, column_name
+from delever.errors import DeleverError
+from delever.report.format import percent
+from delever.research.deflation import Family, deflate
+from delever.research.evaluation import sample_of
+from delever.research.plateau import neighbours_median, terrain
+from delever.research.swept import NEIGHBOURS, RANKED_BY
+from delever.stats.metric import SCOPES
+from delever.study.chunk import (
+    Combination,
+    SweepGround,
+    asked_of,
+    benchmark_of,
+    by_itself,
+    scoped,
+)
+from delever.study.strategy import Strategy
+from delever.study.sweep_result import Sweep
+from delever.units import periods_per_year
+from delever.venues.costs import Costs, VenueFees
+
+
+def concluded(
+    ground: SweepGround,
+    rows: pd.DataFrame,
+    chosen: Sequence[Mapping[str, Any]],
+    combination: Callable[[Mapping[str, Any]], Combination],
+    *,
+    name: str,
+    data: str,
+    fixed: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    n_trials: int,
+    folder: Path | None = None,
+    resumed: int = 0,
+) -> Sweep:
+    """What the rows of all combinations come to.
+
+    Parameters
+    ----------
+    ground : SweepGround
+        What they share.
+    rows : pandas.DataFrame
+        From `delever.study.chunk.run_combinations`, a row per combination.
+    chosen : sequence of mapping
+        Values of the axes of each.
+    combination : callable
+        Makes a combination of such values.
+    name, data : str
+        Of the study, and of its data.
+    fixed : mapping
+        Parameters of the strategy that all share.
+    manifest, n_trials, folder, resumed
+        As in `Sweep`.
+    """
+    sums = block_names(len(ground.edges))
+    axes = tuple(chosen[0])
+    frame = with_axes(rows.drop(columns=sums), chosen)
+    costs = [axis for axis in axes if axis.startswith("costs.")]
+    beside = neighbours_median(frame, axes, RANKED_BY, given=costs)
+    frame.insert(list(frame).index(RANKED_BY) + 1, NEIGHBOURS, beside)
+    found = Sweep(
+        name=name,
+        frame=frame,
+        axes=axes,
+        manifest={**manifest, "n_trials": n_trials, "failed": int((frame["error"] != "").sum())},
+        about=_about(ground, axes, data, fixed, len(frame), n_trials),
+        blocks=rows[sums],
+        terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),
+        folder=folder,
+        n_trials=n_trials,
+        resumed=resumed,
+    )
+    if found.terrain is None:
+        return found
+    one = combination(chosen[found.terrain.peak])
+    answer = asked_of(ground, one.params)
+    if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
+        raise answer
+    _, begin = answer
+    done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
+    return replace(
+        found,
+        benchmark=_measured(ground, held, begin),
+        deflation=deflate(
+            done.returns.to_numpy(dtype=np.float64),
+            held.returns.to_numpy(dtype=np.float64),
+            Family(
+                ratios=frame[RANKED_BY].to_numpy(dtype=np.float64),
+                volatility=frame["volatility"].to_numpy(dtype=np.float64),
+                blocks=rows[sums[:: len(BLOCK_SUMS)]].to_numpy(dtype=np.float64),
+                benchmark=_in_blocks(held, ground.edges - begin),
+                made=n_trials,
+                periods_per_year=periods_per_year(ground.market.timeframe),
+            ),
+        ),
+    )
+
+
+def _measured(ground: SweepGround, held: Backtest, begin: int) -> pd.Series:
+    """Metrics of the benchmark under the names of a sweep's columns."""
+    names = [
+        column_name(scope, each.name) for scope in SCOPES for each in SWEPT if scope in each.scopes
+    ]
+    values = scoped(sample_of(held, None), ground.inside[begin:], SWEPT)
+    row = pd.Series(values, index=names, name=_called(ground.benchmark))
+    row["liquidations"] = float((held.fills["reason"] == "liquidation").sum())
+    return row
+
+
+def _in_blocks(held: Backtest, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Sums of returns in blocks of bars, 0 before the first bar."""
+    summed = np.append(0.0, np.cumsum(held.returns.to_numpy(dtype=np.float64)))
+    return np.diff(summed[np.maximum(edges, 0)], prepend=0.0)
+
+
+def _called(strategy: Strategy | pd.Series) -> str:
+    name = strategy.name or "exposures"
+    return str(name).replace("_", " ")
+
+
+def _about(
+    ground: SweepGround,
+    axes: Sequence[str],
+    data: str,
+    fixed: Mapping[str, Any],
+    combinations: int,
+    n_trials: int,
+) -> dict[str, str]:
+    """What the head of the page says: what was swept, on what, and how much of it."""
+    own = {axis.removeprefix("params.") for axis in axes}
+    params = ", ".join(f"{key} {value}" for key, value in fixed.items() if key not in own)
+    index, first = ground.market.index, min(ground.first, len(ground.market.index) - 1)
+    last = close_times(index[-1:], ground.market.timeframe)[0]
+    varied = ", ".join(axis.removeprefix("params.") for axis in axes)
+    return {
+        "Strategy": f"{_called(ground.strategy)}{f' with {params}' if params else ''}",
+        "Varied": varied,
+        "Data": data,
+        "Bars": f"{index[first]:%Y-%m-%d} to {last:%Y-%m-%d}, {len(index) - first:,} of "
+        f"{ground.market.timeframe}",
+        "Account": _account_words(ground.account),
+        "Costs of a fill": _costs_words(ground.costs, ground.costs_times),
+        "Combinations": f"{combinations:,}",
+        "Trials ever made on these data": f"{n_trials:,}",
+    }
+
+
+def _account_words(account: Account | None) -> str:
+    if account is None:
+        return "spot"
+    contract = getattr(account.contract, "symbol", account.contract) or "spot held on margin"
+    return f"{contract}, {account.margin_mode}, leverage {account.leverage:g}x"
+
+
+def _costs_words(costs: Costs | None, times: float) -> str:
+    parts = () if costs is None else costs.parts
+    if costs is None or any(isinstance(part, VenueFees) for part in parts):
+        said = "fees of the venue's rules"
+    else:
+        said = f"fee {percent(costs.fee, 2)}"
+    slippage = 0.0 if costs is None else costs.slippage
+    said += f", slippage {percent(slippage, 2)}" if slippage else ""
+    models = [type(part).__name__ for part in parts if not isinstance(part, VenueFees)]
+    said += "".join(f", {model}" for model in models)
+    return said if times == 1.0 else f"{said}, all x{times:g}"
+
+
+def with_axes(rows: pd.DataFrame, chosen: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of combinations, their own values and what became of them in front."""
+    axes = pd.DataFrame({name: _column([one[name] for one in chosen]) for name in chosen[0]})
+    said = rows[["start", "error"]]
+    return pd.concat([axes, said, rows.drop(columns=list(said))], axis=1)
+
+
+def _column(values: Sequence[Any]) -> Sequence[Any]:
+    """Values of an axis as a column: of one kind, else as JSON."""
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if numbers or all(isinstance(v, str) for v in values):
+        return values
+    return [json.dumps(value) for value in values]

@@ -1,0 +1,202 @@
+"""What is said of a sweep's best is what single runs say, worked out anew."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+import delever as dl
+from delever.report.pages.sweep_page import render
+from delever.report.sweep_words import compared, headline, reasons, trials, verdict
+from delever.stats.selection import effective_trials
+
+AXES = {"weeks": [20, 30, 50], "average": ["sma", "wma"], "costs.taker_fee": [0.0, 0.002]}
+
+
+@pytest.fixture(scope="module")
+def market():
+    return dl.market("sample/ohlcv/BTC/USD/1d", end="2017-01-01")
+
+
+@pytest.fixture(scope="module")
+def swept(market):
+    return dl.sweep(market, "ma200w_break", AXES, start="2012-06-01")
+
+
+def single(market, row: pd.Series) -> dl.Run:
+    return dl.backtest(
+        market,
+        "ma200w_break",
+        start="2012-06-01",
+        costs=dl.Costs(taker_fee=row["costs.taker_fee"], slippage=0.0005),
+        weeks=int(row["weeks"]),
+        average=row["average"],
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(market, swept):
+    return [single(market, row) for _, row in swept.frame.iterrows()]
+
+
+def test_the_deflated_ratio_is_that_of_the_single_runs_returns(swept, runs) -> None:
+    returns = np.array([run.evaluation.backtest.returns for run in runs])
+    ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1)
+    edges = np.linspace(0, returns.shape[1], 17).round().astype(int)
+    blocks = np.add.reduceat(returns, edges[:-1], axis=1)
+    sums = swept.blocks.to_numpy()
+    np.testing.assert_allclose(sums[:, ::2], blocks, rtol=0, atol=1e-10)
+    squares = np.add.reduceat(returns**2, edges[:-1], axis=1)
+    np.testing.assert_allclose(sums[:, 1::2], squares, rtol=0, atol=1e-10)
+    found, best = swept.deflation, returns[int(ratios.argmax())]
+    size, ratio = len(best), float(ratios.max())
+    around = (best - best.mean()) / best.std()
+    skew, kurtosis = (around**3).mean(), (around**4).mean()
+    effective = effective_trials(blocks)
+    spread = max(ratios.std(ddof=1), 1.0 / math.sqrt(size - 1))
+    euler = 0.5772156649015329
+    expected = spread * (
+        (1.0 - euler) * norm.ppf(1.0 - 1.0 / effective)
+        + euler * norm.ppf(1.0 - 1.0 / (effective * math.e))
+    )
+    error = math.sqrt((1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2) / (size - 1))
+    assert found.sharpe == pytest.approx(ratio * math.sqrt(365.0), rel=1e-9)
+    assert (found.bars, found.trials) == (size, 12)
+    assert (found.skew, found.kurtosis) == pytest.approx((skew, kurtosis), rel=1e-9)
+    assert found.effective == pytest.approx(effective, rel=1e-6)
+    assert found.expected == pytest.approx(max(expected, 0.0) * math.sqrt(365.0), rel=1e-6)
+    assert found.deflated == pytest.approx(norm.cdf((ratio - expected) / error), rel=1e-6)
+    assert found.chance == pytest.approx(1.0 - norm.cdf(ratio / error) ** effective, rel=1e-4)
+
+
+def test_what_it_has_above_holding_is_judged_beside_holding(swept, runs) -> None:
+    best = runs[swept.terrain.peak].evaluation
+    one, other = best.backtest.returns.to_numpy(), best.benchmark.returns.to_numpy()
+    own, held = one.mean() / one.std(ddof=1), other.mean() / other.std(ddof=1)
+    found = swept.deflation
+    assert found.above == pytest.approx((own - held) * math.sqrt(365.0), rel=1e-9)
+    # The standard error by the delta method, from the moments of both.
+    together = np.corrcoef(one, other)[0, 1]
+    variance = (2 * (1 - together) + 0.5 * (own**2 + held**2) - own * held * together**2) / len(one)
+    below = norm.cdf((own - held) / math.sqrt(variance))
+    expected = 1.0 - below**found.effective_above
+    assert found.chance_above == pytest.approx(expected, rel=1e-9)
+    assert 1.0 <= found.effective_above <= 12.0
+
+
+def test_the_benchmark_is_the_single_runs_benchmark(swept, runs) -> None:
+    best = runs[swept.terrain.peak].evaluation
+    for name in ("sharpe_ratio", "total_return", "max_drawdown"):
+        own = best.benchmark_metrics.loc[name, "whole"]
+        assert swept.benchmark[name] == pytest.approx(own, rel=1e-12)
+    inside = best.benchmark_metrics.loc["total_return", "inside"]
+    assert swept.benchmark["inside_total_return"] == pytest.approx(inside, rel=1e-12)
+    table = compared(swept)
+    assert list(table)[-1] == "buy and hold"
+    assert table.loc["sharpe_ratio", "best"] == swept.frame["sharpe_ratio"].max()
+    assert table.loc["liquidations", "buy and hold"] == 0.0
+
+
+def test_neighbours_share_words_and_fees(swept) -> None:
+    frame = swept.frame.set_index(["weeks", "average", "costs.taker_fee"])["sharpe_ratio"]
+    for _, row in swept.frame.iterrows():
+        own = (row["average"], row["costs.taker_fee"])
+        beside = {20: [30], 30: [20, 50], 50: [30]}[row["weeks"]]
+        expected = np.median([frame[(weeks, *own)] for weeks in beside])
+        assert row["neighbours_sharpe_ratio"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_sentences_say_the_figures(swept) -> None:
+    said = headline(swept)
+    assert said == swept.headline
+    found = swept.deflation
+    assert f"is {found.sharpe:.2f}, at weeks" in said
+    assert f"buy and hold over the same bars: {swept.benchmark['sharpe_ratio']:.2f}" in said
+    assert trials(found.effective) in said
+    assert trials(1.02) == "one effective trial"
+    assert (trials(37.4), trials(2.66)) == ("37 effective trials", "2.7 effective trials")
+
+
+@pytest.mark.parametrize(
+    ("chance", "above", "beyond", "words"),
+    [
+        (0.3, 0.2, 0.001, "luck explains it"),
+        (0.01, -0.2, 1.0, "more than luck, but no more than buy and hold had"),
+        (0.01, 0.2, 0.4, "luck explains what it has above buy and hold"),
+        (0.01, 0.2, 0.01, "more than luck"),
+        (0.01, math.nan, math.nan, "more than luck"),
+    ],
+)
+def test_the_verdict_follows_from_both_chances(swept, chance, above, beyond, words) -> None:
+    from dataclasses import replace
+
+    found = replace(swept.deflation, chance=chance, above=above, chance_above=beyond)
+    assert verdict(found, "buy and hold") == words
+
+
+def test_trials_elsewhere_count_whole(market, swept, workspace) -> None:
+    study = workspace.backtests / "one.toml"
+    text = (
+        'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nend = 2017-01-01\n'
+        "start = 2012-06-01\n[sweep.params]\nweeks = [20, 30]\n"
+    )
+    study.write_text(text)
+    first = dl.sweep(study, workspace=workspace, workers=1)
+    more = dl.sweep(study, workspace=workspace, workers=1, set={"params.confirm_weeks": 2})
+    assert more.deflation.trials == 4
+    alone = effective_trials(more.blocks.to_numpy()[:, ::2])
+    assert more.deflation.effective == pytest.approx(alone + 2.0, rel=1e-9)
+    assert first.deflation.trials == 2
+    again = dl.result(more.folder, workspace=workspace)
+    assert isinstance(again, dl.Sweep)
+    pd.testing.assert_frame_equal(again.blocks, more.blocks)
+    pd.testing.assert_series_equal(again.benchmark, more.benchmark)
+    assert (again.terrain, again.headline) == (more.terrain, more.headline)
+    assert again.to_dict() == {**more.to_dict(), "resumed": 2}
+
+
+def test_a_few_bars_and_a_rule_that_never_holds_are_said(market) -> None:
+    few = dl.sweep(market, "ma200w_break", {"weeks": [20, 30]}, start="2016-12-20")
+    assert few.deflation is None
+    assert "do not tell how much of it is the luck" in few.headline
+
+    def never(market, *, k: int = 1):
+        return pd.Series(0.0, index=market.index)
+
+    none = dl.sweep(market, never, {"k": [1, 2, 3]})
+    assert none.headline == "None of 3 combinations has a Sharpe ratio."
+    [row] = reasons(none.frame).itertuples()
+    assert "never held anything" in row.Index
+    assert row.combinations == 3
+    page = none.html()
+    assert "never held anything" in page
+    for each in (few.html(), page):
+        assert ">nan<" not in each.lower()
+    assert none.to_dict()["benchmark"] is None
+
+
+def test_reasons_that_differ_in_numbers_alone_are_one() -> None:
+    frame = pd.DataFrame(
+        {
+            "error": ["bar of 2020-01-02 asks for 12,000", "", "bar of 2021-05-06 asks for 9", "b"],
+            "sharpe_ratio": [math.nan, 1.0, math.nan, math.nan],
+        }
+    )
+    found = reasons(frame)
+    assert found["combinations"].to_dict() == {"bar of 2020-01-02 asks for 12,000": 2, "b": 1}
+
+
+def test_the_page_of_ten_thousand_shows_the_first_and_stays_light(swept) -> None:
+    from dataclasses import replace
+
+    many = pd.concat([swept.frame] * 834, ignore_index=True)
+    many["weeks"] = np.arange(len(many))
+    small, large = (
+        len(render(replace(swept, frame=frame), swept.manifest)) for frame in (swept.frame, many)
+    )
+    assert "20 of 10,008 combinations" in render(replace(swept, frame=many), swept.manifest)
+    assert large - small < 1_500_000

@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDIES := backtests/buy_and_hold.toml backtests/ma200w_break.toml backtests/support_breach.toml
 export TZ := UTC
 
-.PHONY: demo test test-all format clean
+.PHONY: demo test test-all format pictures clean
 
 demo: .venv/.installed
 	@$(BIN)/delever run $(STUDIES)
@@ -23,6 +23,10 @@ test-all: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The pictures of the documentation; needs chromium.
+pictures: .venv/.installed-dev
+	$(BIN)/python docs/make_pictures.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -55,6 +55,7 @@
     for (const source of sources) {
       await draw(source).catch((error) => { excuse(source, error); console.error(error); });
       performance.mark(source.dataset.chart);
+      document.documentElement.dataset.figures ??= "begun";
       await pause();
     }
   };

@@ -106,6 +106,8 @@ def _inside(found: Answer) -> str:
 def _saved(found: Answer) -> str:
     """Mean points saved a period with their interval."""
     saved = found.saved
+    if math.isnan(saved.mean):
+        return "of no period can anything be said"
     text = f"{points(saved.mean)} points a period"
     if math.isnan(saved.low):
         return text

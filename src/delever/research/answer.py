@@ -178,9 +178,11 @@ def answer(
 
 
 def above_zero(returns: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Probability that the true Sharpe ratio is above 0, by form; empty where there is no ratio."""
+    """Probability that the true Sharpe ratio is above 0, by form; empty where it is undefined."""
     ratio = sharpe_ratio(returns, 1.0)
     if len(returns) < _FEWEST_BARS or not np.isfinite(ratio):
+        return {}
+    if not (np.ptp(returns[:-1]) and np.ptp(returns[1:])):  # all but one alike: ruined at once
         return {}
     probability = partial(
         probabilistic_sharpe_ratio,

@@ -253,7 +253,8 @@ def _sharpe_variance(
     twice = autocorrelation**2 / (1.0 - autocorrelation**2)
     linear = (1.0 + once + twice) * skew * sharpe
     variance = 1.0 + 2.0 * once - linear + (1.0 + twice) * (kurtosis - 1.0) / 4.0 * sharpe**2
-    if not (kurtosis >= 1.0 + skew**2 and variance > 0):
+    # Two values alone, as of a run ruined at once, stand on the bound but for rounding.
+    if not (kurtosis >= (1.0 + skew**2) * (1.0 - 1e-9) and variance > 0):
         raise InputError(
             "kurtosis (not the excess over 3) must be at least 1 + skew ** 2; "
             f"got kurtosis {kurtosis:g} with skew {skew:g}"

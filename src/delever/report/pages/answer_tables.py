@@ -106,9 +106,12 @@ def ledger(found: Answer) -> dict[str, str]:
     spread = insured["payout"]
     out = {
         "Payouts": f"{log_points(split.payouts)} log points in {len(insured)} periods",
-        "Premium": f"{log_points(split.premium)} log points, growth given up outside the periods",
-        "Log wealth against the benchmark": f"{log_points(split.log_wealth_ratio)} log points, "
-        "payouts less premium",
+        "Premium": "everything: the account was ruined outside the periods"
+        if math.isinf(split.premium)
+        else f"{log_points(split.premium)} log points, growth given up outside the periods",
+        "Log wealth against the benchmark": "nothing is left"
+        if math.isinf(split.log_wealth_ratio)
+        else f"{log_points(split.log_wealth_ratio)} log points, payouts less premium",
         "Premium a year": f"{percent(-split.relative_growth)} of growth a year",
         "Payout ratio": _ratio(split),
         "Break-even frequency": _frequency(split),

@@ -1,0 +1,96 @@
+"""Pages of runs that have little to show: each says what it cannot, and none shows a hole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import delever as dl
+from delever.deleveraging.period import Period
+from delever.study.result import Result
+
+NOTHING = re.compile(r"\b(NaN|nan|NaT|None(?! of| are)|inf|Infinity|undefined)\b|\+n/a")
+
+
+def bars(days: int, fall: float = 0.0) -> pd.DataFrame:
+    """A seeded walk; on the second day the price falls at once by a fraction."""
+    steps = np.random.default_rng(1).normal(0.0, 0.03, days)
+    steps[1] += np.log(1.0 - fall)
+    index = pd.date_range("2020-01-01", periods=days, tz="UTC", name="open_time")
+    close = pd.Series(100.0 * np.exp(np.cumsum(steps)), index)
+    found = pd.DataFrame({"open": close.shift(fill_value=100.0), "close": close, "volume": 1.0})
+    return found.assign(high=found.max(axis=1), low=found[["open", "close"]].min(axis=1))
+
+
+def run(days: int = 300, held: float = 1.0, periods: int = 1, **more: Any) -> dl.Run:
+    market = dl.market(bars(days), timeframe="1d", symbol="BTC/USDT:USDT")
+    drawn = tuple(
+        Period(id=f"p{month}", title=f"Period {month}", start=start, trough=start, end=end)
+        for month in range(3, 3 + periods)
+        for start in [pd.Timestamp(2020, month, 10, tz="UTC")]
+        for end in [pd.Timestamp(2020, month, 20, tz="UTC")]
+    )
+    exposure = pd.Series(held, market.index)
+    return dl.backtest(market, exposure, periods=drawn, **more)
+
+
+def ruined() -> dl.Run:
+    market = dl.market(bars(60, fall=0.9), timeframe="1d", symbol="BTC/USDT:USDT")
+    account = dl.Account(
+        contract="BTC/USDT:USDT",
+        rules="generic",
+        leverage=10,
+        exposure=5,
+        margin_mode="cross",
+        funding_policy="missing-is-zero",
+    )
+    day = pd.Timestamp("2020-02-01", tz="UTC")
+    period = Period(id="p", title="A period", start=day, trough=day, end=day + pd.Timedelta("9D"))
+    return dl.backtest(market, "buy_and_hold", account=account, periods=[period])
+
+
+def twelve() -> Result:
+    runs = [run(periods=2, held=held / 12, name=f"run {held}") for held in range(1, 13)]
+    return dl.compare(*runs)
+
+
+CASES: dict[str, tuple[Callable[[], Result], str]] = {
+    "no trade": (lambda: run(held=0.0), "No bar had a position."),
+    "ruined on the first day": (ruined, "everything: the account was ruined"),
+    "three bars": (lambda: run(days=3, periods=0), "No deleveraging period lies in this run"),
+    "no period": (lambda: run(periods=0), "No deleveraging period lies in this run"),
+    "one period": (lambda: run(), "Too few periods"),
+    "twelve runs": (twelve, "run 12"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_be_said_is_said(
+    workspace: object, case: str, read: Callable[[str], Any]
+) -> None:
+    make, words = CASES[case]
+    text = read(make().html()).text.replace("NaN if none", "")  # a definition
+    assert words in text
+    said = [text[max(0, found.start() - 40) : found.end() + 20] for found in NOTHING.finditer(text)]
+    assert said == []
+
+
+def test_ten_thousand_combinations_make_a_page(
+    workspace: object, read: Callable[[str], Any]
+) -> None:
+    market = dl.market(bars(200), timeframe="1d", symbol="BTC/USDT")
+    fees = [round(0.0001 * step, 4) for step in range(50)]
+    swept = dl.sweep(
+        market,
+        "support_breach",
+        {"weeks": range(2, 22), "costs.taker_fee": fees, "costs.slippage": fees[:10]},
+    )
+    page = swept.html()
+    assert "10,000 combinations" in page
+    assert len(page) < 1.6e6
+    assert [found.group() for found in NOTHING.finditer(read(page).text)] == []

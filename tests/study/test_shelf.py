@@ -270,6 +270,13 @@ def test_runs_are_compared_and_exported_by_their_printed_names(workspace, capsys
     assert [name.split("/")[0] for name in names] == ["buy_and_hold", "support_breach"]
     assert main(["compare", names[0].split("/")[1][:9], names[1], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["comparison"] == first["comparison"]
+    made = [
+        dl.run(study, {"end": "2013-06-01", **params}, fresh=True, quick=True, workspace=workspace)
+        for study, params in zip(studies, ({}, {"params.weeks": 20}), strict=True)
+    ]
+    fresh = dl.compare(*made).store(workspace)
+    folders = [run.folder for run in made]
+    assert dl.compare(*folders, workspace=workspace).store(workspace) == fresh
     assert main(["compare", "buy_and_hold", "absent"]) == 2
     assert "'absent' names none" in capsys.readouterr().err
     back = dl.result("buy_and_hold-support_breach", workspace=workspace)
@@ -277,8 +284,8 @@ def test_runs_are_compared_and_exported_by_their_printed_names(workspace, capsys
     assert main(["export", first["comparison"], str(tmp_path / "out"), "--format", "parquet"]) == 0
     made = {Path(line).name for line in capsys.readouterr().out.splitlines()}
     assert made == {path.name for path in (tmp_path / "out").iterdir()}
-    assert made == {"metrics.parquet", "counterfactuals.parquet", "summary.md"}
     compared = dl.compare(*names, workspace=workspace)
+    assert made == {"summary.md", *(f"{name}.parquet" for name in compared.tables)}
     again = pd.read_parquet(tmp_path / "out" / "metrics.parquet")
     assert again["metric"].tolist() == list(compared.metrics.index)
     np.testing.assert_array_equal(again.iloc[:, 1:], compared.metrics)

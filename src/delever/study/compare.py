@@ -160,7 +160,7 @@ class Comparison(Result):
     def parameters(self) -> pd.DataFrame:
         """The parameters of each run (columns) by name (rows); those that differ stand first."""
         taken = {
-            label: {key: str(value) for key, value in run.manifest.get("params", {}).items()}
+            label: {key: str(value) for key, value in _params(run).items()}
             for label, run in zip(self.labels, self.runs, strict=True)
         }
         table = pd.DataFrame(taken, columns=list(self.labels), dtype=object)
@@ -189,8 +189,7 @@ class Comparison(Result):
         return render(
             dict(zip(self.labels, self.evaluations, strict=True)),
             parameters={
-                label: run.manifest.get("params", {})
-                for label, run in zip(self.labels, self.runs, strict=True)
+                label: _params(run) for label, run in zip(self.labels, self.runs, strict=True)
             },
             span=(self.start, self.end),
             notes=self.notes,
@@ -328,6 +327,11 @@ def _figures(found: Differences) -> dict[str, Any]:
         "may_be_best": plain(found.best),
         "correlation": plain(found.correlation),
     }
+
+
+def _params(run: Run) -> dict[str, Any]:
+    """Parameters of a run, the same whether it was made now or read back."""
+    return dict(sorted(plain(run.manifest.get("params", {})).items()))
 
 
 def _costs(run: Run) -> tuple[Costs, str]:

@@ -99,6 +99,8 @@ def test_the_figures_of_the_page_are_those_of_metrics_json(workspace):
     assert tiles[5][0] == f"{whole['max_drawdown']:.1%}"
     assert sharpe["value"] == pytest.approx(whole["sharpe_ratio"], rel=1e-9)
     assert math.expm1(found["estimates"]["growth"]["value"]) == pytest.approx(whole["cagr"])
+    premium = math.expm1(found["estimates"]["premium"]["value"])
+    assert premium == pytest.approx(found["account"]["relative_growth"], rel=1e-9)
     split = found["protection"]
     payouts = sum(row["payout"] for row in split["periods"].values())
     assert payouts - split["premium"] == pytest.approx(split["log_wealth_ratio"], abs=1e-12)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from delever.deleveraging.detect import Detector, detect, detected_periods
@@ -27,11 +25,9 @@ from delever.stats.bootstrap import (
     sharpe,
     sharpe_difference,
 )
-from delever.stats.inference import probabilistic_sharpe_ratio
-from delever.stats.performance import sharpe_ratio
-from delever.stats.risk import kurtosis, skewness
+from delever.stats.returns import daily_returns
 from delever.stats.sign_flip import MeanOfFew, sign_flip
-from delever.units import periods_per_year
+from delever.units import periods_per_year, timeframe_delta
 
 __all__ = ["FEWEST", "LEVEL", "Answer", "Verdict", "answer", "verdict"]
 
@@ -45,7 +41,6 @@ FEWEST = 6
 """Periods below which the sign-flip test cannot reach `LEVEL`: 2 / 2 ** 5 is above it."""
 
 _BY_SIZE = 0.75
-_FEWEST_BARS = 30
 
 Verdict = Literal[
     "ruined",
@@ -76,8 +71,6 @@ class Answer:
     # by name: `sharpe_ratio` and `growth` (log, a year), each with `benchmark_` and `_difference`,
     # and `premium`, the difference of growth outside periods, a year of the run
     estimates: Mapping[str, Estimate]
-    # probability that the true Sharpe ratio is above 0, by the form of the test: "2012", "2026"
-    above_zero: Mapping[str, float]
     timing: NullTest | None
     redrawn: NullTest | None
 
@@ -171,28 +164,9 @@ def answer(
         causal=beside,
         causal_saved=None if beside is None else mean("points_saved", beside),
         estimates=estimates(evaluation, evaluation.periods or causal, draws=draws, seed=seed),
-        above_zero=above_zero(run.returns.to_numpy()),
         timing=timing,
         redrawn=redrawn,
     )
-
-
-def above_zero(returns: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Probability that the true Sharpe ratio is above 0, by form; empty where it is undefined."""
-    ratio = sharpe_ratio(returns, 1.0)
-    if len(returns) < _FEWEST_BARS or not np.isfinite(ratio):
-        return {}
-    if not (np.ptp(returns[:-1]) and np.ptp(returns[1:])):  # all but one alike: ruined at once
-        return {}
-    probability = partial(
-        probabilistic_sharpe_ratio,
-        ratio,
-        len(returns),
-        skew=skewness(returns),
-        kurtosis=kurtosis(returns),
-    )
-    follows = float(np.corrcoef(returns[:-1], returns[1:])[0, 1])
-    return {"2012": probability(), "2026": probability(form="2026", autocorrelation=follows)}
 
 
 def causal_periods(closes: pd.Series, timeframe: str) -> tuple[Period, ...]:
@@ -208,17 +182,20 @@ def estimates(
 ) -> dict[str, Estimate]:
     """Figures of the bars with their intervals, of the run, its benchmark and their difference."""
     run, benchmark = evaluation.backtest, evaluation.benchmark
-    own, other = run.returns.to_numpy(), benchmark.returns.to_numpy()
+    # Bars finer than a day follow each other too closely for blocks of them to be long enough.
+    own, other = daily_returns(run.returns), daily_returns(benchmark.returns)
+    finer = timeframe_delta(run.timeframe) < pd.Timedelta(days=1)
     options: dict[str, Any] = {
-        "periods_per_year": periods_per_year(run.timeframe),
+        "periods_per_year": periods_per_year("1d" if finer else run.timeframe),
         "confidence": CONFIDENCE,
         "draws": draws,
         "seed": seed,
     }
-    inside = membership(pd.DatetimeIndex(run.ledger.index), run.timeframe, periods).to_numpy()
+    outside = ~membership(pd.DatetimeIndex(run.ledger.index), run.timeframe, periods).to_numpy()
+    own_outside, other_outside = (daily_returns(each.returns[outside]) for each in (run, benchmark))
     # A premium is said per year of the run, not per year outside.
-    share = float((~inside).mean())
-    outside = options | {"periods_per_year": options["periods_per_year"] * share}
+    share = len(own_outside) / len(own)
+    rarer = options | {"periods_per_year": options["periods_per_year"] * share}
     return {
         "sharpe_ratio": sharpe(own, **options),
         "benchmark_sharpe_ratio": sharpe(other, **options),
@@ -226,5 +203,5 @@ def estimates(
         "growth": growth(own, **options),
         "benchmark_growth": growth(other, **options),
         "growth_difference": growth_difference(own, other, **options),
-        "premium": growth_difference(own[~inside], other[~inside], **outside),
+        "premium": growth_difference(own_outside, other_outside, **rarer),
     }

@@ -64,7 +64,6 @@ def restored(document: Mapping[str, Any]) -> Answer:
         causal=maybe("causal", Protection),
         causal_saved=maybe("causal_saved", MeanOfFew),
         estimates={name: _record(Estimate, one) for name, one in document["estimates"].items()},
-        above_zero=document["above_zero"],
         timing=None if document["timing"] is None else NullTest.from_data(document["timing"]),
         redrawn=None if document["redrawn"] is None else NullTest.from_data(document["redrawn"]),
     )

@@ -353,10 +353,6 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
         for label, name, form in rows
     ]
     quiet = Cell(text="", tone="quiet")
-    if found.above_zero:
-        text = ", ".join(f"{_probability(p)} ({form})" for form, p in found.above_zero.items())
-        label = Cell(text="Sharpe ratio above 0, probability")
-        made.append((label, Cell(text=text), quiet, quiet, quiet))
     premium = estimates["premium"]
     made.append(
         (
@@ -379,17 +375,11 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
         rows=tuple(made),
         caption=(
             "Under each figure its 90% interval, from a studentised stationary bootstrap of the "
-            "bars. Growth is compounded; a difference of growth is relative. The probability is "
-            "that of Bailey and Lopez de Prado (2012), and with the variance under the hypothesis "
-            "and autocorrelated returns that of Lopez de Prado and others (2026). The tests are "
+            "bars, those finer than a day compounded to days. Growth is compounded; a difference "
+            "of growth is relative. The tests are "
             "two-sided and, apart from the two tests of luck above, not corrected for each other."
         ),
     )
-
-
-def _probability(share: float) -> str:
-    """Write a probability; what is nearly sure is not written as certain."""
-    return "above 99.9%" if share > 0.999 else "below 0.1%" if share < 0.001 else percent(share)
 
 
 def _growth(log: float) -> str:

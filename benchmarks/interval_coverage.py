@@ -1,6 +1,6 @@
 """How often do intervals hold the truth, and how often do tests find what is not there?
 
-    python benchmarks/coverage.py [REPLICATIONS] [bars | families | periods]
+    python benchmarks/interval_coverage.py [REPLICATIONS] [bars | families | periods]
 
 Three kinds of null: markets of GARCH with Student-t shocks and jumps; the sample's daily returns,
 drawn anew in blocks of 30 days; and the sample's own history, on which an exposure path is drawn at

@@ -419,8 +419,10 @@ def luck_table(found: Answer) -> Table:
             texts("p-value", lambda row: _tested(row[2]), numeric=True),
         ),
         caption=(
-            "Mean payout of a period in log points; middle 90% of what luck gives. Two-sided "
-            "p-values. How both tests are made, and how often they are wrong, is in the methods."
+            "Mean payout of a period in log points; middle 90% of what luck gives; two-sided "
+            "p-values. The timing test asks of exposures that have nothing to do with prices: a "
+            "rule that follows prices can look well timed in periods drawn with hindsight, so the "
+            "test on redrawn periods has the last word. How often both are wrong is in the methods."
         ),
         empty="Neither test was made.",
     )

@@ -58,6 +58,7 @@ def run(
 ) -> None:
     """Run studies. The same inputs again are read from their results folder."""
     from delever.cli.option_values import costs_times, parse_overrides
+    from delever.study.executor import default_workers
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -70,7 +71,15 @@ def run(
         for path in files:
             say = begin(path.stem)
             done.append(
-                dl.run(path, overrides, fresh=fresh, quick=quick, progress=say, workspace=place)
+                dl.run(
+                    path,
+                    overrides,
+                    fresh=fresh,
+                    quick=quick,
+                    workers=default_workers(),
+                    progress=say,
+                    workspace=place,
+                )
             )
     if as_json:
         echo_json([one.to_dict() for one in done])

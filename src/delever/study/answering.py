@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from delever.bars import resample
+from delever.errors import StrategyError
 from delever.research.answer import Answer, answer, causal_periods
 from delever.research.evaluation import Evaluation
 from delever.research.luck import NullTest, timing_test
@@ -17,12 +20,17 @@ from delever.research.protection import COLUMNS, Protection
 from delever.research.redrawn import Redrawing, Rule, redrawn_test
 from delever.stats.bootstrap import Estimate
 from delever.stats.sign_flip import MeanOfFew
+from delever.study.executor import open_executor
 from delever.study.result import plain
+from delever.study.simulation import target_of
+from delever.study.strategy import Strategy, load_strategy
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
 MARKETS = 400
 """Resampled markets of the test on redrawn periods."""
+
+_PARTS = 4
 
 
 def daily_closes(bars: pd.DataFrame, timeframe: str) -> tuple[pd.Series, str]:
@@ -93,6 +101,32 @@ def _record(kind: Any, document: Mapping[str, Any]) -> Any:
     return kind(**values)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FileRule:
+    """A strategy file with its parameters, as a rule that travels to other processes."""
+
+    path: Path
+    sha256: str  # of the file that the run was made with
+    params: Mapping[str, Any]
+
+    def __call__(self, market: MarketView) -> pd.Series:
+        """Target exposure of every bar. Raises StrategyError if the file is another one by now."""
+        strategy = _loaded(self.path)
+        if strategy.sha256 != self.sha256:
+            raise StrategyError(f"{self.path} changed while its run was tested; run it again")
+        return target_of(market, strategy, self.params)
+
+
+def file_rule(strategy: Strategy, params: Mapping[str, Any]) -> FileRule:
+    """The rule of a strategy that was loaded from its file."""
+    return FileRule(path=strategy.path, sha256=strategy.sha256, params=params)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path) -> Strategy:
+    return load_strategy(path)
+
+
 def answered(
     evaluation: Evaluation,
     market: MarketView,
@@ -100,12 +134,13 @@ def answered(
     rule: Rule,
     benchmark_rule: Rule,
     quick: bool,
+    workers: int = 1,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Answer:
     """Answer for a run that was just made on a market, put to the tests of luck.
 
     `rule` and `benchmark_rule` make target exposures for a market; `quick` leaves out the test on
-    redrawn periods.
+    redrawn periods. With more than one of `workers` the rules have to travel between processes.
     """
     progress("testing against luck")
     run, benchmark = evaluation.backtest, evaluation.benchmark
@@ -121,9 +156,13 @@ def answered(
             backtest=run,
             benchmark=benchmark,
         )
-        redrawn = redrawn_test(
-            redrawing,
-            markets=MARKETS,
-            progress=lambda done, total: progress(f"resampled markets, {done} of {total}"),
-        )
+        with open_executor(workers) as pool:
+            redrawn = redrawn_test(
+                redrawing,
+                markets=MARKETS,
+                mapper=map
+                if pool is None
+                else partial(pool.map, chunksize=-(-MARKETS // (_PARTS * workers))),
+                progress=lambda done, total: progress(f"resampled markets, {done} of {total}"),
+            )
     return answer(evaluation, *closes, timing=timing_test(run, benchmark, periods), redrawn=redrawn)

@@ -20,14 +20,14 @@ from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
-from delever.study.answering import answered
+from delever.study.answering import answered, file_rule
 from delever.study.config import load_study
 from delever.study.extensions import Extensions
 from delever.study.neighbours import with_neighbours
 from delever.study.provenance import describe_simulation, gather, git_state, versions
 from delever.study.result import Result, plain
 from delever.study.shelf import find
-from delever.study.simulation import simulate, target_of
+from delever.study.simulation import simulate
 from delever.study.stored import write_index
 from delever.study.workspace import Workspace
 from delever.venues.slippage import Slippage
@@ -211,6 +211,7 @@ def run(
     *,
     fresh: bool = False,
     quick: bool = False,
+    workers: int = 1,
     progress: Progress = lambda step: None,
     workspace: Workspace | Path | str | None = None,
 ) -> Run:
@@ -228,6 +229,8 @@ def run(
     quick : bool
         Leave out the test on redrawn periods, which runs the strategy on hundreds of resampled
         markets.
+    workers : int
+        Processes for those; with more than one, a script needs ``if __name__ == "__main__"``.
     progress : callable
         Told the name of each step as it begins.
     workspace : path, optional
@@ -265,7 +268,9 @@ def run(
         if set or fresh:
             raise InputError(f"set and fresh need a study file; {study} is a finished run")
         return load_run(find(place, study, ("run",)).folder, extensions=place.extensions)
-    return _run_study(path, place, set or {}, fresh=fresh, quick=quick, progress=progress)
+    return _run_study(
+        path, place, set or {}, fresh=fresh, quick=quick, workers=workers, progress=progress
+    )
 
 
 def _run_study(
@@ -275,6 +280,7 @@ def _run_study(
     *,
     fresh: bool,
     quick: bool,
+    workers: int,
     progress: Progress,
 ) -> Run:
     study = load_study(path, overrides)
@@ -316,9 +322,11 @@ def _run_study(
     made = answered(
         evaluation,
         market,
-        rule=partial(target_of, strategy=inputs.strategy, params=inputs.params),
-        benchmark_rule=partial(target_of, strategy=inputs.benchmark),
+        rule=file_rule(inputs.strategy, inputs.params),
+        benchmark_rule=file_rule(inputs.benchmark, {}),
         quick=quick,
+        # What extensions add is known in this process alone.
+        workers=1 if inputs.extensions.sources else workers,
         progress=progress,
     )
     done = Run(

@@ -12,6 +12,7 @@ from delever.report.pages.comparison import render
 from delever.report.pages.metric_tables import metrics_table
 from delever.research.evaluation import common_span, evaluate, windowed
 from delever.stats.metrics import metric
+from delever.study.answering import answer_over
 from delever.study.archive import measured
 
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
@@ -109,7 +110,7 @@ def test_a_metric_has_no_value_outside_its_scopes():
     known = result.metrics.loc["loss_avoided"].dropna()
     assert list(known.index) == ["inside", "fall"]
     assert list(result.metrics.loc["cost_of_protection"].dropna().index) == ["outside"]
-    stored = measured(result)
+    stored = measured(result, answer_over(result))
     for table in (stored["metrics"], stored["benchmark"]):
         assert {scope for scope in table if "loss_avoided" in table[scope]} == {"inside", "fall"}
         assert {scope for scope in table if "cost_of_protection" in table[scope]} == {"outside"}
@@ -128,11 +129,11 @@ def test_a_users_metric_is_measured_stored_and_kept():
     assert result.metrics.loc["up_bars", "fall"] == 0.0
     assert result.metrics.loc["up_bars"].isna().sum() == result.metrics.shape[1] - 2
     assert result.metric("up_bars").label == "Up bars"
-    assert measured(result)["metrics"]["whole"]["up_bars"] == 0.5
+    assert measured(result, answer_over(result))["metrics"]["whole"]["up_bars"] == 0.5
     part = windowed(result, DAYS[2], DAYS[5])
     assert part.metrics.loc["up_bars", "whole"] == pytest.approx(1 / 3)
     [row] = [r for r in metrics_table(result, "held").texts if r[0] == "Up bars"]
-    assert row == ("Up bars", "50.0%", "50.0%", "", "", "", "")
+    assert row == ("Up bars", "50.0%", "50.0%", "0.0%", "0.0%")  # whole run, mean of a period
     page = render({"with it": result, "without it": evaluation(fall)}, span=result.span)
     assert page.count("Up bars") == 1  # of the whole run alone
     with pytest.raises(InputError, match=r"metric must be one of bars, .*up_bars; got 'nothing'"):

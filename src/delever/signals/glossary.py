@@ -77,6 +77,7 @@ def described(function: Callable[_P, _R]) -> Callable[_P, _R]:
     >>> import pandas as pd
     >>> @described
     ... def gain(close: pd.Series, window: int) -> pd.Series:
+    ...     "Change over a window."
     ...     return close.pct_change(window)
     >>> "Rows, at least 1." in gain.__doc__
     True

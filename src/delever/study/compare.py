@@ -164,7 +164,7 @@ class Comparison(Result):
             for label, run in zip(self.labels, self.runs, strict=True)
         }
         table = pd.DataFrame(taken, columns=list(self.labels), dtype=object)
-        same = table.nunique(axis=1, dropna=False) == 1
+        same = table.nunique(axis=1) <= 1  # of the runs that have it
         return table.loc[same.sort_values(kind="stable").index].rename_axis("parameter")
 
     @property

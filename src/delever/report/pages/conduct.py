@@ -85,7 +85,7 @@ def over_time_blocks(
         f"{evaluation.backtest.timeframe}, and the run has {len(evaluation.bars):,}.",
         link="Rolling",
     )
-    yield block("worst-bars", "Worst bars", worst_bars_table(evaluation, benchmark), link="Worst")
+    yield block("worst", "Worst bars", worst_bars_table(evaluation, benchmark), link="Worst")
 
 
 def _window(evaluation: Evaluation) -> int:

@@ -135,8 +135,11 @@ def _protection(
             detected_words(answer),
             insurance_table(answer.causal, {}, benchmark, id_="detected-periods"),
             kind="folded",
+            link="Detected",
         )
-    yield block("insurance", "The account of the insurance", ledger(answer), half=True)
+    yield block(
+        "insurance", "The account of the insurance", ledger(answer), link="Insurance", half=True
+    )
     yield block(
         "luck", "Is it luck?", luck_table(answer), drawn.get("luck"), link="Luck", half=True
     )

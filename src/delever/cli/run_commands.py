@@ -207,7 +207,7 @@ def init(
 
 
 def _print_run(run: dl.Run, *, what_if: bool) -> None:
-    from delever.report.pages.answer_tables import periods_in_short, run_in_short
+    from delever.report.pages.short_tables import periods_in_short, run_in_short
 
     start, end = run.evaluation.span
     typer.secho(f"{run.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}", bold=True)
@@ -221,7 +221,7 @@ def _print_run(run: dl.Run, *, what_if: bool) -> None:
 
 
 def _print_comparison(comparison: dl.Comparison, page: Path) -> None:
-    from delever.report.pages.answer_tables import periods_in_short, runs_in_short
+    from delever.report.pages.short_tables import periods_in_short, runs_in_short
 
     typer.secho(f"{comparison.start:%Y-%m-%d} to {comparison.end:%Y-%m-%d}", bold=True)
     print_text(comparison.headline)

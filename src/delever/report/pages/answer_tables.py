@@ -13,6 +13,7 @@ from delever.deleveraging.period import Period
 from delever.report.answer_words import counts, p_value
 from delever.report.format import NOT_AVAILABLE, day, number, percent, points
 from delever.report.page import Tile
+from delever.report.pages.short_tables import ratios, yearly
 from delever.report.table import (
     Cell,
     Column,
@@ -24,7 +25,7 @@ from delever.report.table import (
     tabulate,
     texts,
 )
-from delever.research.answer import CONFIDENCE, Answer
+from delever.research.answer import Answer
 from delever.research.evaluation import Evaluation
 from delever.research.luck import NullTest
 from delever.research.protection import Protection
@@ -155,125 +156,6 @@ def _frequency(split: Protection) -> str:
     return f"{number(split.break_even_frequency)} periods a year; {there}"
 
 
-def periods_in_short(found: Mapping[str, Answer], benchmark: str) -> Table:
-    """One row per period: the benchmark's return and the points each strategy saved."""
-    alone = len(found) == 1
-    first = next(iter(found.values())).protection.periods
-    saved = {name: one.protection.periods["points_saved"] for name, one in found.items()}
-    rows = [
-        {"period": f"{row['start']:%Y-%m} {row['title']}" if alone else name, "id": name, **row}
-        for name, row in first.to_dict("index").items()
-    ]
-    return tabulate(
-        "periods-in-short",
-        rows,
-        (
-            texts("period", "period"),
-            numbers(benchmark, "benchmark_return", fraction_cell),
-            *(numbers(name, "strategy_return", fraction_cell) for name in found if alone),
-            *(
-                numbers(
-                    "points saved" if alone else name,
-                    lambda row, name=name: saved[name][row["id"]],
-                    points_cell,
-                )
-                for name in found
-            ),
-        ),
-        empty="No deleveraging period lies in this run.",
-    )
-
-
-_SHORT = {
-    "cagr": "growth a year",
-    "sharpe_ratio": "Sharpe ratio",
-    "premium": "growth outside, against it",
-    "max_drawdown": "max drawdown",
-    "time_in_market": "time in market",
-}
-
-
-def run_in_short(found: Answer, evaluation: Evaluation, benchmark: str) -> Table:
-    """Five rows about a whole run, each figure with its interval where it has one."""
-    beside = evaluation.benchmark_metrics["whole"]
-    return tabulate(
-        "run-in-short",
-        list(_SHORT),
-        (
-            texts("whole run", lambda name: _SHORT[name]),
-            texts(
-                evaluation.name, lambda name: _in_short(name, found, evaluation)[0], numeric=True
-            ),
-            texts(
-                f"{CONFIDENCE:.0%} interval",
-                lambda name: _in_short(name, found, evaluation)[1],
-                numeric=True,
-            ),
-            texts(
-                benchmark,
-                lambda name: "" if name == "premium" else _plain(name, float(beside[name])),
-                numeric=True,
-            ),
-        ),
-    )
-
-
-def runs_in_short(
-    found: Mapping[str, Answer], evaluations: Mapping[str, Evaluation], benchmark: str
-) -> Table:
-    """A row per run and one for the benchmark; under a figure its interval."""
-    beside = next(iter(evaluations.values())).benchmark_metrics["whole"]
-    rows = []
-    for name, one in found.items():
-        pairs = [_in_short(figure, one, evaluations[name]) for figure in _SHORT]
-        rows.append((name, ["\n".join(filter(None, pair)) for pair in pairs]))
-    last = [
-        "" if figure == "premium" else _plain(figure, float(beside[figure])) for figure in _SHORT
-    ]
-    return tabulate(
-        "runs-in-short",
-        [*rows, (benchmark, last)],
-        (
-            texts("whole run", lambda row: row[0]),
-            *(
-                texts(label, lambda row, place=place: row[1][place], numeric=True)
-                for place, label in enumerate(_SHORT.values())
-            ),
-        ),
-    )
-
-
-def _in_short(name: str, one: Answer, evaluation: Evaluation) -> tuple[str, str]:
-    """A figure of the whole run, and its interval."""
-    measured = evaluation.metrics["whole"]
-    if name == "premium":
-        estimate = one.estimates["premium"]
-        return percent(one.protection.relative_growth), _yearly(estimate)
-    interval = {"cagr": _yearly, "sharpe_ratio": _ratios}.get(name)
-    said = "" if interval is None else interval(one.estimates[_ESTIMATED[name]])
-    return _plain(name, float(measured[name])), said
-
-
-_ESTIMATED = {"cagr": "growth", "sharpe_ratio": "sharpe_ratio"}
-
-
-def _plain(name: str, value: float) -> str:
-    return number(value) if name == "sharpe_ratio" else percent(value)
-
-
-def _yearly(estimate: Estimate) -> str:
-    """Interval of a log growth a year, as growth a year."""
-    if math.isnan(estimate.low):
-        return NOT_AVAILABLE
-    return f"{percent(math.expm1(estimate.low))} to {percent(math.expm1(estimate.high))}"
-
-
-def _ratios(estimate: Estimate) -> str:
-    if math.isnan(estimate.low):
-        return NOT_AVAILABLE
-    return f"{number(estimate.low)} to {number(estimate.high)}"
-
-
 def answer_tiles(found: Answer, evaluation: Evaluation, benchmark: str) -> list[Tile]:
     """The six numbers of the first screen."""
     split, saved = found.protection, found.saved
@@ -300,7 +182,7 @@ def answer_tiles(found: Answer, evaluation: Evaluation, benchmark: str) -> list[
         Tile(
             label="Growth outside, against it",
             value=f"{percent(split.relative_growth)} a year",
-            beside=f"90% interval {_yearly(found.estimates['premium'])}",
+            beside=f"90% interval {yearly(found.estimates['premium'])}",
         ),
         Tile(
             label="Payout ratio",
@@ -310,7 +192,7 @@ def answer_tiles(found: Answer, evaluation: Evaluation, benchmark: str) -> list[
         Tile(
             label="Sharpe ratio",
             value=number(sharpe.value),
-            beside=f"{_ratios(sharpe)}; {benchmark} {number(beside.value)}",
+            beside=f"{ratios(sharpe)}; {benchmark} {number(beside.value)}",
         ),
         Tile(label="Max drawdown", value=percent(fall), beside=f"{benchmark} {percent(other)}"),
     ]

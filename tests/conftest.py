@@ -45,9 +45,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def few_markets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redraw a dozen markets, enough for every branch; `pytest --all` draws all of them."""
+    """Redraw six markets, two of each kind; `pytest --all` draws all of them."""
     if not request.config.getoption("--all"):
-        monkeypatch.setattr("delever.study.answering.MARKETS", 12)
+        monkeypatch.setattr("delever.study.answering.MARKETS", 6)
 
 
 @pytest.fixture

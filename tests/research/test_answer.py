@@ -52,7 +52,8 @@ def answer_to(target: pd.Series, *, periods: int = PERIODS, tested: bool = True)
     )
     evaluation = evaluate(name="rule", backtest=run, benchmark=held, bars=bars, periods=drawn)
     timing = timing_test(run, held, drawn, shifts=199) if tested else None
-    return answer(evaluation, bars["close"], "1d", timing=timing, draws=200)
+    # What the test on redrawn periods says is planted: as the timing test.
+    return answer(evaluation, bars["close"], "1d", timing=timing, redrawn=timing, draws=200)
 
 
 def exposures(inside: float, outside: float, periods: int = PERIODS) -> pd.Series:
@@ -120,7 +121,11 @@ def test_both_tests_must_agree_on_skill() -> None:
     found = answer_to(exposures(0.0, 1.0))
     usual = null_test(0.1, np.linspace(0.0, 0.2, 399), periods=PERIODS)
     assert replace(found, redrawn=usual).verdict == "luck"
-    assert replace(found, redrawn=NullTest(reason="too short")).verdict == "protective"
+    alone = replace(found, redrawn=NullTest(reason="too short"))
+    assert alone.verdict == "untested"
+    assert "needs both tests (timing: better than 100%" in answer_sentence(alone)
+    assert replace(found, redrawn=None).verdict == "untested"
+    assert replace(alone, timing=usual).verdict == "luck"
 
 
 @pytest.mark.parametrize(("drawn", "causal", "apart"), [(0.05, -0.03, True), (0.05, 0.02, False)])

@@ -23,7 +23,7 @@ _VERDICTS = {
     ),
     "luck": "Not distinguishable from luck ({tests}).",
     "nothing": "It changed nothing inside them ({tests}).",
-    "untested": "Whether that is more than luck was not tested.",
+    "untested": "Whether that is more than luck needs both tests ({tests}).",
     "too few": "Too few periods to tell skill from luck: at least {fewest} are needed.",
 }
 

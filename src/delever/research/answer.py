@@ -40,7 +40,7 @@ CONFIDENCE = 0.9
 FEWEST = 6
 """Periods below which the sign-flip test cannot reach `LEVEL`: 2 / 2 ** 5 is above it."""
 
-_BY_SIZE = 0.75
+_BY_SIZE, _BOTH = 0.75, 2
 
 Verdict = Literal[
     "ruined",
@@ -102,7 +102,7 @@ def verdict(found: Answer) -> Verdict:
     no periods, too few
         none that the run could protect in; fewer than `FEWEST`.
     harmful
-        the timing test and, where there is one, the test on redrawn periods say worse than luck.
+        the timing test and the test on redrawn periods both say worse than luck.
     protective
         both say better than luck, and the mean payout is above 0.
     nothing
@@ -111,7 +111,10 @@ def verdict(found: Answer) -> Verdict:
         the interval of the mean payout lies above 0, and a constant position of the mean exposure
         explains at least three quarters of the squared payouts.
     luck
-        everything else that was tested; untested where neither test could be made.
+        everything else that was tested.
+    untested
+        no test was made, or one alone and it rejects: the timing test does so too often of a
+        rule that follows prices.
     """
     if found.protection.ruined is not None:
         return "ruined"
@@ -121,7 +124,8 @@ def verdict(found: Answer) -> Verdict:
     if len(shown) < FEWEST:
         return "too few"
     tests = [test for test in (found.timing, found.redrawn) if test is not None and test.known]
-    if tests and all(test.p_value <= LEVEL for test in tests):
+    surprising = all(test.p_value <= LEVEL for test in tests)  # as far as they were made
+    if surprising and len(tests) == _BOTH:
         if all(test.share_worse < 0.5 for test in tests):
             return "harmful"
         if all(test.share_worse > 0.5 for test in tests) and found.payout.mean > 0:
@@ -131,7 +135,7 @@ def verdict(found: Answer) -> Verdict:
     by_size = 1.0 - float((shown["timing"] ** 2).sum() / (shown["payout"] ** 2).sum())
     if found.payout.low > 0 and by_size >= _BY_SIZE:
         return "mechanical"
-    return "luck" if tests else "untested"
+    return "untested" if surprising and len(tests) < _BOTH else "luck"
 
 
 def answer(

@@ -23,7 +23,6 @@ from delever.report.table import (
 )
 from delever.research.answer import CONFIDENCE, Answer
 from delever.research.differences import MEASURES, Differences, points_saved
-from delever.research.protection import Protection
 from delever.stats.families import Measure
 
 
@@ -55,13 +54,10 @@ def protection_table(answers: Mapping[str, Answer]) -> Table:
         ),
         caption="Helped, hurt, nothing: deleveraging periods. Points saved: return less the "
         f"benchmark's, mean of the periods, with its {CONFIDENCE:.0%} interval and the p-value of "
-        "a sign-flip test over periods. Growth outside: against the benchmark, a year. Payout "
+        "a sign-flip test of saving nothing, over periods: who is seldom in the market saves "
+        "in every fall without skill. Growth outside: against the benchmark, a year. Payout "
         "ratio: payouts over premium, where one was paid.",
     )
-
-
-def _worst(split: Protection) -> float:
-    return float(split.periods["points_saved"].min())
 
 
 def _count(amount: float) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from delever.data.catalog import Check, Entry
+    from delever.data.plausibility import Doubt
 
 app = typer.Typer(help="Import, export, list and check data sets.", no_args_is_help=True)
 
@@ -132,6 +133,7 @@ def import_(
             if report.ignored:
                 print_notes([f"columns ignored: {', '.join(report.ignored)}"])
             _print_gaps(report.gaps)
+            _print_doubts(report.doubts)
         print_notes([f"left alone: {line}" for line in done.left])
     for message in done.failed:
         typer.echo(f"error: {message}", err=True)
@@ -252,6 +254,7 @@ def _print_check(one: Check) -> None:
         typer.secho(f"{one.name}: nothing is unknown", fg=typer.colors.GREEN)
     _print_entry(one.entry)
     _print_coverage(one.coverage)
+    _print_doubts(one.doubts)
     if one.unknown:
         typer.echo(
             f"  Nobody has said whether these bars exist. From a venue: delever data repair "
@@ -317,6 +320,10 @@ def _print_entry(entry: Entry) -> None:
         f"known {_lag(entry.publication_lag)} after the stamp, id {entry.id[:12]}"
     )
     print_notes(entry.notes)
+
+
+def _print_doubts(doubts: Sequence[Doubt]) -> None:
+    print_notes([f"implausible: {doubt.said}" for doubt in doubts])
 
 
 def _print_broken(one: Check) -> None:

@@ -14,6 +14,7 @@ from delever.data.coverage import CoverageSpan, State, coverage, unknown_bars
 from delever.data.files import StampUnit, read_file
 from delever.data.manifest import Manifest
 from delever.data.parts import rows_id
+from delever.data.plausibility import Doubt, implausible
 from delever.data.references import Dataset, Reference, default_lag
 from delever.data.sample_data import SAMPLE, load_sample
 from delever.data.store import Store, StoreChange, no_rows
@@ -45,6 +46,7 @@ class ImportReport:
     added: int  # rows that were new
     present: int  # rows that were stored already and agree
     gaps: pd.DataFrame  # shape (g, 3): of the whole data set, as `delever.bars.gaps`
+    doubts: tuple[Doubt, ...]  # what is implausible in the whole data set
     ignored: tuple[str, ...]  # columns of the file that its kind has no use for
 
 
@@ -56,6 +58,7 @@ class Check:
     entry: Entry | None = None  # none when something is broken
     coverage: pd.DataFrame | None = None  # as `delever.data.coverage.coverage`; none likewise
     problems: tuple[str, ...] = ()  # what is broken, one sentence each
+    doubts: tuple[Doubt, ...] = ()  # what is implausible
 
     @property
     def unknown(self) -> int:
@@ -187,11 +190,13 @@ class Catalog:
             notes=notes,
             covered=[CoverageSpan(start=index[0], end=end, state="absent")] if complete else (),
         )
+        whole = self.store.rows(wanted)[1]
         return ImportReport(
             entry=_entry(change.manifest),
             added=change.added,
             present=change.present,
-            gaps=gaps(self.store.stamps(wanted)[1], wanted.timeframe),
+            gaps=gaps(pd.DatetimeIndex(whole.index), wanted.timeframe),
+            doubts=implausible(whole, wanted.kind, wanted.timeframe),
             ignored=ignored,
         )
 
@@ -242,10 +247,10 @@ class Catalog:
         if wanted.venue == SAMPLE:
             return coverage(pd.DatetimeIndex(self.load(wanted).frame.index), wanted.timeframe, ())
         try:
-            manifest, index = self.store.stamps(wanted)
+            manifest, frame = self.store.rows(wanted)
         except NotStoredError:
             raise self._not_stored(wanted) from None
-        return coverage(index, wanted.timeframe, manifest.coverage)
+        return coverage(pd.DatetimeIndex(frame.index), wanted.timeframe, manifest.coverage)
 
     def check(self, reference: Reference | str | None = None) -> tuple[Check, ...]:
         """Read data sets again from their bytes and hold them against contract and checksums.
@@ -271,9 +276,14 @@ class Catalog:
         if problems:
             return Check(name=folder, problems=problems)
         reference = self.store.manifest(folder).reference
-        manifest, index = self.store.stamps(reference)
-        known = coverage(index, reference.timeframe, manifest.coverage)
-        return Check(name=str(reference), entry=_entry(manifest), coverage=known)
+        manifest, frame = self.store.rows(reference)
+        known = coverage(pd.DatetimeIndex(frame.index), reference.timeframe, manifest.coverage)
+        return Check(
+            name=str(reference),
+            entry=_entry(manifest),
+            coverage=known,
+            doubts=implausible(frame, reference.kind, reference.timeframe),
+        )
 
     def _check_sample(self) -> Check | None:
         try:
@@ -283,7 +293,12 @@ class Catalog:
         if sample is None:
             return None
         known = coverage(pd.DatetimeIndex(sample.frame.index), sample.reference.timeframe, ())
-        return Check(name=str(sample.reference), entry=_sample_entry(sample), coverage=known)
+        return Check(
+            name=str(sample.reference),
+            entry=_sample_entry(sample),
+            coverage=known,
+            doubts=implausible(sample.frame, sample.reference.kind, sample.reference.timeframe),
+        )
 
     def _not_stored(self, wanted: Reference) -> NotStoredError:
         names = [str(entry.reference) for entry in self.survey().entries]

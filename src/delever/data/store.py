@@ -114,12 +114,16 @@ class Store:
             provenance=manifest.provenance,
         )
 
-    def stamps(self, reference: Reference) -> tuple[Manifest, pd.DatetimeIndex]:
-        """Stamps of every row, without the values.
+    def rows(self, reference: Reference) -> tuple[Manifest, pd.DataFrame]:
+        """Every row, and the manifest it is stored by.
 
         Raises NotStoredError if there is none; StoreError if a file is missing or damaged.
         """
-        manifest, frame = self._settled(reference, self._rows)
+        return self._settled(reference, self._rows)
+
+    def stamps(self, reference: Reference) -> tuple[Manifest, pd.DatetimeIndex]:
+        """Stamps of every row; raises as `rows`."""
+        manifest, frame = self.rows(reference)
         return manifest, pd.DatetimeIndex(frame.index)
 
     def _settled(

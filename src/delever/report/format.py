@@ -16,6 +16,8 @@ import pandas as pd
 
 NOT_AVAILABLE: Final = "n/a"
 
+_BEYOND = 700.0
+
 _TRAILING_ZEROS = re.compile(r"(?<=\d)\.0+(?!\d)|(?<=\.\d)0+(?!\d)")
 _SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
 _WORDS = {"T": "trillion", "B": "billion", "M": "million"}
@@ -47,6 +49,17 @@ def percent(fraction: float, digits: int = 1) -> str:
         digits += 1
         text = number(100 * fraction, digits)
     return f"{text}%" if math.isfinite(fraction) else text
+
+
+def growth(log: float) -> str:
+    """Write a log growth as a percentage.
+
+    Examples
+    --------
+    >>> growth(math.log(1.5)), growth(900.0)  # a bound of an interval may lie beyond any number
+    ('50.0%', 'inf')
+    """
+    return percent(math.expm1(log) if log < _BEYOND else math.inf)
 
 
 def points(fraction: float) -> str:

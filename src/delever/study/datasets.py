@@ -18,6 +18,7 @@ from delever.study.workspace import Workspace
 
 if TYPE_CHECKING:
     from delever.data.files import StampUnit
+    from delever.data.plausibility import Doubt
     from delever.data.vendors.export import Format
 
 Place = Workspace | Path | str | None
@@ -71,7 +72,12 @@ class DataCheck(Result):
     def tables(self) -> dict[str, pd.DataFrame]:
         """``data sets``, and under each reference its stretches present, absent and unknown."""
         rows = [
-            {"reference": one.name, "unknown": one.unknown, "problems": "; ".join(one.problems)}
+            {
+                "reference": one.name,
+                "unknown": one.unknown,
+                "problems": "; ".join(one.problems),
+                "implausible": "; ".join(found.said for found in one.doubts),
+            }
             for one in self.checks
         ]
         each = {one.name: one.coverage for one in self.checks if one.coverage is not None}
@@ -94,6 +100,7 @@ class DataCheck(Result):
                     "unknown": one.unknown,
                     "holes": [] if one.coverage is None else _holes(one.coverage),
                     "problems": list(one.problems),
+                    "implausible": [_found(found) for found in one.doubts],
                 }
                 for one in self.checks
             ],
@@ -143,6 +150,7 @@ class Imports(Result):
                             index=False
                         )
                     ],
+                    "implausible": [_found(found) for found in report.doubts],
                     "ignored": report.ignored,
                 }
                 for report in self.reports
@@ -369,6 +377,14 @@ def _described(entry: Entry) -> dict[str, Any]:
         "end": entry.end.isoformat(),
         "publication_lag_seconds": entry.publication_lag.total_seconds(),
         "notes": list(entry.notes),
+    }
+
+
+def _found(doubt: Doubt) -> dict[str, Any]:
+    return {
+        "rule": doubt.rule,
+        "said": doubt.said,
+        "stamps": [stamp.isoformat() for stamp in doubt.stamps],
     }
 
 

@@ -14,6 +14,7 @@ from delever.arguments import shown
 from delever.data.references import Dataset, Reference, default_lag, parse_lag
 from delever.errors import ConfigError, InputError
 from delever.frames import validate
+from delever.study.implausible import market_warnings
 from delever.study.workspace import Workspace
 from delever.units import timeframe_delta
 from delever.view import MarketView, Reading
@@ -157,7 +158,7 @@ def market(
         seen = seen.upto(utc(end, "end"))
         if seen.bars.empty:
             raise InputError(f"end must leave a bar; none closes by {end}")
-    return seen
+    return replace(seen, notes=seen.notes + market_warnings(seen))
 
 
 def view(

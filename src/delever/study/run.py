@@ -23,6 +23,7 @@ from delever.study import archive
 from delever.study.answering import answered, file_rule
 from delever.study.config import load_study
 from delever.study.extensions import Extensions
+from delever.study.implausible import MARK, run_warnings
 from delever.study.neighbours import with_neighbours
 from delever.study.provenance import describe_simulation, gather, git_state, versions
 from delever.study.result import Result, plain
@@ -403,7 +404,8 @@ def remarks(
             f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
             "said to be, the benchmark's as well"
         )
-    warned.extend(market.notes)
+    warned.extend(run_warnings(evaluation, market))
+    warned.extend(note for note in market.notes if not note.startswith(MARK))
     if evaluation.periods:
         assumed.append("deleveraging periods were drawn with hindsight")
     else:

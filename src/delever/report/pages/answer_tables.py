@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.deleveraging.period import Period
 from delever.report.answer_words import counts, p_value
-from delever.report.format import NOT_AVAILABLE, day, number, percent, points
+from delever.report.format import NOT_AVAILABLE, day, growth, number, percent, points
 from delever.report.page import Tile
 from delever.report.pages.short_tables import ratios, yearly
 from delever.report.table import (
@@ -209,7 +209,7 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
     """Figures of the whole run with their intervals, beside the benchmark's, and the difference."""
     estimates = found.estimates
     rows: list[tuple[str, str, Callable[[float], str]]] = [
-        ("Growth a year", "growth", _growth),
+        ("Growth a year", "growth", growth),
         ("Sharpe ratio", "sharpe_ratio", number),
     ]
 
@@ -241,7 +241,7 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
             Cell(text="Growth outside periods, a year"),
             quiet,
             quiet,
-            cell(premium, _growth),
+            cell(premium, growth),
             tested(premium),
         )
     )
@@ -262,10 +262,6 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
             "two-sided and, apart from the two tests of luck above, not corrected for each other."
         ),
     )
-
-
-def _growth(log: float) -> str:
-    return percent(math.expm1(log))
 
 
 _TESTS = {

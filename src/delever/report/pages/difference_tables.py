@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from delever.report.format import NOT_AVAILABLE, number, percent, points
+from delever.report.format import NOT_AVAILABLE, growth, number, points
 from delever.report.table import (
     Cell,
     Column,
@@ -159,7 +158,7 @@ def _tested(row: Mapping[Hashable, Any], measure: Measure, family: str) -> tuple
     if row["reason"]:
         what = Cell(text=NOT_AVAILABLE, tone="quiet", title=str(row["reason"]))
         return what, what, what, what
-    form = _growth if measure == "growth" else number
+    form = growth if measure == "growth" else number
     return (
         number_cell(float(row["value"]), form),
         interval_cell(float(row["low"]), float(row["high"]), form),
@@ -190,10 +189,6 @@ def _tested_groups(more: int = 0) -> tuple[Group, ...]:
 
 def _three(amount: float) -> str:
     return number(amount, 3)
-
-
-def _growth(log: float) -> str:
-    return percent(math.expm1(log))
 
 
 def correlation_table(found: Differences) -> Table:

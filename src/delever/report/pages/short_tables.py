@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from delever.report.format import NOT_AVAILABLE, number, percent
+from delever.report.format import NOT_AVAILABLE, growth, number, percent
 from delever.report.table import Table, fraction_cell, numbers, points_cell, tabulate, texts
 from delever.research.answer import CONFIDENCE, Answer
 from delever.research.evaluation import Evaluation
@@ -122,7 +122,7 @@ def yearly(estimate: Estimate) -> str:
     """Interval of a log growth a year, as growth a year."""
     if math.isnan(estimate.low):
         return NOT_AVAILABLE
-    return f"{percent(math.expm1(estimate.low))} to {percent(math.expm1(estimate.high))}"
+    return f"{growth(estimate.low)} to {growth(estimate.high)}"
 
 
 def ratios(estimate: Estimate) -> str:

@@ -1,0 +1,315 @@
+"""What in a frame is unlike everything around it: named, never changed.
+
+Every row here satisfies the contract of its kind. A rule asks whether the market can have done
+what a row says, and is as wide as real crashes need: the daily and hourly history of bitcoin with
+2013-04-12, 2020-03-12 and 2021-05-19 in it gives no doubt but prints that were errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.units import timeframe_delta
+
+Floats = npt.NDArray[np.float64]
+
+WICK = 0.3
+"""Beyond this fraction of the body, and of the extremes of the neighbours, a wick is named."""
+
+NEIGHBOURS = 5
+"""Bars on either side that a wick is held against."""
+
+ANY_JUMP = 1.0
+"""A log return that is named whatever came before: a factor of e."""
+
+JUMP = 0.25
+"""A smaller log return is never named."""
+
+TIMES = 20.0
+"""Multiple of the trailing deviation beyond which a bar's log return is named."""
+
+TIMES_AT_OPEN = 12.0
+"""The same between a close and the next open, where nothing is traded."""
+
+TRAILING, LEAST_TRAILING = 90, 20
+"""Bars before one, over which the deviation of log returns is taken, and the fewest."""
+
+STALE, LEAST_STALE = pd.Timedelta(days=2), 5
+"""Equal readings that span less, or are fewer, are never named."""
+
+CHANCE = 1e-3
+"""How often, by its other readings, a whole series would hold such an equal stretch."""
+
+PRICES = ("ohlcv", "mark", "index")
+"""Kinds whose rows are bars of a price."""
+
+RESTING = ("funding_rate", "open", "high", "low", "close")
+"""Columns of other kinds that may stay equal: rates that a venue holds at their default."""
+
+_COPIED = 3
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Doubt:
+    """Rows that one rule names."""
+
+    rule: str  # a key of `RULES`
+    # one row each by stamp, in the order of time; columns as the rule's sentence needs them, of
+    # which ``weight`` says how far out a row is
+    rows: pd.DataFrame
+
+    @property
+    def said(self) -> str:
+        """What is there and when, in one line; at most the three worst by name."""
+        return RULES[self.rule](self.rows)
+
+    @property
+    def stamps(self) -> pd.DatetimeIndex:
+        """When: the stamps of the rows."""
+        return pd.DatetimeIndex(self.rows.index)
+
+    def within(self, start: pd.Timestamp, end: pd.Timestamp) -> Doubt | None:
+        """What lies from one stamp to another, both included; None where that is nothing."""
+        kept = self.rows.loc[start:end]
+        return None if kept.empty else replace(self, rows=kept)
+
+
+def implausible(frame: pd.DataFrame, kind: str, timeframe: str) -> tuple[Doubt, ...]:
+    """Everything a researcher should look at before believing a validated frame.
+
+    A row is judged by those before it, a wick also by the five after it.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-10-28", periods=5, tz="UTC")
+    >>> flat = pd.Series(60_000.0, index=days)
+    >>> bars = pd.DataFrame({"open": flat, "high": flat + 300, "low": flat - 200, "close": flat})
+    >>> bars.loc["2021-10-30", "low"] = 8_200.0
+    >>> [found.said for found in implausible(bars, "mark", "1d")]
+    ['1 bar has a wick far outside its neighbours: 2021-10-30 low 8,200 (86.3% below its body)']
+    """
+    if len(frame) < 2:
+        return ()
+    if kind in PRICES:
+        found = {
+            "wick": _wicks(frame),
+            "jump": _jumps(frame, timeframe),
+            "stale": _stale(frame["close"], frame["high"] > frame["low"]),
+            "repeat": _repeats(frame),
+            "volume": _without_volume(frame),
+        }
+    else:
+        stretches = [_stale(frame[name]) for name in frame if name not in RESTING]
+        kept = [rows for rows in stretches if len(rows)]
+        found = {"stale": pd.concat(kept).sort_index() if kept else pd.DataFrame()}
+    return tuple(Doubt(rule=rule, rows=rows) for rule, rows in found.items() if len(rows))
+
+
+def _wicks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Extremes that lie beyond `WICK` of the body and of every neighbour's extreme."""
+    low, high = (frame[name].to_numpy() for name in ("low", "high"))
+    bodies = frame[["open", "close"]].to_numpy()
+    rows: list[tuple[int, bool, float, float]] = []
+    for row in map(int, np.flatnonzero(low < (1 - WICK) * bodies.min(axis=1))):
+        if low[row] < (1 - WICK) * _beside(low, row).min():
+            rows.append((row, True, float(low[row]), float(1 - low[row] / bodies[row].min())))
+    for row in map(int, np.flatnonzero(high > (1 + WICK) * bodies.max(axis=1))):
+        if high[row] > (1 + WICK) * _beside(high, row).max():
+            rows.append((row, False, float(high[row]), float(high[row] / bodies[row].max() - 1)))
+    rows.sort()
+    return pd.DataFrame(
+        {
+            "below": [below for _, below, _, _ in rows],
+            "price": [price for _, _, price, _ in rows],
+            "beyond": [beyond for *_, beyond in rows],
+            "weight": [
+                -np.log1p(-beyond) if below else np.log1p(beyond) for _, below, _, beyond in rows
+            ],
+        },
+        index=frame.index[[row for row, *_ in rows]],
+    )
+
+
+def _beside(values: Floats, row: int) -> Floats:
+    """Those of the neighbours of a row."""
+    return np.concatenate(
+        [values[max(0, row - NEIGHBOURS) : row], values[row + 1 : row + 1 + NEIGHBOURS]]
+    )
+
+
+def _jumps(frame: pd.DataFrame, timeframe: str) -> pd.DataFrame:
+    """Closes and opens too far from the close before, by what the bars before them did."""
+    stamps = pd.DatetimeIndex(frame.index).as_unit("ns").asi8
+    close = np.log(frame["close"].to_numpy())
+    moved = np.diff(close)
+    opened = np.log(frame["open"].to_numpy())[1:] - close[:-1]
+    # Bars that a hole swallowed moved the price too.
+    steps = np.maximum(np.diff(stamps) / timeframe_delta(timeframe).value, 1.0)
+    sums = np.concatenate(([0.0], np.cumsum(moved**2 / steps)))
+    at = np.arange(len(moved))
+    first = np.maximum(at - TRAILING, 0)
+    count = at - first
+    with np.errstate(invalid="ignore", divide="ignore"):
+        usual = np.sqrt(np.maximum(sums[at] - sums[first], 0.0) / count * steps)
+        usual[count < LEAST_TRAILING] = np.inf
+        far = np.abs(moved) > np.maximum(JUMP, TIMES * usual)
+        apart = np.abs(opened) > np.maximum(JUMP, TIMES_AT_OPEN * usual)
+    named = np.flatnonzero((np.abs(moved) > ANY_JUMP) | far | apart)
+    return pd.DataFrame(
+        {
+            "before": frame.index[named],
+            "factor": np.exp(np.where(apart[named], opened[named], moved[named])),
+            "missing": np.round(steps[named]) - 1,
+            "weight": np.abs(moved[named]),
+        },
+        index=frame.index[named + 1],
+    )
+
+
+def _without_volume(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bars in which nothing was traded and the price moved all the same."""
+    if "volume" not in frame:
+        return pd.DataFrame()
+    close = frame["close"].to_numpy()
+    moves = (frame["high"] > frame["low"]).to_numpy() | (close != np.append(close[:1], close[:-1]))
+    empty = (frame["volume"] == 0).to_numpy()
+    return pd.DataFrame({"weight": 1.0}, index=frame.index[empty & moves])
+
+
+def _repeats(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bars that moved and equal the one before, or three in a row that equal three earlier ones."""
+    values = frame.to_numpy()
+    moves = (frame["high"] > frame["low"]).to_numpy()
+    same = (values[1:] == values[:-1]).all(axis=1)  # never without volumes: those are NaN
+    repeat = np.append(False, same) & moves
+    if "volume" not in frame:
+        repeat[:] = False  # three prices on a coarse tick may well come twice
+    if len(frame) > _COPIED:
+        rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+        triples = pd.DataFrame({lag: rows[lag : len(rows) - 2 + lag] for lag in range(_COPIED)})
+        known = triples.duplicated().to_numpy() & moves[:-2] & moves[1:-1] & moves[2:]
+        for lag in range(_COPIED):
+            repeat[lag : len(rows) - 2 + lag] |= known
+    return pd.DataFrame({"weight": 1.0}, index=frame.index[repeat])
+
+
+def _stale(readings: pd.Series, moves: pd.Series | None = None) -> pd.DataFrame:
+    """Stretches of equal readings that the series' own habit of repeating does not explain.
+
+    With p the share of readings outside a stretch that equal the one before, a stretch of k
+    further readings in n would come n p^k times by chance; named from fewer than `CHANCE` on.
+    Not a sign are zeros (nothing happened on many a day) and series with p of a half or more, which
+    change in steps. A bar that `moves` is no further reading, wherever it closes.
+    """
+    known = readings.dropna()
+    values = known.to_numpy()
+    index = pd.DatetimeIndex(known.index)
+    if len(values) < 2:
+        return pd.DataFrame()
+    same = values[1:] == values[:-1]
+    if moves is not None:
+        same &= ~moves.to_numpy()[1:]
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype("int8")))
+    first, last = edges[::2], edges[1::2]  # rows of the first and last reading of each stretch
+    further = last - first
+    with np.errstate(divide="ignore"):
+        usual = (same.sum() - further + 1) / (len(same) - further + 1)
+        expected = len(values) * usual**further
+    held = index[last] - index[first]
+    long = (held >= STALE) & (further + 1 >= LEAST_STALE)
+    named = long & (usual < 0.5) & (expected < CHANCE) & (values[first] != 0.0)
+    return pd.DataFrame(
+        {
+            "column": str(readings.name),
+            "value": values[first][named],
+            "until": index[last][named],
+            "rows": further[named] + 1,
+            "weight": held[named] / pd.Timedelta(days=1),
+        },
+        index=index[first][named],
+    )
+
+
+def _of_wicks(rows: pd.DataFrame) -> str:
+    def one(stamp: pd.Timestamp, row: pd.Series) -> str:
+        side, way = ("low", "below") if row["below"] else ("high", "above")
+        far = f"{_percent(row['beyond'])} {way} its body"
+        return f"{_when(stamp)} {side} {_price(row['price'])} ({far})"
+
+    has = "bar has a wick" if len(rows) == 1 else "bars have wicks"
+    neighbours = "its neighbours" if len(rows) == 1 else "their neighbours"
+    return f"{len(rows):,} {has} far outside {neighbours}: {_worst(rows, one)}"
+
+
+def _of_jumps(rows: pd.DataFrame) -> str:
+    def one(stamp: pd.Timestamp, row: pd.Series) -> str:
+        hole = f" across {row['missing']:,.0f} missing bars" if row["missing"] >= 1 else ""
+        return f"x {_price(row['factor'])} between {_when(row['before'])} and {_when(stamp)}{hole}"
+
+    jumps = "1 price jump" if len(rows) == 1 else f"{len(rows):,} price jumps"
+    return (
+        f"{jumps} far beyond the bars before, as where another coin, unit or contract begins: "
+        f"{_worst(rows, one)}"
+    )
+
+
+def _of_volume(rows: pd.DataFrame) -> str:
+    move = "bar moves" if len(rows) == 1 else "bars move"
+    return f"{len(rows):,} {move} without volume, first {_when(rows.index[0])}"
+
+
+def _of_repeats(rows: pd.DataFrame) -> str:
+    repeat = "bar repeats an earlier one" if len(rows) == 1 else "bars repeat earlier ones"
+    return f"{len(rows):,} {repeat} to the digit, first {_when(rows.index[0])}"
+
+
+def _of_stale(rows: pd.DataFrame) -> str:
+    def one(stamp: pd.Timestamp, row: pd.Series) -> str:
+        return (
+            f"{row['column']} {_price(row['value'])} from {_when(stamp)} to {_when(row['until'])} "
+            f"({row['rows']:,} readings)"
+        )
+
+    stretch = "1 stretch stays" if len(rows) == 1 else f"{len(rows):,} stretches stay"
+    return f"{stretch} equal to the digit: {_worst(rows, one)}"
+
+
+RULES: Mapping[str, Callable[[pd.DataFrame], str]] = MappingProxyType(
+    {
+        "wick": _of_wicks,
+        "jump": _of_jumps,
+        "stale": _of_stale,
+        "repeat": _of_repeats,
+        "volume": _of_volume,
+    }
+)
+"""What the doubts of each rule are called in one line; the gravest rule first."""
+
+
+def _worst(rows: pd.DataFrame, one: Callable[[pd.Timestamp, pd.Series], str]) -> str:
+    """The rows furthest out, in the order of time, and how many others there are."""
+    shown = rows.nlargest(_SHOWN, "weight").sort_index()
+    texts = [one(shown.index[place], shown.iloc[place]) for place in range(len(shown))]
+    more = len(rows) - len(shown)
+    return ", ".join(texts) + (f", and {more:,} more" if more else "")
+
+
+def _when(stamp: pd.Timestamp) -> str:
+    """A stamp as short as it is exact."""
+    return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
+
+
+def _price(amount: float) -> str:
+    """A number of any size, with as many digits as tell it from its neighbours."""
+    return f"{amount:,.0f}" if amount >= 1000 else f"{amount:.4g}"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:,.1f}%" if fraction < 10 else f"{100 * fraction:,.0f}%"

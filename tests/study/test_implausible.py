@@ -1,0 +1,131 @@
+"""A page that is made of implausible input says so before anything else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import delever as dl
+
+
+def bars(rows: int = 160) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    close = 20_000 * np.exp(np.cumsum(rng.normal(0.001, 0.02, rows)))
+    open_ = np.append(20_000.0, close[:-1])
+    days = pd.date_range("2021-01-01", periods=rows, tz="UTC", name="open_time")
+    high, low = np.maximum(open_, close) * 1.01, np.minimum(open_, close) * 0.99
+    prices = {"open": open_, "high": high, "low": low, "close": close}
+    return pd.DataFrame(prices | {"volume": rng.uniform(1, 9, rows)}, index=days)
+
+
+def with_wick(frame):
+    frame.iloc[60, 2] /= 10
+
+
+def with_jump(frame):
+    frame.iloc[60:, :4] *= 1000
+
+
+def without_volume(frame):
+    frame.iloc[60:70, 4] = 0.0
+
+
+def repeated(frame):
+    frame.iloc[60] = frame.iloc[59]
+
+
+def frozen(frame):
+    frame.iloc[60:70, :4] = frame["close"].iloc[59]
+
+
+KINDS = {
+    with_wick: "implausible bars, left as they are: 1 bar has a wick far outside its neighbours: "
+    "2021-03-02 low ",
+    with_jump: "1 price jump far beyond the bars before, as where another coin, unit or contract "
+    "begins: x ",
+    without_volume: "10 bars move without volume, first 2021-03-02",
+    repeated: "1 bar repeats an earlier one to the digit, first 2021-03-02",
+    frozen: "1 stretch stays equal to the digit: close ",
+}
+
+
+@pytest.mark.parametrize("spoil", KINDS)
+def test_a_run_on_an_implausible_bar_says_so_first(workspace, spoil):
+    frame = bars()
+    spoil(frame)
+    market = dl.market(frame, timeframe="1d")
+    done = dl.backtest(market, "buy_and_hold", costs=dl.Costs())
+    assert KINDS[spoil] in done.notes[0]
+    assert sum(note.startswith("implausible") for note in done.notes) == 1
+    assert market.notes == (done.notes[0],)
+
+
+def test_a_page_shows_every_kind_above_its_figures(workspace):
+    frame = bars()
+    frame.iloc[30, 4] = 0.0
+    frame.iloc[80, 2] /= 10
+    frame.iloc[100:, :4] *= 3
+    stuck = pd.DataFrame({"open_interest": np.arange(160.0) ** 2 + 5}, index=frame.index)
+    stuck.iloc[20:30] = 7.0
+    market = dl.market(frame, timeframe="1d", series={"oi": (stuck, "1d")})
+    page = dl.backtest(market, "buy_and_hold", costs=dl.Costs(), quick=True).html()
+    first_screen = page.partition('id="time"')[0]
+    assert "Read this first" in first_screen
+    for said in (
+        "1 bar has a wick far outside its neighbours",
+        "1 price jump far beyond",
+        "1 bar moves without volume",
+        "oi: 1 stretch stays equal to the digit: open_interest 7",
+    ):
+        assert said in first_screen
+
+
+def test_what_lies_outside_a_run_is_told_apart_and_the_future_is_not_told(workspace):
+    frame = bars()
+    for row in (20, 60, 150):
+        frame.iloc[row, 2] /= 10
+    market = dl.market(frame, timeframe="1d")
+    done = dl.backtest(
+        market, "buy_and_hold", costs=dl.Costs(), start="2021-02-01", end="2021-05-01"
+    )
+    (said,) = (note for note in done.notes if note.startswith("implausible"))
+    assert "2021-03-02 low" in said
+    assert "before the run, for its signals: 1 bar has a wick" in said
+    assert "2021-01-21 low" in said
+    assert "2021-05-31" not in said
+
+
+def test_a_liquidation_in_such_a_bar_is_said_beside_it(workspace):
+    frame = bars()
+    frame.iloc[60, 2] /= 10
+    account = dl.Account(
+        contract="BTC/USDT:USDT",
+        rules="generic",
+        leverage=2.0,
+        exposure=2.0,
+        funding_policy="missing-is-zero",
+    )
+    market = dl.market(frame, timeframe="1d")
+    done = dl.backtest(market, "buy_and_hold", account=account, costs=dl.Costs())
+    assert done.trades["status"].tolist() == ["liquidated"]
+    assert "the liquidation of 2021-03-02 00:00 came in such a bar" in done.notes[0]
+    whole = dl.backtest(
+        dl.market(bars(), timeframe="1d"), "buy_and_hold", account=account, costs=dl.Costs()
+    )
+    assert not any("implausible" in note for note in whole.notes)
+
+
+def test_what_was_earned_across_holes_is_said(workspace):
+    frame = bars()
+    # Held from the second open on; across three days that are not there the price doubles.
+    frame.iloc[63:, :4] *= 2 * frame["close"].iloc[59] / frame["open"].iloc[63]
+    frame = frame.drop(frame.index[60:63])
+    done = dl.backtest(dl.market(frame, timeframe="1d"), "buy_and_hold", costs=dl.Costs())
+    assert any(
+        "1 hole in the bars, held through, made +100.0% of equity up to 2021-03-05" in note
+        for note in done.notes
+    )
+    flat = pd.Series(0.0, index=frame.index)
+    idle = dl.backtest(dl.market(frame, timeframe="1d"), flat, costs=dl.Costs())
+    assert not any("held through" in note for note in idle.notes)

@@ -129,3 +129,20 @@ def test_what_was_earned_across_holes_is_said(workspace):
     flat = pd.Series(0.0, index=frame.index)
     idle = dl.backtest(dl.market(frame, timeframe="1d"), flat, costs=dl.Costs())
     assert not any("held through" in note for note in idle.notes)
+
+
+def test_a_sweep_a_signal_study_and_a_state_say_it_first(workspace):
+    frame = bars(400)
+    frame.iloc[60, 2] /= 10
+    market = dl.market(frame, timeframe="1d", end="2021-12-31")
+    line = "1 bar has a wick far outside its neighbours: 2021-03-02 low"
+    swept = dl.sweep(market, "support_breach", {"weeks": [4, 8]})
+    assert line in swept.html().partition('id="about"')[0]
+    assert line in swept.to_dict()["notes"][0]
+    study = dl.signal_study(
+        "average", market, {"weeks": 10}, design=dl.StudyDesign(draws=5, horizons=(5,), decides=5)
+    )
+    assert line in study.html().partition("<nav")[2].partition("<h2")[2][:2000]
+    dl.import_data(frame, "v", "BTC/USD", workspace=workspace)
+    state = dl.state("2021-12-01", data="v/ohlcv/BTC/USD/1d", workspace=workspace)
+    assert any(line in note for note in state.notes)

@@ -194,6 +194,7 @@ def _print_sweep(done: dl.Sweep) -> None:
         print_text(f"{many:,} without a result: {reason}")
     print_text(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")
     assert done.folder is not None
+    print_notes(done.manifest.get("notes", ()))
     typer.echo(f"frame  {done.folder / 'sweep.parquet'}")
     typer.echo(f"page   {done.folder / 'sweep.html'}")
 

@@ -31,6 +31,7 @@ from delever.study.chunk import (
     by_itself,
     scoped,
 )
+from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy
 from delever.study.sweep_result import Sweep
 from delever.units import periods_per_year
@@ -80,7 +81,12 @@ def concluded(
         name=name,
         frame=frame,
         axes=axes,
-        manifest={**manifest, "n_trials": n_trials, "failed": int((frame["error"] != "").sum())},
+        manifest={
+            **manifest,
+            "n_trials": n_trials,
+            "failed": int((frame["error"] != "").sum()),
+            "notes": market_notes(ground.market),
+        },
         about=_about(ground, axes, data, fixed, len(frame), n_trials),
         blocks=rows[sums],
         terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),

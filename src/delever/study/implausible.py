@@ -27,6 +27,12 @@ def market_warnings(market: MarketView) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
+def market_notes(market: MarketView) -> list[str]:
+    """Its notes, with the warnings of the bars that it holds now first."""
+    others = (note for note in market.notes if not note.startswith(MARK))
+    return [*market_warnings(market), *others]
+
+
 def run_warnings(evaluation: Evaluation, market: MarketView) -> list[str]:
     """The same for a run: its own bars, those before it, its marks, and what it did in them."""
     run = evaluation.backtest

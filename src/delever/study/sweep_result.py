@@ -127,6 +127,7 @@ class Sweep(Swept, Result):
             "sweep_id": self.manifest.get("sweep_id"),
             "folder": None if self.folder is None else str(self.folder),
             "headline": self.headline,
+            "notes": list(self.manifest.get("notes", ())),
             "about": dict(self.about),
             "combinations": len(self.frame),
             "resumed": self.resumed,

@@ -61,7 +61,7 @@ def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
         span=" · ".join(about[key] for key in ("Strategy", "Data", "Bars") if key in about),
         headline=headline(swept),
         tiles=_tiles(swept),
-        notes=_notes(swept.frame),
+        notes=[*manifest.get("notes", ()), *_notes(swept.frame)],
         blocks=[
             block("about", "What was swept", dict(about)),
             block("beside", "The best beside what it is compared with", compared_table(swept)),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
-from delever.units import floor_to, grid_anchor, timeframe_delta
+from delever.units import floor_to, grid_anchor, periods_per_year, timeframe_delta
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -19,6 +19,38 @@ _COLUMNS = ("open", "high", "low", "close", "volume")
 def close_times(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
     """Instant at which each bar is known."""
     return pd.DatetimeIndex(index.as_unit("ns") + timeframe_delta(timeframe), name="close_time")
+
+
+def spans(index: pd.DatetimeIndex, timeframe: str) -> npt.NDArray[np.float64]:
+    """How many bars of time each bar stands for: itself, and those missing between it and the next.
+
+    Examples
+    --------
+    >>> spans(pd.DatetimeIndex(["2021-01-01", "2021-01-04", "2021-01-05"], tz="UTC"), "1d").tolist()
+    [3.0, 1.0, 1.0]
+    """
+    opens = index.as_unit("ns").asi8
+    return np.append(np.diff(opens) / timeframe_delta(timeframe).value, 1.0)[: len(opens)]
+
+
+def missing_bars(index: pd.DatetimeIndex, timeframe: str) -> int:
+    """How many bars are missing between the first and the last."""
+    return round(float(spans(index, timeframe).sum())) - len(index)
+
+
+def elapsed_years(index: pd.DatetimeIndex, timeframe: str) -> float:
+    """Years of 365 days from the open of the first bar to the close of the last.
+
+    Missing bars are time that passed, so leaving out bars in which nothing happens changes no
+    yearly figure.
+
+    Examples
+    --------
+    >>> days = pd.DatetimeIndex(["2021-01-01", "2021-12-31"], tz="UTC")
+    >>> elapsed_years(days, "1d")
+    1.0
+    """
+    return float(spans(index, timeframe).sum()) / periods_per_year(timeframe)
 
 
 def resample(bars: pd.DataFrame, timeframe: str, coarser: str) -> pd.DataFrame:

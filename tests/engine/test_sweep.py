@@ -46,13 +46,16 @@ from delever.venues.slippage import Impact
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
 
 
-def random_bars(seed: int, size: int, wild: float = 0.03) -> pd.DataFrame:
+def random_bars(seed: int, size: int, wild: float = 0.03, gaps: float = 0.0) -> pd.DataFrame:
+    """Bars of a day, so many of them after up to three missing ones."""
     chance = np.random.default_rng(seed)
     close = 1_000.0 * np.exp(np.cumsum(chance.normal(0.0, wild, size)))
     opened = np.append(1_000.0, close[:-1]) * np.exp(chance.normal(0.0, wild / 5, size))
     high = np.maximum(opened, close) * np.exp(np.abs(chance.normal(0.0, wild / 2, size)))
     low = np.minimum(opened, close) * np.exp(-np.abs(chance.normal(0.0, wild / 2, size)))
-    index = pd.date_range("2020-01-01", periods=size, freq="D", tz="UTC", name="open_time")
+    steps = np.where(chance.random(size) < gaps, chance.integers(2, 5, size), 1)
+    days = np.datetime64("2020-01-01") + np.cumsum(steps) - steps[0]
+    index = pd.DatetimeIndex(days, name="open_time").tz_localize("UTC")
     frame = {"open": opened, "high": high, "low": low, "close": close}
     return pd.DataFrame(frame, index=index.as_unit("ns"))
 
@@ -76,7 +79,7 @@ def sample_of(run: Backtest) -> Sample:
         exposure=run.ledger["exposure"],
         turnover=run.ledger["turnover"],
         trades=run.trades,
-        periods_per_year=365.0,
+        timeframe="1d",
     )
 
 
@@ -98,7 +101,8 @@ def test_names_are_the_registrys_and_the_ledgers() -> None:
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(2, 120), count=st.integers(1, 5))
 def test_spot_runs_and_the_registry_agree(seed: int, size: int, count: int) -> None:
     chance = np.random.default_rng(seed)
-    bars = random_bars(seed, size, wild=float(chance.choice([0.01, 0.2])))
+    wild, gaps = float(chance.choice([0.01, 0.2])), float(chance.choice([0.0, 0.3]))
+    bars = random_bars(seed, size, wild=wild, gaps=gaps)
     inside = chance.random(size) < 0.4
     market = sweep_market(bars, timeframe="1d", inside=inside)
     accounts, runs = [], []
@@ -134,7 +138,8 @@ def test_spot_runs_and_the_registry_agree(seed: int, size: int, count: int) -> N
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(20, 400), blocks=st.integers(1, 16))
 def test_sums_in_blocks_are_those_of_single_runs(seed: int, size: int, blocks: int) -> None:
     chance = np.random.default_rng(seed)
-    bars = random_bars(seed, size, wild=float(chance.choice([0.01, 0.2])))
+    wild, gaps = float(chance.choice([0.01, 0.2])), float(chance.choice([0.0, 0.3]))
+    bars = random_bars(seed, size, wild=wild, gaps=gaps)
     inside = chance.random(size) < 0.4
     edges = np.linspace(0, size, blocks + 1).round().astype(np.int64)[1:]
     target = np.repeat(chance.choice([-1.0, 0.0, 0.5, 1.0], size), 7)[:size]
@@ -219,7 +224,7 @@ def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int)
         exposure=table["exposure"].fillna(0.0),
         turnover=table["turnover"],
         trades=trades,
-        periods_per_year=365.0,
+        timeframe="1d",
     )
     expected = measured(sample, inside)
     # A trade that comes out at nothing but rounding is a hit in one order of sums, not in another.

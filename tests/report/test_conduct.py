@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from delever.report import figures
 from delever.report.pages.conduct import (
     cards_block,
     conduct_charts,
@@ -17,6 +18,7 @@ from delever.report.pages.conduct import (
     worst_bars_table,
     years_table,
 )
+from delever.report.pages.metric_tables import metrics_table
 from delever.report.pages.period_cards import cards, period_paths
 from delever.report.pages.run_tables import trades_table
 from delever.research.evaluation import Evaluation
@@ -56,14 +58,32 @@ def test_rolling_measures_need_more_than_a_year(
     traces = json.loads(drawn["rolling"].spec)["data"]
     assert len(traces) == 6
     assert traces[0]["x"][0] == "2020-12-31"  # 365 bars from the first of January
-    assert "a year, 365 bars of 1d" in drawn["rolling"].caption
+    assert "a year of 365 days" in drawn["rolling"].caption
     short = build(walk(365), 1.0)
     few = conduct_charts(short, BENCHMARK)
     assert set(few) == {"price"}
     [block] = [b for b in over_time_blocks(short, few, BENCHMARK) if b.id == "rolling"]
     assert block.parts == (
-        "None are shown: they look back on a year, which is 365 bars of 1d, and the run has 365.",
+        "None are shown: they look back on a year, and the run lasts 1.00 years.",
     )
+
+
+def test_missing_bars_are_counted_where_years_are_shown(
+    build: Callable[..., Evaluation], walk: Callable[..., pd.DataFrame]
+) -> None:
+    bars = walk(500)
+    whole, part = build(bars, 1.0), build(bars[bars.index.day_of_week < 5], 1.0)
+    assert (whole.missing, part.missing) == (0, 142)
+    assert metrics_table(part, BENCHMARK).caption.endswith(
+        "142 bars are missing between the first and the last: years are elapsed time, and what was "
+        "held at a close was held until the next bar."
+    )
+    assert "missing" not in metrics_table(whole, BENCHMARK).caption
+    drawn = [
+        figures.history({"own": each.backtest}, (), benchmark=None).caption
+        for each in (whole, part)
+    ]
+    assert ["Missing bars: 142; lines run" in caption for caption in drawn] == [False, True]
 
 
 def test_steep_years_are_drawn_on_a_logarithmic_scale(

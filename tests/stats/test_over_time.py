@@ -20,7 +20,7 @@ OWN = 0.4 * MARKET + RNG.normal(0.0005, 0.01, 700)
 
 @pytest.mark.parametrize("window", [2, 30, 365])
 def test_each_window_is_measured_as_a_run_of_its_own(window: int) -> None:
-    table = rolling_measures(OWN, MARKET, window=window, periods_per_year=365.0)
+    table = rolling_measures(OWN, MARKET, window=f"{window}D")
     assert table.iloc[: window - 1].isna().all(axis=None)
     assert table.iloc[window - 1 :].notna().all(axis=None)
     for row in (window - 1, 400, 699):
@@ -37,7 +37,7 @@ def test_each_window_is_measured_as_a_run_of_its_own(window: int) -> None:
 
 
 def test_rolling_measures_equal_empyrical() -> None:
-    table = rolling_measures(OWN, MARKET, window=90, periods_per_year=365.0)
+    table = rolling_measures(OWN, MARKET, window="90D")
     for column, theirs in (
         ("sharpe_ratio", empyrical.roll_sharpe_ratio(OWN, window=90, annualization=365)),
         ("volatility", empyrical.roll_annual_volatility(OWN, window=90, annualization=365)),
@@ -49,21 +49,23 @@ def test_rolling_measures_equal_empyrical() -> None:
 def test_without_a_spread_nothing_is_divided_by_it() -> None:
     flat = OWN.copy()
     flat.iloc[100:400] = 0.0  # after returns whose squares linger in a running sum
-    table = rolling_measures(flat, MARKET, window=50, periods_per_year=365.0)
+    table = rolling_measures(flat, MARKET, window="50D")
     still = table.iloc[149:400]
     assert (still["volatility"] == 0.0).all()
     assert still[["sharpe_ratio", "correlation"]].isna().all(axis=None)
     np.testing.assert_allclose(still["beta"], 0.0, atol=1e-9)
-    other = rolling_measures(MARKET, flat, window=50, periods_per_year=365.0).iloc[149:400]
+    other = rolling_measures(MARKET, flat, window="50D").iloc[149:400]
     assert other["beta"].isna().all()
     assert other["sharpe_ratio"].notna().all()
 
 
 def test_a_window_and_an_index_are_checked() -> None:
-    with pytest.raises(InputError, match="window must be a whole number, at least 2; got 1"):
-        rolling_measures(OWN, MARKET, window=1, periods_per_year=365.0)
+    with pytest.raises(
+        InputError, match="window must be a length of time, such as '365D'; got '-1D'"
+    ):
+        rolling_measures(OWN, MARKET, window="-1D")
     with pytest.raises(InputError, match="must stand on the index of returns; got 699 rows"):
-        rolling_measures(OWN, MARKET.iloc[1:], window=9, periods_per_year=365.0)
+        rolling_measures(OWN, MARKET.iloc[1:], window="9D")
 
 
 def test_years_equal_empyrical_and_begin_anew() -> None:

@@ -32,6 +32,7 @@ from delever.stats.metrics import (
 )
 from delever.stats.performance import sharpe_ratio
 from delever.stats.risk import value_at_risk
+from delever.units import timeframe_delta
 
 ROOT = Path(__file__).parents[2]
 BARS = 200
@@ -48,9 +49,16 @@ def values_of(sample: Sample) -> pd.Series:
     return pd.concat(parts)
 
 
-def make_sample(returns: np.ndarray | list[float], benchmark: np.ndarray | list[float]) -> Sample:
+def make_sample(
+    returns: np.ndarray | list[float],
+    benchmark: np.ndarray | list[float],
+    timeframe: str = "1d",
+) -> Sample:
     """A run with a trade of each kind: won, lost, liquidated, open."""
-    index = pd.date_range("2021-01-01", periods=len(returns), tz="UTC", unit="ns", name="open_time")
+    step = timeframe_delta(timeframe)
+    index = pd.DatetimeIndex(
+        pd.Timestamp("2021-01-01", tz="UTC") + step * np.arange(len(returns)), name="open_time"
+    ).as_unit("ns")
     exits = [index[2], index[len(index) // 2], index[-1] + pd.Timedelta(hours=3), pd.NaT]
     trades = pd.DataFrame(
         {
@@ -66,7 +74,7 @@ def make_sample(returns: np.ndarray | list[float], benchmark: np.ndarray | list[
         exposure=pd.Series(np.where(steps % 4 == 0, 0.0, -0.5), index=index),
         turnover=pd.Series(np.where(steps % 10 == 0, 1.0, 0.0), index=index),
         trades=trades,
-        periods_per_year=365.0,
+        timeframe=timeframe,
     )
 
 
@@ -121,8 +129,8 @@ def test_real_history_equals_empyrical() -> None:
 
 def test_by_hand() -> None:
     #            equity 1.0  0.8  0.8  1.2  0.9  0.9;  buy and hold 0.5 0.5 1.0 1.0 1.0
-    sample = make_sample([-0.2, 0.0, 0.5, -0.25, 0.0], [-0.5, 0.0, 1.0, 0.0, 0.0])
-    values = values_of(dataclasses.replace(sample, periods_per_year=365 * 2.0))
+    sample = make_sample([-0.2, 0.0, 0.5, -0.25, 0.0], [-0.5, 0.0, 1.0, 0.0, 0.0], "12h")
+    values = values_of(sample)
     expected = {
         "bars": 5,
         "total_return": -0.1,
@@ -148,8 +156,8 @@ def test_by_hand() -> None:
 
 def test_times_are_days_whatever_the_bar() -> None:
     # Half-day bars: down at the first, deeper at the second, back at the peak at the fifth.
-    sample = make_sample([-0.2, -0.5, 0.25, 0.6, 0.25, 0.0], [0.0] * 6)
-    values = compute(dataclasses.replace(sample, periods_per_year=365 * 2.0))
+    sample = make_sample([-0.2, -0.5, 0.25, 0.6, 0.25, 0.0], [0.0] * 6, "12h")
+    values = compute(sample)
     assert values["max_drawdown"] == pytest.approx(-0.6)
     assert values["max_drawdown_length"] == 2.5
     assert values["time_to_recover"] == 1.5

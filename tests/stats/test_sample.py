@@ -23,7 +23,7 @@ GOOD = Sample(
     exposure=FLAT,
     turnover=FLAT,
     trades=NO_TRADES,
-    periods_per_year=365.0,
+    timeframe="1d",
 )
 
 
@@ -48,8 +48,8 @@ def trade(exit_time: Any, status: str = "closed") -> pd.DataFrame:
         ({"exposure": FLAT.shift(freq="1D")}, "exposure must have the index"),
         ({"turnover": FLAT.iloc[:0]}, "turnover must have the index"),
         ({"returns": GOOD.returns.iloc[::-1]}, "strictly increasing"),
-        ({"periods_per_year": 0.0}, "periods_per_year must be > 0"),
-        ({"periods_per_year": math.nan}, "periods_per_year must be > 0"),
+        ({"timeframe": "1 day", "spans": None}, "timeframe must be a whole number"),
+        ({"spans": np.ones(3)}, r"spans must be one per bar \(4\); got 3"),
         ({"trades": NO_TRADES.drop(columns="status")}, "missing status"),
         (
             {"trades": trade(DAYS[0] - pd.Timedelta(hours=1))},
@@ -104,4 +104,4 @@ def test_a_part_keeps_order_and_stamps() -> None:
     part = GOOD.within(np.array([True, False, True, False]))
     assert part.returns.index.equals(DAYS[[0, 2]])
     assert part.exposure.index.equals(DAYS[[0, 2]])
-    assert part.days_per_bar == 1.0
+    assert part.elapsed.tolist() == [1.0, 2.0]

@@ -132,16 +132,16 @@ def test_a_metric_that_names_another_column_is_refused(workspace) -> None:
         sweep(workspace, write(workspace), metrics=[named])
     with pytest.raises(InputError, match="mean_bar must have from_sums"):
         block_metrics(
-            *(np.zeros(1, ENDS), np.zeros((1, 2), SUMS), np.ones((2, 1))),
+            *(np.zeros(1, ENDS), np.zeros((1, 2), SUMS), np.ones((2, 1)), np.ones((3, 1))),
             initial_equity=1.0,
-            periods_per_year=365.0,
+            timeframe="1d",
             metrics=[replace(metric_of(mean_bar), from_sums=None)],
         )
     with pytest.raises(InputError, match="one number per account"):
         block_metrics(
-            *(np.zeros(1, ENDS), np.zeros((1, 2), SUMS), np.ones((2, 1))),
+            *(np.zeros(1, ENDS), np.zeros((1, 2), SUMS), np.ones((2, 1)), np.ones((3, 1))),
             initial_equity=1.0,
-            periods_per_year=365.0,
+            timeframe="1d",
             metrics=[replace(metric_of(mean_bar), from_sums=lambda sums: np.zeros(3))],
         )
 

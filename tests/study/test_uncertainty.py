@@ -58,8 +58,21 @@ def test_hours_of_a_run_are_compounded_to_days(workspace, hours):
     made = run.evaluation.backtest.returns
     days = (1 + made).groupby(made.index.floor("D")).prod() - 1
     value = dl.uncertainty(run).table["value"]
-    assert value["sharpe_ratio"] == pytest.approx(days.mean() / days.std() * 365**0.5)
-    assert value["growth"] == pytest.approx(np.log1p(days).mean() * 365)
+    years = len(made) / 8760  # the first day has 23 hours
+    assert value["sharpe_ratio"] == pytest.approx(days.mean() / days.std() * (60 / years) ** 0.5)
+    assert value["growth"] == pytest.approx(np.log1p(made).sum() / years)
+
+
+def test_a_series_lasts_as_long_as_its_stamps_say(returns):
+    dated = returns.set_axis(pd.bdate_range("2020-01-06", periods=len(returns), tz="UTC"))
+    years = (dated.index[-1] - dated.index[0] + pd.Timedelta(days=1)) / pd.Timedelta(days=365)
+    value = dl.uncertainty(dated, draws=100).table["value"]
+    assert value["growth"] == pytest.approx(np.log1p(returns).sum() / years)
+    assert value["sharpe_ratio"] == pytest.approx(
+        returns.mean() / returns.std() * (len(returns) / years) ** 0.5
+    )
+    with pytest.raises(InputError, match="increasing in time, without repeats; sort them"):
+        dl.uncertainty(dated.iloc[::-1])
 
 
 def test_hours_and_days_are_compared_day_by_day(workspace, hours):

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from delever.bars import elapsed_years
 from delever.engine.arrays import Floats, asked_targets, bar_index, price_array
 from delever.errors import InputError
 from delever.units import timeframe_delta
@@ -110,7 +111,8 @@ def _simulate(
         init_cash=_CASH,
         freq=timeframe_delta(timeframe),
     )
-    year = pd.Timedelta(days=365)
+    # vectorbt takes so many bars for a year: those that elapsed time holds.
+    year = timeframe_delta(timeframe) * (len(index) / elapsed_years(index, timeframe))
     sharpe = portfolio.sharpe_ratio(year_freq=year, risk_free=0.0)
     measured = (portfolio.total_return(), sharpe, portfolio.max_drawdown())
     table = np.column_stack([np.atleast_1d(np.asarray(values)) for values in measured])

@@ -16,7 +16,7 @@ import pandas as pd
 
 from delever.engine.arrays import Floats
 from delever.engine.settings import Account, Orders, orders_of
-from delever.engine.sweep_market import Ints, SweepMarket, sweep_market
+from delever.engine.sweep_market import Board, Ints, SweepMarket, sweep_market
 from delever.engine.sweep_metrics import (
     BLOCK_SUMS,
     ENDS,
@@ -28,7 +28,6 @@ from delever.engine.sweep_metrics import (
 )
 from delever.errors import InputError, SimulationError
 from delever.stats.metric import Metric
-from delever.units import periods_per_year
 from delever.venues.costs import Costs, VenueFees
 from delever.venues.slippage import Slippage
 
@@ -134,6 +133,7 @@ def simulate_each(
         return pd.DataFrame(columns=names, dtype="float64"), {}
     begins = np.array([account.asked.begin for account in accounts])
     ends = np.full(len(accounts), -1.0, dtype=ENDS)
+    ends["exposure"] = ends["held"] = 0.0
     scopes = np.zeros((len(accounts), 2), dtype=SUMS)
     blocks = np.zeros((len(accounts), len(market.board.edges), len(BLOCK_SUMS)))
     run = _runner(market, accounts, begins, ends, scopes, blocks)
@@ -142,9 +142,9 @@ def simulate_each(
     values = block_metrics(
         ends,
         scopes,
-        np.stack([_bars_in(market.board.inside, begins, part) for part in (0, 1)]),
+        *_time_in(market.board, begins),
         initial_equity=market.initial_equity,
-        periods_per_year=periods_per_year(market.timeframe),
+        timeframe=market.timeframe,
         metrics=metrics,
     )
     if market.blocks:
@@ -243,7 +243,13 @@ def _fractions(costs: Costs | None) -> tuple[float, float]:
     )
 
 
-def _bars_in(inside: Ints, begins: Ints, part: int) -> Floats:
-    """How many bars from each first one on lie in a scope."""
-    behind = np.append(np.cumsum((inside == part)[::-1])[::-1], 0)
-    return behind[begins].astype(np.float64)
+def _time_in(board: Board, begins: Ints) -> tuple[Floats, Floats]:
+    """Bars from each first one on outside and inside, and the time outside, inside and between."""
+    lasting, apart = np.diff(board.lines.time), np.append(board.lines.apart[1:], 0.0)
+    parts = [board.inside == part for part in (0, 1)]
+
+    def since(each: Floats) -> Floats:
+        return np.cumsum(each[::-1])[::-1][begins]
+
+    bars = [since(part.astype(np.float64)) for part in parts]
+    return np.stack(bars), np.stack([*(since(part * lasting) for part in parts), since(apart)])

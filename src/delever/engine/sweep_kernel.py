@@ -31,7 +31,7 @@ from delever.engine.compiled import compiled, inlined, numbers
 from delever.engine.settings import Orders
 from delever.engine.steps import MarginRule
 from delever.engine.sweep_market import STRETCH, Board, Lines
-from delever.engine.sweep_wealth import Line, Wealth, enter, fall, mark, stretch
+from delever.engine.sweep_wealth import Line, Wealth, enter, fall, hold, mark, stretch
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -297,24 +297,27 @@ def _book(held: Held, close: float, scope: Any) -> Held:
 
 @inlined()
 def _pass(
-    time: int, until: int, held: Held, wealth: Wealth, lines: Lines, inside: Ints, scopes: Any
+    time: int, until: int, held: Held, wealth: Wealth, board: Board, scopes: Any, ends: Any
 ) -> tuple[Held, Wealth]:
     """Take an account from `time` to `until`, with nothing on the way but funding and scopes."""
+    lines, inside = board.lines, board.inside
     lane = 1 if held.position < 0.0 else 0
     paid, worth = lines.paid[lane], lines.worth[lane]
     line = Line(held.cash - held.position * paid[time - 1], held.position, worth)
     while time < until:
         scope = scopes[inside[time]]
         if inside[time] != inside[time - 1]:
+            hold(line.position * lines.mark[time - 1], lines.apart[time], wealth, ends)
             wealth = enter(scope, scopes[inside[time - 1]], wealth)
         last = min(until, lines.other_scope[time])
         if line.position == 0.0:
             scope.least, scope.most = min(scope.least, 0.0), max(scope.most, 0.0)
         else:
             last = min(last, time + PIECE)
-            ends = stretch(line, (time, last), lines.mark, scope)
-            peak, trough = fall(line, (time, last), ends, wealth.peak, wealth.trough)
-            scope.peak, scope.trough = fall(line, (time, last), ends, scope.peak, scope.trough)
+            reached = stretch(line, (time, last), lines.mark, scope)
+            peak, trough = fall(line, (time, last), reached, wealth.peak, wealth.trough)
+            scope.peak, scope.trough = fall(line, (time, last), reached, scope.peak, scope.trough)
+            scope.held += lines.time[last] - lines.time[time]
             scope.funding += line.position * (paid[last - 1] - paid[time - 1])
             equity = line.base + line.position * worth[last - 1]
             wealth = Wealth(equity, wealth.begun, peak, trough)
@@ -351,6 +354,7 @@ def _run(
         terms = Terms(_fees(bar, own), order, board.brackets[ruled], board.how[ruled])
         scope = scopes[inside[time]]
         if time > asks.begin and inside[time] != inside[time - 1]:
+            hold(held.position * lines.mark[time - 1], lines.apart[time], wealth, ends)
             wealth = enter(scope, scopes[inside[time - 1]], wealth)
         if held.position != 0.0:
             held = _receive(held, -held.position * bar.paid_open)
@@ -373,7 +377,8 @@ def _run(
         low, high = _alarms(held, terms, trigger)
         low, high = low - lines.lift[0, time], high + lines.lift[1, time]
         worth = held.position * bar.mark_close
-        wealth = mark(held.cash + worth, worth, wealth, scope)
+        lasting = lines.time[time + 1] - lines.time[time]
+        wealth = mark(held.cash + worth, worth, lasting, wealth, scope)
         time += 1
         until = asks.bars[place] if place < len(asks.bars) else len(inside)
         if held.position != 0.0:
@@ -381,7 +386,7 @@ def _run(
         passing = True
         while passing:
             last = min(until, edges[part])
-            held, wealth = _pass(time, last, held, wealth, lines, inside, scopes)
+            held, wealth = _pass(time, last, held, wealth, board, scopes, ends)
             time, passing = last, last < until
             if time == edges[part]:
                 blocks[part, 0] = scopes[0].gain + scopes[1].gain

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.bars import spans
 from delever.engine.arrays import Floats, bar_index, price_array, record
 from delever.engine.settings import Account, with_contract
 from delever.engine.steps import FillTerms, Funding, MarginRule, TermArrays, columns, walk
@@ -35,7 +36,12 @@ SWEEP_BAR = record(
 class Lines(NamedTuple):
     """What the bars do to an account that nothing happens to; long or short first where two."""
 
-    mark: Floats  # shape (n,): mark price at each close
+    # shape (n,): mark price at each close, times the bars of time that the bar stands for
+    mark: Floats
+    # shape (n + 1,): sum of those times over the bars before each; of missing bars, those between
+    # two of one scope
+    time: Floats
+    apart: Floats  # shape (n,): missing bars before each bar whose scope is another
     paid: Floats  # shape (2, n): funding that one unit has received since the first bar
     worth: Floats  # shape (2, n): mark price plus that
     # shape (2, n): how far funding may have moved the prices at which a long, a short is liquidated
@@ -129,7 +135,7 @@ def sweep_market(
         initial_equity=float(initial_equity),
         account=settings,
         costs=charged,
-        board=board_of(table, inside, held, edges),
+        board=board_of(table, inside, held, edges, spans(index, timeframe)),
         notes=(*path.notes, *ruled),
         blocks=edges is not None,
     )
@@ -152,18 +158,27 @@ def _check_covered(account: Account, costs: Costs) -> None:
 
 
 def board_of(
-    table: Any, inside: npt.NDArray[np.bool_], held: TermArrays, edges: Ints | None = None
+    table: Any,
+    inside: npt.NDArray[np.bool_],
+    held: TermArrays,
+    edges: Ints | None = None,
+    lasting: Floats | None = None,
 ) -> Board:
-    """What the kernel reads of a market: records of `SWEEP_BAR`, and the rules they fall under."""
+    """What the kernel reads of a market: records of `SWEEP_BAR`, and the rules they fall under.
+
+    How long the bars last is as in `delever.bars.spans`, by default one each.
+    """
     which = inside.astype(np.int64)
-    lines = _lines(table, which, held)
+    lines = _lines(table, which, held, np.ones(len(which)) if lasting is None else lasting)
     how = np.ascontiguousarray(held.how).view(record(*MarginRule._fields))[:, 0]
     ends = np.array([len(which)]) if edges is None else edges
     return Board(table, which, held.rule, held.brackets, how, lines, ends)
 
 
-def _lines(table: Any, inside: Ints, held: TermArrays) -> Lines:
+def _lines(table: Any, inside: Ints, held: TermArrays, lasting: Floats) -> Lines:
     """What the bars do to an account that nothing happens to."""
+    changes = np.append(np.diff(inside) != 0, False)
+    within = np.where(changes, 1.0, lasting)
     bar = {name: np.ascontiguousarray(table[name]) for name in SWEEP_BAR.names or ()}
     # A received unit moves the price of liquidation by at most this.
     closing = columns(MarginRule, held.how)["closing_fee"]
@@ -187,7 +202,9 @@ def _lines(table: Any, inside: Ints, held: TermArrays) -> Lines:
     reach = np.stack([lowest - lift[0], highest + lift[1]])
     edges = np.arange(0, len(inside), STRETCH)
     return Lines(
-        mark=bar["mark_close"],
+        mark=bar["mark_close"] * within,
+        time=np.append(0.0, np.cumsum(within)),
+        apart=np.append(0.0, (lasting - within)[:-1]),
         paid=paid,
         worth=bar["mark_close"] + paid,
         lift=lift,

@@ -27,8 +27,9 @@ __all__ = [
     "metric_names",
 ]
 
-ENDS = record("equity", "trough", "refused", "excess")
-"""How an account ends: equity, lowest equity over peak, bar and measure of a refused position."""
+ENDS = record("equity", "trough", "refused", "excess", "exposure", "held")
+"""How an account ends: equity, lowest equity over peak, bar and measure of a refused position, and
+what it held in missing bars between two scopes."""
 
 SUMS = record(
     *("gain", "squares", "down", "least", "most", "exposure", "held"),  # of bars
@@ -97,12 +98,15 @@ def block_metrics(
     ends: Any,
     scopes: Any,
     bars: Floats,
+    lasting: Floats,
     *,
     initial_equity: float,
-    periods_per_year: float,
+    timeframe: str,
     metrics: Sequence[Metric] = SWEPT,
 ) -> Floats:
     """Compute the columns of `metric_names` for a block of accounts, a row per account.
+
+    Bars are counted outside and inside, and the time they stand for outside, inside and between.
 
     Raises InputError if a metric does not give one number per account.
     """
@@ -114,25 +118,28 @@ def block_metrics(
         "growth": ends["equity"] / initial_equity,
         "trough": ends["trough"],
     }
+    for name in ("exposure", "held"):
+        whole[name] = whole[name] + ends[name]
     inside, outside = ({name: both[part] for name, both in kept.items()} for part in (1, 0))
     parts = {
-        "whole": (whole, bars.sum(axis=0)),
-        "inside": (inside, bars[1]),
-        "outside": (outside, bars[0]),
+        "whole": (whole, bars.sum(axis=0), lasting.sum(axis=0)),
+        "inside": (inside, bars[1], lasting[1]),
+        "outside": (outside, bars[0], lasting[0]),
     }
     columns: list[Floats] = []
     for scope in SCOPES:
-        own, counted = parts[scope]
-        sums = _sums(own, counted, periods_per_year)
+        own, counted, lasted = parts[scope]
+        sums = _sums(own, counted, lasted, timeframe)
         columns.extend(_measured(each, sums) for each in metrics if scope in each.scopes)
         columns.extend(own[name] for name in TOTALS)
     return np.stack(columns, axis=1)
 
 
-def _sums(kept: Mapping[str, Floats], bars: Floats, periods_per_year: float) -> Sums:
+def _sums(kept: Mapping[str, Floats], bars: Floats, lasted: Floats, timeframe: str) -> Sums:
     return Sums(
         bars=bars,
-        held_bars=kept["held"],
+        spans=lasted,
+        held=kept["held"],
         returns=kept["gain"],
         squares=kept["squares"],
         squared_losses=kept["down"],
@@ -144,7 +151,7 @@ def _sums(kept: Mapping[str, Floats], bars: Floats, periods_per_year: float) -> 
         turnover=kept["turnover"],
         trades=kept["trades"],
         won=kept["hits"],
-        periods_per_year=periods_per_year,
+        timeframe=timeframe,
     )
 
 

@@ -76,7 +76,6 @@ def stretch(line: Line, bars: tuple[int, int], mark: Floats, scope: Any) -> tupl
     scope.down += down
     scope.least, scope.most = least, most
     scope.exposure += abs(position) * exposure
-    scope.held += last - first
     return low, high
 
 
@@ -106,8 +105,8 @@ def _trough(line: Line, bars: tuple[int, int], peak: float, trough: float) -> fl
 
 
 @inlined()
-def mark(equity: float, worth: float, wealth: Wealth, scope: Any) -> Wealth:
-    """Add one bar to the sums of a scope."""
+def mark(equity: float, worth: float, lasting: float, wealth: Wealth, scope: Any) -> Wealth:
+    """Add one bar, which stands for so many bars of time, to the sums of a scope."""
     before, peak, trough = wealth.equity, max(wealth.peak, equity), wealth.trough
     gain = equity / before - 1.0 if before > 0.0 else 0.0
     scope.gain += gain
@@ -115,8 +114,8 @@ def mark(equity: float, worth: float, wealth: Wealth, scope: Any) -> Wealth:
     scope.down += min(gain, 0.0) ** 2
     scope.least, scope.most = min(scope.least, gain), max(scope.most, gain)
     if worth != 0.0:
-        scope.held += 1.0
-        scope.exposure += abs(worth) / equity if equity > 0.0 else 0.0
+        scope.held += lasting
+        scope.exposure += lasting * abs(worth) / equity if equity > 0.0 else 0.0
     if equity < trough * peak:
         trough = equity / peak
     scope.peak = max(scope.peak, equity)
@@ -133,3 +132,11 @@ def enter(here: Any, gone: Any, wealth: Wealth) -> Wealth:
     gone.above = gone.peak / equity if equity > 0.0 else 1.0
     here.peak = here.above * equity
     return Wealth(equity, equity, wealth.peak, wealth.trough)
+
+
+@inlined()
+def hold(worth: float, missing: float, wealth: Wealth, ends: Any) -> None:
+    """Add missing bars between two scopes to what is held in neither, at the last close."""
+    if missing > 0.0 and worth != 0.0 and wealth.equity > 0.0:
+        ends.held += missing
+        ends.exposure += missing * abs(worth) / wealth.equity

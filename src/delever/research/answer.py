@@ -27,7 +27,6 @@ from delever.stats.bootstrap import (
 )
 from delever.stats.returns import daily_returns
 from delever.stats.sign_flip import MeanOfFew, sign_flip
-from delever.units import periods_per_year, timeframe_delta
 
 __all__ = ["FEWEST", "LEVEL", "Answer", "Verdict", "answer", "verdict"]
 
@@ -188,9 +187,8 @@ def estimates(
     run, benchmark = evaluation.backtest, evaluation.benchmark
     # Bars finer than a day follow each other too closely for blocks of them to be long enough.
     own, other = daily_returns(run.returns), daily_returns(benchmark.returns)
-    finer = timeframe_delta(run.timeframe) < pd.Timedelta(days=1)
     options: dict[str, Any] = {
-        "periods_per_year": periods_per_year("1d" if finer else run.timeframe),
+        "periods_per_year": len(own) / evaluation.years,
         "confidence": CONFIDENCE,
         "draws": draws,
         "seed": seed,
@@ -198,8 +196,7 @@ def estimates(
     outside = ~membership(pd.DatetimeIndex(run.ledger.index), run.timeframe, periods).to_numpy()
     own_outside, other_outside = (daily_returns(each.returns[outside]) for each in (run, benchmark))
     # A premium is said per year of the run, not per year outside.
-    share = len(own_outside) / len(own)
-    rarer = options | {"periods_per_year": options["periods_per_year"] * share}
+    rarer = options | {"periods_per_year": len(own_outside) / evaluation.years}
     return {
         "sharpe_ratio": sharpe(own, **options),
         "benchmark_sharpe_ratio": sharpe(other, **options),

@@ -13,7 +13,6 @@ from delever.research.answer import Answer
 from delever.research.evaluation import Evaluation
 from delever.stats.families import Measure, against, best_set, pairwise
 from delever.stats.returns import daily_returns
-from delever.units import DAYS_PER_YEAR, periods_per_year
 
 __all__ = ["MEASURES", "Differences", "differences", "points_saved"]
 
@@ -59,7 +58,7 @@ def differences(
     pairs: dict[Measure, pd.DataFrame] = {}
     best = pd.Series(np.nan, index=labels)
     if alike:
-        yearly = min(periods_per_year(done[0].backtest.timeframe), float(DAYS_PER_YEAR))
+        yearly = len(joined) / done[0].years
         each, bench = joined.to_numpy(), np.stack([row.to_numpy() for row in beside], axis=1)
         for m in MEASURES:
             one = against(

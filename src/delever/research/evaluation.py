@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.bars import close_times
+from delever.bars import close_times, elapsed_years, missing_bars
 from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.period import Period
 from delever.deleveraging.phases import PHASES, phases
@@ -26,7 +26,6 @@ from delever.stats.metrics import (
     find,
     register,
 )
-from delever.units import periods_per_year
 
 __all__ = [
     "SCOPES",
@@ -67,6 +66,16 @@ class Evaluation:
         """Open of the first bar and close of the last, UTC."""
         index = pd.DatetimeIndex(self.bars.index)
         return index[0], close_times(index[-1:], self.backtest.timeframe)[0]
+
+    @property
+    def years(self) -> float:
+        """Elapsed years of 365 days."""
+        return elapsed_years(pd.DatetimeIndex(self.bars.index), self.backtest.timeframe)
+
+    @property
+    def missing(self) -> int:
+        """How many bars are missing between the first and the last."""
+        return missing_bars(pd.DatetimeIndex(self.bars.index), self.backtest.timeframe)
 
     @property
     def cut_periods(self) -> tuple[Period, ...]:
@@ -212,7 +221,7 @@ def sample_of(backtest: Backtest, benchmark: Backtest | None) -> Sample:
         exposure=backtest.ledger["exposure"],
         turnover=backtest.ledger["turnover"],
         trades=backtest.trades,
-        periods_per_year=periods_per_year(backtest.timeframe),
+        timeframe=backtest.timeframe,
     )
 
 

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.bars import close_times
+from delever.bars import elapsed_years, spans
 from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
 from delever.stats.performance import down_capture
-from delever.units import DAYS_PER_YEAR
 
 __all__ = ["COLUMNS", "SAME", "Outcome", "Protection", "protection"]
 
@@ -121,7 +120,7 @@ def protection(run: Backtest, benchmark: Backtest, periods: Sequence[Period]) ->
     own, other = run.returns.to_numpy(), benchmark.returns.to_numpy()
     with np.errstate(divide="ignore"):
         relative = np.log1p(own) - np.log1p(other)
-    exposure = float(run.ledger["exposure"].mean())
+    exposure = float(np.average(run.ledger["exposure"], weights=spans(index, run.timeframe)))
     before = np.append(run.initial_equity, run.equity.to_numpy()[:-1])
     rows, inside = [], np.zeros(len(index), dtype=bool)
     for period, mask in zip(seen, per_period(index, run.timeframe, seen).values(), strict=True):
@@ -129,10 +128,9 @@ def protection(run: Backtest, benchmark: Backtest, periods: Sequence[Period]) ->
         inside[bars] = True
         rows.append(_outcome(period, own[bars], other[bars], exposure, ruined=before[bars[0]] <= 0))
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS).set_index("id")
-    span = close_times(index[-1:], run.timeframe)[0] - index[0]
     return Protection(
         periods=table,
-        years=span / pd.Timedelta(days=DAYS_PER_YEAR),
+        years=elapsed_years(index, run.timeframe),
         mean_exposure=exposure,
         premium=-float(relative[~inside].sum()),
         log_wealth_ratio=float(relative.sum()),

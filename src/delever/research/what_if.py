@@ -16,7 +16,6 @@ from delever.errors import DeleverError, InputError
 from delever.research.evaluation import Evaluation, scope_masks
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import bar_returns, total_return
-from delever.units import DAYS_PER_YEAR
 
 AS_RUN = "as run"
 """Name of the run itself beside its counterfactuals."""
@@ -223,12 +222,10 @@ def _came_to(
     ]
     with np.errstate(divide="ignore"):
         outside = np.sum(np.log1p(returns) - np.log1p(other), where=masks["outside"])
-    begun, ended = evaluation.span
-    years = (ended - begun) / pd.Timedelta(days=DAYS_PER_YEAR)
     return {
         "total_return": total_return(returns),
         "points_saved": float(np.mean(saved)) if saved else np.nan,
-        "growth_outside": float(np.expm1(outside / years)),
+        "growth_outside": float(np.expm1(outside / evaluation.years)),
         "max_drawdown": max_drawdown(returns),
         "liquidations": float(liquidations),
     }

@@ -2,8 +2,8 @@
 
 Every function takes simple returns per bar as fractions, oldest first. A NaN among them makes
 the result NaN; nothing is dropped or filled. The peak includes the starting wealth, so the
-first bar can already be a drawdown. Lengths are counted in bars, or in days with the length of a
-bar in days.
+first bar can already be a drawdown. Lengths are elapsed time from close to close, so a gap in the
+data is part of them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from delever.arguments import checked
+from delever.errors import InputError
 from delever.stats.metric import metric
 from delever.stats.returns import as_array
 from delever.stats.sample import Sums
@@ -80,27 +81,27 @@ def max_drawdown(returns: ArrayLike) -> float:
 @metric(
     unit="days",
     better="lower",
-    formula="bars from its peak to its recovery, or to the last bar, in days",
+    formula="days from the close at its peak to that of its recovery, or to the last close",
 )
-def max_drawdown_length(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
+def max_drawdown_length(returns: ArrayLike, elapsed: ArrayLike | None = None) -> float:
     """Time from the peak of the maximum drawdown to its recovery, or else to the last bar.
 
     0 where there was no drawdown, NaN for no bars.
 
     Examples
     --------
-    >>> max_drawdown_length([0.1, -0.5, 0.5, 0.5]), max_drawdown_length([-0.1], days_per_bar=7)
+    >>> max_drawdown_length([0.1, -0.5, 0.5, 0.5]), max_drawdown_length([-0.1], elapsed=[7])
     (3.0, 7.0)
     """
-    return _lengths(returns)[0] * days_per_bar
+    return _lengths(returns, elapsed)[0]
 
 
 @metric(
     unit="days",
     better="lower",
-    formula="bars from the trough of the max drawdown to its recovery, in days; NaN if none",
+    formula="days from the trough of the max drawdown to its recovery; NaN if none",
 )
-def time_to_recover(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
+def time_to_recover(returns: ArrayLike, elapsed: ArrayLike | None = None) -> float:
     """Time from the trough of the maximum drawdown back to its former peak.
 
     NaN where it has not recovered, where there was no drawdown, and for no bars.
@@ -110,15 +111,15 @@ def time_to_recover(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     >>> time_to_recover([0.1, -0.5, 0.5, 0.5])
     2.0
     """
-    return _lengths(returns)[1] * days_per_bar
+    return _lengths(returns, elapsed)[1]
 
 
 @metric(
     unit="days",
     better="lower",
-    formula="bars of the longest stretch from a peak to its recovery or the last bar, in days",
+    formula="days of the longest stretch from a peak to its recovery or the last close",
 )
-def longest_drawdown(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
+def longest_drawdown(returns: ArrayLike, elapsed: ArrayLike | None = None) -> float:
     """Time of the longest stretch from a peak to its recovery, or else to the last bar.
 
     0 where there was no drawdown, NaN for no bars.
@@ -128,11 +129,13 @@ def longest_drawdown(returns: ArrayLike, days_per_bar: float = 1.0) -> float:
     >>> longest_drawdown([-0.1, 0.0, 0.2, -0.5])
     3.0
     """
-    return _lengths(returns)[2] * days_per_bar
+    return _lengths(returns, elapsed)[2]
 
 
 @checked
-def deepest_drawdowns(returns: pd.Series, count: int = 5) -> pd.DataFrame:
+def deepest_drawdowns(
+    returns: pd.Series, count: int = 5, elapsed: ArrayLike | None = None
+) -> pd.DataFrame:
     """The `count` deepest drawdowns, or as many as there are, deepest first.
 
     Parameters
@@ -140,22 +143,24 @@ def deepest_drawdowns(returns: pd.Series, count: int = 5) -> pd.DataFrame:
     returns : pandas.Series of float, shape (n,)
         Without NaN, indexed by open time in UTC.
     count : int
+    elapsed : array_like of float, shape (n,), optional
+        Days from the open of the first bar to the close of each; by default a day a bar.
 
     Returns
     -------
     pandas.DataFrame, shape (k, 6)
         ``start`` (bar at whose close the peak stood; the first bar when the peak is the
         starting wealth), ``trough``, ``recovery`` (NaT while not recovered), ``depth``
-        (fraction < 0), ``length`` (bars from the peak to the recovery or the last bar),
-        ``time_to_recover`` (bars from the trough; NaN while not recovered).
+        (fraction < 0), ``length`` (days from the peak to the recovery or the last close),
+        ``time_to_recover`` (days from the trough; NaN while not recovered).
 
     Examples
     --------
     >>> days = pd.date_range("2021-01-01", periods=4, tz="UTC")
     >>> deepest_drawdowns(pd.Series([-0.25, 0.6, -0.5, 0.2], index=days))[["depth", "length"]]
        depth  length
-    0  -0.50       2
-    1  -0.25       2
+    0  -0.50     2.0
+    1  -0.25     2.0
     """
     path = _drawdown(returns)
     peaks, recoveries = _stretches(path)
@@ -166,16 +171,16 @@ def deepest_drawdowns(returns: pd.Series, count: int = 5) -> pd.DataFrame:
     peaks, troughs, recoveries = peaks[order], troughs[order], recoveries[order]
     index = pd.DatetimeIndex(returns.index)
     recovered = recoveries < path.size
-    last = path.size - 1
-    ends = index[np.minimum(recoveries, last) - 1]
+    stops = np.minimum(recoveries, path.size - 1)
+    times = _closes(path, elapsed)
     return pd.DataFrame(
         {
             "start": index[np.maximum(peaks - 1, 0)],
             "trough": index[troughs - 1],
-            "recovery": ends.where(recovered),
+            "recovery": index[stops - 1].where(recovered),
             "depth": path[troughs],
-            "length": np.minimum(recoveries, last) - peaks,
-            "time_to_recover": np.where(recovered, recoveries - troughs, np.nan),
+            "length": times[stops] - times[peaks],
+            "time_to_recover": np.where(recovered, times[stops] - times[troughs], np.nan),
         }
     )
 
@@ -195,17 +200,28 @@ def _stretches(path: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.
     return peaks, recoveries
 
 
-def _lengths(returns: ArrayLike) -> tuple[float, float, float]:
-    """Bars of the max drawdown, from its trough to its recovery, and of the longest drawdown."""
+def _closes(path: NDArray[np.float64], elapsed: ArrayLike | None) -> NDArray[np.float64]:
+    """Days from the start to each point of a drawdown path."""
+    if elapsed is None:
+        return np.arange(path.size, dtype=np.float64)
+    closes = as_array(elapsed)
+    if len(closes) != path.size - 1:
+        raise InputError(f"elapsed must be one per bar ({path.size - 1}); got {len(closes)}")
+    return np.append(0.0, closes)
+
+
+def _lengths(returns: ArrayLike, elapsed: ArrayLike | None) -> tuple[float, float, float]:
+    """Days of the max drawdown, from its trough to its recovery, and of the longest drawdown."""
     path = _drawdown(returns)
     if path.size < 2 or np.isnan(path).any():
         return math.nan, math.nan, math.nan
     peaks, recoveries = _stretches(path)
     if not peaks.size:
         return 0.0, math.nan, 0.0
-    bars = np.minimum(recoveries, path.size - 1) - peaks
+    times = _closes(path, elapsed)
+    days = times[np.minimum(recoveries, path.size - 1)] - times[peaks]
     trough = int(path.argmin())
     deepest = int(np.searchsorted(peaks, trough)) - 1
     recovery = int(recoveries[deepest])
-    recovered = float(recovery - trough) if recovery < path.size else math.nan
-    return float(bars[deepest]), recovered, float(bars.max())
+    recovered = float(times[recovery] - times[trough]) if recovery < path.size else math.nan
+    return float(days[deepest]), recovered, float(days.max())

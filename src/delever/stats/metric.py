@@ -44,8 +44,11 @@ _READ: Mapping[str, str] = MappingProxyType(
         "trades": "pandas.DataFrame\n    Round trips, as in `Sample`.",
         "closed_pnl": "array_like of float, shape (trades,)\n    Net result of each closed trade, "
         "after fees and funding, in quote currency.",
-        "periods_per_year": "float\n    Bars in a year of 365 days.",
-        "days_per_bar": "float\n    Length of a bar in days; 1 counts bars.",
+        "periods_per_year": "float\n    Bars over elapsed years, see `Sample`.",
+        "elapsed": f"{_BARS}Days from the open of the first bar to the close of each; by default a "
+        "day a bar.",
+        "spans": f"{_BARS}Bars of time that each bar stands for, with those missing after it; by "
+        "default one.",
         "sample": "Sample\n    All of it.",
     }
 )
@@ -137,10 +140,10 @@ def metric(
     """Make a function a metric: give it its row and the scopes in which it means something.
 
     Its parameters say what of a run it reads, by name: ``returns``, ``benchmark``, ``exposure``,
-    ``turnover``, ``trades``, ``closed_pnl``, ``periods_per_year``, ``days_per_bar`` (see `Sample`),
-    or ``sample`` for all of it; others need a default. Without a benchmark, a metric that reads it
-    is NaN. The function comes back as it was, but checks its arguments against its annotations and
-    says in its docstring what its row says; `metric_of` reads the row.
+    ``turnover``, ``trades``, ``closed_pnl``, ``periods_per_year``, ``elapsed``, ``spans`` (see
+    `Sample`), or ``sample`` for all of it; others need a default. Without a benchmark, a metric
+    that reads it is NaN. The function comes back as it was, but checks its arguments against its
+    annotations and says in its docstring what its row says; `metric_of` reads the row.
 
     Parameters
     ----------

@@ -164,7 +164,7 @@ def compute(
     >>> sample = Sample(
     ...     returns=pd.Series([-0.5, 0.1], index=days), benchmark=flat - 0.5, exposure=flat,
     ...     turnover=flat, trades=pd.DataFrame(columns=["exit_time", "net_pnl", "status"]),
-    ...     periods_per_year=365.0)
+    ...     timeframe="1d")
     >>> compute(sample, [REGISTRY["total_return"], hit_rate, loss_avoided]).round(6).to_dict()
     {'total_return': -0.45, 'hit_rate': nan, 'loss_avoided': nan}
     >>> compute(sample, [loss_avoided], scope="inside").round(6).to_dict()
@@ -206,7 +206,7 @@ def compute_scopes(
     -----
     The bars of a part are joined in order into one path (see `Sample.within`) that begins with a
     wealth of 1: returns compound along it, drawdowns and times are measured on it, and a yearly
-    figure takes its bars for the only ones there were. Two parts that split the bars compound to
+    figure takes their time for the only one there was. Two parts that split the bars compound to
     the whole. Without bars, no metric but a count is defined.
     """
     chosen = [metric_of(item) for item in metrics]

@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from delever.arguments import aligned, whole_number
+from delever.arguments import aligned, shown
+from delever.errors import InputError
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import yearly_returns
+from delever.units import DAYS_PER_YEAR
 
 __all__ = ["rolling_measures", "worst_bars", "year_by_year"]
 
@@ -20,9 +22,9 @@ _NO_SPREAD = 1e-12
 
 @aligned
 def rolling_measures(
-    returns: pd.Series, benchmark: pd.Series, *, window: int, periods_per_year: float
+    returns: pd.Series, benchmark: pd.Series, *, window: str | pd.Timedelta
 ) -> pd.DataFrame:
-    """Sharpe ratio, volatility, beta and correlation of the last bars, at each bar.
+    """Sharpe ratio, volatility, beta and correlation of a stretch of time, at each bar.
 
     Parameters
     ----------
@@ -30,29 +32,27 @@ def rolling_measures(
         Of the strategy.
     benchmark : pandas.Series of float, shape (n,)
         Of the benchmark, on the same index.
-    window : int
-        Bars that each value looks back on, its own included; at least 2.
-    periods_per_year : float
-        Bars in a year.
+    window : str or pandas.Timedelta
+        Time that each value looks back on, such as ``"365D"``; longer than a bar.
 
     Returns
     -------
     pandas.DataFrame of float, shape (n, 6)
         ``sharpe_ratio`` and ``volatility`` (fractions a year), the same of the benchmark as
         ``benchmark_sharpe_ratio`` and ``benchmark_volatility``, ``beta`` and ``correlation``.
-        NaN until `window` bars have passed; a ratio to a spread of zero is NaN as well.
+        NaN until `window` has passed; a ratio to a spread of zero is NaN as well.
 
     Raises
     ------
     InputError
-        If `window` is below 2 or the indexes differ.
+        If `window` is no length of time above 0, or the indexes differ.
 
     Notes
     -----
-    Over the last `window` bars, deviations and covariances with ``ddof=1``:
+    Over the k bars of the window, deviations and covariances with ``ddof=1`` and
+    ``periods_per_year = k / years`` of it: ``volatility = std(r) * sqrt(periods_per_year)``,
     ``sharpe_ratio = mean(r) / std(r) * sqrt(periods_per_year)`` with a risk-free rate of 0,
-    ``volatility = std(r) * sqrt(periods_per_year)``, ``beta = cov(r, b) / var(b)``,
-    ``correlation = cov(r, b) / (std(r) * std(b))``.
+    ``beta = cov(r, b) / var(b)``, ``correlation = cov(r, b) / (std(r) * std(b))``.
 
     References
     ----------
@@ -62,17 +62,19 @@ def rolling_measures(
     --------
     >>> days = pd.date_range("2021-01-01", periods=3, tz="UTC")
     >>> market = pd.Series([0.1, -0.1, 0.2], index=days)
-    >>> table = rolling_measures(market / 2, market, window=3, periods_per_year=365)
+    >>> table = rolling_measures(market / 2, market, window="3D")
     >>> table.iloc[-1][["beta", "correlation"]].round(6).tolist()
     [0.5, 1.0]
     """
-    whole_number("window", window, 2)
-    yearly = float(np.sqrt(periods_per_year))
+    length = _length(window)
+    index = pd.DatetimeIndex(returns.index)
     own, other = (
-        (each.rolling(window).mean(), _spread(each, window)) for each in (returns, benchmark)
+        (each.rolling(length).mean(), _spread(each, length)) for each in (returns, benchmark)
     )
-    together = returns.rolling(window).cov(benchmark)
-    return pd.DataFrame(
+    together = returns.rolling(length).cov(benchmark)
+    years = length / pd.Timedelta(days=DAYS_PER_YEAR)
+    yearly = np.sqrt(returns.rolling(length).count() / years)
+    table = pd.DataFrame(
         {
             "sharpe_ratio": own[0] / own[1].where(own[1] > 0.0) * yearly,
             "benchmark_sharpe_ratio": other[0] / other[1].where(other[1] > 0.0) * yearly,
@@ -84,9 +86,24 @@ def rolling_measures(
             ).clip(-1.0, 1.0),
         }
     )
+    if len(index) < 2:
+        return table * np.nan
+    bar = (index[1:] - index[:-1]).min()
+    table[np.asarray(index - index[0] + bar < length)] = np.nan
+    return table
 
 
-def _spread(values: pd.Series, window: int) -> pd.Series:
+def _length(window: object) -> pd.Timedelta:
+    try:
+        length = pd.Timedelta(window)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        length = None
+    if length is None or not length > pd.Timedelta(0):  # NaT is not, either
+        raise InputError(f"window must be a length of time, such as '365D'; got {shown(window)}")
+    return length
+
+
+def _spread(values: pd.Series, window: pd.Timedelta) -> pd.Series:
     """Standard deviation of a window, exactly 0 where all its returns are one."""
     deviation = values.rolling(window).std(ddof=1)
     same = values.rolling(window).max() - values.rolling(window).min() <= _NO_SPREAD

@@ -206,29 +206,32 @@ def cost_of_protection(returns: ArrayLike, benchmark: ArrayLike, periods_per_yea
 @metric(
     label="Mean exposure",
     unit="fraction",
-    formula="mean(abs(exposure)) at the bars' closes",
+    formula="time-weighted mean of abs(exposure) at the bars' closes",
     name="exposure",
-    from_sums=lambda sums: sums.exposure / sums.bars,
+    from_sums=lambda sums: sums.exposure / sums.spans,
 )
-def mean_exposure(exposure: ArrayLike) -> float:
-    """Mean size of the exposure, whatever its side; NaN for no bars."""
-    return _mean(np.abs(as_array(exposure)))
+def mean_exposure(exposure: ArrayLike, spans: ArrayLike | None = None) -> float:
+    """Mean size of the exposure over time, whatever its side; NaN for no bars.
+
+    What is held at a close is held through the bars missing after it.
+    """
+    return _over_time(np.abs(as_array(exposure)), spans)
 
 
 @metric(
     unit="fraction",
-    formula="share of bars with exposure != 0 at the close",
-    from_sums=lambda sums: sums.held_bars / sums.bars,
+    formula="share of the time with exposure != 0 at the last close",
+    from_sums=lambda sums: sums.held / sums.spans,
 )
-def time_in_market(exposure: ArrayLike) -> float:
-    """Share of the bars with any exposure; NaN for no bars or where an exposure is NaN."""
-    return _mean(np.abs(np.sign(as_array(exposure))))
+def time_in_market(exposure: ArrayLike, spans: ArrayLike | None = None) -> float:
+    """Share of the time with any exposure; NaN for no bars or where an exposure is NaN."""
+    return _over_time(np.abs(np.sign(as_array(exposure))), spans)
 
 
 @metric(
     unit="per_year",
     better="lower",
-    formula="sum(traded notional / equity) * periods_per_year / n",
+    formula="sum(traded notional / equity) / years",
     name="turnover",
     from_sums=lambda sums: sums.turnover * sums.periods_per_year / sums.bars,
 )
@@ -245,6 +248,14 @@ def yearly_turnover(turnover: ArrayLike, periods_per_year: float) -> float:
 
 def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if values.size else math.nan
+
+
+def _over_time(values: NDArray[np.float64], spans: ArrayLike | None) -> float:
+    """Mean of what holds at each close, weighted with how long it does."""
+    if spans is None or not values.size:
+        return _mean(values)
+    weights = as_array(spans)
+    return float((values * weights).sum() / weights.sum())
 
 
 def _capture(returns: NDArray[np.float64], benchmark: NDArray[np.float64], *, side: float) -> float:

@@ -103,7 +103,7 @@ def cagr_from_sums(sums: Sums) -> NDArray[np.float64]:
     label="CAGR",
     unit="fraction",
     better="higher",
-    formula="(1 + total_return) ** (periods_per_year / n) - 1",
+    formula="(1 + total_return) ** (1 / years) - 1",
     source="by definition; a year has 365 days",
     from_sums=cagr_from_sums,
 )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from delever.bars import spans
 from delever.errors import InputError
 from delever.frames import utc_index
-from delever.units import DAYS_PER_YEAR
+from delever.units import DAYS_PER_YEAR, periods_per_year
 
 __all__ = ["Sample", "Sums"]
 
@@ -31,15 +33,26 @@ class Sample:
     trades : pandas.DataFrame, shape (trades, k)
         One row per round trip, with at least ``exit_time`` (UTC, NaT while open), ``net_pnl``
         (quote currency) and ``status`` (``open`` or how it ended).
-    periods_per_year : float
-        Bars in a year of 365 days.
+    timeframe : str
+        Of the bars.
+    spans : numpy.ndarray of float, shape (n,)
+        Bars of time that each bar stands for: itself, and those missing between it and the next. By
+        default from the index; of a scope, without what lies outside it.
 
     Raises
     ------
     InputError
         If the series do not share one increasing index, a return is NaN or below -1, a column
         of the trades is missing, its stamps carry no time zone, or a trade ended before the
-        first bar.
+        first bar; if `timeframe` is none.
+
+    Notes
+    -----
+    This is the one place that says what the `years` of a sample are: elapsed time, never a count of
+    bars. Of a whole run, from the open of the first bar to the close of the last; of a scope, the
+    durations of its bars and of the gaps between two of them that follow each other in the run.
+    ``periods_per_year`` is the number of bars over the years, so that of a series without gaps it
+    is what the timeframe says.
     """
 
     returns: pd.Series
@@ -47,14 +60,17 @@ class Sample:
     exposure: pd.Series
     turnover: pd.Series
     trades: pd.DataFrame
-    periods_per_year: float
+    timeframe: str
+    spans: NDArray[np.float64] = None  # type: ignore[assignment]  # set from the index
 
     def __post_init__(self) -> None:
         index = utc_index(self.returns.index, "open_time", "returns")
         if not (index.is_monotonic_increasing and index.is_unique):
             raise InputError("returns must be strictly increasing in time; sort them")
-        if not self.periods_per_year > 0.0:
-            raise InputError(f"periods_per_year must be > 0; got {self.periods_per_year}")
+        if self.spans is None:
+            object.__setattr__(self, "spans", spans(index, self.timeframe))
+        elif len(self.spans) != len(index):
+            raise InputError(f"spans must be one per bar ({len(index)}); got {len(self.spans)}")
         for name in ("benchmark", "exposure", "turnover"):
             series = getattr(self, name)
             if series is not None and not series.index.equals(self.returns.index):
@@ -84,9 +100,21 @@ class Sample:
         return net_pnl[_closed(self.trades)]
 
     @property
-    def days_per_bar(self) -> float:
-        """Length of a bar in days."""
-        return DAYS_PER_YEAR / self.periods_per_year
+    def years(self) -> float:
+        """Years of 365 days that the sample lasts, missing bars included; 0 without bars."""
+        return float(self.spans.sum()) / periods_per_year(self.timeframe)
+
+    @property
+    def periods_per_year(self) -> float:
+        """Bars over years; NaN without bars."""
+        share = len(self.spans) / self.spans.sum() if len(self.spans) else math.nan
+        return float(periods_per_year(self.timeframe) * share)
+
+    @property
+    def elapsed(self) -> NDArray[np.float64]:
+        """Days from the open of the first bar to the close of each."""
+        bars = np.cumsum(self.spans) - self.spans + 1.0
+        return bars * (DAYS_PER_YEAR / periods_per_year(self.timeframe))
 
     def within(self, bars: NDArray[np.bool_]) -> Sample:
         """The part of the sample that lies in a scope.
@@ -114,6 +142,7 @@ class Sample:
         ended_on = _exit_bars(self.trades, pd.DatetimeIndex(self.returns.index))
         settled = _closed(self.trades)
         settled[settled] = chosen[ended_on[settled]]
+        followed = np.append(chosen[1:], True)[: len(chosen)]  # what is behind the last bar counts
         return replace(
             self,
             returns=self.returns[chosen],
@@ -121,6 +150,7 @@ class Sample:
             exposure=self.exposure[chosen],
             turnover=self.turnover[chosen],
             trades=self.trades.loc[settled],
+            spans=np.where(followed, self.spans, 1.0)[chosen],
         )
 
 
@@ -130,22 +160,25 @@ class Sums:
 
     Attributes
     ----------
-    bars, held_bars, trades, won : numpy.ndarray of float, shape (accounts,)
-        How many bars, bars with an exposure other than 0 at the close, closed trades, and those
-        with a net result above 0.
-    returns, squares, squared_losses, exposure, turnover : numpy.ndarray of float, shape (accounts,)
-        Sums over the bars of ``r``, ``r ** 2``, ``min(r, 0) ** 2``, the size of the exposure at the
-        close and traded notional per equity.
+    bars, spans, trades, won : numpy.ndarray of float, shape (accounts,)
+        How many bars, bars of time with those missing (see `Sample`), closed trades, and those with
+        a net result above 0.
+    returns, squares, squared_losses, turnover : numpy.ndarray of float, shape (accounts,)
+        Sums over the bars of ``r``, ``r ** 2``, ``min(r, 0) ** 2`` and traded notional per equity.
+    held, exposure : numpy.ndarray of float, shape (accounts,)
+        Sums over the bars of what each stands for, where its exposure at the close is not 0, and of
+        that times the size of the exposure.
     lowest, highest : numpy.ndarray of float, shape (accounts,)
         Extreme returns of a bar, fractions; infinite without bars.
     wealth, drawdown : numpy.ndarray of float, shape (accounts,)
         ``prod(1 + r)``; ``min(W / max(1, W so far) - 1)`` with ``W = cumprod(1 + r)``, <= 0.
-    periods_per_year : float
-        Bars in a year of 365 days.
+    timeframe : str
+        Of the bars.
     """
 
     bars: NDArray[np.float64]
-    held_bars: NDArray[np.float64]
+    spans: NDArray[np.float64]
+    held: NDArray[np.float64]
     returns: NDArray[np.float64]
     squares: NDArray[np.float64]
     squared_losses: NDArray[np.float64]
@@ -157,7 +190,14 @@ class Sums:
     turnover: NDArray[np.float64]
     trades: NDArray[np.float64]
     won: NDArray[np.float64]
-    periods_per_year: float
+    timeframe: str
+
+    @property
+    def periods_per_year(self) -> NDArray[np.float64]:
+        """Bars over years of each account, as `Sample.periods_per_year`; NaN without bars."""
+        there = self.spans > 0.0
+        share = np.divide(self.bars, self.spans, out=np.full(there.shape, np.nan), where=there)
+        return np.asarray(periods_per_year(self.timeframe) * share, dtype=np.float64)
 
 
 def _require_returns(returns: pd.Series, name: str) -> None:

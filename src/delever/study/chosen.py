@@ -34,7 +34,6 @@ from delever.study.chunk import (
 from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy
 from delever.study.sweep_result import Sweep
-from delever.units import periods_per_year
 from delever.venues.costs import Costs, VenueFees
 
 
@@ -114,7 +113,7 @@ def concluded(
                 blocks=rows[sums[:: len(BLOCK_SUMS)]].to_numpy(dtype=np.float64),
                 benchmark=_in_blocks(held, ground.edges - begin),
                 made=n_trials,
-                periods_per_year=periods_per_year(ground.market.timeframe),
+                periods_per_year=sample_of(done, held).periods_per_year,
             ),
         ),
     )

@@ -18,7 +18,6 @@ from delever.study.backtesting import DEFAULT_COSTS
 from delever.study.result import Result, plain
 from delever.study.run import Run
 from delever.units import DAYS_PER_YEAR
-from delever.units import periods_per_year as bars_per_year
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
@@ -148,7 +147,8 @@ def uncertainty(
         Returns of each bar, fractions; of a run those of its strategy, compounded to days where its
         bars are shorter.
     periods_per_year : float, optional
-        Bars in a year; by default the run's, and 365 for a series.
+        Bars over elapsed years. By default those of the run, and of a series by its stamps, which
+        are the opens of bars as long as their most frequent step; 365 where its index has none.
     confidence : float
         Of the intervals and of the minimum track record, in (0.5, 1).
     draws : int
@@ -183,9 +183,10 @@ def uncertainty(
     if isinstance(returns, Run):
         done = returns.evaluation.backtest
         values = daily_returns(done.returns)
-        yearly = min(bars_per_year(done.timeframe), float(DAYS_PER_YEAR))
+        yearly = len(values) / returns.evaluation.years
     elif isinstance(returns, pd.Series):
-        yearly, values = float(DAYS_PER_YEAR), returns.dropna()
+        values = returns.dropna()
+        yearly = len(values) / _years(values)
     else:
         raise InputError(f"returns must be a Series of fractions or a Run; got {shown(returns)}")
     yearly = yearly if periods_per_year is None else float(periods_per_year)
@@ -225,3 +226,15 @@ def uncertainty(
         table=pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"]),
         confidence=confidence,
     )
+
+
+def _years(values: pd.Series) -> float:
+    """Years that returns last, by their stamps; without, as many days as there are."""
+    index = values.index
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        return max(len(index), 1) / DAYS_PER_YEAR
+    steps = index[1:] - index[:-1]
+    lasted = index[-1] - index[0] + steps.value_counts().index[0]
+    if steps.min() <= pd.Timedelta(0):
+        raise InputError("returns must be increasing in time, without repeats; sort them")
+    return float(lasted / pd.Timedelta(days=DAYS_PER_YEAR))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.bars import close_times
+from delever.bars import close_times, missing_bars
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
 from delever.report.figures.look import FILL, LEGEND, Chart, chart, choices, lines
@@ -67,8 +67,17 @@ def history(
         caption="Values stand at the close of each bar, UTC. Shaded: deleveraging periods; "
         "point at a label for its dates. Drag to zoom, double-click to zoom out."
         + (" Dotted: the worst and the best that the bars allow." if banded else "")
-        + thinned,
+        + thinned
+        + _missing(runs),
     )
+
+
+def _missing(runs: Mapping[str, Backtest]) -> str:
+    """How many bars are missing in the run that lacks most; empty where none is."""
+    lacks = [missing_bars(pd.DatetimeIndex(r.ledger.index), r.timeframe) for r in runs.values()]
+    if not (most := max(lacks)):
+        return ""
+    return f" Missing bars: {most:,}; lines run straight across them."
 
 
 def growth_paths(paths: Mapping[str, pd.Series], timeframe: str) -> Chart:

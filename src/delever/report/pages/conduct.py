@@ -17,7 +17,7 @@ from delever.report.pages.period_cards import cards, period_paths
 from delever.report.table import Cell, Table, fraction_cell, numbers, tabulate, texts
 from delever.research.evaluation import Evaluation
 from delever.stats.over_time import rolling_measures, worst_bars, year_by_year
-from delever.units import periods_per_year
+from delever.units import DAYS_PER_YEAR
 
 _WORST = 10
 
@@ -48,7 +48,7 @@ def conduct_charts(evaluation: Evaluation, benchmark: str) -> dict[str, Chart]:
             name="strategy",
             benchmark=benchmark,
             timeframe=run.timeframe,
-            window=f"a year, {_window(evaluation):,} bars of {run.timeframe}",
+            window="a year of 365 days",
         )
     years = years_of(evaluation)
     if len(years) > 1:
@@ -81,29 +81,21 @@ def over_time_blocks(
         "rolling",
         "Rolling measures",
         drawn.get("rolling")
-        or f"None are shown: they look back on a year, which is {_window(evaluation):,} bars of "
-        f"{evaluation.backtest.timeframe}, and the run has {len(evaluation.bars):,}.",
+        or "None are shown: they look back on a year, and the run lasts "
+        f"{number(evaluation.years)} years.",
         link="Rolling",
     )
     yield block("worst", "Worst bars", worst_bars_table(evaluation, benchmark), link="Worst")
 
 
-def _window(evaluation: Evaluation) -> int:
-    return max(2, round(periods_per_year(evaluation.backtest.timeframe)))
-
-
 def _rolling(evaluation: Evaluation) -> pd.DataFrame:
     """Measures over a year, from the first that is defined; no rows for a run of a year or less."""
-    run, window = evaluation.backtest, _window(evaluation)
-    if len(run.ledger) <= window:
+    if evaluation.years <= 1.0:
         return pd.DataFrame()
-    measures = rolling_measures(
-        run.returns,
-        evaluation.benchmark.returns,
-        window=window,
-        periods_per_year=periods_per_year(run.timeframe),
-    )
-    return measures.iloc[window - 1 :]
+    run, year = evaluation.backtest.returns, pd.Timedelta(days=DAYS_PER_YEAR)
+    measures = rolling_measures(run, evaluation.benchmark.returns, window=year)
+    index = pd.DatetimeIndex(run.index)
+    return measures[close_times(index, evaluation.backtest.timeframe) >= index[0] + year]
 
 
 def years_of(evaluation: Evaluation) -> pd.DataFrame:

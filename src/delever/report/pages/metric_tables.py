@@ -27,7 +27,6 @@ from delever.report.table import (
 )
 from delever.research.evaluation import SCOPES, Evaluation
 from delever.stats.metrics import Metric, Scope
-from delever.units import DAYS_PER_YEAR
 
 SCOPE_LABELS = {"whole": "Whole run", "inside": "Inside periods", "outside": "Outside periods"}
 """What the scopes are called on a page."""
@@ -65,7 +64,7 @@ _PHASES = {
 
 def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
     """Every metric of the whole run and its mean over the periods, beside the benchmark's."""
-    short = _years(evaluation) < 1.0
+    short = evaluation.years < 1.0
     rows = []
     for spec in shown_metrics(evaluation.registry):
         whole = [scope_cell(frame, spec, "whole") for frame in _both(evaluation)]
@@ -92,7 +91,20 @@ def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
         rows=tuple(rows),
         limit=len(HEADLINE),
         caption="The better of the two is set off."
-        + (" * The run is shorter than a year: a speed, not a forecast." if short else ""),
+        + (" * The run is shorter than a year: a speed, not a forecast." if short else "")
+        + missing_words(evaluation),
+    )
+
+
+def missing_words(evaluation: Evaluation) -> str:
+    """How many bars are missing, and what that means for a year; empty where none is."""
+    missing = evaluation.missing
+    if not missing:
+        return ""
+    are = "bar is" if missing == 1 else "bars are"
+    return (
+        f" {missing:,} {are} missing between the first and the last: years are elapsed time, and "
+        "what was held at a close was held until the next bar."
     )
 
 
@@ -117,7 +129,7 @@ def scopes_joined_table(evaluation: Evaluation, benchmark: str) -> Table:
         ),
         rows=tuple(rows),
         caption="The bars of a scope are joined into a path that nobody walked: its yearly figures "
-        "take them for the only bars there were, and a drawdown may span two periods.",
+        "take their time for the only one there was, and a drawdown may span two periods.",
     )
 
 
@@ -127,11 +139,6 @@ def _period_mean(evaluation: Evaluation, metrics: pd.DataFrame, spec: Metric) ->
         return Cell(text="")
     values = metrics[[period.id for period in evaluation.periods]].loc[spec.name]
     return metric_cell(float(values.to_numpy().mean()), spec)
-
-
-def _years(evaluation: Evaluation) -> float:
-    start, end = evaluation.span
-    return (end - start) / pd.Timedelta(days=DAYS_PER_YEAR)
 
 
 def shown_metrics(registry: Mapping[str, Metric]) -> list[Metric]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.format import day, money, percent, price, reported, when, whole
+from delever.report.format import day, money, percent, price, reported, value, when, whole
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
 from delever.report.table import (
     Cell,
@@ -42,7 +43,7 @@ _PARTS_IN_FULL = _PARTS | {
 }
 
 
-def drawdowns_table(drawdowns: pd.DataFrame, timeframe: str) -> Table:
+def drawdowns_table(drawdowns: pd.DataFrame) -> Table:
     """The deepest drawdowns of a run."""
     return tabulate(
         "drawdowns",
@@ -55,9 +56,10 @@ def drawdowns_table(drawdowns: pd.DataFrame, timeframe: str) -> Table:
                 "Recovered",
                 lambda row: "not yet" if pd.isna(row["recovery"]) else when(row["recovery"]),
             ),
-            numbers(f"Length, bars of {timeframe}", "length", whole),
+            numbers("Length, days", "length", partial(value, unit="days")),
         ),
-        caption="Dates are the open of the bar at whose close the event stood, UTC.",
+        caption="Dates are the open of the bar at whose close the event stood, UTC; lengths are "
+        "elapsed time.",
         empty="Equity never fell below an earlier peak.",
     )
 

@@ -44,7 +44,7 @@ from delever.report.pages.run_tables import (
 )
 from delever.research.answer import Answer
 from delever.research.attribution import attribution
-from delever.research.evaluation import SCOPES, Evaluation
+from delever.research.evaluation import SCOPES, Evaluation, sample_of
 from delever.research.excursions import excursions
 from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
@@ -98,7 +98,7 @@ def _results(
     yield from over_time_blocks(evaluation, drawn, benchmark)
     yield block("bars", monthly.title, monthly, link="Returns")
     yield block("", spread.title, spread, half=True)
-    falls = drawdowns_table(found["drawdowns"], evaluation.backtest.timeframe)
+    falls = drawdowns_table(found["drawdowns"])
     yield block("falls", "Deepest drawdowns", falls, link="Drawdowns", half=True)
     scopes = scopes_table(found["attribution"], evaluation.periods)
     parts = drawn["attribution"]
@@ -178,7 +178,7 @@ def frames(
         "metrics": evaluation.metrics,
         "benchmark": evaluation.benchmark_metrics,
         "trades": run.trades.join(excursions(run.trades, evaluation.bars)),
-        "drawdowns": deepest_drawdowns(run.returns, 10),
+        "drawdowns": deepest_drawdowns(run.returns, 10, sample_of(run, None).elapsed),
         "attribution": attribution(evaluation),
         "fills": run.fills,
         "ledger": run.ledger,

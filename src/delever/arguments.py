@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.errors import InputError
+from delever.errors import DataError, InputError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -23,6 +23,9 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+FARTHEST = 1.25
+"""Furthest that two prices of one thing stand apart in the median, as a ratio."""
 
 MOST_SEED = 2**32 - 1
 """Largest seed: any generator takes it."""
@@ -41,6 +44,28 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     if not fits or value < least or (most is not None and value > most):  # type: ignore[operator]
         span = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
         raise InputError(f"{name} must be a whole number, {span}; got {shown(value)}")
+
+
+def price_ratio(name: str, theirs: Floats, ours: Floats) -> float:
+    """How many times one price of a thing is another of it, in the median.
+
+    Raises DataError beyond `FARTHEST`: mark and last price of one contract, or the bars of two
+    venues, never stand so far apart, and those of a contract on 1,000 coins do.
+
+    Examples
+    --------
+    >>> price_ratio("mark", np.array([101.0, 100.0]), np.array([100.0, 100.0]))
+    1.005
+    """
+    ratio = float(np.median(theirs / ours))
+    if 1.0 / FARTHEST <= ratio <= FARTHEST:
+        return ratio
+    raise DataError(
+        f"{name} must stand on the price scale of the bars; over {len(ours):,} prices it is "
+        f"{ratio:,.6g} times theirs in the median; give that of the same coin, of the same "
+        "multiplier (a contract on 1000SHIB is quoted per 1,000 coins) and in a quote currency of "
+        "the same worth"
+    )
 
 
 def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -186,6 +211,17 @@ _CHECKS: Mapping[str, Callable[[str, object], None]] = MappingProxyType(
         "int": _count,
     }
 )
+
+
+def counted(number: int, word: str) -> str:
+    """Write how many, with the word in its number.
+
+    Examples
+    --------
+    >>> counted(1, "gap"), counted(1_200, "gap")
+    ('1 gap', '1,200 gaps')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def shown(value: object) -> str:

@@ -64,6 +64,7 @@ def stamps(*rows: tuple[str, float]) -> pd.Series:
 
 
 STILL = (100, 100, 100, 100)
+DAY = pd.Timedelta(days=1)
 
 
 @engines
@@ -230,6 +231,28 @@ def test_finer_bars_say_what_came_first(engine: Any) -> None:
 
 
 @engines
+def test_a_bar_that_its_detail_contradicts_is_unseen_inside(engine: Any) -> None:
+    # 150 days at 100; inside the second, hours fall to 80 and return, which daily bars hide.
+    days = market(*[STILL] * 150).assign(low=100.0)
+    days.iloc[1, 2] = 80.0
+    halves = market(*[STILL] * 300, timeframe="12h")
+    halves.iloc[2, 2] = 80.0
+    account = perp(detail=halves, stop_loss=0.1)
+    agreed = run(days, [1] * 150, account, engine=engine)
+    assert agreed.fills["detail_time"].iloc[-1] == halves.index[2]
+    halves.iloc[3, 1] = 100.07  # the day saw no such price
+    off = run(days, [1] * 150, replace(account, detail=halves), engine=engine)
+    assert off.equity.tolist() == agreed.equity.tolist()
+    assert (
+        "1 of 150 bars (first 2021-01-02 00:00) had 12h bars that do not add up to them; their "
+        "inside was not seen" in off.fidelity
+    )
+    halves.iloc[[11, 21], 1] = 100.07
+    with pytest.raises(DeleverError, match=r"all but 0.01 of them; 3 of 150 disagree"):
+        run(days, [1] * 150, replace(account, detail=halves), engine=engine)
+
+
+@engines
 def test_a_limit_order_fills_only_when_traded_through(engine: Any) -> None:
     account = perp(limit_offset=0.02)
     costs = Costs(maker_fee=0.01, taker_fee=0.05, slippage=0.1)
@@ -275,6 +298,27 @@ def test_slippage_follows_volatility_size_and_stress_known_before_the_bar(engine
     sigma = np.log(1.1) / (2 * np.sqrt(np.log(2)))  # Parkinson's, of the first bar
     fraction = 2 * (0.001 + 0.1 * sigma + 0.5 * sigma * np.sqrt(1000 / (1000 * 100)))
     assert done.fills["price"].iloc[0] == pytest.approx(100 * (1 + fraction))
+
+
+@engines
+def test_only_a_fill_that_leans_on_an_empty_bar_takes_the_volume_before(engine: Any) -> None:
+    bars = market((100, 110, 100, 100), *[STILL] * 4).assign(volume=[1000.0, 0.0, 4.0, 0.0, 5.0])
+    model = Impact(coefficient=0.5, bars=1)
+    elsewhere = run(bars, [1, 1, 1, 1, 1], perp(), costs=model, engine=engine)
+    whole = bars.assign(volume=[1000.0, 1.0, 4.0, 1.0, 5.0])
+    assert elsewhere.equity.tolist() == run(whole, [1] * 5, perp(), costs=model).equity.tolist()
+    assert not any("impact" in note for note in elsewhere.fidelity)
+    before = market((100, 110, 100, 100)).shift(freq=-DAY).assign(volume=1000.0)
+    first = bars.assign(volume=0.0, high=110.0)
+    leans = run(first, [1, 0, 0, 0, 0], perp(), costs=model, engine=engine, earlier=before)
+    assert (
+        "impact: nothing was traded in the bar before 2 fills of 2; the last volume above 0 stood "
+        "for it" in leans.fidelity
+    )
+    spot = run(first, [1, 0, 0, 0, 0], None, costs=model, engine=engine, earlier=before)
+    assert spot.fidelity[0].startswith("impact: nothing was traded in the bar before 2 fills of 2")
+    with pytest.raises(DeleverError, match="bar of 2021-01-02 00:00 needs a bar with volume above"):
+        run(first, [1, 0, 0, 0, 0], perp(), costs=model, engine=engine)
 
 
 def test_fees_come_from_the_rules_of_the_day_unless_costs_are_given() -> None:
@@ -323,7 +367,6 @@ def test_lots_round_towards_flat() -> None:
     assert done.fills["position"].tolist() == [9.0, -9.0, 0.0]
 
 
-DAY = pd.Timedelta(days=1)
 GOOD = market(STILL, STILL, STILL)
 
 
@@ -339,7 +382,7 @@ GOOD = market(STILL, STILL, STILL)
                 "funding": FundingSeries.of(stamps(("2021-01-01", 0.0), ("2021-01-01 08:00", 0.0))),
             },
             [1, 1, 1],
-            "funding must cover the run .* 1 stretches are missing",
+            "funding must cover the run .* 1 stretch is missing",
         ),
         ({"mark": GOOD.set_axis(GOOD.index + 30 * DAY)}, [1, 1, 1], "mark must have a price"),
         ({"mark": GOOD.iloc[:2]}, [1, 1, 1], r"2021-01-03 00:00 has none \(1 of 3"),

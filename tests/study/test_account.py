@@ -61,10 +61,10 @@ def run(workspace, **overrides):
 def test_a_long_at_5x_is_liquidated_where_the_flat_rate_says(market):
     done = run(market)
     trade = done.trades.iloc[0]
-    # The whole equity is margin: 100 / 5 a unit, less 15 stamps of 0.01 each. With 0.5 % to keep,
-    # it is gone at the price P where 20 - 0.15 - (100 - P) = 0.005 P.
+    # Filled at 100.05. The whole equity is margin: a fifth of that a unit, less 15 stamps of 0.01
+    # each. With 0.5 % to keep, it is gone where 20.01 - 0.15 - (100.05 - P) = 0.005 P.
     assert trade["status"] == "liquidated"
-    assert trade["exit_price"] == pytest.approx(80.15 / 0.995, rel=1e-9)
+    assert trade["exit_price"] == pytest.approx(80.19 / 0.995, rel=1e-9)
     assert done.evaluation.benchmark.trades["status"].tolist() == ["open"]
     assert any("benchmark holds spot" in note for note in done.notes)
     assert "Funding" in (done.folder / "tearsheet.html").read_text(encoding="utf-8")
@@ -162,3 +162,28 @@ def test_slippage_by_volatility_knows_the_bars_before_the_run(market):
     volatility = (np.log(100 / 70) ** 2 / 20 / (4 * np.log(2))) ** 0.5
     fill = done.evaluation.backtest.fills.iloc[0]
     assert fill["price"] == pytest.approx(70 * (1 + 0.5 * volatility))
+
+
+def test_a_perpetual_and_its_benchmark_pay_the_same_slippage_where_nobody_says_any(market):
+    done = run(market, end="2021-01-05")
+    for own in (done.evaluation.backtest, done.evaluation.benchmark):
+        # Filled at an open of 100, ten days at 100: 5 basis points worse.
+        assert own.fills["price"].iloc[0] == pytest.approx(100.05, rel=1e-12)
+    assert not any(note.startswith("slippage") for note in done.notes)
+    # In a notebook as in a study, and with the fees of the rules.
+    view = dl.market(BARS, workspace=market, start="2021-01-02", end="2021-01-05")
+    account = dl.Account(
+        contract=SYMBOL, rules="generic", leverage=5.0, exposure=5.0, funding=FUNDING
+    )
+    alone = dl.backtest(view, "buy_and_hold", account=account, workspace=market)
+    pd.testing.assert_series_equal(alone.equity, done.equity, check_freq=False)
+
+
+def test_unequal_slippage_is_the_first_thing_said(market):
+    done = run(market, account__slippage={"fixed": 0.0})
+    assert done.notes[0] == (
+        "slippage: the strategy's fills are made at the open itself while the benchmark's pay "
+        "0.0005 of the price; the two are not on equal terms"
+    )
+    none = run(market, costs={"slippage": 0.0})
+    assert none.notes[0].startswith("slippage: none was said")

@@ -11,7 +11,14 @@ import pytest
 from delever.cli.option_values import parse_overrides
 from delever.errors import ConfigError
 from delever.study.account_table import AccountTable, SlippageConfig
-from delever.study.config import CostsConfig, Study, load_study
+from delever.study.config import (
+    CostsConfig,
+    Study,
+    SweepConfig,
+    asked_for,
+    combinations,
+    load_study,
+)
 
 MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
 
@@ -102,3 +109,40 @@ def test_the_page_of_studies_names_every_key_there_is():
         assert set(model.model_fields) - said == set(), model.__name__
     assert read.account is not None
     assert read.account.slippage is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[costs]\ntaker_fee = 0.1\n", "taker_fee is a fraction, and 0.1 of it are 10 per cent"),
+        ("[costs]\nmaker_fee = -0.025\n", "maker_fee .* ten basis points are 0.001"),
+        ("[costs]\nslippage = 0.06\n", "slippage .* more than 0.05 is meant, say so: --really"),
+        ("[account]\nborrow_rate = 5.0\n", "borrow_rate .* 500 per cent"),
+        ("[account.slippage]\nfixed = 0.5\n", "account.slippage: fixed"),
+    ],
+)
+def test_a_percentage_written_for_a_fraction_is_refused_unless_it_is_meant(
+    tmp_path, more, said
+) -> None:
+    path = tmp_path / "dear.toml"
+    path.write_text(MINIMAL + more)
+    with pytest.raises(ConfigError, match=said):
+        load_study(path)
+    assert load_study(path, {"really": True}).really
+
+
+def test_costs_at_the_bounds_need_no_word(tmp_path) -> None:
+    path = tmp_path / "dear.toml"
+    path.write_text(MINIMAL + "[costs]\ntaker_fee = 0.02\nslippage = 0.05\n")
+    assert load_study(path).costs.taker_fee == 0.02
+
+
+def test_a_sample_knows_how_many_were_asked_for() -> None:
+    few = SweepConfig.model_validate(
+        {"choose": "random", "samples": 40, "seed": 1, "params": {"weeks": {"from": 1, "to": 5}}}
+    )
+    assert (asked_for(few), len(combinations(few))) == (40, 5)
+    grid = SweepConfig.model_validate(
+        {"params": {"weeks": [50, 50, 60]}, "costs": {"slippage": [0.0, 0.001]}}
+    )
+    assert (asked_for(grid), len(combinations(grid))) == (6, 4)

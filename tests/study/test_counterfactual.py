@@ -153,7 +153,6 @@ def test_the_page_says_what_the_run_knew_and_what_it_was_held_to(market) -> None
         "funding: settled at every stamp of the run",
         f"ambiguous bars: {ambiguous}",
         "what the bars hid",
-        "slippage: none was said",
         "Rules it was held to",
         "any size: margin 0.50%, at most 100x",
         "Nobody pays or receives funding.",

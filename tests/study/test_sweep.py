@@ -220,7 +220,7 @@ reentry = ["reclaim", "bars"]
     assert done.frame.loc[~failed, "cagr"].notna().all()
     assert done.manifest["failed"] == 2
     page = (done.folder / "sweep.html").read_text()
-    assert "2 combinations have no result" in page
+    assert "2 combinations without a result" in page
     reason = "reentry_bars goes with reentry"
     [row] = done.tables["without_result"].itertuples()
     assert reason in row.Index

@@ -81,8 +81,18 @@ def test_stress_multiplies_what_is_known_at_the_close() -> None:
 def test_a_model_without_its_data_is_refused() -> None:
     with pytest.raises(InputError, match="needs a column volume"):
         Impact(coefficient=1.0).impact(BARS.drop(columns="volume"), inverse=False)
-    with pytest.raises(InputError, match="volume above 0 in every bar; bar 1 has"):
-        Impact(coefficient=1.0).impact(BARS.assign(volume=[1.0, 0.0]), inverse=False)
+
+
+def test_an_empty_bar_has_the_volume_of_the_last_that_was_not() -> None:
+    model = Impact(coefficient=0.8, bars=1)
+    bars = pd.DataFrame(
+        {"high": 110.0, "low": 100.0, "close": [100.0, 105.0, 105.0, 102.0]},
+    ).assign(volume=[0.0, 50.0, np.nan, 0.0])
+    sigma = math.log(1.1) / math.sqrt(4.0 * math.log(2.0))
+    root = 0.8 * sigma / math.sqrt(50.0 * 105.0)
+    found = model.impact(bars, inverse=False).tolist()
+    assert math.isnan(found[0])  # nothing was ever traded before
+    assert found[1:] == pytest.approx([root] * 3, rel=1e-14)
 
 
 def test_volatility_is_that_of_a_random_walk() -> None:

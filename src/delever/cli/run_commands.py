@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result already.")]
+Really = Annotated[
+    bool, typer.Option("--really", help="Costs above 2% (slippage: 5%) are meant so.")
+]
 WhatIf = Annotated[bool, typer.Option("--what-if", help="Also each run's counterfactuals.")]
 
 
@@ -52,6 +55,7 @@ def run(
         typer.Option("--quick", help="Without the test on redrawn periods (resampled markets)."),
     ] = False,
     what_if: WhatIf = False,
+    really: Really = False,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
     as_json: Json = False,
@@ -64,6 +68,8 @@ def run(
     place = Workspace.find(workspace)
     files = [place.study(path) for path in studies]
     overrides = parse_overrides(set_ or [])
+    if really:
+        overrides["really"] = True
     if costs is not None:
         overrides["costs_times"] = costs_times(costs)
     done = []
@@ -136,6 +142,7 @@ def sweep(
         int | None, typer.Option("--workers", help="Processes; by default one per core.")
     ] = None,
     fresh: Fresh = False,
+    really: Really = False,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
     as_json: Json = False,
@@ -157,6 +164,7 @@ def sweep(
             set=parse_overrides(set_ or []),
             workers=workers,
             fresh=fresh,
+            really=really,
             progress=lambda n, total, left: say(f"{n:,} of {total:,}, {left:,.0f} s to go"),
             workspace=place,
         )
@@ -172,7 +180,7 @@ def sweep(
 def _print_sweep(done: dl.Sweep) -> None:
     from delever.report.figures.sweep_figures import setting_text
     from delever.report.pages.sweep_page import compared_table
-    from delever.report.sweep_words import label, reasons, short, text
+    from delever.report.sweep_words import label, notes, reasons, short, text
 
     print_text(done.headline)
     beside = compared_table(done)
@@ -190,6 +198,7 @@ def _print_sweep(done: dl.Sweep) -> None:
             for axes, row in zip(own, values, strict=True)
         ],
     )
+    print_notes(notes(done))
     for reason, many in reasons(done.frame)["combinations"].items():
         print_text(f"{many:,} without a result: {reason}")
     print_text(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")

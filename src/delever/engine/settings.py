@@ -135,6 +135,8 @@ class Account:
     mark : pandas.DataFrame or str, optional
         Open, high, low, close of the mark price, of the timeframe of the bars (or of the detail)
         or finer. Without it the last price stands for the mark.
+    mark_policy : {"required", "last-price"}
+        Whether a run that the mark does not cover is refused, or takes the last price there.
     detail : pandas.DataFrame or str, optional
         Finer bars of the last price, walked inside the bars they fill. Their timeframe is the
         usual distance of their open times.
@@ -166,6 +168,7 @@ class Account:
     funding: str | FundingSeries | None = field(default=None, repr=False)
     funding_policy: Literal["required", "missing-is-zero"] = "required"
     mark: str | pd.DataFrame | None = field(default=None, repr=False)
+    mark_policy: Literal["required", "last-price"] = "required"
     detail: str | pd.DataFrame | None = field(default=None, repr=False)
     stop_loss: Distance | None = None
     take_profit: Distance | None = None

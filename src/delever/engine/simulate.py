@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
 from delever.engine.settings import Account, Resolution, orders_of
@@ -87,14 +88,16 @@ def simulate(
     if not tables:
         equity = pd.DataFrame({"equity": rows[:, LEDGER.index("equity")]}, index=index)
         return Tables(ledger=equity, fills=pd.DataFrame(), trades=pd.DataFrame())
+    leaning = _leaning(fills, held, bars, earlier)
     if settings is None:
-        return _spot_tables(rows, fills, index, float(closes[-1]))
+        made = _spot_tables(rows, fills, index, float(closes[-1]))
+        return made._replace(fidelity=leaning)
     made = _tables(rows, fills, index, float(closes[-1]), account, path.opens)
     settled = (
         f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
         "units at the mark of each close"
     )
-    notes = (*path.notes, *((settled,) if account.inverse else ()))
+    notes = (*path.notes, *leaning, *((settled,) if account.inverse else ()))
     said = (*notes, f"ambiguous bars: {made.ambiguous_bars}", *ruled)
     return made._replace(bounds=bounds, fidelity=said)
 
@@ -169,10 +172,34 @@ def _bounds(
     return pd.DataFrame({"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, index)
 
 
+def _leaning(
+    fills: Floats, held: TermArrays, bars: pd.DataFrame, earlier: pd.DataFrame | None
+) -> tuple[str, ...]:
+    """How many fills had their impact from a bar before the one that nothing was traded in."""
+    if not columns(FillTerms, held.paid)["impact"].any():
+        return ()
+    volume = bars["volume"].to_numpy(dtype=np.float64)
+    before = math.nan if earlier is None else float(earlier["volume"].iloc[-1])
+    empty = ~(np.append(before, volume[:-1]) > 0.0)
+    leaning = int(empty[fills[:, FILL.index("bar")].astype(np.int64)].sum())
+    if not leaning:
+        return ()
+    return (
+        f"impact: nothing was traded in the bar before {counted(leaning, 'fill')} of {len(fills):,}"
+        "; the last volume above 0 stood for it",
+    )
+
+
 def _check_terms(held: TermArrays, targets: Floats, index: pd.DatetimeIndex) -> None:
     paid = columns(FillTerms, held.paid)
     unknown = np.flatnonzero(np.isnan(paid["slippage"] + paid["impact"]))
     unknown = unknown[unknown >= np.flatnonzero(np.append(targets != 0.0, True))[0]]
+    if len(unknown) and not np.isnan(paid["slippage"][unknown[0]]):
+        raise InputError(
+            f"impact on a fill in the bar of {index[unknown[0]]:%Y-%m-%d %H:%M} needs a bar with "
+            "volume above 0 before it, and a position is held there; give bars with their volume, "
+            "begin flat, or use a fixed slippage"
+        )
     if len(unknown):
         raise InputError(
             f"slippage of the bar of {index[unknown[0]]:%Y-%m-%d %H:%M} needs bars before it, and "

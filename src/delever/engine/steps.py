@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import counted, price_ratio
 from delever.engine.arrays import bar_index, price_array
 from delever.engine.settings import Account, FundingSeries, Resolution, loaded
 from delever.errors import DataError, InputError
@@ -19,6 +20,9 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 _NEARLY = 1e-6
+_APART = 0.01
+CONTRADICTED = 0.01
+"""Share of bars that their finer bars may contradict; above it they are another market's."""
 
 
 class Prices(NamedTuple):
@@ -111,7 +115,7 @@ def walk(
     """
     first, opens, steps, notes = _detail(index, prices, loaded("detail", account.detail), timeframe)
     end = int(index.asi8[-1]) + timeframe_delta(timeframe).value
-    marks, marked = _marks(loaded("mark", account.mark), opens, steps, end)
+    marks, marked = _marks(account, opens, steps, end)
     if account.inverse:
         steps, marks = reciprocal(steps), reciprocal(marks)
     funding, funded = _funding(account, opens, marks, int(index.asi8[0]), end, resolution)
@@ -157,7 +161,10 @@ def _detail(
             f"detail must fill at least one of the bars from {index[0]} to {index[-1]}; its own "
             f"are from {found[0]} to {found[-1]}; give detail of the same span"
         )
-    _check_detail(index[full], prices[full], finer, begun[full], count[full])
+    off = np.zeros(len(index), dtype=np.bool_)
+    off[full] = _contradicted(index[full], prices[full], finer, begun[full], count[full])
+    lacking = int((~full).sum())
+    full &= ~off
     size = np.where(full, count, 1)
     first = np.concatenate(([0], np.cumsum(size)))
     bar = np.repeat(np.arange(len(index)), size)
@@ -166,10 +173,16 @@ def _detail(
     at, steps = opens[bar], prices[bar]
     at[inner], steps[inner] = times[source], finer[source]
     notes = [f"resolution: {_timeframe(fine)} bars inside {timeframe} bars"]
-    if not full.all():
+    if lacking:
         notes.append(
-            f"{int((~full).sum())} of {len(index)} bars had no whole set of "
+            f"{lacking:,} of {counted(len(index), 'bar')} had no whole set of "
             f"{_timeframe(fine)} bars; their inside was not seen"
+        )
+    if off.any():
+        first_off = f"{index[off][0]:%Y-%m-%d %H:%M}"
+        notes.append(
+            f"{int(off.sum()):,} of {counted(len(index), 'bar')} (first {first_off}) had "
+            f"{_timeframe(fine)} bars that do not add up to them; their inside was not seen"
         )
     return first.astype(np.int64), at, steps, tuple(notes)
 
@@ -182,18 +195,24 @@ def _timeframe(nanoseconds: int) -> str:
     return str(pd.Timedelta(nanoseconds))
 
 
-def _check_detail(
+def _contradicted(
     index: pd.DatetimeIndex, prices: Floats, finer: Floats, begun: Ints, count: Ints
-) -> None:
+) -> npt.NDArray[np.bool_]:
+    """Which bars their finer bars do not add up to.
+
+    Raises DataError if they are more than a share of all.
+    """
     merged = _merge(finer, begun, begun + count)
-    off = np.abs(merged / prices - 1.0).max(axis=1) > _NEARLY
-    if off.any():
+    off = np.asarray(np.abs(merged / prices - 1.0).max(axis=1) > _NEARLY)
+    if off.mean() > CONTRADICTED:
         row = int(np.flatnonzero(off)[0])
         raise DataError(
-            "detail must add up to its bars (open, high, low, close); the bar of "
-            f"{index[row]:%Y-%m-%d %H:%M} has {prices[row].tolist()} and its detail "
-            f"{merged[row].tolist()} ({int(off.sum())} such bars); take both from one venue"
+            "detail must add up to its bars (open, high, low, close) in all but "
+            f"{CONTRADICTED:g} of them; {int(off.sum()):,} of {len(off):,} disagree, the first is "
+            f"that of {index[row]:%Y-%m-%d %H:%M} with {prices[row].tolist()}, its detail "
+            f"{merged[row].tolist()}; take both from one venue"
         )
+    return off
 
 
 def _merge(finer: Floats, begun: Ints, ended: Ints) -> Floats:
@@ -206,8 +225,9 @@ def _merge(finer: Floats, begun: Ints, ended: Ints) -> Floats:
 
 
 def _marks(
-    mark: pd.DataFrame | None, opens: Ints, steps: Floats, end: int
+    account: Account, opens: Ints, steps: Floats, end: int
 ) -> tuple[Floats, tuple[str, ...]]:
+    mark = loaded("mark", account.mark)
     if mark is None:
         return steps, ("mark: none given; the last price stood for it",)
     found = bar_index(mark)
@@ -216,14 +236,27 @@ def _marks(
     ended = np.searchsorted(times, np.append(opens[1:], end))
     held = begun < ended
     held[held] = times[begun[held]] == opens[held]
-    if not held.all():
+    lacking = int((~held).sum())
+    if lacking and (account.mark_policy == "required" or not held.any()):
         missing = pd.Timestamp(int(opens[np.flatnonzero(~held)[0]]), tz="UTC")
         raise DataError(
             f"mark must have a price at the open of every step of the run; {missing:%Y-%m-%d %H:%M}"
-            f" has none ({int((~held).sum())} of {len(opens)} steps; mark is from {found[0]} to "
-            f"{found[-1]}); store more of it, or run on the last price"
+            f" has none ({lacking:,} of {counted(len(opens), 'step')}; mark is from "
+            f"{found[0]:%Y-%m-%d %H:%M} to {found[-1]:%Y-%m-%d %H:%M}); store more of it, or set "
+            "mark_policy to 'last-price'"
         )
-    return _merge(price_array(mark, found), begun, ended), ("mark: the mark price",)
+    marks = steps.copy()
+    marks[held] = _merge(price_array(mark, found), begun[held], ended[held])
+    ratio = price_ratio("mark", marks[held, 0], steps[held, 0])
+    notes = ["mark: the mark price"]
+    if abs(ratio - 1.0) > _APART:
+        notes.append(f"mark prices are {ratio:.4g} times the last price in the median")
+    if lacking:
+        notes.append(
+            f"mark: missing at {lacking:,} of {counted(len(opens), 'step')}; the last price stood "
+            "for it there"
+        )
+    return marks, tuple(notes)
 
 
 def _funding(
@@ -288,7 +321,8 @@ def _covered(series: FundingSeries | None, policy: str, start: int, end: int) ->
         if not holes:
             return ("funding: settled at every stamp of the run",)
         after, before = (pd.Timestamp(stamp, tz="UTC") for stamp in holes[0][:2])
-        missing = f"{len(holes)} stretches are missing, the first from {after} to {before}"
+        are = "stretch is" if len(holes) == 1 else "stretches are"
+        missing = f"{len(holes):,} {are} missing, the first from {after} to {before}"
     if policy == "missing-is-zero":
         return (f"funding: missing stamps paid nothing ({missing})",)
     raise DataError(

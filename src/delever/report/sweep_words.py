@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from delever.arguments import counted
 from delever.report.figures.sweep_figures import setting_text
 from delever.report.format import number, percent, value
 from delever.research.deflation import LEAST_BARS, Deflation
@@ -149,6 +150,28 @@ def unit(column: str) -> str:
 def text(amount: float, column: str) -> str:
     """A number of a column of metrics as pages and tables show it."""
     return value(float(amount), unit(column))
+
+
+def notes(swept: Swept) -> list[str]:
+    """What a reader must know before comparing combinations."""
+    said = []
+    frame = swept.frame
+    if swept.asked > len(frame):
+        said.append(
+            f"{swept.asked:,} combinations were asked for, {len(frame):,} are distinct; each was "
+            "run once"
+        )
+    starts = frame["start"].dropna()
+    if starts.nunique() > 1:
+        said.append(
+            f"combinations begin on different bars, from {starts.min():%Y-%m-%d} to "
+            f"{starts.max():%Y-%m-%d}, each when its own warm-up ends; give the study a start to "
+            "compare them over one span"
+        )
+    failed = int((frame["error"] != "").sum())
+    if failed:
+        said.append(f"{counted(failed, 'combination')} without a result; the reasons stand below")
+    return said
 
 
 def compared(swept: Swept) -> pd.DataFrame:

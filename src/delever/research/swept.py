@@ -29,3 +29,4 @@ class Swept:
     benchmark: pd.Series | None = None  # its metrics, over the bars of the best combination
     deflation: Deflation | None = None
     n_trials: int = 0
+    asked: int = 0  # combinations asked for, repeats among them

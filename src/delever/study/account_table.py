@@ -28,6 +28,7 @@ from delever.venues.slippage import (
     VolatilitySlippage,
 )
 
+_KINDS = {"funding": ("funding",), "mark": ("mark", "index", "ohlcv"), "detail": ("ohlcv",)}
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -120,13 +121,20 @@ def load_account(
 ) -> tuple[Account, Mapping[str, Dataset]]:
     """Load what an account names: the account, and the data sets behind it by setting.
 
-    Raises ConfigError if there is no such rulebook; NotStoredError if a data set is not stored.
+    Raises ConfigError if there is no such rulebook, or a data set is of another kind;
+    NotStoredError if one is not stored.
     """
     data = {
         name: catalog.load(reference)
-        for name in ("funding", "mark", "detail")
+        for name in _KINDS
         if isinstance(reference := getattr(account, name), str)
     }
+    for name, one in data.items():
+        if one.reference.kind not in _KINDS[name]:
+            raise ConfigError(
+                f"account: {name} must be a data set of kind {' or '.join(_KINDS[name])}; got "
+                f"{one.reference}"
+            )
     found: dict[str, Any] = {name: one.frame for name, one in data.items()}
     if "funding" in found:
         found["funding"] = FundingSeries.of(found["funding"]["funding_rate"])

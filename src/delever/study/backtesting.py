@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from delever.research.what_if import what_if
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.answering import answered
+from delever.study.belonging import belonging
+from delever.study.config import DEFAULT_COSTS, RULED_COSTS
 from delever.study.market import utc
 from delever.study.neighbours import with_neighbours
 from delever.study.run import Run, outcome, remarks
@@ -26,9 +29,6 @@ from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
-
-DEFAULT_COSTS = Costs(taker_fee=0.001, slippage=0.0005)
-"""What a fill costs where nobody says it, as in a study."""
 
 
 def backtest(
@@ -46,6 +46,7 @@ def backtest(
     name: str | None = None,
     metrics: Sequence[AsMetric] = (),
     quick: bool = True,
+    really: bool = False,
     workspace: Workspace | Path | str | None = None,
     **params: Any,
 ) -> Run:
@@ -64,8 +65,8 @@ def backtest(
         Contract, leverage, funding, stops; what it names is loaded from the workspace. By default
         plain spot.
     costs : Costs, optional
-        Of every fill; by default the fees of the account's rules by date, and without rules the
-        costs of a study: taker fee 0.1 %, slippage 0.05 %.
+        Of every fill; by default slippage 0.05 % and a taker fee of 0.1 %, or the fees of the
+        account's rules by date.
     costs_times : float
         How many times they are paid, by the benchmark as well; 2 is the usual stress.
     benchmark : as `strategy`
@@ -83,6 +84,9 @@ def backtest(
     quick : bool
         Whether the answer does without the test on redrawn periods, which runs the strategy on
         hundreds of resampled markets and takes some ten seconds where it is first read.
+    really : bool
+        Whether a fee above 0.02 or a slippage above 0.05 is meant; a percentage written for a
+        fraction is refused otherwise.
     workspace : path, optional
         Where strategies and periods are; by default the one at or above the current folder, else
         those that come with the package.
@@ -97,7 +101,7 @@ def backtest(
     Raises
     ------
     InputError
-        If an argument is not of its kind.
+        If an argument is not of its kind, or a cost looks like a percentage.
     ConfigError, StrategyError
         If the strategy is not there, breaks its contract, or does not take the parameters.
     DataError, SimulationError
@@ -114,6 +118,8 @@ def backtest(
     ('above its average', 17)
     """
     _check(market, account, costs, initial_equity)
+    if costs is not None and not really:
+        costs.check_meant()
     place = Workspace.find(workspace, or_shipped=True)
     added = place.extensions
     chosen = as_strategy(strategy, workspace=place)
@@ -126,7 +132,8 @@ def backtest(
         bound = {}
     if account is not None:
         venues = place.root / "data" / "venues"
-        account, _ = load_account(account, catalog=place.catalog, venues=venues)
+        account, named = load_account(account, catalog=place.catalog, venues=venues)
+        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
     by_rules = account is not None and account.rules is not None
     evaluation = simulate(
         market,
@@ -134,7 +141,7 @@ def backtest(
         name=name or str(chosen.name or "exposures"),
         benchmark=held,
         params=bound,
-        costs=costs if by_rules else costs or DEFAULT_COSTS,
+        costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS),
         costs_times=costs_times,
         account=account,
         benchmark_costs=costs or DEFAULT_COSTS,

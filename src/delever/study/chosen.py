@@ -48,6 +48,7 @@ def concluded(
     fixed: Mapping[str, Any],
     manifest: Mapping[str, Any],
     n_trials: int,
+    asked: int,
     folder: Path | None = None,
     resumed: int = 0,
 ) -> Sweep:
@@ -67,7 +68,7 @@ def concluded(
         Of the study, and of its data.
     fixed : mapping
         Parameters of the strategy that all share.
-    manifest, n_trials, folder, resumed
+    manifest, n_trials, asked, folder, resumed
         As in `Sweep`.
     """
     sums = block_names(len(ground.edges))
@@ -83,6 +84,7 @@ def concluded(
         manifest={
             **manifest,
             "n_trials": n_trials,
+            "asked": asked,
             "failed": int((frame["error"] != "").sum()),
             "notes": market_notes(ground.market),
         },
@@ -91,6 +93,7 @@ def concluded(
         terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),
         folder=folder,
         n_trials=n_trials,
+        asked=asked,
         resumed=resumed,
     )
     if found.terrain is None:

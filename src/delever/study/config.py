@@ -8,7 +8,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +30,15 @@ from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
 from delever.study.account_table import AccountTable, StudyAccount
-from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
+from delever.venues.costs import (
+    DEAREST_BORROW,
+    DEAREST_SLIPPAGE,
+    Borrow,
+    CostPart,
+    Costs,
+    VenueFees,
+    check_meant,
+)
 from delever.venues.slippage import Impact, VolatilitySlippage
 
 DEEPEST = 32
@@ -73,6 +81,13 @@ class CostsConfig(BaseModel):
             except (TypeError, InputError) as error:
                 raise ConfigError(f"costs.models.{name}: {error}") from None
         return total
+
+
+DEFAULT_COSTS = CostsConfig().costs()
+"""What a fill costs where nobody says it."""
+
+RULED_COSTS = Costs(slippage=DEFAULT_COSTS.slippage, parts=(VenueFees(),))
+"""The same of an account with rules: their fees by date, and the slippage of everybody else."""
 
 
 class Range(BaseModel):
@@ -172,6 +187,8 @@ class Study(BaseModel):
     costs: CostsConfig | None = None
     # how many times fees and slippage are paid, of the benchmark as well; rebates stay
     costs_times: Annotated[float, Ge(0)] = 1.0
+    # whether fees above 0.02, slippage above 0.05 or borrow above 1 a year are meant so
+    really: bool = False
     # a margin account, stops, borrow; None holds plain spot
     account: Annotated[StudyAccount, AccountTable] | None = None
     # what ``delever sweep`` combines; a single run takes no notice of it
@@ -215,6 +232,22 @@ class Study(BaseModel):
             raise ValueError(f"start must be before end; got {self.start} and {self.end}")
         return self
 
+    @model_validator(mode="after")
+    def _costs_are_meant(self) -> Study:
+        if self.really:
+            return self
+        try:
+            if self.costs is not None:
+                Costs(**self.costs.model_dump(exclude={"models"})).check_meant()
+            if self.account is not None:
+                check_meant("account: borrow_rate", self.account.borrow_rate, DEAREST_BORROW)
+                if self.account.slippage is not None:
+                    fixed = self.account.slippage.fixed
+                    check_meant("account.slippage: fixed", fixed, DEAREST_SLIPPAGE)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
+
     def spot_costs(self, known: Mapping[str, type[CostPart]] = COST_MODELS) -> Costs:
         """What a spot fill is said to pay; the benchmark's always are."""
         return (self.costs or CostsConfig()).costs(known)
@@ -225,7 +258,7 @@ class Study(BaseModel):
         if account is None:
             return self.spot_costs(known)
         by_rules = account.rules is not None and self.costs is None
-        costs = Costs(parts=(VenueFees(),)) if by_rules else self.spot_costs(known)
+        costs = RULED_COSTS if by_rules else self.spot_costs(known)
         if account.slippage is not None:
             costs = replace(costs, slippage=0.0) + account.slippage.model()
         return costs + Borrow(rate=account.borrow_rate) if account.borrow_rate else costs
@@ -347,6 +380,14 @@ def _too_deep(where: str) -> str:
     )
 
 
+def asked_for(config: SweepConfig) -> int:
+    """How many combinations a table asks for, repeats among them."""
+    if config.samples is not None:
+        return config.samples
+    axes = config.axes.values()
+    return math.prod(len(axis.values() if isinstance(axis, Range) else axis) for axis in axes)
+
+
 def combinations(config: SweepConfig) -> list[dict[str, Any]]:
     """Every combination that is to be run, without repeats.
 
@@ -373,10 +414,15 @@ def combinations(config: SweepConfig) -> list[dict[str, Any]]:
             [_at(axis, share) for axis, share in zip(axes.values(), row, strict=True)]
             for row in shares.tolist()
         ]
-    unique: dict[str, Mapping[str, Any]] = {}
+    return distinct(list(axes), rows)
+
+
+def distinct(axes: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Rows of values as combinations of the axes, each once."""
+    unique: dict[str, dict[str, Any]] = {}
     for row in rows:
-        unique.setdefault(repr(row), dict(zip(axes, row, strict=True)))
-    return [dict(one) for one in unique.values()]
+        unique.setdefault(repr(tuple(row)), dict(zip(axes, row, strict=True)))
+    return [*unique.values()]
 
 
 def _shares(config: SweepConfig, axes: int) -> np.ndarray:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
-from delever.arguments import shown
+from delever.arguments import counted, shown
 from delever.data.references import Dataset, Reference, default_lag, parse_lag
 from delever.errors import ConfigError, InputError
 from delever.frames import validate
+from delever.study.belonging import belonging, joined
 from delever.study.implausible import market_warnings
 from delever.study.workspace import Workspace
 from delever.units import timeframe_delta
@@ -114,7 +115,9 @@ def market(
     SchemaError
         If a frame breaks the contract of bars; the message names the first such row.
     ConfigError
-        If a data set is of the wrong kind or timeframe, or warm-up bars are not earlier.
+        If a data set is of the wrong kind, timeframe or coin, or warm-up bars are not earlier.
+    DataError
+        If warm-up bars do not stand on the price scale of the bars.
     NotStoredError
         If a data set is not stored.
 
@@ -169,14 +172,15 @@ def view(
 ) -> MarketView:
     """The view of loaded data sets.
 
-    Raises ConfigError if a data set is of the wrong kind or timeframe, or warm-up bars are not
-    earlier.
+    Raises ConfigError if a data set is of the wrong kind, timeframe or coin, or warm-up bars are
+    not earlier; DataError if those stand on another price scale.
     """
     for role, given in (("data", data), ("warmup", warmup)):
         if given is not None and given.reference.kind != "ohlcv":
             raise ConfigError(f"{role} must be of kind ohlcv; got {given.reference}")
     timeframe = data.reference.timeframe
     bars = data.frame
+    joint = belonging(data.reference.symbol, None, {} if warmup is None else {"warmup": warmup})
     if warmup is not None:
         if warmup.reference.timeframe != timeframe:
             raise ConfigError(
@@ -190,6 +194,7 @@ def view(
                 f"warmup must hold bars before {bars.index[0]:%Y-%m-%d}; "
                 f"{warmup.reference} begins {warmup.frame.index[0]:%Y-%m-%d}"
             )
+        joint += joined(earlier, bars, warmup)
         bars = pd.concat([earlier, bars])
     return MarketView(
         bars=bars,
@@ -202,7 +207,7 @@ def view(
             for name, source in (series or {}).items()
         },
         trading_start=data.frame.index[0],
-        notes=_notes(data, warmup),
+        notes=(*_notes(data, warmup), *joint),
     )
 
 
@@ -328,8 +333,8 @@ def _notes(data: Dataset, warmup: Dataset | None) -> tuple[str, ...]:
         if len(found):
             missing = found["bars"]
             out.append(
-                f"{len(missing)} gaps ({int(missing.sum())} missing bars, at most "
-                f"{int(missing.max())} in a row) in {reference}; nothing was filled"
+                f"{counted(len(missing), 'gap')} ({counted(int(missing.sum()), 'missing bar')}, at "
+                f"most {int(missing.max()):,} in a row) in {reference}; nothing was filled"
             )
     return tuple(out)
 

@@ -27,6 +27,7 @@ from delever.errors import ConfigError
 from delever.research.evaluation import Evaluation
 from delever.stats.metrics import Metric
 from delever.study.account_table import load_account
+from delever.study.belonging import belonging
 from delever.study.config import Study
 from delever.study.extensions import Extensions
 from delever.study.market import early_series, view
@@ -108,9 +109,10 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
     if study.account is not None:
         venues = workspace.root / "data" / "venues"
         account, account_data = load_account(study.account, catalog=catalog, venues=venues)
-    early = early_series(series, workspace.root / "data" / "sources.toml")
+    notes = early_series(series, workspace.root / "data" / "sources.toml")
+    notes += belonging(data.reference.symbol, account, account_data, series)
     return Inputs(
-        data=replace(data, notes=data.notes + early),
+        data=replace(data, notes=data.notes + notes),
         warmup=catalog.load(study.warmup) if study.warmup is not None else None,
         series=series,
         strategy=strategy,

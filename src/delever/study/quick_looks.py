@@ -14,7 +14,7 @@ from delever.stats.inference import minimum_track_record, probabilistic_sharpe_r
 from delever.stats.performance import sharpe_ratio
 from delever.stats.returns import daily_returns
 from delever.stats.risk import kurtosis, skewness
-from delever.study.backtesting import DEFAULT_COSTS
+from delever.study.config import DEFAULT_COSTS
 from delever.study.result import Result, plain
 from delever.study.run import Run
 from delever.units import DAYS_PER_YEAR

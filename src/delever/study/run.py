@@ -31,7 +31,6 @@ from delever.study.shelf import find
 from delever.study.simulation import simulate
 from delever.study.stored import write_index
 from delever.study.workspace import Workspace
-from delever.venues.slippage import Slippage
 from delever.view import MarketView
 
 Progress = Callable[[str], None]
@@ -398,7 +397,7 @@ def remarks(
     Of the ``notes``, warnings first, the ``assumptions`` are those that say what was taken for
     granted and call for nothing.
     """
-    warned, assumed = [], []
+    warned, assumed = _unpaid(evaluation), []
     if costs_times != 1.0:
         warned.append(
             f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
@@ -431,12 +430,27 @@ def remarks(
     return {"notes": [*warned, *assumed], "assumptions": assumed}
 
 
+def _unpaid(evaluation: Evaluation) -> list[str]:
+    """Whether fills are made at the open itself, and those of the benchmark are not."""
+
+    def slips(run: Backtest) -> bool:
+        return bool((run.fills["slippage"] != 0.0).any())
+
+    if slips(evaluation.backtest) or evaluation.backtest.fills.empty:
+        return []
+    if slips(evaluation.benchmark):
+        return [
+            "slippage: the strategy's fills are made at the open itself while the benchmark's pay "
+            f"{evaluation.benchmark.costs.slippage:g} of the price; the two are not on equal terms"
+        ]
+    if evaluation.backtest.account is None:
+        return []
+    return ["slippage: none was said, so fills are made at the open itself; see [costs]"]
+
+
 def _hidden(run: Backtest) -> list[str]:
     """What a margin account's fills and bars leave out."""
     out = []
-    modelled = any(isinstance(part, Slippage) for part in run.costs.parts)
-    if run.account is not None and run.costs.slippage == 0.0 and not modelled:
-        out.append("slippage: none was said, so fills are made at the open itself; see [costs]")
     if run.bounds is not None:
         worst, best = (float(run.bounds[side].iloc[-1]) for side in ("worst", "best"))
         out.append(

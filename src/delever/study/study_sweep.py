@@ -25,7 +25,14 @@ from delever.errors import ConfigError, StoreError
 from delever.stats.metrics import AsMetric, metric_of
 from delever.study.chosen import concluded
 from delever.study.chunk import Chunk, applied, combination_maker, ground_of, run_chunk
-from delever.study.config import Study, SweepConfig, combinations, explain, load_study
+from delever.study.config import (
+    Study,
+    SweepConfig,
+    asked_for,
+    combinations,
+    explain,
+    load_study,
+)
 from delever.study.executor import default_workers, open_executor, run_tasks
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
 from delever.study.stored import About, write_facts, write_index
@@ -97,6 +104,7 @@ def sweep_study(
         fixed=study.params,
         manifest=manifest,
         n_trials=n_trials(ledger),
+        asked=asked_for(table),
         folder=folder,
         resumed=resumed,
     )

@@ -18,9 +18,10 @@ from delever.engine.settings import Account
 from delever.errors import InputError
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
-from delever.study.backtesting import DEFAULT_COSTS
+from delever.study.belonging import belonging
 from delever.study.chosen import concluded
 from delever.study.chunk import Combination, SweepGround, run_combinations
+from delever.study.config import DEFAULT_COSTS, RULED_COSTS, distinct
 from delever.study.market import utc
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study
@@ -42,6 +43,7 @@ def sweep(
     start: str | pd.Timestamp | None = None,
     initial_equity: float = 10_000.0,
     metrics: Sequence[AsMetric] = (),
+    really: bool = False,
     workers: int | None = None,
     fresh: bool = False,
     executor: Executor | None = None,
@@ -67,6 +69,8 @@ def sweep(
         A user's own, behind the package's. They are measured in this process, unless an `executor`
         is given that can send them. For those that a sweep's sums do not hold, each combination
         is also run by itself.
+    really : bool
+        As `delever.backtest` takes it; of a study file, its key ``really``.
     workers : int, optional
         Of a study file: processes; by default one per core. A market is swept in this one.
     fresh : bool
@@ -108,7 +112,8 @@ def sweep(
         chosen = as_strategy(strategy, workspace=place)
         venues = place.root / "data" / "venues"
         if account is not None:
-            account, _ = load_account(account, catalog=place.catalog, venues=venues)
+            account, named = load_account(account, catalog=place.catalog, venues=venues)
+            study = replace(study, notes=study.notes + belonging(study.symbol, account, named))
         first = None if start is None else utc(start, "start")
         ground = SweepGround(
             market=study,
@@ -120,12 +125,12 @@ def sweep(
             initial_equity=initial_equity,
             metrics=(*place.extensions.metrics, *metrics),
         )
-        return _sweep_market(ground, axes, costs)
+        return _sweep_market(ground, axes, costs, really=really)
     place = Workspace.find(workspace)
     return sweep_study(
         place.file(Path(study)),
         workspace=place,
-        overrides=set or {},
+        overrides={**(set or {}), **({"really": True} if really else {})},
         workers=workers,
         fresh=fresh,
         executor=executor,
@@ -135,7 +140,11 @@ def sweep(
 
 
 def _sweep_market(
-    ground: SweepGround, axes: Mapping[str, Iterable[Any]], costs: Costs | None
+    ground: SweepGround,
+    axes: Mapping[str, Iterable[Any]],
+    costs: Costs | None,
+    *,
+    really: bool,
 ) -> Sweep:
     """Sweep a strategy over a market here and now; nothing is stored."""
     lists = {name: list(values) for name, values in axes.items()}
@@ -144,9 +153,10 @@ def _sweep_market(
             'a sweep needs axes, each with a value, such as {"weeks": range(50, 250, 10)}; '
             f"got {shown(dict(axes))}"
         )
-    chosen = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
+    rows = list(itertools.product(*lists.values()))
+    chosen = distinct(list(lists), rows)
     by_rules = ground.account is not None and ground.account.rules is not None
-    paid = costs if by_rules else costs or DEFAULT_COSTS
+    paid = costs or (RULED_COSTS if by_rules else DEFAULT_COSTS)
     ground = replace(ground, costs=paid)
 
     def combination(values: Mapping[str, Any]) -> Combination:
@@ -157,8 +167,11 @@ def _sweep_market(
         account = ground.account
         if own["account"]:
             account = replace(account or Account(), **own["account"])
-        fills = replace(paid or DEFAULT_COSTS, **own["costs"]) if own["costs"] else paid
-        return Combination(own["params"], account, fills, fills or DEFAULT_COSTS)
+        fills = replace(paid, **own["costs"])
+        if not really:
+            fills.check_meant()
+        held = replace(costs or DEFAULT_COSTS, **own["costs"])
+        return Combination(own["params"], account, fills, held)
 
     for name in lists:
         table, dot, key = name.partition(".")
@@ -183,4 +196,5 @@ def _sweep_market(
         fixed={},
         manifest={"study": {"name": str(strategy.name or "exposures")}},
         n_trials=len(chosen),
+        asked=len(rows),
     )

@@ -51,6 +51,8 @@ class Sweep(Swept, Result):
         Where it is stored.
     n_trials : int
         Combinations ever tried in this study on this data.
+    asked : int
+        Combinations asked for; a sample of few values repeats some, and each is run once.
     resumed : int
         Combinations that were there already.
     """
@@ -130,6 +132,7 @@ class Sweep(Swept, Result):
             "notes": list(self.manifest.get("notes", ())),
             "about": dict(self.about),
             "combinations": len(self.frame),
+            "asked": self.asked,
             "resumed": self.resumed,
             "failed": self.manifest["failed"],
             "reasons": reasons(self.frame)["combinations"].to_dict(),
@@ -173,6 +176,7 @@ def read_sweep(folder: Path) -> Sweep:
         deflation=None if deflation is None else Deflation(**_numbers(deflation)),
         folder=folder,
         n_trials=manifest["n_trials"],
+        asked=manifest.get("asked", len(frame)),
         resumed=len(frame),
     )
 

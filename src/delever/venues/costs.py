@@ -22,6 +22,10 @@ __all__ = [
 ]
 
 
+DEAREST_FEE, DEAREST_SLIPPAGE, DEAREST_BORROW = 0.02, 0.05, 1.0
+"""Fractions of a notional, of a price and of a borrowed value per year that nobody asks above."""
+
+
 def check_fraction(name: str, value: object, lowest: float = 0.0, below: float = 1.0) -> None:
     """Refuse what is not a finite fraction.
 
@@ -47,6 +51,35 @@ def check_fraction(name: str, value: object, lowest: float = 0.0, below: float =
         raise InputError(
             f"costs: {name} must be a fraction of notional, {least} {name} < {below:g}; "
             f"got {value!r}; ten basis points are 0.001"
+        )
+
+
+def check_meant(name: str, value: float, most: float) -> None:
+    """Refuse a cost so high that a percentage was likely written for a fraction.
+
+    Parameters
+    ----------
+    name : str
+        For the message.
+    value : float
+        A fraction; a rebate is below 0.
+    most : float
+        Highest that is taken for meant: `DEAREST_FEE`, `DEAREST_SLIPPAGE`, `DEAREST_BORROW`.
+
+    Raises
+    ------
+    InputError
+        If it is further from 0.
+
+    Examples
+    --------
+    >>> check_meant("costs: taker_fee", 0.001, DEAREST_FEE)
+    """
+    if not abs(value) <= most:
+        raise InputError(
+            f"{name} is a fraction, and {value:g} of it are {100.0 * value:g} per cent; ten basis "
+            f"points are 0.001; where more than {most:g} is meant, say so: --really, or "
+            "really = true"
         )
 
 
@@ -134,6 +167,17 @@ class Costs(CostPart):
         if strange := [part for part in self.parts if not isinstance(part, CostPart)]:
             raise InputError(f"costs: parts must be cost parts; got {strange[0]!r}")
 
+    def check_meant(self) -> None:
+        """Refuse a fee or slippage that is likely a percentage; see `check_meant`.
+
+        Raises
+        ------
+        InputError
+            If a fee is above 0.02, or slippage above 0.05.
+        """
+        for name, most in _DEAREST.items():
+            check_meant(f"costs: {name}", getattr(self, name), most)
+
     @property
     def fee(self) -> float:
         """The fee in force, as a fraction of notional; that of `VenueFees` aside."""
@@ -186,6 +230,9 @@ class Costs(CostPart):
         fills = replace(self, parts=tuple(part for part in self.parts if part not in held))
         paid = fills.times(factor)
         return replace(paid, parts=(*paid.parts, *held))
+
+
+_DEAREST = {"maker_fee": DEAREST_FEE, "taker_fee": DEAREST_FEE, "slippage": DEAREST_SLIPPAGE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

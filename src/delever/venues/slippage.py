@@ -196,12 +196,14 @@ class Impact(Slippage):
     Raises
     ------
     InputError
-        If a number is out of range; in a run, if a bar has no volume.
+        If a number is out of range; in a run, if no bar has volume, or one that is filled at has
+        none before it.
 
     Notes
     -----
     ``coefficient * sigma * sqrt(order / traded)`` with the notional of the order and that of all
-    trades in the bar before.
+    trades in the bar before, or where nothing was traded in it, in the last bar in which
+    something was; a run says how many of its fills lean on such a bar.
 
     References
     ----------
@@ -309,16 +311,15 @@ def _range_volatility(bars: pd.DataFrame, window: int) -> pd.Series:
 
 
 def _traded(bars: pd.DataFrame, *, inverse: bool) -> pd.Series:
-    """Notional of all trades in each bar, in the currency that orders are settled in."""
+    """Notional of all trades in each bar, in the currency that orders are settled in.
+
+    Of a bar in which nothing was traded, that of the last bar before it in which something was;
+    NaN where there is none.
+    """
     if "volume" not in bars.columns:
         raise InputError(
             "slippage with impact needs a column volume in the bars; add it or leave impact out"
         )
     volume = bars["volume"].astype("float64")
-    if not (volume > 0.0).all():
-        row = int(np.flatnonzero(~(volume > 0.0))[0])
-        raise InputError(
-            f"slippage with impact needs volume above 0 in every bar; bar {row} has "
-            f"{volume.iloc[row]!r}; correct it or leave impact out"
-        )
-    return volume if inverse else volume * bars["close"]
+    volume = volume.where(volume > 0.0)
+    return (volume if inverse else volume * bars["close"]).ffill()

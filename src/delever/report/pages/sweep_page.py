@@ -18,6 +18,7 @@ from delever.report.sweep_words import (
     compared,
     headline,
     label,
+    notes,
     reasons,
     short,
     text,
@@ -61,7 +62,7 @@ def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
         span=" · ".join(about[key] for key in ("Strategy", "Data", "Bars") if key in about),
         headline=headline(swept),
         tiles=_tiles(swept),
-        notes=[*manifest.get("notes", ()), *_notes(swept.frame)],
+        notes=[*manifest.get("notes", ()), *notes(swept)],
         blocks=[
             block("about", "What was swept", dict(about)),
             block("beside", "The best beside what it is compared with", compared_table(swept)),
@@ -225,18 +226,3 @@ def _reasons_table(frame: pd.DataFrame) -> Table:
         (texts("Reason", "reason"), numbers("Combinations", "combinations", whole)),
         caption="Reasons that differ in numbers alone are counted together; the first is shown.",
     )
-
-
-def _notes(frame: pd.DataFrame) -> list[str]:
-    notes = []
-    starts = frame["start"].dropna()
-    if starts.nunique() > 1:
-        notes.append(
-            f"combinations begin on different bars, from {starts.min():%Y-%m-%d} to "
-            f"{starts.max():%Y-%m-%d}, each when its own warm-up ends; give the study a start to "
-            "compare them over one span"
-        )
-    failed = int((frame["error"] != "").sum())
-    if failed:
-        notes.append(f"{failed:,} combinations have no result; below it is said why")
-    return notes

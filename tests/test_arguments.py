@@ -14,8 +14,8 @@ from delever.signals.breaks import breach_depth, breaks
 from delever.signals.clock import ago, zscore
 from delever.signals.edges import crossed_below
 from delever.signals.indicators import sma
+from delever.stats.blocks import block_length
 from delever.stats.drawdowns import drawdown
-from delever.stats.inference import block_length
 from delever.stats.risk import value_at_risk
 
 DAYS = pd.date_range("2021-01-01", periods=40, tz="UTC")

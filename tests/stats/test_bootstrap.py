@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from delever.errors import InputError
 from delever.stats import blocks
+from delever.stats.blocks import block_length
 from delever.stats.bootstrap import growth, growth_difference, sharpe, sharpe_difference
-from delever.stats.inference import block_length, sharpe_standard_error
+from delever.stats.inference import sharpe_standard_error
 from delever.stats.performance import sharpe_ratio
 
 YEAR = 365.0

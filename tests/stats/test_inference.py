@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from delever.errors import InputError
 from delever.stats import inference
+from delever.stats.blocks import block_length
 
 DAYS = 250
 
@@ -88,8 +89,8 @@ def test_block_length_as_in_the_published_check_of_the_method():
     values = np.random.RandomState(0).standard_normal(10_100)
     for row in range(1, len(values)):
         values[row] += 0.3 * values[row - 1]
-    assert inference.block_length(values[100:]) == pytest.approx(13.635665, abs=1e-6)
-    assert inference.block_length(values[100:], "circular") == pytest.approx(15.60894, abs=1e-5)
+    assert block_length(values[100:]) == pytest.approx(13.635665, abs=1e-6)
+    assert block_length(values[100:], "circular") == pytest.approx(15.60894, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +139,10 @@ def test_the_form_of_2026_has_the_variance_of_the_ratios_of_autoregressions():
         (lambda: inference.probabilistic_sharpe_ratio(0.1, 99, kurtosis=0.0), "excess"),
         (lambda: inference.expected_maximum_sharpe(1.0, 0.5), "n_trials >= 1"),
         (lambda: inference.minimum_track_record(1.0, confidence=0.4), "between 0.5 and 1"),
-        (lambda: inference.block_length([1.0] * 20), "all are equal"),
-        (lambda: inference.block_length([1.0] * 9), "at least 10"),
-        (lambda: inference.block_length([1.0, np.nan] * 9), "finite"),
-        (lambda: inference.block_length(np.arange(20), "square"), "scheme"),
+        (lambda: block_length([1.0] * 20), "all are equal"),
+        (lambda: block_length([1.0] * 9), "at least 10"),
+        (lambda: block_length([1.0, np.nan] * 9), "finite"),
+        (lambda: block_length(np.arange(20), "square"), "scheme"),
         (lambda: inference.probabilistic_sharpe_ratio(1, 9, form="2020"), "2012"),
         (lambda: inference.probabilistic_sharpe_ratio(1, 9, autocorrelation=0.1), "2026"),
         (
@@ -151,5 +152,76 @@ def test_the_form_of_2026_has_the_variance_of_the_ratios_of_autoregressions():
     ],
 )
 def test_what_cannot_be_is_refused(call, said):
+    with pytest.raises(InputError, match=said):
+        call()
+
+
+# Lopez de Prado, Lipton and Zoonekynd (2026): a monthly record of two years.
+RECORD = {"skew": -2.448, "kurtosis": 10.164}
+MONTHLY = 0.036 / 0.079
+
+
+@pytest.mark.parametrize(
+    ("autocorrelation", "record", "psr", "power", "planned", "observed", "deflated"),
+    [
+        (0.0, 7.909, 0.987, 0.758, 0.543, 0.173, 0.416),
+        (0.2, 11.863, 0.966, 0.677, 0.571, 0.361, 0.427),
+    ],
+)
+def test_the_family_of_2026_as_published(
+    autocorrelation, record, psr, power, planned, observed, deflated
+):
+    shape = {**RECORD, "autocorrelation": autocorrelation}
+    new = {**shape, "form": "2026"}
+    found = inference.minimum_track_record(MONTHLY, confidence=0.9, **new)
+    assert found == pytest.approx(record, abs=5e-4)
+    sure = inference.probabilistic_sharpe_ratio(MONTHLY, 24, **new)
+    assert sure == pytest.approx(psr, abs=5e-4)
+    strong = inference.sharpe_power(0.5, 24, level=0.1, **shape)
+    assert strong == pytest.approx(power, abs=5e-4)
+    assert inference.false_discovery_rate(0.1, strong, 0.1) == pytest.approx(planned, abs=5e-4)
+    level = 1.0 - sure
+    as_much = inference.sharpe_power(0.5, 24, level=level, **shape)
+    assert inference.false_discovery_rate(level, as_much, 0.1) == pytest.approx(observed, abs=5e-4)
+    best = inference.deflated_sharpe_ratio(MONTHLY, 24, variance=0.1, n_trials=10, **new)
+    assert best == pytest.approx(deflated, abs=5e-4)
+
+
+def test_a_backtest_is_long_enough_for_as_many_trials_as_published():
+    """Bailey and others (2014): 45 independent trials in five years for a ratio of 1."""
+    assert inference.minimum_backtest_length(1.0, 45) == pytest.approx(5.0, abs=0.05)
+    assert inference.minimum_backtest_length(2.0, 45) == pytest.approx(1.25, abs=0.02)
+    assert math.isinf(inference.minimum_backtest_length(-0.1, 45))
+
+
+@pytest.mark.parametrize("count", [1.0, 3.5, 10.0, 2_000.0])
+def test_the_greatest_of_normal_values_varies_as_its_distribution_says(count):
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    def moment(power):
+        def density(x):
+            return x**power * count * norm.pdf(x) * np.exp((count - 1) * norm.logcdf(x))
+
+        return quad(density, -10, 12, limit=500, points=[0, 3, 5])[0]
+
+    expected = moment(2) - moment(1) ** 2
+    assert inference._variance_of_greatest(count) == pytest.approx(expected, abs=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: inference.sharpe_power(0.1, 1), "bars"),
+        (lambda: inference.sharpe_power(0.1, 50, level=0.0), "level"),
+        (lambda: inference.false_discovery_rate(0.1, 0.5, 1.0), "prior"),
+        (lambda: inference.minimum_track_record(0.1, autocorrelation=0.2), "2012"),
+        (
+            lambda: inference.deflated_sharpe_ratio(0.1, 50, variance=0.1, n_trials=3, form="1999"),
+            "2014 or 2026",
+        ),
+    ],
+)
+def test_what_the_family_of_2026_refuses(call, said):
     with pytest.raises(InputError, match=said):
         call()

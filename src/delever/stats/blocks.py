@@ -2,6 +2,12 @@
 
 A statistic is a smooth function of the means of a few columns, so a resample needs no bars, only
 the sums of its blocks, which are differences of running sums: memory goes with blocks, not bars.
+
+References
+----------
+Politis and White (2004), Automatic block-length selection for the dependent bootstrap,
+doi:10.1081/ETC-120028836, with the correction of Patton, Politis and White (2009),
+doi:10.1080/07474930802459016.
 """
 
 from __future__ import annotations
@@ -9,11 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from delever.arguments import Floats, Rows
-from delever.stats.inference import block_length
+from delever.arguments import Floats, Rows, checked
+from delever.errors import InputError
+from delever.stats.inference import finite_row
 from delever.stats.performance import sharpe_ratio
 from delever.stats.risk import NO_SPREAD
 
@@ -22,6 +31,7 @@ __all__ = [
     "Blocks",
     "Resampled",
     "Smooth",
+    "block_length",
     "chosen_length",
     "draw_blocks",
     "growth_of",
@@ -34,6 +44,8 @@ LEAST_BARS = 30
 SHORTEST_BLOCK = 0.6
 """Blocks are no shorter than bars to this power: 27 of 250 bars, 166 of 5,000."""
 _LEAST_VARIANCE = 1e-10
+# What the bootstrap's own variance adds to the error of a block length, by scheme.
+_BLOCK_VARIANCE = {"stationary": 2.0, "circular": 4.0 / 3.0}
 
 FEW = f"an interval needs at least {LEAST_BARS} bars"
 SAME = "the bars do not vary"
@@ -205,3 +217,56 @@ def draw_blocks(bars: int, block: float, draws: int, seed: int) -> Blocks:
     ends[:, -1] = bars
     starts = rng.integers(0, bars, ends.shape)
     return Blocks(starts=starts, lengths=np.diff(ends, axis=1, prepend=0))
+
+
+@checked
+def block_length(
+    values: ArrayLike, scheme: Literal["stationary", "circular"] = "stationary"
+) -> float:
+    """Block length of a bootstrap that keeps the dependence between neighbouring values, >= 1.
+
+    Politis and White (2004), as corrected in 2009.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n,)
+        In order of time, finite, not constant; n >= 10.
+    scheme : {"stationary", "circular"}
+        Mean of random lengths, or a fixed length.
+
+    Raises
+    ------
+    InputError
+        If the values are others, or there is no such scheme.
+
+    Examples
+    --------
+    >>> block_length(np.sin(np.arange(200) / 5))  # a wave of 31 values
+    43.0
+    """
+    if scheme not in _BLOCK_VARIANCE:
+        raise InputError(f"scheme must be one of {', '.join(_BLOCK_VARIANCE)}; got {scheme!r}")
+    data = finite_row(values, least=10)
+    if np.ptp(data) == 0:
+        raise InputError("values must differ for their dependence to be measured; all are equal")
+    bars = data.size
+    centred = data - data.mean()
+    # Lags are looked at until a few in a row show no correlation.
+    quiet = max(5, int(math.log10(bars)))
+    lags = np.arange(math.ceil(math.sqrt(bars)) + quiet + 1)
+    products = np.array([centred[lag:] @ centred[: bars - lag] for lag in lags.tolist()])
+    energy = np.cumsum(centred**2)
+    # Correlations of the bars that two shifted copies share, short of the first and the last.
+    norms = np.sqrt((energy[-1] - energy[lags]) * energy[bars - 2 - lags])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        small = np.abs(products) / norms < 2.0 * math.sqrt(math.log10(bars) / bars)
+    runs = np.lib.stride_tricks.sliding_window_view(small[:-1], quiet).all(axis=1)
+    last = int(lags[-1])
+    window = min(2 * max(int(runs.argmax()), 1), last) if runs.any() else last
+    lag = lags[1 : window + 1]
+    taper = np.minimum(1.0, 2.0 * (1.0 - lag / window)) * products[1 : window + 1] / bars
+    bend = 2.0 * float(lag @ taper)
+    level = products[0] / bars + 2.0 * float(taper.sum())
+    variance = _BLOCK_VARIANCE[scheme] * level**2
+    length = (2.0 * bend**2 / variance * bars) ** (1 / 3) if variance > 0 else 1.0
+    return float(max(1.0, min(length, math.ceil(min(3 * math.sqrt(bars), bars / 3)))))

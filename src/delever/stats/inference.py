@@ -1,4 +1,4 @@
-"""How sure a Sharpe ratio is, by formula, also under many trials; and how long dependence lasts.
+"""How sure a Sharpe ratio is, by formula, also under many trials.
 
 Sharpe ratios are per bar, not per year.
 
@@ -11,15 +11,12 @@ Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, doi:10.21
 
 Lopez de Prado, Lipton and Zoonekynd (2026), How to use the Sharpe ratio, ADIA Lab Research Paper
 19, https://ssrn.com/abstract=5520741.
-
-Politis and White (2004), Automatic block-length selection for the dependent bootstrap,
-doi:10.1081/ETC-120028836, with the correction of Patton, Politis and White (2009),
-doi:10.1080/07474930802459016.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -31,18 +28,18 @@ from delever.errors import InputError
 from delever.stats.returns import as_array
 
 __all__ = [
-    "block_length",
     "deflated_sharpe_ratio",
     "expected_maximum_sharpe",
+    "false_discovery_rate",
+    "minimum_backtest_length",
     "minimum_track_record",
     "probabilistic_sharpe_ratio",
+    "sharpe_power",
     "sharpe_standard_error",
 ]
 
 _NORMAL = NormalDist()
 _EULER_MASCHERONI = 0.5772156649015329
-# What the bootstrap's own variance adds to the error of a block length, by scheme.
-_BLOCK_VARIANCE = {"stationary": 2.0, "circular": 4.0 / 3.0}
 
 
 @checked
@@ -122,16 +119,9 @@ def probabilistic_sharpe_ratio(
     """
     if bars < 2:
         raise InputError(f"bars must be at least 2; got {bars}")
-    if form == "2012" and autocorrelation == 0.0:
-        spread = math.sqrt(_sharpe_variance(sharpe, skew, kurtosis))
-        return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars - 1) / spread)
-    if form != "2026":
-        raise InputError(
-            "form must be 2012 (without autocorrelation) or 2026; "
-            f"got {form} with autocorrelation {autocorrelation:g}"
-        )
-    spread = math.sqrt(_sharpe_variance(threshold, skew, kurtosis, autocorrelation))
-    return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars) / spread)
+    at, fewer = _forms(form, autocorrelation, sharpe, threshold)
+    spread = math.sqrt(_sharpe_variance(at, skew, kurtosis, autocorrelation))
+    return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars - fewer) / spread)
 
 
 @checked
@@ -180,15 +170,26 @@ def deflated_sharpe_ratio(
     n_trials: float,
     skew: float = 0.0,
     kurtosis: float = 3.0,
+    form: Literal["2014", "2026"] = "2014",
+    autocorrelation: float = 0.0,
 ) -> float:
     """Probability that the best of many trials is better than the best of as many worthless ones.
 
     Parameters
     ----------
-    sharpe, bars, skew, kurtosis
+    sharpe, bars, skew, kurtosis, autocorrelation
         As in `probabilistic_sharpe_ratio`, of the trial that was chosen.
     variance, n_trials
         As in `expected_maximum_sharpe`, whose Sharpe ratio is the threshold.
+    form : {"2014", "2026"}
+        2014: the probabilistic Sharpe ratio of 2012 above the threshold. 2026: that of 2026, its
+        variance times that of the greatest of `n_trials` standard normal values, since the best of
+        many varies less than each of them.
+
+    Raises
+    ------
+    InputError
+        As `probabilistic_sharpe_ratio` and `expected_maximum_sharpe`, or if there is no such form.
 
     Examples
     --------
@@ -197,11 +198,36 @@ def deflated_sharpe_ratio(
     >>> round(deflated_sharpe_ratio(
     ...     best, 1250, variance=0.5 / days, n_trials=100, skew=-3, kurtosis=10), 4)
     0.9004
+    >>> round(deflated_sharpe_ratio(0.036 / 0.079, 24, variance=0.1, n_trials=10, skew=-2.448,
+    ...     kurtosis=10.164, form="2026", autocorrelation=0.2), 3)
+    0.427
     """
     threshold = expected_maximum_sharpe(variance, n_trials)
-    return probabilistic_sharpe_ratio(
-        sharpe, bars, threshold=threshold, skew=skew, kurtosis=kurtosis
+    if form == "2014":
+        return probabilistic_sharpe_ratio(
+            sharpe,
+            bars,
+            threshold=threshold,
+            skew=skew,
+            kurtosis=kurtosis,
+            autocorrelation=autocorrelation,
+        )
+    if form != "2026":
+        raise InputError(f"form must be 2014 or 2026; got {form}")
+    spread = _variance_of_greatest(n_trials) * _sharpe_variance(
+        threshold, skew, kurtosis, autocorrelation
     )
+    return _NORMAL.cdf((sharpe - threshold) * math.sqrt(bars / spread))
+
+
+@cache
+def _variance_of_greatest(count: float) -> float:
+    """Of the greatest of standard normal values, whose distribution is ``Phi(x) ** count``."""
+    from scipy.special import ndtri_exp
+
+    # Midpoints of a million equal shares: within 1e-5 for up to a million values.
+    shares = (np.arange(1_000_000) + 0.5) / 1_000_000
+    return float(np.var(ndtri_exp(np.log(shares) / count)))
 
 
 @checked
@@ -212,35 +238,159 @@ def minimum_track_record(
     confidence: float = 0.95,
     skew: float = 0.0,
     kurtosis: float = 3.0,
+    form: Literal["2012", "2026"] = "2012",
+    autocorrelation: float = 0.0,
 ) -> float:
-    """Bars, > 1, needed before a Sharpe ratio exceeds a threshold with confidence.
+    """Bars, > 0, needed before a Sharpe ratio exceeds a threshold with confidence.
 
-    ``1 + (1 - skew S + (kurtosis - 1) / 4 S ** 2) (q(confidence) / (S - S*)) ** 2``; infinite where
-    `sharpe` is not above `threshold`.
+    The bars at which `probabilistic_sharpe_ratio` reaches `confidence`, by either form; infinite
+    where `sharpe` is not above `threshold`.
 
     Parameters
     ----------
-    sharpe, threshold, skew, kurtosis
-        As in `probabilistic_sharpe_ratio`, which has the same source.
+    sharpe, threshold, skew, kurtosis, form, autocorrelation
+        As in `probabilistic_sharpe_ratio`, which has the same sources.
     confidence : float
         In (0.5, 1).
 
     Raises
     ------
     InputError
-        If `confidence` lies outside its range, or no distribution has these moments.
+        If `confidence` lies outside its range, there is no such form, the form of 2012 is given an
+        autocorrelation, or no distribution has these moments.
 
     Examples
     --------
     >>> round(minimum_track_record(0.1), 1)
     272.9
+    >>> round(minimum_track_record(0.036 / 0.079, confidence=0.9, skew=-2.448, kurtosis=10.164,
+    ...     form="2026"), 3)
+    7.909
     """
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie between 0.5 and 1; got {confidence:g}")
-    variance = _sharpe_variance(sharpe, skew, kurtosis)
+    at, more = _forms(form, autocorrelation, sharpe, threshold)
+    variance = _sharpe_variance(at, skew, kurtosis, autocorrelation)
     if sharpe <= threshold:
         return math.inf
-    return 1.0 + variance * (_NORMAL.inv_cdf(confidence) / (sharpe - threshold)) ** 2
+    return more + variance * (_NORMAL.inv_cdf(confidence) / (sharpe - threshold)) ** 2
+
+
+@checked
+def minimum_backtest_length(sharpe: float, n_trials: float) -> float:
+    """Years below which the best of so many worthless trials is expected to show a Sharpe ratio.
+
+    ``(E / sharpe) ** 2`` with E the expected maximum of `n_trials` standard normal values; infinite
+    for a ratio not above zero. Bailey, Borwein, Lopez de Prado and Zhu (2014), Pseudo-mathematics
+    and financial charlatanism, doi:10.1090/noti1105.
+
+    Parameters
+    ----------
+    sharpe : float
+        Yearly.
+    n_trials : float
+        As in `expected_maximum_sharpe`.
+
+    Raises
+    ------
+    InputError
+        If `n_trials` is below 1.
+
+    Examples
+    --------
+    >>> round(minimum_backtest_length(1.0, 45), 1)  # "no more than 45 in five years"
+    5.0
+    """
+    if sharpe <= 0.0:
+        return math.inf
+    return (expected_maximum_sharpe(1.0, n_trials) / sharpe) ** 2
+
+
+@checked
+def sharpe_power(
+    sharpe: float,
+    bars: int,
+    *,
+    threshold: float = 0.0,
+    level: float = 0.05,
+    skew: float = 0.0,
+    kurtosis: float = 3.0,
+    autocorrelation: float = 0.0,
+) -> float:
+    """Probability that a one-sided test by the form of 2026 finds a true Sharpe ratio.
+
+    Parameters
+    ----------
+    sharpe : float
+        The true one, per bar, above `threshold`.
+    bars, threshold, skew, kurtosis, autocorrelation
+        As in `probabilistic_sharpe_ratio`.
+    level : float
+        Of the test, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If a parameter lies outside its range.
+
+    Examples
+    --------
+    >>> round(sharpe_power(0.5, 24, level=0.1, skew=-2.448, kurtosis=10.164), 3)
+    0.758
+    """
+    if not (0.0 < level < 1.0 and bars >= 2):
+        raise InputError(
+            f"level must lie between 0 and 1 and bars be at least 2; got {level:g} and {bars}"
+        )
+    shape = skew, kurtosis, autocorrelation
+    reached = threshold + _NORMAL.inv_cdf(1.0 - level) * math.sqrt(
+        _sharpe_variance(threshold, *shape) / bars
+    )
+    return _NORMAL.cdf((sharpe - reached) * math.sqrt(bars / _sharpe_variance(sharpe, *shape)))
+
+
+@checked
+def false_discovery_rate(level: float, power: float, prior: float) -> float:
+    """Probability that what a test found is not there.
+
+    ``1 / (1 + power prior / (level (1 - prior)))``, Bayes' rule. With the level and power of a test
+    it speaks of all that is found so (planned); with the p-value observed as `level`, and with the
+    power to find as much, of this one finding (observed).
+
+    Parameters
+    ----------
+    level, power, prior : float
+        Rate of false rejections, of true ones, and the share of trials in which there is something
+        to be found; the first two in (0, 1], the last in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If a parameter lies outside its range.
+
+    Examples
+    --------
+    >>> round(false_discovery_rate(0.1, 0.758, 0.1), 3)
+    0.543
+    """
+    if not (0.0 < level <= 1.0 and 0.0 < power <= 1.0 and 0.0 < prior < 1.0):
+        raise InputError(
+            "level and power must lie in (0, 1] and prior in (0, 1); "
+            f"got {level:g}, {power:g} and {prior:g}"
+        )
+    return 1.0 / (1.0 + power * prior / (level * (1.0 - prior)))
+
+
+def _forms(form: str, autocorrelation: float, sharpe: float, threshold: float) -> tuple[float, int]:
+    """Where a form takes the variance, and how many bars short of all it counts."""
+    if form == "2012" and autocorrelation == 0.0:
+        return sharpe, 1
+    if form == "2026":
+        return threshold, 0
+    raise InputError(
+        "form must be 2012 (without autocorrelation) or 2026; "
+        f"got {form} with autocorrelation {autocorrelation:g}"
+    )
 
 
 def _sharpe_variance(
@@ -260,59 +410,6 @@ def _sharpe_variance(
             f"got kurtosis {kurtosis:g} with skew {skew:g}"
         )
     return variance
-
-
-@checked
-def block_length(
-    values: ArrayLike, scheme: Literal["stationary", "circular"] = "stationary"
-) -> float:
-    """Block length of a bootstrap that keeps the dependence between neighbouring values, >= 1.
-
-    Politis and White (2004), as corrected in 2009.
-
-    Parameters
-    ----------
-    values : array_like of float, shape (n,)
-        In order of time, finite, not constant; n >= 10.
-    scheme : {"stationary", "circular"}
-        Mean of random lengths, or a fixed length.
-
-    Raises
-    ------
-    InputError
-        If the values are others, or there is no such scheme.
-
-    Examples
-    --------
-    >>> block_length(np.sin(np.arange(200) / 5))  # a wave of 31 values
-    43.0
-    """
-    if scheme not in _BLOCK_VARIANCE:
-        raise InputError(f"scheme must be one of {', '.join(_BLOCK_VARIANCE)}; got {scheme!r}")
-    data = finite_row(values, least=10)
-    if np.ptp(data) == 0:
-        raise InputError("values must differ for their dependence to be measured; all are equal")
-    bars = data.size
-    centred = data - data.mean()
-    # Lags are looked at until a few in a row show no correlation.
-    quiet = max(5, int(math.log10(bars)))
-    lags = np.arange(math.ceil(math.sqrt(bars)) + quiet + 1)
-    products = np.array([centred[lag:] @ centred[: bars - lag] for lag in lags.tolist()])
-    energy = np.cumsum(centred**2)
-    # Correlations of the bars that two shifted copies share, short of the first and the last.
-    norms = np.sqrt((energy[-1] - energy[lags]) * energy[bars - 2 - lags])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        small = np.abs(products) / norms < 2.0 * math.sqrt(math.log10(bars) / bars)
-    runs = np.lib.stride_tricks.sliding_window_view(small[:-1], quiet).all(axis=1)
-    last = int(lags[-1])
-    window = min(2 * max(int(runs.argmax()), 1), last) if runs.any() else last
-    lag = lags[1 : window + 1]
-    taper = np.minimum(1.0, 2.0 * (1.0 - lag / window)) * products[1 : window + 1] / bars
-    bend = 2.0 * float(lag @ taper)
-    level = products[0] / bars + 2.0 * float(taper.sum())
-    variance = _BLOCK_VARIANCE[scheme] * level**2
-    length = (2.0 * bend**2 / variance * bars) ** (1 / 3) if variance > 0 else 1.0
-    return float(max(1.0, min(length, math.ceil(min(3 * math.sqrt(bars), bars / 3)))))
 
 
 def finite_row(values: ArrayLike, *, least: int = 0) -> Floats:

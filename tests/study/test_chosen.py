@@ -48,10 +48,12 @@ def test_the_deflated_ratio_is_that_of_the_single_runs_returns(swept, runs) -> N
     ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1)
     edges = np.linspace(0, returns.shape[1], 17).round().astype(int)
     blocks = np.add.reduceat(returns, edges[:-1], axis=1)
-    sums = swept.blocks.to_numpy()
-    np.testing.assert_allclose(sums[:, ::2], blocks, rtol=0, atol=1e-10)
+    sums = swept.sums.to_numpy()[:, : 3 * 16]
+    np.testing.assert_allclose(sums[:, ::3], blocks, rtol=0, atol=1e-10)
     squares = np.add.reduceat(returns**2, edges[:-1], axis=1)
-    np.testing.assert_allclose(sums[:, 1::2], squares, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(sums[:, 1::3], squares, rtol=0, atol=1e-10)
+    growth = np.add.reduceat(np.log1p(returns), edges[:-1], axis=1)
+    np.testing.assert_allclose(sums[:, 2::3], growth, rtol=0, atol=1e-10)
     found, best = swept.deflation, returns[int(ratios.argmax())]
     size, ratio = len(best), float(ratios.max())
     around = (best - best.mean()) / best.std()
@@ -148,12 +150,12 @@ def test_trials_elsewhere_count_whole(market, swept, workspace) -> None:
     first = dl.sweep(study, workspace=workspace, workers=1)
     more = dl.sweep(study, workspace=workspace, workers=1, set={"params.confirm_weeks": 2})
     assert more.deflation.trials == 4
-    alone = effective_trials(more.blocks.to_numpy()[:, ::2])
+    alone = effective_trials(more.sums.to_numpy()[:, : 3 * 16 : 3])
     assert more.deflation.effective == pytest.approx(alone + 2.0, rel=1e-9)
     assert first.deflation.trials == 2
     again = dl.result(more.folder, workspace=workspace)
     assert isinstance(again, dl.Sweep)
-    pd.testing.assert_frame_equal(again.blocks, more.blocks)
+    pd.testing.assert_frame_equal(again.sums, more.sums)
     pd.testing.assert_series_equal(again.benchmark, more.benchmark)
     assert (again.terrain, again.headline) == (more.terrain, more.headline)
     assert again.to_dict() == {**more.to_dict(), "resumed": 2}
@@ -200,3 +202,50 @@ def test_the_page_of_ten_thousand_shows_the_first_and_stays_light(swept) -> None
     )
     assert "20 of 10,008 combinations" in render(replace(swept, frame=many), swept.manifest)
     assert large - small < 1_500_000
+
+
+def test_what_choosing_came_to_is_that_of_the_single_runs(swept, runs) -> None:
+    """Choose without each period by the bars of single runs, which know nothing of sums."""
+    returns = np.array([run.evaluation.backtest.returns for run in runs])
+    index = runs[0].evaluation.backtest.returns.index
+    held = runs[0].evaluation.benchmark.returns.to_numpy()
+    table = swept.choosing.periods
+    assert set(table["by"]) == {"sharpe_ratio", "payout"}
+    pause = pd.Timedelta(days=30)
+    for row in table[table["by"] == "sharpe_ratio"].itertuples():
+        one = next(p for p in runs[0].evaluation.periods if p.id == row.id)
+        near = (index >= one.start - pause) & (index < one.end + pause)
+        rest = returns[:, ~near]
+        best = int((rest.mean(axis=1) / rest.std(axis=1, ddof=1)).argmax())
+        inside = (index >= one.start) & (index < one.end)
+        saved = np.prod(1.0 + returns[:, inside], axis=1) - np.prod(1.0 + held[inside])
+        assert row.points_saved == pytest.approx(saved[best], abs=1e-9)
+        assert row.middle == pytest.approx(np.median(saved), abs=1e-9)
+    page = render(swept, swept.manifest)
+    assert "Chosen on part of the time" in page
+    assert "Where the best of one half ranks in the other" in page
+
+
+def test_a_stored_sweep_knows_what_choosing_came_to(workspace, capsys) -> None:
+    from delever.cli.app import main
+
+    (workspace.root / "backtests" / "grid.toml").write_text(
+        'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nstart = 2013-01-01\n'
+        'end = 2017-01-01\n[sweep.params]\nweeks = [20, 30, 50]\naverage = ["sma", "wma"]\n'
+    )
+    made = dl.sweep("backtests/grid.toml", workspace=workspace.root, workers=1)
+    again = dl.result("grid", workspace=workspace.root)
+    for name in ("periods", "eras", "paths"):
+        pd.testing.assert_frame_equal(
+            getattr(again.choosing, name), getattr(made.choosing, name), check_dtype=False
+        )
+    assert again.choosing.gained == made.choosing.gained
+    pd.testing.assert_frame_equal(again.splits, made.splits)
+    one, other = (found.html().split('id="choosing"')[1] for found in (made, again))
+    assert one.split("</section>")[0] == other.split("</section>")[0]
+    capsys.readouterr()
+    assert main(["select", "grid", "--workspace", str(workspace.root)]) == 0
+    said = capsys.readouterr().out
+    assert "Every period left out" in said
+    assert "Probability of overfitting (luck alone: 50%)" in said
+    assert max(map(len, said.splitlines())) <= 80

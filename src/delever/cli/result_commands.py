@@ -10,7 +10,14 @@ from typing import Annotated, Literal
 import typer
 
 import delever as dl
-from delever.cli.terminal import Json, WorkspaceOption, echo_json
+from delever.cli.terminal import (
+    Json,
+    Wide,
+    WorkspaceOption,
+    echo_json,
+    print_table,
+    print_text,
+)
 from delever.errors import InputError
 
 What = Annotated[
@@ -30,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(runs)
     app.command("open")(open_)
     app.command()(export)
+    app.command()(select)
 
 
 def runs(
@@ -115,6 +123,38 @@ def export(
     """
     for path in dl.result(what, workspace=workspace).export(folder, form=form, png=png):
         typer.echo(path)
+
+
+def select(
+    what: What,
+    workspace: WorkspaceOption = None,
+    wide: Wide = False,
+    as_json: Json = False,
+) -> None:
+    """What choosing the best of a stored sweep came to on bars that had no say in the choice.
+
+    Every deleveraging period is left out once, every quarter of the time, and every half.
+    """
+    from delever.report.pages.choosing_tables import eras_table, facts_of, left_out_table
+    from delever.study.result import plain
+
+    found = dl.result(what, workspace=workspace)
+    if not isinstance(found, dl.Sweep):
+        raise InputError(f"select takes a sweep; {what} is a {type(found).__name__.lower()}")
+    if as_json:
+        echo_json({"headline": found.headline, "choosing": plain(found.kept()["choosing"])})
+        return
+    print_text(found.headline)
+    if found.choosing is None or found.choosing.overfitting is None:
+        raise InputError(
+            f"choosing on part of the time needs at least two combinations and 16 blocks; {what} "
+            "has too few bars or combinations"
+        )
+    if len(found.choosing.periods):
+        print_table("Every period left out", left_out_table(found))
+    print_table("Every quarter of the time left out", eras_table(found))
+    for name, said in facts_of(found.choosing).items():
+        typer.echo(f"{name}: {said}")
 
 
 def _say(text: str, fg: str | None = None) -> None:

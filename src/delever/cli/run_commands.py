@@ -178,9 +178,9 @@ def sweep(
 
 
 def _print_sweep(done: dl.Sweep) -> None:
-    from delever.report.figures.sweep_figures import setting_text
+    from delever.report.figures.sweep_figures import setting_text, short
     from delever.report.pages.sweep_page import compared_table
-    from delever.report.sweep_words import label, notes, reasons, short, text
+    from delever.report.sweep_words import label, notes, reasons, text
 
     print_text(done.headline)
     beside = compared_table(done)

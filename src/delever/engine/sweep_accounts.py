@@ -18,13 +18,13 @@ from delever.engine.arrays import Floats
 from delever.engine.settings import Account, Orders, orders_of
 from delever.engine.sweep_market import Board, Ints, SweepMarket, sweep_market
 from delever.engine.sweep_metrics import (
-    BLOCK_SUMS,
     ENDS,
+    PART_SUMS,
     SUMS,
     SWEPT,
     block_metrics,
-    block_names,
     metric_names,
+    part_names,
 )
 from delever.errors import InputError, SimulationError
 from delever.stats.metric import Metric
@@ -124,19 +124,19 @@ def simulate_each(
 ) -> tuple[pd.DataFrame, dict[int, str]]:
     """Run accounts that `check_account` let pass, and say which of them a bracket refused.
 
-    Behind the metrics stand the sums of each block, where the market has blocks.
+    Behind the metrics stand the sums of each part that the market names.
     """
     names = list(metric_names(metrics))
-    if market.blocks:
-        names += block_names(len(market.board.edges))
+    names += part_names(market.parts)
     if not accounts:
         return pd.DataFrame(columns=names, dtype="float64"), {}
     begins = np.array([account.asked.begin for account in accounts])
     ends = np.full(len(accounts), -1.0, dtype=ENDS)
     ends["exposure"] = ends["held"] = 0.0
     scopes = np.zeros((len(accounts), 2), dtype=SUMS)
-    blocks = np.zeros((len(accounts), len(market.board.edges), len(BLOCK_SUMS)))
-    run = _runner(market, accounts, begins, ends, scopes, blocks)
+    sums = np.zeros((len(accounts), len(market.board.edges), len(PART_SUMS)))
+    sums[:, :, 2] = market.initial_equity
+    run = _runner(market, accounts, begins, ends, scopes, sums)
     for _ in mapper(run, range(0, len(accounts), _BLOCK)):
         pass  # each block has written its rows
     values = block_metrics(
@@ -147,9 +147,8 @@ def simulate_each(
         timeframe=market.timeframe,
         metrics=metrics,
     )
-    if market.blocks:
-        parts = np.diff(blocks, axis=1, prepend=0.0)  # the kernel notes sums since the first bar
-        values = np.hstack([values, parts.reshape(len(accounts), -1)])
+    if market.parts:
+        values = np.hstack([values, _in_parts(market, sums)])
     frame = pd.DataFrame(values, columns=names)
     refused = {
         row: f"the bar of {market.index[int(ends['refused'][row])]:%Y-%m-%d %H:%M} asks for a "
@@ -160,6 +159,20 @@ def simulate_each(
     if refused:
         frame.iloc[list(refused)] = np.nan
     return frame, refused
+
+
+def _in_parts(market: SweepMarket, sums: Floats) -> Floats:
+    """Sums of each part, from what the kernel noted of the time from the first bar to each edge."""
+    bounds = np.clip(np.array(list(market.parts.values()), dtype=np.int64), 0, None)
+    first, last = np.searchsorted(np.append(0, market.board.edges), bounds).T
+    begun = np.zeros((len(sums), 1, len(PART_SUMS)))
+    begun[:, :, 2] = market.initial_equity
+    since = np.concatenate([begun, sums], axis=1)
+    found: Floats = since[:, last] - since[:, first]
+    before, after = since[:, first, 2], since[:, last, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found[:, :, 2] = np.where(before > 0.0, np.log(after / before), 0.0)
+    return found.reshape(len(sums), -1)
 
 
 def check_account(account: SweepAccount, market: SweepMarket, name: str) -> None:
@@ -194,7 +207,7 @@ def _runner(
     begins: Ints,
     ends: Any,
     scopes: Any,
-    blocks: Floats,
+    sums: Floats,
 ) -> Callable[[int], None]:
     """What runs the block of accounts from a row on, and leaves their sums in the last three."""
     from delever.engine.sweep_kernel import run_block
@@ -213,7 +226,7 @@ def _runner(
         own = slice(first, first + _BLOCK)
         run_block(
             market.board, market.initial_equity, begins[own], firsts[first : first + _BLOCK + 1],
-            bars, targets, orders[own], fees[own], ends[own], scopes[own], blocks[own],
+            bars, targets, orders[own], fees[own], ends[own], scopes[own], sums[own],
         )  # fmt: skip
 
     return run

@@ -340,7 +340,7 @@ def _fees(bar: Any, own: SweepFees) -> SweepFees:
 
 @inlined()
 def _run(
-    board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, scopes: Any, blocks: Floats
+    board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, scopes: Any, sums: Floats
 ) -> None:
     """One account: a bar at which something may happen, then the bars at which nothing does."""
     inside, lines, edges = board.inside, board.lines, board.edges
@@ -389,8 +389,9 @@ def _run(
             held, wealth = _pass(time, last, held, wealth, board, scopes, ends)
             time, passing = last, last < until
             if time == edges[part]:
-                blocks[part, 0] = scopes[0].gain + scopes[1].gain
-                blocks[part, 1] = scopes[0].squares + scopes[1].squares
+                sums[part, 0] = scopes[0].gain + scopes[1].gain
+                sums[part, 1] = scopes[0].squares + scopes[1].squares
+                sums[part, 2] = wealth.equity
                 part += 1
     enter(scopes[1 - inside[-1]], scopes[inside[-1]], wealth)
     ends.equity, ends.trough = wealth.equity, wealth.trough
@@ -408,7 +409,7 @@ def run_block(
     fees: Floats,
     ends: Any,
     scopes: Any,
-    blocks: Floats,
+    sums: Floats,
 ) -> None:
     """Run accounts over the bars; see `delever.engine.sweep_accounts` for what the arrays hold."""
     for row in range(len(begins)):
@@ -416,4 +417,4 @@ def run_block(
         asks = Asks(begins[row], cash, bars[own], targets[own])
         order = Orders(*numbers(orders[row], N_ORDERS))
         paid = SweepFees(*numbers(fees[row], N_FEES))
-        _run(board, asks, order, paid, ends[row], scopes[row], blocks[row])
+        _run(board, asks, order, paid, ends[row], scopes[row], sums[row])

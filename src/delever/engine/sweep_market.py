@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,7 +64,7 @@ class Board(NamedTuple):
     brackets: Floats
     how: Any  # records of `delever.engine.steps.MarginRule`
     lines: Lines
-    edges: Ints  # rows at which blocks of bars end, rising; the last is n
+    edges: Ints  # rows at which parts of the bars begin or end, rising; the last is n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +78,8 @@ class SweepMarket:
     costs: Costs  # what every account pays, but for what it says itself
     board: Board = field(repr=False)
     notes: tuple[str, ...] = ()  # what the run knew and did not know
-    blocks: bool = False  # whether sums are kept in the blocks of the board
+    # rows from and to which further sums are kept, by name; rows before the first bar hold nothing
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def largest_fee(self) -> float:
@@ -94,9 +96,9 @@ def sweep_market(
     costs: CostPart | None = None,
     initial_equity: float = 10_000.0,
     earlier: pd.DataFrame | None = None,
-    edges: Ints | None = None,
+    parts: Mapping[str, tuple[int, int]] | None = None,
 ) -> SweepMarket:
-    """Lay out what all accounts of a sweep have in common, with the rows at which blocks end.
+    """Lay out what all accounts of a sweep have in common, and the parts to keep sums of.
 
     Raises InputError if a sweep does not cover what is asked: limit orders, finer bars inside the
     bars, impact on volume, borrowed coins, bounds; DataError if funding, brackets or mark do not
@@ -135,9 +137,9 @@ def sweep_market(
         initial_equity=float(initial_equity),
         account=settings,
         costs=charged,
-        board=board_of(table, inside, held, edges, spans(index, timeframe)),
+        board=board_of(table, inside, held, parts or {}, spans(index, timeframe)),
         notes=(*path.notes, *ruled),
-        blocks=edges is not None,
+        parts=parts or {},
     )
 
 
@@ -161,7 +163,7 @@ def board_of(
     table: Any,
     inside: npt.NDArray[np.bool_],
     held: TermArrays,
-    edges: Ints | None = None,
+    parts: Mapping[str, tuple[int, int]],
     lasting: Floats | None = None,
 ) -> Board:
     """What the kernel reads of a market: records of `SWEEP_BAR`, and the rules they fall under.
@@ -171,8 +173,9 @@ def board_of(
     which = inside.astype(np.int64)
     lines = _lines(table, which, held, np.ones(len(which)) if lasting is None else lasting)
     how = np.ascontiguousarray(held.how).view(record(*MarginRule._fields))[:, 0]
-    ends = np.array([len(which)]) if edges is None else edges
-    return Board(table, which, held.rule, held.brackets, how, lines, ends)
+    bounds = np.array([row for part in parts.values() for row in part] + [len(which)])
+    edges = np.unique(bounds[bounds > 0]).astype(np.int64)
+    return Board(table, which, held.rule, held.brackets, how, lines, edges)
 
 
 def _lines(table: Any, inside: Ints, held: TermArrays, lasting: Floats) -> Lines:

@@ -14,17 +14,17 @@ from delever.stats.metrics import METRICS, AsMetric, register
 from delever.stats.sample import Sums
 
 __all__ = [
-    "BLOCK_SUMS",
     "ENDS",
+    "PART_SUMS",
     "SCOPES",
     "SUMS",
     "SWEPT",
     "TOTALS",
     "asked_metrics",
     "block_metrics",
-    "block_names",
     "column_name",
     "metric_names",
+    "part_names",
 ]
 
 ENDS = record("equity", "trough", "refused", "excess", "exposure", "held")
@@ -39,8 +39,9 @@ SUMS = record(
 )
 """What is kept of an account in a scope."""
 
-BLOCK_SUMS = ("returns", "squares")
-"""What is kept of an account in a block of bars: sums of returns and of their squares."""
+PART_SUMS = ("returns", "squares", "growth")
+"""What is kept of an account in a part of the bars: sums of returns and of their squares, and log
+growth; after ruin growth is 0, there being nothing left."""
 
 SWEPT: tuple[Metric, ...] = tuple(each for each in METRICS if each.from_sums is not None)
 """The metrics of the package that the sums hold."""
@@ -59,9 +60,9 @@ def column_name(scope: Scope, name: str) -> str:
     return name if scope == "whole" else f"{scope}_{name}"
 
 
-def block_names(blocks: int) -> list[str]:
-    """Columns of the sums of each block, in order of time."""
-    return [f"block_{n}_{name}" for n in range(1, blocks + 1) for name in BLOCK_SUMS]
+def part_names(parts: Iterable[str]) -> list[str]:
+    """Columns of the sums of each part of the bars."""
+    return [f"{part}_{name}" for part in parts for name in PART_SUMS]
 
 
 def metric_names(

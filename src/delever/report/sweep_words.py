@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from delever.arguments import counted
-from delever.report.figures.sweep_figures import setting_text
-from delever.report.format import number, percent, value
+from delever.report.figures.sweep_figures import setting_text, short
+from delever.report.format import interval, number, percent, points, value
+from delever.research.choosing import Choosing
 from delever.research.deflation import LEAST_BARS, Deflation
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 from delever.stats.metrics import find
@@ -61,6 +62,8 @@ def sentences(swept: Swept) -> Iterator[str]:
             f"it is the luck of {swept.n_trials:,} trials."
         )
     yield _stands(swept)
+    if swept.choosing is not None and "sharpe_ratio" in swept.choosing.gained:
+        yield _left_out(swept.choosing)
 
 
 def luck(found: Deflation, benchmark: str) -> str:
@@ -117,16 +120,23 @@ def _stands(swept: Swept) -> str:
     )
 
 
+def _left_out(found: Choosing) -> str:
+    """What choosing without a period saved in it."""
+    saved = found.gained["sharpe_ratio"]
+    said = (
+        f"Chosen without a period, the best Sharpe ratio saved {points(saved.mean)} points in it "
+        "beside the median combination"
+    )
+    if math.isnan(saved.low):
+        return f"{said}."
+    return f"{said} (90% interval {interval(saved.low, saved.high, points)})."
+
+
 def where(swept: Swept, row: int) -> str:
     """Write the values of the axes that vary, of one combination."""
     frame = swept.frame
     varied = [axis for axis in swept.axes if frame[axis].nunique() > 1] or list(swept.axes)
     return ", ".join(f"{short(axis)} {setting_text(frame[axis].iloc[row])}" for axis in varied)
-
-
-def short(axis: str) -> str:
-    """Name of an axis without the table it stands in, where that is the strategy's."""
-    return axis.removeprefix("params.")
 
 
 def label(column: str) -> str:

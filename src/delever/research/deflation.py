@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
 
 from delever.arguments import Floats
-from delever.stats.inference import deflated_sharpe_ratio, expected_maximum_sharpe
+from delever.stats.haircut import haircut_sharpe
+from delever.stats.inference import (
+    deflated_sharpe_ratio,
+    expected_maximum_sharpe,
+    false_discovery_rate,
+    minimum_backtest_length,
+    minimum_track_record,
+    probabilistic_sharpe_ratio,
+    sharpe_power,
+)
 from delever.stats.risk import kurtosis, skewness
 from delever.stats.selection import chance_of_best, effective_trials
 
+PLANTED, PRIOR = 1.0, 0.1
+"""Yearly Sharpe ratio of the trials that are worth something, and their share, of that chance."""
 LEAST_BARS = 30
 """Fewer returns do not tell their skew and kurtosis."""
 _LEAST_BLOCKS = 4
@@ -49,7 +61,15 @@ class Deflation:
     expected: (
         float  # Sharpe ratio that the best of `effective` worthless trials is expected to show
     )
+    autocorrelation: float  # of neighbouring returns
+    correlation: float  # average between the trials' returns in blocks; NaN for a single one
     deflated: float  # deflated Sharpe ratio, the form of 2014
+    deflated_2026: float  # and that of 2026, which knows the autocorrelation
+    haircut: float  # what Harvey and Liu leave of it on average; NaN where it is not above 0
+    record_years: float  # minimum track record for a true ratio above 0 at 95 %, the form of 2026
+    length_years: float  # minimum backtest length for as many effective trials
+    # chance that it is worthless, were one trial in ten worth PLANTED and the others nothing
+    false_discovery: float
     chance: float  # probability that the best of as many worthless trials shows `sharpe` or more
     # the same for what it has above the benchmark, of trials whose true ratio is the benchmark's;
     # NaN where no trial differs from the benchmark
@@ -93,6 +113,20 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
     skew = skewness(returns)
     shape = {"skew": skew, "kurtosis": max(kurtosis(returns), 1.0 + skew**2)}  # but for rounding
     yearly = math.sqrt(family.periods_per_year)
+    carried = _neighbours(returns)
+    new = {**shape, "autocorrelation": carried}
+    together = _correlation(blocks)
+    made = max(family.made, len(family.ratios))
+    deflated = partial(
+        deflated_sharpe_ratio,
+        ratio,
+        bars,
+        variance=variance,
+        n_trials=effective,
+        skew=skew,
+        kurtosis=shape["kurtosis"],
+    )
+    level = 1.0 - probabilistic_sharpe_ratio(ratio, bars, form="2026", **new)
     above, chance, worth = math.nan, math.nan, math.nan
     passive = _per_bar(benchmark)
     if math.isfinite(passive):
@@ -104,17 +138,68 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
     return Deflation(
         sharpe=ratio * yearly,
         bars=bars,
-        trials=max(family.made, len(family.ratios)),
+        trials=made,
         effective=effective,
         spread=math.sqrt(variance) * yearly,
         expected=expected_maximum_sharpe(variance, effective) * yearly,
-        deflated=deflated_sharpe_ratio(ratio, bars, variance=variance, n_trials=effective, **shape),
+        deflated=deflated(),
+        deflated_2026=deflated(form="2026", autocorrelation=carried),
+        autocorrelation=carried,
+        correlation=together,
+        haircut=_haircut(ratio, bars, made, together, carried, family.periods_per_year),
+        record_years=minimum_track_record(ratio, form="2026", **new) / family.periods_per_year,
+        length_years=minimum_backtest_length(ratio * yearly, effective),
+        false_discovery=_false_discovery(level, bars, family.periods_per_year, new),
         chance=chance_of_best(ratio, bars, n_trials=effective, **shape),
         above=above,
         effective_above=worth,
         chance_above=chance,
         **shape,
     )
+
+
+def _neighbours(returns: Floats) -> float:
+    """Autocorrelation of neighbouring returns; 0 where it cannot be told."""
+    one, next_ = returns[:-1], returns[1:]
+    if not (np.ptp(one) > 0.0 and np.ptp(next_) > 0.0):
+        return 0.0
+    return float(np.corrcoef(one, next_)[0, 1])
+
+
+def _correlation(blocks: Floats) -> float:
+    """Average correlation between trials; NaN where fewer than two vary."""
+    centred = blocks - blocks.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1)
+    unit = centred[length > 0.0] / length[length > 0.0, None]
+    count = len(unit)
+    if count < 2:
+        return math.nan
+    return float((np.square(unit.sum(axis=0)).sum() - count) / (count * (count - 1)))
+
+
+def _haircut(
+    ratio: float, bars: int, made: int, together: float, carried: float, periods: float
+) -> float:
+    """Yearly Sharpe ratio after the haircut; NaN where it is not above 0 or months are too few."""
+    if ratio <= 0.0 or bars * 12.0 < 3.0 * periods:
+        return math.nan
+    table = haircut_sharpe(
+        ratio * math.sqrt(periods),
+        bars,
+        periods_per_year=periods,
+        n_tests=made,
+        correlation=0.0 if math.isnan(together) else together,
+        autocorrelation=carried,
+    )
+    return float(table["sharpe"]["average"])
+
+
+def _false_discovery(level: float, bars: int, periods: float, shape: dict[str, float]) -> float:
+    """Chance that a trial with this p-value is worthless; NaN where that rounds to 0 or 1."""
+    if not 0.0 < level < 1.0:
+        return math.nan
+    power = sharpe_power(PLANTED / math.sqrt(periods), bars, level=level, **shape)
+    return false_discovery_rate(level, power, PRIOR) if power > 0.0 else math.nan
 
 
 def _per_bar(returns: Floats) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from delever.research.choosing import Choosing
 from delever.research.deflation import Deflation
 from delever.research.plateau import Terrain
 
@@ -28,5 +29,6 @@ class Swept:
     terrain: Terrain | None = None
     benchmark: pd.Series | None = None  # its metrics, over the bars of the best combination
     deflation: Deflation | None = None
+    choosing: Choosing | None = None
     n_trials: int = 0
     asked: int = 0  # combinations asked for, repeats among them

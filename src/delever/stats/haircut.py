@@ -121,7 +121,7 @@ def _inflated(periods: float, autocorrelation: float) -> float:
         return 1.0
     short = 1.0 - autocorrelation
     tail = 1.0 - (1.0 - autocorrelation**periods) / (periods * short)
-    return 1.0 + 2.0 * autocorrelation / short * tail
+    return float(1.0 + 2.0 * autocorrelation / short * tail)
 
 
 def _among(

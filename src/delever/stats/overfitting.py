@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from delever.arguments import Floats, checked
+from delever.arguments import Floats, Rows, checked
 from delever.errors import InputError
 
 __all__ = ["Overfitting", "overfitting"]
@@ -51,7 +51,7 @@ class Overfitting:
     splits: int
     probability: float
     logits: Floats
-    chosen: Floats
+    chosen: Rows
     inside: Floats
     outside: Floats
     slope: float
@@ -123,10 +123,15 @@ def overfitting(sums: ArrayLike, squares: ArrayLike, bars: ArrayLike) -> Overfit
             chosen[each], outside[each] = best, reached
             ranks[each] = (below + not_above + 1) / (2.0 * (trials + 1))
     logits = np.log(ranks / (1.0 - ranks))
+    return of_splits(logits=logits, chosen=chosen, inside=inside, outside=outside)
+
+
+def of_splits(*, logits: Floats, chosen: Rows, inside: Floats, outside: Floats) -> Overfitting:
+    """What follows from every split."""
     spread = inside - inside.mean()
     varies = float(spread @ spread)
     return Overfitting(
-        splits=len(halves),
+        splits=len(logits),
         probability=float((logits <= 0.0).mean()),
         logits=logits,
         chosen=chosen,

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.bars import close_times
 from delever.engine.backtest import Backtest
 from delever.engine.settings import Account
-from delever.engine.sweep_metrics import BLOCK_SUMS, SWEPT, block_names, column_name
+from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
 from delever.errors import DeleverError
 from delever.report.format import percent
+from delever.research.choosing import Parts, Tried, choosing
 from delever.research.deflation import Family, deflate
 from delever.research.evaluation import sample_of
 from delever.research.plateau import neighbours_median, terrain
@@ -71,7 +72,8 @@ def concluded(
     manifest, n_trials, asked, folder, resumed
         As in `Sweep`.
     """
-    sums = block_names(len(ground.edges))
+    parts = ground.parts
+    sums = part_names(parts.rows)
     axes = tuple(chosen[0])
     frame = with_axes(rows.drop(columns=sums), chosen)
     costs = [axis for axis in axes if axis.startswith("costs.")]
@@ -89,7 +91,7 @@ def concluded(
             "notes": market_notes(ground.market),
         },
         about=_about(ground, axes, data, fixed, len(frame), n_trials),
-        blocks=rows[sums],
+        sums=rows[sums],
         terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),
         folder=folder,
         n_trials=n_trials,
@@ -104,19 +106,30 @@ def concluded(
         raise answer
     _, begin = answer
     done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
+    per_year = sample_of(done, held).periods_per_year
+    known = frame[RANKED_BY].notna().to_numpy()
+    every = rows[sums].to_numpy(dtype=np.float64).reshape(len(rows), -1, len(PART_SUMS))
+    tried = Tried(
+        parts=parts,
+        sums=every[known],
+        begins=ground.market.index.get_indexer(pd.Index(frame["start"][known])),
+        benchmark=_in_parts(held, parts, begin),
+        periods_per_year=per_year,
+    )
     return replace(
         found,
         benchmark=_measured(ground, held, begin),
+        choosing=choosing(tried),
         deflation=deflate(
             done.returns.to_numpy(dtype=np.float64),
             held.returns.to_numpy(dtype=np.float64),
             Family(
                 ratios=frame[RANKED_BY].to_numpy(dtype=np.float64),
                 volatility=frame["volatility"].to_numpy(dtype=np.float64),
-                blocks=rows[sums[:: len(BLOCK_SUMS)]].to_numpy(dtype=np.float64),
-                benchmark=_in_blocks(held, ground.edges - begin),
+                blocks=every[:, : parts.blocks, 0],  # they stand first
+                benchmark=tried.benchmark[: parts.blocks, 0],
                 made=n_trials,
-                periods_per_year=sample_of(done, held).periods_per_year,
+                periods_per_year=per_year,
             ),
         ),
     )
@@ -133,10 +146,15 @@ def _measured(ground: SweepGround, held: Backtest, begin: int) -> pd.Series:
     return row
 
 
-def _in_blocks(held: Backtest, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Sums of returns in blocks of bars, 0 before the first bar."""
-    summed = np.append(0.0, np.cumsum(held.returns.to_numpy(dtype=np.float64)))
-    return np.diff(summed[np.maximum(edges, 0)], prepend=0.0)
+def _in_parts(held: Backtest, parts: Parts, begin: int) -> Floats:
+    """Sums of the benchmark's returns, of their squares, and log growth, in each part."""
+    returns = held.returns.to_numpy(dtype=np.float64)
+    own = np.column_stack([returns, returns**2, np.log1p(returns)])
+    summed = np.concatenate([np.zeros((1, own.shape[1])), own.cumsum(axis=0)])
+    bounds = np.array(list(parts.rows.values())) - begin
+    first, last = np.clip(bounds, 0, None).T
+    found: Floats = summed[last] - summed[first]
+    return found
 
 
 def _called(strategy: Strategy | pd.Series) -> str:

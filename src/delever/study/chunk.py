@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.deleveraging.membership import membership
+from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
@@ -27,10 +28,11 @@ from delever.engine.sweep_accounts import (
     simulate_each,
     sweep_market,
 )
-from delever.engine.sweep_metrics import asked_metrics, block_names, metric_names
+from delever.engine.sweep_metrics import asked_metrics, metric_names, part_names
 from delever.engine.terms import costs_of
 from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
+from delever.research.choosing import Parts
 from delever.research.evaluation import sample_of
 from delever.stats.metrics import SCOPES, AsMetric, Metric, Sample, compute_scopes
 from delever.study.config import Study
@@ -40,9 +42,6 @@ from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
-
-BLOCKS = 16
-"""Stretches of time, as long as each other, in which a sweep keeps each combination's returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class SweepGround:
     strategy: Strategy | pd.Series
     benchmark: Strategy | pd.Series
     account: Account | None  # loaded
-    inside: npt.NDArray[np.bool_]  # bars inside deleveraging periods
+    periods: tuple[Period, ...]  # deleveraging periods
     start: pd.Timestamp | None
     initial_equity: float
     costs: Costs | None = None  # models and the fees of rules are these in every combination
@@ -102,11 +101,15 @@ class SweepGround:
         return max((int(index.searchsorted(time)) for time in opens), default=0)
 
     @property
-    def edges(self) -> npt.NDArray[np.int64]:
-        """Rows at which blocks end: the bars that a run may hold, in equal parts."""
-        last = len(self.market.index)
-        blocks = max(min(BLOCKS, last - self.first), 1)
-        return np.linspace(self.first, last, blocks + 1).round().astype(np.int64)[1:]
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Bars inside deleveraging periods."""
+        return membership(self.market.index, self.market.timeframe, self.periods).to_numpy()
+
+    @property
+    def parts(self) -> Parts:
+        """Parts of the bars that a run may hold, of which sums are kept."""
+        market = self.market
+        return Parts.of(market.index, market.timeframe, self.first, self.periods)
 
     def opened(self, begin: int) -> SweepMarket:
         """The market from one of its rows on, laid out for many accounts."""
@@ -119,7 +122,7 @@ class SweepGround:
             costs=costs_of(self.costs, account).stressed(self.costs_times),
             initial_equity=self.initial_equity,
             earlier=self.market.bars.iloc[:begin] if begin else None,
-            edges=self.edges - begin,
+            parts={name: (a - begin, b - begin) for name, (a, b) in self.parts.rows.items()},
         )
 
 
@@ -163,7 +166,7 @@ def run_combinations(
     shared_bytes: int = 64 * 2**20,
     target_bytes: int = 64 * 2**20,
 ) -> pd.DataFrame:
-    """A row per combination: metrics, sums in blocks of time, ``start``, and why it has none."""
+    """A row per combination: metrics, sums in parts of the time, ``start``, and why it has none."""
     by_sums, by_run = asked_metrics(ground.metrics)
     alone: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
@@ -204,7 +207,7 @@ def _simulated(
 ) -> pd.DataFrame:
     """Metrics of a batch by row; of what is refused, the reason goes to `errors`."""
     if not batch:
-        names = [*metric_names(metrics), *block_names(len(ground.edges))]
+        names = [*metric_names(metrics), *part_names(ground.parts.rows)]
         return pd.DataFrame(columns=names, dtype="float64")
     begin = min(account.asked.begin for account in batch.values())
     try:
@@ -353,7 +356,7 @@ def ground_of(study: Study, inputs: Inputs) -> SweepGround:
         strategy=inputs.strategy,
         benchmark=inputs.benchmark,
         account=inputs.account,
-        inside=membership(market.index, market.timeframe, inputs.periods).to_numpy(),
+        periods=tuple(inputs.periods),
         start=study.start_time,
         initial_equity=study.initial_equity,
         costs=study.said_costs(inputs.extensions.cost_models),

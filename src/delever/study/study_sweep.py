@@ -109,7 +109,8 @@ def sweep_study(
         resumed=resumed,
     )
     disk.write("", {"sweep.parquet": _parquet(finished.frame)})
-    disk.write("", {"blocks.parquet": _parquet(finished.blocks)})
+    disk.write("", {"sums.parquet": _parquet(finished.sums)})
+    disk.write("", {"splits.parquet": _parquet(finished.splits)})
     disk.write("", {"sweep.html": finished.html().encode()})
     disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
     disk.write("", {"found.json": json.dumps(finished.kept(), indent=2, allow_nan=False).encode()})

@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.deleveraging.membership import membership
 from delever.deleveraging.period import load_catalog
 from delever.engine.settings import Account
 from delever.errors import InputError
@@ -120,7 +119,7 @@ def sweep(
             strategy=chosen,
             benchmark=as_strategy(benchmark, workspace=place),
             account=account,
-            inside=membership(study.index, study.timeframe, load_catalog(place.periods)).to_numpy(),
+            periods=tuple(load_catalog(place.periods)),
             start=first,
             initial_equity=initial_equity,
             metrics=(*place.extensions.metrics, *metrics),

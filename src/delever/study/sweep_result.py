@@ -12,9 +12,12 @@ from typing import Any
 import pandas as pd
 
 from delever.report.figures.look import Chart
+from delever.research.choosing import Choosing
 from delever.research.deflation import Deflation
 from delever.research.plateau import Terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
+from delever.stats.overfitting import of_splits
+from delever.stats.sign_flip import MeanOfFew
 from delever.study.result import Result, plain
 
 SHOWN = (RANKED_BY, NEIGHBOURS, "cagr", "max_drawdown", "inside_total_return", "liquidations")
@@ -38,9 +41,9 @@ class Sweep(Swept, Result):
         Everything it was made from.
     about : mapping
         What was swept, on what, and how much of it, in words.
-    blocks : pandas.DataFrame
-        A row per combination: sums of returns and of their squares in equal stretches of time, 0
-        where it had not begun.
+    sums : pandas.DataFrame
+        A row per combination: sums of returns, of their squares and log growth in parts of the
+        time, 0 where it had not begun; see `docs/sweeps.md`.
     terrain : Terrain or None
         Rows of the best combination and of the best plateau; None where there is none.
     benchmark : pandas.Series or None
@@ -58,7 +61,7 @@ class Sweep(Swept, Result):
     """
 
     manifest: Mapping[str, Any]
-    blocks: pd.DataFrame
+    sums: pd.DataFrame
     folder: Path | None = None
     resumed: int = 0
 
@@ -75,6 +78,13 @@ class Sweep(Swept, Result):
         from delever.report.sweep_words import headline
 
         return headline(self)
+
+    @property
+    def splits(self) -> pd.DataFrame:
+        """Every way of halving the time: what was chosen, its Sharpe ratios, its rank's logit."""
+        told = None if self.choosing is None else self.choosing.overfitting
+        names = ("logits", "chosen", "inside", "outside")
+        return pd.DataFrame({} if told is None else {name: getattr(told, name) for name in names})
 
     @property
     def refusal(self) -> str:
@@ -152,7 +162,34 @@ class Sweep(Swept, Result):
             "benchmark": plain(self.benchmark),
             "benchmark_name": None if self.benchmark is None else str(self.benchmark.name),
             "deflation": None if self.deflation is None else plain(asdict(self.deflation)),
+            "choosing": None if self.choosing is None else _kept_choice(self.choosing),
         }
+
+
+def _kept_choice(found: Choosing) -> dict[str, Any]:
+    tables = ("periods", "eras", "paths")
+    return {
+        **{name: plain(getattr(found, name).to_dict("records")) for name in tables},
+        "gained": {by: plain(asdict(mean)) for by, mean in found.gained.items()},
+        "splits": found.splits,
+    }
+
+
+def _choice(kept: Mapping[str, Any], folder: Path) -> Choosing:
+    tables = {name: pd.DataFrame(kept[name]) for name in ("periods", "eras", "paths")}
+    for name in ("start", "end"):
+        for table in tables.values():
+            if name in table:
+                table[name] = pd.to_datetime(table[name], utc=True)
+    told = pd.read_parquet(folder / "splits.parquet")
+    return Choosing(
+        overfitting=of_splits(**{str(name): told[name].to_numpy() for name in told})
+        if len(told)
+        else None,
+        gained={by: MeanOfFew(**_numbers(mean)) for by, mean in kept["gained"].items()},
+        splits=kept["splits"],
+        **tables,
+    )
 
 
 def read_sweep(folder: Path) -> Sweep:
@@ -162,18 +199,20 @@ def read_sweep(folder: Path) -> Sweep:
     kept = json.loads((folder / "found.json").read_text(encoding="utf-8"))
     columns = [str(name) for name in frame]
     terrain, benchmark, deflation = kept["terrain"], kept["benchmark"], kept["deflation"]
+    choice = kept["choosing"]
     return Sweep(
         name=manifest["study"]["name"],
         frame=frame,
         axes=tuple(columns[: columns.index("start")]),  # they stand first
         manifest=manifest,
         about=kept["about"],
-        blocks=pd.read_parquet(folder / "blocks.parquet"),
+        sums=pd.read_parquet(folder / "sums.parquet"),
         terrain=None if terrain is None else Terrain(**terrain),
         benchmark=None
         if benchmark is None
         else pd.Series(benchmark, name=kept["benchmark_name"], dtype="float64"),
         deflation=None if deflation is None else Deflation(**_numbers(deflation)),
+        choosing=None if choice is None else _choice(choice, folder),
         folder=folder,
         n_trials=manifest["n_trials"],
         asked=manifest.get("asked", len(frame)),

@@ -16,6 +16,7 @@ from delever.report.format import figure as figure_text
 _MOST_LINES = 1_000
 _COLOURS = 9
 _MOST_WORDS = 200
+_MOST_WORDY_COLUMNS = 18
 
 
 def heat_map(
@@ -25,12 +26,14 @@ def heat_map(
 
     Notes
     -----
-    Colours span what there is, however little; up to 200 cells say their number as well.
+    Colours span what there is, however little; up to 200 cells of no more than 18 columns say their
+    number as well.
     """
     from plotly import graph_objects as go
 
-    shape = ".1%" if fraction else ".2f"
+    shape, across, up = ".1%" if fraction else ".2f", short(x), short(y)
     table = frame.pivot_table(index=y, columns=x, values=metric, aggfunc="median", dropna=False)
+    worded = table.size <= _MOST_WORDS and table.shape[1] <= _MOST_WORDY_COLUMNS
     figure = go.Figure()
     figure.add_heatmap(
         z=table.to_numpy(dtype=float),
@@ -38,20 +41,25 @@ def heat_map(
         y=[setting_text(value) for value in table.index],
         colorscale=SCALE,
         colorbar={"title": {"text": label}, "tickformat": shape},
-        texttemplate=f"%{{z:{shape}}}" if table.size <= _MOST_WORDS else None,
+        texttemplate=f"%{{z:{shape}}}" if worded else None,
         xgap=2,
         ygap=2,
-        hovertemplate=f"{x} %{{x}}<br>{y} %{{y}}<br>{label} %{{z:{shape}}}<extra></extra>",
+        hovertemplate=f"{across} %{{x}}<br>{up} %{{y}}<br>{label} %{{z:{shape}}}<extra></extra>",
     )
-    figure.update_layout(xaxis=axis(x, type="category"), yaxis=axis(y, type="category"))
+    figure.update_layout(xaxis=axis(across, type="category"), yaxis=axis(up, type="category"))
     return chart(
         f"map-{metric.replace('_', '-')}",
-        f"{label} by {x} and {y}",
+        f"{label} by {across} and {up}",
         figure,
         height=460,
         min_width=200 + 26 * table.shape[1] if table.shape[1] <= 40 else 900,
         caption="Each cell is the median over all other axes; look for a plateau, not for a peak.",
     )
+
+
+def short(axis: str) -> str:
+    """Name of an axis without the table it stands in, where that is the strategy's."""
+    return axis.removeprefix("params.")
 
 
 def setting_text(value: object) -> str:
@@ -81,7 +89,7 @@ def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[s
     known = known.sort_values(metrics[0][0], kind="stable")
     drawn = known.iloc[:: max(1, -(-len(known) // _MOST_LINES))]
     labels = dict.fromkeys(axes) | dict(metrics)
-    scales = [_scale(drawn[name], text or name) for name, text in labels.items()]
+    scales = [_scale(drawn[name], text or short(name)) for name, text in labels.items()]
     figure = go.Figure()
     ranked = drawn[metrics[0][0]].to_numpy(dtype=float)
     low, high = float(ranked.min()), float(ranked.max())

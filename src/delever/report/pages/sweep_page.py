@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from delever.report.figures import Chart, heat_map, parallel
-from delever.report.figures.sweep_figures import setting_text
+from delever.report.figures.sweep_figures import setting_text, short
 from delever.report.format import number, whole
 from delever.report.page import Part, Tile, block, facts, render_page
+from delever.report.pages.choosing_tables import choosing_parts
 from delever.report.sweep_words import (
     cases,
     compared,
@@ -20,13 +21,12 @@ from delever.report.sweep_words import (
     label,
     notes,
     reasons,
-    short,
     text,
     trials,
     unit,
 )
 from delever.report.table import Cell, Table, number_cell, numbers, tabulate, texts
-from delever.research.deflation import Deflation
+from delever.research.deflation import PLANTED, PRIOR, Deflation
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 
 SHOWN = (
@@ -69,6 +69,7 @@ def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
             block("highest", "Highest Sharpe ratios", _highest_table(swept)),
             *(block("", each.title, each) for each in maps.values()),
             block("luck", "How much of it is luck", *_luck_parts(swept.deflation)),
+            block("choosing", "Chosen on part of the time", *choosing_parts(swept)),
             block("without", "Without a result", _reasons_table(swept.frame)),
             block("all", "All combinations", every),
             block("assumptions", "Assumptions", [_HINDSIGHT]),
@@ -194,7 +195,14 @@ def _luck_parts(luck: Deflation | None) -> list[Part]:
         "Bars": whole(luck.bars),
         "Skew of the best's returns": number(luck.skew),
         "Kurtosis (normal: 3)": number(luck.kurtosis),
+        "Autocorrelation of the best's returns": number(luck.autocorrelation),
+        "Average correlation of all combinations": number(luck.correlation),
         "Deflated Sharpe ratio, form of 2014": number(luck.deflated),
+        "Deflated Sharpe ratio, form of 2026": number(luck.deflated_2026),
+        "Haircut Sharpe ratio": number(luck.haircut),
+        "Minimum track record, years": number(luck.record_years),
+        "Minimum backtest length, years": number(luck.length_years),
+        "False discovery rate": cases(luck.false_discovery),
         "Chance that worthless trials show as much": cases(luck.chance),
     }
     if not math.isnan(luck.chance_above):
@@ -214,7 +222,15 @@ def _luck_parts(luck: Deflation | None) -> list[Part]:
         "(Bailey and Lopez de Prado 2014). Its spread is that across combinations or, where it is "
         "larger, the standard error of a single worthless one. Worthless is a true Sharpe ratio of "
         "0; beside it stands a true ratio of the benchmark's, with the standard error of Jobson "
-        "and Korkie (1981) as corrected by Memmel (2003). Bars are taken to be independent.",
+        "and Korkie (1981) as corrected by Memmel (2003). Bars are taken to be independent, but "
+        "by the form of 2026 (Lopez de Prado, Lipton and Zoonekynd), in which the best of many "
+        "varies less than each of them. Haircut: the ratio whose single test is as convincing, on "
+        "average over three corrections for all trials (Harvey and Liu 2015). Minimum track "
+        "record: years until a ratio like this is above 0 at 95%. Minimum backtest length: years "
+        "below which the best of as many worthless trials is expected to show this ratio (Bailey "
+        "and others 2014). False discovery rate: the chance that a rule with this p-value is "
+        "worthless "
+        f"if one in {1 / PRIOR:.0f} were worth a ratio of {PLANTED:g} and the others nothing.",
     ]
 
 

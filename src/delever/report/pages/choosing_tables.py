@@ -1,0 +1,156 @@
+"""What choosing the best of a sweep came to, as blocks of its page and words of the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.report.figures.split_figures import splits
+from delever.report.format import day, interval, number, percent, points, whole
+from delever.report.page import Part
+from delever.report.sweep_words import where
+from delever.report.table import (
+    Cell,
+    Table,
+    fraction_cell,
+    numbers,
+    points_cell,
+    tabulate,
+    texts,
+)
+from delever.research.choosing import EMBARGO_DAYS, Choosing
+from delever.research.swept import Swept
+from delever.stats.overfitting import Overfitting
+
+BY = {"sharpe_ratio": "By Sharpe ratio", "payout": "By payout"}
+"""Ways of choosing, as columns are headed."""
+
+
+def choosing_parts(swept: Swept) -> list[Part]:
+    """Everything of it that there is, as parts of a block."""
+    found = swept.choosing
+    if found is None or (found.overfitting is None and found.periods.empty):
+        return ["Too few bars or combinations to choose on part of them."]
+    parts: list[Part] = []
+    if len(found.periods):
+        parts += [left_out_table(swept), eras_table(swept)]
+    if found.overfitting is not None:
+        parts += [facts_of(found), splits(found.overfitting)]
+    parts.append(
+        "Each row chooses without the bars it is measured on, and without "
+        f"{EMBARGO_DAYS} days on both sides of them. The median is what choosing blindly gives. "
+        "Probability of overfitting: of all ways to halve 16 blocks of time, how often the best of "
+        "one half is no better than the middle combination in the other (Bailey, Borwein, Lopez "
+        "de Prado and Zhu 2017); where combinations differ by luck alone it is one half, not one. "
+        "Out-of-sample histories: eight groups of blocks, every two of them left out in turn "
+        "(combinatorial purged cross-validation); changing over between combinations is free in "
+        "them. All of it follows from sums, not from further runs."
+    )
+    return parts
+
+
+def left_out_table(swept: Swept) -> Table:
+    """A row per period: what would have been chosen without it, and what that did in it."""
+    found = swept.choosing
+    assert found is not None
+    rows = left_out(found)
+
+    def chosen(row: Mapping[str, Any], by: str) -> Cell:
+        return Cell(text=where(swept, int(row[f"{by}_chosen"])))
+
+    return tabulate(
+        "periods-left-out",
+        rows,
+        (
+            texts("Period left out", "title"),
+            texts("Start", lambda row: day(row["start"])),
+            numbers("Holding", "benchmark_return", fraction_cell),
+            numbers("Median", "middle", points_cell),
+            *(
+                field
+                for by, said in BY.items()
+                for field in (
+                    texts(said, lambda row, by=by: chosen(row, by), numeric=True),
+                    numbers("Saved", f"{by}_saved", points_cell),
+                )
+            ),
+            numbers("Best", "best", points_cell),
+        ),
+        caption=gained_text(found),
+        sortable=True,
+    )
+
+
+def left_out(found: Choosing) -> pd.DataFrame:
+    """A row per period, with what each way of choosing chose and saved."""
+    keys = ["id", "title", "start", "benchmark_return", "middle", "best"]
+    table = found.periods.drop_duplicates("id")[keys].set_index("id")
+    for by in BY:
+        own = found.periods[found.periods["by"] == by].set_index("id")
+        table[f"{by}_chosen"] = own["chosen"]
+        table[f"{by}_saved"] = own["points_saved"]
+    return table.dropna(subset=[f"{by}_chosen" for by in BY]).reset_index()
+
+
+def gained_text(found: Choosing) -> str:
+    """What each way of choosing saved more than the median combination, with its interval."""
+    said = []
+    for by, mean in found.gained.items():
+        name = BY[by]
+        text = f"{name}: {points(mean.mean)} points a period more than the median"
+        if not np.isnan(mean.low):
+            ends = interval(mean.low, mean.high, points)
+            text += f" (90% interval {ends}, p = {mean.p_value:.2f})"
+        said.append(text)
+    return f"{'; '.join(said)}." if said else ""
+
+
+def eras_table(swept: Swept) -> Table:
+    """A row per quarter of the time, chosen on the other three."""
+    found = swept.choosing
+    assert found is not None
+    return tabulate(
+        "eras-left-out",
+        found.eras,
+        (
+            texts("Quarter left out", lambda row: f"{day(row['start'])} to {day(row['end'])}"),
+            texts("Chosen on the rest", lambda row: where(swept, int(row["chosen"])), numeric=True),
+            numbers("Its Sharpe ratio there", "sharpe_ratio", number),
+            numbers("Median", "middle", number),
+            numbers("Holding", "benchmark", number),
+            numbers("No better", "rank", lambda share: percent(share, 0)),
+        ),
+        caption="Sharpe ratios are yearly. No better: the share of combinations that did no better "
+        "there than the chosen one.",
+    )
+
+
+def facts_of(found: Choosing) -> dict[str, str]:
+    """The figures of halving the time, and of the out-of-sample histories."""
+    told = found.overfitting
+    assert told is not None
+    shown = overfitting_facts(told)
+    if len(found.paths):
+        ratios = found.paths["sharpe_ratio"]
+        shown |= {
+            f"Sharpe ratios of {len(ratios)} out-of-sample histories": (
+                f"{number(ratios.min())} to {number(ratios.max())}, median "
+                f"{number(float(ratios.median()))}"
+            )
+        }
+    return shown
+
+
+def overfitting_facts(told: Overfitting) -> dict[str, str]:
+    """The figures of halving the time."""
+    middle = float(np.median(told.logits))
+    return {
+        "Ways of halving the time": whole(told.splits),
+        "Probability of overfitting (luck alone: 50%)": percent(told.probability),
+        "Median rank of the best in the other half": percent(1.0 / (1.0 + np.exp(-middle)), 0),
+        "Halves in which it lost money": percent(told.loss),
+        "Change of its Sharpe ratio there for one more here": number(told.slope),
+    }

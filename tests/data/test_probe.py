@@ -129,7 +129,8 @@ def test_other_kinds_are_probed_too(tmp_path, monkeypatch, kind, timeframe):
     linear = {"fetchMarkets": {"types": ["linear"]}}
     with serve(World(markets=(truth,))) as exchange:
         settings = VenueSettings(api_url=exchange.api_url, options=linear, workers=1)
-        done = fetch(connect("bybiteu", settings, Patience().pacing()), catalog, wanted)
+        pacing = Patience().pacing(wall=lambda: exchange.now / 1000)
+        done = fetch(connect("bybiteu", settings, pacing), catalog, wanted)
     times, values = stored(catalog, wanted)
     if kind == "funding":
         np.testing.assert_array_equal(times, truth.funding_times)
@@ -193,8 +194,8 @@ def test_an_outage_where_the_probe_looks_hides_nothing(tmp_path, odd, outage):
     with serve(World(markets=(truth,))) as exchange:
         fetch(client_of(exchange, "binanceus"), catalog, BARS)
     assert hold_to_truth(catalog, BARS, truth) == len(truth.times)
-    (absent,) = catalog.coverage(BARS).query("state == 'absent'").itertuples()
-    start, end = absent.start, absent.end
+    (hole,) = catalog.coverage(BARS).query("state == 'unknown'").itertuples()
+    start, end = hole.start, hole.end
     assert (f"{start:%Y-%m-%d %H:%M}", f"{end:%Y-%m-%d %H:%M}") == outage
 
 
@@ -238,6 +239,6 @@ def test_the_command_line_states_the_limits(workspace, odd, monkeypatch, capsys)
         assert main(words) == 0
         out = capsys.readouterr().out
         assert main([*words, "--json"]) == 0
-    assert "72 rows added" in out
+    assert "71 rows added" in out  # by this machine's clock the venue's proves nothing
     assert "note: limits probed, as binanceus is not among the known venues: 72 rows came" in out
     assert json.loads(capsys.readouterr().out)[0]["notes"][0].startswith("limits probed")

@@ -24,7 +24,7 @@ LINES = {"stall", "reset", "reset_body", "cut_body", "cut_chunks"}
 BODIES = {"truncated", "html", "empty_body", "odd_items", "odd_lists"}
 ROWS = {"nulls", "duplicates", "conflicts", "shuffled", "gap", "empty_page"}
 QUERIES = {"ignore_limit", "ignore_since", "ignore_window"}
-VENUE = {"clock", "delisted"}
+VENUE = {"clock", "delisted", "lag"}
 KINDS = STATUSES | LINES | BODIES | ROWS | QUERIES | VENUE
 
 
@@ -54,7 +54,7 @@ class Fault(_Options):
         and ``odd_items``, ``odd_lists``: JSON with words in its lists, or in place of them), of
         its rows (``nulls``, ``duplicates``, ``conflicts``, ``shuffled``, ``gap``, ``empty_page``),
         of what was asked (``ignore_limit``, ``ignore_since``, ``ignore_window``),
-        or of the venue (``clock``, ``delisted``).
+        or of the venue (``clock``, ``delisted``, ``lag``: its rows are those of a while ago).
     match : str or callable
         Glob over host and path, or a function of the request.
     after, times : int
@@ -66,7 +66,7 @@ class Fault(_Options):
     seconds : float
         How long a stall keeps silent before it hangs up.
     shift : int
-        How far the clock is off, ms.
+        How far the clock is off, or how far rows lag behind it, ms.
     start, end : str or int, optional
         For faults of rows: only rows in ``[start, end)`` are harmed, and only pages that hold
         such rows are counted. Without them the middle third of a page is harmed.

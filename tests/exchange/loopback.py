@@ -162,7 +162,8 @@ class Loopback:
         return faults
 
     def _page(self, turn: _Turn, query: Query) -> Page:
-        page = select(bend(query, self._strike(turn, QUERIES)), self.now)
+        late = sum(fault.shift for fault in self._strike(turn, {"lag"}))
+        page = select(bend(query, self._strike(turn, QUERIES)), self.now - late)
         for fault in self._strike(turn, ROWS, page):
             page = harm(page, fault)
         turn.rows = len(page.times)
@@ -172,7 +173,7 @@ class Loopback:
         venue = VENUES.get(turn.request.host)
         if venue is None:
             return Answer(payload={"error": f"no host {turn.request.host}"}, status=404)
-        wrong = self._strike(turn, VENUE)
+        wrong = self._strike(turn, VENUE - {"lag"})
         desk = Desk(
             world=self.world,
             now=self.now,

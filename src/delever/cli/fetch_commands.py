@@ -93,12 +93,22 @@ def fetch(
 
 def repair(
     reference: Annotated[str, typer.Argument(help="Such as binanceusdm/ohlcv/BTC/USDT:USDT/1m.")],
+    absent: Annotated[
+        bool,
+        typer.Option(
+            "--absent", help="Ask again for what the venue did not have too; due every 30 days."
+        ),
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch just what is unknown. Exit code 1 if something stays unknown."""
+    """Fetch just what is unknown. Exit code 1 if something stays unknown.
+
+    A stretch is absent once the venue has answered without it at two times at least 6 hours apart,
+    and has served later rows each time.
+    """
     with _bars(quiet=as_json) as progress:
-        done = dl.repair(reference, progress=progress, workspace=workspace)
+        done = dl.repair(reference, absent=absent, progress=progress, workspace=workspace)
     _show(done, as_json=as_json)
 
 
@@ -197,14 +207,21 @@ def _print(done: Fetched) -> None:
         f"{done.reference}: {done.added:,} rows added, {done.present:,} agree; "
         f"{done.start:%Y-%m-%d %H:%M} to {done.end:%Y-%m-%d %H:%M}"
     )
+    red, again = typer.colors.RED, f"delever data repair {done.reference}"
     if done.absent:
-        typer.echo(f"  {_stretches(done.absent)} the venue does not have, asked three times")
-    unread = [stretch for stretch in done.unknown if stretch not in done.lost]
+        typer.echo(f"  {_stretches(done.absent)} the venue does not have, asked at two times")
+    if done.unconfirmed:
+        said = f"missing in three answers, unknown until asked again in 6 hours; try then: {again}"
+        typer.secho(f"  {_stretches(done.unconfirmed)} {said}", fg=red)
+    if done.overdue:
+        said = "should have been served by now, unknown; run the same command again later"
+        typer.secho(f"  {_stretches(done.overdue)} {said}", fg=red)
+    told = {*done.lost, *done.unconfirmed, *done.overdue}
+    unread = [stretch for stretch in done.unknown if stretch not in told]
     if unread:
-        again = f"try: delever data repair {done.reference}"
-        typer.secho(f"  {_stretches(unread)} unknown; {again}", fg=typer.colors.RED)
+        typer.secho(f"  {_stretches(unread)} unknown; try: {again}", fg=red)
     if done.lost:
-        typer.secho(f"  {_stretches(done.lost)} unknown, and no longer served", fg=typer.colors.RED)
+        typer.secho(f"  {_stretches(done.lost)} unknown, and no longer served", fg=red)
     print_notes(done.notes)
 
 

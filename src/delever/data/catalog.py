@@ -21,6 +21,7 @@ from delever.data.store import Store, StoreChange, no_rows
 from delever.data.store_location import files_of
 from delever.errors import DataError, InputError, NotStoredError, StoreError
 from delever.frames import validate
+from delever.kinds import kind_of
 from delever.units import timeframe_delta
 
 
@@ -189,6 +190,7 @@ class Catalog:
             publication_lag=publication_lag,
             notes=notes,
             covered=[CoverageSpan(start=index[0], end=end, state="absent")] if complete else (),
+            tentative=index[-1] if kind_of(wanted.kind).on_grid else None,
         )
         whole = self.store.rows(wanted)[1]
         return ImportReport(
@@ -205,15 +207,19 @@ class Catalog:
         reference: Reference | str,
         frame: pd.DataFrame | None = None,
         *,
-        covered: Sequence[tuple[pd.Timestamp, pd.Timestamp, State]] = (),
+        covered: Sequence[CoverageSpan | tuple[pd.Timestamp, pd.Timestamp, State]] = (),
+        covered_end: pd.Timestamp | None = None,
         provenance: Mapping[str, object] | None = None,
         publication_lag: pd.Timedelta | None = None,
         notes: Sequence[str] = (),
+        tentative: pd.Timestamp | None = None,
+        corrects: bool = False,
         wait: float = 10.0,
     ) -> StoreChange:
         """Store rows as they arrive, and what is known about their stretch of time.
 
         Each call is whole once it returns, and costs as much as the years or months it touches.
+        `covered_end`, `tentative` and `corrects` are as for `delever.data.store.Store.add`.
 
         Raises InputError if the venue is ``sample``, the lag would show bars before they close, a
         span has no length or time zone, or rows come without provenance; NotStoredError if there
@@ -221,7 +227,12 @@ class Catalog:
         StoreError as for `add`.
         """
         wanted = _writable(reference, publication_lag, notes)
-        spans = [CoverageSpan(start=start, end=end, state=state) for start, end, state in covered]
+        spans = [
+            one
+            if isinstance(one, CoverageSpan)
+            else CoverageSpan(start=one[0], end=one[1], state=one[2])
+            for one in covered
+        ]
         if frame is None or frame.empty:
             rows = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))
         elif provenance is None:
@@ -235,6 +246,9 @@ class Catalog:
             publication_lag=publication_lag,
             notes=notes,
             covered=spans,
+            covered_end=covered_end,
+            tentative=tentative,
+            corrects=corrects,
             wait=wait,
         )
 

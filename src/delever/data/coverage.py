@@ -1,8 +1,8 @@
 """What is known about every bar of a data set: present, absent at the venue, or unknown.
 
 Rows are present. A span speaks for a stretch of time: what it holds no row for is ``absent`` at
-the venue (asked twice), or ``unknown``. What no span speaks for is unknown too, so a hole never
-looks like an answer.
+the venue, or ``unknown``. Absent needs evidence: a later row, and answers without the stretch at
+two times hours apart. What no span speaks for is unknown too, so a hole never looks like an answer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from delever.units import timeframe_delta
 State = Literal["present", "absent", "unknown"]
 """What may be known about a bar."""
 
+APART = pd.Timedelta(hours=6)
+"""How long after it was first found missing a stretch must be missing again to be absent."""
+
+AGAIN = pd.Timedelta(days=30)
+"""How long after it was last asked for an absent stretch is due to be asked for again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageSpan:
@@ -32,10 +38,14 @@ class CoverageSpan:
 
     start: pd.Timestamp  # UTC, end exclusive
     end: pd.Timestamp
-    # ``absent``: the venue has nothing there and said so twice. ``unknown``: it was not asked, or
-    # did not answer. ``present`` says that rows are stored, which they say themselves: it extends
-    # the span the data set speaks for, and a hole in it stays unknown.
+    # ``absent``: the venue has nothing there and said so at two times, or the source of a file
+    # has none. ``unknown``: it was not asked, did not answer, or has said so at one time only.
+    # ``present`` says that rows are stored, which they say themselves: it extends the span the
+    # data set speaks for, and a hole in it stays unknown.
     state: State
+    # the venue's time when it answered without these rows: the first time while ``unknown``, the
+    # last while ``absent``
+    asked: pd.Timestamp | None = None
 
     def __post_init__(self) -> None:
         if self.state not in get_args(State):
@@ -48,9 +58,11 @@ class CoverageSpan:
 
 
 def overlaid(
-    before: Sequence[CoverageSpan], more: Iterable[CoverageSpan]
+    before: Sequence[CoverageSpan],
+    more: Iterable[CoverageSpan],
+    end: pd.Timestamp | None = None,
 ) -> tuple[CoverageSpan, ...]:
-    """Spans after further ones, of which the later ones hold.
+    """Spans after further ones, of which the later ones hold; nothing is said after `end`.
 
     Examples
     --------
@@ -62,16 +74,79 @@ def overlaid(
     """
     spans = list(before)
     for new in more:
-        kept = [piece for old in spans for piece in _outside(old, new)]
-        spans = sorted([*kept, new], key=lambda span: span.start)
+        reached = _between(spans, new.start.value, new.end.value)
+        at = bisect_right(spans, new.start.value, key=lambda span: span.end.value)
+        kept = [piece for old in reached for piece in _outside(old, new)]
+        pieces = sorted([*kept, new], key=lambda span: span.start)
+        spans[at : at + len(reached)] = pieces
     merged: list[CoverageSpan] = []
     for span in spans:
         last = merged[-1] if merged else None
-        if last is not None and last.end == span.start and last.state == span.state:
+        same = last is not None and (last.end, last.state, last.asked) == (
+            span.start,
+            span.state,
+            span.asked,
+        )
+        if last is not None and same:
             merged[-1] = replace(last, end=span.end)
         else:
             merged.append(span)
-    return tuple(merged)
+    if end is None:
+        return tuple(merged)
+    return tuple(
+        span if span.end <= end else replace(span, end=end) for span in merged if span.start < end
+    )
+
+
+def missed(
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    before: Sequence[CoverageSpan],
+    *,
+    asked: pd.Timestamp,
+    served: pd.Timestamp,
+) -> list[CoverageSpan]:
+    """What is known of a stretch that a venue has now answered for without a row.
+
+    `asked` is the venue's time, `served` the close of the newest row it has served. The stretch is
+    absent where it was missing `APART` ago too, by both: a clock may jump, and a venue that
+    stands still says nothing new. Elsewhere it stays unknown, with the time when it was first
+    missing.
+
+    Examples
+    --------
+    >>> day = lambda n: pd.Timestamp(2021, 1, n, tz="UTC")
+    >>> first = missed(day(1), day(2), [], asked=day(5), served=day(5))
+    >>> [(span.state, span.asked.day) for span in first]
+    [('unknown', 5)]
+    >>> [span.state for span in missed(day(1), day(2), first, asked=day(6), served=day(5))]
+    ['unknown']
+    >>> [span.state for span in missed(day(1), day(2), first, asked=day(6), served=day(6))]
+    ['absent']
+    """
+    heard = min(asked, served)
+    found = [CoverageSpan(start=start, end=end, state="unknown", asked=asked)]
+    for old in _between(before, start.value, end.value):
+        low, high = max(start, old.start), min(end, old.end)
+        if old.state == "absent":
+            said = CoverageSpan(start=low, end=high, state="absent", asked=asked)
+        elif old.asked is None:
+            continue
+        elif heard - old.asked >= APART:
+            said = CoverageSpan(start=low, end=high, state="absent", asked=asked)
+        else:
+            first = min(old.asked, asked)
+            said = CoverageSpan(start=low, end=high, state="unknown", asked=first)
+        found = list(overlaid(found, [said]))
+    return found
+
+
+def due_again(spans: Sequence[CoverageSpan], now: pd.Timestamp) -> int:
+    """Count the absent stretches that were not asked for during the last `AGAIN`."""
+    return sum(
+        span.state == "absent" and (span.asked is None or now - span.asked >= AGAIN)
+        for span in spans
+    )
 
 
 def _outside(old: CoverageSpan, new: CoverageSpan) -> Iterator[CoverageSpan]:
@@ -88,6 +163,8 @@ def coverage(
     index: pd.DatetimeIndex, timeframe: str, spans: Sequence[CoverageSpan]
 ) -> pd.DataFrame:
     """Divide the span of a data set into present, absent and unknown.
+
+    What lies after the last row is unknown, whatever a span says: absent needs a later row.
 
     Examples
     --------
@@ -112,7 +189,8 @@ def coverage(
         if at < start:
             count = np.searchsorted(stamps, start) - np.searchsorted(stamps, at)
             rows.append((at, start, "present", int(count)))
-        rows.extend(_pieces(start, end, step, _between(spans, start, end)))
+        said = _between(spans, start, end) if start < last else ()
+        rows.extend(_pieces(start, end, step, said))
         at = max(at, end)
     return pd.DataFrame(
         {
@@ -149,11 +227,14 @@ def _pieces(
 
     bounds: list[tuple[int, State]] = []
     for span in spans:
-        if span.state == "absent":
-            bounds += [
-                (bar_from(span.start.value), "unknown"),
-                (bar_from(span.end.value), "absent"),
-            ]
+        if span.state != "absent":
+            continue
+        begin = bar_from(span.start.value)
+        if bounds and bounds[-1][0] == begin:  # asked at another time, and absent all the same
+            bounds.pop()
+        else:
+            bounds.append((begin, "unknown"))
+        bounds.append((bar_from(span.end.value), "absent"))
     at = start
     for until, state in [*bounds, (end, "unknown")]:
         if at < until:

@@ -50,6 +50,8 @@ class Manifest:
     provenance: tuple[Mapping[str, object], ...] = ()  # one record per origin that added rows
     # what is known about stretches without rows, in the order of time, none overlapping
     coverage: tuple[CoverageSpan, ...] = ()
+    # stamp of the last row, where it was the newest there was and nothing later proved it final
+    tentative: pd.Timestamp | None = None
     parts: tuple[Part, ...] = ()  # in the order of time; a stored manifest has at least one
 
     @property
@@ -126,9 +128,11 @@ class Manifest:
             "volume": self.volume,
             "notes": self.notes,
             "provenance": [dict(record) for record in self.provenance],
-            "coverage": [asdict(span) for span in self.coverage],
+            "coverage": [_said(span) for span in self.coverage],
             "parts": [asdict(part) for part in self.parts],
         }
+        if self.tentative is not None:
+            document["tentative"] = self.tentative
         text = json.dumps(document, indent=2, ensure_ascii=False, default=_stamp)
         return (text + "\n").encode()
 
@@ -150,6 +154,7 @@ class Manifest:
                 notes=tuple(document["notes"]),
                 provenance=tuple(document["provenance"]),
                 coverage=tuple(CoverageSpan(**_dated(span)) for span in document["coverage"]),
+                tentative=_dated(document).get("tentative"),
                 parts=tuple(_part(part) for part in document["parts"]),
             )
         except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
@@ -179,9 +184,15 @@ def _dated(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record of JSON with its texts of time as stamps."""
     times = {
         name: pd.Timestamp(record[name]).tz_convert("UTC").as_unit("ns")
-        for name in ("start", "end")
+        for name in ("start", "end", "asked", "tentative")
+        if name in record
     }
     return {**record, **times}
+
+
+def _said(span: CoverageSpan) -> dict[str, Any]:
+    """A span without what is not said."""
+    return {name: value for name, value in asdict(span).items() if value is not None}
 
 
 def _part(record: Mapping[str, Any]) -> Part:

@@ -31,6 +31,7 @@ class Pacing:
     timeout: float = 20.0  # seconds without an answer after which a request has failed
     sleep: Callable[[float], None] = time.sleep  # real ones by default; tests bring their own
     clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time  # this machine's time, s since 1970 UTC
     random: random.Random = field(default_factory=random.Random)  # where the jitter comes from
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from delever.bars import gaps
+from delever.data.correction import Correction, correction_of
 from delever.data.coverage import CoverageSpan, overlaid
 from delever.data.manifest import Manifest, Part
 from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
@@ -50,6 +51,7 @@ class StoreChange:
     manifest: Manifest  # as it stands after the write
     added: int  # rows that were new
     present: int  # rows that were stored already and agree
+    correction: Correction | None = None  # of a last row that was not final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,11 +190,16 @@ class Store:
         publication_lag: pd.Timedelta | None = None,
         notes: Sequence[str] = (),
         covered: Sequence[CoverageSpan] = (),
+        covered_end: pd.Timestamp | None = None,
+        tentative: pd.Timestamp | None = None,
+        corrects: bool = False,
         wait: float = _PATIENCE,
     ) -> StoreChange:
         """Put rows into a data set; what is stored already must agree with them.
 
-        Only the parts that the rows fall into are read and written again.
+        Only the parts that the rows fall into are read and written again. Nothing stays said of
+        coverage after `covered_end`. `tentative` is the stamp of a last row that nothing later has
+        proven final; with `corrects`, the next rows may hold it otherwise, which is recorded.
 
         Raises ConflictError if a row, the columns or the lag disagree with what is stored; nothing
         changes. NotStoredError if there are no rows and no data set that they could belong to.
@@ -204,24 +211,37 @@ class Store:
             touched = periods(pd.DatetimeIndex(frame.index), reference.timeframe)
             same = [part for part in before.parts if part.period in touched]
             stored = self._rows(replace(before, parts=tuple(same)))
+            mend = correction_of(stored, frame, before.tentative) if corrects else None
+            stored = stored if mend is None else stored.drop(index=mend.stamp)
             new = _new_rows(stored, frame, reference) if len(frame) else frame
             after = replace(
                 before,
                 notes=tuple(dict.fromkeys((*before.notes, *notes))),
-                coverage=overlaid(before.coverage, covered),
+                coverage=overlaid(before.coverage, covered, covered_end),
             )
             if len(new):
                 merged = pd.concat([stored, new]).sort_index() if len(stored) else new
-                known = origin in before.provenance
+                records = [origin] if mend is None else [origin, {**origin, **mend.record}]
                 after = replace(
                     after,
-                    provenance=before.provenance if known else (*before.provenance, origin),
+                    provenance=(
+                        *before.provenance,
+                        *(one for one in records if one not in before.provenance),
+                    ),
                     parts=self._write_parts(merged, new, before),
                 )
+            looked_at = corrects and before.tentative in frame.index
+            open_ = {tentative, None if looked_at else before.tentative}
+            after = replace(after, tentative=after.end if after.end in open_ else None)
             if after != before:
                 self.files.write(folder, {_MANIFEST: after.to_bytes()})
             self._clean(after)
-        return StoreChange(manifest=after, added=len(new), present=len(frame) - len(new))
+        return StoreChange(
+            manifest=after,
+            added=len(new) - (mend is not None),
+            present=len(frame) - len(new),
+            correction=mend,
+        )
 
     def _before(
         self, frame: pd.DataFrame, reference: Reference, lag: pd.Timedelta | None

@@ -168,15 +168,22 @@ def fetch(
 def repair(
     reference: str,
     *,
+    absent: bool = False,
     progress: Callable[[Progress], None] | None = None,
     workspace: Workspace | Path | str | None = None,
 ) -> Fetches:
     """Fetch just what is unknown of a data set.
 
+    A stretch is absent once the venue has answered without it at two times at least 6 hours apart,
+    and has served later rows each time; until then it is unknown. Absent stretches are due to be
+    asked for again every 30 days; `fetch` reminds of those.
+
     Parameters
     ----------
     reference : str
         Such as ``"binanceusdm/ohlcv/BTC/USDT:USDT/1m"``.
+    absent : bool
+        Ask for the absent stretches again too.
     progress : callable, optional
         Told how far it is.
     workspace : path, optional
@@ -206,7 +213,9 @@ def repair(
             "delever data fetch"
         )
     client = _clients([wanted.venue], place)[wanted.venue]
-    return Fetches(results={reference: mend(client, place.catalog, wanted, report=progress)})
+    return Fetches(
+        results={reference: mend(client, place.catalog, wanted, absent=absent, report=progress)}
+    )
 
 
 def import_brackets(
@@ -337,5 +346,7 @@ def _result(name: str, one: Fetched | Kept | DeleverError) -> dict[str, Any]:
         "end": one.end.isoformat(),
         "absent": spans(one.absent),
         "unknown": spans(one.unknown),
+        "unconfirmed": spans(one.unconfirmed),
+        "overdue": spans(one.overdue),
         "notes": list(one.notes),
     }

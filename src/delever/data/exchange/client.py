@@ -63,6 +63,7 @@ class Client:
     _idle: list[Any] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _clock: tuple[int, float] = (0, 0.0)
+    _ahead: int = 0
 
     @contextmanager
     def exchange(self) -> Iterator[Any]:
@@ -98,6 +99,21 @@ class Client:
         read, at = self._clock
         return read + round(1000 * (self.pacing.clock() - at))
 
+    @property
+    def ahead(self) -> int:
+        """How far the venue's clock stands before ours (behind it if < 0), ms.
+
+        What the request for it took is left out: 0 where the two may agree.
+        """
+        return self._ahead
+
+    def sure_now(self) -> int:
+        """The earlier of the venue's time and ours, ms since 1970: surely no later than it is.
+
+        Only while at least one of the two clocks is not fast.
+        """
+        return self.now() - max(0, self._ahead)
+
     def market(self, symbol: str) -> dict[str, Any]:
         """What ccxt knows about a market.
 
@@ -126,7 +142,11 @@ class Client:
 
     def _introduction(self) -> Any:
         exchange = self._build()
-        self._clock = (self._server_time(exchange), self.pacing.clock())
+        before = round(1000 * self.pacing.wall())
+        read = self._server_time(exchange)
+        self._clock = (read, self.pacing.clock())
+        after = round(1000 * self.pacing.wall())
+        self._ahead = max(0, read - after) - max(0, before - read)
         if not exchange.load_markets():
             raise ValueError("a list of markets with no market in it")
         return exchange

@@ -11,26 +11,36 @@ import numpy as np
 import pandas as pd
 
 from delever.data.catalog import Catalog
-from delever.data.coverage import State
+from delever.data.coverage import AGAIN, CoverageSpan, State, due_again, missed
 from delever.data.exchange.client import Client
 from delever.data.exchange.gather import Gathered, frame_of, gather
 from delever.data.exchange.pages import Page
 from delever.data.exchange.plan import (
     Horizon,
     SeriesSource,
-    first_row,
     horizon,
     listening,
     overlapped,
     reachable,
     source_of,
 )
-from delever.data.exchange.spans import Span, ceiling, windows, without
+from delever.data.exchange.resume import (
+    Stored,
+    aligned,
+    from_first_row,
+    no_longer_served,
+    stored_in,
+    wanted_span,
+)
+from delever.data.exchange.spans import Span, ms_of, stamp_of, windows, within, without
 from delever.data.references import Reference
 from delever.errors import InputError, VenueError
 
 _BATCH = 20_000
 """Rows between two writes: what a crash may cost."""
+
+
+Stretches = tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +62,14 @@ class Fetched:
     present: int
     start: pd.Timestamp  # what was asked for, end exclusive, as far as the venue has it
     end: pd.Timestamp
-    # stretches the venue confirmed to have nothing in, and those it did not answer for
-    absent: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
-    unknown: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
-    # what of the unknown the venue no longer serves
-    lost: tuple[tuple[pd.Timestamp, pd.Timestamp], ...] = ()
+    # stretches of what was asked for that the venue has nothing in, and those that stay unknown
+    absent: Stretches
+    unknown: Stretches
+    # of the unknown: what the venue no longer serves; what it answered without, at one time only;
+    # what it should have served by now and has not
+    lost: Stretches = ()
+    unconfirmed: Stretches = ()
+    overdue: Stretches = ()
     notes: tuple[str, ...]  # what a user must be told
 
 
@@ -83,18 +96,27 @@ def fetch(
     source = source_of(client, reference)
     ends = horizon(source)
     source = listening(source, ends)
-    known, stamps = _known(catalog, reference)
-    wanted, notes = _wanted(source, ends, since, until)
-    span = _begun(source, catalog, wanted, known, everything=since is None)
-    before = [] if since is None else without(wanted, [span, *known])
-    pieces = overlapped(span, known, stamps, source)
+    stored = stored_in(catalog, source, ends)
+    wanted, notes = wanted_span(source, ends, since, until)
+    span = from_first_row(source, stored, wanted, everything=since is None)
+    if since is not None and wanted[0] < span[0]:
+        notes += (
+            f"the venue's first row is that of {stamp_of(span[0]):%Y-%m-%d %H:%M}; nothing is said "
+            "of the time before it",
+        )
     run = _Fetching(
-        source=source, catalog=catalog, report=report, batch=batch, span=span, settled=ends.settled
+        source=source,
+        catalog=catalog,
+        report=report,
+        batch=batch,
+        span=span,
+        ends=ends,
+        stored=stored,
     )
-    run.spans += [(*piece, "absent") for piece in before]
-    run.lost += _lost(source, wanted, known, since)
+    run.lost += no_longer_served(source, wanted, stored.known, since)
     run.whole = since is None and not source.short
-    return run.through(pieces, notes)
+    run.end = None if until is None else ms_of(until)
+    return run.through(overlapped(span, stored.known, stored.stamps, source), notes)
 
 
 def require_order(since: pd.Timestamp | None, until: pd.Timestamp | None) -> None:
@@ -113,15 +135,21 @@ def require_order(since: pd.Timestamp | None, until: pd.Timestamp | None) -> Non
 
 
 def repair(
-    client: Client, catalog: Catalog, reference: Reference, *, report: Report | None = None
+    client: Client,
+    catalog: Catalog,
+    reference: Reference,
+    *,
+    absent: bool = False,
+    report: Report | None = None,
 ) -> Fetched:
-    """Fetch just what is unknown between a stored data set's first and last row.
+    """Fetch just what is unknown of a stored data set; with `absent`, what is absent too.
 
     Raises NotStoredError if there is no such data set; InputError, ConflictError or VenueError as
     for `fetch`.
     """
     table = catalog.coverage(reference)
-    if not (table["state"] == "unknown").any():
+    asked_for = ("unknown", "absent") if absent else ("unknown",)
+    if not table["state"].isin(asked_for).any():
         return Fetched(
             reference=reference,
             added=0,
@@ -130,105 +158,31 @@ def repair(
             end=table["end"].iloc[-1],
             absent=(),
             unknown=(),
-            notes=("nothing is unknown, so there was nothing to ask",),
+            notes=(f"nothing is {' or '.join(asked_for)}, so there was nothing to ask",),
         )
     source = source_of(client, reference)
-    span = (_ms(table["start"].iloc[0]), _ms(table["end"].iloc[-1]))
-    known, stamps = _known(catalog, reference)
     ends = horizon(source)
     source = listening(source, ends)
-    earliest = _aligned(source, reachable(source, ends.clock))
+    stored = stored_in(catalog, source, ends, absent=absent)
+    span = (ms_of(table["start"].iloc[0]), ms_of(table["end"].iloc[-1]))
+    earliest = aligned(source, reachable(source, ends.clock))
     pieces = [
         (max(start, earliest), min(end, ends.finished))
-        for start, end in overlapped(span, known, stamps, source)
+        for start, end in overlapped(span, stored.known, stored.stamps, source)
     ]
-    lost = [(start, min(end, earliest)) for start, end in without(span, known) if start < earliest]
     run = _Fetching(
-        source=source, catalog=catalog, report=report, batch=_BATCH, span=span, settled=ends.settled
+        source=source,
+        catalog=catalog,
+        report=report,
+        batch=_BATCH,
+        span=span,
+        ends=ends,
+        stored=stored,
     )
-    run.lost += lost
-    notes = (source.series.note,) if lost else ()
+    holes = without(span, stored.known)
+    run.lost += [(start, min(end, earliest)) for start, end in holes if start < earliest]
+    notes = (source.series.note,) if run.lost else ()
     return run.through([piece for piece in pieces if piece[0] < piece[1]], notes)
-
-
-def _wanted(
-    source: SeriesSource, ends: Horizon, since: pd.Timestamp | None, until: pd.Timestamp | None
-) -> tuple[Span, tuple[str, ...]]:
-    """The span to fetch, as far as it is finished and still served, and what to tell of it."""
-    notes = [*source.told, *([source.series.note] if source.client.venue.probed else [])]
-    end = ends.finished
-    if until is not None and _aligned(source, _ms(until)) <= end:
-        end = _aligned(source, _ms(until))
-    elif ends.silent:
-        notes.append(
-            f"the bar of {_stamp(end):%Y-%m-%d %H:%M} is held back: the venue has shown no later "
-            "one that would prove it finished"
-        )
-    earliest = _aligned(source, reachable(source, ends.clock))
-    start = earliest if since is None else max(earliest, _aligned(source, _ms(since)))
-    if source.short and (since is None or _ms(since) < earliest):
-        notes.append(source.series.note)
-    if start >= end:
-        raise InputError(
-            f"{source.reference}: the start must be before {_stamp(end):%Y-%m-%d %H:%M}, the end "
-            f"of what was asked for or has finished; got {_stamp(start):%Y-%m-%d %H:%M}"
-        )
-    return (start, end), tuple(dict.fromkeys(notes))
-
-
-def _lost(
-    source: SeriesSource, wanted: Span, known: Sequence[Span], since: pd.Timestamp | None
-) -> list[Span]:
-    """What was asked for, or lies after what is stored, and is no longer served."""
-    if since is not None:
-        begin = _aligned(source, _ms(since))
-    else:
-        begin = known[0][0] if known else wanted[0]
-    return without((begin, wanted[0]), known) if begin < wanted[0] else []
-
-
-def _begun(
-    source: SeriesSource, catalog: Catalog, wanted: Span, known: Sequence[Span], *, everything: bool
-) -> Span:
-    """The part of a span from the venue's first row on."""
-    start, end = wanted
-    if any(low <= start < high for low, high in known):
-        return wanted
-    first = _recorded(catalog, source.reference) if everything else None
-    if first is None:
-        first = first_row(source, wanted)
-    if first is None:
-        raise VenueError(
-            f"{source.reference}: the venue has no rows between {_stamp(start):%Y-%m-%d %H:%M} and "
-            f"{_stamp(end):%Y-%m-%d %H:%M} and said so three times; nothing was stored"
-        )
-    return min(max(first, start), end), end
-
-
-def _recorded(catalog: Catalog, reference: Reference) -> int | None:
-    """The venue's first stamp, as an earlier fetch of everything found it."""
-    if reference.folder not in catalog.store.folders():
-        return None
-    for record in catalog.store.manifest(reference.folder).provenance:
-        if "earliest" in record:
-            return _ms(pd.Timestamp(str(record["earliest"])))
-    return None
-
-
-def _aligned(source: SeriesSource, time: int) -> int:
-    return time if source.rules.step is None else ceiling(time, source.reference.timeframe)
-
-
-def _known(catalog: Catalog, reference: Reference) -> tuple[list[Span], np.ndarray]:
-    if reference.folder not in catalog.store.folders():
-        return [], np.empty(0, np.int64)
-    table = catalog.coverage(reference)
-    table = table[table["state"] != "unknown"]
-    spans = [
-        (_ms(start), _ms(end)) for start, end in zip(table["start"], table["end"], strict=True)
-    ]
-    _, index = catalog.store.stamps(reference)
-    return spans, index.as_unit("ns").asi8 // 1_000_000
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -240,13 +194,14 @@ class _Fetching:
     report: Report | None
     batch: int
     span: Span
-    settled: int
+    ends: Horizon
+    stored: Stored
+    end: int | None = None  # of what was asked for; None for all there is
     whole: bool = False
     pages: list[Page] = field(default_factory=list)
-    spans: list[tuple[int, int, State]] = field(default_factory=list)
-    absent: list[Span] = field(default_factory=list)
-    unknown: list[Span] = field(default_factory=list)
+    spans: list[CoverageSpan] = field(default_factory=list)
     lost: list[Span] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     rows: int = 0
     waiting: int = 0
     added: int = 0
@@ -273,62 +228,116 @@ class _Fetching:
                     )
         finally:
             self._write()
-        if not self.rows and not self._stored():
+        if not self.rows and not self._is_stored():
             raise VenueError(
                 f"{self.source.reference}: the venue gave no row that can be read between "
-                f"{_stamp(self.span[0])} and {_stamp(self.span[1])}; nothing was stored"
+                f"{stamp_of(self.span[0])} and {stamp_of(self.span[1])}; nothing was stored"
             )
-        return Fetched(
-            reference=self.source.reference,
-            added=self.added,
-            present=self.present,
-            start=_stamp(self.span[0]),
-            end=_stamp(self.span[1]),
-            absent=_stamps(self.absent),
-            unknown=_stamps([*self.lost, *self.unknown]),
-            lost=_stamps(self.lost),
-            notes=notes,
-        )
+        return self._came_to(pieces, self._close(), notes)
 
     def _take(self, window: Span, found: Gathered) -> None:
         self.pages.append(found.page)
         self.rows += len(found.page.times)
         self.waiting += len(found.page.times)
-        absent = [(start, min(end, self.settled)) for start, end in found.absent]
-        absent = [piece for piece in absent if piece[0] < piece[1]]
-        sure = (window[0], min(window[1], self.settled))
+        newest = self.ends.newest
         if self.source.rules.step is not None:
-            self.spans.append((*window, "present"))
-        elif sure[0] < sure[1]:  # off the grid no row is due at any one time
-            self.spans.append((*sure, "absent"))
-        self.spans += [(*piece, "absent") for piece in absent]
-        self.spans += [(*piece, "unknown") for piece in found.unknown]
-        self.absent += absent
-        self.unknown += found.unknown
+            self.spans.append(_claim(window, "present"))
+        elif window[0] < newest:  # no row is due at any one time
+            self.spans.append(_claim((window[0], min(window[1], newest)), "absent"))
+        for start, end in found.absent:
+            if start < newest:
+                self.spans += missed(
+                    stamp_of(start),
+                    stamp_of(min(end, newest)),
+                    self.stored.coverage,
+                    asked=stamp_of(self.ends.clock),
+                    served=stamp_of(self.ends.heard(self.source)),
+                )
+            if end > newest:
+                self.spans.append(_claim((max(start, newest), end), "unknown"))
+        self.spans += [_claim(piece, "unknown") for piece in found.unknown]
 
-    def _stored(self) -> bool:
+    def _is_stored(self) -> bool:
         return self.source.reference.folder in self.catalog.store.folders()
 
-    def _write(self) -> None:
-        """Store what is complete; each call is whole once it returns."""
-        if not self.spans or not (self.waiting or self._stored()):
+    def _write(self, *, end: int | None = None) -> None:
+        """Store what is complete; each call is whole once it returns. Nothing is said after `end`.
+
+        A newest row that no later one proves is stored as one that may still be corrected.
+        """
+        if not (self.spans or end is not None) or not (self.waiting or self._is_stored()):
             return
-        reference = self.source.reference
         frame = None
         if self.waiting:
             times = np.concatenate([page.times for page in self.pages])
             values = np.concatenate([page.values for page in self.pages])
             frame = frame_of(Page(times=times, values=values), self.source.rules)
+        newest = self.ends.newest
+        unproven = self.source.rules.step is not None and self.ends.finished > newest
         change = self.catalog.append(
-            reference,
+            self.source.reference,
             frame,
-            covered=[(_stamp(start), _stamp(end), state) for start, end, state in self.spans],
+            covered=self.spans,
+            covered_end=None if end is None else stamp_of(end),
             provenance=self._provenance(),
             notes=self.source.told,
+            tentative=stamp_of(newest) if unproven else None,
+            corrects=True,
         )
         self.added += change.added
         self.present += change.present
+        if change.correction is not None:
+            self.notes.append(change.correction.sentence)
         self.pages, self.spans, self.waiting = [], [], 0
+
+    def _close(self) -> Span | None:
+        """Say what is overdue, and nothing of the time after it; returns the overdue stretch."""
+        step, last = self.source.rules.step or 0, int(max(self.stored.stamps, default=-1))
+        begin = max(self.ends.finished, last + max(step, 1))
+        due = self.ends.due if self.end is None else min(self.ends.due, self.end)
+        overdue = (begin, due) if begin < due and self.span[1] >= self.ends.finished else None
+        if overdue is not None:
+            self.spans.append(_claim(overdue, "unknown"))
+        self._write(end=max(begin, self.ends.due) if self.end is None else None)
+        return overdue
+
+    def _came_to(
+        self, pieces: Sequence[Span], overdue: Span | None, notes: tuple[str, ...]
+    ) -> Fetched:
+        """What is known now of what was asked for."""
+        reference = self.source.reference
+        table = self.catalog.coverage(reference)
+        coverage = self.catalog.store.manifest(reference.folder).coverage
+        asked = [*pieces, *([] if overdue is None else [overdue])]
+
+        def stretches(state: State) -> list[Span]:
+            rows = table[table["state"] == state]
+            pairs = zip(rows["start"], rows["end"], strict=True)
+            return within([(ms_of(start), ms_of(end)) for start, end in pairs], asked)
+
+        unknown = stretches("unknown")
+        once = [
+            (ms_of(s.start), ms_of(s.end)) for s in coverage if s.state == "unknown" and s.asked
+        ]
+        again = due_again(coverage, stamp_of(self.ends.clock))
+        if again:
+            self.notes.append(
+                f"{again} absent stretch{'es were' if again > 1 else ' was'} last asked for more "
+                f"than {AGAIN.days} days ago; ask again: delever data repair {reference} --absent"
+            )
+        return Fetched(
+            reference=reference,
+            added=self.added,
+            present=self.present,
+            start=stamp_of(self.span[0]),
+            end=stamp_of(self.span[1]),
+            absent=_stamps(stretches("absent")),
+            unknown=_stamps([*self.lost, *unknown]),
+            lost=_stamps(self.lost),
+            unconfirmed=_stamps(within(unknown, once)),
+            overdue=_stamps([] if overdue is None else [overdue]),
+            notes=(*notes, *self.notes),
+        )
 
     def _provenance(self) -> dict[str, object]:
         import ccxt
@@ -339,7 +348,7 @@ class _Fetching:
         }
         if self.source.limits is not None:
             origin["probed"] = dict(self.source.limits.record)
-        return origin | ({"earliest": _stamp(self.span[0]).isoformat()} if self.whole else {})
+        return origin | ({"earliest": stamp_of(self.span[0]).isoformat()} if self.whole else {})
 
 
 def _ahead(source: SeriesSource, pieces: Sequence[Span]) -> Iterator[tuple[Span, Gathered]]:
@@ -364,13 +373,9 @@ def _ahead(source: SeriesSource, pieces: Sequence[Span]) -> Iterator[tuple[Span,
         pool.shutdown(cancel_futures=True)
 
 
-def _stamps(spans: Sequence[Span]) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:
-    return tuple((_stamp(start), _stamp(end)) for start, end in spans)
+def _claim(span: Span, state: State) -> CoverageSpan:
+    return CoverageSpan(start=stamp_of(span[0]), end=stamp_of(span[1]), state=state)
 
 
-def _ms(time: pd.Timestamp) -> int:
-    return int(time.as_unit("ns").value) // 1_000_000
-
-
-def _stamp(time: int) -> pd.Timestamp:
-    return pd.Timestamp(time, unit="ms", tz="UTC").as_unit("ns")
+def _stamps(spans: Sequence[Span]) -> Stretches:
+    return tuple((stamp_of(start), stamp_of(end)) for start, end in spans)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from delever.data.exchange.client import Client
 from delever.data.exchange.gather import CONFIRMATIONS, Ask, WindowRules, astray, rules_of, sifted
@@ -22,7 +23,7 @@ GENESIS = 1_230_940_800_000
 _DAY = 86_400_000
 _MINUTE = 60_000
 _LATE = 3_600_000
-"""How late a venue may publish a funding rate or an event."""
+"""How late a venue may publish a row before it is said to be overdue."""
 _OVERLAP = 5
 """Stored rows that are asked for again on resuming, to be compared."""
 
@@ -37,6 +38,7 @@ class SeriesSource:
     rules: WindowRules  # what its rows are held to
     limits: Limits | None = None  # what was seen of a venue that is not among the known ones
     told: tuple[str, ...] = ()  # what a reader of results must be told of the rows
+    closed: bool = False  # whether the venue lists the market as one that no longer trades
 
     @property
     def width(self) -> int:
@@ -65,12 +67,17 @@ class SeriesSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Horizon:
-    """Where the history that can be trusted ends."""
+    """Where the history that can be trusted ends; all in ms."""
 
+    newest: int  # stamp of the newest row served; -1 if there was none
     finished: int  # rows stamped before it are final
-    settled: int  # rows stamped before it that the venue does not have will not come any more
-    clock: int  # what time it is at the venue, whatever says the latest
-    silent: bool = False  # whether a last row waits for a later one to prove it finished
+    due: int  # rows stamped before it should have been served by now
+    clock: int  # what time it surely is at the venue
+    notes: tuple[str, ...] = ()  # what a user must be told of the end
+
+    def heard(self, source: SeriesSource) -> int:
+        """Until when the venue's rows have come."""
+        return self.newest + (source.rules.step or 0)
 
 
 def source_of(client: Client, reference: Reference) -> SeriesSource:
@@ -93,6 +100,7 @@ def source_of(client: Client, reference: Reference) -> SeriesSource:
         series=series,
         rules=rules_of(reference, series),
         told=("volume is in dollars, not in coins",) if dollars else (),
+        closed=market.get("active") is False,
     )
     if not client.venue.probed:
         return source
@@ -112,31 +120,68 @@ def _within(source: SeriesSource, limits: Limits) -> SeriesSource:
 
 
 def horizon(source: SeriesSource) -> Horizon:
-    """Find out which rows are final, by the venue's clock and by its rows.
+    """Find out which rows are final, by the venue's rows, its clock and ours.
 
     Notes
     -----
-    The venue's clock may be wrong. A row that has opened proves that its time has come, and that
-    the rows before it are final. The newest row itself is final when the clock says so and there
-    is nothing odd in that: within a minute of its close, or a day after it.
+    A row that has opened proves that its time has come, and that the rows before it are final. The
+    newest row itself is final only when the earlier of the two clocks stands past its close by
+    more than they differ, yet by no more than a minute: after that a venue that keeps up would
+    have served the next row. In a market that is closed there is no next row, and a day must have
+    gone by. What should have been served an hour ago and was not is overdue: unknown, never absent.
     """
-    now = source.client.now()
-    step = source.rules.step
-    if step is None:
-        return Horizon(finished=now + 1, settled=now - _LATE, clock=now + 1)
     newest = -1
     for _ in range(2):
         newest = max(newest, int(source.newest().times.max(initial=-1)))
         if newest >= 0:
             break
-    now = max(now, newest)
-    current = floor(now, source.reference.timeframe)
+    clock = max(source.client.sure_now(), newest)
+    step = source.rules.step
+    if step is None:
+        return _without_grid(source, newest, clock)
+    frame = source.reference.timeframe
+    current = floor(clock, frame)
     if newest < 0 or newest >= current:
-        return Horizon(finished=current, settled=current, clock=current)
-    late = now - (newest + step)
-    if late <= _MINUTE or late > _DAY:
-        return Horizon(finished=current, settled=current, clock=current)
-    return Horizon(finished=newest, settled=newest, clock=current, silent=True)
+        return Horizon(newest=newest, finished=current, due=current, clock=clock)
+    closed = newest + step
+    error = abs(source.client.ahead)
+    past = clock - closed
+    final = error < past <= _MINUTE or (source.closed and past > max(error, _DAY))
+    finished = closed if final else newest
+    due = finished if source.closed else max(finished, floor(clock - _LATE, frame))
+    notes = []
+    if not final:
+        notes.append(
+            f"the bar of {_said(newest)} is held back: the venue has shown no later one that would "
+            "prove it finished" + _disagreeing(source.client)
+        )
+    if source.closed:
+        notes.append(f"the venue lists the market as closed; its history ends at {_said(closed)}")
+    return Horizon(newest=newest, finished=finished, due=due, clock=clock, notes=tuple(notes))
+
+
+def _without_grid(source: SeriesSource, newest: int, clock: int) -> Horizon:
+    """Rows off any grid are final as they come; of those with intervals the next is due."""
+    if newest < 0:
+        return Horizon(newest=-1, finished=clock + 1, due=clock + 1, clock=clock)
+    finished = newest + 1
+    due = finished
+    if not (source.rules.events or source.closed) and clock - _LATE > newest + source.rules.spacing:
+        due = clock - _LATE
+    return Horizon(newest=newest, finished=finished, due=due, clock=clock)
+
+
+def _disagreeing(client: Client) -> str:
+    if abs(client.ahead) <= _MINUTE:
+        return ""
+    way = "ahead of" if client.ahead > 0 else "behind"
+    return (
+        f", and its clock stands {pd.Timedelta(abs(client.ahead), unit='ms').round('s')} {way} ours"
+    )
+
+
+def _said(time: int) -> str:
+    return f"{pd.Timestamp(time, unit='ms', tz='UTC'):%Y-%m-%d %H:%M}"
 
 
 def listening(source: SeriesSource, ends: Horizon) -> SeriesSource:
@@ -215,13 +260,20 @@ def _lowest(ask: Ask, span: Span, rules: WindowRules, asks: int = 2) -> int | No
 def overlapped(
     span: Span, known: Sequence[Span], stamps: np.ndarray, source: SeriesSource
 ) -> list[Span]:
-    """What to ask for of a span: what is not known, and the stored rows just before each piece."""
-    pieces = []
+    """What to ask for of a span: what is not known, and the stored rows just before each piece.
+
+    Pieces that one answer holds are asked for together.
+    """
+    pieces: list[Span] = []
     for start, end in without(span, known):
         at = int(np.searchsorted(stamps, start))
         before = stamps[max(0, at - _OVERLAP) : at]
         near = before[before >= start - 2 * _OVERLAP * source.rules.spacing]
-        pieces.append((int(near[0]) if len(near) else start, end))
+        begin = int(near[0]) if len(near) else start
+        if pieces and end - pieces[-1][0] <= source.width:
+            pieces[-1] = pieces[-1][0], end
+        else:
+            pieces.append((begin, end))
     return pieces
 
 
@@ -231,7 +283,8 @@ def reachable(source: SeriesSource, clock: int) -> int:
     if series.reach is not None:
         earliest = max(earliest, clock - series.reach.value // 1_000_000)
     if series.kept is not None:
-        earliest = max(earliest, clock - (series.kept - 1) * step_of(source.reference.timeframe))
+        frame = source.reference.timeframe
+        earliest = max(earliest, floor(clock, frame) - (series.kept - 1) * step_of(frame))
     if source.limits is not None and not source.limits.reaches_back:
         earliest = max(earliest, source.limits.oldest)
     return earliest

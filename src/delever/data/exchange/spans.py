@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import pandas as pd
 
 from delever.units import grid_anchor, timeframe_delta
 
 Span = tuple[int, int]
 _NS = 1_000_000
+
+
+def ms_of(time: pd.Timestamp) -> int:
+    """A moment as ms since 1970."""
+    return int(time.as_unit("ns").value) // _NS
+
+
+def stamp_of(time: int) -> pd.Timestamp:
+    """Ms since 1970 as a moment."""
+    return pd.Timestamp(time, unit="ms", tz="UTC").as_unit("ns")
 
 
 def step_of(timeframe: str) -> int:
@@ -40,6 +51,24 @@ def without(span: Span, taken: Iterable[Span]) -> list[Span]:
     if at < end:
         left.append((at, end))
     return [(low, high) for low, high in left if low < high]
+
+
+def within(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """What of some spans lies in others; both in the order of time, none overlapping another.
+
+    Examples
+    --------
+    >>> within([(0, 4), (6, 9)], [(2, 7), (8, 20)])
+    [(2, 4), (6, 7), (8, 9)]
+    """
+    left, right = list(spans), list(others)
+    found, i, j = [], 0, 0
+    while i < len(left) and j < len(right):
+        low, high = max(left[i][0], right[j][0]), min(left[i][1], right[j][1])
+        if low < high:
+            found.append((low, high))
+        i, j = (i + 1, j) if left[i][1] <= right[j][1] else (i, j + 1)
+    return found
 
 
 def windows(span: Span, width: int) -> Iterator[Span]:

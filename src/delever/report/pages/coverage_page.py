@@ -45,8 +45,8 @@ def render(tables: Mapping[str, pd.DataFrame], broken: Mapping[str, tuple[str, .
     """Draw data sets on one page."""
     return render_page(
         title="Coverage",
-        span="What is known about every bar: present; absent at the venue, which said so twice; "
-        "or unknown. A cell of a strip shows the worst of what it spans.",
+        span="What is known about every bar: present; absent at the venue, which said so at two "
+        "times; or unknown. A cell of a strip shows the worst of what it spans.",
         blocks=[
             *(block("", f"{name}: broken", told, kind="notes") for name, told in broken.items()),
             *(_block(place, name, table) for place, (name, table) in enumerate(tables.items())),

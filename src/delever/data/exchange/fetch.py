@@ -25,7 +25,7 @@ from delever.data.exchange.plan import (
     source_of,
 )
 from delever.data.exchange.resume import (
-    Stored,
+    Held,
     aligned,
     from_first_row,
     no_longer_served,
@@ -195,7 +195,7 @@ class _Fetching:
     batch: int
     span: Span
     ends: Horizon
-    stored: Stored
+    stored: Held
     end: int | None = None  # of what was asked for; None for all there is
     whole: bool = False
     pages: list[Page] = field(default_factory=list)

@@ -25,7 +25,7 @@ from delever.data.exchange.plan import (
     source_of,
 )
 from delever.data.exchange.resume import (
-    Held,
+    Before,
     aligned,
     from_first_row,
     no_longer_served,
@@ -195,7 +195,7 @@ class _Fetching:
     batch: int
     span: Span
     ends: Horizon
-    stored: Held
+    stored: Before
     end: int | None = None  # of what was asked for; None for all there is
     whole: bool = False
     pages: list[Page] = field(default_factory=list)

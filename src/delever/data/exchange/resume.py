@@ -16,7 +16,7 @@ from delever.errors import InputError, VenueError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Held:
+class Before:
     """What a data set holds before a fetch; nothing where there is none."""
 
     stamps: np.ndarray  # shape (n,): of every row, ms
@@ -27,11 +27,11 @@ class Held:
 
 def stored_in(
     catalog: Catalog, source: SeriesSource, ends: Horizon, *, absent: bool = False
-) -> Held:
+) -> Before:
     """Read it; with `absent`, absent stretches are to be asked for too."""
     reference = source.reference
     if reference.folder not in catalog.store.folders():
-        return Held(stamps=np.empty(0, np.int64))
+        return Before(stamps=np.empty(0, np.int64))
     manifest, index = catalog.store.stamps(reference)
     table = catalog.coverage(reference)
     table = table[table["state"].isin(("present",) if absent else ("present", "absent"))]
@@ -44,7 +44,7 @@ def stored_in(
     found = [
         ms_of(pd.Timestamp(str(r["earliest"]))) for r in manifest.provenance if "earliest" in r
     ]
-    return Held(
+    return Before(
         known=known,
         stamps=index.as_unit("ns").asi8 // 1_000_000,
         coverage=manifest.coverage,
@@ -85,7 +85,7 @@ def no_longer_served(
     return without((begin, wanted[0]), known) if begin < wanted[0] else []
 
 
-def from_first_row(source: SeriesSource, stored: Held, wanted: Span, *, everything: bool) -> Span:
+def from_first_row(source: SeriesSource, stored: Before, wanted: Span, *, everything: bool) -> Span:
     """The part of a span from the venue's first row on."""
     start, end = wanted
     if any(low <= start < high for low, high in stored.known):

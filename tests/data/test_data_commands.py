@@ -41,6 +41,47 @@ def test_import_list_and_check(workspace, capsys):
     assert "sample/ohlcv/BTC/USD/1d" in said
 
 
+def test_the_rows_say_their_timeframe(workspace, capsys):
+    weeks = [f"2021-0{n}-0{d}T00:00:00Z,10,12,9,11,1" for n, d in ((2, 1), (2, 8), (3, 1), (3, 8))]
+    file = file_of([ROWS[0].title(), *weeks])  # names of columns are in any case
+    assert main(["data", "import", file, *WORDS]) == 1
+    said = capsys.readouterr().err
+    assert "rows of 1d were said; 2 of 3 are 1w after the one before, none 1d; give" in said
+    assert main(["data", "import", file, *WORDS[:-2]]) == 0
+    assert "bitstamp/ohlcv/BTC/USD/1w: 4 rows added" in capsys.readouterr().out
+    file_of(["date,price", "2021-01-01,5"])
+    assert main(["data", "import", file, *WORDS]) == 1
+    assert "one column timestamp or open_time is required; found date, price" in (
+        capsys.readouterr().err
+    )
+    file_of(["timestamp,o,h", "2021-01-01T00:00:00Z,5,6"])
+    assert main(["data", "import", file, *WORDS]) == 1
+    assert "missing open, high, low, close, volume; found timestamp, o, h" in (
+        capsys.readouterr().err
+    )
+
+
+def test_of_several_files_the_good_ones_come_in(workspace, capsys):
+    folder = Path("files")
+    folder.mkdir()
+    (folder / "a.csv").write_text("\n".join(ROWS[:3]) + "\n")
+    (folder / "b.csv").write_text("\n".join([ROWS[0], ROWS[3]]) + "\n")
+    (folder / "c.csv").write_text("no table\n")
+    (folder / "d.txt").write_text("")
+    assert main(["data", "import", str(folder), *WORDS]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("bitstamp/ohlcv/BTC/USD/1d: ") == 2
+    assert "left alone: d.txt" in said.out
+    assert said.err.startswith("error: c.csv: one column timestamp")
+    assert said.err.count("error") == 1
+    assert len(workspace.catalog.load(NAME).frame) == 3
+    names = [str(folder / name) for name in ("a.csv", "b.csv", "absent.csv")]
+    assert main(["data", "import", *names, *WORDS]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("0 rows added") == 2
+    assert "there is no file files/absent.csv" in said.err
+
+
 def test_check_says_what_is_unknown_and_complete_settles_it(workspace, capsys):
     assert main(["data", "check"]) == 0
     said = capsys.readouterr().out
@@ -212,7 +253,7 @@ def test_one_row_is_no_rows(workspace, capsys):
         (["data", "import", "btc.csv", *WORDS, "--kind", ""], 2, "kind must be one of"),
         (["data", "import", "btc.csv", *WORDS, "--note", "a\nb"], 2, "one line of text"),
         (["data", "import", "btc.csv", *WORDS, "--note", " "], 2, "one line of text"),
-        (["data", "import", "", *WORDS], 1, "must end in .csv"),
+        (["data", "import", "", *WORDS], 2, "the path of a file or a folder is required"),
         (["data", "check", "bitstamp"], 2, "venue/kind/symbol/timeframe"),
         (["data", "check", NAME], 1, f"no data set {NAME}"),
     ],
@@ -228,13 +269,12 @@ def test_errors_are_one_sentence(workspace, capsys, words: list[str], code: int,
 
 
 def test_a_long_list_of_gaps_shows_the_longest(workspace, capsys):
-    days = pd.date_range("2021-01-01", periods=40, freq="2D").append(
-        pd.date_range("2021-06-01", periods=2)
-    )
+    pairs = [pd.Timestamp("2021-01-01") + pd.Timedelta(days=3 * n // 2) for n in range(80)]
+    days = pd.DatetimeIndex(pairs).append(pd.date_range("2021-06-01", periods=2))
     rows = [f"{day:%Y-%m-%d}T00:00:00Z,1" for day in days]
     path = file_of(["timestamp,a", *rows])
     assert main(["data", "import", path, *WORDS[:4], "--kind", "series"]) == 0
     said = capsys.readouterr().out
-    # 39 single days between 1 January and 20 March, and the 72 days from then to 1 June
-    assert "40 gaps, 111 bars (the 30 longest below; all with --json)" in said
+    # 39 single days between 1 January and 29 April, and the 32 days from then to 1 June
+    assert "40 gaps, 71 bars (the 30 longest below; all with --json)" in said
     assert "2021-06-01" in said

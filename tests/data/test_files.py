@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.data.files import read_file
+from delever.data.layout import Layout
+from delever.data.stamps import StampForm, StampUnit
 from delever.errors import DeleverError, NotStoredError, SchemaError
 
 HEADER = b"timestamp,open,high,low,close,volume\n"
@@ -47,13 +49,17 @@ def refused(path: Path, *said: str, kind: str = "ohlcv") -> None:
         ("plain.csv", PLAIN),
         ("packed.csv.gz", gzip.compress(PLAIN)),
         ("windows.csv", b"\xef\xbb\xbf" + PLAIN.replace(b"\n", b"\r\n")),
-        ("no_last_newline.csv", PLAIN.rstrip(b"\n")),
+        ("quoted_last_cell.csv", PLAIN.replace(b",0\n", b',"0"')),
         ("blank_last_lines.csv", PLAIN + b"\n\n"),
         ("open_time.csv", PLAIN.replace(b"timestamp", b"open_time")),
         ("offsets.csv", PLAIN.replace(b"T00:00:00Z", b" 02:00:00+02:00")),
         ("fractions.csv", PLAIN.replace(b"00Z", b"00.000Z")),
         ("semicolons.csv", PLAIN.replace(b",", b";")),
         ("tabs.csv", PLAIN.replace(b",", b"\t")),
+        ("bars.csv", PLAIN.replace(b",", b"|")),
+        ("capitals.CSV", PLAIN.title().replace(b"t0", b"T0").replace(b"0z", b"0Z")),
+        ("lines_above.csv", b"\n\r\n" + PLAIN),
+        ("marked.csv", PLAIN.decode().encode("utf-16")),
         ("quoted.csv", PLAIN.replace(b",12,", b',"12",')),
     ],
 )
@@ -103,28 +109,42 @@ def test_a_series_has_any_numbers_and_empty_cells_are_undefined(tmp_path: Path):
     assert rows.frame.index.name == "timestamp"
 
 
+def read_counted(path: Path, unit: StampUnit | None) -> pd.DataFrame:
+    return read_file(path, "series", "1d", layout=Layout(stamps=StampForm(unit=unit))).frame
+
+
 @pytest.mark.parametrize(
-    ("unit", "stamp"), [("s", b"1621209600"), ("ms", b"1621209600000"), ("us", b"1621209600000000")]
+    ("unit", "stamp"),
+    [
+        ("s", b"1621209600"),
+        ("ms", b"1621209600000"),
+        ("us", b"1621209600000000"),
+        ("ns", b"1621209600000000000"),
+    ],
 )
 def test_whole_number_stamps_only_where_it_is_said_what_they_count(
     tmp_path: Path, unit: str, stamp: bytes
 ):
     path = put(tmp_path, "n.csv", b"timestamp,a\n" + stamp + b",1\n")
-    assert read_file(path, "series", "1d", stamp_unit=unit).frame.index.tolist() == STAMPS[:1]
-    refused(path, "row 1 (line 2)", repr(stamp.decode()), "--stamp-unit", kind="series")
+    assert read_counted(path, unit).index.tolist() == STAMPS[:1]
+    said = repr(stamp.decode())
+    refused(path, "row 1 (line 2)", said, f"--stamp-unit {unit} if it", kind="series")
     pd.DataFrame({"timestamp": [int(stamp)], "a": [1.0]}).to_parquet(tmp_path / "n.parquet")
     table = tmp_path / "n.parquet"
-    assert read_file(table, "series", "1d", stamp_unit=unit).frame.index.tolist() == STAMPS[:1]
+    assert read_counted(table, unit).index.tolist() == STAMPS[:1]
     refused(table, "row 1", "--stamp-unit", kind="series")
 
 
 def test_the_wrong_unit_is_noticed(tmp_path: Path):
     path = put(tmp_path, "n.csv", b"timestamp,a\n1621209600000,1\n")
-    with pytest.raises(SchemaError, match="a year from 1700 to 2200"):
-        read_file(path, "series", "1d", stamp_unit="s")
+    with pytest.raises(SchemaError, match="before 2009 or after tomorrow; it may count ms"):
+        read_counted(path, "s")
     path = put(tmp_path, "z.csv", b"timestamp,a\n2021-05-17T00:00:00Z,1\n")
     with pytest.raises(SchemaError, match="whole numbers of ms are required"):
-        read_file(path, "series", "1d", stamp_unit="ms")
+        read_counted(path, "ms")
+    path = put(tmp_path, "t.csv", b"timestamp,a\n1970-01-19T18:20:09Z,1\n1970-01-20T18:20:09Z,1\n")
+    with pytest.raises(SchemaError, match=r"row 2 \(line 3\).* before there was a coin; check the"):
+        read_file(path, "series", "1d")
 
 
 @pytest.mark.parametrize(
@@ -137,14 +157,14 @@ def test_the_wrong_unit_is_noticed(tmp_path: Path):
         (b"2021-02-30T00:00:00Z,11,13,10,12,2", "there is no such day"),
         (b",11,13,10,12,2", "timestamp = nothing; every row needs a stamp"),
         (b"", "timestamp = nothing; every row needs a stamp"),
-        (b"9999-05-18T00:00:00Z,11,13,10,12,2", "a year from 1700 to 2200"),
+        (b"9999-05-18T00:00:00Z,11,13,10,12,2", "nothing is known after tomorrow"),
         (b"2021-05-18T00:00:00Z,11,13,10,12", "row 2 (line 3) must have 6 cells"),
         (b"2021-05-18T00:00:00Z,11,13,10,12,2,7", "got 7"),
         (b"2021-05-18T00:00:00Z,11,13,10,n/a,2", "row 2 (line 3) has close = 'n/a'; a number"),
         (b'2021-05-18T00:00:00Z,11,13,10,"12,0",2', "has close = '12,0'"),
         (b"2021-05-18T00:00:00Z,11,13,10,True,2", "has close = 'True'"),
-        (b"2021-05-18T00:00:00Z,11,13,10,\xff,2", "has close ="),
-        (b"\xff\xfe,11,13,10,12,2", "cannot be read as CSV"),
+        (b"2021-05-18T00:00:00Z,11,13,10,\xff,2", "line 3 holds b'\\xff,2"),
+        (b"\xff\xfe,11,13,10,12,2", "line 3 holds b'\\xff\\xfe"),
         (b"2021-05-18T00:00:00Z,11,13,10,,2", "row 2 (line 3, 2021-05-18 00:00) has close = nan"),
         (b"2021-05-18T00:00:00Z,11,13,10,inf,2", "has close = inf"),
         (b"2021-05-18T00:00:00Z,11,9,10,12,2", "row 2 (line 3, 2021-05-18 00:00) has high = 9.0"),
@@ -164,18 +184,26 @@ def test_a_bad_line_is_named_with_its_value_and_the_mend(tmp_path: Path, line: b
         ("empty.csv", b"", "got an empty file"),
         ("blank.csv", b"\n \n", "got an empty file"),
         ("header.csv", HEADER, "at least one row"),
-        ("binary.csv", b"PAR1\x15\x04\x15\x93PAR1", "no readable text"),
-        ("utf16.csv", PLAIN.decode().encode("utf-16"), "in UTF-8 with a header line"),
-        ("nameless.csv", b"timestamp,,close\n1,2,3\n", "leaves a column unnamed"),
+        ("binary.csv", b"PAR1\x15\x04\x15\x93PAR1", "text in UTF-8 is required; line 1"),
+        ("control.csv", b"PAR1\x15\x04\x15PAR1", "no readable text"),
+        ("unmarked.csv", PLAIN.decode().encode("utf-16-le"), "line 1 holds a zero byte"),
+        ("odd.csv", PLAIN.decode().encode("utf-16")[:-1], "text in UTF-8 is required; line"),
+        ("nameless.csv", b"timestamp,,close\n1,2,3\n", "found timestamp, (unnamed), close"),
+        ("cut.csv", PLAIN[:-2], "the last line (4) must end with a line break"),
         ("endless.csv", b"timestamp," + b"a" * 200_000 + b"\n1,2\n", "the header cannot be read"),
-        ("twice.csv", b"timestamp,a,a\n1,2,3\n", "the header repeats a"),
+        (
+            "twice.csv",
+            b"timestamp,a,a\n1,2,3\n",
+            "every column needs a name of its own, whatever its case; found timestamp, a, a",
+        ),
+        ("cases.csv", b"timestamp,a,A\n1,2,3\n", "found timestamp, a, A"),
         (
             "clockless.csv",
             b"date,close\n2021-05-17,1\n",
-            "timestamp or open_time; found date, close",
+            "one column timestamp or open_time is required; found date, close",
         ),
-        ("both.csv", b"timestamp,open_time,a\n1,2,3\n", "found both"),
-        ("bars.csv", PLAIN.replace(b",", b"|"), "found timestamp|open"),
+        ("both.csv", b"timestamp,open_time,a\n1,2,3\n", "found timestamp, open_time, a"),
+        ("colons.csv", PLAIN.replace(b",", b":"), "found timestamp:open"),
         (
             "comma.csv",
             PLAIN.replace(b",", b";").replace(b"1.5", b"1,5"),
@@ -250,7 +278,7 @@ def test_every_float_is_read_to_its_last_bit(tmp_path_factory: pytest.TempPathFa
 
 def outcome(path: Path, unit: str | None) -> pd.DataFrame | str:
     try:
-        return read_file(path, "series", "1d", stamp_unit=unit).frame
+        return read_counted(path, unit)
     except DeleverError as error:
         return str(error)
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,11 @@ import pytest
 from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.references import Reference
-from delever.data.vendors.binance_archive import read_archive
 from delever.data.vendors.export import export
-from delever.data.vendors.foreign import FileDescription
+from delever.data.vendors.foreign import FileDescription, Found
 from delever.data.vendors.freqtrade import read_freqtrade
-from delever.data.vendors.vendor_csv import read_cryptodatadownload, read_yahoo
-from delever.errors import InputError, NotStoredError, SchemaError, StoreError
+from delever.data.vendors.registry import read_foreign
+from delever.errors import ConfigError, InputError, NotStoredError, SchemaError, StoreError
 
 START = pd.Timestamp("2021-01-01", tz="UTC")
 MS = 1_609_459_200_000  # the same instant
@@ -32,6 +32,21 @@ PERP = Reference.parse("binanceusdm/ohlcv/BTC/USDT:USDT/1h")
 
 def hours(*counts: float) -> pd.DatetimeIndex:
     return pd.DatetimeIndex([START + pd.Timedelta(hours=count) for count in counts])
+
+
+def read(path: Path, vendor: str, name: Reference | str) -> Found:
+    """The one data set of a file, under the name that was said."""
+    wanted = Reference.parse(name) if isinstance(name, str) else name
+    said = FileDescription(
+        venue=wanted.venue, kind=wanted.kind, symbol=wanted.symbol, timeframe=wanted.timeframe
+    )
+    (found,) = read_foreign([path], vendor, said).found
+    assert found.reference == wanted
+    return found
+
+
+def read_archive(path: Path, name: Reference) -> Found:
+    return read(path, "binance-archive", name)
 
 
 def zipped(path: Path, text: str, *, checksum: bool = False, name: str = "") -> Path:
@@ -73,6 +88,26 @@ def test_archive_klines_with_and_without_header_in_either_unit(tmp_path: Path):
     mark = Reference.parse("binanceusdm/mark/BTC/USDT:USDT/1h")
     catalog.add(read_archive(tmp_path / "BTCUSDT-1h-2021-01.zip", mark).frame, mark)
     assert list(catalog.load(mark).frame) == ["open", "high", "low", "close"]
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "\n", "\r\n\r\n", "\ufeff\n"])
+def test_no_row_of_an_archive_without_a_header_is_taken_for_one(tmp_path: Path, before: str):
+    path = zipped(tmp_path / "BTCUSDT-1h-2021-01.zip", before + klines(0, 3))
+    assert read_archive(path, PERP).frame.index.equals(hours(0, 1, 2))
+
+
+def test_a_folder_of_archives_brings_in_what_is_whole(tmp_path: Path, workspace, capsys):
+    zipped(tmp_path / "BTCUSDT-1h-2021-01.zip", klines(0, 3))
+    zipped(tmp_path / "BTCUSDT-1h-2021-02.zip", klines(3, 3)).write_bytes(b"PK")
+    zipped(tmp_path / "ETHUSDT-1h-2021-01.zip", klines(0, 3))
+    words = ["--from", "binance-archive", "--venue", "binanceusdm", "--symbol", "BTC/USDT:USDT"]
+    assert main(["data", "import", str(tmp_path), *words]) == 1
+    said = capsys.readouterr()
+    assert f"{PERP}: 3 rows added" in said.out  # the timeframe is that of the names
+    assert [line.split()[1] for line in said.err.splitlines()] == [
+        "BTCUSDT-1h-2021-02.zip",
+        "ETHUSDT-1h-2021-01.zip",
+    ]
 
 
 def test_archive_files_that_disagree_are_refused(tmp_path: Path):
@@ -118,6 +153,9 @@ def test_archive_files_that_are_not_what_is_asked_for(tmp_path: Path):
     for wrong in ("v/ohlcv/ETH/USDT/1h", "v/ohlcv/BTC/USDT/4h", "v/funding/BTC/USDT/8h"):
         with pytest.raises(InputError, match="must begin with"):
             read_archive(file, Reference.parse(wrong))
+    other = zipped(tmp_path / "mine.zip", klines(0, 3), name="ETHUSDT-1h-2021-01.csv")
+    with pytest.raises(InputError, match=r"ETHUSDT-1h-2021-01.csv in mine.zip must begin with BTC"):
+        read_archive(other, PERP)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(NotStoredError, match="there is no zip"):
@@ -131,10 +169,10 @@ def test_archive_files_that_are_not_what_is_asked_for(tmp_path: Path):
     with pytest.raises(SchemaError, match="is damaged"):
         read_archive(file, PERP)
     for text, name, said in (
-        ("open_time,open\n", "", "needs rows"),
-        (klines(0, 1).replace("100.10", "x"), "", "row 1 has open = 'x'"),
+        ("open_time,open\n", "", "missing high, low, close, volume; found open_time, open"),
+        (klines(0, 1).replace("100.10", "x"), "", r"row 1 \(line 1\) has open = 'x'"),
         (klines(0, 1), "a.txt", "must hold one CSV"),
-        ("1,2\n", "", "it has 2 columns"),
+        ("1,2\n", "", r"row 1 \(line 1\) must have 12 cells"),
     ):
         with pytest.raises(SchemaError, match=said):
             read_archive(zipped(tmp_path / "BTCUSDT-1h-2021-03.zip", text, name=name), PERP)
@@ -151,17 +189,18 @@ def test_cryptodatadownload_newest_first_in_two_units(tmp_path: Path):
         f"{MS // 1000 + 3600},2021-01-01 01:00:00,BTC/USDT,2,3,1,2.5,800,8,1\n"
         f"{MS // 1000}.0,2021-01-01 00:00:00,BTC/USDT,1,2,0.5,1.5,700,7,1\n"
     )
-    found = read_cryptodatadownload(path, Reference.parse("binance/ohlcv/BTC/USDT/1h"))
+    found = read(path, "cryptodatadownload", "binance/ohlcv/BTC/USDT/1h")
     assert found.frame.index.equals(hours(0, 1, 2))
     assert found.frame["close"].tolist() == [1.5, 2.5, 3.5]
     assert found.frame["volume"].tolist() == [7, 8, 9]
     assert found.provenance["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    path = tmp_path / "Gemini_BTCUSD_d.csv"
     path.write_text(
         "https://www.CryptoDataDownload.com\n"
         "Date,Symbol,Open,High,Low,Close,Volume BTC,Volume USD\n"
         "2021-01-02,BTCUSD,2,3,1,2.5,8,800\n2021-01-01,BTCUSD,1,2,0.5,1.5,7,700\n"
     )
-    found = read_cryptodatadownload(path, Reference.parse("gemini/ohlcv/BTC/USD/1d"))
+    found = read(path, "cryptodatadownload", "gemini/ohlcv/BTC/USD/1d")
     assert found.frame.index.equals(hours(0, 24))
     assert found.frame["volume"].tolist() == [7, 8]
 
@@ -169,9 +208,9 @@ def test_cryptodatadownload_newest_first_in_two_units(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<html>\n<body>gone</body>\n", "must have a header with open"),
-        ("unix,open,high,low,close\n1,1,1,1,1\n", "and a volume"),
-        ("unix,open,high,low,close,volume\n,1,1,1,1,1\n", "every row needs its unix stamp"),
+        ("<html>\n<body>gone</body>\n", "the column date is required; found <html>"),
+        ("unix,open,high,low,close\n1,1,1,1,1\n", "missing volume; found unix, open"),
+        ("unix,open,high,low,close,volume\n,1,1,1,1,1\n", "every row needs a stamp"),
         ("date,open,high,low,close,volume\n2017-07-01 11-AM,1,1,1,1,1\n", "2017-07-01 11-AM"),
         ("date,open,high,low,close,volume\n2017-07-01,1,1,1,one,1\n", "close = 'one'"),
     ],
@@ -180,7 +219,7 @@ def test_cryptodatadownload_files_that_cannot_be_read(tmp_path: Path, text: str,
     path = tmp_path / "x.csv"
     path.write_text(text)
     with pytest.raises(SchemaError, match=said):
-        read_cryptodatadownload(path, Reference.parse("v/ohlcv/BTC/USD/1h"))
+        read(path, "cryptodatadownload", "v/ohlcv/BTC/USD/1h")
 
 
 def test_yahoo_in_its_three_forms(tmp_path: Path):
@@ -191,27 +230,72 @@ def test_yahoo_in_its_three_forms(tmp_path: Path):
         "2021-01-01,1,2,0.5,1.5,1.25,70\n2021-01-02,null,null,null,null,null,null\n"
         "2021-01-03,2,3,1,2.5,2.25,80\n"
     )
-    found = read_yahoo(path, name)
+    found = read(path, "yahoo", name)
     assert found.frame.index.equals(hours(0, 48))
     assert found.frame["close"].tolist() == [1.5, 2.5]
-    assert found.notes == ("BTC-USD.csv: 1 rows without any price left out",)
-    series = read_yahoo(path, Reference.parse("yahoo/series/btc/1d"))
+    assert found.notes == ("BTC-USD.csv: 1 row without any price left out",)
+    series = read(path, "yahoo", "yahoo/series/btc/1d")
     assert series.frame["adj_close"].tolist() == [1.25, 2.25]
     path.write_text(  # as yfinance writes one ticker
-        "Price,Close,High,Low,Open,Volume\nTicker,GLD,GLD,GLD,GLD,GLD\nDate,,,,,\n"
+        "Price,Close,High,Low,Open,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD,BTC-USD,BTC-USD\nDate,,,,,\n"
         "2021-01-04,1.5,2,0.5,1,70\n2021-01-05,2.5,3,1,2,80\n"
     )
-    found = read_yahoo(path, name)
+    found = read(path, "yahoo", name)
     assert found.frame[["open", "close"]].to_numpy().tolist() == [[1, 1.5], [2, 2.5]]
+    path = tmp_path / "x.csv"
     path.write_text(  # an exchange's day, stamped with its midnight
         "Date,Open,High,Low,Close,Volume\n2021-01-04 00:00:00-05:00,1,2,0.5,1.5,70\n"
     )
-    assert read_yahoo(path, name).frame.index.equals(hours(72))
+    assert read(path, "yahoo", name).frame.index.equals(hours(72))
     path.write_text("Datetime,Open,High,Low,Close,Volume\n2021-01-01 03:00:00-05:00,1,2,0.5,1,7\n")
-    assert read_yahoo(path, Reference.parse("yahoo/ohlcv/x/1h")).frame.index.equals(hours(8))
+    assert read(path, "yahoo", "yahoo/ohlcv/x/1h").frame.index.equals(hours(8))
     path.write_text("Time,Open\n1,2\n")
-    with pytest.raises(SchemaError, match="must have Date, Open"):
-        read_yahoo(path, name)
+    with pytest.raises(SchemaError, match="the column Date is required; found Time, Open"):
+        read(path, "yahoo", name)
+
+
+TWO_TICKERS = (
+    "Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume\n"
+    "Ticker,BTC-USD,ETH-USD,BTC-USD,ETH-USD,BTC-USD,ETH-USD,BTC-USD,ETH-USD,BTC-USD,ETH-USD\n"
+    "Date,,,,,,,,,,\n"
+    "2021-01-01,150,15,200,20,50,5,100,10,7,70\n2021-01-02,250,25,300,30,100,10,200,20,8,80\n"
+)
+
+
+def test_of_several_tickers_the_one_that_was_said_is_read(tmp_path: Path):
+    path = tmp_path / "download.csv"
+    path.write_text(TWO_TICKERS)
+    for symbol, closes in (("BTC/USD", [150, 250]), ("ETH/USD", [15, 25])):
+        found = read(path, "yahoo", f"yahoo/ohlcv/{symbol}/1d")
+        assert found.frame["close"].tolist() == closes
+    for said in ("SOL/USD", "BTC/EUR"):
+        with pytest.raises(SchemaError, match=f"it holds BTC-USD, ETH-USD; give the .* got {said}"):
+            read(path, "yahoo", f"yahoo/ohlcv/{said}/1d")
+    path.write_text(TWO_TICKERS.replace("BTC-USD", "ETH-USD"))
+    with pytest.raises(SchemaError, match="the file says ETH-USD; give --symbol ETH/USD"):
+        read(path, "yahoo", "yahoo/ohlcv/BTC/USD/1d")
+
+
+def test_wall_time_needs_its_zone(tmp_path: Path):
+    path = tmp_path / "hours.csv"
+    lines = [f"2024-11-03 {hour:02d}:00:00,1,2,0.5,1,{n}" for n, hour in enumerate((0, 1, 1, 2))]
+    path.write_text("\n".join(["Datetime,Open,High,Low,Close,Volume", *lines]) + "\n")
+    said = FileDescription(venue="yahoo", symbol="BTC/USD")
+    with pytest.raises(SchemaError, match=r"a time zone is required; .* or give --timezone"):
+        read_foreign([path], "yahoo", said)
+    # The clocks of New York were put back from 02:00 EDT to 01:00 EST on that day.
+    (found,) = read_foreign([path], "yahoo", replace(said, timezone="America/New_York")).found
+    assert found.reference.timeframe == "1h"
+    expected = [f"2024-11-03T0{hour}:00:00Z" for hour in (4, 5, 6, 7)]
+    assert found.frame.index.equals(pd.DatetimeIndex(expected, tz="UTC"))
+    with pytest.raises(ConfigError, match="timezone must be a name of the tz database"):
+        read_foreign([path], "yahoo", replace(said, timezone="New York"))
+    path.write_text("\n".join(["Datetime,Open,High,Low,Close,Volume", lines[1], lines[3]]) + "\n")
+    with pytest.raises(SchemaError, match=r"row 1 .* showed it twice; write stamps as UTC"):
+        read_foreign([path], "yahoo", replace(said, timezone="America/New_York"))
+    path.write_text("Datetime,Open,High,Low,Close,Volume\n2024-03-10 02:00:00,1,2,0.5,1,7\n")
+    with pytest.raises(SchemaError, match="never showed it; is it another zone"):
+        read_foreign([path], "yahoo", replace(said, timezone="America/New_York"))
 
 
 @pytest.fixture
@@ -256,19 +340,28 @@ def test_a_freqtrade_folder_is_read_whole(freqtrade: Path):
     rates = by_name["binance/funding/BTC/USDT:USDT/8h"].frame
     assert rates["funding_rate"].tolist() == [-0.0001, 0, 0.0001]
     assert rates.index.equals(hours(0, 8, 16))
+    # Some versions fill the hours between payments with zeros.
+    padded = [[MS + n * HOUR, 0.0 if n % 8 else 0.0001 * (n - 8), 0, 0, 0, 0] for n in range(20)]
+    path = freqtrade / "futures" / "BTC_USDT_USDT-1h-funding_rate.json"
+    path.write_text(json.dumps(padded))
+    contents = read_freqtrade(freqtrade, FileDescription(venue="binance"))
+    (again,) = (one for one in contents.found if one.reference.kind == "funding")
+    assert str(again.reference) == "binance/funding/BTC/USDT:USDT/8h"
+    assert again.frame["funding_rate"].tolist() == [-0.0008, 0, 0.0008]
     assert [line.partition(":")[0] for line in left] == [
         "BTC_USDT-1Mo.json",
         "BTC_USDT-trades.feather",
     ]
 
 
-def test_a_damaged_freqtrade_file_is_refused(freqtrade: Path):
-    (freqtrade / "ETH_BTC-1h.json").write_text('[["a"')
-    with pytest.raises(SchemaError, match=r"ETH_BTC-1h\.json is damaged"):
-        read_freqtrade(freqtrade, FileDescription(venue="binance"))
-    (freqtrade / "ETH_BTC-1h.json").write_text("[]")
-    with pytest.raises(SchemaError, match="must hold rows of date, open"):
-        read_freqtrade(freqtrade, FileDescription(venue="binance"))
+def test_a_damaged_freqtrade_file_is_named_beside_the_others(freqtrade: Path):
+    for text, said in (('[["a"', "is damaged"), ("[]", "must hold rows of date, open")):
+        (freqtrade / "ETH_BTC-1h.json").write_text(text)
+        contents = read_freqtrade(freqtrade, FileDescription(venue="binance"))
+        (failed,) = contents.failed
+        assert failed.startswith("ETH_BTC-1h.json ")
+        assert said in failed
+        assert len(contents.found) == 5
     with pytest.raises(NotStoredError, match="there is no folder"):
         read_freqtrade(freqtrade / "absent", FileDescription(venue="binance"))
 
@@ -310,9 +403,9 @@ def test_what_is_exported_can_be_imported_again(tmp_path: Path, form: str):
     values[rng.random((50, 2)) < 0.2] = np.nan
     frame = pd.DataFrame(values, index=index + pd.to_timedelta(1, "ns"), columns=["a", "b"])
     catalog = Catalog(tmp_path / "data")
-    one = catalog.add(frame, "v/series/x/1h").entry
-    path = export(catalog.load("v/series/x/1h"), tmp_path / "out" / f"x.{form}", form)
-    other = catalog.add(path, "w/series/x/1h").entry
+    one = catalog.add(frame, "v/series/x/17m").entry
+    path = export(catalog.load("v/series/x/17m"), tmp_path / "out" / f"x.{form}", form)
+    other = catalog.add(path, "w/series/x/17m").entry
     assert other.id == one.id
 
 

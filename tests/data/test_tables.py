@@ -47,7 +47,7 @@ def words(path: Path) -> frozenset[str]:
 
 def test_no_room_but_the_quirks_names_a_venue():
     for path in (SOURCE / "data").rglob("*.py"):
-        if path.stem in ("quirks", "binance_archive"):  # the second is a vendor of files
+        if path.stem in ("quirks", "binance_archive", "charts"):  # but vendors of files
             continue
         used = {word.strip("_").lower() for word in words(path)}
         assert not used & set(VENUES), path
@@ -102,13 +102,13 @@ def test_a_vendor_from_outside_is_read_like_those_known(tmp_path):
     path.write_text("day,open,high,low,close\n2021-01-04,1,3,1,2\n2021-01-05,2,2,1,1\n")
     said = FileDescription(venue="v", symbol="BTC/USD")
     vendor = Vendor(name="ticks", reads="a CSV of Ticks Ltd", read=one_set(ticks))
-    contents = read_foreign(path, "ticks", said, vendors=(vendor,))
+    contents = read_foreign([path], "ticks", said, vendors=(vendor,))
     (one,) = contents.found
     assert str(one.reference) == "v/ohlcv/BTC/USD/1d"
     report = Catalog(tmp_path).add(one.frame, one.reference, provenance=one.provenance)
     assert report.added == 2
     with pytest.raises(ConfigError, match=r"--from must be one of binance-archive, .*got 'ticks'"):
-        read_foreign(path, "ticks", said)
+        read_foreign([path], "ticks", said)
 
 
 EXTENSION = """

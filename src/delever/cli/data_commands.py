@@ -23,15 +23,18 @@ app = typer.Typer(help="Import, export, list and check data sets.", no_args_is_h
 ReferenceArgument = Annotated[
     str | None, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d; all by default.")
 ]
-FileArgument = Annotated[
-    Path,
-    typer.Argument(help=".csv, .csv.gz, .parquet or .feather; with --from, what that names."),
+FilesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        help=".csv, .csv.gz, .parquet or .feather, or a folder of them; with --from, what that "
+        "names."
+    ),
 ]
 VenueOption = Annotated[str, typer.Option(help="Where the rows come from: bitstamp.")]
 SymbolOption = Annotated[
     str | None,
     typer.Option(
-        help="ccxt's unified symbol, or a name: BTC/USD. freqtrade's files say it themselves.",
+        help="ccxt's unified symbol, or a name: BTC/USD. Vendors' files mostly say it themselves.",
         show_default=False,
     ),
 ]
@@ -43,14 +46,14 @@ KindOption = Annotated[
     ),
 ]
 TimeframeOption = Annotated[
-    str | None, typer.Option(help="Such as 4h. By default 1d.", show_default=False)
+    str | None, typer.Option(help="Such as 4h. By default that of the rows.", show_default=False)
 ]
 LayoutOption = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="Whose file it is: a zip of Binance's archive or a folder of them, a CSV of "
-        "CryptoDataDownload or Yahoo, freqtrade's data/EXCHANGE.",
+        help="Whose file it is: binance-archive, coingecko, coinmetrics, cryptodatadownload, "
+        "freqtrade, kaggle, kraken, metatrader, tradingview, yahoo; or a layout in TOML.",
         show_default=False,
     ),
 ]
@@ -63,8 +66,12 @@ LagOption = Annotated[
     ),
 ]
 UnitOption = Annotated[
-    Literal["s", "ms", "us"] | None,
+    Literal["s", "ms", "us", "ns"] | None,
     typer.Option(help="What stamps count, where they are whole numbers.", show_default=False),
+]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option(help="Of stamps that carry no offset: UTC, America/New_York.", show_default=False),
 ]
 NoteOption = Annotated[
     list[str] | None,
@@ -91,7 +98,7 @@ _PLAIN = {"present": "#", "absent": ".", "unknown": "?"}
 
 @app.command("import")
 def import_(
-    file: FileArgument,
+    files: FilesArgument,
     venue: VenueOption,
     symbol: SymbolOption = None,
     kind: KindOption = None,
@@ -99,16 +106,20 @@ def import_(
     layout: LayoutOption = None,
     publication_lag: LagOption = None,
     stamp_unit: UnitOption = None,
+    timezone: ZoneOption = None,
     note: NoteOption = None,
     complete: CompleteOption = False,
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Import a file. Rows stored already must agree, and importing twice changes nothing."""
+    """Import files. Rows stored already must agree, and importing twice changes nothing.
+
+    Of several, those that can be stored are, the others are named, and the exit code is 1.
+    """
     with steps(1, quiet=as_json) as begin:
-        begin(file.name)
+        begin(Path(files[0]).name if len(files) == 1 else count(len(files), "file"))
         done = dl.import_data(
-            file,
+            files[0] if len(files) == 1 else files,
             venue,
             symbol,
             kind=kind,
@@ -116,13 +127,14 @@ def import_(
             layout=layout,
             publication_lag=publication_lag,
             stamp_unit=stamp_unit,
+            timezone=timezone,
             notes=note or (),
             complete=complete,
             workspace=workspace,
         )
     if as_json:
         documents = done.to_dict()["data_sets"]
-        echo_json(documents if layout is not None else documents[0])
+        echo_json(documents if layout is not None or len(documents) != 1 else documents[0])
     else:
         for report in done.reports:
             typer.echo(

@@ -11,7 +11,8 @@ import pandas as pd
 
 from delever.bars import gaps
 from delever.data.coverage import CoverageSpan, State, coverage, unknown_bars
-from delever.data.files import StampUnit, read_file
+from delever.data.files import read_file
+from delever.data.layout import PLAIN, Layout
 from delever.data.manifest import Manifest
 from delever.data.parts import rows_id
 from delever.data.plausibility import Doubt, implausible
@@ -161,11 +162,14 @@ class Catalog:
         *,
         publication_lag: pd.Timedelta | None = None,
         notes: Sequence[str] = (),
-        stamp_unit: StampUnit | None = None,
+        layout: Layout = PLAIN,
         complete: bool = False,
         provenance: Mapping[str, object] | None = None,
+        where: str = "",
     ) -> ImportReport:
         """Import rows; rows stored already must agree exactly, and importing twice changes nothing.
+
+        `where` is what messages call a frame, such as the file it was read from.
 
         Raises InputError if the venue is ``sample``, the lag would show bars before they close, or
         a note is not one line of text. SchemaError if a row breaks the contract; nothing changes.
@@ -174,11 +178,18 @@ class Catalog:
         """
         wanted = _writable(reference, publication_lag, notes)
         if isinstance(source, pd.DataFrame):
-            frame = validate(source, wanted.kind, wanted.timeframe, where=str(wanted))
+            frame = validate(source, wanted.kind, wanted.timeframe, where=where or str(wanted))
             origin = {**(provenance or {"frame": rows_id(frame)}), "rows": len(frame)}
             ignored = tuple(str(name) for name in source.columns if name not in frame.columns)
         else:
-            file = read_file(Path(source), wanted.kind, wanted.timeframe, stamp_unit=stamp_unit)
+            file = read_file(
+                Path(source),
+                wanted.kind,
+                wanted.timeframe,
+                symbol=wanted.symbol,
+                venue=wanted.venue,
+                layout=layout,
+            )
             frame, ignored = file.frame, file.ignored
             origin = {"file": file.name, "sha256": file.sha256, "rows": len(frame)}
         index = pd.DatetimeIndex(frame.index)

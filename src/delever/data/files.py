@@ -5,40 +5,25 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-import io
-import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pandas as pd
 
+from delever.data.layout import PLAIN, TIMESTAMP, Layout, plain_name, proposal
+from delever.data.naming import check_names, check_symbol
+from delever.data.rhythm import check_timeframe, timeframe_of
+from delever.data.stamps import stamps_of
+from delever.data.text_table import TextTable, open_text, text_of
 from delever.errors import NotStoredError, SchemaError
 from delever.frames import validate
 from delever.kinds import kind_of
 
-if TYPE_CHECKING:
-    import pyarrow
-
-StampUnit = Literal["s", "ms", "us"]
-"""What whole-number stamps count since 1970-01-01 UTC."""
-
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".feather")
-_STAMPS = ("timestamp", "open_time")
-_SEPARATORS = (",", ";", "\t")
-_UNDEFINED = ("", "nan", "NaN")
-_DATE = r"\d{4}-\d{2}-\d{2}"
-_TIME = r"\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
-_ZONED = rf"^{_DATE}[T ]{_TIME} ?(Z|[+-]\d{{2}}(:?\d{{2}})?)$"
-_NAIVE = rf"^{_DATE}([T ]{_TIME})?$"
-_WHOLE = r"^-?\d{1,18}$"
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
-_FARTHEST = 1 << 33  # seconds; 272 years either side of 1970, inside what nanoseconds can count
-_YEARS = "a year from 1700 to 2200 is required; check its unit"
-_ZONE_MEND = "write stamps as UTC, such as 2021-05-19T00:00:00Z"
+_SYMBOLS = ("symbol", "pair", "ticker", "instrument", "asset", "market")
+"""Columns that say whose rows these are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,44 +31,105 @@ class FileRows:
     """What a file held."""
 
     frame: pd.DataFrame  # shape (n, k): rows in the stored form of their kind
+    timeframe: str  # as it was said, or that of the rows
     ignored: tuple[str, ...]  # columns of the file that its kind has no use for
     name: str  # the file's name, without its folder
     sha256: str  # of the file's bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRows:
+    """Columns of a file under our names, before they are held against the contract."""
+
+    frame: pd.DataFrame  # shape (n, k), indexed in UTC, in the file's order
+    ignored: tuple[str, ...]
+    symbols: tuple[str, ...]  # whose rows these are, where a column says so
+    header_lines: int | None  # lines above the first row; None in a table
+
+
 def read_file(
-    path: Path, kind: str, timeframe: str, *, stamp_unit: StampUnit | None = None
+    path: Path,
+    kind: str,
+    timeframe: str | None,
+    *,
+    symbol: str = "",
+    venue: str = "",
+    layout: Layout = PLAIN,
 ) -> FileRows:
-    """Read a file and check it against the contract of its kind.
+    """Read a file and check it against what is said of it and the contract of its kind.
 
     Raises NotStoredError if there is no such file; SchemaError if it is not what its name says, or
-    a row breaks the contract.
+    of another timeframe or symbol than was said, or a row breaks the contract.
 
     Notes
     -----
-    The columns of a text file are set apart by commas, semicolons or tabs; fractions are written
-    with a point. A column (or the index) called ``timestamp`` or ``open_time`` holds the stamps,
-    with their zone. Empty cells and ``nan`` are undefined; nothing else that is not a number is
-    accepted.
+    The columns of a text file are set apart by commas, semicolons, tabs or bars; fractions are
+    written with a point. A column (or the index) called ``timestamp`` or ``open_time`` holds the
+    stamps, with their zone; case makes no difference. Empty cells and ``nan`` are undefined;
+    nothing else that is not a number is accepted. A `layout` says what is different.
     """
-    if not path.name.endswith(SUFFIXES):
+    where = name_of(path)
+    if not where.lower().endswith(SUFFIXES):
         raise SchemaError(
             f"a file must end in {', '.join(SUFFIXES)}; got {str(path)!r}; convert it"
         )
     data, digest = content(path)
-    where = name_of(path)
-    if path.name.endswith((".csv", ".csv.gz")):
-        text = _unzip(data, where) if path.name.endswith(".gz") else data
-        raw, ignored = _from_csv(text, kind, where)
-        header_lines = 1
+    if where.lower().endswith((".csv", ".csv.gz")):
+        text = _unzip(data, where) if where.lower().endswith(".gz") else data
+        rows = text_rows(text, where, kind, layout)
     else:
-        raw, ignored = _from_table(data, kind, where)
-        header_lines = None
-    stamps = _stamps_of(raw, where, stamp_unit, header_lines)
-    frame = validate(
-        raw.set_axis(stamps, axis=0), kind, timeframe, where=where, header_lines=header_lines
+        rows = _table_rows(data, kind, where, layout)
+    for one in rows.symbols:
+        check_symbol(one, symbol, where)
+    check_names(where, symbol, venue)
+    index = pd.DatetimeIndex(rows.frame.index)
+    if timeframe is None:
+        timeframe = timeframe_of(index, kind, where)
+    check_timeframe(index, kind, timeframe, where)
+    frame = validate(rows.frame, kind, timeframe, where=where, header_lines=rows.header_lines)
+    return FileRows(
+        frame=frame, timeframe=timeframe, ignored=rows.ignored, name=where, sha256=digest
     )
-    return FileRows(frame=frame, ignored=ignored, name=where, sha256=digest)
+
+
+def text_rows(data: bytes, where: str, kind: str, layout: Layout) -> RawRows:
+    """Read a text file by a layout, in the order it has.
+
+    Raises SchemaError if a column is missing or written twice, a cell is no number, a stamp is
+    none, or the last line may have been cut.
+    """
+    table = open_text(
+        data,
+        where,
+        is_header=lambda names: bool(layout.stamp_columns(names)),
+        names=layout.header,
+        separator=layout.separator,
+        above=layout.above,
+    )
+    first = _first_row(table)
+    chosen = _choose(table.names, kind, where, layout, first, table.separator)
+    texts = [*chosen.stamps, *chosen.symbols]
+    raw = table.read(texts, list(chosen.values.values()), decimal=layout.decimal)
+    stamp = raw[list(chosen.stamps)].agg(" ".join, axis=1) if len(chosen.stamps) > 1 else None
+    index = pd.Index(raw[chosen.stamps[0]] if stamp is None else stamp, name=chosen.stamps[0])
+    stamps = stamps_of(index, layout.stamps, where, header_lines=table.header_lines)
+    return RawRows(
+        frame=_values(raw, chosen).set_axis(stamps, axis=0),
+        ignored=chosen.ignored,
+        symbols=_distinct(raw, chosen.symbols),
+        header_lines=table.header_lines,
+    )
+
+
+def text_content(path: Path) -> tuple[bytes, str]:
+    """Text of a file in UTF-8, unpacked where it ends in .gz, and the sha256 of its bytes.
+
+    Raises NotStoredError or SchemaError as `content`, and SchemaError if it is no text.
+    """
+    data, digest = content(path)
+    where = name_of(path)
+    text = _unzip(data, where) if where.lower().endswith(".gz") else data
+    return text_of(text, where).encode(), digest
 
 
 def _unzip(data: bytes, where: str) -> bytes:
@@ -95,111 +141,105 @@ def _unzip(data: bytes, where: str) -> bytes:
         ) from None
 
 
-def _choose(names: Sequence[str], kind: str, where: str) -> tuple[str, list[str], tuple[str, ...]]:
-    """Stamp column, columns to read, columns to leave."""
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated or "" in names:
-        what = f"repeats {', '.join(repeated)}" if repeated else "leaves a column unnamed"
-        raise SchemaError(
-            f"{where}: every column needs a name of its own; the header {what}; rename"
-        )
-    stamps = [name for name in _STAMPS if name in names]
-    if len(stamps) != 1:
-        found = "both" if stamps else ", ".join(names)[:200]
-        raise SchemaError(
-            f"{where}: exactly one column must be called timestamp or open_time; "
-            f"found {found}; rename it"
-        )
-    required = kind_of(kind).columns
-    others = [name for name in names if name != stamps[0]]
-    values = [name for name in others if not required or name in required]
-    return stamps[0], values, tuple(name for name in others if name not in values)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """Which columns of a file are read."""
+
+    stamps: tuple[str, ...]
+    values: dict[str, str]  # from our names to the file's
+    undefined: tuple[str, ...]  # of our names, those that the source has nothing for
+    symbols: tuple[str, ...]
+    ignored: tuple[str, ...]
 
 
-def _from_csv(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    body = data.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
-    try:
-        header = body.split(b"\n", 1)[0].decode()
-    except UnicodeDecodeError:
-        header = ""
-    header = header.rstrip("\r")
-    if not header or not header.replace("\t", " ").isprintable():
-        raise SchemaError(
-            f"{where}: a CSV file in UTF-8 with a header line is required; got "
-            f"{'an empty file' if not data.strip() else 'no readable text in its first line'}; "
-            "save it so"
-        )
-    if b"\n" not in body:
-        raise SchemaError(f"{where}: at least one row below the header is required; found none")
-    try:
-        names, separator = _columns(header)
-    except csv.Error as error:
-        raise SchemaError(f"{where}: the header cannot be read ({error}); correct it") from None
-    stamp, values, ignored = _choose(names, kind, where)
-    types = {stamp: pa.string()} | dict.fromkeys(values, pa.float64())
-    try:
-        table = arrow_csv.read_csv(
-            io.BytesIO(body),
-            read_options=arrow_csv.ReadOptions(
-                column_names=names, skip_rows=1, use_threads=False, block_size=1 << 22
-            ),
-            parse_options=arrow_csv.ParseOptions(delimiter=separator, ignore_empty_lines=False),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=types,
-                include_columns=list(types),
-                null_values=list(_UNDEFINED),
-                strings_can_be_null=True,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise SchemaError(f"{where}: {_explain(str(error), list(names))}") from None
-    return _frame(table, stamp), ignored
-
-
-def _columns(header: str) -> tuple[list[str], str]:
-    """Names of the columns, and the separator between them: the first that sets a stamp apart."""
-    split = {
-        separator: [name.strip() for name in next(csv.reader([header], delimiter=separator))]
-        for separator in _SEPARATORS
-    }
-    chosen = next(
-        (
-            separator
-            for separator in _SEPARATORS
-            if any(name in split[separator] for name in _STAMPS)
-        ),
-        ",",
+def _choose(
+    names: Sequence[str],
+    kind: str,
+    where: str,
+    layout: Layout,
+    first: dict[str, str],
+    separator: str,
+) -> _Chosen:
+    """Find the columns of stamps and values among those of a file."""
+    found = ", ".join(name or "(unnamed)" for name in names)[:200]
+    mend = (
+        "rename them, or write the next line into layout.toml, correct it and give "
+        f"--from layout.toml: {proposal(names, first, kind, separator)}"
     )
-    return split[chosen], chosen
-
-
-def _explain(message: str, names: list[str]) -> str:
-    """Say where pyarrow's CSV reader stopped in the words of this project."""
-    cell = re.search(r"CSV column #(\d+): Row #(\d+): .*invalid value '(.*)", message, re.DOTALL)
-    if cell:
-        column, line, value = names[int(cell[1])], int(cell[2]), cell[3].rstrip("'\n")[:40]
-        return (
-            f"row {line - 1} (line {line}) has {column} = {value!r}; "
-            "a number such as 0.5, or an empty cell, is required; correct it or remove the column"
+    stamps = layout.stamp_columns(names)
+    if not stamps:
+        asked = layout.columns.get(TIMESTAMP)
+        what = f"the column {' and '.join(asked)}" if asked else "one column timestamp or open_time"
+        raise SchemaError(f"{where}: {what} is required; found {found}; {mend}")
+    required = kind_of(kind).columns
+    plain = {plain_name(name) for name in names}
+    if len(plain) < len(names) and not layout.columns:
+        raise SchemaError(
+            f"{where}: every column needs a name of its own, whatever its case; found {found}; "
+            "rename"
         )
-    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
-    if ragged:
-        line = int(ragged[1])
-        return (
-            f"row {line - 1} (line {line}) must have {ragged[2]} cells as the header does; "
-            f"got {ragged[3]}; correct or remove it"
-        )
-    return f"the file cannot be read as CSV ({message.splitlines()[0]}); correct it"
+    symbols = tuple(
+        name
+        for name in names
+        if plain_name(name) in _SYMBOLS and (required or not _number(first.get(name, "")))
+    )
+    if required or set(layout.columns) - {TIMESTAMP}:
+        wanted = required or tuple(name for name in layout.columns if name != TIMESTAMP)
+        columns = {ours: layout.value_column(names, ours) for ours in wanted}
+        undefined = tuple(ours for ours in wanted if layout.columns.get(ours) == ())
+        missing = [ours for ours in wanted if columns[ours] is None and ours not in undefined]
+        if missing:
+            raise SchemaError(
+                f"{where}: {kind} needs the columns {', '.join(wanted)}; missing "
+                f"{', '.join(missing)}; found {found}; {mend}"
+            )
+        values = {ours: theirs for ours, theirs in columns.items() if theirs is not None}
+    else:
+        undefined = ()
+        values = {name: name for name in names if name not in (*stamps, *symbols)}
+        if "" in values or not values:
+            raise SchemaError(
+                f"{where}: a {kind} needs named columns beside its stamps; found {found}; rename"
+            )
+    used = (*stamps, *values.values())
+    ignored = tuple(name for name in names if name not in used)
+    return _Chosen(
+        stamps=stamps, values=values, undefined=undefined, symbols=symbols, ignored=ignored
+    )
 
 
-def _from_table(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _values(raw: pd.DataFrame, chosen: _Chosen) -> pd.DataFrame:
+    values = raw[list(chosen.values.values())].set_axis(list(chosen.values), axis=1)
+    return values.assign(**dict.fromkeys(chosen.undefined, float("nan")))
+
+
+def _first_row(table: TextTable) -> dict[str, str]:
+    """Cells of the first row by column, for what they look like."""
+    line = table.body.partition(b"\n")[0].decode()
+    try:
+        cells = next(csv.reader([line], delimiter=table.separator), [])
+    except csv.Error:
+        return {}  # reading it says what is wrong
+    return {name: cell.strip() for name, cell in zip(table.names, cells, strict=False)}
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+def _distinct(raw: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(one) for name in columns for one in raw[name].dropna().unique()[:5].tolist())
+
+
+def _table_rows(data: bytes, kind: str, where: str, layout: Layout) -> RawRows:
     import pyarrow as pa
     from pyarrow import feather, parquet
 
-    word = where.rsplit(".", 1)[1]
+    word = where.rsplit(".", 1)[1].lower()
     try:
         if word == "parquet":
             table = parquet.read_table(pa.BufferReader(data))
@@ -210,65 +250,27 @@ def _from_table(data: bytes, kind: str, where: str) -> tuple[pd.DataFrame, tuple
         raise SchemaError(
             f"{where}: this is no readable {word} ({reason}); write it again"
         ) from None
-    stamp, values, ignored = _choose(table.column_names, kind, where)
-    for name in values:
-        kind_of_cell = table.schema.field(name).type
-        if not (pa.types.is_integer(kind_of_cell) or pa.types.is_floating(kind_of_cell)):
+    text = [n for n in table.column_names if pa.types.is_string(table.schema.field(n).type)]
+    first = dict.fromkeys(text, "text")
+    chosen = _choose(table.column_names, kind, where, layout, first, ",")
+    for name in chosen.values.values():
+        cell = table.schema.field(name).type
+        if not (pa.types.is_integer(cell) or pa.types.is_floating(cell)):
             raise SchemaError(
-                f"{where}: column {name} must hold numbers; it holds {kind_of_cell}; "
-                "convert or remove it"
+                f"{where}: column {name} must hold numbers; it holds {cell}; convert or remove it"
             )
-    return _frame(table.select([stamp, *values]), stamp), ignored
-
-
-def _frame(table: pyarrow.Table, stamp: str) -> pd.DataFrame:
-    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
-    return frame.set_index(stamp)
-
-
-def _stamps_of(
-    raw: pd.DataFrame, where: str, unit: StampUnit | None, header_lines: int | None
-) -> pd.DatetimeIndex:
-    """Turn the raw index into stamps with a zone."""
-    index = raw.index
-    if isinstance(index, pd.DatetimeIndex):
-        return index
-    if pd.api.types.is_integer_dtype(index.dtype):
-        texts = pd.Series(index.astype("str"))
-    elif index.inferred_type == "string":
-        texts = pd.Series(index)
-    else:
-        raise SchemaError(f"{where}: {index.name} must hold time stamps; it holds {index.dtype}")
-
-    def refuse(wrong: Any, why: str) -> None:
-        rows = np.flatnonzero(wrong)
-        if len(rows):
-            row = int(rows[0])
-            line = f" (line {row + 1 + header_lines})" if header_lines is not None else ""
-            value = "nothing" if pd.isna(texts[row]) else repr(texts[row][:40])
-            raise SchemaError(f"{where}: row {row + 1}{line} has {index.name} = {value}; {why}")
-
-    refuse(texts.isna(), "every row needs a stamp; remove it or restore its stamp")
-    if unit is not None:
-        refuse(~texts.str.fullmatch(_WHOLE), f"whole numbers of {unit} are required; {_ZONE_MEND}")
-        counts = texts.astype("int64").to_numpy()
-        refuse(np.abs(counts) > _FARTHEST * _PER_SECOND[unit], _YEARS)
-        return _in_range(pd.to_datetime(counts, unit=unit, utc=True), refuse)
-    zoned = texts.str.fullmatch(_ZONED)
-    if not zoned.all():
-        whole = texts.str.fullmatch(_WHOLE)
-        refuse(whole, "what it counts is not said; give --stamp-unit s, ms or us")
-        refuse(texts.str.fullmatch(_NAIVE), f"a time zone is required; {_ZONE_MEND}")
-        refuse(~zoned, f"a time stamp is required; {_ZONE_MEND}")
-    parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-    refuse(parsed.isna(), "there is no such day or time; correct it")
-    return _in_range(pd.DatetimeIndex(parsed), refuse)
-
-
-def _in_range(stamps: pd.DatetimeIndex, refuse: Any) -> pd.DatetimeIndex:
-    years = stamps.year
-    refuse((years < 1700) | (years > 2200), _YEARS)
-    return stamps
+    read = [*chosen.stamps, *chosen.symbols, *chosen.values.values()]
+    raw: pd.DataFrame = table.select(read).replace_schema_metadata(None).to_pandas()
+    if len(chosen.stamps) > 1:
+        raise SchemaError(f"{where}: one column of stamps is required in a table; join them")
+    index = pd.Index(raw[chosen.stamps[0]], name=chosen.stamps[0])
+    stamps = stamps_of(index, layout.stamps, where, header_lines=None)
+    return RawRows(
+        frame=_values(raw, chosen).set_axis(stamps, axis=0),
+        ignored=chosen.ignored,
+        symbols=_distinct(raw, chosen.symbols),
+        header_lines=None,
+    )
 
 
 def content(path: Path) -> tuple[bytes, str]:

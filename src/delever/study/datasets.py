@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,15 @@ import pandas as pd
 from delever.arguments import shown
 from delever.data.catalog import Check, Entry, ImportReport
 from delever.data.references import Dataset, parse_lag
-from delever.errors import ConfigError, DataError, InputError
+from delever.errors import DataError, InputError
 from delever.study.result import Result
 from delever.study.workspace import Workspace
 
 if TYPE_CHECKING:
-    from delever.data.files import StampUnit
     from delever.data.plausibility import Doubt
+    from delever.data.stamps import StampUnit
     from delever.data.vendors.export import Format
+    from delever.data.vendors.foreign import FileContents, FileDescription, Found
 
 Place = Workspace | Path | str | None
 
@@ -213,7 +214,7 @@ def data_check(reference: str | None = None, *, workspace: Place = None) -> Data
 
 
 def import_data(
-    source: Path | str | pd.DataFrame,
+    source: Path | str | pd.DataFrame | Sequence[Path | str],
     venue: str,
     symbol: str | None = None,
     *,
@@ -222,35 +223,43 @@ def import_data(
     layout: str | None = None,
     publication_lag: str | pd.Timedelta | None = None,
     stamp_unit: StampUnit | None = None,
+    timezone: str | None = None,
     notes: Sequence[str] = (),
     complete: bool = False,
     workspace: Place = None,
 ) -> Imports:
-    """Store rows of a file, of another program's folder, or of a DataFrame.
+    """Store rows of files, of folders, or of a DataFrame.
 
-    Rows that are stored already must agree; importing twice changes nothing.
+    Rows that are stored already must agree; importing twice changes nothing. Of several files
+    those that can be stored are, and the others are in `Imports.failed`.
 
     Parameters
     ----------
-    source : path or pandas.DataFrame, shape (n, k)
-        ``.csv``, ``.csv.gz``, ``.parquet`` or ``.feather``; with `layout` what that names. A frame
-        is indexed by stamp in UTC and has the columns of its kind.
+    source : path, sequence of paths, or pandas.DataFrame of shape (n, k)
+        ``.csv``, ``.csv.gz``, ``.parquet`` or ``.feather``, or a folder of them; with `layout` what
+        that names. A frame is indexed by stamp in UTC and has the columns of its kind.
     venue : str
         Where the rows come from, such as ``"bitstamp"``.
     symbol : str, optional
-        ccxt's unified symbol, or the name of a series; a freqtrade folder says it itself.
+        ccxt's unified symbol, or the name of a series. Files of vendors mostly say it themselves;
+        one that says another is refused.
     kind : str, optional
         ``"ohlcv"`` (the default), ``"funding"``, ``"series"`` or another of `delever.frames.KINDS`.
     timeframe : str, optional
-        ``"1d"`` by default.
+        By default the distance at which most rows follow each other. One that the rows do not have
+        is refused.
     layout : str, optional
-        Whose file it is: ``"binance-archive"``, ``"cryptodatadownload"``, ``"freqtrade"``,
-        ``"yahoo"``, or a vendor of an extension.
+        Whose file it is: ``"binance-archive"``, ``"coingecko"``, ``"coinmetrics"``,
+        ``"cryptodatadownload"``, ``"freqtrade"``, ``"kaggle"``, ``"kraken"``, ``"metatrader"``,
+        ``"tradingview"``, ``"yahoo"``, a vendor of an extension, or the path of a layout in TOML.
     publication_lag : str or pandas.Timedelta, optional
         From a row's stamp to when it was known, >= 0: ``"8h"``. By default one timeframe, and 0
         for funding.
-    stamp_unit : {"s", "ms", "us"}, optional
+    stamp_unit : {"s", "ms", "us", "ns"}, optional
         What stamps count where they are whole numbers.
+    timezone : str, optional
+        Where the clock hung that stamps without an offset were read from: ``"UTC"``,
+        ``"America/New_York"``. Without it such stamps are refused.
     notes : sequence of str
         What a reader of results must be told.
     complete : bool
@@ -265,7 +274,8 @@ def import_data(
     Raises
     ------
     SchemaError
-        If a row breaks the contract of its kind; the message names file, row and mend.
+        If a file is not what is said of it, or a row breaks the contract of its kind; the message
+        names file, row and mend.
     ConflictError
         If rows disagree with what is stored; nothing changes.
     ConfigError
@@ -281,46 +291,76 @@ def import_data(
     >>> kept.headline
     'Data sets imported: 1, 3 rows added.'
     """
-    if layout is not None and stamp_unit is not None:
-        raise ConfigError(f"--stamp-unit is for plain files; those of {layout} say it themselves")
     from delever.data.vendors.foreign import FileDescription
+    from delever.data.vendors.registry import read_foreign
 
     place = Workspace.find(workspace)
     lag = parse_lag(publication_lag) if isinstance(publication_lag, str) else publication_lag
-    catalog = place.catalog
-    said = FileDescription(venue=venue, kind=kind, symbol=symbol, timeframe=timeframe)
-    if layout is None:
-        report = catalog.add(
-            source,
-            said.reference(),
-            publication_lag=lag,
-            stamp_unit=stamp_unit,
-            notes=tuple(notes),
-            complete=complete,
-        )
-        return Imports(reports=(report,))
-    from delever.data.vendors.registry import read_foreign
-
+    said = FileDescription(
+        venue=venue, kind=kind, symbol=symbol, timeframe=timeframe, timezone=timezone
+    )
+    alone = isinstance(source, (str, Path)) and not Path(source).expanduser().is_dir()
     if isinstance(source, pd.DataFrame):
-        raise InputError(f"a layout is that of a file; got a DataFrame with layout={layout!r}")
-    contents = read_foreign(Path(source), layout, said, vendors=place.extensions.vendors)
+        alone = True
+        contents = _of_frame(source, said, layout)
+    else:
+        given = [source] if isinstance(source, (str, Path)) else source
+        if not given or "" in given:
+            raise InputError("the path of a file or a folder is required; got an empty one")
+        contents = read_foreign(
+            [Path(one).expanduser() for one in given],
+            layout,
+            said,
+            stamp_unit=stamp_unit,
+            vendors=place.extensions.vendors,
+        )
     reports: list[ImportReport] = []
-    failed: list[str] = []
+    failed = list(contents.failed)
     for one in contents.found:
         try:
             reports.append(
-                catalog.add(
-                    one.frame,
-                    one.reference,
-                    publication_lag=lag,
-                    notes=(*notes, *one.notes),
-                    provenance=one.provenance,
-                    complete=complete,
-                )
+                _stored(place, one, lag=lag, notes=(*notes, *one.notes), complete=complete)
             )
         except DataError as error:  # what fails does not stop the others
+            if alone:
+                raise
             failed.append(str(error))
     return Imports(reports=tuple(reports), left=tuple(contents.left), failed=tuple(failed))
+
+
+def _of_frame(frame: pd.DataFrame, said: FileDescription, layout: str | None) -> FileContents:
+    from delever.data.rhythm import timeframe_of
+    from delever.data.vendors.foreign import FileContents, Found
+    from delever.frames import utc_index
+
+    if layout is not None:
+        raise InputError(f"a layout is that of a file; got a DataFrame with layout={layout!r}")
+    reference = said.reference()
+    if said.timeframe is None:
+        index = utc_index(frame.index, str(frame.index.name), str(reference))
+        reference = replace(reference, timeframe=timeframe_of(index, reference.kind, "the frame"))
+    return FileContents(found=(Found(reference=reference, frame=frame, provenance={}),))
+
+
+def _stored(
+    place: Workspace, one: Found, *, lag: pd.Timedelta | None, notes: Sequence[str], complete: bool
+) -> ImportReport:
+    """Store one data set of those found, held against its stamps and its contract."""
+    from delever.data.rhythm import check_timeframe
+
+    where = str(one.provenance.get("file", one.reference))
+    if isinstance(one.frame.index, pd.DatetimeIndex):  # otherwise the contract says what is wrong
+        check_timeframe(one.frame.index, one.reference.kind, one.reference.timeframe, where)
+    report = place.catalog.add(
+        one.frame,
+        one.reference,
+        publication_lag=lag,
+        notes=notes,
+        provenance=one.provenance or None,
+        complete=complete,
+        where=where,
+    )
+    return replace(report, ignored=(*one.ignored, *report.ignored))
 
 
 def export(

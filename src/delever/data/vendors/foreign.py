@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from delever.data.references import Reference
+from delever.data.rhythm import timeframe_of
+from delever.data.text_table import open_text
 from delever.errors import ConfigError, SchemaError
 
 
@@ -21,6 +22,7 @@ class FileDescription:
     kind: str | None = None
     symbol: str | None = None
     timeframe: str | None = None
+    timezone: str | None = None  # of stamps that carry none, by its name in the tz database
 
     def reference(self) -> Reference:
         """Name of the data set, bars of a day unless it is said otherwise.
@@ -29,7 +31,7 @@ class FileDescription:
         """
         if self.symbol is None:
             raise ConfigError(
-                "--symbol is required, such as BTC/USD; only freqtrade's files say it"
+                "--symbol is required, such as BTC/USD, where neither the file nor its name say it"
             )
         return Reference(
             venue=self.venue,
@@ -37,6 +39,11 @@ class FileDescription:
             symbol=self.symbol,
             timeframe="1d" if self.timeframe is None else self.timeframe,
         )
+
+    def no_timezone(self, vendor: str) -> None:
+        """Refuse a time zone where stamps say their own. Raises ConfigError."""
+        if self.timezone is not None:
+            raise ConfigError(f"files of {vendor} are stamped in UTC; leave --timezone out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,12 +61,15 @@ class Found:
         Where the rows come from, JSON-able: a file's name and sha256.
     notes : tuple of str
         What a reader of results must be told, one line each.
+    ignored : tuple of str
+        Columns of the file that the kind has no use for.
     """
 
     reference: Reference
     frame: pd.DataFrame
     provenance: Mapping[str, object]
     notes: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,10 +82,13 @@ class FileContents:
         One for each data set.
     left : tuple of str
         Files that were left alone, and why, one line each.
+    failed : tuple of str
+        Files that should have been read and could not, one sentence each.
     """
 
     found: tuple[Found, ...]
     left: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +105,8 @@ class Vendor:
         ``(path, description) -> FileContents``. Raises `NotStoredError` where there is no such
         file, `SchemaError` where it is of another layout or damaged, `InputError` where the
         description does not fit it. `one_set` makes one from ``(path, reference) -> Found``.
+    folders : bool
+        Whether `read` takes a folder; otherwise it is given the files of one.
 
     Examples
     --------
@@ -107,34 +122,43 @@ class Vendor:
     name: str
     reads: str
     read: Callable[[Path, FileDescription], FileContents]
+    folders: bool = False
 
 
 def one_set(
     read: Callable[[Path, Reference], Found],
 ) -> Callable[[Path, FileDescription], FileContents]:
-    """Make a vendor's `read` from a reader of one data set, whose name the user says."""
-    return lambda path, said: FileContents(found=(read(path, said.reference()),))
+    """Make a vendor's `read` from a reader of one data set, whose name the user says.
 
-
-def frame_of(
-    text: str, where: str, *, needs: Sequence[str] = (), header: int | None = 0
-) -> pd.DataFrame:
-    """Read CSV text, every cell as it stands.
-
-    Raises SchemaError if it is no CSV, holds no row, or lacks a column.
+    Where no timeframe was said, the reader is told ``1d`` and the stamps that it returns decide.
     """
-    try:
-        table: pd.DataFrame = pd.read_csv(
-            io.StringIO(text), header=header, dtype="str", keep_default_na=False
+
+    def read_one(path: Path, said: FileDescription) -> FileContents:
+        said.no_timezone("this layout")
+        found = read(path, said.reference())
+        if said.timeframe is None:
+            index = pd.DatetimeIndex(found.frame.index)
+            own = timeframe_of(index, found.reference.kind, path.name)
+            found = replace(found, reference=replace(found.reference, timeframe=own))
+        return FileContents(found=(found,))
+
+    return read_one
+
+
+def frame_of(text: str, where: str, *, needs: Sequence[str] = ()) -> pd.DataFrame:
+    """Read CSV text with a header, every cell as it stands, empty where it is ``nan`` or ``null``.
+
+    Raises SchemaError if it is no CSV, holds no row, lacks a column, or its last line may have been
+    cut.
+    """
+    table = open_text(text.encode(), where, is_header=lambda names: set(needs) <= set(names))
+    missing = [name for name in needs if name not in table.names]
+    if missing:
+        raise SchemaError(
+            f"{where} needs the columns {', '.join(missing)}; found "
+            f"{', '.join(table.names)[:200]}; is it of another kind?"
         )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise SchemaError(f"{where} cannot be read as CSV ({error}); fetch it again") from None
-    missing = [name for name in needs if name not in table.columns]
-    if missing or table.empty:
-        found = ", ".join(map(str, table.columns))
-        what = f"the columns {', '.join(missing)}" if missing else "rows"
-        raise SchemaError(f"{where} needs {what}; found {found[:200]}; is it of another kind?")
-    return table
+    return table.read(table.names, []).fillna("")
 
 
 def numbers(table: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -40,8 +40,8 @@ _KINDS = {None: "ohlcv", "spot": "ohlcv"} | {
 def read_freqtrade(folder: Path, described: FileDescription) -> FileContents:
     """Read every data set of a folder.
 
-    Raises ConfigError if more than the venue was said; NotStoredError if there is no such folder;
-    SchemaError if a file is damaged or holds something else.
+    Raises ConfigError if more than the venue was said; NotStoredError if there is no such folder.
+    A file that is damaged or holds something else is left out and named.
 
     Notes
     -----
@@ -53,10 +53,11 @@ def read_freqtrade(folder: Path, described: FileDescription) -> FileContents:
             "--from freqtrade takes no symbol, kind or timeframe: the files' names say them; "
             "leave them out"
         )
+    described.no_timezone("freqtrade")
     if not folder.is_dir():
         raise NotStoredError(f"there is no folder {folder}; give freqtrade's data/EXCHANGE")
     paths = [p for place in (folder, folder / "futures") for p in place.glob("*") if p.is_file()]
-    found, left = [], []
+    found, left, failed = [], [], []
     for path in sorted(paths):
         named = _NAME.fullmatch(path.name)
         if named is None or named["type"] not in _KINDS:
@@ -73,15 +74,19 @@ def read_freqtrade(folder: Path, described: FileDescription) -> FileContents:
         except InputError as error:
             left.append(f"{name_of(path)}: {error}")
             continue
-        frame, digest = _rows(path)
+        try:
+            frame, digest = _rows(path)
+        except SchemaError as error:
+            failed.append(str(error))
+            continue
         timeframe = named["timeframe"]
         if kind == "funding":
-            frame = frame[["open"]].rename(columns={"open": "funding_rate"})
+            frame = _paid(frame[["open"]].rename(columns={"open": "funding_rate"}))
             timeframe = _interval(pd.DatetimeIndex(frame.index), timeframe)
         reference = Reference(venue=described.venue, kind=kind, symbol=symbol, timeframe=timeframe)
         origin = {"program": "freqtrade", "file": path.name, "sha256": digest}
         found.append(Found(reference=reference, frame=frame, provenance=origin))
-    return FileContents(found=tuple(found), left=tuple(left))
+    return FileContents(found=tuple(found), left=tuple(left), failed=tuple(failed))
 
 
 def _rows(path: Path) -> tuple[pd.DataFrame, str]:
@@ -105,6 +110,14 @@ def _rows(path: Path) -> tuple[pd.DataFrame, str]:
         )
     stamps = pd.to_datetime(table["date"], unit="ms", utc=True)
     return table.drop(columns="date").set_axis(pd.DatetimeIndex(stamps), axis=0), digest
+
+
+def _paid(rates: pd.DataFrame) -> pd.DataFrame:
+    """Rates without the hours between payments, which some versions fill with zeros."""
+    hours = pd.DatetimeIndex(rates.index).as_unit("ns").asi8 // pd.Timedelta(hours=1).value
+    paid = rates["funding_rate"].to_numpy() != 0
+    interval = int(np.gcd.reduce(hours[paid], initial=24))
+    return rates[hours % interval == 0] if paid.any() and (np.diff(hours) == 1).all() else rates
 
 
 def _interval(index: pd.DatetimeIndex, named: str) -> str:

@@ -111,8 +111,8 @@ def _metatrader(one: ChartFile) -> Layout:
         return Layout(header=_METATRADER_4, columns=columns, stamps=stamps)
     timed = one.has("<time>")
     pattern = "%Y.%m.%d %H:%M:%S" if timed else "%Y.%m.%d"
-    columns = {name: (f"<{name}>",) for name in PRICES} | {"volume": ("<vol>",)}
-    columns[TIMESTAMP] = ("<date>", "<time>") if timed else ("<date>",)
+    clocks = ("<date>", "<time>") if timed else ("<date>",)
+    columns = {TIMESTAMP: clocks, **{name: (f"<{name}>",) for name in PRICES}, "volume": ("<vol>",)}
     return Layout(columns=columns, stamps=StampForm(pattern=pattern, timezone=clock))
 
 

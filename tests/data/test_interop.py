@@ -271,7 +271,10 @@ def test_of_several_tickers_the_one_that_was_said_is_read(tmp_path: Path):
     for said in ("SOL/USD", "BTC/EUR"):
         with pytest.raises(SchemaError, match=f"it holds BTC-USD, ETH-USD; give the .* got {said}"):
             read(path, "yahoo", f"yahoo/ohlcv/{said}/1d")
-    path.write_text(TWO_TICKERS.replace("BTC-USD", "ETH-USD"))
+    path.write_text(
+        "Price,Close,High,Low,Open,Volume\nTicker,ETH-USD,ETH-USD,ETH-USD,ETH-USD,ETH-USD\n"
+        "Date,,,,,\n2021-01-04,1.5,2,0.5,1,70\n2021-01-05,2.5,3,1,2,80\n"
+    )
     with pytest.raises(SchemaError, match="the file says ETH-USD; give --symbol ETH/USD"):
         read(path, "yahoo", "yahoo/ohlcv/BTC/USD/1d")
 

@@ -98,7 +98,9 @@ def stamps_of(
             refuse(whole, f"what it counts is not said; give --stamp-unit{looks}")
             if clock is None:
                 refuse(naive, f"a time zone is required; {_ZONE_MEND}")
-            refuse(zoned & naive.any(), "it has a zone, other rows have none; write all alike")
+            refuse(
+                zoned & bool(naive.any()), "it has a zone, other rows have none; write all alike"
+            )
             refuse(~(zoned | naive), f"a time stamp is required; {_ZONE_MEND}")
     bare = texts.str.removesuffix("UTC").str.strip()
     parsed = pd.to_datetime(bare, format="ISO8601", utc=True, errors="coerce")

@@ -184,7 +184,7 @@ def test_several_runs_are_told_apart_in_the_table() -> None:
         index=["as run", "leverage 2x"],
         columns=[*columns, "liquidations", "final_equity"],
     )
-    made = what_if_table({"a": table, "b": table}, {"b": {"leverage 2x": "no bracket"}})
+    made = what_if_table({"a": table, "b": table}, {"b": {"leverage 2x": "no bracket"}}, days=365.0)
     assert [row[0].text for row in made.rows] == ["a", "", "b", ""]
     assert made.texts[0] == (
         *("a", "as run", "10.0%", "-20.0", "30.0%", "-50.0%"),
@@ -192,7 +192,7 @@ def test_several_runs_are_told_apart_in_the_table() -> None:
     )
     assert "scaled down" in made.rows[1][1].note
     assert made.rows[3][1].note == "no bracket"
-    assert len(what_if_table({"a": table}, {}).header) == len(made.header) - 1
+    assert len(what_if_table({"a": table}, {}, days=365.0).header) == len(made.header) - 1
 
 
 def test_fees_by_rules_are_not_shown_as_none_at_all() -> None:

@@ -12,6 +12,9 @@ import pytest
 
 import delever as dl
 from delever.deleveraging.period import Period
+from delever.report.pages.answer_tables import answer_tiles, ledger
+from delever.report.pages.short_tables import run_in_short
+from delever.stats.metrics import METRICS
 from delever.study.result import Result
 
 NOTHING = re.compile(r"\b(NaN|nan|NaT|None(?! of| are)|inf|Infinity|undefined)\b|\+n/a")
@@ -94,3 +97,60 @@ def test_ten_thousand_combinations_make_a_page(
     assert "10,000 combinations" in page
     assert len(page) < 1.6e6
     assert [found.group() for found in NOTHING.finditer(read(page).text)] == []
+
+
+YEARLY = {each.label for each in METRICS if each.yearly}
+# As a page writes a yearly figure: its label, or words that say so.
+SAID = re.compile(r"a year|per year|Sharpe|Growth outside|Break-even")
+
+
+def unmarked(seen: Any) -> list[str]:
+    """Figures of tables and first-screen cards that are yearly and bear no mark."""
+    found = []
+    for name, rows in seen.tables.items():
+        head = [cell.text for row in rows for cell in row if cell.tag == "th"]
+        found += [text for text in head if SAID.search(text) and not text.endswith("*")]
+        for row in rows:
+            label, cells = row[0].text, [cell.text for cell in row[1:]]
+            if label.partition(",")[0] in YEARLY and name in ("metrics", "scopes-joined"):
+                found += [f"{label}: {text}" for text in cells if text not in ("", "n/a")
+                          and not text.endswith("*")]  # fmt: skip
+            elif row[0].tag == "td" and SAID.search(label) and not label.endswith("*"):
+                found.append(label)
+    return found
+
+
+def test_no_yearly_figure_of_less_than_a_year_without_a_mark(
+    workspace: object, read: Callable[[str], Any]
+) -> None:
+    short, longer = run(days=300), run(days=367)
+    page = read(short.html())
+    names = ("metrics", "scopes-joined", "statistics", "what-if-table")
+    assert set(names) <= set(page.tables)
+    page.tables = {name: page.tables[name] for name in names}
+    assert len(YEARLY) == 8
+    assert unmarked(page) == []
+    assert page.text.count("Of less than a year: a speed, not a forecast.") == 3
+    assert short.notes[0].startswith("less than a year, 299 days: yearly figures, marked *, are")
+    tiles = {each.label: each.value for each in answer_tiles(short.answer, short.evaluation, "b")}
+    assert tiles["Growth outside, against it"].endswith("a year *")
+    assert tiles["Sharpe ratio"].endswith(" *")
+    said = ledger(short.answer)
+    assert [name for name, text in said.items() if text.endswith(" *")] == [
+        "Premium a year", "Break-even frequency",
+    ]  # fmt: skip
+    rows = run_in_short(short.answer, short.evaluation, "b").texts
+    assert [row[0] for row in rows[:3]] == [
+        "growth a year *", "Sharpe ratio *", "growth outside, against it *",
+    ]  # fmt: skip
+    both = dl.compare(short, run(days=300, held=0.5, name="half"))
+    assert both.notes[0] == short.notes[0]
+    compared = read(both.html())
+    assert "Growth a year *" in compared.text
+    assert "Growth outside *" in compared.text
+    [rates] = [compared.column("summary", place) for place in (2,)]
+    assert all(text.endswith(" *") for text in rates)
+    assert " (of 0.82 years)" in dl.uncertainty(short).headline
+    whole = read(longer.html())
+    assert not any(note.startswith("less than") for note in longer.notes)
+    assert not any("*" in row[1].text for row in whole.tables["metrics"] if len(row) > 1)

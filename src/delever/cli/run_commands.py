@@ -194,8 +194,8 @@ def _print_sweep(done: dl.Sweep) -> None:
         f"Highest Sharpe ratios of {len(done.frame):,} combinations",
         [*map(short, done.axes), *map(label, shown)],
         [
-            [*map(setting_text, axes), *map(text, row, shown)]
-            for axes, row in zip(own, values, strict=True)
+            [*map(setting_text, axes), *(text(*one, days) for one in zip(row, shown, strict=True))]
+            for axes, row, days in zip(own, values, done.days[best.index].tolist(), strict=True)
         ],
     )
     print_notes(notes(done))
@@ -203,7 +203,7 @@ def _print_sweep(done: dl.Sweep) -> None:
         print_text(f"{many:,} without a result: {reason}")
     print_text(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")
     assert done.folder is not None
-    print_notes(done.manifest.get("notes", ()))
+    print_notes(done.notes)
     typer.echo(f"frame  {done.folder / 'sweep.parquet'}")
     typer.echo(f"page   {done.folder / 'sweep.html'}")
 
@@ -225,7 +225,11 @@ def _print_run(run: dl.Run, *, what_if: bool) -> None:
     print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
     print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
     if what_if:
-        _print_what_if({run.name: run.counterfactuals}, {run.name: run.what_if.refused})
+        _print_what_if(
+            {run.name: run.counterfactuals},
+            {run.name: run.what_if.refused},
+            days=365 * run.evaluation.years,
+        )
     print_notes(run.notes)
     _print_files([run])
 
@@ -241,18 +245,18 @@ def _print_comparison(comparison: dl.Comparison, page: Path) -> None:
     measured = dict(zip(names, comparison.evaluations, strict=True))
     print_table("With 90% intervals", runs_in_short(found, measured, benchmark))
     if comparison.what_if:
-        _print_what_if(comparison.counterfactuals, comparison.refused)
+        _print_what_if(comparison.counterfactuals, comparison.refused, days=comparison.days)
     print_notes(comparison.notes)
     _print_files(comparison.runs)
     typer.echo(f"comparison  {page}")
 
 
 def _print_what_if(
-    tables: Mapping[str, pd.DataFrame], refused: Mapping[str, Mapping[str, str]]
+    tables: Mapping[str, pd.DataFrame], refused: Mapping[str, Mapping[str, str]], *, days: float
 ) -> None:
     from delever.report.pages.run_tables import what_if_table
 
-    table = what_if_table(tables, refused)
+    table = what_if_table(tables, refused, days=days)
     if len(table.rows) > len(tables):
         print_table("What if", table)
     for run, reasons in refused.items():

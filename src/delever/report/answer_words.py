@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from delever.report.format import percent, points, when
+from delever.report.format import of_years, percent, points, when
 from delever.research.answer import FEWEST, Answer
 from delever.research.luck import NullTest
 from delever.research.protection import Protection
@@ -119,7 +119,7 @@ def _outside(split: Protection) -> str:
     text = percent(abs(change))
     if text == percent(0.0):
         return "at no cost in growth outside"
-    yearly = "a year" if split.years >= 1 else f"a year (of {split.years:.2f} years)"
+    yearly = f"a year{of_years(split.days)}"
     if change < 0:
         return f"for {text} {yearly} of growth outside"
     return f"and {text} {yearly} more growth outside"

@@ -14,9 +14,16 @@ from typing import Final
 
 import pandas as pd
 
+from delever.units import DAYS_PER_YEAR
+
 NOT_AVAILABLE: Final = "n/a"
 
 _BEYOND = 700.0
+
+MARK: Final = " *"
+"""Behind a yearly figure of less than a year."""
+SPEED: Final = "* Of less than a year: a speed, not a forecast."
+"""What the mark means."""
 
 _TRAILING_ZEROS = re.compile(r"(?<=\d)\.0+(?!\d)|(?<=\.\d)0+(?!\d)")
 _SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
@@ -90,6 +97,24 @@ def one_digit(amount: float) -> str:
 def whole_percent(fraction: float) -> str:
     """Write a fraction as a percentage without decimals."""
     return percent(fraction, 0)
+
+
+def speed(text: str, days: float) -> str:
+    """Mark a yearly figure of so many days where they are less than a year."""
+    return f"{text}{MARK}" if days < DAYS_PER_YEAR and text not in ("", NOT_AVAILABLE) else text
+
+
+def of_years(days: float) -> str:
+    """Say in a sentence how long the time behind a yearly figure is, where less than a year."""
+    return f" (of {days / DAYS_PER_YEAR:.2f} years)" if days < DAYS_PER_YEAR else ""
+
+
+def short_span(days: float) -> list[str]:
+    """What to say first of a span of less than a year."""
+    if days >= DAYS_PER_YEAR:
+        return []
+    lasts = "a day" if days == 1 else f"{value(days, 'days')} days"
+    return [f"less than a year, {lasts}: yearly figures, marked *, are a speed and not a forecast"]
 
 
 def interval(low: float, high: float, form: Callable[[float], str] = percent) -> str:

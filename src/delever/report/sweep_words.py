@@ -10,7 +10,16 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.report.figures.sweep_figures import setting_text, short
-from delever.report.format import interval, number, percent, points, value
+from delever.report.format import (
+    interval,
+    number,
+    of_years,
+    percent,
+    points,
+    short_span,
+    speed,
+    value,
+)
 from delever.research.choosing import Choosing
 from delever.research.deflation import LEAST_BARS, Deflation
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
@@ -25,6 +34,7 @@ COMPARED = (
     "inside_total_return",
     "trades",
     "liquidations",
+    "days",
 )
 """Rows of the table that puts the best beside the benchmark."""
 
@@ -51,8 +61,8 @@ def sentences(swept: Swept) -> Iterator[str]:
         name = str(swept.benchmark.name)
         held = f"; {name} over the same bars: {number(swept.benchmark[RANKED_BY])}"
     yield (
-        f"The best Sharpe ratio of {len(frame):,} combinations is {number(best)}, at "
-        f"{where(swept, found.peak)}{held}."
+        f"The best Sharpe ratio of {len(frame):,} combinations is {number(best)}"
+        f"{of_years(swept.days.iloc[found.peak])}, at {where(swept, found.peak)}{held}."
     )
     if swept.deflation is not None:
         yield luck(swept.deflation, name)
@@ -157,15 +167,24 @@ def unit(column: str) -> str:
     return find(name.removeprefix("inside_").removeprefix("outside_")).unit
 
 
-def text(amount: float, column: str) -> str:
-    """A number of a column of metrics as pages and tables show it."""
-    return value(float(amount), unit(column))
+def text(amount: float, column: str, days: float) -> str:
+    """A number of a column of metrics as pages and tables show it, of a run of so many days."""
+    said = value(float(amount), unit(column))
+    return speed(said, float(days)) if _yearly(column) else said
+
+
+def _yearly(column: str) -> bool:
+    """Whether a column says what a year of such bars would come to."""
+    if column == "liquidations":
+        return False
+    name = RANKED_BY if column == NEIGHBOURS else column
+    return find(name.removeprefix("inside_").removeprefix("outside_")).yearly
 
 
 def notes(swept: Swept) -> list[str]:
     """What a reader must know before comparing combinations."""
-    said = []
-    frame = swept.frame
+    frame, found = swept.frame, swept.terrain
+    said = [] if found is None else short_span(float(swept.days.iloc[found.peak]))
     if swept.asked > len(frame):
         said.append(
             f"{swept.asked:,} combinations were asked for, {len(frame):,} are distinct; each was "

@@ -10,7 +10,18 @@ from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 
-from delever.report.format import NOT_AVAILABLE, figure, interval, percent, points, value, when
+from delever.report.format import (
+    MARK,
+    NOT_AVAILABLE,
+    SPEED,
+    figure,
+    interval,
+    percent,
+    points,
+    speed,
+    value,
+    when,
+)
 from delever.stats.metrics import Metric
 
 
@@ -172,6 +183,16 @@ def reading(metrics: pd.DataFrame, name: str, scope: str) -> float:
 def metric_cell(amount: float, metric: Metric) -> Cell:
     """Write a metric."""
     return number_cell(amount, lambda known: value(known, metric.unit))
+
+
+def speed_cell(cell: Cell, days: float) -> Cell:
+    """Mark a yearly figure of so many days where they are less than a year."""
+    return replace(cell, text=speed(cell.text, days))
+
+
+def marked(rows: Iterable[Sequence[Cell]]) -> str:
+    """What the mark means, where any cell bears it."""
+    return f" {SPEED}" if any(cell.text.endswith(MARK) for row in rows for cell in row) else ""
 
 
 def fraction_cell(amount: float) -> Cell:

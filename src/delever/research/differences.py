@@ -13,6 +13,7 @@ from delever.research.answer import Answer
 from delever.research.evaluation import Evaluation
 from delever.stats.families import Measure, against, best_set, pairwise
 from delever.stats.returns import daily_returns
+from delever.units import DAYS_PER_YEAR
 
 __all__ = ["MEASURES", "Differences", "differences", "points_saved"]
 
@@ -35,6 +36,7 @@ class Differences:
     best: pd.Series
     correlation: pd.DataFrame  # of daily returns, or of bars longer than a day
     confidence: float
+    days: float  # elapsed, of the span
     reason: str = ""  # why nothing is tested
 
 
@@ -73,6 +75,7 @@ def differences(
         best=best,
         correlation=correlation,
         confidence=confidence,
+        days=done[0].years * DAYS_PER_YEAR,
         reason="" if alike else _NOT_TESTED,
     )
 

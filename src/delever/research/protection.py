@@ -19,6 +19,7 @@ from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
 from delever.stats.performance import down_capture
+from delever.units import DAYS_PER_YEAR
 
 __all__ = ["COLUMNS", "SAME", "Outcome", "Protection", "protection"]
 
@@ -68,6 +69,11 @@ class Protection:
     # open of the bar in which the strategy lost everything, None where it did not; the logs of what
     # it lost then are without bound
     ruined: pd.Timestamp | None
+
+    @property
+    def days(self) -> float:
+        """Elapsed days of the run."""
+        return self.years * DAYS_PER_YEAR
 
     @property
     def insured(self) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -32,3 +33,8 @@ class Swept:
     choosing: Choosing | None = None
     n_trials: int = 0
     asked: int = 0  # combinations asked for, repeats among them
+
+    @property
+    def days(self) -> pd.Series:
+        """Elapsed days of each combination; NaN where an older sweep kept none."""
+        return self.frame.get("days", pd.Series(math.nan, index=self.frame.index))

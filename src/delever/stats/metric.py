@@ -75,8 +75,9 @@ class Metric:
     from_sums : callable or None
         From `Sums` to the same number of each account, shape (accounts,), so that a sweep has it
         without the bars of each account; None where the sums do not hold it.
-    against_benchmark : bool
-        Whether it compares the run with its benchmark.
+    against_benchmark, yearly : bool
+        Whether it compares the run with its benchmark; whether it says what a year of such bars
+        would come to, and so is only a speed of what is shorter.
 
     Raises
     ------
@@ -95,6 +96,7 @@ class Metric:
     scopes: tuple[Scope, ...] = EVERYWHERE
     from_sums: FromSums | None = None
     against_benchmark: bool = False
+    yearly: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -193,6 +195,7 @@ def metric(
             compute=_of_sample(guarded, own, reads),
             from_sums=from_sums,
             against_benchmark="benchmark" in reads,
+            yearly="periods_per_year" in reads,
         )
         guarded.__dict__[_ROW] = row
         guarded.__doc__ = _documented(inspect.getdoc(function) or row.label, row, reads)

@@ -41,6 +41,7 @@ METRICS: tuple[Metric, ...] = tuple(
     metric_of(function)
     for function in (
         returns.bar_count,
+        returns.elapsed_days,
         returns.total_return,
         returns.cagr,
         risk.volatility,

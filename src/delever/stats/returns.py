@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from delever.arguments import checked
 from delever.stats.metric import metric
 from delever.stats.sample import Sums
+from delever.units import DAYS_PER_YEAR, periods_per_year
 
 __all__ = [
     "bar_count",
@@ -22,6 +23,7 @@ __all__ = [
     "cagr",
     "cagr_from_sums",
     "daily_returns",
+    "elapsed_days",
     "monthly_returns",
     "total_return",
     "yearly_returns",
@@ -72,6 +74,19 @@ def bar_returns(equity: ArrayLike, starting_equity: float) -> NDArray[np.float64
 def bar_count(returns: ArrayLike) -> float:
     """Number of bars, 0 for none."""
     return float(as_array(returns).size)
+
+
+@metric(
+    unit="days",
+    formula="elapsed days, missing bars included",
+    source="by definition",
+    name="days",
+    from_sums=lambda sums: sums.spans * (DAYS_PER_YEAR / periods_per_year(sums.timeframe)),
+)
+def elapsed_days(elapsed: ArrayLike) -> float:
+    """Time from the open of the first bar to the close of the last, in days; NaN for no bars."""
+    closes = as_array(elapsed)
+    return float(closes[-1]) if closes.size else math.nan
 
 
 @metric(

@@ -23,7 +23,8 @@ from delever.study.belonging import belonging
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS
 from delever.study.market import utc
 from delever.study.neighbours import with_neighbours
-from delever.study.run import Run, outcome, remarks
+from delever.study.remarks import remarks
+from delever.study.run import Run, outcome
 from delever.study.simulation import simulate, target_of
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.workspace import Workspace

@@ -12,6 +12,7 @@ import pandas as pd
 from delever.arguments import shown
 from delever.errors import InputError
 from delever.report.figures.look import Chart
+from delever.report.format import short_span
 from delever.research.answer import Answer
 from delever.research.differences import Differences, differences, points_saved
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
@@ -93,9 +94,14 @@ class Comparison(Result):
         }
 
     @property
+    def days(self) -> float:
+        """Elapsed days of the common span."""
+        return (self.end - self.start) / pd.Timedelta(days=1)
+
+    @property
     def notes(self) -> list[str]:
         """What makes the runs less comparable than they look."""
-        out = []
+        out = short_span(self.days)
         spans = {run.evaluation.span for run in self.runs}
         if len(spans) > 1:
             out.append(
@@ -194,7 +200,9 @@ class Comparison(Result):
             span=(self.start, self.end),
             notes=self.notes,
             assumptions=self.assumptions,
-            what_if=what_if_table(self.counterfactuals, self.refused) if self.what_if else None,
+            what_if=what_if_table(self.counterfactuals, self.refused, days=self.days)
+            if self.what_if
+            else None,
             headline=self.headline,
             answers=dict(zip(self.labels, self.answers, strict=True)),
             found=self.differences,

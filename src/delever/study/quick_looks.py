@@ -9,6 +9,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import InputError
+from delever.report.format import of_years
 from delever.stats.bootstrap import growth, sharpe
 from delever.stats.inference import minimum_track_record, probabilistic_sharpe_ratio
 from delever.stats.performance import sharpe_ratio
@@ -106,17 +107,22 @@ class Uncertainty(Result):
         By name: ``value`` and ``meaning``.
     confidence : float
         Of the intervals.
+    years : float
+        That the returns last; of less than one, a yearly figure is a speed, not a forecast.
     """
 
     table: pd.DataFrame
     confidence: float
+    years: float
 
     @property
     def headline(self) -> str:
         """The Sharpe ratio, its interval, and the test of a true one of 0."""
         found = self.table["value"]
+        lasts = of_years(DAYS_PER_YEAR * self.years)
         return (
-            f"Sharpe ratio {found['sharpe_ratio']:.2f} a year ({self.confidence:.0%} interval "
+            f"Sharpe ratio {found['sharpe_ratio']:.2f} a year{lasts} "
+            f"({self.confidence:.0%} interval "
             f"{found['sharpe_low']:.2f} to {found['sharpe_high']:.2f}); a true one of 0 would show "
             f"one as far from 0 with probability {found['sharpe_p_value']:.2g}."
         )
@@ -225,6 +231,7 @@ def uncertainty(
     return Uncertainty(
         table=pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"]),
         confidence=confidence,
+        years=bars / yearly,
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.engine.backtest import Backtest
 from delever.errors import InputError
 from delever.report.figures.look import Chart
 from delever.report.page import Section
@@ -23,15 +22,14 @@ from delever.study import archive
 from delever.study.answering import answered, file_rule
 from delever.study.config import load_study
 from delever.study.extensions import Extensions
-from delever.study.implausible import MARK, run_warnings
 from delever.study.neighbours import with_neighbours
 from delever.study.provenance import describe_simulation, gather, git_state, versions
+from delever.study.remarks import remarks
 from delever.study.result import Result, plain
 from delever.study.shelf import find
 from delever.study.simulation import simulate
 from delever.study.stored import write_index
 from delever.study.workspace import Workspace
-from delever.view import MarketView
 
 Progress = Callable[[str], None]
 """Told the name of each step as it begins."""
@@ -380,82 +378,3 @@ def outcome(evaluation: Evaluation, found: WhatIf) -> dict[str, Any]:
         "refused_counterfactuals": dict(found.refused),
         "versions": versions(),
     }
-
-
-# What the engine says of itself and needs no reader's care.
-_ASSUMED = (
-    *("ambiguous bars: 0", "mark: the mark price", "resolution: ", "settled in coins"),
-    "what the bars hid did not",
-)
-
-
-def remarks(
-    evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0
-) -> dict[str, list[str]]:
-    """What a reader must know before believing a number, as a manifest keeps it.
-
-    Of the ``notes``, warnings first, the ``assumptions`` are those that say what was taken for
-    granted and call for nothing.
-    """
-    warned, assumed = _unpaid(evaluation), []
-    if costs_times != 1.0:
-        warned.append(
-            f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
-            "said to be, the benchmark's as well"
-        )
-    warned.extend(run_warnings(evaluation, market))
-    warned.extend(note for note in market.notes if not note.startswith(MARK))
-    if evaluation.periods:
-        assumed.append("deleveraging periods were drawn with hindsight")
-    else:
-        warned.append("no deleveraging period of the catalogue lies in this run")
-    warned.extend(
-        f"the run covers {period.title} ({period.id}) only in part"
-        for period in evaluation.cut_periods
-    )
-    for said in (*evaluation.backtest.fidelity, *_hidden(evaluation.backtest)):
-        (assumed if said.startswith(_ASSUMED) else warned).append(said)
-    ruined = evaluation.backtest.equity[evaluation.backtest.equity <= 0]
-    if len(ruined):
-        warned.append(
-            f"the account was ruined in the bar of {ruined.index[0]:%Y-%m-%d %H:%M} and did "
-            "nothing after it; a loss avoided since then is no protection"
-        )
-    if "funding" in evaluation.backtest.ledger:
-        assumed.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
-    status = evaluation.backtest.trades["status"]
-    if len(status) and status.iloc[-1] == "open":
-        end = evaluation.span[1]
-        assumed.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
-    return {"notes": [*warned, *assumed], "assumptions": assumed}
-
-
-def _unpaid(evaluation: Evaluation) -> list[str]:
-    """Whether fills are made at the open itself, and those of the benchmark are not."""
-
-    def slips(run: Backtest) -> bool:
-        return bool((run.fills["slippage"] != 0.0).any())
-
-    if slips(evaluation.backtest) or evaluation.backtest.fills.empty:
-        return []
-    if slips(evaluation.benchmark):
-        return [
-            "slippage: the strategy's fills are made at the open itself while the benchmark's pay "
-            f"{evaluation.benchmark.costs.slippage:g} of the price; the two are not on equal terms"
-        ]
-    if evaluation.backtest.account is None:
-        return []
-    return ["slippage: none was said, so fills are made at the open itself; see [costs]"]
-
-
-def _hidden(run: Backtest) -> list[str]:
-    """What a margin account's fills and bars leave out."""
-    out = []
-    if run.bounds is not None:
-        worst, best = (float(run.bounds[side].iloc[-1]) for side in ("worst", "best"))
-        out.append(
-            f"what the bars hid: a final equity between {worst:,.2f} (worst) and {best:,.2f} (best)"
-            if best - worst > 1e-9 * max(abs(best), abs(worst))
-            else "what the bars hid did not change the final equity: worst and best end alike"
-        )
-    return out

@@ -87,6 +87,13 @@ class Sweep(Swept, Result):
         return pd.DataFrame({} if told is None else {name: getattr(told, name) for name in names})
 
     @property
+    def notes(self) -> list[str]:
+        """What a reader must know of the data and of the combinations."""
+        from delever.report.sweep_words import notes
+
+        return [*self.manifest.get("notes", ()), *notes(self)]
+
+    @property
     def refusal(self) -> str:
         """Why no combination has a result; empty where one has."""
         errors = self.frame["error"]
@@ -139,7 +146,7 @@ class Sweep(Swept, Result):
             "sweep_id": self.manifest.get("sweep_id"),
             "folder": None if self.folder is None else str(self.folder),
             "headline": self.headline,
-            "notes": list(self.manifest.get("notes", ())),
+            "notes": self.notes,
             "about": dict(self.about),
             "combinations": len(self.frame),
             "asked": self.asked,

@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.deleveraging.period import Period
 from delever.report.answer_words import counts, p_value
-from delever.report.format import NOT_AVAILABLE, day, growth, number, percent, points
+from delever.report.format import NOT_AVAILABLE, day, growth, number, percent, points, speed
 from delever.report.page import Tile
 from delever.report.pages.short_tables import ratios, yearly
 from delever.report.table import (
@@ -20,6 +20,7 @@ from delever.report.table import (
     Group,
     Table,
     fraction_cell,
+    marked,
     numbers,
     points_cell,
     tabulate,
@@ -113,7 +114,7 @@ def ledger(found: Answer) -> dict[str, str]:
         "Log wealth against the benchmark": "nothing is left"
         if math.isinf(split.log_wealth_ratio)
         else f"{log_points(split.log_wealth_ratio)} log points, payouts less premium",
-        "Premium a year": f"{percent(-split.relative_growth)} of growth a year",
+        "Premium a year": speed(f"{percent(-split.relative_growth)} of growth a year", split.days),
         "Payout ratio": _ratio(split),
         "Break-even frequency": _frequency(split),
         "Down-capture inside": number(split.down_capture),
@@ -152,8 +153,8 @@ def _frequency(split: Protection) -> str:
     there = f"there were {number(split.periods_per_year)} a year"
     if math.isnan(split.break_even_frequency):
         none = "no premium to make up for" if split.premium <= 0 else "none: it paid nothing out"
-        return f"{none}; {there}"
-    return f"{number(split.break_even_frequency)} periods a year; {there}"
+        return speed(f"{none}; {there}", split.days)
+    return speed(f"{number(split.break_even_frequency)} periods a year; {there}", split.days)
 
 
 def answer_tiles(found: Answer, evaluation: Evaluation, benchmark: str) -> list[Tile]:
@@ -181,7 +182,7 @@ def answer_tiles(found: Answer, evaluation: Evaluation, benchmark: str) -> list[
         ),
         Tile(
             label="Growth outside, against it",
-            value=f"{percent(split.relative_growth)} a year",
+            value=speed(f"{percent(split.relative_growth)} a year", split.days),
             beside=f"90% interval {yearly(found.estimates['premium'])}",
         ),
         Tile(
@@ -191,7 +192,7 @@ def answer_tiles(found: Answer, evaluation: Evaluation, benchmark: str) -> list[
         ),
         Tile(
             label="Sharpe ratio",
-            value=number(sharpe.value),
+            value=speed(number(sharpe.value), split.days),
             beside=f"{ratios(sharpe)}; {benchmark} {number(beside.value)}",
         ),
         Tile(label="Max drawdown", value=percent(fall), beside=f"{benchmark} {percent(other)}"),
@@ -201,8 +202,9 @@ def answer_tiles(found: Answer, evaluation: Evaluation, benchmark: str) -> list[
 def _break_even(split: Protection) -> str:
     there = f"{number(split.periods_per_year, 1)} periods a year"
     if math.isnan(split.break_even_frequency):
-        return f"there were {there}"
-    return f"pays for itself at {number(split.break_even_frequency, 1)}; there were {there}"
+        return speed(f"there were {there}", split.days)
+    pays = f"pays for itself at {number(split.break_even_frequency, 1)}"
+    return speed(f"{pays}; there were {there}", split.days)
 
 
 def statistics_table(found: Answer, benchmark: str) -> Table:
@@ -226,7 +228,7 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
 
     made = [
         (
-            Cell(text=label),
+            Cell(text=speed(label, found.protection.days)),
             cell(estimates[name], form),
             cell(estimates[f"benchmark_{name}"], form),
             cell(estimates[f"{name}_difference"], form),
@@ -238,7 +240,7 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
     premium = estimates["premium"]
     made.append(
         (
-            Cell(text="Growth outside periods, a year"),
+            Cell(text=speed("Growth outside periods, a year", found.protection.days)),
             quiet,
             quiet,
             cell(premium, growth),
@@ -260,7 +262,8 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
             "bars, those finer than a day compounded to days. Growth is compounded; a difference "
             "of growth is relative. The tests are "
             "two-sided and, apart from the two tests of luck above, not corrected for each other."
-        ),
+        )
+        + marked(made),
     )
 
 

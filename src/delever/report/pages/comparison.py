@@ -35,6 +35,7 @@ from delever.report.table import (
     Table,
     fraction_cell,
     mark_best,
+    marked,
     reading,
 )
 from delever.research.answer import Answer
@@ -163,7 +164,7 @@ def summary_table(
         columns=(Column(label="Run", numeric=False), *headings),
         rows=rows,
         caption="Of the whole span. The best of each column is set off. A run that began before "
-        "the span carries its position in; another pays to enter.",
+        "the span carries its position in; another pays to enter." + marked(rows),
     )
 
 
@@ -239,6 +240,7 @@ def _scope_table(
         columns=(Column(label="", numeric=False), *(Column(label=name) for name in columns)),
         rows=tuple(rows),
         limit=12,
+        caption=marked(rows).strip(),
     )
 
 

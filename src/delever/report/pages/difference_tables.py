@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from delever.report.format import NOT_AVAILABLE, growth, number, points
+from delever.report.format import NOT_AVAILABLE, growth, number, points, speed
 from delever.report.table import (
     Cell,
     Column,
@@ -48,7 +48,7 @@ def protection_table(answers: Mapping[str, Answer]) -> Table:
                 points_cell,
                 "period",
             ),
-            numbers("Growth outside", lambda row: row["split"].relative_growth, fraction_cell),
+            numbers(_outside(answers), lambda row: row["split"].relative_growth, fraction_cell),
             numbers("Payout ratio", lambda row: row["split"].payout_ratio, number),
         ),
         caption="Helped, hurt, nothing: deleveraging periods. Points saved: return less the "
@@ -57,6 +57,11 @@ def protection_table(answers: Mapping[str, Answer]) -> Table:
         "in every fall without skill. Growth outside: against the benchmark, a year. Payout "
         "ratio: payouts over premium, where one was paid.",
     )
+
+
+def _outside(answers: Mapping[str, Answer]) -> str:
+    first = next(iter(answers.values()), None)
+    return "Growth outside" if first is None else speed("Growth outside", first.protection.days)
 
 
 def _count(amount: float) -> str:
@@ -123,7 +128,7 @@ def against_table(found: Differences, benchmark: str) -> Table:
                 "grows most",
             ),
         ),
-        groups=_tested_groups(more=1),
+        groups=_tested_groups(found.days, more=1),
         rows=tuple(rows),
         caption=f"Each run less {benchmark}, a year; intervals at {found.confidence:.0%}. p: how "
         "often chance alone would show as large a difference. Of many runs some will seem to "
@@ -144,7 +149,7 @@ def pairs_table(found: Differences) -> Table:
             Column(label="Runs", numeric=False),
             *_tested_columns("p Holm", "allows for all pairs of the table, by Holm's method"),
         ),
-        groups=_tested_groups(),
+        groups=_tested_groups(found.days),
         rows=tuple(rows),
         limit=15,
         sortable=True,
@@ -177,12 +182,12 @@ def _tested_columns(family: str, title: str) -> tuple[Column, ...]:
     return (*one, *one)
 
 
-def _tested_groups(more: int = 0) -> tuple[Group, ...]:
+def _tested_groups(days: float, more: int = 0) -> tuple[Group, ...]:
     last = (Group(label="", width=more),) if more else ()
     return (
         Group(label="", width=1),
-        Group(label="Growth a year", width=4),
-        Group(label="Sharpe ratio a year", width=4),
+        Group(label=speed("Growth a year", days), width=4),
+        Group(label=speed("Sharpe ratio a year", days), width=4),
         *last,
     )
 

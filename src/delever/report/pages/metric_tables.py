@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -19,9 +18,11 @@ from delever.report.table import (
     Table,
     fraction_cell,
     mark_best,
+    marked,
     metric_cell,
     numbers,
     reading,
+    speed_cell,
     tabulate,
     texts,
 )
@@ -48,12 +49,6 @@ HEADLINE = (
 )
 """The metrics that are shown first."""
 
-YEARLY = (
-    *("cagr", "sharpe_ratio", "sortino_ratio", "calmar_ratio", "turnover"),
-    *("volatility", "downside_deviation", "cost_of_protection"),
-)
-"""Metrics that say what a year of such bars would come to."""
-
 _PHASES = {
     "build_up": "The 30 days before the period.",
     "cascade": "From the start to the lowest close.",
@@ -64,12 +59,9 @@ _PHASES = {
 
 def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
     """Every metric of the whole run and its mean over the periods, beside the benchmark's."""
-    short = evaluation.years < 1.0
     rows = []
     for spec in shown_metrics(evaluation.registry):
         whole = [scope_cell(frame, spec, "whole") for frame in _both(evaluation)]
-        if short and spec.name in YEARLY:
-            whole = [replace(cell, text=f"{cell.text} *") for cell in whole]
         mean = [_period_mean(evaluation, frame, spec) for frame in _both(evaluation)]
         pairs = [
             (pair[0], Cell(text="")) if spec.against_benchmark else mark_best(pair, spec.better)
@@ -90,9 +82,7 @@ def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
         ),
         rows=tuple(rows),
         limit=len(HEADLINE),
-        caption="The better of the two is set off."
-        + (" * The run is shorter than a year: a speed, not a forecast." if short else "")
-        + missing_words(evaluation),
+        caption="The better of the two is set off." + marked(rows) + missing_words(evaluation),
     )
 
 
@@ -129,13 +119,14 @@ def scopes_joined_table(evaluation: Evaluation, benchmark: str) -> Table:
         ),
         rows=tuple(rows),
         caption="The bars of a scope are joined into a path that nobody walked: its yearly figures "
-        "take their time for the only one there was, and a drawdown may span two periods.",
+        "take their time for the only one there was, and a drawdown may span two periods."
+        + marked(rows),
     )
 
 
 def _period_mean(evaluation: Evaluation, metrics: pd.DataFrame, spec: Metric) -> Cell:
     """Mean over the periods; none of a yearly speed, which a few days blow up."""
-    if "period" not in spec.scopes or spec.name in YEARLY or not evaluation.periods:
+    if "period" not in spec.scopes or spec.yearly or not evaluation.periods:
         return Cell(text="")
     values = metrics[[period.id for period in evaluation.periods]].loc[spec.name]
     return metric_cell(float(values.to_numpy().mean()), spec)
@@ -148,10 +139,11 @@ def shown_metrics(registry: Mapping[str, Metric]) -> list[Metric]:
 
 
 def scope_cell(metrics: pd.DataFrame, spec: Metric, scope: Scope) -> Cell:
-    """Write a metric in a scope; empty where it is not defined in it."""
+    """Write a metric in a scope, marked if yearly and of less; empty where it is not defined."""
     if scope not in spec.scopes:
         return Cell(text="")
-    return metric_cell(reading(metrics, spec.name, scope), spec)
+    cell = metric_cell(reading(metrics, spec.name, scope), spec)
+    return speed_cell(cell, reading(metrics, "days", scope)) if spec.yearly else cell
 
 
 def metric_name(spec: Metric) -> Cell:

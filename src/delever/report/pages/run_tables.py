@@ -12,7 +12,7 @@ import pandas as pd
 
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.format import day, money, percent, price, reported, value, when, whole
+from delever.report.format import day, money, percent, price, reported, speed, value, when, whole
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
 from delever.report.table import (
     Cell,
@@ -234,9 +234,12 @@ def _return(row: Mapping[str, Any]) -> Cell:
 
 
 def what_if_table(
-    outcomes: Mapping[str, pd.DataFrame], refused: Mapping[str, Mapping[str, str]]
+    outcomes: Mapping[str, pd.DataFrame],
+    refused: Mapping[str, Mapping[str, str]],
+    *,
+    days: float,
 ) -> Table:
-    """Returns, drawdown and liquidations of runs beside their counterfactuals."""
+    """Returns, drawdown and liquidations of runs of so many days beside their counterfactuals."""
     rows = [
         {"run": run, "said": refused.get(run, {}).get(row["counterfactual"]), **row}
         for run, table in outcomes.items()
@@ -250,7 +253,7 @@ def what_if_table(
             texts("Changed", _changed),
             numbers("Return", "total_return", fraction_cell),
             numbers("Points saved a period", "points_saved", points_cell),
-            numbers("Growth outside a year", "growth_outside", fraction_cell),
+            numbers(speed("Growth outside a year", days), "growth_outside", fraction_cell),
             numbers("Max drawdown", "max_drawdown", fraction_cell),
             numbers("Liquidations", "liquidations", whole),
             numbers("Final equity", "final_equity", money),

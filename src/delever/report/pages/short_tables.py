@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from delever.report.format import NOT_AVAILABLE, growth, number, percent
+from delever.report.format import NOT_AVAILABLE, growth, number, percent, speed
 from delever.report.table import Table, fraction_cell, numbers, points_cell, tabulate, texts
 from delever.research.answer import CONFIDENCE, Answer
 from delever.research.evaluation import Evaluation
@@ -57,7 +57,7 @@ def run_in_short(found: Answer, evaluation: Evaluation, benchmark: str) -> Table
         "run-in-short",
         list(_SHORT),
         (
-            texts("whole run", lambda name: _SHORT[name]),
+            texts("whole run", lambda name: _label(name, evaluation)),
             texts(
                 evaluation.name, lambda name: _in_short(name, found, evaluation)[0], numeric=True
             ),
@@ -79,7 +79,8 @@ def runs_in_short(
     found: Mapping[str, Answer], evaluations: Mapping[str, Evaluation], benchmark: str
 ) -> Table:
     """A row per run and one for the benchmark; under a figure its interval."""
-    beside = next(iter(evaluations.values())).benchmark_metrics["whole"]
+    first = next(iter(evaluations.values()))
+    beside = first.benchmark_metrics["whole"]
     rows = []
     for name, one in found.items():
         pairs = [_in_short(figure, one, evaluations[name]) for figure in _SHORT]
@@ -93,11 +94,17 @@ def runs_in_short(
         (
             texts("whole run", lambda row: row[0]),
             *(
-                texts(label, lambda row, place=place: row[1][place], numeric=True)
-                for place, label in enumerate(_SHORT.values())
+                texts(_label(name, first), lambda row, place=place: row[1][place], numeric=True)
+                for place, name in enumerate(_SHORT)
             ),
         ),
     )
+
+
+def _label(name: str, evaluation: Evaluation) -> str:
+    """What a figure is called, marked if it is yearly and the run shorter."""
+    yearly = name == "premium" or evaluation.metric(name).yearly
+    return speed(_SHORT[name], 365 * evaluation.years) if yearly else _SHORT[name]
 
 
 def _in_short(name: str, one: Answer, evaluation: Evaluation) -> tuple[str, str]:

@@ -100,17 +100,17 @@ def _tiles(swept: Swept) -> list[Tile]:
     found, luck = swept.terrain, swept.deflation
     if found is None:
         return []
-    beside = swept.frame[NEIGHBOURS]
+    beside, days = swept.frame[NEIGHBOURS], swept.days
     held = swept.benchmark
     tiles = [
         Tile(
             label="Best Sharpe ratio",
-            value=number(swept.frame[RANKED_BY].iloc[found.peak]),
+            value=text(swept.frame[RANKED_BY].iloc[found.peak], RANKED_BY, days.iloc[found.peak]),
             beside="" if held is None else f"{held.name} {number(held[RANKED_BY])}",
         ),
         Tile(
             label="Its neighbours' median",
-            value=number(beside.iloc[found.peak]),
+            value=text(beside.iloc[found.peak], NEIGHBOURS, days.iloc[found.peak]),
             beside=f"best plateau {number(beside.iloc[found.plateau])}",
         ),
     ]
@@ -144,8 +144,10 @@ def compared_table(swept: Swept) -> Table | None:
     if frame.empty:
         return None
 
+    days = frame.reindex(["days"]).loc["days"].to_dict()
+
     def cell(row: Mapping[str, Any], column: str) -> Cell:
-        return number_cell(row[column], lambda amount: text(amount, row["index"]))
+        return number_cell(row[column], lambda amount: text(amount, row["index"], days[column]))
 
     return tabulate(
         "compared",
@@ -172,7 +174,10 @@ def _highest_table(swept: Swept) -> Table:
                 texts(short(axis), lambda row, axis=axis: setting_text(row[axis]), numeric=True)
                 for axis in axes
             ),
-            *(numbers(label(one), one, partial(text, column=one)) for one in SHOWN),
+            *(
+                texts(label(one), lambda row, one=one: _shown(row, one), numeric=True)
+                for one in SHOWN
+            ),
         ),
         caption=f"{left}all with every metric are in sweep.parquet beside a stored page, and in "
         "the frame of dl.sweep. Neighbours' Sharpe is the median over the combinations one step "
@@ -180,6 +185,10 @@ def _highest_table(swept: Swept) -> Table:
         empty="No combination has one.",
         sortable=True,
     )
+
+
+def _shown(row: Mapping[str, Any], column: str) -> Cell:
+    return number_cell(row[column], lambda amount: text(amount, column, row.get("days", math.nan)))
 
 
 def _luck_parts(luck: Deflation | None) -> list[Part]:

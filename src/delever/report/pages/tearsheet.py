@@ -104,7 +104,9 @@ def _results(
     parts = drawn["attribution"]
     yield block("parts", parts.title, parts, scopes, link="Attribution")
     if what_if is not None and "counterfactuals" in found:
-        changed = what_if_table({name: found["counterfactuals"]}, {name: what_if.refused})
+        changed = what_if_table(
+            {name: found["counterfactuals"]}, {name: what_if.refused}, days=365 * evaluation.years
+        )
         yield block("what-if", "What if", changed, drawn.get("what_if"))
     held, _ = account_parts(evaluation.backtest, manifest)
     yield block("held", "The account", *held, drawn.get("margin"), link="Account")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -183,8 +184,8 @@ def test_a_stop_is_checked_on_the_entry_bar_and_filled_with_slippage(engine: Any
         ({"stop_loss": 0.05, "take_profit": 0.05}, [(100, 106, 94, 105)], 95, "stop_loss"),
         (
             {"trailing_stop": 0.1},
-            [(100, 140, 100, 120), (120, 121, 109, 115)],
-            110,
+            [(100, 140, 100, 120), (120, 121, 107, 115)],
+            108,  # of the best close, 120; neither of the entry at 100 nor of the high of 140
             "trailing_stop",
         ),
         ({"stop_loss": 0.05, "trailing_stop": 0.1}, [(100, 100, 94, 99)], 95, "stop_loss"),
@@ -201,6 +202,41 @@ def test_exits(options: Any, bars: Any, price: float, reason: str, engine: Any) 
     assert done.fills["reason"].iloc[-1] == reason
     assert done.trades["exit_reason"].tolist() == [reason]
     assert done.trades["bars"].tolist() == [len(bars) + 1]
+
+
+@engines
+@pytest.mark.parametrize(
+    ("side", "closes", "price"),
+    [
+        (1, [100, 200, 400, 600, 589, 541, 539], 540),  # 10 % of 600; of the entry it were 590
+        (-1, [100, 50, 25, 27.4, 27.6], 27.5),
+        (-1, [100, 101, 111], 110),  # never better than the entry
+    ],
+)
+def test_a_trailing_stop_is_a_fraction_of_the_best_price(
+    side: int, closes: list[float], price: float, engine: Any
+) -> None:
+    opens = [100.0, *closes[:-1]]
+    path = [(o, max(o, c), min(o, c), c) for o, c in zip(opens, closes, strict=True)]
+    account = perp(trailing_stop=0.1)
+    done = run(market(STILL, *path), [side] * (len(path) + 1), account, engine=engine)
+    assert done.fills["reason"].tolist() == ["target", "trailing_stop"]
+    assert done.fills["price"].tolist() == pytest.approx([100, price])
+    assert "trailing stop: 0.1 of the best price since entry, by closes" in done.fidelity
+
+
+@engines
+def test_a_trailing_stop_follows_the_detail_inside_a_bar(engine: Any) -> None:
+    bars = market(STILL, (100, 130, 100, 112), (112, 118, 112, 115))
+    steps = [100, 130, 125, 116, 112], [112, 118, 116, 115, 115]
+    hours = pd.date_range(bars.index[1], periods=8, freq="6h", name="open_time")
+    rows = [(o, max(o, c), min(o, c), c) for part in steps for o, c in pairwise(part)]
+    detail = pd.DataFrame(rows, hours, ["open", "high", "low", "close"], dtype=float)
+    whole = run(bars, [1] * 3, perp(trailing_stop=0.1), engine=engine)
+    assert len(whole.fills) == 1  # 10 % of 112, and of 115, were never met
+    walked = run(bars, [1] * 3, perp(trailing_stop=0.1, detail=detail), engine=engine)
+    assert walked.fills["price"].tolist() == pytest.approx([100, 117])  # of 130 at 06:00
+    assert walked.fills["detail_time"].iloc[-1] == hours[2]
 
 
 def test_bounds_tell_a_stop_and_a_target_in_one_bar_apart() -> None:

@@ -247,9 +247,9 @@ def test_distances_of_orders_are_fractions_of_the_quoted_price(
 
 @engines
 def test_a_trailing_stop_follows_the_best_close(engine: Any) -> None:
-    bars = market(STILL, (50_000, 90_000, 50_000, 80_000), (80_000, 80_000, 60_000, 60_000))
+    bars = market(STILL, (50_000, 90_000, 50_000, 80_000), (80_000, 80_000, 55_000, 55_000))
     done = run(bars, [0.5] * 3, perp(trailing_stop=0.3), engine=engine)
-    assert done.fills["price"].tolist() == pytest.approx([50_000, 80_000 - 0.3 * 50_000])
+    assert done.fills["price"].tolist() == pytest.approx([50_000, 0.7 * 80_000])
     limit = run(bars, [-0.5] * 3, perp(limit_offset=0.1), engine=engine)
     assert limit.fills["price"].tolist() == pytest.approx([55_000])
     assert limit.fills["reason"].tolist() == ["limit"]

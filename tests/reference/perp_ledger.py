@@ -115,9 +115,9 @@ def keep(
                 _step(book, step, D(wish) if place == 0 else None, venue, orders, rates, D(borrow))
                 for event in book.events[before:]:
                     event["bar"] = number
-            close, mark = step["last"][3], step["mark"][3]
-            if book.units:
-                book.peak = (max if book.units > 0 else min)(book.peak, close)
+                if book.units:
+                    book.peak = (max if book.units > 0 else min)(book.peak, step["last"][3])
+            mark = step["mark"][3]
             rows.append(
                 {
                     "equity": book.wallet + _profit(book, mark, venue),
@@ -231,7 +231,7 @@ def _levels(book, venue, orders):  # type: ignore[no-untyped-def]
     if orders.stop_loss is not None:
         stops.append((book.entry - side * D(orders.stop_loss) * book.entry, "stop_loss"))
     if orders.trailing_stop is not None:
-        stops.append((book.peak - side * D(orders.trailing_stop) * book.entry, "trailing_stop"))
+        stops.append((book.peak * (1 - side * D(orders.trailing_stop)), "trailing_stop"))
     stops.sort(key=lambda stop: -side * stop[0])
     stops = [(venue.rounded(price, side < 0), name) for price, name in stops]
     gain = orders.take_profit

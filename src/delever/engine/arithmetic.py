@@ -159,10 +159,7 @@ def stop_price(
     """The nearer of stop-loss and trailing stop, and whether it is the trailing one."""
     side = 1.0 if position > 0.0 else -1.0
     fixed = moved(entry, -side * order.stop_loss, inverse)
-    if inverse > 0.0:
-        trailing = moved(peak, -side * order.trailing_stop * peak / entry, inverse)
-    else:
-        trailing = peak - side * order.trailing_stop * entry
+    trailing = moved(peak, -side * order.trailing_stop, inverse)
     follows = side * (trailing - fixed) > 0.0
     return on_tick(trailing if follows else fixed, -side, order.tick, inverse), follows
 

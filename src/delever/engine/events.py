@@ -176,11 +176,7 @@ def stop_order(run: Walk) -> tuple[float, str]:
     """Price of the nearer of stop-loss and trailing stop, and which it is."""
     account, side = run.account, run.account.side
     fixed = moved(run, account.entry, -side * run.orders.stop_loss)
-    trailing = account.peak - side * run.orders.trailing_stop * account.entry
-    if run.orders.inverse > 0.0:
-        trailing = moved(
-            run, account.peak, -side * run.orders.trailing_stop * account.peak / account.entry
-        )
+    trailing = moved(run, account.peak, -side * run.orders.trailing_stop)
     if side * trailing > side * fixed:
         return on_tick(run, trailing, -side), "trailing_stop"
     return on_tick(run, fixed, -side), "stop_loss"

@@ -358,17 +358,17 @@ def _step(
                 return rested, beyond
     if account.position != 0.0:
         _inside(run, last, mark, funding, entered, rested)
+    if account.position > 0.0:
+        account.peak = max(account.peak, last.close)
+    elif account.position < 0.0:
+        account.peak = min(account.peak, last.close)
     _value(run, mark.close)
     return rested, 0.0
 
 
 @inner()
-def _close_bar(run: CompiledRun, target: float, close: float) -> None:
+def _close_bar(run: CompiledRun, target: float) -> None:
     account, row, position = run.account, run.row, run.account.position
-    if position > 0.0:
-        account.peak = max(account.peak, close)
-    elif position < 0.0:
-        account.peak = min(account.peak, close)
     row.equity = account.cash + position * account.mark
     row.cash, row.position, row.target_exposure = account.cash, position, target
     row.wallet_balance = _wallet(run)
@@ -416,7 +416,7 @@ def _loop(
             rested, beyond = _step(run, targets[bar], step == begin, rested, last, mark, funding)
             if beyond > 0.0:
                 return beyond
-        _close_bar(run, targets[bar], market.prices[end - 1, -1])
+        _close_bar(run, targets[bar])
     return 0.0
 
 

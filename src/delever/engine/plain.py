@@ -69,7 +69,7 @@ def run_plain(
             )
             if too_large > 0.0:
                 return ledger, _rows(run), bar, too_large
-        _close_bar(run, target, float(market.prices[market.first[bar + 1] - 1, 3]))
+        _close_bar(run, target)
         ledger[bar] = [run.row[name] for name in LEDGER]
     state[:] = [getattr(run.account, name) for name in STATE]
     return ledger, _rows(run), -1, 0.0
@@ -124,6 +124,9 @@ def _walk(
             return excess(run)
     if account.position != 0.0:
         _inside(run, last, mark, funding, entered)
+    if account.position != 0.0:
+        best = max if account.position > 0.0 else min
+        account.peak = best(account.peak, last.close)
     _value(run, mark.close)
     return 0.0
 
@@ -259,11 +262,8 @@ def _weighed(run: Walk, possible: list[tuple[float, str]]) -> list[tuple[float, 
     return [exit for place, exit in enumerate(possible) if place != skipped]
 
 
-def _close_bar(run: Walk, target: float, close: float) -> None:
+def _close_bar(run: Walk, target: float) -> None:
     account, row = run.account, run.row
-    if account.position != 0.0:
-        best = max if account.position > 0.0 else min
-        account.peak = best(account.peak, close)
     equity = account.cash + account.position * account.mark
     row |= {
         "equity": equity,

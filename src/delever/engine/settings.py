@@ -103,6 +103,7 @@ RESOLVED = MappingProxyType({"run": -1.0, "worst": -2.0, "best": 1.0})
 """Sign: for or against the account; size: 2 weighs a liquidation against a stop."""
 
 Distance = Annotated[float, Gt(0), doc("a fraction of the entry price")]
+Trail = Annotated[float, Gt(0), doc("a fraction of the best price since entry")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,8 +142,10 @@ class Account:
         Finer bars of the last price, walked inside the bars they fill. Their timeframe is the
         usual distance of their open times.
     stop_loss, take_profit, trailing_stop : float, optional
-        Distances as fractions of the entry price, > 0: from the entry price against the position,
-        with it, and from the best close since entry (or the entry price) against it.
+        Distances, > 0. Of the first two, fractions of the entry price, against the position and
+        with it. Of the trailing stop, a fraction of the best price since entry, as a venue's
+        callback rate: the best of the entry price and of the closes since, those of the detail
+        where it is walked.
     limit_offset : float, optional
         Entries from flat rest this fraction better than the open, 0 <= limit_offset < 1, and pay
         the maker fee when traded through. By default they cross at the open.
@@ -172,7 +175,7 @@ class Account:
     detail: str | pd.DataFrame | None = field(default=None, repr=False)
     stop_loss: Distance | None = None
     take_profit: Distance | None = None
-    trailing_stop: Distance | None = None
+    trailing_stop: Trail | None = None
     limit_offset: Annotated[float, Ge(0), Lt(1), doc("a fraction of the open")] | None = None
     bounds: bool = False
 
@@ -209,7 +212,7 @@ class Orders(NamedTuple):
     cross: float = 0.0  # whether a liquidation takes all equity
     stop_loss: float = math.inf  # distances as fractions of the entry price
     take_profit: float = math.inf
-    trailing_stop: float = math.inf
+    trailing_stop: float = math.inf  # as a fraction of the best price since entry
     limit_offset: float = math.nan  # how much better than the open entries rest
     band: float = math.inf  # drift of exposure that is traded
     lot: float = 0.0  # steps of positions and of ordered prices; 0 for none

@@ -98,6 +98,9 @@ def simulate(
         "units at the mark of each close"
     )
     notes = (*path.notes, *leaning, *((settled,) if account.inverse else ()))
+    if account.trailing_stop is not None:
+        trail = f"trailing stop: {account.trailing_stop:g} of the best price since entry, by closes"
+        notes = (*notes, trail)
     said = (*notes, f"ambiguous bars: {made.ambiguous_bars}", *ruled)
     return made._replace(bounds=bounds, fidelity=said)
 

@@ -12,6 +12,7 @@ from delever.view import MarketView
 # What the engine says of itself and needs no reader's care.
 _ASSUMED = (
     *("ambiguous bars: 0", "mark: the mark price", "resolution: ", "settled in coins"),
+    "trailing stop: ",
     "what the bars hid did not",
 )
 
@@ -30,8 +31,8 @@ def remarks(
             f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
             "said to be, the benchmark's as well"
         )
-    warned.extend(short_span(evaluation.years * DAYS_PER_YEAR))
     warned.extend(run_warnings(evaluation, market))
+    warned.extend(short_span(evaluation.years * DAYS_PER_YEAR))
     warned.extend(note for note in market.notes if not note.startswith(MARK))
     if evaluation.periods:
         assumed.append("deleveraging periods were drawn with hindsight")

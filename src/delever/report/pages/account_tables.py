@@ -23,7 +23,7 @@ _SETTINGS = {
     "detail": "Finer bars inside the bars",
     "stop_loss": "Stop-loss, of the entry price",
     "take_profit": "Take-profit, of the entry price",
-    "trailing_stop": "Trailing stop, of the entry price",
+    "trailing_stop": "Trailing stop, of the best price since entry",
     "limit_offset": "Entries rest below or above the open by",
     "borrow_rate": "Borrow, a year",
 }

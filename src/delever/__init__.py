@@ -30,12 +30,22 @@ if TYPE_CHECKING:
         Imports,
         data_check,
         data_list,
+        data_verify,
         export,
         import_data,
     )
     from delever.study.fetching import Fetches, fetch, import_brackets, repair
     from delever.study.kept_result import KeptResult, result
     from delever.study.market import load, market
+    from delever.study.mending import (
+        DataChange,
+        data_drop,
+        data_mend,
+        data_quarantine,
+        data_remove,
+        data_replace,
+        data_undo,
+    )
     from delever.study.period_report import Detection, PeriodReport, detect, periods
     from delever.study.quick_looks import Screen, Uncertainty, screen, uncertainty
     from delever.study.result import Result
@@ -66,6 +76,7 @@ __all__ = [
     "Checked",
     "Comparison",
     "Costs",
+    "DataChange",
     "DataCheck",
     "DataList",
     "Dataset",
@@ -102,7 +113,14 @@ __all__ = [
     "claims",
     "compare",
     "data_check",
+    "data_drop",
     "data_list",
+    "data_mend",
+    "data_quarantine",
+    "data_remove",
+    "data_replace",
+    "data_undo",
+    "data_verify",
     "detect",
     "event_study",
     "export",
@@ -139,10 +157,13 @@ _HOME = {
         "study.check": "Checked check",
         "study.claims": "Audit claims",
         "study.compare": "Comparison compare",
-        "study.datasets": "DataCheck DataList Imports data_check data_list export import_data",
+        "study.datasets": "DataCheck DataList Imports data_check data_list data_verify export "
+        "import_data",
         "study.fetching": "Fetches fetch import_brackets repair",
         "study.kept_result": "KeptResult result",
         "study.market": "load market",
+        "study.mending": "DataChange data_drop data_mend data_quarantine data_remove data_replace "
+        "data_undo",
         "study.period_report": "Detection PeriodReport detect periods",
         "study.quick_looks": "Screen Uncertainty screen uncertainty",
         "study.result": "Result",

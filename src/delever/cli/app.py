@@ -15,6 +15,7 @@ import typer
 
 from delever.cli import data_commands as data
 from delever.cli import fetch_commands as fetch
+from delever.cli import mend_commands as mending
 from delever.cli import research_commands as research
 from delever.cli import result_commands as results
 from delever.cli import run_commands as runs
@@ -34,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # its import alone would double the time to the first word
 )
 fetch.register(data.app)
+mending.register(data.app)
 app.add_typer(data.app, name="data")
 runs.register(app)
 results.register(app)

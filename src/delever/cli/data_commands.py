@@ -233,8 +233,14 @@ def verify(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Hold stored bytes to their checksums, contract and id. Exit code 1 if one is wrong."""
-    checks = _checked(reference, workspace, quiet=as_json).checks
+    """Hold stored bytes to their checksums, contract and id. Exit code 1 if one is wrong.
+
+    Of whole data sets, changes by hand cannot be undone afterwards.
+    """
+    with steps(1, quiet=as_json) as begin:
+        begin(reference or "every data set")
+        done = dl.data_verify(reference, workspace=workspace)
+    checks = done.checks
     if as_json:
         echo_json([{"reference": one.name, "problems": list(one.problems)} for one in checks])
     else:
@@ -243,6 +249,7 @@ def verify(
                 _print_broken(one)
             else:
                 typer.secho(f"{one.name}: whole", fg=typer.colors.GREEN)
+        print_notes(done.forgotten)
     if any(one.problems for one in checks):
         raise typer.Exit(1)
 

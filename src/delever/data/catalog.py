@@ -14,12 +14,14 @@ from delever.data.coverage import CoverageSpan, State, coverage, unknown_bars
 from delever.data.files import read_file
 from delever.data.layout import PLAIN, Layout
 from delever.data.manifest import Manifest
+from delever.data.mender import Mender
 from delever.data.parts import rows_id
 from delever.data.plausibility import Doubt, implausible
 from delever.data.references import Dataset, Reference, default_lag
 from delever.data.sample_data import SAMPLE, load_sample
 from delever.data.store import Store, StoreChange, no_rows
 from delever.data.store_location import files_of
+from delever.data.undo import UNDO, Step
 from delever.errors import DataError, InputError, NotStoredError, StoreError
 from delever.frames import validate
 from delever.kinds import kind_of
@@ -272,10 +274,10 @@ class Catalog:
         if wanted.venue == SAMPLE:
             return coverage(pd.DatetimeIndex(self.load(wanted).frame.index), wanted.timeframe, ())
         try:
-            manifest, frame = self.store.rows(wanted)
+            manifest, index = self.store.stamps(wanted)
         except NotStoredError:
             raise self._not_stored(wanted) from None
-        return coverage(pd.DatetimeIndex(frame.index), wanted.timeframe, manifest.coverage)
+        return coverage(index, wanted.timeframe, manifest.coverage)
 
     def check(self, reference: Reference | str | None = None) -> tuple[Check, ...]:
         """Read data sets again from their bytes and hold them against contract and checksums.
@@ -302,7 +304,8 @@ class Catalog:
             return Check(name=folder, problems=problems)
         reference = self.store.manifest(folder).reference
         manifest, frame = self.store.rows(reference)
-        known = coverage(pd.DatetimeIndex(frame.index), reference.timeframe, manifest.coverage)
+        stamps = pd.DatetimeIndex(frame.index.union(manifest.set_aside))
+        known = coverage(stamps, reference.timeframe, manifest.coverage)
         return Check(
             name=str(reference),
             entry=_entry(manifest),
@@ -324,6 +327,39 @@ class Catalog:
             coverage=known,
             doubts=implausible(sample.frame, sample.reference.kind, sample.reference.timeframe),
         )
+
+    @property
+    def mender(self) -> Mender:
+        """The same data sets, to be changed by hand."""
+        return Mender(files=self.store.files)
+
+    def own(self, reference: Reference | str, *, removed: bool = False) -> Reference:
+        """Name of a data set that may be changed; with `removed`, also one that was just removed.
+
+        Raises InputError if the reference is not of its form or names the sample; NotStoredError if
+        there is no such data set.
+        """
+        wanted = _parsed(reference)
+        if wanted.venue == SAMPLE:
+            raise InputError("the sample is embedded and cannot be changed; import under a venue")
+        undoable = removed and bool(self.store.undoable(wanted.folder))
+        if not undoable and not self.store.has(wanted.folder):
+            raise self._not_stored(wanted)
+        return wanted
+
+    def forget(self, reference: Reference | str | None = None) -> dict[str, tuple[Step, ...]]:
+        """Let go of what could be undone, of whole data sets; by reference.
+
+        Raises StoreError if one cannot be read or written.
+        """
+        mender = self.mender
+        found = mender.files.find(UNDO)
+        if reference is not None:
+            found = [folder for folder in found if folder == _parsed(reference).folder]
+        whole = [folder for folder in found if not self.store.has(folder)]
+        whole += [folder for folder in found if folder not in whole and not mender.problems(folder)]
+        gone = {folder: mender.forget(folder) for folder in whole}
+        return {str(steps[-1].before.reference): steps for steps in gone.values() if steps}
 
     def _not_stored(self, wanted: Reference) -> NotStoredError:
         names = [str(entry.reference) for entry in self.survey().entries]
@@ -374,7 +410,7 @@ def _entry(manifest: Manifest) -> Entry:
         start=manifest.start,
         end=manifest.end,
         publication_lag=manifest.publication_lag,
-        notes=manifest.notes,
+        notes=manifest.said,
     )
 
 

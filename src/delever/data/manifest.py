@@ -37,6 +37,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A quarantined row: kept, and seen by nobody until it is released."""
+
+    time: pd.Timestamp  # its stamp, UTC
+    values: Mapping[str, float | None]  # by column; None where undefined
+    who: str
+    when: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything known about a stored data set beside its rows."""
 
@@ -52,7 +63,20 @@ class Manifest:
     coverage: tuple[CoverageSpan, ...] = ()
     # stamp of the last row, where it was the newest there was and nothing later proved it final
     tentative: pd.Timestamp | None = None
+    quarantined: tuple[SetAside, ...] = ()  # rows set aside by hand, in the order of time
     parts: tuple[Part, ...] = ()  # in the order of time; a stored manifest has at least one
+
+    @property
+    def set_aside(self) -> pd.DatetimeIndex:
+        """Stamps of the quarantined rows."""
+        times = [row.time for row in self.quarantined]
+        return pd.DatetimeIndex(times, dtype="datetime64[ns, UTC]")
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What a reader of results must be told: the notes, and what was changed by hand."""
+        mended = [said for record in self.provenance if (said := _of_mend(record))]
+        return (*self.notes, *mended, *_of_quarantine(self.quarantined))
 
     @property
     def id(self) -> str:
@@ -133,6 +157,8 @@ class Manifest:
         }
         if self.tentative is not None:
             document["tentative"] = self.tentative
+        if self.quarantined:
+            document["quarantined"] = [asdict(row) for row in self.quarantined]
         text = json.dumps(document, indent=2, ensure_ascii=False, default=_stamp)
         return (text + "\n").encode()
 
@@ -155,6 +181,7 @@ class Manifest:
                 provenance=tuple(document["provenance"]),
                 coverage=tuple(CoverageSpan(**_dated(span)) for span in document["coverage"]),
                 tentative=_dated(document).get("tentative"),
+                quarantined=tuple(_row(row) for row in document.get("quarantined", ())),
                 parts=tuple(_part(part) for part in document["parts"]),
             )
         except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
@@ -199,3 +226,53 @@ def _part(record: Mapping[str, Any]) -> Part:
     numbers = {name: int(record[name]) for name in ("rows", "gaps")}
     texts = {name: str(record[name]) for name in ("name", "sha256", "content")}
     return Part(**{**_dated(record), **numbers, **texts})
+
+
+def _row(record: Mapping[str, Any]) -> SetAside:
+    time = pd.Timestamp(record["time"]).tz_convert("UTC").as_unit("ns")
+    values = {str(k): None if v is None else float(v) for k, v in record["values"].items()}
+    return SetAside(time=time, values=values, **{k: str(record[k]) for k in ("who", "when", "why")})
+
+
+def _of_mend(record: Mapping[str, Any]) -> str:
+    """What a record of mended rows comes to in one line; empty for any other record."""
+    if record.get("change") != "mend":
+        return ""
+    changed = [
+        f"{name} {old[name]:.6g} to {new[name]:.6g}"
+        for old, new in zip(record["before"], record["after"], strict=True)
+        for name in new
+        if name != "time" and None not in (old[name], new[name]) and old[name] != new[name]
+    ]
+    more = f" and {len(changed) - 3} more values" if len(changed) > 3 else ""
+    return (
+        f"mended by hand: {_rows(int(record['rows']))} {_between(record['first'], record['last'])}"
+        f" ({', '.join(changed[:3])}{more}; {_signed(record)})"
+    )
+
+
+def _of_quarantine(rows: tuple[SetAside, ...]) -> list[str]:
+    """One line for each reason, of what is missing for it."""
+    reasons: dict[tuple[str, str], list[SetAside]] = {}
+    for row in rows:
+        reasons.setdefault((row.who, row.why), []).append(row)
+    return [
+        f"quarantined by hand, and missing like a hole: {_rows(len(same))} "
+        f"{_between(_stamp(same[0].time), _stamp(same[-1].time))} ({_signed(asdict(same[-1]))})"
+        for same in reasons.values()
+    ]
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row{'' if number == 1 else 's'}"
+
+
+def _between(first: str, last: str) -> str:
+    """Two stamps of JSON, as short as they are exact."""
+    days = [text.replace("T00:00:00Z", "").replace("T", " ").removesuffix(":00Z") for text in
+            (first, last)]  # fmt: skip
+    return f"of {days[0]}" if first == last else f"from {days[0]} to {days[1]}"
+
+
+def _signed(record: Mapping[str, Any]) -> str:
+    return f"{record['why']}; by {record['who']} on {record['when'][:10]}"

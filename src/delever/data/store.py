@@ -28,6 +28,7 @@ from delever.data.manifest import Manifest, Part
 from delever.data.parts import assemble, content_id, decode, encode, periods, rows_id
 from delever.data.references import Dataset, Reference, default_lag
 from delever.data.store_location import Files
+from delever.data.undo import UNDO, Step, steps_from_bytes
 from delever.errors import ConflictError, DataError, NotStoredError, StoreError
 from delever.frames import validate
 from delever.kinds import kind_of
@@ -35,8 +36,12 @@ from delever.kinds import kind_of
 if TYPE_CHECKING:
     import pyarrow
 
-_MANIFEST = "dataset.json"
-_PATIENCE = 10.0
+MANIFEST = "dataset.json"
+"""The file that says what a data set is."""
+
+PATIENCE = 10.0
+"""Seconds that a writer waits for another."""
+
 _READERS = 4
 
 
@@ -62,12 +67,12 @@ class Store:
 
     def folders(self) -> list[str]:
         """Folder of every data set, sorted."""
-        return self.files.find(_MANIFEST)
+        return self.files.find(MANIFEST)
 
     def has(self, folder: str) -> bool:
         """Whether a data set is there, readable or not."""
         try:
-            self.files.read(f"{folder}/{_MANIFEST}")
+            self.files.read(f"{folder}/{MANIFEST}")
         except FileNotFoundError:
             return False
         except StoreError:
@@ -80,7 +85,7 @@ class Store:
         Raises NotStoredError if there is none; StoreError if it is damaged or lies in another data
         set's folder.
         """
-        name = f"{folder}/{_MANIFEST}"
+        name = f"{folder}/{MANIFEST}"
         try:
             data = self.files.read(name)
         except FileNotFoundError:
@@ -112,7 +117,7 @@ class Store:
             frame=frame,
             id=manifest.id,
             publication_lag=manifest.publication_lag,
-            notes=manifest.notes,
+            notes=manifest.said,
             provenance=manifest.provenance,
         )
 
@@ -124,9 +129,9 @@ class Store:
         return self._settled(reference, self._rows)
 
     def stamps(self, reference: Reference) -> tuple[Manifest, pd.DatetimeIndex]:
-        """Stamps of every row; raises as `rows`."""
+        """Stamps of every row, the quarantined ones among them; raises as `rows`."""
         manifest, frame = self.rows(reference)
-        return manifest, pd.DatetimeIndex(frame.index)
+        return manifest, pd.DatetimeIndex(frame.index.union(manifest.set_aside))
 
     def _settled(
         self, reference: Reference, read: Callable[[Manifest], pd.DataFrame]
@@ -193,7 +198,7 @@ class Store:
         covered_end: pd.Timestamp | None = None,
         tentative: pd.Timestamp | None = None,
         corrects: bool = False,
-        wait: float = _PATIENCE,
+        wait: float = PATIENCE,
     ) -> StoreChange:
         """Put rows into a data set; what is stored already must agree with them.
 
@@ -208,6 +213,7 @@ class Store:
         folder = reference.folder
         with self.files.lock(folder, wait=wait):
             before = self._before(frame, reference, publication_lag)
+            frame = frame[~frame.index.isin(before.set_aside)] if before.quarantined else frame
             touched = periods(pd.DatetimeIndex(frame.index), reference.timeframe)
             same = [part for part in before.parts if part.period in touched]
             stored = self._rows(replace(before, parts=tuple(same)))
@@ -234,7 +240,7 @@ class Store:
             open_ = {tentative, None if looked_at else before.tentative}
             after = replace(after, tentative=after.end if after.end in open_ else None)
             if after != before:
-                self.files.write(folder, {_MANIFEST: after.to_bytes()})
+                self.files.write(folder, {MANIFEST: after.to_bytes()})
             self._clean(after)
         return StoreChange(
             manifest=after,
@@ -248,7 +254,7 @@ class Store:
     ) -> Manifest:
         """Manifest that rows are to be added to, once it is known that they may be."""
         volume = "volume" not in frame or not bool(frame["volume"].isna().all())
-        if _MANIFEST in self.files.names(reference.folder):
+        if MANIFEST in self.files.names(reference.folder):
             manifest = self.manifest(reference.folder)
             manifest.require_lag(lag)
             if len(frame):
@@ -268,8 +274,8 @@ class Store:
     ) -> tuple[Part, ...]:
         """Write the parts that the new rows fall into and keep the others as they are."""
         timeframe = before.reference.timeframe
-        parts = {part.period: part for part in before.parts}
         touched = periods(pd.DatetimeIndex(new.index), timeframe)
+        parts = {part.period: part for part in before.parts if part.period not in touched}
         files = {}
         for period, where in periods(pd.DatetimeIndex(merged.index), timeframe).items():
             if period not in touched:
@@ -292,9 +298,17 @@ class Store:
         self.files.write(before.reference.folder, files)
         return tuple(sorted(parts.values(), key=lambda part: part.start))
 
+    def undoable(self, folder: str) -> tuple[Step, ...]:
+        """Changes by hand that were not verified yet, the newest last. Raises StoreError."""
+        if UNDO not in self.files.names(folder):
+            return ()
+        name = f"{folder}/{UNDO}"
+        return steps_from_bytes(self.files.read(name), name)
+
     def _clean(self, manifest: Manifest) -> None:
-        named = {_MANIFEST, *(part.name for part in manifest.parts)}
         folder = manifest.reference.folder
+        kept = [manifest, *(step.before for step in self.undoable(folder))]
+        named = {part.name for one in kept for part in one.parts}
         for name in self.files.names(folder):
             if name not in named and name.endswith((".parquet", ".tmp")):
                 self.files.remove(f"{folder}/{name}")
@@ -358,8 +372,10 @@ def _new_rows(stored: pd.DataFrame, frame: pd.DataFrame, reference: Reference) -
             f"{reference}: {count} row{'s' * (count > 1)} must agree with what is stored; first at "
             f"{theirs.index[row]:%Y-%m-%d %H:%M}, {frame.columns[column]} is stored as "
             f"{float(ours[row, column])!r}, got {float(values[row, column])!r}; correct the source "
-            f"or store it under another venue (where the stored row was an unfinished bar, remove "
-            f"the store's folder {reference.folder} and import again); nothing was stored"
+            "or store it under another venue; where the stored row is the wrong one, such as a bar "
+            f"that was unfinished: delever data drop {reference} --from "
+            f"{theirs.index[row]:%Y-%m-%dT%H:%M}, or delever data replace {reference} FILE; "
+            "nothing was stored"
         )
     return frame.loc[~common]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.data.catalog import Check, Entry, ImportReport
-from delever.data.references import Dataset, parse_lag
+from delever.data.catalog import Catalog, Check, Entry, ImportReport
+from delever.data.references import Dataset, Reference, parse_lag
 from delever.errors import DataError, InputError
 from delever.study.result import Result
 from delever.study.workspace import Workspace
@@ -59,6 +59,7 @@ class DataCheck(Result):
     """Data sets read again from their bytes; `data_check` makes it."""
 
     checks: tuple[Check, ...]
+    forgotten: tuple[str, ...] = ()  # changes by hand that `data_verify` settled, a line each
 
     @property
     def headline(self) -> str:
@@ -72,6 +73,8 @@ class DataCheck(Result):
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """``data sets``, and under each reference its stretches present, absent and unknown."""
+        if not self.checks:
+            return {"data sets": pd.DataFrame()}
         rows = [
             {
                 "reference": one.name,
@@ -211,6 +214,41 @@ def data_check(reference: str | None = None, *, workspace: Place = None) -> Data
     """
     found = Workspace.find(workspace, or_shipped=True).catalog.check(reference)
     return DataCheck(checks=tuple(found))
+
+
+def data_verify(reference: str | None = None, *, workspace: Place = None) -> DataCheck:
+    """Check data sets, and settle what was changed by hand in those that are whole.
+
+    Parameters
+    ----------
+    reference : str, optional
+        By default every data set.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    DataCheck
+        ``forgotten`` names the changes that `delever.data_undo` took back until now.
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such data set.
+    StoreError
+        If the store cannot be written.
+    """
+    place = Workspace.find(workspace, or_shipped=True)
+    catalog = place.catalog
+    checks = () if _removed(catalog, reference) else tuple(catalog.check(reference))
+    settled = catalog.forget(reference)
+    forgotten = tuple(
+        f"{name}: the {step.record['change']} of {str(step.record['when'])[:10]} cannot be undone "
+        "any more"
+        for name, steps in settled.items()
+        for step in steps
+    )
+    return DataCheck(checks=checks, forgotten=forgotten)
 
 
 def import_data(
@@ -418,6 +456,14 @@ def _described(entry: Entry) -> dict[str, Any]:
         "publication_lag_seconds": entry.publication_lag.total_seconds(),
         "notes": list(entry.notes),
     }
+
+
+def _removed(catalog: Catalog, reference: str | None) -> bool:
+    """Whether a data set is there only to be undone."""
+    if reference is None:
+        return False
+    folder = Reference.parse(reference).folder
+    return not catalog.store.has(folder) and bool(catalog.store.undoable(folder))
 
 
 def _found(doubt: Doubt) -> dict[str, Any]:

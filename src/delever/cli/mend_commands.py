@@ -1,0 +1,122 @@
+"""``delever data drop``, ``replace``, ``mend``, ``quarantine``, ``remove`` and ``undo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import delever as dl
+from delever.cli.terminal import Json, WorkspaceOption, echo_json
+
+ReferenceArgument = Annotated[str, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d.")]
+FromOption = Annotated[str, typer.Option("--from", help="UTC: 2023-01-10, or 2023-01-10T08:00.")]
+UntilOption = Annotated[
+    str | None, typer.Option(help="UTC, exclusive; by default no end.", show_default=False)
+]
+WhyOption = Annotated[str, typer.Option(help="The reason, kept with the data.")]
+ReasonOption = Annotated[
+    str, typer.Option(help="The reason, which every page made of the data says.")
+]
+ByOption = Annotated[
+    str | None,
+    typer.Option(help="Who; by default the name you are logged in under.", show_default=False),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``delever data``."""
+    for command in (drop, replace, mend, quarantine, remove, undo):
+        app.command()(command)
+
+
+def drop(
+    reference: ReferenceArgument,
+    start: FromOption,
+    until: UntilOption = None,
+    why: WhyOption = "",
+    by: ByOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Take the rows of a span out, such as a last bar that was unfinished."""
+    _said(dl.data_drop(reference, start, until, why=why, by=by, workspace=workspace), as_json)
+
+
+def replace(
+    reference: ReferenceArgument,
+    file: Annotated[Path, typer.Argument(help=".csv, .csv.gz, .parquet or .feather.")],
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="Leave out earlier rows of the file. UTC.", show_default=False),
+    ] = None,
+    why: WhyOption = "",
+    by: ByOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Put a file in the place of all that is stored over its span."""
+    _said(dl.data_replace(reference, file, start, why=why, by=by, workspace=workspace), as_json)
+
+
+def mend(
+    reference: ReferenceArgument,
+    file: Annotated[
+        Path, typer.Option("--from", help="The mended rows alone, whole, in a file as import's.")
+    ],
+    why: ReasonOption,
+    by: ByOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Give rows other values; the old ones are kept, and pages say so."""
+    _said(dl.data_mend(reference, file, why=why, by=by, workspace=workspace), as_json)
+
+
+def quarantine(
+    reference: ReferenceArgument,
+    start: Annotated[
+        str, typer.Option("--from", help="UTC. Without --until it is the one row at this stamp.")
+    ],
+    until: Annotated[str | None, typer.Option(help="UTC, exclusive.", show_default=False)] = None,
+    why: ReasonOption = "",
+    release: Annotated[bool, typer.Option("--release", help="Bring the rows back.")] = False,
+    by: ByOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Set rows aside: kept, but missing like a hole to every run until they are released."""
+    _said(
+        dl.data_quarantine(
+            reference, start, until, why=why, release=release, by=by, workspace=workspace
+        ),
+        as_json,
+    )
+
+
+def remove(
+    reference: ReferenceArgument,
+    why: WhyOption = "",
+    by: ByOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Take a data set out of the store."""
+    _said(dl.data_remove(reference, why=why, by=by, workspace=workspace), as_json)
+
+
+def undo(
+    reference: ReferenceArgument,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Take the last change by hand back, until the next verify; rows that came since go too."""
+    _said(dl.data_undo(reference, workspace=workspace), as_json)
+
+
+def _said(done: dl.DataChange, as_json: bool) -> None:
+    if as_json:
+        echo_json(done.to_dict())
+    else:
+        typer.echo(done.headline)

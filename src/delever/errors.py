@@ -19,6 +19,8 @@ A message is one sentence that says what was required, what came, where, and wha
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "ConfigError",
     "ConflictError",
@@ -34,10 +36,25 @@ __all__ = [
 ]
 
 
+# How numpy writes a scalar: np.float64(0.1), np.str_('a'), np.True_.
+_SCALAR = re.compile(r"\bnp\.(?:\w+\(('[^']*'|[^()]*)\)|(True|False)_)")
+
+
 class DeleverError(Exception):
-    """Base of every error raised on purpose; `exit_code` is what the command line ends with."""
+    """Base of every error raised on purpose; `exit_code` is what the command line ends with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(DeleverError(f"got {[np.float64(0.1), np.True_]!r}"))
+    got [0.1, True]
+    """
 
     exit_code = 1
+
+    def __init__(self, said: object = "") -> None:
+        # Whoever writes a value into a sentence need not know which library it came from.
+        super().__init__(_SCALAR.sub(lambda found: found[1] or found[2] or "", str(said)))
 
 
 class InputError(DeleverError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -384,6 +386,31 @@ def test_executors_keep_few_tasks_in_the_air() -> None:
         assert sorted([first, *results]) == [(n, str(n)) for n in range(10)]
     with open_executor(1) as none:
         assert list(run_tasks(str, [1], none)) == [(1, "1")]
+
+
+SCRIPT = """
+import os
+from delever.errors import SimulationError
+from delever.study.executor import open_executor, run_tasks
+
+with open_executor(2) as pool:
+    print(sorted(done for _, done in run_tasks(abs, [-1, -2], pool)))
+try:
+    with open_executor(2) as pool:
+        list(run_tasks(os._exit, [1], pool))
+except SimulationError as error:
+    print(error)
+"""
+
+
+def test_a_plain_script_needs_no_main_guard_and_a_lost_worker_is_said(tmp_path) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, lines[0]) == (0, "", "[1, 2]")
+    assert lines[1].startswith("a worker process ended before its work was done")
+    assert len(lines) == 2  # no worker ran the script
 
 
 def test_the_command_prints_one_document_and_a_page_that_loads_nothing(workspace, capsys) -> None:

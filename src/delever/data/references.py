@@ -16,6 +16,18 @@ from delever.units import timeframe_delta
 
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _LONGEST_FOLDER = 200
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Windows opens a device by this name in any folder.
+
+    Examples
+    --------
+    >>> is_reserved("AUX"), is_reserved("AUXO")
+    (True, False)
+    """
+    return _RESERVED.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,8 @@ class Reference:
                 "venue must be lowercase letters, digits, - and _ (such as 'bitstamp'), "
                 f"at most 64 of them; got {self.venue!r}"
             )
+        if is_reserved(self.venue):
+            raise InputError(f"venue must not be a name that Windows reserves; got {self.venue!r}")
         kind_of(self.kind)
         if not self.symbol or not self.symbol.isprintable() or " " in self.symbol:
             raise InputError(
@@ -89,7 +103,7 @@ def _safe(symbol: str) -> str:
     name = quote(symbol, safe="").replace(".", "%2E").replace("~", "%7E")
     letters = [letter for letter in symbol if letter.isascii() and letter.isalpha()]
     if all(letter.isupper() for letter in letters):
-        return name
+        return f"{name}~" if is_reserved(name) else name
     pattern = "".join("1" if letter.isupper() else "0" for letter in letters)
     return f"{name}~{int(pattern, 2):x}"
 

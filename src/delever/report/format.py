@@ -48,14 +48,14 @@ def percent(fraction: float, digits: int = 1) -> str:
     A loss short of everything is never rounded to -100%: decimals are added, up to four, until
     it reads as what it is. From 1,000% on decimals are dropped, and millions are said in words.
     """
-    if math.isfinite(fraction) and abs(fraction) >= 10:
+    if math.isfinite(100 * fraction) and abs(fraction) >= 10:
         text = money(round(100 * fraction))
         return f"{text[:-1]}{_WORDS[text[-1]]} %" if text[-1] in _WORDS else f"{text}%"
     text = number(100 * fraction, digits)
     while -1 < fraction < 0 and float(text.replace(",", "")) <= -100 and digits < 4:
         digits += 1
         text = number(100 * fraction, digits)
-    return f"{text}%" if math.isfinite(fraction) else text
+    return f"{text}%" if math.isfinite(100 * fraction) else text
 
 
 def growth(log: float) -> str:

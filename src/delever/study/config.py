@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from delever.data.references import is_reserved
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
@@ -201,6 +202,8 @@ class Study(BaseModel):
     def _name_is_a_folder(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
             raise ValueError("letters, digits, '_' and '-'")
+        if is_reserved(name):
+            raise ValueError("no name that Windows reserves")
         return name
 
     @field_validator("start", "end", mode="before")

@@ -6,13 +6,23 @@ strategy) does not travel, and each worker loads it for itself.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
-from delever.errors import InputError
+from delever.errors import InputError, SimulationError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -27,22 +37,59 @@ def default_workers() -> int:
 def open_executor(workers: int) -> Iterator[Executor | None]:
     """Open worker processes; none for one worker, whose tasks run here.
 
-    Raises InputError if `workers` is below 1.
+    Raises InputError if `workers` is below 1; SimulationError if a worker ends before its work is
+    done.
+
+    Notes
+    -----
+    Workers do not run the script that started them, so it needs no ``if __name__ == "__main__"``:
+    a task names a function of the package and holds data, nothing of ``__main__``.
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
     if workers == 1:
         yield None
         return
-    import multiprocessing
-
     # Forking a process that has threads can deadlock; a server of this kind never has any.
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    pool = _Pool(workers, mp_context=context)
     try:
-        yield pool
+        with _broken_is_said():
+            yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool whose processes, which begin as tasks are handed in, are not told of the script."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _without_script():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Hide the script from what `multiprocessing` tells a new process to run again."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+@contextmanager
+def _broken_is_said() -> Iterator[None]:
+    try:
+        yield
+    except BrokenExecutor:
+        raise SimulationError(
+            "a worker process ended before its work was done: it was killed, ran out of memory, or "
+            "could not be started; run again with fewer workers or, in a sweep, with less memory "
+            "(what was finished is kept); an executor of your own needs to be opened below "
+            'if __name__ == "__main__": in a script'
+        ) from None
 
 
 def run_tasks(
@@ -52,7 +99,10 @@ def run_tasks(
     *,
     ahead: int = 4,
 ) -> Iterator[tuple[Task, Result]]:
-    """Run a function on tasks and give results as they come."""
+    """Run a function on tasks and give results as they come.
+
+    Raises SimulationError if a worker ends before its work is done.
+    """
     if executor is None:
         for task in tasks:
             yield task, function(task)
@@ -67,7 +117,10 @@ def run_tasks(
             except StopIteration:
                 done = True
             else:
-                waiting[executor.submit(function, task)] = task
+                with _broken_is_said():
+                    waiting[executor.submit(function, task)] = task
         finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
         for future in finished:
-            yield waiting.pop(future), future.result()
+            with _broken_is_said():
+                result = future.result()
+            yield waiting.pop(future), result

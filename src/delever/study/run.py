@@ -228,7 +228,7 @@ def run(
         Leave out the test on redrawn periods, which runs the strategy on hundreds of resampled
         markets.
     workers : int
-        Processes for those; with more than one, a script needs ``if __name__ == "__main__"``.
+        Processes for those.
     progress : callable
         Told the name of each step as it begins.
     workspace : path, optional

@@ -140,7 +140,8 @@ def _one_index(where: str, given: Mapping[str, object]) -> None:
         first, other = tables[0]
         if not value.index.equals(other.index):
             raise InputError(
-                f"{where}: {name} must stand on the index of {first}; got {len(value)} rows for "
+                f"{where}: {name} must stand on the index of {first}; got "
+                f"{counted(len(value), 'row')} for "
                 f"{len(other)}, or other labels; reindex it"
             )
 
@@ -218,10 +219,11 @@ def counted(number: int, word: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "gap"), counted(1_200, "gap")
-    ('1 gap', '1,200 gaps')
+    >>> counted(1, "gap"), counted(1_200, "gap"), counted(2, "stretch")
+    ('1 gap', '1,200 gaps', '2 stretches')
     """
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    plural = "es" if word.endswith(("ch", "sh", "s", "x")) else "s"
+    return f"{number:,} {word}{'' if number == 1 else plural}"
 
 
 def shown(value: object) -> str:

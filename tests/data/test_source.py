@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delever.data.references import Dataset, Reference, default_lag, parse_lag
+from delever.data.references import Dataset, Reference, default_lag, is_reserved, parse_lag
 from delever.errors import InputError
 
 symbols = st.text(st.sampled_from("aAbB01/\\:._-%~*?é"), min_size=1, max_size=12)
@@ -105,3 +105,12 @@ def test_a_data_set_knows_its_gaps():
         publication_lag=pd.Timedelta(0),
     )
     assert dataset.gaps["bars"].tolist() == [3]
+
+
+@pytest.mark.parametrize("name", ["CON", "aux", "Nul", "COM1", "lpt9"])
+def test_no_folder_has_a_name_that_windows_reserves(name: str) -> None:
+    last = of(name).folder.split("/")[-2]
+    assert last.startswith(f"{name}~")
+    assert not is_reserved(last)
+    with pytest.raises(InputError, match="Windows reserves"):
+        Reference(venue=name.lower(), kind="series", symbol="X", timeframe="1d")

@@ -54,6 +54,7 @@ def test_a_loss_short_of_everything_never_reads_as_everything(fraction: float) -
         (number(-math.inf), "-inf"),
         (percent(-1.0), "-100.0%"),
         (percent(-0.99994), "-99.99%"),
+        (percent(1.7e308), "inf"),
         (percent(12.345), "1,234%"),
         (figure(62_345.0), "62,345.00"),
         (figure(-4.96e-05), "-0.0000496"),

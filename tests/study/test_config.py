@@ -73,6 +73,7 @@ def test_override_texts_are_toml_or_text():
         (MINIMAL + "initial_equity = inf\n", "initial_equity"),
         (MINIMAL + "initial_equity = true\n", "initial_equity"),
         (MINIMAL + '[costs]\nslippage = "0.1"\n', "costs.slippage"),
+        (MINIMAL + 'name = "nul"\n', "no name that Windows reserves"),
         (MINIMAL + "start = 5\n", "start.*UTC date"),
         (MINIMAL + "end = 9999-01-01\n", "end must be: .*UTC date"),
         (MINIMAL + "start = 2016-01-01\nend = 2015-01-01\n", "start must be before end"),

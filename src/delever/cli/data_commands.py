@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import delever as dl
+from delever.arguments import counted
 from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes, steps
 
 if TYPE_CHECKING:
@@ -297,7 +298,8 @@ def _print_coverage(table: pd.DataFrame) -> None:
     shown = holes.sort_values(["state", "bars"], ascending=False, kind="stable").head(_SHOWN)
     if len(shown) < len(holes):
         typer.echo(
-            f"  {len(holes):,} stretches without rows (the {_SHOWN} longest below, unknown ones "
+            f"  {counted(len(holes), 'stretch')} without rows (the {_SHOWN} longest below, unknown "
+            "ones "
             "first; all with --json)"
         )
     rows = [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import delever as dl
+from delever.arguments import counted
 from delever.cli.terminal import Json, WorkspaceOption, echo_json, print_notes
 
 if TYPE_CHECKING:
@@ -232,7 +233,10 @@ def _stretches(spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]]) -> str:
 
 def _print_brackets(name: str, kept: Kept) -> None:
     rows = kept.table.brackets
-    seen = f"{len(rows)} brackets up to {rows[-1].cap:,.10g}, seen {kept.known_at:%Y-%m-%d %H:%M}"
+    seen = (
+        f"{counted(len(rows), 'bracket')} up to {rows[-1].cap:,.10g}, seen "
+        f"{kept.known_at:%Y-%m-%d %H:%M}"
+    )
     if kept.added:
         typer.echo(f"{name}: {seen}, used from {kept.valid_from}; added to {kept.path}")
     else:

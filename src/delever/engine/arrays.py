@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import counted
 from delever.errors import InputError
 from delever.frames import utc_index
 
@@ -84,7 +85,8 @@ def asked_targets(
     if not utc_index(target_exposure.index, "open_time", "target_exposure").equals(index):
         raise InputError(
             f"target_exposure must have one row per bar, on the same open times; got "
-            f"{len(target_exposure)} rows for {len(index)} bars; reindex it to the bars"
+            f"{counted(len(target_exposure), 'row')} for {counted(len(index), 'bar')}; reindex it "
+            "to the bars"
         )
     values = target_exposure.to_numpy(dtype=np.float64)
     known = ~np.isnan(values)
@@ -92,7 +94,8 @@ def asked_targets(
     if len(late):
         raise InputError(
             f"target_exposure may be NaN only before its first value (warm-up); the bar of "
-            f"{index[late[0]]:%Y-%m-%d %H:%M} is NaN ({len(late)} such bars); decide a number there"
+            f"{index[late[0]]:%Y-%m-%d %H:%M} is NaN ({counted(len(late), 'such bar')}); decide a "
+            "number there"
         )
     asked = np.append(initial_target, np.where(known, values, 0.0))
     highest = max(1.0, -lowest)

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 from annotated_types import DocInfo, Ge, Gt, Lt, doc
 
+from delever.arguments import counted
 from delever.errors import InputError
 from delever.venues.contract import PerpContract
 from delever.venues.funding import snap_to_second
@@ -69,8 +70,9 @@ class FundingSeries:
         object.__setattr__(self, "stamps", snap_to_second(self.stamps))
         if len(self.stamps) != len(self.rates):
             raise InputError(
-                f"funding must have one rate per stamp; got {len(self.stamps)} stamps and "
-                f"{len(self.rates)} rates"
+                f"funding must have one rate per stamp; got {counted(len(self.stamps), 'stamp')} "
+                "and "
+                f"{counted(len(self.rates), 'rate')}"
             )
         if not (np.diff(self.stamps) > 0).all():
             raise InputError("funding stamps must increase; sort them and remove repeats")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.engine.arrays import Floats
 from delever.engine.settings import Account, Orders, orders_of
 from delever.engine.sweep_market import Board, Ints, SweepMarket, sweep_market
@@ -72,7 +73,8 @@ def asked(target_exposure: Floats, begin: int) -> Asked:
     """
     if not 0 <= begin < len(target_exposure):
         raise InputError(
-            f"a run must begin at one of its {len(target_exposure)} bars; got row {begin}"
+            f"a run must begin at one of its {counted(len(target_exposure), 'bar')}; got row "
+            f"{begin}"
         )
     wanted = target_exposure[begin - 1 : -1] if begin else np.append(math.nan, target_exposure[:-1])
     unknown = np.isnan(wanted)

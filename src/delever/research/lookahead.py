@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from delever.arguments import MOST_SEED, Flags, Floats, whole_number
+from delever.arguments import MOST_SEED, Flags, Floats, counted, whole_number
 from delever.errors import InputError
 from delever.research.decision import EXPOSURE, Decided
 from delever.research.perturbation import Perturbation, perturb_future, window
@@ -112,10 +112,10 @@ def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[s
     if not isinstance(answer, pd.Series | pd.DataFrame) or len(answer) != len(market.index):
         size = type(answer).__name__
         if isinstance(answer, pd.Series | pd.DataFrame):
-            size = f"{len(answer)} rows"
+            size = f"{counted(len(answer), 'row')}"
         raise InputError(
             f"one value per bar is required, as a pandas Series; got {size} for "
-            f"{len(market.index)} bars"
+            f"{counted(len(market.index), 'bar')}"
         )
     if isinstance(answer, pd.Series):
         return {"": answer.to_numpy(dtype="float64", na_value=np.nan)}

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import counted
 from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, rerun
@@ -252,14 +253,16 @@ def timing_test(
         if len(index) * ONE_BY_ONE > _MOST_BARS:
             return no_test(f"a timing test of so many bars needs a sweep, and {error}")
         moves = _drawn_shifts(len(index), min(shifts, ONE_BY_ONE), seed)
-        notes.append(f"{len(moves)} shifts, run one by one: {error}")
+        notes.append(f"{counted(len(moves), 'shift')}, run one by one: {error}")
         growth = _one_by_one(backtest, inside, wanted, moves)
     else:
         moves = _drawn_shifts(len(index), shifts, seed)
         growth = _in_a_sweep(market, wanted, moves, mapper)
     refused = np.isnan(growth[1:])
     if refused.any():
-        notes.append(f"{int(refused.sum())} of {len(moves)} shifts left out, refused by a bracket")
+        notes.append(
+            f"{int(refused.sum())} of {counted(len(moves), 'shift')} left out, refused by a bracket"
+        )
     if np.isnan(growth[0]) or refused.all():
         return no_test("a timing test needs positions that brackets allow at other times, too")
     values = mean_payout(growth, kept, len(seen))

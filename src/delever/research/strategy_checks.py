@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Floats
+from delever.arguments import Floats, counted
 from delever.research.decision import EXPOSURE, RESERVED, Decided, exposure_of
 from delever.research.lookahead import Leak, ask, differ, find_leak
 from delever.research.perturbation import price_columns
@@ -59,7 +59,8 @@ def check_target(answer: object, index: pd.DatetimeIndex) -> Finding | None:
         return Finding(
             check=check,
             message=f"a strategy must return one exposure per bar on market.index; got "
-            f"{len(target)} rows for {len(index)} bars" + _first_mismatch(target.index, index),
+            f"{counted(len(target), 'row')} for {counted(len(index), 'bar')}"
+            + _first_mismatch(target.index, index),
         )
     if target.dtype.kind not in "iuf":
         return Finding(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from delever.arguments import counted
 from delever.bars import spans
 from delever.errors import InputError
 from delever.frames import utc_index
@@ -75,8 +76,8 @@ class Sample:
             series = getattr(self, name)
             if series is not None and not series.index.equals(self.returns.index):
                 raise InputError(
-                    f"{name} must have the index of the returns ({len(index)} bars); "
-                    f"got {len(series)} others; reindex it before measuring"
+                    f"{name} must have the index of the returns ({counted(len(index), 'bar')}); "
+                    f"got {counted(len(series), 'other')}; reindex it before measuring"
                 )
         _require_returns(self.returns, "returns")
         if self.benchmark is not None:

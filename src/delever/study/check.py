@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.arguments import whole_number
+from delever.arguments import counted, whole_number
 from delever.errors import InputError, StrategyError
 from delever.research.decision import Decided
 from delever.research.lookahead import MOST_POINTS, Leak, find_leak, shrink_leak
@@ -313,7 +313,7 @@ def _check_feature(
             raise InputError(why)
         return CheckedTarget(name=name, findings=(), skipped=why)
     if not values.index.equals(market.index):
-        wrong = f"a feature must have one value per bar; got {len(values)} rows"
+        wrong = f"a feature must have one value per bar; got {counted(len(values), 'row')}"
         return CheckedTarget(name=name, findings=(Finding(check="same index", message=wrong),))
     leak = find_leak(compute, market, points=ground.points, least_lags=ground.lags)
     found = (
@@ -354,7 +354,8 @@ def _checked(
         name=name,
         findings=tuple(findings),
         test=as_test(few, name=Path(name).stem, function=source, ground=ground),
-        bars=f"{count} bars from {few.first:%Y-%m-%d %H:%M} to {few.last:%Y-%m-%d %H:%M}",
+        bars=f"{counted(count, 'bar')} from {few.first:%Y-%m-%d %H:%M} to "
+        f"{few.last:%Y-%m-%d %H:%M}",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.arguments import shown
+from delever.arguments import counted, shown
 from delever.deleveraging.detect import Detector, detected_periods
 from delever.deleveraging.detect import detect as detected
 from delever.deleveraging.membership import overlapping, per_period
@@ -101,7 +101,7 @@ class Detection(Result):
         last = self.state.index[-1]
         now = "on" if bool(self.state.iloc[-1]) else "off"
         return (
-            f"{len(self.periods)} periods of deleveraging detected, in "
+            f"{counted(len(self.periods), 'period')} of deleveraging detected, in "
             f"{percent(self.state.mean())} of {len(self.state):,} bars; {now} in the bar of "
             f"{day(last)}"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.arguments import shown
+from delever.arguments import counted, shown
 from delever.errors import InputError
 from delever.report.format import of_years
 from delever.stats.bootstrap import growth, sharpe
@@ -40,9 +40,10 @@ class Screen(Result):
         """The highest Sharpe ratio and whose it is."""
         ratios = self.frame["sharpe_ratio"].dropna()
         if ratios.empty:
-            return f"None of {len(self.frame):,} exposures has a Sharpe ratio."
+            return f"None of {counted(len(self.frame), 'exposure')} has a Sharpe ratio."
         return (
-            f"Of {len(self.frame):,} exposures {ratios.idxmax()} has the highest Sharpe ratio, "
+            f"Of {counted(len(self.frame), 'exposure')} {ratios.idxmax()} has the highest Sharpe "
+            "ratio, "
             f"{ratios.max():.2f}; a screen ranks, a backtest decides."
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pydantic
 
-from delever.arguments import shown
+from delever.arguments import counted, shown
 from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
 from delever.report.pages import signal_page as page
@@ -140,9 +140,11 @@ class EventReport(Result):
         p = float(study.tests["p_value"]["standardised, clustered"])
         first, last = study.window
         return (
-            f"Over bars {first} to {last} after {len(study.events)} events the mean cumulative "
+            f"Over bars {first} to {last} after {counted(len(study.events), 'event')} the mean "
+            "cumulative "
             f"abnormal return was {mean:+.1%} (p = {p:.3f}, standardised, clustered); the smallest "
-            f"effect detectable with {len(study.events)} events is {study.detectable:.1%}."
+            f"effect detectable with {counted(len(study.events), 'event')} is "
+            f"{study.detectable:.1%}."
         )
 
     @property
@@ -207,7 +209,7 @@ def load_signals(
         if len(markets) > 1 or signal.dtype != bool or not signal.index.equals(markets[0].index):
             raise InputError(
                 "events of one's own must be a Series of booleans on the bars of one market; got "
-                f"{shown(signal)} of {signal.dtype} for {len(markets)} markets"
+                f"{shown(signal)} of {signal.dtype} for {counted(len(markets), 'market')}"
             )
         known = pd.Series(True, index=signal.index)
         return str(signal.name or "events"), [Signal(market=markets[0], event=signal, known=known)]

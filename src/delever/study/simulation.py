@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.settings import Account
@@ -31,7 +32,8 @@ def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | No
         decided = first_defined(exposures(target))
         if decided == len(target):
             raise InputError(
-                f"the strategy needs more history than there is: no decision in {len(index)} bars "
+                "the strategy needs more history than there is: no decision in "
+                f"{counted(len(index), 'bar')} "
                 f"({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name earlier bars as warmup or "
                 "shorten its windows"
             )

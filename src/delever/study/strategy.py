@@ -19,7 +19,7 @@ import pandas as pd
 import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
-from delever.arguments import shown
+from delever.arguments import counted, shown
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.research.decision import Decided, Decision, exposure_of, lines_of
 from delever.research.strategy_checks import check_lines, check_target, exposures
@@ -238,7 +238,8 @@ def _held(entries: object, exits: object) -> pd.Series:
     assert isinstance(exits, pd.Series)
     if not entries.index.equals(exits.index):
         raise InputError(
-            f"entries and exits must stand on one index; got {len(entries)} and {len(exits)} rows, "
+            f"entries and exits must stand on one index; got {len(entries)} and "
+            f"{counted(len(exits), 'row')}, "
             "or other labels; reindex one"
         )
     asked = pd.Series(float("nan"), index=entries.index)

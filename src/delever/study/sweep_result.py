@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from delever.arguments import counted
 from delever.report.figures.look import Chart
 from delever.research.choosing import Choosing
 from delever.research.deflation import Deflation
@@ -100,7 +101,7 @@ class Sweep(Swept, Result):
         if (errors == "").any():
             return ""
         why = errors.value_counts()
-        more = f" (and {len(why) - 1} other reasons)" if len(why) > 1 else ""
+        more = f" (and {counted(len(why) - 1, 'other reason')})" if len(why) > 1 else ""
         return f"every one of {len(errors):,} combinations was refused: {why.index[0]}{more}"
 
     @property

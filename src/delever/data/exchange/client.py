@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from delever.arguments import counted
 from delever.data.exchange.quirks import venue_of
 from delever.data.exchange.venue import Venue
 from delever.data.pacing import Limiter, MayPassError, Pacing, persistently, retry_after
@@ -124,7 +125,11 @@ class Client:
         if symbol in markets:
             return markets[symbol]
         near = difflib.get_close_matches(symbol, list(markets), n=3, cutoff=0.5)
-        there = f"did you mean {' or '.join(near)}?" if near else f"it lists {len(markets)} others"
+        there = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else f"it lists {counted(len(markets), 'other')}"
+        )
         raise InputError(f"{self.name} lists no symbol {symbol}; {there}")
 
     def _ready(self) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.report.figures.look import (
     LEGEND,
     PALETTE,
@@ -105,7 +106,7 @@ def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
         figure.add_bar(
             x=centres,
             y=counts / counts.sum(),
-            name=f"{name} ({counts.sum():,} bars)",
+            name=f"{name} ({counted(counts.sum(), 'bar')})",
             marker={"color": colour, "line": {"width": 0}},
             opacity=0.62,
             hovertemplate="around %{x:.2%}: %{y:.1%} of the bars<extra>" + name + "</extra>",

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.deleveraging.period import Period
 from delever.report.answer_words import counts, p_value
 from delever.report.format import NOT_AVAILABLE, day, growth, number, percent, points, speed
@@ -107,7 +108,7 @@ def ledger(found: Answer) -> dict[str, str]:
     insured = split.insured
     spread = insured["payout"]
     out = {
-        "Payouts": f"{log_points(split.payouts)} log points in {len(insured)} periods",
+        "Payouts": f"{log_points(split.payouts)} log points in {counted(len(insured), 'period')}",
         "Premium": "everything: the account was ruined outside the periods"
         if math.isinf(split.premium)
         else f"{log_points(split.premium)} log points, growth given up outside the periods",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from delever.arguments import counted
 from delever.report.format import NOT_AVAILABLE, day, figure, percent
 from delever.report.page import Tile, block, fragment, render_page
 from delever.report.table import Cell, Column, Table
@@ -93,7 +94,8 @@ def headline(audited: Sequence[AuditedClaim]) -> str:
     seen = counts(audited)
     holds, wrong, depends, open_ = (seen[verdict] for verdict in VERDICTS)
     return (
-        f"Of {len(audited)} claims {holds} hold as they were made and {wrong} do not; {depends} "
+        f"Of {counted(len(audited), 'claim')} {holds} hold as they were made and {wrong} do not; "
+        f"{depends} "
         f"hold or not by what is meant, and {open_} cannot be tested on the data at hand."
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from delever.arguments import counted
 from delever.report import figures
 from delever.report.format import (
     day,
@@ -223,7 +224,8 @@ def abnormal_table(study: EventStudy) -> Table:
             numbers("Statistic", "statistic", number),
             numbers("p", "p_value", _p_value),
         ),
-        caption=f"{len(kept)} events in {kept['cluster'].nunique()} clusters; "
+        caption=f"{counted(len(kept), 'event')} in "
+        f"{counted(kept['cluster'].nunique(), 'cluster')}; "
         f"{len(study.dropped)} could not be used. Mean {percent(kept['car'].mean())}, detectable "
         f"{percent(study.detectable)}, mean correlation {number(study.correlation)}. Normal is the "
         + ("mean" if study.model == "mean" else "line through the benchmark")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from delever.arguments import counted
 from delever.deleveraging.membership import membership
 from delever.report import figures
 from delever.report.answer_words import answer_sentence
@@ -254,7 +255,7 @@ def _span(evaluation: Evaluation, manifest: Mapping[str, Any], benchmark: str) -
     """Bars of the run, the strategy and its parameters, and the benchmark."""
     start, end = evaluation.span
     parts = [
-        f"{when(start)} to {when(end)} UTC, {len(evaluation.bars):,} bars of "
+        f"{when(start)} to {when(end)} UTC, {counted(len(evaluation.bars), 'bar')} of "
         f"{evaluation.backtest.timeframe}"
     ]
     if strategy := _said(manifest, "strategy", ""):

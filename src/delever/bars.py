@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.errors import InputError
+from delever.funding_stamps import missing_stamps
+from delever.kinds import kind_of
 from delever.units import floor_to, grid_anchor, periods_per_year, timeframe_delta
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
@@ -145,8 +147,10 @@ def pick(values: pd.Series, rows: npt.NDArray[np.intp], index: pd.DatetimeIndex)
     return pd.Series(known[rows], index=index, name=values.name, copy=False)
 
 
-def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:
-    """Stretches of the grid that hold no bar: ``start``, ``end`` (exclusive), ``bars``.
+def gaps(index: pd.DatetimeIndex, timeframe: str, kind: str = "ohlcv") -> pd.DataFrame:
+    """Stretches that hold no row where one is due: ``start``, ``end`` (exclusive), ``bars``.
+
+    Due is one row a timeframe; funding by the intervals that its stamps show.
 
     Examples
     --------
@@ -156,9 +160,18 @@ def gaps(index: pd.DatetimeIndex, timeframe: str) -> pd.DataFrame:
     """
     step = timeframe_delta(timeframe)
     stamps = index.as_unit("ns")
+    if kind_of(kind).own_intervals:
+        holes = np.array(missing_stamps(stamps.asi8, step.value), dtype="int64").reshape(-1, 3)
+        begin, end = (_utc(holes[:, place]) for place in (0, 1))
+        counts = np.maximum(1, (holes[:, 1] - holes[:, 0] + holes[:, 2] // 2) // holes[:, 2])
+        return pd.DataFrame({"start": begin, "end": end, "bars": counts})
     # Between stamps a and b, round((b - a) / w) - 1 are missing; the rounding is for readings off
     # the grid, which may stand up to half a timeframe beside it.
     missing = (np.diff(stamps.asi8) + step.value // 2) // step.value - 1
     jumps = np.flatnonzero(missing > 0)
     starts, ends = stamps[jumps] + step, stamps[jumps + 1]
     return pd.DataFrame({"start": starts, "end": ends, "bars": missing[jumps].astype("int64")})
+
+
+def _utc(counts: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(counts.view("M8[ns]")).tz_localize("UTC")

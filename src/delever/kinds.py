@@ -45,6 +45,7 @@ class Kind:
     columns: tuple[str, ...] = ()  # required, in order; empty when any numeric columns will do
     rules: tuple[Rule, ...] = ()  # conditions on each row, beyond being finite
     on_grid: bool = True  # whether stamps must be open times of the timeframe
+    own_intervals: bool = False  # whether its stamps say themselves when the next is due
     snap: str | None = None  # unit that stamps are rounded to, where sources jitter
     known_at_stamp: bool = False  # by default a row is known one timeframe after its stamp
     usual_timeframe: str | None = "1d"  # where none is named; None for that of the venue's rows
@@ -142,6 +143,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 columns=("funding_rate",),
                 rules=(_FRACTION,),
                 on_grid=False,
+                own_intervals=True,
                 snap="s",
                 known_at_stamp=True,
                 usual_timeframe=None,

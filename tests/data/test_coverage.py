@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from delever.data.catalog import Catalog
 from delever.data.coverage import CoverageSpan, coverage, overlaid, unknown_bars
+from delever.data.references import Reference
 from delever.errors import ConflictError, InputError, NotStoredError, SchemaError
 
 NAME = "v/ohlcv/BTC/USD/1h"
@@ -57,7 +58,7 @@ def test_every_bar_is_what_a_loop_over_all_bars_says(
         expected[bar] = "present" if bar in hours else "absent" if absent else "unknown"
     table = coverage(
         stamps(hours),
-        "1h",
+        Reference.parse(NAME),
         overlaid((), [CoverageSpan(start=hour(b), end=hour(e), state=s) for b, e, s in spans]),
     )
     found = {}
@@ -72,7 +73,7 @@ def test_every_bar_is_what_a_loop_over_all_bars_says(
 
 def test_readings_off_the_grid_are_covered_too():
     index = pd.DatetimeIndex(["2021-01-01", "2021-01-02 00:05", "2021-01-05"], tz="UTC")
-    table = coverage(index, "1d", ())
+    table = coverage(index, Reference.parse("v/series/x/1d"), ())
     assert table["state"].tolist() == ["present", "unknown", "present"]
     assert table["bars"].tolist() == [2, 2, 1]
 

@@ -138,13 +138,14 @@ def test_floor_and_ceiling_meet_on_the_grid(time, timeframe):
 )
 def test_a_row_withheld_from_any_rhythm_is_noticed(rhythm, lost, count):
     """Each rhythm lasts twelve rows; rows are taken out away from where it changes."""
-    apart = np.repeat(rhythm, 12)
+    hour = 3_600_000
+    apart = np.repeat(rhythm, 12) * hour
     times = np.concatenate([[0], np.cumsum(apart)])
     lost = min(lost, len(times) - 4 - count)
     if any(abs(lost + k - edge) < 4 for k in range(count) for edge in range(0, len(times), 12)):
         return
     kept = np.delete(times, range(lost, lost + count))
-    found = holes(kept, (0, int(times[-1]) + 1), 8)
+    found = holes(kept, (0, int(times[-1]) + 1), 8 * hour)
     gone = times[lost : lost + count]
     assert all(any(low <= time < high for low, high in found) for time in gone)
 

@@ -103,6 +103,7 @@ def test_stamps_snap_to_the_second() -> None:
         ((0, 8), (8,)),
         ((0, 8, 16, 20, 24, 28), (8, 8, 4, 4, 4)),  # a change of interval
         ((0, 4, 8, 16, 24, 25, 26), (4, 4, 8, 8, 1, 1)),  # and back, and to hourly
+        ((0, 8, 9, 10), (8, 1, 1)),  # a history that begins just before a change
         ((0, 4, 8, 16, 20, 24), (4, 4, 4, 4, 4)),  # one missing stamp
         ((0, 8, 16, 40, 48), (8, 8, 8, 8)),  # two missing stamps, 24 h apart as BitMEX once
         ((0, 1, 2, 7, 8), (1, 1, 1, 1)),  # five hours are no interval at all

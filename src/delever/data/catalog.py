@@ -210,7 +210,7 @@ class Catalog:
             entry=_entry(change.manifest),
             added=change.added,
             present=change.present,
-            gaps=gaps(pd.DatetimeIndex(whole.index), wanted.timeframe),
+            gaps=gaps(pd.DatetimeIndex(whole.index), wanted.timeframe, wanted.kind),
             doubts=implausible(whole, wanted.kind, wanted.timeframe),
             ignored=ignored,
         )
@@ -272,12 +272,12 @@ class Catalog:
         """
         wanted = _parsed(reference)
         if wanted.venue == SAMPLE:
-            return coverage(pd.DatetimeIndex(self.load(wanted).frame.index), wanted.timeframe, ())
+            return coverage(pd.DatetimeIndex(self.load(wanted).frame.index), wanted, ())
         try:
             manifest, index = self.store.stamps(wanted)
         except NotStoredError:
             raise self._not_stored(wanted) from None
-        return coverage(index, wanted.timeframe, manifest.coverage)
+        return coverage(index, wanted, manifest.coverage)
 
     def check(self, reference: Reference | str | None = None) -> tuple[Check, ...]:
         """Read data sets again from their bytes and hold them against contract and checksums.
@@ -305,7 +305,7 @@ class Catalog:
         reference = self.store.manifest(folder).reference
         manifest, frame = self.store.rows(reference)
         stamps = pd.DatetimeIndex(frame.index.union(manifest.set_aside))
-        known = coverage(stamps, reference.timeframe, manifest.coverage)
+        known = coverage(stamps, reference, manifest.coverage)
         return Check(
             name=str(reference),
             entry=_entry(manifest),
@@ -320,7 +320,7 @@ class Catalog:
             return Check(name=SAMPLE, problems=(str(error),))
         if sample is None:
             return None
-        known = coverage(pd.DatetimeIndex(sample.frame.index), sample.reference.timeframe, ())
+        known = coverage(pd.DatetimeIndex(sample.frame.index), sample.reference, ())
         return Check(
             name=str(sample.reference),
             entry=_sample_entry(sample),

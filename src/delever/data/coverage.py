@@ -16,7 +16,10 @@ import numpy as np
 import pandas as pd
 
 from delever.bars import gaps
+from delever.data.references import Reference
 from delever.errors import InputError
+from delever.funding_stamps import interval_at_ends
+from delever.kinds import kind_of
 from delever.units import timeframe_delta
 
 State = Literal["present", "absent", "unknown"]
@@ -160,32 +163,41 @@ def _outside(old: CoverageSpan, new: CoverageSpan) -> Iterator[CoverageSpan]:
 
 
 def coverage(
-    index: pd.DatetimeIndex, timeframe: str, spans: Sequence[CoverageSpan]
+    index: pd.DatetimeIndex, reference: Reference, spans: Sequence[CoverageSpan]
 ) -> pd.DataFrame:
     """Divide the span of a data set into present, absent and unknown.
 
-    What lies after the last row is unknown, whatever a span says: absent needs a later row.
+    What is missing is as `delever.bars.gaps` says. What lies after the last row is unknown,
+    whatever a span says: absent needs a later row.
 
     Examples
     --------
     >>> days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-05"], tz="UTC")
-    >>> coverage(days, "1d", ())[["state", "bars"]].to_numpy().tolist()
+    >>> daily = Reference.parse("v/ohlcv/BTC/USD/1d")
+    >>> coverage(days, daily, ())[["state", "bars"]].to_numpy().tolist()
     [['present', 2], ['unknown', 2], ['present', 1]]
     """
-    step = timeframe_delta(timeframe).value
+    usual = timeframe_delta(reference.timeframe).value
     stamps = index.as_unit("ns").asi8
-    first, last = int(stamps[0]), int(stamps[-1]) + step
-    missing = gaps(index, timeframe)
-    holes = list(zip(_counts(missing["start"]), _counts(missing["end"]), strict=True))
+    missing = gaps(index, reference.timeframe, reference.kind)
+    begin, behind = _counts(missing["start"]), _counts(missing["end"])
+    steps = [usual] * len(missing)
+    earlier = later = usual
+    if kind_of(reference.kind).own_intervals:
+        earlier, later = interval_at_ends(stamps, usual)
+        lengths = zip(begin, behind, missing["bars"].tolist(), strict=True)
+        steps = [max(1, (end - start) // bars) for start, end, bars in lengths]
+    holes = list(zip(begin, behind, steps, strict=True))
+    first, last = int(stamps[0]), int(stamps[-1]) + later
     if spans:
         before, after = first - spans[0].start.value, spans[-1].end.value - last
-        if before >= step:
-            holes.insert(0, (first - before // step * step, first))
-        if after >= step:
-            holes.append((last, last + after // step * step))
+        if before >= earlier:
+            holes.insert(0, (first - before // earlier * earlier, first, earlier))
+        if after >= later:
+            holes.append((last, last + after // later * later, later))
     rows: list[tuple[int, int, State, int]] = []
-    at = min([first, *(start for start, _ in holes[:1])])
-    for start, end in [*holes, (last, last)]:
+    at = min([first, *(start for start, *_ in holes[:1])])
+    for start, end, step in [*holes, (last, last, usual)]:
         if at < start:
             count = np.searchsorted(stamps, start) - np.searchsorted(stamps, at)
             rows.append((at, start, "present", int(count)))

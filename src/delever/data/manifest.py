@@ -14,6 +14,7 @@ from delever.data.coverage import CoverageSpan
 from delever.data.parts import combined_id
 from delever.data.references import Reference
 from delever.errors import ConflictError, InputError, StoreError
+from delever.kinds import kind_of
 
 _FORMAT = 2
 
@@ -26,7 +27,7 @@ class Part:
     rows: int  # how many it holds
     start: pd.Timestamp  # first and last stamp, UTC
     end: pd.Timestamp
-    gaps: int  # stretches of the grid without rows, between its first and its last
+    gaps: int  # stretches without rows between its first and its last, and as `Manifest.gaps` says
     sha256: str  # of the file
     content: str  # `delever.data.parts.rows_id` of its rows
 
@@ -85,7 +86,9 @@ class Manifest:
 
     @property
     def gaps(self) -> int:
-        """Stretches of the grid without rows."""
+        """Stretches without rows where some are due."""
+        if kind_of(self.reference.kind).own_intervals:  # a part counts what follows it too
+            return sum(part.gaps for part in self.parts)
         starts = [part.start for part in self.parts[1:]]
         ends = [part.end for part in self.parts[:-1]]
         between = sum(

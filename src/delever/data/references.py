@@ -125,7 +125,8 @@ class Dataset:
     @property
     def gaps(self) -> pd.DataFrame:
         """Stretches without rows: ``start``, ``end``, ``bars``, as `delever.bars.gaps`."""
-        return bars.gaps(pd.DatetimeIndex(self.frame.index), self.reference.timeframe)
+        index, reference = pd.DatetimeIndex(self.frame.index), self.reference
+        return bars.gaps(index, reference.timeframe, reference.kind)
 
 
 def default_lag(reference: Reference) -> pd.Timedelta:

@@ -215,7 +215,8 @@ class Store:
             before = self._before(frame, reference, publication_lag)
             frame = frame[~frame.index.isin(before.set_aside)] if before.quarantined else frame
             touched = periods(pd.DatetimeIndex(frame.index), reference.timeframe)
-            same = [part for part in before.parts if part.period in touched]
+            own = kind_of(reference.kind).own_intervals  # what is missing shows in all its stamps
+            same = [part for part in before.parts if own or part.period in touched]
             stored = self._rows(replace(before, parts=tuple(same)))
             mend = correction_of(stored, frame, before.tentative) if corrects else None
             stored = stored if mend is None else stored.drop(index=mend.stamp)
@@ -296,7 +297,14 @@ class Store:
                 content=rows_id(rows),
             )
         self.files.write(before.reference.folder, files)
-        return tuple(sorted(parts.values(), key=lambda part: part.start))
+        ordered = sorted(parts.values(), key=lambda part: part.start)
+        if not kind_of(before.reference.kind).own_intervals:
+            return tuple(ordered)
+        found = gaps(pd.DatetimeIndex(merged.index), timeframe, before.reference.kind)["start"]
+        starts = pd.DatetimeIndex([part.start for part in ordered])
+        behind = starts.searchsorted(pd.DatetimeIndex(found), side="right") - 1
+        counts = np.bincount(behind, minlength=len(ordered)).tolist()
+        return tuple(replace(part, gaps=n) for part, n in zip(ordered, counts, strict=True))
 
     def undoable(self, folder: str) -> tuple[Step, ...]:
         """Changes by hand that were not verified yet, the newest last. Raises StoreError."""

@@ -240,7 +240,7 @@ class _Fetching:
         self.rows += len(found.page.times)
         self.waiting += len(found.page.times)
         newest = self.ends.newest
-        if self.source.rules.step is not None:
+        if not self.source.rules.events:
             self.spans.append(_claim(window, "present"))
         elif window[0] < newest:  # no row is due at any one time
             self.spans.append(_claim((window[0], min(window[1], newest)), "absent"))

@@ -16,6 +16,7 @@ from delever.data.exchange.spans import Span, floor, step_of, windows, without
 from delever.data.exchange.venue import Series
 from delever.data.references import Reference
 from delever.errors import InputError
+from delever.funding_stamps import interval_at_ends
 from delever.kinds import kind_of
 
 GENESIS = 1_230_940_800_000
@@ -130,15 +131,16 @@ def horizon(source: SeriesSource) -> Horizon:
     have served the next row. In a market that is closed there is no next row, and a day must have
     gone by. What should have been served an hour ago and was not is overdue: unknown, never absent.
     """
-    newest = -1
+    times = np.empty(0, np.int64)
     for _ in range(2):
-        newest = max(newest, int(source.newest().times.max(initial=-1)))
-        if newest >= 0:
+        times = source.newest().times
+        if times.max(initial=-1) >= 0:
             break
+    newest = int(times.max(initial=-1))
     clock = max(source.client.sure_now(), newest)
     step = source.rules.step
     if step is None:
-        return _without_grid(source, newest, clock)
+        return _without_grid(source, times, clock)
     frame = source.reference.timeframe
     current = floor(clock, frame)
     if newest < 0 or newest >= current:
@@ -160,14 +162,17 @@ def horizon(source: SeriesSource) -> Horizon:
     return Horizon(newest=newest, finished=finished, due=due, clock=clock, notes=tuple(notes))
 
 
-def _without_grid(source: SeriesSource, newest: int, clock: int) -> Horizon:
-    """Rows off any grid are final as they come; of those with intervals the next is due."""
+def _without_grid(source: SeriesSource, times: np.ndarray, clock: int) -> Horizon:
+    """Rows off any grid are final as they come; funding says by its stamps when the next is due."""
+    newest = int(times.max(initial=-1))
     if newest < 0:
         return Horizon(newest=-1, finished=clock + 1, due=clock + 1, clock=clock)
-    finished = newest + 1
-    due = finished
-    if not (source.rules.events or source.closed) and clock - _LATE > newest + source.rules.spacing:
-        due = clock - _LATE
+    finished = due = newest + 1
+    if not (source.rules.events or source.closed):
+        stamps = np.unique(times[times >= 0]) * 1_000_000
+        _, interval = interval_at_ends(stamps, source.rules.spacing * 1_000_000)
+        if clock - _LATE > newest + interval // 1_000_000:
+            due = clock - _LATE
     return Horizon(newest=newest, finished=finished, due=due, clock=clock)
 
 

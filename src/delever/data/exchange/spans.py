@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pandas as pd
 
+from delever.funding_stamps import interval_at_ends, missing_stamps
 from delever.units import grid_anchor, timeframe_delta
 
 Span = tuple[int, int]
@@ -87,16 +88,12 @@ def missing(times: np.ndarray, span: Span, step: int) -> list[Span]:
 
 
 def holes(times: np.ndarray, span: Span, spacing: int) -> list[Span]:
-    """Stretches where rows of a rhythm that may change look withheld."""
+    """Stretches where funding looks withheld, by the intervals that its stamps show."""
     if not len(times):
         return [span]
-    apart = np.diff(times)
-    around = np.array([apart[max(0, i - 2) : i + 3].min() for i in range(len(apart))], dtype=int)
-    found = [
-        (int(times[i]) + int(around[i]), int(times[i + 1]))
-        for i in np.flatnonzero(apart > 1.5 * around)
-    ]
-    first, last = (int(around[0]), int(around[-1])) if len(apart) else (spacing, spacing)
+    stamps = times * _NS
+    found = [(start // _NS, end // _NS) for start, end, _ in missing_stamps(stamps, spacing * _NS)]
+    first, last = (interval // _NS for interval in interval_at_ends(stamps, spacing * _NS))
     if times[0] - span[0] >= first:
         found.insert(0, (span[0], int(times[0])))
     if span[1] - times[-1] > last:

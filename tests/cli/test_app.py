@@ -97,7 +97,7 @@ def test_a_strategy_with_a_syntax_error_names_file_and_line(workspace, capsys):
 
 
 def test_check_passes_the_shipped_and_catches_a_peek(workspace, capsys):
-    assert main(["check", "strategies/buy_and_hold.py"]) == 0
+    assert main(["check", "strategies/buy_and_hold.py", "--points", "2", "--seconds", "0"]) == 0
     assert "passed" in capsys.readouterr().out
     peek = workspace.strategies / "peek.py"
     peek.write_text(
@@ -200,7 +200,7 @@ def test_the_environment_names_the_workspace_from_anywhere(
     monkeypatch.chdir(tmp_path)
     words = ["run", "backtests/buy_and_hold.toml", "--set", "end=2012-01-01"]
     assert main(words) == 0
-    assert main(["check", "strategies/buy_and_hold.py"]) == 0
+    assert main(["check", "strategies/buy_and_hold.py", "--points", "2", "--seconds", "0"]) == 0
     assert main(["run", "backtests/none.toml"]) == 2
     assert "backtests/none.toml" in capsys.readouterr().err
 
@@ -212,7 +212,7 @@ def test_exposures_a_run_would_refuse_do_not_pass_the_check(workspace, capsys):
         "def doubled(market: MarketView) -> pd.Series:\n"
         "    return pd.Series(-2.0, index=market.index)\n"
     )
-    words = ["check", "strategies/doubled.py"]
+    words = ["check", "strategies/doubled.py", "--points", "2", "--seconds", "0"]
     assert main(words) == 1
     said = capsys.readouterr().out
     assert "doubled.py: 1 finding\n" in said

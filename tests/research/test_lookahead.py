@@ -11,7 +11,7 @@ import pytest
 
 from delever.errors import InputError
 from delever.frames import validate
-from delever.research.lookahead import find_leak, shrink_leak
+from delever.research.lookahead import find_leak, shrink_leak, told_apart
 from delever.research.perturbation import perturb_future, published_later, window
 from delever.research.strategy_checks import check_strategy, check_target
 from delever.view import MarketView, Reading
@@ -173,11 +173,10 @@ def test_only_replacing_the_future_shows_a_leak_that_hides_from_removal(
 
 def test_shuffling_shows_a_leak_that_mirroring_keeps(market: MarketView) -> None:
     def sly(seen: MarketView) -> pd.Series:
-        move = np.log(close(seen)).diff().shift(-1).abs()
-        original = np.log(close(market)).diff().shift(-1).abs().reindex(seen.index)
-        return side(move.fillna(original) > 0.02)
+        span, original = (np.log(m.bars["high"] / m.bars["low"]).shift(-1) for m in (seen, market))
+        return side(span.fillna(original.reindex(seen.index)) > 0.05)
 
-    # Mirroring keeps the size of every move after the cut.
+    # Mirroring keeps the span of every bar after the cut.
     leak = find_leak(sly, market, points=6)
     assert leak is not None
     assert leak.change == "shuffled"
@@ -235,7 +234,8 @@ def test_every_future_shown_is_a_possible_one(market: MarketView) -> None:
         past = len(same) if same.all() else int(same.argmin())
         assert past > 0
         assert (~same[past:]).sum() >= 0.9 * (len(same) - past)
-    assert len(shown) == 2 + 4 * 3
+    # Three cuts anywhere and three before the largest moves, with every change; whole, and again.
+    assert len(shown) == 2 + 4 * 6
 
 
 def with_line(
@@ -352,6 +352,37 @@ def test_columns_added_to_the_bars_do_not_reach_the_next_question(market: Market
 
     assert check_strategy(adds, market, points=3) == []
     assert "mine" not in market.bars
+
+
+def test_every_bar_is_asked_while_there_is_time(market: MarketView) -> None:
+    day = market.index[211]
+
+    def once(seen: MarketView) -> pd.Series:
+        """One bar of 300 knows a little of the next, beside an exposure that moves on all."""
+        base = (close(seen) / close(seen).rolling(5).max()).fillna(0.5)
+        knows = base * np.where(close(seen).shift(-1) > close(seen), 1.0, 1.0 - 3e-8)
+        return base.where(base.index != day, knows)
+
+    assert find_leak(once, market, points=2) is None
+    leak = find_leak(once, market, points=2, seconds=60)
+    assert leak is not None
+    assert leak.bar == leak.after == day
+    one, other = told_apart(leak.with_future, leak.without)
+    assert one != other
+    assert f"{one} with the bars" in str(leak)
+    assert f"{other} with them" in str(leak)
+
+
+def test_what_is_random_now_and_then_is_no_leak(market: MarketView) -> None:
+    asked = []
+
+    def moody(seen: MarketView) -> pd.Series:
+        asked.append(1)
+        return pd.Series(float(len(asked) > 9), index=seen.index)
+
+    leak = find_leak(moody, market, points=6)
+    assert leak is not None
+    assert leak.change == "repeated"
 
 
 def test_the_search_is_deterministic(market: MarketView) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,13 @@ from delever.study.isolation import afresh, outside
 from delever.study.strategy import load_strategy
 from delever.view import MarketView
 
-STRATEGIES = sorted((Path(__file__).parents[2] / "strategies").glob("*.py"))
+ROOT = Path(__file__).parents[2]
+_spec = importlib.util.spec_from_file_location("zoo", ROOT / "benchmarks" / "zoo.py")
+assert _spec is not None
+assert _spec.loader is not None
+zoo = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(zoo)
+STRATEGIES = sorted((ROOT / "strategies").glob("*.py"))
 HEAD = """\
 import functools
 
@@ -110,6 +118,9 @@ OUTSIDE = {
     "read_csv(…)": "ANSWERS = lambda: pd.read_csv('answers.csv')\n",
     "load(…)": "ANSWERS = lambda: np.load('answers.npy')\n",
     "eval(…)": "ANSWERS = lambda: eval('1')\n",
+    "import time": "import time\n",
+    "now(…)": "NOW = lambda: pd.Timestamp.now()\n",
+    "Timestamp('today')": "NOW = lambda: pd.Timestamp('today')\n",
     "pd.memory is set": "def keep(values):\n    pd.memory = values\n",
     "MarketView.memory is set": "def keep(values):\n    MarketView.memory += values\n",
 }
@@ -127,13 +138,42 @@ def test_what_a_file_reaches_for_is_told_with_its_line(
         row for row, text in enumerate(file.read_text().split("\n"), 1) if _marks(text, what)
     )
     assert f"line {line}: {what};" in finding.message
-    checked = dl.check(file, data=market, points=1).targets[0]
+    checked = dl.check(file, data=market, points=1, seconds=0.0).targets[0]
     assert [one.check for one in checked.findings] == ["self-contained"]
 
 
 def _marks(text: str, what: str) -> bool:
     """Whether a line is the one that does it."""
     return what.removesuffix("…)").removesuffix(" is set").replace("import from", "from") in text
+
+
+LEAKS = (
+    *("shift", "share of the way", "before the worst ten days"),
+    *(
+        "a thousandth of what comes",
+        "lru_cache",
+        "an attribute of pandas",
+        "a helper that remembers",
+    ),
+    *("the end is an exception", "kept among the readings"),
+)
+HONEST = ("a helper with a memo", "writes into the bars", "odd bars are refused", "dice by date")
+
+
+@pytest.mark.parametrize("name", [*LEAKS, *HONEST])
+def test_some_of_the_zoo(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, on all bars and by the clock, is `benchmarks/zoo.py`."""
+    source = zoo.LEAKS.get(name) or zoo.HONEST[name]
+    file = zoo.write(tmp_path, source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "zoo_helper", raising=False)
+    checked = dl.check(file, data=zoo.zoo_market(120), points=2, seconds=0).targets[0]
+    found = [one.check for one in checked.findings]
+    assert found == (["prefix invariance"] if name in LEAKS else [])
+    alone = [one for one in checked.findings if "only in a new process" in one.message]
+    assert bool(alone) == (name in ("an attribute of pandas", "a helper that remembers"))
+    if alone:
+        assert "from delever.study.fresh import Fresh" in checked.test or not checked.test
 
 
 @pytest.mark.parametrize("file", STRATEGIES, ids=lambda file: file.stem)

@@ -56,7 +56,17 @@ def run_printed(text: str) -> None:
 def test_the_counterexample_fails_as_a_test_until_it_is_mended(
     stored: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["check", "strategies/peeks.py", "--data", DATA, "--points", "2", "--as-test"]
+    words = [
+        "check",
+        "strategies/peeks.py",
+        "--data",
+        DATA,
+        "--points",
+        "2",
+        "--seconds",
+        "0",
+        "--as-test",
+    ]
     assert main([*words, "--set", "ahead=2"]) == 1
     said, findings = capsys.readouterr()
     assert "smallest market that shows it: 3 bars from " in findings
@@ -79,7 +89,17 @@ def test_a_line_that_peeks_is_named_and_printed_as_a_test(
         "    return pd.DataFrame(answer, index=market.index)",
     )
     (stored.strategies / "peeks.py").write_text(source)
-    words = ["check", "strategies/peeks.py", "--data", DATA, "--points", "2", "--as-test"]
+    words = [
+        "check",
+        "strategies/peeks.py",
+        "--data",
+        DATA,
+        "--points",
+        "2",
+        "--seconds",
+        "0",
+        "--as-test",
+    ]
     assert main(words) == 1
     said, findings = capsys.readouterr()
     assert "prefix invariance: line 'next close', bar 20" in findings
@@ -93,7 +113,7 @@ def test_a_line_that_peeks_is_named_and_printed_as_a_test(
 def test_a_reading_declared_too_early_is_found_and_printed(
     stored: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["check", "fear_greed", "--data", DATA, "--points", "2", "--as-test"]
+    words = ["check", "fear_greed", "--data", DATA, "--points", "2", "--seconds", "0", "--as-test"]
     assert main([*words, "--series", "fear_greed=early/series/FEAR/1d"]) == 1
     said, findings = capsys.readouterr()
     assert "no earlier than they can have been published" in findings
@@ -106,7 +126,18 @@ def test_a_reading_declared_too_early_is_found_and_printed(
 def test_every_feature_the_series_suffice_for_is_checked(
     stored: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["check", "fall_speed", "volume_shock", "--data", DATA, "--points", "1", "--json"]
+    words = [
+        "check",
+        "fall_speed",
+        "volume_shock",
+        "--data",
+        DATA,
+        "--points",
+        "1",
+        "--seconds",
+        "0",
+        "--json",
+    ]
     assert main(words) == 0
     assert json.loads(capsys.readouterr().out) == {"fall_speed": [], "volume_shock": []}
 
@@ -124,7 +155,23 @@ def test_the_shipped_strategies_pass_by_path(
     stored: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = Path("strategies") / "support_breach.py"
-    assert main(["check", str(path), "--data", DATA, "--points", "2", "--set", "weeks=4"]) == 0
+    assert (
+        main(
+            [
+                "check",
+                str(path),
+                "--data",
+                DATA,
+                "--points",
+                "2",
+                "--seconds",
+                "0",
+                "--set",
+                "weeks=4",
+            ]
+        )
+        == 0
+    )
     assert capsys.readouterr().out == f"{path}: passed\n"
 
 
@@ -146,7 +193,16 @@ def test_features_know_the_network_and_strategies_what_their_study_names(
     stored.catalog.add(
         difficulty, "made/series/DIFFICULTY/1d", publication_lag=pd.Timedelta(1, "D")
     )
-    words = ["--data", DATA, "--points", "1", "--series", "difficulty=made/series/DIFFICULTY/1d"]
+    words = [
+        "--data",
+        DATA,
+        "--points",
+        "1",
+        "--seconds",
+        "0",
+        "--series",
+        "difficulty=made/series/DIFFICULTY/1d",
+    ]
     assert main(["check", "shutdown_price", *words]) == 0
     assert capsys.readouterr().out == "shutdown_price: passed\n"
     (stored.strategies / "halved.py").write_text(NETWORK)

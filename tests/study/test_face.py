@@ -145,7 +145,7 @@ def results(tmp_path_factory):
         dl.event_study(market, close.pct_change() < -0.15),
         dl.claims("backtests/claims_2026_02.toml", workspace=place),
         dl.state("2014-01-01", data="sample/ohlcv/BTC/USD/1d", workspace=place),
-        dl.check("fall_speed", data=market, points=1, workspace=place),
+        dl.check("fall_speed", data=market, points=1, seconds=0, workspace=place),
         dl.periods(market, workspace=place),
         dl.detect(market),
         dl.runs(workspace=place),

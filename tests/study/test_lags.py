@@ -69,7 +69,21 @@ def test_under_the_sources_own_name_it_is_refused(
     with pytest.raises(InputError, match=r"7\.5 h .* says 8 h for fear_greed; add the data set"):
         early_series({"fear_greed": dataset(OWN, "7h30min")}, sources)
     store(workspace, OWN, "1h")
-    assert main(["check", "fear_greed", "--series", f"fear_greed={OWN}", "--points", "1"]) == 2
+    assert (
+        main(
+            [
+                "check",
+                "fear_greed",
+                "--series",
+                f"fear_greed={OWN}",
+                "--points",
+                "1",
+                "--seconds",
+                "0",
+            ]
+        )
+        == 2
+    )
     assert "add the data set again with that --publication-lag" in capsys.readouterr().err
 
 

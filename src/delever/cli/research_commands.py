@@ -66,7 +66,12 @@ def check(
     ] = SAMPLE,
     series: Series = None,
     set_: Set = None,
-    points: Annotated[int, typer.Option("--points", help="Cuts to try, up to 10,000.")] = 32,
+    points: Annotated[
+        int, typer.Option("--points", help="Cuts to try at least, up to 10,000.")
+    ] = 1_000,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="To go on for with other cuts.")
+    ] = 10.0,
     leverage: Annotated[
         float,
         typer.Option("--leverage", help="Largest exposure that the study's account takes."),
@@ -92,6 +97,7 @@ def check(
             series=parse_named("--series", series or []),
             params=parse_overrides(set_ or []),
             points=points,
+            seconds=seconds,
             leverage=leverage,
             progress=lambda name: begin(Path(name).stem)("changing the future"),
             workspace=Workspace.find(workspace),

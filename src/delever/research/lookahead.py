@@ -6,19 +6,23 @@ that bar must stay as it was. `shrink_leak` then cuts the market down to the bar
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from delever.arguments import MOST_SEED, Flags, Floats, counted, whole_number
 from delever.errors import InputError
+from delever.research.cuts import changes, further_questions, least_questions
 from delever.research.decision import EXPOSURE, Decided
 from delever.research.perturbation import Perturbation, perturb_future, window
 from delever.view import MarketView
 
 MOST_POINTS = 10_000
+POINTS = 1_000
+"""Cuts anywhere that are asked at least."""
 
 _REPLACED = ("mirrored", "shuffled", "scrambled")
 
@@ -43,35 +47,56 @@ class Leak:
         """One sentence: the line if it is one, the bar, both values, and what was changed."""
         line = f"line {self.column!r}, " if self.column not in ("", EXPOSURE) else ""
         where = f"{line}bar {self.bar:%Y-%m-%d %H:%M}"
+        seen, blind = told_apart(self.with_future, self.without)
         if self.change == "repeated":
             return (
-                f"{where}: the same market gives {self.with_future:g} the "
-                f"first time and {self.without:g} the second; seed or remove what is random"
+                f"{where}: the same market gives {seen} the "
+                f"first time and {blind} the second; seed or remove what is random"
             )
-        then = f"it raises {self.error}" if self.error else f"{self.without:g}"
+        then = f"it raises {self.error}" if self.error else blind
         if self.change == "published later":
             return (
-                f"{where}: {self.with_future:g} with the readings as they "
+                f"{where}: {seen} with the readings as they "
                 f"are declared, {then} with them no earlier than they can have been published; "
                 "declare their publication lag when storing them"
             )
-        how = "turned upside down" if self.change == "mirrored" else self.change
+        how = (
+            "turned upside down and twice as far away" if self.change == "mirrored" else self.change
+        )
         return (
-            f"{where}: {self.with_future:g} with the bars after "
+            f"{where}: {seen} with the bars after "
             f"{self.after:%Y-%m-%d %H:%M} as they were, {then} with them {how}; "
             "a value may depend only on what was known at its own close"
         )
+
+
+def told_apart(one: float, other: float) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to tell them apart, six at least.
+
+    Examples
+    --------
+    >>> told_apart(0.5, 0.50000001)
+    ('0.5', '0.50000001')
+    """
+    for digits in range(6, 18):
+        texts = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def find_leak(
     function: Callable[[MarketView], Decided],
     market: MarketView,
     *,
-    points: int = 32,
+    points: int = POINTS,
+    seconds: float = 0.0,
     seed: int = 0,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> Leak | None:
     """Search for a bar whose value depends on the future.
+
+    At least `points` cuts are asked, and more until `seconds` have passed or all there are.
 
     Raises InputError if the market has fewer than two bars, or `points` or `seed` is out of its
     range; Exception whatever `function` raises on the whole market.
@@ -85,22 +110,62 @@ def find_leak(
     bar 2021-01-01 00:00: 2 with the bars after 2021-01-01 00:00 as they were, nan with them
     removed; a value may depend only on what was known at its own close
     """
+    until = time.monotonic() + seconds
     whole_number("points", points, 1, MOST_POINTS)
     whole_number("seed", seed, 0, MOST_SEED)
     if len(market.index) < 2:
         raise InputError(
             f"a look-ahead check needs at least 2 bars; got {len(market.index)}; load a longer span"
         )
-    whole = ask(function, market)
-    cuts = _cuts(whole, points)
-    for change, row in _changes(cuts, len(market.index), bool(least_lags)):
-        changed = perturb_future(
-            market, market.index[row], change, seed=seed, least_lags=least_lags
-        )
-        leak = _compare(function, market, whole, change, row, changed, seed)
+    question = _Question(function, market, seed=seed, least_lags=least_lags or {})
+    for change, row in question.asked(points, until):
+        leak = question.leak(change, row)
         if leak is not None:
-            return leak
+            # Any answer differs from the last one when the rule is random now and then.
+            return question.leak("repeated", len(market.index) - 1) or leak
     return None
+
+
+@dataclass(slots=True)
+class _Question:
+    """A function, and what it answers on the whole of a market."""
+
+    function: Callable[[MarketView], Decided]
+    market: MarketView
+    seed: int
+    least_lags: Mapping[str, pd.Timedelta]
+    whole: dict[str, Floats] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.whole = ask(self.function, self.market)
+
+    def asked(self, points: int, until: float) -> Iterator[tuple[Perturbation, int]]:
+        """Changes of the future, and the rows after which."""
+        rows = len(self.market.index)
+        yield "repeated", rows - 1
+        if self.least_lags:
+            yield "published later", rows - 1
+        moved = {name: differ(each[1:], each[:-1]) for name, each in self.whole.items()}
+        close = self.market.bars["close"].to_numpy(dtype="float64")
+        least = least_questions(changes(moved), close, points)
+        yield from least
+        done = set(least)
+        for one in further_questions(rows):
+            if time.monotonic() >= until:
+                return
+            if one not in done:
+                yield one
+
+    def leak(self, change: Perturbation, row: int) -> Leak | None:
+        """What a change of the future after a row shows."""
+        changed = perturb_future(
+            self.market,
+            self.market.index[row],
+            change,
+            seed=self.seed,
+            least_lags=self.least_lags,
+        )
+        return _compare(self.function, self.market, self.whole, change, row, changed, self.seed)
 
 
 def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[str, Floats]:
@@ -108,7 +173,7 @@ def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[s
 
     Raises InputError if it does not return a series or frame with one row per bar.
     """
-    answer = function(replace(market))
+    answer = function(untouched(market))
     if not isinstance(answer, pd.Series | pd.DataFrame) or len(answer) != len(market.index):
         size = type(answer).__name__
         if isinstance(answer, pd.Series | pd.DataFrame):
@@ -123,33 +188,10 @@ def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[s
     return {name: answer[name].to_numpy(dtype="float64", na_value=np.nan) for name in names}
 
 
-def _cuts(whole: Mapping[str, Floats], points: int) -> list[int]:
-    """Rows after which the future begins: evenly spread, and at and before every change.
-
-    Changes of the first column, the exposures, are thinned apart from those of the lines: a line
-    that moves on every bar takes none of their places.
-    """
-    first, *others = whole.values()
-    last = len(first) - 1
-    spread = np.linspace(0, last - 1, min(points, last)).astype(int)
-    rows = {int(row) for row in spread}
-    for columns in ([first], others):
-        moved = [differ(values[1:], values[:-1]) for values in columns]
-        changed = 1 + np.flatnonzero(np.logical_or.reduce([np.zeros(last, bool), *moved]))
-        if len(changed) > points:
-            changed = changed[np.linspace(0, len(changed) - 1, points).astype(int)]
-        rows.update(int(row) for row in (*changed, *(changed - 1)))
-    return sorted(row for row in rows if row < last)
-
-
-def _changes(cuts: list[int], rows: int, lags: bool) -> Iterator[tuple[Perturbation, int]]:
-    yield "repeated", rows - 1
-    if lags:
-        yield "published later", rows - 1
-    changes: tuple[Perturbation, ...] = ("removed", "mirrored", "shuffled", "scrambled")
-    for change in changes:
-        for row in cuts:
-            yield change, row
+def untouched(market: MarketView) -> MarketView:
+    """A copy that whatever is written into it does not reach the market."""
+    readings = {name: replace(was, frame=was.frame.copy()) for name, was in market.readings.items()}
+    return replace(market, bars=market.bars.copy(), readings=readings)
 
 
 def shrink_leak(

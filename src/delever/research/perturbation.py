@@ -6,20 +6,27 @@ or replaced by something that could have happened instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.view import MarketView
 
 Perturbation: TypeAlias = Literal[
     "repeated", "published later", "removed", "mirrored", "shuffled", "scrambled"
 ]
 
-_NOISE = 0.25
+_NOISE = 0.5
+"""Deviation of the logarithm of what scrambled prices and readings are multiplied by: every third
+bar moves by more than a half, so that a rule that waits for a crash ahead sees one."""
+_VOLUME_NOISE = 1.0
+_WICK_NOISE = 0.1
+_JUMP = 2.0
+"""What an upturned future is further away by."""
 
 
 def perturb_future(
@@ -63,18 +70,25 @@ def window(market: MarketView, first: pd.Timestamp, last: pd.Timestamp) -> Marke
 
 
 def _with_future(
-    market: MarketView, row: int, bars: pd.DataFrame, reading: Callable[[pd.DataFrame], Any]
+    market: MarketView,
+    row: int,
+    bars: Callable[[Floats, Sequence[str]], Floats],
+    reading: Callable[[Floats], Floats],
 ) -> MarketView:
     """The market with its bars after `row` replaced, and the readings known after it."""
     known = market.close_time[row]
     readings = {}
     for name, was in market.readings.items():
-        late = was.known_at > known
-        frame = was.frame.astype("float64")
-        frame.loc[late] = reading(frame.loc[late])
+        late = np.asarray(was.known_at > known)
+        values = was.frame.to_numpy(dtype="float64", copy=True)
+        values[late] = reading(values[late])
+        frame = pd.DataFrame(values, index=was.frame.index, columns=was.frame.columns)
         readings[name] = replace(was, frame=frame)
-    past = market.bars.iloc[: row + 1]
-    return replace(market, bars=pd.concat([past, bars]), readings=readings)
+    values = market.bars.to_numpy(dtype="float64", copy=True)
+    names = [str(name) for name in market.bars.columns]
+    values[row + 1 :] = bars(values[row + 1 :], names)
+    frame = pd.DataFrame(values, index=market.index, columns=market.bars.columns)
+    return replace(market, bars=frame, readings=readings)
 
 
 def price_columns(bars: pd.DataFrame) -> list[str]:
@@ -83,31 +97,50 @@ def price_columns(bars: pd.DataFrame) -> list[str]:
 
 
 def _mirrored(market: MarketView, row: int) -> MarketView:
-    """Prices become ``anchor ** 2 / price``; readings run backwards."""
-    future = market.bars.iloc[row + 1 :]
-    anchor = float(market.bars["close"].iloc[row])
-    swapped = future.rename(columns={"high": "low", "low": "high"})[list(future.columns)]
-    prices = price_columns(future)
-    upended = swapped.assign(**(anchor**2 / swapped[prices]))
-    return _with_future(market, row, upended, lambda frame: frame.to_numpy()[::-1])
+    """Prices become ``anchor ** 2 / price`` and jump twice as far; readings run backwards.
+
+    The jump makes a fall of any rise and a rise of any fall, however small the next bar's was.
+    """
+    anchor, after = market.bars["close"].iloc[row : row + 2]
+    scale = anchor**2 * (1 / _JUMP if after >= anchor else _JUMP)
+    swap = {"high": "low", "low": "high"}
+
+    def upended(future: Floats, names: Sequence[str]) -> Floats:
+        turned = future.copy()
+        for column, name in enumerate(names):
+            if name != "volume":
+                source = swap.get(name, name)
+                taken = names.index(source) if source in names else column
+                turned[:, column] = scale / future[:, taken]
+        return turned
+
+    return _with_future(market, row, upended, lambda values: values[::-1])
 
 
 def _shuffled(market: MarketView, row: int, rng: np.random.Generator) -> MarketView:
     """The same bars in another order, and so the readings."""
-    future = market.bars.iloc[row + 1 :]
-    mixed = future.iloc[rng.permutation(len(future))].set_axis(future.index, axis=0)
     return _with_future(
-        market, row, mixed, lambda frame: frame.to_numpy()[rng.permutation(len(frame))]
+        market,
+        row,
+        lambda future, _: future[rng.permutation(len(future))],
+        lambda values: values[rng.permutation(len(values))],
     )
 
 
 def _scrambled(market: MarketView, row: int, rng: np.random.Generator) -> MarketView:
-    """Each bar's prices times one random factor, its volume and the readings times others."""
-    future = market.bars.iloc[row + 1 :].astype("float64")
-    prices = price_columns(future)
-    future[prices] = future[prices].mul(np.exp(rng.normal(0.0, _NOISE, len(future))), axis=0)
-    if "volume" in future:
-        future["volume"] *= np.exp(rng.normal(0.0, _NOISE, len(future)))
-    return _with_future(
-        market, row, future, lambda frame: frame * np.exp(rng.normal(0.0, _NOISE, frame.shape))
-    )
+    """Each bar's prices times one random factor, its volume and the readings times others.
+
+    Wicks grow longer.
+    """
+
+    def noise(deviation: float, *shape: int) -> Floats:
+        return np.exp(rng.normal(0.0, deviation, shape))
+
+    def mixed(future: Floats, names: Sequence[str]) -> Floats:
+        count = len(future)
+        prices, volumes = noise(_NOISE, count), noise(_VOLUME_NOISE, count)
+        wicks = np.exp(np.abs(rng.normal(0.0, _WICK_NOISE, (2, count))))
+        factors = {"volume": volumes, "high": prices * wicks[0], "low": prices / wicks[1]}
+        return future * np.column_stack([factors.get(name, prices) for name in names])
+
+    return _with_future(market, row, mixed, lambda values: values * noise(_NOISE, *values.shape))

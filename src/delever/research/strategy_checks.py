@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.arguments import Floats, counted
 from delever.research.decision import EXPOSURE, RESERVED, Decided, exposure_of
-from delever.research.lookahead import Leak, ask, differ, find_leak
+from delever.research.lookahead import POINTS, Leak, ask, differ, find_leak, untouched
 from delever.research.perturbation import price_columns
 from delever.view import MarketView
 
@@ -145,7 +145,8 @@ def check_strategy(
     *,
     parameters: Mapping[str, Any] | None = None,
     price_parameters: Collection[str] = (),
-    points: int = 32,
+    points: int = POINTS,
+    seconds: float = 0.0,
     seed: int = 0,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> list[Finding]:
@@ -158,12 +159,14 @@ def check_strategy(
     def strategy(seen: MarketView) -> Decided:
         return function(seen, **given)
 
-    answer = strategy(replace(market))
+    answer = strategy(untouched(market))
     broken = check_target(answer, market.index) or check_lines(answer)
     if broken is not None:
         return [broken]
     found = []
-    leak = find_leak(strategy, market, points=points, seed=seed, least_lags=least_lags)
+    leak = find_leak(
+        strategy, market, points=points, seconds=seconds, seed=seed, least_lags=least_lags
+    )
     if leak is not None:
         found.append(Finding(check="prefix invariance", message=str(leak), leak=leak))
     scaled = {

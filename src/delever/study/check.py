@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from delever.arguments import counted, whole_number
+from delever.arguments import counted
 from delever.errors import InputError, StrategyError
-from delever.research.decision import Decided
-from delever.research.lookahead import MOST_POINTS, Leak, find_leak, shrink_leak
-from delever.research.strategy_checks import Finding, check_strategy
-from delever.signals.features import FEATURES, Features, available, feature_named, inputs
+from delever.research.decision import Decided, exposure_of
+from delever.research.lookahead import POINTS, find_leak, shrink_leak, untouched
+from delever.research.strategy_checks import Finding, check_strategy, check_target
+from delever.signals.features import FEATURES, available, feature_named
+from delever.study.counterexample import Ground, as_test
+from delever.study.fresh import Fresh
 from delever.study.isolation import afresh, outside
 from delever.study.market import market as make_market
 from delever.study.market import with_network
@@ -25,58 +26,10 @@ from delever.study.strategy import Strategy, load_strategy, strategy
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
+FRESH_POINTS = 6
+"""Cuts of each kind that are asked in processes of their own, with every change."""
 ALL_FEATURES = "features"
 """The name that stands for every feature the series suffice for."""
-
-_TEST = """\
-import numpy as np
-import pandas as pd
-
-import delever as dl
-{imports}
-
-
-def at(stamp: str) -> pd.Timestamp:
-    return pd.Timestamp(stamp, tz="UTC")
-
-
-def test_{name}_does_not_see_the_future() -> None:
-    market = dl.market({data!r}, series={series!r})
-    few = window(market, {first}, {last})
-    other = {other}
-    # Made anew for each question: it may remember nothing of the one before.
-    seen, blind = ({function}(each, **{params!r}){column}[{bar}] for each in (few, other))
-    # Found: {found}.
-    np.testing.assert_allclose(float(blind), float(seen), rtol=1e-9, atol=1e-12)
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What a check is done on.
-
-    Raises InputError if the leverage is none, or the points are not from 1 to 10,000.
-    """
-
-    data: str  # reference of the bars, or what a given market is called
-    series: Mapping[str, str] = field(default_factory=dict)  # readings and the reference of each
-    # parameters of what is checked; defaults for the rest
-    params: Mapping[str, Any] = field(default_factory=dict)
-    # evenly spread cuts, from 1 to 10,000; see `delever.research.lookahead.find_leak`
-    points: int = 32
-    # largest exposure, long or short, that the account of a study takes; 1 is spot
-    leverage: float = 1.0
-    features: Features = field(default_factory=lambda: FEATURES, repr=False)  # those there are
-
-    @property
-    def lags(self) -> dict[str, pd.Timedelta]:
-        """The least publication lag of each reading that can be honest."""
-        return {name: item.lag for name, item in inputs(self.features).items()}
-
-    def __post_init__(self) -> None:
-        whole_number("points", self.points, 1, MOST_POINTS)
-        if not 1 <= self.leverage < math.inf:
-            raise InputError(f"leverage must be a number of at least 1; got {self.leverage}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +96,8 @@ def check(
     data: str | MarketView = "sample/ohlcv/BTC/USD/1d",
     series: Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
-    points: int = 32,
+    points: int = POINTS,
+    seconds: float = 10.0,
     leverage: float = 1.0,
     progress: Callable[[str], None] = lambda name: None,
     workspace: Workspace | Path | str | None = None,
@@ -162,7 +116,10 @@ def check(
     params : mapping, optional
         Parameters of what is checked; defaults for the rest.
     points : int
-        Cuts at which the future is changed, from 1 to 10,000.
+        Cuts at which the future is changed at least, from 1 to 10,000.
+    seconds : float
+        To go on for with others until every bar was asked, from 0 to a day; all features share
+        them.
     leverage : float
         Largest exposure, long or short, that the account of a study takes; 1 is spot.
     progress : callable
@@ -196,6 +153,7 @@ def check(
         series=dict(series or {}),
         params=dict(params or {}),
         points=points,
+        seconds=seconds,
         leverage=leverage,
         features=place.extensions.all_features,
     )
@@ -214,6 +172,8 @@ def check(
             wanted[str(place.file(Path(target)))] = True
         else:
             wanted[target] = True
+    if ALL_FEATURES in targets:
+        ground = replace(ground, seconds=seconds / max(len(wanted), 1))
     found = []
     for target, by_name in wanted.items():
         progress(target if isinstance(target, str) else target.__name__)
@@ -243,30 +203,63 @@ def _check_strategy(
         chosen = target if isinstance(target, Strategy) else strategy(target)
     bound = chosen.bind(ground.params)
     answer = chosen if path is None else afresh(path)
-    findings = ([] if path is None else outside(path)) + check_strategy(
-        answer,
-        market,
-        parameters=bound,
-        price_parameters=chosen.price_parameters,
-        points=ground.points,
-        least_lags=ground.lags,
-    )
+    _decides_something(chosen, answer(untouched(market), **bound), ground=ground, market=market)
+    source, function = f"dl.strategy({str(path)!r})", partial(answer, **bound)
+    kept = None
+    if path is not None:
+        fresh = partial(Fresh(path), **bound)
+        kept = _remembered(fresh, function, ground=ground, market=market)
+        if kept is not None:
+            source, function = f"Fresh(Path({str(path)!r}))", fresh
+    findings = [
+        *([] if path is None else outside(path)),
+        *check_strategy(
+            answer,
+            market,
+            parameters=bound,
+            price_parameters=chosen.price_parameters,
+            points=1 if kept else ground.points,
+            seconds=0.0 if kept else ground.seconds,
+            least_lags=ground.lags,
+        ),
+        *([kept] if kept else []),
+    ]
     if not findings:
-        decided = chosen.target(market, bound)
-        if decided.isna().all():
-            raise StrategyError(
-                f"{path or chosen.name}: {chosen.name} decides nothing on the "
-                f"{len(market.index)} bars of {ground.data}; check it on longer data (--data) or "
-                "with shorter windows (--set weeks=20)"
-            )
-        findings = _too_large(decided, ground.leverage)
+        findings = _too_large(chosen.target(market, bound), ground.leverage)
     return _checked(
-        str(path or chosen.name),
-        findings,
-        f"dl.strategy({str(path)!r})",
-        partial(answer, **bound),
-        ground=ground,
-        market=market,
+        str(path or chosen.name), findings, source, function, ground=ground, market=market
+    )
+
+
+def _decides_something(
+    chosen: Strategy, answer: Decided, *, ground: Ground, market: MarketView
+) -> None:
+    """Raise StrategyError if an answer is none on every bar: then nothing would be proven."""
+    if check_target(answer, market.index) is None and exposure_of(answer).isna().all():
+        raise StrategyError(
+            f"{chosen.path}: {chosen.name} decides nothing on the {len(market.index)} bars of "
+            f"{ground.data}; check it on longer data (--data) or with shorter windows "
+            "(--set weeks=20)"
+        )
+
+
+def _remembered(
+    fresh: Callable[[MarketView], Decided],
+    function: Callable[[MarketView], Decided],
+    *,
+    ground: Ground,
+    market: MarketView,
+) -> Finding | None:
+    """A leak that shows only where nothing was kept from the question before."""
+    points = min(ground.points, FRESH_POINTS)
+    leak = find_leak(fresh, market, points=points, least_lags=ground.lags)
+    if leak is None or find_leak(function, market, points=points, least_lags=ground.lags):
+        return None
+    return Finding(
+        check="prefix invariance",
+        message=f"{leak}; it shows only in a new process, so something beside the file remembers "
+        "what it saw: a module it imports, or an attribute set on one",
+        leak=leak,
     )
 
 
@@ -315,7 +308,9 @@ def _check_feature(
     if not values.index.equals(market.index):
         wrong = f"a feature must have one value per bar; got {counted(len(values), 'row')}"
         return CheckedTarget(name=name, findings=(Finding(check="same index", message=wrong),))
-    leak = find_leak(compute, market, points=ground.points, least_lags=ground.lags)
+    leak = find_leak(
+        compute, market, points=ground.points, seconds=ground.seconds, least_lags=ground.lags
+    )
     found = (
         [] if leak is None else [Finding(check="prefix invariance", message=str(leak), leak=leak)]
     )
@@ -356,43 +351,4 @@ def _checked(
         test=as_test(few, name=Path(name).stem, function=source, ground=ground),
         bars=f"{counted(count, 'bar')} from {few.first:%Y-%m-%d %H:%M} to "
         f"{few.last:%Y-%m-%d %H:%M}",
-    )
-
-
-def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
-    """Write a leak as a test."""
-
-    def stamp(time: pd.Timestamp) -> str:
-        return f'at("{time:%Y-%m-%d %H:%M:%S}")'
-
-    imports = ["from delever.research.perturbation import {}, window"]
-    if leak.change == "published later":
-        given = {key: str(lag) for key, lag in ground.lags.items() if key in ground.series}
-        lags = ", ".join(f"{key!r}: pd.Timedelta({lag!r})" for key, lag in given.items())
-        how, other = "published_later", f"published_later(few, {{{lags}}})"
-    else:
-        how = "perturb_future"
-        after = stamp(leak.after)
-        other = f"perturb_future(few, {after}, {leak.change!r}, seed={leak.seed})"
-    imports[0] = imports[0].format(how)
-    if function.startswith("feature_named("):
-        imports.append("from delever.signals.features import feature_named")
-    if function.startswith("Workspace."):
-        imports.append("from delever.study.workspace import Workspace")
-    without = f"it raises {leak.error}" if leak.error else f"{leak.without:g}"
-    return _TEST.format(
-        imports="\n".join(imports),
-        name=name,
-        function=function,
-        column=f"[{leak.column!r}]" if leak.column else "",
-        data=ground.data,
-        series=dict(ground.series),
-        params=dict(ground.params),
-        first=stamp(leak.first),
-        last=stamp(leak.last),
-        bar=stamp(leak.bar),
-        other=other,
-        found=f"{leak.with_future:g} with what comes later as it was, {without} otherwise".replace(
-            "\n", " "
-        ),
     )

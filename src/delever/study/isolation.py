@@ -8,33 +8,40 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from delever.research.decision import Decided
 from delever.research.strategy_checks import Finding
-from delever.study.strategy import load_strategy
+from delever.study.strategy import execute, load_strategy
 from delever.view import MarketView
 
 _MODULES: Final = """
 aiohttp builtins ccxt ctypes ftplib gc glob http httpx importlib inspect io joblib
 multiprocessing os pathlib pickle pyarrow requests shelve shutil socket sqlite3 subprocess
-sys tempfile threading urllib
+sys tempfile threading time urllib
 """
 _NAMES: Final = """
 __import__ compile delattr eval exec globals input open setattr vars
 """
 _METHODS: Final = """
-fromfile genfromtxt load loadtxt memmap open read_bytes read_text save savez tofile
-write_bytes write_text
+fromfile genfromtxt load loadtxt memmap now open read_bytes read_text save savez today
+tofile utcnow write_bytes write_text
+"""
+_CLOCKED: Final = """
+Timestamp datetime64 to_datetime
 """
 
 
 def afresh(path: Path) -> Callable[..., Decided]:
-    """A strategy that is loaded anew for every question."""
+    """A strategy whose file is run anew for every question."""
+    loaded = load_strategy(path)
+    source = loaded.path.read_bytes()
 
     def answer(market: MarketView, **params: object) -> Decided:
-        return load_strategy(path)(market, **params)
+        function = getattr(execute(loaded.path, source, loaded.sha256), loaded.name)
+        return replace(loaded, function=function)(market, **params)
 
     return answer
 
@@ -77,6 +84,8 @@ def _reaches(tree: ast.Module) -> Iterator[tuple[int, str]]:
             called = _called(node.func)
             if called:
                 yield node.lineno, f"{called}(…)"
+            elif asked := _asks_the_clock(node):
+                yield node.lineno, asked
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             owner = node.value
@@ -96,4 +105,13 @@ def _called(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         reads = function.attr in _METHODS.split() or function.attr.startswith("read_")
         return function.attr if reads else ""
+    return ""
+
+
+def _asks_the_clock(call: ast.Call) -> str:
+    """The words of a call such as ``pd.Timestamp("now")``; empty for any other."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    said = [one.value for one in call.args if isinstance(one, ast.Constant)]
+    if name in _CLOCKED.split() and said and said[0] in ("now", "today"):
+        return f"{name}({said[0]!r})"
     return ""

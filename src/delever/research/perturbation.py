@@ -134,7 +134,8 @@ def _scrambled(market: MarketView, row: int, rng: np.random.Generator) -> Market
     """
 
     def noise(deviation: float, *shape: int) -> Floats:
-        return np.exp(rng.normal(0.0, deviation, shape))
+        factors: Floats = np.exp(rng.normal(0.0, deviation, shape))
+        return factors
 
     def mixed(future: Floats, names: Sequence[str]) -> Floats:
         count = len(future)

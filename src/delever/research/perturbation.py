@@ -142,6 +142,7 @@ def _scrambled(market: MarketView, row: int, rng: np.random.Generator) -> Market
         prices, volumes = noise(_NOISE, count), noise(_VOLUME_NOISE, count)
         wicks = np.exp(np.abs(rng.normal(0.0, _WICK_NOISE, (2, count))))
         factors = {"volume": volumes, "high": prices * wicks[0], "low": prices / wicks[1]}
-        return future * np.column_stack([factors.get(name, prices) for name in names])
+        found: Floats = future * np.column_stack([factors.get(name, prices) for name in names])
+        return found
 
     return _with_future(market, row, mixed, lambda values: values * noise(_NOISE, *values.shape))

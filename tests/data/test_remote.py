@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from delever.data.catalog import Catalog
 from delever.data.disk import Disk
 from delever.data.exchange.fetch import fetch
 from delever.data.references import Reference
-from delever.data.remote import Remote
+from delever.data.remote import Remote, _host
 from delever.data.store import Store
 from delever.errors import ConfigError, NotStoredError, StoreError
 from delever.frames import validate
@@ -85,6 +86,10 @@ def remote(request: pytest.FixtureRequest) -> Remote:
     return place
 
 
+def locks(place: Remote) -> list[str]:
+    return [name for name in place._listed(REFERENCE.folder) if name.startswith(".lock")]
+
+
 def contents(place: Remote | Disk) -> dict[str, bytes]:
     folder = REFERENCE.folder
     return {name: place.read(f"{folder}/{name}") for name in place.names(folder)}
@@ -134,8 +139,7 @@ def test_writers_at_once_lose_no_row(remote: Remote):
     pd.testing.assert_frame_equal(
         Store(files=remote).load(REFERENCE).frame, bars(), check_freq=False
     )
-    with pytest.raises(FileNotFoundError):
-        remote.read(f"{REFERENCE.folder}/.lock")
+    assert locks(remote) == []
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(remote: Remote):
@@ -151,15 +155,63 @@ def test_a_second_writer_is_refused_and_told_who_the_first_is(remote: Remote):
 def test_the_lock_of_a_writer_that_died_here_holds_nobody_up(remote: Remote):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    holder = {"host": socket.gethostname(), "pid": dead.pid, "token": "x"}
-    for host, added in ((holder["host"], True), ("elsewhere.example", False)):
-        remote.write(REFERENCE.folder, {".lock": json.dumps(holder | {"host": host}).encode()})
+    for host, added in ((_host(), True), ("elsewhere.example", False)):
+        holder = json.dumps({"host": host, "pid": dead.pid}).encode()
+        remote.write(REFERENCE.folder, {".lock-a": holder, ".lock-z": holder})
         store = Store(files=remote)
         if added:
             assert store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.0).added == 500
+            assert locks(remote) == []
         else:
             with pytest.raises(StoreError, match=r"on elsewhere\.example is writing"):
                 store.add(bars(), REFERENCE, origin=ORIGIN, wait=0.0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted(Remote):
+    """A connection on which somebody else acts before each request in turn."""
+
+    other: Callable[[], None]
+    left: list[int]
+
+    def _open(self) -> tuple[object, str]:
+        self.left[0] -= 1
+        if self.left[0] == -1:
+            self.other()
+        return Remote._open(self)
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_two_writers_never_hold_a_lock_at_once_wherever_they_meet(memory: Remote, dead: bool):
+    """The second takes, or gives up, the lock before each request that the first sends."""
+    memory.write("elsewhere", {"a": b""})
+    met = set()
+    for step in range(12):
+        url = f"{memory.url}/{step}"
+        if dead:
+            gone = json.dumps({"host": _host(), "pid": 2**22 + 1}).encode()
+            Remote(url=url).write(REFERENCE.folder, {".lock-5": gone})
+        events: list[str] = []
+        held = contextlib.ExitStack()
+
+        def second(url: str = url, events: list[str] = events, held: ExitStack = held) -> None:
+            try:
+                held.enter_context(Remote(url=url).lock(REFERENCE.folder, wait=0.0))
+                events.append("second")
+            except StoreError:
+                events.append("refused")
+
+        first = Interrupted(url=url, other=second, left=[step])
+        with held:
+            try:
+                with first.lock(REFERENCE.folder, wait=0.0):
+                    events.append("first")
+                    assert "second" not in events
+            except StoreError:
+                assert events == ["second"]
+        met.add(tuple(events))
+        assert locks(Remote(url=url)) == []
+    assert {("second",), ("refused", "first")} <= met
 
 
 class PowerCutError(BaseException):
@@ -183,7 +235,7 @@ class Dying(Remote):
             Remote.write(self, folder, {name: data})
 
     def remove(self, name: str) -> None:
-        if not name.endswith(".lock"):
+        if ".lock" not in name:
             self._step()
         Remote.remove(self, name)
 

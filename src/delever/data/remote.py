@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from delever.errors import ConfigError, StoreError
 
 _LOCK = ".lock"
 _PAUSE = 0.1
+_LISTINGS_KEPT = ("s3", "s3a", "gs", "gcs")
+"""Protocols whose listings fsspec keeps, where another thread may renew an old one."""
 _BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory")
 
 
@@ -58,15 +62,7 @@ class Remote:
 
     def names(self, folder: str) -> list[str]:
         """Files directly in a folder."""
-        system, root = self._open()
-        with self._said(f"list {folder}"):
-            system.invalidate_cache()
-            try:
-                entries = system.ls(f"{root}/{folder}", detail=True)
-            except FileNotFoundError:
-                return []
-        names = (entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == "file")
-        return sorted(name for name in names if name not in ("", _LOCK))
+        return sorted(name for name in self._listed(folder) if name and not name.startswith(_LOCK))
 
     def find(self, name: str) -> list[str]:
         """Folders that hold a file of this name."""
@@ -86,49 +82,76 @@ class Remote:
 
     @contextmanager
     def lock(self, folder: str, *, wait: float) -> Iterator[None]:
-        """Keep other writers out, by an object that only one of them can create."""
-        name = f"{folder}/{_LOCK}"
-        mine = json.dumps(
-            {"host": socket.gethostname(), "pid": os.getpid(), "token": uuid.uuid4().hex}
-        ).encode()
+        """Keep other writers out, by an object of one's own that each of them sees.
+
+        Who has put his object and then sees nobody else's holds the lock: of two, the later to
+        look sees the other. Nobody ever removes or replaces the object of a writer that may live,
+        so one that died is passed over by all at once, and taking over needs no turn of its own.
+        """
+        token = uuid.uuid4().hex
+        mine = f"{folder}/{_LOCK}-{token}"
+        holder = {"host": _host(), "pid": os.getpid()}
         patience = time.monotonic() + wait
-        while not self._create(name, mine):
-            holder = self._holder(name)
-            if _died(holder):
-                self.remove(name)
-            elif time.monotonic() >= patience:
-                raise StoreError(
-                    f"process {holder.get('pid')} on {holder.get('host')} is writing {self.url}/"
-                    f"{folder}; waited {wait:g} s; try again when it is done, or remove "
-                    f"{self.url}/{name} if it is gone"
-                )
-            else:
-                time.sleep(_PAUSE)
+        there = False
         try:
+            while True:
+                others = self._holders(folder, token)
+                live = {name: other for name, other in others.items() if not _died(other)}
+                if not live and there:
+                    break
+                if not live:
+                    there = True  # also where it is put and the answer is lost
+                    self._put(mine, json.dumps(holder).encode())
+                    continue
+                if time.monotonic() >= patience:
+                    name, other = min(live.items())
+                    raise StoreError(
+                        f"process {other.get('pid')} on {str(other.get('host')).split()[0]} is "
+                        f"writing {self.url}/{folder}; waited {wait:g} s; try again when it is "
+                        f"done, or remove {self.url}/{name} if it is gone"
+                    )
+                if there and min(live) < mine:  # of two that meet, one steps back
+                    self.remove(mine)
+                    there = False
+                time.sleep(_PAUSE * (0.5 + random.random()))
+            for name in others:
+                self.remove(name)
             yield
         finally:
-            self.remove(name)
+            if there:
+                self.remove(mine)
 
-    def _create(self, name: str, data: bytes) -> bool:
+    def _put(self, name: str, data: bytes) -> None:
         system, root = self._open()
         with self._said(f"write {name}", missing=True):
             self._make(system, f"{root}/{name.rpartition('/')[0]}")
-            try:
-                system.pipe_file(f"{root}/{name}", data, mode="create")
-            except FileExistsError:
-                return False
-        # A server that does not know the condition overwrites: only what is there now counts.
-        try:
-            return self.read(name) == data
-        except FileNotFoundError:
-            return False
+            system.pipe_file(f"{root}/{name}", data)
 
-    def _holder(self, name: str) -> dict[str, Any]:
-        try:
-            holder: dict[str, Any] = json.loads(self.read(name))
-        except (FileNotFoundError, ValueError):
-            return {}  # it has just gone, or is no lock of ours: keep waiting
-        return holder
+    def _holders(self, folder: str, token: str) -> dict[str, dict[str, Any]]:
+        """Lock objects of others, and what they say; unreadable ones say nothing."""
+        found: dict[str, dict[str, Any]] = {}
+        for name in self._listed(folder):
+            if not name.startswith(_LOCK) or name.endswith(token):
+                continue
+            try:
+                found[f"{folder}/{name}"] = json.loads(self.read(f"{folder}/{name}"))
+            except FileNotFoundError:  # it has just gone
+                continue
+            except ValueError:
+                found[f"{folder}/{name}"] = {}
+        return found
+
+    def _listed(self, folder: str) -> list[str]:
+        """Files directly in a folder, as they are now and not as they were listed before."""
+        system, root = self._open()
+        with self._said(f"list {folder}"):
+            system.invalidate_cache()
+            fresh = {"refresh": True} if self.url.partition(":")[0] in _LISTINGS_KEPT else {}
+            try:
+                entries = system.ls(f"{root}/{folder}", detail=True, **fresh)
+            except FileNotFoundError:
+                return []
+        return [entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == "file"]
 
     def _open(self) -> tuple[Any, str]:
         """File system (fsspec keeps one for each set of options) and path of the store in it."""
@@ -166,9 +189,18 @@ class Remote:
             raise StoreError(f"cannot {what} in {self.url}: {reason}") from error
 
 
+def _host() -> str:
+    """The machine, and where process numbers mean the same: a container counts its own."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:  # not Linux
+        return socket.gethostname()
+
+
 def _died(holder: Mapping[str, Any]) -> bool:
     """Whether the writer was a process of this machine and is no more."""
-    if os.name == "nt" or holder.get("host") != socket.gethostname():
+    if os.name == "nt" or holder.get("host") != _host():
         return False
     try:
         os.kill(int(holder["pid"]), 0)

@@ -57,23 +57,23 @@ def test_tables_write_the_figures(parts):
     marked = [cells[0].note != "" for cells in compared.rows]
     assert marked == [False] * 5 + [True]
     assert compared.texts[5][6] == f"{study.deciding['p_value']:.3f}"
-    assert ladder_table(ladder).texts[0][2] == f"{100 * ladder.table['reached'].iloc[0]:.0f}%"
-    assert [cells[0] for cells in page.abnormal_table(abnormal).texts] == list(abnormal.tests.index)
+    assert ladder_table(ladder).texts[0][3] == f"{100 * ladder.table['reached'].iloc[0]:.0f}%"
+    (row,) = page.abnormal_table(abnormal).texts
+    assert row[1] == str(len(abnormal.events))
+    assert row[4] == f"{100 * abnormal.mean:.1f}%"
+    power = page.power_table(study).texts
+    assert [row[2] for row in power] == ["0.5 times", "1 times", "1.5 times"] * 2
+    assert power[1][1] == f"{100 * study.power.loc[('rise', 1.0), 'effect']:.1f}%"
     assert len(page.event_table(study).rows) == len(study.events)
 
 
 @pytest.mark.parametrize(
     ("figures", "smallest_effect", "said"),
     [
-        ({"p_value": 0.001, "adjusted": -0.2, "detectable": 0.15}, None, "Returns are lower"),
-        (
-            {"p_value": 0.03, "adjusted": -0.1, "detectable": 0.15},
-            None,
-            "smaller one is not to be",
-        ),
-        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, None, "No verdict"),
-        ({"p_value": 0.6, "adjusted": 0.02, "detectable": 0.15}, 0.2, "No effect of 20.0%"),
-        ({"p_value": float("nan")}, None, "nothing is tested"),
+        ((0.001, -0.2, -0.3, -0.1), None, "Returns are lower"),
+        ((0.6, 0.02, -0.08, 0.12), None, "No verdict"),
+        ((0.6, 0.02, -0.08, 0.12), 0.2, "No effect of 20.0%"),
+        ((float("nan"),) * 4, None, "nothing is tested"),
     ],
 )
 def test_the_sentence_says_the_verdict_and_what_could_have_been_seen(
@@ -81,16 +81,18 @@ def test_the_sentence_says_the_verdict_and_what_could_have_been_seen(
 ):
     study = parts[0]
     rows = study.comparisons.copy()
-    for name, value in figures.items():
-        rows.loc[(10, "placebo"), name] = value
+    rows.loc[(10, "placebo"), ["p_value", "adjusted", "low", "high"]] = figures
     changed = replace(
-        study, comparisons=rows, design=replace(study.design, smallest_effect=smallest_effect)
+        study,
+        comparisons=rows,
+        power=study.power.assign(effect=[0.05, 0.1, 0.15, 0.075, 0.15, 0.225]),
+        design=replace(study.design, smallest_effect=smallest_effect),
     )
     written = page.headline(changed)
     assert said in written
     assert ("No verdict" in written) == (changed.verdict in {"undecided", "too few"})
-    if "detectable" in figures:
-        assert "15.0%" in written
+    if changed.verdict != "too few":
+        assert "a rise of 10.0% or a fall of 15.0% is found in 80% of such samples" in written
 
 
 def test_shares_of_few_breaks_are_set_back(parts):
@@ -98,5 +100,5 @@ def test_shares_of_few_breaks_are_set_back(parts):
     few = replace(ladder, table=ladder.table.assign(complete=4.0, before=4.0))
     for given, tone in ((ladder, ""), (few, "quiet")):
         for row in ladder_table(given).rows:
-            assert {row[2].tone, row[3].tone, row[9].tone, row[10].tone} == {tone}
-            assert row[2].text.startswith("(") == bool(tone)
+            assert {row[3].tone, row[4].tone, row[13].tone, row[14].tone} == {tone}
+            assert row[3].text.startswith("(") == bool(tone)

@@ -11,9 +11,10 @@ import pytest
 
 from delever.errors import InputError
 from delever.research.null_markets import simulate_bars
+from delever.research.signal.contrast import compare, matched_weights
 from delever.research.signal.level_break import Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import placebo_breaks
+from delever.research.signal.placebo import placebo_breaks, placebo_events
 from delever.research.signal.pool import forward_outcomes, pool_signals
 from delever.research.signal.study import StudyDesign, study_signal
 from delever.stats.intervals import wilson_interval
@@ -84,20 +85,54 @@ def test_a_signal_that_never_came_is_a_study_without_figures():
     assert study.verdict == "too few"
 
 
-def test_markets_are_pooled_by_date_and_on_the_bars_they_share():
+def test_markets_are_pooled_on_all_their_bars_and_by_date():
+    """The second market begins 50 bars later: what came before then is the first one's alone."""
     one, other = simulate_bars(300, seed=4), simulate_bars(200, seed=5, start="2010-02-23")
     assert other.index[0] == one.index[50]
     rows = [60, 90, 120, 150, 180, 210]
     alone = [signal(one, [30, *rows]), signal(other, [r - 50 for r in rows[1:]], "B")]
     study = study_signal(alone, name="x", design=DESIGN)
     assert study.symbols == ("A", "B")
-    assert study.start == other.index[20]
-    assert "2 events lie on bars that not all markets share" in study.notes[-1]
-    assert study.outcomes.loc[5, "distinct"] == 5
-    assert study.outcomes.loc[5, "events"] == 10
+    assert study.start == one.index[20]
+    assert study.notes == ()
+    assert study.outcomes.loc[5, "distinct"] == 7
+    assert study.outcomes.loc[5, "events"] == 12
     means = [bars["close"].shift(-5) / bars["open"].shift(-1) - 1 for bars in (one, other)]
-    by_date = [(means[0].iloc[r] + means[1].iloc[r - 50]) / 2 for r in rows[1:]]
+    by_date = [means[0].iloc[r] for r in (30, 60)]
+    by_date += [(means[0].iloc[r] + means[1].iloc[r - 50]) / 2 for r in rows[1:]]
     assert study.outcomes.loc[5, "mean"] == pytest.approx(np.mean(by_date))
+    assert study.outcomes.loc[5, "median"] == pytest.approx(np.median(by_date))
+    # Two independent markets have nearly twice the events of one to show, and never more.
+    assert 7 < study.outcomes.loc[5, "effective"] <= 12
+    assert study.events["counted"].all()
+
+
+def test_pooling_takes_no_event_away():
+    """Markets with no bar in common: as many events as both have."""
+    one = signal(simulate_bars(300, seed=6), range(40, 280, 30))
+    other = signal(simulate_bars(300, seed=7, start="2015-01-05"), range(60, 280, 40), "B")
+    together = study_signal([one, other], name="x", design=DESIGN)
+    apart = [study_signal([each], name="x", design=DESIGN).outcomes for each in (one, other)]
+    for field in ("events", "distinct"):
+        assert together.outcomes[field].tolist() == (apart[0] + apart[1])[field].tolist()
+    assert together.comparisons["p_value"].between(0, 1).all()
+
+
+def test_what_else_is_tested_is_corrected_and_never_says_more_than_what_decides():
+    bars = simulate_bars(900, seed=12)
+    watched = RULES["rolling_low"](weeks=8).on(MarketView(bars=bars, timeframe="1d", symbol="A"))
+    study = study_signal([watched], name="x", design=DESIGN, calibrated=False)
+    pool = pool_signals([watched])
+    ahead = forward_outcomes(pool, 5)
+    factors = DESIGN.factors()
+    others = placebo_breaks(placebo_events(pool, factors), factors, ahead)[0]
+    alone, _ = compare(ahead.weights(), others, ahead.forward, ahead.volatility, 5)
+    assert study.deciding["p_value"] == alone.p_value
+    rest = study.comparisons["p_value"].drop((5, "placebo"))
+    assert (rest >= alone.p_value).all()
+    matched = matched_weights(ahead.weights(), ahead.volatility)
+    plain, _ = compare(ahead.weights(), matched, ahead.forward, ahead.volatility, 5)
+    assert rest[5, "matched"] > plain.p_value
 
 
 def test_a_market_and_its_twin_say_no_more_than_the_market():
@@ -117,12 +152,13 @@ def test_placebos_are_the_rule_on_each_factor():
     watched = RULES["rolling_low"](weeks=6).on(MarketView(bars=bars, timeframe="1d", symbol="A"))
     pool = pool_signals([watched])
     ahead = forward_outcomes(pool, 5)
-    totals, drawn = placebo_breaks(pool, np.array([0.9, 1.0, 1.1]), [ahead])
+    factors = np.array([0.9, 1.0, 1.1])
+    total, drawn = placebo_breaks(placebo_events(pool, factors), factors, ahead)
     study = study_signal([watched], name="x", design=DESIGN)
     own = drawn[drawn["factor"] == 1.0].iloc[0]
     assert own["distinct"] == study.outcomes.loc[5, "distinct"]
     assert own["mean"] == pytest.approx(study.outcomes.loc[5, "mean"])
-    assert totals[5].sum() == pytest.approx(drawn["distinct"].sum())
+    assert total.sum() == pytest.approx(drawn["distinct"].sum())
     assert len(study.placebos) == 40 * 2
     mine = study.placebos[study.placebos["horizon"] == 5]
     weighted = np.average(mine["mean"].fillna(0), weights=mine["distinct"])
@@ -145,25 +181,27 @@ def test_the_future_beyond_the_horizon_changes_nothing():
 @pytest.mark.parametrize(
     ("figures", "matters", "verdict", "rejects"),
     [
-        ({"p_value": 0.001, "adjusted": -0.20, "detectable": 0.15}, None, "lower", True),
-        ({"p_value": 0.001, "adjusted": 0.20, "detectable": 0.15}, None, "higher", True),
-        # Rejects, but smaller than what so many events can show: no verdict.
-        ({"p_value": 0.03, "adjusted": -0.12, "detectable": 0.15}, None, "undecided", True),
-        ({"p_value": 0.03, "adjusted": -0.12, "detectable": 0.15}, 0.3, "undecided", True),
-        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, None, "undecided", False),
-        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, 0.10, "undecided", False),
-        ({"p_value": 0.60, "adjusted": -0.02, "detectable": 0.15}, 0.15, "negligible", False),
-        ({"p_value": math.nan, "adjusted": 0.5, "detectable": 0.1}, 0.2, "too few", False),
+        ((0.001, -0.20, -0.30, -0.10), None, "lower", True),
+        ((0.001, 0.20, 0.10, 0.30), 0.3, "higher", True),
+        ((0.60, -0.02, -0.12, 0.08), None, "undecided", False),
+        ((0.60, -0.02, -0.12, 0.08), 0.10, "undecided", False),  # would not have been found
+        ((0.60, -0.02, -0.12, 0.08), 0.15, "negligible", False),
+        ((0.06, -0.08, -0.18, 0.02), 0.15, "undecided", False),  # may be as large for all we know
+        ((0.06, 0.08, -0.02, 0.18), 0.15, "undecided", False),
+        ((math.nan, 0.5, 0.4, 0.6), 0.2, "too few", False),
     ],
 )
-def test_no_verdict_below_the_detectable_difference(figures, matters, verdict, rejects):
+def test_the_test_decides_and_nothing_is_negligible_that_would_not_have_been_found(
+    figures, matters, verdict, rejects
+):
     study = study_signal([signal(simulate_bars(300, seed=9), range(30, 280, 25))], name="x")
     rows = study.comparisons.copy()
-    for name, value in figures.items():
-        rows.loc[(30, "matched"), name] = value
+    rows.loc[(30, "matched"), ["p_value", "adjusted", "low", "high"]] = figures
+    power = study.power.assign(effect=[0.05, 0.10, 0.15, 0.075, 0.15, 0.225])
     changed = replace(
-        study, comparisons=rows, design=replace(study.design, smallest_effect=matters)
+        study, comparisons=rows, power=power, design=replace(study.design, smallest_effect=matters)
     )
+    assert changed.detectable == 0.15
     assert changed.verdict == verdict
     assert changed.rejects is rejects
 
@@ -172,7 +210,8 @@ def null_p_values(seed):
     bars = simulate_bars(1_500, seed=seed)
     watched = RULES["rolling_low"](weeks=10).on(MarketView(bars=bars, timeframe="1d"))
     design = StudyDesign(horizons=(10,), decides=10, draws=60, seed=seed)
-    return study_signal([watched], name="null", design=design).comparisons["p_value"].loc[10]
+    study = study_signal([watched], name="null", design=design, calibrated=False)
+    return study.comparisons["p_value"].loc[10]
 
 
 def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty(draws):
@@ -219,7 +258,7 @@ def test_where_a_break_is_followed_by_a_fall_it_is_found(draws):
         )
         watched = RULES["rolling_low"](weeks=8).on(MarketView(bars=bars, timeframe="1d"))
         design = StudyDesign(horizons=(10,), decides=10, draws=60, placebo_distance=0.25, seed=seed)
-        study = study_signal([watched], name="planted", design=design)
+        study = study_signal([watched], name="planted", design=design, calibrated=False)
         found += study.deciding["p_value"] <= 0.05
         assert study.deciding["adjusted"] < 0.02
     assert found >= 0.75 * markets
@@ -248,8 +287,7 @@ def test_markets_that_do_not_fit_are_refused():
         study_signal([], name="x")
     with pytest.raises(InputError, match="different symbols"):
         study_signal([one, one], name="x")
-    late = signal(simulate_bars(100, seed=11, start="2020-01-06"), [50], "B")
     with pytest.raises(InputError, match="there are none"):
-        study_signal([one, late], name="x")
+        study_signal([signal(simulate_bars(15, seed=11), [9])], name="x")
     with pytest.raises(InputError, match="shorter horizon"):
         study_signal([one], name="x", design=StudyDesign(horizons=(110,), decides=110))

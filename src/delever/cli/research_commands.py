@@ -250,6 +250,7 @@ def signal(
         return
     print_table(report.study.name, tables.outcome_table(report.study))
     print_table("beside others", tables.comparison_table(report.study))
+    print_table("what would have been found", tables.power_table(report.study))
     if report.ladder is not None:
         print_table("further levels", tables.ladder_table(report.ladder))
     if report.abnormal is not None:

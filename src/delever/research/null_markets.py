@@ -19,12 +19,24 @@ from delever.units import timeframe_delta
 Floats = npt.NDArray[np.float64]
 
 Kind = Literal["random signs", "blocks", "garch"]
-"""How a real market is drawn again."""
+"""How a real market is drawn again to see what a run owes to luck."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+NullKind = Literal[
+    "garch", "random signs", "drifting signs", "heston", "reversed blocks", "long blocks"
+]
+"""How a real market is drawn again to see how often a study finds what is not there."""
+
+NULL_KINDS: tuple[NullKind, ...] = get_args(NullKind)
+
 BLOCK_DAYS = 20
 """Mean length of a block."""
+
+LONG_BLOCK_DAYS = 250
+
+DRIFT, CYCLE_DAYS = 0.001, 1_461
+"""Of "drifting signs": the most that a day drifts, and the days from one high of it to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +106,12 @@ def simulate_bars(
 
 
 def resampled_bars(
-    bars: pd.DataFrame, timeframe: str, kind: Kind, rng: np.random.Generator, *, begin: int = 0
+    bars: pd.DataFrame,
+    timeframe: str,
+    kind: Kind | NullKind,
+    rng: np.random.Generator,
+    *,
+    begin: int = 0,
 ) -> pd.DataFrame:
     """Bars of another market with the index, drift and volatility of a real one.
 
@@ -107,8 +124,8 @@ def resampled_bars(
         Of the real market; volume is left where it is.
     timeframe : str
         Of the bars.
-    kind : {"random signs", "blocks", "garch"}
-        What is drawn anew; see the notes.
+    kind : str
+        One of `KINDS` or `NULL_KINDS`: what is drawn anew; see the notes.
     rng : numpy.random.Generator
         The draws.
     begin : int
@@ -132,6 +149,17 @@ def resampled_bars(
     garch
         `GarchJumps` with Student's t shocks of 5 degrees of freedom, with the mean and standard
         deviation of the run; without wicks where the real bars have none.
+    drifting signs
+        Random signs, and on top a drift that rises and falls slowly: a sine of 0.1 % a day and four
+        years, from a random place of its cycle on.
+    heston
+        Volatility that reverts to its mean within months and rises when the price falls, with the
+        mean and standard deviation of the run. Heston (1993), doi:10.1093/rfs/6.2.327.
+    reversed blocks
+        Blocks of 20 days in random order, the bars of each from the last to the first: what
+        followed what is kept for no two bars.
+    long blocks
+        As blocks, of 250 days on average: what a level did within months is kept.
     """
     prices = bars[["open", "high", "low", "close"]].to_numpy(dtype=np.float64)
     if len(prices) - begin < 3 or not (np.isfinite(prices).all() and (prices > 0).all()):
@@ -141,13 +169,19 @@ def resampled_bars(
     log = np.log(prices)
     before = np.append(log[0, 0], log[:-1, 3])
     moves = log - before[:, None]
-    if kind == "garch":
-        drawn = _alike(rng, moves, timeframe, begin)
+    if kind in {"garch", "heston"}:
+        drawn = _alike(rng, moves, timeframe, begin, kind)
     else:
         parts = [part for part in (moves[:begin], moves[begin:]) if len(part)]
-        draw = _signed if kind == "random signs" else _blocks
-        length = max(1.0, BLOCK_DAYS / _days(timeframe))
-        drawn = np.concatenate([draw(rng, part, length) for part in parts])
+        length = max(
+            1.0, (LONG_BLOCK_DAYS if kind == "long blocks" else BLOCK_DAYS) / _days(timeframe)
+        )
+        drawn = np.concatenate([_DRAWN[kind](rng, part, length) for part in parts])
+    if kind == "drifting signs":
+        turns = (np.arange(len(drawn)) * _days(timeframe) / CYCLE_DAYS + rng.random()) * 2 * math.pi
+        drift = DRIFT * _days(timeframe) * np.sin(turns)
+        # The close moves, and what must stay beyond it with it.
+        drawn += np.column_stack([0 * drift, np.maximum(drift, 0), np.minimum(drift, 0), drift])
     made = _frame(drawn, log[0, 0], pd.DatetimeIndex(bars.index))
     if "volume" in bars:
         made["volume"] = bars["volume"].to_numpy()
@@ -176,11 +210,35 @@ def _blocks(rng: np.random.Generator, moves: Floats, length: float) -> Floats:
     return drawn
 
 
-def _alike(rng: np.random.Generator, moves: Floats, timeframe: str, begin: int) -> Floats:
+def _reversed_blocks(rng: np.random.Generator, moves: Floats, length: float) -> Floats:
+    """Bars in blocks of one length, the blocks shuffled and each turned end to end."""
+    size = len(moves)
+    blocks = np.array_split(np.arange(size), max(1, round(size / length)))
+    rows = np.concatenate([blocks[place][::-1] for place in rng.permutation(len(blocks))])
+    drawn: Floats = moves[rows]
+    return drawn
+
+
+_DRAWN = {
+    "random signs": _signed,
+    "drifting signs": _signed,
+    "blocks": _blocks,
+    "long blocks": _blocks,
+    "reversed blocks": _reversed_blocks,
+}
+
+
+def _alike(
+    rng: np.random.Generator, moves: Floats, timeframe: str, begin: int, kind: str
+) -> Floats:
     """Simulated bars with the mean and standard deviation of the run's."""
     run = moves[begin:, 3]
-    process = process_like(float(run.std()), _days(timeframe))
-    made = _simulated(rng, len(moves), process, drift=float(run.mean()))
+    deviation, drift = float(run.std()), float(run.mean())
+    if kind == "heston":
+        made = _heston(rng, len(moves), deviation, drift, _days(timeframe))
+    else:
+        process = process_like(deviation, _days(timeframe))
+        made = _simulated(rng, len(moves), process, drift=drift)
     ends = moves[:, [0, 3]]
     if (moves[:, 1] == ends.max(axis=1)).all() and (moves[:, 2] == ends.min(axis=1)).all():
         made[:, 1], made[:, 2] = np.maximum(made[:, 3], 0.0), np.minimum(made[:, 3], 0.0)
@@ -222,10 +280,31 @@ def _simulated(
     jumps = (rng.random(bars) < process.jump_rate) * rng.normal(0.0, process.jump_size, bars)
     variance = _garch(shocks, process)
     returns = (-variance / 2 if drift is None else drift) + np.sqrt(variance) * shocks + jumps
-    room = [-2 * variance * np.log(rng.random(bars)) for _ in range(2)]
+    return _with_extremes(rng, returns, variance)
+
+
+def _heston(
+    rng: np.random.Generator, bars: int, deviation: float, drift: float, days: float
+) -> Floats:
+    """A bar's variance reverts by a fiftieth of its distance a day, shocked against the return."""
+    level, back = deviation**2, min(0.5, days / 50)
+    spread, against = math.sqrt(1.5 * back * level), -0.5
+    shocks = rng.standard_normal((bars, 2))
+    news = against * shocks[:, 0] + math.sqrt(1 - against**2) * shocks[:, 1]
+    variance, now = np.empty(bars), level
+    for row, shock in enumerate(news.tolist()):
+        variance[row] = now = max(now, 0.0)
+        now += back * (level - now) + spread * math.sqrt(now) * shock
+    variance = np.maximum(variance, level / 100)
+    return _with_extremes(rng, drift + np.sqrt(variance) * shocks[:, 0], variance)
+
+
+def _with_extremes(rng: np.random.Generator, returns: Floats, variance: Floats) -> Floats:
+    """Logs of open, high, low and close, the extremes those of a Brownian bridge."""
+    room = [-2 * variance * np.log(rng.random(len(returns))) for _ in range(2)]
     highs = (returns + np.sqrt(returns**2 + room[0])) / 2
     lows = (returns - np.sqrt(returns**2 + room[1])) / 2
-    return np.column_stack([np.zeros(bars), highs, lows, returns])
+    return np.column_stack([np.zeros(len(returns)), highs, lows, returns])
 
 
 def _frame(moves: Floats, start: float, index: pd.DatetimeIndex) -> pd.DataFrame:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from delever.arguments import checked
 from delever.errors import InputError
 
-__all__ = ["detectable_deviations", "reached_within", "two_sided_p_value", "wilson_interval"]
+__all__ = ["detectable_deviations", "reached_within", "wilson_interval"]
 
 _NORMAL = NormalDist()
 # What is left of 1 after subtracting shares that add up to it.
@@ -110,28 +110,6 @@ def detectable_deviations(
 
         return float(nctdtrinc(degrees, 1.0 - power, stdtrit(degrees, 1.0 - alpha / 2.0)))
     return _NORMAL.inv_cdf(1.0 - alpha / 2.0) + _NORMAL.inv_cdf(power)
-
-
-@checked
-def two_sided_p_value(statistic: float, degrees: float = math.inf) -> float:
-    """Probability of a statistic at least so far from zero, if it is Student's or normal.
-
-    Parameters
-    ----------
-    statistic : float
-        NaN gives NaN.
-    degrees : float
-        Degrees of freedom, > 0; infinite for a normal distribution.
-
-    Examples
-    --------
-    >>> round(two_sided_p_value(1.96), 4), round(two_sided_p_value(-2.0, 10), 4)
-    (0.05, 0.0734)
-    """
-    from scipy.special import ndtr, stdtr
-
-    size = -abs(statistic)
-    return float(2.0 * (ndtr(size) if math.isinf(degrees) else stdtr(degrees, size)))
 
 
 @checked

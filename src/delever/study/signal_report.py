@@ -7,19 +7,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pydantic
 
-from delever.arguments import counted, shown
+from delever.arguments import Rows, counted, shown
 from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
 from delever.report.pages import signal_page as page
+from delever.research.signal.contrast import matched_weights
 from delever.research.signal.event_study import EventStudy
 from delever.research.signal.event_study import event_study as measure_events
 from delever.research.signal.ladder import Ladder, study_ladder
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.pool import pool_signals
+from delever.research.signal.placebo import placebo_breaks, placebo_events
+from delever.research.signal.pool import PooledSignals, forward_outcomes, pool_signals
 from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
 from delever.signals.features import FEATURES, Features, feature_named, measure
 from delever.study.market import market as make_market
@@ -67,16 +70,17 @@ class SignalReport(Result):
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Outcomes, comparisons, and, where they are, further levels and abnormal returns."""
+        """Outcomes, comparisons, power, further levels and abnormal returns, where they are."""
         found = {
             "outcomes": self.study.outcomes,
             "comparisons": self.study.comparisons,
+            "power": self.study.power,
             "events": self.study.events,
         }
         if self.ladder is not None:
             found["ladder"] = self.ladder.table
         if self.abnormal is not None:
-            found["abnormal"] = self.abnormal.tests
+            found["abnormal"] = self.abnormal.path
         return found
 
     @property
@@ -115,8 +119,10 @@ class SignalReport(Result):
             "placebo_rank": plain(study.placebo_rank),
             "outcomes": plain(study.outcomes),
             "comparisons": plain(study.comparisons),
+            "detectable": plain(study.detectable),
+            "power": plain(study.power),
             "ladder": None if self.ladder is None else plain(self.ladder.table),
-            "abnormal": None if self.abnormal is None else plain(self.abnormal.tests),
+            "abnormal": None if self.abnormal is None else plain(self.abnormal.path),
             "notes": list(self.notes),
         }
 
@@ -136,24 +142,15 @@ class EventReport(Result):
     @property
     def headline(self) -> str:
         """Mean cumulative abnormal return, and whether it differs from none."""
-        study, mean = self.study, float(self.study.events["car"].mean())
-        p = float(study.tests["p_value"]["standardised, clustered"])
-        first, last = study.window
-        return (
-            f"Over bars {first} to {last} after {counted(len(study.events), 'event')} the mean "
-            "cumulative "
-            f"abnormal return was {mean:+.1%} (p = {p:.3f}, standardised, clustered); the smallest "
-            f"effect detectable with {counted(len(study.events), 'event')} is "
-            f"{study.detectable:.1%}."
-        )
+        return page.event_headline(self.study)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Tests, the average path, and every event."""
+        """The average path with its interval, every event, and those left out."""
         return {
-            "tests": self.study.tests,
             "path": self.study.path,
             "events": self.study.events,
+            "dropped": self.study.dropped,
         }
 
     @property
@@ -161,7 +158,7 @@ class EventReport(Result):
         """The average path with its interval."""
         from delever.report.figures import abnormal_path
 
-        return {"path": abnormal_path(self.study.path)}
+        return {"path": abnormal_path(self.study.path, self.study.alpha)}
 
 
 def signal_names(rules: Iterable[str] = RULES, features: Features = FEATURES) -> tuple[str, ...]:
@@ -220,14 +217,16 @@ def load_signals(
     if signal not in names:
         raise ConfigError(f"a signal must be one of {', '.join(names)}; got {signal!r}")
     feature = feature_named(signal, features)
-    return feature.title(**params), [
-        Signal(
+
+    def on(market: MarketView) -> Signal:
+        return Signal(
             market=market,
             event=measure(signal, market, features=features, **params).astype(bool),
             known=feature.known(market, **params),
+            again=on,
         )
-        for market in markets
-    ]
+
+    return feature.title(**params), [on(market) for market in markets]
 
 
 def signal_study(
@@ -305,22 +304,28 @@ def signal_study(
     added = place.extensions
     rules = {**RULES, **{each.__name__: each for each in added.signals}}
     title, signals = load_signals(signal, markets, params or {}, rules, added.all_features)
-    study = study_signal(signals, name=title, design=design)
+    chosen, pool = design or StudyDesign(), pool_signals(signals)
+    placebos = placebo_events(pool, chosen.factors())
+    study = study_signal(signals, name=title, design=chosen, pool=pool, placebos=placebos)
     notes = list(study.notes)
     steps = prices or (_RUNGS[signals[0].side] if rungs is None else rungs)
     ladder = None
-    if steps and all(signal.level is not None for signal in signals):
-        pool = pool_signals(signals)
-        if pool.event.any():
-            ladder = study_ladder(
-                pool, steps, rung_bars, design=study.design, absolute=bool(prices)
-            )
+    if steps and all(signal.level is not None for signal in signals) and pool.event.any():
+        ladder = study_ladder(
+            pool,
+            steps,
+            rung_bars,
+            design=chosen,
+            absolute=bool(prices),
+            placebos=placebos,
+            decided=float(study.deciding["p_value"]),
+        )
     by_name = benchmark if isinstance(benchmark, str) else "closes of one's own"
     if isinstance(benchmark, str):
         benchmark = place.catalog.load(benchmark).frame["close"]
     abnormal = None
     try:
-        abnormal = _abnormal(signals, benchmark, study.design)
+        abnormal = _abnormal(pool, benchmark, chosen, placebos)
     except InputError as error:
         notes.append(f"no event study: {error}")
     return SignalReport(
@@ -341,21 +346,31 @@ def signal_study(
 
 
 def _abnormal(
-    signals: Sequence[Signal], benchmark: pd.Series | None, design: StudyDesign
+    pool: PooledSignals,
+    benchmark: pd.Series | None,
+    design: StudyDesign,
+    placebos: Sequence[tuple[Rows, Rows]] | None,
 ) -> EventStudy:
     """Event study over the deciding horizon, from the bar after the event on."""
-    closes = pd.DataFrame({s.market.symbol: s.market.bars["close"] for s in signals})
-    events = pd.DataFrame({s.market.symbol: s.event for s in signals}).reindex(closes.index)
+    returns, events = pd.DataFrame(index=pool.index), pd.DataFrame(index=pool.index)
+    for column, signal in enumerate(pool.signals):
+        symbol = signal.market.symbol
+        moves = signal.market.bars["close"].pct_change(fill_method=None)
+        returns[symbol] = pool.spread(column, np.asarray(moves, dtype=np.float64))
+        events[symbol] = pool.event[:, column]
     normal = None
     if benchmark is not None:
-        normal = benchmark.reindex(closes.index).pct_change(fill_method=None)
+        normal = benchmark.pct_change(fill_method=None).reindex(pool.index)
+    ahead = forward_outcomes(pool, design.decides)
     return measure_events(
-        closes.pct_change(fill_method=None),
-        events.fillna(False).astype(bool),
-        model="mean" if benchmark is None else "market",
+        returns,
+        events,
         benchmark=normal,
         window=(1, design.decides),
-        seed=design.seed,
+        alpha=design.alpha,
+        others=matched_weights(ahead.weights(), ahead.volatility)
+        if placebos is None
+        else placebo_breaks(placebos, design.factors(), ahead)[0],
     )
 
 
@@ -365,9 +380,7 @@ def event_study(
     *,
     benchmark: pd.Series | None = None,
     window: tuple[int, int] = (1, 10),
-    estimation: int = 120,
-    gap: int = 10,
-    seed: int = 0,
+    alpha: float = 0.05,
 ) -> EventReport:
     """Measure abnormal returns around events.
 
@@ -379,15 +392,11 @@ def event_study(
         Whether an event was known at each bar's close.
     benchmark : pandas.Series, shape (n,), optional
         Closes of the market as a whole: normal is then the line through its returns, else each
-        market's own mean.
+        market's own mean, both over all bars.
     window : tuple of int
         First and last bar of the event window, counted from the event's bar.
-    estimation : int
-        Bars of the estimation window.
-    gap : int
-        Bars between the estimation window and the event's bar.
-    seed : int
-        Of the wild bootstrap.
+    alpha : float
+        Share of cases in which the interval may miss the truth, in (0, 1).
 
     Returns
     -------
@@ -396,11 +405,15 @@ def event_study(
     Raises
     ------
     InputError
-        If shapes or windows do not fit, or no event has both windows whole.
+        If shapes or windows do not fit, or no event has its window whole.
 
     Notes
     -----
-    See `delever.research.signal.event_study.event_study` for the tests and their sources.
+    Events whose windows overlap are one cluster, of which each market's first counts. The test is
+    that of circular shifts: the dates are laid everywhere else on the same history, all markets
+    together, see `delever.research.signal.contrast.compare`. It keeps its level where the price
+    itself makes an event, as a fall or a break does, if the window begins after the event's bar;
+    of other windows there is a path and no p-value.
 
     Examples
     --------
@@ -428,11 +441,8 @@ def event_study(
         study=measure_events(
             table.pct_change(fill_method=None),
             flags,
-            model="mean" if benchmark is None else "market",
             benchmark=None if benchmark is None else benchmark.pct_change(fill_method=None),
             window=window,
-            estimation=estimation,
-            gap=gap,
-            seed=seed,
+            alpha=alpha,
         )
     )

@@ -80,21 +80,37 @@ def rung_curves(curves: pd.DataFrame, rung: float, title: str) -> Chart:
     return chart(name, f"Reaching {title}", figure, height=300)
 
 
-def abnormal_path(path: pd.DataFrame) -> Chart:
-    """Mean cumulated abnormal return by bar of the event window."""
+def abnormal_path(path: pd.DataFrame, alpha: float) -> Chart:
+    """Mean cumulated abnormal return by bar of the event window, with its interval."""
     from plotly import graph_objects as go
 
-    figure = go.Figure()
+    figure, bars = go.Figure(), path.index.to_numpy()
+    tested = bool(path["adjusted"].notna().any())
+    line = path["adjusted" if tested else "cumulative"].to_numpy(dtype="float64")
+    if tested:
+        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        figure.add_scatter(x=bars, y=path["low"], **edge)
+        figure.add_scatter(x=bars, y=path["high"], fill="tonexty", fillcolor=FILL, **edge)
     figure.add_scatter(
-        x=path.index.to_numpy(),
-        y=path["cumulative"].to_numpy(dtype="float64"),
+        x=bars,
+        y=line,
         mode="lines",
         line={"color": PALETTE[0], "width": 1.8},
         hovertemplate="bar %{x}: %{y:.1%}<extra></extra>",
     )
+    figure.add_hline(y=0, line={"color": BENCHMARK, "width": 1})
     figure.update_layout(
         xaxis=axis("bars after the event"),
         yaxis=axis("cumulated abnormal return", ".1%"),
         showlegend=False,
     )
-    return chart("fig-abnormal", "Cumulated abnormal return", figure, height=300)
+    band = f" The band is the {whole_percent(1 - alpha)} interval of each bar." if tested else ""
+    return chart(
+        "fig-abnormal",
+        "Cumulated abnormal return",
+        figure,
+        height=300,
+        caption=("At equal volatility, less that of what the events are compared with." + band)
+        if tested
+        else "Too few events for an interval.",
+    )

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import pandas as pd
+
 from delever.arguments import counted
 from delever.report import figures
 from delever.report.format import (
@@ -36,6 +38,7 @@ from delever.report.table import (
 from delever.research.signal.event_study import EventStudy
 from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.ladder import Ladder
+from delever.research.signal.planted import DIRECTIONS
 from delever.research.signal.study import SignalStudy
 
 _AGAINST: Final = {
@@ -52,14 +55,14 @@ def headline(study: SignalStudy) -> str:
     events = int(study.outcomes.loc[design.decides, "distinct"])  # type: ignore[arg-type]
     if study.verdict == "too few":
         return (
-            f"No verdict: there are {events} distinct events, and below {FEWEST_EVENTS} "
-            "nothing is tested."
+            f"No verdict: {counted(events, 'distinct event')}, and below {FEWEST_EVENTS} nothing "
+            "is tested."
         )
     found = (
-        f"returns over the {design.decides} bars after {events} distinct events differ from those "
-        f"after {_AGAINST[study.against]} by {percent(row['adjusted'])} at equal volatility "
-        f"(interval {percent(row['low'])} to {percent(row['high'])}, p = {row['p_value']:.3f}); "
-        f"smallest effect detectable with {events} events: {percent(row['detectable'])}"
+        f"returns over the {counted(design.decides, 'bar')} after {events} distinct events differ "
+        f"from those after {_AGAINST[study.against]} by {percent(row['adjusted'])} at equal "
+        f"volatility (interval {percent(row['low'])} to {percent(row['high'])}, "
+        f"p = {row['p_value']:.3f}); {_would_be_found(study, events)}"
     )
     match study.verdict:
         case "higher" | "lower":
@@ -67,10 +70,42 @@ def headline(study: SignalStudy) -> str:
         case "negligible":
             matters = percent(design.smallest_effect or math.nan)
             return f"No effect of {matters}, the smallest that matters: {found}."
-        case _ if study.rejects:
-            return f"No verdict: {found}, so a smaller one is not to be trusted."
         case _:
             return f"No verdict: {found}."
+
+
+def _would_be_found(study: SignalStudy, events: int) -> str:
+    """What so many events can show."""
+    share = whole_percent(study.design.power)
+    if math.isnan(study.detectable):
+        return "how large an effect would be found was not asked"
+    said = []
+    for direction in DIRECTIONS:
+        effect = float(study.power.loc[(direction, 1.0), "effect"])  # type: ignore[arg-type]
+        said.append(
+            f"no {direction}" if math.isinf(effect) else f"a {direction} of {percent(effect)}"
+        )
+    return f"with {events} events {' or '.join(said)} is found in {share} of such samples"
+
+
+def event_headline(study: EventStudy) -> str:
+    """Mean cumulated abnormal return of events, and whether it differs from none."""
+    first, last = study.window
+    row = study.path.iloc[-1]
+    said = (
+        f"Over bars {first} to {last} after {counted(len(study.events), 'event')} in "
+        f"{counted(study.events['cluster'].nunique(), 'cluster')} the mean cumulated abnormal "
+        f"return was {percent(study.mean)}"
+    )
+    if math.isnan(row["adjusted"]):
+        return f"{said}; below {FEWEST_EVENTS} clusters nothing is tested."
+    said += (
+        f", {percent(row['adjusted'])} at equal volatility "
+        f"(interval {percent(row['low'])} to {percent(row['high'])}"
+    )
+    if math.isnan(study.p_value):
+        return f"{said}; no test of a window that begins before the event is known)."
+    return f"{said}, p = {study.p_value:.3f})."
 
 
 def outcome_table(study: SignalStudy) -> Table:
@@ -97,8 +132,10 @@ def outcome_table(study: SignalStudy) -> Table:
             numbers("Adverse", "adverse", fraction_cell, title="mean of the worst price met"),
             numbers("Favourable", "favourable", fraction_cell, title="mean of the best price met"),
         ),
-        caption="Bought at the open after the event and held for so many bars. Of events whose "
-        "holding periods overlap the first counts; several markets on one date count as one. "
+        caption="Bought at the open after the event and held for so many bars. Events whose "
+        "holding periods overlap are one cluster: of each market its first counts, and they share "
+        "one weight. Effective: independent holding periods with as much to say, markets that move "
+        "together counted as far as they do not. "
         "Adverse and favourable are the mean worst and best price met on the way.",
     )
 
@@ -127,15 +164,34 @@ def comparison_table(study: SignalStudy) -> Table:
                 lambda row: interval_cell(row["low"], row["high"], percent),
                 numeric=True,
             ),
-            numbers("p", "p_value", _p_value),
-            numbers("Detectable", "detectable", percent, title="found with the stated power"),
+            numbers("p", "p_value", _p_value, title="corrected but for the row that decides"),
         ),
         caption="Difference: mean return after the events less that after the others. At equal "
-        "volatility: the same with every return in units of its market's volatility; the interval, "
-        "p and the verdict are about this one. p: how often chance alone gives a difference as "
-        "large. Detectable: the smallest effect that so many events detect with a power of "
-        f"{whole_percent(design.power)}. One row decides and was named beforehand; the p of the "
-        "others are not corrected for there being several.",
+        "volatility: the same with every return in units of its market's volatility; the interval "
+        "and p are about this one. p: how often chance alone gives a difference as large. One row "
+        "decides, was named beforehand, and is marked. The p of all others is that of the largest "
+        "of them under the same chance, and never below the p of the row that decides.",
+    )
+
+
+def power_table(study: SignalStudy) -> Table:
+    """How often effects of some sizes would be found, a row per size and direction."""
+    design = study.design
+    return tabulate(
+        "power",
+        study.power.reset_index(),
+        (
+            texts("The price", lambda row: f"{row['direction']}s"),
+            numbers("by", "effect", percent),
+            texts("of the smallest", lambda row: f"{row['multiple']:g} times"),
+            numbers("found in", "found", whole_percent, title="by the test that decides"),
+        ),
+        caption=f"Each effect was planted over the {design.decides} bars after every event of this "
+        "history, the rule and its placebos run again on the changed prices, and the test that "
+        "decides done on every circular shift of the returns. The smallest detectable effect is "
+        f"found in {whole_percent(design.power)} of them; what is estimated below it and still "
+        "found looks larger than it is.",
+        empty="Nothing is tested with so few events.",
     )
 
 
@@ -157,25 +213,42 @@ def ladder_table(ladder: Ladder) -> Table:
                     else Cell(text=f"{row['rung']:g} of it", title="of the broken level")
                 ),
             ),
-            numbers("Breaks", "complete", whole, title=f"with {ladder.horizon} bars after them"),
-            *_share(f"in {ladder.horizon} bars", ("reached", "low", "high"), "complete"),
+            numbers("Breaks", "dates", whole, title="clusters of breaks that do not overlap"),
+            numbers("Complete", "complete", whole, title=f"with {ladder.horizon} bars after them"),
+            *_share(
+                f"in {ladder.horizon} bars",
+                ("reached", "low", "high"),
+                "complete",
+                1 - ladder.alpha,
+            ),
             numbers("all bars", "all", whole_percent),
             numbers("matched bars", "matched", whole_percent, title="about as volatile"),
             numbers("placebos", "placebo", whole_percent),
+            numbers("Difference", "difference", _points, title="to the placebos"),
+            texts(
+                f"{whole_percent(1 - ladder.alpha)} interval",
+                lambda row: interval_cell(row["difference_low"], row["difference_high"], _points),
+                numeric=True,
+            ),
+            numbers("p", "p_value", _p_value, title="corrected for the number of levels"),
             numbers("at once", "at_once", whole_percent, title="the break itself closed beyond it"),
             texts("Half by bar", _median_wait, numeric=True),
-            *_share("went on", ("onward", "onward_low", "onward_high"), "before"),
+            *_share("went on", ("onward", "onward_low", "onward_high"), "before", 1 - ladder.alpha),
         ),
         groups=(
-            Group(label="", width=2),
+            Group(label="", width=3),
             Group(label="reached", width=2),
             Group(label="the same way to go", width=3),
+            Group(label="reached less placebos", width=3),
             Group(label="", width=2),
             Group(label="from the level before", width=2),
         ),
-        caption="From the close of the break. Half by bar: bars until half of the breaks had got "
-        f"there, breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks "
-        "stand in brackets: too few to say." + (left_out if ladder.left_out else ""),
+        caption="From the close of the break; shares are of the complete ones. Reached less "
+        "placebos: the way to go measured in units of the volatility known before, in percentage "
+        "points; p is that of the largest of these differences under chance, and never below the p "
+        "of the test that decides. Half by bar: bars until half of the breaks had got there, "
+        f"breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks stand in "
+        "brackets: too few to say." + (left_out if ladder.left_out else ""),
     )
 
 
@@ -184,7 +257,13 @@ def _rung_title(ladder: Ladder, rung: float) -> str:
     return price(rung) if ladder.absolute else f"{rung:g} of the broken level"
 
 
-def _share(label: str, names: tuple[str, str, str], count: str) -> tuple[Field, Field]:
+def _points(value: float) -> str:
+    return number(100 * value, 0)
+
+
+def _share(
+    label: str, names: tuple[str, str, str], count: str, confidence: float
+) -> tuple[Field, Field]:
     """Columns of a share and of its interval, quiet where it is of too few."""
     share, low, high = names
 
@@ -200,7 +279,9 @@ def _share(label: str, names: tuple[str, str, str], count: str) -> tuple[Field, 
         cell = interval_cell(row[low], row[high], whole_percent)
         return cell if row[count] >= FEWEST_EVENTS else replace(cell, tone="quiet")
 
-    return texts(label, written, numeric=True), texts("95% interval", span, numeric=True)
+    return texts(label, written, numeric=True), texts(
+        f"{whole_percent(confidence)} interval", span, numeric=True
+    )
 
 
 def _median_wait(row: Mapping[str, Any]) -> Cell:
@@ -214,22 +295,34 @@ def _bars(bars: float) -> str:
 
 
 def abnormal_table(study: EventStudy) -> Table:
-    """Tests of the mean cumulated abnormal return."""
+    """Mean cumulated abnormal return at the end of the window, with its interval."""
     kept = study.events
+    row = {
+        **study.path.iloc[-1],
+        "events": len(kept),
+        "clusters": kept["cluster"].nunique(),
+        "dropped": len(study.dropped),
+    }
     return tabulate(
         "abnormal",
-        study.tests.rename_axis("test"),
+        pd.DataFrame([row]),
         (
-            texts("Test", "test"),
-            numbers("Statistic", "statistic", number),
-            numbers("p", "p_value", _p_value),
+            texts("Bars", lambda _: f"{study.window[0]} to {study.window[1]}"),
+            numbers("Events", "events", whole),
+            numbers("Clusters", "clusters", whole, title="whose windows do not overlap"),
+            numbers("Left out", "dropped", whole),
+            numbers("Mean", "cumulative", fraction_cell),
+            numbers("at equal volatility", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
+            texts(
+                f"{whole_percent(1 - study.alpha)} interval",
+                lambda row: interval_cell(row["low"], row["high"], percent),
+                numeric=True,
+            ),
         ),
-        caption=f"{counted(len(kept), 'event')} in "
-        f"{counted(kept['cluster'].nunique(), 'cluster')}; "
-        f"{len(study.dropped)} could not be used. Mean {percent(kept['car'].mean())}, detectable "
-        f"{percent(study.detectable)}, mean correlation {number(study.correlation)}. Normal is the "
-        + ("mean" if study.model == "mean" else "line through the benchmark")
-        + f" of {study.estimation} bars that end {study.gap} bars before the event.",
+        caption="Returns of the bars added up, less what is normal: the "
+        + ("mean" if study.model == "mean" else "line through the benchmark's returns")
+        + " over all bars. At equal volatility: less that of what the events are compared with. "
+        "The test that decides stands above; here is none of its own.",
     )
 
 
@@ -274,7 +367,7 @@ def charts(
                 ladder.curve(rung), rung, _rung_title(ladder, rung)
             )
     if abnormal is not None:
-        drawn["abnormal"] = figures.abnormal_path(abnormal.path)
+        drawn["abnormal"] = figures.abnormal_path(abnormal.path, abnormal.alpha)
     return drawn
 
 
@@ -307,6 +400,7 @@ def render(
                 if placebos is None
                 else block("", placebos.title, placebos),
             ),
+            block("power", "What would have been found", power_table(study)),
             block(
                 "further",
                 "Further levels",

@@ -1,26 +1,31 @@
 """Whether the bars after some events differ from the bars after others.
 
-A contrast gives every bar a weight: the events share a weight of 1, what they are compared with
-shares -1. Its value is the difference of two means of forward returns. Its distribution under
-chance comes from laying the whole pattern of weights elsewhere on the same history.
+A contrast gives every bar of every symbol a weight: the events share a weight of 1, what they are
+compared with shares -1. Its value is the difference of two means of forward returns. Its
+distribution under chance comes from laying the whole pattern of weights elsewhere on the same
+history.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Flags, Floats
+from delever.arguments import Flags, Floats, Rows
 from delever.errors import InputError
 from delever.research.signal.forward import distinct
-from delever.stats.intervals import detectable_deviations
 
 _HALF_LIFE = 10
 _WARM_UP = 20
 _MATCHED = 0.1
 _FEWEST_MATCHED = 20
+_FEWEST_SHARED = 20
+_LEAST_ROOM = 0.25
+"""A shift counts while its sum has at least this share of the variance of the pattern's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,37 +39,67 @@ class Contrast:
     low: float  # interval around `adjusted`, fractions
     high: float
     p_value: float  # share of circular shifts that differ at least as much, in (0, 1]
-    detectable: float  # smallest adjusted difference found with the stated power, > 0
 
 
 def known_volatility(close: pd.Series) -> pd.Series:
     """Volatility of a bar as known at its close: root of an exponentially weighted mean square."""
     squared = (close / close.shift(1)).transform(np.log) ** 2
-    mean = squared.ewm(halflife=_HALF_LIFE, min_periods=_WARM_UP).mean()
-    return mean.transform(np.sqrt).rename("volatility")
+    return weighted_mean(squared.to_frame()).iloc[:, 0].transform(np.sqrt).rename("volatility")
+
+
+def weighted_mean(values: pd.DataFrame) -> pd.DataFrame:
+    """Exponentially weighted mean of each column up to each row, half-life 10 rows."""
+    return values.ewm(halflife=_HALF_LIFE, min_periods=_WARM_UP).mean()
+
+
+def clusters(event: Flags, horizon: int) -> tuple[Rows, Rows, Rows]:
+    """Events that count, in order of time: row, symbol and number of the cluster of each.
+
+    A cluster begins with the first event after the one before has ended, and lasts `horizon` bars;
+    of each symbol its first event counts, if the holding period of the symbol's last one is over.
+    """
+    if event.shape[1] == 1:
+        alone = distinct(np.flatnonzero(event[:, 0]), horizon)
+        return alone, np.zeros(len(alone), dtype=np.intp), np.arange(len(alone))
+    found: list[tuple[int, int, int]] = []
+    begun, number = -horizon, -1
+    last = [-horizon] * event.shape[1]  # of each symbol
+    for row, symbol in np.argwhere(event).tolist():
+        if row < last[symbol] + horizon:
+            continue
+        if row >= begun + horizon:
+            begun, number = row, number + 1
+        last[symbol] = row
+        found.append((row, symbol, number))
+    rows, symbols, numbers = np.array(found, dtype=np.intp).reshape(-1, 3).T
+    return rows, symbols, numbers
 
 
 def event_weights(event: Flags, horizon: int) -> Floats:
-    """Weights of events that do not overlap; events of one date share one."""
-    dates = distinct(np.flatnonzero(event.any(axis=1)), horizon)
+    """Weights of the events that count; those of one cluster share one."""
+    rows, symbols, numbers = clusters(event, horizon)
     weights = np.zeros(event.shape)
-    members = event[dates]
-    weights[dates] = members / members.sum(axis=1, keepdims=True)
+    weights[rows, symbols] = 1.0 / np.bincount(numbers)[numbers]
     return weights
 
 
-def evenly(weights: Floats) -> Floats:
-    """Each symbol's weight, spread over all its bars."""
-    return np.broadcast_to(weights.mean(axis=0), weights.shape).copy()
+def evenly(weights: Floats, there: Flags) -> Floats:
+    """Each symbol's weight, spread over all bars that it has."""
+    bars = np.maximum(there.sum(axis=0), 1)
+    return np.asarray(there * (weights.sum(axis=0) / bars), dtype="float64")
 
 
 def matched_weights(weights: Floats, volatility: Floats) -> Floats:
-    """Each event's weight, spread over the bars of its symbol nearest in rank of volatility."""
-    rows, symbols = weights.shape
-    width = min(rows, max(_FEWEST_MATCHED, round(_MATCHED * rows)))
+    """Each event's weight, spread over the bars of its symbol nearest in rank of volatility.
+
+    Bars without a volatility are none.
+    """
     out = np.zeros(weights.shape)
-    for symbol in range(symbols):
-        order = np.argsort(volatility[:, symbol], kind="stable")
+    for symbol in range(weights.shape[1]):
+        there = np.flatnonzero(np.isfinite(volatility[:, symbol]))
+        rows = len(there)
+        width = min(rows, max(_FEWEST_MATCHED, round(_MATCHED * rows)))
+        order = there[np.argsort(volatility[there, symbol], kind="stable")]
         ranked = weights[order, symbol]
         places = np.flatnonzero(ranked)
         # At either end of the ranks the neighbourhood is the outermost tenth.
@@ -84,55 +119,119 @@ def compare(
     horizon: int,
     *,
     alpha: float = 0.05,
-    power: float = 0.8,
-) -> Contrast:
+) -> tuple[Contrast, Floats]:
     """Compare forward returns after events with those after others; arrays of (bars, symbols).
 
-    Raises InputError if weights do not sum to a positive number, or a return or volatility is not
-    usable.
+    Beside the contrast stands what it is on every shift, shape (bars,), its own place first; NaN
+    where too little of the pattern would lie on bars that there are. Raises InputError if weights
+    do not sum to a positive number or lie on bars without a return or volatility, which are NaN.
 
     Notes
     -----
     With ``w = weights / sum - others / sum``, the difference is ``sum w F``. The test is on
-    ``Z = F / (volatility sqrt(horizon))``: ``D[k] = sum over t of w[t - k] Z[t]`` for every
-    circular shift k of all symbols together; p is the share of k, 0 included, with ``abs(D[k]) >=
-    abs(D[0])``. A shift keeps overlapping holding periods, clusters of events, dates shared with
-    the comparison, and symbols that move together. It assumes that Z is stationary and, if the
-    events mean nothing, independent of the pattern (Lotwick and Silverman, 1982,
+    ``Z = F / (volatility sqrt(horizon))`` less each symbol's mean: ``D[k] = sum over t of w[t - k]
+    Z[t]`` for every circular shift k of all symbols together; p is the share of k, 0 included, with
+    ``abs(D[k]) >= abs(D[0])``. A shift keeps overlapping holding periods, clusters of events, dates
+    shared with the comparison, and symbols that move together. It assumes that Z is stationary and,
+    if the events mean nothing, independent of the pattern (Lotwick and Silverman, 1982,
     doi:10.1111/j.2517-6161.1982.tb01221.x).
 
-    `adjusted`, its interval and `detectable` are D[0], the quantiles of D and a multiple of its
-    deviation, each times the mean ``volatility sqrt(horizon)`` at the events.
+    Where a shift lays weights on bars that a symbol does not have, D[k] is multiplied so that its
+    variance is that of D[0], with the symbols' mean correlations; it is left out if less than a
+    quarter of the variance is left.
+
+    `adjusted` and its interval are D[0] and the quantiles of D, each times the mean
+    ``volatility sqrt(horizon)`` at the events.
     """
-    for name, values in (("weights", weights), ("others", others)):
-        if not values.sum() > 0:
-            raise InputError(f"{name} must sum to a positive number; there is nothing to compare")
-    if not (np.isfinite(forward).all() and np.isfinite(volatility).all() and volatility.min() > 0):
+    pattern = contrast_pattern(weights, others)
+    values = scaled(forward, volatility, horizon)
+    if not np.isfinite(values[pattern != 0]).all():
         raise InputError(
             "forward returns must be finite and volatility above 0 on every bar compared; "
             "leave out bars without either"
         )
-    chosen = weights / weights.sum()
-    pattern = chosen - others / others.sum()
-    scale = volatility * np.sqrt(horizon)
-    unit = float((chosen * scale).sum())
-    chance = _shifted(pattern, forward / scale) * unit
+    counted = weights > 0
+    size = (weights[counted] * volatility[counted]).sum() / weights.sum() * math.sqrt(horizon)
+    chance = shifted(pattern, values) * size
     adjusted = float(chance[0])
-    lower, upper = np.quantile(chance, [alpha / 2, 1 - alpha / 2]).tolist()
-    # Sums of the same numbers in another order differ in their last digits.
-    as_far = np.abs(chance) >= abs(adjusted) * (1 - 1e-9)
-    return Contrast(
-        difference=float((pattern * forward).sum()),
+    lower, upper = np.nanquantile(chance, [alpha / 2, 1 - alpha / 2]).tolist()
+    contrast = Contrast(
+        difference=float((pattern * np.where(np.isfinite(values), forward, 0.0)).sum()),
         adjusted=adjusted,
         low=adjusted - upper,
         high=adjusted - lower,
-        p_value=float(as_far.mean()),
-        detectable=detectable_deviations(alpha, power) * float(chance.std()),
+        p_value=family_p_values([chance])[0],
     )
+    return contrast, chance
 
 
-def _shifted(pattern: Floats, values: Floats) -> Floats:
-    """Sum of pattern times values for every circular shift of the pattern; the first is none."""
-    rows = len(values)
+def contrast_pattern(weights: Floats, others: Floats) -> Floats:
+    """Weights of events that share 1 and of others that share -1."""
+    for name, values in (("weights", weights), ("others", others)):
+        if not values.sum() > 0:
+            raise InputError(f"{name} must sum to a positive number; there is nothing to compare")
+    return np.asarray(weights / weights.sum() - others / others.sum())
+
+
+def scaled(forward: Floats, volatility: Floats, horizon: int) -> Floats:
+    """Forward returns in units of the volatility known before, NaN without either."""
+    return forward / (np.where(volatility > 0, volatility, np.nan) * math.sqrt(horizon))
+
+
+def family_p_values(family: Sequence[Floats]) -> list[float]:
+    """Of each contrast, corrected for being one of these, from what all are on the same shifts.
+
+    Notes
+    -----
+    The share of shifts on which any of them, in units of its own deviation, lies at least as far
+    from zero as this one does at its own place: Westfall and Young (1993), *Resampling-Based
+    Multiple Testing*, single-step maximum.
+    """
+    chance = np.array(family)
+    chance = chance[:, np.isfinite(chance).all(axis=0)]
+    spread = chance.std(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        far = np.where(spread > 0, np.abs(chance) / spread, 0.0)
+    most = far.max(axis=0)
+    # Sums of the same numbers in another order differ in their last digits.
+    return [float((most >= own * (1 - 1e-9)).mean()) for own in far[:, 0].tolist()]
+
+
+def mean_correlations(values: Floats) -> Floats:
+    """Correlation between symbols on the bars both have, in [0, 1]; 1 where there are too few."""
+    found = pd.DataFrame(values).corr(min_periods=_FEWEST_SHARED).to_numpy(dtype="float64")
+    found = np.clip(np.where(np.isnan(found), 1.0, found), 0.0, 1.0)
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
+def shifted(pattern: Floats, values: Floats) -> Floats:
+    """Sum of pattern times values for every circular shift of the pattern; the first is none.
+
+    Values are NaN where a symbol has none, and count less their symbol's mean; see `compare`.
+    """
+    there = np.isfinite(values)
+    means = np.where(there, values, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    return moved(pattern, np.where(there, values - means, 0.0)) / room(pattern, values)
+
+
+def room(pattern: Floats, values: Floats) -> Floats:
+    """Deviation of the pattern's sum on every shift over its own, for the values there are.
+
+    NaN where less than a quarter of the variance is left.
+    """
+    there = np.isfinite(values)
+    if there.all():
+        return np.ones(len(values))
+    alike, left = mean_correlations(values), np.zeros(len(values))
+    for one, other in np.argwhere(np.triu(alike) > 0).tolist():
+        both = (pattern[:, one] * pattern[:, other])[:, None]
+        shared = (there[:, one] & there[:, other])[:, None].astype("float64")
+        left += (1 if one == other else 2) * alike[one, other] * moved(both, shared)
+    return np.asarray(np.sqrt(np.where(left >= _LEAST_ROOM * left[0], left / left[0], np.nan)))
+
+
+def moved(pattern: Floats, values: Floats) -> Floats:
+    """Sum of pattern times values, both (bars, symbols), for every circular shift."""
     product = np.fft.rfft(values, axis=0) * np.conj(np.fft.rfft(pattern, axis=0))
-    return np.asarray(np.fft.irfft(product.sum(axis=1), n=rows), dtype="float64")
+    return np.asarray(np.fft.irfft(product.sum(axis=1), n=len(values)), dtype="float64")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Rows
+from delever.arguments import Floats, Rows
 from delever.errors import InputError
 
 FEWEST_EVENTS = 5
@@ -78,18 +78,34 @@ def distinct(rows: Rows, horizon: int) -> Rows:
     return np.asarray(chosen, dtype=np.intp)
 
 
-def effective_number(rows: Rows, horizon: int) -> float:
+def effective_number(
+    rows: Rows, horizon: int, symbols: Rows | None = None, alike: Floats | None = None
+) -> float:
     """Number of independent holding periods whose mean has the variance of that of these events.
+
+    Parameters
+    ----------
+    rows : ndarray of int, shape (n,)
+        Bars of the events, in order of time.
+    horizon : int
+        Bars held.
+    symbols : ndarray of int, shape (n,), optional
+        Number of each event's symbol; one symbol by default.
+    alike : ndarray of float, shape (symbols, symbols), optional
+        Correlations between the symbols' returns.
 
     Notes
     -----
-    ``n ** 2 / sum over i, j of max(0, 1 - abs(rows[i] - rows[j]) / horizon)``, as overlapping sums
-    of independent bars have it.
+    ``n ** 2 / sum over i, j of c[i, j] max(0, 1 - abs(rows[i] - rows[j]) / horizon)`` with c the
+    correlation of the two symbols, as overlapping sums of independent bars have it.
     """
     if not len(rows):
         return 0.0
+    of = np.zeros(len(rows), dtype=np.intp) if symbols is None else symbols
+    near = np.ones((1, 1)) if alike is None else alike
     shared = 0.0
-    for row in rows:
-        near = rows[np.searchsorted(rows, row - horizon) : np.searchsorted(rows, row + horizon)]
-        shared += float(np.maximum(0.0, 1.0 - np.abs(near - row) / horizon).sum())
+    for row, symbol in zip(rows.tolist(), of.tolist(), strict=True):
+        first, last = np.searchsorted(rows, [row - horizon, row + horizon])
+        overlap = np.maximum(0.0, 1.0 - np.abs(rows[first:last] - row) / horizon)
+        shared += float((near[symbol, of[first:last]] * overlap).sum())
     return len(rows) ** 2 / shared

@@ -5,7 +5,8 @@ Everything counts from the close of the bar at which the break was known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,21 +15,17 @@ import pandas as pd
 
 from delever.arguments import Flags, Floats, Rows
 from delever.errors import InputError
-from delever.research.signal.contrast import event_weights, matched_weights
+from delever.research.signal.contrast import clusters, evenly
 from delever.research.signal.forward import check_horizons
+from delever.research.signal.ladder_beside import Onward, Ways, differences, same_way
 from delever.research.signal.level_break import Side, Signal
-from delever.research.signal.placebo import placebo_breaks
+from delever.research.signal.placebo import placebo_breaks, placebo_events
 from delever.research.signal.pool import PooledSignals, forward_outcomes
 from delever.research.signal.study import StudyDesign
 from delever.stats.intervals import reached_within, wilson_interval
 
 LogPath: TypeAlias = tuple[Floats, Floats]
 """Logarithms of closes and of the extremes that touch, turned so that down is onward."""
-Candidates: TypeAlias = Callable[[int, int], Floats]
-"""From a shared bar and a symbol to the weights of the bars to compare it with."""
-
-_DRAWS = 1_000
-_THINNED = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +36,24 @@ class Ladder:
     absolute: bool  # whether they are prices
     left_out: int  # breaks of levels that do not lie before all of these prices
     horizon: int  # bars within which a rung counts as reached
-    # by rung. ``dates``: distinct dates of breaks; ``complete``: those with `horizon` bars after
-    # them; ``at_once``: share of the dates on which the break itself closed beyond the rung.
-    # ``reached``: share of the complete ones that got there, with Wilson's interval ``low`` and
-    # ``high``; the same way to go from the closes of ``all`` bars, of ``matched`` ones (of like
-    # volatility) and of breaks of ``placebo`` levels. ``median_bars``: bars until half of all had
-    # got there (infinite if never), with a bootstrap interval ``median_low`` and ``median_high``.
-    # ``before``: dates that had reached the rung before, with `horizon` bars to go; ``onward``:
-    # share of them that went on to this one within `horizon` bars, with ``onward_low`` and
-    # ``onward_high``.
+    alpha: float  # an interval holds the truth in all but this share of cases
+    # by rung. ``dates``: clusters of breaks whose ways do not overlap; ``complete``: those with
+    # `horizon` bars after them; ``at_once``: share of the clusters in which the break itself closed
+    # beyond the rung. ``reached``: share of the complete ones that got there, with Wilson's
+    # interval ``low`` and ``high``; the same way to go from the closes of ``all`` bars, of
+    # ``matched`` ones (of like volatility) and of breaks of ``placebo`` levels. ``difference``:
+    # reached less placebos, the way measured in units of volatility, with its interval
+    # ``difference_low`` and ``difference_high``; ``p_value``: of its being zero, corrected for the
+    # number of rungs and never below that of the study. ``median_bars``: bars until half of all had
+    # got there (infinite if never), with the bars at which the band of the curve says so,
+    # ``median_low`` and ``median_high``. ``before``: clusters that had reached the rung before,
+    # with `horizon` bars to go; ``onward``: share of them that went on to this one within
+    # `horizon` bars, with ``onward_low`` and ``onward_high``.
     table: pd.DataFrame
     # shape (horizon + 1, 6 * rungs): by bars after the break; columns (rung, kind) with the
     # probability to have got there: ``breaks`` (product-limit estimate: breaks at the data's edge
-    # count as long as they were watched), ``low`` and ``high`` (bootstrap over dates), ``all``,
-    # ``matched``, ``placebo``
+    # count as long as they were watched), ``low`` and ``high`` (Wilson's interval of so many breaks
+    # as were watched so long), ``all``, ``matched``, ``placebo``
     curves: pd.DataFrame
 
     def curve(self, rung: float) -> pd.DataFrame:
@@ -65,7 +66,8 @@ class Ladder:
 class _Breaks:
     """Distinct breaks, one row each; those of one date share a weight of 1."""
 
-    date: Rows
+    row: Rows  # on the common calendar
+    date: Rows  # number of its cluster
     symbol: Rows
     weight: Floats
     way: Floats  # to each rung from the close, as a logarithm; >= 0 where it is still ahead
@@ -80,11 +82,14 @@ def study_ladder(
     *,
     design: StudyDesign | None = None,
     absolute: bool = False,
+    placebos: Sequence[tuple[Rows, Rows]] | None = None,
+    decided: float = 0.0,
 ) -> Ladder:
     """Follow the price from breaks of a level to the next levels.
 
-    Raises InputError if a rung lies on the wrong side or none is given, a signal has no level or
-    its side is another one, or there is no break.
+    `placebos` are those of `placebo_events`, where they are known already; `decided` is the p-value
+    of the test that decides the study. Raises InputError if a rung lies on the wrong side or none
+    is given, a signal has no level or its side is another one, or there is no break.
     """
     chosen = design or StudyDesign()
     check_horizons([horizon])
@@ -103,29 +108,28 @@ def study_ladder(
         np.zeros(len(one.market.index)) if absolute else sign * np.log(_level(one))
         for one in pool.signals
     ]
-    breaks = _breaks(
-        pool, event_weights(counted, horizon), starts, sign * np.log(steps), paths, horizon
-    )
-    elsewhere = {
-        kind: _same_way(pool, breaks, candidates, paths, horizon)
-        for kind, candidates in _elsewhere(pool, horizon, chosen)
-    }
+    breaks = _breaks(pool, counted, starts, sign * np.log(steps), paths, horizon)
+    onward = _onward(pool, paths, horizon)
+    others = _others(pool, horizon, chosen, placebos)
+    beside = same_way(onward, _ways(breaks, breaks.watched >= 0, len(paths)), others)
+    complete = _ways(breaks, breaks.watched >= horizon, len(paths))
+    tested = differences(onward, complete, others.get("placebo"), chosen.alpha, decided)
     curves: dict[tuple[float, str], Floats] = {}
     rows: dict[float, dict[str, float]] = {}
     for place, rung in enumerate(steps):
-        drawn = _curves(breaks, place, horizon, chosen)
-        low, high = np.quantile(drawn[1:], [chosen.alpha / 2, 1 - chosen.alpha / 2], axis=0)
-        mine = {"breaks": drawn[0], "low": low, "high": high}
-        mine |= {kind: shares[:, place] for kind, shares in elsewhere.items()}
+        mine = _curve(breaks, place, horizon, chosen.alpha)
+        rows[rung] = _shares(breaks, place, horizon, chosen) | _median_wait(mine)
+        mine |= {kind: shares[:, place] for kind, shares in beside.items()}
         curves |= {(rung, kind): curve for kind, curve in mine.items()}
-        rows[rung] = _shares(breaks, place, horizon, chosen) | _median_wait(drawn, chosen.alpha)
-        rows[rung] |= {kind: mine[kind][-1] for kind in elsewhere}
+        rows[rung] |= {kind: mine[kind][-1] for kind in beside}
+        rows[rung] |= tested[place]
     frame = pd.DataFrame(curves).rename_axis("bars")
     return Ladder(
         rungs=steps,
         absolute=absolute,
         left_out=int((pool.event & ~counted).sum()),
         horizon=horizon,
+        alpha=chosen.alpha,
         table=pd.DataFrame.from_dict(rows, orient="index").rename_axis("rung"),
         curves=frame.rename_axis(["rung", "kind"], axis=1),
     )
@@ -150,8 +154,8 @@ def _level(signal: Signal) -> Floats:
 
 def _counted(pool: PooledSignals, steps: tuple[float, ...], sign: float) -> Flags:
     """The breaks of levels from which all of the prices are still ahead."""
-    levels = [_level(one)[rows] for one, rows in zip(pool.signals, pool.rows, strict=True)]
-    return np.asarray(pool.event & (sign * (np.column_stack(levels) - steps[0]) > 0))
+    levels = np.column_stack([pool.spread(c, _level(one)) for c, one in enumerate(pool.signals)])
+    return np.asarray(pool.event & (sign * (levels - steps[0]) > 0))
 
 
 def _path(bars: pd.DataFrame, sign: float) -> LogPath:
@@ -161,31 +165,43 @@ def _path(bars: pd.DataFrame, sign: float) -> LogPath:
 
 def _breaks(
     pool: PooledSignals,
-    weights: Floats,
+    counted: Flags,
     starts: Sequence[Floats],
     steps: Floats,
     paths: Sequence[LogPath],
     horizon: int,
 ) -> _Breaks:
-    """The breaks that weigh something; the logarithm of a rung is a start's plus a step."""
-    date, symbol = np.nonzero(weights)
-    way = np.empty((len(date), len(steps)))
+    """The breaks that count; the logarithm of a rung is a start's plus a step."""
+    row, symbol, date = clusters(counted, horizon)
+    way = np.empty((len(row), len(steps)))
     waits = np.empty(way.shape, dtype=np.intp)
-    watched = np.empty(len(date), dtype=np.intp)
+    watched = np.empty(len(row), dtype=np.intp)
     for column, (closes, touches) in enumerate(paths):
         mine = symbol == column
-        rows = pool.rows[column][date[mine]]
+        in_market = np.zeros(len(pool.index), dtype=np.intp)
+        in_market[pool.places[column]] = pool.rows[column]
+        rows = in_market[row[mine]]
         way[mine] = closes[rows][:, None] - starts[column][rows][:, None] - steps
         waits[mine] = _waits(closes, touches, rows, way[mine], 2 * horizon)
         watched[mine] = np.minimum(2 * horizon, len(closes) - 1 - rows)
     return _Breaks(
+        row=row,
         date=date,
         symbol=symbol,
-        weight=weights[date, symbol],
+        weight=1.0 / np.bincount(date)[date],
         way=way,
         waits=waits,
         watched=watched,
     )
+
+
+def _ways(breaks: _Breaks, chosen: Flags, symbols: int) -> list[Ways]:
+    """The ways of some breaks, by symbol."""
+    found = []
+    for symbol in range(symbols):
+        of = chosen & (breaks.symbol == symbol)
+        found.append(Ways(row=breaks.row[of], way=breaks.way[of], weight=breaks.weight[of]))
+    return found
 
 
 def _waits(closes: Floats, touches: Floats, rows: Rows, way: Floats, limit: int) -> Rows:
@@ -201,82 +217,64 @@ def _waits(closes: Floats, touches: Floats, rows: Rows, way: Floats, limit: int)
     return np.asarray(np.where(way <= 0, 0, waits + 1), dtype=np.intp)
 
 
-def _curves(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> Floats:
-    """Probability to have got there by bar: of the breaks, then of each bootstrap draw."""
-    rng = np.random.default_rng(design.seed)
-    dates, where = np.unique(breaks.date, return_inverse=True)
+def _curve(breaks: _Breaks, place: int, horizon: int, alpha: float) -> dict[str, Floats]:
+    """Probability to have got there by bar, with its interval."""
     watched = np.minimum(breaks.watched, horizon)
     there = breaks.waits[:, place] <= watched
     waited = np.where(there, breaks.waits[:, place], watched)
-    times = rng.multinomial(len(dates), np.full(len(dates), 1 / len(dates)), _DRAWS)
-    weights = np.vstack([np.ones(len(dates)), times])[:, where] * breaks.weight
-    curves = reached_within(waited, there, horizon, weights)
-    # In a draw in which nobody is watched any more nothing new happens.
-    curves[1:] = np.fmax.accumulate(curves[1:], axis=1)
-    return curves
+    curve = reached_within(waited, there, horizon, breaks.weight)
+    low, high = np.full(horizon + 1, np.nan), np.full(horizon + 1, np.nan)
+    for bar, share in enumerate(curve.tolist()):
+        number = float(breaks.weight[watched >= bar].sum())
+        if number > 0 and math.isfinite(share):
+            hits = min(max(share, 0.0) * number, number)
+            low[bar], high[bar] = wilson_interval(hits, number, 1 - alpha)
+    # The probability never falls, and what bounds it need not either.
+    return {
+        "breaks": curve,
+        "low": np.fmax.accumulate(low),
+        "high": np.fmin.accumulate(high[::-1])[::-1],
+    }
 
 
-def _median_wait(curves: Floats, alpha: float) -> dict[str, float]:
+def _median_wait(curve: dict[str, Floats]) -> dict[str, float]:
     """Bars until half had got there, and the interval."""
-    there = curves >= 0.5
-    bars = np.where(there.any(axis=1), there.argmax(axis=1), np.inf)
-    low, high = np.quantile(bars[1:], [alpha / 2, 1 - alpha / 2], method="inverted_cdf")
-    return {"median_bars": float(bars[0]), "median_low": float(low), "median_high": float(high)}
+    names = {"median_bars": "breaks", "median_low": "high", "median_high": "low"}
+    return {name: _first(curve[kind] >= 0.5) for name, kind in names.items()}
 
 
-def _elsewhere(
-    pool: PooledSignals, horizon: int, design: StudyDesign
-) -> Iterator[tuple[str, Candidates]]:
-    ahead = forward_outcomes(pool, horizon)
-    whole = len(ahead.forward)
-    yield "all", lambda row, symbol: np.ones(whole)
-
-    def matched(row: int, symbol: int) -> Floats:
-        # A break at the data's edge is no candidate itself, but has a volatility to match.
-        volatility = np.append(pool.volatility[:whole, symbol], pool.volatility[row, symbol])
-        one = np.zeros(whole + 1)
-        one[-1] = 1.0
-        return matched_weights(one[:, None], volatility[:, None])[:whole, 0]
-
-    yield "matched", matched
-    if all(signal.placebo is not None for signal in pool.signals):
-        placebo = placebo_breaks(pool, design.factors()[:_THINNED], [ahead])[0][horizon]
-        yield "placebo", lambda row, symbol: placebo[:, symbol]
-    else:
-        yield "placebo", lambda row, symbol: np.zeros(whole)
+def _first(flags: Flags) -> float:
+    return float(flags.argmax()) if flags.any() else math.inf
 
 
-def _same_way(
+def _onward(pool: PooledSignals, paths: Sequence[LogPath], horizon: int) -> Onward:
+    """How far the price went from every close, in logarithms, by bars after it."""
+    gone, volatility = [], pool.volatility
+    for column, (closes, touches) in enumerate(paths):
+        far = np.full((len(closes), horizon + 1), np.nan)
+        if len(closes) > horizon:
+            windows = np.lib.stride_tricks.sliding_window_view(touches[1:], horizon)
+            lowest = np.minimum.accumulate(windows, axis=1)
+            far[: len(lowest), 1:] = closes[: len(lowest), None] - lowest
+            far[: len(lowest), 0] = 0.0
+        gone.append(pool.spread(column, far))
+    return Onward(gone=gone, volatility=volatility)
+
+
+def _others(
     pool: PooledSignals,
-    breaks: _Breaks,
-    candidates: Candidates,
-    paths: Sequence[LogPath],
     horizon: int,
-) -> Floats:
-    """Probability by bar and rung to go the breaks' way from the closes of other bars."""
-    total, weight = np.zeros((horizon + 1, breaks.way.shape[1])), 0.0
-    bars = np.arange(horizon + 1)
-    for date, symbol, share, way in zip(
-        breaks.date.tolist(), breaks.symbol.tolist(), breaks.weight, breaks.way, strict=True
-    ):
-        chosen = _thin(candidates(date, symbol))
-        if not len(chosen):
-            continue
-        closes, touches = paths[symbol]
-        waits = _waits(closes, touches, pool.rows[symbol][chosen], way[None, :], horizon)
-        total += share * (waits[:, :, None] <= bars).mean(axis=0).T
-        weight += share
-    return total / weight if weight else np.full(total.shape, np.nan)
-
-
-def _thin(weights: Floats) -> Rows:
-    """`_THINNED` rows, evenly spread over the weights; none where there is no weight."""
-    if not weights.sum() > 0:
-        return np.empty(0, dtype=np.intp)
-    reached = np.cumsum(weights) / weights.sum()
-    return np.asarray(
-        np.searchsorted(reached, (np.arange(_THINNED) + 0.5) / _THINNED), dtype=np.intp
-    )
+    design: StudyDesign,
+    placebos: Sequence[tuple[Rows, Rows]] | None,
+) -> dict[str, Floats]:
+    """Weights of the bars to go the same way from."""
+    ahead = forward_outcomes(pool, horizon)
+    found = {"all": evenly(np.ones(ahead.there.shape), ahead.there)}
+    if placebos is None:
+        placebos = placebo_events(pool, design.factors())
+    if placebos is not None:
+        found["placebo"] = placebo_breaks(placebos, design.factors(), ahead)[0]
+    return found
 
 
 def _shares(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -32,6 +32,12 @@ class Signal:
     # from a factor to the events, shape (n,), of the same rule on a multiple of the level
     placebo: Callable[[float], Flags] | None = None
     side: Side = "below"
+    # from the same market at other prices to the signal on it; None: the events stay where they are
+    again: Callable[[MarketView], Signal] | None = None
+
+    def on(self, market: MarketView) -> Signal:
+        """The same signal on the same bars at other prices."""
+        return replace(self, market=market) if self.again is None else self.again(market)
 
     def __post_init__(self) -> None:
         for name in ("event", "known", "level"):
@@ -92,6 +98,7 @@ class LevelRule:
             level=level.rename("level"),
             placebo=events,
             side=self.side,
+            again=self.on,
         )
 
 

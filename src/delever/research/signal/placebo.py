@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from delever.arguments import MOST_SEED, Floats, whole_number
+from delever.arguments import MOST_SEED, Floats, Rows, whole_number
 from delever.errors import InputError
 from delever.research.signal.contrast import event_weights
 from delever.research.signal.pool import ForwardOutcomes, PooledSignals
@@ -33,21 +33,29 @@ def placebo_factors(draws: int, distance: float, seed: int) -> Floats:
     return np.asarray(np.exp(logs))
 
 
-def placebo_breaks(
-    pool: PooledSignals, factors: Floats, outcomes: Sequence[ForwardOutcomes]
-) -> tuple[dict[int, Floats], pd.DataFrame]:
-    """Weights of the placebos' breaks by horizon, summed over factors, and a row for each."""
-    totals = {ahead.horizon: np.zeros(ahead.forward.shape) for ahead in outcomes}
-    placebos = [signal.placebo for signal in pool.signals if signal.placebo is not None]
+def placebo_events(pool: PooledSignals, factors: Floats) -> list[tuple[Rows, Rows]] | None:
+    """Breaks on each factor of the level, as bars and symbols; None where a signal has no level."""
+    if any(signal.placebo is None for signal in pool.signals):
+        return None
     found = []
     for factor in factors.tolist():
-        event = np.column_stack(
-            [placebo(factor)[rows] for placebo, rows in zip(placebos, pool.rows, strict=True)]
-        )
-        for ahead in outcomes:
-            weights = event_weights(event[: len(ahead.forward)], ahead.horizon)
-            totals[ahead.horizon] += weights
-            number = weights.sum()
-            mean = (weights * ahead.forward).sum() / number if number else np.nan
-            found.append((ahead.horizon, factor, round(number), mean))
-    return totals, pd.DataFrame(found, columns=["horizon", "factor", "distinct", "mean"])
+        rows, symbols = np.nonzero(pool.flags(lambda signal, by=factor: signal.placebo(by)))  # type: ignore[misc]
+        found.append((rows, symbols))
+    return found
+
+
+def placebo_breaks(
+    placebos: Sequence[tuple[Rows, Rows]], factors: Floats, ahead: ForwardOutcomes
+) -> tuple[Floats, pd.DataFrame]:
+    """Weights of the placebos' breaks, summed over factors, and a row for each."""
+    total, found = np.zeros(ahead.forward.shape), []
+    forward = np.where(ahead.there, ahead.forward, 0.0)
+    for factor, (rows, symbols) in zip(factors.tolist(), placebos, strict=True):
+        event = np.zeros(ahead.there.shape, dtype=bool)
+        event[rows, symbols] = True
+        weights = event_weights(event & ahead.there, ahead.horizon)
+        total += weights
+        number = weights.sum()
+        mean = (weights * forward).sum() / number if number else np.nan
+        found.append((ahead.horizon, factor, round(number), mean))
+    return total, pd.DataFrame(found, columns=["horizon", "factor", "distinct", "mean"])

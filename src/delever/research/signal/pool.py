@@ -1,9 +1,9 @@
-"""Several markets on the bars they share, so that events of one date can count as one."""
+"""Several markets on one calendar, on which each has its bars and no others."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -18,37 +18,71 @@ from delever.research.signal.level_break import Signal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledSignals:
-    """Signals on the n bars all their markets share."""
+    """Signals on the n bars that any of their markets has."""
 
     signals: tuple[Signal, ...]  # one per market
-    # open times of the shared bars, from the first to the last on which a signal could have come on
-    # all markets
+    # open times of all bars that some market has, from its first to its last on which the signal
+    # could have come
     index: pd.DatetimeIndex
-    rows: tuple[Rows, ...]  # shape (n,) each: where those bars stand in each market
+    # one per market: where in `index` those bars stand, and where in the market
+    places: tuple[Rows, ...]
+    rows: tuple[Rows, ...]
     event: Flags  # shape (n, symbols)
-    volatility: Floats  # shape (n, symbols): per bar as known at its close
+    volatility: Floats  # shape (n, symbols): per bar as known at its close; NaN without one
+
+    def watching(self, signals: Sequence[Signal]) -> PooledSignals:
+        """The same calendar with other signals on the same bars."""
+        pool = replace(self, signals=tuple(signals))
+        volatility = [known_volatility(signal.market.bars["close"]) for signal in signals]
+        return replace(
+            pool,
+            event=pool.flags(lambda signal: signal.event.to_numpy(dtype=bool)),
+            volatility=np.column_stack(
+                [
+                    pool.spread(column, known.to_numpy(dtype="float64"))
+                    for column, known in enumerate(volatility)
+                ]
+            ),
+        )
+
+    def spread(self, column: int, values: Floats) -> Floats:
+        """Values of one market's bars on the common calendar, NaN where it has none."""
+        out = np.full((len(self.index), *values.shape[1:]), np.nan)
+        out[self.places[column]] = values[self.rows[column]]
+        return out
+
+    def flags(self, of: Callable[[Signal], Flags]) -> Flags:
+        """Flags of the bars of each market on the common calendar, False where it has none."""
+        out = np.zeros((len(self.index), len(self.signals)), dtype=bool)
+        for column, signal in enumerate(self.signals):
+            out[self.places[column], column] = of(signal)[self.rows[column]]
+        return out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardOutcomes:
-    """What came after the first m shared bars: those whose horizon is complete on all markets."""
+    """What came after the n bars; NaN where a market's horizon is not complete."""
 
     horizon: int  # bars held
-    event: Flags  # shape (m, symbols), as all that follow
+    there: (
+        Flags  # shape (n, symbols), as all that follow: whether a return and volatility are known
+    )
+    event: Flags  # on the bars that are there
     volatility: Floats
     forward: Floats  # see `forward_returns`
     adverse: Floats  # see `excursions`
     favourable: Floats
 
     def weights(self) -> Floats:
-        """Weights of the distinct events."""
+        """Weights of the events that count."""
         return event_weights(self.event, self.horizon)
 
 
 def pool_signals(signals: Sequence[Signal]) -> PooledSignals:
-    """Bring signals of several markets to the bars they share.
+    """Bring signals of several markets to one calendar.
 
-    Raises InputError if there is none, timeframes differ, a symbol repeats, or no bar is shared.
+    Raises InputError if there is none, timeframes differ, a symbol repeats, or on no bar a signal
+    could have come and volatility is known.
     """
     timeframes = {signal.market.timeframe for signal in signals}
     symbols = [signal.market.symbol for signal in signals]
@@ -58,27 +92,29 @@ def pool_signals(signals: Sequence[Signal]) -> PooledSignals:
             f"got {', '.join(symbols) or 'none'} of {', '.join(sorted(timeframes)) or 'none'}"
         )
     volatility = [known_volatility(signal.market.bars["close"]) for signal in signals]
-    shared = reduce(
-        lambda one, other: one.intersection(other),
-        [_span(signal, known) for signal, known in zip(signals, volatility, strict=True)],
-    )
-    if not len(shared):
+    spans = [_span(signal, known) for signal, known in zip(signals, volatility, strict=True)]
+    index = reduce(lambda one, other: one.union(other), spans)
+    if not len(index):
         raise InputError(
-            "a study needs bars on which the signal could have come on every market and "
-            f"volatility is known; there are none ({', '.join(filter(None, symbols)) or 'unnamed'})"
-            "; take longer data or a shorter warm-up"
+            "a study needs bars on which the signal could have come and volatility is known; "
+            f"there are none ({', '.join(filter(None, symbols)) or 'unnamed'}); take longer data "
+            "or a shorter warm-up"
         )
-    rows = tuple(
-        np.asarray(signal.market.index.get_indexer(shared), dtype=np.intp) for signal in signals
+    pool = PooledSignals(
+        signals=(),
+        index=index,
+        places=tuple(_rows(index, span) for span in spans),
+        rows=tuple(
+            _rows(signal.market.index, span) for signal, span in zip(signals, spans, strict=True)
+        ),
+        event=np.zeros((0, 0), dtype=bool),
+        volatility=np.zeros((0, 0)),
     )
-    events = [signal.event.to_numpy(dtype=bool) for signal in signals]
-    return PooledSignals(
-        signals=tuple(signals),
-        index=shared,
-        rows=rows,
-        event=np.column_stack([e[r] for e, r in zip(events, rows, strict=True)]),
-        volatility=_side_by_side(volatility, rows),
-    )
+    return pool.watching(signals)
+
+
+def _rows(index: pd.DatetimeIndex, span: pd.DatetimeIndex) -> Rows:
+    return np.asarray(index.get_indexer(span), dtype=np.intp)
 
 
 def _span(signal: Signal, volatility: pd.Series) -> pd.DatetimeIndex:
@@ -88,35 +124,30 @@ def _span(signal: Signal, volatility: pd.Series) -> pd.DatetimeIndex:
 
 
 def forward_outcomes(pool: PooledSignals, horizon: int) -> ForwardOutcomes:
-    """Forward returns and excursions of every shared bar whose horizon is complete.
+    """Forward returns and excursions of every bar of the calendar.
 
-    Raises InputError if there is no such bar.
+    Raises InputError if on no market a horizon is complete.
     """
     tables = [
         excursions(bars, horizon).assign(forward=forward_returns(bars, [horizon])[horizon])
         for bars in (signal.market.bars for signal in pool.signals)
     ]
     after = {
-        name: _side_by_side([table[name] for table in tables], pool.rows)
+        name: np.column_stack(
+            [
+                pool.spread(column, table[name].to_numpy(dtype="float64"))
+                for column, table in enumerate(tables)
+            ]
+        )
         for name in ("forward", "adverse", "favourable")
     }
-    whole = int(np.isfinite(after["forward"]).all(axis=1).sum())
-    if not whole:
-        raise InputError(
-            f"no bar has {horizon} bars after it on all markets; take a shorter horizon"
-        )
+    there = np.isfinite(after["forward"]) & (pool.volatility > 0)
+    if not there.any():
+        raise InputError(f"no bar has {horizon} bars after it; take a shorter horizon")
     return ForwardOutcomes(
         horizon=horizon,
-        event=pool.event[:whole],
-        volatility=pool.volatility[:whole],
-        **{name: values[:whole] for name, values in after.items()},
-    )
-
-
-def _side_by_side(columns: Sequence[pd.Series], rows: Sequence[Rows]) -> Floats:
-    return np.column_stack(
-        [
-            column.to_numpy(dtype="float64")[place]
-            for column, place in zip(columns, rows, strict=True)
-        ]
+        there=there,
+        event=pool.event & there,
+        volatility=np.where(there, pool.volatility, np.nan),
+        **after,
     )

@@ -10,13 +10,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Floats
+from delever.arguments import Floats, Rows, counted
 from delever.errors import InputError
 from delever.research.signal.contrast import (
     Contrast,
+    clusters,
     compare,
     evenly,
+    family_p_values,
     matched_weights,
+    mean_correlations,
 )
 from delever.research.signal.forward import (
     FEWEST_EVENTS,
@@ -26,7 +29,8 @@ from delever.research.signal.forward import (
     forward_returns,
 )
 from delever.research.signal.level_break import Signal
-from delever.research.signal.placebo import placebo_breaks, placebo_factors
+from delever.research.signal.placebo import placebo_breaks, placebo_events, placebo_factors
+from delever.research.signal.planted import Others, detectable_effects
 from delever.research.signal.pool import (
     ForwardOutcomes,
     PooledSignals,
@@ -36,6 +40,9 @@ from delever.research.signal.pool import (
 from delever.stats.intervals import detectable_deviations, wilson_interval
 
 SignalVerdict: TypeAlias = Literal["higher", "lower", "negligible", "undecided", "too few"]
+
+_CALIBRATED = 200
+"""Placebo levels, at most, of each look at how large an effect would be found."""
 
 _QUANTILES = {"median": 0.5, "q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 
@@ -116,16 +123,20 @@ class SignalStudy:
     # ``counted`` (among those compared over the deciding horizon), a column per horizon with the
     # forward return, ``adverse`` and ``favourable`` over the deciding horizon
     events: pd.DataFrame
-    # by horizon: ``events`` (on the bars compared), ``distinct`` (dates that do not overlap),
-    # ``effective`` (see `effective_number`), ``mean``, ``median``, ``q05``, ``q25``, ``q75``,
-    # ``q95`` of the distinct forward returns, ``hit_rate`` (share of them above 0), ``hit_low``,
-    # ``hit_high`` (Wilson's interval), mean ``adverse`` and ``favourable`` excursion. NaN without
-    # events.
+    # by horizon: ``events`` (whose horizon is complete), ``distinct`` (clusters whose holding
+    # periods do not overlap), ``effective`` (see `effective_number`), ``mean``, ``median``,
+    # ``q05``, ``q25``, ``q75``, ``q95`` of the clusters' mean forward returns, ``hit_rate`` (share
+    # of them above 0), ``hit_low``, ``hit_high`` (Wilson's interval), mean ``adverse`` and
+    # ``favourable`` excursion. NaN without events.
     outcomes: pd.DataFrame
     # by ``horizon`` and ``against`` (``all``: all bars; ``matched``: bars of like volatility;
-    # ``placebo``: breaks of placebo levels): ``mean`` of those, and the fields of a `Contrast`. NaN
-    # where there are fewer than five distinct events.
+    # ``placebo``: breaks of placebo levels): ``mean`` of those, and the fields of a `Contrast`.
+    # ``p_value`` of the row that decides is that of its test; those of the others are corrected for
+    # their number and never smaller than it. NaN where there are fewer than five distinct events.
     comparisons: pd.DataFrame
+    # by ``direction`` and ``multiple`` of the smallest detectable effect, see `detectable_effects`;
+    # without rows where nothing is tested
+    power: pd.DataFrame
     # one row per placebo level and horizon: ``horizon``, ``factor``, ``distinct``, ``mean``
     placebos: pd.DataFrame
     notes: tuple[str, ...]  # what a reader must know
@@ -146,20 +157,32 @@ class SignalStudy:
         return bool(self.deciding["p_value"] <= self.design.alpha)
 
     @property
-    def verdict(self) -> SignalVerdict:
-        """What may be concluded; nothing from a difference too small to have been found.
+    def detectable(self) -> float:
+        """Smallest effect that would be found whether it raises or lowers the price; or NaN."""
+        if not len(self.power):
+            return math.nan
+        return float(self.power["effect"].xs(1.0, level="multiple").max())
 
-        ``too few``: fewer than five distinct events. ``higher`` or ``lower``: the comparison
-        rejects and the adjusted difference is at least the detectable one. ``negligible``: it
-        does not reject, and the smallest effect that matters would have been found with the
-        stated power. ``undecided``: anything else.
+    @property
+    def verdict(self) -> SignalVerdict:
+        """What may be concluded.
+
+        ``too few``: fewer than five distinct events. ``higher`` or ``lower``: the deciding
+        comparison rejects. ``negligible``: it does not reject, the smallest effect that matters
+        would have been found with the stated power, and the interval holds neither it nor its
+        opposite. ``undecided``: anything else.
         """
         row, matters = self.deciding, self.design.smallest_effect
         if math.isnan(row["p_value"]):
             return "too few"
-        if self.rejects and abs(row["adjusted"]) >= row["detectable"]:
+        if self.rejects:
             return "higher" if row["adjusted"] > 0 else "lower"
-        if matters is not None and not self.rejects and row["detectable"] <= matters:
+        if (
+            matters is not None
+            and self.detectable <= matters
+            and -matters < row["low"]
+            and row["high"] < matters
+        ):
             return "negligible"
         return "undecided"
 
@@ -174,40 +197,66 @@ class SignalStudy:
 
 
 def study_signal(
-    signals: Sequence[Signal], *, name: str, design: StudyDesign | None = None
+    signals: Sequence[Signal],
+    *,
+    name: str,
+    design: StudyDesign | None = None,
+    pool: PooledSignals | None = None,
+    placebos: Sequence[tuple[Rows, Rows]] | None = None,
+    calibrated: bool = True,
 ) -> SignalStudy:
     """Study what comes after a signal, on one market or several pooled.
 
-    Raises InputError if timeframes differ, symbols repeat, or the markets share no bars on which a
-    signal could have come and the longest horizon is complete.
+    `pool` and `placebos` are those of these signals, where they are known already; without
+    `calibrated` nothing is said of the effects that would be found. Raises
+    InputError if timeframes differ, symbols repeat, or there is no bar on which a signal could have
+    come and the longest horizon is complete.
     """
     chosen = design or StudyDesign()
-    pool = pool_signals(signals)
+    pool = pool_signals(signals) if pool is None else pool
     after = {horizon: forward_outcomes(pool, horizon) for horizon in chosen.horizons}
+    if placebos is None:
+        placebos = placebo_events(pool, chosen.factors())
     placebo: dict[int, Floats] = {}
-    drawn = pd.DataFrame(columns=["horizon", "factor", "distinct", "mean"])
-    if all(signal.placebo is not None for signal in pool.signals):
-        placebo, drawn = placebo_breaks(pool, chosen.factors(), list(after.values()))
-    rows = {
+    drawn = [pd.DataFrame(columns=["horizon", "factor", "distinct", "mean"])]
+    if placebos is not None:
+        found = [placebo_breaks(placebos, chosen.factors(), ahead) for ahead in after.values()]
+        placebo = dict(zip(after, [total for total, _ in found], strict=True))
+        drawn = [table for _, table in found]
+    compared = {
         (horizon, against): _comparison(ahead, others, chosen)
         for horizon, ahead in after.items()
         for against, others in _bases(ahead, placebo.get(horizon))
     }
-    outcomes = {horizon: _outcome(ahead) for horizon, ahead in after.items()}
-    decided = len(after[chosen.decides].forward)
+    against = "matched" if placebos is None else "placebo"
+    decides = after[chosen.decides]
+    power = pd.DataFrame(columns=["effect", "found"])
+    chance = compared[chosen.decides, against][1]
+    if calibrated and chance is not None:
+        power = detectable_effects(
+            pool,
+            decides,
+            _others(chosen),
+            first=detectable_deviations(chosen.alpha, chosen.power) * float(np.nanstd(chance)),
+            alpha=chosen.alpha,
+            power=chosen.power,
+        )
     return SignalStudy(
         name=name,
         symbols=tuple(signal.market.symbol for signal in signals),
         timeframe=signals[0].market.timeframe,
         start=pool.index[0],
-        end=pool.index[decided - 1],
+        end=pool.index[np.flatnonzero(decides.there.any(axis=1))[-1]],
         design=chosen,
-        events=_events(pool, after[chosen.decides], chosen),
-        outcomes=pd.DataFrame.from_dict(outcomes, orient="index").rename_axis("horizon"),
-        comparisons=pd.DataFrame.from_dict(rows, orient="index").rename_axis(
-            ["horizon", "against"]
-        ),
-        placebos=drawn,
+        events=_events(pool, decides, chosen),
+        outcomes=pd.DataFrame.from_dict(
+            {horizon: _outcome(ahead) for horizon, ahead in after.items()}, orient="index"
+        ).rename_axis("horizon"),
+        comparisons=pd.DataFrame.from_dict(
+            _corrected(compared, (chosen.decides, against)), orient="index"
+        ).rename_axis(["horizon", "against"]),
+        power=power,
+        placebos=pd.concat(drawn, ignore_index=True),
         notes=_notes(pool),
     )
 
@@ -215,50 +264,87 @@ def study_signal(
 def _bases(ahead: ForwardOutcomes, placebo: Floats | None) -> Iterator[tuple[str, Floats]]:
     """What events are compared with, as weights of bars."""
     weights = ahead.weights()
-    yield "all", evenly(weights)
+    yield "all", evenly(weights, ahead.there)
     yield "matched", matched_weights(weights, ahead.volatility)
     if placebo is not None:
         yield "placebo", placebo
 
 
-def _comparison(ahead: ForwardOutcomes, others: Floats, design: StudyDesign) -> dict[str, float]:
+def _comparison(
+    ahead: ForwardOutcomes, others: Floats, design: StudyDesign
+) -> tuple[dict[str, float], Floats | None]:
     """Mean of the others and the fields of a `Contrast`; NaN with fewer than five events."""
     weights = ahead.weights()
-    if weights.sum() < FEWEST_EVENTS or not others.sum() > 0:
-        return dict.fromkeys(("mean", *(field.name for field in fields(Contrast))), math.nan)
-    contrast = compare(
+    if round(weights.sum()) < FEWEST_EVENTS or not others.sum() > 0:
+        names = ("mean", *(field.name for field in fields(Contrast)))
+        return dict.fromkeys(names, math.nan), None
+    contrast, chance = compare(
         weights,
         others,
         ahead.forward,
         ahead.volatility,
         ahead.horizon,
         alpha=design.alpha,
-        power=design.power,
     )
-    return {"mean": float((others * ahead.forward).sum() / others.sum()), **asdict(contrast)}
+    forward = np.where(ahead.there, ahead.forward, 0.0)
+    return {"mean": float((others * forward).sum() / others.sum()), **asdict(contrast)}, chance
+
+
+def _corrected(
+    compared: dict[tuple[int, str], tuple[dict[str, float], Floats | None]],
+    decides: tuple[int, str],
+) -> dict[tuple[int, str], dict[str, float]]:
+    """The rows; p-values of all but the one that decides corrected, and none below it."""
+    rows = {key: dict(row) for key, (row, _) in compared.items()}
+    first = rows[decides]["p_value"]
+    others = {
+        key: chance
+        for key, (_, chance) in compared.items()
+        if key != decides and chance is not None
+    }
+    corrected = family_p_values(list(others.values())) if others else []
+    for key, p_value in zip(others, corrected, strict=True):
+        rows[key]["p_value"] = max(first, p_value)
+    return rows
+
+
+def _others(design: StudyDesign) -> Others:
+    """What decides, for signals on other prices: fewer placebo levels do for that."""
+    factors = design.factors()[:_CALIBRATED]
+
+    def others(pool: PooledSignals, ahead: ForwardOutcomes) -> Floats:
+        placebos = placebo_events(pool, factors)
+        if placebos is None:
+            return matched_weights(ahead.weights(), ahead.volatility)
+        return placebo_breaks(placebos, factors, ahead)[0]
+
+    return others
 
 
 def _outcome(ahead: ForwardOutcomes) -> dict[str, float]:
-    """Distribution of what came after the distinct events, each date weighing the same."""
-    weights = ahead.weights()
-    chosen, number = weights > 0, round(weights.sum())
-    values, shares = ahead.forward[chosen], weights[chosen]
+    """Distribution of what came after the events that count, each cluster weighing the same."""
+    rows, symbols, numbers = clusters(ahead.event, ahead.horizon)
+    number = int(numbers[-1]) + 1 if len(numbers) else 0
+    shares = 1.0 / np.bincount(numbers)[numbers] if number else np.empty(0)
+    values = ahead.forward[rows, symbols]
+    means = np.bincount(numbers, shares * values)
     mean = {
-        field: float(np.average(column, weights=shares)) if number else math.nan
+        field: float((shares * column).sum() / number) if number else math.nan
         for field, column in (
             ("mean", values),
-            ("hit_rate", values > 0),
-            ("adverse", ahead.adverse[chosen]),
-            ("favourable", ahead.favourable[chosen]),
+            ("hit_rate", (values > 0).astype("float64")),
+            ("adverse", ahead.adverse[rows, symbols]),
+            ("favourable", ahead.favourable[rows, symbols]),
         )
     }
-    low, high = wilson_interval(mean["hit_rate"] * number if number else 0, number)
+    low, high = wilson_interval(min(mean["hit_rate"], 1.0) * number if number else 0, number)
+    every, of = np.nonzero(ahead.event)
     return {
-        "events": int(ahead.event.sum()),
+        "events": len(every),
         "distinct": number,
-        "effective": effective_number(np.flatnonzero(ahead.event.any(axis=1)), ahead.horizon),
+        "effective": effective_number(every, ahead.horizon, of, mean_correlations(ahead.forward)),
         **mean,
-        **{name: np.quantile(values, q) if number else math.nan for name, q in _QUANTILES.items()},
+        **{name: np.quantile(means, q) if number else math.nan for name, q in _QUANTILES.items()},
         "hit_low": low,
         "hit_high": high,
     }
@@ -266,12 +352,12 @@ def _outcome(ahead: ForwardOutcomes) -> dict[str, float]:
 
 def _events(pool: PooledSignals, ahead: ForwardOutcomes, design: StudyDesign) -> pd.DataFrame:
     """Every event of every market."""
-    weights = ahead.weights()
+    rows, symbols, _ = clusters(ahead.event, ahead.horizon)
     frames = []
     for column, signal in enumerate(pool.signals):
         bars, event = signal.market.bars, signal.event.to_numpy(dtype=bool)
         times = signal.market.index[event]
-        counted = pool.index[: len(weights)][weights[:, column] > 0]
+        chosen = pool.index[rows[symbols == column]]
         frame = pd.DataFrame(
             {
                 "time": times,
@@ -279,7 +365,7 @@ def _events(pool: PooledSignals, ahead: ForwardOutcomes, design: StudyDesign) ->
                 "level": math.nan if signal.level is None else signal.level[event].to_numpy(),
                 "close": bars["close"].to_numpy()[event],
                 "entry": bars["open"].shift(-1).to_numpy()[event],
-                "counted": times.isin(counted),
+                "counted": times.isin(chosen),
             }
         )
         after = forward_returns(bars, design.horizons)[event].reset_index(drop=True)
@@ -292,9 +378,7 @@ def _notes(pool: PooledSignals) -> tuple[str, ...]:
     notes = [note for signal in pool.signals for note in signal.market.notes]
     outside = sum(int(signal.event.sum()) for signal in pool.signals) - int(pool.event.sum())
     if outside:
-        several = "on bars that not all markets share or " if len(pool.signals) > 1 else ""
         notes.append(
-            f"{outside} events lie {several}before volatility is known; they are listed but not "
-            "compared"
+            f"{counted(outside, 'event')} before volatility is known: listed but not compared"
         )
     return tuple(dict.fromkeys(notes))

@@ -155,7 +155,11 @@ def test_a_warm_start_trades_on_the_first_bar_a_decision_can_be_filled_at(worksp
 
 
 def test_an_explicit_start_before_warm_up_is_flat_until_then(workspace):
-    evaluation = run(workspace, overrides={"start": "2011-01-01"}).evaluation
+    done = run(workspace, overrides={"start": "2011-01-01"})
+    evaluation = done.evaluation
+    # The decision is that of the bar of Sunday 3 July, the 184th of the run.
+    flat = "no decision before 2011-07-03: 184 bars were flat for want of history"
+    assert (done.notes[0], evaluation.undecided) == (flat, 184)
     before = evaluation.backtest.ledger.loc[:"2011-07-03", "position"]
     assert evaluation.span[0] == pd.Timestamp("2011-01-01", tz="UTC")
     assert (before == 0).all()
@@ -176,8 +180,9 @@ def test_a_period_cut_by_the_end_is_said(workspace):
 
 
 def test_too_little_history_is_refused_with_the_mend(workspace):
-    with pytest.raises(InputError, match="needs more history"):
-        run(workspace, overrides={"params.weeks": 2000})
+    for start in ({}, {"start": "2011-01-01"}):  # nothing known is not flat
+        with pytest.raises(InputError, match="needs more history"):
+            run(workspace, overrides={"params.weeks": 2000, **start})
     with pytest.raises(InputError, match="at least one bar"):
         run(workspace, overrides={"start": "2030-01-01", "end": "2031-01-01"})
     with pytest.raises(InputError, match="at least one bar"):
@@ -342,3 +347,17 @@ def test_the_lines_of_a_strategy_stay_with_its_run(workspace):
     held = run(workspace, "buy_and_hold")
     assert held.evaluation.lines.shape == (len(held.evaluation.bars), 0)
     assert not (held.folder / "lines.parquet").exists()
+
+
+def test_a_run_that_never_changes_its_exposure_says_so_first(workspace):
+    said = "the exposure never changed: 100% from 2013-03-01 to the end"
+    still = run(workspace, overrides={"start": "2013-03-01", "end": "2013-03-20"})
+    assert still.notes[0].startswith(said)
+    assert not any("never changed" in note for note in run(workspace).notes)
+    held = run(workspace, overrides={"strategy": "buy_and_hold", "params": {}})
+    assert not any("never changed" in note for note in held.notes)  # as it is meant to
+    market = dl.market("sample/ohlcv/BTC/USD/1d", start="2014-08-01", end="2014-08-20")
+    idle = dl.backtest(market, pd.Series(0.0, index=market.index), quick=True)
+    assert idle.notes[0].startswith("the exposure never changed: 0% from ")
+    held = dl.backtest(market, "buy_and_hold", quick=True)
+    assert not any("never changed" in note for note in held.notes)

@@ -128,6 +128,35 @@ def test_a_users_metrics_are_those_of_the_runs(workspace, axes) -> None:
                 assert got == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True)
 
 
+def test_what_was_not_decided_is_no_performance(workspace, capsys) -> None:
+    text = (
+        'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nstart = 2011-01-01\n'
+        "end = 2013-01-01\n[sweep.params]\nweeks = [20, 50, 900]\n"
+    )
+    path = write(workspace, text=text)
+    frame = sweep(workspace, path).frame
+    assert frame["first_decision"].dropna().dt.strftime("%Y-%m-%d").tolist() == [
+        "2010-12-05", "2011-07-03",
+    ]  # fmt: skip
+    assert frame["error"].tolist()[:2] == ["", ""]
+    never = frame.iloc[2]
+    assert never["error"].startswith("the strategy needs more history than there is: no decision")
+    assert never[["sharpe_ratio", "total_return", "max_drawdown"]].isna().all()
+    # As the strategy run by itself says, and as the sweep without a start does.
+    with pytest.raises(InputError) as raised:
+        dl.run(path, workspace=workspace, set={"params.weeks": 900})
+    assert str(raised.value) == never["error"]
+    free = sweep(workspace, write(workspace, text=text.replace("start = 2011-01-01\n", "")))
+    assert free.frame["error"].tolist() == frame["error"].tolist()
+    write(workspace, text=text)
+    main(["sweep", str(path), "--workspace", str(workspace.root), "--workers", "1"])
+    said = capsys.readouterr().out
+    assert "first decision" in said
+    assert "2011-07-03" in said
+    assert "decide for the first time between 2010-12-05 and 2011-07-03" in said
+    assert "First decision" in sweep(workspace, path).html()
+
+
 def test_a_metric_that_names_another_column_is_refused(workspace) -> None:
     named = replace(metric_of(mean_bar), name="funding")
     with pytest.raises(InputError, match="must not be called funding"):

@@ -179,8 +179,9 @@ def sweep(
 
 def _print_sweep(done: dl.Sweep) -> None:
     from delever.report.figures.sweep_figures import setting_text, short
+    from delever.report.format import when
     from delever.report.pages.sweep_page import compared_table
-    from delever.report.sweep_words import label, notes, reasons, text
+    from delever.report.sweep_words import decisions, label, notes, reasons, text
 
     print_text(done.headline)
     beside = compared_table(done)
@@ -190,12 +191,18 @@ def _print_sweep(done: dl.Sweep) -> None:
     shown = [str(name) for name in best if name not in done.axes]
     values = best[shown].to_numpy(dtype=float).tolist()
     own = best[list(done.axes)].to_numpy(dtype=object).tolist()
+    first = decisions(done.frame)
+    decided = ["first decision"] if len(first) else []
     print_rows(
         f"Highest Sharpe ratios of {len(done.frame):,} combinations",
-        [*map(short, done.axes), *map(label, shown)],
+        [*map(short, done.axes), *decided, *map(label, shown)],
         [
-            [*map(setting_text, axes), *(text(*one, days) for one in zip(row, shown, strict=True))]
-            for axes, row, days in zip(own, values, done.days[best.index].tolist(), strict=True)
+            [
+                *map(setting_text, axes),
+                *(when(first[place]) for _ in decided),
+                *(text(*one, done.days[place]) for one in zip(row, shown, strict=True)),
+            ]
+            for place, axes, row in zip(best.index, own, values, strict=True)
         ],
     )
     print_notes(notes(done))
@@ -203,7 +210,7 @@ def _print_sweep(done: dl.Sweep) -> None:
         print_text(f"{many:,} without a result: {reason}")
     print_text(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")
     assert done.folder is not None
-    print_notes(done.notes)
+    print_notes(done.manifest.get("notes", ()))
     typer.echo(f"frame  {done.folder / 'sweep.parquet'}")
     typer.echo(f"page   {done.folder / 'sweep.html'}")
 

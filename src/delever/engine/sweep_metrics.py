@@ -51,7 +51,7 @@ TOTALS = ("fee", "slippage", "liquidation", "funding", "liquidations")
 in quote units, signed as in the ledger, and how many times the account was liquidated."""
 
 
-OTHERS = ("start", "error", "neighbours_sharpe_ratio")
+OTHERS = ("start", "first_decision", "error", "neighbours_sharpe_ratio")
 """Further columns of a sweep's frame."""
 
 

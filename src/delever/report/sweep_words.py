@@ -197,10 +197,24 @@ def notes(swept: Swept) -> list[str]:
             f"{starts.max():%Y-%m-%d}, each when its own warm-up ends; give the study a start to "
             "compare them over one span"
         )
+    first = decisions(frame)
+    if starts.nunique() == 1 and len(first):
+        said.append(
+            f"combinations decide for the first time between {first.min():%Y-%m-%d} and "
+            f"{first.max():%Y-%m-%d}; until then each is flat for want of history, which is no "
+            "performance"
+        )
     failed = int((frame["error"] != "").sum())
     if failed:
         said.append(f"{counted(failed, 'combination')} without a result; the reasons stand below")
     return said
+
+
+def decisions(frame: pd.DataFrame) -> pd.Series:
+    """When each combination first decides; empty where all do at once or an older sweep is read."""
+    if "first_decision" not in frame or frame["first_decision"].nunique() < 2:
+        return pd.Series(dtype="datetime64[ns, UTC]")
+    return frame["first_decision"]
 
 
 def compared(swept: Swept) -> pd.DataFrame:

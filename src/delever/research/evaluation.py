@@ -60,6 +60,7 @@ class Evaluation:
     # undefined, as it is outside its scopes.
     metrics: pd.DataFrame
     benchmark_metrics: pd.DataFrame  # the same for the benchmark
+    undecided: int = 0  # bars at the beginning that were flat because nothing had been decided yet
 
     @property
     def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -107,6 +108,7 @@ def evaluate(
     periods: Sequence[Period],
     metrics: Iterable[AsMetric] = (),
     lines: pd.DataFrame | None = None,
+    undecided: int = 0,
 ) -> Evaluation:
     """Measure a backtest over the whole run, inside all periods, outside, and in each.
 
@@ -127,6 +129,8 @@ def evaluate(
         A user's own, measured beside the package's.
     lines : pandas.DataFrame, shape (n, k), optional
         What the strategy looked at, by name, on the price scale of the bars.
+    undecided : int
+        Bars at the beginning before the first decision was in force.
 
     Returns
     -------
@@ -151,6 +155,7 @@ def evaluate(
         registry=registry,
         metrics=_measure(backtest, benchmark, parts, registry),
         benchmark_metrics=_measure(benchmark, benchmark, parts, registry),
+        undecided=undecided,
     )
 
 
@@ -210,6 +215,7 @@ def windowed(
         lines=evaluation.lines.loc[inside],
         periods=evaluation.periods if periods is None else periods,
         metrics=evaluation.registry.values(),
+        undecided=max(evaluation.undecided - int((index < start).sum()), 0),
     )
 
 

@@ -23,7 +23,8 @@ class Swept:
     """The combinations of a sweep, and what stands out among them."""
 
     name: str
-    # one row per combination: a column per axis, ``start``, ``error`` and the metrics
+    # one row per combination: a column per axis, ``start``, ``first_decision``, ``error`` and the
+    # metrics
     frame: pd.DataFrame
     axes: tuple[str, ...]
     about: Mapping[str, str] = field(default_factory=dict)  # what was swept, on what, in words

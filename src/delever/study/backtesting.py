@@ -160,7 +160,12 @@ def backtest(
         "params": bound,
         "strategy": _described(chosen),
         "benchmark": _described(held),
-        **remarks(evaluation, market, costs_times=costs_times),
+        **remarks(
+            evaluation,
+            market,
+            costs_times=costs_times,
+            itself=_described(chosen) == _described(held),
+        ),
         **outcome(evaluation, found),
     }
     return Run(

@@ -212,7 +212,7 @@ def _costs_words(costs: Costs | None, times: float) -> str:
 def with_axes(rows: pd.DataFrame, chosen: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows of combinations, their own values and what became of them in front."""
     axes = pd.DataFrame({name: _column([one[name] for one in chosen]) for name in chosen[0]})
-    said = rows[["start", "error"]]
+    said = rows[["start", "first_decision", "error"]]
     return pd.concat([axes, said, rows.drop(columns=list(said))], axis=1)
 
 

@@ -34,6 +34,7 @@ from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
 from delever.research.choosing import Parts
 from delever.research.evaluation import sample_of
+from delever.research.strategy_checks import first_defined
 from delever.stats.metrics import SCOPES, AsMetric, Metric, Sample, compute_scopes
 from delever.study.config import Study
 from delever.study.provenance import Inputs, gather
@@ -171,6 +172,7 @@ def run_combinations(
     alone: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
     begins: dict[int, int] = {}
+    decided: dict[int, int] = {}
     parts: list[pd.DataFrame] = []
     rows = 0
     with shared_work(shared_bytes):
@@ -185,6 +187,7 @@ def run_combinations(
                 alone[row] = _alone(ground, one, *answer, by_run)
             batch[row] = account = _account(ground, one, *answer)
             begins[row] = account.asked.begin
+            decided[row] = first_defined(answer[0])
             held += account.asked.bars.nbytes + account.asked.targets.nbytes
             if held > target_bytes:
                 parts.append(_simulated(batch, ground, by_sums, errors))
@@ -192,11 +195,16 @@ def run_combinations(
         parts.append(_simulated(batch, ground, by_sums, errors))
     every = range(rows)
     index = ground.market.index
-    opened = pd.Series(index[list(begins.values())], index=list(begins)).reindex(every)
+    opened, first = (
+        pd.Series(index[list(each.values())], index=list(each)).reindex(every)
+        for each in (begins, decided)
+    )
     names = metric_names(by_run, totals=())
     by_itself = pd.DataFrame.from_dict(alone, orient="index", columns=names).reindex(every)
     measured = pd.concat([pd.concat(parts).reindex(every), by_itself], axis=1)
-    return measured.assign(start=opened, error=[errors.get(row, "") for row in every])
+    return measured.assign(
+        start=opened, first_decision=first, error=[errors.get(row, "") for row in every]
+    )
 
 
 def _simulated(

@@ -125,7 +125,7 @@ class Comparison(Result):
             for note in run.notes
             if note not in shared
         ]
-        return [*out, *shared, *own]
+        return list(dict.fromkeys([*out, *shared, *own]))
 
     @property
     def assumptions(self) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
+from delever.arguments import counted
 from delever.engine.backtest import Backtest
-from delever.report.format import short_span
+from delever.report.format import percent, short_span, when
 from delever.research.evaluation import Evaluation
 from delever.study.implausible import MARK, run_warnings
 from delever.units import DAYS_PER_YEAR
@@ -18,14 +21,16 @@ _ASSUMED = (
 
 
 def remarks(
-    evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0
+    evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0, itself: bool = False
 ) -> dict[str, list[str]]:
     """What a reader must know before believing a number, as a manifest keeps it.
 
     Of the ``notes``, warnings first, the ``assumptions`` are those that say what was taken for
-    granted and call for nothing.
+    granted and call for nothing. A benchmark that is run as a strategy, beside `itself`, may keep
+    one exposure.
     """
-    warned, assumed = _unpaid(evaluation), []
+    warned = [*_idle(evaluation, itself=itself), *_unpaid(evaluation)]
+    assumed = []
     if costs_times != 1.0:
         warned.append(
             f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
@@ -57,6 +62,23 @@ def remarks(
         end = evaluation.span[1]
         assumed.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
     return {"notes": [*warned, *assumed], "assumptions": assumed}
+
+
+def _idle(evaluation: Evaluation, *, itself: bool) -> list[str]:
+    """Whether nothing was decided for a while, or one thing all the time."""
+    run, flat = evaluation.backtest, evaluation.undecided
+    index = pd.DatetimeIndex(run.ledger.index)
+    out = []
+    if flat:
+        bars = f"{counted(flat, 'bar')} {'was' if flat == 1 else 'were'}"
+        out.append(f"no decision before {when(index[flat - 1])}: {bars} flat for want of history")
+    kept = run.ledger["target_exposure"].iloc[flat:].unique()
+    if len(kept) == 1 and not itself:
+        out.append(
+            f"the exposure never changed: {percent(kept[0], 0)} from {when(index[flat])} to the "
+            "end, so the run tells nothing about when to be in or out"
+        )
+    return out
 
 
 def _unpaid(evaluation: Evaluation) -> list[str]:

@@ -313,7 +313,12 @@ def _run_study(
         found = with_neighbours(found, market, inputs.strategy, inputs.params, evaluation.backtest)
     manifest |= {
         "git": git_state(workspace.root),
-        **remarks(evaluation, market, costs_times=study.costs_times),
+        **remarks(
+            evaluation,
+            market,
+            costs_times=study.costs_times,
+            itself=study.strategy == study.benchmark,
+        ),
         "quick": quick,
         **outcome(evaluation, found),
     }

@@ -25,21 +25,20 @@ from delever.view import MarketView
 
 
 def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | None) -> int:
-    """Row of the first bar of a run. Raises InputError if no bar is left."""
+    """Row of the first bar of a run.
+
+    Raises InputError if no bar is left, or the strategy never decides.
+    """
     index = market.index
     tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
-    if start is None:
-        decided = first_defined(exposures(target))
-        if decided == len(target):
-            raise InputError(
-                "the strategy needs more history than there is: no decision in "
-                f"{counted(len(index), 'bar')} "
-                f"({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name earlier bars as warmup or "
-                "shorten its windows"
-            )
-        begin = max(decided + 1, tradable)
-    else:
-        begin = max(int(index.searchsorted(start)), tradable)
+    decided = first_defined(exposures(target))
+    if decided == len(target):
+        raise InputError(
+            "the strategy needs more history than there is: no decision in "
+            f"{counted(len(index), 'bar')} ({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name "
+            "earlier bars as warmup or shorten its windows"
+        )
+    begin = max(decided + 1 if start is None else int(index.searchsorted(start)), tradable)
     if begin >= len(index):
         raise InputError(
             "a run needs at least one bar; none opens at or after the start, "
@@ -90,6 +89,7 @@ def simulate(
         lines=decision.lines.iloc[begin:],
         periods=periods,
         metrics=metrics,
+        undecided=max(first_defined(exposures(target)) + 1 - begin, 0),
     )
 
 

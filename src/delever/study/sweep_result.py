@@ -34,7 +34,8 @@ class Sweep(Swept, Result):
     name : str
         Of the study.
     frame : pandas.DataFrame
-        One row per combination: a column per axis, ``start``, ``error`` and the metrics;
+        One row per combination: a column per axis, ``start``, ``first_decision`` (open of the bar
+        at whose close the strategy first decides), ``error`` and the metrics;
         ``neighbours_sharpe_ratio`` is the median over the combinations beside it.
     axes : tuple of str
         Names of the axes' columns.
@@ -140,7 +141,7 @@ class Sweep(Swept, Result):
         """What ``delever sweep --json`` prints."""
         from delever.report.sweep_words import reasons
 
-        rows = self.frame.drop(columns=["start", "error"])
+        rows = self.frame.drop(columns=["start", "first_decision", "error"], errors="ignore")
         found = self.terrain
         best = None if found is None else plain(rows.iloc[found.peak])
         return {

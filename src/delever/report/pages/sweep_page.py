@@ -11,12 +11,13 @@ import pandas as pd
 
 from delever.report.figures import Chart, heat_map, parallel
 from delever.report.figures.sweep_figures import setting_text, short
-from delever.report.format import number, whole
+from delever.report.format import number, when, whole
 from delever.report.page import Part, Tile, block, facts, render_page
 from delever.report.pages.choosing_tables import choosing_parts
 from delever.report.sweep_words import (
     cases,
     compared,
+    decisions,
     headline,
     label,
     notes,
@@ -173,6 +174,11 @@ def _highest_table(swept: Swept) -> Table:
             *(
                 texts(short(axis), lambda row, axis=axis: setting_text(row[axis]), numeric=True)
                 for axis in axes
+            ),
+            *(
+                [texts("First decision", lambda row: when(row["first_decision"]), numeric=True)]
+                if len(decisions(frame))
+                else []
             ),
             *(
                 texts(label(one), lambda row, one=one: _shown(row, one), numeric=True)

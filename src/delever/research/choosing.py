@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,7 @@ class Tried:
         """Bars of each combination in parts, shape (combinations, names)."""
         bounds = np.array([self.parts.rows[name] for name in names]).reshape(-1, 2)
         begun = np.maximum(bounds[:, 0], self.begins[:, None])
-        return np.maximum(bounds[:, 1] - begun, 0).astype(np.float64)
+        return np.asarray(np.maximum(bounds[:, 1] - begun, 0), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -226,7 +227,8 @@ def _means(values: Floats) -> Floats:
     known = ~np.isnan(values)
     count = known.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        return np.where(known, values, 0.0).sum(axis=1) / np.where(count, count, np.nan)
+        means = np.where(known, values, 0.0).sum(axis=1) / np.where(count, count, np.nan)
+    return np.asarray(means, dtype=np.float64)
 
 
 def _eras_left_out(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
@@ -251,7 +253,7 @@ def _eras_left_out(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
                 "chosen": chosen,
                 "sharpe_ratio": yearly * after[chosen],
                 "middle": yearly * float(np.nanmedian(after)),
-                "benchmark": yearly * float(_ratios(held, np.float64(length))),
+                "benchmark": yearly * float(_ratios(held, np.asarray(length))),
                 "rank": float((after[~np.isnan(after)] <= after[chosen]).mean()),
             }
         )
@@ -267,7 +269,7 @@ def _left(tried: Tried, blocks: Floats, bars: Floats, out: Sequence[int]) -> tup
     return sums, bars[:, stay].sum(axis=1) - tried.bars(beside).sum(axis=1)
 
 
-def _paths(tried: Tried, blocks: Floats, bars: Floats) -> dict[str, pd.DataFrame | int]:
+def _paths(tried: Tried, blocks: Floats, bars: Floats) -> dict[str, Any]:
     """Combinatorial purged cross-validation: every two of eight groups of blocks left out."""
     if (bars < 2).any():
         return {}

@@ -62,7 +62,7 @@ def _thinned(rows: np.ndarray, count: int) -> np.ndarray:
     """At most so many, evenly spread."""
     if len(rows) <= count:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, count).astype(int)])
 
 
 def _mixed(rows: set[int] | range) -> list[int]:

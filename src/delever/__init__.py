@@ -22,18 +22,10 @@ if TYPE_CHECKING:
     from delever.stats.metric import metric
     from delever.study.backtesting import backtest
     from delever.study.check import Checked, check
+    from delever.study.checking import DataCheck, data_check, data_verify
     from delever.study.claims import Audit, claims
     from delever.study.compare import Comparison, compare
-    from delever.study.datasets import (
-        DataCheck,
-        DataList,
-        Imports,
-        data_check,
-        data_list,
-        data_verify,
-        export,
-        import_data,
-    )
+    from delever.study.datasets import DataList, Imports, data_list, export, import_data
     from delever.study.fetching import Fetches, fetch, import_brackets, repair
     from delever.study.kept_result import KeptResult, result
     from delever.study.market import load, market
@@ -155,10 +147,10 @@ _HOME = {
         "stats.metric": "metric",
         "study.backtesting": "backtest",
         "study.check": "Checked check",
+        "study.checking": "DataCheck data_check data_verify",
         "study.claims": "Audit claims",
         "study.compare": "Comparison compare",
-        "study.datasets": "DataCheck DataList Imports data_check data_list data_verify export "
-        "import_data",
+        "study.datasets": "DataList Imports data_list export import_data",
         "study.fetching": "Fetches fetch import_brackets repair",
         "study.kept_result": "KeptResult result",
         "study.market": "load market",

@@ -207,6 +207,13 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
 @app.command()
 def check(
     reference: ReferenceArgument = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Bars of the same market from another venue, to hold these against.",
+            show_default=False,
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Also draw it on a page here.", show_default=False)
     ] = None,
@@ -214,7 +221,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Show what is present, absent or unknown. Exit code 1 where something is unknown or broken."""
-    found = _checked(reference, workspace, quiet=as_json)
+    with steps(1, quiet=as_json) as begin:
+        begin(reference or "every data set")
+        found = dl.data_check(reference, against=against, workspace=workspace)
     if html is not None:
         found.page(html)
     if as_json:
@@ -222,6 +231,8 @@ def check(
     else:
         for one in found.checks:
             _print_check(one)
+        if found.against is not None:
+            print_notes([f"beside {found.against.other}: {line}" for line in found.against.said])
         if html is not None:
             typer.echo(f"drawn in {html}")
     if any(one.problems or one.unknown for one in found.checks):
@@ -253,12 +264,6 @@ def verify(
         print_notes(done.forgotten)
     if any(one.problems for one in checks):
         raise typer.Exit(1)
-
-
-def _checked(reference: str | None, workspace: Path | None, *, quiet: bool) -> dl.DataCheck:
-    with steps(1, quiet=quiet) as begin:
-        begin(reference or "every data set")
-        return dl.data_check(reference, workspace=workspace)
 
 
 def _print_check(one: Check) -> None:

@@ -19,6 +19,10 @@ WhyOption = Annotated[str, typer.Option(help="The reason, kept with the data.")]
 ReasonOption = Annotated[
     str, typer.Option(help="The reason, which every page made of the data says.")
 ]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option("--layout", help="Whose file it is, as --from of import.", show_default=False),
+]
 ByOption = Annotated[
     str | None,
     typer.Option(help="Who; by default the name you are logged in under.", show_default=False),
@@ -51,13 +55,17 @@ def replace(
         str | None,
         typer.Option("--from", help="Leave out earlier rows of the file. UTC.", show_default=False),
     ] = None,
+    layout: LayoutOption = None,
     why: WhyOption = "",
     by: ByOption = None,
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
     """Put a file in the place of all that is stored over its span."""
-    _said(dl.data_replace(reference, file, start, why=why, by=by, workspace=workspace), as_json)
+    _said(
+        dl.data_replace(reference, file, start, layout=layout, why=why, by=by, workspace=workspace),
+        as_json,
+    )
 
 
 def mend(
@@ -66,12 +74,15 @@ def mend(
         Path, typer.Option("--from", help="The mended rows alone, whole, in a file as import's.")
     ],
     why: ReasonOption,
+    layout: LayoutOption = None,
     by: ByOption = None,
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
     """Give rows other values; the old ones are kept, and pages say so."""
-    _said(dl.data_mend(reference, file, why=why, by=by, workspace=workspace), as_json)
+    _said(
+        dl.data_mend(reference, file, layout=layout, why=why, by=by, workspace=workspace), as_json
+    )
 
 
 def quarantine(

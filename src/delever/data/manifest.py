@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from delever.arguments import counted
 from delever.bars import gaps
 from delever.data.coverage import CoverageSpan
 from delever.data.parts import combined_id
@@ -248,10 +249,8 @@ def _of_mend(record: Mapping[str, Any]) -> str:
         if name != "time" and None not in (old[name], new[name]) and old[name] != new[name]
     ]
     more = f" and {len(changed) - 3} more values" if len(changed) > 3 else ""
-    return (
-        f"mended by hand: {_rows(int(record['rows']))} {_between(record['first'], record['last'])}"
-        f" ({', '.join(changed[:3])}{more}; {_signed(record)})"
-    )
+    rows = f"{counted(int(record['rows']), 'row')} {_between(record['first'], record['last'])}"
+    return f"mended by hand: {rows} ({', '.join(changed[:3])}{more}; {_signed(record)})"
 
 
 def _of_quarantine(rows: tuple[SetAside, ...]) -> list[str]:
@@ -260,14 +259,10 @@ def _of_quarantine(rows: tuple[SetAside, ...]) -> list[str]:
     for row in rows:
         reasons.setdefault((row.who, row.why), []).append(row)
     return [
-        f"quarantined by hand, and missing like a hole: {_rows(len(same))} "
+        f"quarantined by hand, and missing like a hole: {counted(len(same), 'row')} "
         f"{_between(_stamp(same[0].time), _stamp(same[-1].time))} ({_signed(asdict(same[-1]))})"
         for same in reasons.values()
     ]
-
-
-def _rows(number: int) -> str:
-    return f"{number:,} row{'' if number == 1 else 's'}"
 
 
 def _between(first: str, last: str) -> str:

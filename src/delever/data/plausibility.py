@@ -241,7 +241,7 @@ def _of_wicks(rows: pd.DataFrame) -> str:
     def one(stamp: pd.Timestamp, row: pd.Series) -> str:
         side, way = ("low", "below") if row["below"] else ("high", "above")
         far = f"{_percent(row['beyond'])} {way} its body"
-        return f"{_when(stamp)} {side} {_price(row['price'])} ({far})"
+        return f"{when(stamp)} {side} {amount(row['price'])} ({far})"
 
     has = "bar has a wick" if len(rows) == 1 else "bars have wicks"
     neighbours = "its neighbours" if len(rows) == 1 else "their neighbours"
@@ -251,7 +251,7 @@ def _of_wicks(rows: pd.DataFrame) -> str:
 def _of_jumps(rows: pd.DataFrame) -> str:
     def one(stamp: pd.Timestamp, row: pd.Series) -> str:
         hole = f" across {row['missing']:,.0f} missing bars" if row["missing"] >= 1 else ""
-        return f"x {_price(row['factor'])} between {_when(row['before'])} and {_when(stamp)}{hole}"
+        return f"x {amount(row['factor'])} between {when(row['before'])} and {when(stamp)}{hole}"
 
     jumps = "1 price jump" if len(rows) == 1 else f"{len(rows):,} price jumps"
     return (
@@ -262,18 +262,18 @@ def _of_jumps(rows: pd.DataFrame) -> str:
 
 def _of_volume(rows: pd.DataFrame) -> str:
     move = "bar moves" if len(rows) == 1 else "bars move"
-    return f"{len(rows):,} {move} without volume, first {_when(rows.index[0])}"
+    return f"{len(rows):,} {move} without volume, first {when(rows.index[0])}"
 
 
 def _of_repeats(rows: pd.DataFrame) -> str:
     repeat = "bar repeats an earlier one" if len(rows) == 1 else "bars repeat earlier ones"
-    return f"{len(rows):,} {repeat} to the digit, first {_when(rows.index[0])}"
+    return f"{len(rows):,} {repeat} to the digit, first {when(rows.index[0])}"
 
 
 def _of_stale(rows: pd.DataFrame) -> str:
     def one(stamp: pd.Timestamp, row: pd.Series) -> str:
         return (
-            f"{row['column']} {_price(row['value'])} from {_when(stamp)} to {_when(row['until'])} "
+            f"{row['column']} {amount(row['value'])} from {when(stamp)} to {when(row['until'])} "
             f"({row['rows']:,} readings)"
         )
 
@@ -301,14 +301,14 @@ def _worst(rows: pd.DataFrame, one: Callable[[pd.Timestamp, pd.Series], str]) ->
     return ", ".join(texts) + (f", and {more:,} more" if more else "")
 
 
-def _when(stamp: pd.Timestamp) -> str:
+def when(stamp: pd.Timestamp) -> str:
     """A stamp as short as it is exact."""
     return f"{stamp:%Y-%m-%d}" if stamp == stamp.normalize() else f"{stamp:%Y-%m-%d %H:%M}"
 
 
-def _price(amount: float) -> str:
+def amount(number: float) -> str:
     """A number of any size, with as many digits as tell it from its neighbours."""
-    return f"{amount:,.0f}" if amount >= 1000 else f"{amount:.4g}"
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.4g}"
 
 
 def _percent(fraction: float) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.data.catalog import Catalog, Check, Entry, ImportReport
-from delever.data.references import Dataset, Reference, parse_lag
+from delever.data.catalog import Check, Entry, ImportReport
+from delever.data.references import Dataset, parse_lag
 from delever.errors import DataError, InputError
 from delever.study.result import Result
 from delever.study.workspace import Workspace
@@ -42,73 +42,16 @@ class DataList(Result):
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """``data sets``: one row each, by reference."""
-        rows = [_described(entry) for entry in self.entries]
+        rows = [described(entry) for entry in self.entries]
         return {"data sets": pd.DataFrame(rows).set_index("reference") if rows else pd.DataFrame()}
 
     def to_dict(self) -> dict[str, Any]:
         """The headline, and ``data_sets`` with what is broken about each."""
         broken = [{"reference": one.name, "problems": list(one.problems)} for one in self.broken]
         whole: list[dict[str, Any]] = [
-            _described(entry) | {"problems": []} for entry in self.entries
+            described(entry) | {"problems": []} for entry in self.entries
         ]
         return {"headline": self.headline, "data_sets": whole + broken}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class DataCheck(Result):
-    """Data sets read again from their bytes; `data_check` makes it."""
-
-    checks: tuple[Check, ...]
-    forgotten: tuple[str, ...] = ()  # changes by hand that `data_verify` settled, a line each
-
-    @property
-    def headline(self) -> str:
-        """Whether everything is whole, and how many bars are unknown."""
-        broken = [one.name for one in self.checks if one.problems]
-        unknown = sum(one.unknown for one in self.checks)
-        damage = f"broken: {', '.join(broken)}" if broken else "none is broken"
-        bars = f"{unknown:,} bar{'' if unknown == 1 else 's'}"
-        return f"Data sets read: {len(self.checks)}; {damage}; {bars} unknown."
-
-    @property
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """``data sets``, and under each reference its stretches present, absent and unknown."""
-        if not self.checks:
-            return {"data sets": pd.DataFrame()}
-        rows = [
-            {
-                "reference": one.name,
-                "unknown": one.unknown,
-                "problems": "; ".join(one.problems),
-                "implausible": "; ".join(found.said for found in one.doubts),
-            }
-            for one in self.checks
-        ]
-        each = {one.name: one.coverage for one in self.checks if one.coverage is not None}
-        return {"data sets": pd.DataFrame(rows).set_index("reference"), **each}
-
-    def html(self) -> str:
-        """The page: a strip for each data set."""
-        from delever.report.pages.coverage_page import render
-
-        drawn = {one.name: one.coverage for one in self.checks if one.coverage is not None}
-        return render(drawn, {one.name: one.problems for one in self.checks if one.problems})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The headline, and ``data_sets`` with their stretches without rows and their damage."""
-        return {
-            "headline": self.headline,
-            "data_sets": [
-                ({"reference": one.name} if one.entry is None else _described(one.entry))
-                | {
-                    "unknown": one.unknown,
-                    "holes": [] if one.coverage is None else _holes(one.coverage),
-                    "problems": list(one.problems),
-                    "implausible": [_found(found) for found in one.doubts],
-                }
-                for one in self.checks
-            ],
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -130,7 +73,7 @@ class Imports(Result):
     def tables(self) -> dict[str, pd.DataFrame]:
         """``data sets``, and under each reference its gaps."""
         rows = [
-            _described(report.entry) | {"added": report.added, "present": report.present}
+            described(report.entry) | {"added": report.added, "present": report.present}
             for report in self.reports
         ]
         each = {str(report.entry.reference): report.gaps for report in self.reports}
@@ -144,7 +87,7 @@ class Imports(Result):
         return {
             "headline": self.headline,
             "data_sets": [
-                _described(report.entry)
+                described(report.entry)
                 | {
                     "added": report.added,
                     "present": report.present,
@@ -154,7 +97,7 @@ class Imports(Result):
                             index=False
                         )
                     ],
-                    "implausible": [_found(found) for found in report.doubts],
+                    "implausible": [found_doubt(found) for found in report.doubts],
                     "ignored": report.ignored,
                 }
                 for report in self.reports
@@ -184,71 +127,6 @@ def data_list(*, workspace: Place = None) -> DataList:
     """
     found = Workspace.find(workspace, or_shipped=True).catalog.survey()
     return DataList(entries=found.entries, broken=found.broken)
-
-
-def data_check(reference: str | None = None, *, workspace: Place = None) -> DataCheck:
-    """Hold stored bytes to their checksums, and say what is known about every bar.
-
-    Parameters
-    ----------
-    reference : str, optional
-        Such as ``"bitstamp/ohlcv/BTC/USD/1d"``; by default every data set.
-    workspace : path, optional
-        By default the one at or above the current folder.
-
-    Returns
-    -------
-    DataCheck
-        A bar is present, absent (its source has none) or unknown.
-
-    Raises
-    ------
-    NotStoredError
-        If there is no such data set.
-
-    Examples
-    --------
-    >>> import delever as dl
-    >>> dl.data_check("sample/ohlcv/BTC/USD/1d").headline
-    'Data sets read: 1; none is broken; 0 bars unknown.'
-    """
-    found = Workspace.find(workspace, or_shipped=True).catalog.check(reference)
-    return DataCheck(checks=tuple(found))
-
-
-def data_verify(reference: str | None = None, *, workspace: Place = None) -> DataCheck:
-    """Check data sets, and settle what was changed by hand in those that are whole.
-
-    Parameters
-    ----------
-    reference : str, optional
-        By default every data set.
-    workspace : path, optional
-        By default the one at or above the current folder.
-
-    Returns
-    -------
-    DataCheck
-        ``forgotten`` names the changes that `delever.data_undo` took back until now.
-
-    Raises
-    ------
-    NotStoredError
-        If there is no such data set.
-    StoreError
-        If the store cannot be written.
-    """
-    place = Workspace.find(workspace, or_shipped=True)
-    catalog = place.catalog
-    checks = () if _removed(catalog, reference) else tuple(catalog.check(reference))
-    settled = catalog.forget(reference)
-    forgotten = tuple(
-        f"{name}: the {step.record['change']} of {str(step.record['when'])[:10]} cannot be undone "
-        "any more"
-        for name, steps in settled.items()
-        for step in steps
-    )
-    return DataCheck(checks=checks, forgotten=forgotten)
 
 
 def import_data(
@@ -445,7 +323,8 @@ def export(
     return write(stored, Path(path), form)
 
 
-def _described(entry: Entry) -> dict[str, Any]:
+def described(entry: Entry) -> dict[str, Any]:
+    """A data set as documents and tables have it."""
     return {
         "reference": str(entry.reference),
         "id": entry.id,
@@ -458,25 +337,10 @@ def _described(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _removed(catalog: Catalog, reference: str | None) -> bool:
-    """Whether a data set is there only to be undone."""
-    if reference is None:
-        return False
-    folder = Reference.parse(reference).folder
-    return not catalog.store.has(folder) and bool(catalog.store.undoable(folder))
-
-
-def _found(doubt: Doubt) -> dict[str, Any]:
+def found_doubt(doubt: Doubt) -> dict[str, Any]:
+    """What is implausible, as documents have it."""
     return {
         "rule": doubt.rule,
         "said": doubt.said,
         "stamps": [stamp.isoformat() for stamp in doubt.stamps],
     }
-
-
-def _holes(table: pd.DataFrame) -> list[dict[str, Any]]:
-    holes = table[table["state"] != "present"]
-    return [
-        {"start": start.isoformat(), "end": end.isoformat(), "state": state, "bars": int(bars)}
-        for start, end, state, bars in holes.itertuples(index=False)
-    ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.bars import gaps
 from delever.data.plausibility import Doubt, implausible
 from delever.engine.backtest import Backtest
@@ -112,10 +113,9 @@ def _across_holes(run: Backtest, bars: pd.DataFrame) -> str:
     if max(abs(total), abs(float(earned[worst]))) < _ACROSS:
         return ""
     over = int((earned != 0.0).sum())
-    holes_held = "1 hole" if over == 1 else f"{over:,} holes"
     most = "" if over == 1 else f", at most {earned[worst]:+.1%}"
     return (
-        f"{holes_held} in the bars, held through, made {total:+.1%} of equity{most} up to "
-        f"{index[after[worst]]:%Y-%m-%d %H:%M}; what stops and liquidations would have done inside "
-        "is unknown"
+        f"{counted(over, 'hole')} in the bars, held through, made {total:+.1%} of equity{most} up "
+        f"to {index[after[worst]]:%Y-%m-%d %H:%M}; what stops and liquidations would have done "
+        "inside is unknown"
     )

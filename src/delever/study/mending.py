@@ -10,11 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from delever.data.catalog import Catalog
-from delever.data.files import read_file
+from delever.arguments import counted
 from delever.data.mender import Change, Signature
+from delever.data.parts import rows_id
 from delever.data.references import Reference
+from delever.data.rhythm import check_timeframe
+from delever.data.vendors.foreign import FileDescription
+from delever.data.vendors.registry import read_foreign
 from delever.errors import InputError
+from delever.frames import validate
 from delever.study.market import utc
 from delever.study.result import Result
 from delever.study.workspace import Workspace
@@ -50,11 +54,12 @@ class DataChange(Result):
     @property
     def headline(self) -> str:
         """What was done, to how many rows, and how many there are now."""
-        number = self.record["rows"]
-        rows = f"{number:,} row{'' if number == 1 else 's'}"
+        rows = counted(int(str(self.record["rows"])), "row")
         done = f"{_DONE[str(self.record['change'])]} {rows}{_extent(self.record)}"
         said = f"{self.reference}: {'undone: ' if self.undone else ''}{done}; "
-        said += f"{self.rows:,} rows now" if self.rows else "nothing is stored under it now"
+        said += (
+            f"{counted(self.rows, 'row')} now" if self.rows else "nothing is stored under it now"
+        )
         if self.undone:
             return f"{said}."
         return (
@@ -132,8 +137,8 @@ def data_drop(
     >>> done.rows, dl.data_undo("mine/series/FEAR/1d", workspace=place).rows
     (2, 3)
     """
-    catalog, wanted = _at(reference, workspace)
-    made = catalog.mender.drop(wanted, *_span(start, end), _signature(why, by))
+    place, wanted = _at(reference, workspace)
+    made = place.catalog.mender.drop(wanted, *_span(start, end), _signature(why, by))
     return _change(wanted, made)
 
 
@@ -142,6 +147,7 @@ def data_replace(
     source: Path | str | pd.DataFrame,
     start: When | None = None,
     *,
+    layout: str | None = None,
     why: str = "",
     by: str | None = None,
     workspace: Place = None,
@@ -153,9 +159,11 @@ def data_replace(
     reference : str
         The data set.
     source : path or pandas.DataFrame
-        As for `delever.import_data`, without a layout.
+        A file, or a frame indexed by stamp in UTC.
     start : str or pandas.Timestamp, optional
         Earlier rows of the file are left out; by default none.
+    layout : str, optional
+        Whose file it is, as for `delever.import_data`.
     why, by, workspace
         As for `delever.data_drop`.
 
@@ -172,10 +180,11 @@ def data_replace(
     ConflictError
         If its columns or volumes are not those that are stored.
     """
-    catalog, wanted = _at(reference, workspace)
-    frame, origin = _read(source, wanted)
+    place, wanted = _at(reference, workspace)
+    frame, origin = _read(source, wanted, layout, place)
+    check_timeframe(pd.DatetimeIndex(frame.index), wanted.kind, wanted.timeframe, str(source)[:99])
     first = None if start is None else utc(start, "start")
-    made = catalog.mender.put(wanted, frame, first, origin, _signature(why, by))
+    made = place.catalog.mender.put(wanted, frame, first, origin, _signature(why, by))
     return _change(wanted, made)
 
 
@@ -184,6 +193,7 @@ def data_mend(
     source: Path | str | pd.DataFrame,
     *,
     why: str,
+    layout: str | None = None,
     by: str | None = None,
     workspace: Place = None,
 ) -> DataChange:
@@ -197,8 +207,8 @@ def data_mend(
         The mended rows alone, whole, at stamps that are stored or quarantined.
     why : str
         The reason, for every reader of a result.
-    by, workspace
-        As for `delever.data_drop`.
+    layout, by, workspace
+        As for `delever.data_replace`.
 
     Returns
     -------
@@ -213,9 +223,9 @@ def data_mend(
     SchemaError, ConflictError
         As for `delever.data_replace`.
     """
-    catalog, wanted = _at(reference, workspace)
-    frame, origin = _read(source, wanted)
-    made = catalog.mender.mend(wanted, frame, origin, _signature(why, by, needed=True))
+    place, wanted = _at(reference, workspace)
+    frame, origin = _read(source, wanted, layout, place)
+    made = place.catalog.mender.mend(wanted, frame, origin, _signature(why, by, needed=True))
     return _change(wanted, made)
 
 
@@ -255,11 +265,11 @@ def data_quarantine(
     InputError
         If the span holds no such row or all of them, or no reason is given.
     """
-    catalog, wanted = _at(reference, workspace)
+    place, wanted = _at(reference, workspace)
     first, last = _span(start, end)
     last = first + pd.Timedelta(1) if last is None else last
     signed = _signature(why, by, needed=not release)
-    mender = catalog.mender
+    mender = place.catalog.mender
     made = (mender.release if release else mender.quarantine)(wanted, first, last, signed)
     return _change(wanted, made)
 
@@ -285,8 +295,8 @@ def data_remove(
     NotStoredError
         If there is no such data set.
     """
-    catalog, wanted = _at(reference, workspace)
-    return _change(wanted, catalog.mender.remove(wanted, _signature(why, by)))
+    place, wanted = _at(reference, workspace)
+    return _change(wanted, place.catalog.mender.remove(wanted, _signature(why, by)))
 
 
 def data_undo(reference: str, *, workspace: Place = None) -> DataChange:
@@ -308,13 +318,13 @@ def data_undo(reference: str, *, workspace: Place = None) -> DataChange:
     NotStoredError
         If there is no change that was not verified yet.
     """
-    catalog, wanted = _at(reference, workspace, removed=True)
-    return _change(wanted, catalog.mender.undo(wanted), undone=True)
+    place, wanted = _at(reference, workspace, removed=True)
+    return _change(wanted, place.catalog.mender.undo(wanted), undone=True)
 
 
-def _at(reference: str, workspace: Place, *, removed: bool = False) -> tuple[Catalog, Reference]:
-    catalog = Workspace.find(workspace).catalog
-    return catalog, catalog.own(reference, removed=removed)
+def _at(reference: str, workspace: Place, *, removed: bool = False) -> tuple[Workspace, Reference]:
+    place = Workspace.find(workspace)
+    return place, place.catalog.own(reference, removed=removed)
 
 
 def _span(start: When, end: When | None) -> tuple[pd.Timestamp, pd.Timestamp | None]:
@@ -342,17 +352,25 @@ def _signature(why: str, by: str | None, *, needed: bool = False) -> Signature:
 
 
 def _read(
-    source: Path | str | pd.DataFrame, wanted: Reference
+    source: Path | str | pd.DataFrame, wanted: Reference, layout: str | None, place: Workspace
 ) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Rows, and what provenance calls them."""
+    """Rows that keep the contract of their kind, and what provenance calls them."""
     if isinstance(source, pd.DataFrame):
-        from delever.data.parts import rows_id
-        from delever.frames import validate
-
+        if layout is not None:
+            raise InputError(f"a layout is that of a file; got a DataFrame with layout={layout!r}")
         frame = validate(source, wanted.kind, wanted.timeframe, where=str(wanted))
         return frame, {"frame": rows_id(frame)}
-    file = read_file(Path(source), wanted.kind, wanted.timeframe)
-    return file.frame, {"file": file.name, "sha256": file.sha256}
+    said = FileDescription(
+        venue=wanted.venue, kind=wanted.kind, symbol=wanted.symbol, timeframe=wanted.timeframe
+    )
+    path = Path(source).expanduser()
+    contents = read_foreign([path], layout, said, vendors=place.extensions.vendors)
+    rows = [one for one in contents.found if one.reference == wanted]
+    if len(rows) != 1:
+        held = ", ".join(str(one.reference) for one in contents.found) or "no data set"
+        raise InputError(f"{path.name} must hold {wanted} once; it holds {held}")
+    frame = validate(rows[0].frame, wanted.kind, wanted.timeframe, where=path.name)
+    return frame, dict(rows[0].provenance)
 
 
 def _change(wanted: Reference, made: Change, *, undone: bool = False) -> DataChange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -41,10 +41,16 @@ def strip(table: pd.DataFrame, cells: int) -> tuple[str, ...]:
     return tuple(STATES[state] for state in worst)
 
 
-def render(tables: Mapping[str, pd.DataFrame], broken: Mapping[str, tuple[str, ...]]) -> str:
-    """Draw data sets on one page."""
+def render(
+    tables: Mapping[str, pd.DataFrame],
+    broken: Mapping[str, tuple[str, ...]],
+    *,
+    notes: Sequence[str] = (),
+) -> str:
+    """Draw data sets on one page, with what is doubtful of them above."""
     return render_page(
         title="Coverage",
+        notes=list(notes),
         span="What is known about every bar: present; absent at the venue, which said so at two "
         "times; or unknown. A cell of a strip shows the worst of what it spans.",
         blocks=[

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from delever.study.checking import DataCheck, data_check, data_verify
     from delever.study.claims import Audit, claims
     from delever.study.compare import Comparison, compare
-    from delever.study.datasets import DataList, Imports, data_list, export, import_data
+    from delever.study.datasets import (
+        DataList,
+        Imports,
+        data_list,
+        data_resample,
+        export,
+        import_data,
+    )
     from delever.study.fetching import Fetches, fetch, import_brackets, repair
     from delever.study.kept_result import KeptResult, result
     from delever.study.market import load, market
@@ -111,6 +118,7 @@ __all__ = [
     "data_quarantine",
     "data_remove",
     "data_replace",
+    "data_resample",
     "data_undo",
     "data_verify",
     "detect",
@@ -150,7 +158,7 @@ _HOME = {
         "study.checking": "DataCheck data_check data_verify",
         "study.claims": "Audit claims",
         "study.compare": "Comparison compare",
-        "study.datasets": "DataList Imports data_list export import_data",
+        "study.datasets": "DataList Imports data_list data_resample export import_data",
         "study.fetching": "Fetches fetch import_brackets repair",
         "study.kept_result": "KeptResult result",
         "study.market": "load market",

@@ -16,7 +16,7 @@ from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.data.catalog import Check, Entry
+    from delever.data.catalog import Check, Entry, ImportReport
     from delever.data.plausibility import Doubt
 
 app = typer.Typer(help="Import, export, list and check data sets.", no_args_is_help=True)
@@ -138,15 +138,7 @@ def import_(
         echo_json(documents if layout is not None or len(documents) != 1 else documents[0])
     else:
         for report in done.reports:
-            typer.echo(
-                f"{report.entry.reference}: {count(report.added, 'row')} added, "
-                f"{report.present:,} there already"
-            )
-            _print_entry(report.entry)
-            if report.ignored:
-                print_notes([f"columns ignored: {', '.join(report.ignored)}"])
-            _print_gaps(report.gaps)
-            _print_doubts(report.doubts)
+            print_import(report)
         print_notes([f"left alone: {line}" for line in done.left])
     for message in done.failed:
         typer.echo(f"error: {message}", err=True)
@@ -264,6 +256,19 @@ def verify(
         print_notes(done.forgotten)
     if any(one.problems for one in checks):
         raise typer.Exit(1)
+
+
+def print_import(report: ImportReport) -> None:
+    """Print what came to be stored, its gaps, and what is doubtful of it."""
+    typer.echo(
+        f"{report.entry.reference}: {count(report.added, 'row')} added, "
+        f"{report.present:,} there already"
+    )
+    _print_entry(report.entry)
+    if report.ignored:
+        print_notes([f"columns ignored: {', '.join(report.ignored)}"])
+    _print_gaps(report.gaps)
+    _print_doubts(report.doubts)
 
 
 def _print_check(one: Check) -> None:

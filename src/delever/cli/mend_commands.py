@@ -1,4 +1,4 @@
-"""``delever data drop``, ``replace``, ``mend``, ``quarantine``, ``remove`` and ``undo``."""
+"""``delever data``: a data set dropped, replaced, mended, set aside, removed, undone, resampled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import delever as dl
+from delever.cli.data_commands import print_import
 from delever.cli.terminal import Json, WorkspaceOption, echo_json
 
 ReferenceArgument = Annotated[str, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d.")]
@@ -31,7 +32,7 @@ ByOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``delever data``."""
-    for command in (drop, replace, mend, quarantine, remove, undo):
+    for command in (drop, replace, mend, quarantine, remove, undo, resample):
         app.command()(command)
 
 
@@ -124,6 +125,24 @@ def undo(
 ) -> None:
     """Take the last change by hand back, until the next verify; rows that came since go too."""
     _said(dl.data_undo(reference, workspace=workspace), as_json)
+
+
+def resample(
+    reference: ReferenceArgument,
+    timeframe: Annotated[str, typer.Argument(help="Of the coarser bars: 1w.")],
+    venue: Annotated[
+        str | None,
+        typer.Option(help="To store them under; by default the same.", show_default=False),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Store coarser bars made of a data set's own, or bring those made earlier up to date."""
+    done = dl.data_resample(reference, timeframe, venue=venue, workspace=workspace)
+    if as_json:
+        echo_json(done.to_dict()["data_sets"][0])
+    else:
+        print_import(done.reports[0])
 
 
 def _said(done: dl.DataChange, as_json: bool) -> None:

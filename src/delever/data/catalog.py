@@ -205,11 +205,20 @@ class Catalog:
             covered=[CoverageSpan(start=index[0], end=end, state="absent")] if complete else (),
             tentative=index[-1] if kind_of(wanted.kind).on_grid else None,
         )
-        whole = self.store.rows(wanted)[1]
+        return self.report(wanted, added=change.added, present=change.present, ignored=ignored)
+
+    def report(
+        self, wanted: Reference, *, added: int, present: int, ignored: tuple[str, ...] = ()
+    ) -> ImportReport:
+        """Say what a write came to, of the whole data set as it stands now.
+
+        Raises NotStoredError or StoreError if it cannot be read.
+        """
+        manifest, whole = self.store.rows(wanted)
         return ImportReport(
-            entry=_entry(change.manifest),
-            added=change.added,
-            present=change.present,
+            entry=_entry(manifest),
+            added=added,
+            present=present,
             gaps=gaps(pd.DatetimeIndex(whole.index), wanted.timeframe, wanted.kind),
             doubts=implausible(whole, wanted.kind, wanted.timeframe),
             ignored=ignored,

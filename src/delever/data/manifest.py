@@ -78,7 +78,13 @@ class Manifest:
     def said(self) -> tuple[str, ...]:
         """What a reader of results must be told: the notes, and what was changed by hand."""
         mended = [said for record in self.provenance if (said := _of_mend(record))]
-        return (*self.notes, *mended, *_of_quarantine(self.quarantined))
+        made = [record for record in self.provenance if "resampled" in record][-1:]
+        return (
+            *self.notes,
+            *(line for record in made for line in _of_resampling(record)),
+            *mended,
+            *_of_quarantine(self.quarantined),
+        )
 
     @property
     def id(self) -> str:
@@ -238,6 +244,17 @@ def _row(record: Mapping[str, Any]) -> SetAside:
     return SetAside(time=time, values=values, **{k: str(record[k]) for k in ("who", "when", "why")})
 
 
+def _of_resampling(record: Mapping[str, Any]) -> list[str]:
+    """What the bars were made of, and what was said of those."""
+    less = ""
+    if record["partial"]:
+        less = (
+            f"; {counted(int(record['partial']), 'bar')} made of fewer than there should be, first "
+            f"{_short(record['first_partial'])}"
+        )
+    return [f"resampled from {record['resampled']}{less}", *record["notes"]]
+
+
 def _of_mend(record: Mapping[str, Any]) -> str:
     """What a record of mended rows comes to in one line; empty for any other record."""
     if record.get("change") != "mend":
@@ -267,9 +284,11 @@ def _of_quarantine(rows: tuple[SetAside, ...]) -> list[str]:
 
 def _between(first: str, last: str) -> str:
     """Two stamps of JSON, as short as they are exact."""
-    days = [text.replace("T00:00:00Z", "").replace("T", " ").removesuffix(":00Z") for text in
-            (first, last)]  # fmt: skip
-    return f"of {days[0]}" if first == last else f"from {days[0]} to {days[1]}"
+    return f"of {_short(first)}" if first == last else f"from {_short(first)} to {_short(last)}"
+
+
+def _short(stamp: str) -> str:
+    return stamp.replace("T00:00:00Z", "").replace("T", " ").removesuffix(":00Z")
 
 
 def _signed(record: Mapping[str, Any]) -> str:

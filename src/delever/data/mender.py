@@ -6,6 +6,7 @@ way back is on the disk before anything changes.
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -37,6 +38,28 @@ class Signature:
     def record(self) -> dict[str, object]:
         """As provenance keeps it."""
         return {"who": self.who, "when": f"{self.when:%Y-%m-%dT%H:%M:%SZ}", "why": self.why}
+
+
+def signed(why: str, by: str | None, *, needed: bool = False) -> Signature:
+    """Sign a change now, by the name this user is logged in under where none is given.
+
+    Raises InputError if a reason is needed and not given, nobody knows who it is, or a text is not
+    one line.
+    """
+    if needed and not why.strip():
+        raise InputError(
+            "a reason is required, as pages say it; got none; give one, such as --why 'no trade at "
+            "1.50 on any other venue'"
+        )
+    if by is None:
+        try:
+            by = getpass.getuser()
+        except (OSError, KeyError, ImportError):
+            raise InputError("who changes it is not known here; give a name with --by") from None
+    for name, text in (("why", why), ("by", by)):
+        if text and not text.isprintable():
+            raise InputError(f"{name} must be one line of text; got {text[:40]!r}")
+    return Signature(who=by, when=pd.Timestamp.now("UTC"), why=why.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +97,12 @@ class Mender(Store):
         start: pd.Timestamp | None,
         origin: Mapping[str, object],
         by: Signature,
+        *,
+        whole: bool = False,
     ) -> Change:
         """Put rows in the place of all that are stored from a stamp to the last new one.
+
+        With `whole`, in the place of everything.
 
         Raises NotStoredError, InputError if no new row lies there, ConflictError if columns or
         volumes differ, or StoreError.
@@ -90,7 +117,7 @@ class Mender(Store):
                 )
             given = self._fitting(manifest, given)
             first, last = given.index[0] if start is None else start, given.index[-1]
-            replaced = (rows.index >= first) & (rows.index <= last)
+            replaced = ((rows.index >= first) & (rows.index <= last)) | whole
             lost = rows.index[replaced].difference(given.index)
             after = replace(manifest, coverage=_unsaid(manifest, lost))
             on_grid = kind_of(reference.kind).on_grid

@@ -11,6 +11,8 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.data.catalog import Check, Entry, ImportReport
+from delever.data.lineage import store_resampled
+from delever.data.mender import signed
 from delever.data.references import Dataset, parse_lag
 from delever.errors import DataError, InputError
 from delever.study.result import Result
@@ -277,6 +279,58 @@ def _stored(
         where=where,
     )
     return replace(report, ignored=(*one.ignored, *report.ignored))
+
+
+def data_resample(
+    reference: str,
+    timeframe: str,
+    *,
+    venue: str | None = None,
+    workspace: Place = None,
+) -> Imports:
+    """Store coarser bars made of a data set's own; again, it brings them up to date.
+
+    Parameters
+    ----------
+    reference : str
+        The finer bars.
+    timeframe : str
+        Of the bars to make, such as ``"1w"``: a whole multiple on the same grid.
+    venue : str, optional
+        To store them under; by default that of the finer bars.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Imports
+        Bars that began before the data, or are not closed, are not there.
+
+    Raises
+    ------
+    NotStoredError
+        If there is no such data set.
+    InputError
+        If it holds no bars, or they do not fill one of `timeframe`.
+    ConflictError
+        If what is stored under the name was not made of this data set.
+
+    Examples
+    --------
+    >>> import delever as dl, pandas as pd, tempfile
+    >>> place = dl.init(tempfile.mkdtemp())
+    >>> days = pd.date_range("2026-02-02", periods=13, tz="UTC")
+    >>> close = pd.Series(range(1, 14), days, dtype=float)
+    >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close", "volume"], close))
+    >>> kept = dl.import_data(bars, "mine", "BTC/USD", workspace=place)
+    >>> made = dl.data_resample("mine/ohlcv/BTC/USD/1d", "1w", workspace=place)
+    >>> dl.load("mine/ohlcv/BTC/USD/1w", workspace=place).frame["volume"].tolist()
+    [28.0]
+    """
+    place = Workspace.find(workspace)
+    signature = signed(f"bars of {reference} anew", None)
+    report = store_resampled(place.catalog, reference, timeframe, venue=venue, by=signature)
+    return Imports(reports=(report,))
 
 
 def export(

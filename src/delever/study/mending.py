@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import counted
-from delever.data.mender import Change, Signature
+from delever.data.mender import Change, signed
 from delever.data.parts import rows_id
 from delever.data.references import Reference
 from delever.data.rhythm import check_timeframe
@@ -138,7 +137,7 @@ def data_drop(
     (2, 3)
     """
     place, wanted = _at(reference, workspace)
-    made = place.catalog.mender.drop(wanted, *_span(start, end), _signature(why, by))
+    made = place.catalog.mender.drop(wanted, *_span(start, end), signed(why, by))
     return _change(wanted, made)
 
 
@@ -184,7 +183,7 @@ def data_replace(
     frame, origin = _read(source, wanted, layout, place)
     check_timeframe(pd.DatetimeIndex(frame.index), wanted.kind, wanted.timeframe, str(source)[:99])
     first = None if start is None else utc(start, "start")
-    made = place.catalog.mender.put(wanted, frame, first, origin, _signature(why, by))
+    made = place.catalog.mender.put(wanted, frame, first, origin, signed(why, by))
     return _change(wanted, made)
 
 
@@ -225,7 +224,7 @@ def data_mend(
     """
     place, wanted = _at(reference, workspace)
     frame, origin = _read(source, wanted, layout, place)
-    made = place.catalog.mender.mend(wanted, frame, origin, _signature(why, by, needed=True))
+    made = place.catalog.mender.mend(wanted, frame, origin, signed(why, by, needed=True))
     return _change(wanted, made)
 
 
@@ -268,9 +267,9 @@ def data_quarantine(
     place, wanted = _at(reference, workspace)
     first, last = _span(start, end)
     last = first + pd.Timedelta(1) if last is None else last
-    signed = _signature(why, by, needed=not release)
+    signature = signed(why, by, needed=not release)
     mender = place.catalog.mender
-    made = (mender.release if release else mender.quarantine)(wanted, first, last, signed)
+    made = (mender.release if release else mender.quarantine)(wanted, first, last, signature)
     return _change(wanted, made)
 
 
@@ -296,7 +295,7 @@ def data_remove(
         If there is no such data set.
     """
     place, wanted = _at(reference, workspace)
-    return _change(wanted, place.catalog.mender.remove(wanted, _signature(why, by)))
+    return _change(wanted, place.catalog.mender.remove(wanted, signed(why, by)))
 
 
 def data_undo(reference: str, *, workspace: Place = None) -> DataChange:
@@ -332,23 +331,6 @@ def _span(start: When, end: When | None) -> tuple[pd.Timestamp, pd.Timestamp | N
     if last is not None and last <= first:
         raise InputError(f"a span must end after it starts; got {first} to {last}")
     return first, last
-
-
-def _signature(why: str, by: str | None, *, needed: bool = False) -> Signature:
-    if needed and not why.strip():
-        raise InputError(
-            "a reason is required, as pages say it; got none; give one, such as --why 'no trade at "
-            "1.50 on any other venue'"
-        )
-    if by is None:
-        try:
-            by = getpass.getuser()
-        except (OSError, KeyError, ImportError):
-            raise InputError("who changes it is not known here; give a name with --by") from None
-    for name, text in (("why", why), ("by", by)):
-        if text and not text.isprintable():
-            raise InputError(f"{name} must be one line of text; got {text[:40]!r}")
-    return Signature(who=by, when=pd.Timestamp.now("UTC"), why=why.strip())
 
 
 def _read(

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from delever.study.strategy import Strategy, strategy
     from delever.study.sweep import sweep
     from delever.study.sweep_result import Sweep
+    from delever.study.walk import WalkForward, walk_forward
     from delever.study.workspace import init
     from delever.venues.costs import Borrow, Costs, Fee, VenueFees
     from delever.venues.slippage import (
@@ -107,6 +108,7 @@ __all__ = [
     "Uncertainty",
     "VenueFees",
     "VolatilitySlippage",
+    "WalkForward",
     "backtest",
     "check",
     "claims",
@@ -142,6 +144,7 @@ __all__ = [
     "strategy",
     "sweep",
     "uncertainty",
+    "walk_forward",
 ]
 
 # Where each name is defined; ``home:name`` where it has another name there.
@@ -174,6 +177,7 @@ _HOME = {
         "study.strategy": "Strategy strategy",
         "study.sweep": "sweep",
         "study.sweep_result": "Sweep",
+        "study.walk": "WalkForward walk_forward",
         "study.workspace": "init",
         "venues.costs": "Borrow Costs Fee VenueFees",
         "venues.slippage": "FixedSlippage Impact Slippage StressSlippage VolatilitySlippage",

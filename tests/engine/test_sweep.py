@@ -165,6 +165,8 @@ def test_sums_of_parts_are_those_of_single_runs(seed: int, size: int, many: int)
             own = returns[first:last]
             with np.errstate(divide="ignore"):  # a ruined account's last return is -1
                 expected += [own.sum(), (own**2).sum(), np.log1p(own).sum()]
+            left = bars.index.get_indexer(run.trades["exit_time"][run.trades["status"] != "open"])
+            expected.append(int(((left >= first) & (left < last)).sum()))
         assert row[part_names(parts)].tolist() == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
 

@@ -34,7 +34,7 @@ def tried(returns: np.ndarray, held: np.ndarray, begins: np.ndarray) -> Tried:
     def sums(one: np.ndarray) -> np.ndarray:
         return np.array(
             [
-                [own.sum(), (own**2).sum(), np.log1p(own).sum()]
+                [own.sum(), (own**2).sum(), np.log1p(own).sum(), 0.0]
                 for own in (one[first:last] for first, last in parts.rows.values())
             ]
         )

@@ -48,12 +48,12 @@ def test_the_deflated_ratio_is_that_of_the_single_runs_returns(swept, runs) -> N
     ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1)
     edges = np.linspace(0, returns.shape[1], 17).round().astype(int)
     blocks = np.add.reduceat(returns, edges[:-1], axis=1)
-    sums = swept.sums.to_numpy()[:, : 3 * 16]
-    np.testing.assert_allclose(sums[:, ::3], blocks, rtol=0, atol=1e-10)
+    sums = swept.sums.to_numpy()[:, : 4 * 16]
+    np.testing.assert_allclose(sums[:, ::4], blocks, rtol=0, atol=1e-10)
     squares = np.add.reduceat(returns**2, edges[:-1], axis=1)
-    np.testing.assert_allclose(sums[:, 1::3], squares, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(sums[:, 1::4], squares, rtol=0, atol=1e-10)
     growth = np.add.reduceat(np.log1p(returns), edges[:-1], axis=1)
-    np.testing.assert_allclose(sums[:, 2::3], growth, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(sums[:, 2::4], growth, rtol=0, atol=1e-10)
     found, best = swept.deflation, returns[int(ratios.argmax())]
     size, ratio = len(best), float(ratios.max())
     around = (best - best.mean()) / best.std()
@@ -150,7 +150,7 @@ def test_trials_elsewhere_count_whole(market, swept, workspace) -> None:
     first = dl.sweep(study, workspace=workspace, workers=1)
     more = dl.sweep(study, workspace=workspace, workers=1, set={"params.confirm_weeks": 2})
     assert more.deflation.trials == 4
-    alone = effective_trials(more.sums.to_numpy()[:, : 3 * 16 : 3])
+    alone = effective_trials(more.sums.to_numpy()[:, : 4 * 16 : 4])
     assert more.deflation.effective == pytest.approx(alone + 2.0, rel=1e-9)
     assert first.deflation.trials == 2
     again = dl.result(more.folder, workspace=workspace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,7 +35,7 @@ WhatIf = Annotated[bool, typer.Option("--what-if", help="Also each run's counter
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (run, compare, sweep, init):
+    for command in (run, compare, sweep, walk, init):
         app.command()(command)
 
 
@@ -213,6 +213,69 @@ def _print_sweep(done: dl.Sweep) -> None:
     print_notes(done.manifest.get("notes", ()))
     typer.echo(f"frame  {done.folder / 'sweep.parquet'}")
     typer.echo(f"page   {done.folder / 'sweep.html'}")
+
+
+def walk(
+    study: Annotated[Path, typer.Argument(help="Study file (TOML) with a [sweep.params] table.")],
+    window: Annotated[int, typer.Option("--window", help="Days that choose.")] = 1_460,
+    step: Annotated[int, typer.Option("--step", help="Days a choice is held.")] = 365,
+    embargo: Annotated[int, typer.Option("--embargo", help="Days between the two.")] = 1,
+    anchored: Annotated[
+        bool, typer.Option("--anchored", help="Choose on all days before.")
+    ] = False,
+    choose: Annotated[
+        Literal["sharpe_ratio", "growth", "payout"],
+        typer.Option("--choose", help="What is highest in the chosen combination."),
+    ] = "sharpe_ratio",
+    plateau: Annotated[
+        bool, typer.Option("--plateau", help="By the lower of it and its neighbours' median.")
+    ] = False,
+    trades: Annotated[
+        int, typer.Option("--trades", help="Closed trades needed in the window.")
+    ] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: sweep.samples=100."),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    wide: Wide = False,
+    as_json: Json = False,
+) -> None:
+    """Choose a study's parameters on past years, hold the choice, and choose again.
+
+    The choices held one after the other are a run with a tear-sheet of its own.
+    """
+    from delever.cli.option_values import parse_overrides
+    from delever.report.pages.short_tables import periods_in_short, run_in_short
+    from delever.report.pages.walk_page import windows_table
+    from delever.study.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    with steps(1, quiet=as_json) as begin:
+        begin(study.stem)("choosing")
+        done = dl.walk_forward(
+            place.study(study),
+            window=window,
+            step=step,
+            embargo=embargo,
+            anchored=anchored,
+            choose=choose,
+            plateau=plateau,
+            trades=trades,
+            set=parse_overrides(set_ or []),
+            workspace=place,
+        )
+        page = done.store(place)
+    if as_json:
+        echo_json({"page": str(page), **done.to_dict()})
+        return
+    run = done.run
+    print_text(done.headline)
+    print_table("What was chosen", windows_table(done))
+    print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
+    print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
+    print_notes(run.notes)
+    typer.echo(f"page  {page}")
 
 
 def init(

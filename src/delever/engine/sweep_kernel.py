@@ -392,6 +392,7 @@ def _run(
                 sums[part, 0] = scopes[0].gain + scopes[1].gain
                 sums[part, 1] = scopes[0].squares + scopes[1].squares
                 sums[part, 2] = wealth.equity
+                sums[part, 3] = scopes[0].trades + scopes[1].trades
                 part += 1
     enter(scopes[1 - inside[-1]], scopes[inside[-1]], wealth)
     ends.equity, ends.trough = wealth.equity, wealth.trough

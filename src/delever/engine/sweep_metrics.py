@@ -39,9 +39,9 @@ SUMS = record(
 )
 """What is kept of an account in a scope."""
 
-PART_SUMS = ("returns", "squares", "growth")
-"""What is kept of an account in a part of the bars: sums of returns and of their squares, and log
-growth; after ruin growth is 0, there being nothing left."""
+PART_SUMS = ("returns", "squares", "growth", "trades")
+"""What is kept of an account in a part of the bars: sums of returns and of their squares, log
+growth, and closed trades; after ruin growth is 0, there being nothing left."""
 
 SWEPT: tuple[Metric, ...] = tuple(each for each in METRICS if each.from_sums is not None)
 """The metrics of the package that the sums hold."""

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,18 +86,19 @@ class Tried:
     """What a sweep keeps of its combinations, part by part."""
 
     parts: Parts
-    sums: Floats  # shape (combinations, parts, 3): of returns, their squares, log growth
+    # shape (combinations, parts, 4): of returns, of their squares, log growth, closed trades
+    sums: Floats
     begins: Rows  # shape (combinations,): row of the first bar of each
-    benchmark: Floats  # shape (parts, 3)
+    benchmark: Floats  # shape (parts, 4), without trades
     periods_per_year: float
 
     def of(self, names: Sequence[str]) -> Floats:
-        """Sums over parts, shape (combinations, names, 3)."""
+        """Sums over parts, shape (combinations, names, 4)."""
         order = list(self.parts.rows)
         return self.sums[:, [order.index(name) for name in names]]
 
     def held(self, names: Sequence[str]) -> Floats:
-        """Of the benchmark, shape (names, 3)."""
+        """Of the benchmark, shape (names, 4)."""
         order = list(self.parts.rows)
         return self.benchmark[[order.index(name) for name in names]]
 
@@ -106,7 +106,8 @@ class Tried:
         """Bars of each combination in parts, shape (combinations, names)."""
         bounds = np.array([self.parts.rows[name] for name in names]).reshape(-1, 2)
         begun = np.maximum(bounds[:, 0], self.begins[:, None])
-        return np.asarray(np.maximum(bounds[:, 1] - begun, 0), dtype=np.float64)
+        found: Floats = np.maximum(bounds[:, 1] - begun, 0).astype(np.float64)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,12 +142,14 @@ def choosing(tried: Tried) -> Choosing:
     if known.sum() < 2 or tried.parts.blocks < BLOCKS:
         return Choosing()
     table, gained = _periods_left_out(tried, blocks[..., :2].sum(axis=1), whole)
+    paths = _paths(tried, blocks, bars)
     return Choosing(
         overfitting=_overfitting(blocks, bars),
         periods=table,
         gained=gained,
         eras=_eras_left_out(tried, blocks, bars),
-        **_paths(tried, blocks, bars),
+        paths=paths,
+        splits=math.comb(_GROUPS, _LEFT_OUT) if len(paths) else 0,
     )
 
 
@@ -160,7 +163,7 @@ def _overfitting(blocks: Floats, bars: Floats) -> Overfitting | None:
     return overfitting(own[..., 0], own[..., 1], bars[0, full].astype(int))
 
 
-def _ratios(sums: Floats, bars: Floats) -> Floats:
+def sharpe_ratios(sums: Floats, bars: Floats) -> Floats:
     """Sharpe ratios per bar; 0 where returns do not vary, NaN where there are few bars."""
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = sums[..., 0] / bars
@@ -188,8 +191,8 @@ def _periods_left_out(
     for place, period in enumerate(tried.parts.periods):
         first, last = tried.parts.rows[around[place]]
         apart = [n for n, name in enumerate(names) if _apart(tried.parts.rows[name], first, last)]
-        ratios = _ratios(total - near[:, place], whole - near_bars[:, place])
-        payouts = _means(growth[:, apart] - held[apart])
+        ratios = sharpe_ratios(total - near[:, place], whole - near_bars[:, place])
+        payouts = means(growth[:, apart] - held[apart])
         judged = ~np.isnan(saved[:, place])
         for by, values in zip(_CHOICES, (ratios, payouts), strict=True):
             chosen = _best(np.where(judged, values, np.nan))
@@ -222,13 +225,12 @@ def _apart(part: tuple[int, int], first: int, last: int) -> bool:
     return part[1] <= first or part[0] >= last
 
 
-def _means(values: Floats) -> Floats:
+def means(values: Floats) -> Floats:
     """Of what is known in each row; NaN where nothing is."""
     known = ~np.isnan(values)
     count = known.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        means = np.where(known, values, 0.0).sum(axis=1) / np.where(count, count, np.nan)
-    return np.asarray(means, dtype=np.float64)
+    found: Floats = np.where(known, values, 0.0).sum(axis=1) / np.where(count, count, np.nan)
+    return found
 
 
 def _eras_left_out(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
@@ -240,8 +242,8 @@ def _eras_left_out(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
         out = list(range(era * size, (era + 1) * size))
         inside, inside_bars = _left(tried, blocks, bars, out)
         own, own_bars = blocks[:, out].sum(axis=1), bars[:, out].sum(axis=1)
-        after = _ratios(own, own_bars)
-        chosen = _best(np.where(np.isnan(after), np.nan, _ratios(inside, inside_bars)))
+        after = sharpe_ratios(own, own_bars)
+        chosen = _best(np.where(np.isnan(after), np.nan, sharpe_ratios(inside, inside_bars)))
         if chosen is None:
             continue
         held = ends[out].sum(axis=0)
@@ -253,7 +255,7 @@ def _eras_left_out(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
                 "chosen": chosen,
                 "sharpe_ratio": yearly * after[chosen],
                 "middle": yearly * float(np.nanmedian(after)),
-                "benchmark": yearly * float(_ratios(held, np.asarray(length))),
+                "benchmark": yearly * float(sharpe_ratios(held, np.array(length))),
                 "rank": float((after[~np.isnan(after)] <= after[chosen]).mean()),
             }
         )
@@ -269,25 +271,24 @@ def _left(tried: Tried, blocks: Floats, bars: Floats, out: Sequence[int]) -> tup
     return sums, bars[:, stay].sum(axis=1) - tried.bars(beside).sum(axis=1)
 
 
-def _paths(tried: Tried, blocks: Floats, bars: Floats) -> dict[str, Any]:
+def _paths(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
     """Combinatorial purged cross-validation: every two of eight groups of blocks left out."""
     if (bars < 2).any():
-        return {}
+        return pd.DataFrame()
     size = tried.parts.blocks // _GROUPS
-    own = blocks.reshape(len(blocks), _GROUPS, size, 3).sum(axis=2)
+    own = blocks.reshape(len(blocks), _GROUPS, size, blocks.shape[2]).sum(axis=2)
     own_bars = bars.reshape(len(bars), _GROUPS, size).sum(axis=2)
     chosen: list[list[int]] = [[] for _ in range(_GROUPS)]
     for left in combinations(range(_GROUPS), _LEFT_OUT):
         out = [group * size + n for group in left for n in range(size)]
-        best = _best(_ratios(*_left(tried, blocks, bars, out)))
+        best = _best(sharpe_ratios(*_left(tried, blocks, bars, out)))
         if best is None:
-            return {}
+            return pd.DataFrame()
         for group in left:
             chosen[group].append(best)
     which: npt.NDArray[np.int64] = np.array(chosen)  # shape (groups, paths)
     groups = np.arange(_GROUPS)[:, None]
     made = own[which, groups].sum(axis=0)
-    ratios = _ratios(made, own_bars[which, groups].sum(axis=0))
+    ratios = sharpe_ratios(made, own_bars[which, groups].sum(axis=0))
     ratios *= math.sqrt(tried.periods_per_year)
-    table = pd.DataFrame({"sharpe_ratio": ratios, "growth": made[:, 2]})
-    return {"paths": table, "splits": math.comb(_GROUPS, _LEFT_OUT)}
+    return pd.DataFrame({"sharpe_ratio": ratios, "growth": made[:, 2]})

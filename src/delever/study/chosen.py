@@ -113,7 +113,7 @@ def concluded(
         parts=parts,
         sums=every[known],
         begins=ground.market.index.get_indexer(pd.Index(frame["start"][known])),
-        benchmark=_in_parts(held, parts, begin),
+        benchmark=in_parts(held, parts, begin),
         periods_per_year=per_year,
     )
     return replace(
@@ -146,10 +146,12 @@ def _measured(ground: SweepGround, held: Backtest, begin: int) -> pd.Series:
     return row
 
 
-def _in_parts(held: Backtest, parts: Parts, begin: int) -> Floats:
+def in_parts(held: Backtest, parts: Parts, begin: int) -> Floats:
     """Sums of the benchmark's returns, of their squares, and log growth, in each part."""
     returns = held.returns.to_numpy(dtype=np.float64)
-    own = np.column_stack([returns, returns**2, np.log1p(returns)])
+    with np.errstate(divide="ignore"):  # a benchmark may lose everything
+        growth = np.log1p(returns)
+    own = np.column_stack([returns, returns**2, growth, np.zeros(len(returns))])
     summed = np.concatenate([np.zeros((1, own.shape[1])), own.cumsum(axis=0)])
     bounds = np.array(list(parts.rows.values())) - begin
     first, last = np.clip(bounds, 0, None).T

@@ -93,6 +93,7 @@ class SweepGround:
     # by the names that a study may use
     cost_models: Mapping[str, type[CostPart]] = field(default_factory=dict)
     metrics: tuple[AsMetric, ...] = ()  # beside those of the package
+    own_parts: Parts | None = None  # in place of blocks and periods
 
     @property
     def first(self) -> int:
@@ -109,6 +110,8 @@ class SweepGround:
     @property
     def parts(self) -> Parts:
         """Parts of the bars that a run may hold, of which sums are kept."""
+        if self.own_parts is not None:
+            return self.own_parts
         market = self.market
         return Parts.of(market.index, market.timeframe, self.first, self.periods)
 

@@ -5,6 +5,7 @@
     backtests/results/index.html                  everything, newest first
                       STUDY/RUN_ID/               a run
                       STUDY/sweeps/SWEEP_ID/      a sweep
+                      walks/NAME-ID/              a walk forward
                       signals/NAME-ID/            a signal study
                       comparisons/NAME-ID/
                       claims/NAME-ID/
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from delever.study.result import Result
 
 FACTS, INDEX = "facts.json", "index.html"
-KINDS = ("run", "sweep", "signal", "comparison", "claims", "state")
+KINDS = ("run", "sweep", "walk", "signal", "comparison", "claims", "state")
 """Everything that is stored has one of these kinds."""
 SHELVES = {
+    "walk": "walks",
     "signal": "signals",
     "comparison": "comparisons",
     "claims": "claims",

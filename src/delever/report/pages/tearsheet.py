@@ -59,8 +59,12 @@ def render(
     notes: Sequence[str] = (),
     what_if: WhatIf | None = None,
     sections: Sequence[Section] = (),
+    said: str | None = None,
+    lead: Sequence[Block] = (),
 ) -> str:
     """Write the tear-sheet of a run, with the sections of extensions before the small print.
+
+    A sentence may be said in place of the answer's, and blocks may lead.
 
     Raises InputError if a section has the id of another one.
     """
@@ -69,10 +73,11 @@ def render(
         title=f"{evaluation.name} - tear-sheet",
         name=evaluation.name,
         span=_span(evaluation, manifest, benchmark),
-        headline=answer_sentence(found),
+        headline=said or answer_sentence(found),
         notes=[note for note in notes if note not in manifest.get("assumptions", ())],
         tiles=answer_tiles(found, evaluation, benchmark),
         blocks=[
+            *lead,
             *_results(evaluation, found, manifest, what_if),
             *(section.block(evaluation) for section in sections),
             *_small_print(evaluation, manifest),

@@ -1,0 +1,108 @@
+"""A walk forward: the tear-sheet of its run, with the choices before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from delever.report.answer_words import answer_sentence, p_value
+from delever.report.figures.look import Chart
+from delever.report.figures.sweep_figures import setting_text, short
+from delever.report.figures.walk_figures import choices, growth_by_window, shifted_walks
+from delever.report.format import day, number, percent
+from delever.report.page import block
+from delever.report.pages.tearsheet import render as render_run
+from delever.report.table import Cell, Table, fraction_cell, numbers, tabulate, texts
+from delever.research.answer import Answer
+from delever.research.evaluation import Evaluation
+from delever.research.walking import Walked
+
+
+def headline(walk: Walked, answer: Answer) -> str:
+    """What choosing came to, whether it is luck, and whether the run protected."""
+    pace = walk.pace
+    inside, made, held = (
+        walk.yearly(name) for name in ("fit_growth", "growth", "benchmark_growth")
+    )
+    span = "all days" if pace.anchored else f"the {pace.window:,} days"
+    said = (
+        f"Chosen anew every {pace.step:,} days on {span} before, it grew {percent(made)} a year "
+        f"out of sample, {percent(inside)} where it was chosen, beside {percent(held)} held."
+    )
+    if not math.isnan(walk.p_value):
+        said += (
+            f" The same walk on exposures shifted in time did as well in {percent(walk.p_value)} "
+            "of cases."
+        )
+    return f"{said} {answer_sentence(answer)}"
+
+
+def charts(walk: Walked) -> dict[str, Chart]:
+    """What was chosen, growth in and out of the windows, and what shifted walks grew."""
+    found = {
+        "choices": choices(walk.windows, walk.axes),
+        "growth_by_window": growth_by_window(walk.windows),
+    }
+    if walk.shifted:
+        found["shifted"] = shifted_walks(walk.shifted, walk.growth, p_value(walk.p_value))
+    return found
+
+
+def render(
+    walk: Walked,
+    evaluation: Evaluation,
+    answer: Answer,
+    *,
+    manifest: Mapping[str, Any],
+    **more: Any,
+) -> str:
+    """Write the page: the tear-sheet of its run, led by the choices."""
+    lead = [
+        block("windows", "Chosen on the years before", windows_table(walk), link="Choices"),
+        *(block("", one.title, one) for one in charts(walk).values()),
+    ]
+    said = headline(walk, answer)
+    return render_run(evaluation, answer, manifest=manifest, said=said, lead=lead, **more)
+
+
+def windows_table(walk: Walked) -> Table:
+    """A row per choice."""
+
+    def setting(row: dict[str, object], name: str) -> Cell:
+        value = row[name]
+        unknown = isinstance(value, float) and math.isnan(value)
+        return Cell(text="none" if unknown else setting_text(value))
+
+    return tabulate(
+        "windows",
+        walk.windows,
+        (
+            texts("Held from", lambda row: day(row["start"])),
+            *(
+                texts(short(str(name)), lambda row, name=name: setting(row, name), numeric=True)
+                for name in walk.axes
+            ),
+            numbers("Growth there", "fit_growth", fraction_cell),
+            numbers("Growth then", "growth", fraction_cell),
+            numbers("Holding", "benchmark_growth", fraction_cell),
+            texts(
+                "Chosen on",
+                lambda row: f"{day(row['fit_start'])} to {day(row['fit_end'])}",
+                numeric=True,
+            ),
+        ),
+        caption=caption(walk),
+    )
+
+
+def caption(walk: Walked) -> str:
+    """How to read the table, and the walk's efficiency."""
+    told = (
+        "Growth is yearly, of the chosen combination's own account: where it was chosen, and then. "
+    )
+    if math.isnan(walk.efficiency):
+        return told + "It did not grow where it was chosen, so no efficiency can be said."
+    return (
+        f"{told}Walk-forward efficiency, growth then over growth there: {number(walk.efficiency)}."
+    )

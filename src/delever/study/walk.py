@@ -1,0 +1,467 @@
+"""Walk forward: a study's parameters chosen anew in every window, and the run that came of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.arguments import Floats, shown, whole_number
+from delever.deleveraging.period import load_catalog
+from delever.engine.settings import Account
+from delever.engine.sweep_accounts import Asked, SweepAccount, simulate_each
+from delever.engine.sweep_metrics import PART_SUMS, part_names
+from delever.errors import ConfigError, DeleverError, InputError
+from delever.memo import shared_work
+from delever.report.figures.look import Chart
+from delever.research.choosing import Tried
+from delever.research.walking import (
+    Choose,
+    Pace,
+    Walked,
+    Window,
+    choices,
+    out_growth,
+    parts_of,
+    table_of,
+    windows,
+)
+from delever.study.account_table import load_account
+from delever.study.backtesting import backtest
+from delever.study.chosen import in_parts
+from delever.study.chunk import (
+    Combination,
+    SweepGround,
+    asked_of,
+    benchmark_of,
+    combination_maker,
+    ground_of,
+)
+from delever.study.config import DEFAULT_COSTS, combinations, load_study
+from delever.study.market import utc
+from delever.study.provenance import gather
+from delever.study.result import Result, plain
+from delever.study.run import Run
+from delever.study.strategy import Given, Strategy, as_strategy
+from delever.study.workspace import Workspace
+from delever.venues.costs import Costs
+from delever.view import MarketView
+
+if TYPE_CHECKING:
+    from delever.study.stored import About
+
+_LEAST_SHIFT_DAYS = 30
+_SHARED = 64 * 2**20  # bytes of indicators that combinations share
+_MOST_VALUES = 20_000_000  # exposures held in memory, and so what the shifts are made of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WalkForward(Walked, Result):
+    """A walk forward, and the run that its choices make.
+
+    Attributes
+    ----------
+    run : Run
+        The choices held one after the other, as one account: changing over at a seam pays what the
+        fills cost.
+    windows : pandas.DataFrame
+        A row per choice: ``fit_start`` and ``fit_end`` (first and last bar that chose), ``start``
+        and ``end`` (first and last bar that held it), a column per axis, ``chosen`` (its row among
+        the combinations, -1 where there was none: flat), ``chosen_by`` (the figure it was chosen
+        by), and yearly growth as a fraction: ``fit_growth`` and ``growth`` of the chosen one in
+        both, ``benchmark_growth`` in the latter.
+    axes : pandas.DataFrame
+        A row per combination.
+    pace : Pace
+        How it went.
+    p_value : float
+        Share of walks with all exposures shifted in time that grew as much outside their windows,
+        the walk itself among them; NaN where there are too many bars and combinations to tell.
+    shifted : tuple of float
+        Log growth of those.
+    growth : float
+        Log growth of the choices outside their windows, without what changing over costs.
+    """
+
+    run: Run
+
+    @property
+    def headline(self) -> str:
+        """What choosing came to, and whether it protected."""
+        from delever.report.pages.walk_page import headline
+
+        return headline(self, self.run.answer)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The windows, then those of the run."""
+        return {"windows": self.windows, **self.run.tables}
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """What was chosen, and growth in and out of the windows; then those of the run."""
+        from delever.report.pages.walk_page import charts
+
+        return {**charts(self), **self.run.charts}
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """What was chosen when, and what it made."""
+        names = ["start", "end", *self.axes, "fit_growth", "growth", "benchmark_growth"]
+        return self.windows[[name for name in names if name in self.windows]]
+
+    @property
+    def about(self) -> About:
+        """What is said of it where it is stored."""
+        from delever.study.stored import About
+
+        start, end = self.run.evaluation.span
+        return About(
+            kind="walk",
+            name=self.run.name,
+            page="walk.html",
+            start=f"{start:%Y-%m-%d}",
+            end=f"{end:%Y-%m-%d}",
+            params={"axes": list(self.axes), "combinations": len(self.axes), **asdict(self.pace)},
+            inputs={
+                "manifest": plain(self.run.manifest),
+                "axes": plain(self.axes),
+                "pace": asdict(self.pace),
+            },
+        )
+
+    def html(self) -> str:
+        """The tear-sheet of the run, with the choices before it."""
+        from delever.report.pages.walk_page import render
+
+        run = self.run
+        return render(
+            self,
+            run.evaluation,
+            run.answer,
+            manifest=run.manifest,
+            notes=run.notes,
+            what_if=run.what_if,
+            sections=run.sections,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever walk --json`` prints."""
+        return {
+            "headline": self.headline,
+            "pace": asdict(self.pace),
+            "efficiency": plain(self.efficiency),
+            "p_value": plain(self.p_value),
+            "windows": plain(self.windows.to_dict("records")),
+            "run": self.run.to_dict(),
+        }
+
+
+def walk_forward(
+    study: Path | str | MarketView,
+    strategy: Given | None = None,
+    axes: Mapping[str, Iterable[Any]] | None = None,
+    *,
+    window: int = 1_460,
+    step: int = 365,
+    embargo: int = 1,
+    anchored: bool = False,
+    choose: Choose = "sharpe_ratio",
+    plateau: bool = False,
+    trades: int = 0,
+    shifts: int = 199,
+    account: Account | None = None,
+    costs: Costs | None = None,
+    benchmark: Given = "buy_and_hold",
+    start: str | pd.Timestamp | None = None,
+    set: Mapping[str, Any] | None = None,
+    workspace: Workspace | Path | str | None = None,
+) -> WalkForward:
+    """Choose a strategy's parameters on past years, hold the choice for a while, choose again.
+
+    Parameters
+    ----------
+    study : path, str or MarketView
+        A study file with a ``[sweep.params]`` table, or a market from `delever.market`.
+    strategy, axes
+        On a market: as `delever.sweep` takes them; parameters of the strategy alone.
+    window, step, embargo : int
+        Days: those that choose (at least 30), those a choice is held (at least 1), and those
+        between the two.
+    anchored : bool
+        Choose on all days before instead of the last `window`.
+    choose : {"sharpe_ratio", "growth", "payout"}
+        What is highest in the combination that is chosen; payout is the mean over the deleveraging
+        periods that lie wholly in the window.
+    plateau : bool
+        Choose by the lower of it and the median of the combination's neighbours.
+    trades : int
+        Closed trades that a combination needs in the window.
+    shifts : int
+        Walks on shifted exposures that it is held against; 0 for none.
+    account, costs, benchmark, start
+        On a market: as `delever.backtest` takes them.
+    set : mapping, optional
+        Of a study file: dotted keys to values.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    WalkForward
+        Not stored; ``walk.store()`` does, ``walk.run`` is a run like any other.
+
+    Raises
+    ------
+    ConfigError
+        If the study has no axes, or one that is no parameter of the strategy.
+    InputError
+        If lengths do not fit the data, or no window has a combination that can be chosen.
+
+    Notes
+    -----
+    A strategy looks at closed bars alone, so a window's figures hold nothing of the days after it;
+    the embargo is for what overlaps the boundary otherwise, such as periods drawn with hindsight.
+    Growth of the choices in the table is that of each combination's own account. The run holds
+    them in one account.
+
+    The walk is held against `shifts` walks in which the exposures of every combination are shifted
+    in time against the bars, each by the same share of its span: they choose by the same rule, from
+    exposures that are as long and as often in the market, and know nothing of it.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2017-01-01")
+    >>> walk = dl.walk_forward(market, "ma200w_break", {"weeks": [10, 20, 30]}, window=730)
+    >>> walk.windows["weeks"].tolist()
+    [10, 30, 10, 10, 20]
+    """
+    pace = Pace(
+        window=window, step=step, embargo=embargo, anchored=anchored, choose=choose,
+        plateau=plateau, trades=trades,
+    )  # fmt: skip
+    if isinstance(study, MarketView):
+        return _on_market(
+            study, strategy, axes, pace, account, costs, benchmark, start, shifts, workspace
+        )
+    place = Workspace.find(workspace)
+    path = place.file(Path(study))
+    asked = load_study(path, set or {})
+    if asked.sweep is None or asked.sweep.costs or asked.sweep.account:
+        raise ConfigError(
+            f"{path}: a walk needs a [sweep.params] table and no other axes: it chooses parameters "
+            "of the strategy, and costs and account stay as they are"
+        )
+    inputs = gather(asked, place)
+    ground = ground_of(asked, inputs)
+    chosen = combinations(asked.sweep)
+    make = combination_maker(asked, ground)
+    spot = asked.spot_costs(inputs.extensions.cost_models)
+    return _walked(
+        replace(ground, costs=asked.said_costs(inputs.extensions.cost_models) or spot),
+        [{name.removeprefix("params."): v for name, v in one.items()} for one in chosen],
+        [make(one).params for one in chosen],
+        pace,
+        shifts=shifts,
+        name=asked.name,
+        workspace=place,
+    )
+
+
+def _on_market(
+    market: MarketView,
+    strategy: Given | None,
+    axes: Mapping[str, Iterable[Any]] | None,
+    pace: Pace,
+    account: Account | None,
+    costs: Costs | None,
+    benchmark: Given,
+    start: str | pd.Timestamp | None,
+    shifts: int,
+    workspace: Workspace | Path | str | None,
+) -> WalkForward:
+    lists = {name: list(values) for name, values in (axes or {}).items()}
+    if strategy is None or not lists or not all(lists.values()) or any("." in n for n in lists):
+        raise InputError(
+            "a walk of a market needs a strategy and axes of its parameters, each with a value, "
+            f'such as {{"weeks": range(50, 250, 10)}}; got {shown(dict(axes or {}))}'
+        )
+    place = Workspace.find(workspace, or_shipped=True)
+    rule = as_strategy(strategy, workspace=place)
+    if not isinstance(rule, Strategy):
+        raise InputError("target exposures take no parameters, so there is nothing to choose")
+    if account is not None:
+        venues = place.root / "data" / "venues"
+        account, _ = load_account(account, catalog=place.catalog, venues=venues)
+    chosen = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
+    ground = SweepGround(
+        market=market,
+        strategy=rule,
+        benchmark=as_strategy(benchmark, workspace=place),
+        account=account,
+        periods=tuple(load_catalog(place.periods)),
+        start=None if start is None else utc(start, "start"),
+        initial_equity=10_000.0,
+        costs=costs or (None if account is not None and account.rules else DEFAULT_COSTS),
+    )
+    bound = [rule.bind(one) for one in chosen]
+    return _walked(ground, chosen, bound, pace, shifts=shifts, name=rule.name, workspace=place)
+
+
+def _walked(
+    ground: SweepGround,
+    chosen: Sequence[Mapping[str, Any]],
+    bound: Sequence[Mapping[str, Any]],
+    pace: Pace,
+    *,
+    shifts: int,
+    name: str,
+    workspace: Workspace,
+) -> WalkForward:
+    whole_number("shifts", shifts, 0, 10_000)
+    axes = pd.DataFrame(chosen)
+    wanted, begins = _wanted(ground, bound)
+    first = max(int(begins.min()), ground.first)
+    index = ground.market.index
+    cut = windows(index, first, pace)
+    parts = parts_of(index, ground.market.timeframe, first, cut, ground.parts)
+    ground = replace(ground, own_parts=parts)
+    paid = ground.costs or DEFAULT_COSTS
+    held = benchmark_of(ground, Combination({}, None, paid, paid), first)
+    tried = Tried(
+        parts=parts,
+        sums=_sums(ground, wanted, begins, first, 0.0),
+        begins=begins,
+        benchmark=in_parts(held, parts, first),
+        periods_per_year=1.0,
+    )
+    rows, worth = choices(tried, cut, pace, axes)
+    if (rows < 0).all():
+        raise InputError(
+            f"a walk needs a combination that can be chosen; in none of {len(cut)} windows does "
+            f"one have {pace.trades} closed trades and a figure to be chosen by"
+        )
+    shifted = _shifted(ground, wanted, tried, cut, pace, axes, first, shifts)
+    growth = out_growth(tried, rows)
+    beaten = sum(other >= growth for other in shifted)
+    run = backtest(
+        ground.market,
+        _joined(ground, wanted, rows, cut),
+        account=ground.account,
+        costs=ground.costs,
+        costs_times=ground.costs_times,
+        benchmark=ground.benchmark,
+        start=index[cut[0].out[0]],
+        periods=ground.periods,
+        initial_equity=ground.initial_equity,
+        name=name,
+        really=True,  # the study said so, or was refused
+        workspace=workspace,
+    )
+    return WalkForward(
+        run=run,
+        windows=table_of(tried, cut, rows, worth, axes),
+        axes=axes,
+        pace=pace,
+        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
+        shifted=tuple(shifted),
+        growth=growth,
+    )
+
+
+def _wanted(
+    ground: SweepGround, bound: Sequence[Mapping[str, Any]]
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Exposure that each combination holds from each bar's open on, and the row of its first bar.
+
+    One without an answer begins behind the last bar. Raises what the strategy does if none answers.
+    """
+    size = len(ground.market.index)
+    wanted = np.zeros((len(bound), size))
+    begins = np.full(len(bound), size)
+    failed: list[DeleverError] = []
+    with shared_work(_SHARED):
+        for row, params in enumerate(bound):
+            answer = asked_of(ground, params)
+            if isinstance(answer, DeleverError):
+                failed.append(answer)
+                continue
+            target, begins[row] = answer
+            wanted[row, 1:] = np.nan_to_num(target[:-1])
+            wanted[row, : begins[row]] = 0.0
+    if len(failed) == len(bound):
+        raise failed[0]
+    return wanted, begins
+
+
+def _sums(
+    ground: SweepGround,
+    wanted: Floats,
+    begins: npt.NDArray[np.int64],
+    first: int,
+    shift: float,
+) -> Floats:
+    """Sums of all combinations over the ground's parts, their exposures shifted by a share.
+
+    Shape (combinations, parts, sums). Raises what stands in the way of a run.
+    """
+    board = ground.opened(first)
+    out = np.zeros((len(wanted), len(ground.parts.rows), len(PART_SUMS)))
+    there = np.flatnonzero(begins < wanted.shape[1])
+    accounts = []
+    for row in there.tolist():
+        begin = max(int(begins[row]), first)
+        own = wanted[row, begin:]
+        held = np.roll(own, round(shift * len(own)))
+        rows = np.append(0, np.flatnonzero(held[1:] != held[:-1]) + 1)
+        accounts.append(SweepAccount(asked=Asked(begin - first, rows + begin - first, held[rows])))
+    frame, refused = simulate_each(board, accounts)
+    if refused:
+        raise InputError(next(iter(refused.values())))
+    names = part_names(ground.parts.rows)
+    out[there] = frame[names].to_numpy().reshape(len(there), -1, len(PART_SUMS))
+    return out
+
+
+def _shifted(
+    ground: SweepGround,
+    wanted: Floats,
+    tried: Tried,
+    cut: Sequence[Window],
+    pace: Pace,
+    axes: pd.DataFrame,
+    first: int,
+    shifts: int,
+) -> list[float]:
+    """Growth of the same walk with all exposures shifted; none where there is too much to hold."""
+    if wanted.size > _MOST_VALUES:
+        return []
+    index = ground.market.index
+    least = min(_LEAST_SHIFT_DAYS * pd.Timedelta(days=1) / (index[-1] - index[first]), 0.25)
+    shares = least + (1.0 - 2.0 * least) * (np.arange(shifts) + 0.5) / max(shifts, 1)
+    found = []
+    for share in shares.tolist():
+        sums = _sums(ground, wanted, tried.begins, first, share)
+        other = replace(tried, sums=sums)
+        found.append(out_growth(other, choices(other, cut, pace, axes)[0]))
+    return found
+
+
+def _joined(
+    ground: SweepGround, wanted: Floats, rows: npt.NDArray[np.intp], cut: Sequence[Window]
+) -> pd.Series:
+    """Target exposures of the choices one after the other; flat where nothing was chosen."""
+    held = np.zeros(len(ground.market.index))
+    for row, window in zip(rows.tolist(), cut, strict=True):
+        if row >= 0:
+            held[slice(*window.out)] = wanted[row, slice(*window.out)]
+    target = np.append(held[1:], held[-1])  # decided a bar before it is held
+    return pd.Series(target, index=ground.market.index, name="walk")

@@ -1,0 +1,175 @@
+"""Walk forward: choices blind to what comes after, one account, seams that cost what they cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import delever as dl
+from delever.cli.app import main
+from delever.research.walking import Pace, windows
+
+WEEKS = [5, 10, 20, 40]
+PACE = {"window": 400, "step": 180, "embargo": 10}
+SHORT = {"window": 200, "step": 90, "shifts": 0}
+
+
+@pytest.fixture(scope="module")
+def market():
+    return dl.market("sample/ohlcv/BTC/USD/1d", start="2012-01-01", end="2016-01-01")
+
+
+@pytest.fixture(scope="module")
+def walk(market):
+    return dl.walk_forward(market, "ma200w_break", {"weeks": WEEKS, "average": ["sma"]}, **PACE)
+
+
+def alone(market, weeks: int) -> pd.Series:
+    """Returns of one combination as a run of its own, with 0 before it begins."""
+    run = dl.backtest(market, "ma200w_break", weeks=weeks, average="sma")
+    return run.evaluation.backtest.returns
+
+
+def test_each_window_chooses_what_single_runs_would(market, walk) -> None:
+    returns = {weeks: alone(market, weeks) for weeks in WEEKS}
+    assert len(walk.windows) > 3
+    for row in walk.windows.itertuples():
+        ratios = {}
+        for weeks, own in returns.items():
+            fit = own[row.fit_start : row.fit_end]
+            if own.index[0] <= row.fit_start + (row.fit_end - row.fit_start) / 2:
+                ratios[weeks] = fit.mean() / fit.std(ddof=1)
+        best = max(ratios, key=ratios.__getitem__)
+        assert row.weeks == best
+        assert row.chosen_by == pytest.approx(ratios[best], rel=1e-6)
+        days = (row.end - row.start).days + 1
+        made = np.prod(1.0 + returns[best][row.start : row.end])
+        assert row.growth == pytest.approx(made ** (365 / days) - 1.0, rel=1e-6)
+    gaps = walk.windows["start"] - walk.windows["fit_end"]
+    assert (gaps >= pd.Timedelta(days=PACE["embargo"])).all()
+
+
+def test_the_choices_are_one_account(market, walk) -> None:
+    run = walk.run
+    held = run.evaluation.backtest.ledger["exposure"]
+    assert run.evaluation.span[0] == walk.windows["start"].iloc[0]
+    for row in walk.windows.itertuples():
+        target = dl.strategy("ma200w_break").target(market, {"weeks": row.weeks, "average": "sma"})
+        wanted = target.shift()[row.start : row.end].to_numpy() > 0.0
+        assert ((held[row.start : row.end] > 0.5).to_numpy() == wanted).all()
+
+
+def test_a_seam_pays_for_changing_over() -> None:
+    """Two rules at odds, prices that never move: each change at a seam costs one fee."""
+    index = pd.date_range("2020-01-01", periods=200, tz="UTC", name="open_time")
+    rise = np.full(200, 100.0) + np.where(np.arange(200) // 50 % 2, 1e-3, -1e-3).cumsum()
+    bars = pd.DataFrame(
+        {"open": rise, "high": rise + 1, "low": rise - 1, "close": rise, "volume": 1.0}, index=index
+    )
+    market = dl.market(bars, timeframe="1d", symbol="X/Y")
+
+    def side(market: dl.MarketView, *, long: int = 1) -> pd.Series:
+        return pd.Series(float(long), index=market.index)
+
+    walk = dl.walk_forward(
+        market,
+        side,
+        {"long": [0, 1]},
+        window=40,
+        step=50,
+        embargo=0,
+        choose="growth",
+        costs=dl.Costs(taker_fee=0.01, slippage=0.0),
+        shifts=0,
+    )
+    chosen = walk.windows["long"].tolist()
+    fills = walk.run.evaluation.backtest.fills
+    changes = int(np.abs(np.diff([0.0, *chosen])).sum())
+    assert 1 < changes == len(fills)
+    fee = fills["fee"].sum() / (fills["quantity"].abs() * fills["price"]).sum()
+    assert fee == pytest.approx(0.01)
+    seams = set(walk.windows["start"])
+    assert set(fills.get("time", fills.index)) <= seams
+
+
+@settings(max_examples=200)
+@given(seed=st.integers(0, 10_000), cut=st.integers(450, 700))
+def test_the_future_changes_no_earlier_choice(seed: int, cut: int) -> None:
+    rng = np.random.default_rng(seed)
+    index = pd.date_range("2018-01-01", periods=750, tz="UTC", name="open_time")
+
+    def market_of(returns: np.ndarray) -> dl.MarketView:
+        close = 100.0 * np.exp(returns.cumsum())
+        opened = np.append(100.0, close[:-1])
+        high, low = np.maximum(opened, close) * 1.01, np.minimum(opened, close) * 0.99
+        table = {"open": opened, "high": high, "low": low, "close": close, "volume": 1.0}
+        return dl.market(pd.DataFrame(table, index=index), timeframe="1d", symbol="X/Y")
+
+    def above(market: dl.MarketView, *, days: int = 20) -> pd.Series:
+        close = market.bars["close"]
+        average = close.rolling(days).mean()
+        return (close > average).astype(float).where(average.notna())
+
+    returns = rng.normal(0.0, 0.03, len(index))
+    changed = np.append(returns[:cut], rng.normal(0.01, 0.06, len(index) - cut))
+    one, other = (
+        dl.walk_forward(
+            market_of(each), above, {"days": [5, 20, 80]}, window=300, step=90, shifts=0
+        )
+        for each in (returns, changed)
+    )
+    before = one.windows["fit_end"] < index[cut]
+    assert before.sum() > 1
+    pd.testing.assert_series_equal(one.windows["days"][before], other.windows["days"][before])
+    equity = [walk.run.equity[: index[cut - 1]] for walk in (one, other)]
+    np.testing.assert_allclose(*equity, rtol=1e-12)
+
+
+def test_lengths_that_do_not_fit_are_refused(market) -> None:
+    index = market.index
+    assert len(windows(index, 0, Pace(window=400, step=300))) == 6  # from 2010-07-18, warm-up too
+    for wrong, said in (
+        ({"window": 5_000}, "at least two choices"),
+        ({"window": 3}, "at least 30"),
+        ({"step": 0}, "at least 1"),
+        ({"choose": "luck"}, "choose must be one of"),
+        ({"trades": 9_999}, "9999 closed trades"),
+    ):
+        with pytest.raises(dl.DeleverError, match=said):
+            dl.walk_forward(market, "ma200w_break", {"weeks": [5, 10]}, **{**PACE, **wrong})
+    with pytest.raises(dl.DeleverError, match="axes of its parameters"):
+        dl.walk_forward(market, "ma200w_break", {"costs.taker_fee": [0.1]})
+
+
+def test_more_ways_to_choose(market, walk) -> None:
+    grown = dl.walk_forward(
+        market, "ma200w_break", {"weeks": WEEKS}, **SHORT, choose="growth", plateau=True, trades=1
+    )
+    assert grown.windows["fit_start"].nunique() == len(grown.windows)
+    anchored = dl.walk_forward(
+        market, "ma200w_break", {"weeks": WEEKS}, **PACE, anchored=True, shifts=0
+    )
+    assert anchored.windows["fit_start"].nunique() == 1
+    assert 0.0 < walk.p_value <= 1.0
+    assert len(walk.shifted) == 199
+
+
+def test_the_command_line_stores_a_page(workspace, capsys) -> None:
+    (workspace.root / "backtests" / "grid.toml").write_text(
+        'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nend = 2015-01-01\n'
+        "[sweep.params]\nweeks = [10, 20, 30]\n"
+    )
+    words = ["walk", "backtests/grid.toml", "--window", "500", "--workspace", str(workspace.root)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "Chosen anew every 365 days on the 500 days before" in said
+    lines = [line for line in said.splitlines() if not line.startswith(("page", "note"))]
+    assert max(map(len, lines)) <= 80
+    [stored] = dl.runs(kind="walk", workspace=workspace.root).frame.to_dict("records")
+    page = (workspace.root / "backtests" / "results" / stored["page"]).read_text()
+    assert "What was chosen" in page
+    assert "Walk-forward efficiency" in page
+    assert "The same walk on exposures shifted in time" in page

@@ -110,8 +110,8 @@ def text_rows(data: bytes, where: str, kind: str, layout: Layout) -> RawRows:
     chosen = _choose(table.names, kind, where, layout, first, table.separator)
     texts = [*chosen.stamps, *chosen.symbols]
     raw = table.read(texts, list(chosen.values.values()), decimal=layout.decimal)
-    stamp = raw[list(chosen.stamps)].agg(" ".join, axis=1) if len(chosen.stamps) > 1 else None
-    index = pd.Index(raw[chosen.stamps[0]] if stamp is None else stamp, name=chosen.stamps[0])
+    stamp, *others = (raw[name] for name in chosen.stamps)
+    index = pd.Index(stamp.str.cat(others, sep=" ") if others else stamp, name=chosen.stamps[0])
     stamps = stamps_of(index, layout.stamps, where, header_lines=table.header_lines)
     return RawRows(
         frame=_values(raw, chosen).set_axis(stamps, axis=0),
@@ -162,10 +162,12 @@ def _choose(
 ) -> _Chosen:
     """Find the columns of stamps and values among those of a file."""
     found = ", ".join(name or "(unnamed)" for name in names)[:200]
-    mend = (
-        "rename them, or write the next line into layout.toml, correct it and give "
-        f"--from layout.toml: {proposal(names, first, kind, separator)}"
-    )
+    mend = "is it a file of this layout?"
+    if not layout.columns:
+        mend = (
+            "rename them, or write the next line into layout.toml, correct it and give "
+            f"--from layout.toml: {proposal(names, first, kind, separator)}"
+        )
     stamps = layout.stamp_columns(names)
     if not stamps:
         asked = layout.columns.get(TIMESTAMP)
@@ -173,7 +175,7 @@ def _choose(
         raise SchemaError(f"{where}: {what} is required; found {found}; {mend}")
     required = kind_of(kind).columns
     plain = {plain_name(name) for name in names}
-    if len(plain) < len(names) and not layout.columns:
+    if "" in names or (len(plain) < len(names) and not layout.columns):
         raise SchemaError(
             f"{where}: every column needs a name of its own, whatever its case; found {found}; "
             "rename"
@@ -197,9 +199,9 @@ def _choose(
     else:
         undefined = ()
         values = {name: name for name in names if name not in (*stamps, *symbols)}
-        if "" in values or not values:
+        if not values:
             raise SchemaError(
-                f"{where}: a {kind} needs named columns beside its stamps; found {found}; rename"
+                f"{where}: a {kind} needs a column beside its stamps; found {found}; add one"
             )
     used = (*stamps, *values.values())
     ignored = tuple(name for name in names if name not in used)

@@ -36,8 +36,11 @@ def split_pair(text: str) -> str | None:
     """
     parts = [part for part in re.split(r"[^A-Z0-9]+", text.upper()) if part]
     if len(parts) == 1:
-        quote = next((q for q in (*_QUOTES, "ZUSD", "ZEUR") if parts[0].endswith(q)), "")
-        parts = [parts[0].removesuffix(quote), quote]
+        # BNBUSD ends in BUSD too: the split that leaves a known coin goes before the others.
+        quotes = [quote for quote in (*_QUOTES, "ZUSD", "ZEUR") if parts[0].endswith(quote)]
+        splits = [[parts[0].removesuffix(quote), quote] for quote in quotes]
+        splits.sort(key=lambda split: (split[0] not in _COINS, len(split[0]) < 3))
+        parts = splits[0] if splits else []
     for place in range(len(parts) - 1, 0, -1):
         base, quote = map(_alias, parts[place - 1 : place + 1])
         if quote in _QUOTES and base and base.lower() not in _VENUES:
@@ -74,11 +77,8 @@ def check_symbol(found: str, symbol: str, where: str) -> None:
         return
     own = split_pair(re.sub(r"(_PERP|PERP|\.P|-SWAP|:[A-Z]+)$", "", found.upper()))
     base, quote = (_alias(part) for part in said.upper().split("/", 1))
-    if own is None:
-        same = _alias(found.upper()) == base or _bare(found) == base + quote
-    else:
-        same = own == f"{base}/{quote}"
-    if not same:
+    written = (own, _alias(found.upper()), _bare(found))
+    if not {f"{base}/{quote}", base, base + quote} & set(written):
         raise SchemaError(
             f"{where}: its rows are said to be of {symbol}; the file says {found[:40]}; give "
             f"--symbol {own or found[:40]}, or the file of {symbol}"

@@ -87,7 +87,10 @@ class TextTable:
         if self.body.endswith((b"\n", b"\r", b'"')) or self.names[-1] not in wanted:
             return
         rows = self.body.split(b"\n")
-        last = rows[-1].decode().rpartition(self.separator)[2]
+        line = rows[-1].decode()
+        if line.count(self.separator) + 1 < len(self.names):
+            return  # reading it says which cells are missing
+        last = line.rpartition(self.separator)[2]
         raise SchemaError(
             f"{self.where}: the last line ({self.header_lines + len(rows)}) must end with a line "
             f"break; without one, {self.names[-1]} = {last[:40]!r} may have been cut; end the line "

@@ -266,7 +266,9 @@ def _stored(
     """Store one data set of those found, held against its stamps and its contract."""
     from delever.data.rhythm import check_timeframe
 
-    where = str(one.provenance.get("file", one.reference))
+    files = one.provenance.get("files")
+    only = files[0] if isinstance(files, list) and len(files) == 1 else one.provenance
+    where = str(only.get("file", one.reference))
     if isinstance(one.frame.index, pd.DatetimeIndex):  # otherwise the contract says what is wrong
         check_timeframe(one.frame.index, one.reference.kind, one.reference.timeframe, where)
     report = place.catalog.add(

@@ -47,8 +47,17 @@ class ChartFile:
     where: str
     said: FileDescription
     kind: str
-    base: str  # the coin that volumes are of, as far as it is known
+    base: str  # the coin of the symbol; empty where neither the command nor the name says one
     named: NameParts
+
+    @property
+    def coin(self) -> str:
+        """The coin that a column of volumes is named for. Raises ConfigError if nothing says it."""
+        if not self.base:
+            raise ConfigError(
+                f"{self.where}: its name does not say whose rows these are; give --symbol"
+            )
+        return self.base
 
     def has(self, column: str) -> bool:
         """Whether a line near the top names a column so, in any case."""
@@ -71,7 +80,7 @@ def _kraken_name(where: str) -> NameParts:
 
 
 def _kaggle(one: ChartFile) -> Layout:
-    columns = {TIMESTAMP: ("Timestamp",), "volume": (f"Volume_({one.base})", "Volume")}
+    columns = {TIMESTAMP: ("Timestamp",), "volume": (f"Volume_({one.coin})", "Volume")}
     return Layout(columns=columns, stamps=replace(_ANY, timezone=one.said.timezone))
 
 
@@ -126,7 +135,7 @@ def _metatrader_name(where: str) -> NameParts:
 
 def _cryptodatadownload(one: ChartFile) -> Layout:
     stamp = next((name for name in ("unix", "unix timestamp") if one.has(name)), "date")
-    columns = {TIMESTAMP: (stamp,), "volume": (f"Volume {one.base}", "Volume")}
+    columns = {TIMESTAMP: (stamp,), "volume": (f"Volume {one.coin}", "Volume")}
     stamps = StampForm(by_size=True, assumed="UTC", timezone=one.said.timezone)
     return Layout(columns=columns, above=4, stamps=stamps)
 
@@ -177,6 +186,9 @@ def chart_file(
     data, digest = text_content(path)
     where = name_of(path)
     parts = name_parts(where)
+    if said.symbol is not None:
+        check_symbol(parts.symbol or said.symbol, said.symbol, where)
+        check_names(where, said.symbol, said.venue)
     symbol = said.symbol or (split_pair(parts.symbol or "") or "")
     return ChartFile(
         data=data,

@@ -56,7 +56,9 @@ def _one_ticker(one: ChartFile) -> ChartFile:
 
     Raises SchemaError if it holds several tickers and not the one that was said.
     """
-    top = [next(csv.reader([line]), []) for line in one.data.decode().split("\n", 3)[:3]]
+    body = one.data.lstrip(b"\r\n")
+    above = one.data[: len(one.data) - len(body)].count(b"\n")
+    top = [next(csv.reader([line]), []) for line in body.decode().split("\n", 3)[:3]]
     if len(top) < 3 or top[2][:1] not in [[clock] for clock in _CLOCKS] or any(top[2][1:]):
         return one
     names, tickers = (top[1], top[0]) if top[0][:1] == ["Ticker"] else (top[0], top[1])
@@ -74,7 +76,7 @@ def _one_ticker(one: ChartFile) -> ChartFile:
         for name, own in zip(names[1:], tickers[1:], strict=False)
     ]
     header = ",".join([top[2][0], *cells])
-    rest = one.data.split(b"\n", 3)[3:]
+    rest = body.split(b"\n", 3)[3:]
     # Empty lines keep the numbers of the lines that are named in messages.
-    data = b"\n\n" + header.encode() + b"\n" + (rest[0] if rest else b"")
+    data = b"\n" * (above + 2) + header.encode() + b"\n" + (rest[0] if rest else b"")
     return replace(one, data=data, named=replace(one.named, symbol=ticker or one.named.symbol))

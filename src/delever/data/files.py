@@ -110,8 +110,9 @@ def text_rows(data: bytes, where: str, kind: str, layout: Layout) -> RawRows:
     chosen = _choose(table.names, kind, where, layout, first, table.separator)
     texts = [*chosen.stamps, *chosen.symbols]
     raw = table.read(texts, list(chosen.values.values()), decimal=layout.decimal)
-    stamp, *others = (raw[name] for name in chosen.stamps)
-    index = pd.Index(stamp.str.cat(others, sep=" ") if others else stamp, name=chosen.stamps[0])
+    stamp, others = raw[chosen.stamps[0]], raw[list(chosen.stamps[1:])]
+    joined = stamp if others.empty else stamp.str.cat(others, sep=" ")
+    index = pd.Index(joined, name=chosen.stamps[0])
     stamps = stamps_of(index, layout.stamps, where, header_lines=table.header_lines)
     return RawRows(
         frame=_values(raw, chosen).set_axis(stamps, axis=0),

@@ -217,3 +217,10 @@ def test_validation_leaves_its_input_alone():
 def test_utc_index_names_its_result():
     index = pd.date_range("2021", periods=2, tz="UTC")
     assert utc_index(index, "known_at", "x").name == "known_at"
+
+
+def test_a_table_turned_on_its_side_is_refused() -> None:
+    index = pd.date_range("2021-05-17", periods=2, tz="UTC")
+    wide = pd.DataFrame(np.ones((2, 1_001)), index=index, columns=[f"c{n}" for n in range(1_001)])
+    refused(wide, "at most 1,000 columns are stored; found 1,001", kind="series")
+    assert validate(wide.iloc[:, :1_000], "series", "1d", where="x").shape == (2, 1_000)

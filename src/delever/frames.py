@@ -16,6 +16,9 @@ from delever.errors import SchemaError
 from delever.kinds import Kind, kind_of
 from delever.units import off_grid
 
+_MOST_COLUMNS = 1_000
+"""More are a table turned on its side, or no table."""
+
 
 def utc_index(index: pd.Index, name: str, where: str) -> pd.DatetimeIndex:
     """Return the index as UTC in nanoseconds, refusing one without a time zone.
@@ -120,6 +123,11 @@ def _check_columns(frame: pd.DataFrame, spec: Kind, where: str) -> None:
         )
     if frame.empty:
         raise SchemaError(f"{where}: at least one row and one column are required; found none")
+    if len(frame.columns) > _MOST_COLUMNS:
+        raise SchemaError(
+            f"{where}: at most {_MOST_COLUMNS:,} columns are stored; found {len(frame.columns):,}; "
+            "keep those that are needed"
+        )
     if frame.columns.has_duplicates or not all(isinstance(name, str) for name in frame.columns):
         raise SchemaError(f"{where}: every column needs a name of its own; found {found}; rename")
     for name in spec.columns or frame.columns:

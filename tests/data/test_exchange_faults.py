@@ -32,6 +32,7 @@ PASSING = [
     *(Fault(status, times=3) for status in ("500", "502", "503", "504", "520", "599")),
     *(Fault(kind, times=3) for kind in ("reset", "reset_body", "cut_body", "cut_chunks")),
     *(Fault(kind, times=3) for kind in ("truncated", "html", "empty_body")),
+    *(Fault(kind, times=1) for kind in ("bare", "odd_lists")),
     *(Fault(kind, times=2) for kind in ("nulls", "conflicts", "gap", "empty_page")),
     Fault("duplicates", times=None),
     Fault("shuffled", times=None),
@@ -57,6 +58,7 @@ LASTING = [
     ("html", VenueError, "a body that is not JSON"),
     ("empty_body", VenueError, "a body that is not JSON"),
     ("conflicts", ConflictError, "one value per stamp"),
+    ("redirect", VenueError, "redirects to http://localhost:.* not followed"),
     ("delisted", VenueError, "(no longer knows the symbol|refuses).*stored"),
 ]
 
@@ -112,6 +114,49 @@ def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(tmp
         exchange.faults.clear()
         fetch(client_of(exchange, venue), catalog, reference)
     assert hold_to_truth(catalog, reference, market) == ROWS
+
+
+@pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
+def test_a_venue_that_drips_is_asked_again_when_its_whole_time_is_up(tmp_path, venue):
+    """A byte every twentieth of a second: no timeout between two of them would ever be met."""
+    market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
+    fault = Fault("drip", match=BARS[venue], after=2, times=1)
+    with serve(World(markets=(market,)), [fault]) as exchange:
+        client = client_of(exchange, venue, timeout=0.2)
+        done = fetch(client, catalog, reference)
+        assert [entry.faults for entry in exchange.log].count(("drip",)) == 1
+    assert (done.added, done.unknown) == (ROWS, ())
+    assert hold_to_truth(catalog, reference, market) == ROWS
+
+
+@pytest.mark.parametrize("asked", [601.0, 3 * 86_400.0, 1e300])
+def test_a_wait_longer_than_is_waited_is_refused_and_says_how_long(tmp_path, asked):
+    market, catalog, reference = MARKETS["bybit"], Catalog(tmp_path), bars_of("bybit")
+    fault = Fault("429", match=BARS["bybit"], after=2, times=None, retry_after=asked)
+    said = {601.0: "10 min, longer than the 10 min", 3 * 86_400.0: r"72\.0 h, longer"}
+    with serve(World(markets=(market,)), [fault]) as exchange:
+        words = rf"^bybit asks to be left alone for {said.get(asked, '')}.*what was complete is"
+        with pytest.raises(VenueError, match=words):
+            fetch(client_of(exchange, "bybit"), catalog, reference)
+        assert len([entry for entry in exchange.log if entry.faults]) == 1
+
+
+def test_waits_that_add_up_to_more_than_is_waited_are_refused(tmp_path):
+    market, catalog, reference = MARKETS["bybit"], Catalog(tmp_path), bars_of("bybit")
+    fault = Fault("503", match=BARS["bybit"], times=None, retry_after=599)
+    with serve(World(markets=(market,)), [fault]) as exchange:
+        with pytest.raises(VenueError, match="failed 4 times in 30 min, last with status 503"):
+            fetch(client_of(exchange, "bybit"), catalog, reference)
+        assert len([entry for entry in exchange.log if entry.faults]) == 4
+
+
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("delever.data.exchange.session.LARGEST_BODY", 1 << 14)
+    with (
+        serve(World(markets=(MARKETS["bybit"],))) as exchange,
+        pytest.raises(VenueError, match="an answer of bybit must unpack to at most 0 MiB"),
+    ):
+        fetch(client_of(exchange, "bybit"), Catalog(tmp_path), bars_of("bybit"))
 
 
 MARKETS_OF = {"binanceusdm": "*/exchangeInfo", "bybit": "*/instruments-info"}

@@ -306,3 +306,23 @@ def test_no_bytes_at_all_bring_anything_but_rows_or_a_clear_error(
     else:
         assert got.index.is_monotonic_increasing
         assert np.isfinite(got["a"].dropna()).all()
+
+
+@pytest.mark.parametrize("ending", ["csv.gz", "zip"])
+def test_a_packed_file_is_unpacked_no_further_than_its_bound(tmp_path, monkeypatch, ending):
+    """Zeros pack a thousandfold: what is small on the disk may be larger than the memory."""
+    import zipfile
+
+    from delever.data.vendors.binance_archive import _content
+
+    monkeypatch.setattr("delever.data.files.LARGEST_FILE", 1 << 20)
+    monkeypatch.setattr("delever.data.vendors.binance_archive.LARGEST_FILE", 1 << 20)
+    path = tmp_path / f"BTCUSDT-1h-2024-01.{ending}"
+    if ending == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("BTCUSDT-1h-2024-01.csv", b"0" * (1 << 24))
+    else:
+        path.write_bytes(gzip.compress(b"0" * (1 << 24)))
+    assert path.stat().st_size < 1 << 16
+    with pytest.raises(SchemaError, match="must unpack to at most 1 MiB; it holds more"):
+        _content(path) if ending == "zip" else read_file(path, "ohlcv", "1h")

@@ -15,6 +15,7 @@ import pytest
 from tests.data.fetching import Patience
 
 from delever.cli.app import main
+from delever.data.bounds import OverdueError, in_time
 from delever.data.web import HttpSource, read_series, rows_of, web_sources
 from delever.errors import ConfigError, InputError, SchemaError, VenueError
 
@@ -190,7 +191,12 @@ def test_a_document_that_is_something_else_is_refused():
         ('publication_lag = "soon"', "publication lag must be"),
         ("columns = {}", "columns must be a table of names"),
         ("speed = 1", "got speed"),
-        ('url = "file:///etc/passwd"', "url must be http or https"),
+        ('url = "file:///etc/passwd"', "url must be an address such as http:// or https://HOST"),
+        ('url = "https://[::1/x"', "url must be an address .*Invalid IPv6 URL"),
+        ('url = "https://h:99999/x"', "url must be an address .*0-65535"),
+        ('url = "https:///x"', "it names no host"),
+        ('url = "https://h/a b"', "it holds a space or a control character"),
+        ('api_url = "http://"', "api_url must be an address .*names no host"),
         ("url = 3", "url must be text; got 3"),
     ],
 )
@@ -228,8 +234,46 @@ def test_the_command_line_stores_a_series_with_its_lag(workspace, monkeypatch, c
         assert "must agree with what is stored" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("address", ["mirror", "file:///etc", "ftp://mirror/{host}"])
+@pytest.mark.parametrize(
+    "address", ["mirror", "file:///etc", "ftp://mirror/{host}", "http://", "http://[::1/{host}"]
+)
 def test_an_address_that_is_not_on_the_web_is_refused(address):
     source = replace(web_sources(SHIPPED)["vix"], api_url=address)
-    with pytest.raises(ConfigError, match="api_url must begin with http"):
+    with pytest.raises(ConfigError, match=r"api_url, in sources\.toml or .* must be an address"):
         read_series(source)
+
+
+def test_a_redirect_is_followed_on_its_host_and_refused_to_another():
+    moved = (302, b"", {"Location": "/elsewhere"})
+    source = web_sources(SHIPPED)["vix"]
+    with serving(moved, ok(FRED.encode())) as (api_url, asked):
+        found = read_series(replace(source, api_url=api_url), pacing=Patience().pacing())
+        assert len(found.frame) == 2
+        assert asked[-1] == "/elsewhere"
+    away = (302, b"", {"Location": "http://localhost:1/vix"})
+    said = "redirects to http://localhost:1, which was not followed"
+    with serving(away) as (api_url, asked), pytest.raises(VenueError, match=said):
+        read_series(replace(source, api_url=api_url), pacing=Patience().pacing())
+    assert len(asked) == 1
+
+
+def test_a_body_beyond_its_bound_and_a_wait_beyond_what_is_waited_are_refused(monkeypatch):
+    source = web_sources(SHIPPED)["vix"]
+    monkeypatch.setattr("delever.data.web.LARGEST_BODY", 50)
+    with serving(ok(FRED.encode())) as (api_url, _), pytest.raises(SchemaError, match="holds more"):
+        read_series(replace(source, api_url=api_url), pacing=Patience().pacing())
+    later = (503, b"", {"Retry-After": "7200"})
+    said = r"asks to be left alone for 2\.0 h, longer than the 10 min that are waited"
+    with serving(later) as (api_url, asked), pytest.raises(VenueError, match=said):
+        read_series(replace(source, api_url=api_url), pacing=Patience().pacing())
+    assert len(asked) == 1
+
+
+def test_a_call_is_given_up_when_its_time_is_over_and_fails_as_it_would():
+    begun = threading.Event()
+    with pytest.raises(OverdueError, match="no whole answer after"):
+        in_time(0.01, lambda: begun.wait(0.5))
+    begun.set()
+    assert in_time(5.0, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        in_time(5.0, lambda: 1 // 0)

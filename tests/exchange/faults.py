@@ -20,8 +20,8 @@ from tests.exchange.wire import Page, Query, Request
 from tests.exchange.world import stamp
 
 STATUSES = {"403", "418", "429", "451", "500", "502", "503", "504", "520", "599"}
-LINES = {"stall", "reset", "reset_body", "cut_body", "cut_chunks"}
-BODIES = {"truncated", "html", "empty_body", "odd_items", "odd_lists"}
+LINES = {"stall", "drip", "reset", "reset_body", "cut_body", "cut_chunks", "redirect"}
+BODIES = {"truncated", "html", "empty_body", "bare", "odd_items", "odd_lists"}
 ROWS = {"nulls", "duplicates", "conflicts", "shuffled", "gap", "empty_page"}
 QUERIES = {"ignore_limit", "ignore_since", "ignore_window"}
 VENUE = {"clock", "delisted", "lag"}
@@ -49,8 +49,9 @@ class Fault(_Options):
     Attributes
     ----------
     kind : str
-        A status (``"429"``), or a trouble of the line (``stall``, ``reset``, ``reset_body``,
-        ``cut_body``, ``cut_chunks``), of the body (``truncated``, ``html``, ``empty_body``,
+        A status (``"429"``), or a trouble of the line (``stall``, ``drip``: a byte now and then,
+        ``reset``, ``reset_body``, ``cut_body``, ``cut_chunks``, ``redirect``: to another host), of
+        the body (``truncated``, ``html``, ``empty_body``, ``bare``: an empty object,
         and ``odd_items``, ``odd_lists``: JSON with words in its lists, or in place of them), of
         its rows (``nulls``, ``duplicates``, ``conflicts``, ``shuffled``, ``gap``, ``empty_page``),
         of what was asked (``ignore_limit``, ``ignore_since``, ``ignore_window``),

@@ -135,6 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif kind == "reset":
             self._reset()
+        elif kind == "redirect":  # the same server, under a name that is not the one asked
+            port = self.server.server_address[1]
+            line = f"HTTP/1.1 302 Found\r\nLocation: http://localhost:{port}{self.path}\r\n"
+            self.wfile.write(f"{line}Content-Length: 0\r\n\r\n".encode())
         else:
             self._send(reply.answer, kind)
 
@@ -148,8 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
             _odd(answer.payload, fault) if fault in ("odd_items", "odd_lists") else answer.payload
         )
         body = HTML if edge else json.dumps(payload, separators=(",", ":")).encode()
-        if fault == "empty_body":
-            body = b""
+        if fault in ("empty_body", "bare"):
+            body = b"" if fault == "empty_body" else b"{}"
         elif fault == "truncated":
             body = body[: len(body) // 2]
         head = self._head(answer, "text/html" if edge else "application/json")
@@ -160,6 +164,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         head += f"Content-Length: {len(body)}\r\n\r\n".encode()
+        if fault == "drip":
+            self.wfile.write(head)
+            for place in range(len(body)):
+                if self.server.stopping.wait(0.05):
+                    break
+                self.wfile.write(body[place : place + 1])
+            self.close_connection = True
+            return
         if fault in ("cut_body", "reset_body"):
             self.wfile.write(head + body[: len(body) // 2])
             self.close_connection = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from delever.data.bounds import LARGEST_FILE, joined, pieces
 from delever.data.layout import PLAIN, TIMESTAMP, Layout, plain_name, proposal
 from delever.data.naming import check_names, check_symbol
 from delever.data.rhythm import check_timeframe, timeframe_of
@@ -75,7 +77,7 @@ def read_file(
         )
     data, digest = content(path)
     if where.lower().endswith((".csv", ".csv.gz")):
-        text = _unzip(data, where) if where.lower().endswith(".gz") else data
+        text = unzipped(data, where) if where.lower().endswith(".gz") else data
         rows = text_rows(text, where, kind, layout)
     else:
         rows = _table_rows(data, kind, where, layout)
@@ -129,13 +131,15 @@ def text_content(path: Path) -> tuple[bytes, str]:
     """
     data, digest = content(path)
     where = name_of(path)
-    text = _unzip(data, where) if where.lower().endswith(".gz") else data
+    text = unzipped(data, where) if where.lower().endswith(".gz") else data
     return text_of(text, where).encode(), digest
 
 
-def _unzip(data: bytes, where: str) -> bytes:
+def unzipped(data: bytes, where: str) -> bytes:
+    """What gzip has packed. Raises SchemaError if it is damaged, or too large once unpacked."""
     try:
-        return gzip.decompress(data)
+        with gzip.open(io.BytesIO(data)) as packed:
+            return joined(pieces(packed), LARGEST_FILE, where)
     except (OSError, EOFError, zlib.error) as error:
         raise SchemaError(
             f"{where}: the gzip stream is damaged or cut short ({error}); fetch the file again"

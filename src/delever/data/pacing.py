@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -9,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar
+from itertools import count
+from typing import TypeVar
 
 from delever.errors import VenueError
 
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
-
 _NAP = 0.5
+WHOLE = 6.0
+"""Timeouts after which a request has failed, however much of its answer has come."""
 T = TypeVar("T")
 
 
@@ -28,7 +29,10 @@ class Pacing:
     # seconds of the first wait, and of the longest one chosen by us; each wait is twice the last
     first: float = 0.5
     longest: float = 60.0
-    timeout: float = 20.0  # seconds without an answer after which a request has failed
+    # seconds of the longest wait that a server may ask for, and of all waits for one request
+    longest_asked: float = 600.0
+    patience: float = 1800.0
+    timeout: float = 20.0  # seconds without a byte after which a request has failed
     sleep: Callable[[float], None] = time.sleep  # real ones by default; tests bring their own
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time  # this machine's time, s since 1970 UTC
@@ -58,32 +62,55 @@ def persistently(
     call: Callable[[], T],
     pacing: Pacing,
     *,
+    who: str,
     limiter: Limiter | None = None,
     on: tuple[type[Exception], ...] = (MayPassError,),
 ) -> T:
-    """Call, and call again after a failure that may pass; the last failure is raised."""
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+    """Call, and call again after a failure that may pass; the last failure is raised.
 
-    def seconds(state: RetryCallState) -> float:
-        failure = state.outcome.exception() if state.outcome else None
-        asked = getattr(failure, "asked", None)
-        if asked is None:
-            wait = backoff(state.attempt_number, pacing)
+    Raises VenueError, which names `who`, if the server asks for a longer wait than is waited, or
+    all waits together would be longer than that.
+    """
+    begun, rest = pacing.clock(), pacing.sleep if limiter is None else limiter.rest
+    for attempt in count(1):
+        try:
+            return call()
+        except on as failure:
+            if attempt >= pacing.attempts:
+                raise
+            asked = getattr(failure, "asked", None)
+            if asked is not None and asked > pacing.longest_asked:
+                raise VenueError(
+                    f"{who} asks to be left alone for {_spoken(asked)}, longer than the "
+                    f"{_spoken(pacing.longest_asked)} that are waited; what was complete is "
+                    "stored; run the same command again after that"
+                ) from failure
+            if asked is None:
+                wait = backoff(attempt, pacing)
+            else:
+                wait = asked + pacing.first * pacing.random.random()
+            spent = pacing.clock() - begun
+            if spent + wait > pacing.patience:
+                raise VenueError(
+                    f"{who} has failed {attempt} times in {_spoken(spent)}, last with {failure}, "
+                    f"and would keep this waiting past {_spoken(pacing.patience)}; what was "
+                    "complete is stored; run the same command again later"
+                ) from failure
+            everyone = getattr(failure, "everyone", False)
+        if limiter is not None and everyone:
+            limiter.pause(wait)
         else:
-            wait = asked + pacing.first * pacing.random.random()
-        if limiter is None or not getattr(failure, "everyone", False):
-            return wait
-        limiter.pause(wait)
-        return 0.0
+            rest(wait)
+    raise AssertionError  # counting never ends
 
-    again = Retrying(
-        sleep=pacing.sleep if limiter is None else limiter.rest,
-        stop=stop_after_attempt(pacing.attempts),
-        wait=seconds,
-        retry=retry_if_exception_type(on),
-        reraise=True,
-    )
-    return again(call)
+
+def _spoken(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"
 
 
 def retry_after(
@@ -94,7 +121,8 @@ def retry_after(
     text = given.get("retry-after")
     if text is not None:
         try:
-            return max(0.0, float(text))
+            asked = float(text)
+            return max(0.0, asked) if math.isfinite(asked) else None
         except ValueError:
             until = _date(text)
             if until is not None:

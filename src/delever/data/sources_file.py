@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from delever.data.bounds import checked_url
 from delever.errors import ConfigError
 
 SOURCES = "sources.toml"
@@ -15,6 +16,9 @@ SOURCES = "sources.toml"
 
 API_URL = "DELEVER_API_URL"
 """Environment variable that redirects every venue."""
+
+
+_PROXIES = ("http", "https", "socks5h", "socks5", "socks4", "socks4a")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +76,10 @@ def settings_of(venue: str, path: Path) -> VenueSettings:
             word = "a table" if known[name] is dict else known[name].__name__
             raise ConfigError(f"{where}: {name} must be {word}; got {value!r}")
     settings = VenueSettings(**table)  # type: ignore[arg-type]  # checked above
-    if settings.api_url and not settings.api_url.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"{where}: api_url must begin with http:// or https://; got {settings.api_url!r}"
-        )
+    if settings.api_url:
+        checked_url(settings.api_url, f"{where}: api_url")
+    if settings.proxy:
+        checked_url(settings.proxy, f"{where}: proxy", _PROXIES)
     if not (0 < settings.rate <= 1 and settings.timeout > 0 and 1 <= settings.workers <= 16):
         raise ConfigError(
             f"{where}: rate must be in (0, 1], timeout > 0, workers in 1..16; got "

@@ -15,7 +15,17 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
-from delever.data.pacing import MayPassError, Pacing, persistently, retry_after
+from delever.data.bounds import (
+    LARGEST_BODY,
+    REDIRECTS,
+    OverdueError,
+    checked_url,
+    in_time,
+    joined,
+    pieces,
+    redirected_to,
+)
+from delever.data.pacing import WHOLE, MayPassError, Pacing, persistently, retry_after
 from delever.data.references import Dataset, Reference, parse_lag
 from delever.data.sources_file import read_sources
 from delever.errors import ConfigError, SchemaError, VenueError
@@ -91,8 +101,9 @@ def _source(name: str, table: Mapping[str, object], path: Path) -> HttpSource:
         raise ConfigError(
             f"{where}: stamp_unit must be {', '.join(_UNITS)} or empty; got {table['stamp_unit']!r}"
         )
-    if urlsplit(str(table["url"])).scheme not in ("http", "https"):
-        raise ConfigError(f"{where}: url must be http or https; got {table['url']!r}")
+    checked_url(str(table["url"]), f"{where}: url")
+    if table.get("api_url"):
+        checked_url(str(table["api_url"]), f"{where}: api_url")
     rest: dict[str, Any] = dict(table)
     rest["publication_lag"] = parse_lag(str(table["publication_lag"]))
     rest["columns"] = {str(ours): str(theirs) for ours, theirs in columns.items()}
@@ -129,7 +140,7 @@ def _get(source: HttpSource, pacing: Pacing) -> tuple[bytes, pd.Timestamp]:
     """Body and server date, asked for again while that may help."""
     url = _address(source)
     try:
-        return persistently(lambda: _once(source, url, pacing.timeout), pacing)
+        return persistently(lambda: _once(source, url, pacing.timeout), pacing, who=source.url)
     except MayPassError as trouble:
         raise VenueError(
             f"{source.url} failed {pacing.attempts} times, last with {trouble}"
@@ -142,22 +153,17 @@ def _address(source: HttpSource) -> str:
     parts = urlsplit(source.url)
     query = f"?{parts.query}" if parts.query else ""
     url = source.api_url.rstrip("/").replace("{host}", parts.netloc) + parts.path + query
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigError(
-            f"api_url must begin with http:// or https://; got {source.api_url!r}; correct it "
-            "in sources.toml or the environment"
-        )
-    return url
+    return checked_url(url, "api_url, in sources.toml or the environment,")
 
 
 def _once(source: HttpSource, url: str, timeout: float) -> tuple[bytes, pd.Timestamp]:
     import http.client
     from urllib.error import HTTPError, URLError
-    from urllib.request import Request, urlopen
 
     try:
-        with urlopen(Request(url, headers={"User-Agent": _AGENT}), timeout=timeout) as answer:
-            body, headers = answer.read(), dict(answer.headers)
+        body, headers = in_time(WHOLE * timeout, lambda: _read(source, url, timeout))
+    except OverdueError as error:
+        raise MayPassError(str(error)) from error
     except HTTPError as error:
         error.close()
         if error.code in _FINAL:
@@ -173,6 +179,28 @@ def _once(source: HttpSource, url: str, timeout: float) -> tuple[bytes, pd.Times
         trouble = "a page instead of data" if body.strip() else "an empty body"
         raise MayPassError(trouble, asked=retry_after(headers))
     return body, _date(headers)
+
+
+def _read(source: HttpSource, url: str, timeout: float) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of one answer, redirects of the same host followed."""
+    from http.client import IncompleteRead
+    from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+    class SameHost(HTTPRedirectHandler):
+        max_redirections = REDIRECTS
+
+        def redirect_request(
+            self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        ) -> Request | None:
+            redirected_to(req.full_url, newurl, f"series.{source.name}")
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    asked = Request(url, headers={"User-Agent": _AGENT})
+    with build_opener(SameHost).open(asked, timeout=timeout) as answer:
+        body = joined(pieces(answer), LARGEST_BODY, source.url)
+        if answer.length:  # announced, and not sent
+            raise IncompleteRead(body, answer.length)
+        return body, dict(answer.headers)
 
 
 def _date(headers: Mapping[str, str]) -> pd.Timestamp:

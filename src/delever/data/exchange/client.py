@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from delever.arguments import counted
+from delever.data.bounds import OverdueError, in_time
 from delever.data.exchange.quirks import venue_of
+from delever.data.exchange.session import BoundedSession
 from delever.data.exchange.venue import Venue
-from delever.data.pacing import Limiter, MayPassError, Pacing, persistently, retry_after
+from delever.data.pacing import WHOLE, Limiter, MayPassError, Pacing, persistently, retry_after
 from delever.data.sources_file import VenueSettings
 from delever.errors import InputError, VenueError
 
@@ -38,6 +40,9 @@ _MARKETS = (
     "baseCurrencies",
     "quoteCurrencies",
 )
+
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +100,23 @@ class Client:
                 with self._lock:
                     self._idle.append(lent)
 
+    def ask(self, question: Callable[[Any], T]) -> T:
+        """Put a question to a ccxt exchange, again where the answer cannot be read.
+
+        Raises VenueError as `exchange`.
+        """
+        import ccxt
+
+        strange = (*_MISSHAPEN, ccxt.BadResponse)
+        with self.exchange() as exchange:
+            return persistently(
+                lambda: question(exchange),
+                self.pacing,
+                who=self.name,
+                limiter=self.limiter,
+                on=strange,
+            )
+
     def now(self) -> int:
         """The venue's time, ms since 1970, by its own clock as read when it was connected."""
         read, at = self._clock
@@ -143,7 +165,9 @@ class Client:
 
     def _introduced(self) -> Any:
         """The first exchange; time and markets are asked for again where they make no sense."""
-        return persistently(self._introduction, self.pacing, limiter=self.limiter, on=_MISSHAPEN)
+        return persistently(
+            self._introduction, self.pacing, who=self.name, limiter=self.limiter, on=_MISSHAPEN
+        )
 
     def _introduction(self) -> Any:
         exchange = self._build()
@@ -181,6 +205,9 @@ class Client:
                 "options": {**self.venue.options, **self.settings.options},
             }
         )
+        exchange.session.close()
+        exchange.session = BoundedSession(self.name)
+        exchange.session.trust_env = exchange.requests_trust_env
         if self.settings.proxy:
             setattr(exchange, _proxy_of(self.settings), self.settings.proxy)
         if self.settings.api_url:
@@ -221,6 +248,8 @@ class _Line:
     exchange: Any
     raw: Any
     answer: _Answer = field(default_factory=_Answer)
+    # on the thread of a request, the answer that it is to fill in
+    hearing: threading.local = field(default_factory=threading.local)
 
     def wait(self, cost: float | None = None) -> None:
         """Stand for ccxt's throttle: what the call costs is waited for when it is sent."""
@@ -231,9 +260,8 @@ class _Line:
     ) -> str:
         """Stand for ccxt's hook: see every answer, also what it makes an error of."""
         del reason, url, method
-        self.answer.status = code
-        self.answer.headers = headers
-        self.answer.body = body
+        answer: _Answer = getattr(self.hearing, "answer", self.answer)
+        answer.status, answer.headers, answer.body = code, headers, body
         return body.strip()
 
     def fetch(
@@ -248,6 +276,7 @@ class _Line:
             return persistently(
                 lambda: self._once(cost, url, method, headers, body),
                 client.pacing,
+                who=client.name,
                 limiter=client.limiter,
             )
         except MayPassError as trouble:
@@ -262,10 +291,14 @@ class _Line:
         import ccxt
 
         self.client.limiter.take(cost)
-        self.answer = _Answer(cost=cost)
+        self.answer = answer = _Answer(cost=cost)
         self.client.requests += 1
+        seconds = WHOLE * self.client.settings.timeout
         try:
-            reply = self.raw(*request)
+            reply = in_time(seconds, lambda: self._sent(answer, *request))
+        except OverdueError as error:
+            self.exchange.session = BoundedSession(self.client.name)  # the old one is still at it
+            raise MayPassError(str(error)) from error
         except ccxt.BaseError as error:
             if not self._may_pass(error):
                 raise
@@ -273,6 +306,11 @@ class _Line:
         if isinstance(reply, (dict, list)):
             return reply
         raise self._passing(f"a body that is not JSON ({_start(self.answer.body)})")
+
+    def _sent(self, answer: _Answer, *request: Any) -> Any:
+        """Send, and let what comes back be heard as the answer to this very request."""
+        self.hearing.answer = answer
+        return self.raw(*request)
 
     def _may_pass(self, error: Exception) -> bool:
         """Whether asking again may help; a refusal for the caller's place is explained instead."""
@@ -294,7 +332,8 @@ class _Line:
         if isinstance(error, (ccxt.ExchangeNotAvailable, ccxt.RequestTimeout)):
             return True
         # An error the venue worded itself is an answer; one it did not is a broken line.
-        return type(error) is ccxt.ExchangeError and not self.answer.body.strip().startswith("{")
+        body = self.answer.body.strip()
+        return type(error) is ccxt.ExchangeError and (body == "{}" or not body.startswith("{"))
 
     def _said(self, error: Exception) -> str:
         status = self.answer.status

@@ -55,15 +55,15 @@ class SeriesSource:
 
     def ask(self, start: int, end: int) -> Page:
         """Ask for a window, once."""
-        with self.client.exchange() as exchange:
-            return read_page(
+        return self.client.ask(
+            lambda exchange: read_page(
                 exchange, self.reference, self.series, start, end, until=self.series.until
             )
+        )
 
     def newest(self) -> Page:
         """Ask for the newest rows."""
-        with self.client.exchange() as exchange:
-            return read_page(exchange, self.reference, self.series)
+        return self.client.ask(lambda exchange: read_page(exchange, self.reference, self.series))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

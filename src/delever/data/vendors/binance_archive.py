@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from delever.data.bounds import LARGEST_FILE, joined, pieces
 from delever.data.files import content, name_of, text_rows
 from delever.data.layout import TIMESTAMP, Layout
 from delever.data.references import Reference
@@ -119,7 +120,8 @@ def _content(path: Path) -> tuple[str, bytes, str]:
             names = archive.namelist()
             if len(names) != 1 or not names[0].endswith(".csv"):
                 raise SchemaError(f"{where} must hold one CSV file; it holds {names[:3]}")
-            return names[0], archive.read(names[0]), digest
+            with archive.open(names[0]) as packed:
+                return names[0], joined(pieces(packed), LARGEST_FILE, where), digest
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise SchemaError(f"{where} is damaged ({error}); fetch it again") from None
 

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import zlib
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from delever.data.disk import whole
-from delever.data.files import content, name_of
+from delever.data.files import content, name_of, unzipped
 from delever.data.references import Dataset, Reference
 from delever.data.vendors.foreign import FileContents, FileDescription, Found
 from delever.errors import ConfigError, InputError, NotStoredError, SchemaError
@@ -98,7 +97,7 @@ def _rows(path: Path) -> tuple[pd.DataFrame, str]:
         if path.name.endswith(".feather"):
             table = feather.read_table(pa.BufferReader(data)).to_pandas()
         else:
-            text = gzip.decompress(data) if path.name.endswith(".gz") else data
+            text = unzipped(data, path.name) if path.name.endswith(".gz") else data
             table = pd.DataFrame(json.loads(text), columns=list(_COLUMNS))
     except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -192,7 +192,11 @@ def _read(source: HttpSource, url: str, timeout: float) -> tuple[bytes, dict[str
         def redirect_request(
             self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
         ) -> Request | None:
-            redirected_to(req.full_url, newurl, f"series.{source.name}")
+            try:
+                redirected_to(req.full_url, newurl, f"series.{source.name}")
+            except VenueError:
+                fp.close()
+                raise
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 
     asked = Request(url, headers={"User-Agent": _AGENT})

@@ -79,7 +79,8 @@ def test_a_venue_from_outside_goes_before_those_known(tmp_path):
     own = Venue(name="bitstamp", series={"ohlcv": Series(rows=100, wide=False, note="by hand")})
     with serve(World(markets=(market,))) as exchange:
         settings = VenueSettings(api_url=exchange.api_url, workers=1)
-        client = connect("bitstamp", settings, Patience().pacing(), venues={own.name: own})
+        pacing = Patience().pacing(wall=lambda: exchange.now / 1000)
+        client = connect("bitstamp", settings, pacing, venues={own.name: own})
         assert client.venue is own
         done = fetch(client, Catalog(tmp_path / "own"), bars_of("bitstamp"))
         plain = client_of(exchange, "bitstamp")

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError, SchemaError
-from delever.view import MarketView, Reading
+from delever.signals.clock import align_events
+from delever.view import Earlier, MarketView, Reading
 
 
 def days(count: int, start: str = "2026-01-05") -> pd.DatetimeIndex:
@@ -100,3 +101,46 @@ def test_the_index_is_utc_nanoseconds_whatever_came() -> None:
 def test_a_coarser_timeframe_must_be_a_multiple() -> None:
     with pytest.raises(InputError, match="whole multiple of 1d"):
         view().resample("1h")
+
+
+def hours(count: int, start: str, seed: int = 0) -> pd.DataFrame:
+    close = 100.0 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0.0, 0.01, count)))
+    index = pd.date_range(start, periods=count, freq="4h", tz="UTC", name="open_time")
+    opened = np.append(100.0, close[:-1])
+    frame = {"open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close)}
+    return pd.DataFrame(frame | {"close": close, "volume": 1.0}, index=index)
+
+
+@pytest.mark.parametrize("cut", [77, 78, 80, 84, 126])  # inside a day and a week, at their edges
+@pytest.mark.parametrize("coarse", ["1d", "1w"])
+def test_earlier_bars_of_a_coarser_timeframe_are_the_history_of_coarse_closes(
+    cut: int, coarse: str
+) -> None:
+    whole = MarketView(bars=hours(6 * 7 * 5, "2026-01-05"), timeframe="4h")
+    late = whole.bars.iloc[cut:]
+    early = whole.resample(coarse)
+    first = MarketView(bars=late, timeframe="4h").resample(coarse).index[0]
+    market = MarketView(
+        bars=late,
+        timeframe="4h",
+        earlier=Earlier(bars=early.loc[early.index < first], timeframe=coarse),
+    )
+    for timeframe in ("1d", "1w"):
+        reached = timeframe == coarse or coarse == "1d"
+        expected = whole if reached else MarketView(bars=late, timeframe="4h")
+        pd.testing.assert_frame_equal(
+            market.resample(timeframe), expected.resample(timeframe), check_freq=False
+        )
+    assert market.index.equals(late.index)
+    # The future cannot change the past: what was known at each close is what is known there now.
+    weeks = market.resample("1w")["close"]
+    closed = weeks.index + pd.Timedelta(days=7)
+    for row in range(0, len(late), 5):
+        time = market.close_time[row]
+        part = market.upto(time)
+        pd.testing.assert_series_equal(
+            part.resample("1w")["close"], weeks[closed <= time], check_freq=False
+        )
+    assert market.align(weeks, "1w").notna().all()
+    events = align_events(market, weeks > 0.0, "1w")
+    assert events.sum() == (closed > late.index[0]).sum()  # none of before its first bar opened

@@ -13,7 +13,7 @@ import pandas as pd
 from delever.errors import InputError
 from delever.funding_stamps import missing_stamps
 from delever.kinds import kind_of
-from delever.units import floor_to, grid_anchor, periods_per_year, timeframe_delta
+from delever.units import divides, floor_to, periods_per_year, timeframe_delta
 
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
@@ -71,12 +71,12 @@ def resample(bars: pd.DataFrame, timeframe: str, coarser: str) -> pd.DataFrame:
     >>> resample(bars, "1d", "1w")["close"].tolist()  # the second week is not closed
     [7.0]
     """
-    step, width = timeframe_delta(timeframe).value, timeframe_delta(coarser).value
-    if width % step or (grid_anchor(coarser) - grid_anchor(timeframe)) % step:
+    if not divides(timeframe, coarser):
         raise InputError(
             f"the coarser timeframe must be a whole multiple of {timeframe} on the same grid; "
             f"got {coarser}"
         )
+    step, width = timeframe_delta(timeframe).value, timeframe_delta(coarser).value
     index = pd.DatetimeIndex(bars.index).as_unit("ns")
     columns = [name for name in _COLUMNS if name in bars.columns]
     # A finer bar that opens at o belongs to the coarser bar [O, O + W) with O = anchor +

@@ -57,6 +57,18 @@ def periods_per_year(timeframe: str) -> float:
     return float(DAYS_PER_YEAR * pd.Timedelta(days=1) / timeframe_delta(timeframe))
 
 
+def divides(timeframe: str, coarser: str) -> bool:
+    """Whether bars of a timeframe fill bars of another exactly, or are those.
+
+    Examples
+    --------
+    >>> divides("1d", "1w"), divides("1w", "1d"), divides("4h", "4h")
+    (True, False, True)
+    """
+    step, width = timeframe_delta(timeframe).value, timeframe_delta(coarser).value
+    return width % step == 0 and (grid_anchor(coarser) - grid_anchor(timeframe)) % step == 0
+
+
 def floor_to(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
     """Open time of the bar of `timeframe` that each stamp falls into.
 

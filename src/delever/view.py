@@ -14,9 +14,9 @@ from delever.bars import as_of, close_times, last_known, pick, resample
 from delever.errors import InputError
 from delever.frames import utc_index
 from delever.memo import shared
-from delever.units import timeframe_delta
+from delever.units import divides, timeframe_delta
 
-__all__ = ["MarketView", "Price", "Reading"]
+__all__ = ["Earlier", "MarketView", "Price", "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,28 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Earlier:
+    """Bars of a coarser timeframe that lead up to those of a market.
+
+    Attributes
+    ----------
+    bars : pandas.DataFrame, shape (m, 5)
+        As those of a market. Of the time of the market's own, at most the coarser bar in which
+        those begin.
+    timeframe : str
+        A multiple of the market's, on its grid.
+    """
+
+    bars: pd.DataFrame
+    timeframe: str
+
+    def upto(self, time: pd.Timestamp) -> Earlier:
+        """Only the bars that had closed at `time`, a UTC stamp."""
+        closed = close_times(pd.DatetimeIndex(self.bars.index), self.timeframe) <= time
+        return replace(self, bars=self.bars.loc[closed])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketView:
     """The market as known at each bar's close.
 
@@ -93,6 +115,8 @@ class MarketView:
         None: all may.
     notes : tuple of str
         What a reader of any result on this market must know about its data.
+    earlier : Earlier or None
+        Coarser bars before these, which only `resample` sees: to that timeframe and beyond.
 
     Raises
     ------
@@ -124,6 +148,7 @@ class MarketView:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     trading_start: pd.Timestamp | None = None
     notes: tuple[str, ...] = ()
+    earlier: Earlier | None = None
 
     def __post_init__(self) -> None:
         index = utc_index(self.bars.index, "open_time", "bars")
@@ -154,19 +179,36 @@ class MarketView:
         -------
         pandas.DataFrame, shape (m, 5)
             Indexed by open time in UTC. A bar that has not closed, or that began before the data,
-            is not there.
+            `earlier` ones among them, is not there.
 
         Raises
         ------
         InputError
             If the bars do not fill bars of `timeframe` exactly.
         """
+        before = self.earlier
+        if before is None or not divides(before.timeframe, timeframe):
+            return shared(
+                "resample",
+                (self.bars,),
+                (self.timeframe, timeframe),
+                lambda: resample(self.bars, self.timeframe, timeframe),
+            )
         return shared(
             "resample",
-            (self.bars,),
-            (self.timeframe, timeframe),
-            lambda: resample(self.bars, self.timeframe, timeframe),
+            (self.bars, before.bars),
+            (self.timeframe, before.timeframe, timeframe),
+            lambda: self._with_earlier(before, timeframe),
         )
+
+    def _with_earlier(self, before: Earlier, timeframe: str) -> pd.DataFrame:
+        """Closed bars of a coarser timeframe, those before the bars among them."""
+        own = resample(self.bars, self.timeframe, before.timeframe)
+        early = before.bars[own.columns]
+        if len(own):
+            early = early.loc[early.index < own.index[0]]
+        joined = pd.concat([early, own]).astype("float64")
+        return resample(joined, before.timeframe, timeframe)
 
     def align(self, values: pd.Series, timeframe: str) -> pd.Series:
         """Bring a value per coarser bar to the bars that knew it.
@@ -292,4 +334,5 @@ class MarketView:
             self,
             bars=self.bars.loc[self.close_time <= time],
             readings={name: reading.upto(time) for name, reading in self.readings.items()},
+            earlier=None if self.earlier is None else self.earlier.upto(time),
         )

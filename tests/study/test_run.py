@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import delever as dl
-from delever.errors import ConfigError, InputError, NotStoredError, StoreError
+from delever.errors import ConfigError, DataError, InputError, NotStoredError, StoreError
 from delever.study.answering import stored
 from delever.study.run import load_run
 
@@ -239,6 +239,46 @@ def test_warm_up_bars_come_before_the_data_and_are_never_traded(workspace):
     # One continuous history in two venues decides as the history itself does.
     whole = run(workspace, overrides={"start": "2012-06-01"})
     pd.testing.assert_series_equal(whole.equity, warmed.equity, check_freq=False)
+
+
+def test_a_coarser_warm_up_gives_a_long_average_its_history(workspace):
+    daily = workspace.catalog.load("sample/ohlcv/BTC/USD/1d").frame.assign(volume=1.0)
+    late = daily.loc["2013-06-05":"2013-09-30"]  # a Wednesday; each day in two halves
+    opens = late["open"].to_numpy()
+    middle = (late["open"] + late["close"]).to_numpy() / 2
+    closes = late["close"].to_numpy()
+    halves = pd.concat(
+        [
+            pd.DataFrame({"open": opens, "close": middle}, late.index),
+            pd.DataFrame({"open": middle, "close": closes}, late.index + pd.Timedelta(hours=12)),
+        ]
+    ).sort_index()
+    fine = halves.assign(high=halves.max(axis=1), low=halves.min(axis=1), volume=1.0)
+    for name, frame, timeframe in (
+        ("early", daily.loc[:"2013-06-30"], "1d"),
+        ("late", fine, "12h"),
+        ("scaled", daily.loc[:"2013-06-30"] * 1_000, "1d"),
+    ):
+        source = workspace.root / f"{name}.csv"
+        part = frame[["open", "high", "low", "close", "volume"]]
+        part.rename_axis("timestamp").to_csv(source, date_format="%Y-%m-%dT%H:%M:%SZ")
+        workspace.catalog.add(source, f"{name}/ohlcv/BTC/USD/{timeframe}")
+    there = {"data": "late/ohlcv/BTC/USD/12h", "params.weeks": 50}
+    with pytest.raises(InputError, match="needs more history"):
+        run(workspace, overrides=there)
+    warmed = run(workspace, overrides={**there, "warmup": "early/ohlcv/BTC/USD/1d"})
+    # The second bar is the first that a decision can be filled at.
+    assert warmed.evaluation.span[0] == pd.Timestamp("2013-06-05 12:00", tz="UTC")
+    said = "closes of 1d and coarser were warmed up on earlier bars of early/ohlcv/BTC/USD/1d"
+    assert said in warmed.notes
+    whole = run(workspace, overrides={"start": "2013-06-05", "end": "2013-10-01"})
+    line = warmed.evaluation.lines.iloc[:, 0]
+    at_close = line[line.index.hour == 12].to_numpy()
+    np.testing.assert_allclose(at_close, whole.evaluation.lines.iloc[:, 0].to_numpy())
+    with pytest.raises(DataError, match="price scale"):
+        run(workspace, overrides={**there, "warmup": "scaled/ohlcv/BTC/USD/1d"})
+    with pytest.raises(ConfigError, match="timeframe of the data, 1d, or one that it fills"):
+        run(workspace, overrides={"warmup": "late/ohlcv/BTC/USD/12h"})
 
 
 def test_warm_up_of_another_timeframe_or_a_later_start_is_refused(workspace):

@@ -191,7 +191,13 @@ def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[s
 def untouched(market: MarketView) -> MarketView:
     """A copy that whatever is written into it does not reach the market."""
     readings = {name: replace(was, frame=was.frame.copy()) for name, was in market.readings.items()}
-    return replace(market, bars=market.bars.copy(), readings=readings)
+    before = market.earlier
+    return replace(
+        market,
+        bars=market.bars.copy(),
+        readings=readings,
+        earlier=None if before is None else replace(before, bars=before.bars.copy()),
+    )
 
 
 def shrink_leak(

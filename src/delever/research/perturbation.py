@@ -66,7 +66,8 @@ def window(market: MarketView, first: pd.Timestamp, last: pd.Timestamp) -> Marke
     """Some bars of a market, with what was known by their end."""
     row = int(market.index.searchsorted(last, side="right")) - 1
     known = market.upto(market.close_time[row])
-    return replace(known, bars=known.bars.loc[first:])
+    # Coarser bars before the market would no longer lead up to what is left of it.
+    return replace(known, bars=known.bars.loc[first:], earlier=None)
 
 
 def _with_future(

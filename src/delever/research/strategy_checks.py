@@ -204,13 +204,19 @@ def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], index: pd.Dat
 
 
 def _rescaled(market: MarketView, factor: float) -> MarketView:
-    bars = market.bars
+    def scaled(bars: pd.DataFrame) -> pd.DataFrame:
+        return bars.assign(**(bars[price_columns(bars)] * factor))
+
+    before = market.earlier
     readings = {
         name: replace(was, frame=was.frame.assign(**(was.frame[list(was.prices)] * factor)))
         for name, was in market.readings.items()
     }
     return replace(
-        market, bars=bars.assign(**(bars[price_columns(bars)] * factor)), readings=readings
+        market,
+        bars=scaled(market.bars),
+        readings=readings,
+        earlier=None if before is None else replace(before, bars=scaled(before.bars)),
     )
 
 

@@ -125,7 +125,8 @@ def align_events(market: MarketView, events: pd.Series, timeframe: str) -> pd.Se
     -------
     pandas.Series of bool, shape (n,)
         Unlike `MarketView.align`, which holds a value for the whole of the next coarser bar. A
-        bar missing at that instant passes the event on to the next one.
+        bar missing at that instant passes the event on to the next one; what was known before the
+        first bar opened is left out.
 
     Examples
     --------
@@ -136,7 +137,8 @@ def align_events(market: MarketView, events: pd.Series, timeframe: str) -> pd.Se
     [6]
     """
     known = close_times(utc_index(events.index, "open_time", "events"), timeframe)
-    rows = market.close_time.searchsorted(known[events.to_numpy(dtype=bool)])
+    since = known > market.index[0] if len(market.index) else np.zeros(len(known), dtype=bool)
+    rows = market.close_time.searchsorted(known[events.to_numpy(dtype=bool) & since])
     out = np.zeros(len(market.index), dtype=bool)
     out[rows[rows < len(out)]] = True
     return pd.Series(out, index=market.index, name=events.name)

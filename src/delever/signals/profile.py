@@ -115,6 +115,8 @@ def volume_nodes(
     lasts = closes.searchsorted(ends, side="right")
     columns = [bars[name].to_numpy(dtype="float64") for name in ("low", "high", "volume")]
     for place in range(weeks - 1, len(ends)):
+        if opens[0] > ends[place] - weeks * _WEEK:
+            continue  # of coarser bars before these, the volume by price is not known
         inside = slice(firsts[place], lasts[place])
         ended = ends[place + 1] if place + 1 < len(ends) else pd.NaT
         low, high, volume = (values[inside] for values in columns)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import pandas as pd
 
 from delever.arguments import counted, shown
+from delever.bars import resample
 from delever.data.references import Dataset, Reference, default_lag, parse_lag
 from delever.errors import ConfigError, InputError
 from delever.frames import validate
 from delever.study.belonging import belonging, joined
 from delever.study.implausible import market_warnings
 from delever.study.workspace import Workspace
-from delever.units import timeframe_delta
-from delever.view import MarketView, Reading
+from delever.units import divides, timeframe_delta
+from delever.view import Earlier, MarketView, Reading
 
 # Series of the web and of the network are imported where there are some: most runs have none.
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def market(
         Bars: a reference, a loaded data set, or columns open, high, low, close (and volume)
         indexed by open time in UTC. A frame is checked as an import is.
     warmup : str, Dataset or pandas.DataFrame, optional
-        Earlier bars of the same timeframe; they warm indicators up and are never traded.
+        Earlier bars; they warm indicators up and are never traded. A data set may be of a coarser
+        timeframe, which only closed bars of that timeframe and coarser ones are made of
+        (`MarketView.resample`); a frame is of the timeframe of the bars.
     series : mapping of str to series, optional
         What ``market.series(name)`` finds: references, data sets, readings, or a Series or
         DataFrame indexed by stamp in UTC, alone or as ``(frame, publication_lag)`` with a lag such
@@ -179,23 +182,15 @@ def view(
         if given is not None and given.reference.kind != "ohlcv":
             raise ConfigError(f"{role} must be of kind ohlcv; got {given.reference}")
     timeframe = data.reference.timeframe
-    bars = data.frame
+    bars, coarser = data.frame, None
     joint = belonging(data.reference.symbol, None, {} if warmup is None else {"warmup": warmup})
     if warmup is not None:
-        if warmup.reference.timeframe != timeframe:
-            raise ConfigError(
-                f"warmup must have the timeframe of the data, {timeframe}; got {warmup.reference}"
-            )
-        earlier = warmup.frame.loc[
-            pd.DatetimeIndex(warmup.frame.index) + timeframe_delta(timeframe) <= bars.index[0]
-        ]
-        if earlier.empty:
-            raise ConfigError(
-                f"warmup must hold bars before {bars.index[0]:%Y-%m-%d}; "
-                f"{warmup.reference} begins {warmup.frame.index[0]:%Y-%m-%d}"
-            )
-        joint += joined(earlier, bars, warmup)
-        bars = pd.concat([earlier, bars])
+        early, said = _earlier(bars, timeframe, warmup)
+        joint += said
+        if warmup.reference.timeframe == timeframe:
+            bars = pd.concat([early, bars])
+        else:
+            coarser = Earlier(bars=early, timeframe=warmup.reference.timeframe)
     return MarketView(
         bars=bars,
         timeframe=timeframe,
@@ -208,7 +203,33 @@ def view(
         },
         trading_start=data.frame.index[0],
         notes=(*_notes(data, warmup), *joint),
+        earlier=coarser,
     )
+
+
+def _earlier(
+    bars: pd.DataFrame, timeframe: str, warmup: Dataset
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Warm-up bars that lead up to bars, and what is to be said of them; raises as `view`.
+
+    Of a coarser timeframe, the bar in which the others begin is among them.
+    """
+    length = warmup.reference.timeframe
+    if not divides(timeframe, length):
+        raise ConfigError(
+            f"warmup must have the timeframe of the data, {timeframe}, or one that it fills; got "
+            f"{warmup.reference}"
+        )
+    own = resample(bars, timeframe, length) if length != timeframe else bars
+    own = own if len(own) else bars
+    index = pd.DatetimeIndex(warmup.frame.index)
+    early = warmup.frame.loc[index < own.index[0]]
+    if early.empty or early.index[0] + timeframe_delta(length) > bars.index[0]:
+        raise ConfigError(
+            f"warmup must hold bars before {bars.index[0]:%Y-%m-%d}; "
+            f"{warmup.reference} begins {index[0]:%Y-%m-%d}"
+        )
+    return early, joined(early, own, warmup)
 
 
 def with_network(market: MarketView, root: Path) -> MarketView:
@@ -328,7 +349,9 @@ def _notes(data: Dataset, warmup: Dataset | None) -> tuple[str, ...]:
     if warmup is not None:
         earlier = warmup.gaps
         holes[str(warmup.reference)] = earlier[earlier["start"] < data.frame.index[0]]
-        out.append(f"indicators were warmed up on earlier bars of {warmup.reference}")
+        coarser = warmup.reference.timeframe != data.reference.timeframe
+        what = f"closes of {warmup.reference.timeframe} and coarser" if coarser else "indicators"
+        out.append(f"{what} were warmed up on earlier bars of {warmup.reference}")
     for reference, found in holes.items():
         if len(found):
             missing = found["bars"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +16,7 @@ from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.research.decision import Decision
 from delever.research.evaluation import Evaluation, evaluate
+from delever.research.lookahead import untouched
 from delever.research.strategy_checks import exposures, first_defined
 from delever.stats.metrics import AsMetric
 from delever.study.strategy import Strategy
@@ -122,7 +122,7 @@ def decision_of(
 ) -> Decision:
     """Target exposure of every bar of a market and the strategy's lines; raises as `target_of`."""
     if isinstance(strategy, Strategy):
-        return strategy.decide(_copy(market), params)
+        return strategy.decide(untouched(market), params)
     return Decision(target=target_of(market, strategy), lines=pd.DataFrame(index=market.index))
 
 
@@ -135,7 +135,7 @@ def target_of(
     its contract; InputError if exposures of one's own lack a bar.
     """
     if isinstance(strategy, Strategy):
-        return strategy.target(_copy(market), params)
+        return strategy.target(untouched(market), params)
     there = market.index.isin(pd.DatetimeIndex(strategy.index))
     if not there.all():
         first = market.index[~there][0]
@@ -144,15 +144,3 @@ def target_of(
             f"{first:%Y-%m-%d %H:%M} is missing; index them like the bars"
         )
     return strategy.loc[market.index]
-
-
-def _copy(market: MarketView) -> MarketView:
-    """A view of its own for a strategy: what it writes there reaches nobody else."""
-    return replace(
-        market,
-        bars=market.bars.copy(deep=True),
-        readings={
-            name: replace(reading, frame=reading.frame.copy(deep=True))
-            for name, reading in market.readings.items()
-        },
-    )

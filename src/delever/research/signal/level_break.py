@@ -81,12 +81,14 @@ class LevelRule:
             coarse = str(self.timeframe)
             seen = MarketView(bars=market.resample(coarse), timeframe=coarse, symbol=market.symbol)
         levels, close = self.levels(seen), seen.bars["close"].to_numpy(dtype="float64")
-        rows = market.close_time.searchsorted(close_times(seen.index, seen.timeframe))
+        known = close_times(seen.index, seen.timeframe)
+        rows = market.close_time.searchsorted(known)
+        since = known > market.index[0]  # earlier bars of a coarser timeframe had closed before
 
         def events(factor: float) -> Flags:
             level = levels(factor).to_numpy(dtype="float64")
             out = np.zeros(len(market.index), dtype=bool)
-            out[rows[_breaks(close, level, self.side, self.confirm)]] = True
+            out[rows[_breaks(close, level, self.side, self.confirm) & since]] = True
             return out
 
         line = levels(1.0).shift(self.confirm - 1)

@@ -8,7 +8,7 @@ import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
 from delever.deleveraging.phase_machine import PhaseRules, causal_phases
-from delever.deleveraging.stress import stress_index
+from delever.deleveraging.stress import forced_flow, stress_index
 from delever.errors import InputError
 from delever.signals.sizing import exposure
 from delever.view import MarketView
@@ -33,8 +33,9 @@ def stress_filter(
     out_of : {"cascade", "selling"}
         Out during the cascade only, or until the washout is over as well.
     enter, leave : float
-        Rank of stress in its own past above which a new low is a cascade, and below which
-        calm begins; `leave` below `enter`.
+        Rank of stress in its own past above which a new lowest close is a cascade, and below
+        which calm begins; `leave` below `enter`. A new low in the most extreme hundredth of
+        forced flow is one in any case.
     days : int
         Days of history before a reading, and then the index made of them, has a rank.
 
@@ -54,6 +55,14 @@ def stress_filter(
     # Whether leverage builds up decides nothing about a cascade: it is left out.
     unknown = pd.Series(float("nan"), index=market.index)
     rules = PhaseRules(enter=enter, exit=leave)
-    phases = causal_phases(market.bars["close"], stress, unknown, market.timeframe, rules)
+    phases = causal_phases(
+        market.bars["close"],
+        stress,
+        unknown,
+        market.timeframe,
+        rules,
+        low=market.bars["low"],
+        flow=forced_flow(market, days=days),
+    )
     out = phases.isin(["cascade"] if out_of == "cascade" else ["cascade", "washout"])
     return exposure(~out, known=phases.notna())

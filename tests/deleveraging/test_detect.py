@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delever.deleveraging.detect import Detector, detect, detected_periods, fall_speed
+from delever.deleveraging.detect import (
+    Detector,
+    Drawdown,
+    detect,
+    detected_periods,
+    fall_speed,
+)
 from delever.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -59,8 +65,23 @@ def test_fall_speed_is_its_formula_on_the_embedded_sample() -> None:
     expected = plain(close.tolist(), 7, 90)
     found = fall_speed(close, fall_bars=7, volatility_bars=90)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
-    assert detect(close).tolist() == plain_state(expected, Detector())
-    assert 0 < detect(close).sum() < 200
+    assert detect(close, Detector()).tolist() == plain_state(expected, Detector())
+    assert 0 < detect(close, Detector()).sum() < 200
+
+
+def test_the_default_is_a_drawdown_of_twenty_days_on_any_timeframe() -> None:
+    close = series([100.0, 90, 79, 81, 79.9, 110, 87.9, 88.1])
+    assert detect(close).tolist() == [False, False, True, False, True, False, True, False]
+    hourly = close.resample("1h").ffill()
+    assert detect(hourly).resample("24h").last().tolist() == detect(close).tolist()
+    # The high of day 0 counts on day 19, and no longer on day 20.
+    long = series([100.0] + [79.0] * 25)
+    assert detect(long).tolist() == [False] + [True] * 19 + [False] * 6
+    assert detect(long, Drawdown(days=5, fall=0.2)).sum() == 4
+    with pytest.raises(InputError, match=r"fall of the drawdown must lie in \(0, 1\); got 20"):
+        Drawdown(fall=20)
+    with pytest.raises(InputError, match="days of the drawdown must lie above 0; got 0"):
+        Drawdown(days=0)
 
 
 def test_a_crash_does_not_hide_in_its_own_volatility() -> None:

@@ -93,3 +93,18 @@ def test_without_a_catalogue_or_a_common_span_there_is_nothing_to_compare() -> N
     )  # fmt: skip
     with pytest.raises(InputError, match="2020-01-29 to 2020-02-01; none does"):
         overlap(state("." * 20), [far], "1d")
+
+
+def test_runs_that_lie_close_together_are_one_alarm() -> None:
+    catalogue = [period("a", 3, 5, 7), period("c", 17, 17, 18)]
+    on = state("..x.x..xx....x..x...")
+    assert (overlap(on, catalogue, "1d").alarms, overlap(on, catalogue, "1d").false_alarms) == (
+        5,
+        2,
+    )
+    # One free day joins, two do not: days 3 and 5; 8 and 9; 14; 17.
+    joined = overlap(on, catalogue, "1d", join_days=2)
+    assert (joined.alarms, joined.false_alarms) == (4, 2)
+    wide = overlap(on, catalogue, "1d", join_days=4)
+    assert (wide.alarms, wide.false_alarms) == (2, 0)
+    assert wide.periods.equals(overlap(on, catalogue, "1d").periods)

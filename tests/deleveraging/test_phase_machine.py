@@ -120,6 +120,21 @@ def test_what_is_not_known_is_not_calm() -> None:
     assert on.all()
 
 
+def test_forced_flow_at_a_new_low_is_a_cascade_wherever_the_bar_closed() -> None:
+    close = pd.Series([100.0, 101, 99.5, 100, 100, 100, 100], index=DAYS[:7])
+    low = pd.Series([99.0, 100, 80, 98, 79, 99, 99], index=DAYS[:7])
+    calm = pd.Series(0.5, index=close.index)
+    flow = pd.Series([0.5, 0.999, 0.992, 0.5, 0.992, 0.5, 0.5], index=close.index)
+    got = causal_phases(close, calm, calm * math.nan, "1d", QUICK, low=low, flow=flow)
+    # Not at a higher low, however extreme; two calm days in a row end the selling.
+    assert got.tolist() == ["calm", "calm", "cascade", "cascade", "cascade", "cascade", "recovery"]
+    assert causal_phases(close, calm, calm * math.nan, "1d", QUICK, low=low).eq("calm").all()
+    with pytest.raises(InputError, match="low and flow must have the same bars"):
+        causal_phases(close, calm, calm, "1d", QUICK, low=low.iloc[1:])
+    with pytest.raises(InputError, match=r"flow_enter of the phases must lie in \(0, 1\); got 1"):
+        PhaseRules(flow_enter=1.0)
+
+
 def test_windows_are_days_on_any_timeframe() -> None:
     index = pd.date_range("2026-01-05", periods=20 * 6, freq="4h", tz="UTC").as_unit("ns")
     close = pd.Series(100.0, index=index)

@@ -308,12 +308,15 @@ def test_ruin_is_in_the_headline(
 def test_the_sentence_is_made_of_the_answer(evaluation: Evaluation) -> None:
     found = answer_over(evaluation)
     split = found.protection
+    assert found.causal_saved is not None
+    assert found.disagrees
     assert answer_sentence(found) == (
         f"Helped in {split.count('helped')} of 2 deleveraging periods, hurt in "
         f"{split.count('hurt')}, did nothing in {split.count('nothing')}: "
         f"{100 * found.saved.mean:+.1f} points a period, for "
         f"{-split.relative_growth:.1%} a year of growth outside. Too few periods to tell skill "
-        "from luck: at least 6 are needed."
+        "from luck: at least 6 are needed. On periods detected as they began it is another story: "
+        f"{100 * found.causal_saved.mean:+.1f} points a period."
     )
 
 

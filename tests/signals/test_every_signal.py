@@ -23,7 +23,7 @@ from delever.deleveraging.phase_machine import (
     is_deleveraging,
     market_phases,
 )
-from delever.deleveraging.stress import past_rank, stress_index
+from delever.deleveraging.stress import forced_flow, past_rank, stress_index
 from delever.research.lookahead import find_leak
 from delever.research.perturbation import window
 from delever.signals import (
@@ -171,6 +171,7 @@ SIGNALS: dict[str, Signal] = {
     ),
     "stress.past_rank": lambda m: past_rank(close(m), 20),
     "stress.stress_index": index,
+    "stress.forced_flow": lambda m: forced_flow(m, days=20),
 }
 
 NO_SIGNAL = {

@@ -161,6 +161,23 @@ def periods(
         ],
         left=("period", "title"),
     )
+    print_rows(
+        "Causal rules against them, the default first",
+        ["rule", "found", "lag", "precision", "recall", "alarms", "false"],
+        [
+            (
+                str(rule),
+                f"{row['detected']:.0f} of {row['periods']:.0f}",
+                "" if math.isnan(row["median_lag_hours"]) else f"{row['median_lag_hours']:.0f} h",
+                percent(row["bar_precision"], 0),
+                percent(row["bar_recall"], 0),
+                f"{row['alarms']:.0f}",
+                f"{row['false_alarms']:.0f}",
+            )
+            for rule, row in found.beside.iterrows()
+        ],
+        left=("rule",),
+    )
     typer.echo(found.headline)
 
 

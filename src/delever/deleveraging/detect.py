@@ -1,7 +1,8 @@
-"""Deleveraging detected causally: how fast the price falls, measured by its own volatility.
+"""Deleveraging detected causally, by a plain drawdown or by how fast the price falls.
 
 Row t of everything here holds only what was known when bar t closed, so it may be used as a
-signal. Nothing was fitted to the catalogue of periods.
+signal. Nothing was fitted to the catalogue of periods. The default is the plain one: what is more
+involved is not clearly better (`benchmarks/detector.py`).
 """
 
 from __future__ import annotations
@@ -11,18 +12,45 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from delever.arguments import Flags
 from delever.bars import close_times
 from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
-from delever.signals.volatility import fall_speed
+from delever.signals.volatility import check_prices, fall_speed
 
-__all__ = ["Detector", "detect", "detected_periods", "fall_speed"]
+__all__ = ["Detector", "Drawdown", "detect", "detected_periods", "fall_speed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawdown:
+    """On while the close stands far below the highest of the last days, on any timeframe.
+
+    Raises InputError if a parameter lies outside its range.
+    """
+
+    days: float = 20  # whose highest close the fall is measured from, > 0
+    fall: float = 0.20  # a deeper one turns the state on, and a shallower one off, in (0, 1)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.days < 36_500:
+            raise InputError(f"days of the drawdown must lie above 0; got {self.days:g}")
+        if not 0 < self.fall < 1:
+            raise InputError(f"fall of the drawdown must lie in (0, 1); got {self.fall:g}")
+
+    def on(self, close: pd.Series) -> Flags:
+        """State of each bar."""
+        highest = close.rolling(pd.Timedelta(days=self.days), min_periods=1).max()
+        on: Flags = (close < (1 - self.fall) * highest).to_numpy(dtype=bool)
+        return on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detector:
-    """Parameters of the detector. Raises InputError if a parameter lies outside its range."""
+    """How fast the price falls, by its own volatility, with hysteresis.
+
+    Raises InputError if a parameter lies outside its range.
+    """
 
     # bars over which a fall is measured, >= 1. A week of daily bars: long enough for a cascade of
     # several days, short enough to forget the last one.
@@ -51,40 +79,51 @@ class Detector:
                 f"got exit {self.exit:g} and enter {self.enter:g}"
             )
 
+    def on(self, close: pd.Series) -> Flags:
+        """State of each bar: on below ``-enter``, off after `calm_bars` in a row above ``-exit``.
 
-def detect(close: pd.Series, detector: Detector | None = None) -> pd.Series[bool]:
+        A bar with an undefined speed changes nothing and is not calm.
+        """
+        speed = fall_speed(
+            close, fall_bars=self.fall_bars, volatility_bars=self.volatility_bars
+        ).to_numpy()
+        state = np.zeros(len(speed), dtype=bool)
+        on, calm = False, 0
+        for bar, value in enumerate(speed):
+            if value < -self.enter:
+                on, calm = True, 0
+            elif on:
+                calm = calm + 1 if value > -self.exit else 0
+                on = calm < self.calm_bars
+            state[bar] = on
+        return state
+
+
+def detect(close: pd.Series, detector: Drawdown | Detector | None = None) -> pd.Series[bool]:
     """Whether the market was deleveraging, as known at each bar's close.
 
-    Raises InputError if a close is not a finite number above 0.
+    By default while the close stands more than 20 % below its highest of 20 days.
+
+    Raises InputError if a close is not a finite number above 0; SchemaError if the stamps carry no
+    time zone.
 
     Notes
     -----
-    Hysteresis on `fall_speed`: on when it is below ``-enter``; off after `calm_bars` bars in a
-    row above ``-exit``. A bar with an undefined speed changes nothing and is not calm. State t
-    depends on closes up to t alone, and on their ratios alone, so the unit of price is free.
+    State t depends on closes up to t alone, and on their ratios alone, so the unit of price is
+    free.
 
     Examples
     --------
-    >>> days = pd.date_range("2020-01-01", periods=10, tz="UTC")
-    >>> close = pd.Series([100, 101, 100, 101, 100, 90, 92, 93, 94, 95.0], index=days)
-    >>> short = Detector(fall_bars=1, volatility_bars=4, calm_bars=2)
-    >>> detect(close, short).astype(int).tolist()
-    [0, 0, 0, 0, 0, 1, 1, 0, 0, 0]
+    >>> days = pd.date_range("2020-01-01", periods=6, tz="UTC")
+    >>> close = pd.Series([100, 101, 100, 80, 79, 82.0], index=days)
+    >>> detect(close).tolist()
+    [False, False, False, True, True, False]
     """
-    chosen = detector or Detector()
-    speed = fall_speed(
-        close, fall_bars=chosen.fall_bars, volatility_bars=chosen.volatility_bars
-    ).to_numpy()
-    state = np.zeros(len(speed), dtype=bool)
-    on, calm = False, 0
-    for bar, value in enumerate(speed):
-        if value < -chosen.enter:
-            on, calm = True, 0
-        elif on:
-            calm = calm + 1 if value > -chosen.exit else 0
-            on = calm < chosen.calm_bars
-        state[bar] = on
-    return pd.Series(state, index=close.index, name="deleveraging", dtype=bool)
+    utc_index(close.index, "open_time", "closes")
+    check_prices(close)
+    return pd.Series(
+        (detector or Drawdown()).on(close), index=close.index, name="deleveraging", dtype=bool
+    )
 
 
 def detected_periods(

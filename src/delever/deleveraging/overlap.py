@@ -43,12 +43,20 @@ class DetectionReport:
     bar_precision: float  # share of detected bars that lie in a period; NaN when none was detected
     bar_recall: float  # share of the periods' bars that were detected; NaN without periods
     period_recall: float  # share of the periods detected; NaN without periods
-    alarms: int  # runs of detected bars
+    alarms: int  # runs of detected bars, or groups of them that lie close together
     false_alarms: int  # those that touch no period
 
 
-def overlap(state: pd.Series[bool], catalogue: Sequence[Period], timeframe: str) -> DetectionReport:
+def overlap(
+    state: pd.Series[bool],
+    catalogue: Sequence[Period],
+    timeframe: str,
+    *,
+    join_days: float = 0,
+) -> DetectionReport:
     """Compare a detected state with the periods of a catalogue.
+
+    Runs of detected bars less than `join_days` apart are one alarm.
 
     Raises InputError if the catalogue is empty or no bar lies between its first start and its last
     end; SchemaError if the stamps carry no time zone.
@@ -88,8 +96,8 @@ def overlap(state: pd.Series[bool], catalogue: Sequence[Period], timeframe: str)
         index=pd.Index([period.id for period in whole], name="id", dtype="str"),
         columns=["bars", "detected", "lag", "lag_trough", "covered"],
     ).astype({"bars": int, "detected": bool, "lag": float, "lag_trough": float, "covered": float})
-    runs = np.cumsum(np.diff(on, prepend=False) & on)
-    alarms = int(runs[-1])
+    runs = _alarms(on, opens, closes, pd.Timedelta(days=join_days))
+    alarms = int(runs.max(initial=0))
     return DetectionReport(
         start=opens[0],
         end=closes[-1],
@@ -162,6 +170,19 @@ def _row(
         float(hits[0] - trough) if len(hits) else float("nan"),
         len(hits) / len(bars),
     )
+
+
+def _alarms(
+    on: np.ndarray, opens: pd.DatetimeIndex, closes: pd.DatetimeIndex, join: pd.Timedelta
+) -> np.ndarray:
+    """Number of the alarm that each detected bar belongs to, from 1; 0 for the others."""
+    bars = np.flatnonzero(on)
+    numbers = np.zeros(len(on), dtype=np.int64)
+    if len(bars):
+        apart = np.asarray(opens[bars[1:]] - closes[bars[:-1]])
+        begins = (np.diff(bars) > 1) & (apart >= join.to_timedelta64())
+        numbers[bars] = np.cumsum(np.append(True, begins))
+    return numbers
 
 
 def _share(flags: np.ndarray) -> float:

@@ -18,7 +18,16 @@ from delever.signals.clock import bars_in
 from delever.signals.features import available, feature_named, measure
 from delever.view import MarketView
 
-__all__ = ["BUILD_UP", "STRESS", "Component", "StressIndex", "past_rank", "stress_index"]
+__all__ = [
+    "BUILD_UP",
+    "FORCED_FLOW",
+    "STRESS",
+    "Component",
+    "StressIndex",
+    "forced_flow",
+    "past_rank",
+    "stress_index",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,12 @@ BUILD_UP: tuple[Component, ...] = _group(
     1.0, funding_zscore=1, open_interest_change=1, long_short_zscore=1
 )
 """Of leverage building up: expensive longs, growing positions, more longs than usual."""
+
+
+FORCED_FLOW: tuple[str, ...] = ("volume_shock", "liquidation_shock", "open_interest_divergence")
+"""Features that stand out together when positions are closed by force, beside the fall itself."""
+
+_VOLATILITY_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,3 +158,37 @@ def stress_index(
         coverage=coverage,
         missing=tuple(part.feature for part in components if part not in there),
     )
+
+
+def forced_flow(market: MarketView, *, days: float = 180) -> pd.Series:
+    """How jointly extreme the day's fall and the flow of forced orders are, against their past.
+
+    In (0, 1): the share of the past in which they were less extreme; NaN until two of them are
+    known.
+
+    Raises InputError as `stress_index`.
+
+    Notes
+    -----
+    The mean of the ranks of what is known among `FORCED_FLOW` and the fall from the highest high of
+    the last day to the bar's low, in the deviation of the 90 days before; ranked again. A mean of
+    ranks is near 1 only where all are: a close that recovered hides none of them.
+    """
+    least = bars_in(days, market.timeframe)
+    able, _ = available(market)
+    known = [name for name in FORCED_FLOW if name in able]
+    parts = {name: measure(name, market) for name in known} | {"fall": -_fall_of_the_day(market)}
+    ranks = pd.DataFrame({name: past_rank(values, least) for name, values in parts.items()})
+    joint = ranks.mean(axis=1).where(ranks.notna().sum(axis=1) >= 2)
+    return past_rank(joint, least).rename("forced_flow")
+
+
+def _fall_of_the_day(market: MarketView) -> pd.Series:
+    """From the highest high of the last day to the bar's low, in deviations of earlier returns."""
+    bars = market.bars
+    low, high = (bars.get(name, bars["close"]) for name in ("low", "high"))
+    day, base = bars_in(1, market.timeframe), bars_in(_VOLATILITY_DAYS, market.timeframe)
+    returns = (bars["close"] / bars["close"].shift(1)).transform(np.log)
+    deviation = returns.rolling(base).std().shift(day)
+    fall = (low / high.rolling(day + 1, min_periods=1).max()).transform(np.log)
+    return fall / (deviation.where(deviation > 0) * np.sqrt(day))

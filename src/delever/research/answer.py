@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from delever.deleveraging.detect import Detector, detect, detected_periods
+from delever.deleveraging.detect import detect, detected_periods
 from delever.deleveraging.membership import membership
 from delever.deleveraging.period import Period
 from delever.research.evaluation import Evaluation
@@ -173,11 +173,8 @@ def answer(
 
 
 def causal_periods(closes: pd.Series, timeframe: str) -> tuple[Period, ...]:
-    """Periods as the causal detector saw them, on bars of any timeframe; none in a short market."""
-    detector = Detector()
-    if len(closes) <= detector.fall_bars + detector.volatility_bars:
-        return ()
-    return detected_periods(detect(closes, detector), closes, timeframe)
+    """Periods as the causal detector saw them, on bars of any timeframe."""
+    return detected_periods(detect(closes), closes, timeframe)
 
 
 def estimates(

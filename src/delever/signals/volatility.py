@@ -166,6 +166,18 @@ def volume_shock(volume: pd.Series, window: int, base: int) -> pd.Series:
     return _log_ratio(now.where(now > 0), before.where(before > 0)).rename("volume_shock")
 
 
+def check_prices(close: pd.Series) -> None:
+    """Raise InputError, with the bar, if a close is not a finite number above 0."""
+    values = close.to_numpy(dtype="float64")
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise InputError(
+            f"close must be a finite number above 0; got {values[row]:g} on {close.index[row]}; "
+            "correct or remove that bar"
+        )
+
+
 @described
 def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.Series:
     """How far the price fell over the last bars, in standard deviations of the bars before them.
@@ -204,15 +216,8 @@ def fall_speed(close: pd.Series, *, fall_bars: int, volatility_bars: int) -> pd.
     [nan, nan, nan, nan, nan, -9.17]
     """
     _check(min(fall_bars, volatility_bars), 1)
-    values = close.to_numpy(dtype="float64")
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-    if len(wrong):
-        row = int(wrong[0])
-        raise InputError(
-            f"close must be a finite number above 0; got {values[row]:g} on {close.index[row]}; "
-            "correct or remove that bar"
-        )
-    known = pd.Series(values, index=close.index)
+    check_prices(close)
+    known = pd.Series(close.to_numpy(dtype="float64"), index=close.index)
     returns = (known / known.shift(1)).transform(np.log)
     volatility = returns.rolling(volatility_bars).std().shift(fall_bars)
     fall = (known / known.rolling(fall_bars + 1).max()).transform(np.log)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,32 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import counted, shown
-from delever.deleveraging.detect import Detector, detected_periods
+from delever.deleveraging.detect import Detector, Drawdown, detected_periods
 from delever.deleveraging.detect import detect as detected
 from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.overlap import DetectionReport, overlap
 from delever.deleveraging.period import Period, load_catalog
+from delever.deleveraging.phase_machine import is_deleveraging, market_phases
 from delever.errors import InputError
 from delever.report.format import day, number, percent
 from delever.study.market import market
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
+from delever.units import timeframe_delta
 from delever.view import MarketView
 
 _SHOWN = ["start", "trough", "end"]
+
+JOIN_DAYS = 7
+"""Runs of detected bars less than so many days apart are one alarm."""
+RULES: Mapping[str, Drawdown | Detector] = {
+    "20 days beyond 20 %": Drawdown(),
+    "20 days beyond 15 %": Drawdown(fall=0.15),
+    "7 days beyond 12 %": Drawdown(days=7, fall=0.12),
+    "speed of the fall": Detector(),
+}
+"""The default and what stands beside it."""
+_WARM_UP = Detector().fall_bars + Detector().volatility_bars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -38,22 +51,31 @@ class PeriodReport(Result):
     falls : pandas.DataFrame, shape (k, 4)
         A row per period with a bar in the market, by id: ``title``, ``bars``, ``fall`` (from the
         close before it to its lowest close) and ``lowest`` (the stamp of that one).
-    detection : DetectionReport
-        How the causal detector, at its defaults, agrees with the catalogue.
+    rules : mapping of str to DetectionReport
+        How causal rules agree with the catalogue, the default of `delever.detect` first.
+    timeframe : str
+        Of the bars.
     """
 
     data: str
     catalogue: tuple[Period, ...]
     falls: pd.DataFrame
-    detection: DetectionReport
+    rules: Mapping[str, DetectionReport]
+    timeframe: str
+
+    @property
+    def detection(self) -> DetectionReport:
+        """How the default detector agrees with the catalogue."""
+        return next(iter(self.rules.values()))
 
     @property
     def headline(self) -> str:
         """How many periods the causal detector finds, how late, and how often it is wrong."""
         found = self.detection
         return (
-            f"causal detector: {percent(found.period_recall, 0)} of the periods found, half of "
-            f"those within {number(found.periods['lag'].median(), 1)} bars; {found.alarms} alarms, "
+            f"causal detector, {next(iter(self.rules))} down: {percent(found.period_recall, 0)} of "
+            f"the periods found, half of those within {number(self._hours(found), 0)} hours; "
+            f"{counted(found.alarms, 'alarm')}, "
             f"{found.false_alarms} of them false; {percent(found.bar_precision, 0)} of the bars it "
             "marks lie in a period"
         )
@@ -62,7 +84,36 @@ class PeriodReport(Result):
     def tables(self) -> dict[str, pd.DataFrame]:
         """The fall in each period with the lag of its detection, and the detection itself."""
         lags = self.detection.periods["lag"].reindex(self.falls.index)
-        return {"periods": self.falls.assign(lag=lags), "detection": self.detection.periods}
+        return {
+            "periods": self.falls.assign(lag=lags),
+            "rules": self.beside,
+            "detection": self.detection.periods,
+        }
+
+    def _hours(self, found: DetectionReport) -> float:
+        """Median lag of what was found, hours from the close of a period's first bar."""
+        return float(found.periods["lag"].median()) * (
+            timeframe_delta(self.timeframe) / pd.Timedelta("1h")
+        )
+
+    @property
+    def beside(self) -> pd.DataFrame:
+        """A row per rule: what it finds, how late, and how often it is wrong."""
+        return pd.DataFrame.from_dict(
+            {
+                name: {
+                    "periods": len(found.periods),
+                    "detected": int(found.periods["detected"].sum()),
+                    "median_lag_hours": self._hours(found),
+                    "bar_precision": found.bar_precision,
+                    "bar_recall": found.bar_recall,
+                    "alarms": found.alarms,
+                    "false_alarms": found.false_alarms,
+                }
+                for name, found in self.rules.items()
+            },
+            orient="index",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever periods --json`` prints."""
@@ -77,6 +128,7 @@ class PeriodReport(Result):
             "headline": self.headline,
             "periods": plain(rows),
             **{name: plain(getattr(found, name)) for name in shares},
+            "rules": plain(self.beside.to_dict("index")),
         }
 
 
@@ -149,27 +201,34 @@ def periods(
     seen = data if isinstance(data, MarketView) else market(data, workspace=place)
     catalogue = load_catalog(place.periods)
     name = data if isinstance(data, str) else seen.symbol or "the market"
-    warm_up = Detector().fall_bars + Detector().volatility_bars
     close = seen.bars["close"]
-    if len(close) <= warm_up:
-        raise InputError(f"the detector needs more than {warm_up} bars; {name} has {len(close)}")
+    if len(close) <= _WARM_UP:
+        raise InputError(f"the detector needs more than {_WARM_UP} bars; {name} has {len(close)}")
     return PeriodReport(
         data=name,
         catalogue=catalogue,
         falls=_falls(seen, catalogue),
-        detection=overlap(detected(close).iloc[warm_up:], catalogue, seen.timeframe),
+        rules={
+            rule: overlap(state, catalogue, seen.timeframe, join_days=JOIN_DAYS)
+            for rule, state in {
+                **{rule: detected(close, one).iloc[_WARM_UP:] for rule, one in RULES.items()},
+                "phases": is_deleveraging(market_phases(seen)),
+            }.items()
+            if len(state)
+        },
+        timeframe=seen.timeframe,
     )
 
 
-def detect(market: MarketView, detector: Detector | None = None) -> Detection:
+def detect(market: MarketView, detector: Drawdown | Detector | None = None) -> Detection:
     """Detect deleveraging from the market's own past, bar by bar.
 
     Parameters
     ----------
     market : MarketView
         From `delever.market`.
-    detector : Detector, optional
-        Its thresholds and windows.
+    detector : Drawdown or Detector, optional
+        By default a close more than 20 % below the highest of 20 days.
 
     Returns
     -------
@@ -184,7 +243,7 @@ def detect(market: MarketView, detector: Detector | None = None) -> Detection:
     --------
     >>> import delever as dl
     >>> found = dl.detect(dl.market("sample/ohlcv/BTC/USD/1d"))
-    >>> bool(found.state["2020-03-13"])
+    >>> bool(found.state["2020-03-12"])
     True
     """
     if not isinstance(market, MarketView):

@@ -191,4 +191,5 @@ def _fall_of_the_day(market: MarketView) -> pd.Series:
     returns = (bars["close"] / bars["close"].shift(1)).transform(np.log)
     deviation = returns.rolling(base).std().shift(day)
     fall = (low / high.rolling(day + 1, min_periods=1).max()).transform(np.log)
-    return fall / (deviation.where(deviation > 0) * np.sqrt(day))
+    speed: pd.Series = fall / (deviation.where(deviation > 0) * np.sqrt(day))
+    return speed

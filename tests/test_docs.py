@@ -20,7 +20,12 @@ PAGES = [
 TEXTS = [pytest.param(page.read_text("utf-8"), id=page.name) for page in PAGES]
 
 FILE = re.compile(r"`((?:src|tests|docs|strategies|backtests|benchmarks|data)/[\w./-]+\.\w+)`")
-OF_A_USER = {"data/store.toml", "strategies/above_average.py"}  # and those in capitals
+OF_A_USER = {
+    "data/holdout.toml",
+    "data/holdout_looks.jsonl",
+    "data/store.toml",
+    "strategies/above_average.py",
+}  # and those in capitals
 
 
 def resolve(name: str) -> object:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from delever.study.strategy import Strategy, strategy
     from delever.study.sweep import sweep
     from delever.study.sweep_result import Sweep
+    from delever.study.unsealing import Looks, holdout, unseal
     from delever.study.walk import WalkForward, walk_forward
     from delever.study.workspace import init
     from delever.venues.costs import Borrow, Costs, Fee, VenueFees
@@ -90,6 +91,7 @@ __all__ = [
     "Impact",
     "Imports",
     "KeptResult",
+    "Looks",
     "MarketView",
     "PeriodReport",
     "Price",
@@ -127,6 +129,7 @@ __all__ = [
     "event_study",
     "export",
     "fetch",
+    "holdout",
     "import_brackets",
     "import_data",
     "init",
@@ -144,6 +147,7 @@ __all__ = [
     "strategy",
     "sweep",
     "uncertainty",
+    "unseal",
     "walk_forward",
 ]
 
@@ -177,6 +181,7 @@ _HOME = {
         "study.strategy": "Strategy strategy",
         "study.sweep": "sweep",
         "study.sweep_result": "Sweep",
+        "study.unsealing": "Looks holdout unseal",
         "study.walk": "WalkForward walk_forward",
         "study.workspace": "init",
         "venues.costs": "Borrow Costs Fee VenueFees",

@@ -15,6 +15,8 @@ from delever.cli.terminal import (
     Wide,
     WorkspaceOption,
     echo_json,
+    print_notes,
+    print_rows,
     print_table,
     print_text,
 )
@@ -38,6 +40,8 @@ def register(app: typer.Typer) -> None:
     app.command("open")(open_)
     app.command()(export)
     app.command()(select)
+    app.command()(unseal)
+    app.command()(holdout)
 
 
 def runs(
@@ -155,6 +159,38 @@ def select(
     print_table("Every quarter of the time left out", eras_table(found))
     for name, said in facts_of(found.choosing).items():
         typer.echo(f"{name}: {said}")
+
+
+def unseal(
+    study: Annotated[Path, typer.Argument(help="Study file (TOML).", show_default=False)],
+    why: Annotated[
+        str, typer.Option("--why", help="The reason; it is recorded.", show_default=False)
+    ],
+    workspace: WorkspaceOption = None,
+    as_json: Json = False,
+) -> None:
+    """Run a study over the holdout too. The look is recorded first, and counts whatever comes."""
+    done = dl.unseal(study, why=why, workspace=workspace)
+    if as_json:
+        echo_json(done.to_dict())
+        return
+    print_text(done.headline)
+    print_notes(done.notes)
+    assert done.folder is not None
+    typer.echo(f"tear-sheet  {done.folder / 'tearsheet.html'}")
+
+
+def holdout(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
+    """Say what is held out, and who looked at it."""
+    found = dl.holdout(workspace=workspace)
+    if as_json:
+        echo_json(found.to_dict())
+        return
+    print_text(found.headline)
+    if len(found.frame):
+        names = ["look", "time", "by", "study", "why"]
+        rows = found.frame[names].astype(str).to_numpy().tolist()
+        print_rows("", names, rows, left=["by", "study", "why"])
 
 
 def _say(text: str, fg: str | None = None) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from delever.bars import gaps
 from delever.data.coverage import CoverageSpan, State, coverage, unknown_bars
 from delever.data.files import read_file
+from delever.data.holdout import Holdout
 from delever.data.layout import PLAIN, Layout
 from delever.data.manifest import Manifest
 from delever.data.mender import Mender
@@ -91,6 +92,7 @@ class Catalog:
     # the workspace's ``data`` folder; the store is ``root/store``, or where `files_of` says
     root: Path
     sample: Path | None = None  # folder of the embedded sample; ``root/sample`` by default
+    holdout: Holdout | None = None  # rows that `load` does not hand out
 
     @property
     def sample_folder(self) -> Path:
@@ -108,13 +110,18 @@ class Catalog:
         start: pd.Timestamp | None = None,
         end: pd.Timestamp | None = None,
     ) -> Dataset:
-        """Load a data set, or the rows of a span of it.
+        """Load a data set, or the rows of a span of it, without those that are held out.
 
         Raises InputError if the reference is not of its form; NotStoredError if there is no such
         data set (the message names those nearest to it), or it has no row in the span; StoreError
         if it is damaged.
         """
-        wanted = _parsed(reference)
+        found = self._loaded(_parsed(reference), start, end)
+        return found if self.holdout is None else self.holdout.seen(found)
+
+    def _loaded(
+        self, wanted: Reference, start: pd.Timestamp | None, end: pd.Timestamp | None
+    ) -> Dataset:
         if wanted.venue == SAMPLE:
             dataset = load_sample(self.sample_folder)
             if dataset is None or dataset.reference != wanted:

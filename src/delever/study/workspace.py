@@ -14,6 +14,7 @@ from delever.errors import ConfigError, InputError
 # refused before pandas is there.
 if TYPE_CHECKING:
     from delever.data.catalog import Catalog
+    from delever.data.holdout import Holdout
     from delever.study.extensions import Extensions
     from delever.study.strategy import Strategy
 
@@ -49,6 +50,7 @@ class Workspace:
     """The folders ``strategies/``, ``data/`` and ``backtests/`` below one root."""
 
     root: Path  # absolute path
+    opened: Holdout | None = None  # a holdout that may be read, the look at it being recorded
 
     @classmethod
     def find(
@@ -98,8 +100,10 @@ class Workspace:
     def catalog(self) -> Catalog:
         """The data sets of this workspace."""
         from delever.data.catalog import Catalog
+        from delever.data.holdout import read_holdout
 
-        return Catalog(self.root / "data")
+        folder = self.root / "data"
+        return Catalog(folder, holdout=self.opened or read_holdout(folder))
 
     @property
     def extensions(self) -> Extensions:

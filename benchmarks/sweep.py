@@ -94,7 +94,7 @@ def perpetual(bars: pd.DataFrame) -> SweepMarket:
         how=np.zeros((1, 3)),
     )
     account = Account(contract=PerpContract(symbol="X"), rules=(), leverage=2.0)
-    return replace(market, account=account, board=board_of(table, inside, held))
+    return replace(market, account=account, board=board_of(table, inside, held, {}))
 
 
 Row = tuple[str, str, str, str]

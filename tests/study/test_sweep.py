@@ -18,6 +18,8 @@ import delever as dl
 from delever.cli.app import main
 from delever.engine.sweep_metrics import ENDS, SCOPES, SUMS, SWEPT, block_metrics, column_name
 from delever.errors import ConfigError, InputError, StoreError
+from delever.report.pages.choosing_tables import eras_table
+from delever.research.choosing import Choosing
 from delever.research.evaluation import evaluate
 from delever.stats.metrics import metric, metric_of
 from delever.stats.risk import value_at_risk
@@ -153,8 +155,35 @@ def test_what_was_not_decided_is_no_performance(workspace, capsys) -> None:
     said = capsys.readouterr().out
     assert "first decision" in said
     assert "2011-07-03" in said
-    assert "decide for the first time between 2010-12-05 and 2011-07-03" in said
+    assert "1 combination first decides after the start, the last on 2011-07-03" in said
     assert "First decision" in sweep(workspace, path).html()
+
+
+def test_a_sweep_of_less_than_a_year_says_so_of_every_yearly_figure(workspace, capsys) -> None:
+    text = (
+        'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nstart = 2014-03-01\n'
+        "end = 2014-12-01\n[sweep.params]\nweeks = [20, 50]\n"
+    )
+    path = write(workspace, text=text)
+    done = sweep(workspace, path)
+    assert done.frame["days"].tolist() == [275.0, 275.0]
+    assert " (of 0.75 years), at weeks " in done.headline
+    assert done.notes[2].startswith("less than a year, 275 days: yearly figures, marked *, are")
+    assert done.notes[2] in done.html()
+    quarter = {
+        "start": pd.Timestamp("2014-03-01", tz="UTC"), "end": pd.Timestamp("2014-05-08", tz="UTC"),
+        "chosen": 0, "sharpe_ratio": 1.0, "middle": 0.5, "benchmark": np.nan, "rank": 1.0,
+    }  # fmt: skip
+    eras = eras_table(replace(done, choosing=Choosing(eras=pd.DataFrame([quarter]))))
+    assert eras.texts[0][2:5] == ("1.00 *", "0.50 *", "n/a")
+    assert eras.caption.endswith("* Of less than a year: a speed, not a forecast.")
+    main(["sweep", str(path), "--workspace", str(workspace.root), "--workers", "1", "--wide"])
+    rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    shown = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+    for name in ("Sharpe ratio", "CAGR"):
+        assert all(cell.endswith(" *") for cell in shown[name]), name
+    assert not any("*" in cell for cell in shown["Max drawdown"])
+    assert shown["20"][1].endswith(" *")
 
 
 def test_a_metric_that_names_another_column_is_refused(workspace) -> None:

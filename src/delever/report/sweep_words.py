@@ -198,10 +198,12 @@ def notes(swept: Swept) -> list[str]:
             "compare them over one span"
         )
     first = decisions(frame)
-    if starts.nunique() == 1 and len(first):
+    late = first[first >= frame["start"].reindex(first.index)]
+    if len(late):
         said.append(
-            f"combinations decide for the first time between {first.min():%Y-%m-%d} and "
-            f"{first.max():%Y-%m-%d}; until then each is flat for want of history, which is no "
+            f"{counted(len(late), 'combination')} first "
+            f"{'decides' if len(late) == 1 else 'decide'} after the start, the last on "
+            f"{late.max():%Y-%m-%d}; until then each is flat for want of history, which is no "
             "performance"
         )
     failed = int((frame["error"] != "").sum())
@@ -211,10 +213,11 @@ def notes(swept: Swept) -> list[str]:
 
 
 def decisions(frame: pd.DataFrame) -> pd.Series:
-    """When each combination first decides; empty where all do at once or an older sweep is read."""
-    if "first_decision" not in frame or frame["first_decision"].nunique() < 2:
+    """When each combination first decides; empty where none begins later or waits for it."""
+    if "first_decision" not in frame:  # of an older sweep
         return pd.Series(dtype="datetime64[ns, UTC]")
-    return frame["first_decision"]
+    first, starts = frame["first_decision"], frame["start"]
+    return first if starts.nunique() > 1 or (first >= starts).any() else first.iloc[:0]
 
 
 def compared(swept: Swept) -> pd.DataFrame:

@@ -24,7 +24,11 @@ _ACROSS = 0.01
 def market_warnings(market: MarketView) -> tuple[str, ...]:
     """What of a market to look at before believing anything made of it."""
     bars = implausible(_prices(market.bars), "ohlcv", market.timeframe)
-    lines = (_line("bars", _named(bars)), _line("series", _of_readings(market)))
+    lines = (
+        _line("bars", _named(bars)),
+        _line("earlier bars", _of_earlier(market)),
+        _line("series", _of_readings(market)),
+    )
     return tuple(line for line in lines if line)
 
 
@@ -48,6 +52,7 @@ def run_warnings(evaluation: Evaluation, market: MarketView) -> list[str]:
     parts = (*_named(own), *_forced(run, own), *_named(before, "before the run, for its signals: "))
     lines = (
         _line("bars", parts),
+        _line("earlier bars", _of_earlier(market)),
         _line("mark prices", (*_named(marks), *_forced(run, marks))),
         _line("series", _of_readings(market, last)),
         _across_holes(run, evaluation.bars),
@@ -73,6 +78,13 @@ def _line(what: str, said: Iterable[str]) -> str:
 
 def _named(found: Iterable[Doubt], where: str = "") -> list[str]:
     return [f"{where}{doubt.said}" for doubt in found]
+
+
+def _of_earlier(market: MarketView) -> list[str]:
+    before = market.earlier
+    if before is None:
+        return []
+    return _named(implausible(_prices(before.bars), "ohlcv", before.timeframe))
 
 
 def _of_readings(market: MarketView, last: pd.Timestamp | None = None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from delever.report.table import (
     Cell,
     Table,
     fraction_cell,
+    marked,
+    number_cell,
     numbers,
     points_cell,
+    speed_cell,
     tabulate,
     texts,
 )
@@ -112,20 +116,26 @@ def eras_table(swept: Swept) -> Table:
     """A row per quarter of the time, chosen on the other three."""
     found = swept.choosing
     assert found is not None
-    return tabulate(
+
+    def yearly(row: Mapping[str, Any], name: str) -> Cell:
+        days = (row["end"] - row["start"]) / pd.Timedelta(days=1)
+        return speed_cell(number_cell(row[name], number), days)
+
+    made = tabulate(
         "eras-left-out",
         found.eras,
         (
             texts("Quarter left out", lambda row: f"{day(row['start'])} to {day(row['end'])}"),
             texts("Chosen on the rest", lambda row: where(swept, int(row["chosen"])), numeric=True),
-            numbers("Its Sharpe ratio there", "sharpe_ratio", number),
-            numbers("Median", "middle", number),
-            numbers("Holding", "benchmark", number),
+            texts("Its Sharpe ratio there", lambda row: yearly(row, "sharpe_ratio"), numeric=True),
+            texts("Median", lambda row: yearly(row, "middle"), numeric=True),
+            texts("Holding", lambda row: yearly(row, "benchmark"), numeric=True),
             numbers("No better", "rank", lambda share: percent(share, 0)),
         ),
         caption="Sharpe ratios are yearly. No better: the share of combinations that did no better "
         "there than the chosen one.",
     )
+    return replace(made, caption=made.caption + marked(made.rows))
 
 
 def facts_of(found: Choosing) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.report.figures import Chart, heat_map, parallel
 from delever.report.figures.sweep_figures import setting_text, short
-from delever.report.format import number, when, whole
+from delever.report.format import number, speed, when, whole
 from delever.report.page import Part, Tile, block, facts, render_page
 from delever.report.pages.choosing_tables import choosing_parts
 from delever.report.sweep_words import (
@@ -27,7 +27,7 @@ from delever.report.sweep_words import (
     unit,
 )
 from delever.report.table import Cell, Table, number_cell, numbers, tabulate, texts
-from delever.research.deflation import PLANTED, PRIOR, Deflation
+from delever.research.deflation import PLANTED, PRIOR
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 
 SHOWN = (
@@ -69,7 +69,7 @@ def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
             block("beside", "The best beside what it is compared with", compared_table(swept)),
             block("highest", "Highest Sharpe ratios", _highest_table(swept)),
             *(block("", each.title, each) for each in maps.values()),
-            block("luck", "How much of it is luck", *_luck_parts(swept.deflation)),
+            block("luck", "How much of it is luck", *_luck_parts(swept)),
             block("choosing", "Chosen on part of the time", *choosing_parts(swept)),
             block("without", "Without a result", _reasons_table(swept.frame)),
             block("all", "All combinations", every),
@@ -197,16 +197,18 @@ def _shown(row: Mapping[str, Any], column: str) -> Cell:
     return number_cell(row[column], lambda amount: text(amount, column, row.get("days", math.nan)))
 
 
-def _luck_parts(luck: Deflation | None) -> list[Part]:
+def _luck_parts(swept: Swept) -> list[Part]:
     """The deflated Sharpe ratio and all that goes into it."""
-    if luck is None:
+    luck = swept.deflation
+    if luck is None or swept.terrain is None:
         return ["Too few bars or results to tell."]
+    days = float(swept.days.iloc[swept.terrain.peak])
     shown = {
         "Trials ever made on these data": whole(luck.trials),
         "Effective trials": trials(luck.effective).split()[0],
-        "Sharpe ratio of the best, yearly": number(luck.sharpe),
-        "Expected of the best of as many worthless trials": number(luck.expected),
-        "Spread of worthless trials' Sharpe ratios": number(luck.spread),
+        "Sharpe ratio of the best, yearly": speed(number(luck.sharpe), days),
+        "Expected of the best of as many worthless trials": speed(number(luck.expected), days),
+        "Spread of worthless trials' Sharpe ratios": speed(number(luck.spread), days),
         "Bars": whole(luck.bars),
         "Skew of the best's returns": number(luck.skew),
         "Kurtosis (normal: 3)": number(luck.kurtosis),
@@ -214,7 +216,7 @@ def _luck_parts(luck: Deflation | None) -> list[Part]:
         "Average correlation of all combinations": number(luck.correlation),
         "Deflated Sharpe ratio, form of 2014": number(luck.deflated),
         "Deflated Sharpe ratio, form of 2026": number(luck.deflated_2026),
-        "Haircut Sharpe ratio": number(luck.haircut),
+        "Haircut Sharpe ratio": speed(number(luck.haircut), days),
         "Minimum track record, years": number(luck.record_years),
         "Minimum backtest length, years": number(luck.length_years),
         "False discovery rate": cases(luck.false_discovery),
@@ -222,7 +224,7 @@ def _luck_parts(luck: Deflation | None) -> list[Part]:
     }
     if not math.isnan(luck.chance_above):
         shown |= {
-            "Above the benchmark's": number(luck.above),
+            "Above the benchmark's": speed(number(luck.above), days),
             "Effective trials of that": trials(luck.effective_above).split()[0],
             "Chance that trials no better than the benchmark show as much": cases(
                 luck.chance_above

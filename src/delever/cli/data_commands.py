@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import delever as dl
-from delever.arguments import counted
 from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes, steps
 
 if TYPE_CHECKING:
@@ -308,7 +307,7 @@ def _print_coverage(table: pd.DataFrame) -> None:
     shown = holes.sort_values(["state", "bars"], ascending=False, kind="stable").head(_SHOWN)
     if len(shown) < len(holes):
         typer.echo(
-            f"  {counted(len(holes), 'stretch')} without rows (the {_SHOWN} longest below, unknown "
+            f"  {count(len(holes), 'stretch')} without rows (the {_SHOWN} longest below, unknown "
             "ones "
             "first; all with --json)"
         )

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import delever as dl
-from delever.arguments import counted
-from delever.cli.terminal import Json, WorkspaceOption, echo_json, print_notes
+from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -234,7 +233,7 @@ def _stretches(spans: Sequence[tuple[pd.Timestamp, pd.Timestamp]]) -> str:
 def _print_brackets(name: str, kept: Kept) -> None:
     rows = kept.table.brackets
     seen = (
-        f"{counted(len(rows), 'bracket')} up to {rows[-1].cap:,.10g}, seen "
+        f"{count(len(rows), 'bracket')} up to {rows[-1].cap:,.10g}, seen "
         f"{kept.known_at:%Y-%m-%d %H:%M}"
     )
     if kept.added:

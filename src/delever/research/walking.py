@@ -72,7 +72,7 @@ class Walked:
         """Growth a year over all windows, of one column of `windows`."""
         first, last = ("fit_start", "fit_end") if column == "fit_growth" else ("start", "end")
         known = self.windows.dropna(subset=[column])
-        lasting = (known[last] - known[first]) / pd.Timedelta(days=1)
+        lasting = (known[last] - known[first]).dt.total_seconds()
         with np.errstate(divide="ignore"):
             logs = np.log1p(known[column])
         return float(np.expm1((logs * lasting).sum() / lasting.sum()))
@@ -133,7 +133,8 @@ def choices(
     for n, values in enumerate(_values(tried, cut, pace)):
         judged = values
         if pace.plateau:
-            around = neighbours_median(axes.assign(_value=values), list(axes), "_value")
+            names = [str(axis) for axis in axes]
+            around = neighbours_median(axes.assign(_value=values), names, "_value")
             judged = np.where(np.isnan(around), values, np.minimum(values, around))
         if not np.isnan(judged).all():
             chosen[n] = int(np.nanargmax(judged))

@@ -123,6 +123,24 @@ def test_a_bar_again_and_a_copied_stretch_are_counted():
     assert said(frame)["repeat"] == "5 bars repeat earlier ones to the digit, first 2021-02-20"
 
 
+def test_bars_of_coarse_prices_come_again_by_chance_and_are_not_named():
+    """A coin of 123 ticks whose minutes have few shapes, with and without volumes in lots."""
+    rng = np.random.default_rng(4)
+    ticks = 123 + np.cumsum(rng.integers(-1, 2, 20_000) * (rng.random(20_000) < 0.1))
+    close = 1e-4 * np.maximum(ticks, 5)
+    frame = pd.DataFrame({"open": np.append(close[:1], close[:-1]), "close": close})
+    frame["high"] = frame.max(axis=1) + 1e-4 * rng.integers(0, 2, 20_000)
+    frame["low"] = frame[["open", "close"]].min(axis=1) - 1e-4 * rng.integers(0, 2, 20_000)
+    frame.index = pd.date_range("2021-01-01", periods=20_000, freq="min", tz="UTC")
+    assert frame.duplicated().mean() > 0.9
+    assert said(frame, "mark", "1m") == {}
+    assert (
+        said(frame.assign(volume=rng.integers(1, 50, 20_000).astype(float)), timeframe="1m") == {}
+    )
+    frame.iloc[9_000:9_060] = frame.iloc[2_000:2_060].to_numpy()
+    assert said(frame, "mark", "1m")["repeat"].startswith("60 bars repeat earlier ones")
+
+
 def test_open_interest_equal_to_the_digit_for_days_is_named_and_a_habit_is_not():
     days = pd.date_range("2023-03-01", periods=60, tz="UTC")
     value = pd.Series(np.random.default_rng(3).uniform(8e9, 9e9, 60).round(), days)

@@ -117,6 +117,26 @@ def test_a_liquidation_in_such_a_bar_is_said_beside_it(workspace):
     assert not any("implausible" in note for note in whole.notes)
 
 
+def test_a_mark_that_liquidates_alone_is_said_to_be_implausible(workspace):
+    frame = bars()
+    mark = frame[["open", "high", "low", "close"]].copy()
+    mark.iloc[60, 2] /= 10
+    account = dl.Account(
+        contract="BTC/USDT:USDT",
+        rules="generic",
+        leverage=2.0,
+        exposure=2.0,
+        funding_policy="missing-is-zero",
+        mark=mark,
+    )
+    done = dl.backtest(
+        dl.market(frame, timeframe="1d"), "buy_and_hold", account=account, costs=dl.Costs()
+    )
+    (said,) = (note for note in done.notes if note.startswith("implausible"))
+    assert said.startswith("implausible mark prices, left as they are: 1 bar has a wick")
+    assert said.endswith("the liquidation of 2021-03-02 00:00 came in such a bar")
+
+
 def test_what_was_earned_across_holes_is_said(workspace):
     frame = bars()
     # Held from the second open on; across three days that are not there the price doubles.
@@ -132,7 +152,7 @@ def test_what_was_earned_across_holes_is_said(workspace):
     assert not any("held through" in note for note in idle.notes)
 
 
-def test_a_sweep_a_signal_study_and_a_state_say_it_first(workspace):
+def test_every_other_page_says_it_first(workspace):
     frame = bars(400)
     frame.iloc[60, 2] /= 10
     market = dl.market(frame, timeframe="1d", end="2021-12-31")
@@ -144,6 +164,13 @@ def test_a_sweep_a_signal_study_and_a_state_say_it_first(workspace):
         "average", market, {"weeks": 10}, design=dl.StudyDesign(draws=5, horizons=(5,), decides=5)
     )
     assert line in study.html().partition("<nav")[2].partition("<h2")[2][:2000]
+    for report in (dl.periods(market), dl.detect(market)):
+        assert line in report.notes[0]
+        assert line in report.html().partition("<table")[0]
     dl.import_data(frame, "v", "BTC/USD", workspace=workspace)
+    claims = workspace.root / "backtests" / "claims_2026_02.toml"
+    audit = dl.claims(claims, data={"bitcoin": "v/ohlcv/BTC/USD/1d"}, workspace=workspace)
+    assert line in audit.notes[0]
+    assert line in audit.html().partition('id="audit"')[0]
     state = dl.state("2021-12-01", data="v/ohlcv/BTC/USD/1d", workspace=workspace)
     assert any(line in note for note in state.notes)

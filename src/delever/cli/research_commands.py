@@ -179,6 +179,7 @@ def periods(
         left=("rule",),
     )
     typer.echo(found.headline)
+    print_notes(found.notes)
 
 
 Markets = Annotated[
@@ -306,6 +307,7 @@ def claims(
     typer.echo(", ".join(f"{seen} {verdict}" for verdict, seen in counts(audit.audited).items()))
     for name, what in audit.missing.items():
         typer.secho(f"not there: {name} ({what})", fg=typer.colors.YELLOW)
+    print_notes(audit.notes)
     typer.echo(f"audit  {page}")
 
 

@@ -52,7 +52,8 @@ PRICES = ("ohlcv", "mark", "index")
 RESTING = ("funding_rate", "open", "high", "low", "close")
 """Columns of other kinds that may stay equal: rates that a venue holds at their default."""
 
-_COPIED = 3
+_COPIED, _MOST_COPIED = 3, 24
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no bar's hash is lost
 _SHOWN = 3
 
 
@@ -184,20 +185,45 @@ def _without_volume(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _repeats(frame: pd.DataFrame) -> pd.DataFrame:
-    """Bars that moved and equal the one before, or three in a row that equal three earlier ones."""
-    values = frame.to_numpy()
+    """Bars that moved and equal the one before, or several in a row that equal earlier ones.
+
+    How many in a row are needed: so many that by the coarseness of the prices and volumes of these
+    bars less than `CHANCE` of them would come by chance in all. A bar alone is judged where most
+    volumes are of their own.
+    """
+    none = pd.DataFrame()
+    each = pd.Series(pd.util.hash_pandas_object(frame, index=False).to_numpy())
+    alike = _alike(each)
+    if not alike:
+        return none
     moves = (frame["high"] > frame["low"]).to_numpy()
-    same = (values[1:] == values[:-1]).all(axis=1)  # never without volumes: those are NaN
-    repeat = np.append(False, same) & moves
-    if "volume" not in frame:
-        repeat[:] = False  # three prices on a coarse tick may well come twice
-    if len(frame) > _COPIED:
-        rows = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-        triples = pd.DataFrame({lag: rows[lag : len(rows) - 2 + lag] for lag in range(_COPIED)})
-        known = triples.duplicated().to_numpy() & moves[:-2] & moves[1:-1] & moves[2:]
-        for lag in range(_COPIED):
-            repeat[lag : len(rows) - 2 + lag] |= known
+    repeat = np.zeros(len(frame), dtype=bool)
+    if "volume" in frame and frame["volume"].nunique() > len(frame) / 2:
+        repeat[1:] = (each.to_numpy()[1:] == each.to_numpy()[:-1]) & moves[1:]
+    # By chance a stretch of k comes again n^2 / 2 times the chance that two opens are equal, times
+    # that of two equal shapes to the k; bars of one shape at different prices show the latter.
+    shape = frame[["high", "low", "close"]].sub(frame["open"], axis=0).round(12)
+    shape["volume"] = frame.get("volume", 0.0)
+    chance = _alike(pd.util.hash_pandas_object(shape, index=False)) - alike
+    ways = len(frame) ** 2 / 2 * _alike(frame["open"])
+    least = np.log(CHANCE / ways) / np.log(np.clip(chance, 1e-12, 0.999))
+    row = int(np.clip(np.ceil(least), _COPIED, _MOST_COPIED))
+    last = len(frame) - row + 1
+    if last > 1:
+        stretch, moved = np.zeros(last, dtype="uint64"), np.zeros(last)
+        for lag in range(row):
+            stretch = stretch * _FACTOR + each.to_numpy()[lag : last + lag]
+            moved += moves[lag : last + lag]
+        known = pd.Series(stretch).duplicated().to_numpy() & (2 * moved >= row)
+        for lag in range(row):
+            repeat[lag : last + lag] |= known
     return pd.DataFrame({"weight": 1.0}, index=frame.index[repeat])
+
+
+def _alike(values: pd.Series) -> float:
+    """Share of all pairs of values that are equal."""
+    counts = values.value_counts().to_numpy().astype("float64")
+    return float((counts * (counts - 1)).sum() / (len(values) * (len(values) - 1)))
 
 
 def _stale(readings: pd.Series, moves: pd.Series | None = None) -> pd.DataFrame:

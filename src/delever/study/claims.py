@@ -19,6 +19,7 @@ from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, 
 from delever.research.claims.computations import vocabulary
 from delever.research.claims.protocol import ClaimSource, Computation
 from delever.study.config import read_toml
+from delever.study.implausible import dataset_notes
 from delever.study.result import Result, plain
 from delever.study.stored import About
 from delever.study.workspace import Workspace
@@ -158,6 +159,8 @@ class Audit(Result):
         Series that were not, and what each is.
     file : str
         Name of the file, without its ending.
+    notes : tuple of str
+        What a reader must know of the series.
     """
 
     title: str
@@ -165,6 +168,7 @@ class Audit(Result):
     data: Mapping[str, str]
     missing: Mapping[str, str]
     file: str
+    notes: tuple[str, ...]
 
     @property
     def headline(self) -> str:
@@ -191,7 +195,9 @@ class Audit(Result):
 
     def html(self) -> str:
         """The audit as a page."""
-        return page.render(self.title, self.audited, data=self.data, missing=self.missing)
+        return page.render(
+            self.title, self.audited, data=self.data, missing=self.missing, notes=self.notes
+        )
 
     @property
     def about(self) -> About:
@@ -212,6 +218,7 @@ class Audit(Result):
         return {
             "title": self.title,
             "headline": self.headline,
+            "notes": list(self.notes),
             "missing": dict(self.missing),
             "claims": {
                 one.claim.id: {
@@ -384,6 +391,7 @@ def claims(
             f"{path} has the series {', '.join(asked.series)}; got {', '.join(unknown)}"
         )
     sources, found, missing = {}, {}, {}
+    notes: list[str] = []
     for name, series in asked.series.items():
         try:
             dataset = place.catalog.load(chosen.get(name, series.data))
@@ -395,7 +403,13 @@ def claims(
         timeframe = dataset.reference.timeframe
         sources[name] = ClaimSource(name=name, frame=dataset.frame, timeframe=timeframe)
         found[name] = f"{dataset.reference}, id {dataset.id}"
+        notes += dataset_notes(dataset)
     audited = audit(asked.claims(known), sources, computations=computations)
     return Audit(
-        title=asked.title, audited=audited, data=found, missing=missing, file=Path(file).stem
+        title=asked.title,
+        audited=audited,
+        data=found,
+        missing=missing,
+        file=Path(file).stem,
+        notes=tuple(dict.fromkeys(notes)),
     )

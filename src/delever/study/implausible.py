@@ -10,6 +10,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.bars import gaps
 from delever.data.plausibility import Doubt, implausible
+from delever.data.references import Dataset
 from delever.engine.backtest import Backtest
 from delever.research.evaluation import Evaluation
 from delever.view import MarketView
@@ -30,6 +31,13 @@ def market_warnings(market: MarketView) -> tuple[str, ...]:
         _line("series", _of_readings(market)),
     )
     return tuple(line for line in lines if line)
+
+
+def dataset_notes(data: Dataset) -> list[str]:
+    """The notes of a data set, with what is implausible in it first."""
+    found = implausible(data.frame, data.reference.kind, data.reference.timeframe)
+    line = _line(str(data.reference), _named(found))
+    return [*([line] if line else []), *(f"{data.reference}: {note}" for note in data.notes)]
 
 
 def market_notes(market: MarketView) -> list[str]:

@@ -18,6 +18,7 @@ from delever.deleveraging.period import Period, load_catalog
 from delever.deleveraging.phase_machine import is_deleveraging, market_phases
 from delever.errors import InputError
 from delever.report.format import day, number, percent
+from delever.study.implausible import market_notes
 from delever.study.market import market
 from delever.study.result import Result, plain
 from delever.study.workspace import Workspace
@@ -55,6 +56,8 @@ class PeriodReport(Result):
         How causal rules agree with the catalogue, the default of `delever.detect` first.
     timeframe : str
         Of the bars.
+    notes : tuple of str
+        What a reader must know of the market's data.
     """
 
     data: str
@@ -62,6 +65,7 @@ class PeriodReport(Result):
     falls: pd.DataFrame
     rules: Mapping[str, DetectionReport]
     timeframe: str
+    notes: tuple[str, ...]
 
     @property
     def detection(self) -> DetectionReport:
@@ -126,6 +130,7 @@ class PeriodReport(Result):
         return {
             "data": self.data,
             "headline": self.headline,
+            "notes": list(self.notes),
             "periods": plain(rows),
             **{name: plain(getattr(found, name)) for name in shares},
             "rules": plain(self.beside.to_dict("index")),
@@ -142,10 +147,13 @@ class Detection(Result):
         Whether the detector was on at each bar's close.
     periods : tuple of Period
         One per stretch of bars with the detector on; `delever.backtest` takes them as `periods`.
+    notes : tuple of str
+        What a reader must know of the market's data.
     """
 
     state: pd.Series
     periods: tuple[Period, ...]
+    notes: tuple[str, ...]
 
     @property
     def headline(self) -> str:
@@ -217,6 +225,7 @@ def periods(
             if len(state)
         },
         timeframe=seen.timeframe,
+        notes=tuple(market_notes(seen)),
     )
 
 
@@ -250,7 +259,11 @@ def detect(market: MarketView, detector: Drawdown | Detector | None = None) -> D
         raise InputError(f"market must be a view, as dl.market returns it; got {shown(market)}")
     close = market.bars["close"]
     state = detected(close, detector)
-    return Detection(state=state, periods=detected_periods(state, close, market.timeframe))
+    return Detection(
+        state=state,
+        periods=detected_periods(state, close, market.timeframe),
+        notes=tuple(market_notes(market)),
+    )
 
 
 def _falls(market: MarketView, catalogue: Sequence[Period]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from delever.stats.performance import sharpe_ratio
 from delever.stats.returns import daily_returns
 from delever.stats.risk import kurtosis, skewness
 from delever.study.config import DEFAULT_COSTS
+from delever.study.implausible import market_notes
 from delever.study.result import Result, plain
 from delever.study.run import Run
 from delever.units import DAYS_PER_YEAR
@@ -31,9 +32,12 @@ class Screen(Result):
     ----------
     frame : pandas.DataFrame
         A row per column of the exposures: ``total_return``, ``sharpe_ratio``, ``max_drawdown``.
+    notes : tuple of str
+        What a reader must know of the market's data.
     """
 
     frame: pd.DataFrame
+    notes: tuple[str, ...]
 
     @property
     def headline(self) -> str:
@@ -95,7 +99,7 @@ def screen(market: MarketView, exposures: pd.DataFrame, *, costs: Costs | None =
     if not isinstance(exposures, pd.DataFrame):
         raise InputError(f"exposures must be a DataFrame, a column each; got {shown(exposures)}")
     table = ranked(market.bars, exposures, timeframe=market.timeframe, costs=costs or DEFAULT_COSTS)
-    return Screen(frame=table)
+    return Screen(frame=table, notes=tuple(market_notes(market)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -82,6 +82,7 @@ class Result(ABC):
         return render_page(
             title=type(self).__name__,
             headline=self.headline,
+            notes=list(getattr(self, "notes", ())),
             blocks=[
                 *(block("", chart.title, chart) for chart in self.charts.values()),
                 *(block(name, name, table) for name, table in self.tables.items()),

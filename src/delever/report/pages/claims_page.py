@@ -112,6 +112,7 @@ def render(
     *,
     data: Mapping[str, str],
     missing: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> str:
     """Write the page of an audit."""
     absent = block("", "Not there", missing) if missing else None
@@ -121,6 +122,7 @@ def render(
         name=title,
         span="What was claimed, what the data say, and how often the same happens anyway",
         headline=headline(audited),
+        notes=list(notes),
         tiles=[
             Tile(label=verdict, value=str(count), tone=verdict)
             for verdict, count in counts(audited).items()

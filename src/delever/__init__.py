@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from delever.study.strategy import Strategy, strategy
     from delever.study.sweep import sweep
     from delever.study.sweep_result import Sweep
+    from delever.study.tried import Trials, trials
     from delever.study.unsealing import Looks, holdout, unseal
     from delever.study.walk import WalkForward, walk_forward
     from delever.study.workspace import init
@@ -107,6 +108,7 @@ __all__ = [
     "StressSlippage",
     "StudyDesign",
     "Sweep",
+    "Trials",
     "Uncertainty",
     "VenueFees",
     "VolatilitySlippage",
@@ -146,6 +148,7 @@ __all__ = [
     "state",
     "strategy",
     "sweep",
+    "trials",
     "uncertainty",
     "unseal",
     "walk_forward",
@@ -180,6 +183,7 @@ _HOME = {
         "study.state_report": "StateReport state",
         "study.strategy": "Strategy strategy",
         "study.sweep": "sweep",
+        "study.tried": "Trials trials",
         "study.sweep_result": "Sweep",
         "study.unsealing": "Looks holdout unseal",
         "study.walk": "WalkForward walk_forward",

@@ -27,7 +27,6 @@ from delever.study import chunk as chunk_module
 from delever.study import study_sweep as sweep_module
 from delever.study.config import SweepConfig, combinations
 from delever.study.executor import open_executor, run_tasks
-from delever.study.trials import n_trials
 
 STUDY = """
 strategy = "ma200w_break"
@@ -249,10 +248,9 @@ def test_every_combination_ever_tried_is_counted_once(workspace) -> None:
     assert sweep(workspace, path, fresh=True).n_trials == 8
     more = sweep(workspace, path, set={"params.confirm_weeks": 2})
     assert more.n_trials == 16
-    [ledger] = (workspace.results / "grid" / "trials").glob("*.jsonl")
-    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
-    assert len({line["id"] for line in lines}) == len(lines) == n_trials(ledger) == 16
-    assert {line["params"]["confirm_weeks"] for line in lines} == {1, 2}
+    tried = dl.trials(workspace=workspace).frame
+    assert len(tried) == 16
+    assert {params["confirm_weeks"] for params in tried["params"]} == {1, 2}
 
 
 def test_worker_processes_and_any_executor_give_the_same(workspace, monkeypatch) -> None:

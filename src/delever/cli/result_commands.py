@@ -1,4 +1,4 @@
-"""``delever runs``, ``open`` and ``export``: what was stored."""
+"""``delever runs``, ``open``, ``export``, ``select`` and ``trials``: what was stored."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     app.command()(select)
     app.command()(unseal)
     app.command()(holdout)
+    app.command()(trials)
 
 
 def runs(
@@ -207,3 +208,43 @@ def _say(text: str, fg: str | None = None) -> None:
         )
         for line in lines:
             typer.secho(line, fg=fg)
+
+
+def trials(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="Only this market: bitstamp/ohlcv/BTC/USD/1d.", show_default=False),
+    ] = None,
+    merge: Annotated[
+        Path | None,
+        typer.Option("--merge", help="Another workspace, whose trials are appended first."),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    wide: Wide = False,
+    as_json: Json = False,
+) -> None:
+    """List everything ever tried, by market: runs, combinations of sweeps, backtests of notebooks.
+
+    The best of many is lucky as well as good; pages show this number. A market is known by its
+    prices, whatever file or name they came under. Deleting the files forgets the trials.
+    """
+    found = dl.trials(data, merge_from=merge, workspace=workspace)
+    if as_json:
+        echo_json(found.to_dict())
+        return
+    print_text(found.headline)
+    groups = ["data", "study", "strategy", "by"]
+    for market, row in found.markets.iterrows():
+        typer.secho(f"{row['data']}: {row['trials']:,} since {row['since']}", bold=True)
+        own = found.frame[found.frame["market"] == market]
+        counts = own.groupby(groups, sort=False).size()
+        print_rows(
+            "",
+            ["Study", "Strategy", "First by", "Data", "Trials"],
+            [
+                [study, strategy, by, of, f"{number:,}"]
+                for (of, study, strategy, by), number in counts.items()
+            ],
+            left=["Study", "Strategy", "First by", "Data"],
+        )
+        typer.echo(f"in  {row['file']}")

@@ -27,6 +27,7 @@ from delever.study.remarks import remarks
 from delever.study.run import Run, outcome
 from delever.study.simulation import simulate, target_of
 from delever.study.strategy import Given, Strategy, as_strategy
+from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -97,7 +98,8 @@ def backtest(
     Returns
     -------
     Run
-        Not stored; ``run.page(path)`` writes its tear-sheet.
+        Not stored; ``run.page(path)`` writes its tear-sheet. In a workspace it is counted among
+        the trials on its market (`delever.trials`).
 
     Raises
     ------
@@ -131,6 +133,7 @@ def backtest(
         raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
     else:
         bound = {}
+    said = account
     if account is not None:
         venues = place.root / "data" / "venues"
         account, named = load_account(account, catalog=place.catalog, venues=venues)
@@ -152,6 +155,16 @@ def backtest(
         periods=load_catalog(place.periods) if periods is None else periods,
         metrics=(*added.metrics, *metrics),
     )
+    n_trials = 1
+    if not place.shipped:
+        ledger = Ledger.of(place, market.bars, market.symbol or "a market at hand")
+        n_trials = ledger.record_run(
+            *(evaluation, market, chosen),
+            params=bound,
+            account=said,
+            start=None if start is None else utc(start, "start"),
+            by="notebook",
+        )
     found = what_if(evaluation.backtest)
     if isinstance(chosen, Strategy):
         found = with_neighbours(found, market, chosen, bound, evaluation.backtest)
@@ -164,8 +177,10 @@ def backtest(
             evaluation,
             market,
             costs_times=costs_times,
+            n_trials=n_trials,
             itself=_described(chosen) == _described(held),
         ),
+        "n_trials": n_trials,
         **outcome(evaluation, found),
     }
     return Run(

@@ -40,6 +40,7 @@ from delever.study.config import Study
 from delever.study.provenance import Inputs, gather
 from delever.study.simulation import first_bar, run_target, target_of
 from delever.study.strategy import Strategy
+from delever.study.trials import trial_of
 from delever.study.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
@@ -161,6 +162,27 @@ def combination_maker(
         return made[terms]._replace(params={**study.params, **params})
 
     return combination
+
+
+def swept_trial(
+    ground: SweepGround, combination: Callable[[Mapping[str, Any]], Combination]
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What makes the trial of a combination of values, as the ledger keeps it."""
+
+    def trial(values: Mapping[str, Any]) -> dict[str, Any]:
+        one = combination(values)
+        strategy = ground.strategy
+        bound = strategy.bind(one.params) if isinstance(strategy, Strategy) else one.params
+        return trial_of(
+            strategy,
+            params=bound,
+            costs=costs_of(one.costs, one.account).stressed(ground.costs_times),
+            account=one.account,
+            market=ground.market,
+            start=ground.start,
+        )
+
+    return trial
 
 
 def run_combinations(

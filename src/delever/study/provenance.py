@@ -174,7 +174,7 @@ def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
         return {
             "timeframe": run.timeframe,
             "initial_equity": run.initial_equity,
-            "costs": _fractions(run.costs),
+            "costs": cost_facts(run.costs),
             "pending_target": run.pending_target,
             "fidelity": list(run.fidelity),
             "ambiguous_bars": run.ambiguous_bars,
@@ -184,7 +184,7 @@ def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
     return {"backtest": said(evaluation.backtest), "benchmark": said(evaluation.benchmark)}
 
 
-def _fractions(costs: Costs) -> dict[str, Any]:
+def cost_facts(costs: Costs) -> dict[str, Any]:
     """Costs as fractions, and the models beside them as text."""
     names = ("maker_fee", "taker_fee", "slippage", "liquidity")
     models = [repr(part) for part in costs.parts if not isinstance(part, VenueFees)]

@@ -21,7 +21,12 @@ _ASSUMED = (
 
 
 def remarks(
-    evaluation: Evaluation, market: MarketView, *, costs_times: float = 1.0, itself: bool = False
+    evaluation: Evaluation,
+    market: MarketView,
+    *,
+    costs_times: float = 1.0,
+    n_trials: int = 1,
+    itself: bool = False,
 ) -> dict[str, list[str]]:
     """What a reader must know before believing a number, as a manifest keeps it.
 
@@ -57,6 +62,11 @@ def remarks(
         )
     if "funding" in evaluation.backtest.ledger:
         assumed.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
+    if n_trials > 1:
+        assumed.append(
+            f"this is one of {n_trials:,} trials on these data: the best of many is lucky as well "
+            "as good; delever trials lists them"
+        )
     status = evaluation.backtest.trades["status"]
     if len(status) and status.iloc[-1] == "open":
         end = evaluation.span[1]

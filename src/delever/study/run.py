@@ -29,6 +29,7 @@ from delever.study.result import Result, plain
 from delever.study.shelf import find
 from delever.study.simulation import simulate
 from delever.study.stored import write_index
+from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 
 Progress = Callable[[str], None]
@@ -308,6 +309,15 @@ def _run_study(
         periods=inputs.periods,
         metrics=inputs.extensions.metrics,
     )
+    n_trials = Ledger.of(workspace, inputs.data.frame, study.data).record_run(
+        evaluation,
+        market,
+        inputs.strategy,
+        params=inputs.params,
+        account=study.account,
+        start=study.start_time,
+        by="run",
+    )
     found = what_if(evaluation.backtest, study.counterfactuals)
     if study.counterfactuals is None:
         found = with_neighbours(found, market, inputs.strategy, inputs.params, evaluation.backtest)
@@ -317,8 +327,10 @@ def _run_study(
             evaluation,
             market,
             costs_times=study.costs_times,
+            n_trials=n_trials,
             itself=study.strategy == study.benchmark,
         ),
+        "n_trials": n_trials,
         "quick": quick,
         **outcome(evaluation, found),
     }

@@ -24,7 +24,15 @@ from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.errors import ConfigError, StoreError
 from delever.stats.metrics import AsMetric, metric_of
 from delever.study.chosen import concluded
-from delever.study.chunk import Chunk, applied, combination_maker, ground_of, run_chunk
+from delever.study.chunk import (
+    Chunk,
+    SweepGround,
+    applied,
+    combination_maker,
+    ground_of,
+    run_chunk,
+    swept_trial,
+)
 from delever.study.config import (
     Study,
     SweepConfig,
@@ -37,7 +45,7 @@ from delever.study.executor import default_workers, open_executor, run_tasks
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
 from delever.study.stored import About, write_facts, write_index
 from delever.study.sweep_result import Sweep
-from delever.study.trials import n_trials, record_trials, trial_keys
+from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 
 Progress = Callable[[int, int, float], None]
@@ -83,17 +91,17 @@ def sweep_study(
     held = frozenset() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
     todo = [chunk for chunk in chunks if chunk.number not in held]
     done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
-    ledger = workspace.results / study.name / "trials" / f"{inputs.data.id[:16]}.jsonl"
-    keys = trial_keys(study, inputs)
+    ground = ground_of(study, inputs)
+    ledger = Ledger.of(workspace, inputs.data.frame, study.data)
+    trial = swept_trial(ground, combination_maker(study, ground))
     work = partial(run_chunk, metrics=tuple(metrics)) if metrics else run_chunk
     begun = time.monotonic()
     for chunk, rows in _run(todo, work, executor, workers):
-        record_trials(ledger, [keys(combination) for combination in chunk.combinations])
+        _record(ledger, chunk, rows, trial, ground, study.name)
         disk.write("chunks", {chunk.file: _parquet(rows)})
         done += len(chunk.combinations)
         rate = (time.monotonic() - begun) / (done - resumed)
         progress(done, len(chosen), rate * (len(chosen) - done))
-    ground = ground_of(study, inputs)
     finished = concluded(
         ground,
         _assemble(folder, chunks),
@@ -103,7 +111,7 @@ def sweep_study(
         data=study.data,
         fixed=study.params,
         manifest=manifest,
-        n_trials=n_trials(ledger),
+        n_trials=ledger.count(),
         asked=asked_for(table),
         folder=folder,
         resumed=resumed,
@@ -117,6 +125,20 @@ def sweep_study(
     write_facts(folder, _about(finished, study), finished.headline)
     write_index(workspace.results)
     return finished
+
+
+def _record(
+    ledger: Ledger,
+    chunk: Chunk,
+    rows: pd.DataFrame,
+    trial: Callable[[Mapping[str, Any]], dict[str, Any]],
+    ground: SweepGround,
+    study: str,
+) -> None:
+    """Put the combinations of a chunk that have a result into the ledger."""
+    tried = zip(chunk.combinations, rows["error"], strict=True)
+    made = [trial(one) for one, error in tried if not error]
+    ledger.record(made, by="sweep", study=study, until=ground.market.index[-1])
 
 
 def _about(sweep: Sweep, study: Study) -> About:

@@ -19,12 +19,13 @@ from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.belonging import belonging
 from delever.study.chosen import concluded
-from delever.study.chunk import Combination, SweepGround, run_combinations
+from delever.study.chunk import Combination, SweepGround, run_combinations, swept_trial
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS, distinct
 from delever.study.market import utc
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweep_result import Sweep
+from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -124,7 +125,7 @@ def sweep(
             initial_equity=initial_equity,
             metrics=(*place.extensions.metrics, *metrics),
         )
-        return _sweep_market(ground, axes, costs, really=really)
+        return _sweep_market(ground, axes, costs, really=really, place=place)
     place = Workspace.find(workspace)
     return sweep_study(
         place.file(Path(study)),
@@ -144,8 +145,9 @@ def _sweep_market(
     costs: Costs | None,
     *,
     really: bool,
+    place: Workspace,
 ) -> Sweep:
-    """Sweep a strategy over a market here and now; nothing is stored."""
+    """Sweep a strategy over a market here and now; only its trials are kept."""
     lists = {name: list(values) for name, values in axes.items()}
     if not lists or not all(lists.values()):
         raise InputError(
@@ -185,15 +187,24 @@ def _sweep_market(
             strategy.bind(combination(one).params)
     elif any("." not in name for name in lists):
         raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
+    frame = run_combinations(ground, map(combination, chosen))
+    name, symbol = str(strategy.name or "exposures"), ground.market.symbol or "a market at hand"
+    n_trials = len(chosen)
+    if not place.shipped:
+        trial = swept_trial(ground, combination)
+        made = [trial(one) for one, error in zip(chosen, frame["error"], strict=True) if not error]
+        ledger = Ledger.of(place, ground.market.bars, symbol)
+        until = ground.market.index[-1]
+        n_trials = ledger.record(made, by="notebook", study=name, until=until)
     return concluded(
         ground,
-        run_combinations(ground, map(combination, chosen)),
+        frame,
         chosen,
         combination,
-        name=str(strategy.name or "exposures"),
-        data=ground.market.symbol or "a market at hand",
+        name=name,
+        data=symbol,
         fixed={},
-        manifest={"study": {"name": str(strategy.name or "exposures")}},
-        n_trials=len(chosen),
+        manifest={"study": {"name": name}},
+        n_trials=n_trials,
         asked=len(rows),
     )

@@ -1,63 +1,349 @@
-"""The ledger of trials: every combination ever tried in a study on the same data."""
+"""The ledger of trials: everything ever tried on a market, whatever file asked for it.
+
+A folder of text files that are only appended to: ``markets.jsonl`` tells markets apart by their
+prices, and one file a market holds a line for each trial. Two ledgers are merged by their lines.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+import pandas as pd
 
-from delever.study.config import Study
-from delever.study.provenance import Inputs
+from delever.data.disk import Disk
+from delever.engine.settings import Account
+from delever.errors import StoreError
+from delever.research.evaluation import Evaluation
+from delever.study.lineage import anchors, digest, is_one, kept
+from delever.study.provenance import file_sha256
+from delever.study.strategy import Strategy
+from delever.study.workspace import Workspace
+from delever.venues.costs import Costs
+from delever.venues.rules import Rulebook, Rules
+from delever.view import MarketView
 
+MARKETS = "markets.jsonl"
+_WAIT = 60.0
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
+_TAIL, _TAIL_AT = '"end": ', 40  # what a line that is whole ends with
+_NUMBERS = (
+    *("leverage", "exposure", "margin_mode", "funding_policy", "mark_policy", "stop_loss"),
+    *("take_profit", "trailing_stop", "limit_offset"),
+)
+_COSTS = ("maker_fee", "taker_fee", "slippage", "liquidity")
+_GIVEN = ("funding", "mark", "detail")
 
 
-def n_trials(ledger: Path) -> int:
-    """Distinct combinations that a ledger of trials holds; 0 where there is none."""
-    return len(_tried(ledger))
+def trial_of(
+    strategy: Strategy | pd.Series,
+    *,
+    params: Mapping[str, Any],
+    costs: Costs,
+    account: Account | None,
+    market: MarketView,
+    start: pd.Timestamp | None,
+    answered: pd.Series | None = None,
+) -> dict[str, Any]:
+    """What makes a trial the same as another, but for its market and where that ends.
+
+    Parameters
+    ----------
+    strategy : Strategy or pandas.Series
+        A file is known by its bytes; exposures, and what a function of a notebook answered, by
+        their values: a function may read more than its own text says.
+    params : mapping
+        Bound.
+    costs : Costs
+        As they are paid, stressed or not.
+    account, market, start
+        Of the run.
+    answered : pandas.Series, optional
+        Target exposures that were run.
+    """
+    first = [time for time in (start, market.trading_start) if time is not None]
+    begun = max(first, default=market.index[0])
+    return {
+        "strategy": _strategy(strategy, answered),
+        "params": dict(params),
+        "costs": {
+            **{name: getattr(costs, name) for name in _COSTS},
+            "parts": sorted(map(repr, costs.parts)),
+        },
+        "account": None if account is None else _account(account),
+        "timeframe": market.timeframe,
+        "start": None if begun <= market.index[0] else f"{begun:%Y-%m-%dT%H:%M}",
+    }
 
 
-def trial_keys(study: Study, inputs: Inputs) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """What identifies a trial: strategy, all its parameters, costs, account and span."""
-    span: dict[str, Any] = {"start": str(study.start), "end": str(study.end)}
-    if study.costs_times != 1.0:
-        span["costs_times"] = study.costs_times
-    strategy = {"name": inputs.strategy.name, "sha256": inputs.strategy.sha256}
-
-    def key(combination: Mapping[str, Any]) -> dict[str, Any]:
-        tables: dict[str, dict[str, Any]] = {
-            "params": {**study.params},
-            "costs": {} if study.costs is None else study.costs.model_dump(),
-            "account": study.model_dump(include={"account"})["account"] or {},
-        }
-        for name, value in combination.items():
-            table, _, own = name.partition(".")
-            tables[table][own] = value
-        tables["params"] = inputs.strategy.bind(tables["params"])
-        trial = {"strategy": strategy, **span, **tables}
-        text = json.dumps(trial, sort_keys=True, default=str)
-        return {"id": hashlib.sha256(text.encode()).hexdigest()[:16], **trial}
-
-    return key
+def _strategy(strategy: Strategy | pd.Series, answered: pd.Series | None) -> dict[str, str]:
+    if isinstance(strategy, Strategy):
+        path = strategy.path
+        of_a_file = path.is_file() and file_sha256(path) == strategy.sha256
+        if of_a_file or answered is None:
+            return {"name": strategy.name, "sha256": strategy.sha256}
+        values = answered
+    else:
+        values = strategy
+    index = pd.DatetimeIndex(values.index).as_unit("ns").asi8
+    told = digest(index.tobytes(), values.to_numpy(dtype="float64").tobytes())
+    return {"name": str(strategy.name or "exposures"), "exposures": told}
 
 
-def record_trials(ledger: Path, trials: Sequence[Mapping[str, Any]]) -> None:
-    """Append trials that the ledger does not hold yet."""
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{ledger}.lock"):
-        known = _tried(ledger)
-        lines = [json.dumps(one, default=str) for one in trials]  # the id stands first
-        new = [line for line, one in zip(lines, trials, strict=True) if one["id"] not in known]
-        with ledger.open("a", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in new)
+def _account(account: Account) -> dict[str, Any]:
+    contract, rules = account.contract, account.rules
+    if isinstance(rules, Rulebook | Rules):
+        rules = rules.venue
+    return {
+        **{name: getattr(account, name) for name in _NUMBERS},
+        **{name: getattr(account, name) is not None for name in _GIVEN},
+        "contract": getattr(contract, "symbol", contract),
+        "rules": rules if isinstance(rules, str | None) else "given",
+    }
 
 
-def _tried(ledger: Path) -> set[str]:
-    if not ledger.is_file():
-        return set()
-    with ledger.open(encoding="utf-8") as file:
-        return {line[_ID] for line in file}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A market as a ledger knows it."""
+
+    id: str
+    anchors: Mapping[str, str]
+    references: tuple[str, ...]  # names it came under, the first one first
+    since: str  # when it was first seen, UTC
+    until: str  # open of the last bar that was ever seen
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """The ledger of a workspace, opened for a market."""
+
+    folder: Path
+    found: dict[str, str]  # anchors of the market
+    reference: str  # what it is called
+    last: str  # open of its last bar
+    _known: dict[str, set[str]] = field(default_factory=dict)  # ids by file
+    _read: dict[str, int] = field(default_factory=dict)  # bytes of the file that were read
+
+    @classmethod
+    def of(cls, workspace: Workspace, bars: pd.DataFrame, reference: str) -> Ledger:
+        """Open the ledger of a workspace for the market of some bars."""
+        return cls(
+            folder=workspace.trials,
+            found=anchors(bars),
+            reference=reference,
+            last=f"{bars.index[-1]:%Y-%m-%dT%H:%M}",
+        )
+
+    def record(
+        self, trials: Sequence[Mapping[str, Any]], *, by: str, study: str, until: pd.Timestamp
+    ) -> int:
+        """Append trials that were never made before, and count all of the market.
+
+        Raises StoreError if the ledger cannot be written.
+
+        Parameters
+        ----------
+        trials : sequence of mapping
+            From `trial_of`.
+        by, study : str
+            What made them (``"run"``, ``"sweep"``, ``"notebook"``), and its name.
+        until : pandas.Timestamp
+            Open of their last bar: a trial that goes to the end of its data stays the same trial
+            when they grow.
+        """
+        with _writing(self.folder):
+            markets = self._markets()
+            own = markets[0]
+            last = f"{until:%Y-%m-%dT%H:%M}"
+            end = None if last >= own.until else last
+            told = {"at": _now(), "by": by, "study": study, "data": self.reference}
+            lines = []
+            known = set().union(*(self._ids(each.id) for each in markets))
+            for trial in trials:
+                made = {**trial, "end": end}
+                name = digest(json.dumps(made, sort_keys=True, default=str))
+                if name not in known:
+                    known.add(name)
+                    lines.append(json.dumps({"id": name, **told, **made}, default=str))
+            _append(self.folder / f"{own.id}.jsonl", lines)
+        return len(known)
+
+    def record_run(
+        self,
+        evaluation: Evaluation,
+        market: MarketView,
+        strategy: Strategy | pd.Series,
+        *,
+        params: Mapping[str, Any],
+        account: Account | None,
+        start: pd.Timestamp | None,
+        by: str,
+    ) -> int:
+        """Append a run, and count all trials of the market; raises as `record`."""
+        trial = trial_of(
+            strategy,
+            params=params,
+            costs=evaluation.backtest.costs,
+            account=account,
+            market=market,
+            start=start,
+            answered=(evaluation.backtest.request or {}).get("target_exposure"),
+        )
+        return self.record([trial], by=by, study=evaluation.name, until=evaluation.bars.index[-1])
+
+    def count(self) -> int:
+        """Distinct trials ever made on the market."""
+        return len(set().union(*(self._ids(each.id) for each in self.matching())))
+
+    def matching(self) -> list[Known]:
+        """What the ledger knows of this market; several where each saw another stretch of it."""
+        return [each for each in read_markets(self.folder) if is_one(self.found, each.anchors)]
+
+    def _markets(self) -> list[Known]:
+        """The same, with what is new about it written; at least one."""
+        there = self.matching()
+        own = there[0] if there else None
+        held = {} if own is None else own.anchors
+        new = {name: ratio for name, ratio in kept(self.found).items() if name not in held}
+        if own is None:
+            own = Known(id=digest(*sorted(new.items())), anchors=new, references=(), since=_now(),
+                        until="")  # fmt: skip
+        if new or self.last > own.until or self.reference not in own.references:
+            line = _market_line(own.id, self.reference, self.last, new)
+            _append(self.folder / MARKETS, [line])
+        return self.matching()
+
+    def _ids(self, market: str) -> set[str]:
+        """Ids in a file, of which only what is new is read."""
+        path = self.folder / f"{market}.jsonl"
+        known = self._known.setdefault(market, set())
+        for line, end in _whole_lines(path, self._read.get(market, 0)):
+            if _TAIL in line[-_TAIL_AT:]:
+                known.add(line[_ID])
+            self._read[market] = end
+        return known
+
+
+def read_markets(folder: Path) -> list[Known]:
+    """Every market that a ledger knows, in order of time."""
+    found: dict[str, Known] = {}
+    for line, _ in _whole_lines(folder / MARKETS):
+        said = _parsed(line)
+        if said is None:
+            continue
+        was = found.get(said["id"])
+        names = () if was is None else was.references
+        found[said["id"]] = Known(
+            id=said["id"],
+            anchors={**({} if was is None else was.anchors), **said["anchors"]},
+            references=tuple(dict.fromkeys((*names, said["data"]))),
+            since=said["at"] if was is None else min(was.since, said["at"]),
+            until=max(said["until"], "" if was is None else was.until),
+        )
+    return list(found.values())
+
+
+def read_trials(folder: Path, market: str) -> Iterator[dict[str, Any]]:
+    """Trials of a market, each once; a line that a killed writer left half is passed over."""
+    seen = set()
+    for line, _ in _whole_lines(folder / f"{market}.jsonl"):
+        said = _parsed(line)
+        if said is not None and said["id"] not in seen:
+            seen.add(said["id"])
+            yield said
+
+
+def merge(ours: Path, theirs: Path) -> int:
+    """Append what another ledger holds and this one does not; returns how many trials.
+
+    Raises StoreError if there is no ledger, or this one cannot be written.
+    """
+    if not (theirs / MARKETS).is_file():
+        raise StoreError(
+            f"a ledger of trials is a folder with {MARKETS}; there is none at {theirs}; name a "
+            "workspace or its backtests/trials"
+        )
+    added = 0
+    for market in read_markets(theirs):
+        ledger = Ledger(
+            folder=ours,
+            found=dict(market.anchors),
+            reference=market.references[0],
+            last=market.until,
+        )
+        with _writing(ours):
+            there = ledger.matching()
+            own = there[0].id if there else market.id
+            known = set().union(*(ledger._ids(each.id) for each in there))
+            for name in market.references:
+                line = _market_line(own, name, market.until, market.anchors, at=market.since)
+                _append(ours / MARKETS, [line])
+            new = [one for one in read_trials(theirs, market.id) if one["id"] not in known]
+            _append(ours / f"{own}.jsonl", [json.dumps(one) for one in new])
+            added += len(new)
+    return added
+
+
+def _market_line(
+    market: str, reference: str, until: str, found: Mapping[str, str], *, at: str | None = None
+) -> str:
+    said = {"id": market, "at": at or _now(), "data": reference, "until": until}
+    return json.dumps({**said, "anchors": dict(found)})
+
+
+def _now() -> str:
+    return f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    with Disk(root=folder).lock("", wait=_WAIT):
+        yield
+
+
+def _append(path: Path, lines: Iterable[str]) -> None:
+    """Add whole lines to a file, behind whatever a killed writer left."""
+    text = "".join(f"{line}\n" for line in lines)
+    if not text:
+        return
+    try:
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    text = f"\n{text}"
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(f"cannot write the ledger of trials {path}: {error.strerror}") from error
+
+
+def _whole_lines(path: Path, begin: int = 0) -> Iterator[tuple[str, int]]:
+    """Lines that end, from a byte on, each with the byte behind it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(begin)
+            for line in file:
+                begin += len(line)
+                if line.endswith(b"}\n"):
+                    yield line.decode(errors="replace"), begin
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"cannot read the ledger of trials {path}: {error.strerror}") from error
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """A line as it was written; None for what is left of one cut short."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and "id" in said else None

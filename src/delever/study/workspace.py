@@ -92,6 +92,16 @@ class Workspace:
         return self.backtests / "results"
 
     @property
+    def trials(self) -> Path:
+        """The ledger of trials."""
+        return self.backtests / "trials"
+
+    @property
+    def shipped(self) -> bool:
+        """Whether these are the files that come with the package, which hold nobody's research."""
+        return self.root == _template()
+
+    @property
     def periods(self) -> Path:
         """The catalogue of deleveraging periods."""
         return self.root / "data" / "deleveraging.toml"

@@ -40,7 +40,7 @@ from delever.study.config import Study
 from delever.study.provenance import Inputs, gather
 from delever.study.simulation import first_bar, run_target, target_of
 from delever.study.strategy import Strategy
-from delever.study.trials import trial_of
+from delever.study.trials import Ledger, trial_of
 from delever.study.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
@@ -164,13 +164,10 @@ def combination_maker(
     return combination
 
 
-def swept_trial(
-    ground: SweepGround, combination: Callable[[Mapping[str, Any]], Combination]
-) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """What makes the trial of a combination of values, as the ledger keeps it."""
+def swept_trial(ground: SweepGround) -> Callable[[Combination], dict[str, Any]]:
+    """What makes the trial of a combination, as the ledger keeps it."""
 
-    def trial(values: Mapping[str, Any]) -> dict[str, Any]:
-        one = combination(values)
+    def trial(one: Combination) -> dict[str, Any]:
         strategy = ground.strategy
         bound = strategy.bind(one.params) if isinstance(strategy, Strategy) else one.params
         return trial_of(
@@ -183,6 +180,19 @@ def swept_trial(
         )
 
     return trial
+
+
+def record_combinations(
+    workspace: Workspace, ground: SweepGround, made: Iterable[Combination], *, by: str, study: str
+) -> int:
+    """Append combinations to the ledger of trials, and count all of their market.
+
+    Raises StoreError if the ledger cannot be written.
+    """
+    trial = swept_trial(ground)
+    ledger = Ledger.of(workspace, ground.market.bars, ground.market.symbol or "a market at hand")
+    until = ground.market.index[-1]
+    return ledger.record([trial(one) for one in made], by=by, study=study, until=until)
 
 
 def run_combinations(

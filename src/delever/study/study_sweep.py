@@ -26,6 +26,7 @@ from delever.stats.metrics import AsMetric, metric_of
 from delever.study.chosen import concluded
 from delever.study.chunk import (
     Chunk,
+    Combination,
     SweepGround,
     applied,
     combination_maker,
@@ -93,11 +94,11 @@ def sweep_study(
     done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
     ground = ground_of(study, inputs)
     ledger = Ledger.of(workspace, inputs.data.frame, study.data)
-    trial = swept_trial(ground, combination_maker(study, ground))
+    combination = combination_maker(study, ground)
     work = partial(run_chunk, metrics=tuple(metrics)) if metrics else run_chunk
     begun = time.monotonic()
     for chunk, rows in _run(todo, work, executor, workers):
-        _record(ledger, chunk, rows, trial, ground, study.name)
+        _record(ledger, chunk, rows, combination, ground, study.name)
         disk.write("chunks", {chunk.file: _parquet(rows)})
         done += len(chunk.combinations)
         rate = (time.monotonic() - begun) / (done - resumed)
@@ -106,7 +107,7 @@ def sweep_study(
         ground,
         _assemble(folder, chunks),
         chosen,
-        combination_maker(study, ground),
+        combination,
         name=study.name,
         data=study.data,
         fixed=study.params,
@@ -131,13 +132,14 @@ def _record(
     ledger: Ledger,
     chunk: Chunk,
     rows: pd.DataFrame,
-    trial: Callable[[Mapping[str, Any]], dict[str, Any]],
+    combination: Callable[[Mapping[str, Any]], Combination],
     ground: SweepGround,
     study: str,
 ) -> None:
     """Put the combinations of a chunk that have a result into the ledger."""
+    trial = swept_trial(ground)
     tried = zip(chunk.combinations, rows["error"], strict=True)
-    made = [trial(one) for one, error in tried if not error]
+    made = [trial(combination(one)) for one, error in tried if not error]
     ledger.record(made, by="sweep", study=study, until=ground.market.index[-1])
 
 

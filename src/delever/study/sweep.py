@@ -19,13 +19,12 @@ from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.belonging import belonging
 from delever.study.chosen import concluded
-from delever.study.chunk import Combination, SweepGround, run_combinations, swept_trial
+from delever.study.chunk import Combination, SweepGround, record_combinations, run_combinations
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS, distinct
 from delever.study.market import utc
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweep_result import Sweep
-from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -191,11 +190,9 @@ def _sweep_market(
     name, symbol = str(strategy.name or "exposures"), ground.market.symbol or "a market at hand"
     n_trials = len(chosen)
     if not place.shipped:
-        trial = swept_trial(ground, combination)
-        made = [trial(one) for one, error in zip(chosen, frame["error"], strict=True) if not error]
-        ledger = Ledger.of(place, ground.market.bars, symbol)
-        until = ground.market.index[-1]
-        n_trials = ledger.record(made, by="notebook", study=name, until=until)
+        tried = zip(chosen, frame["error"], strict=True)
+        made = [combination(one) for one, error in tried if not error]
+        n_trials = record_combinations(place, ground, made, by="notebook", study=name)
     return concluded(
         ground,
         frame,

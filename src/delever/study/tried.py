@@ -17,7 +17,7 @@ from delever.study.result import Result
 from delever.study.trials import MARKETS, Known, merge, read_markets, read_trials
 from delever.study.workspace import Workspace
 
-_BY = {"run": "a run", "sweep": "a sweep", "notebook": "a notebook"}
+_BY = {"run": "a run", "sweep": "a sweep", "notebook": "a notebook", "walk": "a walk"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -27,8 +27,9 @@ class Trials(Result):
     Attributes
     ----------
     markets : pandas.DataFrame
-        A row per market: ``data`` (the names it came under), ``trials``, ``run``, ``sweep`` and
-        ``notebook`` (what made them first), ``since`` (when the first was made, UTC), ``file``.
+        A row per market: ``data`` (the names it came under), ``trials``, ``run``, ``sweep``,
+        ``walk`` and ``notebook`` (what made them first), ``since`` (when the first was made, UTC),
+        ``file``.
     frame : pandas.DataFrame
         A row per trial: ``market``, ``at`` (when, UTC), ``by``, ``study``, ``data``, ``strategy``,
         ``params``, ``costs``, ``account``, ``timeframe``, ``start`` and ``end`` (None: that of the
@@ -85,8 +86,8 @@ def trials(
 ) -> Trials:
     """List everything ever tried, and on which market.
 
-    Every run of a study, every combination of a sweep and every backtest of a notebook in a
-    workspace is written into its ledger, ``backtests/trials``. Whoever picks the best of many
+    Every run of a study, every combination of a sweep or walk and every backtest of a notebook in
+    a workspace is written into its ledger, ``backtests/trials``. Whoever picks the best of many
     picks luck, so pages of runs and sweeps show how many there were.
 
     Parameters

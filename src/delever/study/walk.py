@@ -43,6 +43,7 @@ from delever.study.chunk import (
     benchmark_of,
     combination_maker,
     ground_of,
+    record_combinations,
 )
 from delever.study.config import DEFAULT_COSTS, combinations, load_study
 from delever.study.market import utc
@@ -349,6 +350,10 @@ def _walked(
             f"a walk needs a combination that can be chosen; in none of {len(cut)} windows does "
             f"one have {pace.trades} closed trades and a figure to be chosen by"
         )
+    if not workspace.shipped:
+        answered = (one for one, begin in zip(bound, begins, strict=True) if begin < len(index))
+        made = [Combination(one, ground.account, ground.costs, paid) for one in answered]
+        record_combinations(workspace, ground, made, by="walk", study=name)
     shifted = _shifted(ground, wanted, tried, cut, pace, axes, first, shifts)
     growth = out_growth(tried, rows)
     beaten = sum(other >= growth for other in shifted)

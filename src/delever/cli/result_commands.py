@@ -233,18 +233,12 @@ def trials(
         echo_json(found.to_dict())
         return
     print_text(found.headline)
-    groups = ["data", "study", "strategy", "by"]
+    groups = ["study", "strategy", "by", "data"]
     for market, row in found.markets.iterrows():
         typer.secho(f"{row['data']}: {row['trials']:,} since {row['since']}", bold=True)
         own = found.frame[found.frame["market"] == market]
-        counts = own.groupby(groups, sort=False).size()
-        print_rows(
-            "",
-            ["Study", "Strategy", "First by", "Data", "Trials"],
-            [
-                [study, strategy, by, of, f"{number:,}"]
-                for (of, study, strategy, by), number in counts.items()
-            ],
-            left=["Study", "Strategy", "First by", "Data"],
-        )
+        counts = own.groupby(groups, sort=False).size().rename("trials").reset_index()
+        columns = ["Study", "Strategy", "First by", "Data", "Trials"]
+        rows = [list(map(str, each)) for each in counts.to_numpy().tolist()]
+        print_rows("", columns, rows, left=columns[:-1])
         typer.echo(f"in  {row['file']}")

@@ -52,7 +52,7 @@ class Trials(Result):
         if self.frame.empty:
             return f"{said}Nothing was ever tried here, or the ledger was deleted."
         made = ", ".join(
-            f"{number:,} first by {_BY.get(by, by)}"
+            f"{number:,} first by {_BY.get(str(by), by)}"
             for by, number in self.frame["by"].value_counts().items()
         )
         since = str(self.frame["at"].min())[:10]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError, StoreError
-from delever.study.lineage import anchors, is_one
+from delever.study.fingerprint import anchors, is_one
 from delever.study.trials import MARKETS, Ledger, read_markets, read_trials
 
 STUDY = """

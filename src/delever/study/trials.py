@@ -21,7 +21,7 @@ from delever.data.disk import Disk
 from delever.engine.settings import Account
 from delever.errors import StoreError
 from delever.research.evaluation import Evaluation
-from delever.study.lineage import anchors, digest, is_one, kept
+from delever.study.fingerprint import anchors, digest, is_one, kept
 from delever.study.provenance import file_sha256
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace

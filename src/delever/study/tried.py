@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.errors import InputError
-from delever.study.lineage import anchors, is_one
+from delever.study.fingerprint import anchors, is_one
 from delever.study.market import Bars
 from delever.study.result import Result
 from delever.study.trials import MARKETS, Known, merge, read_markets, read_trials

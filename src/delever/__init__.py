@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         export,
         import_data,
     )
+    from delever.study.event_report import EventReport, event_study
     from delever.study.fetching import Fetches, fetch, import_brackets, repair
     from delever.study.kept_result import KeptResult, result
     from delever.study.market import load, market
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
     from delever.study.result import Result
     from delever.study.run import Run, run
     from delever.study.shelf import Runs, runs
-    from delever.study.signal_report import EventReport, SignalReport, event_study, signal_study
+    from delever.study.signal_family import SignalFamily, SignalPlan, signal_family, signal_plan
+    from delever.study.signal_report import SignalReport, signal_study
     from delever.study.state_report import StateReport, state
     from delever.study.strategy import Strategy, strategy
     from delever.study.sweep import sweep
@@ -101,6 +103,8 @@ __all__ = [
     "Run",
     "Runs",
     "Screen",
+    "SignalFamily",
+    "SignalPlan",
     "SignalReport",
     "Slippage",
     "StateReport",
@@ -144,6 +148,8 @@ __all__ = [
     "run",
     "runs",
     "screen",
+    "signal_family",
+    "signal_plan",
     "signal_study",
     "state",
     "strategy",
@@ -169,6 +175,7 @@ _HOME = {
         "study.claims": "Audit claims",
         "study.compare": "Comparison compare",
         "study.datasets": "DataList Imports data_list data_resample export import_data",
+        "study.event_report": "EventReport event_study",
         "study.fetching": "Fetches fetch import_brackets repair",
         "study.kept_result": "KeptResult result",
         "study.market": "load market",
@@ -179,7 +186,8 @@ _HOME = {
         "study.result": "Result",
         "study.run": "Run run",
         "study.shelf": "Runs runs",
-        "study.signal_report": "EventReport SignalReport event_study signal_study",
+        "study.signal_family": "SignalFamily SignalPlan signal_family signal_plan",
+        "study.signal_report": "SignalReport signal_study",
         "study.state_report": "StateReport state",
         "study.strategy": "Strategy strategy",
         "study.sweep": "sweep",

@@ -10,12 +10,22 @@ import pytest
 
 import delever as dl
 from delever.cli.app import main
-from delever.errors import ConfigError
+from delever.errors import ConfigError, InputError
 from delever.research.null_markets import simulate_bars
 from delever.research.signal.level_rules import RULES
+from delever.research.signal.pool import pool_signals
 from delever.research.signal.study import StudyDesign
+from delever.stats.families import holm
 from delever.study.market import with_network
-from delever.study.signal_report import bind_rule, load_signals, signal_names, signal_study
+from delever.study.signal_report import signal_study
+from delever.study.signal_rules import (
+    bind_rule,
+    conditions_on,
+    load_signals,
+    parameters_for,
+    signal_names,
+    variants_of,
+)
 
 
 def found(workspace, name, data, params=None, series=None):
@@ -163,6 +173,100 @@ def test_given_prices_are_a_list_and_required():
     assert bind_rule("prices", {"levels": [70_000.0, 60_000.0]}).name == "break of 70000, 60000"
     with pytest.raises(ConfigError, match="levels"):
         bind_rule("prices", {})
+
+
+def test_several_signals_are_a_family_and_no_p_is_below_its_correction(workspace, capsys):
+    workspace.catalog.add(simulate_bars(700, seed=3), "made/ohlcv/B/USD/1d")
+    names = ["rolling_low", "round_number", "average"]
+    words = ["study", "signal", *names, "--set", "average.weeks=10", "--set", "rolling_low.weeks=6"]
+    words += ["--data", "made/ohlcv/B/USD/1d", *QUICK]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    together = [one["comparisons"]["7 placebo"]["p_value"] for one in found["studies"]]
+    apart = []
+    for name, params in zip(names, ({"weeks": 6}, {}, {"weeks": 10}), strict=True):
+        design = StudyDesign(horizons=(7, 30, 90), decides=7, draws=30)
+        data = "made/ohlcv/B/USD/1d"
+        alone = signal_study(name, data, params, design=design, workspace=workspace)
+        apart.append(alone.study.deciding["p_value"])
+    assert together == pytest.approx(holm(apart).tolist())
+    for one, p_value in zip(found["studies"], together, strict=True):
+        assert all(row["p_value"] >= p_value for row in one["comparisons"].values())
+        assert all(
+            row["p_value"] is None or row["p_value"] >= p_value for row in one["ladder"].values()
+        )
+    assert f"{min(together):.3f}" in found["sentence"]
+    assert main(words) == 0
+    assert "signals together" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="two signals or more"):
+        dl.signal_family(["average"], workspace=workspace)
+
+
+def test_parameters_of_a_family_go_where_they_belong():
+    names = ("average", "rolling_low", "round_number")
+    given = {"weeks": 60, "average.average": "ema", "parts": 1}
+    assert parameters_for(names, given) == [
+        {"weeks": 60, "average": "ema"},
+        {"weeks": 60},
+        {"parts": 1},
+    ]
+    with pytest.raises(ConfigError, match="got 'bins'"):
+        parameters_for(names, {"bins": 3})
+
+
+def test_a_signal_is_varied_and_split_by_conditions_on_its_page(workspace, capsys, tmp_path):
+    words = ["study", "signal", "rolling_low", *QUICK, "-o", str(tmp_path / "a.html")]
+    words += ["--vary", "weeks=[13, 26]", "--vary", 'rule=["average"]']
+    words += ["--when", "fall_speed<-1"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "cells" in printed
+    assert "fall_speed < -1" in printed
+    text = (tmp_path / "a.html").read_text()
+    assert "fig-map" in text
+    assert "average: weeks 13" in text
+
+
+def test_variants_are_every_combination_and_each_rule_takes_what_it_knows():
+    found = variants_of("average", {"weeks": 100, "on": "close"}, {})
+    assert len(found) == 3 * 3 * 3
+    assert "average: weeks 50, average ema, confirm 2" in found
+    assert found["average: weeks 50, average ema, confirm 2"].confirm == 2
+    both = variants_of("average", {}, {"rule": ["round_number"], "weeks": [50, 60], "parts": [1]})
+    assert list(both) == ["average: weeks 50", "average: weeks 60", "round_number: parts 1"]
+    with pytest.raises(ConfigError, match="got 'bins'"):
+        variants_of("average", {}, {"bins": [3]})
+    with pytest.raises(ConfigError, match="a rule must be one of"):
+        variants_of("average", {}, {"rule": ["nothing"]})
+
+
+def test_a_condition_is_known_where_its_reading_is(workspace):
+    workspace.catalog.add(simulate_bars(300, seed=3), "made/ohlcv/B/USD/1d")
+    _, signals = found(workspace, "rolling_low", ["made/ohlcv/B/USD/1d"], {"weeks": 6})
+    pool = pool_signals(signals)
+    holds = conditions_on(pool, ["fall_speed<-1", "fall_speed >= -1"])
+    assert list(holds) == ["fall_speed < -1", "fall_speed >= -1"]
+    one, other = holds.values()
+    assert np.array_equal(np.isnan(one), np.isnan(other))
+    assert np.nansum(one + other) == np.isfinite(one).sum()
+    for wrong in ("fall_speed", "fall_speed<low", "<3"):
+        with pytest.raises(ConfigError, match="a condition must be a feature"):
+            conditions_on(pool, [wrong])
+    with pytest.raises(InputError, match="funding"):
+        conditions_on(pool, ["daily_funding<0"])
+
+
+def test_a_plan_says_how_many_events_it_takes(workspace, capsys):
+    words = ["study", "plan", "rolling_low", "--effect", "0.3", "--draws", "50"]
+    assert main([*words, "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    effects = [row["effect"] for row in planned["table"].values()]
+    assert effects[0] > effects[-1]
+    assert planned["events"] > planned["distinct"]
+    assert main(words) == 0
+    assert "An effect of 30.0% over 30 bars is found in 80%" in capsys.readouterr().out
+    assert main([*words[:4], "1.5"]) == 2
+    assert "between 0 and 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from delever.cli import mend_commands as mending
 from delever.cli import research_commands as research
 from delever.cli import result_commands as results
 from delever.cli import run_commands as runs
+from delever.cli import study_commands as studies
 from delever.errors import DeleverError
 
 INTERRUPTED = 130
@@ -40,6 +41,7 @@ app.add_typer(data.app, name="data")
 runs.register(app)
 results.register(app)
 research.register(app)
+studies.register(app)
 
 
 def _version(asked: bool) -> None:

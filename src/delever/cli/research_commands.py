@@ -1,4 +1,4 @@
-"""``delever check``, ``periods``, ``study signal``, ``claims`` and ``state``."""
+"""``delever check``, ``periods``, ``claims`` and ``state``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import typer
 
 import delever as dl
 from delever.cli.terminal import (
+    SAMPLE,
     Json,
+    Output,
+    Series,
+    Set,
     WorkspaceOption,
     count,
     echo_json,
@@ -21,36 +25,11 @@ from delever.cli.terminal import (
     written,
 )
 
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="HTML file; by default a folder of its own in backtests/results, see delever runs.",
-    ),
-]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter: weeks=150.")
-]
-Series = Annotated[
-    list[str] | None,
-    typer.Option("--series", metavar="NAME=REFERENCE", help="A reading that is needed."),
-]
-SAMPLE = "sample/ohlcv/BTC/USD/1d"
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
     for command in (check, periods, claims, state):
         app.command()(command)
-    study = typer.Typer(help="Ask what happened after events.", no_args_is_help=True)
-    study.callback()(_group)
-    study.command()(signal)
-    app.add_typer(study, name="study")
-
-
-def _group() -> None:
-    """Keep ``signal`` a word of its own while it is the only one."""
 
 
 def check(
@@ -182,100 +161,10 @@ def periods(
     print_notes(found.notes)
 
 
-Markets = Annotated[
-    list[str] | None,
-    typer.Option("--data", metavar="REFERENCE", help="Bars; repeated, markets are pooled."),
-]
-Horizons = Annotated[
-    list[int] | None,
-    typer.Option("--horizon", metavar="BARS", help="Bars held; may be repeated."),
-]
-Decides = Annotated[int, typer.Option("--decides", help="The horizon that the verdict is about.")]
-Draws = Annotated[int, typer.Option("--draws", help="Placebo levels, up to 100,000.")]
-SmallestEffect = Annotated[
-    float | None, typer.Option("--smallest-effect", help="Smallest effect that matters: 0.05.")
-]
-Rungs = Annotated[
-    list[float] | None,
-    typer.Option("--rung", help="A further level, as a multiple of the broken one: 0.9."),
-]
-Prices = Annotated[
-    list[float] | None,
-    typer.Option("--price", help="A further level as a price, in place of --rung: 65000."),
-]
-RungBars = Annotated[int, typer.Option("--rung-bars", help="Bars to get there.")]
-Benchmark = Annotated[
-    str | None,
-    typer.Option("--benchmark", metavar="REFERENCE", help="Market of the event study."),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Of the placebo levels, >= 0.")]
-
-
 def _lag(bars: float | None) -> str:
     if bars is None:
         return "n/a"  # the data cover the period only in part
     return "not detected" if math.isnan(bars) else f"{bars:.0f} bars"
-
-
-def signal(
-    name: Annotated[
-        str, typer.Argument(help="A rule, such as average or round_number, or an event feature.")
-    ],
-    data: Markets = None,
-    set_: Set = None,
-    series: Series = None,
-    horizon: Horizons = None,
-    decides: Decides = 30,
-    draws: Draws = 1_000,
-    smallest_effect: SmallestEffect = None,
-    rung: Rungs = None,
-    price: Prices = None,
-    rung_bars: RungBars = 90,
-    benchmark: Benchmark = None,
-    seed: Seed = 0,
-    output: Output = None,
-    workspace: WorkspaceOption = None,
-    as_json: Json = False,
-) -> None:
-    """Study a signal: what came after its events, compared with placebo levels."""
-    from delever.cli.option_values import parse_named, parse_overrides
-    from delever.report.pages import signal_page as tables
-    from delever.study.workspace import Workspace
-
-    place = Workspace.find(workspace)
-    horizons = tuple(sorted({*(horizon or (7, 30, 90)), decides}))
-    report = dl.signal_study(
-        name,
-        data or [SAMPLE],
-        parse_overrides(set_ or []),
-        design=dl.StudyDesign(
-            horizons=horizons,
-            decides=decides,
-            draws=draws,
-            smallest_effect=smallest_effect,
-            seed=seed,
-        ),
-        series=parse_named("--series", series or []),
-        rungs=rung,
-        prices=price or (),
-        rung_bars=rung_bars,
-        benchmark=benchmark,
-        workspace=place,
-    )
-    page = written(report, output, place)
-    if as_json:
-        echo_json({"page": str(page), **report.to_dict()})
-        return
-    print_table(report.study.name, tables.outcome_table(report.study))
-    print_table("beside others", tables.comparison_table(report.study))
-    print_table("what would have been found", tables.power_table(report.study))
-    if report.ladder is not None:
-        print_table("further levels", tables.ladder_table(report.ladder))
-    if report.abnormal is not None:
-        print_table("abnormal returns", tables.abnormal_table(report.abnormal))
-    typer.echo(report.headline)
-    print_notes(report.notes)
-    typer.echo(f"study  {page}")
 
 
 def claims(

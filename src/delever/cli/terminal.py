@@ -27,6 +27,24 @@ WorkspaceOption = Annotated[
     ),
 ]
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="HTML file; by default a folder of its own in backtests/results, see delever runs.",
+    ),
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter: weeks=150.")
+]
+Series = Annotated[
+    list[str] | None,
+    typer.Option("--series", metavar="NAME=REFERENCE", help="A reading that is needed."),
+]
+SAMPLE = "sample/ohlcv/BTC/USD/1d"
+"""What is studied where nothing is named."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 Wide = Annotated[bool, typer.Option("--wide", help="Show every column of every table.")]

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pydantic
 
-from delever.arguments import Rows, counted, shown
+from delever.arguments import Rows, shown
 from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
 from delever.report.pages import signal_page as page
-from delever.research.signal.contrast import matched_weights
-from delever.research.signal.event_study import EventStudy
-from delever.research.signal.event_study import event_study as measure_events
+from delever.research.signal.conditions import study_conditions
+from delever.research.signal.event_study import EventStudy, abnormal_returns
 from delever.research.signal.ladder import Ladder, study_ladder
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import placebo_breaks, placebo_events
-from delever.research.signal.pool import PooledSignals, forward_outcomes, pool_signals
+from delever.research.signal.placebo import placebo_events
+from delever.research.signal.pool import PooledSignals, pool_signals
+from delever.research.signal.robustness import RobustnessMap, map_signals
 from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
-from delever.signals.features import FEATURES, Features, feature_named, measure
+from delever.signals.features import Features
 from delever.study.market import market as make_market
 from delever.study.market import with_network
 from delever.study.result import Result, plain
+from delever.study.signal_rules import conditions_on, load_signals, variants_of
 from delever.study.stored import About
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
 _RUNGS = {"below": (0.95, 0.9, 0.8, 0.7), "above": (1.05, 1.1, 1.25, 1.5)}
-_STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -48,6 +46,10 @@ class SignalReport(Result):
         The way to further levels; None where the signal has no level, or it never broke.
     abnormal : EventStudy or None
         Abnormal returns over the deciding horizon; None where no event can be used.
+    conditions : pandas.DataFrame or None
+        Events with and without each condition asked for.
+    robustness : RobustnessMap or None
+        The signal varied, if that was asked for.
     data : tuple of str
         References of the markets.
     notes : tuple of str
@@ -61,6 +63,8 @@ class SignalReport(Result):
     abnormal: EventStudy | None
     data: tuple[str, ...]
     notes: tuple[str, ...]
+    conditions: pd.DataFrame | None = None
+    robustness: RobustnessMap | None = None
     asked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -81,16 +85,28 @@ class SignalReport(Result):
             found["ladder"] = self.ladder.table
         if self.abnormal is not None:
             found["abnormal"] = self.abnormal.path
+        if self.conditions is not None:
+            found["conditions"] = self.conditions
+        if self.robustness is not None:
+            found["map"] = self.robustness.cells
         return found
 
     @property
     def charts(self) -> dict[str, Chart]:
         """Placebo means, abnormal returns, and the way to further levels, where they are."""
-        return page.charts(self.study, self.ladder, self.abnormal)
+        return page.charts(self.study, self.ladder, self.abnormal, self.robustness)
 
     def html(self) -> str:
         """The study as a page."""
-        return page.render(self.study, self.ladder, self.abnormal, data=self.data, notes=self.notes)
+        return page.render(
+            self.study,
+            self.ladder,
+            self.abnormal,
+            data=self.data,
+            notes=self.notes,
+            conditions=self.conditions,
+            robustness=self.robustness,
+        )
 
     @property
     def about(self) -> About:
@@ -123,110 +139,177 @@ class SignalReport(Result):
             "power": plain(study.power),
             "ladder": None if self.ladder is None else plain(self.ladder.table),
             "abnormal": None if self.abnormal is None else plain(self.abnormal.path),
+            "conditions": None if self.conditions is None else plain(self.conditions),
+            "map": None if self.robustness is None else plain(self.robustness.cells),
             "notes": list(self.notes),
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class EventReport(Result):
-    """Abnormal returns around events.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalQuestion:
+    """What is asked of a signal beside the comparison that decides."""
 
-    Attributes
-    ----------
-    study : EventStudy
-        What was measured; see `delever.research.signal.event_study`.
-    """
+    params: Mapping[str, Any]
+    rungs: Sequence[float] | None
+    prices: Sequence[float]
+    rung_bars: int
+    benchmark: str | pd.Series | None
+    when: Sequence[str]
 
-    study: EventStudy
-
-    @property
-    def headline(self) -> str:
-        """Mean cumulative abnormal return, and whether it differs from none."""
-        return page.event_headline(self.study)
-
-    @property
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """The average path with its interval, every event, and those left out."""
-        return {
-            "path": self.study.path,
-            "events": self.study.events,
-            "dropped": self.study.dropped,
-        }
-
-    @property
-    def charts(self) -> dict[str, Chart]:
-        """The average path with its interval."""
-        from delever.report.figures import abnormal_path
-
-        return {"path": abnormal_path(self.study.path, self.study.alpha)}
-
-
-def signal_names(rules: Iterable[str] = RULES, features: Features = FEATURES) -> tuple[str, ...]:
-    """Every name a study understands: rules of levels, then features that are events."""
-    return (*rules, *(name for name, feature in features.items() if feature.unit == "event"))
-
-
-def bind_rule(
-    name: str, params: Mapping[str, Any], rules: Mapping[str, Callable[..., LevelRule]] = RULES
-) -> LevelRule:
-    """Make a rule from its name and parameters.
-
-    Raises ConfigError if there is no such rule or parameter, one is missing, or a value is of the
-    wrong type or out of bounds.
-    """
-    if name not in rules:
-        raise ConfigError(f"a rule must be one of {', '.join(rules)}; got {name!r}")
-    given = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
-    try:
-        rule: LevelRule = pydantic.validate_call(config=_STRICT)(rules[name])(**given)
-    except pydantic.ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}; got {one['input']!r}"
-            for one in error.errors(include_url=False)
-        )
-        raise ConfigError(f"rule {name}: {said}") from None
-    return rule
-
-
-def load_signals(
-    signal: str | LevelRule | pd.Series,
-    markets: Sequence[MarketView],
-    params: Mapping[str, Any],
-    rules: Mapping[str, Callable[..., LevelRule]] = RULES,
-    features: Features = FEATURES,
-) -> tuple[str, list[Signal]]:
-    """Find a signal's events on markets.
-
-    Raises ConfigError if the name is unknown, a parameter does not fit, or there is no market;
-    InputError if events of one's own are not booleans on the bars of one market.
-    """
-    if not markets:
-        raise ConfigError("a signal study needs at least one data set; name one with --data")
-    if isinstance(signal, pd.Series):
-        if len(markets) > 1 or signal.dtype != bool or not signal.index.equals(markets[0].index):
-            raise InputError(
-                "events of one's own must be a Series of booleans on the bars of one market; got "
-                f"{shown(signal)} of {signal.dtype} for {counted(len(markets), 'market')}"
+    @classmethod
+    def of(
+        cls,
+        params: Mapping[str, Any] | None,
+        rungs: Sequence[float] | None,
+        prices: Sequence[float],
+        rung_bars: int,
+        benchmark: str | pd.Series | None,
+        when: Sequence[str] = (),
+    ) -> SignalQuestion:
+        """As asked; raises ConfigError where further levels are multiples and prices at once."""
+        if rungs and prices:
+            raise ConfigError(
+                "further levels must be multiples of the broken one or prices, not both"
             )
-        known = pd.Series(True, index=signal.index)
-        return str(signal.name or "events"), [Signal(market=markets[0], event=signal, known=known)]
-    if isinstance(signal, LevelRule) or signal in rules:
-        rule = signal if isinstance(signal, LevelRule) else bind_rule(signal, params, rules)
-        return rule.name, [rule.on(market) for market in markets]
-    names = signal_names(rules, features)
-    if signal not in names:
-        raise ConfigError(f"a signal must be one of {', '.join(names)}; got {signal!r}")
-    feature = feature_named(signal, features)
-
-    def on(market: MarketView) -> Signal:
-        return Signal(
-            market=market,
-            event=measure(signal, market, features=features, **params).astype(bool),
-            known=feature.known(market, **params),
-            again=on,
+        return cls(
+            params=dict(params or {}),
+            rungs=rungs,
+            prices=prices,
+            rung_bars=rung_bars,
+            benchmark=benchmark,
+            when=[when] if isinstance(when, str) else list(when),
         )
 
-    return feature.title(**params), [on(market) for market in markets]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A signal on its markets, with its placebos."""
+
+    title: str
+    signals: Sequence[Signal]
+    pool: PooledSignals
+    placebos: Sequence[tuple[Rows, Rows]] | None
+
+    def study(self, design: StudyDesign, of: int = 1) -> SignalStudy:
+        """Study it, as one of so many."""
+        return study_signal(
+            self.signals,
+            name=self.title,
+            design=design,
+            pool=self.pool,
+            placebos=self.placebos,
+            of=of,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where signals are studied: the markets, and the rules and features that there are."""
+
+    place: Workspace
+    named: Sequence[str | MarketView]
+    markets: Sequence[MarketView]
+    series: Mapping[str, str]
+    design: StudyDesign
+    rules: Mapping[str, Callable[..., LevelRule]]
+    features: Features
+
+    @classmethod
+    def of(
+        cls,
+        data: str | MarketView | Sequence[str | MarketView],
+        design: StudyDesign | None,
+        series: Mapping[str, str] | None,
+        workspace: Workspace | Path | str | None,
+    ) -> Setting:
+        """Load the markets."""
+        place = Workspace.find(workspace, or_shipped=True)
+        named = [data] if isinstance(data, str | MarketView) else list(data)
+        markets = [
+            with_network(
+                one
+                if isinstance(one, MarketView)
+                else make_market(one, series=series, workspace=place),
+                place.root,
+            )
+            for one in named
+        ]
+        added = place.extensions
+        return cls(
+            place=place,
+            named=named,
+            markets=markets,
+            series=dict(series or {}),
+            design=design or StudyDesign(),
+            rules={**RULES, **{each.__name__: each for each in added.signals}},
+            features=added.all_features,
+        )
+
+    def load(self, signal: str | LevelRule | pd.Series, params: Mapping[str, Any]) -> Loaded:
+        """Find a signal's events and its placebos'."""
+        title, signals = load_signals(signal, self.markets, params, self.rules, self.features)
+        pool = pool_signals(signals)
+        return Loaded(
+            title=title,
+            signals=signals,
+            pool=pool,
+            placebos=placebo_events(pool, self.design.factors()),
+        )
+
+    def report(
+        self,
+        loaded: Loaded,
+        study: SignalStudy,
+        asked: SignalQuestion,
+        varied: RobustnessMap | None = None,
+    ) -> SignalReport:
+        """Everything that a page shows beside the study itself."""
+        pool, notes, design = loaded.pool, list(study.notes), self.design
+        signals, prices = loaded.signals, asked.prices
+        steps = prices or (_RUNGS[signals[0].side] if asked.rungs is None else asked.rungs)
+        ladder = None
+        if steps and all(signal.level is not None for signal in signals) and pool.event.any():
+            ladder = study_ladder(
+                pool,
+                steps,
+                asked.rung_bars,
+                design=design,
+                absolute=bool(prices),
+                placebos=loaded.placebos,
+                decided=float(study.deciding["p_value"]),
+            )
+        benchmark = asked.benchmark
+        by_name = benchmark if isinstance(benchmark, str) else "closes of one's own"
+        if isinstance(benchmark, str):
+            benchmark = self.place.catalog.load(benchmark).frame["close"]
+        abnormal = None
+        try:
+            abnormal = abnormal_returns(pool, benchmark, design, loaded.placebos)
+        except InputError as error:
+            notes.append(f"no event study: {error}")
+        conditions = None
+        if asked.when:
+            holds = conditions_on(pool, asked.when, self.features)
+            conditions = study_conditions(pool, holds, design.decides)
+        return SignalReport(
+            study=study,
+            ladder=ladder,
+            abnormal=abnormal,
+            conditions=conditions,
+            robustness=varied,
+            data=tuple(one if isinstance(one, str) else one.symbol for one in self.named),
+            notes=tuple(notes),
+            asked={
+                "signal": loaded.title,
+                "params": dict(asked.params),
+                "series": dict(self.series),
+                "levels": list(steps),
+                "rung_bars": asked.rung_bars,
+                "benchmark": None if benchmark is None else by_name,
+                "when": list(asked.when),
+                "varied": [] if varied is None else sorted({k[0] for k in varied.cells.index}),
+            },
+        )
 
 
 def signal_study(
@@ -240,6 +323,8 @@ def signal_study(
     prices: Sequence[float] = (),
     rung_bars: int = 90,
     benchmark: str | pd.Series | None = None,
+    when: Sequence[str] = (),
+    vary: Mapping[str, Sequence[Any]] | None = None,
     workspace: Workspace | Path | str | None = None,
 ) -> SignalReport:
     """Study what came after a signal, beside all bars, volatility-matched bars and placebo levels.
@@ -247,7 +332,7 @@ def signal_study(
     Parameters
     ----------
     signal : str, LevelRule or pandas.Series of bool
-        A rule of levels or an event feature by name (`delever.study.signal_report.signal_names`),
+        A rule of levels or an event feature by name (`delever.study.signal_rules.signal_names`),
         a rule of one's own, or events on the bars of one market.
     data : str, MarketView or a sequence of these
         References of bars or markets; several are pooled.
@@ -266,6 +351,12 @@ def signal_study(
     benchmark : str or pandas.Series, optional
         Reference of bars, or closes, of the market of the event study; by default each market's
         own mean is normal.
+    when : sequence of str
+        Conditions such as ``"fear_greed<15"``, of features: whether the events mean something else
+        where they hold.
+    vary : mapping of str to sequence, optional
+        Parameters of the rule and the values each takes in a map of all combinations, on every
+        horizon and market; ``rule`` names further rules. Empty: the rule's usual ones.
     workspace : path, optional
         By default the one at or above the current folder.
 
@@ -276,9 +367,9 @@ def signal_study(
     Raises
     ------
     ConfigError
-        If there is no such signal or parameter, or there are both `rungs` and `prices`.
+        If there is no such signal, parameter or condition, or there are both `rungs` and `prices`.
     InputError
-        If the markets share no bars, or a setting lies outside its range.
+        If there is no bar to compare, or a setting lies outside its range.
 
     Examples
     --------
@@ -288,161 +379,19 @@ def signal_study(
     >>> found.study.verdict
     'too few'
     """
-    if rungs and prices:
-        raise ConfigError("further levels must be multiples of the broken one or prices, not both")
-    place = Workspace.find(workspace, or_shipped=True)
-    named = [data] if isinstance(data, str | MarketView) else list(data)
-    markets = [
-        with_network(
-            one
-            if isinstance(one, MarketView)
-            else make_market(one, series=series, workspace=place),
-            place.root,
-        )
-        for one in named
-    ]
-    added = place.extensions
-    rules = {**RULES, **{each.__name__: each for each in added.signals}}
-    title, signals = load_signals(signal, markets, params or {}, rules, added.all_features)
-    chosen, pool = design or StudyDesign(), pool_signals(signals)
-    placebos = placebo_events(pool, chosen.factors())
-    study = study_signal(signals, name=title, design=chosen, pool=pool, placebos=placebos)
-    notes = list(study.notes)
-    steps = prices or (_RUNGS[signals[0].side] if rungs is None else rungs)
-    ladder = None
-    if steps and all(signal.level is not None for signal in signals) and pool.event.any():
-        ladder = study_ladder(
-            pool,
-            steps,
-            rung_bars,
-            design=chosen,
-            absolute=bool(prices),
-            placebos=placebos,
-            decided=float(study.deciding["p_value"]),
-        )
-    by_name = benchmark if isinstance(benchmark, str) else "closes of one's own"
-    if isinstance(benchmark, str):
-        benchmark = place.catalog.load(benchmark).frame["close"]
-    abnormal = None
-    try:
-        abnormal = _abnormal(pool, benchmark, chosen, placebos)
-    except InputError as error:
-        notes.append(f"no event study: {error}")
-    return SignalReport(
-        study=study,
-        ladder=ladder,
-        abnormal=abnormal,
-        data=tuple(one if isinstance(one, str) else one.symbol for one in named),
-        notes=tuple(notes),
-        asked={
-            "signal": title,
-            "params": dict(params or {}),
-            "series": dict(series or {}),
-            "levels": list(steps),
-            "rung_bars": rung_bars,
-            "benchmark": None if benchmark is None else by_name,
-        },
-    )
-
-
-def _abnormal(
-    pool: PooledSignals,
-    benchmark: pd.Series | None,
-    design: StudyDesign,
-    placebos: Sequence[tuple[Rows, Rows]] | None,
-) -> EventStudy:
-    """Event study over the deciding horizon, from the bar after the event on."""
-    returns, events = pd.DataFrame(index=pool.index), pd.DataFrame(index=pool.index)
-    for column, signal in enumerate(pool.signals):
-        symbol = signal.market.symbol
-        moves = signal.market.bars["close"].pct_change(fill_method=None)
-        returns[symbol] = pool.spread(column, np.asarray(moves, dtype=np.float64))
-        events[symbol] = pool.event[:, column]
-    normal = None
-    if benchmark is not None:
-        normal = benchmark.pct_change(fill_method=None).reindex(pool.index)
-    ahead = forward_outcomes(pool, design.decides)
-    return measure_events(
-        returns,
-        events,
-        benchmark=normal,
-        window=(1, design.decides),
-        alpha=design.alpha,
-        others=matched_weights(ahead.weights(), ahead.volatility)
-        if placebos is None
-        else placebo_breaks(placebos, design.factors(), ahead)[0],
-    )
-
-
-def event_study(
-    closes: MarketView | pd.Series | pd.DataFrame,
-    events: pd.Series | pd.DataFrame,
-    *,
-    benchmark: pd.Series | None = None,
-    window: tuple[int, int] = (1, 10),
-    alpha: float = 0.05,
-) -> EventReport:
-    """Measure abnormal returns around events.
-
-    Parameters
-    ----------
-    closes : MarketView, pandas.Series or pandas.DataFrame, shape (n, markets)
-        A market, or closes with a column per market, in quote units.
-    events : pandas.Series or pandas.DataFrame of bool, shape of `closes`
-        Whether an event was known at each bar's close.
-    benchmark : pandas.Series, shape (n,), optional
-        Closes of the market as a whole: normal is then the line through its returns, else each
-        market's own mean, both over all bars.
-    window : tuple of int
-        First and last bar of the event window, counted from the event's bar.
-    alpha : float
-        Share of cases in which the interval may miss the truth, in (0, 1).
-
-    Returns
-    -------
-    EventReport
-
-    Raises
-    ------
-    InputError
-        If shapes or windows do not fit, or no event has its window whole.
-
-    Notes
-    -----
-    Events whose windows overlap are one cluster, of which each market's first counts. The test is
-    that of circular shifts: the dates are laid everywhere else on the same history, all markets
-    together, see `delever.research.signal.contrast.compare`. It keeps its level where the price
-    itself makes an event, as a fall or a break does, if the window begins after the event's bar;
-    of other windows there is a path and no p-value.
-
-    Examples
-    --------
-    >>> import delever as dl
-    >>> market = dl.market("sample/ohlcv/BTC/USD/1d")
-    >>> fell = market.bars["close"].pct_change() < -0.15
-    >>> len(dl.event_study(market, fell).study.events)
-    26
-    """
-    table, flags = (
-        one.bars["close"] if isinstance(one, MarketView) else one for one in (closes, events)
-    )
-    if not isinstance(table, pd.Series | pd.DataFrame) or not isinstance(
-        flags, pd.Series | pd.DataFrame
-    ):
-        raise InputError(
-            "an event study takes a market or closes, and booleans on the same bars; got "
-            f"{shown(closes)} and {shown(events)}"
-        )
-    if isinstance(table, pd.Series):
-        table = table.to_frame("market")
-    if isinstance(flags, pd.Series):
-        flags = flags.to_frame(table.columns[0])
-    return EventReport(
-        study=measure_events(
-            table.pct_change(fill_method=None),
-            flags,
-            benchmark=None if benchmark is None else benchmark.pct_change(fill_method=None),
-            window=window,
-            alpha=alpha,
-        )
-    )
+    setting = Setting.of(data, design, series, workspace)
+    asked = SignalQuestion.of(params, rungs, prices, rung_bars, benchmark, when)
+    loaded = setting.load(signal, asked.params)
+    study = loaded.study(setting.design)
+    varied = None
+    if vary is not None:
+        if not isinstance(signal, str):
+            raise ConfigError(
+                f"a signal that is varied must be a rule by name; got {shown(signal)}"
+            )
+        rules = variants_of(signal, asked.params, vary, setting.rules)
+        variants = {
+            name: [rule.on(market) for market in setting.markets] for name, rule in rules.items()
+        }
+        varied = map_signals(variants, design=setting.design)
+    return setting.report(loaded, study, asked, varied)

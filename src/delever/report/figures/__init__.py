@@ -9,7 +9,12 @@ from delever.report.figures.packing import library, packed
 from delever.report.figures.price_figure import price_figure
 from delever.report.figures.return_figures import distribution, monthly, period_bars, year_bars
 from delever.report.figures.rolling_figure import rolling
-from delever.report.figures.signal_figures import abnormal_path, placebo_means, rung_curves
+from delever.report.figures.signal_figures import (
+    abnormal_path,
+    placebo_means,
+    robustness_map,
+    rung_curves,
+)
 from delever.report.figures.sweep_figures import heat_map, parallel
 
 __all__ = [
@@ -29,6 +34,7 @@ __all__ = [
     "period_bars",
     "placebo_means",
     "price_figure",
+    "robustness_map",
     "rolling",
     "rung_curves",
     "themes",

@@ -114,3 +114,51 @@ def abnormal_path(path: pd.DataFrame, alpha: float) -> Chart:
         if tested
         else "Too few events for an interval.",
     )
+
+
+def robustness_map(cells: pd.DataFrame, alpha: float) -> Chart:
+    """Variants of a signal by market and horizon: how far each lies from chance."""
+    from plotly import graph_objects as go
+
+    wide = cells["distance"].unstack(["symbol", "horizon"])
+    wide = wide.loc[cells.index.unique("variant")]
+    said = cells["adjusted"].unstack(["symbol", "horizon"]).loc[wide.index, wide.columns]
+    p_values = cells["p_value"].unstack(["symbol", "horizon"]).loc[wide.index, wide.columns]
+    symbols = wide.columns.get_level_values("symbol")
+    several = symbols.nunique() > 1
+    words = [
+        [
+            "" if math.isnan(value) else f"{value:+.0%}" + (" *" if p_value <= alpha else "")
+            for value, p_value in zip(values, row, strict=True)
+        ]
+        for values, row in zip(said.to_numpy(), p_values.to_numpy(), strict=True)
+    ]
+    most = float(np.nanmax(np.abs(wide.to_numpy()), initial=1.0))
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=wide.to_numpy(dtype="float64"),
+        x=[
+            f"{symbol} {bars}" if several else f"{bars} bars"
+            for symbol, bars in zip(symbols, wide.columns.get_level_values("horizon"), strict=True)
+        ],
+        y=[str(name) for name in wide.index],
+        text=words,
+        texttemplate="%{text}",
+        customdata=p_values.to_numpy(dtype="float64"),
+        hovertemplate="%{y}, %{x}: %{text}, %{z:.1f} deviations, p = %{customdata:.3f}"
+        "<extra></extra>",
+        colorscale=[[0, PALETTE[1]], [0.5, "#ffffff"], [1, PALETTE[0]]],
+        zmin=-most,
+        zmax=most,
+        showscale=False,
+    )
+    figure.update_layout(xaxis={"side": "top"}, yaxis={"autorange": "reversed", "automargin": True})
+    return chart(
+        "fig-map",
+        "The signal varied",
+        figure,
+        height=90 + 24 * len(wide),
+        caption="Difference at equal volatility to what the events of each variant are compared "
+        "with; the colour is the same in deviations of its shifts. A star: p of "
+        f"{whole_percent(alpha)} or less, corrected for all these cells. Empty: too few events.",
+    )

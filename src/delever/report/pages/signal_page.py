@@ -23,6 +23,7 @@ from delever.report.format import (
     whole_percent,
 )
 from delever.report.page import block, render_page
+from delever.report.pages.signal_asides import condition_table, map_sentence, map_table
 from delever.report.table import (
     Cell,
     Field,
@@ -39,6 +40,7 @@ from delever.research.signal.event_study import EventStudy
 from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.ladder import Ladder
 from delever.research.signal.planted import DIRECTIONS
+from delever.research.signal.robustness import RobustnessMap
 from delever.research.signal.study import SignalStudy
 
 _AGAINST: Final = {
@@ -86,6 +88,72 @@ def _would_be_found(study: SignalStudy, events: int) -> str:
             f"no {direction}" if math.isinf(effect) else f"a {direction} of {percent(effect)}"
         )
     return f"with {events} events {' or '.join(said)} is found in {share} of such samples"
+
+
+def family_rows(studies: Sequence[SignalStudy]) -> pd.DataFrame:
+    """What decides each of several signals, a row per signal."""
+    rows = []
+    for study in studies:
+        row, bars = study.deciding, study.design.decides
+        rows.append(
+            {
+                "signal": study.name,
+                "distinct": float(study.outcomes.loc[bars, "distinct"]),  # type: ignore[arg-type]
+                **{name: row[name] for name in ("adjusted", "low", "high", "p_value")},
+                "detectable": study.detectable,
+                "verdict": study.verdict,
+            }
+        )
+    return pd.DataFrame(rows).set_index("signal")
+
+
+def family_headline(studies: Sequence[SignalStudy]) -> str:
+    """Say which of several signals are found."""
+    rows = family_rows(studies)
+    found = rows[rows["verdict"].isin(["higher", "lower"])]
+    if not len(found):
+        return (
+            f"None of {len(rows)} signals is found: the smallest p is "
+            f"{number(rows['p_value'].min(), 3)}, corrected for their number."
+        )
+    said = [
+        f"{name}: {row['verdict']} by {percent(row['adjusted'])} (p = {number(row['p_value'], 3)})"
+        for name, row in found.iterrows()
+    ]
+    return f"Of {len(rows)} signals, p corrected for their number: {'; '.join(said)}."
+
+
+def family_table(studies: Sequence[SignalStudy]) -> Table:
+    """Several signals, a row each."""
+    design = studies[0].design
+    return tabulate(
+        "family",
+        family_rows(studies),
+        (
+            texts("Signal", "signal"),
+            numbers("Distinct", "distinct", whole),
+            numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
+            texts(
+                f"{whole_percent(1 - design.alpha)} interval",
+                lambda row: interval_cell(row["low"], row["high"], percent),
+                numeric=True,
+            ),
+            numbers("p", "p_value", _p_value, title="corrected for the number of signals"),
+            numbers("Found if", "detectable", percent, title="smallest effect, after correction"),
+            texts("Verdict", "verdict"),
+        ),
+        caption=f"Over {counted(design.decides, 'bar')}, at equal volatility. p after Holm: any of "
+        "these is at or below 5 % in at most 5 % of families in which there is nothing. Found if: "
+        f"the smallest effect found in {whole_percent(design.power)} of samples after correction.",
+    )
+
+
+def own_tables(study: SignalStudy, ladder: Ladder | None, suffix: str) -> list[Table]:
+    """The tables of one of several signals on a page, with names of their own."""
+    found = [outcome_table(study), comparison_table(study), power_table(study)]
+    if ladder is not None:
+        found.append(ladder_table(ladder))
+    return [replace(table, id=table.id + suffix) for table in found]
 
 
 def event_headline(study: EventStudy) -> str:
@@ -352,7 +420,10 @@ def event_table(study: SignalStudy) -> Table:
 
 
 def charts(
-    study: SignalStudy, ladder: Ladder | None, abnormal: EventStudy | None
+    study: SignalStudy,
+    ladder: Ladder | None,
+    abnormal: EventStudy | None,
+    robustness: RobustnessMap | None = None,
 ) -> dict[str, figures.Chart]:
     """Every figure of the page, by name; a curve per further level is called ``rung`` and it."""
     drawn = {}
@@ -368,6 +439,8 @@ def charts(
             )
     if abnormal is not None:
         drawn["abnormal"] = figures.abnormal_path(abnormal.path, abnormal.alpha)
+    if robustness is not None:
+        drawn["map"] = figures.robustness_map(robustness.cells, robustness.alpha)
     return drawn
 
 
@@ -378,10 +451,20 @@ def render(
     *,
     data: Sequence[str],
     notes: Sequence[str],
+    conditions: pd.DataFrame | None = None,
+    robustness: RobustnessMap | None = None,
 ) -> str:
     """Write the page of a signal study."""
-    drawn = charts(study, ladder, abnormal)
+    drawn = charts(study, ladder, abnormal, robustness)
     placebos, path = drawn.pop("placebos", None), drawn.pop("abnormal", None)
+    varied = drawn.pop("map", None)
+    asked_too = []
+    if conditions is not None:
+        table = condition_table(conditions, study.design.decides)
+        asked_too.append(block("conditions", "Where a condition holds", table))
+    if robustness is not None:
+        said = map_sentence(robustness)
+        asked_too.append(block("map", "The signal varied", said, map_table(robustness), varied))
     return render_page(
         title=f"{study.name} - signal study",
         name=study.name,
@@ -417,6 +500,7 @@ def render(
                 else abnormal_table(abnormal),
                 path,
             ),
+            *asked_too,
             block("each", "Events", event_table(study)),
             block("asked", "What was asked", _asked(study, data)),
         ],

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Flags, Floats
+from delever.arguments import Flags, Floats, Rows
 from delever.errors import InputError
-from delever.research.signal.contrast import clusters, compare, evenly, event_weights, weighted_mean
+from delever.research.signal.contrast import (
+    clusters,
+    compare,
+    evenly,
+    event_weights,
+    matched_weights,
+    weighted_mean,
+)
 from delever.research.signal.forward import FEWEST_EVENTS
+from delever.research.signal.placebo import placebo_breaks
+from delever.research.signal.pool import PooledSignals, forward_outcomes
+from delever.research.signal.study import StudyDesign
 
 NormalReturn: TypeAlias = Literal["mean", "market"]
 
@@ -97,6 +108,38 @@ def event_study(
         path=path,
         alpha=alpha,
         p_value=p_value,
+    )
+
+
+def abnormal_returns(
+    pool: PooledSignals,
+    benchmark: pd.Series | None,
+    design: StudyDesign,
+    placebos: Sequence[tuple[Rows, Rows]] | None,
+) -> EventStudy:
+    """Abnormal returns over the deciding horizon, less those of what the events are compared with.
+
+    Raises InputError if no event has its window whole.
+    """
+    returns, events = pd.DataFrame(index=pool.index), pd.DataFrame(index=pool.index)
+    for column, signal in enumerate(pool.signals):
+        symbol = signal.market.symbol
+        moves = signal.market.bars["close"].pct_change(fill_method=None)
+        returns[symbol] = pool.spread(column, np.asarray(moves, dtype=np.float64))
+        events[symbol] = pool.event[:, column]
+    normal = None
+    if benchmark is not None:
+        normal = benchmark.pct_change(fill_method=None).reindex(pool.index)
+    ahead = forward_outcomes(pool, design.decides)
+    return event_study(
+        returns,
+        events,
+        benchmark=normal,
+        window=(1, design.decides),
+        alpha=design.alpha,
+        others=matched_weights(ahead.weights(), ahead.volatility)
+        if placebos is None
+        else placebo_breaks(placebos, design.factors(), ahead)[0],
     )
 
 

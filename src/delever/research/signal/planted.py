@@ -1,7 +1,8 @@
 """How large an effect a study would find: planted after its own events, and looked for again.
 
 What is planted changes the prices, and so the events and the placebos that follow: the rule runs
-again on the changed bars. The noise is that of the real history, laid out by its circular shifts.
+again on the changed bars, but for signals so frequent that it would change little. The noise is
+that of the real history, laid out by its circular shifts.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import NormalDist
 from typing import Literal, TypeAlias, get_args
 
@@ -32,7 +34,9 @@ POWER_AT = (0.5, 1.0, 1.5)
 Others: TypeAlias = Callable[[PooledSignals, ForwardOutcomes], Floats]
 """From signals and what came after to the weights of the bars that events are compared with."""
 
-_PASSES, _STEPS = 12, 8
+_PASSES, _STEPS = 200, 8
+_FREQUENT = 20
+"""With more distinct events an effect changes their number by little: they stay where they are."""
 _MOST = 0.95  # of the price may a fall take
 _BEYOND = 600.0  # no logarithm of prices moves as far
 _NEAR, _FAR = 0.01, 0.1  # from the power asked for: near enough, and too far to be called it
@@ -40,19 +44,31 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
+class Look:
     """What the test would make of an effect: it finds what lies beyond the bound."""
 
     noise: Floats  # values without an effect
     gain: float  # what the effect adds to each
     bound: float
 
+    @classmethod
+    def of(cls, noise: Floats, gain: float, chance: Floats, alpha: float) -> Look:
+        """A look of a test at this level whose shifts are these; NaN ones do not count."""
+        test = np.abs(chance[np.isfinite(chance)])
+        rank = min(len(test) - 1, math.ceil((1 - alpha) * len(test)))
+        return cls(
+            noise=noise[np.isfinite(noise)],
+            gain=gain,
+            bound=float(np.partition(test, rank)[rank]),
+        )
+
     @property
     def found(self) -> float:
+        """Share of the histories in which the test finds it."""
         return float((np.abs(self.noise + self.gain) >= self.bound).mean())
 
     def short(self, power: float) -> float:
-        """Gain that would do, over the gain that there is."""
+        """Gain that would do for this power, over the gain that there is."""
         needed = self.bound + _NORMAL.inv_cdf(power) * float(self.noise.std())
         return needed / abs(self.gain)
 
@@ -61,7 +77,8 @@ def plant(signal: Signal, effect: float, horizon: int) -> tuple[Signal, Floats]:
     """Signal on prices that move by `effect` over the bars after each event, and the logs of it.
 
     Events within the holding period of an earlier one add nothing. The effect is a fraction above
-    -1; the logs, shape (bars,), are what is added to the logarithm of each close.
+    -1; the logs, shape (bars,), are what is added to the logarithm of each close. What comes first
+    is set first: of some thousand events, the last may be those of prices moved a little otherwise.
     """
     market, moved = signal.market, signal
     rows, logs = np.empty(0, dtype=np.intp), np.zeros(len(market.index))
@@ -105,6 +122,11 @@ def detectable_effects(
     found as often, and ``found``, the share of histories like this one in which the test finds it.
     """
     rows = {}
+    if round(ahead.weights().sum()) > _FREQUENT:
+        beside = others(pool, ahead)
+        others = partial(_unchanged, beside)
+        pool = replace(pool, signals=tuple(replace(one, again=None) for one in pool.signals))
+
     for direction in DIRECTIONS:
         effect = _smallest(pool, ahead, others, direction, first, alpha, power)
         for multiple in POWER_AT:
@@ -113,6 +135,10 @@ def detectable_effects(
             rows[direction, multiple] = size, math.nan if look is None else look.found
     index = pd.MultiIndex.from_tuples(list(rows), names=["direction", "multiple"])
     return pd.DataFrame(list(rows.values()), index=index, columns=["effect", "found"])
+
+
+def _unchanged(beside: Floats, _: PooledSignals, __: ForwardOutcomes) -> Floats:
+    return beside
 
 
 def _smallest(
@@ -149,7 +175,7 @@ def _look(
     direction: Direction,
     size: float,
     alpha: float,
-) -> _Look | None:
+) -> Look | None:
     """The test of one effect; None with fewer than five events."""
     if not math.isfinite(size) or (direction == "fall" and size > _MOST):
         return None
@@ -164,8 +190,6 @@ def _look(
         return None
     pattern = contrast_pattern(weights, beside)
     test = shifted(pattern, scaled(after.forward, after.volatility, horizon))
-    test = np.abs(test[np.isfinite(test)])
-    rank = min(len(test) - 1, math.ceil((1 - alpha) * len(test)))
     # A holding period that gains g returns exp(g) (1 + F) - 1: its noise grows as well.
     logs = [np.append(one, np.full(horizon, np.nan)) for _, one in planted]
     gains = np.column_stack(
@@ -180,8 +204,4 @@ def _look(
     noise = shifted(pattern * grown, values)
     means = np.nanmean(np.where(ahead.there, values, np.nan), axis=0)
     added = pattern * (grown - 1.0) * np.where(pattern != 0, usual + means, 0.0)
-    return _Look(
-        noise=noise[np.isfinite(noise)],
-        gain=float(np.nansum(added)),
-        bound=float(np.partition(test, rank)[rank]),
-    )
+    return Look.of(noise, float(np.nansum(added)), test, alpha)

@@ -45,6 +45,12 @@ class PooledSignals:
             ),
         )
 
+    def on(self, index: pd.DatetimeIndex) -> PooledSignals:
+        """The same signals on a calendar that holds this one."""
+        at = np.asarray(index.get_indexer(self.index), dtype=np.intp)
+        wider = replace(self, index=index, places=tuple(at[places] for places in self.places))
+        return wider.watching(self.signals)
+
     def spread(self, column: int, values: Floats) -> Floats:
         """Values of one market's bars on the common calendar, NaN where it has none."""
         out = np.full((len(self.index), *values.shape[1:]), np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -37,6 +37,7 @@ from delever.research.signal.pool import (
     forward_outcomes,
     pool_signals,
 )
+from delever.stats.families import holm
 from delever.stats.intervals import detectable_deviations, wilson_interval
 
 SignalVerdict: TypeAlias = Literal["higher", "lower", "negligible", "undecided", "too few"]
@@ -204,11 +205,13 @@ def study_signal(
     pool: PooledSignals | None = None,
     placebos: Sequence[tuple[Rows, Rows]] | None = None,
     calibrated: bool = True,
+    of: int = 1,
 ) -> SignalStudy:
     """Study what comes after a signal, on one market or several pooled.
 
     `pool` and `placebos` are those of these signals, where they are known already; without
-    `calibrated` nothing is said of the effects that would be found. Raises
+    `calibrated` nothing is said of the effects that would be found, and with `of` studies in a
+    family they are those that its corrected test finds. Raises
     InputError if timeframes differ, symbols repeat, or there is no bar on which a signal could have
     come and the longest horizon is complete.
     """
@@ -238,7 +241,7 @@ def study_signal(
             decides,
             _others(chosen),
             first=detectable_deviations(chosen.alpha, chosen.power) * float(np.nanstd(chance)),
-            alpha=chosen.alpha,
+            alpha=chosen.alpha / of,
             power=chosen.power,
         )
     return SignalStudy(
@@ -259,6 +262,18 @@ def study_signal(
         placebos=pd.concat(drawn, ignore_index=True),
         notes=_notes(pool),
     )
+
+
+def as_family(studies: Sequence[SignalStudy]) -> list[SignalStudy]:
+    """The same studies with p-values corrected for their number by Holm's method."""
+    corrected = holm([float(study.deciding["p_value"]) for study in studies])
+    found = []
+    for study, p_value in zip(studies, corrected.tolist(), strict=True):
+        rows = study.comparisons.copy()
+        rows["p_value"] = rows["p_value"].clip(lower=p_value)
+        note = f"one of {counted(len(studies), 'signal')} studied together: p is corrected for that"
+        found.append(replace(study, comparisons=rows, notes=(*study.notes, note)))
+    return found
 
 
 def _bases(ahead: ForwardOutcomes, placebo: Floats | None) -> Iterator[tuple[str, Floats]]:

@@ -1,0 +1,146 @@
+"""What is asked of a signal on top: where a condition holds, varied, how many events it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from delever.arguments import counted
+from delever.report.format import number, one_digit, percent, whole, whole_percent
+from delever.report.table import (
+    Cell,
+    Group,
+    Table,
+    fraction_cell,
+    interval_cell,
+    numbers,
+    tabulate,
+    texts,
+)
+from delever.research.signal.robustness import RobustnessMap
+from delever.research.signal.study_plan import StudyPlan
+
+_FEW = 3
+
+
+def condition_table(conditions: pd.DataFrame, bars: int) -> Table:
+    """Events with and without each condition."""
+
+    def rose(side: str) -> Any:
+        def written(row: Mapping[str, Any]) -> Cell:
+            events, hits = int(row[f"{side}_events"]), int(row[f"{side}_rose"])
+            note = "" if events > _FEW else "too few to say"
+            return Cell(text=f"{hits} of {events}", note=note, tone="quiet" if note else "")
+
+        return written
+
+    return tabulate(
+        "conditions",
+        conditions,
+        (
+            texts("Condition", "condition"),
+            texts("rose", rose("with"), numeric=True),
+            numbers("mean", "with_mean", fraction_cell),
+            numbers("all bars", "with_usual", whole_percent, title="after which the price rose"),
+            texts("rose", rose("without"), numeric=True),
+            numbers("mean", "without_mean", fraction_cell),
+            numbers("all bars", "without_usual", whole_percent, title="as before"),
+            numbers("unknown", "unknown", whole),
+            numbers("p", "p_value", _three, title="exact, corrected for the number of conditions"),
+            numbers("least", "least", _three, title="smallest p that these numbers allow"),
+        ),
+        groups=(
+            Group(label="", width=1),
+            Group(label="where it holds", width=3),
+            Group(label="where it does not", width=3),
+            Group(label="", width=3),
+        ),
+        caption=f"Distinct events and how many rose over {counted(bars, 'bar')}. p: Fisher's exact "
+        "test that both rose as often, corrected by Holm's method; a question of its own, with 5 % "
+        "of its own. Least: the smallest p that so many events on either side can give, however "
+        "they come out; above 5 % nothing could have been found. A condition may matter on all "
+        "bars: beside each share stands that of all bars with and without it.",
+    )
+
+
+def map_sentence(found: RobustnessMap) -> str:
+    """Say whether a find is a point or a plateau."""
+    tested = counted(found.tested, "cell")
+    if not found.tested:
+        return "No cell has enough events to be tested."
+    return (
+        f"Of {tested} {found.found} differ from chance at {whole_percent(found.alpha)} for all of "
+        f"them together; the difference is below zero in {found.below} and above in "
+        f"{found.tested - found.below}."
+    )
+
+
+def map_table(found: RobustnessMap, rows: int | None = None) -> Table:
+    """Cells of a map, the least likely first."""
+    return tabulate(
+        "map",
+        found.cells.sort_values("p_value").reset_index().head(rows or len(found.cells)),
+        (
+            texts("Variant", "variant"),
+            texts("Market", "symbol"),
+            texts("Held", lambda row: counted(int(row["horizon"]), "bar")),
+            numbers("Distinct", "distinct", whole),
+            numbers("Difference", "adjusted", fraction_cell, title="at equal volatility"),
+            texts(
+                f"{whole_percent(1 - found.alpha)} interval",
+                lambda row: (
+                    Cell(text="")
+                    if math.isnan(row["low"])
+                    else interval_cell(row["low"], row["high"], percent)
+                ),
+                numeric=True,
+            ),
+            numbers("p", "p_value", _three, title="corrected for all cells"),
+        ),
+        limit=12,
+    )
+
+
+def plan_sentence(plan: StudyPlan) -> str:
+    """Say how many events or coins it takes."""
+    effect, share = percent(plan.effect), whole_percent(plan.design.power)
+    have = counted(round(plan.distinct), "distinct event")
+    if plan.distinct >= plan.events:
+        return f"{have} suffice: an effect of {effect} is found in {share} of such samples."
+    said = (
+        f"An effect of {effect} over {counted(plan.design.decides, 'bar')} is found in {share} of "
+        f"samples of {plan.events:,.0f} distinct events; there are {plan.distinct:.0f}. "
+    )
+    more = plan.more_years
+    years = "there is no pace to go by" if math.isinf(more) else f"{more:,.0f} years more"
+    if math.isinf(plan.coins):
+        coins = "no number of coins of the same history makes up for it"
+    else:
+        coins = f"{plan.coins:,.0f} coins of the same history"
+    how = "as measured" if plan.measured else "as is assumed of one coin"
+    return f"{said}At this pace: {years}; or {coins} (correlation {number(plan.alike)}, {how})."
+
+
+def plan_table(plan: StudyPlan) -> Table:
+    """Smallest effect found, by number of events."""
+    return tabulate(
+        "plan",
+        plan.table.reset_index(),
+        (
+            numbers("Distinct events", "events", whole),
+            numbers("Smallest effect", "effect", percent),
+            texts("", lambda row: "more than this history holds" if row["beyond"] else ""),
+        ),
+        caption=f"Found in {whole_percent(plan.design.power)} of samples by the test that decides "
+        f"a study, at {whole_percent(plan.design.alpha)}: mean of rises and falls planted after "
+        "events drawn from where placebo levels break. Such an effect itself makes later events "
+        f"rarer or more frequent, which is left out. So far {one_digit(plan.distinct)} distinct "
+        f"events in {one_digit(plan.years)} years.",
+    )
+
+
+def _three(value: float) -> str:
+    return number(value, 3)

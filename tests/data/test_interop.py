@@ -18,7 +18,7 @@ import pytest
 from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.references import Reference
-from delever.data.vendors.export import export
+from delever.data.vendors.export import export, harmless
 from delever.data.vendors.foreign import FileDescription, Found
 from delever.data.vendors.freqtrade import read_freqtrade
 from delever.data.vendors.registry import read_foreign
@@ -27,6 +27,7 @@ from delever.errors import ConfigError, InputError, NotStoredError, SchemaError,
 START = pd.Timestamp("2021-01-01", tz="UTC")
 MS = 1_609_459_200_000  # the same instant
 HOUR = 3_600_000
+SECONDS = f"[[{MS // 1000},1,2,0.5,1,7]]"
 PERP = Reference.parse("binanceusdm/ohlcv/BTC/USDT:USDT/1h")
 
 
@@ -358,11 +359,15 @@ def test_a_freqtrade_folder_is_read_whole(freqtrade: Path):
 
 
 def test_a_damaged_freqtrade_file_is_named_beside_the_others(freqtrade: Path):
-    for text, said in (('[["a"', "is damaged"), ("[]", "must hold rows of date, open")):
+    for text, said in (
+        ('[["a"', "is damaged"),
+        ("[]", "must hold rows of date, open"),
+        (SECONDS, "may count s"),
+    ):
         (freqtrade / "ETH_BTC-1h.json").write_text(text)
         contents = read_freqtrade(freqtrade, FileDescription(venue="binance"))
         (failed,) = contents.failed
-        assert failed.startswith("ETH_BTC-1h.json ")
+        assert failed.startswith("ETH_BTC-1h.json")
         assert said in failed
         assert len(contents.found) == 5
     with pytest.raises(NotStoredError, match="there is no folder"):
@@ -500,6 +505,30 @@ def test_options_that_would_be_ignored_are_refused(
     words = ["data", "import", str(freqtrade), "--venue", "v", "--from", origin, *more]
     assert main(words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_no_name_in_an_export_is_a_formula(workspace, monkeypatch, tmp_path: Path, capsys):
+    names = ["=HYPERLINK(1)", "+a", "-b", "@c", "d=1", "'e"]
+    frame = pd.DataFrame(np.arange(12.0).reshape(2, 6) - 6, index=hours(0, 1), columns=names)
+    one = workspace.catalog.add(frame, "v/series/x/1h").entry
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["data", "export", "v/series/x/1h", "~/x.csv"]) == 0
+    assert f"written to {tmp_path}/x.csv" in capsys.readouterr().out
+    header, first, _ = (tmp_path / "x.csv").read_text().splitlines()
+    assert header == "timestamp,'=HYPERLINK(1),'+a,'-b,'@c,d=1,'e"
+    assert first == "2021-01-01T00:00:00Z,-6.0,-5.0,-4.0,-3.0,-2.0,-1.0"  # numbers are no text
+    words = ["--venue", "w", "--symbol", "x", "--kind", "series"]
+    assert main(["data", "import", "~/x.csv", *words]) == 0
+    assert {entry.id for entry in workspace.catalog.list()[1:]} == {one.id}
+
+
+def test_no_text_in_an_export_is_a_formula():
+    table = pd.DataFrame({"a": ["=1+1", "-12.5 %", "+3", "text", None, "@x"], "b": range(6)})
+    made = harmless(table.rename(columns={"a": "=a"}))
+    assert made["'=a"].tolist()[:4] == ["'=1+1", "-12.5 %", "+3", "text"]
+    assert made["'=a"].isna().tolist() == [False] * 4 + [True, False]
+    assert made["'=a"].iloc[5] == "'@x"
+    assert made["b"].tolist() == list(range(6))
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "feather", "vectorbt"])

@@ -19,6 +19,7 @@ import pytest
 from tests.data.fetching import bars_of, client_of, hold_to_truth
 from tests.exchange import World, generate, serve
 
+from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.disk import Disk
 from delever.data.exchange.fetch import fetch
@@ -301,6 +302,40 @@ def test_a_bucket_that_is_not_there_is_said_and_not_made(bucket: Remote):
     with pytest.raises(StoreError, match=r"cannot write .* it does not exist"):
         Store(files=missing).add(bars(), REFERENCE, origin=ORIGIN)
     assert not fsspec.filesystem("s3", **bucket.options).exists("nobody-made-this")
+
+
+def test_a_store_that_is_not_there_is_not_an_empty_one(
+    bucket: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    missing = Remote(url="s3://nobody-made-this/store", options=bucket.options)
+    with pytest.raises(StoreError, match=r"there is no nobody-made-this behind s3://.* wrongly"):
+        Store(files=missing).folders()
+    assert Store(files=bucket).folders() == []  # the bucket is there
+    away = tmp_path / "not" / "mounted"
+    monkeypatch.setenv("DELEVER_STORE", str(away))
+    catalog = Catalog(tmp_path)
+    for call in (catalog.list, lambda: catalog.load(REFERENCE)):
+        with pytest.raises(StoreError, match=f"there is no folder {away}: nothing was stored"):
+            call()
+    catalog.add(bars(), REFERENCE)  # which makes it
+    assert len(catalog.list()) == 1
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DELEVER_STORE", "~/not/mounted")
+    assert len(catalog.list()) == 1
+
+
+def test_a_store_in_memory_says_that_it_forgets(workspace, monkeypatch, capsys, tmp_path: Path):
+    monkeypatch.setenv("DELEVER_STORE", f"memory://{tmp_path.name}")
+    bars(9).to_csv(tmp_path / "a.csv")
+    words = ["--venue", "v", "--symbol", "BTC/USD"]
+    for command in (["import", str(tmp_path / "a.csv"), *words], ["list"]):
+        assert main(["data", *command]) == 0
+        said = capsys.readouterr().out
+        assert "note: the store memory://" in said
+        assert "is forgotten when this process ends" in said
+    monkeypatch.delenv("DELEVER_STORE")
+    assert main(["data", "list"]) == 0
+    assert "forgotten" not in capsys.readouterr().out
 
 
 def test_a_fetch_into_a_store_behind_a_url_ends_like_one_onto_a_disk(

@@ -202,6 +202,16 @@ def specials() -> list[Specimen]:
             file="KRAKEN_BTCUSD, 15.csv",
             refused="rows of 15m were said",
         ),
+        VIEW.specimen(
+            name="a perpetual", file="KRAKEN_BTCUSD.P, 60.csv", refused="BTC/USD:USD"
+        ).saying(symbol="BTC/USD"),
+        plain(
+            "a venue in a column",
+            pair.replace("symbol", "exchange")
+            .replace("BTC/USD", "Bitstamp")
+            .replace("ETH/USD", "Bitstamp"),
+            "the file says Bitstamp",
+        ),
         VIEW.specimen(name="months in its name", file="KRAKEN_BTCUSD, 1M.csv"),
         YAHOO.specimen(
             name="its name of another coin", file="ETH-USD.csv", refused="ETH-USD"

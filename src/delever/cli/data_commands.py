@@ -138,7 +138,7 @@ def import_(
     else:
         for report in done.reports:
             print_import(report)
-        print_notes([f"left alone: {line}" for line in done.left])
+        print_notes([*(f"left alone: {line}" for line in done.left), *done.notes])
     for message in done.failed:
         typer.echo(f"error: {message}", err=True)
     if done.failed:
@@ -191,6 +191,7 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
         _print_table(columns, rows)
         for one in found.broken:
             _print_broken(one)
+        print_notes(found.notes)
     if found.broken:
         raise typer.Exit(1)
 

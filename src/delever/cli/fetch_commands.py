@@ -72,6 +72,7 @@ def fetch(
     nothing else.
     """
     from delever.study.market import utc
+    from delever.study.workspace import Workspace
 
     begin, end = (
         None if text is None else utc(text, option)
@@ -88,6 +89,8 @@ def fetch(
             progress=progress,
             workspace=workspace,
         )
+    if not as_json:
+        print_notes(Workspace.find(workspace).catalog.caveats)
     _show(done, as_json=as_json)
 
 

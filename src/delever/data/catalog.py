@@ -104,6 +104,11 @@ class Catalog:
         """Where imported data sets are."""
         return Store(files=files_of(self.root))
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What whoever stores something here must be told, such as that memory forgets."""
+        return files_of(self.root).caveats
+
     def load(
         self,
         reference: Reference | str,

@@ -19,6 +19,12 @@ class Disk:
     """`delever.data.store_location.Files` below a folder."""
 
     root: Path  # the folder; made when something is first written
+    elsewhere: bool = False  # whether it was named, so that not to find it says nothing of it
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """None: what is on a disk stays."""
+        return ()
 
     def read(self, name: str) -> bytes:
         """Content of a file."""
@@ -62,6 +68,11 @@ class Disk:
         """Folders that hold a file of this name."""
         self._must_be_folder()
         if not self.root.is_dir():
+            if self.elsewhere:
+                raise StoreError(
+                    f"there is no folder {self.root}: nothing was stored there yet, or its disk is "
+                    "not there; import or fetch something, mount it, or name another store"
+                )
             return []
         found: list[Path] = []
         seen: set[str] = set()

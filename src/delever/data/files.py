@@ -15,7 +15,7 @@ import pandas as pd
 
 from delever.data.bounds import LARGEST_FILE, joined, pieces
 from delever.data.layout import PLAIN, TIMESTAMP, Layout, plain_name, proposal
-from delever.data.naming import check_names, check_symbol
+from delever.data.naming import check_names, check_symbol, check_venue
 from delever.data.rhythm import check_timeframe, timeframe_of
 from delever.data.stamps import stamps_of
 from delever.data.text_table import TextTable, open_text, text_of
@@ -25,7 +25,8 @@ from delever.kinds import kind_of
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".feather")
 _SYMBOLS = ("symbol", "pair", "ticker", "instrument", "asset", "market")
-"""Columns that say whose rows these are."""
+_VENUES = ("exchange", "venue")
+"""Columns that say whose rows these are, and from where."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class RawRows:
     frame: pd.DataFrame  # shape (n, k), indexed in UTC, in the file's order
     ignored: tuple[str, ...]
     symbols: tuple[str, ...]  # whose rows these are, where a column says so
+    venues: tuple[str, ...]  # and from where
     header_lines: int | None  # lines above the first row; None in a table
 
 
@@ -83,6 +85,8 @@ def read_file(
         rows = _table_rows(data, kind, where, layout)
     for one in rows.symbols:
         check_symbol(one, symbol, where)
+    for one in rows.venues:
+        check_venue(one, venue, where)
     check_names(where, symbol, venue)
     index = pd.DatetimeIndex(rows.frame.index)
     if timeframe is None:
@@ -110,7 +114,7 @@ def text_rows(data: bytes, where: str, kind: str, layout: Layout) -> RawRows:
     )
     first = _first_row(table)
     chosen = _choose(table.names, kind, where, layout, first, table.separator)
-    texts = [*chosen.stamps, *chosen.symbols]
+    texts = [*chosen.stamps, *chosen.symbols, *chosen.venues]
     raw = table.read(texts, list(chosen.values.values()), decimal=layout.decimal)
     stamp, others = raw[chosen.stamps[0]], raw[list(chosen.stamps[1:])]
     joined = stamp if others.empty else stamp.str.cat(others, sep=" ")
@@ -120,6 +124,7 @@ def text_rows(data: bytes, where: str, kind: str, layout: Layout) -> RawRows:
         frame=_values(raw, chosen).set_axis(stamps, axis=0),
         ignored=chosen.ignored,
         symbols=_distinct(raw, chosen.symbols),
+        venues=_distinct(raw, chosen.venues),
         header_lines=table.header_lines,
     )
 
@@ -154,6 +159,7 @@ class _Chosen:
     values: dict[str, str]  # from our names to the file's
     undefined: tuple[str, ...]  # of our names, those that the source has nothing for
     symbols: tuple[str, ...]
+    venues: tuple[str, ...]
     ignored: tuple[str, ...]
 
 
@@ -185,11 +191,9 @@ def _choose(
             f"{where}: every column needs a name of its own, whatever its case; found {found}; "
             "rename"
         )
-    symbols = tuple(
-        name
-        for name in names
-        if plain_name(name) in _SYMBOLS and (required or not _number(first.get(name, "")))
-    )
+    texts = [name for name in names if required or not _number(first.get(name, ""))]
+    symbols = tuple(name for name in texts if plain_name(name) in _SYMBOLS)
+    venues = tuple(name for name in texts if plain_name(name) in _VENUES)
     if required or set(layout.columns) - {TIMESTAMP}:
         wanted = required or tuple(name for name in layout.columns if name != TIMESTAMP)
         columns = {ours: layout.value_column(names, ours) for ours in wanted}
@@ -203,7 +207,7 @@ def _choose(
         values = {ours: theirs for ours, theirs in columns.items() if theirs is not None}
     else:
         undefined = ()
-        values = {name: name for name in names if name not in (*stamps, *symbols)}
+        values = {name: name for name in names if name not in (*stamps, *symbols, *venues)}
         if not values:
             raise SchemaError(
                 f"{where}: a {kind} needs a column beside its stamps; found {found}; add one"
@@ -211,7 +215,12 @@ def _choose(
     used = (*stamps, *values.values())
     ignored = tuple(name for name in names if name not in used)
     return _Chosen(
-        stamps=stamps, values=values, undefined=undefined, symbols=symbols, ignored=ignored
+        stamps=stamps,
+        values=values,
+        undefined=undefined,
+        symbols=symbols,
+        venues=venues,
+        ignored=ignored,
     )
 
 
@@ -266,7 +275,7 @@ def _table_rows(data: bytes, kind: str, where: str, layout: Layout) -> RawRows:
             raise SchemaError(
                 f"{where}: column {name} must hold numbers; it holds {cell}; convert or remove it"
             )
-    read = [*chosen.stamps, *chosen.symbols, *chosen.values.values()]
+    read = [*chosen.stamps, *chosen.symbols, *chosen.venues, *chosen.values.values()]
     raw: pd.DataFrame = table.select(read).replace_schema_metadata(None).to_pandas()
     if len(chosen.stamps) > 1:
         raise SchemaError(f"{where}: one column of stamps is required in a table; join them")
@@ -276,6 +285,7 @@ def _table_rows(data: bytes, kind: str, where: str, layout: Layout) -> RawRows:
         frame=_values(raw, chosen).set_axis(stamps, axis=0),
         ignored=chosen.ignored,
         symbols=_distinct(raw, chosen.symbols),
+        venues=_distinct(raw, chosen.venues),
         header_lines=None,
     )
 

@@ -19,6 +19,7 @@ STAMPS = ("timestamp", "open_time")
 TIMESTAMP = STAMPS[0]
 
 _KEYS = ("columns", "header", "separator", "decimal", "stamp_unit", "stamp_pattern", "timezone")
+_MOMENT = r"\d{4}[./-]\d\d|\d\d[./-]\d\d[./-]\d\d|\d{10}(\d{3}){0,3}(\.0*)?$"
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     TIMESTAMP: ("time", "date", "datetime", "unix", "ts", "opentime", "snapped_at", "t"),
     "open": ("o", "price_open", "open_price", "first", "erster", "apertura", "ouv"),
@@ -133,6 +134,8 @@ def proposal(names: Sequence[str], first: Mapping[str, str], kind: str, separato
             for name in names
             if ours in plain_name(name) and not re.search("time|date", name, re.IGNORECASE)
         ]
+        if ours == TIMESTAMP:
+            near += [name for name in names if re.match(_MOMENT, first.get(name, ""))]
         columns[ours] = near[0] if near else "?"
     said: dict[str, str] = {}
     stamp = first.get(columns[TIMESTAMP], "")

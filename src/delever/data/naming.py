@@ -75,9 +75,15 @@ def check_symbol(found: str, symbol: str, where: str) -> None:
                 "its own --symbol"
             )
         return
-    own = split_pair(re.sub(r"(_PERP|PERP|\.P|-SWAP|:[A-Z]+)$", "", found.upper()))
+    spot = re.sub(r"(_PERP|PERP|\.P|-SWAP|:[A-Z]+)$", "", found.upper())
+    own = split_pair(spot)
+    if spot != found.upper() and ":" not in symbol:
+        raise SchemaError(
+            f"{where}: its rows are said to be of {symbol}; the file says {found[:40]}, a "
+            f"perpetual; give its --symbol, such as {symbol}:{symbol.partition('/')[2]}"
+        )
     base, quote = (_alias(part) for part in said.upper().split("/", 1))
-    written = (own, _alias(found.upper()), _bare(found))
+    written = (own, _alias(spot), _bare(spot))
     if not {f"{base}/{quote}", base, base + quote} & set(written):
         raise SchemaError(
             f"{where}: its rows are said to be of {symbol}; the file says {found[:40]}; give "
@@ -99,12 +105,25 @@ def check_names(where: str, symbol: str, venue: str) -> None:
             f"{', '.join(sorted(coins))}; give its own --symbol, or rename the file"
         )
     named = {word.lower() for word in words if word.lower() in _VENUES}
-    kin = any(one.startswith(venue) or venue.startswith(one) for one in named)
-    if venue in _VENUES and named and not kin:
+    if named and not any(_kin(one, venue) for one in named):
         raise SchemaError(
             f"{where}: its rows are said to be of {venue}; the file is named for "
             f"{', '.join(sorted(named))}; give its own --venue, or rename the file"
         )
+
+
+def check_venue(found: str, venue: str, where: str) -> None:
+    """Hold the venue in a column against the one that was said. Raises SchemaError."""
+    if found.lower() in _VENUES and not _kin(found.lower(), venue):
+        raise SchemaError(
+            f"{where}: its rows are said to be of {venue}; the file says {found[:40]}; give its "
+            "own --venue, or the rows of one"
+        )
+
+
+def _kin(one: str, venue: str) -> bool:
+    """Whether a known venue may be meant by the one that was said, which may have any name."""
+    return venue not in _VENUES or one.startswith(venue) or venue.startswith(one)
 
 
 def _coin(word: str) -> str | None:

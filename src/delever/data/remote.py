@@ -64,6 +64,13 @@ class Remote:
         """Files directly in a folder."""
         return sorted(name for name in self._listed(folder) if name and not name.startswith(_LOCK))
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """That memory forgets, where the store is there."""
+        if self.url.partition(":")[0] != "memory":
+            return ()
+        return (f"the store {self.url} is forgotten when this process ends; name one that stays",)
+
     def find(self, name: str) -> list[str]:
         """Folders that hold a file of this name."""
         system, root = self._open()
@@ -72,7 +79,9 @@ class Remote:
             try:
                 paths: list[str] = system.find(root)
             except FileNotFoundError:
-                return []
+                paths = []
+            if not paths:
+                self._must_be_there(system, root)
         ends = f"/{name}"
         return sorted(
             path.removeprefix(f"{root}/").removesuffix(ends)
@@ -165,6 +174,16 @@ class Remote:
                 f"({error}); s3:// needs: pip install 'delever[s3]'"
             ) from error
         return system, str(root).rstrip("/")
+
+    def _must_be_there(self, system: Any, root: str) -> None:
+        """Tell a store that is empty from one that is not there."""
+        protocol = self.url.partition(":")[0]
+        place = root.partition("/")[0] if protocol in _BUCKETS else root
+        if protocol != "memory" and not system.exists(place):
+            raise StoreError(
+                f"there is no {place} behind {self.url}: nothing was stored there yet, or it was "
+                "named wrongly; make it, import something, or name another store"
+            )
 
     def _make(self, system: Any, folder: str) -> None:
         if self.url.partition(":")[0] not in _BUCKETS:

@@ -109,4 +109,4 @@ def named(minutes: int, index: pd.DatetimeIndex | None = None) -> str:
 
 
 def _text(minutes: int) -> str:
-    return next(f"{minutes / n:.3g}{unit}" for unit, n in _LENGTHS if minutes >= n or n == 1)
+    return next(f"{minutes / n:.3g}{unit}" for unit, n in _LENGTHS[1:] if minutes >= n or n == 1)

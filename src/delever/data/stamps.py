@@ -69,8 +69,7 @@ def stamps_of(
     """
     refuse = _Refuse(index=index, where=where, header_lines=header_lines)
     if isinstance(index, pd.DatetimeIndex):
-        stamps = _of_clock(index, form, refuse)
-        return _in_range(stamps, refuse)
+        return _in_range(_of_clock(index, form, refuse), refuse).as_unit("ns")
     if pd.api.types.is_integer_dtype(index.dtype):
         texts = pd.Series(index.astype("str"))
     elif index.inferred_type == "string":

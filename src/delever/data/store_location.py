@@ -26,6 +26,10 @@ class Files(Protocol):
     method raises `StoreError` where the disk or the server refuses.
     """
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What whoever stores something there must be told, one line each."""
+
     def read(self, name: str) -> bytes:
         """Content of a file. Raises FileNotFoundError if there is no such file."""
 
@@ -71,7 +75,7 @@ def files_of(root: Path) -> Files:
     if url is None:
         return Disk(root=root / "store")
     if url.startswith("file://"):
-        return Disk(root=Path(url.removeprefix("file://")))
+        return Disk(root=Path(url.removeprefix("file://")), elsewhere=True)
     if "://" not in url:
-        return Disk(root=(root / url).absolute())
+        return Disk(root=(root / Path(url).expanduser()).absolute(), elsewhere=True)
     return Remote(url=url.rstrip("/"), options=options)

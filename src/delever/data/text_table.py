@@ -14,6 +14,9 @@ import pandas as pd
 from delever.errors import SchemaError
 
 SEPARATORS = (",", ";", "\t", "|")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that spreadsheets compute; exports write an apostrophe before it."""
+
 UNDEFINED = ("", "nan", "NaN", "null")
 """Cells that say that there is no number."""
 
@@ -204,6 +207,9 @@ def _separator(line: str) -> str:
 
 def _cells(line: str, separator: str, where: str) -> list[str]:
     try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
     except csv.Error as error:
         raise SchemaError(f"{where}: the header cannot be read ({error}); correct it") from None
+    return [
+        cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell for cell in cells
+    ]

@@ -33,6 +33,7 @@ class DataList(Result):
 
     entries: tuple[Entry, ...]  # the sample first
     broken: tuple[Check, ...]  # data sets whose description cannot be read
+    notes: tuple[str, ...] = ()  # what must be known of the store, such as that it forgets
 
     @property
     def headline(self) -> str:
@@ -63,6 +64,7 @@ class Imports(Result):
     reports: tuple[ImportReport, ...]  # one for each data set
     left: tuple[str, ...] = ()  # files of a folder that were left alone, and why
     failed: tuple[str, ...] = ()  # what could not be stored, one sentence each
+    notes: tuple[str, ...] = ()  # what must be known of the store, such as that it forgets
 
     @property
     def headline(self) -> str:
@@ -127,8 +129,9 @@ def data_list(*, workspace: Place = None) -> DataList:
     >>> dl.data_list().tables["data sets"].loc["sample/ohlcv/BTC/USD/1d", "rows"]
     np.int64(5385)
     """
-    found = Workspace.find(workspace, or_shipped=True).catalog.survey()
-    return DataList(entries=found.entries, broken=found.broken)
+    catalog = Workspace.find(workspace, or_shipped=True).catalog
+    found = catalog.survey()
+    return DataList(entries=found.entries, broken=found.broken, notes=catalog.caveats)
 
 
 def import_data(
@@ -243,7 +246,12 @@ def import_data(
             if alone:
                 raise
             failed.append(str(error))
-    return Imports(reports=tuple(reports), left=tuple(contents.left), failed=tuple(failed))
+    return Imports(
+        reports=tuple(reports),
+        left=tuple(contents.left),
+        failed=tuple(failed),
+        notes=place.catalog.caveats,
+    )
 
 
 def _of_frame(frame: pd.DataFrame, said: FileDescription, layout: str | None) -> FileContents:
@@ -376,7 +384,7 @@ def export(
         stored = Workspace.find(workspace, or_shipped=True).catalog.load(data)
     if not isinstance(stored, Dataset):
         raise InputError(f"export takes a reference or a loaded data set; got {shown(data)}")
-    return write(stored, Path(path), form)
+    return write(stored, Path(path).expanduser(), form)
 
 
 def described(entry: Entry) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import pandas as pd
 
 from delever.arguments import shown
+from delever.data.vendors.export import harmless
 from delever.errors import InputError, StoreError
 from delever.study.result import Result, plain
 
@@ -61,7 +62,7 @@ def _write(result: Result, folder: Path, form: Form, *, png: bool) -> None:
     tables, figures = _files(result.tables), _files(result.figures) if png else {}
     for name, table in tables.items():
         if form == "csv":
-            flat(table).to_csv(folder / f"{name}.csv", index=False)
+            harmless(flat(table)).to_csv(folder / f"{name}.csv", index=False)
         else:
             flat(table).to_parquet(folder / f"{name}.parquet", compression="zstd")
     if figures:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.data.files import RawRows, name_of, text_content, text_rows
 from delever.data.layout import TIMESTAMP, Layout
-from delever.data.naming import check_names, check_symbol, coin_in, pair_in, split_pair
+from delever.data.naming import check_names, check_symbol, check_venue, coin_in, pair_in, split_pair
 from delever.data.references import Reference
 from delever.data.rhythm import named, timeframe_of
 from delever.data.stamps import StampForm
@@ -217,6 +217,8 @@ def found_in(one: ChartFile, rows: RawRows, vendor: str, *, notes: tuple[str, ..
         )
     for text in told:
         check_symbol(text, symbol, where)
+    for text in rows.venues:
+        check_venue(text, said.venue, where)
     check_names(where, symbol, said.venue)
     frame = rows.frame.sort_index(kind="stable")
     prices = [name for name in PRICES if name in frame]

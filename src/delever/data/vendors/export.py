@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,8 +11,11 @@ import pandas as pd
 
 from delever.data.disk import whole
 from delever.data.references import Dataset
+from delever.data.text_table import FORMULA
 from delever.data.vendors.freqtrade import write_freqtrade
 from delever.errors import InputError
+
+_NUMBER = re.compile(r"[+-]?[\d.,]+ ?%?")
 
 Format = Literal["parquet", "csv", "feather", "freqtrade", "vectorbt"]
 """Shapes a data set is written in."""
@@ -61,13 +65,31 @@ def export(dataset: Dataset, path: Path, form: Format | None = None) -> Path:
     return path
 
 
+def harmless(table: pd.DataFrame) -> pd.DataFrame:
+    """A table in which no name and no text is taken for a formula by a spreadsheet.
+
+    Such texts begin with an apostrophe, which spreadsheets do not show and `read_file` takes off.
+    """
+    made = table.rename(columns=lambda name: _escaped(name) if isinstance(name, str) else name)
+    for place, dtype in enumerate(made.dtypes):
+        if pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
+            cells = made.iloc[:, place].map(_escaped, na_action="ignore")
+            made.isetitem(place, cells.array)
+    return made
+
+
+def _escaped(cell: object) -> object:
+    formula = isinstance(cell, str) and cell.startswith(FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if formula else cell
+
+
 def _csv(frame: pd.DataFrame, path: Path) -> None:
     stamps = pd.DatetimeIndex(frame.index)
     if (stamps == stamps.floor("s")).all():
         texts = stamps.strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
     else:
         texts = [stamp.isoformat() for stamp in stamps]
-    frame.set_axis(pd.Index(texts, name=frame.index.name), axis=0).to_csv(path)
+    harmless(frame.set_axis(pd.Index(texts, name=frame.index.name), axis=0)).to_csv(path)
 
 
 def _vectorbt(dataset: Dataset, path: Path) -> None:

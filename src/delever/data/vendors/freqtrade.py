@@ -21,6 +21,7 @@ import pandas as pd
 from delever.data.disk import whole
 from delever.data.files import content, name_of, unzipped
 from delever.data.references import Dataset, Reference
+from delever.data.stamps import StampForm, stamps_of
 from delever.data.vendors.foreign import FileContents, FileDescription, Found
 from delever.errors import ConfigError, InputError, NotStoredError, SchemaError
 from delever.kinds import KINDS, kind_of
@@ -107,8 +108,10 @@ def _rows(path: Path) -> tuple[pd.DataFrame, str]:
             f"{path.name} must hold rows of {', '.join(_COLUMNS)}; found {len(table)} of "
             f"{', '.join(map(str, table.columns))}"
         )
-    stamps = pd.to_datetime(table["date"], unit="ms", utc=True)
-    return table.drop(columns="date").set_axis(pd.DatetimeIndex(stamps), axis=0), digest
+    dates = pd.Index(table["date"], name="date")
+    form = StampForm() if isinstance(dates, pd.DatetimeIndex) else StampForm(unit="ms")
+    stamps = stamps_of(dates, form, name_of(path), header_lines=None)
+    return table.drop(columns="date").set_axis(stamps, axis=0), digest
 
 
 def _paid(rates: pd.DataFrame) -> pd.DataFrame:

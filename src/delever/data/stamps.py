@@ -69,7 +69,8 @@ def stamps_of(
     """
     refuse = _Refuse(index=index, where=where, header_lines=header_lines)
     if isinstance(index, pd.DatetimeIndex):
-        return _in_range(_of_clock(index, form, refuse), refuse).as_unit("ns")
+        stamps = _in_range(_of_clock(index, form, refuse), refuse)
+        return stamps.tz_convert("UTC").as_unit("ns")
     if pd.api.types.is_integer_dtype(index.dtype):
         texts = pd.Series(index.astype("str"))
     elif index.inferred_type == "string":

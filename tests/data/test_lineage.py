@@ -90,6 +90,18 @@ def test_other_bars_are_not_written_over_and_what_fills_nothing_is_refused(works
         dl.data_resample("v/series/FEAR/1d", "1w")
 
 
+def test_a_holdout_stays_held_out_of_what_is_made_of_it(workspace):
+    dl.import_data(bars(), "v", "BTC/USD")
+    seal = workspace.root / "data" / "holdout.toml"
+    seal.write_text("[holdout]\nfrom = 2021-01-25\n")
+    assert dl.data_resample(DAILY, "1w").reports[0].entry.rows == 5
+    assert str(dl.load(WEEKLY).frame.index[-1].date()) == "2021-01-18"
+    seal.unlink()
+    pd.testing.assert_frame_equal(
+        dl.load(WEEKLY).frame, weeks(bars()), check_freq=False, check_names=False
+    )
+
+
 def test_what_comes_later_changes_no_week_that_has_closed(workspace):
     dl.import_data(bars(60), "v", "BTC/USD")
     dl.data_resample(DAILY, "1w")

@@ -23,6 +23,7 @@ from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.disk import Disk
 from delever.data.exchange.fetch import fetch
+from delever.data.mender import Mender, Signature
 from delever.data.references import Reference
 from delever.data.remote import Remote, _host
 from delever.data.store import Store
@@ -112,6 +113,27 @@ def test_the_same_objects_as_on_a_disk(remote: Remote, tmp_path: Path):
     pd.testing.assert_frame_equal(
         Store(files=remote).load(REFERENCE).frame, bars(), check_freq=False
     )
+
+
+def test_changes_by_hand_leave_the_same_objects_as_on_a_disk(remote: Remote, tmp_path: Path):
+    disk = Disk(root=tmp_path)
+    by = Signature(who="ann", when=pd.Timestamp("2021-01-01", tz="UTC"), why="a test")
+    day = bars().index[100]
+    for place in (remote, disk):
+        mender = Mender(files=place)
+        mender.add(bars(), REFERENCE, origin=ORIGIN)
+        mender.drop(REFERENCE, bars().index[450], None, by)
+        mender.quarantine(REFERENCE, day, day + pd.Timedelta(1), by)
+        mender.remove(REFERENCE, by)
+        assert mender.folders() == []
+        mender.undo(REFERENCE)
+    assert contents(remote) == contents(disk)
+    for place in (remote, disk):
+        mender = Mender(files=place)
+        assert len(mender.load(REFERENCE).frame) == 449
+        assert len(mender.forget(REFERENCE.folder)) == 2
+        assert mender.problems(REFERENCE.folder) == []
+    assert contents(remote) == contents(disk)
 
 
 def test_a_flipped_byte_is_found(remote: Remote):

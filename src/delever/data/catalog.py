@@ -121,12 +121,16 @@ class Catalog:
         data set (the message names those nearest to it), or it has no row in the span; StoreError
         if it is damaged.
         """
-        found = self._loaded(_parsed(reference), start, end)
+        found = self.whole(_parsed(reference), start, end)
         return found if self.holdout is None else self.holdout.seen(found)
 
-    def _loaded(
-        self, wanted: Reference, start: pd.Timestamp | None, end: pd.Timestamp | None
+    def whole(
+        self,
+        wanted: Reference,
+        start: pd.Timestamp | None = None,
+        end: pd.Timestamp | None = None,
     ) -> Dataset:
+        """As `load`, held-out rows among them: to make data sets of, never to be handed out."""
         if wanted.venue == SAMPLE:
             dataset = load_sample(self.sample_folder)
             if dataset is None or dataset.reference != wanted:

@@ -9,7 +9,7 @@ import pandas as pd
 from delever.bars import resample
 from delever.data.catalog import Catalog, ImportReport
 from delever.data.mender import Signature
-from delever.data.references import Dataset
+from delever.data.references import Dataset, Reference
 from delever.errors import ConflictError, InputError
 from delever.frames import validate
 from delever.kinds import kind_of
@@ -25,7 +25,7 @@ def store_resampled(
     fill bars of `timeframe`, or fill none of them; ConflictError if something else is stored under
     the name; StoreError.
     """
-    source = catalog.load(reference)
+    source = catalog.whole(Reference.parse(reference))
     if "close" not in kind_of(source.reference.kind).columns:
         raise InputError(
             f"bars are resampled; {reference} holds rows of kind {source.reference.kind}"
@@ -45,7 +45,7 @@ def store_resampled(
     if not catalog.store.has(wanted.folder):
         return catalog.add(frame, wanted, provenance=record)
     wanted = catalog.own(wanted)
-    before = catalog.load(wanted)
+    before = catalog.whole(wanted)
     _require_lineage(before, str(source.reference))
     if before.frame.equals(frame) and before.provenance[-1]["id"] == source.id:
         return catalog.report(wanted, added=0, present=len(frame))

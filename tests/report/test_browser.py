@@ -23,7 +23,7 @@ pytestmark = [
 HOSTILE = "<script>alert('x')</script> \"цена\" & <b>"
 KINDS = (
     *("tearsheet", "leveraged", "comparison", "sweep", "signal", "event", "claims", "state"),
-    *("coverage", "periods", "runs", "hostile"),
+    *("coverage", "periods", "runs", "hostile", "family"),
 )
 
 
@@ -64,7 +64,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "leveraged": leveraged,
         "comparison": dl.compare(average, leveraged),
         "sweep": dl.sweep(market, "support_breach", axes, workspace=place),
-        "signal": dl.signal_study("round_number", market, design=design, workspace=place),
+        "signal": dl.signal_study(
+            "rolling_low",
+            market,
+            {"weeks": 8},
+            design=design,
+            when=["fall_speed<-1"],
+            vary={"weeks": [6, 8], "confirm": [1, 2]},
+            workspace=place,
+        ),
+        "family": dl.signal_family(["round_number", "rolling_low"], market, design=design),
         "event": dl.event_study(market, close.pct_change() < -0.15),
         "claims": dl.claims("backtests/claims_2026_02.toml", workspace=place),
         "state": dl.state("2014-01-01", data="sample/ohlcv/BTC/USD/1d", workspace=place),
@@ -133,7 +142,9 @@ def test_every_figure_is_drawn_and_nothing_is_said_or_asked(
     for chart in charts:
         assert chart["text"] == "", chart
         assert chart["marks"] >= chart["traces"] > 0, chart
-    assert bool(charts) == (kind not in {"claims", "coverage", "periods", "runs", "state"})
+    assert bool(charts) == (
+        kind not in {"claims", "coverage", "family", "periods", "runs", "state"}
+    )
     shown = seen.page.inner_text("body")
     for word in ("NaN", "undefined", "Infinity"):
         assert word not in shown

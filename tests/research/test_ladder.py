@@ -144,6 +144,38 @@ def test_without_meaning_breaks_reach_rungs_as_often_as_matched_bars_and_placebo
     assert abs(mean["reached"] - mean["placebo"]) < 3 * error
 
 
+def test_the_difference_to_placebos_is_nothing_where_levels_mean_nothing(draws):
+    number, rows = draws(30, 150), []
+    for seed in range(number):
+        market = MarketView(bars=simulate_bars(1_500, seed=seed), timeframe="1d")
+        pool = pool_signals([RULES["rolling_low"](weeks=8).on(market)])
+        rows.append(study_ladder(pool, [0.95, 0.9], 20, design=DESIGN).table)
+    table = pd.concat(rows)
+    assert table[["difference", "p_value"]].notna().all(axis=None)
+    inside = (table["difference_low"] <= 0) & (table["difference_high"] >= 0)
+    # A family of two rungs, and intervals of 95 % of each.
+    least = table["p_value"].groupby(np.arange(len(table)) // 2).min()
+    assert (least <= 0.05).mean() <= 0.05 + 2 * math.sqrt(0.0475 / number) + 1 / number
+    assert inside.mean() >= 0.95 - 3 * math.sqrt(0.0475 / (2 * number))
+    spread = table["difference"].std() / math.sqrt(len(table))
+    assert abs(table["difference"].mean()) < 4 * spread
+
+
+def test_the_difference_by_hand_on_its_own_place():
+    """All bars equally volatile: breaks that got there, less the share of placebo bars that do."""
+    rng = np.random.default_rng(9)
+    closes = 100 * np.exp(np.cumsum(rng.choice([-0.01, 0.01], 500)))
+    signal = RULES["rolling_low"](weeks=2).on(MarketView(bars=path(closes), timeframe="1d"))
+    pool = pool_signals([signal])
+    table = study_ladder(pool, [0.97], 15, design=DESIGN, decided=0.4).table.loc[0.97]
+    # Moves are of one size, so that units of volatility are a fixed number of logarithms.
+    assert table["difference"] == pytest.approx(table["reached"] - table["placebo"], abs=0.01)
+    assert table["difference_low"] <= table["difference"] <= table["difference_high"]
+    assert table["p_value"] >= 0.4  # no find below what decides
+    few = study_ladder(pool_signals([on(three_breaks(), [30, 60, 90])]), [0.9], 10, design=DESIGN)
+    assert math.isnan(few.table.loc[0.9, "difference"])
+
+
 def test_several_markets_on_one_date_weigh_as_one():
     bars = three_breaks()
     alone = study_ladder(pool_signals([on(bars, [30, 60, 90])]), [0.95, 0.9], 10, design=DESIGN)

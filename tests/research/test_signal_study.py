@@ -234,6 +234,29 @@ def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty(draws):
     )
 
 
+def test_pooled_coins_that_move_together_reject_about_one_time_in_twenty(draws):
+    """Three coins with a correlation of 0.7 that begin at different times, on one calendar."""
+    markets, found = draws(40, 150), []
+    for seed in range(markets):
+        rng = np.random.default_rng([seed, 5])
+        signals = []
+        common = rng.standard_t(5, 1_200)
+        for name, begin in zip("ABC", (0, 200, 600), strict=True):
+            own = 0.02 * (math.sqrt(0.7) * common + math.sqrt(0.3) * rng.standard_t(5, 1_200))
+            close = np.exp(np.cumsum(own))[begin:]
+            index = pd.date_range("2015-01-05", periods=1_200, freq="1D", tz="UTC", unit="ns")
+            columns = dict.fromkeys(("open", "high", "low", "close"), close)
+            bars = pd.DataFrame(columns, index=index[begin:].rename("open_time"))
+            market = MarketView(bars=bars, timeframe="1d", symbol=name)
+            signals.append(RULES["rolling_low"](weeks=10).on(market))
+        design = StudyDesign(horizons=(10,), decides=10, draws=40, seed=seed)
+        study = study_signal(signals, name="null", design=design, calibrated=False)
+        found.append(study.deciding["p_value"])
+        assert study.outcomes.loc[10, "effective"] < study.outcomes.loc[10, "events"]
+    rejected = np.mean(np.array(found) <= 0.05)
+    assert rejected <= 0.05 + 2 * math.sqrt(0.0475 / markets) + 1 / markets
+
+
 def test_where_a_break_is_followed_by_a_fall_it_is_found(draws):
     """After each break of the low the price loses a fifth of a deviation a bar for ten bars."""
     found, markets = 0, draws(6, 12)

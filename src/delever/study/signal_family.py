@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from delever.errors import ConfigError
-from delever.report.figures.look import Chart
 from delever.report.page import block, render_page
 from delever.report.pages import signal_asides as asides
 from delever.report.pages import signal_page as page
@@ -54,16 +53,6 @@ class SignalFamily(Result):
         for number, one in enumerate(self.reports, 1):
             found |= {f"{number} {name}": table for name, table in one.tables.items()}
         return found
-
-    @property
-    def charts(self) -> dict[str, Chart]:
-        """Placebo means of each signal."""
-        return {
-            f"{number} {name}": chart
-            for number, one in enumerate(self.reports, 1)
-            for name, chart in one.charts.items()
-            if name == "placebos"
-        }
 
     def html(self) -> str:
         """One page: the family, and every signal's own tables."""

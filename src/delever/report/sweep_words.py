@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from delever.arguments import counted
+from delever.report.answer_words import p_value
 from delever.report.figures.sweep_figures import setting_text, short
 from delever.report.format import (
-    interval,
     number,
     of_years,
     percent,
@@ -133,13 +133,10 @@ def _stands(swept: Swept) -> str:
 def _left_out(found: Choosing) -> str:
     """What choosing without a period saved in it."""
     saved = found.gained["sharpe_ratio"]
-    said = (
+    return (
         f"Chosen without a period, the best Sharpe ratio saved {points(saved.mean)} points in it "
-        "beside the median combination"
+        f"beside the median combination ({p_value(saved.p_value)})."
     )
-    if math.isnan(saved.low):
-        return f"{said}."
-    return f"{said} (90% interval {interval(saved.low, saved.high, points)})."
 
 
 def where(swept: Swept, row: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -20,7 +20,6 @@ from delever.arguments import Floats, Rows
 from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.period import Period
 from delever.stats.overfitting import Overfitting, overfitting
-from delever.stats.sign_flip import MeanOfFew, sign_flip
 
 BLOCKS = 16
 """Blocks of time, as long as each other, in which a sweep keeps each combination's returns."""
@@ -33,6 +32,8 @@ _GROUPS, _LEFT_OUT = 8, 2
 _ERAS = 4
 _CHOICES = ("sharpe_ratio", "payout")
 _ROUNDING = 1e-12
+_MOST_DRAWS, _LEAST_DRAWS = 399, 99
+_MOST_SHUFFLED = 12_000_000  # values in all draws together: bounds time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,19 @@ class Tried:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gained:
+    """What choosing without a period saved in it beyond the median combination, on average.
+
+    Its p-value is one-sided, against combinations that keep nothing from one period to another:
+    those of each period change places among themselves, and are chosen from anew.
+    """
+
+    mean: float  # points
+    p_value: float
+    draws: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Choosing:
     """What choosing came to; a table is empty where there is too little to choose on."""
@@ -121,8 +135,7 @@ class Choosing:
     # `points_saved`, those of the middle combination (`middle`) and of the best one (`best`),
     # `rank` (share of combinations that did no better).
     periods: pd.DataFrame = field(default_factory=pd.DataFrame)
-    # The mean of `points_saved` by way of choosing, less that of the middle combination.
-    gained: Mapping[str, MeanOfFew] = field(default_factory=dict)
+    gained: Mapping[str, Gained] = field(default_factory=dict)  # by way of choosing
     # A row per quarter of the time left out, chosen on the rest by the Sharpe ratio: `start`,
     # `end` (opens of its first and last bar), `chosen`, `sharpe_ratio`,
     # `middle` and `benchmark`, yearly Sharpe ratios, and `rank`.
@@ -177,48 +190,120 @@ def _best(values: Floats) -> int | None:
     return None if np.isnan(values).all() else int(np.nanargmax(values))
 
 
-def _periods_left_out(
-    tried: Tried, total: Floats, whole: Floats
-) -> tuple[pd.DataFrame, dict[str, MeanOfFew]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Periods:
+    """What choosing without a period looks at, a column per period."""
+
+    saved: Floats  # shape (combinations, periods): points; NaN where not there all along
+    paid: Floats  # the same: log growth against the benchmark
+    inside: Floats  # shape (combinations, periods, 2): sums of returns and squares in each
+    rest: Floats  # the same, of all bars that are near no period or only near others
+    bars: Floats  # shape (combinations, periods): of what chooses, by the period left out
+    apart: Floats  # shape (periods, periods): 1 where the second may choose for the first
+    middle: Floats  # shape (periods,): median of `saved`
+
+    def chosen(self, by: str) -> Rows:
+        """Row chosen without each period; -1 where there is none."""
+        if by == "sharpe_ratio":
+            others = [self.inside[..., part] @ self.apart.T for part in (0, 1)]
+            sums = self.rest + np.stack(others, axis=-1)
+            values = sharpe_ratios(sums, self.bars)
+        else:
+            known = ~np.isnan(self.paid)
+            count = known @ self.apart.T
+            total = np.where(known, self.paid, 0.0) @ self.apart.T
+            values = total / np.where(count > 0.0, count, np.nan)
+        values = np.where(np.isnan(self.saved) | np.isnan(values), -np.inf, values)
+        best = values.argmax(axis=0)
+        none = np.isinf(values[best, np.arange(values.shape[1])])
+        return np.where(none, -1, best)
+
+    def gained(self, chosen: Rows) -> Floats:
+        """Points that each choice saved beyond the median combination; NaN without one."""
+        own = self.saved[chosen, np.arange(len(chosen))] - self.middle
+        return np.where(chosen < 0, np.nan, own)
+
+    def shuffled(self, rng: np.random.Generator) -> _Periods:
+        """The same with the combinations of each period in another order, period by period."""
+        saved, paid, inside = self.saved.copy(), self.paid.copy(), self.inside.copy()
+        for place in range(saved.shape[1]):
+            there = np.flatnonzero(~np.isnan(saved[:, place]))
+            order = rng.permutation(there)
+            saved[there, place] = self.saved[order, place]
+            paid[there, place] = self.paid[order, place]
+            inside[there, place] = self.inside[order, place]
+        return replace(self, saved=saved, paid=paid, inside=inside)
+
+
+def _periods_of(tried: Tried, total: Floats, whole: Floats) -> _Periods:
     names, around = tried.parts.named("period"), tried.parts.named("near")
-    growth, held = tried.of(names)[..., 2], tried.held(names)[:, 2]
-    begun = tried.bars(names) == np.array([np.subtract(*tried.parts.rows[n][::-1]) for n in names])
-    growth = np.where(begun, growth, np.nan)  # who was not there the whole period is not judged
-    near, near_bars = tried.of(around)[..., :2], tried.bars(around)
+    inside, held = tried.of(names), tried.held(names)[:, 2]
+    spans = [tried.parts.rows[name] for name in names]
+    lasting = np.array([last - first for first, last in spans])
+    growth = np.where(tried.bars(names) == lasting, inside[..., 2], np.nan)
     saved = np.exp(growth) - np.exp(held)
     saved[np.abs(saved) < _ROUNDING] = 0.0
+    known = [own[~np.isnan(own)] for own in saved.T]
+    middle = np.array([np.median(own) if len(own) else np.nan for own in known])
+    near = [tried.parts.rows[name] for name in around]
+    apart = np.array([[_apart(span, *one) for span in spans] for one in near], dtype=np.float64)
+    choosing_ones = np.einsum("njs,kj->nks", inside[..., :2], apart)
+    return _Periods(
+        saved=saved,
+        paid=growth - held,
+        inside=inside[..., :2],
+        rest=total[:, None] - tried.of(around)[..., :2] - choosing_ones,
+        bars=whole[:, None] - tried.bars(around),
+        apart=apart,
+        middle=middle,
+    )
+
+
+def _periods_left_out(
+    tried: Tried, total: Floats, whole: Floats
+) -> tuple[pd.DataFrame, dict[str, Gained]]:
+    if not tried.parts.periods:
+        return pd.DataFrame(), {}
+    found = _periods_of(tried, total, whole)
+    held = tried.held(tried.parts.named("period"))[:, 2]
+    choices = {by: found.chosen(by) for by in _CHOICES}
     rows = []
     for place, period in enumerate(tried.parts.periods):
-        first, last = tried.parts.rows[around[place]]
-        apart = [n for n, name in enumerate(names) if _apart(tried.parts.rows[name], first, last)]
-        ratios = sharpe_ratios(total - near[:, place], whole - near_bars[:, place])
-        payouts = means(growth[:, apart] - held[apart])
-        judged = ~np.isnan(saved[:, place])
-        for by, values in zip(_CHOICES, (ratios, payouts), strict=True):
-            chosen = _best(np.where(judged, values, np.nan))
-            if chosen is None:
+        own = found.saved[:, place]
+        own = own[~np.isnan(own)]
+        for by, chosen in choices.items():
+            if chosen[place] < 0:
                 continue
-            own = saved[judged, place]
+            made = found.saved[chosen[place], place]
             rows.append(
                 {
                     "id": period.id,
                     "title": period.title,
                     "start": period.start,
                     "by": by,
-                    "chosen": chosen,
+                    "chosen": int(chosen[place]),
                     "benchmark_return": math.expm1(held[place]),
-                    "points_saved": saved[chosen, place],
-                    "middle": float(np.median(own)),
+                    "points_saved": made,
+                    "middle": float(found.middle[place]),
                     "best": float(own.max()),
-                    "rank": float((own <= saved[chosen, place]).mean()),
+                    "rank": float((own <= made).mean()),
                 }
             )
-    table = pd.DataFrame(rows)
-    gained = {
-        str(by): sign_flip((own["points_saved"] - own["middle"]).to_numpy())
-        for by, own in (table.groupby("by", sort=False) if len(table) else ())
-    }
-    return table, gained
+    if not rows:
+        return pd.DataFrame(), {}
+    draws = max(min(_MOST_DRAWS, _MOST_SHUFFLED // found.saved.size), _LEAST_DRAWS)
+    drawn: dict[str, list[float]] = {by: [] for by in _CHOICES}
+    rng = np.random.default_rng(0)
+    for _ in range(draws):
+        other = found.shuffled(rng)
+        for by in _CHOICES:
+            drawn[by].append(float(np.nanmean(other.gained(other.chosen(by)))))
+    gained = {}
+    for by, chosen in choices.items():
+        mean = float(np.nanmean(found.gained(chosen)))
+        as_much = sum(value >= mean - _ROUNDING for value in drawn[by])
+        gained[by] = Gained(mean=mean, p_value=(1 + as_much) / (1 + draws), draws=draws)
+    return pd.DataFrame(rows), gained
 
 
 def _apart(part: tuple[int, int], first: int, last: int) -> bool:

@@ -13,12 +13,11 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.report.figures.look import Chart
-from delever.research.choosing import Choosing
+from delever.research.choosing import Choosing, Gained
 from delever.research.deflation import Deflation
 from delever.research.plateau import Terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 from delever.stats.overfitting import of_splits
-from delever.stats.sign_flip import MeanOfFew
 from delever.study.result import Result, plain
 
 SHOWN = (RANKED_BY, NEIGHBOURS, "cagr", "max_drawdown", "inside_total_return", "liquidations")
@@ -195,7 +194,7 @@ def _choice(kept: Mapping[str, Any], folder: Path) -> Choosing:
         overfitting=of_splits(**{str(name): told[name].to_numpy() for name in told})
         if len(told)
         else None,
-        gained={by: MeanOfFew(**_numbers(mean)) for by, mean in kept["gained"].items()},
+        gained={by: Gained(**mean) for by, mean in kept["gained"].items()},
         splits=kept["splits"],
         **tables,
     )

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from delever.report.answer_words import p_value
 from delever.report.figures.split_figures import splits
-from delever.report.format import day, interval, number, percent, points, whole
+from delever.report.format import day, number, percent, points, whole
 from delever.report.page import Part
 from delever.report.sweep_words import where
 from delever.report.table import (
@@ -45,7 +46,9 @@ def choosing_parts(swept: Swept) -> list[Part]:
         parts += [facts_of(found), splits(found.overfitting)]
     parts.append(
         "Each row chooses without the bars it is measured on, and without "
-        f"{EMBARGO_DAYS} days on both sides of them. The median is what choosing blindly gives. "
+        f"{EMBARGO_DAYS} days on both sides of them. The median is what choosing blindly gives; "
+        "p is how often combinations that change places from one period to another, so that none "
+        "stays good, give as much. "
         "Probability of overfitting: of all ways to halve 16 blocks of time, how often the best of "
         "one half is no better than the middle combination in the other (Bailey, Borwein, Lopez "
         "de Prado and Zhu 2017); where combinations differ by luck alone it is one half, not one. "
@@ -100,15 +103,11 @@ def left_out(found: Choosing) -> pd.DataFrame:
 
 
 def gained_text(found: Choosing) -> str:
-    """What each way of choosing saved more than the median combination, with its interval."""
-    said = []
-    for by, mean in found.gained.items():
-        name = BY[by]
-        text = f"{name}: {points(mean.mean)} points a period more than the median"
-        if not np.isnan(mean.low):
-            ends = interval(mean.low, mean.high, points)
-            text += f" (90% interval {ends}, p = {mean.p_value:.2f})"
-        said.append(text)
+    """What each way of choosing saved more than the median combination, and how often luck does."""
+    said = [
+        f"{BY[by]}: {points(one.mean)} points a period above the median ({p_value(one.p_value)})"
+        for by, one in found.gained.items()
+    ]
     return f"{'; '.join(said)}." if said else ""
 
 

@@ -94,6 +94,12 @@ def test_what_lies_outside_a_run_is_told_apart_and_the_future_is_not_told(worksp
     assert "before the run, for its signals: 1 bar has a wick" in said
     assert "2021-01-21 low" in said
     assert "2021-05-31" not in said
+    later = dl.backtest(
+        market, "buy_and_hold", costs=dl.Costs(), start="2021-03-10", end="2021-05-01"
+    )
+    assert later.notes[0].startswith(
+        "implausible bars before the run, which its signals alone see, left as they are: 2 bars"
+    )
 
 
 def test_a_liquidation_in_such_a_bar_is_said_beside_it(workspace):

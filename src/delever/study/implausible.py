@@ -57,9 +57,10 @@ def run_warnings(evaluation: Evaluation, market: MarketView) -> list[str]:
     marks: list[Doubt] = []
     if isinstance(mark, pd.DataFrame):
         marks = _within(implausible(_prices(mark), "mark", run.timeframe), first, last)
-    parts = (*_named(own), *_forced(run, own), *_named(before, "before the run, for its signals: "))
+    earlier = _named(before, "before the run, for its signals: " if own else "")
+    where = "bars" if own else "bars before the run, which its signals alone see"
     lines = (
-        _line("bars", parts),
+        _line(where, (*_named(own), *_forced(run, own), *earlier)),
         _line("earlier bars", _of_earlier(market)),
         _line("mark prices", (*_named(marks), *_forced(run, marks))),
         _line("series", _of_readings(market, last)),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from delever.bars import missing_bars
 from delever.deleveraging.period import Period
 from delever.engine.backtest import backtest
 from delever.errors import InputError
 from delever.report.pages.comparison import render
 from delever.report.pages.metric_tables import metrics_table
-from delever.research.evaluation import common_span, evaluate, windowed
-from delever.stats.metrics import metric
+from delever.research.evaluation import common_span, evaluate, sample_of, windowed
+from delever.stats.metrics import METRICS, compute, metric
 from delever.study.answering import answer_over
 from delever.study.archive import measured
+from delever.venues.costs import Costs
 
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")
 CLOSE = [100.0, 110.0, 88.0, 44.0, 66.0, 99.0]
@@ -162,3 +167,62 @@ def test_runs_that_share_no_time_and_unlike_benchmarks_are_refused():
             bars=one.bars,
             periods=(),
         )
+
+
+def in_and_out(seed: int, size: int, share: float):
+    """A market, targets that are flat for stretches, and the bars that a run of them needs."""
+    chance = np.random.default_rng(seed)
+    close = 100.0 * np.exp(np.cumsum(chance.normal(0.002, 0.04, size)))
+    opened = np.append(100.0, close[:-1])
+    index = pd.date_range("2020-01-01", periods=size, tz="UTC", name="open_time").as_unit("ns")
+    bars = pd.DataFrame(
+        {"open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close),
+         "close": close, "volume": 1.0}, index
+    )  # fmt: skip
+    held = np.repeat(chance.random(size // 5 + 1) < 0.5, 5)[:size]
+    target = pd.Series(np.where(held, 1.0, 0.0), index)
+    # Nothing is sold at its open, nothing held at its close, nothing bought at the next open.
+    flat = target.rolling(3, min_periods=1).sum() == 0.0
+    dropped = flat & (chance.random(size) < share)
+    dropped.iloc[[0, -1]] = False
+    return bars, target, ~dropped.to_numpy()
+
+
+YEARLY: list[str] = [
+    "cagr",
+    "downside_deviation",
+    "sortino_ratio",
+    "calmar_ratio",
+    "turnover",
+    "exposure",
+]
+SAME = ["days", "time_in_market", "max_drawdown"]
+ASKED = [each for each in METRICS if each.name in {*YEARLY, *SAME, "volatility", "sharpe_ratio"}]
+
+
+@settings(max_examples=100)
+@given(
+    seed=st.integers(0, 2**32 - 1), size=st.integers(30, 150), share=st.floats(0.1, 1.0)
+)  # fmt: skip
+def test_a_run_without_its_flat_bars_has_the_same_years(seed: int, size: int, share: float) -> None:
+    bars, target, kept = in_and_out(seed, size, share)
+
+    def run(part: np.ndarray):
+        own = bars[part]
+        done = backtest(own, target[part], timeframe="1d", costs=Costs(taker_fee=0.001))
+        return sample_of(done, None)
+
+    whole, less = run(np.ones(size, dtype=bool)), run(kept)
+    assert missing_bars(bars.index[kept], "1d") == (~kept).sum()
+    assert less.years == pytest.approx(whole.years, rel=1e-12)
+    before, after = compute(whole, ASKED), compute(less, ASKED)
+    for name in (*YEARLY, *SAME):
+        assert after[name] == pytest.approx(before[name], rel=1e-9, abs=1e-12, nan_ok=True), name
+    # Measured from the mean of the bars there are.
+    for name in ("volatility", "sharpe_ratio"):
+        mean = before["sharpe_ratio"] ** 2 / 365
+        room = 3.0 * (mean * size + 1.0) / max(int(kept.sum()) - 1, 1)
+        assert after[name] == pytest.approx(before[name], rel=room, nan_ok=True), name
+    assert {each.name for each in METRICS if each.yearly} == {
+        *YEARLY[:-1], "volatility", "sharpe_ratio", "cost_of_protection",
+    }  # fmt: skip

@@ -15,7 +15,7 @@ from tests.exchange.limits import Meter
 from tests.exchange.wire import Budget
 
 from delever.data.exchange.client import connect, redirected
-from delever.data.exchange.gather import gather, rules_of
+from delever.data.exchange.gather import gather, joined_pages, rules_of
 from delever.data.exchange.pages import Page
 from delever.data.exchange.quirks import VENUES
 from delever.data.exchange.spans import ceiling, floor, holes, missing, windows, without
@@ -179,8 +179,9 @@ def test_any_way_of_serving_rows_ends_in_the_same_rows(data):
         return Page(times=times, values=np.array([row for _, row in rows]).reshape(-1, 5))
 
     found = gather(ask, (0, size * step), rules_of(bars_of("bybit"), Series(rows=1000)))
-    assert found.page.times.tolist() == list(truth)
-    assert found.page.values.tolist() == list(truth.values())
+    page = found.page if found.edge is None else joined_pages(found.page, found.edge)
+    assert page.times.tolist() == list(truth)
+    assert page.values.tolist() == list(truth.values())
     assert found.unknown == ()
     gone = {t // step for low, high in found.absent for t in range(low, high, step)}
     assert gone == absent
@@ -199,10 +200,11 @@ def test_two_answers_that_differ_are_a_conflict():
     prices = iter([1.0, 2.0])
 
     def unsure(start, end):
-        return Page(times=np.array([60_000]), values=np.full((1, 5), next(prices)))
+        rows = np.array([[next(prices)] * 5, [1.0] * 5])
+        return Page(times=np.array([60_000, 120_000]), values=rows)
 
     with pytest.raises(ConflictError, match=r"1970-01-01 00:01 it gave .*1\.0.* then .*2\.0"):
-        gather(unsure, (0, 180_000), rules)
+        gather(unsure, (0, 240_000), rules)
 
 
 def test_every_api_address_is_redirected():
@@ -274,3 +276,20 @@ def test_settings_that_cannot_be_are_refused(tmp_path, monkeypatch, text, words)
 def test_an_unknown_venue_names_those_near():
     with pytest.raises(InputError, match="did you mean kraken"):
         connect("krakn", VenueSettings())
+
+
+def test_the_last_row_of_an_answer_that_ends_early_stands_apart():
+    """It may be one that the answering server has not seen the end of."""
+    rules = rules_of(bars_of("bybit"), Series(rows=1000))
+    early = Page(times=np.array([0, 60_000]), values=np.array([[1.0] * 5, [2.0] * 5]))
+    found = gather(lambda start, end: early, (0, 240_000), rules)
+    assert found.page.times.tolist() == [0]
+    assert found.edge is not None
+    assert found.edge.times.tolist() == [60_000]
+    assert found.absent == ((120_000, 240_000),)
+    whole = Page(times=60_000 * np.arange(4), values=np.full((4, 5), 3.0))
+    whole.values[0] = 1.0
+    answers = iter([early, whole])
+    found = gather(lambda start, end: next(answers), (0, 240_000), rules)
+    assert found.edge is None
+    assert found.page.values[:, 0].tolist() == [1.0, 3.0, 3.0, 3.0]

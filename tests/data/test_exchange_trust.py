@@ -187,3 +187,20 @@ def test_absent_stretches_are_asked_for_again_when_told_and_the_fetch_reminds(
         assert (code, "10 rows added" in said) == (0, True)
     assert unknown_bars(workspace.catalog.coverage(reference)) == 0
     assert hold_to_truth(workspace.catalog, reference, market) == 54 * 24
+
+
+@pytest.mark.parametrize("lag", [40_000, 5 * HOUR])
+def test_a_server_that_lags_behind_the_one_that_gave_the_newest_row_is_not_believed(tmp_path, lag):
+    """Its last bar is as it was before its end, and what follows is missing there."""
+    market = generate(SYMBOLS["bybit"], rows=900)
+    catalog, reference = Catalog(tmp_path), bars_of("bybit")
+    fault = Fault("lag", match="*/kline", after=1, times=None, shift=lag)
+    now = int(market.times[-1]) + 30_000
+    with serve(World(markets=(market,), now=now), [fault]) as exchange:
+        done = fetch(client_of(exchange, "bybit"), catalog, reference)
+        assert len(done.unknown) == 1
+        times, values = stored(catalog, reference)
+        np.testing.assert_array_equal(values, market.bars[: len(times)])
+        exchange.faults.clear()
+        assert fetch(client_of(exchange, "bybit"), catalog, reference).unknown == ()
+    assert hold_to_truth(catalog, reference, market) == 899

@@ -13,7 +13,7 @@ import pandas as pd
 from delever.data.catalog import Catalog
 from delever.data.coverage import AGAIN, CoverageSpan, State, due_again, missed
 from delever.data.exchange.client import Client
-from delever.data.exchange.gather import Gathered, frame_of, gather
+from delever.data.exchange.gather import Gathered, frame_of, gather, joined_pages
 from delever.data.exchange.pages import Page
 from delever.data.exchange.plan import (
     Horizon,
@@ -215,8 +215,6 @@ class _Fetching:
             for window, found in _ahead(self.source, pieces):
                 self._take(window, found)
                 done += window[1] - window[0]
-                if self.waiting >= self.batch:
-                    self._write()
                 if self.report is not None:
                     self.report(
                         Progress(
@@ -236,26 +234,47 @@ class _Fetching:
         return self._came_to(pieces, self._close(), notes)
 
     def _take(self, window: Span, found: Gathered) -> None:
-        self.pages.append(found.page)
-        self.rows += len(found.page.times)
-        self.waiting += len(found.page.times)
+        """Keep what came of a window, and write what came before it once that is enough."""
         newest = self.ends.newest
+        holes = [piece for hole in found.absent for piece in self._missed(hole)]
+        unsure = [hole for hole in holes if hole.state == "unknown"]
+        page, cut = self.ends.agreed(found.page, self.source)
+        # Where rows end and nothing is known to follow, the server may lag behind its others, and
+        # the last row may be one that it has not seen the end of.
+        if self.source.rules.step is not None:
+            if self.pages and unsure and ms_of(unsure[0].start) == window[0]:
+                self.pages[-1], more = _without_last(self.pages[-1], window[0], self.source)
+                cut += more
+            if found.edge is not None and unsure:
+                cut.append((int(found.edge.times[0]), ms_of(unsure[-1].start)))
+            elif found.edge is not None:
+                page = joined_pages(page, found.edge)
+        if self.waiting >= self.batch:
+            self._write()
+        self.pages.append(page)
+        self.rows += len(page.times)
+        self.waiting += len(page.times)
         if not self.source.rules.events:
             self.spans.append(_claim(window, "present"))
         elif window[0] < newest:  # no row is due at any one time
             self.spans.append(_claim((window[0], min(window[1], newest)), "absent"))
-        for start, end in found.absent:
-            if start < newest:
-                self.spans += missed(
-                    stamp_of(start),
-                    stamp_of(min(end, newest)),
-                    self.stored.coverage,
-                    asked=stamp_of(self.ends.clock),
-                    served=stamp_of(self.ends.heard(self.source)),
-                )
-            if end > newest:
-                self.spans.append(_claim((max(start, newest), end), "unknown"))
-        self.spans += [_claim(piece, "unknown") for piece in found.unknown]
+        self.spans += [*holes, *(_claim(piece, "unknown") for piece in [*cut, *found.unknown])]
+
+    def _missed(self, hole: Span) -> list[CoverageSpan]:
+        """What is known of a stretch that the venue answered for without a row."""
+        newest, (start, end) = self.ends.newest, hole
+        known = []
+        if start < newest:
+            known = missed(
+                stamp_of(start),
+                stamp_of(min(end, newest)),
+                self.stored.coverage,
+                asked=stamp_of(self.ends.clock),
+                served=stamp_of(self.ends.heard(self.source)),
+            )
+        if end > newest:
+            known.append(_claim((max(start, newest), end), "unknown"))
+        return known
 
     def _is_stored(self) -> bool:
         return self.source.reference.folder in self.catalog.store.folders()
@@ -371,6 +390,14 @@ def _ahead(source: SeriesSource, pieces: Sequence[Span]) -> Iterator[tuple[Span,
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _without_last(page: Page, end: int, source: SeriesSource) -> tuple[Page, list[Span]]:
+    """A page without the row that ends at a moment, and that row's stretch, if there is one."""
+    step = source.rules.step or 0
+    if not len(page.times) or int(page.times[-1]) + step != end:
+        return page, []
+    return page.take(slice(None, -1)), [(end - step, end)]
 
 
 def _claim(span: Span, state: State) -> CoverageSpan:

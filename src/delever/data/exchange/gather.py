@@ -60,6 +60,9 @@ class Gathered:
     # stretches the venue confirmed to have no rows in, and those whose rows cannot be read
     absent: tuple[Span, ...]
     unknown: tuple[Span, ...]
+    # the last row of answers that ended before the window did: one that a server lags behind with
+    # may not be final
+    edge: Page | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +96,7 @@ def gather(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
     got = _nothing(rules)
     unreadable: frozenset[int] = frozenset()
     disputed: frozenset[int] = frozenset()
+    edge: Page | None = None
     wanted, quiet, strays = span, -1, 0
     while True:
         answer = ask(*wanted)
@@ -100,8 +104,12 @@ def gather(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
         if answer.full and rules.step is None and wanted[1] - wanted[0] > 1:
             return _halves(ask, span, rules)
         before = len(got.times)
-        got = _merged(got, sifted_.page, rules)
-        seen = frozenset(got.times.tolist())
+        page, edge = _split(sifted_.page, wanted, edge, rules)
+        got = _merged(got, page, rules)
+        if edge is not None and got.times.max(initial=-1) >= edge.times[0]:
+            got, edge = _merged(got, edge, rules), None  # a later row has come after all
+        last = [] if edge is None else edge.times.tolist()
+        seen = frozenset(got.times.tolist() + last)
         unreadable = (unreadable | sifted_.unreadable) - seen
         disputed = (disputed | sifted_.disputed) - seen
         lacking = rules.lacking(got.times, span)
@@ -127,8 +135,20 @@ def gather(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
         )
     width = rules.step or 1
     unknown = tuple((time, time + width) for time in sorted(unreadable))
-    absent = [piece for hole in lacking for piece in without(hole, unknown)]
-    return Gathered(page=got, absent=tuple(absent), unknown=unknown)
+    apart = [(time, time + width) for time in last]
+    absent = [piece for hole in lacking for piece in without(hole, [*unknown, *apart])]
+    return Gathered(page=got, absent=tuple(absent), unknown=unknown, edge=edge)
+
+
+def _split(
+    page: Page, wanted: Span, edge: Page | None, rules: WindowRules
+) -> tuple[Page, Page | None]:
+    """An answer's rows, and apart from them the last one where no later one came with it."""
+    if rules.step is None or not len(page.times):
+        return page, edge
+    if int(page.times[-1]) + rules.step >= wanted[1]:
+        return page, None
+    return page.take(slice(None, -1)), page.take(slice(-1, None))
 
 
 def sifted(answer: Page, span: Span, rules: WindowRules) -> _Sifted:
@@ -215,6 +235,22 @@ def _readable(page: Page, rules: WindowRules) -> np.ndarray:
     return np.asarray(good, dtype=bool)
 
 
+def disagreeing(page: Page, other: Page) -> np.ndarray:
+    """Which rows of a page another one has too, with other values."""
+    wrong = np.zeros(len(page.times), bool)
+    _, ours, theirs = np.intersect1d(page.times, other.times, return_indices=True)
+    wrong[ours] = ~_equal(page.values[ours], other.values[theirs])
+    return wrong
+
+
+def joined_pages(page: Page, more: Page) -> Page:
+    """Rows after which others come."""
+    return Page(
+        times=np.concatenate([page.times, more.times]),
+        values=np.concatenate([page.values, more.values]),
+    )
+
+
 def _merged(got: Page, more: Page, rules: WindowRules) -> Page:
     if not len(more.times):
         return got
@@ -240,10 +276,7 @@ def _halves(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
     middle = (span[0] + span[1]) // 2
     parts = [gather(ask, half, rules) for half in ((span[0], middle), (middle, span[1]))]
     return Gathered(
-        page=Page(
-            times=np.concatenate([part.page.times for part in parts]),
-            values=np.concatenate([part.page.values for part in parts]),
-        ),
+        page=joined_pages(*(part.page for part in parts)),
         absent=tuple(hole for part in parts for hole in part.absent),
         unknown=tuple(hole for part in parts for hole in part.unknown),
     )

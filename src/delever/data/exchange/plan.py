@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from delever.data.exchange.client import Client
-from delever.data.exchange.gather import CONFIRMATIONS, Ask, WindowRules, astray, rules_of, sifted
+from delever.data.exchange.gather import (
+    CONFIRMATIONS,
+    Ask,
+    WindowRules,
+    astray,
+    disagreeing,
+    rules_of,
+    sifted,
+)
 from delever.data.exchange.pages import Page, read_page
 from delever.data.exchange.probe import Limits, probe
 from delever.data.exchange.spans import Span, floor, step_of, windows, without
@@ -75,6 +83,20 @@ class Horizon:
     due: int  # rows stamped before it should have been served by now
     clock: int  # what time it surely is at the venue
     notes: tuple[str, ...] = ()  # what a user must be told of the end
+    # the newest rows that came together with a later one, which proves them final
+    proven: Page | None = None
+
+    def agreed(self, page: Page, source: SeriesSource) -> tuple[Page, list[Span]]:
+        """The rows of a page that are as the proven ones, and the stretches of those that are not.
+
+        A server that lags by seconds has the bar before the newest as it was before its end.
+        """
+        step = source.rules.step
+        if self.proven is None or step is None:
+            return page, []
+        wrong = disagreeing(page, self.proven)
+        cut = [(int(time), int(time) + step) for time in page.times[wrong]]
+        return page.take(~wrong), cut
 
     def heard(self, source: SeriesSource) -> int:
         """Until when the venue's rows have come."""
@@ -131,20 +153,20 @@ def horizon(source: SeriesSource) -> Horizon:
     have served the next row. In a market that is closed there is no next row, and a day must have
     gone by. What should have been served an hour ago and was not is overdue: unknown, never absent.
     """
-    times = np.empty(0, np.int64)
     for _ in range(2):
-        times = source.newest().times
-        if times.max(initial=-1) >= 0:
+        page = source.newest()
+        newest = int(page.times.max(initial=-1))
+        if newest >= 0:
             break
-    newest = int(times.max(initial=-1))
     clock = max(source.client.sure_now(), newest)
     step = source.rules.step
     if step is None:
-        return _without_grid(source, times, clock)
+        return _without_grid(source, page.times, clock)
+    proven = page.take((page.times >= 0) & (page.times < newest))
     frame = source.reference.timeframe
     current = floor(clock, frame)
     if newest < 0 or newest >= current:
-        return Horizon(newest=newest, finished=current, due=current, clock=clock)
+        return Horizon(newest=newest, finished=current, due=current, clock=clock, proven=proven)
     closed = newest + step
     error = abs(source.client.ahead)
     past = clock - closed
@@ -159,7 +181,14 @@ def horizon(source: SeriesSource) -> Horizon:
         )
     if source.closed:
         notes.append(f"the venue lists the market as closed; its history ends at {_said(closed)}")
-    return Horizon(newest=newest, finished=finished, due=due, clock=clock, notes=tuple(notes))
+    return Horizon(
+        newest=newest,
+        finished=finished,
+        due=due,
+        clock=clock,
+        notes=tuple(notes),
+        proven=proven,
+    )
 
 
 def _without_grid(source: SeriesSource, times: np.ndarray, clock: int) -> Horizon:

@@ -162,7 +162,7 @@ def horizon(source: SeriesSource) -> Horizon:
     step = source.rules.step
     if step is None:
         return _without_grid(source, page.times, clock)
-    proven = page.take((page.times >= 0) & (page.times < newest))
+    proven = sifted(page, (0, newest), source.rules).page if newest > 0 else None
     frame = source.reference.timeframe
     current = floor(clock, frame)
     if newest < 0 or newest >= current:

@@ -185,17 +185,22 @@ def test_a_young_market_is_served_whole(tmp_path, odd, rows):
 
 
 @pytest.mark.parametrize(
-    "outage", [("2022-01-01 20:00", "2022-01-02 02:00"), ("2022-01-02 04:00", "2022-01-02 22:00")]
+    ("outage", "waiting"),
+    [
+        (("2022-01-01 20:00", "2022-01-02 02:00"), 0),
+        # Where an answer ends with the row before the outage, that row waits for a second time.
+        (("2022-01-02 04:00", "2022-01-02 22:00"), 1),
+    ],
 )
-def test_an_outage_where_the_probe_looks_hides_nothing(tmp_path, odd, outage):
+def test_an_outage_where_the_probe_looks_hides_nothing(tmp_path, odd, outage, waiting):
     """3500 minutes from midnight on the first; the newest page begins at 17:40 on the second."""
     odd()
     catalog, truth = Catalog(tmp_path), market(absent=[outage])
     with serve(World(markets=(truth,))) as exchange:
         fetch(client_of(exchange, "binanceus"), catalog, BARS)
-    assert hold_to_truth(catalog, BARS, truth) == len(truth.times)
+    assert hold_to_truth(catalog, BARS, truth) == len(truth.times) - waiting
     (hole,) = catalog.coverage(BARS).query("state == 'unknown'").itertuples()
-    start, end = hole.start, hole.end
+    start, end = hole.start + waiting * pd.Timedelta(minutes=1), hole.end
     assert (f"{start:%Y-%m-%d %H:%M}", f"{end:%Y-%m-%d %H:%M}") == outage
 
 

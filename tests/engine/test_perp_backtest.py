@@ -496,3 +496,27 @@ def test_funding_series_must_be_usable() -> None:
         FundingSeries.of(stamps(("2021-01-02", 0.1), ("2021-01-01", 0.1)))
     with pytest.raises(DeleverError, match="time zone"):
         FundingSeries.of(pd.Series([0.1], pd.DatetimeIndex(["2021-01-01"])))
+
+
+def test_what_whole_lots_leave_of_a_decision_is_said() -> None:
+    # 1,000 at 100: targets of 0.2, 0.5 and 0.9 are 2, 5 and 9 units; whole lots of 3 make 0, 3, 9.
+    account = perp(contract=replace(CONTRACT, lot=3.0))
+    done = run(market(*[STILL] * 5), [0.2, 0.5, 0.9, 0.0, 0.0], account)
+    assert done.ledger["position"].tolist() == [0.0, 0.0, 3.0, 9.0, 0.0]
+    assert (
+        "lots: of 3 decisions to hold something in whole lots of 3, 1 were below one and held "
+        "nothing and 1 lost more than 0.05 of their size; the account is too small for them"
+        in done.fidelity
+    )
+    whole = run(market(*[STILL] * 3), [0.9, 0.0, 0.0], account)
+    assert not any(note.startswith("lots") for note in whole.fidelity)
+
+
+def test_orders_below_the_least_of_a_venue_are_said() -> None:
+    account = perp(contract=replace(CONTRACT, min_notional=400.0))
+    done = run(market(*[STILL] * 5), [0.3, 0.9, 0.6, 0.0, 0.0], account)
+    # 300 to open, 600 more, then 300 and 600 less: only the first is refused.
+    assert (
+        "orders: 1 of 4 fills opened or added less than 400, the least that BTC/USDT:USDT takes; "
+        "the venue would have refused them" in done.fidelity
+    )

@@ -186,3 +186,21 @@ def test_what_comes_later_changes_no_earlier_row_of_the_view() -> None:
     later = across.copy()
     later.iloc[70:] *= 1.1
     assert warmed("b/ohlcv/SHIB/USDT/1d", later).bars.equals(first.bars)
+
+
+def test_a_span_that_the_bars_do_not_have_is_said(stored) -> None:
+    done = run(stored, start="2021-06-01", end="2022-06-01")
+    assert "the bars begin 2022-01-01 00:00; 2021-06-01 00:00 was asked for" in done.notes
+    end = (
+        "the bars end 2022-01-31 00:00; 2022-06-01 00:00 was asked for, and nothing is known of "
+        "the time between"
+    )
+    assert end in done.notes
+    bars = f"made/ohlcv/{SYMBOL}/1d"
+    assert dl.market(bars, start="2021-06-01", end="2022-06-01").notes[-1] == end
+    alone = dl.backtest(dl.market(bars), "buy_and_hold", end="2022-06-01")
+    assert end in alone.notes
+    assert not any("asked for" in note for note in run(stored, end="2022-01-31").notes)
+    stored.catalog.add(walked(90, at=30_000.0), "made/ohlcv/BTC/USDT/1d")
+    later = dl.state(at="2026-01-01", data="made/ohlcv/BTC/USDT/1d", workspace=stored)
+    assert later.notes[0].startswith("the bars end 2022-04-01 00:00; 2026-01-01 00:00 was asked")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import counted
+from delever.engine.delivered import undelivered
 from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
 from delever.engine.settings import Account, Resolution, orders_of
@@ -97,7 +98,8 @@ def simulate(
         f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
         "units at the mark of each close"
     )
-    notes = (*path.notes, *leaning, *((settled,) if account.inverse else ()))
+    lacking = undelivered(account.traded, made.ledger, made.fills, prices[:, 0], initial_equity)
+    notes = (*path.notes, *leaning, *lacking, *((settled,) if account.inverse else ()))
     if account.trailing_stop is not None:
         trail = f"trailing stop: {account.trailing_stop:g} of the best price since entry, by closes"
         notes = (*notes, trail)

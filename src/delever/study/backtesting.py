@@ -21,7 +21,7 @@ from delever.study.account_table import load_account
 from delever.study.answering import answered
 from delever.study.belonging import belonging
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS
-from delever.study.market import utc
+from delever.study.market import span_notes, utc
 from delever.study.neighbours import with_neighbours
 from delever.study.remarks import remarks
 from delever.study.run import Run, outcome
@@ -139,6 +139,10 @@ def backtest(
         account, named = load_account(account, catalog=place.catalog, venues=venues)
         market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
     by_rules = account is not None and account.rules is not None
+    first = None if start is None else utc(start, "start")
+    last = None if end is None else utc(end, "end")
+    lacking = span_notes(market.bars, market.timeframe, start=first, end=last)
+    market = replace(market, notes=market.notes + lacking)
     evaluation = simulate(
         market,
         chosen,
@@ -150,8 +154,8 @@ def backtest(
         account=account,
         benchmark_costs=costs or DEFAULT_COSTS,
         initial_equity=initial_equity,
-        start=None if start is None else utc(start, "start"),
-        end=None if end is None else utc(end, "end"),
+        start=first,
+        end=last,
         periods=load_catalog(place.periods) if periods is None else periods,
         metrics=(*added.metrics, *metrics),
     )
@@ -162,7 +166,7 @@ def backtest(
             *(evaluation, market, chosen),
             params=bound,
             account=said,
-            start=None if start is None else utc(start, "start"),
+            start=first,
             by="notebook",
         )
     found = what_if(evaluation.backtest)

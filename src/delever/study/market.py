@@ -152,6 +152,9 @@ def market(
     seen = replace(seen, notes=seen.notes + early)
     if symbol is not None or isinstance(data, pd.DataFrame):
         seen = replace(seen, symbol=symbol or "")
+    given = {"start": start, "end": end}
+    asked = {name: utc(time, name) for name, time in given.items() if time is not None}
+    seen = replace(seen, notes=seen.notes + span_notes(bars.frame, timeframe, **asked))
     if start is not None:
         first = utc(start, "start")
         if not (seen.index >= first).any():
@@ -266,6 +269,27 @@ def early_series(series: Mapping[str, Dataset], sources: Path) -> tuple[str, ...
         if str(data.reference).lower() == str(source.reference).lower():
             raise InputError(f"{said}; add the data set again with that --publication-lag")
         out.append(f"{said}: where these are the same figures they are seen too early")
+    return tuple(out)
+
+
+def span_notes(
+    bars: pd.DataFrame,
+    timeframe: str,
+    *,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+) -> tuple[str, ...]:
+    """Say which part of the span that was asked for the bars do not have."""
+    first = bars.index[0]
+    last = bars.index[-1] + timeframe_delta(timeframe)
+    out = []
+    if start is not None and start < first:
+        out.append(f"the bars begin {first:%Y-%m-%d %H:%M}; {start:%Y-%m-%d %H:%M} was asked for")
+    if end is not None and end >= last + timeframe_delta(timeframe):
+        out.append(
+            f"the bars end {last:%Y-%m-%d %H:%M}; {end:%Y-%m-%d %H:%M} was asked for, and nothing "
+            "is known of the time between"
+        )
     return tuple(out)
 
 

@@ -30,7 +30,7 @@ from delever.study.account_table import load_account
 from delever.study.belonging import belonging
 from delever.study.config import Study
 from delever.study.extensions import Extensions
-from delever.study.market import early_series, view
+from delever.study.market import early_series, span_notes, view
 from delever.study.strategy import Strategy
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs, VenueFees
@@ -110,6 +110,9 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
         venues = workspace.root / "data" / "venues"
         account, account_data = load_account(study.account, catalog=catalog, venues=venues)
     notes = early_series(series, workspace.root / "data" / "sources.toml")
+    notes += span_notes(
+        data.frame, data.reference.timeframe, start=study.start_time, end=study.end_time
+    )
     notes += belonging(data.reference.symbol, account, account_data, series)
     return Inputs(
         data=replace(data, notes=data.notes + notes),

@@ -17,7 +17,7 @@ from delever.report.format import when
 from delever.report.pages import state_page as page
 from delever.research.state import MOST_DAYS, MarketState, Support, market_state
 from delever.signals.features import INPUTS
-from delever.study.market import BITCOIN, market, utc, with_network
+from delever.study.market import BITCOIN, market, span_notes, utc, with_network
 from delever.study.result import Result, plain
 from delever.study.stored import About
 from delever.study.workspace import Workspace
@@ -219,11 +219,12 @@ def state(
     }
     seen = market(bars, series=references, workspace=place)
     known, unfit = _fit(with_network(seen, place.root))
-    now = market_state(known, None if at is None else utc(at, "at"), days=days)
+    moment = None if at is None else utc(at, "at")
+    now = market_state(known, moment, days=days)
     return StateReport(
         state=replace(now, missing=now.missing | unfit),
         data={"bars": str(bars.reference)} | references,
-        notes=seen.notes,
+        notes=(*span_notes(seen.bars, seen.timeframe, end=moment), *seen.notes),
     )
 
 

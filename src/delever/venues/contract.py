@@ -47,6 +47,9 @@ class PerpContract:
         Base units (linear) or quote units (inverse) of one contract, > 0.
     tick, lot : float
         Steps of prices and of positions, > 0; 0 where they are not rounded.
+    min_notional : float
+        Least order that opens or adds, settlement units, > 0; 0 where there is none. A run says
+        what was below it.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class PerpContract:
     contract_size: float = 1.0
     tick: float = 0.0
     lot: float = 0.0
+    min_notional: float = 0.0
 
     def __post_init__(self) -> None:
         step = "a positive step, or 0 for none"
@@ -72,6 +76,7 @@ class PerpContract:
             ("contract_size", 0.0 < self.contract_size < math.inf, "a positive number of units"),
             ("tick", 0.0 <= self.tick < math.inf, step),
             ("lot", 0.0 <= self.lot < math.inf, step),
+            ("min_notional", 0.0 <= self.min_notional < math.inf, "an amount, or 0 for none"),
         ):
             if not fits:
                 raise InputError(

@@ -101,6 +101,7 @@ _CONTRACT = {
     "contract_size": float,
     "tick": float,
     "lot": float,
+    "min_notional": float,
     "funding_hours": list,
     "source": str,
     "as_of": dt.date,
@@ -140,6 +141,7 @@ def _contract(
             contract_size=float(row["contract_size"]),
             tick=float(row["tick"]),
             lot=float(row["lot"]),
+            min_notional=float(row["min_notional"]),
         )
     except InputError as error:
         raise ConfigError(f"{where}: {label}: {error}") from None
@@ -217,6 +219,8 @@ def _rows(
         label = f"{'contract' if key == 'contracts' else key} number {number}"
         if not isinstance(row, dict):
             raise ConfigError(f"{where}: {label} must be a table; got {row!r}")
+        if key == "contracts":
+            row = {"min_notional": 0.0} | row
         _keys(row, wanted, where, label)
         yield label, row
 

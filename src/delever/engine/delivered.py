@@ -1,0 +1,81 @@
+"""What an account asked for and did not get, for want of size."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.arguments import counted
+from delever.venues.contract import PerpContract
+
+_CUT = 0.05
+_NEARLY = 1e-9
+
+
+def undelivered(
+    contract: PerpContract | None,
+    ledger: pd.DataFrame,
+    fills: pd.DataFrame,
+    opens: npt.NDArray[np.float64],
+    initial_equity: float,
+) -> tuple[str, ...]:
+    """Decisions that whole lots cut short, and orders below the least that a venue takes.
+
+    Parameters
+    ----------
+    contract : PerpContract or None
+        Whose lot and least notional are asked about.
+    ledger, fills : pandas.DataFrame
+        Of a run, in quote units.
+    opens : numpy.ndarray, shape (n,)
+        Of the last price, quote units per base unit.
+    initial_equity : float
+        Quote units.
+    """
+    if contract is None:
+        return ()
+    return (*_lots(contract, ledger, opens, initial_equity), *_orders(contract, fills))
+
+
+def _lots(
+    contract: PerpContract,
+    ledger: pd.DataFrame,
+    opens: npt.NDArray[np.float64],
+    initial_equity: float,
+) -> tuple[str, ...]:
+    if contract.lot <= 0.0:
+        return ()
+    asked = ledger["target_exposure"].to_numpy(dtype=np.float64)
+    equity = np.append(initial_equity, ledger["equity"].to_numpy(dtype=np.float64)[:-1])
+    decided = (np.diff(asked, prepend=0.0) != 0.0) & (asked != 0.0) & (equity > 0.0)
+    if not decided.any():
+        return ()
+    size = np.abs(asked) * equity / (1.0 if contract.inverse else opens)
+    lots = size[decided] / contract.lot
+    whole = np.floor(lots + _NEARLY)
+    none = int((whole == 0.0).sum())
+    cut = int(((whole > 0.0) & (whole < (1.0 - _CUT) * lots)).sum())
+    if not none and not cut:
+        return ()
+    said = [f"{none:,} were below one and held nothing"] if none else []
+    said += [f"{cut:,} lost more than {_CUT:g} of their size"] if cut else []
+    return (
+        f"lots: of {counted(len(lots), 'decision')} to hold something in whole lots of "
+        f"{contract.lot:g}, {' and '.join(said)}; the account is too small for them",
+    )
+
+
+def _orders(contract: PerpContract, fills: pd.DataFrame) -> tuple[str, ...]:
+    least = contract.min_notional
+    if least <= 0.0 or fills.empty:
+        return ()
+    before = fills["position"] - fills["quantity"]
+    adds = fills["position"].abs() > before.abs()  # what only reduces is taken at any size
+    small = int((adds & (fills["notional"] < least)).sum())
+    if not small:
+        return ()
+    return (
+        f"orders: {small:,} of {counted(len(fills), 'fill')} opened or added less than {least:g}, "
+        f"the least that {contract.symbol} takes; the venue would have refused them",
+    )

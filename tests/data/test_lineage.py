@@ -81,7 +81,7 @@ def test_other_bars_are_not_written_over_and_what_fills_nothing_is_refused(works
     assert len(dl.load("v-days/ohlcv/BTC/USD/1w").frame) == 5
     for timeframe, said in (
         ("1h", "must be coarser than the 1d"),
-        ("60d", "its 40 bars fill none"),
+        ("60d", "its 40 bars cannot"),
     ):
         with pytest.raises(InputError, match=said):
             dl.data_resample(DAILY, timeframe, venue="w")

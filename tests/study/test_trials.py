@@ -114,6 +114,8 @@ def test_functions_and_exposures_are_what_they_answered(workspace) -> None:
     own = pd.Series(0.5, index=market.index)
     counts += [dl.backtest(market, own * share).manifest["n_trials"] for share in (1.0, 1.0, 0.5)]
     assert counts == [1, 2, 2, 3, 3, 4]
+    dl.screen(market, pd.DataFrame({"half": own, "less": 0.3 * own}))  # one of them is new
+    assert len(dl.trials().frame) == 5
 
 
 def test_the_package_s_own_files_hold_nobody_s_trials(tmp_path, monkeypatch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from delever.arguments import counted
 from delever.bars import resample
 from delever.data.catalog import Catalog, ImportReport
 from delever.data.mender import Signature
@@ -38,7 +39,7 @@ def store_resampled(
     if made.empty:
         raise InputError(
             f"{reference} must fill a bar of {timeframe} from its start to its end; its "
-            f"{len(source.frame):,} bars fill none"
+            f"{counted(len(source.frame), 'bar')} cannot"
         )
     frame = validate(made, wanted.kind, timeframe, where=str(wanted))
     record = _record(source, frame, timeframe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ from delever.study.config import DEFAULT_COSTS
 from delever.study.implausible import market_notes
 from delever.study.result import Result, plain
 from delever.study.run import Run
+from delever.study.trials import Ledger, trial_of
+from delever.study.workspace import Workspace
 from delever.units import DAYS_PER_YEAR
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -47,8 +50,7 @@ class Screen(Result):
             return f"None of {counted(len(self.frame), 'exposure')} has a Sharpe ratio."
         return (
             f"Of {counted(len(self.frame), 'exposure')} {ratios.idxmax()} has the highest Sharpe "
-            "ratio, "
-            f"{ratios.max():.2f}; a screen ranks, a backtest decides."
+            f"ratio, {ratios.max():.2f}; a screen ranks, a backtest decides."
         )
 
     @property
@@ -57,7 +59,13 @@ class Screen(Result):
         return {"exposures": self.frame.sort_values("sharpe_ratio", ascending=False)}
 
 
-def screen(market: MarketView, exposures: pd.DataFrame, *, costs: Costs | None = None) -> Screen:
+def screen(
+    market: MarketView,
+    exposures: pd.DataFrame,
+    *,
+    costs: Costs | None = None,
+    workspace: Workspace | Path | str | None = None,
+) -> Screen:
     """Rank many target exposures on one market, through vectorbt.
 
     Parameters
@@ -68,6 +76,9 @@ def screen(market: MarketView, exposures: pd.DataFrame, *, costs: Costs | None =
         A column per candidate: fractions of equity in [0, 1], indexed like the bars.
     costs : Costs, optional
         By default those of a study: taker fee 0.1 %, slippage 0.05 %.
+    workspace : path, optional
+        Whose ledger counts each column as a trial (`delever.trials`); by default the one at or
+        above the current folder.
 
     Returns
     -------
@@ -98,7 +109,15 @@ def screen(market: MarketView, exposures: pd.DataFrame, *, costs: Costs | None =
         raise InputError(f"market must be a view, as dl.market returns it; got {shown(market)}")
     if not isinstance(exposures, pd.DataFrame):
         raise InputError(f"exposures must be a DataFrame, a column each; got {shown(exposures)}")
-    table = ranked(market.bars, exposures, timeframe=market.timeframe, costs=costs or DEFAULT_COSTS)
+    place, paid = Workspace.find(workspace, or_shipped=True), costs or DEFAULT_COSTS
+    table = ranked(market.bars, exposures, timeframe=market.timeframe, costs=paid)
+    if not place.shipped and len(table):
+        made = [
+            trial_of(column, params={}, costs=paid, account=None, market=market, start=None)
+            for _, column in exposures.items()
+        ]
+        ledger = Ledger.of(place, market.bars, market.symbol or "a market at hand")
+        ledger.record(made, by="notebook", study="screen", until=market.index[-1])
     return Screen(frame=table, notes=tuple(market_notes(market)))
 
 

@@ -167,7 +167,8 @@ class Ledger:
             known = set().union(*(self._ids(each.id) for each in markets))
             for trial in trials:
                 made = {**trial, "end": end}
-                name = digest(json.dumps(made, sort_keys=True, default=str))
+                own_name = {"strategy": {**trial["strategy"], "name": ""}}  # others call it so
+                name = digest(json.dumps({**made, **own_name}, sort_keys=True, default=str))
                 if name not in known:
                     known.add(name)
                     lines.append(json.dumps({"id": name, **told, **made}, default=str))

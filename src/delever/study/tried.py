@@ -86,9 +86,10 @@ def trials(
 ) -> Trials:
     """List everything ever tried, and on which market.
 
-    Every run of a study, every combination of a sweep or walk and every backtest of a notebook in
-    a workspace is written into its ledger, ``backtests/trials``. Whoever picks the best of many
-    picks luck, so pages of runs and sweeps show how many there were.
+    Every run of a study, every combination of a sweep or walk, every backtest of a notebook and
+    every column it screens in a workspace is written into its ledger, ``backtests/trials``.
+    Whoever picks the best of many picks luck, so pages of runs and sweeps show how many there
+    were.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from delever.errors import ConfigError, InputError
 from delever.venues.contract import PerpContract
+from delever.venues.costs import DEAREST_FEE
 from delever.venues.margin_formulas import MarginTable, margin_table
 from delever.venues.rules import Dated, Fees, Listing, Rulebook, first_day
 
@@ -157,10 +158,12 @@ def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
     fees = Fees(
         maker=float(row["maker"]), taker=float(row["taker"]), liquidation=float(row["liquidation"])
     )
-    if not (-0.1 < fees.maker < 0.1 and 0.0 <= fees.taker < 0.1 and 0.0 <= fees.liquidation < 0.1):
+    most = DEAREST_FEE
+    if not (abs(fees.maker) <= most and 0.0 <= fees.taker <= most and 0 <= fees.liquidation < 0.1):
         raise ConfigError(
-            f"{where}: {label} must be fractions of notional below 0.1; got maker {fees.maker:g}, "
-            f"taker {fees.taker:g}, liquidation {fees.liquidation:g}; five basis points are 0.0005"
+            f"{where}: {label} must be fractions of notional, maker and taker at most {most:g}, "
+            f"liquidation below 0.1; got maker {fees.maker:g}, taker {fees.taker:g}, liquidation "
+            f"{fees.liquidation:g}; five basis points are 0.0005"
         )
     return _dated(row, fees)
 

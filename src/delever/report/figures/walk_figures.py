@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
 from delever.report.figures.sweep_figures import setting_text, short
 
@@ -96,5 +97,5 @@ def shifted_walks(grown: Sequence[float], own: float, said: str) -> Chart:
         "The same walk on exposures shifted in time",
         figure,
         height=300,
-        caption=f"{len(values)} shifts; {said}, one-sided.",
+        caption=f"{counted(len(values), 'shift')}; {said}, one-sided.",
     )

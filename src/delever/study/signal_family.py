@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from delever.arguments import counted
 from delever.errors import ConfigError
 from delever.report.page import block, render_page
 from delever.report.pages import signal_asides as asides
@@ -58,8 +59,8 @@ class SignalFamily(Result):
         """One page: the family, and every signal's own tables."""
         first = self.reports[0].study
         return render_page(
-            title=f"{len(self.reports)} signals - signal study",
-            name=f"{len(self.reports)} signals studied together",
+            title=f"{counted(len(self.reports), 'signal')} - signal study",
+            name=f"{counted(len(self.reports), 'signal')} studied together",
             span=f"{', '.join(first.symbols)}, {first.timeframe}",
             headline=self.headline,
             notes=tuple(dict.fromkeys(note for one in self.reports for note in one.notes)),

@@ -113,14 +113,14 @@ def family_headline(studies: Sequence[SignalStudy]) -> str:
     found = rows[rows["verdict"].isin(["higher", "lower"])]
     if not len(found):
         return (
-            f"None of {len(rows)} signals is found: the smallest p is "
+            f"None of {counted(len(rows), 'signal')} is found: the smallest p is "
             f"{number(rows['p_value'].min(), 3)}, corrected for their number."
         )
     said = [
         f"{name}: {row['verdict']} by {percent(row['adjusted'])} (p = {number(row['p_value'], 3)})"
         for name, row in found.iterrows()
     ]
-    return f"Of {len(rows)} signals, p corrected for their number: {'; '.join(said)}."
+    return f"Of {counted(len(rows), 'signal')}, p corrected for their number: {'; '.join(said)}."
 
 
 def family_table(studies: Sequence[SignalStudy]) -> Table:

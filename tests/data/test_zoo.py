@@ -112,10 +112,11 @@ def variants(kind: Kind) -> list[Specimen]:
     ]
 
 
-PLAIN, COUNTED, GECKO, KAGGLE, VIEW, YAHOO, CDD = (
+PLAIN, COUNTED, GECKO, KAGGLE, KRAKEN, VIEW, YAHOO, CDD, ARCHIVE = (
     next(kind for kind in KINDS if kind.name == name)
     for name in (
-        *("plain", "counted", "coingecko", "kaggle", "tradingview", "yahoo", "cryptodatadownload"),
+        *("plain", "counted", "coingecko", "kaggle", "kraken", "tradingview", "yahoo"),
+        *("cryptodatadownload", "archive"),
     )
 )
 
@@ -201,6 +202,21 @@ def specials() -> list[Specimen]:
             name="minutes in its name",
             file="KRAKEN_BTCUSD, 15.csv",
             refused="rows of 15m were said",
+        ),
+        *(
+            kind.specimen(name=f"{kind.name} of another venue", refused=f"file says {says}").saying(
+                venue="bybit"
+            )
+            for kind, says in ((YAHOO, "yahoo"), (KRAKEN, "kraken"), (ARCHIVE, "binance"))
+        ),
+        plain(
+            "a symbol in a table",
+            as_table("to_parquet", table.assign(Symbol="ETH/USD")),
+            "ETH/USD",
+            file="b.parquet",
+        ),
+        plain(
+            "numbers called so", as_table("to_parquet", table.assign(market=1.5)), file="b.parquet"
         ),
         VIEW.specimen(
             name="a perpetual", file="KRAKEN_BTCUSD.P, 60.csv", refused="BTC/USD:USD"

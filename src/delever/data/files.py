@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -22,6 +23,9 @@ from delever.data.text_table import TextTable, open_text, text_of
 from delever.errors import NotStoredError, SchemaError
 from delever.frames import validate
 from delever.kinds import kind_of
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".feather")
 _SYMBOLS = ("symbol", "pair", "ticker", "instrument", "asset", "market")
@@ -248,7 +252,16 @@ def _number(cell: str) -> bool:
 
 
 def _distinct(raw: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(one) for name in columns for one in raw[name].dropna().unique()[:5].tolist())
+    found = (str(one) for name in columns for one in raw[name].dropna().unique()[:5].tolist())
+    return tuple(one for one in found if not _number(one))
+
+
+def _counts(cell: pyarrow.DataType) -> bool:
+    """Whether cells of a table are numbers or stamps."""
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(types.is_integer(cell) or types.is_floating(cell) or types.is_temporal(cell))
 
 
 def _table_rows(data: bytes, kind: str, where: str, layout: Layout) -> RawRows:
@@ -266,14 +279,14 @@ def _table_rows(data: bytes, kind: str, where: str, layout: Layout) -> RawRows:
         raise SchemaError(
             f"{where}: this is no readable {word} ({reason}); write it again"
         ) from None
-    text = [n for n in table.column_names if pa.types.is_string(table.schema.field(n).type)]
-    first = dict.fromkeys(text, "text")
+    typed = {name: table.schema.field(name).type for name in table.column_names}
+    first = {name: "text" for name, one in typed.items() if not _counts(one)}
     chosen = _choose(table.column_names, kind, where, layout, first, ",")
     for name in chosen.values.values():
-        cell = table.schema.field(name).type
-        if not (pa.types.is_integer(cell) or pa.types.is_floating(cell)):
+        if not (pa.types.is_integer(typed[name]) or pa.types.is_floating(typed[name])):
             raise SchemaError(
-                f"{where}: column {name} must hold numbers; it holds {cell}; convert or remove it"
+                f"{where}: column {name} must hold numbers; it holds {typed[name]}; convert or "
+                "remove it"
             )
     read = [*chosen.stamps, *chosen.symbols, *chosen.venues, *chosen.values.values()]
     raw: pd.DataFrame = table.select(read).replace_schema_metadata(None).to_pandas()

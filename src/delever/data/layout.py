@@ -143,7 +143,7 @@ def proposal(names: Sequence[str], first: Mapping[str, str], kind: str, separato
         said["stamp_unit"] = {10: "s", 13: "ms", 16: "us", 19: "ns"}.get(
             len(stamp.partition(".")[0]), "?"
         )
-    elif not re.search(r"(Z|UTC|[+-]\d\d:?\d\d)$", stamp):
+    elif stamp and not re.search(r"(Z|UTC|[+-]\d\d:?\d\d)$", stamp):
         if not re.match(r"\d{4}-\d\d-\d\d", stamp):
             said["stamp_pattern"] = _pattern(stamp)
         said["timezone"] = "?"

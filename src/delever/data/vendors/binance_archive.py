@@ -14,6 +14,7 @@ import pandas as pd
 from delever.data.bounds import LARGEST_FILE, joined, pieces
 from delever.data.files import content, name_of, text_rows
 from delever.data.layout import TIMESTAMP, Layout
+from delever.data.naming import check_venue
 from delever.data.references import Reference
 from delever.data.rhythm import timeframe_of
 from delever.data.stamps import StampForm
@@ -54,6 +55,7 @@ def read_archive(path: Path, said: FileDescription) -> FileContents:
             member, data, digest = _content(file)
             timeframe = timeframe or _named_timeframe(member)
             _check_name(file, member, _prefixes(reference, timeframe))
+            check_venue("binance", said.venue, name_of(file))
             frames.append(_rows(data, reference.kind, name_of(file)))
         except (DataError, InputError) as error:
             if not path.is_dir():

@@ -217,7 +217,7 @@ def found_in(one: ChartFile, rows: RawRows, vendor: str, *, notes: tuple[str, ..
         )
     for text in told:
         check_symbol(text, symbol, where)
-    for text in rows.venues:
+    for text in (*rows.venues, vendor):  # some vendors are venues
         check_venue(text, said.venue, where)
     check_names(where, symbol, said.venue)
     frame = rows.frame.sort_index(kind="stable")

@@ -102,8 +102,9 @@ def stamps_of(
                 zoned & bool(naive.any()), "it has a zone, other rows have none; write all alike"
             )
             refuse(~(zoned | naive), f"a time stamp is required; {_ZONE_MEND}")
-    bare = texts.str.removesuffix("UTC").str.strip()
-    parsed = pd.to_datetime(bare, format="ISO8601", utc=True, errors="coerce")
+    if texts.str.endswith("UTC").any():
+        texts = texts.str.removesuffix("UTC").str.strip()
+    parsed = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
     refuse(parsed.isna(), "there is no such day or time; correct it")
     stamps = pd.DatetimeIndex(parsed)
     if not zoned.all():

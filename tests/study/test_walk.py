@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import delever as dl
 from delever.cli.app import main
+from delever.report.pages.walk_page import windows_table
 from delever.research.walking import Pace, windows
 
 WEEKS = [5, 10, 20, 40]
@@ -173,3 +174,12 @@ def test_the_command_line_stores_a_page(workspace, capsys) -> None:
     assert "What was chosen" in page
     assert "Walk-forward efficiency" in page
     assert "The same walk on exposures shifted in time" in page
+
+
+def test_growth_a_year_of_half_a_year_is_marked(walk) -> None:
+    table = windows_table(walk)
+    then = [table.header.index(name) for name in ("Growth then", "Holding")]
+    assert all(row[place].endswith(" *") for row in table.texts for place in then)
+    there = table.header.index("Growth there")  # of 400 days
+    assert not any(row[there].endswith(" *") for row in table.texts)
+    assert table.caption.endswith("* Of less than a year: a speed, not a forecast.")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import pandas as pd
 
 from delever.report.answer_words import answer_sentence, p_value
 from delever.report.figures.look import Chart
@@ -13,7 +16,7 @@ from delever.report.figures.walk_figures import choices, growth_by_window, shift
 from delever.report.format import day, number, percent
 from delever.report.page import block
 from delever.report.pages.tearsheet import render as render_run
-from delever.report.table import Cell, Table, fraction_cell, numbers, tabulate, texts
+from delever.report.table import Cell, Table, fraction_cell, marked, speed_cell, tabulate, texts
 from delever.research.answer import Answer
 from delever.research.evaluation import Evaluation
 from delever.research.walking import Walked
@@ -74,7 +77,12 @@ def windows_table(walk: Walked) -> Table:
         unknown = isinstance(value, float) and math.isnan(value)
         return Cell(text="none" if unknown else setting_text(value))
 
-    return tabulate(
+    def yearly(row: Mapping[str, Any], name: str) -> Cell:
+        first, last = ("fit_start", "fit_end") if name == "fit_growth" else ("start", "end")
+        days = (row[last] - row[first]) / pd.Timedelta(days=1) + 1.0
+        return speed_cell(fraction_cell(row[name]), days)
+
+    made = tabulate(
         "windows",
         walk.windows,
         (
@@ -83,9 +91,9 @@ def windows_table(walk: Walked) -> Table:
                 texts(short(str(name)), lambda row, name=name: setting(row, name), numeric=True)
                 for name in walk.axes
             ),
-            numbers("Growth there", "fit_growth", fraction_cell),
-            numbers("Growth then", "growth", fraction_cell),
-            numbers("Holding", "benchmark_growth", fraction_cell),
+            texts("Growth there", lambda row: yearly(row, "fit_growth"), numeric=True),
+            texts("Growth then", lambda row: yearly(row, "growth"), numeric=True),
+            texts("Holding", lambda row: yearly(row, "benchmark_growth"), numeric=True),
             texts(
                 "Chosen on",
                 lambda row: f"{day(row['fit_start'])} to {day(row['fit_end'])}",
@@ -94,6 +102,7 @@ def windows_table(walk: Walked) -> Table:
         ),
         caption=caption(walk),
     )
+    return replace(made, caption=made.caption + marked(made.rows))
 
 
 def caption(walk: Walked) -> str:

@@ -72,7 +72,7 @@ def growth(log: float) -> str:
 def points(fraction: float) -> str:
     """Write points saved, with their sign."""
     text = number(100 * fraction, 1)
-    return text if text.startswith("-") or text == "0.0" else f"+{text}"
+    return text if text.startswith("-") or text in ("0.0", NOT_AVAILABLE) else f"+{text}"
 
 
 def figure(amount: float) -> str:

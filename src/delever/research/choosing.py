@@ -297,10 +297,15 @@ def _periods_left_out(
     for _ in range(draws):
         other = found.shuffled(rng)
         for by in _CHOICES:
-            drawn[by].append(float(np.nanmean(other.gained(other.chosen(by)))))
+            gains = other.gained(other.chosen(by))
+            if not np.isnan(gains).all():  # chosen in no period at all
+                drawn[by].append(float(np.nanmean(gains)))
     gained = {}
     for by, chosen in choices.items():
-        mean = float(np.nanmean(found.gained(chosen)))
+        gains = found.gained(chosen)
+        if np.isnan(gains).all() or not drawn[by]:
+            continue
+        mean, draws = float(np.nanmean(gains)), len(drawn[by])
         as_much = sum(value >= mean - _ROUNDING for value in drawn[by])
         gained[by] = Gained(mean=mean, p_value=(1 + as_much) / (1 + draws), draws=draws)
     return pd.DataFrame(rows), gained

@@ -66,7 +66,7 @@ CASES: dict[str, tuple[Callable[[], Result], str]] = {
     "no trade": (lambda: run(held=0.0), "No bar had a position."),
     "ruined on the first day": (ruined, "everything: the account was ruined"),
     "three bars": (lambda: run(days=3, periods=0), "No deleveraging period lies in this run"),
-    "no period": (lambda: run(periods=0), "No deleveraging period lies in this run"),
+    "no period": (lambda: run(days=50, periods=0), "No deleveraging period lies in this run"),
     "one period": (lambda: run(), "Too few periods"),
     "twelve runs": (twelve, "run 12"),
 }

@@ -175,7 +175,7 @@ def test_the_list_is_newest_first_fits_80_columns_and_is_filtered(place, capsys,
     ):
         assert main(["runs", *words, "--json"]) == 0
         assert list(json.loads(capsys.readouterr().out)["results"]) == names
-    assert main(["runs", "--kind", "walk"]) == 2
+    assert main(["runs", "--kind", "stroll"]) == 2
     assert "a kind must be one of run, sweep" in capsys.readouterr().err
 
 

@@ -42,6 +42,14 @@ def test_the_sample_alone_is_enough(
     document = json.loads(capsys.readouterr().out)
     assert (document["time"], document["days"]) == ("2018-12-15T00:00:00Z", 7)
     assert document["data"] == {"bars": "sample/ohlcv/BTC/USD/1d"}
+    assert f"phase {document['phase']}" in document["headline"]
+    assert f"since {document['since'][:10]}" in document["headline"]
+    assert "data  sample/ohlcv/BTC/USD/1d, for want of stored daily bitcoin bars\n" in said
+    assert main(["state", "--at", "2025-04-15"]) == 0  # the last close
+    assert main(["state", "--at", "2025-04-16"]) == 2
+    refused = capsys.readouterr().err
+    assert "state of 2025-04-16 needs bars until then" in refused
+    assert "end at 2025-04-15" in refused
     assert main(["state", "--at", "soon"]) == 2
     assert "--at must be a date or a time in UTC" in capsys.readouterr().err
 

@@ -234,6 +234,7 @@ def state(
         echo_json({"page": str(page), **report.to_dict()})
         return
     typer.secho(report.headline, bold=True)
+    typer.echo(f"data  {report.source}")
     print_table("Nearest supports", supports_table(report.state))
     print_table("Levels", levels_table(report.state))
     print_table("Stress", readings_table(report.state))

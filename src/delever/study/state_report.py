@@ -21,6 +21,7 @@ from delever.study.market import BITCOIN, market, span_notes, utc, with_network
 from delever.study.result import Result, plain
 from delever.study.stored import About
 from delever.study.workspace import Workspace
+from delever.units import timeframe_delta
 from delever.view import MarketView, Reading
 
 if TYPE_CHECKING:
@@ -42,16 +43,29 @@ class StateReport(Result):
         Series and the reference of each, ``bars`` first.
     notes : tuple of str
         What a reader must know about the data.
+    chosen : bool
+        Whether the bars were looked for, because none were named.
     """
 
     state: MarketState
     data: Mapping[str, str]
     notes: tuple[str, ...]
+    chosen: bool = False
 
     @property
     def headline(self) -> str:
         """Price, phase and stress."""
         return page.headline(self.state)
+
+    @property
+    def source(self) -> str:
+        """The data set it was read from, why it is this one, and the series beside it."""
+        bars, *series = self.data.values()
+        why = ", the daily bitcoin bars that reach furthest" if self.chosen else ""
+        if self.chosen and bars == SAMPLE:
+            why = ", for want of stored daily bitcoin bars"
+        beside = f", with {', '.join(series)}" if series else ""
+        return f"{bars}{why}{beside}"
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -106,6 +120,7 @@ class StateReport(Result):
             "time": f"{now.time:%Y-%m-%dT%H:%M:%SZ}",
             "price": now.price,
             "phase": now.phase or None,
+            "since": None if now.since is None else f"{now.since:%Y-%m-%dT%H:%M:%SZ}",
             "stress": plain(now.stress),
             "coverage": plain(now.coverage),
             "levels": {one.name: plain(one.price) for one in now.levels},
@@ -124,6 +139,7 @@ class StateReport(Result):
             ],
             "days": now.days,
             "data": dict(self.data),
+            "source": self.source,
             "missing": dict(now.missing),
         }
 
@@ -194,7 +210,8 @@ def state(
     ConfigError
         If `series` names a reading that no feature knows.
     InputError
-        If a series is declared as known before its own source has it.
+        If a series is declared as known before its own source has it, or `at` lies beyond the
+        bars.
 
     Examples
     --------
@@ -220,11 +237,18 @@ def state(
     seen = market(bars, series=references, workspace=place)
     known, unfit = _fit(with_network(seen, place.root))
     moment = None if at is None else utc(at, "at")
+    last = known.close_time[-1]
+    if moment is not None and moment >= last + timeframe_delta(known.timeframe):
+        raise InputError(
+            f"the state of {when(moment)} needs bars until then; those of {bars.reference} end at "
+            f"{when(last)}; fetch or import later ones, name others with --data, or leave --at out"
+        )
     now = market_state(known, moment, days=days)
     return StateReport(
         state=replace(now, missing=now.missing | unfit),
         data={"bars": str(bars.reference)} | references,
         notes=(*span_notes(seen.bars, seen.timeframe, end=moment), *seen.notes),
+        chosen=data is None,
     )
 
 

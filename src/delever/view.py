@@ -47,6 +47,9 @@ class Reading:
     prices : tuple of str
         Columns that hold prices of the market's own base, in quote units (a mark price, a
         realised price): a check that rescales the market rescales them with it.
+    main : str
+        The column that is meant where none is named; empty where there is only one, or which
+        must be said.
 
     Examples
     --------
@@ -59,6 +62,7 @@ class Reading:
     frame: pd.DataFrame
     publication_lag: pd.Timedelta
     prices: tuple[str, ...] = ()
+    main: str = ""
 
     @property
     def known_at(self) -> pd.DatetimeIndex:
@@ -308,6 +312,8 @@ class MarketView:
             )
         reading = self.readings[name]
         columns = list(reading.frame.columns)
+        if column is None and reading.main:
+            column = reading.main
         if column is None and len(columns) > 1:
             raise InputError(f"series {name!r} has the columns {', '.join(columns)}; say which")
         chosen = columns[0] if column is None else column
@@ -315,7 +321,7 @@ class MarketView:
             raise InputError(
                 f"series {name!r} has the columns {', '.join(columns)}; got {chosen!r}"
             )
-        return replace(reading, frame=reading.frame[[chosen]])
+        return replace(reading, frame=reading.frame[[chosen]], main="")
 
     def upto(self, time: pd.Timestamp) -> MarketView:
         """Only what was known at `time`.

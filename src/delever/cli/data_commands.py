@@ -175,10 +175,12 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
     if as_json:
         echo_json(found.to_dict()["data_sets"])
     else:
-        columns = ("data set", "rows", "gaps", "first", "last", "known after", "id")
+        columns = ("data set", "reading", "rows", "gaps", "first", "last", "known after", "id")
+        readings = found.tables["data sets"]["reading"].tolist() if found.entries else []
         rows = [
             (
                 str(entry.reference),
+                reading,
                 f"{entry.rows:,}",
                 f"{entry.gaps:,}",
                 _day(entry.start),
@@ -186,7 +188,7 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
                 _lag(entry.publication_lag),
                 entry.id[:12],
             )
-            for entry in found.entries
+            for entry, reading in zip(found.entries, readings, strict=True)
         ]
         _print_table(columns, rows)
         for one in found.broken:

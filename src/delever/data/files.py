@@ -162,6 +162,7 @@ class _Chosen:
     stamps: tuple[str, ...]
     values: dict[str, str]  # from our names to the file's
     undefined: tuple[str, ...]  # of our names, those that the source has nothing for
+    copied: tuple[str, ...]  # those that the only value of a row stands for, too
     symbols: tuple[str, ...]
     venues: tuple[str, ...]
     ignored: tuple[str, ...]
@@ -198,11 +199,17 @@ def _choose(
     texts = [name for name in names if required or not _number(first.get(name, ""))]
     symbols = tuple(name for name in texts if plain_name(name) in _SYMBOLS)
     venues = tuple(name for name in texts if plain_name(name) in _VENUES)
+    copied: tuple[str, ...] = ()
     if required or set(layout.columns) - {TIMESTAMP}:
         wanted = required or tuple(name for name in layout.columns if name != TIMESTAMP)
         columns = {ours: layout.value_column(names, ours) for ours in wanted}
         undefined = tuple(ours for ours in wanted if layout.columns.get(ours) == ())
         missing = [ours for ours in wanted if columns[ours] is None and ours not in undefined]
+        plain_values = [name for name in names if name not in (*stamps, *symbols, *venues)]
+        one_value = len(required) == 1 or kind_of(kind).of_currency
+        if missing and len(plain_values) == 1 and one_value and not layout.columns:
+            columns, missing = {wanted[0]: plain_values[0]}, []
+            copied = tuple(wanted[1:])
         if missing:
             raise SchemaError(
                 f"{where}: {kind} needs the columns {', '.join(wanted)}; missing "
@@ -222,6 +229,7 @@ def _choose(
         stamps=stamps,
         values=values,
         undefined=undefined,
+        copied=copied,
         symbols=symbols,
         venues=venues,
         ignored=ignored,
@@ -230,6 +238,8 @@ def _choose(
 
 def _values(raw: pd.DataFrame, chosen: _Chosen) -> pd.DataFrame:
     values = raw[list(chosen.values.values())].set_axis(list(chosen.values), axis=1)
+    for name in chosen.copied:
+        values = values.assign(**{name: values.iloc[:, 0]})
     return values.assign(**dict.fromkeys(chosen.undefined, float("nan")))
 
 

@@ -100,7 +100,7 @@ def on_bars(
         A row known longer ago than this says nothing about the present; None: it holds until
         the next one, as a protocol's constant does.
     """
-    reading = replace(market.readings[name], frame=values.to_frame(name))
+    reading = replace(market.readings[name], frame=values.to_frame(name), main="")
     seen = replace(market, readings={name: reading}).series(name)
     if max_age is None:
         return seen

@@ -65,8 +65,8 @@ class Input:
         if self.name not in market.readings:
             raise InputError(
                 f"the series {self.name!r} ({self.holds}) is required; the market has "
-                f"{', '.join(market.readings) or 'none'}; name it in the [series] table of the "
-                "study"
+                f"{', '.join(market.readings) or 'none'}; store it (delever data fetch, or data "
+                "import) and name it in the [series] table of the study, or by --series"
             )
         declared = market.readings[self.name].publication_lag
         if declared < self.lag:

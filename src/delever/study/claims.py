@@ -20,6 +20,7 @@ from delever.research.claims.computations import vocabulary
 from delever.research.claims.protocol import ClaimSource, Computation
 from delever.study.config import read_toml
 from delever.study.implausible import dataset_notes
+from delever.study.known_readings import fitted, instead_of, known_as
 from delever.study.result import Result, plain
 from delever.study.stored import About
 from delever.study.workspace import Workspace
@@ -392,17 +393,24 @@ def claims(
         )
     sources, found, missing = {}, {}, {}
     notes: list[str] = []
+    stored = place.catalog.list()
     for name, series in asked.series.items():
+        wanted = chosen.get(name, series.data)
         try:
-            dataset = place.catalog.load(chosen.get(name, series.data))
+            dataset = place.catalog.load(wanted)
         except NotStoredError:
             if name in chosen:
                 raise
-            missing[name] = f"{series.what}; import it as {series.data} or name it with --data"
-            continue
+            other = instead_of(wanted, stored)
+            if other is None:
+                missing[name] = f"{series.what}; import it as {series.data} or name it with --data"
+                continue
+            dataset = place.catalog.load(other)
         timeframe = dataset.reference.timeframe
-        sources[name] = ClaimSource(name=name, frame=dataset.frame, timeframe=timeframe)
-        found[name] = f"{dataset.reference}, id {dataset.id}"
+        frame, main = fitted(dataset.frame, known_as(dataset.reference))
+        sources[name] = ClaimSource(name=name, frame=frame, timeframe=timeframe, main=main)
+        beside = "" if str(dataset.reference) == wanted else f", in place of {wanted}"
+        found[name] = f"{dataset.reference}, id {dataset.id}{beside}"
         notes += dataset_notes(dataset)
     audited = audit(asked.claims(known), sources, computations=computations)
     return Audit(

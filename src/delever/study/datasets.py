@@ -15,6 +15,7 @@ from delever.data.lineage import store_resampled
 from delever.data.mender import signed
 from delever.data.references import Dataset, parse_lag
 from delever.errors import DataError, InputError
+from delever.study.known_readings import known_as
 from delever.study.result import Result
 from delever.study.workspace import Workspace
 
@@ -389,8 +390,10 @@ def export(
 
 def described(entry: Entry) -> dict[str, Any]:
     """A data set as documents and tables have it."""
+    known = known_as(entry.reference)
     return {
         "reference": str(entry.reference),
+        "reading": "" if known is None else known.name,
         "id": entry.id,
         "rows": entry.rows,
         "gap_count": entry.gaps,

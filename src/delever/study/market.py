@@ -17,6 +17,7 @@ from delever.errors import ConfigError, InputError
 from delever.frames import validate
 from delever.study.belonging import belonging, joined
 from delever.study.implausible import market_warnings
+from delever.study.known_readings import KNOWN, fitted, known_as
 from delever.study.workspace import Workspace
 from delever.units import divides, timeframe_delta
 from delever.view import Earlier, MarketView, Reading
@@ -199,15 +200,19 @@ def view(
         timeframe=timeframe,
         symbol=data.reference.symbol,
         readings={
-            name: source
-            if isinstance(source, Reading)
-            else Reading(frame=source.frame, publication_lag=source.publication_lag)
+            name: source if isinstance(source, Reading) else _reading(name, source)
             for name, source in (series or {}).items()
         },
         trading_start=data.frame.index[0],
         notes=(*_notes(data, warmup), *joint),
         earlier=coarser,
     )
+
+
+def _reading(name: str, source: Dataset) -> Reading:
+    """A data set as a reading, its columns under the names that features ask for, too."""
+    frame, main = fitted(source.frame, KNOWN.get(name) or known_as(source.reference))
+    return Reading(frame=frame, publication_lag=source.publication_lag, main=main)
 
 
 def _earlier(

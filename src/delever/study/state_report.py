@@ -17,7 +17,8 @@ from delever.report.format import when
 from delever.report.pages import state_page as page
 from delever.research.state import MOST_DAYS, MarketState, Support, market_state
 from delever.signals.features import INPUTS
-from delever.study.market import BITCOIN, market, span_notes, utc, with_network
+from delever.study.known_readings import find_series
+from delever.study.market import BITCOIN, market, utc, with_network
 from delever.study.result import Result, plain
 from delever.study.stored import About
 from delever.study.workspace import Workspace
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from delever.research.base_rates import BaseRate
 
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
-_ALIASES = {"gld": "gold", "fng": "fear_greed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -156,28 +156,6 @@ def _reaches(support: Support) -> list[tuple[str, list[tuple[str, float]]]]:
     ]
 
 
-def find_series(entries: list[Entry], symbol: str) -> dict[str, str]:
-    """Which stored data sets can serve as which reading.
-
-    Notes
-    -----
-    A data set serves when its kind, or the lowercase symbol of a plain series or of other
-    markets' bars, is the name of a reading.
-    """
-    base = symbol.partition("/")[0]
-    found: dict[str, Entry] = {}
-    for entry in entries:
-        reference = entry.reference
-        plain = reference.symbol.lower()
-        name = reference.kind if reference.kind in INPUTS else _ALIASES.get(plain, plain)
-        own = reference.kind not in INPUTS or reference.kind == "dvol"
-        if name not in INPUTS or not (own or reference.symbol.partition("/")[0] == base):
-            continue
-        if name not in found or found[name].end < entry.end:
-            found[name] = entry
-    return {name: str(entry.reference) for name, entry in found.items()}
-
-
 def state(
     at: str | pd.Timestamp | None = None,
     *,
@@ -247,7 +225,7 @@ def state(
     return StateReport(
         state=replace(now, missing=now.missing | unfit),
         data={"bars": str(bars.reference)} | references,
-        notes=(*span_notes(seen.bars, seen.timeframe, end=moment), *seen.notes),
+        notes=seen.notes,
         chosen=data is None,
     )
 

@@ -23,6 +23,7 @@ class ClaimSource:
     name: str  # what the claims call it
     frame: pd.DataFrame  # shape (n, k): indexed by stamp, UTC, increasing; for bars the open time
     timeframe: str  # of the rows
+    main: str = ""  # the column that is meant where none is named; empty: the only one, or closes
 
     @property
     def step(self) -> pd.Timedelta:
@@ -30,7 +31,7 @@ class ClaimSource:
         return timeframe_delta(self.timeframe)
 
     def column(self, name: str | None, timeframe: str | None = None) -> pd.Series:
-        """One column, without missing values; None is the only one, or the closes.
+        """One column, without missing values; None is the main one, the only one, or the closes.
 
         Raises InputError if there is no such column.
         """
@@ -38,7 +39,7 @@ class ClaimSource:
         if timeframe is not None and timeframe != self.timeframe:
             frame = resample(frame, self.timeframe, timeframe)
         columns = list(frame.columns)
-        chosen = name or (columns[0] if len(columns) == 1 else "close")
+        chosen = name or self.main or (columns[0] if len(columns) == 1 else "close")
         if chosen not in columns:
             raise InputError(
                 f"series {self.name!r} has the columns {', '.join(columns)}; got {chosen!r}; "

@@ -187,3 +187,9 @@ def test_unequal_slippage_is_the_first_thing_said(market):
     )
     none = run(market, costs={"slippage": 0.0})
     assert none.notes[0].startswith("slippage: none was said")
+
+
+def test_a_run_is_not_compared_with_itself(market):
+    done = run(market, end="2021-01-05")
+    with pytest.raises(InputError, match="needs different runs; perp [0-9a-f]{12} is among them"):
+        dl.compare(done, done, workspace=market)

@@ -288,3 +288,15 @@ def test_without_a_workspace_the_shipped_files_serve(tmp_path, monkeypatch):
     assert dl.backtest(market, "buy_and_hold").name == "buy_and_hold"
     with pytest.raises(InputError, match="delever init"):
         dl.run("backtests/buy_and_hold.toml")
+
+
+def test_what_is_no_number_or_no_text_is_refused(workspace, market):
+    words = pd.Series("in", index=market.index)
+    run = dl.backtest(market, "buy_and_hold")
+    for call, said in (
+        (lambda: dl.backtest(market, words), "target exposures must be numbers"),
+        (lambda: dl.screen(market, pd.DataFrame({"a": words})), "the column a holds others"),
+        (lambda: run.counterfactual(2.0), "a counterfactual must be .*; got 2.0"),
+    ):
+        with pytest.raises(InputError, match=said):
+            call()

@@ -260,6 +260,12 @@ def test_ledgers_are_merged_by_their_trials(tmp_path, workspace, capsys) -> None
     )
 
 
+def test_what_is_no_bars_has_no_trials(workspace) -> None:
+    for given in (pd.DataFrame({"close": [1.0]}), wandering(9).astype({"open": str})):
+        with pytest.raises(InputError, match="data must be bars with open prices"):
+            dl.trials(given)
+
+
 def test_the_command_explains_the_number(workspace, capsys) -> None:
     assert main(["trials"]) == 0
     assert "Nothing was ever tried here, or the ledger was deleted." in capsys.readouterr().out

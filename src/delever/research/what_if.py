@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from delever.arguments import shown
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.settings import Account
 from delever.errors import DeleverError, InputError
@@ -59,6 +60,8 @@ def parse_counterfactual(text: str) -> Counterfactual:
 
     Raises InputError if it says none of these, or a leverage below 1.
     """
+    if not isinstance(text, str):
+        raise InputError(f"a counterfactual must be {_FORMS}; got {shown(text)}")
     if text == "funding off":
         return Counterfactual(funding_off=True)
     if found := re.fullmatch(rf"leverage {_NUMBER}x", text):

@@ -265,7 +265,7 @@ def compare(
     Raises
     ------
     InputError
-        If fewer than two or more than 30 are given, one is no run, they share no span, or a name
+        If fewer than two or more than 30 are given, one is no run or there twice, they share no span, or a name
         stands for no finished run or for several.
 
     Examples
@@ -293,6 +293,9 @@ def compare(
             f"a comparison needs at least two runs and takes no more than {MOST_RUNS}; "
             f"got {len(made)}"
         )
+    labels = _labels(made)
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise InputError(f"a comparison needs different runs; {twice[0]} is among them twice")
     start, end = common_span([run.evaluation for run in made])
     evaluations = tuple(windowed(run.evaluation, start, end) for run in made)
     return Comparison(
@@ -304,7 +307,7 @@ def compare(
         ),
         start=start,
         end=end,
-        differences=differences(dict(zip(_labels(made), evaluations, strict=True))),
+        differences=differences(dict(zip(labels, evaluations, strict=True))),
         what_if=what_if,
         taken=taken,
     )

@@ -109,6 +109,9 @@ def screen(
         raise InputError(f"market must be a view, as dl.market returns it; got {shown(market)}")
     if not isinstance(exposures, pd.DataFrame):
         raise InputError(f"exposures must be a DataFrame, a column each; got {shown(exposures)}")
+    words = [name for name in exposures if not pd.api.types.is_numeric_dtype(exposures[name])]
+    if words:
+        raise InputError(f"exposures must be numbers; the column {words[0]} holds others")
     place, paid = Workspace.find(workspace, or_shipped=True), costs or DEFAULT_COSTS
     table = ranked(market.bars, exposures, timeframe=market.timeframe, costs=paid)
     if not place.shipped and len(table):

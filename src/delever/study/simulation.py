@@ -136,6 +136,10 @@ def target_of(
     """
     if isinstance(strategy, Strategy):
         return strategy.target(untouched(market), params)
+    if not pd.api.types.is_numeric_dtype(strategy):
+        raise InputError(
+            f"target exposures must be numbers; got {strategy.dtype}; convert them to floats"
+        )
     there = market.index.isin(pd.DatetimeIndex(strategy.index))
     if not there.all():
         first = market.index[~there][0]

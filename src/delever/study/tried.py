@@ -145,8 +145,12 @@ def trials(
     if data is not None:
         if isinstance(data, pd.DataFrame):
             bars = data
-            if "open" not in bars or not isinstance(bars.index, pd.DatetimeIndex):
-                raise InputError("data must be bars with a column open, indexed by time in UTC")
+            if not (
+                isinstance(bars.index, pd.DatetimeIndex)
+                and "open" in bars
+                and pd.api.types.is_numeric_dtype(bars["open"])
+            ):
+                raise InputError("data must be bars with open prices, indexed by time in UTC")
         else:
             bars = market(data, workspace=place).bars
         found = anchors(bars)

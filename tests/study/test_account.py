@@ -191,5 +191,5 @@ def test_unequal_slippage_is_the_first_thing_said(market):
 
 def test_a_run_is_not_compared_with_itself(market):
     done = run(market, end="2021-01-05")
-    with pytest.raises(InputError, match="needs different runs; perp [0-9a-f]{12} is among them"):
+    with pytest.raises(InputError, match=r"different runs; perp [0-9a-f]{12} is among them"):
         dl.compare(done, done, workspace=market)

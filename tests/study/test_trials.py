@@ -261,9 +261,9 @@ def test_ledgers_are_merged_by_their_trials(tmp_path, workspace, capsys) -> None
 
 
 def test_what_is_no_bars_has_no_trials(workspace) -> None:
-    for given in (pd.DataFrame({"close": [1.0]}), wandering(9).astype({"open": str})):
+    for bars in (pd.DataFrame({"close": [1.0]}), wandering(9).astype({"open": str})):
         with pytest.raises(InputError, match="data must be bars with open prices"):
-            dl.trials(given)
+            dl.trials(bars)
 
 
 def test_the_command_explains_the_number(workspace, capsys) -> None:

@@ -265,8 +265,8 @@ def compare(
     Raises
     ------
     InputError
-        If fewer than two or more than 30 are given, one is no run or there twice, they share no span, or a name
-        stands for no finished run or for several.
+        If fewer than two or more than 30 are given, one is no run or there twice, they share no
+        span, or a name stands for no finished run or for several.
 
     Examples
     --------

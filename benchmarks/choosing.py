@@ -54,12 +54,12 @@ def populations(many: int) -> None:
     edge = []
     for n in range(many):
         returns = np.random.default_rng([2, n]).normal(size=(BARS, TRIALS))
-        returns[:, :20] += 0.1
+        returns[:, :20] += 0.15
         edge.append(halved(returns))
     grid = [halved(averages(np.random.default_rng([3, n]))) for n in range(many)]
     for name, found in (
         ("no edge, 1,000 x 200", null),
-        ("20 of 200 with an edge of 0.1 a bar", edge),
+        ("20 of 200 with an edge of 0.15 a bar", edge),
         ("moving averages on random walks", grid),
     ):
         ends = np.quantile(found, [0.05, 0.95])

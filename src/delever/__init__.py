@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from delever.study.sweep_result import Sweep
     from delever.study.tried import Trials, trials
     from delever.study.unsealing import Looks, holdout, unseal
+    from delever.study.verdict import Standing, verdict
     from delever.study.walk import WalkForward, walk_forward
     from delever.study.workspace import init
     from delever.venues.costs import Borrow, Costs, Fee, VenueFees
@@ -107,6 +108,7 @@ __all__ = [
     "SignalPlan",
     "SignalReport",
     "Slippage",
+    "Standing",
     "StateReport",
     "Strategy",
     "StressSlippage",
@@ -157,6 +159,7 @@ __all__ = [
     "trials",
     "uncertainty",
     "unseal",
+    "verdict",
     "walk_forward",
 ]
 
@@ -194,6 +197,7 @@ _HOME = {
         "study.tried": "Trials trials",
         "study.sweep_result": "Sweep",
         "study.unsealing": "Looks holdout unseal",
+        "study.verdict": "Standing verdict",
         "study.walk": "WalkForward walk_forward",
         "study.workspace": "init",
         "venues.costs": "Borrow Costs Fee VenueFees",

@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
     app.command("open")(open_)
     app.command()(export)
     app.command()(select)
+    app.command()(verdict)
     app.command()(unseal)
     app.command()(holdout)
     app.command()(trials)
@@ -48,7 +49,7 @@ def register(app: typer.Typer) -> None:
 def runs(
     kind: Annotated[
         str | None,
-        typer.Option("--kind", help="Only: run, sweep, signal, comparison, claims or state."),
+        typer.Option("--kind", help="Only: run, sweep, walk, signal, comparison, claims or state."),
     ] = None,
     study: Annotated[
         str | None, typer.Option("--study", help="Only what belongs to a study, or is called so.")
@@ -160,6 +161,21 @@ def select(
     print_table("Every quarter of the time left out", eras_table(found))
     for name, said in facts_of(found.choosing).items():
         typer.echo(f"{name}: {said}")
+
+
+def verdict(what: What, workspace: WorkspaceOption = None, as_json: Json = False) -> None:
+    """How far a strategy is proven: every rung it passed, failed, or was never asked.
+
+    Looks at the run, and at the newest sweep, walk and unsealed run of the same strategy and data.
+    """
+    from delever.report.pages.rungs_table import rungs_table
+
+    found = dl.verdict(what, workspace=workspace)
+    if as_json:
+        echo_json({"word": found.word, **found.to_dict()})
+        return
+    print_text(found.headline)
+    print_table("", rungs_table(found.rungs))
 
 
 def unseal(

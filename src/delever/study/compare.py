@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from delever.report.format import short_span
 from delever.research.answer import Answer
 from delever.research.differences import Differences, differences, points_saved
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
+from delever.research.rungs import Rung, own_rungs
 from delever.research.what_if import counterfactual_outcomes
 from delever.stats.families import Measure
 from delever.study.answering import answer_over
@@ -206,7 +207,14 @@ class Comparison(Result):
             headline=self.headline,
             answers=dict(zip(self.labels, self.answers, strict=True)),
             found=self.differences,
+            rungs=self.rungs,
         )
+
+    @property
+    def rungs(self) -> dict[str, list[Rung]]:
+        """What each run by itself tells of how far it is proven, over the span they share."""
+        told = zip(self.labels, self.evaluations, self.answers, self.runs, strict=True)
+        return {label: own_rungs(seen, said, run.what_if) for label, seen, said, run in told}
 
     @property
     def about(self) -> About:
@@ -232,6 +240,7 @@ class Comparison(Result):
             "points_saved": plain(self.points_saved),
             "parameters": plain(self.parameters),
             "counterfactuals": plain(self.counterfactuals),
+            "rungs": {label: [asdict(one) for one in own] for label, own in self.rungs.items()},
             "runs": {
                 label: measured(evaluation, found)
                 for label, evaluation, found in zip(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from delever.report.page import Section
 from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation
+from delever.research.rungs import own_rungs
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
 from delever.study.answering import answered, file_rule
@@ -200,6 +201,9 @@ class Run(Result):
             "notes": list(self.notes),
             "attribution": plain(self.attribution),
             "counterfactuals": plain(self.counterfactuals),
+            "rungs": [
+                asdict(rung) for rung in own_rungs(self.evaluation, self.answer, self.what_if)
+            ],
             **archive.measured(self.evaluation, self.answer),
         }
 

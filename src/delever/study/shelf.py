@@ -167,7 +167,8 @@ def runs(
     Parameters
     ----------
     kind : str, optional
-        ``"run"``, ``"sweep"``, ``"signal"``, ``"comparison"``, ``"claims"`` or ``"state"``.
+        ``"run"``, ``"sweep"``, ``"walk"``, ``"signal"``, ``"comparison"``, ``"claims"`` or
+        ``"state"``.
     study : str, optional
         Runs and sweeps of this study alone, or whatever else is called so.
     workspace : path, optional

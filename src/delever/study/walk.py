@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,8 @@ class WalkForward(Walked, Result):
     run : Run
         The choices held one after the other, as one account: changing over at a seam pays what the
         fills cost.
+    studied : mapping
+        Strategy and data of the study file; empty on a market at hand.
     windows : pandas.DataFrame
         A row per choice: ``fit_start`` and ``fit_end`` (first and last bar that chose), ``start``
         and ``end`` (first and last bar that held it), a column per axis, ``chosen`` (its row among
@@ -92,6 +94,7 @@ class WalkForward(Walked, Result):
     """
 
     run: Run
+    studied: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
@@ -132,9 +135,15 @@ class WalkForward(Walked, Result):
             end=f"{end:%Y-%m-%d}",
             params={"axes": list(self.axes), "combinations": len(self.axes), **asdict(self.pace)},
             inputs={
+                **self.studied,
                 "manifest": plain(self.run.manifest),
                 "axes": plain(self.axes),
                 "pace": asdict(self.pace),
+            },
+            metrics={
+                "growth": plain(self.yearly("growth")),
+                "benchmark_growth": plain(self.yearly("benchmark_growth")),
+                "p_value": plain(self.p_value),
             },
         )
 
@@ -266,7 +275,7 @@ def walk_forward(
     chosen = combinations(asked.sweep)
     make = combination_maker(asked, ground)
     spot = asked.spot_costs(inputs.extensions.cost_models)
-    return _walked(
+    made = _walked(
         replace(ground, costs=asked.said_costs(inputs.extensions.cost_models) or spot),
         [{name.removeprefix("params."): v for name, v in one.items()} for one in chosen],
         [make(one).params for one in chosen],
@@ -275,6 +284,7 @@ def walk_forward(
         name=asked.name,
         workspace=place,
     )
+    return replace(made, studied={"strategy": asked.strategy, "data": asked.data})
 
 
 def _on_market(

@@ -28,6 +28,7 @@ from delever.report.pages.metric_tables import (
     scope_cell,
     shown_metrics,
 )
+from delever.report.pages.rungs_table import compared_rungs
 from delever.report.table import (
     Cell,
     Column,
@@ -41,6 +42,7 @@ from delever.report.table import (
 from delever.research.answer import Answer
 from delever.research.differences import Differences
 from delever.research.evaluation import SCOPES, Evaluation
+from delever.research.rungs import Rung
 from delever.stats.metrics import REGISTRY, Scope
 
 _SUMMARY: tuple[tuple[str, Scope, str], ...] = (
@@ -67,6 +69,7 @@ def render(
     headline: str = "",
     answers: Mapping[str, Answer] | None = None,
     found: Differences | None = None,
+    rungs: Mapping[str, list[Rung]] | None = None,
 ) -> str:
     """Write the comparison of several runs, with their answers and how they differ.
 
@@ -104,6 +107,7 @@ def render(
                 "Against each other",
                 None if found is None else found.reason or pairs_table(found),
             ),
+            block("proven", "How far each is proven", compared_rungs(rungs) if rungs else None),
             block("correlation", "Correlation", found and correlation_table(found)),
             *(
                 block(

@@ -43,10 +43,12 @@ from delever.report.pages.run_tables import (
     trades_table,
     what_if_table,
 )
+from delever.report.pages.rungs_table import rungs_block
 from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation, sample_of
 from delever.research.excursions import excursions
+from delever.research.rungs import own_rungs
 from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
 
@@ -100,6 +102,8 @@ def _results(
     yield block("price", drawn["price"].title, drawn["price"], link="Price")
     yield from _protection(evaluation, answer, benchmark, drawn)
     yield cards_block(evaluation, benchmark, hindsight=not answer.detected)
+    if what_if is not None:
+        yield rungs_block(own_rungs(evaluation, answer, what_if), answer)
     yield block("key", "Key figures", metrics_table(evaluation, benchmark))
     yield from over_time_blocks(evaluation, drawn, benchmark)
     yield block("bars", monthly.title, monthly, link="Returns")

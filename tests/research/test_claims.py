@@ -283,3 +283,80 @@ def test_a_computation_from_outside_is_named_like_the_others_and_given_series_by
     assert audited.because == "not testable: x (series 'gold' would decide it and is not there)"
     with pytest.raises(InputError, match="a name of its own; 'ratio' repeats"):
         audit([claim], sources, computations=[ratio, ratio])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        # Seven days from Monday 2024-01-01: closes 10, 8, 12, 9, 6, 15, 3.
+        ("streak", {}, 1.0),
+        ("streak", {"of": "rises"}, 0.0),
+        ("count", {"since": "2024-01-02", "below": 9.5}, 4.0),
+        ("count", {"since": "2024-01-02", "below": 13.0, "above": 8.0}, 2.0),
+        ("share", {"since": "2024-01-04", "above": 5.0}, 3 / 4),
+        ("mean", {"since": "2024-01-05"}, 8.0),
+        ("rank", {}, 1.0),
+        ("rank", {"of": "highest"}, 7.0),
+        # Changes of a day: -.2, .5, -.25, -.33, 1.5, -.8.
+        ("rank", {"rows": 1}, 1.0),
+        ("fall", {"since": "2024-01-02", "to": "lowest"}, 3 / 15 - 1),
+    ],
+)
+def test_a_count_by_hand(name: str, options: dict[str, Any], expected: float) -> None:
+    found = ask(name, bars([10, 8, 12, 9, 6, 15, 3]), "2024-01-07", **options)
+    assert found.value == pytest.approx(expected, rel=1e-12)
+
+
+def test_streaks_ranks_and_what_came_first_by_hand() -> None:
+    coin = bars([10, 8, 12, 9, 6, 5, 7])
+    assert ask("streak", coin, "2024-01-06").value == 3.0  # 12, 9, 6, 5
+    history = ask("streak", coin, "2024-01-06").history
+    assert history is not None
+    assert history.tolist() == [1, 0, 1, 2, 3, 0]
+    found = ask("rank", coin, "2024-01-05", rows=1)
+    assert (found.value, found.note) == (1.0, "of 4 rows")
+    assert ask("rank", coin, "2024-01-04", rows=1).value == 1.0  # -25 % is under the -20 % before
+    assert ask("rank", coin, "2024-01-07", since="2024-01-04", of="highest").value == 2.0
+    # Averages of two: 9, 10, 10.5, 7.5, 5.5, 6; from the 3rd on the 4th closes below first.
+    first = ask("first_below_average", coin, "2024-01-03", length=2, average="sma")
+    assert first.value == day("2024-01-04")
+    with pytest.raises(NotStoredError, match="no 2 rows by 2024-01-01"):
+        ask("first_below_average", coin, "2024-01-01", length=2, average="sma")
+    with pytest.raises(InputError, match="below or above a level; got neither"):
+        ask("count", coin, "2024-01-07", since="2024-01-02")
+
+
+def test_a_fall_says_from_where_to_where() -> None:
+    coin = bars([9, 10, 6, 8], low=[8, 9, 4, 7], high=[9, 12, 9, 9])
+    by_row = ask("fall", coin, "2024-01-04", since="2024-01-01")
+    assert by_row.value == pytest.approx(7 / 12 - 1)
+    assert by_row.note == (
+        "from 12 on 2024-01-02 to the low of 2024-01-04, 7 (-41.7%); "
+        "to the lowest since, 4 on 2024-01-03 (-66.7%)"
+    )
+    lowest = ask("fall", coin, "2024-01-04", since="2024-01-01", to="lowest")
+    assert lowest.value == pytest.approx(4 / 12 - 1)
+    named = ask("fall", coin, "2024-01-04", since="2024-01-01", price=6.0)
+    assert named.note == "from 12 on 2024-01-02 to the 6 of the claim"
+
+
+def test_a_tie_of_the_same_spell_is_not_an_earlier_low() -> None:
+    mood = bars([9, 20, 11, 9, 9, 9])
+    assert ask("lowest_since", mood, "2024-01-06").value == day("2024-01-01")
+    assert ask("lowest_since", mood, "2024-01-04").value == day("2024-01-01")
+    assert ask("highest_since", bars([3, 1, 3, 3]), "2024-01-04").value == day("2024-01-01")
+    # The claim's own level is not the row's: days that stood there count.
+    assert ask("lowest_since", mood, "2024-01-06", level=9.0).value == day("2024-01-05")
+
+
+def test_the_highest_ratio_is_of_common_days() -> None:
+    gold = bars([2, 1, 4, 2])
+    found = vocabulary()["highest_ratio"].compute(
+        bars([10, 8, 12, 9]),
+        day("2024-01-04"),
+        beside=gold,
+        since=day("2024-01-02"),
+        column="close",
+        over="close",
+    )
+    assert (found.value, found.note) == (8.0, "on 2024-01-02")

@@ -11,6 +11,7 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError, NotStoredError
+from delever.research.claims.computations import vocabulary
 from delever.study.claims import Audit, claims, load_claims
 from delever.study.workspace import Workspace
 
@@ -92,6 +93,7 @@ def test_the_command_prints_every_verdict_and_writes_a_page(
     said = capsys.readouterr().out
     assert "1 confirmed, 0 contradicted, 0 depends on the definition, 1 not testable" in said
     assert "afraid, index: series 'fear' would decide it and is not there" in said
+    assert "fell, confirmed: It fell by half in two days." in said
     (page,) = stored.results.glob("claims/claims-*/claims.html")
     page = page.read_text()
     assert "It fell by half in two days." in page
@@ -240,3 +242,16 @@ def test_averages_say_which_one_is_meant(real: Audit) -> None:
     holds, _, fails = because.partition("fails: ")
     assert holds.count("ema") == 2
     assert fails.count("sma") == fails.count("wma") == 2
+
+
+def test_the_vocabulary_page_has_an_example_of_each(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "claims-vocabulary.md").read_text()
+    examples = [part.partition("```")[0] for part in page.split("```toml\n")[1:]]
+    names = ("coin", "mood", "liquidations", "dvol", "flows", "funding", "igv", "gold", "network")
+    series = "".join(f'{name} = {{ what = "x", data = "a/series/X/1d" }}\n' for name in names)
+    file = tmp_path / "all.toml"
+    file.write_text('title = "All"\n[series]\n' + series + "".join(examples))
+    asked = load_claims(file)
+    assert [one.id for one in asked.claim] == list(vocabulary())
+    assert [one.measure[0].compute for one in asked.claim] == list(vocabulary())
+    asked.claims(vocabulary())

@@ -21,6 +21,7 @@ from delever.cli.terminal import (
     print_notes,
     print_rows,
     print_table,
+    print_text,
     steps,
     written,
 )
@@ -190,9 +191,10 @@ def claims(
         return
     print_table(audit.title, claims_table(audit.audited))
     for one in audit.audited:
+        print_text(f"{one.claim.id}, {one.verdict}: {one.claim.statement}")
         for measured in one.measured:
-            if measured.missing:
-                typer.echo(f"{one.claim.id}, {measured.definition.label}: {measured.missing}")
+            if said := measured.missing or measured.note:
+                typer.echo(f"  {one.claim.id}, {measured.definition.label}: {said}")
     typer.echo(", ".join(f"{seen} {verdict}" for verdict, seen in counts(audit.audited).items()))
     for name, what in audit.missing.items():
         typer.secho(f"not there: {name} ({what})", fg=typer.colors.YELLOW)

@@ -234,6 +234,7 @@ class Audit(Result):
                             "holds": each.holds,
                             "base_rate": plain(each.base_rate),
                             "missing": each.missing,
+                            "note": each.note,
                         }
                         for each in one.measured
                     ],

@@ -81,7 +81,7 @@ def claims_table(audited: Sequence[AuditedClaim]) -> Table:
 def _row(one: Measurement) -> tuple[Cell, ...]:
     rate = "" if math.isnan(one.base_rate) else percent(one.base_rate)
     return (
-        Cell(text=one.definition.label, note=one.missing),
+        Cell(text=one.definition.label, note=one.missing or one.note),
         Cell(text=figure_text(one.value, one.unit), tone="quiet" if one.value is None else ""),
         Cell(text=expected_text(one.definition.expects, one.unit)),
         Cell(text={True: "yes", False: "no", None: ""}[one.holds]),

@@ -101,6 +101,7 @@ class Measurement:
     base_rate: float = float("nan")
     rows: int = 0  # how many past rows the base rate was counted over
     missing: str = ""  # why it could not be measured; empty when it was
+    note: str = ""  # what was measured, in words; mostly empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,7 @@ def _measure(
         holds=None if expects is None else expects.holds(figure.value),
         base_rate=rate,
         rows=rows,
+        note=figure.note,
     )
 
 

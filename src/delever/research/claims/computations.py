@@ -13,6 +13,7 @@ import pandas as pd
 
 from delever.bars import close_times
 from delever.errors import InputError, NotStoredError
+from delever.research.claims.counts import COUNTS, changes
 from delever.research.claims.protocol import (
     ClaimFigure,
     ClaimSource,
@@ -21,7 +22,6 @@ from delever.research.claims.protocol import (
     row_at,
 )
 from delever.research.signal.forward import distinct, lowest_ahead
-from delever.signals.clock import ago
 from delever.signals.indicators import Average, moving_average
 from delever.signals.levels import round_support
 from delever.signals.network import shutdown_value
@@ -34,13 +34,6 @@ _DAY = pd.Timedelta(1, "D")
 def value(series: ClaimSource, at: pd.Timestamp, *, column: str | None = None) -> ClaimFigure:
     """Value of the row stamped `at`."""
     return ClaimFigure(value=series.at(at, column), history=series.column(column))
-
-
-def _changes(values: pd.Series, days: float | None, rows: int | None) -> pd.Series:
-    if (days is None) == (rows is None):
-        raise InputError(f"a change needs either days or rows; got days={days} and rows={rows}")
-    before = values.shift(rows) if rows is not None else ago(values, float(days or 0))
-    return (values / before - 1).dropna()
 
 
 @computation("fraction")
@@ -62,7 +55,7 @@ def change(
     if since is not None:
         days = (at - since) / _DAY
     values = series.column(column, timeframe)
-    history = _changes(values, days, rows)
+    history = changes(values, days, rows)
     latest = row_at(values, at, series.name)
     if since is not None:
         earlier = row_at(values, since, series.name)
@@ -111,17 +104,36 @@ def fall(
     *,
     since: pd.Timestamp,
     price: float | None = None,
+    to: Literal["row", "lowest"] = "row",
     high: str = "high",
     low: str = "low",
 ) -> ClaimFigure:
-    """Low of `at` (or the claim's own `price`) against the highest high since `since`."""
+    """Fall from the highest high since `since` to the low of `at`, or to the lowest since the high.
+
+    With `price` the claim's own price stands in place of the low.
+    """
     highs, lows = series.column(high), series.column(low)
-    top = float(series.between(since, at, highs).max())
-    reached = row_at(lows, at, series.name) if price is None else price
+    rows = series.between(since, at, highs)
+    top, when = float(rows.max()), rows.idxmax()
+    after = series.between(when, at, lows)
+    own, lowest_low = row_at(lows, at, series.name), float(after.min())
+    reached = price if price is not None else lowest_low if to == "lowest" else own
     length = at - since + series.step
+    from_high = f"from {top:,.10g} on {when:%Y-%m-%d}"
+    if price is not None:
+        said = f"{from_high} to the {price:,.10g} of the claim"
+    else:
+        parts = {
+            "row": f"the low of {at:%Y-%m-%d}, {own:,.10g} ({own / top - 1:.1%})",
+            "lowest": f"the lowest since, {lowest_low:,.10g} on {after.idxmin():%Y-%m-%d} "
+            f"({lowest_low / top - 1:.1%})",
+        }
+        other = parts["row" if to == "lowest" else "lowest"]
+        said = f"{from_high} to {parts[to]}; to {other}"
     return ClaimFigure(
         value=reached / top - 1,
         history=_whole(lows / highs.rolling(length).max() - 1, length - series.step),
+        note=said,
     )
 
 
@@ -141,6 +153,9 @@ def _record(
     reached = row_at(values, at, name) if level is None else level
     signed = values * sign
     past = signed[signed.index < at]
+    # Rows before it that stand at the very same value are of one spell with it.
+    spell = (past == reached * sign)[::-1].cummin()[::-1]
+    past = past[~spell] if level is None else past
     beyond = past[past <= reached * sign]
     if beyond.empty:
         return ClaimFigure(value=_NEVER)
@@ -167,7 +182,7 @@ def lowest_since(
     """
     values = series.column(column, timeframe)
     if days is not None or rows is not None:
-        values = _changes(values, days, rows)
+        values = changes(values, days, rows)
     return _record(values, at, series.name, level, 1)
 
 
@@ -331,6 +346,7 @@ COMPUTATIONS: tuple[Computation, ...] = (
     shutdown,
     next_round,
     reach_rate,
+    *COUNTS,
 )
 """The computations that come with the package."""
 

@@ -90,6 +90,7 @@ class ClaimFigure:
     history: pd.Series | None = None
     # past rows at which something as rare happened, where the computation itself says what
     events: pd.Series | None = None
+    note: str = ""  # what was measured, where a reader might take it for something else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ def fall(
     """
     highs, lows = series.column(high), series.column(low)
     rows = series.between(since, at, highs)
-    top, when = float(rows.max()), rows.idxmax()
+    top, when = float(rows.max()), pd.DatetimeIndex(rows.index)[int(rows.to_numpy().argmax())]
     after = series.between(when, at, lows)
     own, lowest_low = row_at(lows, at, series.name), float(after.min())
     reached = price if price is not None else lowest_low if to == "lowest" else own

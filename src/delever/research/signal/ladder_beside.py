@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from delever.arguments import Floats, Rows
-from delever.research.signal.contrast import family_p_values, room
+from delever.research.signal.contrast import family_p_values, moved, room
 from delever.research.signal.forward import FEWEST_EVENTS
 
 _MATCHED, _FEWEST_MATCHED = 0.1, 20
@@ -83,9 +83,24 @@ def _matched(gone: Floats, volatility: Floats, there: Rows, mine: Ways) -> Float
     for place, way, weight in zip(
         np.clip(places, 0, len(order) - width).tolist(), mine.way, mine.weight, strict=True
     ):
-        near = gone[order[place : place + width]]
-        out += weight * np.column_stack([(near >= one).mean(axis=0) for one in way])
+        near = order[place : place + width]
+        for rung, one in enumerate(way.tolist()):
+            waits = np.bincount(_first_bars(gone, near, one), minlength=gone.shape[1] + 1)
+            out[:, rung] += weight * np.cumsum(waits)[:-1] / width
     return out
+
+
+def _first_bars(gone: Floats, rows: Rows, way: float) -> Rows:
+    """First bar by which each row had gone so far, by halving; one past the last if none."""
+    low = np.zeros(len(rows), dtype=np.intp)
+    high = np.full(len(rows), gone.shape[1], dtype=np.intp)
+    while (low < high).any():
+        middle = (low + high) // 2
+        there = (middle < gone.shape[1]) & (
+            gone[rows, np.minimum(middle, gone.shape[1] - 1)] >= way
+        )
+        low, high = np.where(there | (low >= high), low, middle + 1), np.where(there, middle, high)
+    return low
 
 
 def differences(
@@ -108,31 +123,35 @@ def differences(
     there, rows = np.isfinite(far), len(far)
     shares = np.where(there, others, 0.0)
     totals = shares.sum(axis=0)
-    pattern, sums = np.zeros(far.shape), np.zeros((rungs, rows // 2 + 1), dtype=complex)
-    turns = -2j * np.pi * np.arange(rows // 2 + 1) / rows
+    pattern, chance = np.zeros(far.shape), np.zeros((rungs, rows))
     for symbol, mine in enumerate(ways):
-        if not totals[symbol] > 0:
+        whole = there[mine.row, symbol]
+        if not totals[symbol] > 0 or not whole.any():
             continue
         share = shares[:, symbol] / totals[symbol]
-        spread = np.fft.rfft(share)
-        for row, way, weight in zip(mine.row.tolist(), mine.way, mine.weight, strict=True):
-            if not there[row, symbol]:
-                continue
-            pattern[:, symbol] -= weight / number * share
-            pattern[row, symbol] += weight / number
-            laid = np.conj(np.exp(turns * row) - spread) * (weight / number)
-            for place, one in enumerate((way / onward.volatility[row, symbol]).tolist()):
-                went = np.where(there[:, symbol], far[:, symbol] >= one, np.nan)
-                went = np.nan_to_num(went - np.nanmean(went))
-                sums[place] += np.fft.rfft(went) * laid
+        row, weight = mine.row[whole], mine.weight[whole] / number
+        pattern[:, symbol] -= weight.sum() * share
+        pattern[row, symbol] += weight
+        known, own = there[:, symbol], far[:, symbol]
+        for place in range(rungs):
+            way = mine.way[whole, place] / onward.volatility[row, symbol]
+            everywhere = np.zeros(rows)  # how many of the breaks' ways are gone from each bar
+            for at, one, each in zip(row.tolist(), way.tolist(), weight.tolist(), strict=True):
+                went = known & (own >= one)
+                went_usually = went.sum() / known.sum()
+                laid = each * (went - went_usually * known)
+                everywhere += laid
+                chance[place, : rows - at] += laid[at:]
+                chance[place, rows - at :] += laid[:at]
+            chance[place] -= moved(share[:, None], everywhere[:, None])
     if not pattern.any():
         return nothing
-    chance = np.fft.irfft(sums, n=rows, axis=1) / room(pattern, far)
+    chance /= room(pattern, far)
     corrected = family_p_values(list(chance))
     out = []
-    for one, p_value in zip(chance, corrected, strict=True):
-        low, high = np.nanquantile(one, [alpha / 2, 1 - alpha / 2]).tolist()
-        own = float(one[0])
-        ends = (max(own - high, -1.0), min(own - low, 1.0))
-        out.append(dict(zip(names, (own, *ends, max(decided, p_value)), strict=True)))
+    for shifts, p_value in zip(chance, corrected, strict=True):
+        low, high = np.nanquantile(shifts, [alpha / 2, 1 - alpha / 2]).tolist()
+        here = float(shifts[0])
+        ends = (max(here - high, -1.0), min(here - low, 1.0))
+        out.append(dict(zip(names, (here, *ends, max(decided, p_value)), strict=True)))
     return out

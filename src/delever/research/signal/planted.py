@@ -110,21 +110,21 @@ def detectable_effects(
     ahead: ForwardOutcomes,
     others: Others,
     *,
+    known: Floats,
     first: float,
     alpha: float,
     power: float,
 ) -> pd.DataFrame:
     """Smallest effects that the deciding test finds with this power, and how often multiples.
 
-    The search begins at `first`, a fraction > 0.
+    The search begins at `first`, a fraction > 0; `known` are the others at the prices there were.
 
     One row per direction and multiple of `POWER_AT`: ``effect``, a fraction, infinite where none is
     found as often, and ``found``, the share of histories like this one in which the test finds it.
     """
     rows = {}
     if round(ahead.weights().sum()) > _FREQUENT:
-        beside = others(pool, ahead)
-        others = partial(_unchanged, beside)
+        others = partial(_unchanged, known)
         pool = replace(pool, signals=tuple(replace(one, again=None) for one in pool.signals))
 
     for direction in DIRECTIONS:

@@ -240,6 +240,7 @@ def study_signal(
             pool,
             decides,
             _others(chosen),
+            known=dict(_bases(decides, placebo.get(chosen.decides)))[against],
             first=detectable_deviations(chosen.alpha, chosen.power) * float(np.nanstd(chance)),
             alpha=chosen.alpha / of,
             power=chosen.power,

@@ -44,6 +44,7 @@ class Parts:
     periods: tuple[Period, ...]
     blocks: int
     index: pd.DatetimeIndex  # open times of the bars
+    timeframe: str
 
     @classmethod
     def of(
@@ -73,7 +74,7 @@ class Parts:
             near = np.clip(index.searchsorted(pd.DatetimeIndex(around)), first, last).tolist()
             rows |= {f"period_{period.id}": (begun, int(inside[-1]) + 1)}
             rows |= {f"near_{period.id}": (near[0], near[1])}
-        return cls(rows=rows, periods=seen, blocks=blocks, index=index)
+        return cls(rows=rows, periods=seen, blocks=blocks, index=index, timeframe=timeframe)
 
     def named(self, kind: str) -> list[str]:
         """Names of one kind, in order."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats, Rows
+from delever.bars import close_times
 from delever.errors import InputError
 from delever.research.choosing import Parts, Tried, means, sharpe_ratios
 from delever.research.plateau import neighbours_median
@@ -118,7 +119,7 @@ def parts_of(
     rows = {f"fit_{n}": window.fit for n, window in enumerate(cut)}
     rows |= {f"out_{n}": window.out for n, window in enumerate(cut)}
     rows |= {name: whole.rows[name] for name in whole.named("period")}
-    return Parts(rows=rows, periods=whole.periods, blocks=0, index=index)
+    return Parts(rows=rows, periods=whole.periods, blocks=0, index=index, timeframe=timeframe)
 
 
 def choices(
@@ -184,11 +185,17 @@ def table_of(
             for name, part in (("fit_growth", f"fit_{n}"), ("growth", f"out_{n}")):
                 made = tried.of([part])[chosen[n], 0, 2]
                 first, last = tried.parts.rows[part]
-                days = (index[last - 1] - index[first]) / pd.Timedelta(days=1) + 1.0
+                days = _days(tried.parts, first, last)
                 growth[name] = float(np.expm1(made * DAYS_PER_YEAR / days))
         held = tried.held([f"out_{n}"])[0, 2]
-        days = (own["end"] - own["start"]) / pd.Timedelta(days=1) + 1.0
+        days = _days(tried.parts, *window.out)
         growth["benchmark_growth"] = float(np.expm1(held * DAYS_PER_YEAR / days))
         said = {} if chosen[n] < 0 else axes.iloc[chosen[n]].to_dict()
         rows.append({**own, **said, "chosen": int(chosen[n]), "chosen_by": worth[n], **growth})
     return pd.DataFrame(rows)
+
+
+def _days(parts: Parts, first: int, last: int) -> float:
+    """From the open of a row to the close of the one before another."""
+    ends = close_times(parts.index[last - 1 : last], parts.timeframe)
+    return float((ends[0] - parts.index[first]) / pd.Timedelta(days=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import pandas as pd
 
@@ -12,7 +13,11 @@ from delever.research.answer import Answer
 from delever.research.rungs import Rung, standing
 
 _SAID = {True: "passed", False: "failed", None: "not asked"}
-_TONES = {True: "best", False: "loss", None: "quiet"}
+_TONES: Mapping[bool | None, Literal["best", "loss", "quiet"]] = {
+    True: "best",
+    False: "loss",
+    None: "quiet",
+}
 OTHERS = {
     "chosen out of sample": "delever walk",
     "chosen without a period": "delever sweep",

@@ -35,7 +35,8 @@ def study_conditions(
     rows, symbols, numbers = clusters(ahead.event, horizon)
     count = int(numbers[-1]) + 1 if len(numbers) else 0
     shares = 1.0 / np.bincount(numbers)[numbers] if count else np.empty(0)
-    returns = np.bincount(numbers, shares * ahead.forward[rows, symbols], minlength=count)
+    weighed = shares * ahead.forward[rows, symbols]
+    returns = np.bincount(numbers, weighed, minlength=count).astype(np.float64)
     _, first = np.unique(numbers, return_index=True)
     found, least = {}, []
     for name, values in conditions.items():

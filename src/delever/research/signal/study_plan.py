@@ -156,7 +156,8 @@ def _detectable(
     usual = scaled(np.ones(values.shape), ahead.volatility, ahead.horizon)
     chance = shifted(pattern, values)
     chance = chance[np.isfinite(chance)]
-    shares = _held(*np.nonzero(weights), ahead.horizon, values.shape)
+    rows, symbols = np.nonzero(weights)
+    shares = _held(rows, symbols, ahead.horizon, values.shape)
     unit = np.nansum(np.where(weights > 0, weights * usual, 0.0)) / weights.sum()
     size = 2.8 * float(chance.std()) / float(unit)
     for _ in range(_STEPS):
@@ -166,7 +167,7 @@ def _detectable(
         noise = shifted(pattern * grown, values)
         look = Look.of(noise, float(np.nansum(added)), chance, design.alpha)
         size *= look.short(design.power)
-    return size
+    return float(size)
 
 
 def _held(rows: Rows, symbols: Rows, horizon: int, shape: tuple[int, ...]) -> Floats:
@@ -188,6 +189,6 @@ def _needed(effects: pd.Series, effect: float) -> float:
     if effect >= sizes[0]:
         return float(counts[0])
     if effect < sizes[-1]:
-        return math.ceil(counts[-1] * (sizes[-1] / effect) ** 2)
+        return float(math.ceil(counts[-1] * (sizes[-1] / effect) ** 2))
     root = float(np.interp(effect, sizes[::-1], roots[::-1]))
     return math.ceil(1 / root**2 - 1e-9)

@@ -300,3 +300,20 @@ def test_what_is_no_number_or_no_text_is_refused(workspace, market):
     ):
         with pytest.raises(InputError, match=said):
             call()
+
+
+def test_a_percentage_for_a_fraction_is_asked_about_wherever_costs_are_given(workspace, market):
+    dear = dl.Costs(taker_fee=0.1)
+    held = pd.DataFrame({"in": 1.0}, index=market.index)
+    for call in (
+        lambda **more: dl.backtest(market, "buy_and_hold", costs=dear, **more),
+        lambda **more: dl.screen(market, held, costs=dear, **more),
+        lambda **more: dl.sweep(
+            market, held["in"], {"costs.taker_fee": [0.1]}, costs=dl.Costs(), **more
+        ),
+    ):
+        with pytest.raises(InputError, match=r"0\.1 of it are 10 per cent.*--really"):
+            call()
+        assert call(really=True) is not None
+    with pytest.raises(InputError, match="10 per cent"):
+        dl.walk_forward(market, "support_breach", {"weeks": [2]}, costs=dear)

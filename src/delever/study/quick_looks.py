@@ -64,6 +64,7 @@ def screen(
     exposures: pd.DataFrame,
     *,
     costs: Costs | None = None,
+    really: bool = False,
     workspace: Workspace | Path | str | None = None,
 ) -> Screen:
     """Rank many target exposures on one market, through vectorbt.
@@ -76,6 +77,8 @@ def screen(
         A column per candidate: fractions of equity in [0, 1], indexed like the bars.
     costs : Costs, optional
         By default those of a study: taker fee 0.1 %, slippage 0.05 %.
+    really : bool
+        As `delever.backtest` takes it.
     workspace : path, optional
         Whose ledger counts each column as a trial (`delever.trials`); by default the one at or
         above the current folder.
@@ -112,6 +115,8 @@ def screen(
     words = [name for name in exposures if not pd.api.types.is_numeric_dtype(exposures[name])]
     if words:
         raise InputError(f"exposures must be numbers; the column {words[0]} holds others")
+    if costs is not None and not really:
+        costs.check_meant()
     place, paid = Workspace.find(workspace, or_shipped=True), costs or DEFAULT_COSTS
     table = ranked(market.bars, exposures, timeframe=market.timeframe, costs=paid)
     if not place.shipped and len(table):

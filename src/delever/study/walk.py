@@ -35,6 +35,7 @@ from delever.research.walking import (
 )
 from delever.study.account_table import load_account
 from delever.study.backtesting import backtest
+from delever.study.belonging import belonging
 from delever.study.chosen import in_parts
 from delever.study.chunk import (
     Combination,
@@ -45,7 +46,7 @@ from delever.study.chunk import (
     ground_of,
     record_combinations,
 )
-from delever.study.config import DEFAULT_COSTS, combinations, load_study
+from delever.study.config import DEFAULT_COSTS, RULED_COSTS, combinations, load_study
 from delever.study.market import utc
 from delever.study.provenance import gather
 from delever.study.result import Result, plain
@@ -191,6 +192,7 @@ def walk_forward(
     costs: Costs | None = None,
     benchmark: Given = "buy_and_hold",
     start: str | pd.Timestamp | None = None,
+    really: bool = False,
     set: Mapping[str, Any] | None = None,
     workspace: Workspace | Path | str | None = None,
 ) -> WalkForward:
@@ -216,7 +218,7 @@ def walk_forward(
         Closed trades that a combination needs in the window.
     shifts : int
         Walks on shifted exposures that it is held against; 0 for none.
-    account, costs, benchmark, start
+    account, costs, benchmark, start, really
         On a market: as `delever.backtest` takes them.
     set : mapping, optional
         Of a study file: dotted keys to values.
@@ -259,6 +261,8 @@ def walk_forward(
         plateau=plateau, trades=trades,
     )  # fmt: skip
     if isinstance(study, MarketView):
+        if costs is not None and not really:
+            costs.check_meant()
         return _on_market(
             study, strategy, axes, pace, account, costs, benchmark, start, shifts, workspace
         )
@@ -311,7 +315,8 @@ def _on_market(
         raise InputError("target exposures take no parameters, so there is nothing to choose")
     if account is not None:
         venues = place.root / "data" / "venues"
-        account, _ = load_account(account, catalog=place.catalog, venues=venues)
+        account, named = load_account(account, catalog=place.catalog, venues=venues)
+        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
     chosen = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
     ground = SweepGround(
         market=market,
@@ -321,7 +326,7 @@ def _on_market(
         periods=tuple(load_catalog(place.periods)),
         start=None if start is None else utc(start, "start"),
         initial_equity=10_000.0,
-        costs=costs or (None if account is not None and account.rules else DEFAULT_COSTS),
+        costs=costs or (RULED_COSTS if account is not None and account.rules else DEFAULT_COSTS),
     )
     bound = [rule.bind(one) for one in chosen]
     return _walked(ground, chosen, bound, pace, shifts=shifts, name=rule.name, workspace=place)

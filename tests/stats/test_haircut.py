@@ -43,3 +43,11 @@ def test_what_is_refused(changed):
     given = {"sharpe": 1.0, "bars": 120, "n_tests": 5, **MONTHLY, **changed}
     with pytest.raises(InputError):
         haircut_sharpe(given.pop("sharpe"), given.pop("bars"), **given)
+
+
+def test_a_year_need_not_have_a_whole_number_of_bars():
+    given = {"n_tests": 5, "correlation": 0.4, "autocorrelation": -0.2}
+    whole, part = (
+        haircut_sharpe(1.0, 3_000, periods_per_year=bars, **given) for bars in (365.0, 364.7)
+    )
+    np.testing.assert_allclose(part, whole, rtol=0.01)

@@ -120,7 +120,8 @@ def _inflated(periods: float, autocorrelation: float) -> float:
     if autocorrelation == 0.0:
         return 1.0
     short = 1.0 - autocorrelation
-    tail = 1.0 - (1.0 - autocorrelation**periods) / (periods * short)
+    # A negative one has no power that is not whole, and years may have 364.7 bars.
+    tail = 1.0 - (1.0 - autocorrelation ** round(periods)) / (periods * short)
     return float(1.0 + 2.0 * autocorrelation / short * tail)
 
 

@@ -111,6 +111,21 @@ def test_a_folder_of_archives_brings_in_what_is_whole(tmp_path: Path, workspace,
     ]
 
 
+def test_a_folder_of_a_vendor_brings_in_every_pair(tmp_path: Path, workspace, capsys):
+    hour, day = "{},1,2,0.5,1.5,{},3\n", 24 * 3600
+    for name, step in (("XBTUSD_60", 3600), ("ETHEUR_1440", day), ("SOLUSD_60", day)):
+        lines = [hour.format(MS // 1000 + n * step, n + 1) for n in range(4)]
+        (tmp_path / f"{name}.csv").write_text("".join(lines))
+    (tmp_path / "DOTUSD_60.csv").write_text("<html>\n")
+    assert main(["data", "import", str(tmp_path), "--from", "kraken", "--venue", "kraken"]) == 1
+    said = capsys.readouterr()
+    assert "kraken/ohlcv/BTC/USD/1h: 4 rows added" in said.out
+    assert "kraken/ohlcv/ETH/EUR/1d: 4 rows added" in said.out
+    first, second = said.err.splitlines()
+    assert first.startswith("error: DOTUSD_60.csv: row 1 (line 1) must have 7 cells")
+    assert second.startswith("error: SOLUSD_60.csv: rows of 1h were said; 3 of 3 are 1d after")
+
+
 def test_archive_files_that_disagree_are_refused(tmp_path: Path):
     zipped(tmp_path / "BTCUSDT-1h-2021-01.zip", klines(0, 3))
     zipped(tmp_path / "BTCUSDT-1h-2021-02.zip", klines(2, 2).replace("102.10", "102.11"))

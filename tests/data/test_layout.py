@@ -83,6 +83,20 @@ def test_a_file_without_a_header_or_volume_is_described(workspace):
     assert frame["volume"].isna().all()
 
 
+def test_one_column_may_be_every_price_but_not_a_stamp(workspace):
+    Path("x.csv").write_text("at,p\n2021-01-01T00:00:00Z,1\n2021-01-01T01:00:00Z,2\n")
+    prices = ", ".join(f'{name} = "p"' for name in ("open", "high", "low", "close"))
+    Path("layout.toml").write_text(
+        f'layout = {{columns = {{timestamp = "at", {prices}, volume = []}}}}\n'
+    )
+    dl.import_data("x.csv", "v", "BTC/USD", layout="layout.toml")
+    frame = dl.load("v/ohlcv/BTC/USD/1h").frame
+    assert frame.iloc[:, :4].to_numpy().tolist() == [[1] * 4, [2] * 4]
+    Path("layout.toml").write_text('layout = {columns = {timestamp = "at", p = "at"}}\n')
+    with pytest.raises(SchemaError, match="at is said to hold numbers, and stamps or names too"):
+        dl.import_data("x.csv", "v", "x", kind="series", layout="layout.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

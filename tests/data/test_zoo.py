@@ -112,11 +112,11 @@ def variants(kind: Kind) -> list[Specimen]:
     ]
 
 
-PLAIN, COUNTED, GECKO, KAGGLE, KRAKEN, VIEW, YAHOO, CDD, ARCHIVE = (
+PLAIN, COUNTED, GECKO, KAGGLE, KRAKEN, VIEW, YAHOO, CDD, ARCHIVE, METATRADER = (
     next(kind for kind in KINDS if kind.name == name)
     for name in (
         *("plain", "counted", "coingecko", "kaggle", "kraken", "tradingview", "yahoo"),
-        *("cryptodatadownload", "archive"),
+        *("cryptodatadownload", "archive", "metatrader 5"),
     )
 )
 
@@ -217,6 +217,22 @@ def specials() -> list[Specimen]:
         ),
         plain(
             "numbers called so", as_table("to_parquet", table.assign(market=1.5)), file="b.parquet"
+        ),
+        METATRADER.specimen(
+            [
+                *METATRADER.head,
+                *(
+                    METATRADER.row(stamp, one)
+                    for stamp, one in METATRADER.truth.assign(volume=0).iterrows()
+                ),
+            ],
+            name="no volume reported",
+            truth=METATRADER.truth.assign(volume=float("nan")),
+        ),
+        CDD.specimen(
+            [CDD.head[0], CDD.head[1].replace("date", "symbol"), *CDD.rows],
+            name="a name twice",
+            refused="the file says 2024-03-02 05:00:00",
         ),
         VIEW.specimen(
             name="a perpetual", file="KRAKEN_BTCUSD.P, 60.csv", refused="BTC/USD:USD"

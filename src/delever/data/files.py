@@ -224,6 +224,12 @@ def _choose(
                 f"{where}: a {kind} needs a column beside its stamps; found {found}; add one"
             )
     used = (*stamps, *values.values())
+    both = [name for name in values.values() if name in (*stamps, *symbols, *venues)]
+    if both:
+        raise SchemaError(
+            f"{where}: {both[0]} is said to hold numbers, and stamps or names too; correct "
+            "the layout"
+        )
     ignored = tuple(name for name in names if name not in used)
     return _Chosen(
         stamps=stamps,
@@ -298,8 +304,8 @@ def _table_rows(data: bytes, kind: str, where: str, layout: Layout) -> RawRows:
                 f"{where}: column {name} must hold numbers; it holds {typed[name]}; convert or "
                 "remove it"
             )
-    read = [*chosen.stamps, *chosen.symbols, *chosen.venues, *chosen.values.values()]
-    raw: pd.DataFrame = table.select(read).replace_schema_metadata(None).to_pandas()
+    read = dict.fromkeys([*chosen.stamps, *chosen.symbols, *chosen.venues, *chosen.values.values()])
+    raw: pd.DataFrame = table.select(list(read)).replace_schema_metadata(None).to_pandas()
     if len(chosen.stamps) > 1:
         raise SchemaError(f"{where}: one column of stamps is required in a table; join them")
     index = pd.Index(raw[chosen.stamps[0]], name=chosen.stamps[0])

@@ -54,6 +54,7 @@ class TextTable:
                 f"{self.where}: at least one row below the header is required; found none"
             )
         self._whole_end((*texts, *numbers))
+        texts, numbers = list(dict.fromkeys(texts)), list(dict.fromkeys(numbers))
         # Names may repeat where nothing is read: columns go by their place.
         place = {name: str(self.names.index(name)) for name in (*texts, *numbers)}
         types = {place[name]: pa.string() for name in texts}

@@ -109,6 +109,7 @@ class Imports(Result):
             ],
             "left": list(self.left),
             "failed": list(self.failed),
+            "notes": list(self.notes),
         }
 
 
@@ -260,8 +261,11 @@ def _of_frame(frame: pd.DataFrame, said: FileDescription, layout: str | None) ->
     from delever.data.vendors.foreign import FileContents, Found
     from delever.frames import utc_index
 
-    if layout is not None:
-        raise InputError(f"a layout is that of a file; got a DataFrame with layout={layout!r}")
+    if layout is not None or said.timezone is not None:
+        wrong = f"layout={layout!r}" if layout is not None else f"timezone={said.timezone!r}"
+        raise InputError(
+            f"a file has a layout and a zone; got a DataFrame with {wrong}; localise it"
+        )
     reference = said.reference()
     if said.timeframe is None:
         index = utc_index(frame.index, str(frame.index.name), str(reference))

@@ -118,6 +118,7 @@ OUTSIDE = {
     "read_csv(…)": "ANSWERS = lambda: pd.read_csv('answers.csv')\n",
     "load(…)": "ANSWERS = lambda: np.load('answers.npy')\n",
     "eval(…)": "ANSWERS = lambda: eval('1')\n",
+    ".__dict__": "KEPT = lambda: pd.__dict__\n",
     "import time": "import time\n",
     "now(…)": "NOW = lambda: pd.Timestamp.now()\n",
     "Timestamp('today')": "NOW = lambda: pd.Timestamp('today')\n",
@@ -169,7 +170,8 @@ def test_some_of_the_zoo(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "zoo_helper", raising=False)
     checked = dl.check(file, data=zoo.zoo_market(120), points=2, seconds=0).targets[0]
     found = [one.check for one in checked.findings]
-    assert found == (["prefix invariance"] if name in LEAKS else [])
+    named = ["self-contained"] if name == "an attribute of pandas" else []
+    assert found == [*named, *(["prefix invariance"] if name in LEAKS else [])]
     alone = [one for one in checked.findings if "only in a new process" in one.message]
     assert bool(alone) == (name in ("an attribute of pandas", "a helper that remembers"))
     if alone:

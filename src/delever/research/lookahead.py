@@ -126,6 +126,19 @@ def find_leak(
     return None
 
 
+def shows(
+    function: Callable[[MarketView], Decided],
+    market: MarketView,
+    leak: Leak,
+    *,
+    least_lags: Mapping[str, pd.Timedelta] | None = None,
+) -> bool:
+    """Whether the change of the future that showed a leak shows one of this function, too."""
+    question = _Question(function, market, seed=leak.seed, least_lags=least_lags or {})
+    row = int(market.index.get_indexer(pd.DatetimeIndex([leak.after]))[0])
+    return question.leak(leak.change, row) is not None
+
+
 @dataclass(slots=True)
 class _Question:
     """A function, and what it answers on the whole of a market."""

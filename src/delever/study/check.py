@@ -13,7 +13,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.errors import InputError, StrategyError
 from delever.research.decision import Decided, exposure_of
-from delever.research.lookahead import POINTS, find_leak, shrink_leak, untouched
+from delever.research.lookahead import POINTS, find_leak, shows, shrink_leak, untouched
 from delever.research.strategy_checks import Finding, check_strategy, check_target
 from delever.signals.features import FEATURES, available, feature_named
 from delever.study.counterexample import Ground, as_test
@@ -28,6 +28,8 @@ from delever.view import MarketView
 
 FRESH_POINTS = 6
 """Cuts of each kind that are asked in processes of their own, with every change."""
+FRESH_SHARE = 0.3
+"""Of the seconds, for further cuts there."""
 ALL_FEATURES = "features"
 """The name that stands for every feature the series suffice for."""
 
@@ -205,11 +207,11 @@ def _check_strategy(
     answer = chosen if path is None else afresh(path)
     _decides_something(chosen, answer(untouched(market), **bound), ground=ground, market=market)
     source, function = f"dl.strategy({str(path)!r})", partial(answer, **bound)
-    kept = None
+    found = None
     if path is not None:
         fresh = partial(Fresh(path), **bound)
-        kept = _remembered(fresh, function, ground=ground, market=market)
-        if kept is not None:
+        found = _shown_afresh(fresh, function, ground=ground, market=market)
+        if found is not None and found[1]:
             source, function = f"Fresh(Path({str(path)!r}))", fresh
     findings = [
         *([] if path is None else outside(path)),
@@ -218,11 +220,12 @@ def _check_strategy(
             market,
             parameters=bound,
             price_parameters=chosen.price_parameters,
-            points=1 if kept else ground.points,
-            seconds=0.0 if kept else ground.seconds,
+            points=ground.points,
+            seconds=ground.seconds,
+            search=found is None,
             least_lags=ground.lags,
         ),
-        *([kept] if kept else []),
+        *([] if found is None else [found[0]]),
     ]
     if not findings:
         findings = _too_large(chosen.target(market, bound), ground.leverage)
@@ -243,24 +246,32 @@ def _decides_something(
         )
 
 
-def _remembered(
+def _shown_afresh(
     fresh: Callable[[MarketView], Decided],
     function: Callable[[MarketView], Decided],
     *,
     ground: Ground,
     market: MarketView,
-) -> Finding | None:
-    """A leak that shows only where nothing was kept from the question before."""
+) -> tuple[Finding, bool] | None:
+    """A leak that shows in new processes, and whether only there."""
     points = min(ground.points, FRESH_POINTS)
-    leak = find_leak(fresh, market, points=points, least_lags=ground.lags)
-    if leak is None or find_leak(function, market, points=points, least_lags=ground.lags):
-        return None
-    return Finding(
-        check="prefix invariance",
-        message=f"{leak}; it shows only in a new process, so something beside the file remembers "
-        "what it saw: a module it imports, or an attribute set on one",
-        leak=leak,
+    leak = find_leak(
+        fresh,
+        market,
+        points=points,
+        seconds=ground.seconds * FRESH_SHARE,
+        least_lags=ground.lags,
     )
+    if leak is None:
+        return None
+    alone = not shows(function, market, leak, least_lags=ground.lags)
+    said = (
+        "; it shows only in a new process, so something beside the file remembers what it saw: a "
+        "module it imports, or an attribute set on one"
+    )
+    return Finding(
+        check="prefix invariance", message=f"{leak}{said if alone else ''}", leak=leak
+    ), alone
 
 
 def _too_large(target: pd.Series, leverage: float) -> list[Finding]:

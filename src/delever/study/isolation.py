@@ -29,6 +29,9 @@ _METHODS: Final = """
 fromfile genfromtxt load loadtxt memmap now open read_bytes read_text save savez today
 tofile utcnow write_bytes write_text
 """
+_INNER: Final = """
+__builtins__ __dict__ __globals__ __setattr__
+"""
 _CLOCKED: Final = """
 Timestamp datetime64 to_datetime
 """
@@ -91,6 +94,8 @@ def _reaches(tree: ast.Module) -> Iterator[tuple[int, str]]:
             owner = node.value
             if isinstance(owner, ast.Name) and owner.id in imported:
                 yield node.lineno, f"{owner.id}.{node.attr} is set"
+        elif isinstance(node, ast.Attribute) and node.attr in _INNER.split():
+            yield node.lineno, f".{node.attr}"
 
 
 def _forbidden(module: str) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.errors import InputError, StrategyError
+from delever.research.cuts import FIRST
 from delever.research.decision import Decided, exposure_of
 from delever.research.lookahead import POINTS, find_leak, shows, shrink_leak, untouched
 from delever.research.strategy_checks import Finding, check_strategy, check_target
@@ -213,15 +214,17 @@ def _check_strategy(
         found = _shown_afresh(fresh, function, ground=ground, market=market)
         if found is not None and found[1]:
             source, function = f"Fresh(Path({str(path)!r}))", fresh
+    reaches = [] if path is None else outside(path)
     findings = [
-        *([] if path is None else outside(path)),
+        *reaches,
         *check_strategy(
             answer,
             market,
             parameters=bound,
             price_parameters=chosen.price_parameters,
-            points=ground.points,
-            seconds=ground.seconds,
+            # What reaches outside has failed already: no long search is needed to say so.
+            points=min(ground.points, FIRST) if reaches else ground.points,
+            seconds=0.0 if reaches else ground.seconds,
             search=found is None,
             least_lags=ground.lags,
         ),

@@ -9,24 +9,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import Floats, shown, whole_number
+from delever.arguments import shown, whole_number
 from delever.deleveraging.period import load_catalog
 from delever.engine.settings import Account
-from delever.engine.sweep_accounts import Asked, SweepAccount, simulate_each
-from delever.engine.sweep_metrics import PART_SUMS, part_names
-from delever.errors import ConfigError, DeleverError, InputError
-from delever.memo import shared_work
+from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
 from delever.research.choosing import Tried
 from delever.research.walking import (
     Choose,
     Pace,
     Walked,
-    Window,
     choices,
     out_growth,
     parts_of,
@@ -40,7 +34,6 @@ from delever.study.chosen import in_parts
 from delever.study.chunk import (
     Combination,
     SweepGround,
-    asked_of,
     benchmark_of,
     combination_maker,
     ground_of,
@@ -52,16 +45,13 @@ from delever.study.provenance import gather
 from delever.study.result import Result, plain
 from delever.study.run import Run
 from delever.study.strategy import Given, Strategy, as_strategy
+from delever.study.walk_steps import joined, shifted_growth, sums_of, wanted_exposures
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
 if TYPE_CHECKING:
     from delever.study.stored import About
-
-_LEAST_SHIFT_DAYS = 30
-_SHARED = 64 * 2**20  # bytes of indicators that combinations share
-_MOST_VALUES = 20_000_000  # exposures held in memory, and so what the shifts are made of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -344,7 +334,7 @@ def _walked(
 ) -> WalkForward:
     whole_number("shifts", shifts, 0, 10_000)
     axes = pd.DataFrame(chosen)
-    wanted, begins = _wanted(ground, bound)
+    wanted, begins = wanted_exposures(ground, bound)
     first = max(int(begins.min()), ground.first)
     index = ground.market.index
     cut = windows(index, first, pace)
@@ -354,7 +344,7 @@ def _walked(
     held = benchmark_of(ground, Combination({}, None, paid, paid), first)
     tried = Tried(
         parts=parts,
-        sums=_sums(ground, wanted, begins, first, 0.0),
+        sums=sums_of(ground, wanted, begins, first, 0.0),
         begins=begins,
         benchmark=in_parts(held, parts, first),
         periods_per_year=1.0,
@@ -369,12 +359,12 @@ def _walked(
         answered = (one for one, begin in zip(bound, begins, strict=True) if begin < len(index))
         made = [Combination(one, ground.account, ground.costs, paid) for one in answered]
         record_combinations(workspace, ground, made, by="walk", study=name)
-    shifted = _shifted(ground, wanted, tried, cut, pace, axes, first, shifts)
+    shifted = shifted_growth(ground, wanted, tried, cut, pace, axes, first, shifts)
     growth = out_growth(tried, rows)
     beaten = sum(other >= growth for other in shifted)
     run = backtest(
         ground.market,
-        _joined(ground, wanted, rows, cut),
+        joined(ground, wanted, rows, cut),
         account=ground.account,
         costs=ground.costs,
         costs_times=ground.costs_times,
@@ -395,93 +385,3 @@ def _walked(
         shifted=tuple(shifted),
         growth=growth,
     )
-
-
-def _wanted(
-    ground: SweepGround, bound: Sequence[Mapping[str, Any]]
-) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Exposure that each combination holds from each bar's open on, and the row of its first bar.
-
-    One without an answer begins behind the last bar. Raises what the strategy does if none answers.
-    """
-    size = len(ground.market.index)
-    wanted = np.zeros((len(bound), size))
-    begins = np.full(len(bound), size)
-    failed: list[DeleverError] = []
-    with shared_work(_SHARED):
-        for row, params in enumerate(bound):
-            answer = asked_of(ground, params)
-            if isinstance(answer, DeleverError):
-                failed.append(answer)
-                continue
-            target, begins[row] = answer
-            wanted[row, 1:] = np.nan_to_num(target[:-1])
-            wanted[row, : begins[row]] = 0.0
-    if len(failed) == len(bound):
-        raise failed[0]
-    return wanted, begins
-
-
-def _sums(
-    ground: SweepGround,
-    wanted: Floats,
-    begins: npt.NDArray[np.int64],
-    first: int,
-    shift: float,
-) -> Floats:
-    """Sums of all combinations over the ground's parts, their exposures shifted by a share.
-
-    Shape (combinations, parts, sums). Raises what stands in the way of a run.
-    """
-    board = ground.opened(first)
-    out = np.zeros((len(wanted), len(ground.parts.rows), len(PART_SUMS)))
-    there = np.flatnonzero(begins < wanted.shape[1])
-    accounts = []
-    for row in there.tolist():
-        begin = max(int(begins[row]), first)
-        own = wanted[row, begin:]
-        held = np.roll(own, round(shift * len(own)))
-        rows = np.append(0, np.flatnonzero(held[1:] != held[:-1]) + 1)
-        accounts.append(SweepAccount(asked=Asked(begin - first, rows + begin - first, held[rows])))
-    frame, refused = simulate_each(board, accounts)
-    if refused:
-        raise InputError(next(iter(refused.values())))
-    names = part_names(ground.parts.rows)
-    out[there] = frame[names].to_numpy().reshape(len(there), -1, len(PART_SUMS))
-    return out
-
-
-def _shifted(
-    ground: SweepGround,
-    wanted: Floats,
-    tried: Tried,
-    cut: Sequence[Window],
-    pace: Pace,
-    axes: pd.DataFrame,
-    first: int,
-    shifts: int,
-) -> list[float]:
-    """Growth of the same walk with all exposures shifted; none where there is too much to hold."""
-    if wanted.size > _MOST_VALUES:
-        return []
-    index = ground.market.index
-    least = min(_LEAST_SHIFT_DAYS * pd.Timedelta(days=1) / (index[-1] - index[first]), 0.25)
-    shares = least + (1.0 - 2.0 * least) * (np.arange(shifts) + 0.5) / max(shifts, 1)
-    found = []
-    for share in shares.tolist():
-        sums = _sums(ground, wanted, tried.begins, first, share)
-        other = replace(tried, sums=sums)
-        found.append(out_growth(other, choices(other, cut, pace, axes)[0]))
-    return found
-
-
-def _joined(
-    ground: SweepGround, wanted: Floats, rows: npt.NDArray[np.intp], cut: Sequence[Window]
-) -> pd.Series:
-    """Target exposures of the choices one after the other; flat where nothing was chosen."""
-    held = np.zeros(len(ground.market.index))
-    for row, window in zip(rows.tolist(), cut, strict=True):
-        if row >= 0:
-            held[slice(*window.out)] = wanted[row, slice(*window.out)]
-    target = np.append(held[1:], held[-1])  # decided a bar before it is held
-    return pd.Series(target, index=ground.market.index, name="walk")

@@ -1,0 +1,114 @@
+"""What a walk forward holds, measures and shifts: exposures of all combinations as one array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.arguments import Floats
+from delever.engine.sweep_accounts import Asked, SweepAccount, simulate_each
+from delever.engine.sweep_metrics import PART_SUMS, part_names
+from delever.errors import DeleverError, InputError
+from delever.memo import shared_work
+from delever.research.choosing import Tried
+from delever.research.walking import Pace, Window, choices, out_growth
+from delever.study.chunk import SweepGround, asked_of
+
+_LEAST_SHIFT_DAYS = 30
+_SHARED = 64 * 2**20  # bytes of indicators that combinations share
+_MOST_VALUES = 20_000_000  # exposures held in memory, and so what the shifts are made of
+
+
+def wanted_exposures(
+    ground: SweepGround, bound: Sequence[Mapping[str, Any]]
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Exposure that each combination holds from each bar's open on, and the row of its first bar.
+
+    One without an answer begins behind the last bar. Raises what the strategy does if none answers.
+    """
+    size = len(ground.market.index)
+    wanted = np.zeros((len(bound), size))
+    begins = np.full(len(bound), size)
+    failed: list[DeleverError] = []
+    with shared_work(_SHARED):
+        for row, params in enumerate(bound):
+            answer = asked_of(ground, params)
+            if isinstance(answer, DeleverError):
+                failed.append(answer)
+                continue
+            target, begins[row] = answer
+            wanted[row, 1:] = np.nan_to_num(target[:-1])
+            wanted[row, : begins[row]] = 0.0
+    if len(failed) == len(bound):
+        raise failed[0]
+    return wanted, begins
+
+
+def sums_of(
+    ground: SweepGround,
+    wanted: Floats,
+    begins: npt.NDArray[np.int64],
+    first: int,
+    shift: float,
+) -> Floats:
+    """Sums of all combinations over the ground's parts, their exposures shifted by a share.
+
+    Shape (combinations, parts, sums). Raises what stands in the way of a run.
+    """
+    board = ground.opened(first)
+    out = np.zeros((len(wanted), len(ground.parts.rows), len(PART_SUMS)))
+    there = np.flatnonzero(begins < wanted.shape[1])
+    accounts = []
+    for row in there.tolist():
+        begin = max(int(begins[row]), first)
+        own = wanted[row, begin:]
+        held = np.roll(own, round(shift * len(own)))
+        rows = np.append(0, np.flatnonzero(held[1:] != held[:-1]) + 1)
+        accounts.append(SweepAccount(asked=Asked(begin - first, rows + begin - first, held[rows])))
+    frame, refused = simulate_each(board, accounts)
+    if refused:
+        raise InputError(next(iter(refused.values())))
+    names = part_names(ground.parts.rows)
+    out[there] = frame[names].to_numpy().reshape(len(there), -1, len(PART_SUMS))
+    return out
+
+
+def shifted_growth(
+    ground: SweepGround,
+    wanted: Floats,
+    tried: Tried,
+    cut: Sequence[Window],
+    pace: Pace,
+    axes: pd.DataFrame,
+    first: int,
+    shifts: int,
+) -> list[float]:
+    """Growth of the same walk with all exposures shifted; none where there is too much to hold."""
+    if wanted.size > _MOST_VALUES:
+        return []
+    index = ground.market.index
+    least = min(_LEAST_SHIFT_DAYS * pd.Timedelta(days=1) / (index[-1] - index[first]), 0.25)
+    shares = least + (1.0 - 2.0 * least) * (np.arange(shifts) + 0.5) / max(shifts, 1)
+    found = []
+    for share in shares.tolist():
+        sums = sums_of(ground, wanted, tried.begins, first, share)
+        other = replace(tried, sums=sums)
+        found.append(out_growth(other, choices(other, cut, pace, axes)[0]))
+    return found
+
+
+def joined(
+    ground: SweepGround, wanted: Floats, rows: npt.NDArray[np.intp], cut: Sequence[Window]
+) -> pd.Series:
+    """Target exposures of the choices one after the other; flat where nothing was chosen."""
+    held = np.zeros(len(ground.market.index))
+    for row, window in zip(rows.tolist(), cut, strict=True):
+        if row >= 0:
+            held[slice(*window.out)] = wanted[row, slice(*window.out)]
+    target = np.append(held[1:], held[-1])  # decided a bar before it is held
+    return pd.Series(target, index=ground.market.index, name="walk")

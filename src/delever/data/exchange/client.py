@@ -217,12 +217,13 @@ class Client:
         exchange.fetch = line.fetch
         exchange.on_rest_response = line.heard
         exchange.throttle = line.wait
-        # ccxt asks this machine's clock where a window ends; the venue's is the one that counts.
+        # ccxt asks this machine's clock where a window ends; the venue's counts too, unless it is
+        # fast: what is still to come there holds no newest row.
         if self._clock[0]:
-            exchange.milliseconds = self.now
-            exchange.seconds = lambda: self.now() // 1000
+            exchange.milliseconds = self.sure_now
+            exchange.seconds = lambda: self.sure_now() // 1000
         else:
-            exchange.milliseconds = lambda: self.now() if self._clock[0] else _local()
+            exchange.milliseconds = lambda: self.sure_now() if self._clock[0] else _local()
             exchange.seconds = lambda: exchange.milliseconds() // 1000
         return exchange
 

@@ -165,7 +165,7 @@ def repair(
     source = listening(source, ends)
     stored = stored_in(catalog, source, ends, absent=absent)
     span = (ms_of(table["start"].iloc[0]), ms_of(table["end"].iloc[-1]))
-    earliest = aligned(source, reachable(source, ends.clock))
+    earliest = aligned(source, reachable(source, ends))
     pieces = [
         (max(start, earliest), min(end, ends.finished))
         for start, end in overlapped(span, stored.known, stored.stamps, source)

@@ -165,7 +165,9 @@ def horizon(source: SeriesSource) -> Horizon:
     proven = sifted(page, (0, newest), source.rules).page if newest > 0 else None
     frame = source.reference.timeframe
     current = floor(clock, frame)
-    if newest < 0 or newest >= current:
+    if newest < 0:  # the clocks alone prove nothing of the last bar
+        return Horizon(newest=-1, finished=current - step, due=current, clock=clock)
+    if newest >= current:
         return Horizon(newest=newest, finished=current, due=current, clock=clock, proven=proven)
     closed = newest + step
     error = abs(source.client.ahead)
@@ -311,14 +313,18 @@ def overlapped(
     return pieces
 
 
-def reachable(source: SeriesSource, clock: int) -> int:
+def reachable(source: SeriesSource, ends: Horizon) -> int:
     """Earliest stamp the venue may still serve."""
+    clock = ends.clock
     series, earliest = source.series, GENESIS
     if series.reach is not None:
         earliest = max(earliest, clock - series.reach.value // 1_000_000)
     if series.kept is not None:
         frame = source.reference.timeframe
-        earliest = max(earliest, floor(clock, frame) - (series.kept - 1) * step_of(frame))
+        last = floor(clock, frame)
+        if ends.newest >= 0:  # the newest rows are served, whatever the clock says
+            last = min(last, ends.newest + step_of(frame))
+        earliest = max(earliest, last - (series.kept - 1) * step_of(frame))
     if source.limits is not None and not source.limits.reaches_back:
         earliest = max(earliest, source.limits.oldest)
     return earliest

@@ -62,7 +62,7 @@ def wanted_span(
         end = aligned(source, ms_of(until))
     else:
         notes += ends.notes
-    earliest = aligned(source, reachable(source, ends.clock))
+    earliest = aligned(source, reachable(source, ends))
     start = earliest if since is None else max(earliest, aligned(source, ms_of(since)))
     if source.short and (since is None or ms_of(since) < earliest):
         notes.append(source.series.note)

@@ -102,6 +102,24 @@ def test_what_lies_outside_a_run_is_told_apart_and_the_future_is_not_told(worksp
     )
 
 
+def test_bars_after_a_run_have_no_say_in_what_is_said_of_it(workspace):
+    frame = bars()
+    frame.iloc[60, 2] /= 10
+    other = frame.copy()
+    other.iloc[61:] /= 12  # low as the wick, so that with them it has neighbours
+    stuck = pd.DataFrame({"oi": np.arange(160.0) ** 2 + 5}, index=frame.index)
+    said = []
+    later = stuck.copy()
+    later.iloc[55:] = 9.0  # most of it after the run
+    for one, series in ((frame, later.iloc[:61]), (other, later)):
+        market = dl.market(one, timeframe="1d", series={"oi": (series, "1d")})
+        done = dl.backtest(market, "buy_and_hold", costs=dl.Costs(), end=frame.index[61])
+        said.append([note for note in done.notes if note.startswith("implausible")])
+    assert said[0] == said[1]
+    assert "2021-03-02 low" in said[0][0]
+    assert "(6 readings)" in said[0][1]
+
+
 def test_a_liquidation_in_such_a_bar_is_said_beside_it(workspace):
     frame = bars()
     frame.iloc[60, 2] /= 10

@@ -50,13 +50,14 @@ def run_warnings(evaluation: Evaluation, market: MarketView) -> list[str]:
     """The same for a run: its own bars, those before it, its marks, and what it did in them."""
     run = evaluation.backtest
     first, last = evaluation.bars.index[0], evaluation.bars.index[-1]
-    everything = implausible(_prices(market.bars), "ohlcv", market.timeframe)
+    # Nothing after the run has a say in what is said of it.
+    everything = implausible(_prices(market.bars.loc[:last]), "ohlcv", market.timeframe)
     own = _within(everything, first, last)
     before = _within(everything, market.index[0], first - pd.Timedelta(1))
     mark = run.account.mark if run.account is not None else None
     marks: list[Doubt] = []
     if isinstance(mark, pd.DataFrame):
-        marks = _within(implausible(_prices(mark), "mark", run.timeframe), first, last)
+        marks = _within(implausible(_prices(mark.loc[:last]), "mark", run.timeframe), first, last)
     earlier = _named(before, "before the run, for its signals: " if own else "")
     where = "bars" if own else "bars before the run, which its signals alone see"
     lines = (
@@ -99,9 +100,8 @@ def _of_earlier(market: MarketView) -> list[str]:
 def _of_readings(market: MarketView, last: pd.Timestamp | None = None) -> list[str]:
     named = []
     for name, reading in market.readings.items():
-        found = implausible(reading.frame, "series", market.timeframe)
-        if last is not None and len(reading.frame):
-            found = tuple(_within(found, reading.frame.index[0], last))
+        frame = reading.frame if last is None else reading.frame.loc[:last]
+        found = implausible(frame, "series", market.timeframe)
         named += _named(found, f"{name}: ")
     return named
 

@@ -47,6 +47,7 @@ class Kind:
     on_grid: bool = True  # whether stamps must be open times of the timeframe
     own_intervals: bool = False  # whether its stamps say themselves when the next is due
     snap: str | None = None  # unit that stamps are rounded to, where sources jitter
+    of_price: bool = False  # whether its bars are prices of the coin
     known_at_stamp: bool = False  # by default a row is known one timeframe after its stamp
     usual_timeframe: str | None = "1d"  # where none is named; None for that of the venue's rows
     of_currency: bool = False  # whether its symbol is a coin, which no venue lists as a market
@@ -101,6 +102,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         for kind in (
             Kind(
                 name="ohlcv",
+                of_price=True,
                 index="open_time",
                 columns=(*_PRICES, "volume"),
                 rules=(*_POSITIVE, *_ENVELOPE, _VOLUME),
@@ -109,6 +111,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             ),
             Kind(
                 name="mark",
+                of_price=True,
                 index="open_time",
                 columns=_PRICES,
                 rules=(*_POSITIVE, *_ENVELOPE),
@@ -117,6 +120,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             ),
             Kind(
                 name="index",
+                of_price=True,
                 index="open_time",
                 columns=_PRICES,
                 rules=(*_POSITIVE, *_ENVELOPE),

@@ -201,6 +201,3 @@ def test_a_span_that_the_bars_do_not_have_is_said(stored) -> None:
     alone = dl.backtest(dl.market(bars), "buy_and_hold", end="2022-06-01")
     assert end in alone.notes
     assert not any("asked for" in note for note in run(stored, end="2022-01-31").notes)
-    stored.catalog.add(walked(90, at=30_000.0), "made/ohlcv/BTC/USDT/1d")
-    later = dl.state(at="2026-01-01", data="made/ohlcv/BTC/USDT/1d", workspace=stored)
-    assert later.notes[0].startswith("the bars end 2022-04-01 00:00; 2026-01-01 00:00 was asked")

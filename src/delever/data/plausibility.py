@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.kinds import KINDS
 from delever.units import timeframe_delta
 
 Floats = npt.NDArray[np.float64]
@@ -46,7 +47,7 @@ STALE, LEAST_STALE = pd.Timedelta(days=2), 5
 CHANCE = 1e-3
 """How often, by its other readings, a whole series would hold such an equal stretch."""
 
-PRICES = ("ohlcv", "mark", "index")
+PRICES = tuple(name for name, kind in KINDS.items() if kind.of_price)
 """Kinds whose rows are bars of a price."""
 
 RESTING = ("funding_rate", "open", "high", "low", "close")

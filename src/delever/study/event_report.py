@@ -97,7 +97,7 @@ def event_study(
     >>> market = dl.market("sample/ohlcv/BTC/USD/1d")
     >>> fell = market.bars["close"].pct_change() < -0.15
     >>> len(dl.event_study(market, fell).study.events)
-    26
+    27
     """
     table, flags = (
         one.bars["close"] if isinstance(one, MarketView) else one for one in (closes, events)

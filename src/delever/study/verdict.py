@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.data.holdout import read_holdout
 from delever.research.answer import LEVEL
 from delever.research.rungs import Rung, own_rungs, standing
@@ -53,7 +54,8 @@ class Standing(Result):
             sum(rung.passed is value for rung in self.rungs) for value in (True, False, None)
         )
         return (
-            f"{self.name} is {_WORDS[self.word]}. Of {len(self.rungs)} rungs it passed {passed}, "
+            f"{self.name} is {_WORDS[self.word]}. Of {counted(len(self.rungs), 'rung')} it passed "
+            f"{passed}, "
             f"failed {failed}, and {unasked} were not asked or have too little to tell."
         )
 
@@ -178,6 +180,6 @@ def _held_out(same: list[Stored], place: Workspace) -> Rung:
             continue
         held = seen.evaluation.benchmark.returns[holdout.since :]
         own, other = (float(np.prod(1.0 + one) - 1.0) for one in (returns, held))
-        figure = f"{own:+.1%}, {other:+.1%} held; {len(holdout.looks)} looks"
+        figure = f"{own:+.1%}, {other:+.1%} held; {counted(len(holdout.looks), 'look')}"
         return Rung(name=name, passed=own > other, figure=figure, how=how)
     return Rung(name=name, passed=None, figure="", how=how)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from delever.report.pages import signal_page as page
-from delever.report.pages.signal_page import ladder_table
+from delever.report.pages.ladder_table import ladder_table
 from delever.research.null_markets import simulate_bars
 from delever.research.signal.event_study import event_study
 from delever.research.signal.ladder import study_ladder

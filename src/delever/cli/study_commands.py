@@ -137,6 +137,7 @@ def signal(
 def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool) -> None:
     from delever.report.pages import signal_asides as asides
     from delever.report.pages import signal_page as tables
+    from delever.report.pages.ladder_table import ladder_table
 
     if as_json:
         echo_json({"page": str(page), **found.to_dict()})
@@ -151,7 +152,7 @@ def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool)
         print_table("beside others", tables.comparison_table(study))
         print_table("what would have been found", tables.power_table(study))
         if found.ladder is not None:
-            print_table("further levels", tables.ladder_table(found.ladder))
+            print_table("further levels", ladder_table(found.ladder))
         if found.abnormal is not None:
             print_table("abnormal returns", tables.abnormal_table(found.abnormal))
         if found.conditions is not None:

@@ -13,7 +13,6 @@ from delever.arguments import counted
 from delever.report import figures
 from delever.report.format import (
     day,
-    interval,
     number,
     one_digit,
     percent,
@@ -23,15 +22,13 @@ from delever.report.format import (
     whole_percent,
 )
 from delever.report.page import block, render_page
+from delever.report.pages.ladder_table import ladder_table, p_text, rung_title
 from delever.report.pages.signal_asides import condition_table, map_sentence, map_table
 from delever.report.table import (
     Cell,
-    Field,
-    Group,
     Table,
     fraction_cell,
     interval_cell,
-    number_cell,
     numbers,
     tabulate,
     texts,
@@ -138,7 +135,7 @@ def family_table(studies: Sequence[SignalStudy]) -> Table:
                 lambda row: interval_cell(row["low"], row["high"], percent),
                 numeric=True,
             ),
-            numbers("p", "p_value", _p_value, title="corrected for the number of signals"),
+            numbers("p", "p_value", p_text, title="corrected for the number of signals"),
             numbers("Found if", "detectable", percent, title="smallest effect, after correction"),
             texts("Verdict", "verdict"),
         ),
@@ -232,7 +229,7 @@ def comparison_table(study: SignalStudy) -> Table:
                 lambda row: interval_cell(row["low"], row["high"], percent),
                 numeric=True,
             ),
-            numbers("p", "p_value", _p_value, title="corrected but for the row that decides"),
+            numbers("p", "p_value", p_text, title="corrected but for the row that decides"),
         ),
         caption="Difference: mean return after the events less that after the others. At equal "
         "volatility: the same with every return in units of its market's volatility; the interval "
@@ -261,105 +258,6 @@ def power_table(study: SignalStudy) -> Table:
         "found looks larger than it is.",
         empty="Nothing is tested with so few events.",
     )
-
-
-def ladder_table(ladder: Ladder) -> Table:
-    """How often and how soon further levels were reached, a row per level."""
-    left_out = (
-        f" {ladder.left_out} breaks of other levels are left out: from them these prices are not "
-        "on the way."
-    )
-    return tabulate(
-        "ladder",
-        ladder.table,
-        (
-            texts(
-                "Level",
-                lambda row: (
-                    price(row["rung"])
-                    if ladder.absolute
-                    else Cell(text=f"{row['rung']:g} of it", title="of the broken level")
-                ),
-            ),
-            numbers("Breaks", "dates", whole, title="clusters of breaks that do not overlap"),
-            numbers("Complete", "complete", whole, title=f"with {ladder.horizon} bars after them"),
-            *_share(
-                f"in {ladder.horizon} bars",
-                ("reached", "low", "high"),
-                "complete",
-                1 - ladder.alpha,
-            ),
-            numbers("all bars", "all", whole_percent),
-            numbers("matched bars", "matched", whole_percent, title="about as volatile"),
-            numbers("placebos", "placebo", whole_percent),
-            numbers("Difference", "difference", _points, title="to the placebos"),
-            texts(
-                f"{whole_percent(1 - ladder.alpha)} interval",
-                lambda row: interval_cell(row["difference_low"], row["difference_high"], _points),
-                numeric=True,
-            ),
-            numbers("p", "p_value", _p_value, title="corrected for the number of levels"),
-            numbers("at once", "at_once", whole_percent, title="the break itself closed beyond it"),
-            texts("Half by bar", _median_wait, numeric=True),
-            *_share("went on", ("onward", "onward_low", "onward_high"), "before", 1 - ladder.alpha),
-        ),
-        groups=(
-            Group(label="", width=3),
-            Group(label="reached", width=2),
-            Group(label="the same way to go", width=3),
-            Group(label="reached less placebos", width=3),
-            Group(label="", width=2),
-            Group(label="from the level before", width=2),
-        ),
-        caption="From the close of the break; shares are of the complete ones. Reached less "
-        "placebos: the way to go measured in units of the volatility known before, in percentage "
-        "points; p is that of the largest of these differences under chance, and never below the p "
-        "of the test that decides. Half by bar: bars until half of the breaks had got there, "
-        f"breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks stand in "
-        "brackets: too few to say." + (left_out if ladder.left_out else ""),
-    )
-
-
-def _rung_title(ladder: Ladder, rung: float) -> str:
-    """What a further level is called: its price, or its multiple of the broken one."""
-    return price(rung) if ladder.absolute else f"{rung:g} of the broken level"
-
-
-def _points(value: float) -> str:
-    return number(100 * value, 0)
-
-
-def _share(
-    label: str, names: tuple[str, str, str], count: str, confidence: float
-) -> tuple[Field, Field]:
-    """Columns of a share and of its interval, quiet where it is of too few."""
-    share, low, high = names
-
-    def written(row: Mapping[str, Any]) -> Cell:
-        cell = number_cell(row[share], whole_percent)
-        if cell.order is None or row[count] >= FEWEST_EVENTS:
-            return cell
-        return replace(cell, text=f"({cell.text})", tone="quiet")
-
-    def span(row: Mapping[str, Any]) -> Cell:
-        if math.isnan(row[low]):
-            return Cell(text="")
-        cell = interval_cell(row[low], row[high], whole_percent)
-        return cell if row[count] >= FEWEST_EVENTS else replace(cell, tone="quiet")
-
-    return texts(label, written, numeric=True), texts(
-        f"{whole_percent(confidence)} interval", span, numeric=True
-    )
-
-
-def _median_wait(row: Mapping[str, Any]) -> Cell:
-    low, high = row["median_low"], row["median_high"]
-    note = "" if _bars(low) == _bars(high) else interval(low, high, _bars)
-    return Cell(text=_bars(row["median_bars"]), note=note)
-
-
-def _bars(bars: float) -> str:
-    return "never" if math.isinf(bars) else whole(bars)
 
 
 def abnormal_table(study: EventStudy) -> Table:
@@ -435,7 +333,7 @@ def charts(
     if ladder is not None:
         for rung in ladder.rungs:
             drawn[f"rung {rung!r}"] = figures.rung_curves(
-                ladder.curve(rung), rung, _rung_title(ladder, rung)
+                ladder.curve(rung), rung, rung_title(ladder, rung)
             )
     if abnormal is not None:
         drawn["abnormal"] = figures.abnormal_path(abnormal.path, abnormal.alpha)
@@ -519,7 +417,3 @@ def _asked(study: SignalStudy, data: Sequence[str]) -> dict[str, str]:
         "smallest effect that matters": "not said" if matters is None else percent(matters),
         "seed": str(design.seed),
     }
-
-
-def _p_value(p: float) -> str:
-    return number(p, 3)

@@ -14,6 +14,11 @@ from pathlib import Path
 
 import delever as dl
 
+PARAMS = {
+    "ma200w_break": "weeks = 200",
+    "support_breach": "weeks = 26",
+    "ma200w_mean_reversion": "weeks = 200",
+}
 AXES = {
     "ma200w_break": 'weeks = { from = 20, to = 250, step = 10 }\naverage = ["sma", "ema", "wma"]',
     "support_breach": "weeks = { from = 4, to = 104, step = 4 }",
@@ -25,7 +30,10 @@ _SAID = {True: "passed", False: "failed", None: "not asked"}
 
 def proven(place: Path, name: str, data: str) -> dl.Standing:
     study = place / "backtests" / f"proven_{name}.toml"
-    study.write_text(f'strategy = "{name}"\ndata = "{data}"\n[sweep.params]\n{AXES[name]}\n')
+    study.write_text(
+        f'strategy = "{name}"\ndata = "{data}"\n[params]\n{PARAMS[name]}\n'
+        f"[sweep.params]\n{AXES[name]}\n"
+    )
     run = dl.run(study, workers=2, workspace=place)
     dl.sweep(study, workers=1, workspace=place)
     dl.walk_forward(study, workspace=place).store(place)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import delever as dl
 from delever.deleveraging.period import Period
 from delever.engine.backtest import backtest
 from delever.research.protection import Protection, protection
@@ -116,3 +117,18 @@ def test_payouts_and_premium_add_up_to_the_log_wealth_ratio(moves: list[float], 
     ratio = math.log(run.equity.iloc[-1] / held.equity.iloc[-1])
     assert split.payouts - split.premium == pytest.approx(ratio, abs=1e-12)
     assert split.log_wealth_ratio == pytest.approx(ratio, abs=1e-12)
+
+
+def test_a_period_before_the_first_decision_is_no_help() -> None:
+    """Flat for want of history through a fall: neither helped, nor part of payout and premium."""
+    market = dl.market("sample/ohlcv/BTC/USD/1d", end="2017-01-01")
+    waiting = dl.backtest(market, "ma200w_break", start="2012-01-01", weeks=200)
+    split = waiting.answer.protection
+    assert set(split.periods["outcome"]) == {"not begun"}
+    assert split.insured.empty
+    assert (split.payouts, split.count("helped")) == (0.0, 0)
+    assert split.log_wealth_ratio == pytest.approx(split.waited - split.premium, abs=1e-12)
+    assert "had no history to decide on in 2" in waiting.headline
+    decided = dl.backtest(market, "ma200w_break", weeks=200).answer.protection
+    assert split.years == pytest.approx(decided.years, abs=1e-9)
+    assert split.premium == pytest.approx(decided.premium, abs=0.1)  # its benchmark enters later

@@ -361,7 +361,7 @@ def test_parameters_are_checked_before_anything_runs(workspace) -> None:
     with pytest.raises(ConfigError, match="weeks must be greater than or equal to 2"):
         sweep(workspace, write(workspace, text=text))
     with pytest.raises(ConfigError, match=r"needs a \[sweep\] table"):
-        sweep(workspace, workspace.backtests / "ma200w_break.toml")
+        sweep(workspace, workspace.backtests / "buy_and_hold.toml")
 
 
 @pytest.mark.parametrize("changed", ["strategies/ma200w_break.py", "data/deleveraging.toml"])

@@ -58,7 +58,7 @@ def test_sweeps_walks_and_looks_of_the_same_strategy_and_data_are_read(workspace
     seen = dl.unseal("backtests/grid.toml", why="at last")
     found = dl.verdict(seen)
     told = {rung.name: rung for rung in found.rungs}
-    assert f"p = {swept.choosing.gained['payout'].p_value:.2f}" in (
+    assert f"p = {swept.choosing.gained['payout'].p_value:.3f}" in (
         told["chosen without a period"].figure
     )
     assert f"{walk.yearly('growth'):+.1%} a year" in told["chosen out of sample"].figure

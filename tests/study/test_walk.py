@@ -178,8 +178,27 @@ def test_the_command_line_stores_a_page(workspace, capsys) -> None:
 
 def test_growth_a_year_of_half_a_year_is_marked(walk) -> None:
     table = windows_table(walk)
-    then = [table.header.index(name) for name in ("Growth then", "Holding")]
+    then = [table.header.index(name) for name in ("When held", "Holding")]
     assert all(row[place].endswith(" *") for row in table.texts for place in then)
-    there = table.header.index("Growth there")  # of 400 days
+    there = table.header.index("In its window")  # of 400 days
     assert not any(row[there].endswith(" *") for row in table.texts)
     assert table.caption.endswith("* Of less than a year: a speed, not a forecast.")
+
+
+def test_wide_shows_the_columns_that_eighty_letters_drop(workspace, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (workspace.root / "backtests" / "grid.toml").write_text(
+        'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nstart = 2013-01-01\n'
+        "end = 2018-01-01\n[sweep.params]\nweeks = [20, 30, 50]\n"
+    )
+    dl.sweep("backtests/grid.toml", workers=1)
+    told = []
+    for more in ([], ["--wide"], []):
+        assert main(["select", "grid", *more]) == 0
+        told.append(capsys.readouterr().out)
+    assert "--wide shows them" in told[0]
+    assert "not shown" not in told[1]
+    assert "By payout" in told[1]
+    assert told[2] == told[0]
+    assert main(["periods"]) == 0  # has no such option, so none is promised
+    assert "--wide" not in capsys.readouterr().out

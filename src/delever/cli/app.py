@@ -20,6 +20,7 @@ from delever.cli import research_commands as research
 from delever.cli import result_commands as results
 from delever.cli import run_commands as runs
 from delever.cli import study_commands as studies
+from delever.cli.terminal import begin_command
 from delever.errors import DeleverError
 
 INTERRUPTED = 130
@@ -68,6 +69,7 @@ def _root(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     _open_streams()
+    begin_command()
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import delever as dl
-from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes, steps
+from delever.cli.terminal import (
+    Json,
+    WorkspaceOption,
+    count,
+    echo_json,
+    print_notes,
+    print_rows,
+    steps,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +198,10 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
             )
             for entry, reading in zip(found.entries, readings, strict=True)
         ]
-        _print_table(columns, rows)
+        if sys.stdout.isatty():
+            print_rows("", columns, rows, left=columns[:2])
+        else:
+            _print_table(columns, rows)
         for one in found.broken:
             _print_broken(one)
         print_notes(found.notes)

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 if TYPE_CHECKING:
@@ -47,7 +46,23 @@ SAMPLE = "sample/ohlcv/BTC/USD/1d"
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-Wide = Annotated[bool, typer.Option("--wide", help="Show every column of every table.")]
+_asked: dict[str, bool] = {}
+"""Whether every column is asked for; empty where a command has no such option."""
+
+
+def begin_command() -> None:
+    """Forget what an earlier command of this process was asked for."""
+    _asked.clear()
+
+
+def _widen(value: bool) -> bool:
+    _asked["wide"] = value
+    return value
+
+
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Show every column of every table.", callback=_widen)
+]
 """Read where tables are printed, by `_width`."""
 
 _NARROW, _WIDE, _FOLDED = 80, 1_000, 16
@@ -107,7 +122,8 @@ def print_rows(
     Console(width=max(_width(), _NARROW)).print(table)
     if len(widths) < len(columns):
         gone = ", ".join(columns[len(widths) :])
-        print_text(f"not shown for want of width: {gone}; --wide shows them")
+        more = "; --wide shows them" if _asked else ""
+        print_text(f"not shown for want of width: {gone}{more}")
 
 
 def print_text(text: str) -> None:
@@ -117,8 +133,7 @@ def print_text(text: str) -> None:
 
 def _width() -> int:
     """Columns to print on: with --wide without end, else those of the terminal, else 80."""
-    context = click.get_current_context(silent=True)
-    if context is not None and context.params.get("wide"):
+    if _asked.get("wide"):
         return _WIDE
     return shutil.get_terminal_size((_NARROW, 24)).columns
 

@@ -76,6 +76,8 @@ def counts(split: Protection, kind: str = "deleveraging") -> str:
     parts = [f"hurt in {split.count('hurt')}", f"did nothing in {split.count('nothing')}"]
     if split.count("ruined"):
         parts.append(f"was ruined before {split.count('ruined')}")
+    if split.count("not begun"):
+        parts.append(f"had no history to decide on in {split.count('not begun')}")
     return f"Helped in {split.count('helped')} of {total} {noun}, {', '.join(parts)}"
 
 

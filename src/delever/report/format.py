@@ -19,6 +19,7 @@ from delever.units import DAYS_PER_YEAR
 NOT_AVAILABLE: Final = "n/a"
 
 _BEYOND = 700.0
+_YEAR = DAYS_PER_YEAR - 0.5  # a year of bars may lack its first or last hours
 
 MARK: Final = " *"
 """Behind a yearly figure of less than a year."""
@@ -101,17 +102,17 @@ def whole_percent(fraction: float) -> str:
 
 def speed(text: str, days: float) -> str:
     """Mark a yearly figure of so many days where they are less than a year."""
-    return f"{text}{MARK}" if days < DAYS_PER_YEAR and text not in ("", NOT_AVAILABLE) else text
+    return f"{text}{MARK}" if days < _YEAR and text not in ("", NOT_AVAILABLE) else text
 
 
 def of_years(days: float) -> str:
     """Say in a sentence how long the time behind a yearly figure is, where less than a year."""
-    return f" (of {days / DAYS_PER_YEAR:.2f} years)" if days < DAYS_PER_YEAR else ""
+    return f" (of {days / DAYS_PER_YEAR:.2f} years)" if days < _YEAR else ""
 
 
 def short_span(days: float) -> list[str]:
     """What to say first of a span of less than a year."""
-    if days >= DAYS_PER_YEAR:
+    if days >= _YEAR:
         return []
     lasts = "a day" if days == 1 else f"{value(days, 'days')} days"
     return [f"less than a year, {lasts}: yearly figures, marked *, are a speed and not a forecast"]

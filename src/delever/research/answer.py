@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -119,7 +120,7 @@ def verdict(found: Answer) -> Verdict:
         return "ruined"
     shown = found.protection.insured
     if shown.empty:
-        return "no periods"
+        return "too few" if found.protection.count("not begun") else "no periods"
     if len(shown) < FEWEST:
         return "too few"
     tests = [test for test in (found.timing, found.redrawn) if test is not None and test.known]
@@ -150,8 +151,9 @@ def answer(
     """Answer for a run; periods are detected on `closes`, with what came before the run."""
     run, benchmark = evaluation.backtest, evaluation.benchmark
     causal = causal_periods(closes, timeframe)
-    split = protection(run, benchmark, evaluation.periods or causal)
-    beside = protection(run, benchmark, causal) if evaluation.periods else None
+    split_of = partial(protection, run, benchmark, undecided=evaluation.undecided)
+    split = split_of(evaluation.periods or causal)
+    beside = split_of(causal) if evaluation.periods else None
     if beside is not None and beside.periods.empty:
         beside = None
 

@@ -26,8 +26,9 @@ __all__ = ["COLUMNS", "SAME", "Outcome", "Protection", "protection"]
 SAME = 0.005
 """Points saved or lost in a period up to which the strategy did nothing there: half a point."""
 
-Outcome = Literal["helped", "hurt", "nothing", "ruined"]
-"""What a strategy did in a period; ruined: it had nothing left to protect when the period began."""
+Outcome = Literal["helped", "hurt", "nothing", "ruined", "not begun"]
+"""What a strategy did in a period; ruined: it had nothing left to protect when the period began;
+not begun: it lacked the history for a decision, so being flat was none."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,11 +60,12 @@ class Protection:
     # `bars`, `benchmark_return` (b), `strategy_return` (r), `points_saved` (r - b), `payout`
     # (ln(1 + r) - ln(1 + b)), `wealth_kept` (exp(payout)), `size` (the part of the payout that a
     # constant position of the run's mean exposure would have had), `timing` (the rest of it),
-    # `outcome`. Of a ruined period the numbers are NaN.
+    # `outcome`. Of a period that is ruined or not begun the numbers are NaN.
     periods: pd.DataFrame
-    years: float  # of 365 days, from the open of the first bar to the close of the last
+    years: float  # of 365 days, from the open of the first decided bar to the close of the last
     mean_exposure: float  # signed, over all bars
     premium: float  # log growth given up in all bars outside, < 0 where the strategy gained
+    waited: float  # log growth against the benchmark before the first decision; in no other sum
     log_wealth_ratio: float  # of the whole run
     down_capture: float  # share of the benchmark's falls inside that the strategy took part in
     # open of the bar in which the strategy lost everything, None where it did not; the logs of what
@@ -78,7 +80,7 @@ class Protection:
     @property
     def insured(self) -> pd.DataFrame:
         """The periods in which there was something to protect."""
-        return self.periods[self.periods["outcome"] != "ruined"]
+        return self.periods[~self.periods["outcome"].isin(("ruined", "not begun"))]
 
     def count(self, outcome: Outcome) -> int:
         """In how many periods the strategy did this."""
@@ -119,36 +121,46 @@ class Protection:
         return self.premium_per_year / mean if self.premium > 0 and mean > 0 else np.nan
 
 
-def protection(run: Backtest, benchmark: Backtest, periods: Sequence[Period]) -> Protection:
-    """Split what a run made against its benchmark, over the same bars, into payouts and premium."""
+def protection(
+    run: Backtest, benchmark: Backtest, periods: Sequence[Period], *, undecided: int = 0
+) -> Protection:
+    """Split what a run made against its benchmark, over the same bars, into payouts and premium.
+
+    The first bars may be `undecided`: flat for want of history.
+    """
     index = pd.DatetimeIndex(run.ledger.index)
     seen = overlapping(periods, index, run.timeframe)
     own, other = run.returns.to_numpy(), benchmark.returns.to_numpy()
     with np.errstate(divide="ignore"):
         relative = np.log1p(own) - np.log1p(other)
-    exposure = float(np.average(run.ledger["exposure"], weights=spans(index, run.timeframe)))
+    decided = np.arange(len(index)) >= undecided
+    lasting = spans(index, run.timeframe)[decided]
+    exposure = float(np.average(run.ledger["exposure"][decided], weights=lasting))
     before = np.append(run.initial_equity, run.equity.to_numpy()[:-1])
     rows, inside = [], np.zeros(len(index), dtype=bool)
     for period, mask in zip(seen, per_period(index, run.timeframe, seen).values(), strict=True):
         bars = np.flatnonzero(mask.to_numpy())
         inside[bars] = True
-        rows.append(_outcome(period, own[bars], other[bars], exposure, ruined=before[bars[0]] <= 0))
+        lacking: Outcome | None = "not begun" if bars[0] < undecided else None
+        lacking = "ruined" if before[bars[0]] <= 0 else lacking
+        rows.append(_outcome(period, own[bars], other[bars], exposure, lacking))
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS).set_index("id")
     return Protection(
         periods=table,
-        years=elapsed_years(index, run.timeframe),
+        years=elapsed_years(index[decided], run.timeframe),
         mean_exposure=exposure,
-        premium=-float(relative[~inside].sum()),
+        premium=-float(relative[~inside & decided].sum()),
+        waited=float(relative[~decided].sum()),
         log_wealth_ratio=float(relative.sum()),
-        down_capture=down_capture(own[inside], other[inside]),
+        down_capture=down_capture(own[inside & decided], other[inside & decided]),
         ruined=next(iter(index[(run.equity <= 0).to_numpy()]), None),
     )
 
 
 def _outcome(
-    period: Period, own: Floats, other: Floats, exposure: float, *, ruined: bool
+    period: Period, own: Floats, other: Floats, exposure: float, lacking: Outcome | None
 ) -> dict[str, object]:
-    """Row of one period."""
+    """Row of one period; of what was lacking there are no numbers."""
     about = {
         "id": period.id,
         "title": period.title,
@@ -157,8 +169,8 @@ def _outcome(
         "bars": len(own),
         "benchmark_return": float(np.prod(1.0 + other) - 1.0),
     }
-    if ruined:
-        return about | {"outcome": "ruined"}
+    if lacking is not None:
+        return about | {"outcome": lacking}
     with np.errstate(divide="ignore", invalid="ignore"):
         payout = float(np.sum(np.log1p(own) - np.log1p(other)))
         size = float(np.sum(np.log1p(exposure * other) - np.log1p(other)))

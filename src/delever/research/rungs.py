@@ -51,12 +51,12 @@ def own_rungs(evaluation: Evaluation, answer: Answer, found: WhatIf) -> list[Run
         _interval("beats cash", estimates["growth"], "a year"),
         _tested("at the right time", answer.timing, "its own shifts in time"),
         _tested("beyond hindsight", answer.redrawn, "resampled markets"),
-        _kept("costs twice as high, a bar late", above[AS_RUN], stressed, "delever run --what-if"),
+        _kept("costs twice as high, a bar late", above[AS_RUN], stressed, "delever run"),
         _kept(
             "neighbouring parameters",
             above[AS_RUN],
             [float(np.median(neighbours))] if neighbours else [],
-            "delever run --what-if",
+            "delever run, of parameters that are numbers",
         ),
     ]
 
@@ -73,7 +73,7 @@ def _tested(name: str, test: NullTest | None, what: str) -> Rung:
     if test is None or not test.known:
         return Rung(name=name, passed=None, figure="", how="delever run")
     passed = test.p_value <= LEVEL and test.share_worse > 0.5
-    figure = f"better than {test.share_worse:.0%} of {what}, p = {test.p_value:.2f}"
+    figure = f"better than {test.share_worse:.0%} of {what}, p = {test.p_value:.3f}"
     return Rung(name=name, passed=passed, figure=figure, how="delever run")
 
 

@@ -82,7 +82,9 @@ def summary_text(result: Result, files: Iterable[str] = ()) -> str:
     lines = [table.header, ["---"] * len(table.header), *table.texts]
     rows = [f"| {' | '.join(map(_in_a_cell, line))} |" for line in lines]
     beside = [f"- [{name}]({name})" for name in files]
-    parts = [[f"# {type(result).__name__}"], [result.headline], rows, beside]
+    about = result.about
+    title = type(result).__name__ if about is None else f"{about.name}: {about.kind}"
+    parts = [[f"# {title}"], [result.headline], rows, beside]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from delever.arguments import counted
-from delever.data.holdout import Holdout, read_holdout
+from delever.data.holdout import FILE, Holdout, read_holdout
 from delever.errors import InputError
 from delever.study.result import Result
 from delever.study.run import Progress, Run, run
+from delever.study.tried import trials
 from delever.study.workspace import Workspace
 
 _COLUMNS = ("look", "time", "by", "study", "why", "from")
@@ -27,10 +28,14 @@ class Looks(Result):
         UTC: what was known later is held out; None without a holdout.
     frame : pandas.DataFrame
         A row per look: ``look``, ``time``, ``by``, ``study``, ``why``, ``from``.
+    earlier : int
+        Trials of the ledger from before ``data/holdout.toml`` was last written, which may have read
+        what is held out.
     """
 
     since: pd.Timestamp | None
     frame: pd.DataFrame
+    earlier: int = 0
 
     @property
     def headline(self) -> str:
@@ -38,7 +43,13 @@ class Looks(Result):
         if self.since is None:
             return "Nothing is held out; write data/holdout.toml to hold something out."
         looks = counted(len(self.frame), "time") if len(self.frame) else "not yet"
-        return f"Rows from {self.since:%Y-%m-%d} on are held out, and were looked at {looks}."
+        said = f"Rows from {self.since:%Y-%m-%d} on are held out, and were looked at {looks}."
+        if self.earlier:
+            said += (
+                f" {counted(self.earlier, 'trial')} were made before the holdout was, and may have "
+                "read them."
+            )
+        return said
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -69,10 +80,16 @@ def holdout(*, workspace: Workspace | Path | str | None = None) -> Looks:
     >>> dl.holdout().headline
     'Nothing is held out; write data/holdout.toml to hold something out.'
     """
-    found = read_holdout(Workspace.find(workspace, or_shipped=True).root / "data")
+    place = Workspace.find(workspace, or_shipped=True)
+    found = read_holdout(place.root / "data")
     rows = [] if found is None else found.looks
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return Looks(since=None if found is None else found.since, frame=frame)
+    if found is None:
+        return Looks(since=None, frame=frame)
+    made = trials(workspace=place).frame
+    written = pd.Timestamp((place.root / "data" / FILE).stat().st_mtime, unit="s", tz="UTC")
+    earlier = int((pd.to_datetime(made["at"], utc=True) < written).sum()) if len(made) else 0
+    return Looks(since=found.since, frame=frame, earlier=earlier)
 
 
 def unseal(

@@ -36,7 +36,7 @@ class Standing(Result):
     Attributes
     ----------
     name : str
-        Of the run.
+        Of the run, with its id where it is stored.
     word : str
         ``"refuted"``, ``"unproven"`` or ``"standing"``.
     rungs : tuple of Rung
@@ -55,8 +55,7 @@ class Standing(Result):
         )
         return (
             f"{self.name} is {_WORDS[self.word]}. Of {counted(len(self.rungs), 'rung')} it passed "
-            f"{passed}, "
-            f"failed {failed}, and {unasked} were not asked or have too little to tell."
+            f"{passed}, failed {failed}; not asked, or too little to tell: {unasked}."
         )
 
     @property
@@ -104,7 +103,8 @@ def verdict(name: Run | Path | str, *, workspace: Workspace | Path | str | None 
     place = Workspace.find(workspace, or_shipped=True)
     found = name if isinstance(name, Run) else run(name, workspace=place)
     rungs = [*own_rungs(found.evaluation, found.answer, found.what_if), *_others(found, place)]
-    return Standing(name=found.name, word=standing(rungs, found.answer), rungs=tuple(rungs))
+    said = found.name if found.folder is None else f"{found.name}/{found.folder.name}"
+    return Standing(name=said, word=standing(rungs, found.answer), rungs=tuple(rungs))
 
 
 def _others(found: Run, place: Workspace) -> list[Rung]:
@@ -112,7 +112,14 @@ def _others(found: Run, place: Workspace) -> list[Rung]:
     about = _about(found.manifest)
     kept = [one for one in everything(place.results, ("run", "sweep", "walk")) if not one.damage]
     same = [one for one in kept if about and _about_stored(one) == about]
-    newest = {one.kind: one for one in sorted(same, key=lambda one: one.made)}
+    # A sweep over costs or accounts speaks of other accounts than this run's.
+    alike = [
+        one
+        for one in same
+        if all(axis.startswith("params.") for axis in one.about.params.get("axes", ()))
+        or one.kind == "walk"
+    ]
+    newest = {one.kind: one for one in sorted(alike, key=lambda one: one.made)}
     return [
         _walked(newest.get("walk")),
         *_swept(newest.get("sweep"), place),
@@ -128,6 +135,10 @@ def _about(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _about_stored(one: Stored) -> tuple[Any, Any]:
     return one.about.inputs.get("strategy"), one.about.inputs.get("data")
+
+
+def _named(one: Stored | None) -> str:
+    return "" if one is None else f"the sweep of {one.group}"
 
 
 def _walked(one: Stored | None) -> Rung:
@@ -154,7 +165,8 @@ def _swept(one: Stored | None, place: Workspace) -> list[Rung]:
     left_out = Rung(name=names[0], passed=None, figure="", how=how)
     if gained is not None:
         figure = (
-            f"{100 * gained.mean:+.1f} points a period above the median, p = {gained.p_value:.2f}"
+            f"chosen by payout in {_named(one)}, {100 * gained.mean:+.1f} points a period above "
+            f"the median, p = {gained.p_value:.3f}"
         )
         passed = gained.mean > 0.0 and gained.p_value <= LEVEL
         left_out = Rung(name=names[0], passed=passed, figure=figure, how=how)
@@ -162,7 +174,7 @@ def _swept(one: Stored | None, place: Workspace) -> list[Rung]:
         return [left_out, Rung(name=names[1], passed=None, figure="", how=how)]
     figure = (
         f"{luck.above:+.2f} of Sharpe ratio above holding; the best of {luck.trials:,} worthless "
-        f"trials has as much in {luck.chance_above:.0%}"
+        f"trials has as much in {luck.chance_above:.0%} ({_named(one)})"
     )
     passed = luck.above > 0.0 and luck.chance_above < LEVEL
     return [left_out, Rung(name=names[1], passed=passed, figure=figure, how=how)]

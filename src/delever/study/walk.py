@@ -39,7 +39,7 @@ from delever.study.chunk import (
     ground_of,
     record_combinations,
 )
-from delever.study.config import DEFAULT_COSTS, RULED_COSTS, combinations, load_study
+from delever.study.config import DEFAULT_COSTS, RULED_COSTS, Study, combinations, load_study
 from delever.study.market import utc
 from delever.study.provenance import gather
 from delever.study.result import Result, plain
@@ -261,8 +261,9 @@ def walk_forward(
     asked = load_study(path, set or {})
     if asked.sweep is None or asked.sweep.costs or asked.sweep.account:
         raise ConfigError(
-            f"{path}: a walk needs a [sweep.params] table and no other axes: it chooses parameters "
-            "of the strategy, and costs and account stay as they are"
+            f"{path}: a walk chooses parameters of the strategy: it needs a table such as "
+            "[sweep.params] with weeks = [50, 100, 200], and neither [sweep.costs] nor "
+            f"[sweep.account]; got {_axes_said(asked)}"
         )
     inputs = gather(asked, place)
     ground = ground_of(asked, inputs)
@@ -279,6 +280,10 @@ def walk_forward(
         workspace=place,
     )
     return replace(made, studied={"strategy": asked.strategy, "data": asked.data})
+
+
+def _axes_said(study: Study) -> str:
+    return "no [sweep] table" if study.sweep is None else ", ".join(study.sweep.axes)
 
 
 def _on_market(

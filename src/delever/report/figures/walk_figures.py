@@ -41,7 +41,7 @@ def choices(windows: pd.DataFrame, axes: pd.DataFrame) -> Chart:
         figure,
         height=320,
         caption="Each parameter between the lowest and the highest value it could take. One that "
-        "jumps about was chosen by chance.",
+        "jumps about has no settled best.",
     )
 
 

@@ -37,6 +37,7 @@ _TONES: Mapping[str, Literal["best", "loss", "quiet"]] = {
     "helped": "best",
     "hurt": "loss",
     "ruined": "loss",
+    "not begun": "quiet",
     "nothing": "quiet",
 }
 

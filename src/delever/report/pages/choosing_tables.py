@@ -80,7 +80,7 @@ def left_out_table(swept: Swept) -> Table:
                 field
                 for by, said in BY.items()
                 for field in (
-                    texts(said, lambda row, by=by: chosen(row, by), numeric=True),
+                    texts(said, lambda row, by=by: chosen(row, by)),
                     numbers("Saved", f"{by}_saved", points_cell),
                 )
             ),

@@ -85,7 +85,13 @@ def charts(frame: pd.DataFrame, axes: Sequence[str]) -> dict[str, Chart]:
     if not frame[RANKED_BY].notna().any():
         return drawn
     varied = [axis for axis in axes if frame[axis].nunique() > 1]
-    varied.sort(key=lambda axis: (frame[axis].dtype.kind not in "iuf", -frame[axis].nunique()))
+    varied.sort(  # what nobody chooses comes last
+        key=lambda axis: (
+            axis.startswith("costs."),
+            frame[axis].dtype.kind not in "iuf",
+            -frame[axis].nunique(),
+        )
+    )
     if len(varied) > 1:
         x, y = varied[:2]
         for one in _MAPPED:

@@ -91,8 +91,8 @@ def windows_table(walk: Walked) -> Table:
                 texts(short(str(name)), lambda row, name=name: setting(row, name), numeric=True)
                 for name in walk.axes
             ),
-            texts("Growth there", lambda row: yearly(row, "fit_growth"), numeric=True),
-            texts("Growth then", lambda row: yearly(row, "growth"), numeric=True),
+            texts("In its window", lambda row: yearly(row, "fit_growth"), numeric=True),
+            texts("When held", lambda row: yearly(row, "growth"), numeric=True),
             texts("Holding", lambda row: yearly(row, "benchmark_growth"), numeric=True),
             texts(
                 "Chosen on",
@@ -113,5 +113,6 @@ def caption(walk: Walked) -> str:
     if math.isnan(walk.efficiency):
         return told + "It did not grow where it was chosen, so no efficiency can be said."
     return (
-        f"{told}Walk-forward efficiency, growth then over growth there: {number(walk.efficiency)}."
+        f"{told}Walk-forward efficiency, growth when held over that in the windows: "
+        f"{number(walk.efficiency)}."
     )

@@ -117,11 +117,11 @@ def plan_sentence(plan: StudyPlan) -> str:
     more = plan.more_years
     years = "there is no pace to go by" if math.isinf(more) else f"{more:,.0f} years more"
     if math.isinf(plan.coins):
-        coins = "no number of coins of the same history makes up for it"
+        coins = "more coins of the same history do not make up for it"
     else:
-        coins = f"{plan.coins:,.0f} coins of the same history"
+        coins = f"or {plan.coins:,.0f} coins of the same history"
     how = "as measured" if plan.measured else "as is assumed of one coin"
-    return f"{said}At this pace: {years}; or {coins} (correlation {number(plan.alike)}, {how})."
+    return f"{said}At this pace: {years}; {coins} (correlation {number(plan.alike)}, {how})."
 
 
 def plan_table(plan: StudyPlan) -> Table:

@@ -78,13 +78,14 @@ def _would_be_found(study: SignalStudy, events: int) -> str:
     share = whole_percent(study.design.power)
     if math.isnan(study.detectable):
         return "how large an effect would be found was not asked"
-    said = []
-    for direction in DIRECTIONS:
-        effect = float(study.power.loc[(direction, 1.0), "effect"])  # type: ignore[arg-type]
-        said.append(
-            f"no {direction}" if math.isinf(effect) else f"a {direction} of {percent(effect)}"
-        )
-    return f"with {events} events {' or '.join(said)} is found in {share} of such samples"
+    sizes = {
+        direction: float(study.power.loc[(direction, 1.0), "effect"])  # type: ignore[arg-type]
+        for direction in DIRECTIONS
+    }
+    found = [f"a {name} of {percent(size)}" for name, size in sizes.items() if math.isfinite(size)]
+    never = [f"no {name} however large" for name, size in sizes.items() if math.isinf(size)]
+    said = f"{' or '.join(found)} is found in {share} of such samples" if found else ""
+    return f"with {events} events {', '.join([part for part in (said, *never) if part])}"
 
 
 def family_rows(studies: Sequence[SignalStudy]) -> pd.DataFrame:
@@ -239,6 +240,10 @@ def comparison_table(study: SignalStudy) -> Table:
     )
 
 
+def _effect(size: float) -> str:
+    return percent(size) if math.isfinite(size) else "any: none is found"
+
+
 def power_table(study: SignalStudy) -> Table:
     """How often effects of some sizes would be found, a row per size and direction."""
     design = study.design
@@ -247,7 +252,7 @@ def power_table(study: SignalStudy) -> Table:
         study.power.reset_index(),
         (
             texts("The price", lambda row: f"{row['direction']}s"),
-            numbers("by", "effect", percent),
+            texts("by", lambda row: _effect(row["effect"]), numeric=True),
             texts("of the smallest", lambda row: f"{row['multiple']:g} times"),
             numbers("found in", "found", whole_percent, title="by the test that decides"),
         ),

@@ -88,3 +88,11 @@ def test_what_cannot_be_is_refused(workspace) -> None:
     place.write_text("[holdout]\nfrom = 2000-01-01\n")
     with pytest.raises(dl.DeleverError, match="no row before the holdout"):
         dl.load(SAMPLE)
+
+
+def test_a_look_that_was_cut_short_is_named(sealed) -> None:
+    dl.unseal("backtests/buy_and_hold.toml", why="once")
+    looks = sealed.root / "data" / "holdout_looks.jsonl"
+    looks.write_text(looks.read_text()[:-9])
+    with pytest.raises(dl.DeleverError, match="must hold a look on each line"):
+        dl.holdout()

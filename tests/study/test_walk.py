@@ -202,3 +202,18 @@ def test_wide_shows_the_columns_that_eighty_letters_drop(workspace, capsys, monk
     assert told[2] == told[0]
     assert main(["periods"]) == 0  # has no such option, so none is promised
     assert "--wide" not in capsys.readouterr().out
+
+
+def test_shifted_walks_tell_foresight_from_chance(market) -> None:
+    """Of rules that know the next day, none shifted grows as much; of one always in, every one."""
+    up = market.bars["close"].shift(-1) > market.bars["open"].shift(-1)
+
+    def knowing(market: dl.MarketView, *, at_least: int = 1) -> pd.Series:
+        return up.rolling(at_least).max().fillna(0.0).astype(float)
+
+    def always(market: dl.MarketView, *, number: int = 1) -> pd.Series:
+        return pd.Series(1.0, index=market.index)
+
+    pace = {**PACE, "shifts": 19}
+    assert dl.walk_forward(market, knowing, {"at_least": [1, 2]}, **pace).p_value == 1 / 20
+    assert dl.walk_forward(market, always, {"number": [1, 2]}, **pace).p_value == 1.0

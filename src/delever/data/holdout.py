@@ -45,7 +45,12 @@ class Holdout:
         if not self.looks_file.is_file():
             return []
         lines = self.looks_file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.looks_file} must hold a look on each line; {error}; mend the line by hand"
+            ) from None
 
     def unsealed(self, study: str, why: str) -> Holdout:
         """Record a look, then open it. Raises InputError without a reason."""

@@ -19,7 +19,7 @@ import pandas as pd
 from delever.arguments import Floats, Rows
 from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.period import Period
-from delever.stats.overfitting import Overfitting, overfitting
+from delever.stats.overfitting import Overfitting, overfitting, sharpe_of_sums
 
 BLOCKS = 16
 """Blocks of time, as long as each other, in which a sweep keeps each combination's returns."""
@@ -179,11 +179,7 @@ def _overfitting(blocks: Floats, bars: Floats) -> Overfitting | None:
 
 def sharpe_ratios(sums: Floats, bars: Floats) -> Floats:
     """Sharpe ratios per bar; 0 where returns do not vary, NaN where there are few bars."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = sums[..., 0] / bars
-        left = sums[..., 1] - bars * mean**2
-        flat = left <= 1e-12 * bars * mean**2
-        ratio = np.where(flat, 0.0, mean / np.sqrt(np.where(flat, 1.0, left) / (bars - 1.0)))
+    ratio = sharpe_of_sums(sums[..., 0], sums[..., 1], bars)
     return np.where(bars >= LEAST_BARS, ratio, np.nan)
 
 

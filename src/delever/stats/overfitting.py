@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from delever.arguments import Floats, Rows, checked
 from delever.errors import InputError
 
-__all__ = ["Overfitting", "overfitting"]
+__all__ = ["Overfitting", "overfitting", "sharpe_of_sums"]
 
 MOST_BLOCKS = 16
 _SAME = 1e-12  # ratios of equal trials differ by no more, summed in another order
@@ -153,9 +153,15 @@ def _halves(blocks: int) -> Floats:
 def _ratios(totals: Floats, energy: Floats, counts: Floats, halves: Floats) -> Floats:
     """Sharpe ratios per bar, shape (trials, splits)."""
     bars = halves @ counts
-    mean = totals @ halves.T / bars
-    left = energy @ halves.T - bars * mean**2
-    # What rounding leaves of a constant is no variance.
-    flat = left <= 1e-12 * bars * mean**2
-    left[flat] = np.inf
-    return mean / np.sqrt(left / (bars - 1.0))
+    return sharpe_of_sums(totals @ halves.T, energy @ halves.T, bars)
+
+
+def sharpe_of_sums(sums: Floats, squares: Floats, bars: Floats) -> Floats:
+    """Sharpe ratios per bar from sums of returns and of their squares; 0 where none varies."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = sums / bars
+        left = squares - bars * mean**2
+        # What rounding leaves of a constant is no variance.
+        left = np.where(left <= 1e-12 * bars * mean**2, np.inf, left)
+        found: Floats = mean / np.sqrt(left / (bars - 1.0))
+    return found

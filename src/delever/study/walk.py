@@ -349,7 +349,7 @@ def _walked(
     held = benchmark_of(ground, Combination({}, None, paid, paid), first)
     tried = Tried(
         parts=parts,
-        sums=sums_of(ground, wanted, begins, first, 0.0),
+        sums=sums_of(ground, wanted, begins, first),
         begins=begins,
         benchmark=in_parts(held, parts, first),
         periods_per_year=1.0,

@@ -12,6 +12,7 @@ import pandas as pd
 
 from delever.arguments import Floats
 from delever.engine.sweep_accounts import Asked, SweepAccount, simulate_each
+from delever.engine.sweep_market import SweepMarket
 from delever.engine.sweep_metrics import PART_SUMS, part_names
 from delever.errors import DeleverError, InputError
 from delever.memo import shared_work
@@ -54,13 +55,15 @@ def sums_of(
     wanted: Floats,
     begins: npt.NDArray[np.int64],
     first: int,
-    shift: float,
+    shift: float = 0.0,
+    board: SweepMarket | None = None,
 ) -> Floats:
     """Sums of all combinations over the ground's parts, their exposures shifted by a share.
 
-    Shape (combinations, parts, sums). Raises what stands in the way of a run.
+    Shape (combinations, parts, sums); the market may be laid out already. Raises what stands in the
+    way of a run.
     """
-    board = ground.opened(first)
+    board = board or ground.opened(first)
     out = np.zeros((len(wanted), len(ground.parts.rows), len(PART_SUMS)))
     there = np.flatnonzero(begins < wanted.shape[1])
     accounts = []
@@ -94,9 +97,9 @@ def shifted_growth(
     index = ground.market.index
     least = min(_LEAST_SHIFT_DAYS * pd.Timedelta(days=1) / (index[-1] - index[first]), 0.25)
     shares = least + (1.0 - 2.0 * least) * (np.arange(shifts) + 0.5) / max(shifts, 1)
-    found = []
+    found, board = [], ground.opened(first)
     for share in shares.tolist():
-        sums = sums_of(ground, wanted, tried.begins, first, share)
+        sums = sums_of(ground, wanted, tried.begins, first, share, board)
         other = replace(tried, sums=sums)
         found.append(out_growth(other, choices(other, cut, pace, axes)[0]))
     return found

@@ -6,10 +6,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
 from delever.research.luck import NullTest
 
 _BINS = 31
+
+
+def binned(values: Floats, own: float) -> tuple[Floats, Floats, Floats]:
+    """Middles, widths and shares of equal bins that reach from the lowest value to the highest.
+
+    Values without bound, as of an account that was ruined, stand in the lowest bin.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = min(finite.min(), own), max(finite.max(), own)
+    edges = np.linspace(low, high if high > low else low + 0.01, _BINS + 1)
+    counts, _ = np.histogram(np.maximum(values, edges[0]), edges)
+    return (edges[:-1] + edges[1:]) / 2, np.diff(edges), counts / len(values)
 
 
 def luck(tests: Mapping[str, NullTest]) -> Chart:
@@ -25,15 +38,11 @@ def luck(tests: Mapping[str, NullTest]) -> Chart:
         rows=len(tests), cols=1, subplot_titles=list(tests), vertical_spacing=0.3
     )
     for row, test in enumerate(tests.values(), start=1):
-        values = np.array(test.null_values)
-        finite = values[np.isfinite(values)]
-        low, high = min(finite.min(), test.statistic), max(finite.max(), test.statistic)
-        edges = np.linspace(low, high if high > low else low + 0.01, _BINS + 1)
-        counts, _ = np.histogram(np.maximum(values, edges[0]), edges)
+        middles, widths, shares = binned(np.array(test.null_values), test.statistic)
         figure.add_bar(
-            x=100 * (edges[:-1] + edges[1:]) / 2,
-            y=counts / len(values),
-            width=100 * np.diff(edges) * 0.9,
+            x=100 * middles,
+            y=shares,
+            width=90 * widths,
             marker={"color": BENCHMARK},
             showlegend=False,
             hovertemplate="%{x:.1f} log points: %{y:.1%} of the draws<extra></extra>",

@@ -10,9 +10,8 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
+from delever.report.figures.luck_figures import binned
 from delever.report.figures.sweep_figures import setting_text, short
-
-_BINS = 31
 
 
 def choices(windows: pd.DataFrame, axes: pd.DataFrame) -> Chart:
@@ -71,16 +70,12 @@ def shifted_walks(grown: Sequence[float], own: float, said: str) -> Chart:
     """Histogram of what walks on shifted exposures grew."""
     import plotly.graph_objects as go
 
-    values = np.array(grown)
-    finite = values[np.isfinite(values)]
-    low, high = min(finite.min(), own), max(finite.max(), own)
-    edges = np.linspace(low, high if high > low else low + 0.01, _BINS + 1)
-    counts, _ = np.histogram(np.maximum(values, edges[0]), edges)
+    middles, widths, shares = binned(np.array(grown), own)
     figure = go.Figure()
     figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=counts / len(values),
-        width=0.9 * np.diff(edges),
+        x=middles,
+        y=shares,
+        width=0.9 * widths,
         marker={"color": BENCHMARK},
         hovertemplate="log growth %{x:.2f}: %{y:.1%} of walks<extra></extra>",
         showlegend=False,
@@ -97,5 +92,5 @@ def shifted_walks(grown: Sequence[float], own: float, said: str) -> Chart:
         "The same walk on exposures shifted in time",
         figure,
         height=300,
-        caption=f"{counted(len(values), 'shift')}; {said}, one-sided.",
+        caption=f"{counted(len(grown), 'shift')}; {said}, one-sided.",
     )

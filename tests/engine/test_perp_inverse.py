@@ -271,7 +271,7 @@ def test_a_window_of_it_adds_up_from_the_equity_before() -> None:
 
 
 def test_a_sweep_does_not_cover_it() -> None:
-    with pytest.raises(Exception, match="does not cover an inverse contract"):
+    with pytest.raises(Exception, match="do not cover an inverse contract"):
         sweep_market(market(STILL, STILL), timeframe="1d", account=perp())
 
 

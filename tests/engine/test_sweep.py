@@ -288,7 +288,7 @@ def test_no_account_gives_an_empty_frame_of_the_same_columns() -> None:
     ],
 )
 def test_what_a_sweep_does_not_cover_is_refused(perp: Account, named: str) -> None:
-    with pytest.raises(InputError, match=f"a sweep does not cover {named}"):
+    with pytest.raises(InputError, match=f"many accounts at once do not cover {named}"):
         sweep_market(random_bars(1, 10), timeframe="1d", account=perp)
 
 
@@ -297,7 +297,7 @@ def test_what_a_sweep_does_not_cover_is_refused(perp: Account, named: str) -> No
     [(Borrow(rate=0.1), "borrow"), (Impact(coefficient=0.1), "slippage with impact")],
 )
 def test_costs_that_a_sweep_does_not_cover_are_refused(costs: CostPart, named: str) -> None:
-    with pytest.raises(InputError, match=f"a sweep does not cover {named}"):
+    with pytest.raises(InputError, match=f"many accounts at once do not cover {named}"):
         sweep_market(random_bars(1, 10).assign(volume=1.0), timeframe="1d", costs=costs)
 
 

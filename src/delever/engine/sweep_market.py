@@ -17,7 +17,9 @@ from delever.engine.settings import Account, with_contract
 from delever.engine.steps import FillTerms, Funding, MarginRule, TermArrays, columns, walk
 from delever.engine.terms import costs_of, terms
 from delever.errors import InputError
+from delever.venues.contract import PerpContract, kind_of
 from delever.venues.costs import Borrow, CostPart, Costs
+from delever.venues.slippage import Slippage
 
 Ints = npt.NDArray[np.int64]
 
@@ -119,11 +121,6 @@ def sweep_market(
             f"{inside.shape}"
         )
     held, _, ruled = terms(bars, index, settings, charged, timeframe=timeframe, earlier=earlier)
-    if columns(FillTerms, held.paid)["impact"].any():
-        raise InputError(
-            "a sweep does not cover slippage with impact; leave it out, or run the combinations "
-            "one by one with backtest"
-        )
     path = walk(index, prices, settings, timeframe=timeframe)
     funding, paid = columns(Funding, path.market.funding), columns(FillTerms, held.paid)
     stamped = (funding["open"], funding["hold_long"], funding["hold_short"], funding["leave_long"],
@@ -143,18 +140,38 @@ def sweep_market(
     )
 
 
-def _check_covered(account: Account, costs: Costs) -> None:
+def uncovered(account: Account | None, costs: Costs) -> tuple[str, ...]:
+    """What of an account and its costs many accounts at once do not cover.
+
+    Examples
+    --------
+    >>> uncovered(Account(limit_offset=0.01), Costs() + Borrow(rate=0.1))
+    ('limit_offset', 'borrow')
+    """
+    told = account or Account()
     beyond = {
-        "limit_offset": account.limit_offset is not None,
-        "detail": account.detail is not None,
-        "bounds": account.bounds,
-        "an inverse contract": account.inverse,
+        "limit_offset": told.limit_offset is not None,
+        "detail": told.detail is not None,
+        "bounds": told.bounds,
+        "an inverse contract": _inverse(told.contract),
         "borrow": any(isinstance(part, Borrow) for part in costs.parts),
+        "slippage with impact": any(
+            isinstance(part, Slippage) and part.impacts for part in costs.parts
+        ),
     }
-    given = [name for name, there in beyond.items() if there]
-    if given:
+    return tuple(name for name, there in beyond.items() if there)
+
+
+def _inverse(contract: str | PerpContract | None) -> bool:
+    if isinstance(contract, str):
+        return kind_of(contract) == "inverse"
+    return contract is not None and contract.inverse
+
+
+def _check_covered(account: Account, costs: Costs) -> None:
+    if given := uncovered(account, costs):
         raise InputError(
-            f"a sweep does not cover {', '.join(given)}; leave it out, or run the combinations "
+            f"many accounts at once do not cover {', '.join(given)}; leave it out, or run them "
             "one by one with backtest"
         )
 

@@ -11,27 +11,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Floats
 from delever.bars import close_times
 from delever.engine.backtest import Backtest
 from delever.engine.settings import Account
 from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
 from delever.errors import DeleverError
 from delever.report.format import percent
-from delever.research.choosing import Parts, Tried, choosing
+from delever.research.choosing import Tried, choosing
 from delever.research.deflation import Family, deflate
 from delever.research.evaluation import sample_of
 from delever.research.plateau import neighbours_median, terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY
 from delever.stats.metric import SCOPES
-from delever.study.chunk import (
-    Combination,
-    SweepGround,
-    asked_of,
+from delever.study.by_itself import (
+    Flags,
     benchmark_of,
     by_itself,
+    in_parts,
     scoped,
+    scopes_of,
+    why_by_itself,
 )
+from delever.study.chunk import Combination, SweepGround, asked_of
 from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy
 from delever.study.sweep_result import Sweep
@@ -88,7 +89,7 @@ def concluded(
             "n_trials": n_trials,
             "asked": asked,
             "failed": int((frame["error"] != "").sum()),
-            "notes": market_notes(ground.market),
+            "notes": [*market_notes(ground.market), *_path(ground)],
         },
         about=_about(ground, axes, data, fixed, len(frame), n_trials),
         sums=rows[sums],
@@ -104,7 +105,7 @@ def concluded(
     answer = asked_of(ground, one.params)
     if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
         raise answer
-    _, begin = answer
+    begin = answer[1]
     done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
     per_year = sample_of(done, held).periods_per_year
     known = frame[RANKED_BY].notna().to_numpy()
@@ -118,7 +119,7 @@ def concluded(
     )
     return replace(
         found,
-        benchmark=_measured(ground, held, begin),
+        benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
         choosing=choosing(tried),
         deflation=deflate(
             done.returns.to_numpy(dtype=np.float64),
@@ -135,28 +136,24 @@ def concluded(
     )
 
 
-def _measured(ground: SweepGround, held: Backtest, begin: int) -> pd.Series:
+def _path(ground: SweepGround) -> list[str]:
+    """Why combinations were run one by one."""
+    if not (why := why_by_itself(ground)):
+        return []
+    return [
+        "each combination was run by itself, which takes as long as a backtest: many accounts at "
+        f"once do not cover {why}"
+    ]
+
+
+def _measured(held: Backtest, scopes: Mapping[str, Flags], name: str) -> pd.Series:
     """Metrics of the benchmark under the names of a sweep's columns."""
     names = [
         column_name(scope, each.name) for scope in SCOPES for each in SWEPT if scope in each.scopes
     ]
-    values = scoped(sample_of(held, None), ground.inside[begin:], SWEPT)
-    row = pd.Series(values, index=names, name=_called(ground.benchmark))
+    row = pd.Series(scoped(sample_of(held, None), scopes, SWEPT), index=names, name=name)
     row["liquidations"] = float((held.fills["reason"] == "liquidation").sum())
     return row
-
-
-def in_parts(held: Backtest, parts: Parts, begin: int) -> Floats:
-    """Sums of the benchmark's returns, of their squares, and log growth, in each part."""
-    returns = held.returns.to_numpy(dtype=np.float64)
-    with np.errstate(divide="ignore"):  # a benchmark may lose everything
-        growth = np.log1p(returns)
-    own = np.column_stack([returns, returns**2, growth, np.zeros(len(returns))])
-    summed = np.concatenate([np.zeros((1, own.shape[1])), own.cumsum(axis=0)])
-    bounds = np.array(list(parts.rows.values())) - begin
-    first, last = np.clip(bounds, 0, None).T
-    found: Floats = summed[last] - summed[first]
-    return found
 
 
 def _called(strategy: Strategy | pd.Series) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -16,10 +15,8 @@ import pandas as pd
 
 from delever.deleveraging.membership import membership
 from delever.deleveraging.period import Period
-from delever.engine.backtest import Backtest
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
-    SWEPT_ACCOUNT,
     Asked,
     SweepAccount,
     SweepMarket,
@@ -33,12 +30,12 @@ from delever.engine.terms import costs_of
 from delever.errors import DeleverError, StoreError
 from delever.memo import shared_work
 from delever.research.choosing import Parts
-from delever.research.evaluation import sample_of
 from delever.research.strategy_checks import first_defined
-from delever.stats.metrics import SCOPES, AsMetric, Metric, Sample, compute_scopes
+from delever.stats.metrics import AsMetric, Metric
+from delever.study.by_itself import run_alone, why_by_itself
 from delever.study.config import Study
 from delever.study.provenance import Inputs, gather
-from delever.study.simulation import first_bar, run_target, target_of
+from delever.study.simulation import first_bar, target_of
 from delever.study.strategy import Strategy
 from delever.study.trials import Ledger, trial_of
 from delever.study.workspace import Workspace
@@ -204,7 +201,9 @@ def run_combinations(
 ) -> pd.DataFrame:
     """A row per combination: metrics, sums in parts of the time, ``start``, and why it has none."""
     by_sums, by_run = asked_metrics(ground.metrics)
-    alone: dict[int, list[float]] = {}
+    covered = not why_by_itself(ground)
+    by_bars: dict[int, list[float]] = {}  # whole rows, and the further metrics
+    further: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
     begins: dict[int, int] = {}
     decided: dict[int, int] = {}
@@ -218,11 +217,18 @@ def run_combinations(
             if isinstance(answer, DeleverError):
                 errors[row] = str(answer)
                 continue
-            if by_run:
-                alone[row] = _alone(ground, one, *answer, by_run)
-            batch[row] = account = _account(ground, one, *answer)
-            begins[row] = account.asked.begin
+            begins[row] = answer[1]
             decided[row] = first_defined(answer[0])
+            if by_run or not covered:
+                try:
+                    run = run_alone(ground, one, *answer, () if covered else by_sums, by_run)
+                except DeleverError as error:
+                    errors[row] = str(error)
+                    continue
+                by_bars[row], further[row] = run
+            if not covered:
+                continue
+            batch[row] = account = _account(ground, one, *answer)
             held += account.asked.bars.nbytes + account.asked.targets.nbytes
             if held > target_bytes:
                 parts.append(_simulated(batch, ground, by_sums, errors))
@@ -234,12 +240,18 @@ def run_combinations(
         pd.Series(index[list(each.values())], index=list(each)).reindex(every)
         for each in (begins, decided)
     )
-    names = metric_names(by_run, totals=())
-    by_itself = pd.DataFrame.from_dict(alone, orient="index", columns=names).reindex(every)
-    measured = pd.concat([pd.concat(parts).reindex(every), by_itself], axis=1)
+    if not covered:
+        parts = [_rows(by_bars, [*metric_names(by_sums), *part_names(ground.parts.rows)])]
+    own = _rows(further, metric_names(by_run, totals=()))
+    measured = pd.concat([pd.concat(parts).reindex(every), own.reindex(every)], axis=1)
     return measured.assign(
         start=opened, first_decision=first, error=[errors.get(row, "") for row in every]
     )
+
+
+def _rows(values: Mapping[int, Sequence[float]], names: Sequence[str]) -> pd.DataFrame:
+    table = np.array(list(values.values()), dtype=np.float64).reshape(len(values), len(names))
+    return pd.DataFrame(table, index=list(values), columns=list(names))
 
 
 def _simulated(
@@ -301,66 +313,6 @@ def _account(
         account=one.account,
         costs=None if one.costs is None else one.costs.stressed(ground.costs_times),
     )
-
-
-def by_itself(
-    ground: SweepGround, one: Combination, target: npt.NDArray[np.float64], begin: int
-) -> Backtest:
-    """One combination run bar by bar."""
-    account = one.account
-    if account is not None:
-        said = {name: getattr(account, name) for name in SWEPT_ACCOUNT}
-        account = replace(ground.account or account, **said)
-    return run_target(
-        ground.market,
-        pd.Series(target, index=ground.market.index),
-        begin=begin,
-        costs=one.costs,
-        account=account,
-        costs_times=ground.costs_times,
-        initial_equity=ground.initial_equity,
-    )
-
-
-def benchmark_of(ground: SweepGround, one: Combination, begin: int) -> Backtest:
-    """The benchmark over the bars of a combination."""
-    return run_target(
-        ground.market,
-        target_of(ground.market, ground.benchmark),
-        begin=begin,
-        costs=one.benchmark_costs,
-        costs_times=ground.costs_times,
-        initial_equity=ground.initial_equity,
-    )
-
-
-def _alone(
-    ground: SweepGround,
-    one: Combination,
-    target: npt.NDArray[np.float64],
-    begin: int,
-    metrics: Sequence[Metric],
-) -> list[float]:
-    """What a run of one combination by itself gives: the columns of metrics that no sums hold."""
-    try:
-        done, held = by_itself(ground, one, target, begin), None
-        if any(each.against_benchmark for each in metrics):
-            held = benchmark_of(ground, one, begin)
-    except DeleverError:  # the accounts of the batch are refused for it, with the reason
-        return [math.nan] * len(metric_names(metrics, totals=()))
-    return scoped(sample_of(done, held), ground.inside[begin:], metrics)
-
-
-def scoped(sample: Sample, inside: npt.NDArray[np.bool_], metrics: Sequence[Metric]) -> list[float]:
-    """The columns of metrics of a sweep, measured on a single run."""
-    parts = {"whole": np.ones(len(inside), dtype=bool), "inside": inside, "outside": ~inside}
-    table = compute_scopes(sample, parts, metrics)
-    return [
-        float(table[scope][each.name])
-        for scope in SCOPES
-        for each in metrics
-        if scope in each.scopes
-    ]
 
 
 def asked_of(ground: SweepGround, params: Mapping[str, Any]) -> Answer | DeleverError:

@@ -23,6 +23,7 @@ from delever.data.disk import Disk
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.errors import ConfigError, StoreError
 from delever.stats.metrics import AsMetric, metric_of
+from delever.study.by_itself import why_by_itself
 from delever.study.chosen import concluded
 from delever.study.chunk import (
     Chunk,
@@ -57,6 +58,7 @@ SWEPT_KEYS = {
     "account": SWEPT_ACCOUNT,
 }
 _MOST = 512
+_ALONE = 16  # combinations of a chunk where each takes as long as a backtest
 
 
 def sweep_study(
@@ -87,12 +89,14 @@ def sweep_study(
     manifest = _manifest(table, made_from, chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
     text = study.model_dump_json(by_alias=True)
-    chunks = _chunks(text, made_from["run_id"], chosen, workspace, table.memory * 2**20 // workers)
+    ground = ground_of(study, inputs)
+    most = _ALONE if why_by_itself(ground) else _MOST
+    budget = table.memory * 2**20 // workers
+    chunks = _chunks(text, made_from["run_id"], chosen, workspace, budget, most)
     disk = Disk(root=folder)
     held = frozenset() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
     todo = [chunk for chunk in chunks if chunk.number not in held]
     done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
-    ground = ground_of(study, inputs)
     ledger = Ledger.of(workspace, inputs.data.frame, study.data)
     combination = combination_maker(study, ground)
     work = partial(run_chunk, metrics=tuple(metrics)) if metrics else run_chunk
@@ -222,9 +226,10 @@ def _chunks(
     chosen: Sequence[Mapping[str, Any]],
     workspace: Workspace,
     budget: int,
+    most: int,
 ) -> list[Chunk]:
     """Cut the combinations; the budget is what a worker may hold of a chunk, in bytes."""
-    parts = [tuple(chosen[first : first + _MOST]) for first in range(0, len(chosen), _MOST)]
+    parts = [tuple(chosen[first : first + most]) for first in range(0, len(chosen), most)]
     return [
         Chunk(
             number=number,

@@ -30,11 +30,10 @@ from delever.research.walking import (
 from delever.study.account_table import load_account
 from delever.study.backtesting import backtest
 from delever.study.belonging import belonging
-from delever.study.chosen import in_parts
+from delever.study.by_itself import benchmark_of, in_parts
 from delever.study.chunk import (
     Combination,
     SweepGround,
-    benchmark_of,
     combination_maker,
     ground_of,
     record_combinations,

@@ -86,6 +86,11 @@ class Slippage(CostPart):
         return 0.0
 
     @property
+    def impacts(self) -> bool:
+        """Whether the size of an order matters to it."""
+        return type(self).impact is not Slippage.impact
+
+    @property
     def at_first(self) -> float:
         """What is paid before any bar has closed; NaN where that is not known."""
         return math.nan
@@ -280,6 +285,11 @@ class StressSlippage(Slippage):
         """The sum of their impacts, multiplied."""
         total = sum(np.asarray(model.impact(bars, inverse=inverse)) for model in self.models)
         return self._times(bars) * total if np.any(total) else 0.0
+
+    @property
+    def impacts(self) -> bool:
+        """Whether the size of an order matters to one of them."""
+        return any(model.impacts for model in self.models)
 
     @property
     def at_first(self) -> float:

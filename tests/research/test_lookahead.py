@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ import pytest
 
 from delever.errors import InputError
 from delever.frames import validate
+from delever.research.cuts import FIRST, questions
 from delever.research.lookahead import find_leak, shrink_leak, told_apart
-from delever.research.perturbation import perturb_future, published_later, window
+from delever.research.perturbation import Perturbation, perturb_future, published_later, window
 from delever.research.strategy_checks import check_strategy, check_target
 from delever.view import MarketView, Reading
 
@@ -352,6 +354,22 @@ def test_columns_added_to_the_bars_do_not_reach_the_next_question(market: Market
 
     assert check_strategy(adds, market, points=3) == []
     assert "mine" not in market.bars
+
+
+def test_a_slow_function_is_asked_at_so_many_cuts_and_few_more(market: MarketView) -> None:
+    prices = close(market).to_numpy(dtype="float64")
+    moved = np.arange(len(prices) - 1) % 3 == 0
+    least, then = questions([moved], prices, 150)
+    assert len({row for _, row in least}) == 150
+    assert len(least) <= 150 + 3 * 4 * FIRST  # each of four kinds of cuts with three more changes
+    assert {row for _, row in then} == set(range(len(prices) - 1))
+
+
+def test_a_changed_future_is_short(market: MarketView) -> None:
+    for change in get_args(Perturbation):
+        seen = perturb_future(market, market.index[20], change)
+        longest = len(market.index) if change in ("repeated", "published later") else 20 + 251
+        assert len(seen.index) == (21 if change == "removed" else longest)
 
 
 def test_every_bar_is_asked_while_there_is_time(market: MarketView) -> None:

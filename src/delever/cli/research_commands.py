@@ -47,10 +47,10 @@ def check(
     series: Series = None,
     set_: Set = None,
     points: Annotated[
-        int, typer.Option("--points", help="Cuts to try at least, up to 10,000.")
+        int, typer.Option("--points", help="Cuts to try at least, to 10,000; features share them.")
     ] = 1_000,
     seconds: Annotated[
-        float, typer.Option("--seconds", help="To go on for with other cuts.")
+        float, typer.Option("--seconds", help="To go on for with other cuts; features share them.")
     ] = 10.0,
     leverage: Annotated[
         float,

@@ -7,14 +7,15 @@ likely to tell come first: where the answer changes, and before the largest move
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from delever.arguments import Flags, Floats
 from delever.research.perturbation import Perturbation
 
-FIRST = 32
-"""Cuts of each kind that every change is tried at, before the others are asked once each."""
+FIRST, NEXT = 8, 32
+"""Cuts of each kind that every change is tried at: before the others are asked once, and after."""
 MOST_CHANGES = 250
 MOST_MOVES = 100
 
@@ -24,13 +25,14 @@ _ONCE: tuple[Perturbation, ...] = ("removed", "mirrored", "scrambled", "mirrored
 _THEN: tuple[Perturbation, ...] = ("mirrored", "removed", "scrambled", "shuffled")
 
 
-def least_questions(
+def questions(
     answers: Sequence[Flags], close: Floats, points: int
-) -> list[tuple[Perturbation, int]]:
-    """What is asked however long it takes: changes of the future, and the rows after which.
+) -> tuple[list[tuple[Perturbation, int]], Iterator[tuple[Perturbation, int]]]:
+    """What is asked however long it takes, and what then, as long as there is time.
 
-    `answers` holds where the exposures differ from the bar before, and where any line does:
-    changes of one take no places of the other.
+    Each is a change of the future and the row after which. The first are of `points` cuts if there
+    are so many; the second go on to every change at every row. `answers` holds where the exposures
+    differ from the bar before, and where any line does: changes of one take no places of the other.
     """
     last = len(close) - 1
     spread = _thinned(np.arange(last), points)
@@ -38,17 +40,18 @@ def least_questions(
     for moved in answers:
         changed = _thinned(1 + np.flatnonzero(moved), min(points, MOST_CHANGES))
         groups += [changed, changed - 1]
-    first = sorted({int(row) for group in groups for row in _thinned(group, FIRST) if row < last})
-    asked = [(change, row) for change in _ALL for row in first]
-    rows = {int(row) for group in groups for row in group if row < last} - set(first)
-    return asked + [(_ONCE[turn % len(_ONCE)], row) for turn, row in enumerate(_mixed(rows))]
 
+    def every_change(count: int) -> list[tuple[Perturbation, int]]:
+        rows = {int(row) for group in groups for row in _thinned(group, count) if row < last}
+        return [(change, row) for change in _ALL for row in sorted(rows)]
 
-def further_questions(rows: int) -> Iterator[tuple[Perturbation, int]]:
-    """What is asked as long as there is time: every change at every row."""
-    for change in _THEN:
-        for row in _mixed(range(rows - 1)):
-            yield change, row
+    first = every_change(FIRST)
+    rows = {int(row) for group in groups for row in group if row < last}
+    rows -= {row for _, row in first}
+    once = [(_ONCE[turn % len(_ONCE)], row) for turn, row in enumerate(_mixed(rows))]
+    least = max(points - len(first) // len(_ALL), 0)
+    further = ((change, row) for change in _THEN for row in _mixed(range(last)))
+    return first + once[:least], chain(once[least:], every_change(NEXT), further)
 
 
 def _before_moves(close: Floats, count: int) -> np.ndarray:

@@ -15,14 +15,14 @@ import pandas as pd
 
 from delever.arguments import MOST_SEED, Flags, Floats, counted, whole_number
 from delever.errors import InputError
-from delever.research.cuts import changes, further_questions, least_questions
+from delever.research.cuts import changes, questions
 from delever.research.decision import EXPOSURE, Decided
 from delever.research.perturbation import Perturbation, perturb_future, window
 from delever.view import MarketView
 
 MOST_POINTS = 10_000
 POINTS = 1_000
-"""Cuts anywhere that are asked at least."""
+"""Cuts that are asked at least."""
 
 _REPLACED = ("mirrored", "shuffled", "scrambled")
 
@@ -160,13 +160,14 @@ class _Question:
             yield "published later", rows - 1
         moved = {name: differ(each[1:], each[:-1]) for name, each in self.whole.items()}
         close = self.market.bars["close"].to_numpy(dtype="float64")
-        least = least_questions(changes(moved), close, points)
+        least, then = questions(changes(moved), close, points)
         yield from least
         done = set(least)
-        for one in further_questions(rows):
+        for one in then:
             if time.monotonic() >= until:
                 return
             if one not in done:
+                done.add(one)
                 yield one
 
     def leak(self, change: Perturbation, row: int) -> Leak | None:

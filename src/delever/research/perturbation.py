@@ -25,6 +25,8 @@ _NOISE = 0.5
 bar moves by more than a half, so that a rule that waits for a crash ahead sees one."""
 _VOLUME_NOISE = 1.0
 _WICK_NOISE = 0.1
+_AHEAD = 250
+"""Bars of another future; what lies further ahead is gone."""
 _JUMP = 2.0
 """What an upturned future is further away by."""
 
@@ -37,18 +39,22 @@ def perturb_future(
     seed: int = 0,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> MarketView:
-    """The same market up to the bar that opens at `after`, with another future."""
+    """The same market up to the bar that opens at `after`, with another, shorter future."""
+    if change == "repeated":
+        return market
     if change == "published later":
         return published_later(market, least_lags or {})
     row = int(market.index.get_indexer(pd.DatetimeIndex([after]))[0])
     if change == "removed":
         return market.upto(market.close_time[row])
+    if row + _AHEAD < len(market.index) - 1:  # an answer on fewer bars takes less time
+        market = market.upto(market.close_time[row + _AHEAD])
     if change == "mirrored":
         return _mirrored(market, row)
     rng = np.random.default_rng((seed, row))
     if change == "shuffled":
         return _shuffled(market, row, rng)
-    return _scrambled(market, row, rng) if change == "scrambled" else market
+    return _scrambled(market, row, rng)
 
 
 def published_later(market: MarketView, least: Mapping[str, pd.Timedelta]) -> MarketView:

@@ -31,6 +31,8 @@ FRESH_POINTS = 6
 """Cuts of each kind that are asked in processes of their own, with every change."""
 FRESH_SHARE = 0.3
 """Of the seconds, for further cuts there."""
+FEATURE_POINTS = 100
+"""Cuts for each of all features at least; one that is named has as many as a strategy."""
 ALL_FEATURES = "features"
 """The name that stands for every feature the series suffice for."""
 
@@ -119,9 +121,10 @@ def check(
     params : mapping, optional
         Parameters of what is checked; defaults for the rest.
     points : int
-        Cuts at which the future is changed at least, from 1 to 10,000.
+        Cuts at which the future is changed at least, from 1 to 10,000; ``"features"`` share them,
+        100 each at least.
     seconds : float
-        To go on for with others until every bar was asked, from 0 to a day; all features share
+        To go on for with others until every bar was asked, from 0 to a day; ``"features"`` share
         them.
     leverage : float
         Largest exposure, long or short, that the account of a study takes; 1 is spot.
@@ -175,13 +178,19 @@ def check(
             wanted[str(place.file(Path(target)))] = True
         else:
             wanted[target] = True
-    if ALL_FEATURES in targets:
-        ground = replace(ground, seconds=seconds / max(len(wanted), 1))
+    among = sum(not by_name for by_name in wanted.values())
+    shared = replace(
+        ground,
+        points=max(points // max(among, 1), min(points, FEATURE_POINTS)),
+        seconds=seconds / max(among, 1),
+    )
     found = []
     for target, by_name in wanted.items():
         progress(target if isinstance(target, str) else target.__name__)
         if isinstance(target, str) and not target.endswith(".py"):
-            one = _check_feature(target, ground=ground, market=market, skip=not by_name)
+            one = _check_feature(
+                target, ground=ground if by_name else shared, market=market, skip=not by_name
+            )
         else:
             # As a run would see it: with the series that are named, and nothing of the network's.
             seen = replace(market, readings={name: market.readings[name] for name in named})

@@ -330,13 +330,7 @@ class Catalog:
         reference = self.store.manifest(folder).reference
         manifest, frame = self.store.rows(reference)
         stamps = pd.DatetimeIndex(frame.index.union(manifest.set_aside))
-        known = coverage(stamps, reference, manifest.coverage)
-        return Check(
-            name=str(reference),
-            entry=_entry(manifest),
-            coverage=known,
-            doubts=implausible(frame, reference.kind, reference.timeframe),
-        )
+        return _checked(_entry(manifest), frame, coverage(stamps, reference, manifest.coverage))
 
     def _check_sample(self) -> Check | None:
         try:
@@ -346,12 +340,7 @@ class Catalog:
         if sample is None:
             return None
         known = coverage(pd.DatetimeIndex(sample.frame.index), sample.reference, ())
-        return Check(
-            name=str(sample.reference),
-            entry=_sample_entry(sample),
-            coverage=known,
-            doubts=implausible(sample.frame, sample.reference.kind, sample.reference.timeframe),
-        )
+        return _checked(_sample_entry(sample), sample.frame, known)
 
     @property
     def mender(self) -> Mender:
@@ -424,6 +413,11 @@ def _writable(
         if not note.strip() or not note.isprintable():
             raise InputError(f"a note must be one line of text; got {note[:40]!r}; rewrite it")
     return wanted
+
+
+def _checked(entry: Entry, frame: pd.DataFrame, known: pd.DataFrame) -> Check:
+    doubts = implausible(frame, entry.reference.kind, entry.reference.timeframe)
+    return Check(name=str(entry.reference), entry=entry, coverage=known, doubts=doubts)
 
 
 def _entry(manifest: Manifest) -> Entry:

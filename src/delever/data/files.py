@@ -199,30 +199,8 @@ def _choose(
     texts = [name for name in names if required or not _number(first.get(name, ""))]
     symbols = tuple(name for name in texts if plain_name(name) in _SYMBOLS)
     venues = tuple(name for name in texts if plain_name(name) in _VENUES)
-    copied: tuple[str, ...] = ()
-    if required or set(layout.columns) - {TIMESTAMP}:
-        wanted = required or tuple(name for name in layout.columns if name != TIMESTAMP)
-        columns = {ours: layout.value_column(names, ours) for ours in wanted}
-        undefined = tuple(ours for ours in wanted if layout.columns.get(ours) == ())
-        missing = [ours for ours in wanted if columns[ours] is None and ours not in undefined]
-        plain_values = [name for name in names if name not in (*stamps, *symbols, *venues)]
-        one_value = len(required) == 1 or kind_of(kind).of_currency
-        if missing and len(plain_values) == 1 and one_value and not layout.columns:
-            columns, missing = {wanted[0]: plain_values[0]}, []
-            copied = tuple(wanted[1:])
-        if missing:
-            raise SchemaError(
-                f"{where}: {kind} needs the columns {', '.join(wanted)}; missing "
-                f"{', '.join(missing)}; found {found}; {mend}"
-            )
-        values = {ours: theirs for ours, theirs in columns.items() if theirs is not None}
-    else:
-        undefined = ()
-        values = {name: name for name in names if name not in (*stamps, *symbols, *venues)}
-        if not values:
-            raise SchemaError(
-                f"{where}: a {kind} needs a column beside its stamps; found {found}; add one"
-            )
+    others = [name for name in names if name not in (*stamps, *symbols, *venues)]
+    values, undefined, copied = _value_columns(names, others, kind, layout, (where, found, mend))
     used = (*stamps, *values.values())
     both = [name for name in values.values() if name in (*stamps, *symbols, *venues)]
     if both:
@@ -240,6 +218,36 @@ def _choose(
         venues=venues,
         ignored=ignored,
     )
+
+
+def _value_columns(
+    names: Sequence[str], others: Sequence[str], kind: str, layout: Layout, said: Sequence[str]
+) -> tuple[dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    """Our names of values with the file's, those it has nothing for, those its one value is too."""
+    required = kind_of(kind).columns
+    where, found, mend = said
+    undefined: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
+    wanted = required or tuple(name for name in layout.columns if name != TIMESTAMP)
+    if not wanted:
+        if not others:
+            raise SchemaError(
+                f"{where}: a {kind} needs a column beside its stamps; found {found}; add one"
+            )
+        return {name: name for name in others}, undefined, copied
+    columns = {ours: layout.value_column(names, ours) for ours in wanted}
+    values = {ours: theirs for ours, theirs in columns.items() if theirs is not None}
+    undefined = tuple(ours for ours in wanted if layout.columns.get(ours) == ())
+    missing = [ours for ours in wanted if ours not in (*values, *undefined)]
+    one_value = len(required) == 1 or kind_of(kind).of_currency
+    if missing and len(others) == 1 and one_value and not layout.columns:
+        values, missing, copied = {wanted[0]: others[0]}, [], tuple(wanted[1:])
+    if missing:
+        raise SchemaError(
+            f"{where}: {kind} needs the columns {', '.join(wanted)}; missing "
+            f"{', '.join(missing)}; found {found}; {mend}"
+        )
+    return values, undefined, copied
 
 
 def _values(raw: pd.DataFrame, chosen: _Chosen) -> pd.DataFrame:

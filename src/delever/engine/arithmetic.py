@@ -62,9 +62,10 @@ def position_at_target(
     fee: float,
     slippage: float,
     inverse: float,
+    burden: float = 0.0,
 ) -> float:
     """Position whose exposure is the target once the trade that reaches it is paid."""
-    rest = (1.0 - target) * position
+    rest = (1.0 - target + burden) * position
     buyers, sellers = moved(open_, slippage, inverse), moved(open_, -slippage, inverse)
     buys = target * cash - rest * buyers > 0.0
     sells = target * cash - rest * sellers < 0.0
@@ -74,7 +75,7 @@ def position_at_target(
         return 0.0
     side, price = (1.0, buyers) if buys else (-1.0, sellers)
     left = cash / price + position * (1.0 + side * fee)
-    return target * left / (1.0 + side * target * fee) if left > 0.0 else 0.0
+    return target * left / (1.0 + side * target * fee + burden) if left > 0.0 else 0.0
 
 
 @inlined()

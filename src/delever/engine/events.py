@@ -62,12 +62,17 @@ SPOT_FILL = (
 FILL = (*SPOT_FILL, "funding", "borrow", "step")
 """Columns of all other fills; ``funding`` and ``borrow`` came since the fill before."""
 
-REASONS = ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit")
+REASONS = ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit",
+           "delisted")  # fmt: skip
 """What makes a fill; the column ``reason`` holds the place of one in here."""
 
 STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit", "funded",
-         "borrowed")  # fmt: skip
-"""What an account carries from one bar to the next."""
+         "borrowed", "elsewhere", "aside")  # fmt: skip
+"""What an account carries from one bar to the next.
+
+The last two are those of an account that holds other positions too: what they are worth at their
+marks, and what is added to the wallet that stands behind this one. 0 when it is alone.
+"""
 
 _DUST = 1e-9
 _DEAREST = 0.99
@@ -87,6 +92,8 @@ class AccountState:
     limit: float
     funded: float
     borrowed: float
+    elsewhere: float
+    aside: float
 
     @property
     def side(self) -> float:
@@ -125,7 +132,8 @@ def receive(run: Walk, payment: float) -> None:
 
 def margin(run: Walk, paid: float = 0.0) -> float:
     """What stands behind the position once `paid` is received."""
-    account, wallet = run.account, run.account.wallet + paid
+    account = run.account
+    wallet = account.wallet + paid + account.aside
     own = initial_margin(abs(account.position) * account.entry, run.orders.leverage)
     return wallet if run.orders.cross or own >= wallet * (1.0 - _DUST) else own
 
@@ -133,11 +141,12 @@ def margin(run: Walk, paid: float = 0.0) -> float:
 def trigger(run: Walk, paid: float = 0.0) -> float:
     """Liquidation price; 0 when no price does it to a long, or when every one does to a short."""
     account = run.account
-    price = liquidation_price(account.position, account.entry, margin(run, paid), _lines(run))
+    price = liquidation_price(account.position, account.entry, margin(run, paid), lines(run))
     return 0.0 if math.isnan(price) else on_tick(run, price, account.side)
 
 
-def _lines(run: Walk) -> MarginLines:
+def lines(run: Walk) -> MarginLines:
+    """What the position must keep, as lines in its notional at the mark."""
     rule, steps, size = run.rule, run.brackets, abs(run.account.position)
     at_entry = size * run.account.entry
     if rule.bracket_by > 0.0:
@@ -198,7 +207,7 @@ def target_size(run: Walk, target: float, price: float, fee: float, slipped: flo
     account, lot = run.account, run.orders.lot
     wanted = position_at_target(
         target,
-        cash=account.cash,
+        cash=account.cash + account.elsewhere,
         position=account.position,
         open_price=price,
         fee=fee,
@@ -220,11 +229,11 @@ def fill(
         reference, math.copysign(1.0, quantity), slipped, reciprocal=run.orders.inverse > 0.0
     )
     paid = abs(quantity) * price * fee
-    equity = account.cash + held * reference
+    equity = account.cash + held * reference + account.elsewhere
     cash = account.cash - quantity * price - paid
-    after = cash + wanted * price
+    after = cash + wanted * price + account.elsewhere
     run.row["price_pnl"] += quantity * (account.mark - reference)
-    ruined = after <= 0.0
+    ruined = after <= 0.0 and account.elsewhere == 0.0  # else its book is, at the next mark
     if ruined:
         run.row["price_pnl"] += wanted * (price - account.mark)
         cash = wanted = 0.0
@@ -236,7 +245,7 @@ def fill(
     elif abs(wanted) > abs(held):
         account.entry = (held * account.entry + quantity * price) / wanted
     account.cash, account.position = cash, wanted
-    _book(
+    book_fill(
         run,
         quantity=quantity,
         price=price,
@@ -244,7 +253,7 @@ def fill(
         slippage=abs(quantity) * abs(price - reference),
         liquidation=-after if ruined else 0.0,
         equity=equity,
-        exposure=0.0 if ruined else wanted * price / after,
+        exposure=0.0 if after <= 0.0 else wanted * price / after,
         reason="liquidation" if ruined else reason,
     )
     return True
@@ -255,12 +264,12 @@ def liquidate(run: Walk, price: float) -> None:
     account, position, lost = run.account, run.account.position, margin(run)
     left = lost + unrealized_pnl(position, account.entry, price)
     fee = min(max(left, 0.0), run.terms.liquidation_fee * abs(position) * price)
-    equity = account.cash + position * price
+    equity = account.cash + position * price + account.elsewhere
     run.row["price_pnl"] += position * (price - account.mark)
     account.cash = account.wallet - lost
     account.position = account.entry = account.peak = 0.0
     account.stopped = 1.0
-    _book(
+    book_fill(
         run,
         quantity=-position,
         price=price,
@@ -273,7 +282,8 @@ def liquidate(run: Walk, price: float) -> None:
     )
 
 
-def _book(run: Walk, *, reason: str, **made: float) -> None:
+def book_fill(run: Walk, *, reason: str, **made: float) -> None:
+    """Write a fill, and add it to the bar's row."""
     account = run.account
     run.fills.append(
         {

@@ -72,7 +72,8 @@ def _wallet(run: CompiledRun) -> float:
 def _margin(run: CompiledRun, paid: float) -> float:
     """What stands behind the position once `paid` is received."""
     account = run.account
-    return margin_behind(account.position, account.entry, _wallet(run) + paid, run.order)
+    wallet = _wallet(run) + paid + account.aside
+    return margin_behind(account.position, account.entry, wallet, run.order)
 
 
 @inner()
@@ -159,15 +160,15 @@ def _fill(
         return
     price = moved(reference, slippage if quantity > 0.0 else -slippage, run.order.inverse)
     paid = abs(quantity) * price * fee
-    equity = account.cash + held * reference
+    equity = account.cash + held * reference + account.elsewhere
     cash = account.cash - quantity * price - paid
-    after = cash + wanted * price
+    after = cash + wanted * price + account.elsewhere
     run.row.price_pnl += quantity * (account.mark - reference)
-    exposure, beyond = wanted * price / after, 0.0
-    if after <= 0.0:
+    exposure, beyond = wanted * price / after if after > 0.0 else 0.0, 0.0
+    if after <= 0.0 and account.elsewhere == 0.0:  # else its book is ruined, at the next mark
         if wanted != 0.0:
             run.row.price_pnl += wanted * (price - account.mark)
-        exposure, beyond, reason = 0.0, -after, BY_LIQUIDATION
+        beyond, reason = -after, BY_LIQUIDATION
         cash = wanted = 0.0
         account.stopped = 1.0
     if wanted == 0.0:
@@ -195,7 +196,7 @@ def _liquidate(run: CompiledRun, price: float) -> None:
     wallet, margin = _wallet(run), _margin(run, 0.0)
     left = margin + position * (price - account.entry)
     fee = min(max(left, 0.0), run.terms.liquidation_fee * abs(position) * price)
-    equity = account.cash + position * price
+    equity = account.cash + position * price + account.elsewhere
     run.row.price_pnl += position * (price - account.mark)
     account.cash = wallet - margin
     account.position = account.entry = account.peak = 0.0
@@ -210,7 +211,15 @@ def _at_open(run: CompiledRun, open_: float, rested: bool) -> None:
     side = 1.0 if account.position > 0.0 else -1.0
     if side * (account.mark - _trigger(run, 0.0)) <= 0.0:
         _liquidate(run, account.mark)
-        return
+    else:
+        _gap_orders(run, open_, rested)
+
+
+@inner()
+def _gap_orders(run: CompiledRun, open_: float, rested: bool) -> None:
+    """Stops and take-profits that the open is past."""
+    account = run.account
+    side = 1.0 if account.position > 0.0 else -1.0
     stop, reason = _stop(run)
     if side * (open_ - stop) <= 0.0:
         _leave(run, open_, reason)
@@ -263,9 +272,10 @@ def _fill_limit(run: CompiledRun, last: Prices) -> bool:
     account, order, fee = run.account, run.order, run.terms.maker
     limit, target = account.limit, account.asked
     through = last.low < limit if target > 0.0 else last.high > limit
-    if not through or account.cash <= 0.0:
+    cash = account.cash + account.elsewhere
+    if not through or cash <= 0.0:
         return False
-    wanted = position_at_target(target, account.cash, 0.0, limit, fee, 0.0, order.inverse)
+    wanted = position_at_target(target, cash, 0.0, limit, fee, 0.0, order.inverse)
     account.limit = np.nan
     _fill(run, in_lots(wanted, order.lot), limit, 0.0, fee, BY_LIMIT)
     return bool(account.position != 0.0)

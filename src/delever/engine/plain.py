@@ -57,7 +57,7 @@ def run_plain(
     ledger = np.zeros((len(targets), len(LEDGER)))
     too_large = 0.0
     for bar, target in enumerate(targets.tolist()):
-        _open_bar(run, bar, terms)
+        open_bar(run, bar, terms)
         for step in range(int(market.first[bar]), int(market.first[bar + 1])):
             run.step = step
             too_large = _walk(
@@ -80,7 +80,8 @@ def _rows(run: Walk) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(-1, len(FILL))
 
 
-def _open_bar(run: Walk, bar: int, terms: TermArrays) -> None:
+def open_bar(run: Walk, bar: int, terms: TermArrays) -> None:
+    """Take up what holds in a bar."""
     rule = int(terms.rule[bar])
     run.bar, run.rested = bar, False
     run.row = dict.fromkeys(LEDGER, 0.0)
@@ -106,52 +107,59 @@ def _walk(
 ) -> float:
     """One step; above 0 is the measure of a position that no bracket allows."""
     account = run.account
-    _value(run, mark.open)
+    value(run, mark.open)
     if account.position != 0.0:
         receive(run, -account.position * funding.open)
-        _at_open(run, last.open)
+        at_open(run, last.open)
     if target is not None:
         before = account.position
         _ask(run, target, last.open)
         grown = abs(account.position) > abs(before) or account.position * before < 0.0
         if grown and excess(run) > 0.0:
             return excess(run)
-        _borrow(run, last.open)
+        borrow(run, last.open)
     entered = False
     if math.isfinite(account.limit):
-        entered = _fill_limit(run, last)
+        entered = fill_limit(run, last)
         if entered and excess(run) > 0.0:
             return excess(run)
     if account.position != 0.0:
-        _inside(run, last, mark, funding, entered)
+        inside(run, last, mark, funding, entered)
     if account.position != 0.0:
         best = max if account.position > 0.0 else min
         account.peak = best(account.peak, last.close)
-    _value(run, mark.close)
+    value(run, mark.close)
     return 0.0
 
 
-def _value(run: Walk, price: float) -> None:
+def value(run: Walk, price: float) -> None:
+    """Value the position at a mark."""
     run.row["price_pnl"] += run.account.position * (price - run.account.mark)
     run.account.mark = price
 
 
-def _at_open(run: Walk, open_price: float) -> None:
+def at_open(run: Walk, open_price: float) -> None:
     """Gaps: the position carried in is liquidated at the opening mark, or stopped at the open."""
-    account = run.account
-    side = account.side
-    if side * account.mark <= side * trigger(run):
-        liquidate(run, account.mark)
-        return
+    side = run.account.side
+    if side * run.account.mark <= side * trigger(run):
+        liquidate(run, run.account.mark)
+    else:
+        gap_orders(run, open_price)
+
+
+def gap_orders(run: Walk, open_price: float) -> None:
+    """Stops and take-profits that the open is past."""
+    side = run.account.side
     stop, reason = stop_order(run)
     profit = take_profit(run)
     if side * open_price <= side * stop:
-        _leave(run, open_price, reason)
+        exit_at(run, open_price, reason)
     elif not run.rested and side * open_price >= side * profit:
-        _leave(run, open_price, "take_profit")
+        exit_at(run, open_price, "take_profit")
 
 
-def _leave(run: Walk, price: float, reason: str) -> None:
+def exit_at(run: Walk, price: float, reason: str) -> None:
+    """Close the position by an order that crosses."""
     run.account.stopped = 1.0
     slipped = slippage(run, abs(run.account.position) * price)
     fill(run, 0.0, price, slipped, run.terms.taker, reason)
@@ -179,17 +187,21 @@ def _ask(run: Walk, target: float, open_price: float) -> None:
     fill(run, wanted, open_price, slipped, run.terms.taker, "target")
 
 
-def _borrow(run: Walk, open_price: float) -> None:
+def borrow(run: Walk, open_price: float) -> None:
+    """Pay for the coins a short has borrowed until the next bar."""
     owed = max(-run.account.position, 0.0) * open_price * run.terms.borrow
     run.account.cash -= owed
     run.account.borrowed += owed
     run.row["borrow"] += owed
 
 
-def _fill_limit(run: Walk, last: Prices) -> bool:
+def fill_limit(run: Walk, last: Prices) -> bool:
+    """Whether the limit order was filled and holds a position."""
     account = run.account
     limit, long = account.limit, account.asked > 0.0
-    if not (last.low < limit if long else last.high > limit) or account.cash <= 0.0:
+    if not (last.low < limit if long else last.high > limit):
+        return False
+    if account.cash + account.elsewhere <= 0.0:
         return False
     account.limit = math.nan
     wanted = target_size(run, account.asked, limit, run.terms.maker, 0.0)
@@ -197,7 +209,7 @@ def _fill_limit(run: Walk, last: Prices) -> bool:
     return account.position != 0.0
 
 
-def _inside(run: Walk, last: Prices, mark: Prices, funding: Funding, entered: bool) -> None:
+def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, entered: bool) -> None:
     """Funding stamped inside the step, stops and liquidation on the extremes."""
     account, side = run.account, run.account.side
     word = "long" if side > 0.0 else "short"
@@ -217,7 +229,7 @@ def _inside(run: Walk, last: Prices, mark: Prices, funding: Funding, entered: bo
     if reason == "liquidation":
         liquidate(run, price)
     else:
-        _leave(run, price, reason)
+        exit_at(run, price, reason)
 
 
 def _exits(run: Walk, last: Prices, mark: Prices, paid: float) -> list[tuple[float, str]]:

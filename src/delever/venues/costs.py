@@ -363,6 +363,7 @@ def position_at_target(
     fee: float = 0.0,
     slippage: float = 0.0,
     reciprocal: bool = False,
+    burden: float = 0.0,
 ) -> float:
     """Position whose exposure is the target once the trade that reaches it is paid.
 
@@ -383,6 +384,9 @@ def position_at_target(
     reciprocal : bool
         Whether price, position and target are those of an inverse contract in its reciprocal
         price (`delever.venues.contract`); cash is then coins.
+    burden : float
+        What the fees of an account's other fills take with this one, per unit of the equity after
+        them: the sum of ``s X fee`` over those fills.
 
     Returns
     -------
@@ -423,7 +427,7 @@ def position_at_target(
         )
 
     def lacking(price: float) -> float:
-        return target_exposure * cash - (1.0 - target_exposure) * position * price
+        return target_exposure * cash - (1.0 - target_exposure + burden) * position * price
 
     buyers, sellers = (
         fill_price(open_price, side, slippage, reciprocal=reciprocal) for side in (1.0, -1.0)
@@ -432,7 +436,7 @@ def position_at_target(
     if buys == sells:
         return position
     side, price = (1.0, buyers) if buys else (-1.0, sellers)
-    shrink = 1.0 + side * target_exposure * fee
+    shrink = 1.0 + side * target_exposure * fee + burden
     if not shrink > 0.0:
         raise SimulationError(
             f"a fee of {fee:g} leaves no size that reaches the target exposure "

@@ -1,0 +1,241 @@
+"""The path that several positions of one account walk: their bars on one clock.
+
+The clock is the union of the open times of all bars. A position whose bar is missing stays at its
+last known mark, is paid no funding and trades nothing until its next bar.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from delever.arguments import counted
+from delever.engine.settings import Account, Orders, Resolution, loaded, orders_of
+from delever.engine.steps import Floats, Ints, MarketArrays, TermArrays, walk
+from delever.engine.terms import terms
+from delever.errors import DeleverError, InputError
+from delever.units import timeframe_delta
+from delever.venues.costs import Costs
+from delever.venues.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class LegInput:
+    """A position's market and account, checked."""
+
+    index: pd.DatetimeIndex  # open times
+    prices: Floats
+    bars: pd.DataFrame
+    account: Account
+    costs: Costs
+    ends: str | float | None
+
+
+class BookMarket(NamedTuple):
+    """What the market does, position by position; rows of all of them one after the other."""
+
+    first: Ints  # shape (n + 1,): bar t of the clock is made of its steps first[t] to first[t + 1]
+    times: Ints  # shape (k,): open time of each step of the clock, nanoseconds
+    opened: Ints  # shape (n,): open time of each bar of the clock
+    step_begin: Ints  # shape (legs + 1,): where the steps of a position begin in the rows below
+    opens: Ints  # open time of each step
+    prices: Floats  # the columns of `Prices`, of the last price
+    marks: Floats  # of the mark price
+    funding: Floats  # the columns of `Funding`
+
+
+class BookTerms(NamedTuple):
+    """What is asked for and what it costs, bar by bar of each position."""
+
+    bar_begin: Ints  # shape (legs + 1,): where the bars of a position begin in the rows below
+    opens: Ints  # open time of each bar
+    targets: Floats  # asked for at each bar's open
+    rule: Ints  # which rules hold
+    paid: Floats  # the columns of `FillTerms`
+    counted: Floats  # share of a spot holding that counts as collateral
+    brackets: Floats  # shape (legs, rules, brackets, 4)
+    how: Floats  # shape (legs, rules, 3)
+    spot: Floats  # shape (legs,): whether the position needs no margin
+    orders: Floats  # shape (legs, orders): the columns of `Orders`
+    settle: Floats  # shape (legs,): price of what ends before the run; inf: its last close; NaN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookPath:
+    """The steps of a run of several positions, and what is not known about them."""
+
+    market: BookMarket
+    terms: BookTerms
+    rules: tuple[tuple[Rules, ...], ...]  # of each position
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def said_of(name: str) -> Iterator[None]:
+    """Put the name of a position in front of what is refused about it."""
+    try:
+        yield
+    except DeleverError as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def lay_out(
+    legs: Mapping[str, LegInput],
+    targets: Mapping[str, Floats],
+    clock: pd.DatetimeIndex,
+    *,
+    timeframe: str,
+    band: float,
+    resolution: Resolution,
+    shares: Mapping[str, Floats],
+) -> BookPath:
+    """Put the steps of all positions on one clock.
+
+    Raises DataError if rules, funding, detail or mark do not cover a position's bars.
+    """
+    walked = _walked(legs, timeframe, resolution)
+    notes: list[str] = []
+    ruled: list[tuple[TermArrays, tuple[Rules, ...]]] = []
+    for name, leg in legs.items():
+        with said_of(name):
+            arrays, rules, said = terms(
+                leg.bars, leg.index, leg.account, leg.costs, timeframe=timeframe, earlier=None
+            )
+        ruled.append((arrays, rules))
+        notes += [f"{name}: {note}" for note in (*walked[name][2], *said)]
+    first, times = _clock(
+        clock, [walked[name] for name in legs], [leg.index for leg in legs.values()]
+    )
+    market = BookMarket(
+        first,
+        times,
+        clock.asi8,
+        _begins([len(opens) for opens, _, _ in walked.values()]),
+        np.concatenate([opens for opens, _, _ in walked.values()]),
+        np.concatenate([market.prices for _, market, _ in walked.values()]),
+        _marks([market for _, market, _ in walked.values()]),
+        np.concatenate([market.funding for _, market, _ in walked.values()]),
+    )
+    return BookPath(
+        market=market,
+        terms=_terms(
+            legs, targets, [arrays for arrays, _ in ruled], clock, band, resolution, shares
+        ),
+        rules=tuple(rules for _, rules in ruled),
+        notes=tuple(notes),
+    )
+
+
+def _begins(sizes: Sequence[int]) -> Ints:
+    return np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+
+
+def _marks(markets: Sequence[MarketArrays]) -> Floats:
+    return np.concatenate([market.marks for market in markets])
+
+
+_Walked = tuple[Ints, MarketArrays, tuple[str, ...]]
+
+
+def _walked(
+    legs: Mapping[str, LegInput], timeframe: str, resolution: Resolution
+) -> dict[str, _Walked]:
+    """Steps of each position: finer ones in bars where every position that has the bar has them."""
+    paths = {}
+    for name, leg in legs.items():
+        with said_of(name):
+            paths[name] = walk(
+                leg.index, leg.prices, leg.account, timeframe=timeframe, resolution=resolution
+            )
+    if all(leg.account.detail is None for leg in legs.values()):
+        return {name: (path.opens, path.market, path.notes) for name, path in paths.items()}
+    count = {
+        name: pd.Series(np.diff(path.market.first), index=legs[name].index)
+        for name, path in paths.items()
+    }
+    sizes = pd.DataFrame(count)
+    joint = sizes.index[(sizes.min(axis=1) == sizes.max(axis=1)) & (sizes.min(axis=1) > 1)]
+    made: dict[str, _Walked] = {}
+    for name, leg in legs.items():
+        path, notes = paths[name], paths[name].notes
+        alone = int((~leg.index[count[name] > 1].isin(joint)).sum())
+        if alone:
+            detail = loaded("detail", leg.account.detail)
+            assert detail is not None
+            of_bar = pd.DatetimeIndex(detail.index).floor(timeframe_delta(timeframe))
+            kept = detail[of_bar.isin(joint)] if leg.index.isin(joint).any() else None
+            account = replace(leg.account, detail=kept)
+            path = walk(leg.index, leg.prices, account, timeframe=timeframe, resolution=resolution)
+            notes = (
+                *path.notes,
+                f"finer bars of {counted(alone, 'bar')} were left out, in which another position "
+                "has none",
+            )
+        made[name] = (path.opens, path.market, notes)
+    return made
+
+
+def _clock(
+    clock: pd.DatetimeIndex, walked: Sequence[_Walked], indexes: Sequence[pd.DatetimeIndex]
+) -> tuple[Ints, Ints]:
+    """Steps of the clock: those of whoever has the bar."""
+    opened = clock.asi8
+    if all(len(opens) == len(index) for (opens, _, _), index in zip(walked, indexes, strict=True)):
+        return np.arange(len(opened) + 1), opened
+    times = np.unique(np.concatenate([opens for opens, _, _ in walked]))
+    times = np.unique(np.concatenate([times, opened]))
+    first = np.append(np.searchsorted(times, opened), len(times))
+    return first.astype(np.int64), times
+
+
+def _terms(
+    legs: Mapping[str, LegInput],
+    targets: Mapping[str, Floats],
+    ruled: Sequence[TermArrays],
+    clock: pd.DatetimeIndex,
+    band: float,
+    resolution: Resolution,
+    shares: Mapping[str, Floats],
+) -> BookTerms:
+    rows = [max(arrays.brackets.shape[axis] for arrays in ruled) for axis in (0, 1)]
+    brackets = np.empty((len(legs), rows[0], rows[1], 4))
+    how = np.zeros((len(legs), rows[0], 3))
+    for place, arrays in enumerate(ruled):
+        table = arrays.brackets
+        table = table[:, np.minimum(np.arange(rows[1]), table.shape[1] - 1)]
+        last = np.minimum(np.arange(rows[0]), len(table) - 1)
+        brackets[place], how[place] = table[last], arrays.how[last]
+    return BookTerms(
+        _begins([len(leg.index) for leg in legs.values()]),
+        np.concatenate([leg.index.asi8 for leg in legs.values()]),
+        np.concatenate([targets[name] for name in legs]),
+        np.concatenate([arrays.rule for arrays in ruled]),
+        np.concatenate([arrays.paid for arrays in ruled]),
+        np.concatenate([shares[name] for name in legs]),
+        brackets,
+        how,
+        np.array([float(leg.account.contract is None) for leg in legs.values()]),
+        np.array(
+            [orders_of(leg.account, band=band, resolution=resolution) for leg in legs.values()]
+        ).reshape(-1, len(Orders._fields)),
+        np.array([_settle(name, leg, clock) for name, leg in legs.items()]),
+    )
+
+
+def _settle(name: str, leg: LegInput, clock: pd.DatetimeIndex) -> float:
+    """What is left of a position when its bars end before the run does."""
+    if leg.index[-1] == clock[-1]:
+        return math.nan
+    if leg.ends is None:
+        raise InputError(
+            f"{name}: bars must last as long as the run, which ends on {clock[-1]:%Y-%m-%d %H:%M}; "
+            f"the last one opens on {leg.index[-1]:%Y-%m-%d %H:%M}; store more of it, or say what "
+            "was left when it ended: ends='last', or a recovery price"
+        )
+    return math.inf if leg.ends == "last" else float(leg.ends)

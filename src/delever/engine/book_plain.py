@@ -1,0 +1,332 @@
+"""The loop of an account of several positions, in plain Python; `book_kernel` is its compiled twin.
+
+Inside a step of the clock, in order: all marks at their opens; funding stamped there; liquidation
+of what stands together, then gaps of each position; the targets of all bars that open here, sized
+against one equity; borrow; resting limit orders; what happens inside; all marks at their closes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from delever.engine.book_events import (
+    BOOK,
+    LEG,
+    Book,
+    Here,
+    at_targets,
+    close_row,
+    give_back,
+    lend,
+    stand_together,
+)
+from delever.engine.book_market import BookMarket, BookTerms
+from delever.engine.book_together import inside_together, liquidate_all, slack
+from delever.engine.events import (
+    FILL,
+    LEDGER,
+    STATE,
+    AccountState,
+    Walk,
+    excess,
+    fill,
+    moved,
+    on_tick,
+    receive,
+    slippage,
+    trigger,
+)
+from delever.engine.plain import (
+    at_open,
+    borrow,
+    fill_limit,
+    gap_orders,
+    inside,
+    open_bar,
+    value,
+)
+from delever.engine.settings import Orders
+from delever.engine.steps import FillTerms, Floats, Funding, Ints, MarginRule, Prices, TermArrays
+
+
+class BookRows(NamedTuple):
+    """What a loop over bars leaves."""
+
+    book: Floats  # shape (n, 17): the columns of `BOOK`
+    legs: Floats  # shape (n, legs, 13): the columns of `LEG`
+    fills: Floats  # the columns of `FILL`
+    whose: Ints  # position of each fill
+    refused: tuple[int, int, float]  # bar, position, measure that no bracket allows; -1 for none
+    turned_away: int  # orders that the free margin did not allow
+
+
+def run_book_plain(market: BookMarket, terms: BookTerms, *, cash: float, shared: bool) -> BookRows:
+    """Simulate an account of several positions over the bars of its clock, event by event."""
+    size, bars = len(terms.spot), len(market.first) - 1
+    book = _begin(market, terms, cash, shared)
+    own = [_terms_of(terms, place) for place in range(size)]
+    rows, leg_rows = np.zeros((bars, len(BOOK))), np.zeros((bars, size, len(LEG)))
+    at_bar, at_step = terms.bar_begin[:-1].tolist(), market.step_begin[:-1].tolist()
+    for bar in range(bars):
+        present = [
+            place
+            for place in range(size)
+            if at_bar[place] < terms.bar_begin[place + 1]
+            and terms.opens[at_bar[place]] == market.opened[bar]
+        ]
+        _begin_bar(book, bar, terms, own, at_bar, present)
+        for step in range(int(market.first[bar]), int(market.first[bar + 1])):
+            first = step == market.first[bar]
+            there: dict[int, Here] = {}
+            for place in present:
+                book.legs[place].step = step
+                row = at_step[place]
+                if row < market.step_begin[place + 1] and market.opens[row] == market.times[step]:
+                    there[place] = Here(
+                        Prices(*market.prices[row].tolist()),
+                        Prices(*market.marks[row].tolist()),
+                        Funding(*market.funding[row].tolist()),
+                    )
+                    at_step[place] += 1
+            asked = {place: float(terms.targets[at_bar[place]]) for place in there if first}
+            too_large = _step(book, there, asked)
+            if too_large is not None:
+                refused = (bar, *too_large)
+                return BookRows(rows, leg_rows, *_fills(book), refused, book.turned_away)
+        for place in present:
+            at_bar[place] += 1
+            ends = at_bar[place] == terms.bar_begin[place + 1]
+            if ends and not math.isnan(terms.settle[place]):
+                close = float(market.prices[at_step[place] - 1, 3])
+                _settle(book, place, close, float(terms.settle[place]))
+        _close_bar(book, rows[bar], leg_rows[bar])
+    return BookRows(rows, leg_rows, *_fills(book), (-1, -1, 0.0), book.turned_away)
+
+
+def _begin(market: BookMarket, terms: BookTerms, cash: float, shared: bool) -> Book:
+    size = len(terms.spot)
+    legs = []
+    for place in range(size):
+        state = dict.fromkeys(STATE, 0.0) | {"limit": math.nan}
+        state["mark"] = float(market.marks[market.step_begin[place], 0])
+        legs.append(
+            Walk(
+                account=AccountState(**state),
+                orders=Orders(*terms.orders[place].tolist()),
+                terms=FillTerms(*terms.paid[terms.bar_begin[place]].tolist()),
+                brackets=(),
+                rule=MarginRule(*terms.how[place, 0].tolist()),
+            )
+        )
+    return Book(
+        cash=cash,
+        shared=shared,
+        resolve=legs[0].orders.resolve,
+        legs=legs,
+        spot=[one > 0.0 for one in terms.spot.tolist()],
+        counted=[0.0] * size,
+        together=[[0.0] * size for _ in range(size)],
+        seen=[[0.0] * size for _ in range(size)],
+    )
+
+
+def _terms_of(terms: BookTerms, place: int) -> TermArrays:
+    own = slice(terms.bar_begin[place], terms.bar_begin[place + 1])
+    return TermArrays(terms.rule[own], terms.paid[own], terms.brackets[place], terms.how[place])
+
+
+def _begin_bar(
+    book: Book,
+    bar: int,
+    terms: BookTerms,
+    own: list[TermArrays],
+    at_bar: list[int],
+    present: list[int],
+) -> None:
+    book.ambiguous = 0.0
+    for place, leg in enumerate(book.legs):
+        leg.row = dict.fromkeys(LEDGER, 0.0)
+        if place in present:
+            open_bar(leg, at_bar[place] - int(terms.bar_begin[place]), own[place])
+            book.counted[place] = float(terms.counted[at_bar[place]])
+        leg.bar = bar
+
+
+def _step(book: Book, there: dict[int, Here], asked: dict[int, float]) -> tuple[int, float] | None:
+    """One step of the clock; the position and its measure when no bracket allows it."""
+    for place, here in there.items():
+        value(book.legs[place], here.mark.open)
+    for place, here in there.items():
+        if book.legs[place].account.position != 0.0:
+            leg = lend(book, place)
+            receive(leg, -leg.account.position * here.funding.open)
+            give_back(book, place)
+    _gaps(book, there)
+    before = [leg.account.position for leg in book.legs]
+    if asked:
+        _ask(book, there, asked)
+    for place in asked:
+        leg = book.legs[place]
+        if _grown(before[place], leg) and excess(leg) > 0.0:
+            return place, excess(leg)
+        if leg.account.position < 0.0:
+            borrow(lend(book, place), there[place].last.open)
+            give_back(book, place)
+    entered = set()
+    for place, here in there.items():
+        if math.isfinite(book.legs[place].account.limit):
+            leg = lend(book, place)
+            if fill_limit(leg, here.last):
+                entered.add(place)
+                if excess(leg) > 0.0:
+                    return place, excess(leg)
+            give_back(book, place)
+    if stand_together(book):
+        inside_together(book, there, entered)
+    else:
+        for place, here in there.items():
+            if book.legs[place].account.position != 0.0:
+                leg = lend(book, place)
+                inside(leg, here.last, here.mark, here.funding, place in entered)
+                give_back(book, place)
+    for place, here in there.items():
+        account = book.legs[place].account
+        if account.position != 0.0:
+            best = max if account.position > 0.0 else min
+            account.peak = best(account.peak, here.last.close)
+        value(book.legs[place], here.mark.close)
+    _remember(book, there)
+    return None
+
+
+def _grown(before: float, leg: Walk) -> bool:
+    now = leg.account.position
+    return abs(now) > abs(before) or now * before < 0.0
+
+
+def _gaps(book: Book, there: dict[int, Here]) -> None:
+    """Liquidation at the opening marks, and stops that the opens are past."""
+    together = stand_together(book)
+    marks = [leg.account.mark for leg in book.legs]
+    if together and slack(book, marks, 0.0) <= 0.0:
+        liquidate_all(book, marks)
+    for place, here in there.items():
+        if book.legs[place].account.position != 0.0:
+            leg = lend(book, place)
+            if together:
+                gap_orders(leg, here.last.open)
+            else:
+                at_open(leg, here.last.open)
+            give_back(book, place)
+
+
+def _ask(book: Book, there: dict[int, Here], asked: dict[int, float]) -> None:
+    """The fills at the open of all targets that are due, or the limit orders they become."""
+    due: dict[int, float] = {}
+    slipped: dict[int, float] = {}
+    for place, target in asked.items():
+        leg = lend(book, place)
+        account, orders, open_price = leg.account, leg.orders, there[place].last.open
+        new = target != account.asked
+        account.asked = target
+        if new:
+            account.stopped, account.limit = 0.0, math.nan
+        equity = account.cash + account.position * open_price + account.elsewhere
+        if equity <= 0.0 or math.isfinite(account.limit):
+            continue
+        drift = abs(account.position * open_price / equity - target)
+        if not new and (account.stopped or drift <= orders.band):
+            continue
+        if (
+            math.isfinite(orders.limit_offset)
+            and target != 0.0
+            and account.position * target <= 0.0
+        ):
+            side = math.copysign(1.0, target)
+            limit = moved(leg, open_price, -side * orders.limit_offset)
+            account.limit = on_tick(leg, limit, side)
+            target = 0.0
+        due[place] = target
+        slipped[place] = slippage(leg, abs(target * equity - account.position * open_price))
+    if not due:
+        return
+    opens = {place: there[place].last.open for place in due}
+    wanted = at_targets(book, due, opens, slipped)
+    made = []
+    for place, size in wanted.items():
+        leg = lend(book, place)
+        if fill(leg, size, opens[place], slipped[place], leg.terms.taker, "target"):
+            made.append(place)
+        give_back(book, place)
+    _restate(book, made)
+
+
+def _restate(book: Book, made: list[int]) -> None:
+    """Exposure after fills at one open is that after all of them, at their prices."""
+    after = book.cash
+    for place, leg in enumerate(book.legs):
+        price = leg.fills[-1]["price"] if place in made else leg.account.mark
+        after += leg.account.position * price
+    for place in made:
+        last = book.legs[place].fills[-1]
+        last["exposure"] = last["position"] * last["price"] / after if after > 0.0 else 0.0
+
+
+def _remember(book: Book, there: dict[int, Here]) -> None:
+    """Take in how the positions moved with each other in a step."""
+    places = list(there)
+    gains = {place: here.last.close / here.last.open - 1.0 for place, here in there.items()}
+    for number, place in enumerate(places):
+        for other in places[number + 1 :]:
+            book.together[place][other] += gains[place] * gains[other]
+            book.seen[place][other] += 1.0
+
+
+def _settle(book: Book, place: int, close: float, recovery: float) -> None:
+    """Close a position whose bars have ended: at its last close, or at what was recovered."""
+    leg = lend(book, place)
+    account = leg.account
+    if math.isinf(recovery):
+        slipped = slippage(leg, abs(account.position) * close)
+        fill(leg, 0.0, close, slipped, leg.terms.taker, "delisted")
+    else:
+        fill(leg, 0.0, recovery, 0.0, 0.0, "delisted")
+    account.asked, account.limit = 0.0, math.nan
+    give_back(book, place)
+
+
+def _close_bar(book: Book, row: Floats, leg_rows: Floats) -> None:
+    totals = close_row(book)
+    row[:] = [totals[name] for name in BOOK]
+    equity = totals["equity"]
+    for place, leg in enumerate(book.legs):
+        account = leg.account
+        told = leg.row | {
+            "position": account.position,
+            "target_exposure": account.asked,
+            "mark": account.mark,
+            "entry_price": math.nan,
+            "liquidation_price": math.nan,
+        }
+        if account.position != 0.0:
+            value = account.position * account.mark
+            told["exposure"] = value / equity if equity > 0.0 else math.nan
+            told["entry_price"] = account.entry
+            told["liquidation_price"] = trigger(lend(book, place)) or math.nan
+        leg_rows[place] = [told[name] for name in LEG]
+
+
+def _fills(book: Book) -> tuple[Floats, Ints]:
+    """Fills of all positions in order of time, and whose they are."""
+    rows = [
+        (place, [made[name] for name in FILL])
+        for place, leg in enumerate(book.legs)
+        for made in leg.fills
+    ]
+    table = np.array([row for _, row in rows], dtype=np.float64).reshape(-1, len(FILL))
+    whose = np.array([place for place, _ in rows], dtype=np.int64)
+    order = np.argsort(table[:, FILL.index("step")], kind="stable")
+    return table[order], whose[order]

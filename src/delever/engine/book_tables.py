@@ -1,0 +1,103 @@
+"""Tables of a run of several positions, from the rows its loop left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from delever.engine.book_events import BOOK, LEG
+from delever.engine.book_plain import BookRows
+from delever.engine.events import FILL
+from delever.engine.steps import Floats
+from delever.engine.trades import fills_frame, trades_frame
+
+
+class BookTables(NamedTuple):
+    """Tables of a run, as `delever.engine.portfolio.PortfolioBacktest` holds them."""
+
+    ledger: pd.DataFrame
+    legs: dict[str, pd.DataFrame]
+    fills: pd.DataFrame
+    trades: pd.DataFrame
+
+
+def tables(
+    made: BookRows, names: Sequence[str], clock: pd.DatetimeIndex, begun: Mapping[str, int]
+) -> BookTables:
+    """Tables of a book; `begun` is the first bar of each position on the clock."""
+    ledger = pd.DataFrame(made.book, index=clock, columns=list(BOOK))
+    ledger["ambiguous"] = ledger["ambiguous"] > 0.0
+    legs, fills, trades = {}, [], []
+    for place, name in enumerate(names):
+        rows = made.legs[:, place].copy()
+        rows[: begun[name], LEG.index("mark")] = np.nan  # no price was known yet
+        legs[name] = pd.DataFrame(rows, index=clock, columns=list(LEG))
+        own = made.fills[made.whose == place]
+        fills.append(_fills(own, clock).assign(symbol=name))
+        trades.append(_trades(own, clock, legs[name]).assign(symbol=name))
+    every = pd.concat(fills, ignore_index=True)
+    every = every.sort_values("step", kind="stable", ignore_index=True)
+    entered = pd.concat(trades, ignore_index=True)
+    entered = entered.sort_values("entry_time", kind="stable", ignore_index=True)
+    return BookTables(ledger, legs, _first(every).drop(columns="step"), _first(entered))
+
+
+def _first(table: pd.DataFrame) -> pd.DataFrame:
+    """The symbol in front."""
+    return table[["symbol", *(name for name in table.columns if name != "symbol")]]
+
+
+def _fills(own: Floats, clock: pd.DatetimeIndex) -> pd.DataFrame:
+    return fills_frame(own, clock, columns=FILL)
+
+
+def _trades(own: Floats, clock: pd.DatetimeIndex, leg: pd.DataFrame) -> pd.DataFrame:
+    since = [
+        float(leg[name].sum() - own[:, FILL.index(name)].sum()) for name in ("funding", "borrow")
+    ]
+    close = float(leg["mark"].iloc[-1])
+    return trades_frame(own, clock, last_close=close, columns=FILL, since=since)
+
+
+def add_up(
+    each: Mapping[str, BookTables], index: pd.DatetimeIndex, wallets: Mapping[str, float]
+) -> BookTables:
+    """Tables of accounts with a wallet each, as one."""
+    rows = np.sum([one.ledger.to_numpy(dtype=np.float64) for one in each.values()], axis=0)
+    ledger = pd.DataFrame(rows, index=index, columns=list(BOOK))
+    equity = ledger["equity"].to_numpy()
+    before = np.append(sum(wallets.values()), equity[:-1])
+    legs: dict[str, pd.DataFrame] = {}
+    turnover, asked, net, gross = (np.zeros(len(index)) for _ in range(4))
+    for name, one in each.items():
+        own = one.ledger["equity"].to_numpy()
+        share = _share(np.append(wallets[name], own[:-1]), before)
+        leg = one.legs[name].copy()
+        value = leg["position"].to_numpy() * leg["mark"].fillna(0.0).to_numpy()
+        leg["exposure"] = _share(value, equity)
+        leg["turnover"] *= share
+        turnover += leg["turnover"].to_numpy()
+        asked += leg["target_exposure"].to_numpy() * share
+        net, gross = net + value, gross + np.abs(value)
+        legs[name] = leg
+    ledger["turnover"], ledger["target_exposure"] = turnover, asked
+    ledger["exposure"] = _share(net, equity)
+    ledger["gross_exposure"] = _share(gross, equity)
+    ledger["ambiguous"] = ledger["ambiguous"] > 0.0
+    ledger["margin_ratio"] = np.max([one.ledger["margin_ratio"] for one in each.values()], axis=0)
+    fills = pd.concat([one.fills for one in each.values()], ignore_index=True)
+    trades = pd.concat([one.trades for one in each.values()], ignore_index=True)
+    return BookTables(
+        ledger,
+        legs,
+        fills.sort_values("time", kind="stable", ignore_index=True),
+        trades.sort_values("entry_time", kind="stable", ignore_index=True),
+    )
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(part == 0.0, 0.0, np.where(whole > 0.0, part / whole, np.nan))

@@ -1,0 +1,274 @@
+"""A backtest of an account that holds several positions: exposures by symbol in, one equity out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from delever.arguments import checked, counted
+from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
+from delever.engine.book_market import BookPath, LegInput, lay_out
+from delever.engine.book_plain import BookRows, run_book_plain
+from delever.engine.book_tables import BookTables, add_up, tables
+from delever.engine.ledger import Backtest
+from delever.engine.legs import Leg, Margin, check_margins, decided_targets, read_leg, union
+from delever.engine.settings import Resolution
+from delever.engine.steps import Floats
+from delever.engine.terms import costs_of
+from delever.errors import InputError
+from delever.venues.brackets import check_leverage
+from delever.venues.costs import CostPart
+
+__all__ = ["Leg", "Margin", "PortfolioBacktest", "portfolio_backtest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PortfolioBacktest(Backtest):
+    """What a run of exposures by symbol came to.
+
+    It is a `Backtest` whose ``ledger`` has one row per bar of the clock (the union of the legs'
+    open times): ``equity``, ``cash``, ``wallet_balance`` and the margins in quote units at the
+    close; ``exposure`` (net) and ``gross_exposure``; ``margin_ratio``, maintenance margin / margin
+    balance, of the position nearest to its liquidation where each has its own; and over the bar
+    ``turnover``, ``price_pnl``, ``fee``, ``slippage``, ``liquidation``, ``funding`` and ``borrow``,
+    which are the sums of the same columns over ``legs``. ``fills`` and ``trades`` have the column
+    ``symbol`` in front.
+    """
+
+    # by symbol, one row per bar of the clock: ``position`` (signed base units), ``exposure`` (of
+    # the portfolio's equity), ``target_exposure`` (in force), ``mark``, ``entry_price``,
+    # ``liquidation_price`` (with the other positions standing still), and the flows of the ledger
+    legs: Mapping[str, pd.DataFrame] = field(repr=False)
+    margin: Margin = field(default_factory=Margin)
+    # decided at the last bar's close, not filled, by symbol
+    pending_targets: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    def window(self, start: pd.Timestamp, end: pd.Timestamp) -> PortfolioBacktest:
+        """Restrict the run to the bars that open at or after `start` and close by `end`.
+
+        Raises InputError if no bar lies inside.
+        """
+        cut = Backtest.window(self, start, end)
+        assert isinstance(cut, PortfolioBacktest)
+        index = cut.ledger.index
+        legs = {name: leg.loc[index[0] : index[-1]] for name, leg in self.legs.items()}
+        return replace(cut, legs=legs)
+
+
+@checked
+def portfolio_backtest(
+    legs: Mapping[str, Leg],
+    target_exposure: pd.DataFrame,
+    *,
+    timeframe: str,
+    margin: Margin | None = None,
+    costs: CostPart | None = None,
+    initial_equity: float = 10_000.0,
+    rebalance_band: float | None = None,
+) -> PortfolioBacktest:
+    """Simulate one account that holds several positions.
+
+    Raises InputError if legs and targets do not go together, a target lies beyond the leverage, or
+    a bracket does not allow a position; DataError if rules, funding, detail or mark do not cover
+    a leg's bars.
+
+    Parameters
+    ----------
+    legs : mapping of str to Leg
+        By symbol.
+    target_exposure : pandas.DataFrame, shape (n, legs)
+        One column per leg, in any order, on the union of the open times of all bars; decided at
+        each close. Signed notional / equity of the whole portfolio, of the leg's wallet when they
+        are separate. NaN before a column's first value means flat; NaN where a leg has no bar is
+        no decision.
+    timeframe : str
+        Of all bars.
+    margin : Margin, optional
+        How the legs share collateral; cross by default.
+    costs : Costs or one of their parts, optional
+        Of legs without costs of their own. When left out, the fees of each leg's rules, by date.
+    initial_equity : float
+        Quote units, from 1e-6 to 1e15.
+    rebalance_band : float, optional
+        Trade a leg also when its exposure at the open is further than this from its target.
+
+    Returns
+    -------
+    PortfolioBacktest
+
+    Notes
+    -----
+    The rules are those of ``docs/portfolio.md``. The target of row t is filled at the leg's next
+    open; all targets that are filled at one open are sized against one equity, costs of all of
+    them included. A leg whose bar is missing keeps its last known mark and trades nothing.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2021-01-01", periods=3, tz="UTC")
+    >>> price = pd.Series([100.0, 110.0, 121.0], index=days)
+    >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], price))
+    >>> legs = {"A": Leg(bars=bars), "B": Leg(bars=bars / 2.0)}
+    >>> targets = pd.DataFrame({"A": 0.5, "B": 0.5}, index=days)
+    >>> run = portfolio_backtest(legs, targets, timeframe="1d", initial_equity=1000.0)
+    >>> run.equity.tolist(), run.legs["B"]["position"].tolist()
+    ([1000.0, 1000.0, 1100.0], [0.0, 9.090909090909092, 9.090909090909092])
+    """
+    how = margin or Margin()
+    _check(legs, how, initial_equity, rebalance_band)
+    names = sorted(legs)
+    read = {name: read_leg(name, legs[name], how, costs, timeframe) for name in names}
+    clock = union([leg.index for leg in read.values()])
+    decided = decided_targets(target_exposure, read, clock)
+    check_margins(decided, read, how, clock)
+    wallets = _wallets(names, how, float(initial_equity))
+    groups = [[name] for name in names] if how.mode == "separate" else [names]
+    band = math.inf if rebalance_band is None else float(rebalance_band)
+    made: dict[str, BookTables] = {}
+    notes: list[str] = []
+    turned_away = 0
+    for group in groups:
+        part = {name: read[name] for name in group}
+        asked = {name: decided[name][1] for name in group}
+        path = _path(part, asked, clock, timeframe, band, "run")
+        cash = wallets[group[0]] if how.mode == "separate" else float(initial_equity)
+        rows = _run(path, cash, how, clock, part)
+        begun = {name: int(clock.searchsorted(read[name].index[0])) for name in group}
+        made[group[0]] = tables(rows, group, clock, begun)
+        notes += path.notes
+        turned_away += rows.turned_away
+    whole = add_up(made, clock, wallets) if len(made) > 1 else made[names[0]]
+    request = {
+        "legs": legs,
+        "target_exposure": target_exposure,
+        "timeframe": timeframe,
+        "margin": how,
+        "costs": costs,
+        "initial_equity": initial_equity,
+        "rebalance_band": rebalance_band,
+    }
+    pending = {name: pending for name, (pending, _) in decided.items()}
+    return PortfolioBacktest(
+        timeframe=timeframe,
+        initial_equity=float(initial_equity),
+        costs=costs_of(costs, read[names[0]].account),
+        ledger=whole.ledger,
+        fills=whole.fills,
+        trades=whole.trades,
+        pending_target=sum(pending.values()),
+        fidelity=(*notes, *_remarks(read, whole, clock, turned_away)),
+        ambiguous_bars=int(whole.ledger["ambiguous"].sum()),
+        request=request,
+        legs=whole.legs,
+        margin=how,
+        pending_targets=pending,
+    )
+
+
+def _check(legs: object, how: object, initial_equity: float, rebalance_band: float | None) -> None:
+    if not isinstance(legs, Mapping) or not legs:
+        raise InputError(f"legs must be a mapping of symbol to Leg; got {legs!r}")
+    for name, leg in legs.items():
+        if not isinstance(name, str) or not isinstance(leg, Leg):
+            raise InputError(f"legs must be a mapping of symbol to Leg; got {name!r}: {leg!r}")
+    if not isinstance(how, Margin):
+        raise InputError(f"margin must be a Margin, or None; got {how!r}")
+    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
+        raise InputError(
+            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
+            f"got {initial_equity!r}"
+        )
+    if rebalance_band is not None and not rebalance_band >= 0.0:
+        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+    if how.weights is not None and set(how.weights) != set(legs):
+        raise InputError(
+            f"margin: weights must name the legs {', '.join(sorted(legs))}; they name "
+            f"{', '.join(sorted(how.weights))}"
+        )
+    seen: dict[str, str] = {}
+    for name, leg in legs.items():
+        contract = leg.account.contract
+        if contract is None or how.mode == "separate":
+            continue
+        symbol = contract if isinstance(contract, str) else contract.symbol
+        if symbol in seen:
+            raise InputError(
+                f"legs must hold every symbol once; {symbol} is held by {seen[symbol]} and {name}; "
+                "add their targets up"
+            )
+        seen[symbol] = name
+
+
+def _wallets(names: list[str], how: Margin, initial: float) -> dict[str, float]:
+    shares = how.weights or dict.fromkeys(names, 1.0 / len(names))
+    return {name: float(shares[name]) * initial for name in names}
+
+
+def _path(
+    legs: Mapping[str, LegInput],
+    asked: Mapping[str, Floats],
+    clock: pd.DatetimeIndex,
+    timeframe: str,
+    band: float,
+    resolution: Resolution,
+) -> BookPath:
+    return lay_out(
+        legs,
+        asked,
+        clock,
+        timeframe=timeframe,
+        band=band,
+        resolution=resolution,
+        shares={name: np.zeros(len(leg.index)) for name, leg in legs.items()},
+    )
+
+
+def _run(
+    path: BookPath,
+    cash: float,
+    how: Margin,
+    clock: pd.DatetimeIndex,
+    legs: Mapping[str, LegInput],
+) -> BookRows:
+    made = run_book_plain(path.market, path.terms, cash=cash, shared=how.mode == "cross")
+    bar, place, measure = made.refused
+    if bar >= 0:
+        name = list(legs)[place]
+        row = int(legs[name].index.searchsorted(clock[bar]))
+        rule = int(path.terms.rule[path.terms.bar_begin[place] + row])
+        try:
+            check_leverage(legs[name].account.leverage, measure, path.rules[place][rule].brackets)
+        except InputError as error:
+            raise InputError(f"{name}: the bar of {clock[bar]:%Y-%m-%d %H:%M}: {error}") from None
+    return made
+
+
+def _remarks(
+    legs: Mapping[str, LegInput], made: BookTables, clock: pd.DatetimeIndex, turned_away: int
+) -> tuple[str, ...]:
+    notes = []
+    for name, leg in legs.items():
+        if leg.index[-1] == clock[-1]:
+            continue
+        last = leg.index[-1]
+        held = made.fills[(made.fills["symbol"] == name) & (made.fills["reason"] == "delisted")]
+        how = "its last close" if leg.ends == "last" else f"a recovery of {leg.ends:g}"
+        what = f"the position was closed at {how}" if len(held) else "nothing was held"
+        notes.append(f"{name}: its bars end on {last:%Y-%m-%d %H:%M}, before the run; {what}")
+    missing = {
+        name: int(((clock >= leg.index[0]) & (clock <= leg.index[-1])).sum()) - len(leg.index)
+        for name, leg in legs.items()
+    }
+    if any(missing.values()):
+        said = ", ".join(f"{name} {gone:,}" for name, gone in missing.items() if gone)
+        notes.append(
+            f"bars that a leg lacks ({said}): it kept its last known mark there and traded nothing"
+        )
+    if turned_away:
+        notes.append(
+            f"{counted(turned_away, 'order')} that the free margin did not allow, not made"
+        )
+    return tuple(notes)

@@ -1,0 +1,126 @@
+"""Random legs for the tests of an account of several positions."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.engine.portfolio import Leg
+from delever.engine.settings import Account, FundingSeries
+from delever.venues.brackets import Bracket
+from delever.venues.contract import PerpContract
+from delever.venues.costs import Borrow, Costs
+from delever.venues.margin_formulas import FORMULAS
+from delever.venues.rules import Fees, Rules
+
+COSTS = Costs(taker_fee=0.0007, maker_fee=0.0002, slippage=0.0005)
+ONE = (Bracket(cap=np.inf, maintenance_margin_rate=0.01, max_leverage=50.0),)
+MANY = (
+    Bracket(cap=4_000.0, maintenance_margin_rate=0.01, max_leverage=50.0),
+    Bracket(cap=np.inf, maintenance_margin_rate=0.03, max_leverage=25.0, maintenance_amount=80.0),
+)
+
+
+def flat_bars(price: float, times: pd.DatetimeIndex) -> pd.DataFrame:
+    columns = dict.fromkeys(["open", "high", "low", "close"], price)
+    return pd.DataFrame(columns, index=times).assign(volume=1.0)
+
+
+def wild_bars(chance: np.random.Generator, times: pd.DatetimeIndex, wild: float) -> pd.DataFrame:
+    gap, body, up, down = np.exp(
+        wild * chance.standard_normal((4, len(times))) * [[0.3], [1], [1], [1]]
+    )
+    close = 100.0 * np.cumprod(gap * body)
+    opened = close / body
+    return pd.DataFrame(
+        {
+            "open": opened,
+            "high": np.maximum(opened, close) * np.maximum(up, 1.0),
+            "low": np.minimum(opened, close) * np.minimum(down, 1.0),
+            "close": close,
+            "volume": 1.0,
+        },
+        index=times,
+    )
+
+
+def days(size: int) -> pd.DatetimeIndex:
+    return pd.date_range("2021-01-01", periods=size, tz="UTC")
+
+
+def rules(brackets: tuple[Bracket, ...], symbol: str, *, liquidation: float = 0.005) -> Rules:
+    return Rules(
+        venue="test",
+        valid_from=date(2000, 1, 1),
+        contract=PerpContract(symbol=symbol),
+        formula=FORMULAS["binance_linear"],
+        brackets=brackets,
+        fees=Fees(maker=0.0, taker=0.0, liquidation=liquidation),
+        funding_hours=(8,),
+        notes=(),
+    )
+
+
+def perpetual(
+    symbol: str,
+    brackets: tuple[Bracket, ...] = ONE,
+    *,
+    leverage: float = 1.0,
+    liquidation: float = 0.0,
+    **settings: Any,
+) -> Account:
+    """A perpetual without funding, unless a setting brings some."""
+    unless = {"funding_policy": "missing-is-zero"} | settings
+    return Account(
+        contract=PerpContract(symbol=symbol),
+        rules=rules(brackets, symbol, liquidation=liquidation),
+        leverage=leverage,
+        **unless,
+    )
+
+
+def funding(chance: np.random.Generator, times: pd.DatetimeIndex) -> FundingSeries:
+    stamps = pd.date_range(times[0], times[-1] + pd.Timedelta(days=1), freq="8h")
+    return FundingSeries.of(pd.Series(0.002 * chance.standard_normal(len(stamps)), index=stamps))
+
+
+def random_legs(seed: int, size: int, count: int, *, wild: float = 0.08, **orders: Any) -> Any:
+    """Perpetuals and, the last, spot with its borrow; and targets that one wallet can hold."""
+    chance = np.random.default_rng(seed)
+    times = days(size)
+    legs, targets = {}, {}
+    common = chance.standard_normal(size)
+    for number in range(count):
+        bars = wild_bars(chance, times, wild)
+        if chance.random() < 0.5:  # moves with the others
+            drift = np.exp(wild * np.cumsum(common))
+            prices = bars[["open", "high", "low", "close"]].mul(drift, axis=0)
+            bars = bars.assign(**prices)
+        if number and chance.random() < 0.3 and size > 6:
+            bars = bars.drop(times[[2, 3]])
+        if number and chance.random() < 0.3 and size > 6:
+            bars = bars.iloc[: size - 3]
+        name = f"{'DBCAE'[number]}{number}"
+        spot = count > 1 and number == count - 1
+        leverage = 1.0 if spot else float(chance.choice([2.0, 5.0, 20.0]))
+        if spot:
+            account, costs = Account(**orders), COSTS + Borrow(rate=0.1)
+        else:
+            account = perpetual(
+                f"{name}/USDT:USDT",
+                MANY if chance.random() < 0.5 else ONE,
+                leverage=leverage,
+                liquidation=0.005,
+                funding=funding(chance, pd.DatetimeIndex(bars.index)),
+                **orders,
+            )
+            costs = COSTS
+        ends = "last" if chance.random() < 0.5 else 40.0
+        legs[name] = Leg(bars=bars, account=account, costs=costs, ends=ends)
+        share = leverage / count
+        asked = pd.Series(chance.choice([-1.0, -0.4, 0.0, 0.7, 1.0], size) * share, index=times)
+        targets[name] = asked.where(chance.random(size) < 0.4).ffill()
+    return legs, pd.DataFrame(targets)

@@ -15,10 +15,9 @@ from delever.study.config import (
     CostsConfig,
     Study,
     SweepConfig,
-    asked_for,
-    combinations,
     load_study,
 )
+from delever.study.grid import combinations
 
 MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
 
@@ -142,8 +141,8 @@ def test_a_sample_knows_how_many_were_asked_for() -> None:
     few = SweepConfig.model_validate(
         {"choose": "random", "samples": 40, "seed": 1, "params": {"weeks": {"from": 1, "to": 5}}}
     )
-    assert (asked_for(few), len(combinations(few))) == (40, 5)
+    assert (combinations(few).asked, len(combinations(few))) == (40, 5)
     grid = SweepConfig.model_validate(
         {"params": {"weeks": [50, 50, 60]}, "costs": {"slippage": [0.0, 0.001]}}
     )
-    assert (asked_for(grid), len(combinations(grid))) == (6, 4)
+    assert (combinations(grid).asked, len(combinations(grid))) == (6, 4)

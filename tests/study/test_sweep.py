@@ -25,8 +25,11 @@ from delever.stats.metrics import metric, metric_of
 from delever.stats.risk import value_at_risk
 from delever.study import chunk as chunk_module
 from delever.study import study_sweep as sweep_module
-from delever.study.config import SweepConfig, combinations
+from delever.study import sweep_task as task_module
+from delever.study.config import SweepConfig
 from delever.study.executor import open_executor, run_tasks
+from delever.study.grid import combinations
+from delever.study.sweep_task import ChunkRunner
 
 STUDY = """
 strategy = "ma200w_break"
@@ -232,11 +235,11 @@ def test_a_budget_cuts_the_work_and_changes_no_number(workspace, monkeypatch) ->
         sizes.append(len(accounts))
         return real(market, accounts, **asked)
 
-    def tight(chunk):
-        return chunk_module.run_chunk(replace(chunk, target_bytes=1, shared_bytes=1))
+    def tight(**told):
+        return ChunkRunner(**{**told, "target_bytes": 1, "shared_bytes": 1})
 
     monkeypatch.setattr(chunk_module, "simulate_each", counted)
-    monkeypatch.setattr(sweep_module, "run_chunk", tight)
+    monkeypatch.setattr(sweep_module, "ChunkRunner", tight)
     small = sweep(workspace, path, fresh=True)
     assert sizes == [1] * 8
     pd.testing.assert_frame_equal(small.frame, whole.frame)
@@ -254,7 +257,7 @@ def test_every_combination_ever_tried_is_counted_once(workspace) -> None:
 
 
 def test_worker_processes_and_any_executor_give_the_same(workspace, monkeypatch) -> None:
-    monkeypatch.setattr(sweep_module, "_MOST", 4)
+    monkeypatch.setattr(sweep_module, "_LEAST", 4)
     path = write(workspace)
     here = sweep(workspace, path)
     processes = sweep(workspace, path, workers=2, fresh=True)
@@ -367,16 +370,15 @@ def test_parameters_are_checked_before_anything_runs(workspace) -> None:
 @pytest.mark.parametrize("changed", ["strategies/ma200w_break.py", "data/deleveraging.toml"])
 def test_what_changes_meanwhile_is_refused(workspace, changed) -> None:
     path = write(workspace)
-    real = sweep_module.run_chunk
 
     class Late:
         def submit(self, function, chunk):
             file = workspace.root / changed
             file.write_text(file.read_text() + "\n# edited\n")
             with ThreadPoolExecutor(1) as pool:
-                return pool.submit(real, chunk)
+                return pool.submit(function, chunk)
 
-    chunk_module._prepared.cache_clear()
+    task_module._prepared.cache_clear()
     with pytest.raises(StoreError, match="must stay as they were"):
         sweep(workspace, path, executor=Late())
 
@@ -413,9 +415,11 @@ def test_ranges_hold_both_ends_and_decimal_fractions() -> None:
 @pytest.mark.parametrize("choose", ["random", "sobol"])
 def test_samples_repeat_with_their_seed_and_stay_inside(choose) -> None:
     axes = {"w": {"from": 10, "to": 19}, "x": {"from": 0.0, "to": 1.0}, "k": ["a", "b"]}
-    drawn = combinations(table(choose=choose, samples=64, seed=3, params=axes))
-    assert drawn == combinations(table(choose=choose, samples=64, seed=3, params=axes))
-    assert drawn != combinations(table(choose=choose, samples=64, seed=4, params=axes))
+    drawn, again, other = (
+        list(combinations(table(choose=choose, samples=64, seed=seed, params=axes)))
+        for seed in (3, 3, 4)
+    )
+    assert drawn == again != other
     assert len(drawn) == 64
     assert {one["params.w"] for one in drawn} == set(range(10, 20))
     assert {one["params.k"] for one in drawn} == {"a", "b"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,9 +27,17 @@ from delever.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from delever.study.cluster import Cluster
+
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result already.")]
 Really = Annotated[
     bool, typer.Option("--really", help="Costs above 2% (slippage: 5%) are meant so.")
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="ADDRESS", help="Dask: tcp://HOST:8786, or local:4 for processes here."
+    ),
 ]
 WhatIf = Annotated[bool, typer.Option("--what-if", help="Also each run's counterfactuals.")]
 
@@ -55,6 +64,7 @@ def run(
         typer.Option("--quick", help="Without the test on redrawn periods (resampled markets)."),
     ] = False,
     what_if: WhatIf = False,
+    cluster: ClusterOption = None,
     really: Really = False,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
@@ -73,7 +83,7 @@ def run(
     if costs is not None:
         overrides["costs_times"] = costs_times(costs)
     done = []
-    with steps(len(studies), quiet=as_json) as begin:
+    with _on_cluster(cluster) as executor, steps(len(studies), quiet=as_json) as begin:
         for path in files:
             say = begin(path.stem)
             done.append(
@@ -83,6 +93,7 @@ def run(
                     fresh=fresh,
                     quick=quick,
                     workers=default_workers(),
+                    cluster=executor,
                     progress=say,
                     workspace=place,
                 )
@@ -141,6 +152,7 @@ def sweep(
     workers: Annotated[
         int | None, typer.Option("--workers", help="Processes; by default one per core.")
     ] = None,
+    cluster: ClusterOption = None,
     fresh: Fresh = False,
     really: Really = False,
     workspace: WorkspaceOption = None,
@@ -156,13 +168,14 @@ def sweep(
 
     place = Workspace.find(workspace)
     file = place.study(study)
-    with steps(1, quiet=as_json) as begin:
+    with _on_cluster(cluster) as executor, steps(1, quiet=as_json) as begin:
         say = begin(study.stem)
         say("reading data")
         done = dl.sweep(
             file,
             set=parse_overrides(set_ or []),
             workers=workers,
+            executor=executor,
             fresh=fresh,
             really=really,
             progress=lambda n, total, left: say(f"{n:,} of {total:,}, {left:,.0f} s to go"),
@@ -175,6 +188,19 @@ def sweep(
     if done.refusal:
         typer.echo(f"error: {done.refusal}", err=True)
         raise typer.Exit(1)
+
+
+@contextmanager
+def _on_cluster(address: str | None) -> Iterator[Cluster | None]:
+    """Connect to a cluster, and say where it is and where it shows what it does."""
+    if address is None:
+        yield None
+        return
+    from delever.study.cluster import open_cluster
+
+    with open_cluster(address) as there:
+        typer.echo(there.headline, err=True)
+        yield there
 
 
 def _print_sweep(done: dl.Sweep) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from delever.stats.sign_flip import MeanOfFew
 from delever.study.executor import open_executor
 from delever.study.result import plain
 from delever.study.simulation import target_of
-from delever.study.strategy import Strategy, load_strategy
+from delever.study.strategy import Strategy, strategy_from
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
@@ -106,25 +108,28 @@ class FileRule:
     """A strategy file with its parameters, as a rule that travels to other processes."""
 
     path: Path
-    sha256: str  # of the file that the run was made with
+    source: bytes  # of the file that the run was made with
     params: Mapping[str, Any]
 
     def __call__(self, market: MarketView) -> pd.Series:
-        """Target exposure of every bar. Raises StrategyError if the file is another one by now."""
-        strategy = _loaded(self.path)
-        if strategy.sha256 != self.sha256:
-            raise StrategyError(f"{self.path} changed while its run was tested; run it again")
-        return target_of(market, strategy, self.params)
+        """Target exposure of every bar."""
+        return target_of(market, _loaded(self.path, self.source), self.params)
 
 
 def file_rule(strategy: Strategy, params: Mapping[str, Any]) -> FileRule:
-    """The rule of a strategy that was loaded from its file."""
-    return FileRule(path=strategy.path, sha256=strategy.sha256, params=params)
+    """The rule of a strategy that was loaded from its file.
+
+    Raises StrategyError if the file is another one by now.
+    """
+    source = strategy.path.read_bytes()
+    if hashlib.sha256(source).hexdigest() != strategy.sha256:
+        raise StrategyError(f"{strategy.path} changed while it was run; run it again")
+    return FileRule(path=strategy.path, source=source, params=params)
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path) -> Strategy:
-    return load_strategy(path)
+def _loaded(path: Path, source: bytes) -> Strategy:
+    return strategy_from(path, source)
 
 
 def answered(
@@ -135,12 +140,14 @@ def answered(
     benchmark_rule: Rule,
     quick: bool,
     workers: int = 1,
+    cluster: str | Executor | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Answer:
     """Answer for a run that was just made on a market, put to the tests of luck.
 
     `rule` and `benchmark_rule` make target exposures for a market; `quick` leaves out the test on
-    redrawn periods. With more than one of `workers` the rules have to travel between processes.
+    redrawn periods. With more than one of `workers`, or a
+    `cluster`, the rules have to travel between processes.
     """
     progress("testing against luck")
     run, benchmark = evaluation.backtest, evaluation.benchmark
@@ -156,7 +163,7 @@ def answered(
             backtest=run,
             benchmark=benchmark,
         )
-        with open_executor(workers) as pool:
+        with open_executor(workers, cluster) as pool:
             redrawn = redrawn_test(
                 redrawing,
                 markets=MARKETS,

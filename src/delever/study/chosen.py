@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from delever.study.by_itself import (
     why_by_itself,
 )
 from delever.study.chunk import Combination, SweepGround, asked_of
+from delever.study.grid import Grid
 from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy
 from delever.study.sweep_result import Sweep
@@ -42,7 +42,7 @@ from delever.venues.costs import Costs, VenueFees
 def concluded(
     ground: SweepGround,
     rows: pd.DataFrame,
-    chosen: Sequence[Mapping[str, Any]],
+    chosen: Grid,
     combination: Callable[[Mapping[str, Any]], Combination],
     *,
     name: str,
@@ -50,7 +50,6 @@ def concluded(
     fixed: Mapping[str, Any],
     manifest: Mapping[str, Any],
     n_trials: int,
-    asked: int,
     folder: Path | None = None,
     resumed: int = 0,
 ) -> Sweep:
@@ -62,7 +61,7 @@ def concluded(
         What they share.
     rows : pandas.DataFrame
         From `delever.study.chunk.run_combinations`, a row per combination.
-    chosen : sequence of mapping
+    chosen : Grid
         Values of the axes of each.
     combination : callable
         Makes a combination of such values.
@@ -70,12 +69,12 @@ def concluded(
         Of the study, and of its data.
     fixed : mapping
         Parameters of the strategy that all share.
-    manifest, n_trials, asked, folder, resumed
+    manifest, n_trials, folder, resumed
         As in `Sweep`.
     """
     parts = ground.parts
     sums = part_names(parts.rows)
-    axes = tuple(chosen[0])
+    axes = chosen.axes
     frame = with_axes(rows.drop(columns=sums), chosen)
     costs = [axis for axis in axes if axis.startswith("costs.")]
     beside = neighbours_median(frame, axes, RANKED_BY, given=costs)
@@ -87,7 +86,7 @@ def concluded(
         manifest={
             **manifest,
             "n_trials": n_trials,
-            "asked": asked,
+            "asked": chosen.asked,
             "failed": int((frame["error"] != "").sum()),
             "notes": [*market_notes(ground.market), *_path(ground)],
         },
@@ -96,7 +95,7 @@ def concluded(
         terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),
         folder=folder,
         n_trials=n_trials,
-        asked=asked,
+        asked=chosen.asked,
         resumed=resumed,
     )
     if found.terrain is None:
@@ -208,16 +207,7 @@ def _costs_words(costs: Costs | None, times: float) -> str:
     return said if times == 1.0 else f"{said}, all x{times:g}"
 
 
-def with_axes(rows: pd.DataFrame, chosen: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def with_axes(rows: pd.DataFrame, chosen: Grid) -> pd.DataFrame:
     """Rows of combinations, their own values and what became of them in front."""
-    axes = pd.DataFrame({name: _column([one[name] for one in chosen]) for name in chosen[0]})
     said = rows[["start", "first_decision", "error"]]
-    return pd.concat([axes, said, rows.drop(columns=list(said))], axis=1)
-
-
-def _column(values: Sequence[Any]) -> Sequence[Any]:
-    """Values of an axis as a column: of one kind, else as JSON."""
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    if numbers or all(isinstance(v, str) for v in values):
-        return values
-    return [json.dumps(value) for value in values]
+    return pd.concat([chosen.frame, said, rows.drop(columns=list(said))], axis=1)

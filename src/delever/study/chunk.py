@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,34 +25,20 @@ from delever.engine.sweep_accounts import (
 )
 from delever.engine.sweep_metrics import asked_metrics, metric_names, part_names
 from delever.engine.terms import costs_of
-from delever.errors import DeleverError, StoreError
+from delever.errors import DeleverError
 from delever.memo import shared_work
 from delever.research.choosing import Parts
 from delever.research.strategy_checks import first_defined
 from delever.stats.metrics import AsMetric, Metric
 from delever.study.by_itself import run_alone, why_by_itself
 from delever.study.config import Study
-from delever.study.provenance import Inputs, gather
+from delever.study.provenance import Inputs
 from delever.study.simulation import first_bar, target_of
 from delever.study.strategy import Strategy
 from delever.study.trials import Ledger, trial_of
 from delever.study.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """What a worker is given: text and numbers only."""
-
-    number: int  # place in the sweep
-    file: str  # name of its result, by place and content
-    root: str  # folder of the workspace
-    study: str  # the study as JSON
-    inputs_id: str  # hash of all that the worker must find where the study points
-    combinations: tuple[Mapping[str, Any], ...]  # dotted keys of the study to values
-    shared_bytes: int  # what shared indicators and what targets may take
-    target_bytes: int
 
 
 def applied(study: Study, combination: Mapping[str, Any]) -> Study:
@@ -126,19 +110,6 @@ class SweepGround:
             earlier=self.market.bars.iloc[:begin] if begin else None,
             parts={name: (a - begin, b - begin) for name, (a, b) in self.parts.rows.items()},
         )
-
-
-def run_chunk(chunk: Chunk, metrics: Sequence[AsMetric] = ()) -> pd.DataFrame:
-    """Run the combinations of a chunk, and measure them by further metrics too.
-
-    Raises StoreError if strategy, data or anything else is not what the sweep began with.
-    """
-    study, ground = _prepared(chunk.root, chunk.study, chunk.inputs_id)
-    ground = replace(ground, metrics=(*ground.metrics, *metrics))
-    wanted = map(combination_maker(study, ground), chunk.combinations)
-    return run_combinations(
-        ground, wanted, shared_bytes=chunk.shared_bytes, target_bytes=chunk.target_bytes
-    )
 
 
 def combination_maker(
@@ -326,19 +297,6 @@ def asked_of(ground: SweepGround, params: Mapping[str, Any]) -> Answer | Delever
         return target.to_numpy(), first_bar(ground.market, target, start=ground.start)
     except DeleverError as error:
         return error
-
-
-@lru_cache(maxsize=1)
-def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround]:
-    study = Study.model_validate_json(text)
-    inputs = gather(study, Workspace(root=Path(root)))
-    if inputs.manifest(study)["run_id"] != inputs_id:
-        raise StoreError(
-            f"strategy {inputs.strategy.path}, data {study.data} and all else that the study names "
-            "must stay as they were when the sweep began; something changed, or a worker runs "
-            "other code; run the sweep again"
-        )
-    return study, ground_of(study, inputs)
 
 
 def ground_of(study: Study, inputs: Inputs) -> SweepGround:

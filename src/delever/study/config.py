@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import json
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-import numpy as np
 import pandas as pd
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import (
@@ -381,66 +379,6 @@ def _too_deep(where: str) -> str:
         f"{where}: tables and lists must be nested at most {DEEPEST} deep; these are deeper; "
         "flatten them"
     )
-
-
-def asked_for(config: SweepConfig) -> int:
-    """How many combinations a table asks for, repeats among them."""
-    if config.samples is not None:
-        return config.samples
-    axes = config.axes.values()
-    return math.prod(len(axis.values() if isinstance(axis, Range) else axis) for axis in axes)
-
-
-def combinations(config: SweepConfig) -> list[dict[str, Any]]:
-    """Every combination that is to be run, without repeats.
-
-    Raises ConfigError if a range of a grid has no step.
-
-    Notes
-    -----
-    A Sobol sample is scrambled with the seed and spreads evenly for a power of two; see Owen
-    (1998), Scrambling Sobol' and Niederreiter-Xing points, doi:10.1006/jcom.1998.0487.
-
-    Examples
-    --------
-    >>> table = {"params": {"weeks": {"from": 50, "to": 150, "step": 50}}, "costs": {}}
-    >>> [one["params.weeks"] for one in combinations(SweepConfig.model_validate(table))]
-    [50, 100, 150]
-    """
-    axes = config.axes
-    if config.samples is None:
-        lists = [axis.values() if isinstance(axis, Range) else axis for axis in axes.values()]
-        rows: Sequence[Sequence[Any]] = list(itertools.product(*lists))
-    else:
-        shares = _shares(config, len(axes))
-        rows = [
-            [_at(axis, share) for axis, share in zip(axes.values(), row, strict=True)]
-            for row in shares.tolist()
-        ]
-    return distinct(list(axes), rows)
-
-
-def distinct(axes: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Rows of values as combinations of the axes, each once."""
-    unique: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        unique.setdefault(repr(tuple(row)), dict(zip(axes, row, strict=True)))
-    return [*unique.values()]
-
-
-def _shares(config: SweepConfig, axes: int) -> np.ndarray:
-    assert config.samples is not None
-    if config.choose == "random":
-        return np.random.default_rng(config.seed).random((config.samples, axes))
-    from scipy.stats import qmc
-
-    power = math.ceil(math.log2(config.samples))
-    drawn = qmc.Sobol(axes, rng=np.random.default_rng(config.seed)).random_base2(power)
-    return np.asarray(drawn[: config.samples], dtype=np.float64)
-
-
-def _at(axis: Axis, share: float) -> Any:
-    return axis.at(share) if isinstance(axis, Range) else axis[int(share * len(axis))]
 
 
 def _plain(value: float) -> float:

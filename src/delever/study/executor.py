@@ -34,11 +34,12 @@ def default_workers() -> int:
 
 
 @contextmanager
-def open_executor(workers: int) -> Iterator[Executor | None]:
-    """Open worker processes; none for one worker, whose tasks run here.
+def open_executor(workers: int, where: str | Executor | None = None) -> Iterator[Executor | None]:
+    """Open what tasks run on: worker processes, a cluster by its address, or what is given.
 
-    Raises InputError if `workers` is below 1; SimulationError if a worker ends before its work is
-    done.
+    None for one worker, whose tasks run here. Raises InputError if `workers` is below 1;
+    SimulationError if a worker ends before its work is done; what
+    `delever.study.cluster.open_cluster` raises.
 
     Notes
     -----
@@ -47,6 +48,15 @@ def open_executor(workers: int) -> Iterator[Executor | None]:
     """
     if workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
+    if isinstance(where, str):
+        from delever.study.cluster import open_cluster
+
+        with open_cluster(where) as there:
+            yield there
+        return
+    if where is not None:
+        yield where
+        return
     if workers == 1:
         yield None
         return
@@ -64,12 +74,12 @@ class _Pool(ProcessPoolExecutor):
     """A pool whose processes, which begin as tasks are handed in, are not told of the script."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _without_script():
+        with without_script():
             return super().submit(fn, *args, **kwargs)
 
 
 @contextmanager
-def _without_script() -> Iterator[None]:
+def without_script() -> Iterator[None]:
     """Hide the script from what `multiprocessing` tells a new process to run again."""
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -99,7 +109,7 @@ def run_tasks(
     *,
     ahead: int = 4,
 ) -> Iterator[tuple[Task, Result]]:
-    """Run a function on tasks and give results as they come.
+    """Run a function on tasks and give results as they come, `ahead` of them under way at least.
 
     Raises SimulationError if a worker ends before its work is done.
     """
@@ -111,7 +121,8 @@ def run_tasks(
     left = iter(tasks)
     done = False
     while waiting or not done:
-        while not done and len(waiting) < ahead:
+        # A cluster grows and shrinks as it works.
+        while not done and len(waiting) < max(ahead, getattr(executor, "ahead", 0)):
             try:
                 task = next(left)
             except StopIteration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.errors import InputError
+from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
 from delever.report.page import Section
 from delever.research.answer import Answer
@@ -215,6 +216,7 @@ def run(
     fresh: bool = False,
     quick: bool = False,
     workers: int = 1,
+    cluster: str | Executor | None = None,
     progress: Progress = lambda step: None,
     workspace: Workspace | Path | str | None = None,
 ) -> Run:
@@ -234,6 +236,9 @@ def run(
         markets.
     workers : int
         Processes for those.
+    cluster : str or concurrent.futures.Executor, optional
+        A Dask cluster for those in their place, ``"tcp://HOST:8786"``, or ``"local:4"`` for four
+        processes on this machine; see `docs/cluster.md`.
     progress : callable
         Told the name of each step as it begins.
     workspace : path, optional
@@ -272,7 +277,14 @@ def run(
             raise InputError(f"set and fresh need a study file; {study} is a finished run")
         return load_run(find(place, study, ("run",)).folder, extensions=place.extensions)
     return _run_study(
-        path, place, set or {}, fresh=fresh, quick=quick, workers=workers, progress=progress
+        path,
+        place,
+        set or {},
+        fresh=fresh,
+        quick=quick,
+        workers=workers,
+        cluster=cluster,
+        progress=progress,
     )
 
 
@@ -284,6 +296,7 @@ def _run_study(
     fresh: bool,
     quick: bool,
     workers: int,
+    cluster: str | Executor | None,
     progress: Progress,
 ) -> Run:
     study = load_study(path, overrides)
@@ -295,6 +308,11 @@ def _run_study(
         there = load_run(folder, cached=True, extensions=inputs.extensions)
         if quick or not there.manifest.get("quick"):
             return there
+    if cluster is not None and inputs.extensions.sources:
+        raise ConfigError(
+            "a run on a cluster must do without extensions, which are known in this process alone; "
+            f"{study.name} has {', '.join(inputs.extensions.sources)}; run it without a cluster"
+        )
     market = inputs.market
     progress("simulating")
     evaluation = simulate(
@@ -346,6 +364,7 @@ def _run_study(
         quick=quick,
         # What extensions add is known in this process alone.
         workers=1 if inputs.extensions.sources else workers,
+        cluster=cluster,
         progress=progress,
     )
     done = Run(

@@ -154,6 +154,11 @@ def load_strategy(path: Path) -> Strategy:
         source = path.read_bytes()
     except OSError as error:
         raise StrategyError(f"{path}: a strategy file must be readable; {error.strerror}") from None
+    return strategy_from(path, source)
+
+
+def strategy_from(path: Path, source: bytes) -> Strategy:
+    """A strategy from what its file held. Raises as `load_strategy`."""
     sha256 = hashlib.sha256(source).hexdigest()
     name = path.stem
     function = getattr(execute(path, source, sha256), name, None)

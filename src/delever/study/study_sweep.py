@@ -7,15 +7,14 @@ was. The ledger beside it remembers every combination ever tried on the same dat
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
@@ -26,27 +25,22 @@ from delever.stats.metrics import AsMetric, metric_of
 from delever.study.by_itself import why_by_itself
 from delever.study.chosen import concluded
 from delever.study.chunk import (
-    Chunk,
     Combination,
     SweepGround,
     applied,
     combination_maker,
     ground_of,
-    run_chunk,
     swept_trial,
 )
-from delever.study.config import (
-    Study,
-    SweepConfig,
-    asked_for,
-    combinations,
-    explain,
-    load_study,
-)
+from delever.study.cluster import Cluster
+from delever.study.config import Study, SweepConfig, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
+from delever.study.grid import Grid, combinations
+from delever.study.parcel import parcel
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
 from delever.study.stored import About, write_facts, write_index
 from delever.study.sweep_result import Sweep
+from delever.study.sweep_task import Chunk, ChunkRunner, Measured, parquet_bytes
 from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 
@@ -57,7 +51,8 @@ SWEPT_KEYS = {
     "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
     "account": SWEPT_ACCOUNT,
 }
-_MOST = 512
+_LEAST, _MOST = 512, 4_096
+"""Combinations of a chunk."""
 _ALONE = 16  # combinations of a chunk where each takes as long as a backtest
 
 
@@ -68,45 +63,56 @@ def sweep_study(
     overrides: Mapping[str, Any],
     workers: int | None,
     fresh: bool,
-    executor: Executor | None,
+    executor: str | Executor | None,
     progress: Progress,
     metrics: Sequence[AsMetric] = (),
 ) -> Sweep:
     """Run every combination of a study's ``[sweep]`` table that has no result yet.
 
     Raises ConfigError if the study has no ``[sweep]`` table, or one of its combinations is not
-    valid; StoreError if strategy or data change meanwhile, or a stored chunk cannot be read.
+    valid; StoreError if strategy or data change meanwhile, or a stored chunk cannot be read;
+    SimulationError if workers end or a cluster does not answer.
     """
     study = load_study(path, overrides)
     table = study.sweep
     if table is None:
         raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
-    workers = 1 if metrics and executor is None else workers or default_workers()
     chosen = combinations(table)
     inputs = gather(study, workspace)
     _check(path, study, table, inputs, chosen)
-    made_from = inputs.manifest(study)
-    manifest = _manifest(table, made_from, chosen, metrics)
+    manifest = _manifest(table, inputs.manifest(study), chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
-    text = study.model_dump_json(by_alias=True)
     ground = ground_of(study, inputs)
-    most = _ALONE if why_by_itself(ground) else _MOST
-    budget = table.memory * 2**20 // workers
-    chunks = _chunks(text, made_from["run_id"], chosen, workspace, budget, most)
-    disk = Disk(root=folder)
-    held = frozenset() if fresh else {chunk.number for chunk in chunks if _stored(folder, chunk)}
-    todo = [chunk for chunk in chunks if chunk.number not in held]
-    done = resumed = sum(len(chunk.combinations) for chunk in chunks if chunk.number in held)
+    chunks = _chunks(chosen, alone=bool(why_by_itself(ground)))
+    held = {chunk for chunk in chunks if not fresh and _stored(folder, chunk)}
+    done = resumed = sum(chunk.last - chunk.first for chunk in held)
+    todo = [chunk for chunk in chunks if chunk not in held]
     ledger = Ledger.of(workspace, inputs.data.frame, study.data)
     combination = combination_maker(study, ground)
-    work = partial(run_chunk, metrics=tuple(metrics)) if metrics else run_chunk
+    disk = Disk(root=folder)
+    workers = min(workers or default_workers(), max(len(todo), 1))
+    if metrics and executor is None:
+        workers = 1  # a function of a notebook does not travel to processes of ours
     begun = time.monotonic()
-    for chunk, rows in _run(todo, work, executor, workers):
-        _record(ledger, chunk, rows, combination, ground, study.name)
-        disk.write("chunks", {chunk.file: _parquet(rows)})
-        done += len(chunk.combinations)
-        rate = (time.monotonic() - begun) / (done - resumed)
-        progress(done, len(chosen), rate * (len(chosen) - done))
+    with open_executor(workers, executor) as pool:
+        if isinstance(pool, Cluster):
+            pool.carry(parcel(study, inputs, workspace))
+            workers = pool.workers
+        budget = table.memory * 2**20 // workers
+        runner = ChunkRunner(
+            root=str(workspace.root),
+            study=study.model_dump_json(by_alias=True),
+            inputs_id=inputs.manifest(study)["run_id"],
+            shared_bytes=budget // 2,
+            target_bytes=budget // 4,  # a block's schedule holds them once more
+            metrics=tuple(metrics),
+        )
+        for chunk, measured in run_tasks(runner, todo, pool, ahead=max(2 * workers, 4)):
+            _record(ledger, chunk, measured, chosen, combination, ground, study.name)
+            disk.write("chunks", {chunk.file: measured.rows})
+            done += chunk.last - chunk.first
+            rate = (time.monotonic() - begun) / (done - resumed)
+            progress(done, len(chosen), rate * (len(chosen) - done))
     finished = concluded(
         ground,
         _assemble(folder, chunks),
@@ -117,13 +123,12 @@ def sweep_study(
         fixed=study.params,
         manifest=manifest,
         n_trials=ledger.count(),
-        asked=asked_for(table),
         folder=folder,
         resumed=resumed,
     )
-    disk.write("", {"sweep.parquet": _parquet(finished.frame)})
-    disk.write("", {"sums.parquet": _parquet(finished.sums)})
-    disk.write("", {"splits.parquet": _parquet(finished.splits)})
+    disk.write("", {"sweep.parquet": parquet_bytes(finished.frame)})
+    disk.write("", {"sums.parquet": parquet_bytes(finished.sums)})
+    disk.write("", {"splits.parquet": parquet_bytes(finished.splits)})
     disk.write("", {"sweep.html": finished.html().encode()})
     disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
     disk.write("", {"found.json": json.dumps(finished.kept(), indent=2, allow_nan=False).encode()})
@@ -135,15 +140,16 @@ def sweep_study(
 def _record(
     ledger: Ledger,
     chunk: Chunk,
-    rows: pd.DataFrame,
+    measured: Measured,
+    chosen: Grid,
     combination: Callable[[Mapping[str, Any]], Combination],
     ground: SweepGround,
     study: str,
 ) -> None:
     """Put the combinations of a chunk that have a result into the ledger."""
     trial = swept_trial(ground)
-    tried = zip(chunk.combinations, rows["error"], strict=True)
-    made = [trial(combination(one)) for one, error in tried if not error]
+    rows = np.delete(np.arange(chunk.first, chunk.last), measured.without)
+    made = [trial(combination(one)) for one in chosen.some(rows)]
     ledger.record(made, by="sweep", study=study, until=ground.market.index[-1])
 
 
@@ -161,25 +167,12 @@ def _about(sweep: Sweep, study: Study) -> About:
     )
 
 
-def _run(
-    todo: Sequence[Chunk],
-    work: Callable[[Chunk], pd.DataFrame],
-    executor: Executor | None,
-    workers: int,
-) -> Iterator[tuple[Chunk, pd.DataFrame]]:
-    if executor is not None:
-        yield from run_tasks(work, todo, executor)
-        return
-    with open_executor(min(workers, max(len(todo), 1))) as pool:
-        yield from run_tasks(work, todo, pool, ahead=2 * workers)
-
-
 def _check(
     path: Path,
     study: Study,
     sweep: SweepConfig,
     inputs: Inputs,
-    chosen: Sequence[Mapping[str, Any]],
+    chosen: Grid,
 ) -> None:
     """Refuse axes that a sweep does not cover and combinations that no run would take."""
     for table, names in SWEPT_KEYS.items():
@@ -189,60 +182,42 @@ def _check(
                 f"{path}: sweep.{table} takes {', '.join(names)}; got {', '.join(unknown)}; "
                 "run studies that differ in it one by one"
             )
-    seen = set()
-    for combination in chosen:
-        params = {k[7:]: v for k, v in combination.items() if k.startswith("params.")}
-        rest = {k: v for k, v in combination.items() if not k.startswith("params.")}
-        inputs.strategy.bind({**study.params, **params})
-        if (text := json.dumps(rest, sort_keys=True)) not in seen:
-            seen.add(text)
-            try:
-                applied(study, rest)
-            except ValidationError as error:
-                raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
+    own = [axis for axis in chosen.axes if axis.startswith("params.")]
+    first = {axis[7:]: chosen[0][axis] for axis in own}
+    for axis, values in zip(chosen.axes, chosen.values, strict=True):
+        for value in values if axis in own else ():  # each parameter is checked by itself
+            inputs.strategy.bind({**study.params, **first, axis[7:]: value})
+    for rest in chosen.apart([axis for axis in chosen.axes if axis not in own]):
+        try:
+            applied(study, rest)
+        except ValidationError as error:
+            raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
 
 
 def _manifest(
     sweep: SweepConfig,
     inputs: Mapping[str, Any],
-    chosen: Sequence[Mapping[str, Any]],
+    chosen: Grid,
     metrics: Sequence[AsMetric],
 ) -> dict[str, Any]:
     made_from = {key: value for key, value in inputs.items() if key != "run_id"}
     made_from["sweep"] = sweep.model_dump(mode="json", by_alias=True, exclude={"memory"})
-    made_from["combinations_sha256"] = _digest(chosen)
+    made_from["combinations_sha256"] = chosen.sha256
     if metrics:
         made_from["metrics"] = {each.name: metric_sha256(each) for each in map(metric_of, metrics)}
     return {"sweep_id": run_id(made_from), "combinations": len(chosen), **made_from}
 
 
-def _digest(combinations: Sequence[Mapping[str, Any]]) -> str:
-    return hashlib.sha256(canonical_json(combinations).encode()).hexdigest()
-
-
-def _chunks(
-    study: str,
-    inputs_id: str,
-    chosen: Sequence[Mapping[str, Any]],
-    workspace: Workspace,
-    budget: int,
-    most: int,
-) -> list[Chunk]:
-    """Cut the combinations; the budget is what a worker may hold of a chunk, in bytes."""
-    parts = [tuple(chosen[first : first + most]) for first in range(0, len(chosen), most)]
-    return [
-        Chunk(
-            number=number,
-            file=f"{number:05d}-{_digest(part)[:12]}.parquet",
-            root=str(workspace.root),
-            study=study,
-            inputs_id=inputs_id,
-            combinations=part,
-            shared_bytes=budget // 2,
-            target_bytes=budget // 4,  # a block's schedule holds them once more
-        )
-        for number, part in enumerate(parts)
-    ]
+def _chunks(chosen: Grid, *, alone: bool) -> list[Chunk]:
+    """Cut the combinations; where they are cut depends on nothing but their number."""
+    size = _ALONE if alone else min(max(_LEAST, len(chosen) // _LEAST), _MOST)
+    made = []
+    for number, first in enumerate(range(0, len(chosen), size)):
+        last = min(first + size, len(chosen))
+        told = hashlib.sha256(f"{chosen.sha256} {first} {last}".encode()).hexdigest()
+        file = f"{number:05d}-{told[:12]}.parquet"
+        made.append(Chunk(number=number, file=file, first=first, last=last))
+    return made
 
 
 def _stored(folder: Path, chunk: Chunk) -> bool:
@@ -260,9 +235,3 @@ def _assemble(folder: Path, chunks: Sequence[Chunk]) -> pd.DataFrame:
                 f"{file} must be readable; {error}; run the sweep with --fresh"
             ) from None
     return pd.concat(parts, ignore_index=True)
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, compression="zstd")
-    return buffer.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -20,7 +19,8 @@ from delever.study.account_table import load_account
 from delever.study.belonging import belonging
 from delever.study.chosen import concluded
 from delever.study.chunk import Combination, SweepGround, record_combinations, run_combinations
-from delever.study.config import DEFAULT_COSTS, RULED_COSTS, distinct
+from delever.study.config import DEFAULT_COSTS, RULED_COSTS
+from delever.study.grid import Grid
 from delever.study.market import utc
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study
@@ -46,6 +46,7 @@ def sweep(
     workers: int | None = None,
     fresh: bool = False,
     executor: Executor | None = None,
+    cluster: str | None = None,
     progress: Progress = lambda done, total, left: None,
     workspace: Workspace | Path | str | None = None,
 ) -> Sweep:
@@ -76,6 +77,9 @@ def sweep(
         Of a study file: run also what has a result.
     executor : concurrent.futures.Executor, optional
         Of a study file: where chunks run, in place of processes of its own.
+    cluster : str, optional
+        Of a study file: the Dask cluster on which chunks run, ``"tcp://HOST:8786"``, or
+        ``"local:4"`` for four processes on this machine; see `docs/cluster.md`.
     progress : callable
         Of a study file: told combinations done, combinations in all, and seconds still to go.
     workspace : path, optional
@@ -93,6 +97,9 @@ def sweep(
     InputError
         If an axis is none, or has no values, or one of `metrics` is no metric or has the name or
         label of another.
+    SimulationError
+        If a worker ends before its work is done, or runs other code than this session; if a
+        cluster does not answer.
     StoreError
         If strategy or data change meanwhile, or a stored chunk cannot be read.
 
@@ -105,6 +112,11 @@ def sweep(
     [20, 40]
     """
     if isinstance(study, MarketView):
+        if cluster is not None:
+            raise InputError(
+                "a market is swept in this process; a cluster takes a study file with a [sweep] "
+                "table"
+            )
         place = Workspace.find(workspace, or_shipped=True)
         if strategy is None or axes is None:
             raise InputError("a sweep of a market needs a strategy and the axes to combine")
@@ -132,7 +144,7 @@ def sweep(
         overrides={**(set or {}), **({"really": True} if really else {})},
         workers=workers,
         fresh=fresh,
-        executor=executor,
+        executor=executor if cluster is None else cluster,
         progress=progress,
         metrics=metrics,
     )
@@ -153,8 +165,7 @@ def _sweep_market(
             'a sweep needs axes, each with a value, such as {"weeks": range(50, 250, 10)}; '
             f"got {shown(dict(axes))}"
         )
-    rows = list(itertools.product(*lists.values()))
-    chosen = distinct(list(lists), rows)
+    chosen = Grid.of(lists)
     by_rules = ground.account is not None and ground.account.rules is not None
     paid = costs or (RULED_COSTS if by_rules else DEFAULT_COSTS)
     ground = replace(ground, costs=paid)
@@ -203,5 +214,4 @@ def _sweep_market(
         fixed={},
         manifest={"study": {"name": name}},
         n_trials=n_trials,
-        asked=len(rows),
     )

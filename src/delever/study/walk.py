@@ -38,7 +38,8 @@ from delever.study.chunk import (
     ground_of,
     record_combinations,
 )
-from delever.study.config import DEFAULT_COSTS, RULED_COSTS, Study, combinations, load_study
+from delever.study.config import DEFAULT_COSTS, RULED_COSTS, Study, load_study
+from delever.study.grid import combinations
 from delever.study.market import utc
 from delever.study.provenance import gather
 from delever.study.result import Result, plain

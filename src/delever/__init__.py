@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from delever.data.references import Dataset
     from delever.engine.settings import Account, FundingSeries
     from delever.errors import DeleverError
+    from delever.panel import Lifetime, Markets
     from delever.research.signal.study import StudyDesign
     from delever.stats.metric import metric
     from delever.study.backtesting import backtest
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     )
     from delever.study.event_report import EventReport, event_study
     from delever.study.fetching import Fetches, fetch, import_brackets, repair
+    from delever.study.joint_markets import markets
     from delever.study.kept_result import KeptResult, result
     from delever.study.market import load, market
     from delever.study.mending import (
@@ -95,8 +97,10 @@ __all__ = [
     "Impact",
     "Imports",
     "KeptResult",
+    "Lifetime",
     "Looks",
     "MarketView",
+    "Markets",
     "PeriodReport",
     "Price",
     "Reading",
@@ -143,6 +147,7 @@ __all__ = [
     "init",
     "load",
     "market",
+    "markets",
     "metric",
     "periods",
     "repair",
@@ -170,6 +175,7 @@ _HOME = {
         "data.references": "Dataset",
         "engine.settings": "Account FundingSeries",
         "errors": "DeleverError",
+        "panel": "Lifetime Markets",
         "research.signal.study": "StudyDesign",
         "stats.metric": "metric",
         "study.backtesting": "backtest",
@@ -180,6 +186,7 @@ _HOME = {
         "study.datasets": "DataList Imports data_list data_resample export import_data",
         "study.event_report": "EventReport event_study",
         "study.fetching": "Fetches fetch import_brackets repair",
+        "study.joint_markets": "markets",
         "study.kept_result": "KeptResult result",
         "study.market": "load market",
         "study.mending": "DataChange data_drop data_mend data_quarantine data_remove data_replace "

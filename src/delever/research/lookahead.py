@@ -9,16 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from delever.arguments import MOST_SEED, Flags, Floats, counted, whole_number
 from delever.errors import InputError
+from delever.panel import Markets
 from delever.research.cuts import changes, questions
 from delever.research.decision import EXPOSURE, Decided
+from delever.research.panel_perturbation import answers, markets_window, moves, perturb_markets
 from delever.research.perturbation import Perturbation, perturb_future, window
 from delever.view import MarketView
+
+Seen: TypeAlias = MarketView | Markets
+"""What a function is asked about: one market, or several."""
+Question: TypeAlias = "Callable[[MarketView], Decided] | Callable[[Markets], Decided]"
+S = TypeVar("S", MarketView, Markets)
 
 MOST_POINTS = 10_000
 POINTS = 1_000
@@ -42,10 +50,12 @@ class Leak:
     # what the function raised when the later bars were gone; empty when it answered
     error: str = ""
     column: str = ""  # of the frame that was answered; empty when it was a series
+    panel: bool = False  # whether that is a symbol's, of several markets
 
     def __str__(self) -> str:
-        """One sentence: the line if it is one, the bar, both values, and what was changed."""
+        """One sentence: the line or symbol, the bar, both values, and what was changed."""
         line = f"line {self.column!r}, " if self.column not in ("", EXPOSURE) else ""
+        line = f"{self.column}, " if self.panel else line
         where = f"{line}bar {self.bar:%Y-%m-%d %H:%M}"
         seen, blind = told_apart(self.with_future, self.without)
         if self.change == "repeated":
@@ -86,8 +96,8 @@ def told_apart(one: float, other: float) -> tuple[str, str]:
 
 
 def find_leak(
-    function: Callable[[MarketView], Decided],
-    market: MarketView,
+    function: Question,
+    market: Seen,
     *,
     points: int = POINTS,
     seconds: float = 0.0,
@@ -127,8 +137,8 @@ def find_leak(
 
 
 def shows(
-    function: Callable[[MarketView], Decided],
-    market: MarketView,
+    function: Question,
+    market: Seen,
     leak: Leak,
     *,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
@@ -143,8 +153,8 @@ def shows(
 class _Question:
     """A function, and what it answers on the whole of a market."""
 
-    function: Callable[[MarketView], Decided]
-    market: MarketView
+    function: Question
+    market: Seen
     seed: int
     least_lags: Mapping[str, pd.Timedelta]
     whole: dict[str, Floats] = field(init=False)
@@ -159,7 +169,11 @@ class _Question:
         if self.least_lags:
             yield "published later", rows - 1
         moved = {name: differ(each[1:], each[:-1]) for name, each in self.whole.items()}
-        close = self.market.bars["close"].to_numpy(dtype="float64")
+        if isinstance(self.market, Markets):
+            moved = {"": np.logical_or.reduce([np.zeros(rows - 1, bool), *moved.values()])}
+            close = moves(self.market)
+        else:
+            close = self.market.bars["close"].to_numpy(dtype="float64")
         least, then = questions(changes(moved), close, points)
         yield from least
         done = set(least)
@@ -172,7 +186,7 @@ class _Question:
 
     def leak(self, change: Perturbation, row: int) -> Leak | None:
         """What a change of the future after a row shows."""
-        changed = perturb_future(
+        changed = with_other_future(
             self.market,
             self.market.index[row],
             change,
@@ -182,12 +196,35 @@ class _Question:
         return _compare(self.function, self.market, self.whole, change, row, changed, self.seed)
 
 
-def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[str, Floats]:
+def with_other_future(
+    market: Seen,
+    after: pd.Timestamp,
+    change: Perturbation,
+    *,
+    seed: int = 0,
+    least_lags: Mapping[str, pd.Timedelta] | None = None,
+) -> Seen:
+    """One market or several, the same up to the bar that opens at `after`."""
+    if isinstance(market, Markets):
+        return perturb_markets(market, after, change, seed=seed, least_lags=least_lags)
+    return perturb_future(market, after, change, seed=seed, least_lags=least_lags)
+
+
+def cut_out(market: Seen, first: pd.Timestamp, last: pd.Timestamp) -> Seen:
+    """Some bars of one market or several, with what was known by their end."""
+    if isinstance(market, Markets):
+        return markets_window(market, first, last)
+    return window(market, first, last)
+
+
+def ask(function: Question, market: Seen) -> dict[str, Floats]:
     """Floats of a function of the market, one per bar, by column; that of a series is ``""``.
 
     Raises InputError if it does not return a series or frame with one row per bar.
     """
-    answer = function(untouched(market))
+    asked: Callable[[Any], Decided] = function
+    given: Any = market
+    answer = asked(untouched(given))
     if not isinstance(answer, pd.Series | pd.DataFrame) or len(answer) != len(market.index):
         size = type(answer).__name__
         if isinstance(answer, pd.Series | pd.DataFrame):
@@ -198,12 +235,16 @@ def ask(function: Callable[[MarketView], Decided], market: MarketView) -> dict[s
         )
     if isinstance(answer, pd.Series):
         return {"": answer.to_numpy(dtype="float64", na_value=np.nan)}
+    if isinstance(market, Markets):
+        return answers(answer, market)
     names = sorted(answer.columns, key=lambda name: name != EXPOSURE)
     return {name: answer[name].to_numpy(dtype="float64", na_value=np.nan) for name in names}
 
 
-def untouched(market: MarketView) -> MarketView:
+def untouched(market: S) -> S:
     """A copy that whatever is written into it does not reach the market."""
+    if isinstance(market, Markets):
+        return replace(market, views={name: untouched(one) for name, one in market.views.items()})
     readings = {name: replace(was, frame=was.frame.copy()) for name, was in market.readings.items()}
     before = market.earlier
     return replace(
@@ -215,8 +256,8 @@ def untouched(market: MarketView) -> MarketView:
 
 
 def shrink_leak(
-    function: Callable[[MarketView], Decided],
-    market: MarketView,
+    function: Question,
+    market: Seen,
     leak: Leak,
     *,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
@@ -237,8 +278,8 @@ def shrink_leak(
         return leak
 
     def tried(begin: int, after: int, last: int) -> Leak | None:
-        small = window(market, market.index[begin], market.index[last])
-        changed = perturb_future(
+        small = cut_out(market, market.index[begin], market.index[last])
+        changed = with_other_future(
             small, market.index[after], leak.change, seed=leak.seed, least_lags=least_lags
         )
         try:
@@ -277,20 +318,21 @@ def _least(tried: Callable[[int], Leak | None], most: int) -> Leak | None:
 
 
 def _compare(
-    function: Callable[[MarketView], Decided],
-    market: MarketView,
+    function: Question,
+    market: Seen,
     whole: Mapping[str, Floats],
     change: Perturbation,
     row: int,
-    changed: MarketView,
+    changed: Seen,
     seed: int,
 ) -> Leak | None:
-    said, (first, *_) = "", whole
+    said, (first, *others) = "", whole
+    told = [first, *others] if isinstance(market, Markets) else [first]  # the others are lines
     try:
         seen = ask(function, changed)
     except Exception as error:  # noqa: BLE001 - a strategy may raise anything; it is the evidence
         # What it raises on replaced bars, or before its first value, is no evidence.
-        if change in _REPLACED or np.isnan(whole[first][row]):
+        if change in _REPLACED or all(np.isnan(whole[name][row]) for name in told):
             return None
         said = f"{type(error).__name__}: {error}"
         bar, column, without = row, first, np.nan
@@ -311,6 +353,7 @@ def _compare(
         seed=seed,
         error=said,
         column=column,
+        panel=isinstance(market, Markets),
     )
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats, counted
+from delever.panel import Markets
 from delever.research.decision import EXPOSURE, RESERVED, Decided, exposure_of
-from delever.research.lookahead import POINTS, Leak, ask, differ, find_leak, untouched
+from delever.research.lookahead import POINTS, Leak, Seen, ask, differ, find_leak, untouched
+from delever.research.panel_perturbation import scaled_markets
 from delever.research.perturbation import price_columns
 from delever.view import MarketView
 
@@ -117,6 +119,65 @@ def check_lines(answer: Decided) -> Finding | None:
     return None
 
 
+def check_panel(answer: object, markets: Markets) -> Finding | None:
+    """What an answer breaks of the contract of exposures per symbol, if anything.
+
+    NaN is allowed where a symbol has no bar or is no longer listed, and before its first number.
+    """
+    if not isinstance(answer, pd.DataFrame):
+        return Finding(
+            check="same index",
+            message="a strategy of several symbols must return a DataFrame of exposures, a column "
+            f"per symbol; got {type(answer).__name__}",
+        )
+    names = list(answer.columns)
+    if sorted(map(str, names)) != sorted(markets.symbols):
+        ordered = [name for name in names if name in RESERVED]
+        more = (
+            f"; {ordered[0]!r} is an order's, which only a strategy of one market may return"
+            if ordered
+            else ""
+        )
+        return Finding(
+            check="named columns",
+            message="a strategy of several symbols must return one column per symbol, "
+            f"{', '.join(markets.symbols)}; got {', '.join(map(str, names)) or 'none'}{more}",
+        )
+    if not answer.index.equals(markets.index):
+        return Finding(
+            check="same index",
+            message="a strategy of several symbols must return one row per row of markets.index; "
+            f"got {counted(len(answer), 'row')} for {counted(len(markets.index), 'row')}",
+        )
+    for name in markets.symbols:
+        column = answer[name]
+        if column.dtype.kind not in "iufb" or column.dtype.kind == "b":
+            return Finding(
+                check="finite after warm-up",
+                message=f"exposures must be numbers; {name} has dtype {column.dtype}; turn a "
+                "signal into one with .astype(float)",
+            )
+        row = _undefined(exposures(column), name, markets)
+        if row is not None:
+            return Finding(
+                check="finite after warm-up",
+                message=f"the exposure of {name} at {markets.index[row]:%Y-%m-%d %H:%M} must be a "
+                f"finite number; got {column.iloc[row]:g}",
+            )
+    return None
+
+
+def _undefined(values: np.ndarray, name: str, markets: Markets) -> int | None:
+    """First row at which an exposure that was begun is no number though the symbol has a bar."""
+    held = markets.index.isin(markets[name].index)
+    lifetime = markets.lifetimes.get(name)
+    if lifetime is not None and lifetime.delisted is not None:
+        held &= np.asarray(markets.close_time < lifetime.delisted)
+    begun = np.arange(len(values)) >= first_defined(values)
+    wrong = np.flatnonzero(~np.isfinite(values) & begun & held)
+    return int(wrong[0]) if len(wrong) else None
+
+
 def exposures(target: pd.Series) -> Floats:
     """Numbers of a series, with NaN for what is missing; not to be written to."""
     if isinstance(target.dtype, np.dtype):
@@ -139,9 +200,17 @@ def _first_mismatch(got: pd.Index, index: pd.DatetimeIndex) -> str:
     return ""
 
 
+def contract_of(function: Callable[[Any], Decided], market: Seen) -> Finding | None:
+    """What an answer on one market, or several, breaks of its contract, if anything."""
+    if isinstance(market, Markets):
+        return check_panel(function(untouched(market)), market)
+    answer = function(untouched(market))
+    return check_target(answer, market.index) or check_lines(answer)
+
+
 def check_strategy(
     function: Callable[..., Decided],
-    market: MarketView,
+    market: Seen,
     *,
     parameters: Mapping[str, Any] | None = None,
     price_parameters: Collection[str] = (),
@@ -157,11 +226,10 @@ def check_strategy(
     """
     given = dict(parameters or {})
 
-    def strategy(seen: MarketView) -> Decided:
+    def strategy(seen: Seen) -> Decided:
         return function(seen, **given)
 
-    answer = strategy(untouched(market))
-    broken = check_target(answer, market.index) or check_lines(answer)
+    broken = contract_of(strategy, market)
     if broken is not None:
         return [broken]
     found = []
@@ -178,22 +246,24 @@ def check_strategy(
     }
     was = ask(strategy, market)
     other = ask(lambda seen: function(seen, **scaled), _rescaled(market, _SCALE))
-    message = _units(was, other, market.index)
+    message = _units(was, other, market)
     if message:
         found.append(Finding(check="unit-free", message=message))
     return found
 
 
-def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], index: pd.DatetimeIndex) -> str:
+def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], market: Seen) -> str:
     """What depends on the unit of prices but may not, or does not but must; empty for nothing."""
+    index, several = market.index, isinstance(market, Markets)
     for name, values in was.items():
-        line = name not in ("", EXPOSURE)
+        line = name not in ("", EXPOSURE) and not several
         seen = other.get(name, np.full(len(values), np.nan))
         wrong = np.flatnonzero(differ(values * _SCALE if line else values, seen))
         if not len(wrong):
             continue
         row = int(wrong[0])
         bar = f"bar {index[row]:%Y-%m-%d %H:%M}: {values[row]:g}, but {seen[row]:g}"
+        bar = f"{name}, {bar}" if several else bar
         if line:
             return (
                 f"line {name!r}, {bar} with every price times {_SCALE:g}; a line must stand on the "
@@ -206,7 +276,13 @@ def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], index: pd.Dat
     return ""
 
 
-def _rescaled(market: MarketView, factor: float) -> MarketView:
+def _rescaled(market: Seen, factor: float) -> Seen:
+    if isinstance(market, Markets):
+        return scaled_markets(market, lambda view: _rescaled_view(view, factor))
+    return _rescaled_view(market, factor)
+
+
+def _rescaled_view(market: MarketView, factor: float) -> MarketView:
     def scaled(bars: pd.DataFrame) -> pd.DataFrame:
         return bars.assign(**(bars[price_columns(bars)] * factor))
 

@@ -12,14 +12,24 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.errors import InputError, StrategyError
+from delever.panel import Markets
 from delever.research.cuts import FIRST
 from delever.research.decision import Decided, exposure_of
-from delever.research.lookahead import POINTS, find_leak, shows, shrink_leak, untouched
-from delever.research.strategy_checks import Finding, check_strategy, check_target
+from delever.research.lookahead import (
+    POINTS,
+    Question,
+    Seen,
+    find_leak,
+    shows,
+    shrink_leak,
+    untouched,
+)
+from delever.research.strategy_checks import Finding, check_panel, check_strategy, check_target
 from delever.signals.features import FEATURES, available, feature_named
 from delever.study.counterexample import Ground, as_test
 from delever.study.fresh import Fresh
 from delever.study.isolation import afresh, outside
+from delever.study.joint_markets import markets as several
 from delever.study.market import market as make_market
 from delever.study.market import with_network
 from delever.study.result import Result
@@ -98,7 +108,7 @@ class Checked(Result):
 
 def check(
     *targets: str | Path | Strategy | Callable[..., Decided],
-    data: str | MarketView = "sample/ohlcv/BTC/USD/1d",
+    data: str | Seen = "sample/ohlcv/BTC/USD/1d",
     series: Mapping[str, str] | None = None,
     params: Mapping[str, Any] | None = None,
     points: int = POINTS,
@@ -114,8 +124,9 @@ def check(
     *targets : str, path, Strategy or function
         Strategy files ending in ``.py``, features by name, ``"features"`` for all that the series
         suffice for, or strategies and functions of a notebook.
-    data : str or MarketView
-        Bars to check on: a reference or a market.
+    data : str, MarketView or Markets
+        Bars to check on: a reference or a market; for a strategy of several symbols the TOML file
+        of a universe or of a study with legs, or markets.
     series : mapping of str to str, optional
         Readings that the targets ask for, and their references.
     params : mapping, optional
@@ -153,9 +164,9 @@ def check(
     False
     """
     place = Workspace.find(workspace, or_shipped=True)
-    known = isinstance(data, MarketView)
+    known = not isinstance(data, str)
     ground = Ground(
-        data=(data.symbol or "the market") if isinstance(data, MarketView) else data,
+        data=_called(data),
         series=dict(series or {}),
         params=dict(params or {}),
         points=points,
@@ -163,16 +174,11 @@ def check(
         leverage=leverage,
         features=place.extensions.all_features,
     )
-    market = with_network(
-        data
-        if isinstance(data, MarketView)
-        else make_market(data, series=ground.series, workspace=place),
-        place.root,
-    )
+    market = _ground_market(data, ground=ground, place=place)
     named = dict.fromkeys(data.readings) if isinstance(data, MarketView) else ground.series
     wanted: dict[Any, bool] = {}
     for target in targets:
-        if target == ALL_FEATURES:
+        if target == ALL_FEATURES and isinstance(market, MarketView):
             wanted |= {name: name in targets for name in available(market, ground.features)[0]}
         elif isinstance(target, str | Path) and str(target).endswith(".py"):
             wanted[str(place.file(Path(target)))] = True
@@ -186,22 +192,54 @@ def check(
     )
     found = []
     for target, by_name in wanted.items():
-        progress(target if isinstance(target, str) else target.__name__)
+        named_so = target.name if isinstance(target, Strategy) else target
+        progress(named_so if isinstance(named_so, str) else named_so.__name__)
         if isinstance(target, str) and not target.endswith(".py"):
+            if isinstance(market, Markets):
+                raise InputError(
+                    f"a feature is of one market; {target} cannot be checked on several; give the "
+                    "reference of one"
+                )
             one = _check_feature(
                 target, ground=ground if by_name else shared, market=market, skip=not by_name
             )
         else:
             # As a run would see it: with the series that are named, and nothing of the network's.
-            seen = replace(market, readings={name: market.readings[name] for name in named})
+            seen: Seen = market
+            if isinstance(market, MarketView):
+                readings = {name: market.readings[name] for name in named}
+                seen = replace(market, readings=readings)
             one = _check_strategy(target, ground=ground, market=seen)
         found.append(replace(one, test="", bars=one.bars) if known else one)
-    missing = available(market, ground.features)[1] if ALL_FEATURES in targets else ()
-    return Checked(targets=tuple(found), missing=tuple(missing))
+    missing: tuple[str, ...] = ()
+    if ALL_FEATURES in targets and isinstance(market, MarketView):
+        missing = tuple(available(market, ground.features)[1])
+    return Checked(targets=tuple(found), missing=missing)
+
+
+def _called(data: str | Seen) -> str:
+    """What the bars of a check are called."""
+    if isinstance(data, str):
+        return data
+    return "the markets" if isinstance(data, Markets) else data.symbol or "the market"
+
+
+def _ground_market(data: str | Seen, *, ground: Ground, place: Workspace) -> Seen:
+    """The market of a check, or the several; one with the readings of the network beside it."""
+    if isinstance(data, Markets):
+        return data
+    if isinstance(data, str) and data.endswith(".toml"):
+        return several(data, series=ground.series, workspace=place)
+    one = (
+        data
+        if isinstance(data, MarketView)
+        else make_market(data, series=ground.series, workspace=place)
+    )
+    return with_network(one, place.root)
 
 
 def _check_strategy(
-    target: str | Strategy | Callable[..., Decided], *, ground: Ground, market: MarketView
+    target: str | Strategy | Callable[..., Decided], *, ground: Ground, market: Seen
 ) -> CheckedTarget:
     """Run the checks that every strategy must pass.
 
@@ -214,8 +252,9 @@ def _check_strategy(
     else:
         chosen = target if isinstance(target, Strategy) else strategy(target)
     bound = chosen.bind(ground.params)
-    answer = chosen if path is None else afresh(path)
-    _decides_something(chosen, answer(untouched(market), **bound), ground=ground, market=market)
+    answer: Callable[..., Decided] = chosen if path is None else afresh(path)
+    given: Any = market
+    _decides_something(chosen, answer(untouched(given), **bound), ground=ground, market=market)
     source, function = f"dl.strategy({str(path)!r})", partial(answer, **bound)
     found = None
     if path is not None:
@@ -239,18 +278,21 @@ def _check_strategy(
         ),
         *([] if found is None else [found[0]]),
     ]
-    if not findings:
+    if not findings and isinstance(market, MarketView):
         findings = _too_large(chosen.target(market, bound), ground.leverage)
     return _checked(
         str(path or chosen.name), findings, source, function, ground=ground, market=market
     )
 
 
-def _decides_something(
-    chosen: Strategy, answer: Decided, *, ground: Ground, market: MarketView
-) -> None:
+def _decides_something(chosen: Strategy, answer: Decided, *, ground: Ground, market: Seen) -> None:
     """Raise StrategyError if an answer is none on every bar: then nothing would be proven."""
-    if check_target(answer, market.index) is None and exposure_of(answer).isna().all():
+    if isinstance(market, Markets):
+        broken, said = check_panel(answer, market), answer
+    else:
+        broken = check_target(answer, market.index)
+        said = answer if broken else exposure_of(answer)
+    if broken is None and said.isna().to_numpy().all():
         raise StrategyError(
             f"{chosen.path}: {chosen.name} decides nothing on the {len(market.index)} bars of "
             f"{ground.data}; check it on longer data (--data) or with shorter windows "
@@ -259,11 +301,11 @@ def _decides_something(
 
 
 def _shown_afresh(
-    fresh: Callable[[MarketView], Decided],
-    function: Callable[[MarketView], Decided],
+    fresh: Question,
+    function: Question,
     *,
     ground: Ground,
-    market: MarketView,
+    market: Seen,
 ) -> tuple[Finding, bool] | None:
     """A leak that shows in new processes, and whether only there."""
     points = min(ground.points, FRESH_POINTS)
@@ -358,10 +400,10 @@ def _checked(
     name: str,
     findings: list[Finding],
     source: str,
-    function: Callable[[MarketView], Decided],
+    function: Question,
     *,
     ground: Ground,
-    market: MarketView,
+    market: Seen,
 ) -> CheckedTarget:
     leaks = [finding.leak for finding in findings if finding.leak is not None]
     if not leaks:

@@ -18,11 +18,11 @@ from delever.report.pages import claims_page as page
 from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, Expectation, audit
 from delever.research.claims.computations import vocabulary
 from delever.research.claims.protocol import ClaimSource, Computation
-from delever.study.config import read_toml
 from delever.study.implausible import dataset_notes
 from delever.study.known_readings import fitted, instead_of, known_as
 from delever.study.result import Result, plain
 from delever.study.stored import About
+from delever.study.toml_file import read_toml
 from delever.study.workspace import Workspace
 
 _DOOR = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
 from delever.study.account_table import AccountTable, StudyAccount
+from delever.study.toml_file import check_depth, read_toml
 from delever.venues.costs import (
     DEAREST_BORROW,
     DEAREST_SLIPPAGE,
@@ -39,10 +39,6 @@ from delever.venues.costs import (
     check_meant,
 )
 from delever.venues.slippage import Impact, VolatilitySlippage
-
-DEEPEST = 32
-"""Tables and lists within one another; no study or claim needs a third of them."""
-
 
 Fraction = Annotated[float, Ge(0), Lt(1)]
 
@@ -276,9 +272,27 @@ class Study(BaseModel):
 
 
 def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
-    """Read a study file and apply overrides.
+    """Read a study file of one symbol and apply overrides.
 
     Raises ConfigError naming file, key, what was required and what came.
+    """
+    table = study_table(path, overrides)
+    data = table.get("data")
+    if "legs" in table or (isinstance(data, str) and data.endswith(".toml")):
+        raise ConfigError(
+            f"{path} is a study of several symbols, which delever run takes and nothing else does "
+            "so far; name a study of one symbol here"
+        )
+    try:
+        return Study.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error, Study)}") from None
+
+
+def study_table(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a study file says, with overrides, not checked yet.
+
+    Raises ConfigError if there is no such file, or it is no TOML.
     """
     if not path.is_file():
         raise ConfigError(f"a study file is required; there is none at {path}")
@@ -291,10 +305,7 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
             raise ConfigError(f"{path}: a dotted key of the study is required; got {key!r}")
         _override(table, key, value)
     check_depth(table, str(path))
-    try:
-        return Study.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, Study)}") from None
+    return table
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -338,47 +349,6 @@ def _override(table: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(table, dict):
             raise ConfigError(f"{key}: {part!r} is not a table of the study")
     table[last] = value
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Read a TOML file. Raises ConfigError if it is no TOML, or is nested too deeply."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except RecursionError:
-        raise ConfigError(_too_deep(str(path))) from None
-    except ValueError as error:  # of TOML, of UTF-8, or of a number too long to be read
-        raise ConfigError(f"{path}: {what} must be valid TOML; {error}") from None
-    check_depth(table, str(path))
-    return table
-
-
-def check_depth(value: object, where: str) -> None:
-    """Refuse what is nested deeper than `DEEPEST`.
-
-    Raises ConfigError if it is nested too deeply.
-
-    Examples
-    --------
-    >>> check_depth({"a": [[1, 2]]}, "study.toml")
-    """
-    level = [value]
-    for _ in range(DEEPEST + 1):
-        level = [
-            part
-            for each in level
-            if isinstance(each, dict | list)
-            for part in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return
-    raise ConfigError(_too_deep(where))
-
-
-def _too_deep(where: str) -> str:
-    return (
-        f"{where}: tables and lists must be nested at most {DEEPEST} deep; these are deeper; "
-        "flatten them"
-    )
 
 
 def _plain(value: float) -> float:

@@ -29,8 +29,8 @@ def at(stamp: str) -> pd.Timestamp:
 
 
 def test_{name}_does_not_see_the_future() -> None:
-    market = dl.market({data!r}, series={series!r})
-    few = window(market, {first}, {last})
+    market = dl.{maker}({data!r}, series={series!r})
+    few = {cut}(market, {first}, {last})
     other = {other}
     # Made anew for each question: it may remember nothing of the one before.
     seen, blind = ({function}(each, **{params!r}){column}[{bar}] for each in (few, other))
@@ -78,14 +78,19 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
         return f'at("{time:%Y-%m-%d %H:%M:%S}")'
 
     imports = ["from delever.research.perturbation import {}, window"]
+    if leak.panel:
+        imports = ["from delever.research.panel_perturbation import markets_window, {}"]
     if leak.change == "published later":
         given = {key: str(lag) for key, lag in ground.lags.items() if key in ground.series}
         lags = ", ".join(f"{key!r}: pd.Timedelta({lag!r})" for key, lag in given.items())
         how, other = "published_later", f"published_later(few, {{{lags}}})"
+        if leak.panel:
+            how = "perturb_markets"
+            other = f"{how}(few, few.index[-1], {leak.change!r}, least_lags={{{lags}}})"
     else:
-        how = "perturb_future"
+        how = "perturb_markets" if leak.panel else "perturb_future"
         after = stamp(leak.after)
-        other = f"perturb_future(few, {after}, {leak.change!r}, seed={leak.seed})"
+        other = f"{how}(few, {after}, {leak.change!r}, seed={leak.seed})"
     imports[0] = imports[0].format(how)
     if function.startswith("feature_named("):
         imports.append("from delever.signals.features import feature_named")
@@ -100,6 +105,8 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
         name=name,
         function=function,
         column=f"[{leak.column!r}]" if leak.column else "",
+        maker="markets" if leak.panel else "market",
+        cut="markets_window" if leak.panel else "window",
         data=ground.data,
         series=dict(ground.series),
         params=dict(ground.params),

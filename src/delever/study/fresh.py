@@ -25,9 +25,8 @@ import pandas as pd
 from delever.arguments import Floats
 from delever.errors import StrategyError
 from delever.research.decision import Decided
-from delever.research.lookahead import ask
+from delever.research.lookahead import Seen, ask
 from delever.study.strategy import load_strategy
-from delever.view import MarketView
 
 _START: Final = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
@@ -41,7 +40,7 @@ class Fresh:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __call__(self, market: MarketView, **params: object) -> Decided:
+    def __call__(self, market: Seen, **params: object) -> Decided:
         """Answer from a process of its own.
 
         Raises StrategyError if the strategy raises, or its process ends without an answer.
@@ -67,7 +66,7 @@ class _Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def ask(
-        self, path: Path, market: MarketView, params: Mapping[str, object]
+        self, path: Path, market: Seen, params: Mapping[str, object]
     ) -> Mapping[str, Floats] | str:
         """An answer by column, or what was raised."""
         process = self._running()
@@ -133,7 +132,7 @@ def serve() -> None:
 
 
 def _in_a_fork(
-    path: Path, market: MarketView, params: dict[str, Any]
+    path: Path, market: Seen, params: dict[str, Any]
 ) -> tuple[dict[str, Floats] | str, list[str]]:
     """An answer, and the installed modules that it took."""
     there = set(sys.modules)
@@ -163,7 +162,7 @@ def _installed(names: set[str]) -> list[str]:
     return sorted(name for name, file in files.items() if file.startswith((*roots, package)))
 
 
-def _answer(path: Path, market: MarketView, params: dict[str, Any]) -> dict[str, Floats] | str:
+def _answer(path: Path, market: Seen, params: dict[str, Any]) -> dict[str, Floats] | str:
     try:
         strategy = load_strategy(path)
         return ask(lambda seen: strategy(seen, **params), market)

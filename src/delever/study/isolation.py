@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from delever.research.decision import Decided
+from delever.research.lookahead import Seen
 from delever.research.strategy_checks import Finding
 from delever.study.strategy import execute, load_strategy
-from delever.view import MarketView
 
 _MODULES: Final = """
 aiohttp builtins ccxt ctypes ftplib gc glob http httpx importlib inspect io joblib
@@ -42,7 +42,7 @@ def afresh(path: Path) -> Callable[..., Decided]:
     loaded = load_strategy(path)
     source = loaded.path.read_bytes()
 
-    def answer(market: MarketView, **params: object) -> Decided:
+    def answer(market: Seen, **params: object) -> Decided:
         function = getattr(execute(loaded.path, source, loaded.sha256), loaded.name)
         return replace(loaded, function=function)(market, **params)
 

@@ -8,12 +8,12 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_type_hints
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 import pydantic
@@ -21,9 +21,11 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from delever.arguments import counted, shown
 from delever.errors import ConfigError, InputError, StrategyError
+from delever.panel import Markets
 from delever.research.decision import Decided, Decision, exposure_of, lines_of
-from delever.research.strategy_checks import check_lines, check_target, exposures
-from delever.view import MarketView, Price
+from delever.research.strategy_checks import check_lines, check_panel, check_target, exposures
+from delever.study.signature import Takes, explained, hints_of, is_price, parameter_model, takes
+from delever.view import MarketView
 
 if TYPE_CHECKING:
     from delever.study.workspace import Workspace
@@ -33,13 +35,15 @@ Given: TypeAlias = (
 )
 """What a notebook may call a strategy."""
 
+_TAKES: Mapping[Takes, str] = MappingProxyType(
+    {
+        "market": "one market",
+        "markets": "several symbols, as dl.markets gives them",
+        "signals": "several symbols and a signal of each, as a portfolio rule does",
+    }
+)
 _RAISED = (Exception, SystemExit, GeneratorExit)
 """What a user's code may raise; a strategy that exits has not answered."""
-
-_CONFIG = pydantic.ConfigDict(
-    extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_default=True
-)
-_FIRST = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Strategy:
     # names of those that are prices (``Annotated[..., Price()]``)
     price_parameters: tuple[str, ...]
     summary: str  # first line of the function's docstring
+    # one market; the whole `Markets`; or these and a signal per symbol, of which it makes exposures
+    takes: Takes = "market"
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Check parameters and fill in defaults.
@@ -81,11 +87,11 @@ class Strategy:
                 f"of them; {error}"
             ) from None
         except pydantic.ValidationError as error:
-            said = "; ".join(_explained(error))
+            said = "; ".join(explained(error))
             raise ConfigError(f"strategy {self.name}: {said}") from None
         return {name: getattr(bound, name) for name in there}
 
-    def __call__(self, market: MarketView, **params: Any) -> Decided:
+    def __call__(self, market: MarketView | Markets, **params: Any) -> Decided:
         """Call the function as it is; what it raises names the file and line.
 
         Raises
@@ -93,9 +99,14 @@ class Strategy:
         ConfigError
             As `bind`.
         StrategyError
-            If the function raises.
+            If the function raises, or takes several markets and is given one, or the reverse.
         """
         bound = self.bind(params)
+        given: Takes = "markets" if isinstance(market, Markets) else "market"
+        if self.takes != given:
+            raise StrategyError(
+                f"{self.path}: {self.name} takes {_TAKES[self.takes]}; got {_TAKES[given]}"
+            )
         try:
             with redirect_stdout(sys.stderr):  # standard output belongs to the command
                 return self.function(replace(market), **bound)
@@ -130,6 +141,56 @@ class Strategy:
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
         return Decision(target=target, lines=lines_of(answer).set_axis(market.index))
+
+    def panel_target(
+        self, markets: Markets, params: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Target exposure of every row and symbol, checked; NaN where a symbol cannot be held.
+
+        A strategy of one market is asked for each.
+
+        Raises
+        ------
+        ConfigError
+            As `bind`.
+        StrategyError
+            As `target`; the message names row and symbol.
+        """
+        if self.takes == "market":
+            return markets.each(lambda view: self.target(view, params))
+        return self._panel(self(markets, **(params or {})), markets)
+
+    def allocate(
+        self, markets: Markets, signals: pd.DataFrame, params: Mapping[str, Any]
+    ) -> pd.DataFrame:
+        """Exposures that a portfolio rule makes of signals, checked as `panel_target`.
+
+        Raises
+        ------
+        ConfigError
+            As `bind`, or if it is no portfolio rule.
+        StrategyError
+            As `target`.
+        """
+        if self.takes != "signals":
+            raise ConfigError(
+                f"{self.path}: a portfolio rule must take (markets, signals, *, …); {self.name} "
+                f"takes {_TAKES[self.takes]}"
+            )
+        bound = self.bind(params)
+        try:
+            with redirect_stdout(sys.stderr):
+                answer = self.function(replace(markets), signals.copy(), **bound)
+        except _RAISED as error:
+            raise StrategyError(_at_fault(error, self.path)) from error
+        return self._panel(answer, markets)
+
+    def _panel(self, answer: object, markets: Markets) -> pd.DataFrame:
+        broken = check_panel(answer, markets)
+        if broken is not None:
+            raise StrategyError(f"{self.path}: {broken.message}")
+        assert isinstance(answer, pd.DataFrame)
+        return answer[[*markets.symbols]].astype("float64").set_axis(markets.index)
 
     def _target(self, answer: Decided, market: MarketView) -> pd.Series:
         broken = check_target(answer, market.index)
@@ -262,8 +323,8 @@ def _code_sha256(function: Callable[..., Any]) -> str:
 
 
 def _strategy(function: Callable[..., Decided], *, name: str, path: Path, sha256: str) -> Strategy:
-    hints = _annotations(function, path)
-    parameters = _model(function, hints, path)
+    hints = hints_of(function, path)
+    parameters = parameter_model(function, hints, path)
     return Strategy(
         name=name,
         path=path,
@@ -271,9 +332,10 @@ def _strategy(function: Callable[..., Decided], *, name: str, path: Path, sha256
         function=function,
         parameters=parameters,
         price_parameters=tuple(
-            field for field in parameters.model_fields if _is_price(hints[field])
+            field for field in parameters.model_fields if is_price(hints[field])
         ),
         summary=(inspect.getdoc(function) or "").partition("\n")[0],
+        takes=takes(list(inspect.signature(function).parameters)),
     )
 
 
@@ -312,75 +374,6 @@ def _at_fault(error: BaseException, path: Path) -> str:
     lines = [frame for frame in frames if frame.filename == str(path)]
     place = f"{path}:{lines[-1].lineno}" if lines else str(path)
     return f"{place}: {type(error).__name__}: {error}"
-
-
-def _annotations(function: Callable[..., Any], path: Path) -> dict[str, Any]:
-    try:
-        return get_type_hints(function, include_extras=True)
-    except Exception as error:
-        line = function.__code__.co_firstlineno
-        raise StrategyError(f"{path}:{line}: annotations must be types; {error}") from error
-
-
-def _model(
-    function: Callable[..., Any], hints: Mapping[str, Any], path: Path
-) -> type[pydantic.BaseModel]:
-    where = f"{path}:{function.__code__.co_firstlineno}: {function.__name__}"
-    given = list(inspect.signature(function).parameters.values())
-    if not given or given[0].name != "market" or given[0].kind is not _FIRST:
-        raise StrategyError(
-            f"{where} must take the market first: def {function.__name__}(market: MarketView, *, …)"
-        )
-    fields: dict[str, Any] = {}
-    for parameter in given[1:]:
-        _check_parameter(parameter, hints, where)
-        default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], default)
-    try:
-        model: type[pydantic.BaseModel] = pydantic.create_model(
-            function.__name__, __config__=_CONFIG, **fields
-        )
-    except pydantic.errors.PydanticUserError as error:
-        raise StrategyError(f"{where}: a parameter's type cannot be checked; {error}") from error
-    _check_defaults(model, where)
-    return model
-
-
-def _check_parameter(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> None:
-    name = parameter.name
-    if parameter.kind is not parameter.KEYWORD_ONLY:
-        raise StrategyError(
-            f"{where}: parameter {name} must be keyword-only; put it after a bare *"
-        )
-    if name not in hints:
-        raise StrategyError(f"{where}: parameter {name} must have a type, such as {name}: int = 1")
-    if name.startswith("_") or hasattr(pydantic.BaseModel, name):
-        raise StrategyError(f"{where}: the parameter name {name} is reserved; choose another")
-
-
-def _check_defaults(model: type[pydantic.BaseModel], where: str) -> None:
-    try:
-        model()
-    except pydantic.ValidationError as error:
-        wrong = list(_explained(error, but="missing"))
-        if wrong:
-            raise StrategyError(f"{where}: default of {'; '.join(wrong)}") from None
-
-
-def _explained(error: pydantic.ValidationError, but: str = "") -> Iterator[str]:
-    for one in error.errors(include_url=False):
-        name = ".".join(map(str, one["loc"]))
-        if one["type"] == "missing":
-            if but != "missing":
-                yield f"parameter {name} is required; got none"
-        else:
-            required = one["msg"].removeprefix("Input should be ")
-            yield f"parameter {name} must be {required}; got {one['input']!r}"
-
-
-def _is_price(hint: Any) -> bool:
-    marked = any(isinstance(mark, Price) for mark in getattr(hint, "__metadata__", ()))
-    return marked or any(_is_price(part) for part in get_args(hint))
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,218 @@
+"""`dl.markets` and universes by date, and the proof that strategies of them are causal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import delever as dl
+from delever.cli.app import main
+from delever.errors import ConfigError, DataError, InputError, StrategyError
+from delever.study.workspace import Workspace
+
+DAYS = pd.date_range("2022-01-01", periods=160, tz="UTC", name="open_time")
+
+UNIVERSE = """\
+title = "Three that were there"
+top = 2
+volume_days = 10
+
+[[coin]]
+symbol = "BTC"
+bars = "made/ohlcv/BTC/USDT/1d"
+
+[[coin]]
+symbol = "LUNA"
+bars = "made/ohlcv/LUNA/USDT/1d"     # the venue gave the name to another coin later
+delisted = 2022-04-01
+recovery = 0.25
+
+[[coin]]
+symbol = "OLD"
+bars = "made/ohlcv/OLD/USDT/1d"
+[[coin.then]]
+from = 2022-03-02
+bars = "made/ohlcv/RENAMED/USDT/1d"
+units = 1000.0
+"""
+
+RANKS = '''
+import pandas as pd
+from delever.panel import Markets
+
+
+def ranks(markets: Markets, *, days: int = 5, leader: bool = False) -> pd.DataFrame:
+    """Long what rose most; with a leader, where that one will close higher tomorrow."""
+    close = markets.panel()
+    risen = close / close.shift(days) - 1.0
+    best = risen.rank(axis=1, ascending=False, method="first").eq(1).astype(float)
+    asked = best.where(risen.notna())
+    if leader:
+        tomorrow = close["BTC"].shift(-1) > close["BTC"]
+        asked["LUNA"] = tomorrow.astype(float).where(asked["LUNA"].notna())
+    return asked
+'''
+
+
+def bars(seed: int, start: float = 100.0, days: pd.DatetimeIndex = DAYS) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    close = start * np.exp(np.cumsum(rng.normal(0, 0.03, len(days))))
+    opened = np.append(start, close[:-1])
+    prices = {"open": opened, "high": np.maximum(opened, close) * 1.01,
+              "low": np.minimum(opened, close) * 0.99, "close": close}  # fmt: skip
+    return pd.DataFrame(prices | {"volume": float(seed)}, index=days)
+
+
+@pytest.fixture
+def stored(workspace: Workspace) -> Workspace:
+    old = bars(3, start=5.0)
+    new = old / 1000.0
+    new["volume"] = old["volume"] * 1000.0
+    for name, frame in {
+        "BTC": bars(1),
+        "LUNA": bars(2, start=80.0),
+        "OLD": old.iloc[:60],
+        "RENAMED": new.iloc[60:],
+    }.items():
+        workspace.catalog.add(frame, f"made/ohlcv/{name}/USDT/1d")
+    (workspace.root / "data" / "three.toml").write_text(UNIVERSE)
+    (workspace.strategies / "ranks.py").write_text(RANKS)
+    return workspace
+
+
+def test_a_universe_follows_a_coin_under_its_new_name_and_leaves_one_that_died(stored):
+    seen = dl.markets("data/three.toml")
+    assert seen.symbols == ("BTC", "LUNA", "OLD")
+    pd.testing.assert_series_equal(  # in units of the old coin, all the way
+        seen["OLD"].bars["close"],
+        bars(3, start=5.0)["close"],
+        check_freq=False,
+        check_index_type=False,
+        rtol=1e-12,
+    )
+    assert seen["LUNA"].index[-1] == pd.Timestamp("2022-03-31", tz="UTC")
+    assert seen.lifetimes["LUNA"].recovery == 0.25
+    assert any("LUNA was delisted on 2022-04-01" in note for note in seen.notes)
+    assert seen.members.iloc[20:].sum(axis=1).eq(2).all()
+    assert dl.markets("data/three.toml", end="2022-03-01").notes == seen.notes
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "error", "said"),
+    [
+        ('symbol = "LUNA"', 'symbol = "BTC"', ConfigError, "coin must be there once; BTC is"),
+        ("units = 1000.0", "units = 1.0", DataError, "must go on where the bars before it end"),
+        ("recovery = 0.25", "recovery = -1.0", ConfigError, "coin.1.recovery must be"),
+        ("top = 2", "tops = 2", ConfigError, "unknown key 'tops'; there are: title, top"),
+        ("2022-04-01", "2021-04-01", ConfigError, "must have bars from its start to 2021-04-01"),
+        ("top = 2", "top = 0", ConfigError, "top must be: greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_universe_is_refused_in_a_sentence(stored, was, now, error, said):
+    path = stored.root / "data" / "three.toml"
+    path.write_text(UNIVERSE.replace(was, now))
+    with pytest.raises(error, match=said):
+        dl.markets(path)
+
+
+def test_markets_of_frames_and_references(stored):
+    hourly = bars(5, days=pd.date_range("2022-01-01 05:00", periods=2_000, freq="1h", tz="UTC"))
+    both = dl.markets({
+        "D": bars(1),
+        "H": dl.market(hourly, timeframe="1h"),
+    }, timeframe="1d")  # fmt: skip
+    assert both.timeframe == "1d"
+    assert both["H"].index[0] == pd.Timestamp("2022-01-02", tz="UTC")  # the first whole day
+    assert "bars of H were put together from 1h to 1d" in both.notes
+    gone = both.lifetimes["H"]  # its bars end before those of the other, and nobody says why
+    assert gone.delisted == both["H"].close_time[-1] + pd.Timedelta(days=1)
+    assert any("the bars of H end 2022-03-25, before" in note for note in both.notes)
+    named = dl.markets(["made/ohlcv/BTC/USDT/1d", "made/ohlcv/LUNA/USDT/1d"], start="2022-02-01")
+    assert named.symbols == ("BTC/USDT", "LUNA/USDT")
+    assert not named.members.iloc[:31].any(axis=None)
+    one, two = "made/ohlcv/BTC/USDT/1d", "made/ohlcv/LUNA/USDT/1d"
+    for wrong, said in (
+        ([one, one], "every symbol must be there once; BTC/USDT is there twice"),
+        ({"A": one, "B": one}, "every symbol must be there once; A and B are both"),
+        ([one], "several markets are needed, two at least; got BTC/USDT; dl.market takes one"),
+        (one, "several markets are a mapping of names to bars"),
+        (7, "several markets are a mapping of names to bars"),
+        ({"A": one, "": two}, "names of symbols must be texts"),
+    ):
+        with pytest.raises(InputError, match=said):
+            dl.markets(wrong)
+
+
+def test_a_leak_through_another_symbols_future_is_caught(stored, capsys, monkeypatch):
+    words = ["check", "strategies/ranks.py", "--data", "data/three.toml", "--seconds", "0",
+             "--points", "1"]  # fmt: skip
+    ranks = dl.strategy("ranks")
+    assert dl.check(ranks, data=dl.markets("data/three.toml"), points=1, seconds=0).passed
+    assert main([*words, "--set", "leader=true"]) == 1
+    assert "prefix invariance: LUNA, bar 2022-" in capsys.readouterr().out
+    assert main([*words, "--set", "leader=true", "--as-test"]) == 1
+    out = capsys.readouterr().out
+    assert "market = dl.markets('data/three.toml', series={})" in out
+    source = out[out.index("import numpy") :]
+    names: dict[str, object] = {}
+    exec(compile(source, "pasted.py", "exec"), names)
+    with pytest.raises(AssertionError):
+        names["test_ranks_does_not_see_the_future"]()
+
+
+def test_counting_coins_that_are_not_there_yet_is_a_leak(stored):
+    def shares(markets):
+        return markets.panel().notna().astype(float) / len(markets)
+
+    def honest(markets):
+        known = markets.panel().notna()
+        return known.astype(float).div(known.sum(axis=1), axis=0)
+
+    late = {"A": bars(1), "B": bars(2).iloc[50:], "C": bars(3).iloc[100:]}
+    seen = dl.markets(late, timeframe="1d")
+    found = dl.check(shares, data=seen, points=4, seconds=0)
+    assert "A, bar 2022-01-01 00:00: 0.333333" in str(found.targets[0].findings[0])
+    assert dl.check(honest, data=seen, points=4, seconds=0).passed
+
+
+def test_who_takes_one_market_and_who_takes_several(stored):
+    several = dl.markets("data/three.toml")
+    one = dl.market("made/ohlcv/BTC/USDT/1d")
+    with pytest.raises(StrategyError, match=r"ranks takes several symbols.*; got one market"):
+        dl.check(str(stored.strategies / "ranks.py"), data=one)
+    with pytest.raises(StrategyError, match="buy_and_hold takes one market; got several"):
+        dl.check(dl.strategy("buy_and_hold"), data=several)
+    with pytest.raises(InputError, match="a feature is of one market; fear_greed cannot"):
+        dl.check("fear_greed", data=several)
+
+    def wrong(markets):
+        return markets.panel()["BTC"]
+
+    def lacking(markets):
+        return markets.panel()[["BTC"]]
+
+    def holes(markets):
+        asked = markets.panel().notna().astype(float)
+        asked.iloc[30, 0] = np.nan
+        return asked
+
+    for function, said in (
+        (wrong, "must return a DataFrame of exposures, a column per symbol; got Series"),
+        (lacking, "must return one column per symbol, BTC, LUNA, OLD; got BTC"),
+        (holes, "the exposure of BTC at 2022-01-31 00:00 must be a finite number; got nan"),
+    ):
+        found = dl.check(function, data=several, points=1, seconds=0)
+        assert said in str(found.targets[0].findings[0])
+
+
+def test_a_panel_signature_that_no_study_could_fill_in(tmp_path: Path):
+    path = tmp_path / "both.py"
+    path.write_text("def both(market, markets):\n    return None\n")
+    with pytest.raises(StrategyError, match="parameter markets must be keyword-only"):
+        dl.strategy(path)
+    path.write_text("def both(views):\n    return None\n")
+    with pytest.raises(StrategyError, match=r"must take the market first.*or \(markets: Markets"):
+        dl.strategy(path)

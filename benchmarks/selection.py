@@ -1,56 +1,151 @@
-"""How often the best of many worthless trials is called skill: prints the table of docs/sweeps.md.
+"""How often the best of many worthless trials is called skill: prints the tables of docs/sweeps.md.
 
-    python benchmarks/selection.py [POPULATIONS]
+    python benchmarks/selection.py [POPULATIONS] [normal | history | finalists]
 
-Normal returns of 960 bars without any edge, correlated alike; the seed was fixed beforehand.
+Normal returns of 960 bars without any edge, correlated alike; exposures drawn at random on the
+sample's returns, which are wild and depend on each other, themselves drawn in blocks of 30 days.
+Seeds were fixed beforehand.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from delever.stats.inference import deflated_sharpe_ratio
-from delever.stats.selection import chance_of_best, effective_trials
+from delever.research.choosing import Parts, Tried
+from delever.research.deflation import Deflation, Family, deflate
+from delever.research.finalists import finalists, finalists_of, tested_from
+from delever.stats.superior import best_of_many
 
-BARS, BLOCKS, SEED = 960, 16, 5
-FAMILIES = tuple((trials, rho) for trials in (10, 100, 1_000) for rho in (0.0, 0.5, 0.8, 0.95))
+SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "btc_usd_1d.csv"
+BARS, SEED, YEAR, BLOCK = 960, 5, 365.0, 30.0
+LONG, STAYS = 3_000, (5, 20, 60)
+COUNTS = (10, 100, 1_000)
+Floats = np.ndarray
 
 
-def population(chance: np.random.Generator, trials: int, rho: float) -> tuple[float, ...]:
-    """Effective trials, and whether each of the measures calls the best skill."""
-    own = chance.standard_normal((trials, BARS), dtype=np.float32)
-    common = chance.standard_normal((1, BARS), dtype=np.float32)
-    returns = np.float32(math.sqrt(rho)) * common + np.float32(math.sqrt(1.0 - rho)) * own
-    ratios = (returns.mean(axis=1) / returns.std(axis=1, ddof=1)).astype(float)
-    effective = effective_trials(returns.reshape(trials, BLOCKS, -1).sum(axis=2), draws=1_000)
-    best, across = float(ratios.max()), float(ratios.var(ddof=1))
-    floored = max(across, 1.0 / (BARS - 1))
-    deflated = [
-        deflated_sharpe_ratio(best, BARS, variance=variance, n_trials=effective)
-        for variance in (floored, across)
-    ]
-    small = chance_of_best(best, BARS, n_trials=effective) < 0.05
-    return effective, float(small), *(float(each > 0.95) for each in deflated)
+def tried_of(returns: Floats, market: Floats) -> Tried:
+    """What a sweep keeps of trials, of returns of shape (trials, bars)."""
+    index = pd.date_range("2012-01-01", periods=len(market), tz="UTC", name="open_time")
+    parts = Parts.of(index, "1d", 0, ())
+    first, last = np.array(list(parts.rows.values())).T
+
+    def sums(made: Floats) -> Floats:
+        own = np.stack([made, made**2, np.log1p(np.maximum(made, -0.99)), 0.0 * made], axis=-1)
+        zero = np.zeros_like(own[..., :1, :])
+        since = np.concatenate([zero, own.cumsum(axis=-2)], axis=-2)
+        return since[..., last, :] - since[..., first, :]
+
+    return Tried(
+        parts=parts,
+        sums=np.concatenate(
+            [sums(some) for some in np.array_split(returns, len(returns) // 50 + 1)]
+        ),
+        begins=np.zeros(len(returns), dtype=int),
+        benchmark=sums(market),
+        periods_per_year=YEAR,
+    )
+
+
+def deflated(returns: Floats, market: Floats, tried: Tried) -> Deflation:
+    """The best of some trials, deflated as a sweep deflates it."""
+    ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1) * math.sqrt(YEAR)
+    best = int(ratios.argmax())
+    family = Family(tried=tried, ratios=ratios, best=best, made=len(ratios), elsewhere=0.0)
+    found = deflate(returns[best], market, family)
+    assert found is not None
+    return found
+
+
+def normal(rng: np.random.Generator, trials: int, rho: float) -> tuple[Floats, Floats]:
+    """Trials without an edge above 0, and a market that they have nothing to do with."""
+    own = rng.standard_normal((trials, BARS))
+    common = rng.standard_normal((1, BARS))
+    returns = 0.03 * (math.sqrt(rho) * common + math.sqrt(1.0 - rho) * own)
+    return returns, 0.03 * rng.standard_normal(BARS)
+
+
+def history() -> Floats:
+    return pd.read_csv(SAMPLE)["close"].pct_change().to_numpy()[1:]
+
+
+def resampled(rng: np.random.Generator) -> Floats:
+    past, chosen = history(), []
+    while len(chosen) < LONG:
+        start, length = rng.integers(len(past)), rng.geometric(1.0 / BLOCK)
+        chosen.extend((start + np.arange(length)) % len(past))
+    return past[chosen[:LONG]]
+
+
+def swung(rng: np.random.Generator, trials: int, shared: float) -> tuple[Floats, Floats]:
+    """Long or short at random, on a share of days as all others are, by logs: worth nothing."""
+    market = resampled(rng)
+    stay = 1.0 / rng.choice(STAYS, size=(trials, 1))
+    sides = (rng.random((trials, LONG)) < stay).cumsum(axis=1) + rng.integers(2, size=(trials, 1))
+    alike = (rng.random(LONG) < 1.0 / STAYS[1]).cumsum() % 2
+    spell = (rng.random(LONG) < 0.05).cumsum()
+    sides = np.where(rng.random(LONG)[spell] < shared, alike, sides % 2)
+    return np.expm1((2.0 * sides - 1.0) * np.log1p(market)), market
+
+
+def rates(
+    name: str, populations: int, draw: Callable[[np.random.Generator], tuple[Floats, Floats]]
+) -> None:
+    """A row of a table: how often each measure calls the best skill."""
+    found = []
+    for number in range(populations):
+        returns, market = draw(np.random.default_rng([SEED, number]))
+        tried = tried_of(returns, market)
+        one = deflated(returns, market, tried)
+        greatest = best_of_many(tried.of(tried.parts.named("block"))[..., 0], draws=999).p_value
+        told = (greatest <= 0.05, one.chance <= 0.05, one.deflated > 0.95, one.deflated_2026 > 0.95)
+        found.append((one.effective, *told))
+    table = np.array(found, dtype=float)
+    shares = " | ".join(f"{100 * share:.1f} %" for share in table[:, 1:].mean(axis=0))
+    print(f"| {name} | {float(f'{np.median(table[:, 0]):.2g}'):,g} | {shares} |", flush=True)
+
+
+HEAD = "effective, median | greatest p <= 5 % | best p <= 5 % | deflated > 0.95 | form of 2026 |"
+
+
+def put_to_the_test(rng: np.random.Generator, shared: float) -> float:
+    """p-value of the finalists of 40 long or short exposures against cash."""
+    returns, market = swung(rng, 40, shared)
+    tried = tried_of(returns, market)
+    chosen, first = finalists_of(tried), tested_from(tried)
+    found = finalists(tried, chosen, returns[chosen, first:].T, 0.0 * market[first:])
+    assert found is not None
+    return found.consistent
 
 
 def main(arguments: Sequence[str]) -> None:
     populations = int(arguments[0]) if arguments else 1_000
-    print(
-        "| trials | correlation | effective, median | chance below 5 % | deflated above 0.95 "
-        "| the same without the floor |\n|---:|---:|---:|---:|---:|---:|"
-    )
-    for trials, rho in FAMILIES:
-        chance = np.random.default_rng([SEED, trials, round(100 * rho)])
-        found = np.array([population(chance, trials, rho) for _ in range(populations)])
-        shares = " | ".join(f"{100 * share:.1f} %" for share in found[:, 1:].mean(axis=0))
-        print(
-            f"| {trials:,} | {rho:g} | {float(f'{np.median(found[:, 0]):.2g}'):,g} | {shares} |",
-            flush=True,
-        )
+    which = arguments[1:] or ["normal", "history", "finalists"]
+    if "normal" in which:
+        print(f"| trials | correlation | {HEAD}\n|---:|---:|---:|---:|---:|---:|---:|")
+        for trials in COUNTS:
+            for rho in (0.0, 0.8):
+                name = f"{trials:,} | {rho:g}"
+                rates(name, populations, lambda rng, n=trials, r=rho: normal(rng, n, r))
+    if "history" in which:
+        print(f"\n| trials | days in common | {HEAD}\n|---:|---:|---:|---:|---:|---:|---:|")
+        for trials in COUNTS[:2]:
+            for shared in (0.0, 0.8):
+                name = f"{trials:,} | {100 * shared:.0f} %"
+                rates(name, populations, lambda rng, n=trials, s=shared: swung(rng, n, s))
+    if "finalists" in which:
+        for shared in (0.0, 0.8):
+            tests = [
+                put_to_the_test(np.random.default_rng([SEED + 1, number]), shared)
+                for number in range(populations)
+            ]
+            share = 100 * np.mean(np.array(tests) <= 0.05)
+            print(f"finalists, {100 * shared:.0f} % of days in common: rejects {share:.1f} %")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from delever.errors import InputError
 from delever.stats.inference import probabilistic_sharpe_ratio
-from delever.stats.selection import chance_of_best, effective_trials
+from delever.stats.selection import effective_trials
 
 
 def equicorrelated(trials: int, correlation: float, seed: int, blocks: int = 16) -> np.ndarray:
@@ -68,30 +68,10 @@ def test_blocks_that_are_wild_for_all_make_no_trials_look_alike() -> None:
     assert found > 150
 
 
-def test_the_best_of_correlated_worthless_trials_is_called_skill_in_one_case_of_twenty() -> None:
-    chance = np.random.default_rng(5)
-    populations, trials, bars, called = 300, 50, 320, 0
-    for _ in range(populations):
-        returns = math.sqrt(0.7) * chance.standard_normal((1, bars))
-        returns = returns + math.sqrt(0.3) * chance.standard_normal((trials, bars))
-        best = float((returns.mean(axis=1) / returns.std(axis=1, ddof=1)).max())
-        blocks = returns.reshape(trials, 16, -1).sum(axis=2)
-        effective = effective_trials(blocks, draws=500)
-        called += chance_of_best(best, bars, n_trials=effective) < 0.05
-    assert 0.02 * populations <= called <= 0.085 * populations
-
-
 def test_trials_that_never_vary_do_not_count() -> None:
     both = np.vstack([np.zeros((3, 16)), np.full((1, 16), 0.1), equicorrelated(4, 0.0, 6)])
     assert effective_trials(both) == effective_trials(both[4:])
     assert math.isnan(effective_trials(both[:4]))
-
-
-def test_the_chance_of_the_best_is_one_less_all_stay_below() -> None:
-    single = probabilistic_sharpe_ratio(0.08, 900, skew=-1.0, kurtosis=6.0)
-    found = chance_of_best(0.08, 900, n_trials=12.5, skew=-1.0, kurtosis=6.0)
-    assert found == pytest.approx(1.0 - single**12.5, rel=1e-12)
-    assert chance_of_best(-9.0, 900, n_trials=2) == 1.0
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
@@ -101,5 +81,3 @@ def test_what_cannot_be_measured_is_refused() -> None:
         effective_trials([[1.0, 2.0, math.nan, 4.0]])
     with pytest.raises(InputError, match="draws must be at least 100"):
         effective_trials(np.ones((3, 8)), draws=10)
-    with pytest.raises(InputError, match="n_trials must be at least 1"):
-        chance_of_best(0.1, 100, n_trials=0.5)

@@ -13,6 +13,7 @@ import delever as dl
 from delever.report.pages.sweep_page import render
 from delever.report.sweep_words import compared, headline, reasons, trials, verdict
 from delever.stats.selection import effective_trials
+from delever.stats.superior import best_of_many
 
 AXES = {"weeks": [20, 30, 50], "average": ["sma", "wma"], "costs.taker_fee": [0.0, 0.002]}
 
@@ -72,7 +73,8 @@ def test_the_deflated_ratio_is_that_of_the_single_runs_returns(swept, runs) -> N
     assert found.effective == pytest.approx(effective, rel=1e-6)
     assert found.expected == pytest.approx(max(expected, 0.0) * math.sqrt(365.0), rel=1e-6)
     assert found.deflated == pytest.approx(norm.cdf((ratio - expected) / error), rel=1e-6)
-    assert found.chance == pytest.approx(1.0 - norm.cdf(ratio / error) ** effective, rel=1e-4)
+    tested = best_of_many(blocks)
+    assert found.chance == pytest.approx(tested.p_values[int(ratios.argmax())], rel=1e-9)
 
 
 def test_what_it_has_above_holding_is_judged_beside_holding(swept, runs) -> None:
@@ -81,13 +83,70 @@ def test_what_it_has_above_holding_is_judged_beside_holding(swept, runs) -> None
     own, held = one.mean() / one.std(ddof=1), other.mean() / other.std(ddof=1)
     found = swept.deflation
     assert found.above == pytest.approx((own - held) * math.sqrt(365.0), rel=1e-9)
-    # The standard error by the delta method, from the moments of both.
-    together = np.corrcoef(one, other)[0, 1]
-    variance = (2 * (1 - together) + 0.5 * (own**2 + held**2) - own * held * together**2) / len(one)
-    below = norm.cdf((own - held) / math.sqrt(variance))
-    expected = 1.0 - below**found.effective_above
-    assert found.chance_above == pytest.approx(expected, rel=1e-9)
-    assert 1.0 <= found.effective_above <= 12.0
+    # The influence of every bar on both ratios, and log growth, block by block.
+    returns = np.array([run.evaluation.backtest.returns for run in runs])
+    edges = np.linspace(0, returns.shape[1], 17).round().astype(int)
+
+    def influence(made):
+        z = (made - made.mean()) / made.std()
+        ratio = made.mean() / made.std()
+        moved = ratio + z - ratio / 2.0 * (z**2 - 1.0)
+        return np.add.reduceat(moved, edges[:-1]) / len(made)
+
+    above = best_of_many([influence(made) - influence(other) for made in returns])
+    assert found.chance_above == pytest.approx(above.p_values[swept.terrain.peak], abs=2e-3)
+    assert found.family_above == pytest.approx(above.p_value, abs=2e-3)
+    grown = np.add.reduceat(np.log1p(returns) - np.log1p(other), edges[:-1], axis=1)
+    assert found.family_growth == pytest.approx(best_of_many(grown).p_value, abs=2e-3)
+    assert (found.better, found.better_growth) == (above.better.sum(), 0)
+
+
+def test_the_best_of_the_first_half_are_tested_on_bars_that_had_no_say(market, swept, runs) -> None:
+    found = swept.finalists
+    returns = np.array([run.evaluation.backtest.returns for run in runs])
+    half = returns[:, : np.linspace(0, returns.shape[1], 17).round().astype(int)[8]]
+    ratios = half.mean(axis=1) / half.std(axis=1, ddof=1)
+    assert len(found.table) == 10
+    assert found.table["chosen"].iloc[0] == ratios.argmax()
+    assert found.table["before"].is_monotonic_decreasing
+    middle = market.index[market.index.get_loc(runs[0].evaluation.bars.index[0]) + half.shape[1]]
+    assert found.start == middle + pd.Timedelta(days=30)
+    held = runs[0].evaluation.benchmark.returns[found.start :]
+    for row in found.table.to_dict("records"):
+        own = runs[row["chosen"]].evaluation.backtest.returns[found.start :]
+        assert row["after"] == pytest.approx(own.mean() / own.std() * math.sqrt(365.0), rel=1e-9)
+        growth = (np.log1p(own) - np.log1p(held)).mean() * 365.0
+        assert row["growth"] == pytest.approx(growth, abs=2e-3)  # it begins anew there
+    assert found.consistent == pytest.approx(found.table["p_value"].min(), abs=1e-12)
+    assert found.lower <= found.consistent <= found.upper
+    assert found.table["best_set"].max() == 1.0
+    page = swept.html()
+    assert "Best of the first half" in page
+    assert f"p = {found.consistent:.3f}" in page
+
+
+def test_a_later_bar_changes_nothing_of_who_is_put_to_the_test(market, swept) -> None:
+    bars = market.bars.copy()
+    late = bars.index >= swept.finalists.start
+    bars.loc[late] *= np.linspace(1.0, 0.2, late.sum())[:, None]
+    other = dl.market(bars, timeframe="1d", symbol=market.symbol)
+    again = dl.sweep(other, "ma200w_break", AXES, start="2012-06-01").finalists
+    pd.testing.assert_frame_equal(
+        again.table[["chosen", "before"]], swept.finalists.table[["chosen", "before"]]
+    )
+    assert not np.allclose(again.table["after"], swept.finalists.table["after"])
+
+
+def test_tables_name_the_combinations_that_were_chosen_though_others_have_no_result(market) -> None:
+    axes = {"weeks": [9_000, 20, 30, 50]}
+    found = dl.sweep(market, "ma200w_break", axes, start="2012-06-01")
+    assert found.frame["error"].iloc[0]
+    tables = (found.choosing.periods, found.choosing.eras, found.finalists.table)
+    for table in tables:
+        assert table["chosen"].between(1, 3).all()
+    assert (found.splits["chosen"] >= 1).all()
+    plain = dl.sweep(market, "ma200w_break", {"weeks": axes["weeks"][1:]}, start="2012-06-01")
+    assert (found.choosing.eras["chosen"] == plain.choosing.eras["chosen"] + 1).all()
 
 
 def test_the_benchmark_is_the_single_runs_benchmark(swept, runs) -> None:
@@ -240,6 +299,8 @@ def test_a_stored_sweep_knows_what_choosing_came_to(workspace, capsys) -> None:
             getattr(again.choosing, name), getattr(made.choosing, name), check_dtype=False
         )
     assert again.choosing.gained == made.choosing.gained
+    pd.testing.assert_frame_equal(again.finalists.table, made.finalists.table)
+    assert again.finalists.start == made.finalists.start
     pd.testing.assert_frame_equal(again.splits, made.splits)
     one, other = (found.html().split('id="choosing"')[1] for found in (made, again))
     assert one.split("</section>")[0] == other.split("</section>")[0]
@@ -248,4 +309,6 @@ def test_a_stored_sweep_knows_what_choosing_came_to(workspace, capsys) -> None:
     said = capsys.readouterr().out
     assert "Every period left out" in said
     assert "Probability of overfitting (luck alone: 50%)" in said
+    assert f"p = {made.finalists.consistent:.3f}, between" in " ".join(said.split())
+    assert "Combinations above buy and hold by growth: 0 of 6" in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80

@@ -139,16 +139,19 @@ def select(
 ) -> None:
     """What choosing the best of a stored sweep came to on bars that had no say in the choice.
 
-    Every deleveraging period is left out once, every quarter of the time, and every half.
+    Every deleveraging period is left out once, every quarter of the time, and every half; the best
+    of the first half are tested against holding on the second.
     """
-    from delever.report.pages.choosing_tables import eras_table, facts_of, left_out_table
+    from delever.report.pages import choosing_tables as tables
+    from delever.report.sweep_words import family_facts
     from delever.study.result import plain
 
     found = dl.result(what, workspace=workspace)
     if not isinstance(found, dl.Sweep):
         raise InputError(f"select takes a sweep; {what} is a {type(found).__name__.lower()}")
     if as_json:
-        echo_json({"headline": found.headline, "choosing": plain(found.kept()["choosing"])})
+        kept = {name: plain(found.kept()[name]) for name in ("choosing", "finalists", "deflation")}
+        echo_json({"headline": found.headline, **kept})
         return
     print_text(found.headline)
     if found.choosing is None or found.choosing.overfitting is None:
@@ -156,11 +159,15 @@ def select(
             f"choosing on part of the time needs at least two combinations and 16 blocks; {what} "
             "has too few bars or combinations"
         )
+    facts = {**tables.facts_of(found.choosing), **family_facts(found)}
     if len(found.choosing.periods):
-        print_table("Every period left out", left_out_table(found))
-    print_table("Every quarter of the time left out", eras_table(found))
-    for name, said in facts_of(found.choosing).items():
-        typer.echo(f"{name}: {said}")
+        print_table("Every period left out", tables.left_out_table(found))
+    print_table("Every quarter of the time left out", tables.eras_table(found))
+    if found.finalists is not None:
+        print_table("The best of the first half, in the second", tables.finalists_table(found))
+        facts |= tables.finalists_facts(found.finalists)
+    for name, said in facts.items():
+        print_text(f"{name}: {said}")
 
 
 def verdict(what: What, workspace: WorkspaceOption = None, as_json: Json = False) -> None:

@@ -20,6 +20,7 @@ from delever.report.format import (
     speed,
     value,
 )
+from delever.research.answer import LEVEL
 from delever.research.choosing import Choosing
 from delever.research.deflation import LEAST_BARS, Deflation
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
@@ -37,9 +38,6 @@ COMPARED = (
     "days",
 )
 """Rows of the table that puts the best beside the benchmark."""
-
-LEVEL = 0.05
-"""A result that worthless trials show in fewer cases than this is called more than luck."""
 
 _DIGITS = re.compile(r"\d[\d,.:-]*")
 
@@ -79,13 +77,13 @@ def sentences(swept: Swept) -> Iterator[str]:
 def luck(found: Deflation, benchmark: str) -> str:
     """What the best of as many worthless trials would show, and what luck explains."""
     said = (
-        f"The best of {trials(found.effective)} of a worthless rule (true Sharpe ratio 0) would "
-        f"show {number(found.sharpe)} or more in {cases(found.chance)} of cases"
+        f"Of {trials(found.effective)} of a worthless rule (true Sharpe ratio 0) the best would "
+        f"look as good in {cases(found.chance)} of cases"
     )
     if found.above > 0.0 and not math.isnan(found.chance_above):
         said += (
-            f", the best of {trials(found.effective_above)} no better than {benchmark} would stand "
-            f"as far above it in {cases(found.chance_above)}"
+            f", of as many no better than {benchmark} it would stand as far above it in "
+            f"{cases(found.chance_above)}"
         )
     return f"{said}: {verdict(found, benchmark)}."
 
@@ -99,6 +97,29 @@ def verdict(found: Deflation, benchmark: str) -> str:
     if found.chance_above >= LEVEL:
         return f"luck explains what it has above {benchmark}"
     return "more than luck"
+
+
+def family_facts(swept: Swept) -> dict[str, str]:
+    """How the combinations stand above the benchmark, all of them judged at once."""
+    found = swept.deflation
+    if found is None or swept.benchmark is None or math.isnan(found.chance_above):
+        return {}
+    benchmark = str(swept.benchmark.name)
+    tests = (
+        ("Sharpe ratio", found.better, found.family_above),
+        ("growth", found.better_growth, found.family_growth),
+    )
+    return {
+        f"The best of as many no better than {benchmark} stands as far above it in": (
+            f"{cases(found.chance_above)} of cases"
+        ),
+        **{
+            f"Combinations above {benchmark} by {what}": (
+                f"{many:,} of {len(swept.frame):,} (that any is: {p_value(least)})"
+            )
+            for what, many, least in tests
+        },
+    }
 
 
 def cases(chance: float) -> str:

@@ -146,6 +146,16 @@ class Choosing:
     paths: pd.DataFrame = field(default_factory=pd.DataFrame)
     splits: int = 0  # of which the paths are made
 
+    def of_rows(self, rows: Rows) -> Choosing:
+        """The same with `chosen` as rows of a larger table, of which those chosen from are some."""
+        told = self.overfitting
+        periods, eras = (
+            table.assign(chosen=rows[table["chosen"]]) if len(table) else table
+            for table in (self.periods, self.eras)
+        )
+        halved = None if told is None else replace(told, chosen=rows[told.chosen])
+        return replace(self, overfitting=halved, periods=periods, eras=eras)
+
 
 def choosing(tried: Tried) -> Choosing:
     """Choose on part of the time and look at the rest, in four ways."""

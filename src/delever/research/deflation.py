@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from statistics import NormalDist
+from typing import TypedDict
 
 import numpy as np
 
-from delever.arguments import Floats
+from delever.arguments import Flags, Floats
+from delever.research.answer import LEVEL
+from delever.research.choosing import Tried
 from delever.stats.haircut import haircut_sharpe
 from delever.stats.inference import (
     deflated_sharpe_ratio,
@@ -21,7 +23,8 @@ from delever.stats.inference import (
     sharpe_power,
 )
 from delever.stats.risk import kurtosis, skewness
-from delever.stats.selection import chance_of_best, effective_trials
+from delever.stats.selection import effective_trials
+from delever.stats.superior import best_of_many, sharpe_parts
 
 PLANTED, PRIOR = 1.0, 0.1
 """Yearly Sharpe ratio of the trials that are worth something, and their share, of that chance."""
@@ -29,19 +32,19 @@ LEAST_BARS = 30
 """Fewer returns do not tell their skew and kurtosis."""
 _LEAST_BLOCKS = 4
 _SAME = 1e-9
+_MOST_DRAWS, _LEAST_DRAWS = 4_095, 399
+_MOST_DRAWN = 80_000_000  # values in all draws together: bounds time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """Trials of which one was chosen."""
 
-    ratios: Floats  # shape (trials,): yearly Sharpe ratios; NaN for a trial without
-    volatility: Floats  # shape (trials,): yearly
-    blocks: Floats  # shape (trials, blocks): sums of returns in stretches of time
-    benchmark: Floats  # shape (blocks,): those of the benchmark
-    # ever made on these data; those whose results are not here count as independent of all others
-    made: int
-    periods_per_year: float
+    tried: Tried  # those that have a Sharpe ratio
+    ratios: Floats  # shape (trials,): yearly Sharpe ratios
+    best: int  # row of the one that was chosen
+    made: int  # trials ever made on these data
+    elsewhere: float  # effective number of those that are not among these
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +73,18 @@ class Deflation:
     length_years: float  # minimum backtest length for as many effective trials
     # chance that it is worthless, were one trial in ten worth PLANTED and the others nothing
     false_discovery: float
-    chance: float  # probability that the best of as many worthless trials shows `sharpe` or more
+    # how often the best of trials like these stands out as far where all are worthless; those made
+    # elsewhere are counted
+    chance: float
+    above: float  # of the benchmark's Sharpe ratio; NaN where that has none
     # the same for what it has above the benchmark, of trials whose true ratio is the benchmark's;
     # NaN where no trial differs from the benchmark
-    above: float
-    effective_above: float
     chance_above: float
+    # and of the trial that stands furthest above, by Sharpe ratio or by growth, whichever it is
+    family_above: float
+    family_growth: float
+    better: int  # trials above the benchmark's ratio, one of them by luck in at most LEVEL of cases
+    better_growth: int
 
 
 def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | None:
@@ -94,25 +103,23 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
     trials allows for that already. So the spread is never taken to be below the standard error of a
     single worthless trial's Sharpe ratio, ``1 / sqrt(bars - 1)`` per bar.
 
-    Above the benchmark, trials are correlated as ``r / std(r) - b / std(b)`` is, and the standard
-    error of a difference of Sharpe ratios S and B with correlation c of the returns is
-    ``sqrt((2 - 2 c + (S ** 2 + B ** 2 - 2 S B c ** 2) / 2) / bars)``: Jobson and Korkie (1981),
-    doi:10.1111/j.1540-6261.1981.tb04891.x, as corrected by Memmel (2003), Finance Letters 1, 21-23.
+    Chances come from signs drawn for blocks of time (`delever.stats.superior.best_of_many`), so
+    returns may depend on each other and have any tails. With E effective trials made elsewhere
+    beside e of these, p becomes ``1 - (1 - p) ** (1 + E / e)``.
     """
-    known = ~np.isnan(family.ratios)
-    held = (family.blocks[known] != 0.0).any(axis=0)
-    begun = np.maximum.accumulate(held)  # before, no trial had
+    tried, periods = family.tried, family.tried.periods_per_year
+    every = tried.of(tried.parts.named("block"))[..., 0]
+    blocks = every[:, np.maximum.accumulate((every != 0.0).any(axis=0))]  # before, none had begun
     ratio, bars = _per_bar(returns), len(returns)
-    if bars < LEAST_BARS or begun.sum() < _LEAST_BLOCKS or not math.isfinite(ratio):
+    if bars < LEAST_BARS or blocks.shape[1] < _LEAST_BLOCKS or not math.isfinite(ratio):
         return None
-    blocks, own = family.blocks[known][:, begun], family.ratios[known]
-    elsewhere = max(family.made - len(family.ratios), 0)
-    effective = effective_trials(blocks) + elsewhere
-    across = float(np.var(own, ddof=1)) / family.periods_per_year if len(own) > 1 else 0.0
+    own = effective_trials(blocks)
+    effective = own + family.elsewhere
+    across = float(np.var(family.ratios, ddof=1)) / periods if len(family.ratios) > 1 else 0.0
     variance = max(across, 1.0 / (bars - 1))
     skew = skewness(returns)
     shape = {"skew": skew, "kurtosis": max(kurtosis(returns), 1.0 + skew**2)}  # but for rounding
-    yearly = math.sqrt(family.periods_per_year)
+    yearly = math.sqrt(periods)
     carried = _neighbours(returns)
     new = {**shape, "autocorrelation": carried}
     together = _correlation(blocks)
@@ -127,14 +134,6 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
         kurtosis=shape["kurtosis"],
     )
     level = 1.0 - probabilistic_sharpe_ratio(ratio, bars, form="2026", **new)
-    above, chance, worth = math.nan, math.nan, math.nan
-    passive = _per_bar(benchmark)
-    if math.isfinite(passive):
-        scaled = blocks / family.volatility[known, None]
-        scaled -= family.benchmark[begun] / (benchmark.std(ddof=1) * yearly)
-        worth = effective_trials(np.where(np.abs(scaled) > _SAME, scaled, 0.0)) + elsewhere
-        above = (ratio - passive) * yearly
-        chance = _chance_above(returns, benchmark, worth)
     return Deflation(
         sharpe=ratio * yearly,
         bars=bars,
@@ -146,16 +145,84 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
         deflated_2026=deflated(form="2026", autocorrelation=carried),
         autocorrelation=carried,
         correlation=together,
-        haircut=_haircut(ratio, bars, made, together, carried, family.periods_per_year),
-        record_years=minimum_track_record(ratio, form="2026", **new) / family.periods_per_year,
+        haircut=_haircut(ratio, bars, made, together, carried, periods),
+        record_years=minimum_track_record(ratio, form="2026", **new) / periods,
         length_years=minimum_backtest_length(ratio * yearly, effective),
-        false_discovery=_false_discovery(level, bars, family.periods_per_year, new),
-        chance=chance_of_best(ratio, bars, n_trials=effective, **shape),
-        above=above,
-        effective_above=worth,
-        chance_above=chance,
+        false_discovery=_false_discovery(level, bars, periods, new),
+        above=(ratio - _per_bar(benchmark)) * yearly,
+        **_chances(family, blocks, 1.0 + family.elsewhere / own),
         **shape,
     )
+
+
+class _Chances(TypedDict):
+    chance: float
+    chance_above: float
+    family_above: float
+    family_growth: float
+    better: int
+    better_growth: int
+
+
+def _chances(family: Family, blocks: Floats, times: float) -> _Chances:
+    """How often worthless trials, so many times as many as these, stand out as far."""
+    draws = min(max(_MOST_DRAWN // len(blocks), _LEAST_DRAWS), _MOST_DRAWS)
+    level = -math.expm1(math.log1p(-LEVEL) / times)
+    worth, above, growth = (
+        best_of_many(parts, level=level, draws=draws)
+        for parts in (blocks, _above(family), _growth_above(family))
+    )
+    all_of = partial(_of_many, times=times)
+    return {
+        "chance": all_of(float(worth.p_values[family.best])),
+        "chance_above": all_of(float(above.p_values[family.best])),
+        "family_above": all_of(above.p_value),
+        "family_growth": all_of(growth.p_value),
+        "better": int(above.better.sum()),
+        "better_growth": int(growth.better.sum()),
+    }
+
+
+def _of_many(p_value: float, times: float) -> float:
+    return -math.expm1(times * math.log1p(-p_value)) if p_value < 1.0 else 1.0
+
+
+def _shared(family: Family) -> tuple[Floats, Flags]:
+    """Bars of each block, and which of them each trial and the benchmark were there for."""
+    tried = family.tried
+    spans = np.array([tried.parts.rows[name] for name in tried.parts.named("block")])
+    there = spans[:, 0] >= np.maximum(tried.begins, tried.begins[family.best])[:, None]
+    return np.asarray(np.diff(spans, axis=1)[:, 0], dtype=np.float64), there
+
+
+def _above(family: Family) -> Floats:
+    """What each block adds to a trial's Sharpe ratio above the benchmark's."""
+    tried, (bars, there) = family.tried, _shared(family)
+    names = tried.parts.named("block")
+    own, held = tried.of(names), tried.held(names)
+    found = np.zeros(there.shape)
+    for span in np.unique(there, axis=0):
+        if span.sum() < _LEAST_BLOCKS:
+            continue
+        rows = np.flatnonzero((there == span).all(axis=1))[:, None]
+        made, beside = (
+            sharpe_parts(one[:, span, 0], one[:, span, 1], bars[span])
+            for one in (own[rows[:, 0]], held[None])
+        )
+        found[rows, np.flatnonzero(span)] = np.nan_to_num(made - beside)
+    return _but_rounding(found)
+
+
+def _growth_above(family: Family) -> Floats:
+    """Log growth of each trial less the benchmark's, block by block; ruin is no trial."""
+    tried, (_, there) = family.tried, _shared(family)
+    names = tried.parts.named("block")
+    found = np.where(there, tried.of(names)[..., 2] - tried.held(names)[:, 2], 0.0)
+    return _but_rounding(np.where(np.isfinite(found).all(axis=1, keepdims=True), found, 0.0))
+
+
+def _but_rounding(parts: Floats) -> Floats:
+    return np.where(np.abs(parts) > _SAME, parts, 0.0)
 
 
 def _neighbours(returns: Floats) -> float:
@@ -205,14 +272,3 @@ def _false_discovery(level: float, bars: int, periods: float, shape: dict[str, f
 def _per_bar(returns: Floats) -> float:
     spread = returns.std(ddof=1) if len(returns) > 1 else 0.0
     return float(returns.mean() / spread) if spread > 0.0 else math.nan
-
-
-def _chance_above(returns: Floats, benchmark: Floats, trials: float) -> float:
-    """Probability that the best of trials no better than the benchmark is as far above it."""
-    one, other = _per_bar(returns), _per_bar(benchmark)
-    together = float(np.corrcoef(returns, benchmark)[0, 1])
-    variance = 2.0 - 2.0 * together + (one**2 + other**2 - 2.0 * one * other * together**2) / 2.0
-    if math.isnan(trials) or variance < _SAME:
-        return math.nan
-    below = NormalDist().cdf((one - other) * math.sqrt(len(returns) / variance))
-    return float(1.0 - below**trials)

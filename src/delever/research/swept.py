@@ -10,6 +10,7 @@ import pandas as pd
 
 from delever.research.choosing import Choosing
 from delever.research.deflation import Deflation
+from delever.research.finalists import Finalists
 from delever.research.plateau import Terrain
 
 RANKED_BY = "sharpe_ratio"
@@ -32,6 +33,7 @@ class Swept:
     benchmark: pd.Series | None = None  # its metrics, over the bars of the best combination
     deflation: Deflation | None = None
     choosing: Choosing | None = None
+    finalists: Finalists | None = None
     n_trials: int = 0
     asked: int = 0  # combinations asked for, repeats among them
 

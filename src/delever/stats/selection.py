@@ -21,9 +21,8 @@ from numpy.typing import ArrayLike
 
 from delever.arguments import Floats, checked
 from delever.errors import InputError
-from delever.stats.inference import probabilistic_sharpe_ratio
 
-__all__ = ["chance_of_best", "effective_trials"]
+__all__ = ["effective_trials"]
 
 _LEVEL = 0.95
 _TOGETHER = 100
@@ -135,35 +134,3 @@ def _independent(point: float, dimensions: float, most: int) -> float:
     if beyond(math.log(most)) >= 0.0:
         return float(most)
     return math.exp(float(brentq(beyond, 0.0, math.log(most))))
-
-
-@checked
-def chance_of_best(
-    sharpe: float, bars: int, *, n_trials: float, skew: float = 0.0, kurtosis: float = 3.0
-) -> float:
-    """Probability that the best of some worthless trials shows at least this Sharpe ratio.
-
-    ``1 - PSR ** n_trials`` with PSR the probabilistic Sharpe ratio above zero: each of as many
-    independent trials stays below with that probability.
-
-    Parameters
-    ----------
-    sharpe, bars, skew, kurtosis
-        As in `delever.stats.inference.probabilistic_sharpe_ratio`, of the trial that was chosen.
-    n_trials : float
-        Independent trials, >= 1; for correlated ones their effective number.
-
-    Raises
-    ------
-    InputError
-        If a parameter lies outside its range.
-
-    Examples
-    --------
-    >>> [round(chance_of_best(0.1, 400, n_trials=n), 4) for n in (1, 9)]
-    [0.0232, 0.1901]
-    """
-    if not n_trials >= 1:
-        raise InputError(f"n_trials must be at least 1; got {n_trials:g}")
-    single = probabilistic_sharpe_ratio(sharpe, bars, skew=skew, kurtosis=kurtosis)
-    return -math.expm1(n_trials * math.log(single)) if single > 0.0 else 1.0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from delever.arguments import Rows
 from delever.bars import close_times
 from delever.engine.backtest import Backtest
 from delever.engine.settings import Account
@@ -19,6 +20,7 @@ from delever.report.format import percent
 from delever.research.choosing import Tried, choosing
 from delever.research.deflation import Family, deflate
 from delever.research.evaluation import sample_of
+from delever.research.finalists import Finalists, finalists, finalists_of, tested_from
 from delever.research.plateau import neighbours_median, terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY
 from delever.stats.metric import SCOPES
@@ -119,17 +121,17 @@ def concluded(
     return replace(
         found,
         benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
-        choosing=choosing(tried),
+        choosing=choosing(tried).of_rows(np.flatnonzero(known)),
+        finalists=_finalists(ground, tried, np.flatnonzero(known), chosen, combination),
         deflation=deflate(
             done.returns.to_numpy(dtype=np.float64),
             held.returns.to_numpy(dtype=np.float64),
             Family(
-                ratios=frame[RANKED_BY].to_numpy(dtype=np.float64),
-                volatility=frame["volatility"].to_numpy(dtype=np.float64),
-                blocks=every[:, : parts.blocks, 0],  # they stand first
-                benchmark=tried.benchmark[: parts.blocks, 0],
+                tried=tried,
+                ratios=frame[RANKED_BY].to_numpy(dtype=np.float64)[known],
+                best=int(known[: found.terrain.peak].sum()),
                 made=n_trials,
-                periods_per_year=per_year,
+                elsewhere=max(n_trials - len(rows), 0),
             ),
         ),
     )
@@ -143,6 +145,30 @@ def _path(ground: SweepGround) -> list[str]:
         "each combination was run by itself, which takes as long as a backtest: many accounts at "
         f"once do not cover {why}"
     ]
+
+
+def _finalists(
+    ground: SweepGround,
+    tried: Tried,
+    rows: Rows,
+    chosen: Grid,
+    combination: Callable[[Mapping[str, Any]], Combination],
+) -> Finalists | None:
+    """The best of the first half, run bar by bar and tested on the second."""
+    picked, begin = finalists_of(tried), tested_from(tried)
+    index = ground.market.index[begin:]
+    if len(picked) < 2 or not len(index):
+        return None
+    made = []
+    for row in picked:
+        one = combination(chosen[rows[row]])
+        answer = asked_of(ground, one.params)
+        if isinstance(answer, DeleverError):
+            raise answer
+        made.append(by_itself(ground, one, *answer).returns.reindex(index).to_numpy())
+    held = benchmark_of(ground, combination(chosen[rows[picked[0]]]), begin)
+    found = finalists(tried, picked, np.column_stack(made), held.returns.to_numpy())
+    return None if found is None else found.of_rows(rows)
 
 
 def _measured(held: Backtest, scopes: Mapping[str, Flags], name: str) -> pd.Series:

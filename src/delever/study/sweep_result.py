@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from delever.arguments import counted
 from delever.report.figures.look import Chart
 from delever.research.choosing import Choosing, Gained
 from delever.research.deflation import Deflation
+from delever.research.finalists import Finalists
 from delever.research.plateau import Terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 from delever.stats.overfitting import of_splits
@@ -51,6 +52,10 @@ class Sweep(Swept, Result):
         Metrics of the benchmark over the bars of the best combination.
     deflation : Deflation or None
         What the number of trials leaves of the best; None where there is too little to tell.
+    choosing : Choosing or None
+        What choosing on part of the time came to.
+    finalists : Finalists or None
+        The best of the first half, tested against the benchmark on the second.
     folder : Path or None
         Where it is stored.
     n_trials : int
@@ -171,6 +176,7 @@ class Sweep(Swept, Result):
             "benchmark_name": None if self.benchmark is None else str(self.benchmark.name),
             "deflation": None if self.deflation is None else plain(asdict(self.deflation)),
             "choosing": None if self.choosing is None else _kept_choice(self.choosing),
+            "finalists": None if self.finalists is None else _kept_finalists(self.finalists),
         }
 
 
@@ -181,6 +187,17 @@ def _kept_choice(found: Choosing) -> dict[str, Any]:
         "gained": {by: plain(asdict(mean)) for by, mean in found.gained.items()},
         "splits": found.splits,
     }
+
+
+def _kept_finalists(found: Finalists) -> dict[str, Any]:
+    kept = {each.name: getattr(found, each.name) for each in fields(found)}
+    return cast(dict[str, Any], plain({**kept, "table": found.table.to_dict("records")}))
+
+
+def _finalists(kept: Mapping[str, Any]) -> Finalists:
+    stamps = {name: pd.Timestamp(kept[name]) for name in ("start", "end")}
+    rows = [_numbers(row) for row in kept["table"]]
+    return Finalists(**{**kept, **stamps, "table": pd.DataFrame(rows)})
 
 
 def _choice(kept: Mapping[str, Any], folder: Path) -> Choosing:
@@ -207,7 +224,7 @@ def read_sweep(folder: Path) -> Sweep:
     kept = json.loads((folder / "found.json").read_text(encoding="utf-8"))
     columns = [str(name) for name in frame]
     terrain, benchmark, deflation = kept["terrain"], kept["benchmark"], kept["deflation"]
-    choice = kept["choosing"]
+    choice, best = kept["choosing"], kept.get("finalists")
     return Sweep(
         name=manifest["study"]["name"],
         frame=frame,
@@ -221,6 +238,7 @@ def read_sweep(folder: Path) -> Sweep:
         else pd.Series(benchmark, name=kept["benchmark_name"], dtype="float64"),
         deflation=None if deflation is None else Deflation(**_numbers(deflation)),
         choosing=None if choice is None else _choice(choice, folder),
+        finalists=None if best is None else _finalists(best),
         folder=folder,
         n_trials=manifest["n_trials"],
         asked=manifest.get("asked", len(frame)),

@@ -173,8 +173,8 @@ def _swept(one: Stored | None, place: Workspace) -> list[Rung]:
     if luck is None or math.isnan(luck.chance_above):
         return [left_out, Rung(name=names[1], passed=None, figure="", how=how)]
     figure = (
-        f"{luck.above:+.2f} of Sharpe ratio above holding; the best of {luck.trials:,} worthless "
-        f"trials has as much in {luck.chance_above:.0%} ({_named(one)})"
+        f"{luck.above:+.2f} of Sharpe ratio above holding; the best of {luck.trials:,} trials "
+        f"no better has as much in {luck.chance_above:.0%} ({_named(one)})"
     )
     passed = luck.above > 0.0 and luck.chance_above < LEVEL
     return [left_out, Rung(name=names[1], passed=passed, figure=figure, how=how)]

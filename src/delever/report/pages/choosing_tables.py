@@ -27,11 +27,13 @@ from delever.report.table import (
     texts,
 )
 from delever.research.choosing import EMBARGO_DAYS, Choosing
+from delever.research.finalists import Finalists
 from delever.research.swept import Swept
 from delever.stats.overfitting import Overfitting
 
 BY = {"sharpe_ratio": "By Sharpe ratio", "payout": "By payout"}
 """Ways of choosing, as columns are headed."""
+_SPA = "Any of the best of the first half grows more than holding in the second (SPA)"
 
 
 def choosing_parts(swept: Swept) -> list[Part]:
@@ -44,6 +46,8 @@ def choosing_parts(swept: Swept) -> list[Part]:
         parts += [left_out_table(swept), eras_table(swept)]
     if found.overfitting is not None:
         parts += [facts_of(found), splits(found.overfitting)]
+    if swept.finalists is not None:
+        parts.append(finalists_table(swept))
     parts.append(
         "Each row chooses without the bars it is measured on, and without "
         f"{EMBARGO_DAYS} days on both sides of them. The median is what choosing blindly gives; "
@@ -135,6 +139,52 @@ def eras_table(swept: Swept) -> Table:
         "there than the chosen one.",
     )
     return replace(made, caption=made.caption + marked(made.rows))
+
+
+def finalists_table(swept: Swept) -> Table:
+    """The best of the first half, a row each, and what the second half says of them."""
+    found = swept.finalists
+    assert found is not None
+    days = (found.end - found.start) / pd.Timedelta(days=1)
+    spanned = f"{day(found.start)} to {day(found.end)}"
+    made = tabulate(
+        "finalists",
+        found.table,
+        (
+            texts("Best of the first half", lambda row: where(swept, int(row["chosen"]))),
+            numbers("Sharpe ratio there", "before", number),
+            texts(
+                "In the second",
+                lambda row: speed_cell(number_cell(row["after"], number), days),
+                numeric=True,
+            ),
+            texts("Growth above holding", lambda row: _grown(row["growth"], days), numeric=True),
+            numbers("p (StepM)", "p_value", exact),
+            numbers("p (best set)", "best_set", exact),
+        ),
+        caption=f"Chosen by the first half alone, run bar by bar from {spanned}. SPA, that any of "
+        "them grows more than holding: "
+        f"{finalists_facts(found)[_SPA]} (Hansen 2005). StepM: "
+        "those at most p are all better, but in a share p of cases (Romano and Wolf 2005). Best "
+        "set: those above 0.10 hold the one that grows most, in nine of ten cases (model "
+        "confidence set, Hansen, Lunde and Nason 2011).",
+    )
+    return replace(made, caption=made.caption + marked(made.rows))
+
+
+def finalists_facts(found: Finalists) -> dict[str, str]:
+    """The test of all finalists at once."""
+    said = f"p = {exact(found.consistent)}, between {exact(found.lower)} and {exact(found.upper)}"
+    return {_SPA: f"{said} by what poor ones count for"}
+
+
+def _grown(growth: float, days: float) -> Cell:
+    return speed_cell(fraction_cell(float(np.expm1(growth))), days)
+
+
+def exact(value: float) -> str:
+    """Write a p-value with three digits behind the point."""
+    return number(value, 3)
 
 
 def facts_of(found: Choosing) -> dict[str, str]:

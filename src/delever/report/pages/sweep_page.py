@@ -18,6 +18,7 @@ from delever.report.sweep_words import (
     cases,
     compared,
     decisions,
+    family_facts,
     headline,
     label,
     notes,
@@ -226,33 +227,29 @@ def _luck_parts(swept: Swept) -> list[Part]:
         "Minimum track record, years": number(luck.record_years),
         "Minimum backtest length, years": number(luck.length_years),
         "False discovery rate": cases(luck.false_discovery),
-        "Chance that worthless trials show as much": cases(luck.chance),
+        "The best of as many worthless trials looks as good in": f"{cases(luck.chance)} of cases",
+        **family_facts(swept),
     }
-    if not math.isnan(luck.chance_above):
-        shown |= {
-            "Above the benchmark's": speed(number(luck.above), days),
-            "Effective trials of that": trials(luck.effective_above).split()[0],
-            "Chance that trials no better than the benchmark show as much": cases(
-                luck.chance_above
-            ),
-        }
     return [
         shown,
         "Effective trials: as many independent ones would bring forth a lucky one as often, by the "
         "correlation of all combinations' returns in blocks of time (Moskvina and Schmidt 2008); "
-        "trials of earlier sweeps count whole. The deflated Sharpe ratio is the probability that "
-        "the true one is above what the best of as many worthless trials is expected to show "
-        "(Bailey and Lopez de Prado 2014). Its spread is that across combinations or, where it is "
-        "larger, the standard error of a single worthless one. Worthless is a true Sharpe ratio of "
-        "0; beside it stands a true ratio of the benchmark's, with the standard error of Jobson "
-        "and Korkie (1981) as corrected by Memmel (2003). Bars are taken to be independent, but "
-        "by the form of 2026 (Lopez de Prado, Lipton and Zoonekynd), in which the best of many "
-        "varies less than each of them. Haircut: the ratio whose single test is as convincing, on "
-        "average over three corrections for all trials (Harvey and Liu 2015). Minimum track "
-        "record: years until a ratio like this is above 0 at 95%. Minimum backtest length: years "
-        "below which the best of as many worthless trials is expected to show this ratio (Bailey "
-        "and others 2014). False discovery rate: the chance that a rule with this p-value is "
-        "worthless "
+        "trials of earlier sweeps count whole. How often worthless trials look as good: the "
+        "figures of all combinations with the signs of blocks of time drawn at random, so returns "
+        "may be wild and depend on each other, and combinations move together as they do; those "
+        "above the benchmark are found step by step, so that one of them is there by luck in at "
+        "most 5% of cases (Romano and Wolf 2005). Worthless is a true Sharpe ratio of 0, or that "
+        "of the benchmark, or its growth. The deflated Sharpe ratio is the probability that the "
+        "true one is above what the best of as many worthless trials is expected to show (Bailey "
+        "and Lopez de Prado 2014). Its spread is that across combinations "
+        "or, where it is larger, the standard error of a single worthless one. It takes bars to be "
+        "independent, but for the form of 2026 (Lopez de Prado, Lipton and Zoonekynd), in which "
+        "the best of many varies less than each of them. Haircut: the ratio whose single test is "
+        "as convincing, on average over three corrections for all trials (Harvey and Liu 2015). "
+        "Minimum track record: years until a ratio like this is above 0 at 95%. Minimum backtest "
+        "length: years below which the best of as many worthless trials is expected to show this "
+        "ratio (Bailey and others 2014). False discovery rate: the chance that a rule with this "
+        "p-value is worthless "
         f"if one in {1 / PRIOR:.0f} were worth a ratio of {PLANTED:g} and the others nothing.",
     ]
 

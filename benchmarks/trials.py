@@ -62,7 +62,7 @@ def main() -> None:
         [market] = read_markets(folder)
         lines = (folder / f"{market.id}.jsonl").read_text().splitlines()
         written = Counter(json.loads(line)["id"] for line in lines if line.endswith("}"))
-        counts = Counter(trial["params"]["n"] for trial in read_trials(folder, market.id))
+        counts = Counter(trial["params"]["n"] for trial, _ in read_trials(folder, market.id))
         wanted = said.processes * said.trials
         print(
             f"{wanted:,} appended in {time.monotonic() - begun:.0f} s, "

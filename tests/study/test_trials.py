@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError, StoreError
-from delever.study.fingerprint import anchors, is_one
-from delever.study.trials import MARKETS, Ledger, read_markets, read_trials
+from delever.study.fingerprint import anchors, digest, is_one
+from delever.study.grid import Grid
+from delever.study.trial_blocks import TrialBlock, identity, line_ids
+from delever.study.trials import MARKETS, Ledger, merge, read_markets, read_trials
 
 STUDY = """
 strategy = "ma200w_break"
@@ -163,7 +165,7 @@ def put(one: Ledger, *numbers: int) -> int:
 
 def held(folder) -> list[int]:
     [market] = read_markets(folder)
-    return sorted(one["params"]["n"] for one in read_trials(folder, market.id))
+    return sorted(one["params"]["n"] for one, _ in read_trials(folder, market.id))
 
 
 APPEND = """
@@ -258,6 +260,55 @@ def test_ledgers_are_merged_by_their_trials(tmp_path, workspace, capsys) -> None
     assert "0 trials merged. 6 trials on 2 markets since" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+@given(
+    params=st.dictionaries(
+        st.text(min_size=1, max_size=6),
+        st.lists(
+            st.one_of(st.integers(-9, 9), st.floats(-1, 1), st.text(max_size=4), st.booleans()),
+            min_size=1,
+            max_size=3,
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    end=st.sampled_from([None, "2020-01-01T00:00"]),
+)
+def test_a_trial_among_many_is_the_trial_by_itself(params, end) -> None:
+    shared = {
+        "strategy": {"name": "s", "sha256": "1"},
+        "costs": {"taker_fee": 0.1},
+        "account": None,
+    }
+    grid = Grid.of(params)
+    block = TrialBlock(trial=shared, params=params, places=grid.places(np.arange(len(grid))))
+    held = [{name: params[name][0] for name in params} | one for one in grid]
+    alone = [digest(identity({**shared, "params": one}, end)) for one in held]
+    if all(len({*map(repr, each)}) == len(each) for each in params.values()):
+        ids = block.ids(end)
+        assert [f"{each:016x}" for each in ids.tolist()] == alone
+        assert line_ids(block.line(ids, {"at": "now"}, end)).tolist() == ids.tolist()
+
+
+def test_a_large_sweep_takes_a_line_a_chunk_and_each_of_its_trials_counts_once(
+    workspace, monkeypatch
+) -> None:
+    monkeypatch.setattr("delever.study.trial_blocks._FEWEST", 4)
+    assert sweep(workspace, "grid", [*range(10, 60, 10)]).n_trials == 5
+    [line] = dl.trials(workspace=workspace).frame.to_dict("records")
+    assert (line["trials"], line["params"]["weeks"]) == (5, [10, 20, 30, 40, 50])
+    run = dl.run(write(workspace, "one"), {"params.weeks": 30}, quick=True)
+    assert run.manifest["n_trials"] == 5
+    assert sweep(workspace, "wider", [*range(10, 90, 10)]).n_trials == 8
+    assert sweep(workspace, "again", [20, 70]).n_trials == 8
+    found = dl.trials(SAMPLE, workspace=workspace)
+    assert found.frame["trials"].tolist() == [5, 3]
+    assert found.markets["sweep"].tolist() == [8]
+    assert "8 trials on 1 market" in found.headline
+    theirs = workspace.root.parent / "theirs"
+    assert merge(theirs, workspace.trials) == 8
+    assert merge(theirs, workspace.trials) == 0
 
 
 def test_what_is_no_bars_has_no_trials(workspace) -> None:

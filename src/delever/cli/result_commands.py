@@ -260,7 +260,7 @@ def trials(
     for market, row in found.markets.iterrows():
         typer.secho(f"{row['data']}: {row['trials']:,} since {row['since']}", bold=True)
         own = found.frame[found.frame["market"] == market]
-        counts = own.groupby(groups, sort=False).size().rename("trials").reset_index()
+        counts = own.groupby(groups, sort=False)["trials"].sum().reset_index()
         columns = ["Study", "Strategy", "First by", "Data", "Trials"]
         rows = [list(map(str, each)) for each in counts.to_numpy().tolist()]
         print_rows("", columns, rows, left=columns[:-1])

@@ -25,8 +25,6 @@ from delever.stats.metrics import AsMetric, metric_of
 from delever.study.by_itself import why_by_itself
 from delever.study.chosen import concluded
 from delever.study.chunk import (
-    Combination,
-    SweepGround,
     applied,
     combination_maker,
     ground_of,
@@ -40,7 +38,8 @@ from delever.study.parcel import parcel
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
 from delever.study.stored import About, write_facts, write_index
 from delever.study.sweep_result import Sweep
-from delever.study.sweep_task import Chunk, ChunkRunner, Measured, parquet_bytes
+from delever.study.sweep_task import Chunk, ChunkRunner, parquet_bytes
+from delever.study.trial_blocks import Bound, grid_trials
 from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 
@@ -79,7 +78,7 @@ def sweep_study(
         raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
     chosen = combinations(table)
     inputs = gather(study, workspace)
-    _check(path, study, table, inputs, chosen)
+    bound = _checked(path, study, table, inputs, chosen)
     manifest = _manifest(table, inputs.manifest(study), chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
     ground = ground_of(study, inputs)
@@ -89,6 +88,11 @@ def sweep_study(
     todo = [chunk for chunk in chunks if chunk not in held]
     ledger = Ledger.of(workspace, inputs.data.frame, study.data)
     combination = combination_maker(study, ground)
+    one_trial = swept_trial(ground)
+
+    def trial(values: Mapping[str, Any]) -> dict[str, Any]:
+        return one_trial(combination(values))
+
     disk = Disk(root=folder)
     workers = min(workers or default_workers(), max(len(todo), 1))
     if metrics and executor is None:
@@ -108,7 +112,11 @@ def sweep_study(
             metrics=tuple(metrics),
         )
         for chunk, measured in run_tasks(runner, todo, pool, ahead=max(2 * workers, 4)):
-            _record(ledger, chunk, measured, chosen, combination, ground, study.name)
+            rows = np.delete(np.arange(chunk.first, chunk.last), measured.without)
+            alone, blocks = grid_trials(chosen, rows, bound, trial)
+            ledger.record(
+                alone, by="sweep", study=study.name, until=ground.market.index[-1], blocks=blocks
+            )
             disk.write("chunks", {chunk.file: measured.rows})
             done += chunk.last - chunk.first
             rate = (time.monotonic() - begun) / (done - resumed)
@@ -137,22 +145,6 @@ def sweep_study(
     return finished
 
 
-def _record(
-    ledger: Ledger,
-    chunk: Chunk,
-    measured: Measured,
-    chosen: Grid,
-    combination: Callable[[Mapping[str, Any]], Combination],
-    ground: SweepGround,
-    study: str,
-) -> None:
-    """Put the combinations of a chunk that have a result into the ledger."""
-    trial = swept_trial(ground)
-    rows = np.delete(np.arange(chunk.first, chunk.last), measured.without)
-    made = [trial(combination(one)) for one in chosen.some(rows)]
-    ledger.record(made, by="sweep", study=study, until=ground.market.index[-1])
-
-
 def _about(sweep: Sweep, study: Study) -> About:
     starts = sweep.frame["start"].dropna()
     end = study.end_time or pd.Timestamp(sweep.manifest["data"]["end"])
@@ -167,14 +159,17 @@ def _about(sweep: Sweep, study: Study) -> About:
     )
 
 
-def _check(
+def _checked(
     path: Path,
     study: Study,
     sweep: SweepConfig,
     inputs: Inputs,
     chosen: Grid,
-) -> None:
-    """Refuse axes that a sweep does not cover and combinations that no run would take."""
+) -> Bound:
+    """Values of parameters as the strategy takes them.
+
+    Raises ConfigError for axes that a sweep does not cover and combinations that no run would take.
+    """
     for table, names in SWEPT_KEYS.items():
         unknown = [name for name in getattr(sweep, table) if name not in names]
         if unknown:
@@ -183,15 +178,18 @@ def _check(
                 "run studies that differ in it one by one"
             )
     own = [axis for axis in chosen.axes if axis.startswith("params.")]
-    first = {axis[7:]: chosen[0][axis] for axis in own}
+    first = {**study.params, **{axis[7:]: chosen[0][axis] for axis in own}}
+    bound = {name: [value] for name, value in inputs.strategy.bind(first).items()}
     for axis, values in zip(chosen.axes, chosen.values, strict=True):
-        for value in values if axis in own else ():  # each parameter is checked by itself
-            inputs.strategy.bind({**study.params, **first, axis[7:]: value})
+        if axis in own:  # each parameter is checked by itself
+            name = axis[7:]
+            bound[name] = [inputs.strategy.bind({**first, name: each})[name] for each in values]
     for rest in chosen.apart([axis for axis in chosen.axes if axis not in own]):
         try:
             applied(study, rest)
         except ValidationError as error:
             raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
+    return bound
 
 
 def _manifest(

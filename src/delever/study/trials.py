@@ -1,7 +1,8 @@
 """The ledger of trials: everything ever tried on a market, whatever file asked for it.
 
 A folder of text files that are only appended to: ``markets.jsonl`` tells markets apart by their
-prices, and one file a market holds a line for each trial. Two ledgers are merged by their lines.
+prices, and one file a market holds a line for each trial, or for many of a sweep together. Two
+ledgers are merged by their lines.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from delever.data.disk import Disk
@@ -24,6 +26,16 @@ from delever.research.evaluation import Evaluation
 from delever.study.fingerprint import anchors, digest, is_one, kept
 from delever.study.provenance import file_sha256
 from delever.study.strategy import Strategy
+from delever.study.trial_blocks import (
+    NO_IDS,
+    Ids,
+    TrialBlock,
+    block_line,
+    identity,
+    joined_ids,
+    line_ids,
+    unknown,
+)
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.venues.rules import Rulebook, Rules
@@ -127,7 +139,7 @@ class Ledger:
     found: dict[str, str]  # anchors of the market
     reference: str  # what it is called
     last: str  # open of its last bar
-    _known: dict[str, set[str]] = field(default_factory=dict)  # ids by file
+    _known: dict[str, Ids] = field(default_factory=dict)  # by file
     _read: dict[str, int] = field(default_factory=dict)  # bytes of the file that were read
 
     @classmethod
@@ -141,7 +153,13 @@ class Ledger:
         )
 
     def record(
-        self, trials: Sequence[Mapping[str, Any]], *, by: str, study: str, until: pd.Timestamp
+        self,
+        trials: Sequence[Mapping[str, Any]],
+        *,
+        by: str,
+        study: str,
+        until: pd.Timestamp,
+        blocks: Sequence[TrialBlock] = (),
     ) -> int:
         """Append trials that were never made before, and count all of the market.
 
@@ -156,6 +174,8 @@ class Ledger:
         until : pandas.Timestamp
             Open of their last bar: a trial that goes to the end of its data stays the same trial
             when they grow.
+        blocks : sequence of TrialBlock
+            Further trials, those that differ in parameters alone together.
         """
         with _writing(self.folder):
             markets = self._markets()
@@ -163,17 +183,20 @@ class Ledger:
             last = f"{until:%Y-%m-%dT%H:%M}"
             end = None if last >= own.until else last
             told = {"at": _now(), "by": by, "study": study, "data": self.reference}
-            lines = []
-            known = set().union(*(self._ids(each.id) for each in markets))
-            for trial in trials:
-                made = {**trial, "end": end}
-                own_name = {"strategy": {**trial["strategy"], "name": ""}}  # others call it so
-                name = digest(json.dumps({**made, **own_name}, sort_keys=True, default=str))
-                if name not in known:
-                    known.add(name)
-                    lines.append(json.dumps({"id": name, **told, **made}, default=str))
+            known = joined_ids([self._ids(each.id) for each in markets])
+            names = [digest(identity(trial, end)) for trial in trials]
+            new = unknown(np.array([int(name, 16) for name in names], dtype=np.uint64), known)
+            lines = [
+                json.dumps({"id": name, **told, **trial, "end": end}, default=str)
+                for name, trial, first in zip(names, trials, new.tolist(), strict=True)
+                if first
+            ]
+            for block in blocks:
+                ids = block.ids(end)
+                if len(ids := ids[unknown(ids, known)]):
+                    lines.append(block.line(ids, told, end))
             _append(self.folder / f"{own.id}.jsonl", lines)
-        return len(known)
+        return len(joined_ids([known, *map(line_ids, lines)]))
 
     def record_run(
         self,
@@ -200,7 +223,7 @@ class Ledger:
 
     def count(self) -> int:
         """Distinct trials ever made on the market."""
-        return len(set().union(*(self._ids(each.id) for each in self.matching())))
+        return len(joined_ids([self._ids(each.id) for each in self.matching()]))
 
     def matching(self) -> list[Known]:
         """What the ledger knows of this market; several where each saw another stretch of it."""
@@ -220,15 +243,16 @@ class Ledger:
             _append(self.folder / MARKETS, [line])
         return self.matching()
 
-    def _ids(self, market: str) -> set[str]:
+    def _ids(self, market: str) -> Ids:
         """Ids in a file, of which only what is new is read."""
         path = self.folder / f"{market}.jsonl"
-        known = self._known.setdefault(market, set())
+        found = [self._known.get(market, NO_IDS)]
         for line, end in _whole_lines(path, self._read.get(market, 0)):
             if _TAIL in line[-_TAIL_AT:]:
-                known.add(line[_ID])
+                found.append(line_ids(line))
             self._read[market] = end
-        return known
+        self._known[market] = joined_ids(found)
+        return self._known[market]
 
 
 def read_markets(folder: Path) -> list[Known]:
@@ -250,14 +274,20 @@ def read_markets(folder: Path) -> list[Known]:
     return list(found.values())
 
 
-def read_trials(folder: Path, market: str) -> Iterator[dict[str, Any]]:
-    """Trials of a market, each once; a line that a killed writer left half is passed over."""
-    seen = set()
-    for line, _ in _whole_lines(folder / f"{market}.jsonl"):
-        said = _parsed(line)
-        if said is not None and said["id"] not in seen:
-            seen.add(said["id"])
-            yield said
+def read_trials(folder: Path, market: str) -> Iterator[tuple[dict[str, Any], Ids]]:
+    """Lines of a market, each with the ids of those of its trials that no line before it holds.
+
+    A line that a killed writer left half is passed over.
+    """
+    lines = [line for line, _ in _whole_lines(folder / f"{market}.jsonl")]
+    told = [(said, line_ids(line)) for line in lines if (said := _parsed(line)) is not None]
+    every = np.concatenate([NO_IDS, *(ids for _, ids in told)])
+    new, begin = unknown(every, NO_IDS), 0
+    for said, ids in told:
+        first = new[begin : begin + len(ids)]
+        begin += len(ids)
+        if first.any():
+            yield said, ids[first]
 
 
 def merge(ours: Path, theirs: Path) -> int:
@@ -281,13 +311,17 @@ def merge(ours: Path, theirs: Path) -> int:
         with _writing(ours):
             there = ledger.matching()
             own = there[0].id if there else market.id
-            known = set().union(*(ledger._ids(each.id) for each in there))
+            known = joined_ids([ledger._ids(each.id) for each in there])
             for name in market.references:
                 line = _market_line(own, name, market.until, market.anchors, at=market.since)
                 _append(ours / MARKETS, [line])
-            new = [one for one in read_trials(theirs, market.id) if one["id"] not in known]
-            _append(ours / f"{own}.jsonl", [json.dumps(one) for one in new])
-            added += len(new)
+            lines = []
+            for said, ids in read_trials(theirs, market.id):
+                new = ids[unknown(ids, known)]
+                added += len(new)
+                if len(new):
+                    lines.append(block_line(said, new) if "ids" in said else json.dumps(said))
+            _append(ours / f"{own}.jsonl", lines)
     return added
 
 

@@ -14,6 +14,7 @@ from delever.errors import InputError
 from delever.study.fingerprint import anchors, is_one
 from delever.study.market import Bars
 from delever.study.result import Result
+from delever.study.trial_blocks import NO_IDS, joined_ids, unknown
 from delever.study.trials import MARKETS, Known, merge, read_markets, read_trials
 from delever.study.workspace import Workspace
 
@@ -31,9 +32,10 @@ class Trials(Result):
         ``walk`` and ``notebook`` (what made them first), ``since`` (when the first was made, UTC),
         ``file``.
     frame : pandas.DataFrame
-        A row per trial: ``market``, ``at`` (when, UTC), ``by``, ``study``, ``data``, ``strategy``,
-        ``params``, ``costs``, ``account``, ``timeframe``, ``start`` and ``end`` (None: that of the
-        data).
+        A row per trial, or per many of a sweep that differ in their parameters: ``market``,
+        ``at`` (when, UTC), ``by``, ``study``, ``data``, ``strategy``, ``params`` (of many: the
+        values they have), ``costs``, ``account``, ``timeframe``, ``start``, ``end`` (None: that of
+        the data) and ``trials`` (how many it is).
     folder : Path
         Where the ledger is.
     added : int or None
@@ -51,13 +53,14 @@ class Trials(Result):
         said = "" if self.added is None else f"{counted(self.added, 'trial')} merged. "
         if self.frame.empty:
             return f"{said}Nothing was ever tried here, or the ledger was deleted."
+        counts = self.frame.groupby("by")["trials"].sum().sort_values(ascending=False)
         made = ", ".join(
-            f"{number:,} first by {_BY.get(str(by), by)}"
-            for by, number in self.frame["by"].value_counts().items()
+            f"{number:,} first by {_BY.get(str(by), by)}" for by, number in counts.items()
         )
         since = str(self.frame["at"].min())[:10]
+        every = counted(int(counts.sum()), "trial")
         return (
-            f"{said}{counted(len(self.frame), 'trial')} on {counted(len(self.markets), 'market')} "
+            f"{said}{every} on {counted(len(self.markets), 'market')} "
             f"since {since}: {made}. A trial is a strategy's source with its parameters, costs, "
             "account and span; the same again is the same trial."
         )
@@ -155,19 +158,21 @@ def trials(
             bars = market(data, workspace=place).bars
         found = anchors(bars)
         known = [each for each in known if is_one(found, each.anchors)]
-    rows = [
-        {"market": each.id, **_told(trial)}
-        for each in known
-        for trial in read_trials(folder, each.id)
-    ]
+    rows, seen = [], NO_IDS
+    for each in known:
+        for trial, ids in read_trials(folder, each.id):
+            new = ids[unknown(ids, seen)]
+            if len(new):
+                rows.append({"market": each.id, **_told(trial), "trials": len(new)})
+        if data is not None:  # all of them are one market
+            seen = joined_ids([seen, *(ids for _, ids in read_trials(folder, each.id))])
     frame = pd.DataFrame(rows, columns=list(_COLUMNS)).set_index("id")
-    frame = frame[~frame.index.duplicated()]
     return Trials(markets=_markets(known, frame, folder), frame=frame, folder=folder, added=added)
 
 
 _COLUMNS = (
     *("id", "market", "at", "by", "study", "data", "strategy", "params", "costs", "account"),
-    *("timeframe", "start", "end"),
+    *("timeframe", "start", "end", "trials"),
 )
 
 
@@ -179,12 +184,12 @@ def _markets(known: list[Known], frame: pd.DataFrame, folder: Path) -> pd.DataFr
     rows = []
     for each in known:
         own = frame[frame["market"] == each.id]
-        made = own["by"].value_counts()
+        made = own.groupby("by")["trials"].sum()
         rows.append(
             {
                 "market": each.id,
                 "data": ", ".join(each.references),
-                "trials": len(own),
+                "trials": int(own["trials"].sum()),
                 **{by: int(made.get(by, 0)) for by in _BY},
                 "since": str(own["at"].min())[:10] if len(own) else "",
                 "file": str(folder / f"{each.id}.jsonl"),

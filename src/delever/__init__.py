@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from delever.study.joint_markets import markets
     from delever.study.kept_result import KeptResult, result
     from delever.study.market import load, market
+    from delever.study.measuring import measure
     from delever.study.mending import (
         DataChange,
         data_drop,
@@ -148,6 +149,7 @@ __all__ = [
     "load",
     "market",
     "markets",
+    "measure",
     "metric",
     "periods",
     "repair",
@@ -189,6 +191,7 @@ _HOME = {
         "study.joint_markets": "markets",
         "study.kept_result": "KeptResult result",
         "study.market": "load market",
+        "study.measuring": "measure",
         "study.mending": "DataChange data_drop data_mend data_quarantine data_remove data_replace "
         "data_undo",
         "study.period_report": "Detection PeriodReport detect periods",

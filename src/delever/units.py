@@ -46,6 +46,20 @@ def timeframe_delta(timeframe: str) -> pd.Timedelta:
     return pd.Timedelta(seconds=seconds).as_unit("ns")
 
 
+def timeframe_of(nanoseconds: int) -> str:
+    """Length of a bar as a timeframe; what is none, in words.
+
+    Examples
+    --------
+    >>> timeframe_of(4 * 3_600 * 10**9)
+    '4h'
+    """
+    for unit, seconds in reversed(_UNITS.items()):
+        if nanoseconds > 0 and nanoseconds % (seconds * 10**9) == 0:
+            return f"{nanoseconds // (seconds * 10**9)}{unit}"
+    return str(pd.Timedelta(nanoseconds))
+
+
 def periods_per_year(timeframe: str) -> float:
     """Bars in a year of 365 days.
 

@@ -94,6 +94,11 @@ class Backtest:
         return pd.Series(values, index=self.ledger.index, name="return")
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what was held; of returns alone it is not."""
+        return not self.ledger["exposure"].isna().all()
+
+    @property
     def parts(self) -> pd.DataFrame:
         """What made the change in equity over each bar, quote units.
 

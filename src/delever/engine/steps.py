@@ -13,7 +13,7 @@ from delever.arguments import counted, price_ratio
 from delever.engine.arrays import bar_index, price_array
 from delever.engine.settings import Account, FundingSeries, Resolution, loaded
 from delever.errors import DataError, InputError
-from delever.units import timeframe_delta
+from delever.units import timeframe_delta, timeframe_of
 from delever.venues.funding import funding_holes
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -151,7 +151,7 @@ def _detail(
     if fine >= length or length % fine:
         raise InputError(
             f"account: detail must be bars whose timeframe divides {timeframe}; got bars of "
-            f"{_timeframe(fine)}"
+            f"{timeframe_of(fine)}"
         )
     begun = np.searchsorted(times, opens)
     count = np.searchsorted(times, opens + length) - begun
@@ -172,27 +172,19 @@ def _detail(
     source = (begun[bar] + np.arange(first[-1]) - first[bar])[inner]
     at, steps = opens[bar], prices[bar]
     at[inner], steps[inner] = times[source], finer[source]
-    notes = [f"resolution: {_timeframe(fine)} bars inside {timeframe} bars"]
+    notes = [f"resolution: {timeframe_of(fine)} bars inside {timeframe} bars"]
     if lacking:
         notes.append(
             f"{lacking:,} of {counted(len(index), 'bar')} had no whole set of "
-            f"{_timeframe(fine)} bars; their inside was not seen"
+            f"{timeframe_of(fine)} bars; their inside was not seen"
         )
     if off.any():
         first_off = f"{index[off][0]:%Y-%m-%d %H:%M}"
         notes.append(
             f"{int(off.sum()):,} of {counted(len(index), 'bar')} (first {first_off}) had "
-            f"{_timeframe(fine)} bars that do not add up to them; their inside was not seen"
+            f"{timeframe_of(fine)} bars that do not add up to them; their inside was not seen"
         )
     return first.astype(np.int64), at, steps, tuple(notes)
-
-
-def _timeframe(nanoseconds: int) -> str:
-    """Length of a bar as a timeframe."""
-    for unit, size in (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)):
-        if nanoseconds % (size * 10**9) == 0:
-            return f"{nanoseconds // (size * 10**9)}{unit}"
-    return str(pd.Timedelta(nanoseconds))
 
 
 def _contradicted(

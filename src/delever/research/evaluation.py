@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -40,6 +41,9 @@ __all__ = [
 _SCOPES: Mapping[str, Scope] = MappingProxyType(
     {scope: scope for scope in SCOPES} | dict.fromkeys(PHASES, "phase")
 )
+
+_HELD = frozenset({"exposure", "turnover", "trades", "closed_pnl"})
+"""What metrics read of an account that returns alone do not show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,4 +242,12 @@ def _measure(
     registry: Mapping[str, Metric],
 ) -> pd.DataFrame:
     sample = sample_of(backtest, benchmark)
-    return compute_scopes(sample, parts, registry.values(), scopes=_SCOPES)
+    table = compute_scopes(sample, parts, registry.values(), scopes=_SCOPES)
+    if not backtest.known:
+        unseen = [
+            name
+            for name, each in registry.items()
+            if _HELD.intersection(inspect.signature(each.compute).parameters)
+        ]
+        table.loc[unseen] = np.nan
+    return table

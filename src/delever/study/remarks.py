@@ -82,7 +82,7 @@ def _idle(evaluation: Evaluation, *, itself: bool) -> list[str]:
     if flat:
         bars = f"{counted(flat, 'bar')} {'was' if flat == 1 else 'were'}"
         out.append(f"no decision before {when(index[flat - 1])}: {bars} flat for want of history")
-    kept = run.ledger["target_exposure"].iloc[flat:].unique()
+    kept = run.ledger["target_exposure"].iloc[flat:].dropna().unique()  # NaN is not known
     if len(kept) == 1 and not itself:
         out.append(
             f"the exposure never changed: {percent(kept[0], 0)} from {when(index[flat])} to the "

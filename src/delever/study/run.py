@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -138,6 +138,45 @@ class Run(Result):
         True
         """
         return counterfactual_outcomes(self.evaluation, what_if(self.evaluation.backtest, changes))
+
+    def to_vectorbt(self, what: Literal["portfolio", "returns"] = "portfolio") -> Any:
+        """The run in the hands of vectorbt.
+
+        Parameters
+        ----------
+        what : {"portfolio", "returns"}
+            A ``vectorbt.Portfolio`` of the run's fills, or its returns behind vectorbt's accessor
+            (``.vbt.returns``), its year as many bars as the run had in one.
+
+        Returns
+        -------
+        vectorbt.Portfolio or vectorbt.returns.accessors.ReturnsSRAccessor
+
+        Raises
+        ------
+        InputError
+            If a portfolio cannot hold the run: funding, borrow, a mark of its own, coins as margin,
+            or a loss beyond equity are in its equity.
+
+        Examples
+        --------
+        >>> import delever as dl
+        >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2014-01-01")
+        >>> run = dl.backtest(market, "support_breach", weeks=8)
+        >>> bool(abs(run.to_vectorbt().total_return() - run.metrics.loc["total_return", "whole"])
+        ...     < 1e-9)
+        True
+        """
+        from delever.engine.vectorbt_portfolio import to_accessor, to_portfolio
+
+        if what not in ("portfolio", "returns"):
+            raise InputError(f"what must be 'portfolio' or 'returns'; got {shown(what)}")
+        done = self.evaluation.backtest
+        return (
+            to_portfolio(done, self.evaluation.bars["close"])
+            if what == "portfolio"
+            else to_accessor(done)
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -126,10 +126,11 @@ def ledger(found: Answer) -> dict[str, str]:
             f"mean {log_points(spread.mean())}, median {log_points(spread.median())}, worst "
             f"{log_points(spread.min())} log points"
         )
-        out["Of the payouts"] = (
-            f"{log_points(insured['size'].sum())} log points by size, "
-            f"{log_points(insured['timing'].sum())} by timing"
-        )
+        if not math.isnan(split.mean_exposure):
+            out["Of the payouts"] = (
+                f"{log_points(insured['size'].sum())} log points by size, "
+                f"{log_points(insured['timing'].sum())} by timing"
+            )
     if saved.most_influential >= 0 and not math.isnan(saved.lowest):
         title = insured["title"].iloc[saved.most_influential]
         without = insured["points_saved"].drop(insured.index[saved.most_influential]).mean()

@@ -72,7 +72,7 @@ def period_paths(evaluation: Evaluation, benchmark: str) -> Iterator[PeriodPath]
         facts = [
             ("Strategy", percent(grown[0][-1] - 1.0)),
             (benchmark.capitalize(), percent(grown[1][-1] - 1.0)),
-            ("Fills", _fills(evaluation, index[rows])),
+            *([("Fills", _fills(evaluation, index[rows]))] if run.known else []),
             *([("Phases", said)] if said else []),
         ]
         if "funding" in run.ledger:

@@ -213,7 +213,11 @@ def charts(
     metrics = {"strategy": evaluation.metrics, benchmark: evaluation.benchmark_metrics}
     periods = evaluation.periods
     drawn = {
-        "history": figures.history(runs, periods, benchmark=benchmark, exposure="strategy"),
+        "history": figures.history(
+            *(runs, periods),
+            benchmark=benchmark,
+            exposure="strategy" if evaluation.backtest.known else None,
+        ),
         "monthly": figures.monthly({name: run.returns for name, run in runs.items()}),
         "distribution": _spread(evaluation),
         "attribution": _parts(evaluation),

@@ -438,6 +438,10 @@ def run_compiled(
     fills = np.empty(4 * len(targets), dtype=record(*FILL))
     place = np.zeros(1, dtype=PLACE)
     records = state.view(record(*STATE))
+    # One layout in memory, for which the loop is compiled once.
+    market = MarketArrays(
+        market.first, *(np.require(each, None, ["C", "W"]) for each in market[1:])
+    )
     beyond = _loop(market, targets, terms, orders, records, place, ledger, fills)
     return (
         ledger.view(np.float64).reshape(-1, len(LEDGER)),

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.at_once import any_many, of_each
 from delever.errors import DataError, InputError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -101,9 +102,13 @@ def _guarded(function: Callable[_P, _R], *, same_rows: bool) -> Callable[_P, _R]
         if name != "return" and (kind := _kind(str(text))) in _CHECKS
     ]
     where = getattr(function, "__name__", "function")
+    itself = getattr(function, "at_once", False)
 
     @wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if any_many(args) or (kwargs and any_many(kwargs.values())):
+            answer: _R = function(*args, **kwargs) if itself else of_each(call, args, kwargs)
+            return answer
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         for name, check, optional in checks:
             if name in given and not (optional and given[name] is None):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.at_once import Columns
 from delever.bars import as_of, close_times, last_known, pick, resample
 from delever.errors import InputError
 from delever.frames import utc_index
@@ -247,6 +248,8 @@ class MarketView:
         if not isinstance(clock, pd.DatetimeIndex):
             clock = utc_index(clock, "open_time", "values")  # says what is wrong with it
         known = shared("align", (clock, index), (str(clock.dtype), self.timeframe, timeframe), rows)
+        if isinstance(values, Columns):  # a series for each of many combinations
+            return values.aligned(known, index)
         return pick(values, known, index)
 
     def series(self, name: str, column: str | None = None) -> pd.Series:

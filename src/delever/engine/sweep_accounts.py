@@ -35,9 +35,11 @@ from delever.venues.slippage import Slippage
 __all__ = [
     "SWEPT_ACCOUNT",
     "Asked",
+    "Changes",
     "SweepAccount",
     "SweepMarket",
     "asked",
+    "changes_each",
     "check_account",
     "simulate",
     "simulate_each",
@@ -82,6 +84,42 @@ def asked(target_exposure: Floats, begin: int) -> Asked:
         wanted = np.where(unknown, 0.0, wanted)
     rows = np.append(0, np.flatnonzero(wanted[1:] != wanted[:-1]) + 1)
     return Asked(begin, rows + begin, wanted[rows])
+
+
+class Changes(NamedTuple):
+    """Targets as the bars at whose opens another one is asked for than before, at first 0."""
+
+    bars: Ints  # shape (k,): rows, increasing, none of them the first
+    targets: Floats  # shape (k,)
+
+    def since(self, begin: int) -> Asked:
+        """What an account is asked for that begins with one of the bars."""
+        place = int(np.searchsorted(self.bars, begin, side="right"))
+        held = self.targets[place - 1] if place else 0.0
+        bars = np.concatenate([[begin], self.bars[place:]])
+        return Asked(begin, bars, np.concatenate([[held], self.targets[place:]]))
+
+
+def changes_each(target_exposure: Floats, rows: Ints, size: int) -> list[Changes]:
+    """Reduce many targets, a row each, decided at the closes of some rows of so many bars.
+
+    A target holds until the next of those rows.
+
+    Examples
+    --------
+    >>> changes_each(np.array([[np.nan, 1.0, 0.0, 0.0, 1.0]]), np.array([0, 2, 4, 6, 8]), 9)
+    [Changes(bars=array([3, 5]), targets=array([1., 0.]))]
+    """
+    wanted = np.where(np.isnan(target_exposure), 0.0, target_exposure)
+    moved = np.empty(wanted.shape, dtype=np.bool_)
+    moved[:, 0], moved[:, 1:] = wanted[:, 0] != 0.0, wanted[:, 1:] != wanted[:, :-1]
+    moved[:, rows + 1 >= size] = False  # decided when there is no open left
+    own, column = np.nonzero(moved)
+    ends = np.cumsum(np.bincount(own, minlength=len(wanted)))[:-1]
+    bars, targets = rows[column] + 1, wanted[own, column]
+    return [
+        Changes(*both) for both in zip(np.split(bars, ends), np.split(targets, ends), strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from delever.at_once import arrays, at_once
 from delever.errors import InputError
 from delever.signals.glossary import described
 
@@ -15,6 +16,7 @@ __all__ = ["confirm", "crossed_above", "crossed_below", "hold", "latch"]
 
 
 @described
+@at_once
 def crossed_below(values: pd.Series, level: pd.Series | float) -> pd.Series:
     """Rows on which `values` falls below `level` after not having been below it.
 
@@ -38,6 +40,7 @@ def crossed_below(values: pd.Series, level: pd.Series | float) -> pd.Series:
 
 
 @described
+@at_once
 def crossed_above(values: pd.Series, level: pd.Series | float) -> pd.Series:
     """Rows on which `values` rises above `level` after not having been above it.
 
@@ -61,6 +64,7 @@ def crossed_above(values: pd.Series, level: pd.Series | float) -> pd.Series:
 
 
 @described
+@at_once
 def confirm(condition: pd.Series, times: int) -> pd.Series:
     """Rows on which `condition` has held `times` rows in a row, this one included.
 
@@ -82,12 +86,15 @@ def confirm(condition: pd.Series, times: int) -> pd.Series:
     """
     if times < 1:
         raise InputError(f"times must be at least 1; got {times}")
-    rows = np.arange(len(condition))
-    last_false = np.maximum.accumulate(np.where(condition.to_numpy(dtype=bool), -1, rows))
-    return pd.Series(rows - last_false >= times, index=condition.index)
+    (held, least), back = arrays(condition, times)
+    rows = np.arange(held.shape[-1])
+    last_false = np.maximum.accumulate(np.where(held.astype(bool), -1, rows), axis=-1)
+    confirmed: pd.Series = back(rows - last_false >= least)
+    return confirmed
 
 
 @described
+@at_once
 def latch(enter: pd.Series, leave: pd.Series) -> pd.Series:
     """State that is True from a row of `enter` until before the next row of `leave`.
 
@@ -107,10 +114,12 @@ def latch(enter: pd.Series, leave: pd.Series) -> pd.Series:
     >>> latch(enter, leave).tolist()
     [False, True, False]
     """
-    going, coming = leave.to_numpy(dtype=bool), enter.to_numpy(dtype=bool)
-    rows = np.arange(len(coming))
-    last = np.maximum.accumulate(np.where(coming | going, rows, -1))
-    return pd.Series((last >= 0) & (coming & ~going)[last], index=enter.index)
+    (coming, going), back = arrays(enter, leave)
+    coming, going = coming.astype(bool), going.astype(bool)
+    rows = np.arange(coming.shape[-1])
+    last = np.maximum.accumulate(np.where(coming | going, rows, -1), axis=-1)
+    held: pd.Series = back((last >= 0) & np.take_along_axis(coming & ~going, last, axis=-1))
+    return held
 
 
 @described

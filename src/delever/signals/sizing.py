@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from delever.at_once import arrays, at_once
 from delever.signals.glossary import described
 
 __all__ = ["exposure"]
 
 
 @described
+@at_once
 def exposure(
     signal: pd.Series, *, on: float = 1.0, off: float = 0.0, known: pd.Series | None = None
 ) -> pd.Series:
@@ -34,7 +36,9 @@ def exposure(
     >>> exposure(pd.Series([False, True, False]), off=-1.0, known=known).tolist()
     [nan, 1.0, -1.0]
     """
-    target = np.where(signal.to_numpy(dtype=bool), float(on), float(off))
-    if known is not None:
-        target[~known.to_numpy(dtype=bool)] = np.nan
-    return pd.Series(target, index=signal.index, name="target_exposure")
+    (held, high, low, there), back = arrays(
+        signal, on, off, True if known is None else known, by_row=True
+    )
+    target = np.where(held.astype(bool), high, low).astype(np.float64)
+    made: pd.Series = back(np.where(np.asarray(there, dtype=bool), target, np.nan))
+    return made.rename("target_exposure")

@@ -24,6 +24,7 @@ from delever.research.finalists import Finalists, finalists, finalists_of, teste
 from delever.research.plateau import neighbours_median, terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY
 from delever.stats.metric import SCOPES
+from delever.study.asking import asked_of
 from delever.study.by_itself import (
     Flags,
     benchmark_of,
@@ -33,7 +34,7 @@ from delever.study.by_itself import (
     scopes_of,
     why_by_itself,
 )
-from delever.study.chunk import Combination, SweepGround, asked_of
+from delever.study.chunk import Combination, SweepGround
 from delever.study.grid import Grid
 from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ from delever.engine.sweep_accounts import (
     Asked,
     SweepAccount,
     SweepMarket,
-    asked,
     check_account,
     simulate_each,
     sweep_market,
@@ -28,12 +28,11 @@ from delever.engine.terms import costs_of
 from delever.errors import DeleverError
 from delever.memo import shared_work
 from delever.research.choosing import Parts
-from delever.research.strategy_checks import first_defined
 from delever.stats.metrics import AsMetric, Metric
+from delever.study.asking import Asking, answers
 from delever.study.by_itself import run_alone, why_by_itself
 from delever.study.config import Study
 from delever.study.provenance import Inputs
-from delever.study.simulation import first_bar, target_of
 from delever.study.strategy import Strategy
 from delever.study.trials import Ledger, trial_of
 from delever.study.workspace import Workspace
@@ -76,6 +75,9 @@ class SweepGround:
     cost_models: Mapping[str, type[CostPart]] = field(default_factory=dict)
     metrics: tuple[AsMetric, ...] = ()  # beside those of the package
     own_parts: Parts | None = None  # in place of blocks and periods
+    # how the strategy is asked, and the market laid out: found as it goes, for this ground alone
+    asking: Asking = field(default_factory=Asking, init=False)
+    _laid: dict[int, SweepMarket] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def first(self) -> int:
@@ -98,7 +100,14 @@ class SweepGround:
         return Parts.of(market.index, market.timeframe, self.first, self.periods)
 
     def opened(self, begin: int) -> SweepMarket:
-        """The market from one of its rows on, laid out for many accounts."""
+        """The market from one of its rows on, laid out for many accounts; the last one is kept."""
+        if begin not in self._laid:
+            board = self._opened(begin)
+            self._laid.clear()
+            self._laid[begin] = board
+        return self._laid[begin]
+
+    def _opened(self, begin: int) -> SweepMarket:
         account = self.account
         return sweep_market(
             self.market.bars.iloc[begin:],
@@ -173,40 +182,52 @@ def run_combinations(
     """A row per combination: metrics, sums in parts of the time, ``start``, and why it has none."""
     by_sums, by_run = asked_metrics(ground.metrics)
     covered = not why_by_itself(ground)
+    index = ground.market.index
     by_bars: dict[int, list[float]] = {}  # whole rows, and the further metrics
     further: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
     begins: dict[int, int] = {}
     decided: dict[int, int] = {}
     parts: list[pd.DataFrame] = []
+    stressed: dict[Costs | None, Costs | None] = {}
     rows = 0
     with shared_work(shared_bytes):
         batch: dict[int, SweepAccount] = {}
         held = 0
-        for row, (one, answer) in enumerate(_answers(ground, wanted)):
+        ones, asks = itertools.tee(wanted)
+        said = answers(ground, (one.params for one in asks))
+        for row, (one, answer) in enumerate(zip(ones, said, strict=True)):
             rows = row + 1
             if isinstance(answer, DeleverError):
                 errors[row] = str(answer)
                 continue
-            begins[row] = answer[1]
-            decided[row] = first_defined(answer[0])
+            begins[row], decided[row] = answer.begin, answer.decided
             if by_run or not covered:
+                target, held_sums = (
+                    answer.target(len(ground.market.index)),
+                    () if covered else by_sums,
+                )
                 try:
-                    run = run_alone(ground, one, *answer, () if covered else by_sums, by_run)
+                    run = run_alone(ground, one, target, answer.begin, held_sums, by_run)
                 except DeleverError as error:
                     errors[row] = str(error)
                     continue
                 by_bars[row], further[row] = run
             if not covered:
                 continue
-            batch[row] = account = _account(ground, one, *answer)
+            if one.costs not in stressed:
+                stressed[one.costs] = one.costs and one.costs.stressed(ground.costs_times)
+            batch[row] = account = SweepAccount(
+                asked=answer.changes.since(answer.begin),
+                account=one.account,
+                costs=stressed[one.costs],
+            )
             held += account.asked.bars.nbytes + account.asked.targets.nbytes
             if held > target_bytes:
                 parts.append(_simulated(batch, ground, by_sums, errors))
                 batch, held = {}, 0
         parts.append(_simulated(batch, ground, by_sums, errors))
     every = range(rows)
-    index = ground.market.index
     opened, first = (
         pd.Series(index[list(each.values())], index=list(each)).reindex(every)
         for each in (begins, decided)
@@ -235,14 +256,18 @@ def _simulated(
     if not batch:
         names = [*metric_names(metrics), *part_names(ground.parts.rows)]
         return pd.DataFrame(columns=names, dtype="float64")
-    begin = min(account.asked.begin for account in batch.values())
+    begin = ground.first  # one layout for all batches
     try:
         board = ground.opened(begin)
-    except DeleverError as error:  # what the earliest lack (funding, rules), later ones may have
-        first = [row for row, account in batch.items() if account.asked.begin == begin]
-        errors |= dict.fromkeys(first, str(error))
-        later = {row: account for row, account in batch.items() if row not in first}
-        return _simulated(later, ground, metrics, errors)
+    except DeleverError:  # what the earliest lack (funding, rules), later ones may have
+        begin = min(account.asked.begin for account in batch.values())
+        try:
+            board = ground.opened(begin)
+        except DeleverError as error:
+            first = [row for row, account in batch.items() if account.asked.begin == begin]
+            errors |= dict.fromkeys(first, str(error))
+            later = {row: account for row, account in batch.items() if row not in first}
+            return _simulated(later, ground, metrics, errors)
     accepted: dict[int, SweepAccount] = {}
     for row, account in batch.items():
         try:
@@ -251,52 +276,14 @@ def _simulated(
             errors[row] = str(error)
         else:
             was = account.asked
-            moved = Asked(was.begin - begin, was.bars - begin, was.targets)
-            accepted[row] = replace(account, asked=moved)
+            accepted[row] = account
+            if begin:
+                moved = Asked(was.begin - begin, was.bars - begin, was.targets)
+                accepted[row] = replace(account, asked=moved)
     measured, refused = simulate_each(board, list(accepted.values()), metrics=metrics)
     rows = list(accepted)
     errors |= {rows[place]: reason for place, reason in refused.items()}
     return measured.set_axis(pd.Index(rows, dtype="int64"), axis=0)
-
-
-Answer: TypeAlias = tuple[npt.NDArray[np.float64], int]
-"""Target exposure of every bar, and the row of the first bar of the run."""
-
-
-def _answers(
-    ground: SweepGround, wanted: Iterable[Combination]
-) -> Iterator[tuple[Combination, Answer | DeleverError]]:
-    """Combinations with what the strategy answers; it is asked once for equal parameters."""
-    asks = ""
-    answer: Answer | DeleverError | None = None
-    for one in wanted:
-        text = json.dumps(one.params, sort_keys=True, default=str)
-        if answer is None or text != asks:  # what is not asked varies fastest
-            asks, answer = text, asked_of(ground, one.params)
-        yield one, answer
-
-
-def _account(
-    ground: SweepGround, one: Combination, target: npt.NDArray[np.float64], begin: int
-) -> SweepAccount:
-    return SweepAccount(
-        asked=asked(target, begin),
-        account=one.account,
-        costs=None if one.costs is None else one.costs.stressed(ground.costs_times),
-    )
-
-
-def asked_of(ground: SweepGround, params: Mapping[str, Any]) -> Answer | DeleverError:
-    """What the strategy answers to parameters, or why there is no run."""
-    try:
-        strategy = ground.strategy
-        if isinstance(strategy, Strategy):  # on the market itself: indicators are shared by it
-            target = strategy.target(ground.market, params)
-        else:
-            target = target_of(ground.market, strategy)
-        return target.to_numpy(), first_bar(ground.market, target, start=ground.start)
-    except DeleverError as error:
-        return error
 
 
 def ground_of(study: Study, inputs: Inputs) -> SweepGround:

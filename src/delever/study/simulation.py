@@ -29,10 +29,14 @@ def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | No
 
     Raises InputError if no bar is left, or the strategy never decides.
     """
+    return begin_after(market, first_defined(exposures(target)), start=start)
+
+
+def begin_after(market: MarketView, decided: int, *, start: pd.Timestamp | None) -> int:
+    """Row of the first bar of a run, by that at whose close it is first decided; as `first_bar`."""
     index = market.index
     tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
-    decided = first_defined(exposures(target))
-    if decided == len(target):
+    if decided == len(index):
         raise InputError(
             "the strategy needs more history than there is: no decision in "
             f"{counted(len(index), 'bar')} ({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name "

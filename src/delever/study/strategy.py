@@ -42,7 +42,7 @@ _TAKES: Mapping[Takes, str] = MappingProxyType(
         "signals": "several symbols and a signal of each, as a portfolio rule does",
     }
 )
-_RAISED = (Exception, SystemExit, GeneratorExit)
+RAISED = (Exception, SystemExit, GeneratorExit)
 """What a user's code may raise; a strategy that exits has not answered."""
 
 
@@ -110,7 +110,7 @@ class Strategy:
         try:
             with redirect_stdout(sys.stderr):  # standard output belongs to the command
                 return self.function(replace(market), **bound)
-        except _RAISED as error:
+        except RAISED as error:
             raise StrategyError(_at_fault(error, self.path)) from error
 
     def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> pd.Series:
@@ -181,7 +181,7 @@ class Strategy:
         try:
             with redirect_stdout(sys.stderr):
                 answer = self.function(replace(markets), signals.copy(), **bound)
-        except _RAISED as error:
+        except RAISED as error:
             raise StrategyError(_at_fault(error, self.path)) from error
         return self._panel(answer, markets)
 
@@ -362,7 +362,7 @@ def execute(path: Path, source: bytes, sha256: str) -> ModuleType:
     try:
         with redirect_stdout(sys.stderr):
             exec(code, module.__dict__)
-    except _RAISED as error:
+    except RAISED as error:
         del sys.modules[module.__name__]
         raise StrategyError(_at_fault(error, path)) from error
     return module

@@ -18,7 +18,8 @@ from delever.errors import DeleverError, InputError
 from delever.memo import shared_work
 from delever.research.choosing import Tried
 from delever.research.walking import Pace, Window, choices, out_growth
-from delever.study.chunk import SweepGround, asked_of
+from delever.study.asking import asked_of
+from delever.study.chunk import SweepGround
 
 _LEAST_SHIFT_DAYS = 30
 _SHARED = 64 * 2**20  # bytes of indicators that combinations share

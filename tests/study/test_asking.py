@@ -1,0 +1,292 @@
+"""Asked at once or one by one, a strategy answers the same; what it cannot be asked is said."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+from annotated_types import Ge
+from hypothesis import given
+from hypothesis import strategies as st
+
+from delever.errors import DeleverError, InputError
+from delever.signals import indicators
+from delever.signals.edges import confirm, crossed_above, crossed_below, hold, latch
+from delever.signals.levels import rolling_support
+from delever.signals.sizing import exposure
+from delever.study import asking
+from delever.study.asking import answers, asked_of
+from delever.study.chunk import SweepGround
+from delever.study.strategy import as_strategy, load_strategy
+from delever.view import MarketView, Reading
+
+ROOT = Path(__file__).parents[2]
+
+
+def made_market() -> MarketView:
+    chance = np.random.default_rng(5)
+    index = pd.date_range("2020-01-03", periods=500, freq="D", tz="UTC")
+    close = 100.0 * np.exp(np.cumsum(chance.normal(0.0, 0.03, len(index))))
+    opened = np.append(100.0, close[:-1])
+    columns = {
+        "open": opened,
+        "high": np.maximum(opened, close) * 1.01,
+        "low": np.minimum(opened, close) * 0.99,
+        "close": close,
+        "volume": chance.lognormal(3.0, 1.0, len(index)),
+    }
+    stamps = pd.date_range(index[0], periods=3 * len(index), freq="8h")
+    rates = pd.DataFrame({"funding_rate": chance.normal(0.0, 1e-4, len(stamps))}, index=stamps)
+    funding = Reading(frame=rates, publication_lag=pd.Timedelta(0))
+    bars = pd.DataFrame(columns, index=index)
+    return MarketView(bars=bars, timeframe="1d", readings={"funding": funding})
+
+
+MARKET = made_market()
+
+
+def ground_for(strategy: Any) -> SweepGround:
+    return SweepGround(
+        market=MARKET,
+        strategy=as_strategy(strategy),
+        benchmark=pd.Series(1.0, index=MARKET.index),
+        account=None,
+        periods=(),
+        start=None,
+        initial_equity=1_000.0,
+    )
+
+
+def told(ground: SweepGround, params: dict[str, Any]) -> Any:
+    """What a single call says: exposures held from each open on, and where the run begins."""
+    found = asked_of(ground, params)
+    if isinstance(found, DeleverError):
+        return str(found)
+    target, begin = found
+    held = np.append(0.0, np.nan_to_num(target[:-1]))
+    return begin, held[begin:].tolist()
+
+
+def spread(answer: Any) -> Any:
+    """The same of an answer."""
+    if isinstance(answer, DeleverError):
+        return str(answer)
+    asked = answer.changes.since(answer.begin)
+    sizes = np.diff(np.append(asked.bars, len(MARKET.index)))
+    return answer.begin, np.repeat(asked.targets, sizes).tolist()
+
+
+def compared(strategy: Any, combinations: list[dict[str, Any]]) -> SweepGround:
+    """Ask for all of them, hold each against a single call, and say how it went."""
+    ground = ground_for(strategy)
+    for params, answer in zip(combinations, answers(ground, combinations), strict=True):
+        assert spread(answer) == told(ground, params), params
+    return ground
+
+
+AXES: dict[str, dict[str, list[Any]]] = {
+    "buy_and_hold": {},
+    "ma200w_break": {
+        "weeks": [*range(2, 40), 400],
+        "average": ["sma", "ema", "wma"],
+        "confirm_weeks": [1, 2, 3],
+        "when_below": ["flat", "short"],
+        "reentry": ["reclaim", "confirmed"],
+    },
+    "ma200w_mean_reversion": {
+        "weeks": list(range(2, 40)),
+        "average": ["sma", "ema", "wma"],
+        "near": [0.0, 0.02, 0.1],
+        "target": [0.1, 0.5, 1.0],
+        "stop": [0.1, 0.3],
+    },
+    "support_breach": {
+        "weeks": list(range(1, 30)),
+        "breach_on": ["close", "low"],
+        "reentry": ["reclaim", "bars"],
+        "reentry_bars": [None, 1, 5, 20],
+        "when_below": ["flat", "short"],
+    },
+    "short_the_break": {"weeks": list(range(1, 30)), "confirm_bars": [1, 2, 3]},
+    "level_ladder": {"near": [0.0, 0.02, 0.1], "stop": [0.05, 0.2], "target": [0.1, 0.5, 2.0],
+                     "weeks": [[2, 4], [3, 9, 20]]},
+    "funding_capitulation": {"streak": [1, 2, 3], "fall": [0.05, 0.1], "fall_days": [10, 20, 40],
+                             "quiet_days": [1, 3], "hold_days": [1, 5, 30]},
+    "stress_filter": {"out_of": ["cascade", "selling"], "enter": [0.8, 0.9], "leave": [0.5, 0.85],
+                      "days": [20, 40]},
+}  # fmt: skip
+
+
+def drawn(axes: dict[str, list[Any]], count: int) -> list[dict[str, Any]]:
+    chance = random.Random(3)
+    return [{name: chance.choice(axes[name]) for name in axes} for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_every_shipped_strategy_answers_as_if_asked_alone(name, request) -> None:
+    slow = name == "stress_filter"
+    count = 200 if request.config.getoption("--all") else 8 if slow else 30
+    strategy = load_strategy(ROOT / "strategies" / f"{name}.py")
+    ground = compared(strategy, drawn(AXES[name], count))
+    if name in ("ma200w_break", "ma200w_mean_reversion", "short_the_break"):
+        assert not ground.asking.why
+        assert ground.asking.proven
+
+
+def test_all_shipped_strategies_are_among_them() -> None:
+    assert {path.stem for path in (ROOT / "strategies").glob("*.py")} == AXES.keys()
+
+
+def above_average(market: MarketView, *, weeks: Annotated[int, Ge(2)] = 50) -> pd.DataFrame:
+    close = market.resample("1w")["close"]
+    average = indicators.sma(close, weeks)
+    exposure = (close > average).astype(float).where(average.notna())
+    columns = {"exposure": exposure, f"{weeks}-week average": average}
+    return pd.DataFrame({name: market.align(each, "1w") for name, each in columns.items()})
+
+
+def test_a_frame_of_weeks_is_asked_at_once() -> None:
+    ground = compared(above_average, [{"weeks": weeks} for weeks in range(2, 60)])
+    assert not ground.asking.why
+
+
+def crossing(market: MarketView, *, fast: Annotated[int, Ge(1)] = 5,
+             slow: Annotated[int, Ge(1)] = 20) -> pd.Series:  # fmt: skip
+    if fast >= slow:
+        raise InputError(f"fast must be below slow; got {fast} and {slow}")
+    close = market.bars["close"]
+    quick, late = indicators.sma(close, fast), indicators.ema(close, slow)
+    return (quick > late).astype(float).where(late.notna())
+
+
+def test_a_strategy_that_refuses_some_refuses_them_in_its_own_words() -> None:
+    combinations = [{"fast": fast, "slow": slow} for fast in range(0, 20) for slow in (5, 9, 15)]
+    ground = compared(crossing, combinations)
+    assert not ground.asking.why
+
+
+def branching(market: MarketView, *, weeks: int = 5, size: float = 1.0) -> pd.Series:
+    close = market.bars["close"]
+    lines = [indicators.sma(close, weeks)] * (3 if weeks > 9 else 1)
+    target = exposure(close > lines[-1], on=size if size < 0.5 else 1.0, known=lines[0].notna())
+    return -target if int(weeks) % 2 else target.fillna(0.0)
+
+
+def test_a_strategy_that_branches_is_asked_for_each_way() -> None:
+    sizes = [0.1 * each for each in range(1, 9)]
+    ground = compared(branching, [{"weeks": w, "size": s} for w in range(5, 14) for s in sizes])
+    assert not ground.asking.why
+
+
+def own_loop(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    held = [float(price > weeks / 5) for price in market.bars["close"].tolist()]
+    return pd.Series(held, index=market.index)
+
+
+def takes_rows(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    line = indicators.sma(market.bars["close"], weeks)
+    return (line > line.iloc[-1]).astype(float)
+
+
+def swallows(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    try:
+        length = range(weeks)[-1]
+    except Exception:  # noqa: BLE001 - what a user may write
+        length = 7
+    return (market.bars["close"] > indicators.sma(market.bars["close"], length)).astype(float)
+
+
+def rolls(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    close = market.bars["close"]
+    return (close > close.rolling(weeks).mean()).astype(float)
+
+
+@pytest.mark.parametrize("strategy", [own_loop, takes_rows, swallows, rolls])
+def test_what_cannot_be_asked_at_once_is_asked_one_by_one_and_said(strategy) -> None:
+    ground = compared(strategy, [{"weeks": weeks} for weeks in range(70, 570)])
+    assert ground.asking.why
+
+
+def looks_at_types(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    length = 3 if isinstance(weeks, int) else 4
+    line = indicators.sma(market.bars["close"], length) + 0 * weeks
+    return (market.bars["close"] > line).astype(float)
+
+
+def reads_text(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    line = indicators.sma(market.bars["close"], len(f"{weeks}")) + 0 * weeks
+    return (market.bars["close"] > line).astype(float)
+
+
+@pytest.mark.parametrize("strategy", [looks_at_types, reads_text])
+def test_an_answer_that_differs_is_found_and_nothing_is_asked_at_once_then(strategy) -> None:
+    ground = compared(strategy, [{"weeks": weeks} for weeks in range(10, 40)])
+    assert "otherwise by itself" in ground.asking.differs
+
+
+def spoils(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    target = indicators.sma(market.bars["close"], 2).where(market.bars["close"] > weeks, np.inf)
+    return target.where(target.notna(), 0.0)
+
+
+def test_a_broken_contract_is_said_as_of_a_single_run() -> None:
+    compared(spoils, [{"weeks": weeks} for weeks in range(10, 30)])
+
+
+NUMBERS = st.sampled_from([1, 2, 3, 5, 8])
+
+
+@st.composite
+def programs(draw: Any) -> Any:
+    """A strategy at random out of the primitives, on the bars' clock or that of weeks."""
+    weekly, kind = draw(st.booleans()), draw(st.sampled_from(["sma", "ema", "wma"]))
+    entry = draw(st.sampled_from(["below", "above", "crossed", "band", "support"]))
+    leave = draw(st.sampled_from(["above", "confirmed", "held", "none"]))
+    offset, known = draw(st.sampled_from([0, 1])), draw(st.booleans())
+
+    def program(market: MarketView, *, one: int = 2, two: int = 3, near: float = 0.02,
+                way: Literal["up", "down"] = "up") -> Any:  # fmt: skip
+        bars = market.resample("1w") if weekly else market.bars
+        close = bars["close"]
+        line = indicators.moving_average(close, one + offset, kind)
+        other = indicators.sma(close, two)
+        starts = {
+            "below": lambda: close < line * (1 - near),
+            "above": lambda: (line > other) & line.shift(1).notna(),
+            "crossed": lambda: crossed_below(close, line) | crossed_above(close, other),
+            "band": lambda: abs(close - line) <= near * close,
+            "support": lambda: close < (line if weekly else rolling_support(market, two)),
+        }[entry]()
+        ends = {
+            "above": lambda: confirm(close > line, two),
+            "confirmed": lambda: confirm(~starts, one),
+            "held": lambda: ~hold(starts, two),
+            "none": lambda: ~starts,
+        }[leave]()
+        sure = line.notna() if known else None
+        target = exposure(latch(starts, ends), on=-near if way == "down" else 1.0, known=sure)
+        return market.align(target, "1w") if weekly else target
+
+    return program
+
+
+NEAR, WAYS = st.sampled_from([0.0, 0.02, 0.1]), st.sampled_from(["up", "down"])
+VALUES = st.tuples(NUMBERS, NUMBERS, NEAR, WAYS)
+
+
+@given(programs(), st.lists(VALUES, min_size=8, max_size=20))
+def test_random_strategies_answer_as_if_asked_alone(program, values) -> None:
+    names = ("one", "two", "near", "way")
+    ground = compared(program, [dict(zip(names, each, strict=True)) for each in values])
+    assert not ground.asking.why
+
+
+def test_small_blocks_answer_as_large_ones(monkeypatch) -> None:
+    combinations = [{"weeks": weeks} for weeks in range(2, 60)]
+    whole = [spread(one) for one in answers(ground_for(above_average), combinations)]
+    monkeypatch.setattr(asking, "CELLS", 1)
+    assert [spread(one) for one in answers(ground_for(above_average), combinations)] == whole

@@ -165,6 +165,13 @@ def _frame(name: str, value: object) -> None:
             _numeric(f"{name}: {column}", [value[column]])
 
 
+def _series_or_frame(name: str, value: object) -> None:
+    if not isinstance(value, pd.Series | pd.DataFrame):
+        raise InputError(f"{name} must be a pandas.Series or DataFrame; got {shown(value)}")
+    _numeric(name, [value[column] for column in value] if isinstance(value, pd.DataFrame) else
+             [value])  # fmt: skip
+
+
 def _numeric(name: str, columns: Iterable[pd.Series]) -> None:
     for column in columns:
         if column.dtype.kind in "fiub":
@@ -212,6 +219,7 @@ _CHECKS: Mapping[str, Callable[[str, object], None]] = MappingProxyType(
         "pd.DataFrame": _frame,
         "ArrayLike": _array,
         "pd.Series | float": _series_or_number,
+        "Target": _series_or_frame,
         "Sequence[float]": _numbers,
         "float": _number,
         "int": _count,

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 
 from delever.engine.events import FILL, LEDGER
+from delever.engine.orders import laid_out
 from delever.engine.settings import Orders
 from delever.engine.simulate import start_state
-from delever.engine.steps import MarketArrays, TermArrays
+from delever.engine.steps import MarketArrays, Said, TermArrays
 
 CASH = 10_000.0
 TABLES = {
@@ -41,10 +43,15 @@ class Case:
     terms: TermArrays
     orders: Orders
     quoted: tuple[np.ndarray, np.ndarray]
+    ordered: pd.DataFrame | None = None
     told: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Case({self.told}, {len(self.targets)} bars)"
+
+    @property
+    def said(self) -> Said:
+        return laid_out(self.ordered, self.targets, self.orders)
 
     @property
     def start(self) -> np.ndarray:
@@ -158,7 +165,46 @@ def cases(draw: st.DrawFn, *, every: bool = False, **fixed: Any) -> Case:
     market = MarketArrays(
         np.arange(0, steps + 1, inner), prices, marks, funding * float(told["funding"])
     )
-    return Case(market, targets, terms_of(size, told), order_numbers(**told), quoted, told)
+    ordered = None
+    if every and fixed.get("ordered", True) and draw(st.booleans()):
+        side = np.sign(targets) * (-1.0 if told["inverse"] else 1.0)
+        ordered = orders_beside(chance, quoted[0][::inner, 0], side * np.abs(targets), told)
+    return Case(market, targets, terms_of(size, told), order_numbers(**told), quoted, ordered, told)
+
+
+def orders_beside(
+    chance: np.random.Generator, opens: np.ndarray, targets: np.ndarray, told: dict[str, Any]
+) -> pd.DataFrame:
+    """Orders about the open of each bar, some of them passed, some there for a while only."""
+    size, side = len(opens), np.where(targets < 0.0, -1.0, 1.0)
+
+    def maybe(values: np.ndarray, share: float = 0.6) -> np.ndarray:
+        return np.where(chance.random(size) < share, values, np.nan)
+
+    def away(*distances: float) -> np.ndarray:
+        return opens * (1.0 - side * chance.choice(distances, size))
+
+    most = told["leverage"]
+    limit = maybe(away(0.0021, 0.0193, 0.087, -0.0117))
+    further = np.where(np.isnan(limit), opens, limit) * (
+        1.0 - side * chance.uniform(0.001, 0.05, size)
+    )
+    more = side * np.minimum(most, 1.5 * np.abs(targets) + 0.1)
+    more = np.where(np.abs(more) > np.abs(targets), more, np.nan)
+    if told["limit_offset"] is not None:  # the other way to say where entries rest
+        limit, more = limit * np.nan, more * np.nan
+    hold = np.ones(size) if chance.random() < 0.5 else maybe(np.ones(size))
+    return pd.DataFrame(
+        {
+            "stop_price": maybe(away(0.0137, 0.103, -0.0211)),
+            "take_profit_price": maybe(away(-0.0153, -0.107, 0.0129)),
+            "limit_price": limit,
+            "exposure_2": more * hold,
+            "limit_price_2": np.where(np.isnan(more), np.nan, further),
+            "leverage": maybe(np.maximum(1.0, chance.uniform(0.5, 1.0, size) * most)),
+            "time_stop": maybe(chance.integers(1, 4, size).astype(float)),
+        }
+    )
 
 
 def rules_of(told: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ from tests.engine.perp_market import (
 from delever.engine.events import FILL, LEDGER, REASONS
 from delever.engine.kernel import run_compiled
 from delever.engine.plain import run_plain
-from delever.engine.steps import MarketArrays, TermArrays
+from delever.engine.steps import MarketArrays, Said, TermArrays
 from delever.venues.margin import bankruptcy_price, liquidation_price
 from delever.venues.margin_formulas import MarginLines
 
@@ -34,7 +35,9 @@ many = settings(max_examples=500)
 
 def simulate(case: Case, run: Any = run_compiled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     state = case.start
-    ledger, fills, refused, _ = run(case.market, case.targets, case.terms, case.orders, state)
+    ledger, fills, refused, _ = run(
+        case.market, case.targets, case.terms, case.orders, state, case.said
+    )
     assert refused == -1
     return ledger, fills, state
 
@@ -92,8 +95,22 @@ def tell(exact: ModuleType, case: Case) -> tuple[list[dict[str, Decimal]], list[
         bars, targets.tolist(), [venues[rule] for rule in case.terms.rule],
         exact.Orders(**{name: told[name] for name in names}),
         equity=CASH, taker=told["fee"], maker=told["maker"], slippage=told["slippage"],
-        borrow=told["borrow"],
+        borrow=told["borrow"], decided=None if case.ordered is None else beside(case.ordered),
     )  # fmt: skip
+
+
+def beside(ordered: pd.DataFrame) -> list[dict[str, Any]]:
+    """What is said beside each target, as the exact ledger takes it."""
+    names = {"stop_price": "stop", "take_profit_price": "profit", "limit_price": "limit",
+             "leverage": "leverage", "time_stop": "time"}  # fmt: skip
+    rows = []
+    for row in ordered.to_dict("records"):
+        told = {key: None if np.isnan(row[name]) else row[name] for name, key in names.items()}
+        second = row["exposure_2"], row["limit_price_2"]
+        if np.isnan(second[0]):
+            second = (None, None)
+        rows.append({**told, "rungs": [second]})
+    return rows
 
 
 def one_step(case: Case, step: int) -> dict[str, list[float]]:
@@ -165,7 +182,11 @@ def test_a_run_split_in_two_is_the_same_run(case: Case, cut: float) -> None:
             first - first[0], market.prices[steps], market.marks[steps], market.funding[steps]
         )
         terms = TermArrays(case.terms.rule[bars], case.terms.paid[bars], *case.terms[2:])
-        parts.append(run_compiled(part, case.targets[bars], terms, case.orders, state)[0])
+        said = case.said
+        edges = slice(bars.start or 0, (bars.stop or len(case.targets)) + 1)
+        rows = said.orders if len(said.orders) == 1 else said.orders[edges]
+        said = Said(rows, said.rungs[bars], said.again[bars])
+        parts.append(run_compiled(part, case.targets[bars], terms, case.orders, state, said)[0])
     np.testing.assert_array_equal(np.vstack(parts), whole)
     np.testing.assert_array_equal(state, end)
 
@@ -237,8 +258,9 @@ def test_liquidations_happen_at_the_price_the_formula_gives() -> None:
     @given(
         case=cases(
             every=True, leverage=20.0, by="entry", on_entry=False, brackets="one", changes=None,
-            separate=False, detail=False, closing=0.0, fee=0.0, slippage=0.0, impact=0.0, tick=0.0,
-            stop_loss=None, take_profit=None, trailing_stop=None, limit_offset=None, band=np.inf,
+            ordered=False, separate=False, detail=False, closing=0.0, fee=0.0, slippage=0.0,
+            impact=0.0, tick=0.0, stop_loss=None, take_profit=None, trailing_stop=None,
+            limit_offset=None, band=np.inf,
         )
     )  # fmt: skip
     def at_its_price(case: Case) -> None:

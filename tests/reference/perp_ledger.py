@@ -72,6 +72,10 @@ class Book:
     peak: Decimal = ZERO
     limit: Decimal | None = None
     rested: bool = False
+    # what was decided beside the exposure, which rung is next, and closes since the entry
+    said: dict[str, Any] = field(default_factory=dict)
+    rung: int = 0
+    age: int = 0
     events: list[dict[str, Any]] = field(default_factory=list)
     paid: dict[str, Decimal] = field(default_factory=dict)
 
@@ -87,11 +91,13 @@ def keep(
     maker: float,
     slippage: float,
     borrow: float = 0.0,
+    decided: list[dict[str, Any]] | None = None,
 ) -> tuple[list[dict[str, Decimal]], list[dict[str, Any]]]:
     """Equity at each close and the fills; a bar is a list of steps and has a venue of its own.
 
     A step holds ``last`` and ``mark`` (open, high, low, close) and ``open``, ``hold``, ``leave``,
-    ``enter``: what a unit long and a unit short receive in funding.
+    ``enter``: what a unit long and a unit short receive in funding. What is said beside a target:
+    ``stop``, ``profit``, ``leverage``, ``time``, and further ``rungs`` after ``limit``.
     """
     with localcontext() as context:
         context.prec = 50
@@ -112,12 +118,15 @@ def keep(
             for place, raw in enumerate(steps):
                 step = {name: [D(value) for value in raw[name]] for name in raw}
                 before = len(book.events)
-                _step(book, step, D(wish) if place == 0 else None, venue, orders, rates, D(borrow))
+                beside = decided[number] if decided else {}
+                asked = (D(wish), beside) if place == 0 else None
+                _step(book, step, asked, venue, orders, rates, D(borrow))
                 for event in book.events[before:]:
                     event["bar"] = number
                 if book.units:
                     book.peak = (max if book.units > 0 else min)(book.peak, step["last"][3])
             mark = step["mark"][3]
+            book.age += bool(book.units)
             rows.append(
                 {
                     "equity": book.wallet + _profit(book, mark, venue),
@@ -142,19 +151,25 @@ def _step(book, step, wish, venue, orders, rates, borrow):  # type: ignore[no-un
         else:
             _gap(book, last[0], venue, orders, rates)
     if wish is not None:
-        _wish(book, wish, last[0], venue, orders, rates)
+        _wish(book, *wish, last[0], venue, orders, rates)
         owed = max(-book.units, ZERO) * last[0] * borrow
         book.wallet -= owed
         book.paid["borrow"] += owed
-    fresh = False
-    if book.limit is not None:
-        crossed = last[2] < book.limit if book.asked > 0 else last[1] > book.limit
-        if crossed and book.wallet > 0:
-            price, book.limit = book.limit, None
-            _reach(book, book.asked, price, ZERO, rates["maker"], "limit", venue)
-            fresh = book.rested = book.units != 0
+    begun = abs(book.units)
+    while book.limit is not None:
+        wish = _rungs(book)[book.rung][0]
+        crossed = last[2] < book.limit if wish > 0 else last[1] > book.limit
+        if not crossed or _ended(book, step, venue, orders):
+            break
+        held = book.units
+        if not _more(book, book.limit, ZERO, rates["maker"], venue):
+            break
+        book.limit = None
+        book.rested = book.rested or book.units != held
+        if book.out or orders.limit_offset is not None or not _queue(book, venue):
+            break
     if book.units:
-        _inside(book, step, fresh, venue, orders, rates)
+        _inside(book, step, begun, venue, orders, rates)
 
 
 def _cash(book, amount):  # type: ignore[no-untyped-def]
@@ -164,7 +179,7 @@ def _cash(book, amount):  # type: ignore[no-untyped-def]
 
 def _behind(book, extra, venue, orders):  # type: ignore[no-untyped-def]
     wallet = book.wallet + extra
-    own = abs(book.units) * venue.size(book.entry) / D(orders.leverage)
+    own = abs(book.units) * venue.size(book.entry) / D(book.said.get("leverage") or orders.leverage)
     return wallet if orders.cross or own >= wallet * (1 - D("1e-9")) else own
 
 
@@ -215,6 +230,7 @@ def _force(book, price, venue, orders):  # type: ignore[no-untyped-def]
     fee = min(max(left, ZERO), venue.liquidation_fee * abs(book.units) * venue.size(price))
     _event(book, -book.units, price, fee, ZERO, fee - left, "liquidation")
     book.wallet, book.units, book.entry, book.out = book.wallet - lost, ZERO, ZERO, True
+    book.limit = None
 
 
 def _event(book, quantity, price, fee, slip, fund, reason):  # type: ignore[no-untyped-def]
@@ -232,10 +248,15 @@ def _levels(book, venue, orders):  # type: ignore[no-untyped-def]
         stops.append((book.entry - side * D(orders.stop_loss) * book.entry, "stop_loss"))
     if orders.trailing_stop is not None:
         stops.append((book.peak * (1 - side * D(orders.trailing_stop)), "trailing_stop"))
+    if book.said.get("stop") is not None:
+        stops.append((D(book.said["stop"]), "stop_loss"))
     stops.sort(key=lambda stop: -side * stop[0])
     stops = [(venue.rounded(price, side < 0), name) for price, name in stops]
     gain = orders.take_profit
-    profit = None if gain is None else book.entry + side * D(gain) * book.entry
+    profits = [] if gain is None else [book.entry + side * D(gain) * book.entry]
+    if book.said.get("profit") is not None:
+        profits.append(D(book.said["profit"]))
+    profit = min(profits, key=lambda price: side * price) if profits else None
     return stops, venue.rounded(profit, side < 0)
 
 
@@ -249,26 +270,112 @@ def _gap(book, price, venue, orders, rates):  # type: ignore[no-untyped-def]
 
 
 def _leave(book, price, rates, reason, venue):  # type: ignore[no-untyped-def]
-    book.out = True
+    book.out, book.limit = True, None
     _reach(book, ZERO, price, rates["slip"], rates["taker"], reason, venue)
 
 
-def _wish(book, wish, price, venue, orders, rates):  # type: ignore[no-untyped-def]
-    new, book.asked = wish != book.asked, wish
+def _wish(book, wish, beside, price, venue, orders, rates):  # type: ignore[no-untyped-def]
+    further = [exposure for exposure, _ in beside.get("rungs", ())]
+    new = wish != book.asked or further != [e for e, _ in book.said.get("rungs", ())]
+    book.asked, book.said = wish, beside
     if new:
-        book.out, book.limit = False, None
-    if not new or book.wallet + _profit(book, price, venue) <= 0:
+        book.out, book.limit, book.rung = False, None, 0
+    worth = book.wallet + _profit(book, price, venue)
+    if worth <= 0 or book.out:
         return
-    if orders.limit_offset is not None and wish and book.units * wish <= 0:
+    side = 1 if wish >= 0 else -1
+    adds = side * book.units * venue.size(price) / worth < abs(wish)
+    if new and adds and beside.get("limit") is not None:
+        if book.units * wish <= 0:
+            _reach(book, ZERO, price, rates["slip"], rates["taker"], "target", venue)
+    elif new:
+        book.rung = 1
+        _enter(book, wish, price, adds and wish, venue, orders, rates)
+    elif book.units and beside.get("time") and book.age >= beside["time"]:
+        _leave(book, price, rates, "time_stop", venue)
+    if book.out or orders.limit_offset is not None:
+        return
+    resting = book.limit
+    while _queue(book, venue):
+        limit, more = book.limit, _rungs(book)[book.rung][0] > 0
+        if limit == resting or (price >= limit if more else price <= limit):
+            break
+        book.limit = None
+        slip = min(rates["slip"], abs(limit / price - 1))
+        if not _more(book, price, slip, rates["taker"], venue) or book.out:
+            break
+
+
+def _enter(book, wish, price, adds, venue, orders, rates):  # type: ignore[no-untyped-def]
+    if adds and _useless(book, wish, price):
+        book.out = True
+        if book.units * wish > 0:
+            return
+        wish = ZERO
+    elif orders.limit_offset is not None and wish and book.units * wish <= 0:
         limit = price - price * D(orders.limit_offset) * (1 if wish > 0 else -1)
-        book.limit = venue.rounded(limit, wish > 0)
+        book.limit, book.rung = venue.rounded(limit, wish > 0), 0
         wish = ZERO
     _reach(book, wish, price, rates["slip"], rates["taker"], "target", venue)
+
+
+def _useless(book, wish, price):  # type: ignore[no-untyped-def]
+    """Whether an order would come with a stop or a target that its price has passed."""
+    side, stop, profit = (1 if wish > 0 else -1), book.said.get("stop"), book.said.get("profit")
+    return (stop is not None and side * (price - D(stop)) <= 0) or (
+        profit is not None and side * (price - D(profit)) >= 0
+    )
+
+
+def _rungs(book):  # type: ignore[no-untyped-def]
+    first = book.said.get("limit") if book.asked else None
+    return [(book.asked, first), *book.said.get("rungs", ())]
+
+
+def _queue(book, venue):  # type: ignore[no-untyped-def]
+    """Put the next order of the ladder to rest, whole ticks no worse than it was said."""
+    rungs, book.limit = _rungs(book), None
+    for number in range(book.rung, len(rungs)):
+        wish, limit = rungs[number]
+        if limit is not None:
+            book.rung, book.limit = number, venue.rounded(D(limit), wish < 0)
+            return True
+    return False
+
+
+def _more(book, price, slip, fee, venue):  # type: ignore[no-untyped-def]
+    """Reach the next rung, unless there is nothing to pay with or its own stop is passed."""
+    wish = D(_rungs(book)[book.rung][0])
+    worth = book.wallet + _profit(book, price, venue)
+    if worth <= 0 or _useless(book, wish, price):
+        return False
+    book.rung += 1
+    have = book.units * venue.size(price * (1 + slip * (1 if wish > 0 else -1)))
+    left = book.wallet + _profit(book, price * (1 + slip * (1 if wish > 0 else -1)), venue)
+    if left <= 0 or abs(have) < abs(wish) * left:
+        _reach(book, wish, price, slip, fee, "limit", venue)
+    return True
+
+
+def _ended(book, step, venue, orders):  # type: ignore[no-untyped-def]
+    """Whether what is held goes before its next order: on the way there, or when it is best so."""
+    if not book.units:
+        return False
+    side, last, mark = (1 if book.units > 0 else -1), step["last"], step["mark"]
+    low, high = (2, 1) if side > 0 else (1, 2)
+    stops, profit = _levels(book, venue, orders)
+    if stops and side * (book.limit - stops[0][0]) <= 0:
+        return True
+    trigger = _trigger(book, ZERO, venue, orders)
+    if side * (book.limit - trigger) <= 0 and _broke(book, mark[low], ZERO, venue, orders):
+        return True
+    return not orders.against and profit is not None and side * (last[high] - profit) >= 0
 
 
 def _reach(book, wish, reference, slip, fee, reason, venue):  # type: ignore[no-untyped-def]
     if not wish and not book.units:
         return
+    flat = not book.units
     at = {side: reference * (1 + side * slip) for side in (1, -1)}
     worth = {side: book.wallet + _profit(book, at[side], venue) for side in (1, -1)}
     if wish or min(worth.values()) > 0:
@@ -315,19 +422,24 @@ def _reach(book, wish, reference, slip, fee, reason, venue):  # type: ignore[no-
         "liquidation" if ruined else reason,
     )
     if ruined:
-        wallet, after, entry, book.out = ZERO, ZERO, ZERO, True
+        wallet, after, entry, book.out, book.limit = ZERO, ZERO, ZERO, True, None
+    if flat or book.units * after < 0:
+        book.age = 0
     book.wallet, book.units, book.entry, book.peak = wallet, after, entry, peak
 
 
-def _inside(book, step, fresh, venue, orders, rates):  # type: ignore[no-untyped-def]
+def _inside(book, step, begun, venue, orders, rates):  # type: ignore[no-untyped-def]
     last, mark = step["last"], step["mark"]
     long = book.units > 0
     side, size = (1, abs(book.units)) if long else (-1, abs(book.units))
     hold, leave, enter = (
         size * step[name][0 if long else 1] for name in ("hold", "leave", "enter")
     )
-    if fresh:
-        hold, leave = enter, (min if orders.against else max)(enter, leave)
+    added = size - begun
+    if added > 0:
+        share = begun / size
+        hold, old = hold * share + enter * (1 - share), leave * share
+        leave = old + (1 - share) * (min if orders.against else max)(enter, leave)
     low, high = (2, 1) if long else (1, 2)
     stops, profit = _levels(book, venue, orders)
     outcomes = []
@@ -344,7 +456,8 @@ def _inside(book, step, fresh, venue, orders, rates):  # type: ignore[no-untyped
     if met:
         outcomes.append((stop[0] if side * (last[0] - stop[0]) > 0 else last[0], stop[1]))
     if profit is not None and not book.rested and side * (last[high] - profit) >= 0:
-        outcomes.append((profit, "take_profit"))
+        price = profit if side * (last[0] - profit) < 0 else last[0]
+        outcomes.append((price, "take_profit"))
     _cash(book, leave if outcomes else hold)
     if outcomes:
         if forced and met and (orders.weigh or not orders.against):

@@ -157,9 +157,11 @@ def liquidation_price(
 def stop_price(
     position: float, entry: float, peak: float, order: Orders, inverse: float
 ) -> tuple[float, bool]:
-    """The nearer of stop-loss and trailing stop, and whether it is the trailing one."""
+    """The nearest of the stops, and whether it is the trailing one."""
     side = 1.0 if position > 0.0 else -1.0
     fixed = moved(entry, -side * order.stop_loss, inverse)
+    if side * (order.stop_price - fixed) > 0.0:
+        fixed = order.stop_price
     trailing = moved(peak, -side * order.trailing_stop, inverse)
     follows = side * (trailing - fixed) > 0.0
     return on_tick(trailing if follows else fixed, -side, order.tick, inverse), follows
@@ -170,4 +172,13 @@ def profit_price(position: float, entry: float, order: Orders, inverse: float) -
     """Price of the take-profit; never met when there is none."""
     side = 1.0 if position > 0.0 else -1.0
     price = moved(entry, side * order.take_profit, inverse)
+    if side * (order.take_profit_price - price) < 0.0:
+        price = order.take_profit_price
     return on_tick(price, -side, order.tick, inverse)
+
+
+@inlined()
+def passed(side: float, price: float, order: Orders) -> bool:
+    """Whether a price lies beyond the stop or the target that the decision names."""
+    stop, profit = order.stop_price, order.take_profit_price
+    return bool(side * (price - stop) <= 0.0 or side * (price - profit) >= 0.0)

@@ -17,6 +17,7 @@ from delever.engine.arrays import (
     price_array,
 )
 from delever.engine.ledger import ATTRIBUTION, Backtest
+from delever.engine.orders import EXPOSURE, Target, before_bars, exposure_of
 from delever.engine.settings import Account, with_contract
 from delever.engine.simulate import simulate
 from delever.engine.terms import costs_of
@@ -30,12 +31,12 @@ __all__ = ["ATTRIBUTION", "Backtest", "backtest", "rerun"]
 @checked
 def backtest(
     bars: pd.DataFrame,
-    target_exposure: pd.Series,
+    target_exposure: Target,
     *,
     timeframe: str,
     costs: CostPart | None = None,
     initial_equity: float = 10_000.0,
-    initial_target: float = 0.0,
+    initial_target: float | pd.Series = 0.0,
     rebalance_band: float | None = None,
     engine: Literal["numba", "python"] = "numba",
     account: Account | None = None,
@@ -51,9 +52,12 @@ def backtest(
     ----------
     bars : pandas.DataFrame, shape (n, 4 or more)
         Columns open, high, low, close in quote units, indexed by open time in UTC.
-    target_exposure : pandas.Series, shape (n,)
+    target_exposure : pandas.Series or pandas.DataFrame, shape (n,) or (n, k)
         Decided at each bar's close, signed fraction of equity in [-1, 1], or within the leverage
-        of `account`, on the index of the bars. NaN before the first value means flat.
+        of `account`, on the index of the bars. NaN before the first value means flat. A frame has
+        it as ``exposure``, and beside it orders: ``stop_price``, ``take_profit_price``,
+        ``limit_price``, ``exposure_2`` at ``limit_price_2`` and so on, ``leverage`` and
+        ``time_stop``, NaN for none. Other columns are not read.
     timeframe : str
         Of the bars.
     costs : Costs or one of their parts, optional
@@ -61,8 +65,8 @@ def backtest(
         without them.
     initial_equity : float
         Quote units, from 1e-6 to 1e15.
-    initial_target : float
-        Decided before the first bar, filled at its open.
+    initial_target : float or pandas.Series
+        Decided before the first bar, filled at its open; with orders, a row of such a frame.
     rebalance_band : float, optional
         Trade also when exposure at the open is further than this from the target. By default a
         position is left to drift until the target changes.
@@ -116,9 +120,11 @@ def backtest(
 def _simulated(request: Mapping[str, Any], *, tables: bool = True) -> Backtest:
     """What was asked for; without tables, its ledger has the equity alone."""
     account, timeframe = request["account"], request["timeframe"]
+    target, initial = request["target_exposure"], request["initial_target"]
     paid = costs_of(request["costs"], account)
-    if account is None and any(isinstance(part, Borrow) for part in paid.parts):
-        account = Account()  # whose ledger has a column for it
+    ordered = isinstance(target, pd.DataFrame)
+    if account is None and (ordered or any(isinstance(part, Borrow) for part in paid.parts)):
+        account = Account()  # whose ledger has the columns for it
     bars = request["bars"]
     index = bar_index(bars)
     prices = price_array(bars, index)
@@ -126,18 +132,21 @@ def _simulated(request: Mapping[str, Any], *, tables: bool = True) -> Backtest:
     if account is not None:
         account = with_contract(account, index[0].date())
         most, times = account.leverage, account.exposure
-    decided = asked_targets(
-        request["target_exposure"] * times,
-        index,
-        float(request["initial_target"]) * times,
-        lowest=-most,
-    )
+    first = float(initial[EXPOSURE] if isinstance(initial, pd.Series) else initial)
+    decided = asked_targets(exposure_of(target) * times, index, first * times, lowest=-most)
+    said = before_bars(target, initial, leverage=most, times=times)
+    if said is not None and "limit_price" in said and account.limit_offset is not None:
+        raise InputError(
+            "account: limit_offset says where entries rest, and so does the strategy with "
+            "limit_price; leave one of them out"
+        )
     band = request["rebalance_band"]
     made = simulate(
         bars,
         index,
         prices,
         decided[:-1],
+        said,
         account,
         timeframe=timeframe,
         costs=paid,

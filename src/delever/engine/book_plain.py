@@ -42,7 +42,7 @@ from delever.engine.events import (
 from delever.engine.plain import (
     at_open,
     borrow,
-    fill_limit,
+    fill_limits,
     gap_orders,
     inside,
     open_bar,
@@ -179,7 +179,9 @@ def _step(book: Book, there: dict[int, Here], asked: dict[int, float]) -> tuple[
     for place, here in there.items():
         if math.isfinite(book.legs[place].account.limit):
             leg = lend(book, place)
-            if fill_limit(leg, here.last):
+            held = leg.account.position
+            fill_limits(leg, here.last, here.mark)
+            if leg.account.position != held:
                 entered.add(place)
                 if excess(leg) > 0.0:
                     return place, excess(leg)
@@ -190,7 +192,8 @@ def _step(book: Book, there: dict[int, Here], asked: dict[int, float]) -> tuple[
         for place, here in there.items():
             if book.legs[place].account.position != 0.0:
                 leg = lend(book, place)
-                inside(leg, here.last, here.mark, here.funding, place in entered)
+                begun = 0.0 if place in entered else abs(leg.account.position)
+                inside(leg, here.last, here.mark, here.funding, begun)
                 give_back(book, place)
     for place, here in there.items():
         account = book.legs[place].account
@@ -248,6 +251,7 @@ def _ask(book: Book, there: dict[int, Here], asked: dict[int, float]) -> None:
             side = math.copysign(1.0, target)
             limit = moved(leg, open_price, -side * orders.limit_offset)
             account.limit = on_tick(leg, limit, side)
+            account.rung, leg.rungs = 0.0, [[target, math.nan]]
             target = 0.0
         due[place] = target
         slipped[place] = slippage(leg, abs(target * equity - account.position * open_price))

@@ -63,15 +63,15 @@ FILL = (*SPOT_FILL, "funding", "borrow", "step")
 """Columns of all other fills; ``funding`` and ``borrow`` came since the fill before."""
 
 REASONS = ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit",
-           "delisted")  # fmt: skip
+           "delisted", "time_stop")  # fmt: skip
 """What makes a fill; the column ``reason`` holds the place of one in here."""
 
 STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit", "funded",
-         "borrowed", "elsewhere", "aside")  # fmt: skip
+         "borrowed", "elsewhere", "aside", "goal", "rung", "held")  # fmt: skip
 """What an account carries from one bar to the next.
 
-The last two are those of an account that holds other positions too: what they are worth at their
-marks, and what is added to the wallet that stands behind this one. 0 when it is alone.
+``elsewhere`` and ``aside`` are those of an account that holds other positions too: what they are
+worth at their marks, and what is added to the wallet that stands behind this one; 0 when alone.
 """
 
 _DUST = 1e-9
@@ -94,6 +94,9 @@ class AccountState:
     borrowed: float
     elsewhere: float
     aside: float
+    goal: float  # exposure that the rungs filled so far ask for
+    rung: float  # of a decision's ladder, the one that is next
+    held: float  # closes since the position was opened
 
     @property
     def side(self) -> float:
@@ -111,10 +114,13 @@ class Walk:
     """An account on its way, with what it has done so far."""
 
     account: AccountState  # now
-    orders: Orders  # of the whole run
+    orders: Orders  # in force
     terms: FillTerms  # of the bar
     brackets: tuple[Bracket, ...]  # of the bar
     rule: MarginRule
+    # of the bar: the exposure and limit price (NaN for none) of each rung
+    rungs: list[list[float]] = field(default_factory=list)
+    again: bool = False  # whether a rung after the first asks for something new
     bar: int = 0  # where it is
     step: int = 0
     rested: bool = False  # whether a limit order has opened the position in this bar
@@ -182,9 +188,11 @@ def moved(run: Walk, price: float, fraction: float) -> float:
 
 
 def stop_order(run: Walk) -> tuple[float, str]:
-    """Price of the nearer of stop-loss and trailing stop, and which it is."""
+    """Price of the nearest of the stops, and which it is."""
     account, side = run.account, run.account.side
     fixed = moved(run, account.entry, -side * run.orders.stop_loss)
+    if side * run.orders.stop_price > side * fixed:
+        fixed = run.orders.stop_price
     trailing = moved(run, account.peak, -side * run.orders.trailing_stop)
     if side * trailing > side * fixed:
         return on_tick(run, trailing, -side), "trailing_stop"
@@ -194,7 +202,16 @@ def stop_order(run: Walk) -> tuple[float, str]:
 def take_profit(run: Walk) -> float:
     """Price of the take-profit; never met when there is none."""
     side = run.account.side
-    return on_tick(run, moved(run, run.account.entry, side * run.orders.take_profit), -side)
+    price = moved(run, run.account.entry, side * run.orders.take_profit)
+    if side * run.orders.take_profit_price < side * price:
+        price = run.orders.take_profit_price
+    return on_tick(run, price, -side)
+
+
+def passed(run: Walk, side: float, price: float) -> bool:
+    """Whether a price lies beyond the stop or the target that the decision names."""
+    stop, profit = run.orders.stop_price, run.orders.take_profit_price
+    return side * price <= side * stop or side * price >= side * profit
 
 
 def slippage(run: Walk, order: float) -> float:
@@ -237,11 +254,12 @@ def fill(
     if ruined:
         run.row["price_pnl"] += wanted * (price - account.mark)
         cash = wanted = 0.0
-        account.stopped = 1.0
+        account.stopped, account.limit = 1.0, math.nan
     if wanted == 0.0:
         account.entry = account.peak = 0.0
     elif held * wanted <= 0.0:
         account.entry = account.peak = price
+        account.held = 0.0
     elif abs(wanted) > abs(held):
         account.entry = (held * account.entry + quantity * price) / wanted
     account.cash, account.position = cash, wanted
@@ -268,7 +286,7 @@ def liquidate(run: Walk, price: float) -> None:
     run.row["price_pnl"] += position * (price - account.mark)
     account.cash = account.wallet - lost
     account.position = account.entry = account.peak = 0.0
-    account.stopped = 1.0
+    account.stopped, account.limit = 1.0, math.nan
     book_fill(
         run,
         quantity=-position,

@@ -19,6 +19,7 @@ from delever.engine.arithmetic import (
     margin_behind,
     moved,
     on_tick,
+    passed,
     position_at_target,
     profit_price,
     slippage_of,
@@ -35,15 +36,21 @@ from delever.engine.steps import (
     MarginRule,
     MarketArrays,
     Prices,
+    Said,
     TermArrays,
 )
 
 N_PRICES, N_FUNDING = len(Prices._fields), len(Funding._fields)
+N_ORDERS = len(Orders._fields)
 N_TERMS, N_RULE = len(FillTerms._fields), len(MarginRule._fields)
-BY_TARGET, BY_LIQUIDATION, BY_STOP, BY_PROFIT, BY_TRAILING, BY_LIMIT = (
+BY_TARGET, BY_LIQUIDATION, BY_STOP, BY_PROFIT, BY_TRAILING, BY_LIMIT, BY_TIME = (
     REASONS.index(word)
-    for word in ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit")
+    for word in (
+        *("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit"),
+        "time_stop",
+    )
 )
+EXPOSURE, LIMIT = 0, 1  # columns of a rung
 
 
 class CompiledRun(NamedTuple):
@@ -53,10 +60,11 @@ class CompiledRun(NamedTuple):
     at: Any  # record of `PLACE`
     row: Any  # record of `LEDGER`: the bar's row, as far as it has come
     fills: Any  # records of `FILL`
-    order: Orders
+    order: Orders  # in force
     terms: FillTerms
     table: Floats  # of brackets
     rule: MarginRule
+    rungs: Floats  # of the bar's decision
 
 
 PLACE = np.dtype([("bar", np.int64), ("step", np.int64), ("fills", np.int64)])
@@ -94,7 +102,7 @@ def _trigger(run: CompiledRun, paid: float) -> float:
 
 @inner()
 def _stop(run: CompiledRun) -> tuple[float, int]:
-    """The nearer of stop-loss and trailing stop, and which it is."""
+    """The nearest of the stops, and which it is."""
     account = run.account
     price, follows = stop_price(
         account.position, account.entry, account.peak, run.order, run.order.inverse
@@ -171,12 +179,14 @@ def _fill(
         beyond, reason = -after, BY_LIQUIDATION
         cash = wanted = 0.0
         account.stopped = 1.0
+        account.limit = np.nan
     if wanted == 0.0:
         account.entry = account.peak = 0.0
     else:
         account.entry = entry_after(held, account.entry, quantity, wanted, price)
         if held * wanted <= 0.0:
             account.peak = price
+            account.held = 0.0
     account.cash, account.position = cash, wanted
     slipped = abs(quantity) * abs(price - reference)
     _book(run, quantity, price, paid, slipped, beyond, equity, exposure, reason)
@@ -185,6 +195,7 @@ def _fill(
 @inner()
 def _leave(run: CompiledRun, price: float, reason: int) -> None:
     run.account.stopped = 1.0
+    run.account.limit = np.nan
     slipped = _slippage(run, abs(run.account.position) * price)
     _fill(run, 0.0, price, slipped, run.terms.taker, reason)
 
@@ -201,6 +212,7 @@ def _liquidate(run: CompiledRun, price: float) -> None:
     account.cash = wallet - margin
     account.position = account.entry = account.peak = 0.0
     account.stopped = 1.0
+    account.limit = np.nan
     _book(run, -position, price, fee, 0.0, fee - left, equity, 0.0, BY_LIQUIDATION)
 
 
@@ -230,32 +242,118 @@ def _gap_orders(run: CompiledRun, open_: float, rested: bool) -> None:
 
 
 @inner()
-def _ask(run: CompiledRun, target: float, open_: float) -> None:
-    """The target's fill at the open, or the limit order it becomes."""
+def _ask(run: CompiledRun, target: float, again: bool, open_: float) -> None:
+    """The decision's fills at the open, and the limit order that rests from then on."""
     account, order = run.account, run.order
     equity = account.cash + account.position * open_
-    asked = target != account.asked
+    asked = again or target != account.asked
     account.asked = target
     if asked:
         account.stopped = 0.0
         account.limit = np.nan
-    if equity <= 0.0 or np.isfinite(account.limit):
+        account.rung = 0.0
+    if equity <= 0.0 or account.stopped > 0.0:
         return
-    drift = abs(account.position * open_ / equity - target)
-    if not asked and (account.stopped > 0.0 or drift <= order.band):
+    exposure = account.position * open_ / equity
+    adds = np.copysign(1.0, target) * exposure < abs(target)
+    if asked and adds and np.isfinite(run.rungs[0, LIMIT]):
+        if account.position * target <= 0.0:
+            account.goal = 0.0
+            _cross(run, 0.0, open_)
+    elif asked:
+        account.rung = 1.0
+        _to(run, target, open_)
+    elif account.position != 0.0 and account.held >= order.time_stop:
+        _leave(run, open_, BY_TIME)
         return
-    if np.isfinite(order.limit_offset) and target != 0.0 and account.position * target <= 0.0:
-        side = 1.0 if target > 0.0 else -1.0
+    goal = account.goal
+    if account.stopped == 0.0 and np.isnan(order.limit_offset):
+        _rest(run, open_)
+    if asked or np.isfinite(account.limit) or account.goal != goal:
+        return
+    if abs(exposure - goal) > order.band:
+        _to(run, goal, open_)
+
+
+@inner()
+def _to(run: CompiledRun, target: float, open_: float) -> None:
+    """Trade to an exposure at the open, or rest an offset from it; not beyond a stop of its own."""
+    account, order, side = run.account, run.order, np.copysign(1.0, target)
+    exposure = account.position * open_ / (account.cash + account.position * open_)
+    account.goal = target
+    if target != 0.0 and side * exposure < abs(target) and passed(side, open_, order):
+        account.stopped = 1.0
+        if account.position * target > 0.0:
+            return
+        target = 0.0
+    elif np.isfinite(order.limit_offset) and target != 0.0 and account.position * target <= 0.0:
         limit = moved(open_, -side * order.limit_offset, order.inverse)
         account.limit = on_tick(limit, side, order.tick, order.inverse)
-        target = 0.0
+        account.rung = target = 0.0
+    _cross(run, target, open_)
+
+
+@inner()
+def _sized(run: CompiledRun, target: float, price: float, fee: float, slipped: float) -> float:
+    """Position that reaches a target at a price, in whole lots."""
+    account, order = run.account, run.order
+    cash = account.cash + account.elsewhere
+    wanted = position_at_target(target, cash, account.position, price, fee, slipped, order.inverse)
+    return wanted if wanted == account.position else in_lots(wanted, order.lot)
+
+
+@inner()
+def _cross(run: CompiledRun, target: float, open_: float) -> None:
+    account, fee = run.account, run.terms.taker
+    equity = account.cash + account.position * open_
     slipped = _slippage(run, abs(target * equity - account.position * open_))
-    wanted = position_at_target(
-        target, account.cash, account.position, open_, run.terms.taker, slipped, order.inverse
-    )
-    if wanted != account.position:
-        wanted = in_lots(wanted, order.lot)
-    _fill(run, wanted, open_, slipped, run.terms.taker, BY_TARGET)
+    _fill(run, _sized(run, target, open_, fee, slipped), open_, slipped, fee, BY_TARGET)
+
+
+@inner()
+def _rest(run: CompiledRun, open_: float) -> None:
+    """The next rung's order rests; what the open has passed already is bought there and then."""
+    account, order, resting = run.account, run.order, run.account.limit
+    while _next(run):
+        exposure, limit = run.rungs[int(account.rung), EXPOSURE], account.limit
+        if limit == resting or np.copysign(1.0, exposure) * (open_ - limit) >= 0.0:
+            return
+        account.limit = np.nan
+        equity = account.cash + account.position * open_
+        slipped = _slippage(run, abs(exposure * equity - account.position * open_))
+        room = abs(1.0 - open_ / limit if order.inverse > 0.0 else limit / open_ - 1.0)
+        if not _add(run, open_, min(slipped, room), run.terms.taker) or account.stopped > 0.0:
+            return
+
+
+@inner()
+def _next(run: CompiledRun) -> bool:
+    """Rest the order of the first rung from the next one on that has a price."""
+    account, order = run.account, run.order
+    account.limit = np.nan
+    for number in range(int(account.rung), len(run.rungs)):
+        price = run.rungs[number, LIMIT]
+        if np.isfinite(price):
+            account.rung = float(number)
+            side = np.copysign(1.0, run.rungs[number, EXPOSURE])
+            account.limit = on_tick(price, -side, order.tick, order.inverse)
+            return True
+    return False
+
+
+@inner()
+def _add(run: CompiledRun, price: float, slipped: float, fee: float) -> bool:
+    """Add up to the next rung's exposure; False where nothing may be added at this price."""
+    account, target = run.account, run.rungs[int(run.account.rung), EXPOSURE]
+    equity = account.cash + account.position * price + account.elsewhere
+    if equity <= 0.0 or passed(np.copysign(1.0, target), price, run.order):
+        return False
+    wanted = _sized(run, target, price, fee, slipped)
+    account.goal = target
+    account.rung += 1.0
+    if abs(wanted) > abs(account.position):
+        _fill(run, wanted, price, slipped, fee, BY_LIMIT)
+    return True
 
 
 @inner()
@@ -267,18 +365,37 @@ def _borrow(run: CompiledRun, open_: float) -> None:
 
 
 @inner()
-def _fill_limit(run: CompiledRun, last: Prices) -> bool:
-    """Whether the limit order was filled."""
-    account, order, fee = run.account, run.order, run.terms.maker
-    limit, target = account.limit, account.asked
-    through = last.low < limit if target > 0.0 else last.high > limit
-    cash = account.cash + account.elsewhere
-    if not through or cash <= 0.0:
+def _fill_limits(run: CompiledRun, last: Prices, mark: Prices) -> bool:
+    """Orders that the step trades through, the nearest first; whether any was filled."""
+    account, order, filled = run.account, run.order, False
+    while np.isfinite(account.limit):
+        limit, held = account.limit, account.position
+        long = run.rungs[int(account.rung), EXPOSURE] > 0.0
+        through = last.low < limit if long else last.high > limit
+        if not through or _out_before(run, limit, last, mark):
+            return filled
+        if not _add(run, limit, 0.0, run.terms.maker):
+            return filled
+        account.limit = np.nan
+        filled = filled or account.position != held
+        if account.stopped > 0.0 or np.isfinite(order.limit_offset) or not _next(run):
+            return filled
+    return filled
+
+
+@inner()
+def _out_before(run: CompiledRun, limit: float, last: Prices, mark: Prices) -> bool:
+    """Whether what is held is closed before a limit order: on the way to it, or at best."""
+    account, order, long = run.account, run.order, run.account.position > 0.0
+    if account.position == 0.0:
         return False
-    wanted = position_at_target(target, cash, 0.0, limit, fee, 0.0, order.inverse)
-    account.limit = np.nan
-    _fill(run, in_lots(wanted, order.lot), limit, 0.0, fee, BY_LIMIT)
-    return bool(account.position != 0.0)
+    side = 1.0 if long else -1.0
+    forced, (stop, _) = _trigger(run, 0.0), _stop(run)
+    worst, best = (mark.low, last.high) if long else (mark.high, last.low)
+    if side * (limit - stop) <= 0.0 or max(side * worst, side * limit) <= side * forced:
+        return True
+    profit = profit_price(account.position, account.entry, order, order.inverse)
+    return bool(order.resolve > 0.0 and side * (best - profit) >= 0.0)
 
 
 @inner()
@@ -293,29 +410,38 @@ def _spared(run: CompiledRun, price: float) -> float:
 
 @inner()
 def _inside(
-    run: CompiledRun, last: Prices, mark: Prices, funding: Funding, entered: bool, rested: bool
+    run: CompiledRun, last: Prices, mark: Prices, funding: Funding, before: float, rested: bool
 ) -> None:
-    """Funding stamped inside, stops and liquidation on the extremes."""
+    """Funding stamped inside, stops and liquidation on the extremes.
+
+    `before` is the size held when the step began; the rest was added inside it.
+    """
     account, order = run.account, run.order
     size, long = abs(account.position), account.position > 0.0
     side = 1.0 if long else -1.0
     held = size * (funding.hold_long if long else funding.hold_short)
     left = size * (funding.leave_long if long else funding.leave_short)
     hold, leave, against = held, left, order.resolve < 0.0
-    if entered:
-        hold = size * (funding.enter_long if long else funding.enter_short)
-        leave = min(hold, left) if against else max(hold, left)
+    added = size - before
+    if added > 0.0:
+        come = added * (funding.enter_long if long else funding.enter_short)
+        gone = added * (funding.leave_long if long else funding.leave_short)
+        hold = before * (funding.hold_long if long else funding.hold_short) + come
+        leave = before * (funding.leave_long if long else funding.leave_short)
+        leave += min(come, gone) if against else max(come, gone)
     trigger = _trigger(run, leave)
     stop, reason = _stop(run)
     profit = profit_price(account.position, account.entry, order, order.inverse)
     liquidated = side * ((mark.low if long else mark.high) - trigger) <= 0.0
     stopped = side * ((last.low if long else last.high) - stop) <= 0.0
-    gained = not rested and side * ((last.high if long else last.low) - profit) >= 0.0
+    reached = side * ((last.high if long else last.low) - profit) >= 0.0
+    gained = reached and not rested
     if liquidated and stopped and order.separate == 0.0:
         stopped = side * (stop - trigger) > 0.0
         liquidated = not stopped
     exits = int(liquidated) + int(stopped) + int(gained)
-    if exits > 1 or (leave if exits else hold) != held:
+    hidden = reached and added > 0.0 and before > 0.0
+    if exits > 1 or hidden or (leave if exits else hold) != held:
         run.row.ambiguous = 1.0
     _receive(run, leave if exits else hold)
     if exits == 0:
@@ -330,7 +456,7 @@ def _inside(
     elif stopped and (against or not gained):
         _leave(run, halted, reason)
     else:
-        _leave(run, profit, BY_PROFIT)
+        _leave(run, last.open if side * (last.open - profit) >= 0.0 else profit, BY_PROFIT)
 
 
 @inner()
@@ -341,33 +467,40 @@ def _too_large(run: CompiledRun) -> float:
 
 @inner()
 def _step(
-    run: CompiledRun, target: float, first: bool, rested: bool, last: Prices, mark: Prices,
-    funding: Funding,
+    run: CompiledRun, carried: CompiledRun, ask: tuple[float, bool, bool], rested: bool,
+    last: Prices, mark: Prices, funding: Funding,
 ) -> tuple[bool, float]:  # fmt: skip
-    """Whether a limit order has opened a position in the bar, and what no bracket allows."""
-    account = run.account
+    """Whether a limit order was filled in the bar, and what no bracket allows.
+
+    `carried` is the run with the orders in force before the decision; `ask` is the target, whether
+    more of the ladder is new, and whether the bar begins here.
+    """
+    account, (target, again, first) = run.account, ask
     _value(run, mark.open)
     if account.position != 0.0:
         _receive(run, -account.position * funding.open)
-        _at_open(run, last.open, rested)
+        if first:
+            _at_open(carried, last.open, rested)
+        else:
+            _at_open(run, last.open, rested)
     if first:
         before = account.position
-        _ask(run, target, last.open)
-        if abs(account.position) > abs(before) or account.position * before < 0.0:
+        _ask(run, target, again, last.open)
+        grown = abs(account.position) > abs(before) or account.position * before < 0.0
+        if grown or (account.position != 0.0 and run.order.leverage > carried.order.leverage):
             beyond = _too_large(run)
             if beyond > 0.0:
                 return rested, beyond
         _borrow(run, last.open)
-    entered = False
+    before = account.position
     if np.isfinite(account.limit):
-        entered = _fill_limit(run, last)
-        rested = rested or entered
-        if entered:
+        rested = _fill_limits(run, last, mark) or rested
+        if account.position != before:
             beyond = _too_large(run)
             if beyond > 0.0:
                 return rested, beyond
     if account.position != 0.0:
-        _inside(run, last, mark, funding, entered, rested)
+        _inside(run, last, mark, funding, abs(before), rested)
     if account.position > 0.0:
         account.peak = max(account.peak, last.close)
     elif account.position < 0.0:
@@ -379,6 +512,8 @@ def _step(
 @inner()
 def _close_bar(run: CompiledRun, target: float) -> None:
     account, row, position = run.account, run.row, run.account.position
+    if position != 0.0:
+        account.held += 1.0
     row.equity = account.cash + position * account.mark
     row.cash, row.position, row.target_exposure = account.cash, position, target
     row.wallet_balance = _wallet(run)
@@ -395,7 +530,7 @@ def _loop(
     market: MarketArrays,
     targets: Floats,
     terms: TermArrays,
-    order: Orders,
+    said: Said,
     state: Any,
     place: Any,
     ledger: Any,
@@ -405,16 +540,14 @@ def _loop(
     account, at = state[0], place[0]
     for bar in range(len(targets)):
         rule = terms.rule[bar]
-        run = CompiledRun(
-            account,
-            at,
-            ledger[bar],
-            fills,
-            order,
-            FillTerms(*numbers(terms.paid[bar], N_TERMS)),
-            terms.brackets[rule],
-            MarginRule(*numbers(terms.how[rule], N_RULE)),
-        )
+        paid = FillTerms(*numbers(terms.paid[bar], N_TERMS))
+        table, how = terms.brackets[rule], MarginRule(*numbers(terms.how[rule], N_RULE))
+        rungs, last_row = said.rungs[bar], len(said.orders) - 1
+        order = Orders(*numbers(said.orders[min(bar, last_row)], N_ORDERS))
+        carried = CompiledRun(account, at, ledger[bar], fills, order, paid, table, how, rungs)
+        order = Orders(*numbers(said.orders[min(bar + 1, last_row)], N_ORDERS))
+        run = CompiledRun(account, at, ledger[bar], fills, order, paid, table, how, rungs)
+        again = said.again[bar] > 0.0
         at.bar = bar
         rested = False
         begin, end = market.first[bar], market.first[bar + 1]
@@ -423,7 +556,8 @@ def _loop(
             last = Prices(*numbers(market.prices[step], N_PRICES))
             mark = Prices(*numbers(market.marks[step], N_PRICES))
             funding = Funding(*numbers(market.funding[step], N_FUNDING))
-            rested, beyond = _step(run, targets[bar], step == begin, rested, last, mark, funding)
+            ask = (targets[bar], again, step == begin)
+            rested, beyond = _step(run, carried, ask, rested, last, mark, funding)
             if beyond > 0.0:
                 return beyond
         _close_bar(run, targets[bar])
@@ -431,18 +565,25 @@ def _loop(
 
 
 def run_compiled(
-    market: MarketArrays, targets: Floats, terms: TermArrays, orders: Orders, state: Floats
+    market: MarketArrays,
+    targets: Floats,
+    terms: TermArrays,
+    orders: Orders,
+    state: Floats,
+    said: Said | None = None,
 ) -> tuple[Floats, Floats, int, float]:
     """Simulate an account over bars, compiled; see `delever.engine.plain.run_plain`."""
+    told = said or Said.of(targets, orders)
     ledger = np.zeros(len(targets), dtype=record(*LEDGER))
-    fills = np.empty(4 * len(targets), dtype=record(*FILL))
+    fills = np.empty((4 + told.rungs.shape[1]) * len(targets), dtype=record(*FILL))
     place = np.zeros(1, dtype=PLACE)
     records = state.view(record(*STATE))
     # One layout in memory, for which the loop is compiled once.
     market = MarketArrays(
         market.first, *(np.require(each, None, ["C", "W"]) for each in market[1:])
     )
-    beyond = _loop(market, targets, terms, orders, records, place, ledger, fills)
+    told = Said(*(np.require(each, None, ["C", "W"]) for each in told))
+    beyond = _loop(market, targets, terms, told, records, place, ledger, fills)
     return (
         ledger.view(np.float64).reshape(-1, len(LEDGER)),
         fills[: place[0]["fills"]].copy().view(np.float64).reshape(-1, len(FILL)),

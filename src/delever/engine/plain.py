@@ -1,7 +1,7 @@
 """The loop over bars, in plain Python; `delever.engine.kernel` is its compiled twin.
 
 Inside a step, in order: the mark at the open; funding stamped there; liquidation or stops on a
-gap; the target (first step of a bar) and borrow; a resting limit order; funding stamped inside,
+gap; the decision (first step of a bar) and borrow; resting limit orders; funding stamped inside,
 stops and liquidation on the extremes; the mark at the close.
 """
 
@@ -23,6 +23,7 @@ from delever.engine.events import (
     margin,
     moved,
     on_tick,
+    passed,
     receive,
     slippage,
     stop_order,
@@ -38,18 +39,25 @@ from delever.engine.steps import (
     MarginRule,
     MarketArrays,
     Prices,
+    Said,
     TermArrays,
 )
 from delever.venues.brackets import Bracket
 
 
 def run_plain(
-    market: MarketArrays, targets: Floats, terms: TermArrays, orders: Orders, state: Floats
+    market: MarketArrays,
+    targets: Floats,
+    terms: TermArrays,
+    orders: Orders,
+    state: Floats,
+    said: Said | None = None,
 ) -> tuple[Floats, Floats, int, float]:
     """Simulate a margin account over bars, event by event."""
+    told = said or Said.of(targets, orders)
     run = Walk(
         account=AccountState(**dict(zip(STATE, state.tolist(), strict=True))),
-        orders=orders,
+        orders=Orders(*told.orders[0].tolist()),
         terms=FillTerms(*terms.paid[0].tolist()),
         brackets=(),
         rule=MarginRule(*terms.how[0].tolist()),
@@ -58,11 +66,13 @@ def run_plain(
     too_large = 0.0
     for bar, target in enumerate(targets.tolist()):
         open_bar(run, bar, terms)
+        run.rungs, run.again = told.rungs[bar].tolist(), told.again[bar] > 0.0
+        decided = Orders(*told.orders[min(bar + 1, len(told.orders) - 1)].tolist())
         for step in range(int(market.first[bar]), int(market.first[bar + 1])):
             run.step = step
             too_large = _walk(
                 run,
-                target if step == market.first[bar] else None,
+                (target, decided) if step == market.first[bar] else None,
                 Prices(*market.prices[step].tolist()),
                 Prices(*market.marks[step].tolist()),
                 Funding(*market.funding[step].tolist()),
@@ -100,7 +110,7 @@ def open_bar(run: Walk, bar: int, terms: TermArrays) -> None:
 
 def _walk(
     run: Walk,
-    target: float | None,
+    decision: tuple[float, Orders] | None,
     last: Prices,
     mark: Prices,
     funding: Funding,
@@ -111,20 +121,22 @@ def _walk(
     if account.position != 0.0:
         receive(run, -account.position * funding.open)
         at_open(run, last.open)
-    if target is not None:
-        before = account.position
+    if decision is not None:
+        before, (target, decided) = account.position, decision
+        raised = decided.leverage > run.orders.leverage
+        run.orders = decided
         _ask(run, target, last.open)
         grown = abs(account.position) > abs(before) or account.position * before < 0.0
-        if grown and excess(run) > 0.0:
+        if (grown or (raised and account.position != 0.0)) and excess(run) > 0.0:
             return excess(run)
         borrow(run, last.open)
-    entered = False
+    before = account.position
     if math.isfinite(account.limit):
-        entered = fill_limit(run, last)
-        if entered and excess(run) > 0.0:
+        fill_limits(run, last, mark)
+        if account.position != before and excess(run) > 0.0:
             return excess(run)
     if account.position != 0.0:
-        inside(run, last, mark, funding, entered)
+        inside(run, last, mark, funding, abs(before))
     if account.position != 0.0:
         best = max if account.position > 0.0 else min
         account.peak = best(account.peak, last.close)
@@ -160,31 +172,113 @@ def gap_orders(run: Walk, open_price: float) -> None:
 
 def exit_at(run: Walk, price: float, reason: str) -> None:
     """Close the position by an order that crosses."""
-    run.account.stopped = 1.0
+    run.account.stopped, run.account.limit = 1.0, math.nan
     slipped = slippage(run, abs(run.account.position) * price)
     fill(run, 0.0, price, slipped, run.terms.taker, reason)
 
 
 def _ask(run: Walk, target: float, open_price: float) -> None:
-    """The target's fill at the open, or the limit order it becomes."""
-    account, orders = run.account, run.orders
-    asked = target != account.asked
+    """The decision's fills at the open, and the limit order that rests from then on."""
+    account, first = run.account, run.rungs[0][1]
+    asked = target != account.asked or run.again
     account.asked = target
     if asked:
-        account.stopped, account.limit = 0.0, math.nan
+        account.stopped, account.limit, account.rung = 0.0, math.nan, 0.0
     equity = account.cash + account.position * open_price
-    if equity <= 0.0 or math.isfinite(account.limit):
+    if equity <= 0.0 or account.stopped:
         return
-    drift = abs(account.position * open_price / equity - target)
-    if not asked and (account.stopped or drift <= orders.band):
+    exposure = account.position * open_price / equity
+    adds = math.copysign(1.0, target) * exposure < abs(target)
+    if asked and adds and math.isfinite(first):
+        kept = account.position * target > 0.0
+        account.goal = account.goal if kept else 0.0
+        if not kept:
+            _cross(run, 0.0, open_price)
+    elif asked:
+        account.rung = 1.0
+        _to(run, target, open_price)
+    elif account.position != 0.0 and account.held >= run.orders.time_stop:
+        exit_at(run, open_price, "time_stop")
         return
-    if math.isfinite(orders.limit_offset) and target != 0.0 and account.position * target <= 0.0:
-        side = math.copysign(1.0, target)
-        account.limit = on_tick(run, moved(run, open_price, -side * orders.limit_offset), side)
+    goal = account.goal
+    if not account.stopped and math.isnan(run.orders.limit_offset):
+        _rest(run, open_price)
+    if asked or math.isfinite(account.limit) or account.goal != goal:
+        return
+    if abs(exposure - goal) > run.orders.band:
+        _to(run, goal, open_price)
+
+
+def _to(run: Walk, target: float, open_price: float) -> None:
+    """Trade to an exposure at the open, or rest an offset from it; not beyond a stop of its own."""
+    account, orders, side = run.account, run.orders, math.copysign(1.0, target)
+    exposure = account.position * open_price / (account.cash + account.position * open_price)
+    account.goal = target
+    if target != 0.0 and side * exposure < abs(target) and passed(run, side, open_price):
+        account.stopped = 1.0
+        if account.position * target > 0.0:
+            return
         target = 0.0
+    elif math.isfinite(orders.limit_offset) and target != 0.0 and account.position * target <= 0.0:
+        account.limit = on_tick(run, moved(run, open_price, -side * orders.limit_offset), side)
+        account.rung, target = 0.0, 0.0
+    _cross(run, target, open_price)
+
+
+def _cross(run: Walk, target: float, open_price: float) -> None:
+    account = run.account
+    equity = account.cash + account.position * open_price
     slipped = slippage(run, abs(target * equity - account.position * open_price))
     wanted = target_size(run, target, open_price, run.terms.taker, slipped)
     fill(run, wanted, open_price, slipped, run.terms.taker, "target")
+
+
+def _rest(run: Walk, open_price: float) -> None:
+    """The next rung's order rests; what the open has passed already is bought there and then."""
+    account, resting = run.account, run.account.limit
+    while _next(run):
+        exposure = run.rungs[int(account.rung)][0]
+        side, limit = math.copysign(1.0, exposure), account.limit
+        if limit == resting or side * open_price >= side * limit:
+            return
+        account.limit = math.nan
+        equity = account.cash + account.position * open_price
+        slipped = slippage(run, abs(exposure * equity - account.position * open_price))
+        slipped = min(slipped, _room(run, open_price, limit))
+        if not _add(run, open_price, slipped, run.terms.taker) or account.stopped:
+            return
+
+
+def _next(run: Walk) -> bool:
+    """Rest the order of the first rung from the next one on that has a price."""
+    account = run.account
+    account.limit = math.nan
+    for number in range(int(account.rung), len(run.rungs)):
+        exposure, price = run.rungs[number]
+        if math.isfinite(price):
+            account.rung = float(number)
+            account.limit = on_tick(run, price, -math.copysign(1.0, exposure))
+            return True
+    return False
+
+
+def _room(run: Walk, open_price: float, limit: float) -> float:
+    """Fraction of the quoted price from an open to a limit beyond it."""
+    inverse = run.orders.inverse > 0.0
+    return abs(1.0 - open_price / limit if inverse else limit / open_price - 1.0)
+
+
+def _add(run: Walk, price: float, slipped: float, fee: float) -> bool:
+    """Add up to the next rung's exposure; False where nothing may be added at this price."""
+    account, target = run.account, run.rungs[int(run.account.rung)][0]
+    equity = account.cash + account.position * price + account.elsewhere
+    if equity <= 0.0 or passed(run, math.copysign(1.0, target), price):
+        return False
+    wanted = target_size(run, target, price, fee, slipped)
+    account.goal, account.rung = target, account.rung + 1.0
+    if abs(wanted) > abs(account.position):
+        fill(run, wanted, price, slipped, fee, "limit")
+    return True
 
 
 def borrow(run: Walk, open_price: float) -> None:
@@ -195,32 +289,54 @@ def borrow(run: Walk, open_price: float) -> None:
     run.row["borrow"] += owed
 
 
-def fill_limit(run: Walk, last: Prices) -> bool:
-    """Whether the limit order was filled and holds a position."""
+def fill_limits(run: Walk, last: Prices, mark: Prices) -> None:
+    """Fill orders that the step trades through, the nearest first."""
     account = run.account
-    limit, long = account.limit, account.asked > 0.0
-    if not (last.low < limit if long else last.high > limit):
-        return False
-    if account.cash + account.elsewhere <= 0.0:
-        return False
-    account.limit = math.nan
-    wanted = target_size(run, account.asked, limit, run.terms.maker, 0.0)
-    run.rested = fill(run, wanted, limit, 0.0, run.terms.maker, "limit") or run.rested
-    return account.position != 0.0
+    while math.isfinite(account.limit):
+        limit, held, target = account.limit, account.position, run.rungs[int(account.rung)][0]
+        side = math.copysign(1.0, target)
+        if side * _against(last, side) >= side * limit or _out_before(run, limit, last, mark):
+            return
+        if not _add(run, limit, 0.0, run.terms.maker):
+            return
+        account.limit = math.nan
+        run.rested = run.rested or account.position != held
+        if account.stopped or math.isfinite(run.orders.limit_offset) or not _next(run):
+            return
 
 
-def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, entered: bool) -> None:
-    """Funding stamped inside the step, stops and liquidation on the extremes."""
+def _out_before(run: Walk, limit: float, last: Prices, mark: Prices) -> bool:
+    """Whether what is held is closed before a limit order: on the way to it, or at best."""
+    account, side = run.account, run.account.side
+    if account.position == 0.0:
+        return False
+    forced, stop = trigger(run), stop_order(run)[0]
+    gone = side * _against(mark, side) <= side * forced and side * limit <= side * forced
+    gained = side * _against(last, -side) >= side * take_profit(run)
+    return gone or side * limit <= side * stop or (run.orders.resolve > 0.0 and gained)
+
+
+def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, before: float) -> None:
+    """Funding stamped inside the step, stops and liquidation on the extremes.
+
+    `before` is the size held when the step began; the rest was added inside it.
+    """
     account, side = run.account, run.account.side
     word = "long" if side > 0.0 else "short"
-    held, left, come = (
-        abs(account.position) * getattr(funding, f"{what}_{word}")
-        for what in ("hold", "leave", "enter")
-    )
-    worst = min if run.orders.resolve < 0.0 else max
-    hold, leave = (come, worst(come, left)) if entered else (held, left)
+    size = abs(account.position)
+    added = size - before
+    held, left = (size * getattr(funding, f"{what}_{word}") for what in ("hold", "leave"))
+    hold, leave = held, left
+    if added > 0.0:
+        worst = min if run.orders.resolve < 0.0 else max
+        come = added * getattr(funding, f"enter_{word}")
+        gone = added * getattr(funding, f"leave_{word}")
+        hold = before * getattr(funding, f"hold_{word}") + come
+        leave = before * getattr(funding, f"leave_{word}") + worst(come, gone)
     possible = _exits(run, last, mark, leave)
-    if len(possible) > 1 or (leave if possible else hold) != held:
+    reached = side * _against(last, -side) >= side * take_profit(run)
+    hidden = reached and added > 0.0 and before > 0.0
+    if len(possible) > 1 or hidden or (leave if possible else hold) != held:
         run.row["ambiguous"] = 1.0
     receive(run, leave if possible else hold)
     if not possible:
@@ -251,7 +367,7 @@ def _exits(run: Walk, last: Prices, mark: Prices, paid: float) -> list[tuple[flo
     if stopped:
         found.append((last.open if side * last.open <= side * stop else stop, why))
     if gained:
-        found.append((profit, "take_profit"))
+        found.append((last.open if side * last.open >= side * profit else profit, "take_profit"))
     return found
 
 
@@ -276,6 +392,7 @@ def _weighed(run: Walk, possible: list[tuple[float, str]]) -> list[tuple[float, 
 
 def _close_bar(run: Walk, target: float) -> None:
     account, row = run.account, run.row
+    account.held += float(account.position != 0.0)
     equity = account.cash + account.position * account.mark
     row |= {
         "equity": equity,

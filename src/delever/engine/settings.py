@@ -208,13 +208,16 @@ class Account:
 
 
 class Orders(NamedTuple):
-    """The numbers that the loops read of an account: name, default, meaning."""
+    """The numbers that the loops read of an account and a decision: name, default, meaning."""
 
     leverage: float = 1.0  # setting of the position, and the most that may be asked for
     cross: float = 0.0  # whether a liquidation takes all equity
     stop_loss: float = math.inf  # distances as fractions of the entry price
     take_profit: float = math.inf
     trailing_stop: float = math.inf  # as a fraction of the best price since entry
+    stop_price: float = math.nan  # of a decision, NaN for none
+    take_profit_price: float = math.nan
+    time_stop: float = math.inf  # closes after the entry, at which a position is left
     limit_offset: float = math.nan  # how much better than the open entries rest
     band: float = math.inf  # drift of exposure that is traded
     lot: float = 0.0  # steps of positions and of ordered prices; 0 for none

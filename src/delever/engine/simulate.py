@@ -13,7 +13,8 @@ from delever.arguments import counted
 from delever.engine.delivered import undelivered
 from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
-from delever.engine.settings import Account, Resolution, orders_of
+from delever.engine.orders import laid_out, not_sent
+from delever.engine.settings import Account, Orders, Resolution, orders_of
 from delever.engine.steps import FillTerms, Floats, Ints, MarketArrays, TermArrays, columns, walk
 from delever.engine.terms import terms
 from delever.engine.trades import fills_frame, trades_frame
@@ -39,6 +40,7 @@ def simulate(
     index: pd.DatetimeIndex,
     prices: Floats,
     targets: Floats,
+    said: pd.DataFrame | None,
     settings: Account | None,
     *,
     timeframe: str,
@@ -67,15 +69,13 @@ def simulate(
     loop = _loop(engine)
 
     def run(market: MarketArrays, resolution: Resolution) -> tuple[Floats, Floats]:
-        ledger, fills, refused, excess = loop(
-            market,
-            asked,
-            held,
-            orders_of(account, band=band, resolution=resolution),
-            start_state(wealth, opened),
-        )
+        orders = orders_of(account, band=band, resolution=resolution)
+        told = laid_out(said, asked, orders)
+        state = start_state(wealth, opened)
+        ledger, fills, refused, excess = loop(market, asked, held, orders, state, told)
         if refused >= 0:
-            _refuse(index[refused], excess, account, rules[int(held.rule[refused])])
+            leverage = Orders(*told.orders[min(refused + 1, len(told.orders) - 1)]).leverage
+            _refuse(index[refused], excess, leverage, rules[int(held.rule[refused])])
         return ledger, fills
 
     rows, fills = run(path.market, "run")
@@ -99,12 +99,13 @@ def simulate(
         "units at the mark of each close"
     )
     lacking = undelivered(account.traded, made.ledger, made.fills, prices[:, 0], initial_equity)
-    notes = (*path.notes, *leaning, *lacking, *((settled,) if account.inverse else ()))
+    unsent = not_sent(said, targets, prices[:, 0])
+    notes = (*path.notes, *leaning, *lacking, *unsent, *((settled,) if account.inverse else ()))
     if account.trailing_stop is not None:
         trail = f"trailing stop: {account.trailing_stop:g} of the best price since entry, by closes"
         notes = (*notes, trail)
-    said = (*notes, f"ambiguous bars: {made.ambiguous_bars}", *ruled)
-    return made._replace(bounds=bounds, fidelity=said)
+    told = (*notes, f"ambiguous bars: {made.ambiguous_bars}", *ruled)
+    return made._replace(bounds=bounds, fidelity=told)
 
 
 def _spot_tables(rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float) -> Tables:
@@ -218,9 +219,9 @@ def _check_terms(held: TermArrays, targets: Floats, index: pd.DatetimeIndex) -> 
         )
 
 
-def _refuse(opened: pd.Timestamp, measure: float, account: Account, rules: Rules) -> None:
+def _refuse(opened: pd.Timestamp, measure: float, leverage: float, rules: Rules) -> None:
     try:
-        check_leverage(account.leverage, measure, rules.brackets)
+        check_leverage(leverage, measure, rules.brackets)
     except InputError as error:
         raise InputError(f"the bar of {opened:%Y-%m-%d %H:%M}: {error}") from None
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.arguments import counted, price_ratio
 from delever.engine.arrays import bar_index, price_array
-from delever.engine.settings import Account, FundingSeries, Resolution, loaded
+from delever.engine.settings import Account, FundingSeries, Orders, Resolution, loaded
 from delever.errors import DataError, InputError
 from delever.units import timeframe_delta, timeframe_of
 from delever.venues.funding import funding_holes
@@ -89,6 +89,23 @@ class TermArrays(NamedTuple):
     # shape (rules, brackets, 4): cap, maintenance margin rate, maintenance amount, largest leverage
     brackets: Floats
     how: Floats  # shape (rules, 3): the columns of `MarginRule`
+
+
+class Said(NamedTuple):
+    """What decisions say beside one exposure, bar by bar."""
+
+    # shape (n + 1, k), or (1, k) where all bars are alike: the columns of `Orders`; row t is in
+    # force when bar t opens, row t + 1 once what was decided before it is carried out
+    orders: Floats
+    rungs: Floats  # shape (n, m, 2): exposure and limit price of each rung, NaN for none
+    again: Floats  # shape (n,): 1 where a rung after the first asks for something new
+
+    @classmethod
+    def of(cls, targets: Floats, orders: Orders) -> Said:
+        """Exposures, and nothing beside them."""
+        rungs = np.full((len(targets), 1, 2), np.nan)
+        rungs[:, 0, 0] = targets
+        return cls(np.array([orders], dtype=np.float64), rungs, np.zeros(len(targets)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

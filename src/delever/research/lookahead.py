@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import MOST_SEED, Flags, Floats, counted, whole_number
+from delever.engine.orders import EXPOSURE, ORDERS
 from delever.errors import InputError
 from delever.panel import Markets
 from delever.research.cuts import changes, questions
-from delever.research.decision import EXPOSURE, Decided
+from delever.research.decision import Decided
 from delever.research.panel_perturbation import answers, markets_window, moves, perturb_markets
 from delever.research.perturbation import Perturbation, perturb_future, window
 from delever.view import MarketView
@@ -54,7 +55,8 @@ class Leak:
 
     def __str__(self) -> str:
         """One sentence: the line or symbol, the bar, both values, and what was changed."""
-        line = f"line {self.column!r}, " if self.column not in ("", EXPOSURE) else ""
+        named = "" if self.column in ORDERS else "line "
+        line = f"{named}{self.column!r}, " if self.column not in ("", EXPOSURE) else ""
         line = f"{self.column}, " if self.panel else line
         where = f"{line}bar {self.bar:%Y-%m-%d %H:%M}"
         seen, blind = told_apart(self.with_future, self.without)

@@ -20,6 +20,7 @@ from delever.arguments import counted
 from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, rerun
+from delever.engine.orders import EXPOSURE, ORDER_PRICES, arguments_of, rows_of
 from delever.engine.sweep_accounts import (
     Asked,
     Mapper,
@@ -254,7 +255,7 @@ def timing_test(
             return no_test(f"a timing test of so many bars needs a sweep, and {error}")
         moves = _drawn_shifts(len(index), min(shifts, ONE_BY_ONE), seed)
         notes.append(f"{counted(len(moves), 'shift')}, run one by one: {error}")
-        growth = _one_by_one(backtest, inside, wanted, moves)
+        growth = _one_by_one(backtest, inside, moves)
     else:
         moves = _drawn_shifts(len(index), shifts, seed)
         growth = _in_a_sweep(market, wanted, moves, mapper)
@@ -271,10 +272,22 @@ def timing_test(
 
 def _in_force(backtest: Backtest) -> Floats:
     """Target in force from each bar's open on, before the account multiplies it."""
+    return _decided(backtest)[EXPOSURE].to_numpy()
+
+
+def _decided(backtest: Backtest) -> pd.DataFrame:
+    """What is in force from each bar's open on, prices as a multiple of the close before it."""
     request = backtest.request or {}
-    decided = request["target_exposure"].to_numpy(dtype=np.float64)
-    wanted = np.append(float(request["initial_target"]), decided[:-1])
-    return np.where(np.isnan(wanted), 0.0, wanted)
+    rows = rows_of(request["target_exposure"], request["initial_target"])[:-1]
+    rows[EXPOSURE] = rows[EXPOSURE].fillna(0.0)
+    prices = [name for name in rows if name in ORDER_PRICES]
+    return rows.assign(**rows[prices].div(_closes_before(request), axis=0))
+
+
+def _closes_before(request: Mapping[str, Any]) -> Floats:
+    bars, earlier = request["bars"], request["earlier"]
+    first = bars["open"].iloc[0] if earlier is None else earlier["close"].iloc[-1]
+    return np.append(first, bars["close"].to_numpy(dtype=np.float64)[:-1])
 
 
 def _drawn_shifts(bars: int, shifts: int, seed: int) -> npt.NDArray[np.int64]:
@@ -289,6 +302,8 @@ def _swept(backtest: Backtest, inside: npt.NDArray[np.bool_]) -> SweepMarket:
     request = backtest.request or {}
     if request["rebalance_band"] is not None:
         raise InputError("a sweep does not cover rebalance_band")
+    if isinstance(request["target_exposure"], pd.DataFrame):
+        raise InputError("a sweep does not cover the orders of a strategy")
     return sweep_market(
         request["bars"],
         timeframe=backtest.timeframe,
@@ -325,15 +340,18 @@ def _moved(wanted: Floats, move: int) -> Asked:
 def _one_by_one(
     backtest: Backtest,
     inside: npt.NDArray[np.bool_],
-    wanted: Floats,
     moves: npt.NDArray[np.int64],
 ) -> Floats:
-    """As `_in_a_sweep`, through the engine of single runs."""
+    """As `_in_a_sweep`, through the engine of single runs; orders keep their distance to closes."""
     grown = [growth_inside(backtest, inside)]
+    decided, index = _decided(backtest), backtest.ledger.index
+    prices = [name for name in decided if name in ORDER_PRICES]
+    closes = _closes_before(backtest.request or {})
     for move in moves.tolist():
-        later = np.roll(wanted, move)
-        targets = pd.Series(np.append(later[1:], later[-1]), index=backtest.ledger.index)
-        run = rerun(backtest, tables=False, target_exposure=targets, initial_target=float(later[0]))
+        later = decided.iloc[np.roll(np.arange(len(decided)), move)].reset_index(drop=True)
+        later[prices] = later[prices].mul(closes, axis=0)
+        rows = pd.concat([later, later.iloc[-1:]], ignore_index=True)
+        run = rerun(backtest, tables=False, **arguments_of(rows, index))
         grown.append(growth_inside(run, inside))
     return np.array(grown)
 

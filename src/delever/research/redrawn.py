@@ -18,6 +18,7 @@ import pandas as pd
 
 from delever.deleveraging.drawn import drawn_inside
 from delever.engine.backtest import Backtest, rerun
+from delever.engine.orders import Target, decided_before
 from delever.engine.settings import Account, FundingSeries
 from delever.errors import DeleverError, InputError
 from delever.research.luck import NullTest, growth_inside, mean_payout, no_test, null_test
@@ -26,8 +27,8 @@ from delever.view import MarketView
 
 __all__ = ["DrawnMarket", "Redrawing", "Rule", "drawn_market", "redrawn_test"]
 
-Rule = Callable[[MarketView], pd.Series]
-"""From a market to the target exposure of each of its bars."""
+Rule = Callable[[MarketView], Target]
+"""From a market to the target exposure of each of its bars, and orders if there are any."""
 
 Mapper = Callable[[Callable[[int], "DrawnMarket"], Iterable[int]], Iterable["DrawnMarket"]]
 
@@ -91,15 +92,14 @@ class Redrawing:
         return DrawnMarket(float(mean_payout(own, held, periods)), periods)
 
 
-def _again(run: Backtest, target: pd.Series, market: MarketView, begin: int) -> Backtest:
+def _again(run: Backtest, target: Target, market: MarketView, begin: int) -> Backtest:
     """The account of a run on other bars; the marks are the bars, and none are finer."""
-    decided = float(target.iloc[begin - 1]) if begin else math.nan
     return rerun(
         run,
         tables=False,
         bars=market.bars.iloc[begin:],
         target_exposure=target.iloc[begin:],
-        initial_target=0.0 if math.isnan(decided) else decided,
+        initial_target=decided_before(target, begin),
         earlier=market.bars.iloc[:begin] if begin else None,
         account=_on_bars(run.account),
     )

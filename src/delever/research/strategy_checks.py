@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,13 +11,22 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats, counted
+from delever.engine.orders import (
+    EXPOSURE,
+    ORDER_PRICES,
+    ORDERS,
+    broken_orders,
+    exposure_of,
+    orders_in,
+)
 from delever.panel import Markets
-from delever.research.decision import EXPOSURE, RESERVED, Decided, exposure_of
+from delever.research.decision import Decided
 from delever.research.lookahead import POINTS, Leak, Seen, ask, differ, find_leak, untouched
 from delever.research.panel_perturbation import scaled_markets
 from delever.research.perturbation import price_columns
 from delever.view import MarketView
 
+_RUNG = re.compile(r"(exposure|limit_price)_?\d+")
 _SCALE = 1024.0
 """A power of two: scaled prices are exact, so is every linear computation on them."""
 
@@ -25,8 +35,8 @@ _SCALE = 1024.0
 class Finding:
     """A check that a strategy failed."""
 
-    # ``"same index"``, ``"named lines"``, ``"finite after warm-up"``, ``"prefix invariance"``,
-    # ``"unit-free"``, ``"within leverage"`` or ``"self-contained"``
+    # ``"same index"``, ``"named lines"``, ``"orders"``, ``"finite after warm-up"``,
+    # ``"prefix invariance"``, ``"unit-free"``, ``"within leverage"`` or ``"self-contained"``
     check: str
     message: str  # what was required and what came, with the first bar concerned
     leak: Leak | None = None  # the counterexample, of ``"prefix invariance"``
@@ -36,8 +46,13 @@ class Finding:
         return f"{self.check}: {self.message}"
 
 
-def check_target(answer: object, index: pd.DatetimeIndex) -> Finding | None:
-    """What an answer breaks of the contract of exposures, if anything; lines only by their names.
+def check_target(
+    answer: object, index: pd.DatetimeIndex, close: pd.Series | None = None
+) -> Finding | None:
+    """What an answer breaks of the contract of exposures and orders, if anything.
+
+    Lines are looked at by their names alone. With the closes of the bars, stops and targets of
+    entries must also stand on the right side of them.
 
     Examples
     --------
@@ -74,7 +89,7 @@ def check_target(answer: object, index: pd.DatetimeIndex) -> Finding | None:
     begun = first_defined(values)
     wrong = ~np.isfinite(values[begun:])
     if not wrong.any():
-        return None
+        return None if isinstance(answer, pd.Series) else _check_orders(answer, close)
     row = begun + int(np.argmax(wrong))
     return Finding(
         check="finite after warm-up",
@@ -92,14 +107,20 @@ def _check_names(answer: pd.DataFrame) -> str:
     if EXPOSURE not in names:
         said = ", ".join(map(repr, names)) or "none"
         return f"a DataFrame must have the column {EXPOSURE!r}, beside its lines; got {said}"
-    reserved = [name for name in names if name in RESERVED]
-    if reserved:
-        return (
-            f"the column names {', '.join(RESERVED)} are reserved: the engine does not take them "
-            f"from a strategy yet; got {reserved[0]!r}; stops, targets and leverage are the "
-            "account's, and a line must have another name"
-        )
+    beyond = [name for name in names if _RUNG.fullmatch(name) and name not in ORDERS]
+    if beyond:
+        return f"rungs of a ladder must be numbered from 2 to 9; got {beyond[0]!r}"
     return ""
+
+
+def _check_orders(answer: pd.DataFrame, close: pd.Series | None) -> Finding | None:
+    for name in answer:
+        if name in ORDERS and answer[name].dtype.kind not in "iuf":
+            said = f"{name} must hold numbers, NaN for none; got dtype {answer[name].dtype}"
+            return Finding(check="orders", message=said)
+    target = orders_in(answer)
+    broken = "" if isinstance(target, pd.Series) else broken_orders(target, close)
+    return Finding(check="orders", message=broken) if broken else None
 
 
 def check_lines(answer: Decided) -> Finding | None:
@@ -108,6 +129,8 @@ def check_lines(answer: Decided) -> Finding | None:
     if not isinstance(answer, pd.DataFrame):
         return None
     for name, values in answer.drop(columns=EXPOSURE).items():
+        if name in ORDERS:
+            continue
         if values.dtype.kind not in "iuf":
             said = f"line {name!r} must hold prices; got dtype {values.dtype}"
             return Finding(check=check, message=said)
@@ -132,7 +155,7 @@ def check_panel(answer: object, markets: Markets) -> Finding | None:
         )
     names = list(answer.columns)
     if sorted(map(str, names)) != sorted(markets.symbols):
-        ordered = [name for name in names if name in RESERVED]
+        ordered = [name for name in names if name in ORDERS]
         more = (
             f"; {ordered[0]!r} is an order's, which only a strategy of one market may return"
             if ordered
@@ -205,7 +228,7 @@ def contract_of(function: Callable[[Any], Decided], market: Seen) -> Finding | N
     if isinstance(market, Markets):
         return check_panel(function(untouched(market)), market)
     answer = function(untouched(market))
-    return check_target(answer, market.index) or check_lines(answer)
+    return check_target(answer, market.index, market.bars["close"]) or check_lines(answer)
 
 
 def check_strategy(
@@ -256,7 +279,8 @@ def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], market: Seen)
     """What depends on the unit of prices but may not, or does not but must; empty for nothing."""
     index, several = market.index, isinstance(market, Markets)
     for name, values in was.items():
-        line = name not in ("", EXPOSURE) and not several
+        priced = name in ORDER_PRICES or name not in ("", EXPOSURE, *ORDERS)
+        line = priced and not several
         seen = other.get(name, np.full(len(values), np.nan))
         wrong = np.flatnonzero(differ(values * _SCALE if line else values, seen))
         if not len(wrong):
@@ -265,8 +289,9 @@ def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], market: Seen)
         bar = f"bar {index[row]:%Y-%m-%d %H:%M}: {values[row]:g}, but {seen[row]:g}"
         bar = f"{name}, {bar}" if several else bar
         if line:
+            what = name if name in ORDERS else f"line {name!r}"
             return (
-                f"line {name!r}, {bar} with every price times {_SCALE:g}; a line must stand on the "
+                f"{what}, {bar} with every price times {_SCALE:g}; a line must stand on the "
                 "price scale of the bars, and its name may hold no price"
             )
         return (

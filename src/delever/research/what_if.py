@@ -12,6 +12,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.engine.backtest import Backtest, rerun
+from delever.engine.orders import arguments_of, exposures_in, rows_of
 from delever.engine.settings import Account
 from delever.errors import DeleverError, InputError
 from delever.research.evaluation import Evaluation, scope_masks
@@ -185,30 +186,27 @@ def _at_leverage(run: Backtest, account: Account, leverage: float) -> dict[str, 
     """Arguments of a run at another leverage, its targets scaled down where they lie beyond it."""
     if run.request is None:
         return {}  # what is missing is said by rerun
-    asked, first = run.request["target_exposure"], float(run.request["initial_target"])
-    most = float(np.nanmax(np.abs(np.append(asked.to_numpy(dtype=np.float64), first))))
-    account, most = replace(account, leverage=leverage), most * account.exposure
+    rows = rows_of(run.request["target_exposure"], run.request["initial_target"])
+    asked = exposures_in(rows)
+    rows = rows.drop(columns="leverage", errors="ignore")  # this one is everybody's
+    most = float(np.nanmax(rows[asked].abs().to_numpy())) * account.exposure
+    account, index = replace(account, leverage=leverage), run.request["target_exposure"].index
     if most <= leverage:
-        return {"account": account}
+        return {"account": account, **arguments_of(rows, index)}
     share = account.exposure * leverage / most
-    return {
-        "account": replace(account, exposure=1.0),
-        "target_exposure": (asked * share).clip(-leverage, leverage),
-        "initial_target": max(-leverage, min(leverage, first * share)),
-    }
+    rows[asked] = (rows[asked] * share).clip(-leverage, leverage)
+    return {"account": replace(account, exposure=1.0), **arguments_of(rows, index)}
 
 
 def _delayed(run: Backtest, bars: int) -> dict[str, Any]:
     """Arguments of a run whose decisions are filled later; before the first it is flat."""
     if run.request is None:
         return {}  # what is missing is said by rerun
-    asked, first = run.request["target_exposure"], float(run.request["initial_target"])
-    decided = np.append(first, asked.to_numpy(dtype=np.float64))
-    late = np.append(np.zeros(bars), decided)[: len(decided)]
-    return {
-        "target_exposure": pd.Series(late[1:], index=asked.index),
-        "initial_target": float(late[0]),
-    }
+    target = run.request["target_exposure"]
+    rows = rows_of(target, run.request["initial_target"])
+    late = rows.shift(bars)
+    late[exposures_in(rows)[0]] = late[exposures_in(rows)[0]].fillna(0.0)
+    return arguments_of(late, target.index)
 
 
 def _came_to(

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from delever.bars import resample
+from delever.engine.orders import Target
 from delever.errors import StrategyError
 from delever.research.answer import Answer, answer, causal_periods
 from delever.research.evaluation import Evaluation
@@ -111,8 +112,8 @@ class FileRule:
     source: bytes  # of the file that the run was made with
     params: Mapping[str, Any]
 
-    def __call__(self, market: MarketView) -> pd.Series:
-        """Target exposure of every bar."""
+    def __call__(self, market: MarketView) -> Target:
+        """Target exposure of every bar, and orders if there are any."""
         return target_of(market, _loaded(self.path, self.source), self.params)
 
 

@@ -23,11 +23,11 @@ import pandas as pd
 from delever.arguments import Floats
 from delever.ask import Ask
 from delever.at_once import Columns, choices, same_for_all
+from delever.engine.orders import EXPOSURE, ORDERS, Target, exposure_of
 from delever.engine.sweep_accounts import Changes, changes_each
 from delever.errors import DeleverError
-from delever.research.decision import EXPOSURE
 from delever.research.strategy_checks import exposures, first_defined
-from delever.study.simulation import begin_after, target_of
+from delever.study.simulation import begin_after, first_bar, target_of
 from delever.study.strategy import RAISED, Strategy
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Reply(NamedTuple):
     changes: Changes
     decided: int  # row of the bar at whose close it first decides
     begin: int  # row of the first bar of the run
+    ordered: bool = False  # whether there are orders beside the exposures
 
     def target(self, size: int) -> Floats:
         """Target exposure of every bar; the last one, which no open follows, is the one before."""
@@ -96,16 +97,18 @@ class _DiffersError(Exception):
     """An answer to many combinations is another than that to one of them."""
 
 
-def asked_of(ground: SweepGround, params: Params) -> tuple[Floats, int] | DeleverError:
-    """Target exposure of every bar and the row of the first bar, or why there is no run."""
+def asked_of(ground: SweepGround, params: Params) -> tuple[Target, int] | DeleverError:
+    """Target exposure of every bar, with orders if there are any, and the row of the first bar.
+
+    Or why there is no run.
+    """
     try:
         strategy = ground.strategy
         if isinstance(strategy, Strategy):  # on the market itself: indicators are shared by it
             target = strategy.target(ground.market, params)
         else:
             target = target_of(ground.market, strategy)
-        values = exposures(target)
-        return values, begin_after(ground.market, first_defined(values), start=ground.start)
+        return target, first_bar(ground.market, target, start=ground.start)
     except DeleverError as error:
         return error
 
@@ -162,9 +165,10 @@ def _alone(ground: SweepGround, params: Params) -> Said:
     found = asked_of(ground, params)
     if isinstance(found, DeleverError):
         return found
-    target, begin = found
+    asked, begin = found
+    target = exposures(exposure_of(asked))
     (changes,) = changes_each(target[None, :], np.arange(len(target)), len(target))
-    return Reply(changes, first_defined(target), begin)
+    return Reply(changes, first_defined(target), begin, isinstance(asked, pd.DataFrame))
 
 
 @dataclass(slots=True)
@@ -305,6 +309,8 @@ def _exposures(ask: Ask, answer: object, index: pd.DatetimeIndex) -> Columns:
     if isinstance(answer, pd.DataFrame):
         if EXPOSURE not in answer:
             ask.refuse("a frame without exposures")
+        if any(name in ORDERS for name in answer):
+            ask.refuse("orders beside its exposures")
         held = answer[EXPOSURE]
         names_rows = not answer.index.equals(pd.RangeIndex(len(answer)))
         if names_rows and not answer.index.equals(index):

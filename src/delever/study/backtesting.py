@@ -15,6 +15,7 @@ from delever.arguments import shown
 from delever.deleveraging.period import Period, load_catalog
 from delever.engine.settings import Account
 from delever.errors import InputError
+from delever.research.decision import Decided
 from delever.research.what_if import what_if
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
@@ -26,7 +27,7 @@ from delever.study.neighbours import with_neighbours
 from delever.study.remarks import remarks
 from delever.study.run import Run, outcome
 from delever.study.simulation import simulate, target_of
-from delever.study.strategy import Given, Strategy, as_strategy
+from delever.study.strategy import Given, Strategy, as_strategy, called
 from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
@@ -58,11 +59,12 @@ def backtest(
     ----------
     market : MarketView
         From `delever.market`.
-    strategy : str, path, Strategy, function, pandas.Series or pair of pandas.Series
+    strategy : str, path, Strategy, function, pandas.Series, pandas.DataFrame or pair of Series
         A name in ``strategies/``, a path, a function from a market to target exposures, target
-        exposures themselves (signed notional / equity, indexed like the bars), or a pair of
-        boolean series (entries, exits): fully long from an entry to the next exit. What row t
-        says is filled at the open of bar t + 1.
+        exposures themselves (signed notional / equity, indexed like the bars), a frame of them as
+        ``exposure`` with orders beside it (``stop_price`` and others, see
+        ``docs/strategies.md``), or a pair of boolean series (entries, exits): fully long from an
+        entry to the next exit. What row t says is filled at the open of bar t + 1.
     account : Account, optional
         Contract, leverage, funding, stops; what it names is loaded from the workspace. By default
         plain spot.
@@ -146,7 +148,7 @@ def backtest(
     evaluation = simulate(
         market,
         chosen,
-        name=name or str(chosen.name or "exposures"),
+        name=name or called(chosen),
         benchmark=held,
         params=bound,
         costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS),
@@ -221,7 +223,7 @@ def _check(market: object, account: object, costs: object, initial_equity: objec
         )
 
 
-def _described(strategy: Strategy | pd.Series) -> dict[str, str]:
+def _described(strategy: Strategy | Decided) -> dict[str, str]:
     if isinstance(strategy, Strategy):
         return {"name": strategy.name, "sha256": strategy.sha256}
-    return {"name": str(strategy.name or "exposures")}
+    return {"name": called(strategy)}

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.backtest import Backtest
+from delever.engine.orders import Target
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.engine.sweep_market import uncovered
 from delever.engine.sweep_metrics import PART_SUMS, TOTALS
@@ -49,7 +50,7 @@ def why_by_itself(ground: SweepGround) -> str:
     return ", ".join(uncovered(ground.account, costs))
 
 
-def by_itself(ground: SweepGround, one: Combination, target: Floats, begin: int) -> Backtest:
+def by_itself(ground: SweepGround, one: Combination, target: Target, begin: int) -> Backtest:
     """One combination run bar by bar."""
     account = one.account
     if account is not None:
@@ -57,7 +58,7 @@ def by_itself(ground: SweepGround, one: Combination, target: Floats, begin: int)
         account = replace(ground.account or account, **said)
     return run_target(
         ground.market,
-        pd.Series(target, index=ground.market.index),
+        target,
         begin=begin,
         costs=one.costs,
         account=account,
@@ -81,7 +82,7 @@ def benchmark_of(ground: SweepGround, one: Combination, begin: int) -> Backtest:
 def run_alone(
     ground: SweepGround,
     one: Combination,
-    target: Floats,
+    target: Target,
     begin: int,
     by_sums: Sequence[Metric],
     by_run: Sequence[Metric],
@@ -113,7 +114,7 @@ def run_alone(
     return [*columns, *in_parts(done, ground.parts, begin).ravel().tolist()], further
 
 
-def scopes_of(ground: SweepGround, target: Floats, begin: int) -> dict[str, Flags]:
+def scopes_of(ground: SweepGround, target: Target, begin: int) -> dict[str, Flags]:
     """The bars of a run in each scope."""
     inside = ground.inside[begin:]
     return {"whole": np.ones(len(inside), dtype=bool), "inside": inside, "outside": ~inside}

@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import counted
+from delever.engine.orders import Target, exposure_of, exposures_in
 from delever.errors import InputError, StrategyError
 from delever.panel import Markets
 from delever.research.cuts import FIRST
-from delever.research.decision import Decided, exposure_of
+from delever.research.decision import Decided
 from delever.research.lookahead import (
     POINTS,
     Question,
@@ -328,7 +329,9 @@ def _shown_afresh(
     ), alone
 
 
-def _too_large(target: pd.Series, leverage: float) -> list[Finding]:
+def _too_large(target: Target, leverage: float) -> list[Finding]:
+    if isinstance(target, pd.DataFrame):
+        target = target[exposures_in(target)].abs().max(axis=1)
     beyond = target[target.abs() > leverage]
     if beyond.empty:
         return []

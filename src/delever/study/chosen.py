@@ -13,6 +13,7 @@ import pandas as pd
 from delever.arguments import Rows
 from delever.bars import close_times
 from delever.engine.backtest import Backtest
+from delever.engine.orders import Target
 from delever.engine.settings import Account
 from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
 from delever.errors import DeleverError
@@ -37,7 +38,7 @@ from delever.study.by_itself import (
 from delever.study.chunk import Combination, SweepGround
 from delever.study.grid import Grid
 from delever.study.implausible import market_notes
-from delever.study.strategy import Strategy
+from delever.study.strategy import Strategy, called
 from delever.study.sweep_result import Sweep
 from delever.venues.costs import Costs, VenueFees
 
@@ -182,9 +183,8 @@ def _measured(held: Backtest, scopes: Mapping[str, Flags], name: str) -> pd.Seri
     return row
 
 
-def _called(strategy: Strategy | pd.Series) -> str:
-    name = strategy.name or "exposures"
-    return str(name).replace("_", " ")
+def _called(strategy: Strategy | Target) -> str:
+    return called(strategy).replace("_", " ")
 
 
 def _about(

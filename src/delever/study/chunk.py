@@ -14,6 +14,7 @@ import pandas as pd
 
 from delever.deleveraging.membership import membership
 from delever.deleveraging.period import Period
+from delever.engine.orders import Target
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
     Asked,
@@ -29,7 +30,7 @@ from delever.errors import DeleverError
 from delever.memo import shared_work
 from delever.research.choosing import Parts
 from delever.stats.metrics import AsMetric, Metric
-from delever.study.asking import Asking, answers
+from delever.study.asking import Asking, Reply, answers, asked_of
 from delever.study.by_itself import run_alone, why_by_itself
 from delever.study.config import Study
 from delever.study.provenance import Inputs
@@ -63,8 +64,8 @@ class SweepGround:
     """What all combinations of a sweep share."""
 
     market: MarketView  # up to the end of the sweep
-    strategy: Strategy | pd.Series
-    benchmark: Strategy | pd.Series
+    strategy: Strategy | Target
+    benchmark: Strategy | Target
     account: Account | None  # loaded
     periods: tuple[Period, ...]  # deleveraging periods
     start: pd.Timestamp | None
@@ -202,19 +203,18 @@ def run_combinations(
                 errors[row] = str(answer)
                 continue
             begins[row], decided[row] = answer.begin, answer.decided
-            if by_run or not covered:
-                target, held_sums = (
-                    answer.target(len(ground.market.index)),
-                    () if covered else by_sums,
-                )
+            swept = covered and not answer.ordered
+            if by_run or not swept:
+                held_sums = () if swept else by_sums
                 try:
-                    run = run_alone(ground, one, target, answer.begin, held_sums, by_run)
+                    run = run_alone(ground, one, *_target(ground, one, answer), held_sums, by_run)
                 except DeleverError as error:
                     errors[row] = str(error)
                     continue
-                by_bars[row], further[row] = run
-            if not covered:
-                continue
+                further[row] = run[1]
+                if not swept:
+                    by_bars[row] = run[0]
+                    continue
             if one.costs not in stressed:
                 stressed[one.costs] = one.costs and one.costs.stressed(ground.costs_times)
             batch[row] = account = SweepAccount(
@@ -232,8 +232,8 @@ def run_combinations(
         pd.Series(index[list(each.values())], index=list(each)).reindex(every)
         for each in (begins, decided)
     )
-    if not covered:
-        parts = [_rows(by_bars, [*metric_names(by_sums), *part_names(ground.parts.rows)])]
+    if by_bars:
+        parts.append(_rows(by_bars, [*metric_names(by_sums), *part_names(ground.parts.rows)]))
     own = _rows(further, metric_names(by_run, totals=()))
     measured = pd.concat([pd.concat(parts).reindex(every), own.reindex(every)], axis=1)
     return measured.assign(
@@ -284,6 +284,17 @@ def _simulated(
     rows = list(accepted)
     errors |= {rows[place]: reason for place, reason in refused.items()}
     return measured.set_axis(pd.Index(rows, dtype="int64"), axis=0)
+
+
+def _target(ground: SweepGround, one: Combination, answer: Reply) -> tuple[Target, int]:
+    """Exposures of an answer; with orders, which are not kept, the strategy is asked again."""
+    if answer.ordered:
+        again = asked_of(ground, one.params)
+        if isinstance(again, DeleverError):
+            raise again
+        return again
+    index = ground.market.index
+    return pd.Series(answer.target(len(index)), index=index), answer.begin
 
 
 def ground_of(study: Study, inputs: Inputs) -> SweepGround:

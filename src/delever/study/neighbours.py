@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from delever.engine.backtest import Backtest, rerun
+from delever.engine.orders import arguments_of, decided_before, exposure_of, rows_of
 from delever.errors import DeleverError
 from delever.research.what_if import WhatIf, kept, neighbour_name
 from delever.study.simulation import target_of
@@ -49,7 +50,8 @@ def with_neighbours(
     """
     assert run.request is not None
     index = run.ledger.index
-    asked, first = run.request["target_exposure"], run.request["initial_target"]
+    first = run.request["initial_target"]
+    decided = rows_of(run.request["target_exposure"], first)
     begin = int(market.index.searchsorted(index[0]))
     account = None if run.account is None else replace(run.account, bounds=False)
     runs: dict[str, Backtest | DeleverError] = {}
@@ -58,13 +60,13 @@ def with_neighbours(
         try:
             target = target_of(market, strategy, {**params, parameter: value})
             own = target.iloc[begin : begin + len(index)]
-            before = float(target.iloc[begin - 1]) if begin else np.nan
-            runs[name] = rerun(
-                run,
-                account=account,
-                target_exposure=own.where(own.notna(), asked),
-                initial_target=first if np.isnan(before) else before,
-            )
+            known = begin and not np.isnan(exposure_of(target).iloc[begin - 1])
+            rows = rows_of(own, decided_before(target, begin) if known else first)
+            silent = np.append(not known, exposure_of(own).isna())
+            names = rows.columns.union(decided.columns)
+            there = np.broadcast_to(~silent[:, None], (len(rows), len(names)))
+            rows = rows.reindex(columns=names).where(there, decided.reindex(columns=names))
+            runs[name] = rerun(run, account=account, **arguments_of(rows, index))
         except DeleverError as error:
             runs[name] = error
     return found.joined(kept(run.initial_equity, runs))

@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from delever.arguments import counted
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, backtest
+from delever.engine.orders import EXPOSURE, Target, decided_before, exposure_of, orders_in
 from delever.engine.settings import Account
 from delever.engine.terms import costs_of
 from delever.errors import InputError
-from delever.research.decision import Decision
+from delever.research.decision import Decided, Decision, lines_of
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.lookahead import untouched
-from delever.research.strategy_checks import exposures, first_defined
+from delever.research.strategy_checks import (
+    check_lines,
+    check_target,
+    exposures,
+    first_defined,
+)
 from delever.stats.metrics import AsMetric
 from delever.study.strategy import Strategy
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
 
-def first_bar(market: MarketView, target: pd.Series, *, start: pd.Timestamp | None) -> int:
+def first_bar(market: MarketView, target: Target, *, start: pd.Timestamp | None) -> int:
     """Row of the first bar of a run.
 
     Raises InputError if no bar is left, or the strategy never decides.
     """
-    return begin_after(market, first_defined(exposures(target)), start=start)
+    decided = first_defined(exposures(exposure_of(target)))
+    return begin_after(market, decided, start=start)
 
 
 def begin_after(market: MarketView, decided: int, *, start: pd.Timestamp | None) -> int:
@@ -53,10 +59,10 @@ def begin_after(market: MarketView, decided: int, *, start: pd.Timestamp | None)
 
 def simulate(
     market: MarketView,
-    strategy: Strategy | pd.Series,
+    strategy: Strategy | Decided,
     *,
     name: str,
-    benchmark: Strategy | pd.Series,
+    benchmark: Strategy | Decided,
     params: Mapping[str, object] | None = None,
     costs: Costs | None = None,
     account: Account | None = None,
@@ -93,13 +99,13 @@ def simulate(
         lines=decision.lines.iloc[begin:],
         periods=periods,
         metrics=metrics,
-        undecided=max(first_defined(exposures(target)) + 1 - begin, 0),
+        undecided=max(first_defined(exposures(exposure_of(target))) + 1 - begin, 0),
     )
 
 
 def run_target(
     market: MarketView,
-    target: pd.Series,
+    target: Target,
     *,
     begin: int,
     costs: Costs | None = None,
@@ -108,41 +114,44 @@ def run_target(
     initial_equity: float = 10_000.0,
 ) -> Backtest:
     """Simulate exposures decided on the bars of a market, from a bar of it on."""
-    decided = float(target.iloc[begin - 1]) if begin else np.nan
     return backtest(
         market.bars.iloc[begin:],
         target.iloc[begin:],
         timeframe=market.timeframe,
         costs=costs_of(costs, account).stressed(costs_times),
         initial_equity=initial_equity,
-        initial_target=0.0 if np.isnan(decided) else decided,
+        initial_target=decided_before(target, begin),
         account=account,
         earlier=market.bars.iloc[:begin] if begin else None,
     )
 
 
 def decision_of(
-    market: MarketView, strategy: Strategy | pd.Series, params: Mapping[str, object] | None = None
+    market: MarketView, strategy: Strategy | Decided, params: Mapping[str, object] | None = None
 ) -> Decision:
     """Target exposure of every bar of a market and the strategy's lines; raises as `target_of`."""
     if isinstance(strategy, Strategy):
         return strategy.decide(untouched(market), params)
-    return Decision(target=target_of(market, strategy), lines=pd.DataFrame(index=market.index))
+    target = target_of(market, strategy)
+    return Decision(target=target, lines=lines_of(strategy.loc[market.index]))
 
 
 def target_of(
-    market: MarketView, strategy: Strategy | pd.Series, params: Mapping[str, object] | None = None
-) -> pd.Series:
-    """Target exposure of every bar of a market.
+    market: MarketView, strategy: Strategy | Decided, params: Mapping[str, object] | None = None
+) -> Target:
+    """Target exposure of every bar of a market, with the orders of a strategy that returns any.
 
     Raises ConfigError or StrategyError if the strategy refuses its parameters, raises, or breaks
     its contract; InputError if exposures of one's own lack a bar.
     """
     if isinstance(strategy, Strategy):
         return strategy.target(untouched(market), params)
-    if not pd.api.types.is_numeric_dtype(strategy):
+    asked = exposure_of(strategy) if EXPOSURE in strategy or strategy.ndim == 1 else strategy
+    if asked.ndim > 1 or not pd.api.types.is_numeric_dtype(asked):
+        got = f"the columns {', '.join(map(str, asked))}" if asked.ndim > 1 else asked.dtype
         raise InputError(
-            f"target exposures must be numbers; got {strategy.dtype}; convert them to floats"
+            f"target exposures must be numbers, in a Series or a column {EXPOSURE!r}; got {got}; "
+            "convert them to floats"
         )
     there = market.index.isin(pd.DatetimeIndex(strategy.index))
     if not there.all():
@@ -151,4 +160,10 @@ def target_of(
             f"target exposures must have a value at each of the {len(market.index)} bars; that of "
             f"{first:%Y-%m-%d %H:%M} is missing; index them like the bars"
         )
-    return strategy.loc[market.index]
+    own = strategy.loc[market.index]
+    if isinstance(own, pd.Series):
+        return own
+    broken = check_target(own, market.index, market.bars["close"]) or check_lines(own)
+    if broken is not None:
+        raise InputError(f"target exposures: {broken.message}")
+    return orders_in(own)

@@ -20,9 +20,10 @@ import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
 from delever.arguments import counted, shown
+from delever.engine.orders import Target
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.panel import Markets
-from delever.research.decision import Decided, Decision, exposure_of, lines_of
+from delever.research.decision import Decided, Decision, lines_of, target_in
 from delever.research.strategy_checks import check_lines, check_panel, check_target, exposures
 from delever.study.signature import Takes, explained, hints_of, is_price, parameter_model, takes
 from delever.view import MarketView
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from delever.study.workspace import Workspace
 
 Given: TypeAlias = (
-    "str | Path | Strategy | Callable[..., Decided] | pd.Series | tuple[pd.Series, pd.Series]"
+    "str | Path | Strategy | Callable[..., Decided] | Decided | tuple[pd.Series, pd.Series]"
 )
 """What a notebook may call a strategy."""
 
@@ -113,8 +114,8 @@ class Strategy:
         except RAISED as error:
             raise StrategyError(_at_fault(error, self.path)) from error
 
-    def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> pd.Series:
-        """Target exposure of every bar, checked; lines are left unread.
+    def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> Target:
+        """Target exposure of every bar, with orders if there are any, checked; lines are unread.
 
         Raises
         ------
@@ -157,7 +158,7 @@ class Strategy:
             As `target`; the message names row and symbol.
         """
         if self.takes == "market":
-            return markets.each(lambda view: self.target(view, params))
+            return markets.each(lambda view: self._alone(view, params))
         return self._panel(self(markets, **(params or {})), markets)
 
     def allocate(
@@ -185,6 +186,16 @@ class Strategy:
             raise StrategyError(_at_fault(error, self.path)) from error
         return self._panel(answer, markets)
 
+    def _alone(self, market: MarketView, params: Mapping[str, Any] | None) -> pd.Series:
+        target = self.target(market, params)
+        if isinstance(target, pd.DataFrame):
+            raise StrategyError(
+                f"{self.path}: an account of several markets takes exposures alone, and "
+                f"{self.name} returns orders beside them ({', '.join(target.columns[1:])}); run it "
+                "on one market"
+            )
+        return target
+
     def _panel(self, answer: object, markets: Markets) -> pd.DataFrame:
         broken = check_panel(answer, markets)
         if broken is not None:
@@ -192,11 +203,13 @@ class Strategy:
         assert isinstance(answer, pd.DataFrame)
         return answer[[*markets.symbols]].astype("float64").set_axis(markets.index)
 
-    def _target(self, answer: Decided, market: MarketView) -> pd.Series:
-        broken = check_target(answer, market.index)
+    def _target(self, answer: Decided, market: MarketView) -> Target:
+        broken = check_target(answer, market.index, market.bars["close"])
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
-        target = exposure_of(answer)
+        target = target_in(answer)
+        if isinstance(target, pd.DataFrame):
+            return target.set_axis(market.index)
         if target.dtype != "float64":
             target = pd.Series(exposures(target))
         return target.set_axis(market.index).rename("target_exposure")
@@ -271,7 +284,7 @@ def strategy(
 
 def as_strategy(
     given: Given, *, workspace: Workspace | Path | str | None = None
-) -> Strategy | pd.Series:
+) -> Strategy | Target:
     """A strategy, or target exposures, of whatever a notebook calls one.
 
     Raises InputError if it is none of the kinds, or entries and exits are not booleans on one
@@ -279,7 +292,7 @@ def as_strategy(
     """
     from delever.study.workspace import Workspace
 
-    if isinstance(given, Strategy | pd.Series):
+    if isinstance(given, Strategy | pd.Series | pd.DataFrame):
         return given
     if isinstance(given, str | Path):
         return Workspace.find(workspace, or_shipped=True).strategy(str(given))
@@ -290,9 +303,16 @@ def as_strategy(
     if isinstance(given, tuple) and len(given) == 2:
         return _held(*given)
     raise InputError(
-        "strategy must be a name, a path, a loaded strategy, a function, a Series of exposures or "
-        f"a pair of boolean Series (entries, exits); got {shown(given)}"
+        "strategy must be a name, a path, a loaded strategy, a function, a Series of exposures, a "
+        "DataFrame of them and orders, or a pair of boolean Series (entries, exits); got "
+        f"{shown(given)}"
     )
+
+
+def called(strategy: Strategy | Decided) -> str:
+    """What a strategy, or exposures in its place, go by."""
+    name = None if isinstance(strategy, pd.DataFrame) else strategy.name
+    return str(name or "exposures")
 
 
 def _held(entries: object, exits: object) -> pd.Series:

@@ -22,10 +22,11 @@ import pandas as pd
 from delever.data.disk import Disk
 from delever.engine.settings import Account
 from delever.errors import StoreError
+from delever.research.decision import Decided
 from delever.research.evaluation import Evaluation
 from delever.study.fingerprint import anchors, digest, is_one, kept
 from delever.study.provenance import file_sha256
-from delever.study.strategy import Strategy
+from delever.study.strategy import Strategy, called
 from delever.study.trial_blocks import (
     NO_IDS,
     Ids,
@@ -54,14 +55,14 @@ _GIVEN = ("funding", "mark", "detail")
 
 
 def trial_of(
-    strategy: Strategy | pd.Series,
+    strategy: Strategy | Decided,
     *,
     params: Mapping[str, Any],
     costs: Costs,
     account: Account | None,
     market: MarketView,
     start: pd.Timestamp | None,
-    answered: pd.Series | None = None,
+    answered: Decided | None = None,
 ) -> dict[str, Any]:
     """What makes a trial the same as another, but for its market and where that ends.
 
@@ -76,8 +77,8 @@ def trial_of(
         As they are paid, stressed or not.
     account, market, start
         Of the run.
-    answered : pandas.Series, optional
-        Target exposures that were run.
+    answered : pandas.Series or pandas.DataFrame, optional
+        Target exposures, and orders, that were run.
     """
     first = [time for time in (start, market.trading_start) if time is not None]
     begun = max(first, default=market.index[0])
@@ -94,7 +95,7 @@ def trial_of(
     }
 
 
-def _strategy(strategy: Strategy | pd.Series, answered: pd.Series | None) -> dict[str, str]:
+def _strategy(strategy: Strategy | Decided, answered: Decided | None) -> dict[str, str]:
     if isinstance(strategy, Strategy):
         path = strategy.path
         of_a_file = path.is_file() and file_sha256(path) == strategy.sha256
@@ -104,8 +105,9 @@ def _strategy(strategy: Strategy | pd.Series, answered: pd.Series | None) -> dic
     else:
         values = strategy
     index = pd.DatetimeIndex(values.index).as_unit("ns").asi8
-    told = digest(index.tobytes(), values.to_numpy(dtype="float64").tobytes())
-    return {"name": str(strategy.name or "exposures"), "exposures": told}
+    columns = [] if values.ndim == 1 else [",".join(map(str, values))]
+    told = digest(index.tobytes(), values.to_numpy(dtype="float64").tobytes(), *columns)
+    return {"name": called(strategy), "exposures": told}
 
 
 def _account(account: Account) -> dict[str, Any]:
@@ -202,7 +204,7 @@ class Ledger:
         self,
         evaluation: Evaluation,
         market: MarketView,
-        strategy: Strategy | pd.Series,
+        strategy: Strategy | Decided,
         *,
         params: Mapping[str, Any],
         account: Account | None,

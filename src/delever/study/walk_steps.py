@@ -44,7 +44,12 @@ def wanted_exposures(
                 failed.append(answer)
                 continue
             target, begins[row] = answer
-            wanted[row, 1:] = np.nan_to_num(target[:-1])
+            if isinstance(target, pd.DataFrame):
+                raise InputError(
+                    "a walk forward takes exposures alone, and the strategy returns orders beside "
+                    f"them ({', '.join(target.columns[1:])}); sweep it, or run it by itself"
+                )
+            wanted[row, 1:] = np.nan_to_num(target.to_numpy()[:-1])
             wanted[row, : begins[row]] = 0.0
     if len(failed) == len(bound):
         raise failed[0]

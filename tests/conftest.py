@@ -14,7 +14,8 @@ os.environ.pop("DELEVER_WORKSPACE", None)
 time.tzset()
 
 FEW = 25
-"""Examples of a property by default; `pytest --all` draws as many as each test asks for."""
+"""Examples of a property by default, or what its mark ``few`` says; `pytest --all` draws as many as
+each test asks for."""
 
 # The same examples every time, and no clock: a busy machine must not fail a test.
 settings.register_profile("delever", derandomize=True, deadline=None)
@@ -39,7 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if is_hypothesis_test(test):
             # Here Hypothesis keeps the settings of a test, and there is no public way to cap them.
             asked = test._hypothesis_internal_use_settings
-            few = min(FEW, asked.max_examples)
+            mark = item.get_closest_marker("few")
+            few = min(FEW if mark is None else mark.args[0], asked.max_examples)
             test._hypothesis_internal_use_settings = settings(asked, max_examples=few)
 
 

@@ -96,6 +96,7 @@ def test_a_seam_pays_for_changing_over() -> None:
     assert set(fills.get("time", fills.index)) <= seams
 
 
+@pytest.mark.few(6)
 @settings(max_examples=200)
 @given(seed=st.integers(0, 10_000), cut=st.integers(450, 700))
 def test_the_future_changes_no_earlier_choice(seed: int, cut: int) -> None:

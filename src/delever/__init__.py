@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from delever.study.quick_looks import Screen, Uncertainty, screen, uncertainty
     from delever.study.result import Result
     from delever.study.run import Run, run
+    from delever.study.screening import Engines
     from delever.study.shelf import Runs, runs
     from delever.study.signal_family import SignalFamily, SignalPlan, signal_family, signal_plan
     from delever.study.signal_report import SignalReport, signal_study
@@ -90,6 +91,7 @@ __all__ = [
     "Dataset",
     "DeleverError",
     "Detection",
+    "Engines",
     "EventReport",
     "Fee",
     "Fetches",
@@ -198,6 +200,7 @@ _HOME = {
         "study.quick_looks": "Screen Uncertainty screen uncertainty",
         "study.result": "Result",
         "study.run": "Run run",
+        "study.screening": "Engines",
         "study.shelf": "Runs runs",
         "study.signal_family": "SignalFamily SignalPlan signal_family signal_plan",
         "study.signal_report": "SignalReport signal_study",

@@ -1,4 +1,4 @@
-"""``delever check``, ``periods``, ``claims`` and ``state``."""
+"""``delever check``, ``screen``, ``periods``, ``claims`` and ``state``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from delever.cli.terminal import (
     Output,
     Series,
     Set,
+    Wide,
     WorkspaceOption,
     count,
     echo_json,
@@ -29,8 +30,46 @@ from delever.cli.terminal import (
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (check, periods, claims, state):
+    for command in (check, screen, periods, claims, state):
         app.command()(command)
+
+
+def screen(
+    study: Annotated[Path, typer.Argument(help="Study file (TOML) of spot.", show_default=False)],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: params.weeks=150."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML file.")] = None,
+    workspace: WorkspaceOption = None,
+    wide: Wide = False,
+    as_json: Json = False,
+) -> None:
+    """Run a spot study by this engine, by vectorbt and in exact decimals.
+
+    What sets vectorbt apart is told step by step. Exit code 1 where the engines do not agree.
+    """
+    from delever.cli.option_values import parse_overrides
+    from delever.report.pages.engine_tables import engines_table, steps_table
+    from delever.study.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    with steps(1, quiet=as_json) as begin:
+        begin(study.stem)("running")
+        done = dl.screen(place.study(study), set=parse_overrides(set_ or []), workspace=place)
+    assert isinstance(done, dl.Engines)
+    page = None if output is None else done.page(output)
+    if as_json:
+        echo_json({"page": page and str(page), "agrees": done.agrees, **done.to_dict()})
+    else:
+        print_text(done.headline)
+        print_table("By engine", engines_table(done.engines))
+        print_table("What sets vectorbt apart", steps_table(done.steps))
+        print_notes(done.notes)
+        if page is not None:
+            typer.echo(f"page  {page}")
+    if not done.agrees:
+        raise typer.Exit(1)
 
 
 def check(

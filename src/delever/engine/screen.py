@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -92,24 +92,65 @@ def screen(
     )
 
 
-def _simulate(
-    prices: Floats, asked: Floats, index: pd.DatetimeIndex, timeframe: str, costs: Costs
-) -> Floats:
+def replayed(
+    bars: pd.DataFrame,
+    size: Floats,
+    *,
+    at: Literal["open", "close"],
+    costs: Costs,
+    cash: float,
+    timeframe: str,
+    amounts: bool = False,
+) -> pd.Series:
+    """Equity of vectorbt's portfolio that asks for sizes at the open or close of each bar.
+
+    Sizes are shares of its value, or `amounts` of base units; NaN asks for nothing.
+    """
+    portfolio = _portfolio(
+        bars["close"],
+        pd.Series(size, index=bars.index),
+        price=bars[at],
+        costs=costs,
+        cash=cash,
+        timeframe=timeframe,
+        size_type="targetamount" if amounts else "targetpercent",
+        direction="both" if np.nanmin(np.append(0.0, size)) < 0.0 else "longonly",
+    )
+    value: pd.Series = portfolio.value().rename("equity")
+    return value
+
+
+def _portfolio(
+    close: pd.Series, size: pd.Series | pd.DataFrame, *, costs: Costs, cash: float, timeframe: str,
+    **told: Any,
+) -> Any:  # fmt: skip
     import vectorbt as vbt
 
-    before = np.vstack([np.zeros(asked.shape[1]), asked[:-1]])
-    size = pd.DataFrame(np.where(asked != before, asked, np.nan), index=index)
-    portfolio = vbt.Portfolio.from_orders(
-        pd.Series(prices[:, 3], index=index),
+    return vbt.Portfolio.from_orders(
+        close,
         size=size,
-        size_type="targetpercent",
-        direction="longonly",
-        price=pd.Series(prices[:, 0], index=index),
         fees=costs.fee,
         slippage=costs.slippage,
         min_size=0.0,
-        init_cash=_CASH,
+        init_cash=cash,
         freq=timeframe_delta(timeframe),
+        **told,
+    )
+
+
+def _simulate(
+    prices: Floats, asked: Floats, index: pd.DatetimeIndex, timeframe: str, costs: Costs
+) -> Floats:
+    before = np.vstack([np.zeros(asked.shape[1]), asked[:-1]])
+    portfolio = _portfolio(
+        pd.Series(prices[:, 3], index=index),
+        pd.DataFrame(np.where(asked != before, asked, np.nan), index=index),
+        price=pd.Series(prices[:, 0], index=index),
+        costs=costs,
+        cash=_CASH,
+        timeframe=timeframe,
+        size_type="targetpercent",
+        direction="longonly",
     )
     # vectorbt takes so many bars for a year: those that elapsed time holds.
     year = timeframe_delta(timeframe) * (len(index) / elapsed_years(index, timeframe))

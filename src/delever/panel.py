@@ -296,6 +296,18 @@ class Markets:
 
         return self.each(traded)
 
+    def worth(self) -> pd.DataFrame:
+        """What a unit of each symbol was worth at each row's close, shape (n, symbols).
+
+        Its last close; from when it is delisted its recovery, where one is stated.
+        """
+        columns = {name: self.align(view.bars["close"]) for name, view in self.views.items()}
+        close, gone = pd.DataFrame(columns, index=self.index), self._gone()
+        for name, lifetime in self.lifetimes.items():
+            if lifetime.recovery is not None:
+                close[name] = close[name].mask(gone[name], lifetime.recovery)
+        return close
+
     def equal_weight(self) -> pd.Series:
         """An index that holds all members in equal parts, put right at every row.
 
@@ -321,11 +333,7 @@ class Markets:
         >>> Markets(views=views).equal_weight().tolist()
         [100.0, 150.0, 225.0]
         """
-        columns = {name: self.align(view.bars["close"]) for name, view in self.views.items()}
-        close, gone = pd.DataFrame(columns, index=self.index), self._gone()
-        for name, lifetime in self.lifetimes.items():
-            if lifetime.recovery is not None:
-                close[name] = close[name].mask(gone[name], lifetime.recovery)
+        close = self.worth()
         # From a recovery of nothing there is no way on, and nobody holds it any more.
         moves = (close / close.shift() - 1.0).replace([np.inf, -np.inf], np.nan).fillna(0.0)
         held = self.members.shift(fill_value=False)

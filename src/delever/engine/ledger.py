@@ -106,9 +106,7 @@ class Backtest:
         ledger, see `ATTRIBUTION`, signed as equity felt them. A row sums to the equity at its close
         less that at the close before.
         """
-        return pd.DataFrame(
-            {name: sign * self.ledger[name] for name, sign in _SIGN.items() if name in self.ledger}
-        )
+        return signed_parts(self.ledger)
 
     @property
     def attribution(self) -> pd.Series:
@@ -175,3 +173,8 @@ class Backtest:
         }
         body = "".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in rows.items())
         return f"<table><caption>Backtest</caption>{body}</table>"
+
+
+def signed_parts(flows: pd.DataFrame) -> pd.DataFrame:
+    """Columns of a ledger, or of a leg of one, that change the equity, signed as it felt them."""
+    return pd.DataFrame({name: sign * flows[name] for name, sign in _SIGN.items() if name in flows})

@@ -65,6 +65,9 @@ class Evaluation:
     metrics: pd.DataFrame
     benchmark_metrics: pd.DataFrame  # the same for the benchmark
     undecided: int = 0  # bars at the beginning that were flat because nothing had been decided yet
+    # shape (n, symbols): of a run of several, the last close of each at each row, NaN before one;
+    # its ``bars`` are then an index of all of them in equal parts
+    closes: pd.DataFrame | None = None
 
     @property
     def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -113,6 +116,7 @@ def evaluate(
     metrics: Iterable[AsMetric] = (),
     lines: pd.DataFrame | None = None,
     undecided: int = 0,
+    closes: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Measure a backtest over the whole run, inside all periods, outside, and in each.
 
@@ -135,6 +139,8 @@ def evaluate(
         What the strategy looked at, by name, on the price scale of the bars.
     undecided : int
         Bars at the beginning before the first decision was in force.
+    closes : pandas.DataFrame, shape (n, symbols), optional
+        Of a run of several symbols, the last close of each.
 
     Returns
     -------
@@ -160,6 +166,7 @@ def evaluate(
         metrics=_measure(backtest, benchmark, parts, registry),
         benchmark_metrics=_measure(benchmark, benchmark, parts, registry),
         undecided=undecided,
+        closes=closes,
     )
 
 
@@ -220,6 +227,7 @@ def windowed(
         periods=evaluation.periods if periods is None else periods,
         metrics=evaluation.registry.values(),
         undecided=max(evaluation.undecided - int((index < start).sum()), 0),
+        closes=None if evaluation.closes is None else evaluation.closes.loc[inside],
     )
 
 

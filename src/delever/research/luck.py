@@ -21,6 +21,7 @@ from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.orders import EXPOSURE, ORDER_PRICES, arguments_of, rows_of
+from delever.engine.portfolio import PortfolioBacktest
 from delever.engine.sweep_accounts import (
     Asked,
     Mapper,
@@ -32,6 +33,7 @@ from delever.engine.sweep_accounts import (
 from delever.engine.sweep_metrics import column_name
 from delever.errors import InputError
 from delever.research.evaluation import scope_masks
+from delever.research.joint_runs import again, in_force
 from delever.stats.metric import Scope, metric_of
 from delever.stats.returns import bar_returns, total_return
 
@@ -54,6 +56,7 @@ ONE_BY_ONE = 199
 """Most shifts of a run that no sweep covers."""
 
 _MOST_BARS = 2**22  # of all such shifts together
+_FEWEST_SHIFTS = 39  # of several symbols: below, no p-value is small enough to say anything
 _AT_ONCE = 2**22  # changes of exposure laid out at once in a sweep
 _SAME = 1e-9  # two mean payouts this near are the same but for rounding
 _RETURN = (metric_of(total_return),)
@@ -246,6 +249,8 @@ def timing_test(
     kept = growth_inside(benchmark, inside)
     if not kept > 0.0:
         return no_test("a timing test needs a benchmark that is not ruined")
+    if isinstance(backtest, PortfolioBacktest):
+        return _together(backtest, inside, kept, len(seen), min(shifts, ONE_BY_ONE), seed)
     wanted = _in_force(backtest)
     notes: list[str] = []
     try:
@@ -268,6 +273,44 @@ def timing_test(
         return no_test("a timing test needs positions that brackets allow at other times, too")
     values = mean_payout(growth, kept, len(seen))
     return null_test(float(values[0]), values[1:][~refused], periods=len(seen), notes=notes)
+
+
+def _together(
+    run: PortfolioBacktest,
+    inside: npt.NDArray[np.bool_],
+    kept: float,
+    periods: int,
+    shifts: int,
+    seed: int,
+) -> NullTest:
+    """The timing test of several symbols, whose targets are moved on in time together."""
+    wanted = in_force(run)
+    cells = wanted.size
+    shifts = min(shifts, _MOST_BARS // max(cells, 1))
+    if shifts < _FEWEST_SHIFTS:
+        return no_test(
+            f"a timing test runs every shift by itself; {cells:,} bars of all symbols are too many"
+        )
+    moves = _drawn_shifts(len(wanted), shifts, seed)
+    grown, refused = [growth_inside(run, inside)], 0
+    for move in moves.tolist():
+        later = pd.DataFrame(
+            np.roll(wanted.to_numpy(), move, axis=0), index=wanted.index, columns=wanted.columns
+        )
+        try:
+            grown.append(growth_inside(again(run, target_exposure=later), inside))
+        except InputError:  # a bracket, or the margins at another time
+            refused += 1
+    if len(grown) == 1:
+        return no_test("a timing test needs positions that brackets allow at other times, too")
+    notes = [
+        f"{counted(len(moves), 'shift')} of all symbols together; where one is not listed at "
+        "another time, its part is flat there"
+    ]
+    if refused:
+        notes.append(f"{refused} of {counted(len(moves), 'shift')} left out, refused")
+    values = mean_payout(np.array(grown), kept, periods)
+    return null_test(float(values[0]), values[1:], periods=periods, notes=notes)
 
 
 def _in_force(backtest: Backtest) -> Floats:

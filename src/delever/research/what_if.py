@@ -13,9 +13,11 @@ import pandas as pd
 from delever.arguments import shown
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.orders import arguments_of, exposures_in, rows_of
+from delever.engine.portfolio import PortfolioBacktest
 from delever.engine.settings import Account
 from delever.errors import DeleverError, InputError
 from delever.research.evaluation import Evaluation, scope_masks
+from delever.research.joint_runs import changed, usual_changes
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import bar_returns, total_return
 
@@ -79,6 +81,8 @@ def parse_counterfactual(text: str) -> Counterfactual:
 
 def usual_counterfactuals(run: Backtest) -> tuple[str, ...]:
     """Counterfactuals that can change a run."""
+    if isinstance(run, PortfolioBacktest):
+        return usual_changes(run)
     account = run.account
     out = ["costs x2", "1 bar later"]
     if account is not None and account.contract is not None:
@@ -95,13 +99,15 @@ def run_counterfactual(run: Backtest, change: Counterfactual) -> Backtest:
     Raises InputError if the run has no margin account where leverage or funding are to change, a
     bracket does not allow the leverage, or the run does not know its bars (see `rerun`).
     """
+    if change == Counterfactual():
+        raise InputError(f"a counterfactual must change something: {_FORMS}; got no change")
+    if isinstance(run, PortfolioBacktest):
+        return changed(run, **change._asdict())
     account = None if run.account is None else replace(run.account, bounds=False)
     if change.costs_times is not None:
         return rerun(run, account=account, costs=run.costs.stressed(change.costs_times))
     if change.bars_later:
         return rerun(run, account=account, **_delayed(run, change.bars_later))
-    if change.leverage is None and not change.funding_off:
-        raise InputError(f"a counterfactual must change something: {_FORMS}; got no change")
     if account is None:
         raise InputError(
             "a spot run has neither funding nor leverage to change; give backtest an account"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -13,8 +13,10 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.deleveraging.period import Period, load_catalog
+from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import InputError
+from delever.panel import Markets
 from delever.research.decision import Decided
 from delever.research.what_if import what_if
 from delever.stats.metrics import AsMetric
@@ -35,10 +37,10 @@ from delever.view import MarketView
 
 
 def backtest(
-    market: MarketView,
+    market: MarketView | Markets,
     strategy: Given,
     *,
-    account: Account | None = None,
+    account: Account | Mapping[str, Account] | None = None,
     costs: Costs | None = None,
     costs_times: float = 1.0,
     benchmark: Given = "buy_and_hold",
@@ -50,6 +52,9 @@ def backtest(
     metrics: Sequence[AsMetric] = (),
     quick: bool = True,
     really: bool = False,
+    margin: str | Margin = "cross",
+    rule: str | None = None,
+    rule_params: Mapping[str, Any] | None = None,
     workspace: Workspace | Path | str | None = None,
     **params: Any,
 ) -> Run:
@@ -57,8 +62,8 @@ def backtest(
 
     Parameters
     ----------
-    market : MarketView
-        From `delever.market`.
+    market : MarketView or Markets
+        From `delever.market`, or of several symbols from `delever.markets`.
     strategy : str, path, Strategy, function, pandas.Series, pandas.DataFrame or pair of Series
         A name in ``strategies/``, a path, a function from a market to target exposures, target
         exposures themselves (signed notional / equity, indexed like the bars), a frame of them as
@@ -67,14 +72,15 @@ def backtest(
         entry to the next exit. What row t says is filled at the open of bar t + 1.
     account : Account, optional
         Contract, leverage, funding, stops; what it names is loaded from the workspace. By default
-        plain spot.
+        plain spot. Of several symbols a mapping by symbol; those not named hold spot.
     costs : Costs, optional
         Of every fill; by default slippage 0.05 % and a taker fee of 0.1 %, or the fees of the
         account's rules by date.
     costs_times : float
         How many times they are paid, by the benchmark as well; 2 is the usual stress.
     benchmark : as `strategy`
-        Held on spot over the same bars.
+        Held on spot over the same bars. Of several symbols in equal parts of those that were
+        listed then, or the name of one symbol.
     start, end : str or pandas.Timestamp, optional
         UTC; by default from the first bar that a decision can be filled at to the last bar.
     periods : sequence of Period, optional
@@ -91,6 +97,15 @@ def backtest(
     really : bool
         Whether a fee above 0.02 or a slippage above 0.05 is meant; a percentage written for a
         fraction is refused otherwise.
+    margin : {"cross", "isolated", "separate"} or Margin
+        Of several symbols: how their positions share collateral (``docs/portfolio.md``).
+    rule : str, optional
+        Of several symbols: what makes exposures of their signals, ``"equal"``,
+        ``"inverse_volatility"``, ``"volatility_target"``, ``"capped"``, or a name in
+        ``strategies/``. By default equal parts for a strategy of one market, and for one of
+        several what it asks for.
+    rule_params : mapping, optional
+        Its parameters.
     workspace : path, optional
         Where strategies and periods are; by default the one at or above the current folder, else
         those that come with the package.
@@ -126,6 +141,30 @@ def backtest(
     if costs is not None and not really:
         costs.check_meant()
     place = Workspace.find(workspace, or_shipped=True)
+    if isinstance(market, Markets):
+        from delever.study.joint_backtesting import backtest_markets
+
+        return backtest_markets(
+            market,
+            strategy,
+            account=account,
+            costs=costs,
+            costs_times=costs_times,
+            benchmark=benchmark,
+            start=start,
+            end=end,
+            periods=periods,
+            initial_equity=initial_equity,
+            name=name,
+            metrics=metrics,
+            margin=margin,
+            rule=rule,
+            rule_params=rule_params,
+            place=place,
+            params=params,
+        )
+    if isinstance(account, Mapping):
+        raise InputError("account by symbol needs several of them; give dl.markets, or one account")
     added = place.extensions
     chosen = as_strategy(strategy, workspace=place)
     held = as_strategy(benchmark, workspace=place)
@@ -208,9 +247,12 @@ def backtest(
 
 
 def _check(market: object, account: object, costs: object, initial_equity: object) -> None:
-    if not isinstance(market, MarketView):
-        raise InputError(f"market must be a view, as dl.market returns it; got {shown(market)}")
-    if not isinstance(account, Account | None):
+    if not isinstance(market, MarketView | Markets):
+        raise InputError(
+            "market must be a view, as dl.market returns it, or several, as dl.markets does; got "
+            f"{shown(market)}"
+        )
+    if not isinstance(account, Account | Mapping | None):
         raise InputError(f"account must be dl.Account(...), or None; got {shown(account)}")
     if not isinstance(costs, Costs | None):
         raise InputError(

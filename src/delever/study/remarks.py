@@ -13,7 +13,7 @@ from delever.units import DAYS_PER_YEAR
 from delever.view import MarketView
 
 # What the engine says of itself and needs no reader's care.
-_ASSUMED = (
+ASSUMED = (
     *("ambiguous bars: 0", "mark: the mark price", "resolution: ", "settled in coins"),
     "trailing stop: ",
     "what the bars hid did not",
@@ -52,8 +52,8 @@ def remarks(
         f"the run covers {period.title} ({period.id}) only in part"
         for period in evaluation.cut_periods
     )
-    for said in (*evaluation.backtest.fidelity, *_hidden(evaluation.backtest)):
-        (assumed if said.startswith(_ASSUMED) else warned).append(said)
+    for said in (*evaluation.backtest.fidelity, *hidden(evaluation.backtest)):
+        (assumed if said.startswith(ASSUMED) else warned).append(said)
     ruined = evaluation.backtest.equity[evaluation.backtest.equity <= 0]
     if len(ruined):
         warned.append(
@@ -109,7 +109,7 @@ def _unpaid(evaluation: Evaluation) -> list[str]:
     return ["slippage: none was said, so fills are made at the open itself; see [costs]"]
 
 
-def _hidden(run: Backtest) -> list[str]:
+def hidden(run: Backtest) -> list[str]:
     """What a margin account's fills and bars leave out."""
     out = []
     if run.bounds is not None:

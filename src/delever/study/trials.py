@@ -83,25 +83,29 @@ def trial_of(
     first = [time for time in (start, market.trading_start) if time is not None]
     begun = max(first, default=market.index[0])
     return {
-        "strategy": _strategy(strategy, answered),
+        "strategy": strategy_facts(strategy, answered),
         "params": dict(params),
-        "costs": {
-            **{name: getattr(costs, name) for name in _COSTS},
-            "parts": sorted(map(repr, costs.parts)),
-        },
-        "account": None if account is None else _account(account),
+        "costs": costs_facts(costs),
+        "account": None if account is None else account_facts(account),
         "timeframe": market.timeframe,
         "start": None if begun <= market.index[0] else f"{begun:%Y-%m-%dT%H:%M}",
     }
 
 
-def _strategy(strategy: Strategy | Decided, answered: Decided | None) -> dict[str, str]:
+def costs_facts(costs: Costs) -> dict[str, Any]:
+    """What makes costs the same as others."""
+    said = {name: getattr(costs, name) for name in _COSTS}
+    return {**said, "parts": sorted(map(repr, costs.parts))}
+
+
+def strategy_facts(strategy: Strategy | Decided, answered: Decided | None) -> dict[str, str]:
+    """What makes a strategy the same as another: its bytes, or what was answered."""
     if isinstance(strategy, Strategy):
         path = strategy.path
         of_a_file = path.is_file() and file_sha256(path) == strategy.sha256
         if of_a_file or answered is None:
             return {"name": strategy.name, "sha256": strategy.sha256}
-        values = answered
+        values: pd.Series | pd.DataFrame = answered
     else:
         values = strategy
     index = pd.DatetimeIndex(values.index).as_unit("ns").asi8
@@ -110,7 +114,8 @@ def _strategy(strategy: Strategy | Decided, answered: Decided | None) -> dict[st
     return {"name": called(strategy), "exposures": told}
 
 
-def _account(account: Account) -> dict[str, Any]:
+def account_facts(account: Account) -> dict[str, Any]:
+    """What makes an account the same as another."""
     contract, rules = account.contract, account.rules
     if isinstance(rules, Rulebook | Rules):
         rules = rules.venue

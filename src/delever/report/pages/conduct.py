@@ -25,8 +25,9 @@ _WORST = 10
 def conduct_charts(evaluation: Evaluation, benchmark: str) -> dict[str, Chart]:
     """Figures of what a strategy saw and did, by name; those with nothing to draw are left out."""
     run = evaluation.backtest
-    drawn = {
-        "price": figures.price_figure(
+    drawn = {}
+    if evaluation.closes is None:
+        drawn["price"] = figures.price_figure(
             evaluation.bars["close"],
             evaluation.lines,
             run.trades,
@@ -34,7 +35,6 @@ def conduct_charts(evaluation: Evaluation, benchmark: str) -> dict[str, Chart]:
             evaluation.periods,
             timeframe=run.timeframe,
         )
-    }
     margin = figures.margin_figure(
         run.ledger, evaluation.bars["close"], evaluation.periods, timeframe=run.timeframe
     )

@@ -42,6 +42,16 @@ _PARTS_IN_FULL = _PARTS | {
     "collateral": "Collateral: what the coins held gained",
 }
 
+_EXCURSIONS = (
+    numbers("Worst", "worst", fraction_cell, "Maximum adverse excursion (MAE)"),
+    numbers("Best", "best", percent, "Maximum favourable excursion (MFE)"),
+)
+_EXCURSIONS_SAID = (
+    " Worst and best: how far the price went against and with the position, from its average entry "
+    "price, by the highs and lows of the bars before that of the exit, and the exit price; costs "
+    "left out."
+)
+
 
 def drawdowns_table(drawdowns: pd.DataFrame) -> Table:
     """The deepest drawdowns of a run."""
@@ -105,14 +115,14 @@ def trades_table(trades: pd.DataFrame) -> Table:
         trades,
         (
             texts("Entry", _entry),
+            *([texts("Symbol", "symbol")] if "symbol" in trades else []),
             texts("Exit", lambda row: _stamp(row["exit_time"])),
             texts("Side", _side),
             numbers("Entry price", "entry_price", price),
             numbers("Exit price", "exit_price", price),
             numbers("Bars", "bars", whole),
             numbers("Return", "return", fraction_cell),
-            numbers("Worst", "worst", fraction_cell, "Maximum adverse excursion (MAE)"),
-            numbers("Best", "best", percent, "Maximum favourable excursion (MFE)"),
+            *(_EXCURSIONS if "worst" in trades else ()),
             numbers("Net PnL", "net_pnl", money),
             numbers("Fees", "fee", money),
             numbers("Slippage", "slippage", money),
@@ -127,9 +137,8 @@ def trades_table(trades: pd.DataFrame) -> Table:
             else ""
         )
         + "Prices are averages over fills, slippage included; return is net PnL per equity "
-        "at entry. A trade still open is valued at the last close. Worst and best: how far the "
-        "price went against and with the position, from its average entry price, by the highs and "
-        "lows of the bars before that of the exit, and the exit price; costs left out."
+        "at entry. A trade still open is valued at the last close."
+        + (_EXCURSIONS_SAID if "worst" in trades else "")
         + (" Liquidation: margin lost to the insurance fund, or loss it bore." if funded else ""),
         empty="The strategy never traded.",
     )

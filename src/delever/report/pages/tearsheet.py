@@ -26,6 +26,7 @@ from delever.report.pages.answer_tables import (
     statistics_table,
 )
 from delever.report.pages.conduct import cards_block, conduct_charts, over_time_blocks
+from delever.report.pages.joint_blocks import joint_blocks, joint_charts, joint_frames
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metrics_table,
@@ -99,7 +100,8 @@ def _results(
     drawn = charts(evaluation, answer, manifest=manifest, what_if=what_if)
     history, monthly, spread = drawn["history"], drawn["monthly"], drawn["distribution"]
     yield block("time", history.title, history, link="Over time")
-    yield block("price", drawn["price"].title, drawn["price"], link="Price")
+    seen = "Price" if evaluation.closes is None else "Holdings"
+    yield block("price", drawn["price"].title, drawn["price"], link=seen)
     yield from _protection(evaluation, answer, benchmark, drawn)
     yield cards_block(evaluation, benchmark, hindsight=not answer.detected)
     if what_if is not None:
@@ -113,6 +115,7 @@ def _results(
     scopes = scopes_table(found["attribution"], evaluation.periods)
     parts = drawn["attribution"]
     yield block("parts", parts.title, parts, scopes, link="Attribution")
+    yield from joint_blocks(evaluation, found, benchmark)
     if what_if is not None and "counterfactuals" in found:
         changed = what_if_table(
             {name: found["counterfactuals"]}, {name: what_if.refused}, days=365 * evaluation.years
@@ -189,7 +192,7 @@ def frames(
         "estimates": pd.DataFrame({name: asdict(one) for name, one in answer.estimates.items()}).T,
         "metrics": evaluation.metrics,
         "benchmark": evaluation.benchmark_metrics,
-        "trades": run.trades.join(excursions(run.trades, evaluation.bars)),
+        "trades": _trades(evaluation),
         "drawdowns": deepest_drawdowns(run.returns, 10, sample_of(run, None).elapsed),
         "attribution": attribution(evaluation),
         "fills": run.fills,
@@ -197,7 +200,13 @@ def frames(
     }
     if what_if is not None and (len(what_if.paths) or what_if.refused):
         found["counterfactuals"] = counterfactual_outcomes(evaluation, what_if)
-    return found
+    return found | joint_frames(evaluation)
+
+
+def _trades(evaluation: Evaluation) -> pd.DataFrame:
+    """Round trips with how far the price went meanwhile, where one symbol was traded."""
+    trades = evaluation.backtest.trades
+    return trades if "symbol" in trades else trades.join(excursions(trades, evaluation.bars))
 
 
 def charts(
@@ -230,7 +239,7 @@ def charts(
         drawn["luck"] = figures.luck(tests)
     if what_if is not None and not all(map(is_neighbour, what_if.paths["name"].unique())):
         drawn["what_if"] = _what_if_paths(evaluation, what_if)
-    return drawn | conduct_charts(evaluation, benchmark)
+    return drawn | conduct_charts(evaluation, benchmark) | joint_charts(evaluation)
 
 
 def _parts(evaluation: Evaluation) -> Chart:
@@ -258,7 +267,7 @@ def _what_if_paths(evaluation: Evaluation, found: WhatIf) -> Chart:
 def _spread(evaluation: Evaluation) -> Chart:
     """Returns of the bars through any part of which a position was held."""
     run = evaluation.backtest
-    carried = run.ledger["position"]
+    carried = run.ledger["position" if "position" in run.ledger else "gross_exposure"]
     held = (carried != 0) | (carried.shift(fill_value=0.0) != 0)
     inside = membership(pd.DatetimeIndex(run.ledger.index), run.timeframe, evaluation.periods)
     return figures.distribution(run.returns[held & inside], run.returns[held & ~inside])

@@ -1,0 +1,195 @@
+"""What a tear-sheet says of several symbols: their parts, periods, margin and how they moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from delever.report.figures import Chart
+from delever.report.figures.joint_figures import joint_margin_figure, symbols_figure
+from delever.report.format import NOT_AVAILABLE, day, money, number, percent, when, whole
+from delever.report.page import Block, block
+from delever.report.pages.run_tables import parts_shown
+from delever.report.table import Cell, Table, fraction_cell, numbers, points_cell, tabulate, texts
+from delever.research.evaluation import Evaluation
+from delever.research.portfolio_parts import (
+    coin_periods,
+    correlations,
+    margin_path,
+    portfolio_of,
+    saved_by_symbol,
+    symbol_attribution,
+)
+
+_NEAREST = 5
+
+
+def joint_frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """Tables of a run of several symbols, by name; none for a run of one."""
+    run = portfolio_of(evaluation)
+    if run is None:
+        return {}
+    return {
+        "symbols": symbol_attribution(run),
+        "saved_by_symbol": saved_by_symbol(evaluation),
+        "correlations": correlations(evaluation).reset_index(),
+        "margin": margin_path(run),
+        "coin_periods": coin_periods(evaluation),
+        "legs": pd.concat(dict(run.legs), names=["symbol"]).reset_index(),
+    }
+
+
+def joint_charts(evaluation: Evaluation) -> dict[str, Chart]:
+    """Figures of a run of several symbols, in place of those of one."""
+    run = portfolio_of(evaluation)
+    if run is None or evaluation.closes is None:
+        return {}
+    exposures = pd.DataFrame({name: leg["exposure"] for name, leg in run.legs.items()})
+    drawn = {
+        "price": symbols_figure(
+            evaluation.closes[[*run.legs]],
+            exposures,
+            evaluation.periods,
+            timeframe=run.timeframe,
+        )
+    }
+    margin = joint_margin_figure(
+        margin_path(run), run.ledger["funding"], evaluation.periods, timeframe=run.timeframe
+    )
+    return drawn if margin is None else drawn | {"margin": margin}
+
+
+def joint_blocks(
+    evaluation: Evaluation, found: Mapping[str, pd.DataFrame], benchmark: str
+) -> Iterator[Block]:
+    """Sections that only a run of several symbols has."""
+    run = portfolio_of(evaluation)
+    if run is None:
+        return
+    yield block("symbols", "Symbol by symbol", _symbols_table(found["symbols"]), link="Symbols")
+    yield block(
+        "symbol-periods",
+        "What each symbol did in each period",
+        _saved_table(found["saved_by_symbol"], benchmark),
+        link="Symbols in periods",
+    )
+    yield block(
+        "together",
+        "Together, inside periods and outside",
+        _correlation_table(found["correlations"]),
+        link="Correlation",
+        half=True,
+    )
+    yield block("", "Periods, coin by coin", _coin_table(found["coin_periods"]), half=True)
+    if (run.ledger["maintenance_margin"] > 0.0).any():
+        yield block(
+            "nearest", "Nearest to liquidation", _nearest_table(found["margin"]), link="Nearest"
+        )
+
+
+def _symbols_table(table: pd.DataFrame) -> Table:
+    shown = parts_shown(table)
+    whole_row = table.sum().to_frame().T.assign(symbol="all")
+    rows = pd.concat([table.reset_index(), whole_row], ignore_index=True)
+    return tabulate(
+        "symbols-table",
+        rows,
+        (
+            texts("Symbol", "symbol"),
+            *(numbers(said, part, money) for part, said in shown.items()),
+            numbers("Change of equity", "change", _amount),
+        ),
+        sortable=True,
+        caption="Quote currency, over the whole run. Each row adds up to its change, and the "
+        "symbols to that of the account.",
+    )
+
+
+def _amount(amount: float) -> Cell:
+    return Cell(text=money(amount), order=amount, tone="loss" if amount < 0 else "")
+
+
+def _saved_table(table: pd.DataFrame, benchmark: str) -> Table:
+    return tabulate(
+        "symbol-periods-table",
+        table,
+        (
+            texts("Period", lambda row: Cell(text=row["title"], order=day(row["start"]))),
+            texts("Symbol", "symbol"),
+            numbers("Its return", "symbol_return", fraction_cell),
+            numbers("strategy", "contribution", fraction_cell, title="of equity before the period"),
+            numbers(benchmark, "benchmark_contribution", fraction_cell),
+            numbers("Points saved", "points_saved", points_cell),
+        ),
+        sortable=True,
+        limit=30,
+        caption="Contributions: what a position did to the equity, over the equity before the "
+        f"period, of the strategy and of {benchmark}. Those of a period add up to its return, and "
+        "points saved to those of the account.",
+        empty="No deleveraging period of the catalogue lies in this run.",
+    )
+
+
+def _correlation_table(table: pd.DataFrame) -> Table:
+    return tabulate(
+        "correlation-table",
+        table,
+        (
+            texts("Positions", lambda row: f"{row['symbol']}, {row['other']}"),
+            numbers("Inside", "inside", number),
+            numbers("Outside", "outside", number),
+            numbers("Whole run", "whole", number),
+        ),
+        sortable=True,
+        limit=20,
+        caption="Correlation of what the two positions earned, bar by bar, of the equity before, "
+        f"where both were held; {NOT_AVAILABLE} for fewer than 20 bars.",
+        empty="No two symbols.",
+    )
+
+
+def _coin_table(table: pd.DataFrame) -> Table:
+    return tabulate(
+        "coin-periods-table",
+        table.rename_axis(index="symbol"),
+        (
+            texts("Prices of", "symbol"),
+            numbers("Periods", "periods", whole),
+            numbers("Time inside", "share", percent),
+            numbers("of it with all", "with_all", percent),
+            numbers("Deepest", "deepest", fraction_cell),
+        ),
+        caption="Deleveraging as a causal detector saw it, on the index of all symbols in equal "
+        "parts and on each symbol; the third column is the share of a symbol's time inside that "
+        "lies inside a period of all.",
+    )
+
+
+def _nearest_table(path: pd.DataFrame) -> Table:
+    """The closes at which the account was nearest to a liquidation, one a day."""
+    daily = path.dropna(subset=["room"]).sort_values("room", kind="stable")
+    days = pd.DatetimeIndex(daily.index).normalize()
+    rows = daily[~days.duplicated()].head(_NEAREST).rename_axis("time").reset_index()
+    return tabulate(
+        "nearest-table",
+        rows,
+        (
+            texts("Bar", lambda row: _zoomed(row)),
+            texts("Leg", "nearest"),
+            numbers("Room", "room", percent),
+            numbers("Margin ratio of the account", "margin_ratio", percent),
+        ),
+        caption="At closes, one a day: how far the price of the leg had to move for a "
+        "liquidation, the others standing still.",
+        empty="No price of one leg alone would have liquidated it.",
+    )
+
+
+def _zoomed(row: Mapping[str, Any]) -> Cell:
+    room = pd.Timedelta(days=10)
+    ends = tuple(f"{row['time'] + each:%Y-%m-%d %H:%M}" for each in (-room, room))
+    return Cell(
+        text=when(row["time"]), order=f"{row['time']:%Y-%m-%d %H:%M}", zoom=(ends[0], ends[1])
+    )

@@ -17,6 +17,7 @@ from delever.research.signal.contrast import (
     evenly,
     event_weights,
     family_p_values,
+    independent_trials,
     known_volatility,
     matched_weights,
     shifted,
@@ -77,6 +78,8 @@ def test_shifts_as_a_loop_rolls_them(seed, rows, symbols):
     scaled = forward / (volatility * 2.0)
     scaled -= scaled.mean(axis=0)
     rolled = np.array([(np.roll(pattern, k, axis=0) * scaled).sum() for k in range(rows)])
+    after = (others * scaled**2).sum() / others.sum()
+    rolled[1:] *= (after / (scaled**2).mean()) ** 0.25
     unit = (weights / weights.sum() * volatility * 2.0).sum()
     means = [(w / w.sum() * forward).sum() for w in (weights, others)]
     assert found.difference == pytest.approx(means[0] - means[1], abs=1e-12)
@@ -87,6 +90,24 @@ def test_shifts_as_a_loop_rolls_them(seed, rows, symbols):
     assert chance == pytest.approx(rolled * unit, abs=1e-12)
     tails = np.quantile(rolled, [0.975, 0.025]) * unit
     assert (found.low, found.high) == pytest.approx(tuple(found.adjusted - tails), abs=1e-12)
+
+
+def test_trials_of_a_cluster_are_as_many_as_vary_like_its_share():
+    """Shares of coins that rise, of 4,000 clusters of three, two and one."""
+    rng = np.random.default_rng(8)
+    rose = rng.multivariate_normal(np.zeros(3), 0.4 + 0.6 * np.eye(3), 4_000) > 0
+    numbers = np.repeat(np.arange(4_000), 3)
+    symbols, there = np.tile(np.arange(3), 4_000), np.ones(12_000, dtype=bool)
+    there[3 * 1_000 + 2 : 3 * 2_000 : 3] = False
+    for place in (1, 2):
+        there[3 * 2_000 + place :: 3] = False
+    shares = (1.0 / np.bincount(numbers[there]))[numbers[there]]
+    alike = 0.4 + 0.6 * np.eye(3)
+    trials = independent_trials(shares, symbols[there], numbers[there], alike)
+    means = np.bincount(numbers[there], shares * rose.ravel()[there])
+    assert trials / 4_000 == pytest.approx(0.25 / means.var(), rel=0.06)
+    alone = independent_trials(np.ones(5), np.zeros(5, dtype=int), np.arange(5), np.ones((1, 1)))
+    assert alone == pytest.approx(5)
 
 
 def test_an_effect_is_measured_in_full_and_its_interval_holds_it():

@@ -162,14 +162,22 @@ def test_the_difference_to_placebos_is_nothing_where_levels_mean_nothing(draws):
 
 
 def test_the_difference_by_hand_on_its_own_place():
-    """All bars equally volatile: breaks that got there, less the share of placebo bars that do."""
+    """Breaks that got to their rung, less the share of placebo breaks that got to theirs."""
     rng = np.random.default_rng(9)
     closes = 100 * np.exp(np.cumsum(rng.choice([-0.01, 0.01], 500)))
     signal = RULES["rolling_low"](weeks=2).on(MarketView(bars=path(closes), timeframe="1d"))
     pool = pool_signals([signal])
     table = study_ladder(pool, [0.97], 15, design=DESIGN, decided=0.4).table.loc[0.97]
-    # Moves are of one size, so that units of volatility are a fixed number of logarithms.
-    assert table["difference"] == pytest.approx(table["reached"] - table["placebo"], abs=0.01)
+    reached, first = [], pool.rows[0][0]  # before it no volatility is known
+    for factor in DESIGN.factors():
+        until = first
+        for row, level in enumerate(signal.placebo(factor)[: 500 - 15]):
+            if row >= until and level > 0:
+                lowest = signal.market.bars["low"].iloc[row + 1 : row + 16].min()
+                reached.append(lowest <= 0.97 * level)
+                until = row + 15
+    assert table["placebo"] == pytest.approx(np.mean(reached), abs=1e-12)
+    assert table["difference"] == pytest.approx(table["reached"] - table["placebo"], abs=1e-12)
     assert table["difference_low"] <= table["difference"] <= table["difference_high"]
     assert table["p_value"] >= 0.4  # no find below what decides
     few = study_ladder(pool_signals([on(three_breaks(), [30, 60, 90])]), [0.9], 10, design=DESIGN)

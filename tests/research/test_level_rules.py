@@ -130,7 +130,7 @@ def test_no_rule_sees_the_future(name):
         part = RULES[name](**small).on(seen.upto(seen.close_time[cut]))
         pd.testing.assert_series_equal(part.event, whole.event.iloc[: cut + 1])
         pd.testing.assert_series_equal(part.level, whole.level.iloc[: cut + 1])
-        assert np.array_equal(part.placebo(1.07), whole.placebo(1.07)[: cut + 1])
+        np.testing.assert_array_equal(part.placebo(1.07), whole.placebo(1.07)[: cut + 1])
 
 
 @pytest.mark.parametrize("factor", [0.93, 1.0, 1.08])
@@ -185,18 +185,21 @@ def test_a_placebo_is_the_rule_itself_at_factor_one_and_breaks_about_as_often(na
     small = SMALL.get(name, {})
     seen = MarketView(bars=simulate_bars(1_000, seed=5).assign(volume=1.0), timeframe="1d")
     signal = RULES[name](**small).on(seen)
-    assert np.array_equal(signal.placebo(1.0), signal.event.to_numpy())
-    counts = [int(signal.placebo(factor).sum()) for factor in placebo_factors(40, 0.1, 1)]
+    broken = signal.placebo(1.0)
+    assert np.array_equal(np.isfinite(broken), signal.event.to_numpy())
+    assert np.array_equal(broken[signal.event], signal.level[signal.event])
+    counts = [np.isfinite(signal.placebo(f)).sum() for f in placebo_factors(40, 0.1, 1)]
     assert min(counts) > 0
     assert np.median(counts) > 0.3 * signal.event.sum()
-    assert len({tuple(days(signal.placebo(f))) for f in (0.9, 0.95, 1.0, 1.05)}) > 1
+    assert len({tuple(days(np.isfinite(signal.placebo(f)))) for f in (0.9, 0.95, 1.0, 1.05)}) > 1
 
 
 def test_placebos_of_given_prices_and_round_numbers_move_all_of_them():
     seen = market([101, 99, 111, 109, 96, 94, 120])
     given_prices = RULES["prices"](levels=(100.0, 110.0)).on(seen)
     assert days(given_prices.event) == [1, 3, 4]
-    assert days(given_prices.placebo(0.95)) == [4, 5]  # 95 and 104.5
+    assert given_prices.placebo(0.95)[4:6].tolist() == [104.5, 95.0]
+    assert days(np.isfinite(given_prices.placebo(0.95))) == [4, 5]
     rounds = RULES["round_number"](parts=1).on(seen)
     assert days(rounds.event) == [1, 4]
     assert rounds.level.iloc[1:4].tolist() == [100, 90, 100]
@@ -254,7 +257,7 @@ def test_a_break_above_is_a_break_below_upside_down(below, above, params):
     assert one.event.sum() > 5
     assert days(one.event) == days(other.event)
     np.testing.assert_allclose(other.level, 1 / one.level, rtol=1e-12)
-    assert np.array_equal(one.placebo(1.07), other.placebo(1 / 1.07))
+    np.testing.assert_allclose(other.placebo(1 / 1.07), 1 / one.placebo(1.07), rtol=1e-12)
 
 
 def test_given_prices_are_broken_on_either_side():

@@ -257,14 +257,14 @@ def test_a_condition_is_known_where_its_reading_is(workspace):
 
 
 def test_a_plan_says_how_many_events_it_takes(workspace, capsys):
-    words = ["study", "plan", "rolling_low", "--effect", "0.3", "--draws", "50"]
+    words = ["study", "plan", "rolling_low", "--effect", "0.25", "--draws", "50"]
     assert main([*words, "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
     effects = [row["effect"] for row in planned["table"].values()]
     assert effects[0] > effects[-1]
     assert planned["events"] > planned["distinct"]
     assert main(words) == 0
-    assert "An effect of 30.0% over 30 bars is found in 80%" in capsys.readouterr().out
+    assert "An effect of 25.0% over 30 bars is found in 80%" in capsys.readouterr().out
     assert main([*words[:4], "1.5"]) == 2
     assert "between 0 and 1" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.arguments import Rows, shown
+from delever.arguments import shown
 from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
 from delever.report.pages import signal_page as page
@@ -18,7 +18,7 @@ from delever.research.signal.event_study import EventStudy, abnormal_returns
 from delever.research.signal.ladder import Ladder, study_ladder
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import placebo_events
+from delever.research.signal.placebo import Placebos, placebo_events
 from delever.research.signal.pool import PooledSignals, pool_signals
 from delever.research.signal.robustness import RobustnessMap, map_signals
 from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
@@ -188,7 +188,7 @@ class Loaded:
     title: str
     signals: Sequence[Signal]
     pool: PooledSignals
-    placebos: Sequence[tuple[Rows, Rows]] | None
+    placebos: Placebos | None
 
     def study(self, design: StudyDesign, of: int = 1) -> SignalStudy:
         """Study it, as one of so many."""

@@ -55,9 +55,9 @@ def ladder_table(ladder: Ladder) -> Table:
                 "complete",
                 1 - ladder.alpha,
             ),
-            numbers("all bars", "all", whole_percent),
-            numbers("matched bars", "matched", whole_percent, title="about as volatile"),
-            numbers("placebos", "placebo", whole_percent),
+            numbers("all bars", "all", whole_percent, title="the same way from their closes"),
+            numbers("matched bars", "matched", whole_percent, title="the same, about as volatile"),
+            numbers("placebos", "placebo", whole_percent, title="breaks of theirs, to theirs"),
             numbers("Difference", "difference", _points, title="to the placebos"),
             texts(
                 f"{whole_percent(1 - ladder.alpha)} interval",
@@ -72,16 +72,17 @@ def ladder_table(ladder: Ladder) -> Table:
         groups=(
             Group(label="", width=3),
             Group(label="reached", width=2),
-            Group(label="the same way to go", width=3),
+            Group(label="beside it", width=3),
             Group(label="reached less placebos", width=3),
             Group(label="", width=2),
             Group(label="from the level before", width=2),
         ),
-        caption="From the close of the break; shares are of the complete ones. Reached less "
-        "placebos: the way to go measured in units of the volatility known before, in percentage "
-        "points; p is that of the largest of these differences under chance, and never below the p "
-        "of the test that decides. Half by bar: bars until half of the breaks had got there, "
-        f"breaks at the data's edge included. Shares of fewer than {FEWEST_EVENTS} breaks stand in "
+        caption="From the close of the break; shares are of the complete ones. Beside it: from all "
+        "and from matched bars the same way; of breaks of placebo levels, those that reached the "
+        "same multiple of theirs. Reached less placebos: in percentage points; p is that of the "
+        "largest of these differences under chance, and never below the p of the test that "
+        "decides. Half by bar: bars until half of the breaks had got there, breaks at the data's "
+        f"edge included. Shares of fewer than {FEWEST_EVENTS} breaks stand in "
         "brackets: too few to say." + (left_out if ladder.left_out else ""),
     )
 

@@ -181,22 +181,22 @@ def outcome_table(study: SignalStudy) -> Table:
         study.outcomes,
         (
             texts("Held", lambda row: Cell(text=f"{row['horizon']} bars", order=row["horizon"])),
-            numbers("Events", "events", whole),
             numbers("Distinct", "distinct", whole, title="whose holding periods do not overlap"),
-            numbers("Effective", "effective", one_digit, "independent holding periods"),
             numbers("Mean", "mean", fraction_cell),
-            numbers("Median", "median", fraction_cell),
-            numbers("5%", "q05", fraction_cell, title="one event in twenty came out worse"),
-            numbers("95%", "q95", fraction_cell, title="one event in twenty came out better"),
             numbers("Hit rate", "hit_rate", percent, title="share with a return above 0"),
             texts(
-                "95% interval",
+                f"{whole_percent(1 - study.design.alpha)} interval",
                 lambda row: interval_cell(row["hit_low"], row["hit_high"], whole_percent),
                 numeric=True,
                 title="of the hit rate, after Wilson",
             ),
+            numbers("Events", "events", whole),
+            numbers("Effective", "effective", one_digit, "independent holding periods"),
             numbers("Adverse", "adverse", fraction_cell, title="mean of the worst price met"),
             numbers("Favourable", "favourable", fraction_cell, title="mean of the best price met"),
+            numbers("Median", "median", fraction_cell),
+            numbers("5%", "q05", fraction_cell, title="one event in twenty came out worse"),
+            numbers("95%", "q95", fraction_cell, title="one event in twenty came out better"),
         ),
         caption="Bought at the open after the event and held for so many bars. Events whose "
         "holding periods overlap are one cluster: of each market its first counts, and they share "
@@ -222,21 +222,22 @@ def comparison_table(study: SignalStudy) -> Table:
                 "Held", lambda row: about(row, f"{row['horizon']} bars", "the verdict rests on it")
             ),
             texts("Beside", lambda row: about(row, _AGAINST[row["against"]])),
-            numbers("Their mean", "mean", fraction_cell),
-            numbers("Difference", "difference", fraction_cell),
-            numbers("at equal volatility", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
+            numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
             texts(
                 f"{whole_percent(1 - design.alpha)} interval",
                 lambda row: interval_cell(row["low"], row["high"], percent),
                 numeric=True,
             ),
             numbers("p", "p_value", p_text, title="corrected but for the row that decides"),
+            numbers("plain", "difference", fraction_cell, title="difference of the means"),
+            numbers("Their mean", "mean", fraction_cell),
         ),
-        caption="Difference: mean return after the events less that after the others. At equal "
-        "volatility: the same with every return in units of its market's volatility; the interval "
-        "and p are about this one. p: how often chance alone gives a difference as large. One row "
-        "decides, was named beforehand, and is marked. The p of all others is that of the largest "
-        "of them under the same chance, and never below the p of the row that decides.",
+        caption="Difference: mean return after the events less that after the others, with every "
+        "return in units of its market's volatility; plain: the same as it is. Nothing is tested "
+        f"with fewer than {FEWEST_EVENTS} distinct events. p: how often chance alone gives a "
+        "difference as large. One row decides, was named beforehand, and is marked. The p of all "
+        "others is that of the largest of them under the same chance, and never below the p of the "
+        "row that decides.",
     )
 
 

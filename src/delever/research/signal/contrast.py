@@ -26,6 +26,8 @@ _FEWEST_MATCHED = 20
 _FEWEST_SHARED = 20
 _LEAST_ROOM = 0.25
 """A shift counts while its sum has at least this share of the variance of the pattern's own."""
+_TAKEN = 0.5
+"""How much of what volatility does after such bars is taken into the size of chance, as a power."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +121,11 @@ def compare(
     horizon: int,
     *,
     alpha: float = 0.05,
+    like: Floats | None = None,
 ) -> tuple[Contrast, Floats]:
     """Compare forward returns after events with those after others; arrays of (bars, symbols).
 
+    `like` are weights of bars after which returns vary as after the events, `others` by default.
     Beside the contrast stands what it is on every shift, shape (bars,), its own place first; NaN
     where too little of the pattern would lie on bars that there are. Raises InputError if weights
     do not sum to a positive number or lie on bars without a return or volatility, which are NaN.
@@ -135,6 +139,10 @@ def compare(
     shared with the comparison, and symbols that move together. It assumes that Z is stationary and,
     if the events mean nothing, independent of the pattern (Lotwick and Silverman, 1982,
     doi:10.1111/j.2517-6161.1982.tb01221.x).
+
+    After events volatility is on its way back to its mean, so Z varies less than after all bars.
+    D[k] of every shift but k = 0 is multiplied by the fourth root of the mean ``Z ** 2`` of `like`
+    over that of all bars, see `spread_after`.
 
     Where a shift lays weights on bars that a symbol does not have, D[k] is multiplied so that its
     variance is that of D[0], with the symbols' mean correlations; it is left out if less than a
@@ -153,6 +161,7 @@ def compare(
     counted = weights > 0
     size = (weights[counted] * volatility[counted]).sum() / weights.sum() * math.sqrt(horizon)
     chance = shifted(pattern, values) * size
+    chance[1:] *= spread_after(others if like is None else like, values)
     adjusted = float(chance[0])
     lower, upper = np.nanquantile(chance, [alpha / 2, 1 - alpha / 2]).tolist()
     contrast = Contrast(
@@ -176,6 +185,22 @@ def contrast_pattern(weights: Floats, others: Floats) -> Floats:
 def scaled(forward: Floats, volatility: Floats, horizon: int) -> Floats:
     """Forward returns in units of the volatility known before, NaN without either."""
     return forward / (np.where(volatility > 0, volatility, np.nan) * math.sqrt(horizon))
+
+
+def spread_after(like: Floats, values: Floats) -> float:
+    """How far values after some bars lie from their symbol's mean, beside those after all bars.
+
+    Notes
+    -----
+    The ratio of the deviations is itself uncertain, so its root is taken: measured in markets
+    without an effect, intervals cover too much without it and too little with the whole of it.
+    """
+    there = np.isfinite(values)
+    means = np.where(there, values, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    squares = np.where(there, (values - means) ** 2, 0.0)
+    shares = np.where(there, like, 0.0)
+    usual, after = squares.sum() / there.sum(), (shares * squares).sum() / shares.sum()
+    return float((after / usual) ** (_TAKEN / 2)) if usual > 0 and after > 0 else 1.0
 
 
 def family_p_values(family: Sequence[Floats]) -> list[float]:
@@ -203,6 +228,20 @@ def mean_correlations(values: Floats) -> Floats:
     found = np.clip(np.where(np.isnan(found), 1.0, found), 0.0, 1.0)
     np.fill_diagonal(found, 1.0)
     return found
+
+
+def independent_trials(shares: Floats, symbols: Rows, numbers: Rows, alike: Floats) -> float:
+    """Number of independent yes-or-no trials that vary as much as shares of clusters do.
+
+    `shares` are those of each event in its cluster, `numbers` those of the clusters. Of two normal
+    returns with a correlation of r, the signs have one of ``2 / pi arcsin(r)`` (Sheppard, 1899).
+    """
+    if not len(numbers):
+        return 0.0
+    by_symbol = np.zeros((int(numbers[-1]) + 1, len(alike)))
+    np.add.at(by_symbol, (numbers, symbols), shares)
+    signs = 2.0 / np.pi * np.arcsin(alike)
+    return float(by_symbol.sum() ** 2 / ((by_symbol @ signs) * by_symbol).sum())
 
 
 def shifted(pattern: Floats, values: Floats) -> Floats:

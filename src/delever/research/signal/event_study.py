@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Flags, Floats, Rows
+from delever.arguments import Flags, Floats
 from delever.errors import InputError
 from delever.research.signal.contrast import (
     clusters,
@@ -21,7 +20,7 @@ from delever.research.signal.contrast import (
     weighted_mean,
 )
 from delever.research.signal.forward import FEWEST_EVENTS
-from delever.research.signal.placebo import placebo_breaks
+from delever.research.signal.placebo import Placebos, placebo_breaks
 from delever.research.signal.pool import PooledSignals, forward_outcomes
 from delever.research.signal.study import StudyDesign
 
@@ -115,7 +114,7 @@ def abnormal_returns(
     pool: PooledSignals,
     benchmark: pd.Series | None,
     design: StudyDesign,
-    placebos: Sequence[tuple[Rows, Rows]] | None,
+    placebos: Placebos | None,
 ) -> EventStudy:
     """Abnormal returns over the deciding horizon, less those of what the events are compared with.
 
@@ -218,6 +217,7 @@ def _path(
     weights = event_weights(event, length)
     tested = round(weights.sum()) >= FEWEST_EVENTS
     beside = evenly(weights, there) if others is None else np.where(there, others, 0.0)
+    like = matched_weights(weights, np.where(there, volatility, np.nan))
     rows, p_value = [], math.nan
     for place in range(length):
         mean = float((weights * np.nan_to_num(sums[place])).sum() / weights.sum())
@@ -230,6 +230,7 @@ def _path(
                 volatility,
                 place + 1,
                 alpha=alpha,
+                like=like if others is None else beside,
             )
             rows[-1][1:] = [found.adjusted, found.low, found.high]
             p_value = found.p_value if first > 0 else math.nan

@@ -15,12 +15,12 @@ import pandas as pd
 
 from delever.arguments import Flags, Floats, Rows
 from delever.errors import InputError
-from delever.research.signal.contrast import clusters, evenly
+from delever.research.signal.contrast import clusters, independent_trials, mean_correlations
 from delever.research.signal.forward import check_horizons
 from delever.research.signal.ladder_beside import Onward, Ways, differences, same_way
 from delever.research.signal.level_break import Side, Signal
-from delever.research.signal.placebo import placebo_breaks, placebo_events
-from delever.research.signal.pool import PooledSignals, forward_outcomes
+from delever.research.signal.placebo import Placebos, placebo_events
+from delever.research.signal.pool import PooledSignals
 from delever.research.signal.study import StudyDesign
 from delever.stats.intervals import reached_within, wilson_interval
 
@@ -40,9 +40,9 @@ class Ladder:
     # by rung. ``dates``: clusters of breaks whose ways do not overlap; ``complete``: those with
     # `horizon` bars after them; ``at_once``: share of the clusters in which the break itself closed
     # beyond the rung. ``reached``: share of the complete ones that got there, with Wilson's
-    # interval ``low`` and ``high``; the same way to go from the closes of ``all`` bars, of
-    # ``matched`` ones (of like volatility) and of breaks of ``placebo`` levels. ``difference``:
-    # reached less placebos, the way measured in units of volatility, with its interval
+    # interval ``low`` and ``high``; the same way to go from the closes of ``all`` bars and of
+    # ``matched`` ones (of like volatility); of breaks of ``placebo`` levels, those that reached
+    # the same multiple of theirs. ``difference``: reached less placebos, with its interval
     # ``difference_low`` and ``difference_high``; ``p_value``: of its being zero, corrected for the
     # number of rungs and never below that of the study. ``median_bars``: bars until half of all had
     # got there (infinite if never), with the bars at which the band of the curve says so,
@@ -73,6 +73,7 @@ class _Breaks:
     way: Floats  # to each rung from the close, as a logarithm; >= 0 where it is still ahead
     waits: Rows  # bars to each rung, up to twice the horizon; more than `watched` if never
     watched: Rows
+    alike: Floats  # correlations between the symbols
 
 
 def study_ladder(
@@ -82,7 +83,7 @@ def study_ladder(
     *,
     design: StudyDesign | None = None,
     absolute: bool = False,
-    placebos: Sequence[tuple[Rows, Rows]] | None = None,
+    placebos: Placebos | None = None,
     decided: float = 0.0,
 ) -> Ladder:
     """Follow the price from breaks of a level to the next levels.
@@ -108,12 +109,13 @@ def study_ladder(
         np.zeros(len(one.market.index)) if absolute else sign * np.log(_level(one))
         for one in pool.signals
     ]
-    breaks = _breaks(pool, counted, starts, sign * np.log(steps), paths, horizon)
     onward = _onward(pool, paths, horizon)
-    others = _others(pool, horizon, chosen, placebos)
+    alike = mean_correlations(np.column_stack([gone[:, -1] for gone in onward.gone]))
+    breaks = _breaks(pool, counted, starts, sign * np.log(steps), paths, horizon, alike)
+    others = _placebo_ways(pool, onward, steps, sign, placebos, chosen, absolute=absolute)
     beside = same_way(onward, _ways(breaks, breaks.watched >= 0, len(paths)), others)
     complete = _ways(breaks, breaks.watched >= horizon, len(paths))
-    tested = differences(onward, complete, others.get("placebo"), chosen.alpha, decided)
+    tested = differences(onward, complete, others, chosen.alpha, decided)
     curves: dict[tuple[float, str], Floats] = {}
     rows: dict[float, dict[str, float]] = {}
     for place, rung in enumerate(steps):
@@ -170,6 +172,7 @@ def _breaks(
     steps: Floats,
     paths: Sequence[LogPath],
     horizon: int,
+    alike: Floats,
 ) -> _Breaks:
     """The breaks that count; the logarithm of a rung is a start's plus a step."""
     row, symbol, date = clusters(counted, horizon)
@@ -192,6 +195,7 @@ def _breaks(
         way=way,
         waits=waits,
         watched=watched,
+        alike=alike,
     )
 
 
@@ -261,20 +265,46 @@ def _onward(pool: PooledSignals, paths: Sequence[LogPath], horizon: int) -> Onwa
     return Onward(gone=gone, volatility=volatility)
 
 
-def _others(
+def _placebo_ways(
     pool: PooledSignals,
-    horizon: int,
+    onward: Onward,
+    steps: Sequence[float],
+    sign: float,
+    placebos: Placebos | None,
     design: StudyDesign,
-    placebos: Sequence[tuple[Rows, Rows]] | None,
-) -> dict[str, Floats]:
-    """Weights of the bars to go the same way from."""
-    ahead = forward_outcomes(pool, horizon)
-    found = {"all": evenly(np.ones(ahead.there.shape), ahead.there)}
+    *,
+    absolute: bool,
+) -> list[Ways] | None:
+    """The ways of placebo breaks to the same multiples of their own levels, by symbol.
+
+    Prices move with the placebos' levels.
+    """
     if placebos is None:
         placebos = placebo_events(pool, design.factors())
-    if placebos is not None:
-        found["placebo"] = placebo_breaks(placebos, design.factors(), ahead)[0]
-    return found
+    if placebos is None:
+        return None
+    closes = np.column_stack(
+        [
+            pool.spread(column, signal.market.bars["close"].to_numpy(dtype="float64"))
+            for column, signal in enumerate(pool.signals)
+        ]
+    )
+    there = onward.there()
+    found: list[list[Floats]] = [[] for _ in pool.signals]
+    for factor, (rows, symbols, levels) in zip(design.factors().tolist(), placebos, strict=True):
+        ends = np.outer(np.full(len(rows), factor) if absolute else levels, steps)
+        begun = np.full(there.shape, -1, dtype=np.intp)
+        begun[rows, symbols] = np.arange(len(rows))
+        if absolute:
+            behind = sign * (levels - ends[:, 0]) <= 0
+            begun[rows[behind], symbols[behind]] = -1
+        row, symbol, date = clusters((begun >= 0) & there, onward.horizon)
+        way = sign * np.log(closes[row, symbol][:, None] / ends[begun[row, symbol]])
+        all_of = np.column_stack([row, 1.0 / np.bincount(date)[date], way])
+        for column, ways in enumerate(found):
+            ways.append(all_of[symbol == column])
+    joined = [np.concatenate(ways) for ways in found]
+    return [Ways(row=one[:, 0].astype(np.intp), weight=one[:, 1], way=one[:, 2:]) for one in joined]
 
 
 def _shares(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> dict[str, float]:
@@ -283,8 +313,8 @@ def _shares(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> d
     # The break itself is where the way to the first rung begins.
     begun = breaks.waits[:, place - 1] if place else np.zeros(len(waits), dtype=np.intp)
     before = (begun <= horizon) & (begun + horizon <= breaks.watched)
-    reached = _share(waits <= horizon, complete, weight, design.alpha)
-    onward = _share(waits - begun <= horizon, before, weight, design.alpha)
+    reached = _share(waits <= horizon, complete, breaks, design.alpha)
+    onward = _share(waits - begun <= horizon, before, breaks, design.alpha)
     return {
         "dates": float(weight.sum()),
         "complete": float(weight[complete].sum()),
@@ -295,7 +325,9 @@ def _shares(breaks: _Breaks, place: int, horizon: int, design: StudyDesign) -> d
     }
 
 
-def _share(there: Flags, among: Flags, weight: Floats, alpha: float) -> tuple[float, float, float]:
-    number, hits = float(weight[among].sum()), float(weight[among & there].sum())
-    low, high = wilson_interval(min(hits, number), number, 1 - alpha)
-    return (hits / number if number else np.nan), low, high
+def _share(there: Flags, among: Flags, breaks: _Breaks, alpha: float) -> tuple[float, float, float]:
+    weight = breaks.weight[among]
+    trials = independent_trials(weight, breaks.symbol[among], breaks.date[among], breaks.alike)
+    share = float(weight @ there[among] / weight.sum()) if trials else np.nan
+    low, high = wilson_interval(min(share, 1.0) * trials if trials else 0.0, trials, 1 - alpha)
+    return share, low, high

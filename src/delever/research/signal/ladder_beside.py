@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from delever.arguments import Floats, Rows
+from delever.arguments import Flags, Floats, Rows
 from delever.research.signal.contrast import family_p_values, moved, room
 from delever.research.signal.forward import FEWEST_EVENTS
 
 _MATCHED, _FEWEST_MATCHED = 0.1, 20
+_GROUPS = 32
+"""Of ways, as many as are laid elsewhere each by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +25,16 @@ class Onward:
     # horizon is not complete
     gone: Sequence[Floats]
     volatility: Floats  # shape (n, symbols)
+
+    @property
+    def horizon(self) -> int:
+        """Bars followed."""
+        return int(self.gone[0].shape[1]) - 1
+
+    def there(self) -> Flags:
+        """Bars with a complete horizon and a volatility, shape (n, symbols)."""
+        whole = np.column_stack([np.isfinite(gone[:, -1]) for gone in self.gone])
+        return np.asarray(whole & (self.volatility > 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,42 +47,45 @@ class Ways:
 
 
 def same_way(
-    onward: Onward, ways: Sequence[Ways], others: Mapping[str, Floats]
+    onward: Onward, ways: Sequence[Ways], others: Sequence[Ways] | None
 ) -> dict[str, Floats]:
-    """Probability by bar and rung to go the breaks' way from other bars; `matched` among them.
+    """Probability by bar and rung to go the breaks' way from all bars and from matched ones.
 
-    NaN where there is no other bar.
+    Of the others, ``placebo``, to go their own. NaN where there is no other bar.
     """
-    horizon, rungs = onward.gone[0].shape[1], ways[0].way.shape[1]
-    kinds = ("all", "matched", "placebo")
-    total = {kind: np.zeros((horizon, rungs)) for kind in kinds}
-    weight = dict.fromkeys(kinds, 0.0)
+    shape = onward.horizon + 1, ways[0].way.shape[1]
+    total = {kind: np.zeros(shape) for kind in ("all", "matched", "placebo")}
+    weight = dict.fromkeys(total, 0.0)
+    there = onward.there()
     for symbol, mine in enumerate(ways):
         gone, volatility = onward.gone[symbol], onward.volatility[:, symbol]
-        there = np.flatnonzero(np.isfinite(gone[:, -1]) & (volatility > 0))
-        if not len(there) or not len(mine.row):
+        bars = np.flatnonzero(there[:, symbol])
+        if not len(bars) or not len(mine.row):
             continue
-        for kind, weights in others.items():
-            shares = weights[there, symbol]
-            if shares.sum() > 0:
-                total[kind] += _gone(gone[there], shares / shares.sum(), mine)
-                weight[kind] += float(mine.weight.sum())
-        total["matched"] += _matched(gone, volatility, there, mine)
-        weight["matched"] += float(mine.weight.sum())
+        own = float(mine.weight.sum())
+        total["all"] += _gone(gone[bars], mine)
+        total["matched"] += _matched(gone, volatility, bars, mine)
+        weight["all"] += own
+        weight["matched"] += own
+        if others is not None and len(others[symbol].row):
+            theirs = others[symbol]
+            share = own * theirs.weight / theirs.weight.sum()
+            for place in range(shape[1]):
+                went = gone[theirs.row] >= theirs.way[:, [place]]
+                total["placebo"][:, place] += share @ went
+            weight["placebo"] += own
     return {
-        kind: total[kind] / weight[kind] if weight[kind] else np.full((horizon, rungs), np.nan)
-        for kind in kinds
+        kind: total[kind] / weight[kind] if weight[kind] else np.full(shape, np.nan)
+        for kind in total
     }
 
 
-def _gone(gone: Floats, shares: Floats, mine: Ways) -> Floats:
+def _gone(gone: Floats, mine: Ways) -> Floats:
     """Share of the bars, by bars after them and rung, that had gone as far as the breaks."""
     out = np.empty((gone.shape[1], mine.way.shape[1]))
     for bar in range(gone.shape[1]):
-        order = np.argsort(gone[:, bar])
-        below = np.append(0.0, np.cumsum(shares[order]))
-        short = below[np.searchsorted(gone[order, bar], mine.way, side="left")]
-        out[bar] = mine.weight @ (below[-1] - short)
+        short = np.searchsorted(np.sort(gone[:, bar]), mine.way, side="left") / len(gone)
+        out[bar] = mine.weight @ (1.0 - short)
     return out
 
 
@@ -104,12 +119,16 @@ def _first_bars(gone: Floats, rows: Rows, way: float) -> Rows:
 
 
 def differences(
-    onward: Onward, ways: Sequence[Ways], others: Floats | None, alpha: float, decided: float
+    onward: Onward,
+    ways: Sequence[Ways],
+    others: Sequence[Ways] | None,
+    alpha: float,
+    decided: float,
 ) -> list[dict[str, float]]:
-    """Of each rung: share of breaks that went the way less that of the others, and its test.
+    """Of each rung: share of breaks that went their way less that of the others, and its test.
 
-    The way counts in units of the volatility known before, on breaks and others alike, and the test
-    is that of circular shifts, see `compare`: of every break's own way, laid elsewhere.
+    The test is that of circular shifts, see `compare`: every way laid elsewhere, in units of the
+    volatility known there.
     """
     rungs = ways[0].way.shape[1]
     names = ("difference", "difference_low", "difference_high", "p_value")
@@ -117,33 +136,20 @@ def differences(
     nothing = [dict.fromkeys(names, math.nan) for _ in range(rungs)]
     if others is None or round(number) < FEWEST_EVENTS:
         return nothing
+    there = onward.there()
     with np.errstate(invalid="ignore"):
         far = np.column_stack([gone[:, -1] for gone in onward.gone]) / onward.volatility
-    far[~np.isfinite(far)] = np.nan
-    there, rows = np.isfinite(far), len(far)
-    shares = np.where(there, others, 0.0)
-    totals = shares.sum(axis=0)
-    pattern, chance = np.zeros(far.shape), np.zeros((rungs, rows))
-    for symbol, mine in enumerate(ways):
+    far[~there] = np.nan
+    pattern, chance = np.zeros(far.shape), np.zeros((rungs, len(far)))
+    for symbol, (mine, theirs) in enumerate(zip(ways, others, strict=True)):
         whole = there[mine.row, symbol]
-        if not totals[symbol] > 0 or not whole.any():
+        if not len(theirs.row) or not whole.any():
             continue
-        share = shares[:, symbol] / totals[symbol]
-        row, weight = mine.row[whole], mine.weight[whole] / number
-        pattern[:, symbol] -= weight.sum() * share
-        pattern[row, symbol] += weight
-        known, own = there[:, symbol], far[:, symbol]
-        for place in range(rungs):
-            way = mine.way[whole, place] / onward.volatility[row, symbol]
-            everywhere = np.zeros(rows)  # how many of the breaks' ways are gone from each bar
-            for at, one, each in zip(row.tolist(), way.tolist(), weight.tolist(), strict=True):
-                went = known & (own >= one)
-                went_usually = went.sum() / known.sum()
-                laid = each * (went - went_usually * known)
-                everywhere += laid
-                chance[place, : rows - at] += laid[at:]
-                chance[place, rows - at :] += laid[:at]
-            chance[place] -= moved(share[:, None], everywhere[:, None])
+        own = Ways(row=mine.row[whole], way=mine.way[whole], weight=mine.weight[whole] / number)
+        beside = replace(theirs, weight=theirs.weight * -own.weight.sum() / theirs.weight.sum())
+        for one in (own, beside):
+            np.add.at(pattern[:, symbol], one.row, one.weight)
+            chance += _laid(one, far[:, symbol], onward.volatility[:, symbol])
     if not pattern.any():
         return nothing
     chance /= room(pattern, far)
@@ -154,4 +160,26 @@ def differences(
         here = float(shifts[0])
         ends = (max(here - high, -1.0), min(here - low, 1.0))
         out.append(dict(zip(names, (here, *ends, max(decided, p_value)), strict=True)))
+    return out
+
+
+def _laid(ways: Ways, far: Floats, volatility: Floats) -> Floats:
+    """Weighted share that goes its way, by rung and shift; elsewhere less that of all bars.
+
+    Many ways are laid elsewhere in groups of like length; where they are, each counts by itself.
+    """
+    known = np.isfinite(far)
+    out = np.empty((ways.way.shape[1], len(far)))
+    for place, way in enumerate(ways.way.T):
+        scaled = way / volatility[ways.row]
+        order = np.argsort(scaled, kind="stable")
+        shifts = np.zeros(len(far))
+        for group in np.array_split(order, min(len(order), _GROUPS)):
+            went = known & (far >= np.median(scaled[group]))
+            share = went.sum() / known.sum()
+            pattern = np.zeros((len(far), 1))
+            np.add.at(pattern[:, 0], ways.row[group], ways.weight[group])
+            shifts += moved(pattern, (went - share * known)[:, None])
+        shifts[0] = ways.weight[far[ways.row] >= scaled].sum()
+        out[place] = shifts
     return out

@@ -29,8 +29,9 @@ class Signal:
     event: pd.Series  # shape (n,): events as known at each bar's close
     known: pd.Series  # shape (n,): bars on which there could have been one
     level: pd.Series | None = None  # shape (n,): whose break makes an event, quote units
-    # from a factor to the events, shape (n,), of the same rule on a multiple of the level
-    placebo: Callable[[float], Flags] | None = None
+    # from a factor to the multiples of the level that the same rule breaks, shape (n,), quote
+    # units; NaN on bars without a break
+    placebo: Callable[[float], Floats] | None = None
     side: Side = "below"
     # from the same market at other prices to the signal on it; None: the events stay where they are
     again: Callable[[MarketView], Signal] | None = None
@@ -85,20 +86,22 @@ class LevelRule:
         rows = market.close_time.searchsorted(known)
         since = known > market.index[0]  # earlier bars of a coarser timeframe had closed before
 
-        def events(factor: float) -> Flags:
-            level = levels(factor).to_numpy(dtype="float64")
-            out = np.zeros(len(market.index), dtype=bool)
-            out[rows[_breaks(close, level, self.side, self.confirm) & since]] = True
+        def broken(factor: float) -> Floats:
+            line = levels(factor)
+            level = line.to_numpy(dtype="float64")
+            out = np.full(len(market.index), np.nan)
+            breaks = _breaks(close, level, self.side, self.confirm) & since
+            out[rows[breaks]] = line.shift(self.confirm - 1).to_numpy(dtype="float64")[breaks]
             return out
 
         line = levels(1.0).shift(self.confirm - 1)
         level = line if seen is market else market.align(line, seen.timeframe)
         return Signal(
             market=market,
-            event=pd.Series(events(1.0), index=market.index, name="event"),
+            event=pd.Series(np.isfinite(broken(1.0)), index=market.index, name="event"),
             known=level.notna().rename("known"),
             level=level.rename("level"),
-            placebo=events,
+            placebo=broken,
             side=self.side,
             again=self.on,
         )

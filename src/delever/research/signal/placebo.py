@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from delever.arguments import MOST_SEED, Floats, Rows, whole_number
 from delever.errors import InputError
 from delever.research.signal.contrast import event_weights
 from delever.research.signal.pool import ForwardOutcomes, PooledSignals
+
+Placebos: TypeAlias = Sequence[tuple[Rows, Rows, Floats]]
+"""Breaks of each placebo: bars, symbols and the levels that broke, quote units."""
 
 _NEAREST, _FURTHEST = 0.01, 10.0
 _MOST_DRAWS = 100_000
@@ -33,24 +37,30 @@ def placebo_factors(draws: int, distance: float, seed: int) -> Floats:
     return np.asarray(np.exp(logs))
 
 
-def placebo_events(pool: PooledSignals, factors: Floats) -> list[tuple[Rows, Rows]] | None:
-    """Breaks on each factor of the level, as bars and symbols; None where a signal has no level."""
+def placebo_events(pool: PooledSignals, factors: Floats) -> Placebos | None:
+    """Breaks on each factor of the level; None where a signal has no level."""
     if any(signal.placebo is None for signal in pool.signals):
         return None
     found = []
     for factor in factors.tolist():
-        rows, symbols = np.nonzero(pool.flags(lambda signal, by=factor: signal.placebo(by)))  # type: ignore[misc]
-        found.append((rows, symbols))
+        levels = np.column_stack(
+            [
+                pool.spread(column, signal.placebo(factor))  # type: ignore[misc]
+                for column, signal in enumerate(pool.signals)
+            ]
+        )
+        rows, symbols = np.nonzero(np.isfinite(levels))
+        found.append((rows, symbols, levels[rows, symbols]))
     return found
 
 
 def placebo_breaks(
-    placebos: Sequence[tuple[Rows, Rows]], factors: Floats, ahead: ForwardOutcomes
+    placebos: Placebos, factors: Floats, ahead: ForwardOutcomes
 ) -> tuple[Floats, pd.DataFrame]:
     """Weights of the placebos' breaks, summed over factors, and a row for each."""
     total, found = np.zeros(ahead.forward.shape), []
     forward = np.where(ahead.there, ahead.forward, 0.0)
-    for factor, (rows, symbols) in zip(factors.tolist(), placebos, strict=True):
+    for factor, (rows, symbols, _) in zip(factors.tolist(), placebos, strict=True):
         event = np.zeros(ahead.there.shape, dtype=bool)
         event[rows, symbols] = True
         weights = event_weights(event & ahead.there, ahead.horizon)

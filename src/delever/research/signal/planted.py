@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats
-from delever.research.signal.contrast import contrast_pattern, scaled, shifted
+from delever.research.signal.contrast import contrast_pattern, scaled, shifted, spread_after
 from delever.research.signal.forward import FEWEST_EVENTS, distinct
 from delever.research.signal.level_break import Signal
 from delever.research.signal.pool import ForwardOutcomes, PooledSignals, forward_outcomes
@@ -189,7 +189,8 @@ def _look(
     if round(weights.sum()) < FEWEST_EVENTS or not beside.sum() > 0:
         return None
     pattern = contrast_pattern(weights, beside)
-    test = shifted(pattern, scaled(after.forward, after.volatility, horizon))
+    moves = scaled(after.forward, after.volatility, horizon)
+    test = shifted(pattern, moves) * spread_after(beside, moves)
     # A holding period that gains g returns exp(g) (1 + F) - 1: its noise grows as well.
     logs = [np.append(one, np.full(horizon, np.nan)) for _, one in planted]
     gains = np.column_stack(
@@ -201,7 +202,7 @@ def _look(
     values = scaled(ahead.forward, ahead.volatility, horizon)
     usual = scaled(np.ones(values.shape), after.volatility, horizon)
     grown = np.where(ahead.there & after.there, np.exp(gains), 1.0)
-    noise = shifted(pattern * grown, values)
+    noise = shifted(pattern * grown, values) * spread_after(beside, values)
     means = np.nanmean(np.where(ahead.there, values, np.nan), axis=0)
     added = pattern * (grown - 1.0) * np.where(pattern != 0, usual + means, 0.0)
     return Look.of(noise, float(np.nansum(added)), test, alpha)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Floats, Rows, counted
+from delever.arguments import Floats, counted
 from delever.errors import InputError
 from delever.research.signal.contrast import (
     Contrast,
@@ -18,6 +18,7 @@ from delever.research.signal.contrast import (
     compare,
     evenly,
     family_p_values,
+    independent_trials,
     matched_weights,
     mean_correlations,
 )
@@ -29,7 +30,12 @@ from delever.research.signal.forward import (
     forward_returns,
 )
 from delever.research.signal.level_break import Signal
-from delever.research.signal.placebo import placebo_breaks, placebo_events, placebo_factors
+from delever.research.signal.placebo import (
+    Placebos,
+    placebo_breaks,
+    placebo_events,
+    placebo_factors,
+)
 from delever.research.signal.planted import Others, detectable_effects
 from delever.research.signal.pool import (
     ForwardOutcomes,
@@ -203,7 +209,7 @@ def study_signal(
     name: str,
     design: StudyDesign | None = None,
     pool: PooledSignals | None = None,
-    placebos: Sequence[tuple[Rows, Rows]] | None = None,
+    placebos: Placebos | None = None,
     calibrated: bool = True,
     of: int = 1,
 ) -> SignalStudy:
@@ -226,12 +232,13 @@ def study_signal(
         found = [placebo_breaks(placebos, chosen.factors(), ahead) for ahead in after.values()]
         placebo = dict(zip(after, [total for total, _ in found], strict=True))
         drawn = [table for _, table in found]
-    compared = {
-        (horizon, against): _comparison(ahead, others, chosen)
-        for horizon, ahead in after.items()
-        for against, others in _bases(ahead, placebo.get(horizon))
-    }
     against = "matched" if placebos is None else "placebo"
+    bases = {horizon: _bases(ahead, placebo.get(horizon)) for horizon, ahead in after.items()}
+    compared = {
+        (horizon, name): _comparison(ahead, others, bases[horizon][against], chosen)
+        for horizon, ahead in after.items()
+        for name, others in bases[horizon].items()
+    }
     decides = after[chosen.decides]
     power = pd.DataFrame(columns=["effect", "found"])
     chance = compared[chosen.decides, against][1]
@@ -240,7 +247,7 @@ def study_signal(
             pool,
             decides,
             _others(chosen),
-            known=dict(_bases(decides, placebo.get(chosen.decides)))[against],
+            known=bases[chosen.decides][against],
             first=detectable_deviations(chosen.alpha, chosen.power) * float(np.nanstd(chance)),
             alpha=chosen.alpha / of,
             power=chosen.power,
@@ -254,7 +261,8 @@ def study_signal(
         design=chosen,
         events=_events(pool, decides, chosen),
         outcomes=pd.DataFrame.from_dict(
-            {horizon: _outcome(ahead) for horizon, ahead in after.items()}, orient="index"
+            {horizon: _outcome(ahead, chosen.alpha) for horizon, ahead in after.items()},
+            orient="index",
         ).rename_axis("horizon"),
         comparisons=pd.DataFrame.from_dict(
             _corrected(compared, (chosen.decides, against)), orient="index"
@@ -277,17 +285,18 @@ def as_family(studies: Sequence[SignalStudy]) -> list[SignalStudy]:
     return found
 
 
-def _bases(ahead: ForwardOutcomes, placebo: Floats | None) -> Iterator[tuple[str, Floats]]:
+def _bases(ahead: ForwardOutcomes, placebo: Floats | None) -> dict[str, Floats]:
     """What events are compared with, as weights of bars."""
     weights = ahead.weights()
-    yield "all", evenly(weights, ahead.there)
-    yield "matched", matched_weights(weights, ahead.volatility)
-    if placebo is not None:
-        yield "placebo", placebo
+    found = {
+        "all": evenly(weights, ahead.there),
+        "matched": matched_weights(weights, ahead.volatility),
+    }
+    return found if placebo is None else {**found, "placebo": placebo}
 
 
 def _comparison(
-    ahead: ForwardOutcomes, others: Floats, design: StudyDesign
+    ahead: ForwardOutcomes, others: Floats, like: Floats, design: StudyDesign
 ) -> tuple[dict[str, float], Floats | None]:
     """Mean of the others and the fields of a `Contrast`; NaN with fewer than five events."""
     weights = ahead.weights()
@@ -301,6 +310,7 @@ def _comparison(
         ahead.volatility,
         ahead.horizon,
         alpha=design.alpha,
+        like=like if like.sum() > 0 else others,
     )
     forward = np.where(ahead.there, ahead.forward, 0.0)
     return {"mean": float((others * forward).sum() / others.sum()), **asdict(contrast)}, chance
@@ -337,7 +347,7 @@ def _others(design: StudyDesign) -> Others:
     return others
 
 
-def _outcome(ahead: ForwardOutcomes) -> dict[str, float]:
+def _outcome(ahead: ForwardOutcomes, alpha: float) -> dict[str, float]:
     """Distribution of what came after the events that count, each cluster weighing the same."""
     rows, symbols, numbers = clusters(ahead.event, ahead.horizon)
     number = int(numbers[-1]) + 1 if len(numbers) else 0
@@ -353,12 +363,16 @@ def _outcome(ahead: ForwardOutcomes) -> dict[str, float]:
             ("favourable", ahead.favourable[rows, symbols]),
         )
     }
-    low, high = wilson_interval(min(mean["hit_rate"], 1.0) * number if number else 0, number)
+    alike = mean_correlations(ahead.forward)
+    trials = independent_trials(shares, symbols, numbers, alike)
+    low, high = wilson_interval(
+        min(mean["hit_rate"], 1.0) * trials if number else 0.0, trials, 1 - alpha
+    )
     every, of = np.nonzero(ahead.event)
     return {
         "events": len(every),
         "distinct": number,
-        "effective": effective_number(every, ahead.horizon, of, mean_correlations(ahead.forward)),
+        "effective": effective_number(every, ahead.horizon, of, alike),
         **mean,
         **{name: np.quantile(means, q) if number else math.nan for name, q in _QUANTILES.items()},
         "hit_low": low,

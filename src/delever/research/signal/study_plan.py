@@ -17,6 +17,7 @@ from delever.research.signal.contrast import (
     mean_correlations,
     scaled,
     shifted,
+    spread_after,
 )
 from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.placebo import placebo_breaks, placebo_events
@@ -154,7 +155,8 @@ def _detectable(
     pattern = contrast_pattern(weights, others)
     values = scaled(ahead.forward, ahead.volatility, ahead.horizon)
     usual = scaled(np.ones(values.shape), ahead.volatility, ahead.horizon)
-    chance = shifted(pattern, values)
+    spread = spread_after(others, values)
+    chance = shifted(pattern, values) * spread
     chance = chance[np.isfinite(chance)]
     rows, symbols = np.nonzero(weights)
     shares = _held(rows, symbols, ahead.horizon, values.shape)
@@ -164,7 +166,7 @@ def _detectable(
         size = min(size, 0.95 if sign < 0 else 10.0)
         grown = np.exp(shares * math.log1p(sign * size))
         added = np.where(pattern != 0, pattern * (grown - 1.0) * usual, 0.0)
-        noise = shifted(pattern * grown, values)
+        noise = shifted(pattern * grown, values) * spread
         look = Look.of(noise, float(np.nansum(added)), chance, design.alpha)
         size *= look.short(design.power)
     return float(size)

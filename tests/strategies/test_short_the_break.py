@@ -30,7 +30,7 @@ def asked(closes: list[float], **params: Any) -> list[float]:
         dict.fromkeys(["open", "high", "low", "close"], pd.Series(closes, index=index, dtype=float))
     )
     strategy = load_strategy(ROOT / "strategies" / "short_the_break.py")
-    return strategy.target(MarketView(bars=bars, timeframe="1d"), params).tolist()
+    return strategy.target(MarketView(bars=bars, timeframe="1d"), params)["exposure"].tolist()
 
 
 def test_is_short_from_a_confirmed_breach_until_the_support_is_regained() -> None:
@@ -54,14 +54,14 @@ def test_a_lower_support_that_breaks_meanwhile_is_the_same_breach() -> None:
 
 
 def made(workspace: Workspace, **overrides: Any) -> Run:
-    """Daily bars that breach 100 and rise to 96.9 inside a bar that closes at 91 again."""
+    """Daily bars that breach 100 and rise to 102.5 inside a bar that closes at 91 again."""
     #         week of 100 |  breach: 95, 92 -> short at the open of 92
     closes = [100.0] * 7 + [95, 92, 90, 91, 89, 88, 87]
     index = pd.date_range("2024-01-01", periods=len(closes), tz="UTC", name="open_time")
     close = np.array(closes)
     opened = np.append(100.0, close[:-1])
     high, low = np.maximum(opened, close), np.minimum(opened, close)
-    high[10] = 96.9
+    high[10] = 102.5
     bars = pd.DataFrame(
         {"open": opened, "high": high, "low": low, "close": close, "volume": 1.0}, index=index
     )
@@ -75,22 +75,21 @@ def made(workspace: Workspace, **overrides: Any) -> Run:
 def test_the_stop_is_met_inside_the_bar_though_its_close_is_far_below(workspace: Workspace) -> None:
     run = made(workspace)
     trade = run.trades.iloc[0]
-    # Decided at the close of 92, sold at the next open of 92 less 5 bp; bought back 5 % above
-    # that price plus 5 bp, in the bar whose high is 96.9 and whose close is 91.
+    # Decided at the close of 92, sold at the next open of 92 less 5 bp; bought back 2 % above the
+    # broken support, wherever it was sold, in the bar whose high is 102.5 and whose close is 91.
     entry = 92 * (1 - 0.0005)
     assert (trade["side"], trade["exit_reason"]) == (-1, "stop_loss")
     assert trade["entry_time"] == pd.Timestamp("2024-01-10", tz="UTC")
     assert trade["exit_time"] == pd.Timestamp("2024-01-11", tz="UTC")
     assert trade["entry_price"] == pytest.approx(entry, rel=1e-12)
-    assert trade["exit_price"] == pytest.approx(entry * 1.05 * (1 + 0.0005), rel=1e-12)
+    assert trade["exit_price"] == pytest.approx(102.0 * (1 + 0.0005), rel=1e-12)
     # One entry per breach: the support stays broken, and nothing is sold again.
     assert len(run.trades) == 1
     assert "funding: missing stamps paid nothing (there is none)" in run.notes
 
 
 def test_without_its_stop_it_would_still_be_short(workspace: Workspace) -> None:
-    run = made(workspace, **{"account.stop_loss": 0.06})
-    # 6 % above 91.954 is 97.5, and the high was 96.9.
+    run = made(workspace, **{"params.stop": 0.03})
     assert run.trades["status"].tolist() == ["open"]
 
 
@@ -104,8 +103,8 @@ def test_its_study_runs_on_the_sample_as_it_stands(workspace: Workspace) -> None
     stopped = trades[trades["exit_reason"] == "stop_loss"]
     assert len(stopped) > 3
     # On bars that open where the day before closed, no stop is jumped over.
-    ratio = stopped["exit_price"] / stopped["entry_price"]
-    np.testing.assert_allclose(ratio, 1.05 * 1.0005, rtol=1e-9)
+    level = run.evaluation.lines["breached level"].shift(1)[stopped["exit_time"]].to_numpy()
+    np.testing.assert_allclose(stopped["exit_price"], level * 1.02 * 1.0005, rtol=1e-9)
     assert (run.evaluation.backtest.ledger["funding"] == 0).all()
 
 
@@ -136,9 +135,11 @@ def test_real_shorts_pay_the_funding_that_was_settled(
     assert len(closed) > 10
     assert {"stop_loss", "take_profit", "target"} <= set(closed["exit_reason"])
     # A stop is worse than its price only where the bar opened beyond it.
+    named = run.evaluation.lines["stop_price"].shift(1)
     for trade in closed[closed["exit_reason"] == "stop_loss"].itertuples():
         # The contract's ticks are 0.1: a stop that lies between two acts at the one farther away.
-        bar, stop = bars.loc[trade.exit_time], math.ceil(trade.entry_price * 10.5 - 1e-6) / 10
+        stop = math.ceil(named[trade.exit_time] * 10 - 1e-6) / 10
+        bar = bars.loc[trade.exit_time]
         assert bar["high"] >= stop
         assert trade.exit_price == pytest.approx(max(stop, bar["open"]) * 1.0005, rel=1e-9)
     # Funding, from the files alone: a short receives position times price times rate at every

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import delever as dl
+from delever.engine.orders import exposure_of
 from delever.errors import StrategyError
 from delever.study.config import load_study
 from delever.study.strategy import load_strategy
@@ -32,7 +34,7 @@ def daily(
 
 
 def run(name: str, market: MarketView, **params: Any) -> list[float]:
-    return load_strategy(FOLDER / f"{name}.py").target(market, params).tolist()
+    return exposure_of(load_strategy(FOLDER / f"{name}.py").target(market, params)).tolist()
 
 
 def funded(market: MarketView, rates: list[float]) -> MarketView:
@@ -80,13 +82,36 @@ def test_funding_capitulation_says_which_series_it_needs() -> None:
 def test_level_ladder_buys_a_part_at_each_support_and_drops_it_at_stop_and_target() -> None:
     # Weeks one to four have lows 10, 20, 20, 20; supports in week five: 20 (of one week) and 10
     # (of four).
-    closes = [10.0] * 7 + [20.0] * 21 + [30, 20, 19, 12, 10, 20, 41]
-    got = run("level_ladder", daily(closes), weeks=[1, 4], near=0.0, stop=0.3, target=1.0)
-    assert np.isnan(got[:28]).all()
-    # The first one was touched in week four and is held at 30; at 12 it is 40 % below and stopped;
-    # at 10 the second is bought; 20 is at its target, not beyond it, while the first one is
-    # touched again; 41 is beyond both.
-    np.testing.assert_array_equal(got[28:], [0.5, 0.5, 0.5, 0.0, 0.5, 1.0, 0.0])
+    closes = [10.0] * 7 + [20.0] * 21 + [30, 20, 19, 12, 9, 20, 41]
+    strategy = load_strategy(FOLDER / "level_ladder.py")
+    given = {"weeks": [1, 4], "near": 0.0, "stop": 0.3, "target": 1.0}
+    said = strategy.target(daily(closes), given)
+    assert said["exposure"][:29].isna().all()  # an order of the support rests from its close on
+    # At 30 and 20 both orders rest, at 20 only below the close. 19 fills the first; at 12 that is
+    # 40 % below and dropped; 9 fills the second, which 20 leaves at its target and not beyond;
+    # 41 is beyond both. No order rests above the close.
+    np.testing.assert_array_equal(said["exposure"][29:], [0.0, 0.5, 0.0, 0.5, 0.5, 0.0])
+    rests = said[["limit_price_2", "limit_price_3"]][28:]
+    np.testing.assert_array_equal(
+        rests[1:], [[10, NAN], [10, NAN], [10, NAN], [NAN, NAN], [NAN, NAN], [20, 10]]
+    )
+    np.testing.assert_array_equal(said["exposure_2"][29:], [0.5, 1.0, 0.5, 1.0, 1.0, 0.5])
+    np.testing.assert_array_equal(said["stop_price"][29:], [7.0] * 6)
+
+
+def test_level_ladder_fills_at_its_supports_inside_the_bars() -> None:
+    # The low of one week is 20, that of four is 10; a day falls through both and ends at 15.
+    market = daily([10.0] * 7 + [20.0] * 21 + [30, 30, 15, 15], lows={30: 9.0})
+    bars = market.bars.assign(open=market.bars["close"].shift(1).fillna(10.0))
+    bars["high"] = bars[["open", "close"]].max(axis=1)
+    bars["low"] = bars[["open", "low", "close"]].min(axis=1)
+    market = MarketView(bars=bars, timeframe="1d")
+    params = {"weeks": [1, 4], "near": 0.0, "stop": 0.3, "target": 1.0}
+    done = dl.backtest(market, FOLDER / "level_ladder.py", costs=dl.Costs(), **params)
+    fills = done.evaluation.backtest.fills
+    assert fills["reason"].tolist()[:2] == ["limit", "limit"]
+    assert fills["price"].tolist()[:2] == [20.0, 10.0]
+    assert fills["exposure"].tolist()[:2] == [0.5, 1.0]
 
 
 def test_level_ladder_refuses_the_same_rung_twice() -> None:

@@ -109,6 +109,7 @@ def concluded(
     if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
         raise answer
     begin = answer[1]
+    path = _path(ground, isinstance(answer[0], pd.DataFrame))
     done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
     per_year = sample_of(done, held).periods_per_year
     known = frame[RANKED_BY].notna().to_numpy()
@@ -122,6 +123,7 @@ def concluded(
     )
     return replace(
         found,
+        manifest={**found.manifest, "notes": [*market_notes(ground.market), *path]},
         benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
         choosing=choosing(tried).of_rows(np.flatnonzero(known)),
         finalists=_finalists(ground, tried, np.flatnonzero(known), chosen, combination),
@@ -139,9 +141,10 @@ def concluded(
     )
 
 
-def _path(ground: SweepGround) -> list[str]:
+def _path(ground: SweepGround, ordered: bool = False) -> list[str]:
     """Why combinations were run one by one."""
-    if not (why := why_by_itself(ground)):
+    whys = [why_by_itself(ground), "the strategy's orders" if ordered else ""]
+    if not (why := ", ".join(filter(None, whys))):
         return []
     return [
         "each combination was run by itself, which takes as long as a backtest: many accounts at "

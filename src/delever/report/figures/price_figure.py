@@ -37,6 +37,7 @@ _LEAVES = {
     "stop_loss": _Mark("stop", "x", "#d5602b"),
     "trailing_stop": _Mark("trailing stop", "x-open", "#d5602b"),
     "take_profit": _Mark("profit taken", "star", "#c79a00"),
+    "time_stop": _Mark("time stop", "hourglass-open", "#6b7280"),
     "liquidation": _Mark("liquidated", "x", "#c0182b"),
 }
 

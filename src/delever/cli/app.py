@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import sys
 import traceback
 from typing import Annotated
@@ -68,6 +69,8 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    # Products of small matrices: threads for them wait for each other longer than they compute.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _open_streams()
     begin_command()
     words = list(sys.argv[1:] if arguments is None else arguments)

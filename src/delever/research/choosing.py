@@ -199,68 +199,72 @@ def _best(values: Floats) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Periods:
-    """What choosing without a period looks at, a column per period."""
+    """What choosing without a period looks at, a row per period and a column per combination."""
 
-    saved: Floats  # shape (combinations, periods): points; NaN where not there all along
+    saved: Floats  # shape (periods, combinations): points; NaN where not there all along
     paid: Floats  # the same: log growth against the benchmark
-    inside: Floats  # shape (combinations, periods, 2): sums of returns and squares in each
+    inside: Floats  # shape (2, periods, combinations): sums of returns and squares in each
     rest: Floats  # the same, of all bars that are near no period or only near others
-    bars: Floats  # shape (combinations, periods): of what chooses, by the period left out
+    bars: Floats  # shape (periods, combinations): of what chooses, by the period left out
     apart: Floats  # shape (periods, periods): 1 where the second may choose for the first
     middle: Floats  # shape (periods,): median of `saved`
 
     def chosen(self, by: str) -> Rows:
-        """Row chosen without each period; -1 where there is none."""
+        """Column chosen without each period; -1 where there is none."""
         if by == "sharpe_ratio":
-            others = [self.inside[..., part] @ self.apart.T for part in (0, 1)]
-            sums = self.rest + np.stack(others, axis=-1)
+            sums = np.moveaxis(self.rest + self.apart @ self.inside, 0, -1)
             values = sharpe_ratios(sums, self.bars)
         else:
             known = ~np.isnan(self.paid)
-            count = known @ self.apart.T
-            total = np.where(known, self.paid, 0.0) @ self.apart.T
+            count = self.apart @ known
+            total = self.apart @ np.where(known, self.paid, 0.0)
             values = total / np.where(count > 0.0, count, np.nan)
-        values = np.where(np.isnan(self.saved) | np.isnan(values), -np.inf, values)
-        best = values.argmax(axis=0)
-        none = np.isinf(values[best, np.arange(values.shape[1])])
+        values[np.isnan(self.saved) | np.isnan(values)] = -np.inf
+        best = values.argmax(axis=1)
+        none = np.isinf(values[np.arange(len(values)), best])
         return np.where(none, -1, best)
 
     def gained(self, chosen: Rows) -> Floats:
         """Points that each choice saved beyond the median combination; NaN without one."""
-        own = self.saved[chosen, np.arange(len(chosen))] - self.middle
+        own = self.saved[np.arange(len(chosen)), chosen] - self.middle
         return np.where(chosen < 0, np.nan, own)
 
     def shuffled(self, rng: np.random.Generator) -> _Periods:
         """The same with the combinations of each period in another order, period by period."""
         saved, paid, inside = self.saved.copy(), self.paid.copy(), self.inside.copy()
-        for place in range(saved.shape[1]):
-            there = np.flatnonzero(~np.isnan(saved[:, place]))
+        for place, known in enumerate(~np.isnan(self.saved)):
+            there = np.flatnonzero(known)
             order = rng.permutation(there)
-            saved[there, place] = self.saved[order, place]
-            paid[there, place] = self.paid[order, place]
-            inside[there, place] = self.inside[order, place]
+            for mine, theirs in (
+                (saved, self.saved),
+                (paid, self.paid),
+                (inside[0], self.inside[0]),
+                (inside[1], self.inside[1]),
+            ):
+                mine[place, there] = theirs[place, order]
         return replace(self, saved=saved, paid=paid, inside=inside)
 
 
 def _periods_of(tried: Tried, total: Floats, whole: Floats) -> _Periods:
     names, around = tried.parts.named("period"), tried.parts.named("near")
-    inside, held = tried.of(names), tried.held(names)[:, 2]
+    sums, held = np.ascontiguousarray(tried.of(names).T), tried.held(names)[:, 2]
+    inside = sums[:2]
     spans = [tried.parts.rows[name] for name in names]
     lasting = np.array([last - first for first, last in spans])
-    growth = np.where(tried.bars(names) == lasting, inside[..., 2], np.nan)
-    saved = np.exp(growth) - np.exp(held)
+    growth = np.where(lasting[:, None] == tried.bars(names).T, sums[2], np.nan)
+    saved = np.exp(growth) - np.exp(held)[:, None]
     saved[np.abs(saved) < _ROUNDING] = 0.0
-    known = [own[~np.isnan(own)] for own in saved.T]
+    known = [own[~np.isnan(own)] for own in saved]
     middle = np.array([np.median(own) if len(own) else np.nan for own in known])
     near = [tried.parts.rows[name] for name in around]
     apart = np.array([[_apart(span, *one) for span in spans] for one in near], dtype=np.float64)
-    choosing_ones = np.einsum("njs,kj->nks", inside[..., :2], apart)
+    beside = np.ascontiguousarray(tried.of(around).T[:2])
     return _Periods(
         saved=saved,
-        paid=growth - held,
-        inside=inside[..., :2],
-        rest=total[:, None] - tried.of(around)[..., :2] - choosing_ones,
-        bars=whole[:, None] - tried.bars(around),
+        paid=growth - held[:, None],
+        inside=inside,
+        rest=total.T[:, None] - beside - apart @ inside,
+        bars=whole - tried.bars(around).T,
         apart=apart,
         middle=middle,
     )
@@ -276,12 +280,12 @@ def _periods_left_out(
     choices = {by: found.chosen(by) for by in _CHOICES}
     rows = []
     for place, period in enumerate(tried.parts.periods):
-        own = found.saved[:, place]
+        own = found.saved[place]
         own = own[~np.isnan(own)]
         for by, chosen in choices.items():
             if chosen[place] < 0:
                 continue
-            made = found.saved[chosen[place], place]
+            made = found.saved[place, chosen[place]]
             rows.append(
                 {
                     "id": period.id,

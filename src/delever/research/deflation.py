@@ -34,6 +34,7 @@ _LEAST_BLOCKS = 4
 _SAME = 1e-9
 _MOST_DRAWS, _LEAST_DRAWS = 4_095, 399
 _MOST_DRAWN = 80_000_000  # values in all draws together: bounds time
+_MOST_HAIRCUT = 4_000_000  # the same, of the haircut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +258,7 @@ def _haircut(
         n_tests=made,
         correlation=0.0 if math.isnan(together) else together,
         autocorrelation=carried,
+        draws=min(max(_MOST_HAIRCUT // made, _LEAST_DRAWS), 2_000),
     )
     return float(table["sharpe"]["average"])
 

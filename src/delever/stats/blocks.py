@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -181,7 +182,11 @@ def chosen_length(influence: Floats) -> float:
     Returns of crypto that show no correlation from day to day still drift together over months;
     with the shorter blocks that their correlations ask for, intervals miss too often.
     """
-    return float(max(block_length(influence), len(influence) ** SHORTEST_BLOCK))
+    bars = len(influence)
+    shortest = float(bars**SHORTEST_BLOCK)
+    if shortest >= _longest(bars) and np.ptp(influence) > 0.0:  # whatever they show
+        return shortest
+    return float(max(block_length(influence), shortest))
 
 
 def long_run_error(influence: Floats, block: float) -> float:
@@ -195,11 +200,17 @@ def long_run_error(influence: Floats, block: float) -> float:
     size = 1 << (2 * bars - 1).bit_length()
     spectrum = np.fft.rfft(influence - influence.mean(), size)
     products = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:bars] / bars
+    variance = products[0] + 2.0 * float(_weights(bars, block) @ products[1:])
+    return math.sqrt(max(variance, 0.0) / bars)
+
+
+@lru_cache(maxsize=2)
+def _weights(bars: int, block: float) -> Floats:
+    """What each lag counts for, from 1 on; not to be written to."""
     lag = np.arange(1, bars)
     kept = 1.0 - 1.0 / block
-    weight = (1.0 - lag / bars) * kept**lag + lag / bars * kept ** (bars - lag)
-    variance = products[0] + 2.0 * float(weight @ products[1:])
-    return math.sqrt(max(variance, 0.0) / bars)
+    weights: Floats = (1.0 - lag / bars) * kept**lag + lag / bars * kept ** (bars - lag)
+    return weights
 
 
 def draw_blocks(bars: int, block: float, draws: int, seed: int) -> Blocks:
@@ -269,4 +280,9 @@ def block_length(
     level = products[0] / bars + 2.0 * float(taper.sum())
     variance = _BLOCK_VARIANCE[scheme] * level**2
     length = (2.0 * bend**2 / variance * bars) ** (1 / 3) if variance > 0 else 1.0
-    return float(max(1.0, min(length, math.ceil(min(3 * math.sqrt(bars), bars / 3)))))
+    return float(max(1.0, min(length, _longest(bars))))
+
+
+def _longest(bars: int) -> int:
+    """The longest that a block may be."""
+    return math.ceil(min(3 * math.sqrt(bars), bars / 3))

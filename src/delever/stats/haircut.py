@@ -92,7 +92,7 @@ def haircut_sharpe(
     >>> found.loc["bonferroni", "p_value"].round(3), found.loc["average", "sharpe"].round(1)
     (np.float64(0.465), np.float64(0.3))
     """
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     whole_number("n_tests", n_tests, 1, 10_000_000)
     whole_number("draws", draws, 100, 100_000)
@@ -105,12 +105,12 @@ def haircut_sharpe(
             f"1; got {sharpe:g}, {months} months and {autocorrelation:g}"
         )
     yearly = sharpe / math.sqrt(_inflated(periods_per_year, autocorrelation))
-    single = float(2.0 * t.sf(yearly * math.sqrt(months / 12.0), months - 1))
+    single = float(2.0 * stdtr(months - 1, -yearly * math.sqrt(months / 12.0)))
     adjusted = {"bonferroni": min(n_tests * single, 1.0)}
     adjusted |= _among(single, n_tests, correlation, draws, seed)
     adjusted["average"] = sum(adjusted.values()) / 3.0
     table = pd.DataFrame({"p_value": adjusted})
-    table["sharpe"] = t.isf(table["p_value"] / 2.0, months - 1) * math.sqrt(12.0 / months)
+    table["sharpe"] = -stdtrit(months - 1, table["p_value"] / 2.0) * math.sqrt(12.0 / months)
     table["haircut"] = 1.0 - table["sharpe"] / yearly
     return table
 

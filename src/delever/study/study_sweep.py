@@ -50,8 +50,8 @@ SWEPT_KEYS = {
     "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
     "account": SWEPT_ACCOUNT,
 }
-_LEAST, _MOST = 512, 4_096
-"""Combinations of a chunk."""
+_LEAST, _MOST, _PARTS = 512, 4_096, 10
+"""Combinations of a chunk, and how many chunks there are of them between."""
 _ALONE = 16  # combinations of a chunk where each takes as long as a backtest
 
 
@@ -208,7 +208,7 @@ def _manifest(
 
 def _chunks(chosen: Grid, *, alone: bool) -> list[Chunk]:
     """Cut the combinations; where they are cut depends on nothing but their number."""
-    size = _ALONE if alone else min(max(_LEAST, len(chosen) // _LEAST), _MOST)
+    size = _ALONE if alone else min(max(_LEAST, len(chosen) // _PARTS), _MOST)
     made = []
     for number, first in enumerate(range(0, len(chosen), size)):
         last = min(first + size, len(chosen))

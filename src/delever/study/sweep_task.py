@@ -58,7 +58,8 @@ class ChunkRunner:
         Raises StoreError if strategy, data or anything else is not what the sweep began with.
         """
         study, ground, grid = _prepared(self.root, self.study, self.inputs_id)
-        ground = replace(ground, metrics=(*ground.metrics, *self.metrics))
+        if self.metrics:
+            ground = replace(ground, metrics=(*ground.metrics, *self.metrics))
         wanted = grid.some(np.arange(chunk.first, chunk.last))
         rows = run_combinations(
             ground,
@@ -87,5 +88,6 @@ def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround,
 def parquet_bytes(frame: pd.DataFrame) -> bytes:
     """A frame as a Parquet file."""
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, compression="zstd")
+    # Hardly a number comes twice: a dictionary of them would only take time.
+    frame.to_parquet(buffer, compression="zstd", use_dictionary=False)
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from tests.engine.perp_market import CASH, Case, cases
 
 from delever.engine.backtest import Backtest, backtest
+from delever.engine.delivered import below_a_lot
 from delever.engine.events import FILL, LEDGER, REASONS
 from delever.engine.kernel import run_compiled
 from delever.engine.settings import Account
@@ -29,6 +31,7 @@ from delever.engine.sweep_accounts import (
 )
 from delever.engine.sweep_market import SWEEP_BAR, board_of
 from delever.engine.sweep_metrics import (
+    BELOW_A_LOT,
     SCOPES,
     SWEPT,
     TOTALS,
@@ -39,11 +42,28 @@ from delever.engine.sweep_metrics import (
 from delever.engine.trades import trades_frame
 from delever.errors import InputError, SimulationError
 from delever.stats.metrics import METRICS, Sample, compute_scopes
+from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
+from delever.venues.margin_formulas import FORMULAS
+from delever.venues.rules import Fees, Rules
 from delever.venues.slippage import Impact
 
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
+
+
+def on_rules(contract: PerpContract) -> Rules:
+    """Rules of a contract without fees."""
+    return Rules(
+        venue="test",
+        valid_from=dt.date(2020, 1, 1),
+        contract=contract,
+        formula=FORMULAS["flat_rate"],
+        brackets=bracket_table([(math.inf, 0.005, 100.0)], progressive=False),
+        fees=Fees(maker=0.0, taker=0.0, liquidation=0.0),
+        funding_hours=(8,),
+        notes=(),
+    )
 
 
 def random_bars(seed: int, size: int, wild: float = 0.03, gaps: float = 0.0) -> pd.DataFrame:
@@ -94,7 +114,8 @@ def test_names_are_the_registrys_and_the_ledgers() -> None:
     assert [each for each in METRICS if each.from_sums] == list(SWEPT)
     assert set(TOTALS) <= {*LEDGER, "liquidations"}
     names = [each.name for each in SWEPT] + list(TOTALS)
-    assert metric_names() == tuple(column_name(scope, name) for scope in SCOPES for name in names)
+    columns = tuple(column_name(scope, name) for scope in SCOPES for name in names)
+    assert metric_names() == (*columns, BELOW_A_LOT)
 
 
 @settings(max_examples=60)
@@ -132,6 +153,67 @@ def test_spot_runs_and_the_registry_agree(seed: int, size: int, count: int) -> N
             got = [row[f"inside_{name}"], row[f"outside_{name}"]]
             assert got == pytest.approx(split, rel=1e-9, abs=1e-7)
         assert row["liquidations"] == (run.fills["reason"] == "liquidation").sum()
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), size=st.integers(3, 80))
+def test_bars_before_the_first_decision_are_in_the_whole_alone(seed: int, size: int) -> None:
+    chance = np.random.default_rng(seed)
+    bars = random_bars(seed, size, gaps=float(chance.choice([0.0, 0.3])))
+    inside = chance.random(size) < 0.5
+    opened = int(chance.integers(0, size))
+    undecided = int(chance.integers(0, size - opened + 1))
+    starts = opened + undecided
+    target = chance.choice([-0.5, 0.0, 1.0], size)
+    target[: max(starts - 1, 0)] = 0.0
+    early = Asked(starts, np.array([starts]), np.array([0.0]))
+    account = SweepAccount(
+        asked=asked(target, starts) if starts < size else early, costs=COSTS, undecided=undecided
+    )
+    row = simulate(sweep_market(bars, timeframe="1d", inside=inside), [account]).iloc[0]
+    run = backtest(
+        bars.iloc[opened:],
+        pd.Series(target, index=bars.index).iloc[opened:],
+        timeframe="1d",
+        costs=COSTS,
+        initial_target=target[opened - 1] if opened and not undecided else 0.0,
+    )
+    decided = np.arange(opened, size) >= starts
+    within = inside[opened:]
+    scopes = {
+        "whole": np.ones(size - opened, bool),
+        "inside": within & decided,
+        "outside": ~within & decided,
+    }
+    table = compute_scopes(sample_of(run), scopes, SWEPT)
+    expected = {
+        column_name(scope, each.name): float(table.loc[each.name, scope])
+        for scope in SCOPES
+        for each in SWEPT
+        if scope in each.scopes
+    }
+    assert_same(row, expected)
+    assert row["bars"] - row["inside_bars"] - row["outside_bars"] == undecided
+
+
+@pytest.mark.parametrize(("cash", "small"), [(10_000.0, 0), (400.0, 3), (90.0, 5)])
+def test_decisions_below_one_lot_are_counted(cash: float, small: int) -> None:
+    bars = random_bars(1, 60, wild=0.0)  # a price of 1,000 throughout
+    contract = PerpContract(symbol="X/USD:USD", lot=0.1)
+    told = {"contract": contract, "rules": on_rules(contract), "funding_policy": "missing-is-zero"}
+    target = np.zeros(60)
+    target[5:10], target[15:20], target[25:30], target[35:40], target[45:50] = (
+        *(1.0, 0.2, 0.2, 0.2, 1.0),
+    )
+    market = sweep_market(
+        bars, timeframe="1d", account=Account(**told), costs=Costs(), initial_equity=cash
+    )
+    row = simulate(market, [SweepAccount(asked=asked(target, 1), costs=Costs())]).iloc[0]
+    run = backtest(
+        bars, pd.Series(target, bars.index), timeframe="1d", costs=Costs(), initial_equity=cash,
+        account=Account(**told),
+    )  # fmt: skip
+    assert row[BELOW_A_LOT] == small == below_a_lot(run, bars["open"].to_numpy())
 
 
 @settings(max_examples=30)

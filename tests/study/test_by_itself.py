@@ -135,3 +135,35 @@ def test_a_study_is_cut_in_small_chunks_and_any_worker_gives_the_same(
 def test_bounds_are_of_single_runs(market) -> None:
     swept = dl.sweep(market, above, {"window": [5, 12]}, account=dl.Account(bounds=True))
     assert "a sweep has no columns for bounds" in swept.refusal
+
+
+def test_liquidations_and_lots_are_said_and_swept_costs_named(market, workspace) -> None:
+    account = dl.Account(
+        contract="BTC/USDT:USDT", rules="generic", exposure=40.0, leverage=20.0,
+        funding_policy="missing-is-zero",
+    )  # fmt: skip
+    axes = {"window": [5, 12], "costs.taker_fee": [0.0, 0.002], "account.exposure": [10.0, 40.0]}
+    swept = dl.sweep(market, above, axes, account=account, costs=COSTS)
+    struck = swept.frame["liquidations"]
+    assert (struck > 0).sum() > 0
+    said = f"{(struck > 0).sum()} of 8 combinations were liquidated, {struck.sum():,.0f} times"
+    assert any(note.startswith(said) for note in swept.notes)
+    assert swept.about["Costs of a fill"] == "taker fee 0.00% or 0.20%, slippage 0.05%"
+    assert swept.about["Account"].endswith("isolated, leverage 20x, exposure 10 or 40")
+    assert "taker fee 0.00% or 0.20%" in swept.html()
+    assert swept.benchmark.name == "buy and hold"
+    many = dl.sweep(market, above, {"costs.slippage": [k / 1e4 for k in range(1, 6)]}, costs=COSTS)
+    assert many.about["Costs of a fill"] == "fee 0.10%, slippage 0.01% to 0.05%"
+
+
+def test_what_is_below_a_lot_is_said(market) -> None:
+    book = perp(leverage=3.0)
+    lots = replace(book.contract, kind="linear", symbol="BTC/USDT:USDT", lot=20.0)
+    account = replace(book, contract=lots, rules=replace(book.rules, contract=lots))
+    for more in ({}, {"limit_offset": 0.001}):
+        swept = dl.sweep(market, above, {"window": [5, 12]}, account=replace(account, **more))
+        assert (swept.frame["below_a_lot"] > 10).all()
+        total = swept.frame["below_a_lot"].sum()
+        said = f"2 of 2 combinations decided for less than one lot, {total:,.0f} times in all"
+        assert any(said in note for note in swept.notes)
+        assert "each of its decisions was below one lot" in swept.tables["without_result"].index[0]

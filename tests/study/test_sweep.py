@@ -143,6 +143,20 @@ def test_what_was_not_decided_is_no_performance(workspace, capsys) -> None:
         "2010-12-05", "2011-07-03",
     ]  # fmt: skip
     assert frame["error"].tolist()[:2] == ["", ""]
+    for _, row in frame.iloc[:2].iterrows():  # as the single run says, in each scope
+        told = {"workspace": workspace, "quick": True, "set": {"params.weeks": row["params.weeks"]}}
+        alone = dl.run(path, **told)
+        waited = max((row["first_decision"] - row["start"]).days + 1, 0)
+        assert alone.evaluation.undecided == waited
+        assert row["bars"] - row["inside_bars"] - row["outside_bars"] == waited
+        for scope in SCOPES:
+            for each in SWEPT:
+                expected = alone.metrics.loc[each.name, scope]
+                got = row[column_name(scope, each.name)]
+                assert got == pytest.approx(expected, rel=1e-9, abs=1e-11, nan_ok=True)
+        again = dl.run(path, **told)
+        assert again.cached
+        assert again.evaluation.undecided == alone.evaluation.undecided
     never = frame.iloc[2]
     assert never["error"].startswith("the strategy needs more history than there is: no decision")
     assert never[["sharpe_ratio", "total_return", "max_drawdown"]].isna().all()

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.arguments import counted
+from delever.engine.ledger import Backtest
 from delever.venues.contract import PerpContract
 
 _CUT = 0.05
@@ -38,21 +39,39 @@ def undelivered(
     return (*_lots(contract, ledger, opens, initial_equity), *_orders(contract, fills))
 
 
+def below_a_lot(run: Backtest, opens: npt.NDArray[np.float64]) -> float:
+    """How many decisions to hold something were below one lot; `opens` as in `undelivered`."""
+    contract = None if run.account is None else run.account.traded
+    if contract is None:
+        return 0.0
+    lots = _in_lots(contract, run.ledger, opens, run.initial_equity)
+    return float((np.floor(lots + _NEARLY) == 0.0).sum())
+
+
+def _in_lots(
+    contract: PerpContract,
+    ledger: pd.DataFrame,
+    opens: npt.NDArray[np.float64],
+    initial_equity: float,
+) -> npt.NDArray[np.float64]:
+    """Size of each decision to hold something, in lots; none where there are no lots."""
+    if contract.lot <= 0.0:
+        return np.empty(0)
+    asked = ledger["target_exposure"].to_numpy(dtype=np.float64)
+    equity = np.append(initial_equity, ledger["equity"].to_numpy(dtype=np.float64)[:-1])
+    decided = (np.diff(asked, prepend=0.0) != 0.0) & (asked != 0.0) & (equity > 0.0)
+    size = np.abs(asked) * equity / (1.0 if contract.inverse else opens)
+    lots: npt.NDArray[np.float64] = size[decided] / contract.lot
+    return lots
+
+
 def _lots(
     contract: PerpContract,
     ledger: pd.DataFrame,
     opens: npt.NDArray[np.float64],
     initial_equity: float,
 ) -> tuple[str, ...]:
-    if contract.lot <= 0.0:
-        return ()
-    asked = ledger["target_exposure"].to_numpy(dtype=np.float64)
-    equity = np.append(initial_equity, ledger["equity"].to_numpy(dtype=np.float64)[:-1])
-    decided = (np.diff(asked, prepend=0.0) != 0.0) & (asked != 0.0) & (equity > 0.0)
-    if not decided.any():
-        return ()
-    size = np.abs(asked) * equity / (1.0 if contract.inverse else opens)
-    lots = size[decided] / contract.lot
+    lots = _in_lots(contract, ledger, opens, initial_equity)
     whole = np.floor(lots + _NEARLY)
     none = int((whole == 0.0).sum())
     cut = int(((whole > 0.0) & (whole < (1.0 - _CUT) * lots)).sum())

@@ -126,7 +126,10 @@ def changes_each(target_exposure: Floats, rows: Ints, size: int) -> list[Changes
 class SweepAccount:
     """What one account of a sweep is told."""
 
-    asked: Asked  # its targets, which the exposure of its settings multiplies
+    # its targets, which the exposure of its settings multiplies, from the first bar that it decided
+    asked: Asked
+    # bars of the run before that: flat for want of history, so they belong to the whole run alone
+    undecided: int = 0
     # its settings named in `SWEPT_ACCOUNT`, those of the market when left out; all others are the
     # market's
     account: Account | None = None
@@ -172,17 +175,19 @@ def simulate_each(
         return pd.DataFrame(columns=names, dtype="float64"), {}
     begins = np.array([account.asked.begin for account in accounts])
     ends = np.full(len(accounts), -1.0, dtype=ENDS)
-    ends["exposure"] = ends["held"] = 0.0
+    ends["exposure"] = ends["held"] = ends["small"] = 0.0
     scopes = np.zeros((len(accounts), 2), dtype=SUMS)
     sums = np.zeros((len(accounts), len(market.board.edges), len(PART_SUMS)))
     sums[:, :, 2] = market.initial_equity
     run = _runner(market, accounts, begins, ends, scopes, sums)
     for _ in mapper(run, range(0, len(accounts), _BLOCK)):
         pass  # each block has written its rows
+    waiting = np.array([account.undecided for account in accounts])
     values = block_metrics(
         ends,
         scopes,
         *_time_in(market.board, begins),
+        waited=_waited(market.board, begins, waiting),
         initial_equity=market.initial_equity,
         timeframe=market.timeframe,
         metrics=metrics,
@@ -302,7 +307,15 @@ def _time_in(board: Board, begins: Ints) -> tuple[Floats, Floats]:
     parts = [board.inside == part for part in (0, 1)]
 
     def since(each: Floats) -> Floats:
-        return np.cumsum(each[::-1])[::-1][begins]
+        return np.append(np.cumsum(each[::-1])[::-1], 0.0)[begins]
 
     bars = [since(part.astype(np.float64)) for part in parts]
     return np.stack(bars), np.stack([*(since(part * lasting) for part in parts), since(apart)])
+
+
+def _waited(board: Board, begins: Ints, waiting: Ints) -> Floats:
+    """Bars before the first decision, and the time that they stand for."""
+    if not waiting.any():
+        return np.zeros((2, len(begins)))
+    every, later = (_time_in(board, rows)[1].sum(axis=0) for rows in (begins - waiting, begins))
+    return np.stack([waiting.astype(np.float64), every - later])

@@ -368,6 +368,8 @@ def _run(
             if target != asked:
                 asked = target
                 held = _rebalanced(held, target, bar.open, terms)
+                if order.lot > 0.0 and target != 0.0 and held.position == 0.0 < held.cash:
+                    ends.small += 1.0
                 beyond = _refused(carried, held, terms)
                 if beyond > 0.0 and ends.refused < 0.0:
                     ends.refused, ends.excess = time, beyond

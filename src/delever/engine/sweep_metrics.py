@@ -14,6 +14,7 @@ from delever.stats.metrics import METRICS, AsMetric, register
 from delever.stats.sample import Sums
 
 __all__ = [
+    "BELOW_A_LOT",
     "ENDS",
     "PART_SUMS",
     "SCOPES",
@@ -27,9 +28,9 @@ __all__ = [
     "part_names",
 ]
 
-ENDS = record("equity", "trough", "refused", "excess", "exposure", "held")
-"""How an account ends: equity, lowest equity over peak, bar and measure of a refused position, and
-what it held in missing bars between two scopes."""
+ENDS = record("equity", "trough", "refused", "excess", "exposure", "held", "small")
+"""How an account ends: equity, lowest equity over peak, bar and measure of a refused position, what
+it held in missing bars between two scopes, and how many decisions were below one lot."""
 
 SUMS = record(
     *("gain", "squares", "down", "least", "most", "exposure", "held"),  # of bars
@@ -51,7 +52,10 @@ TOTALS = ("fee", "slippage", "liquidation", "funding", "liquidations")
 in quote units, signed as in the ledger, and how many times the account was liquidated."""
 
 
-OTHERS = ("start", "first_decision", "error", "neighbours_sharpe_ratio")
+BELOW_A_LOT = "below_a_lot"
+"""Column of how many decisions to hold something held nothing, being less than one lot."""
+
+OTHERS = (BELOW_A_LOT, "start", "first_decision", "error", "neighbours_sharpe_ratio")
 """Further columns of a sweep's frame."""
 
 
@@ -68,7 +72,9 @@ def part_names(parts: Iterable[str]) -> list[str]:
 def metric_names(
     metrics: Sequence[Metric] = SWEPT, totals: Iterable[str] = TOTALS
 ) -> tuple[str, ...]:
-    """Columns of a sweep: scope by scope the metrics defined there, then the totals.
+    """Columns of a sweep: scope by scope the metrics defined there, then the totals; at last lots.
+
+    Without `totals` the metrics alone.
 
     Raises InputError if a metric has the name of another column.
     """
@@ -78,11 +84,13 @@ def metric_names(
             f"a metric of a sweep must not be called {', '.join(taken)}, which names another "
             "column; rename it"
         )
-    return tuple(
+    behind = tuple(totals)
+    found = (
         column_name(scope, name)
         for scope in SCOPES
-        for name in (*(each.name for each in metrics if scope in each.scopes), *totals)
+        for name in (*(each.name for each in metrics if scope in each.scopes), *behind)
     )
+    return (*found, BELOW_A_LOT) if behind else tuple(found)
 
 
 def asked_metrics(further: Iterable[AsMetric]) -> tuple[tuple[Metric, ...], tuple[Metric, ...]]:
@@ -104,10 +112,12 @@ def block_metrics(
     initial_equity: float,
     timeframe: str,
     metrics: Sequence[Metric] = SWEPT,
+    waited: Floats | float = 0.0,
 ) -> Floats:
     """Compute the columns of `metric_names` for a block of accounts, a row per account.
 
-    Bars are counted outside and inside, and the time they stand for outside, inside and between.
+    Bars are counted outside and inside, and the time they stand for outside, inside and between;
+    those `waited` for the first decision, and their time, shape (2, accounts), are in the whole.
 
     Raises InputError if a metric does not give one number per account.
     """
@@ -121,9 +131,12 @@ def block_metrics(
     }
     for name in ("exposure", "held"):
         whole[name] = whole[name] + ends[name]
+    still, passed = np.broadcast_to(waited, (2, len(ends)))
+    whole["least"] = np.where(still > 0.0, np.minimum(whole["least"], 0.0), whole["least"])
+    whole["most"] = np.where(still > 0.0, np.maximum(whole["most"], 0.0), whole["most"])
     inside, outside = ({name: both[part] for name, both in kept.items()} for part in (1, 0))
     parts = {
-        "whole": (whole, bars.sum(axis=0), lasting.sum(axis=0)),
+        "whole": (whole, bars.sum(axis=0) + still, lasting.sum(axis=0) + passed),
         "inside": (inside, bars[1], lasting[1]),
         "outside": (outside, bars[0], lasting[0]),
     }
@@ -133,7 +146,7 @@ def block_metrics(
         sums = _sums(own, counted, lasted, timeframe)
         columns.extend(_measured(each, sums) for each in metrics if scope in each.scopes)
         columns.extend(own[name] for name in TOTALS)
-    return np.stack(columns, axis=1)
+    return np.stack([*columns, ends["small"]], axis=1)
 
 
 def _sums(kept: Mapping[str, Floats], bars: Floats, lasted: Floats, timeframe: str) -> Sums:

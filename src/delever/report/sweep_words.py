@@ -224,6 +224,18 @@ def notes(swept: Swept) -> list[str]:
             f"{late.max():%Y-%m-%d}; until then each is flat for want of history, which is no "
             "performance"
         )
+    for column, one, rest in (
+        ("liquidations", "was liquidated", "were liquidated, {total:,.0f} times in all"),
+        (
+            "below_a_lot",
+            "decided for less than one lot and held nothing then",
+            "decided for less than one lot, {total:,.0f} times in all, and held nothing then",
+        ),
+    ):
+        many = frame.get(column, pd.Series(dtype="float64"))
+        if affected := int((many > 0).sum()):
+            words = one if many.sum() == 1 else rest.format(total=many.sum())
+            said.append(f"{affected:,} of {counted(len(frame), 'combination')} {words}")
     failed = int((frame["error"] != "").sum())
     if failed:
         said.append(f"{counted(failed, 'combination')} without a result; the reasons stand below")
@@ -258,10 +270,14 @@ def reasons(frame: pd.DataFrame) -> pd.DataFrame:
     Reasons that differ in their numbers alone are one; so are those of combinations that never
     held anything, and so have no Sharpe ratio.
     """
-    said = frame["error"].where(
-        (frame["error"] != "") | frame[RANKED_BY].notna(),
-        "its returns never vary, so it has no Sharpe ratio: it never held anything",
-    )
+    flat = "its returns never vary, so it has no Sharpe ratio: it never held anything"
+    without = (frame["error"] == "") & frame[RANKED_BY].isna()
+    said = frame["error"].mask(without, flat)
+    if "below_a_lot" in frame:
+        said = said.mask(
+            without & (frame["below_a_lot"] > 0),
+            f"{flat}, for each of its decisions was below one lot",
+        )
     said = said[said != ""]
     kinds = said.str.replace(_DIGITS, "#", regex=True)
     groups = said.groupby(kinds, sort=False)

@@ -138,7 +138,8 @@ def evaluate(
     lines : pandas.DataFrame, shape (n, k), optional
         What the strategy looked at, by name, on the price scale of the bars.
     undecided : int
-        Bars at the beginning before the first decision was in force.
+        Bars at the beginning before the first decision was in force; of the scopes, they belong to
+        the whole alone.
     closes : pandas.DataFrame, shape (n, symbols), optional
         Of a run of several symbols, the last close of each.
 
@@ -153,6 +154,8 @@ def evaluate(
     seen = overlapping(periods, index, timeframe)
     each = scope_masks(index, timeframe, seen)
     parts: dict[str, np.ndarray] = {scope: each.pop(scope) for scope in SCOPES}
+    for scope in ("inside", "outside"):  # flat for want of history is no performance
+        parts[scope] &= np.arange(len(index)) >= undecided
     parts |= _phase_masks(bars["close"], timeframe, seen) | each
     registry = register(metrics)
     return Evaluation(

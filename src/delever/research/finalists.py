@@ -53,11 +53,12 @@ def finalists_of(tried: Tried) -> list[int]:
     lasting = bars.sum(axis=1)
     ratios = sharpe_ratios(blocks.sum(axis=1), lasting)
     ratios = np.where(lasting >= lasting.max() / 2.0, ratios, np.nan)  # there for most of it
+    own = blocks[:, :, :2]  # returns and squares; growth has no bound in ruin
     found: list[int] = []
     for row in np.argsort(-ratios, kind="stable").tolist():
         if np.isnan(ratios[row]) or len(found) == MOST:
             break
-        if all(np.abs(blocks[row] - blocks[other]).max() > _SAME for other in found):
+        if all(np.abs(own[row] - own[other]).max() > _SAME for other in found):
             found.append(row)
     return found
 

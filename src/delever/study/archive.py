@@ -177,6 +177,7 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         "benchmark": side("benchmark_"),
         "bars": bars,
         "lines": table("lines") if (folder / LINES).is_file() else bars[[]],
+        "undecided": manifest.get("undecided", 0),
     }
     if manifest["code_sha256"] != code_sha256():
         return evaluate(**parts, periods=periods, metrics=metrics)

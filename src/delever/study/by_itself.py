@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.backtest import Backtest
-from delever.engine.orders import Target
+from delever.engine.delivered import below_a_lot
+from delever.engine.orders import Target, exposure_of
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.engine.sweep_market import uncovered
 from delever.engine.sweep_metrics import PART_SUMS, TOTALS
@@ -22,6 +23,7 @@ from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.research.choosing import Parts
 from delever.research.evaluation import sample_of
+from delever.research.strategy_checks import exposures, first_defined
 from delever.stats.metrics import SCOPES, Metric, Sample, compute_scopes
 from delever.study.simulation import run_target, target_of
 
@@ -111,13 +113,19 @@ def run_alone(
             *(totals[scope][name] for name in TOTALS),
         )
     ]
-    return [*columns, *in_parts(done, ground.parts, begin).ravel().tolist()], further
+    small = below_a_lot(done, ground.market.bars["open"].to_numpy(dtype=np.float64)[begin:])
+    return [*columns, small, *in_parts(done, ground.parts, begin).ravel().tolist()], further
 
 
 def scopes_of(ground: SweepGround, target: Target, begin: int) -> dict[str, Flags]:
-    """The bars of a run in each scope."""
+    """The bars of a run in each scope; those before the first decision are in the whole alone."""
     inside = ground.inside[begin:]
-    return {"whole": np.ones(len(inside), dtype=bool), "inside": inside, "outside": ~inside}
+    decided = np.arange(begin, begin + len(inside)) > first_defined(exposures(exposure_of(target)))
+    return {
+        "whole": np.ones(len(inside), dtype=bool),
+        "inside": inside & decided,
+        "outside": ~inside & decided,
+    }
 
 
 def scoped(sample: Sample, scopes: Mapping[str, Flags], metrics: Sequence[Metric]) -> list[float]:

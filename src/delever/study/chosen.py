@@ -15,6 +15,7 @@ from delever.bars import close_times
 from delever.engine.backtest import Backtest
 from delever.engine.orders import Target
 from delever.engine.settings import Account
+from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
 from delever.errors import DeleverError
 from delever.report.format import percent
@@ -41,6 +42,9 @@ from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy, called
 from delever.study.sweep_result import Sweep
 from delever.venues.costs import Costs, VenueFees
+
+_FEW = 3
+"""Values of an axis that are all named; of more, the ends."""
 
 
 def concluded(
@@ -94,7 +98,7 @@ def concluded(
             "failed": int((frame["error"] != "").sum()),
             "notes": [*market_notes(ground.market), *_path(ground)],
         },
-        about=_about(ground, axes, data, fixed, len(frame), n_trials),
+        about=_about(ground, axes, data, fixed, frame, n_trials),
         sums=rows[sums],
         terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),
         folder=folder,
@@ -195,7 +199,7 @@ def _about(
     axes: Sequence[str],
     data: str,
     fixed: Mapping[str, Any],
-    combinations: int,
+    frame: pd.DataFrame,
     n_trials: int,
 ) -> dict[str, str]:
     """What the head of the page says: what was swept, on what, and how much of it."""
@@ -204,37 +208,66 @@ def _about(
     index, first = ground.market.index, min(ground.first, len(ground.market.index) - 1)
     last = close_times(index[-1:], ground.market.timeframe)[0]
     varied = ", ".join(axis.removeprefix("params.") for axis in axes)
+    swept = {axis: _values(frame[axis], axis) for axis in axes if "." in axis}
     return {
         "Strategy": f"{_called(ground.strategy)}{f' with {params}' if params else ''}",
         "Varied": varied,
         "Data": data,
         "Bars": f"{index[first]:%Y-%m-%d} to {last:%Y-%m-%d}, {len(index) - first:,} of "
         f"{ground.market.timeframe}",
-        "Account": _account_words(ground.account),
-        "Costs of a fill": _costs_words(ground.costs, ground.costs_times),
-        "Combinations": f"{combinations:,}",
+        "Account": _account_words(ground.account, swept),
+        "Costs of a fill": _costs_words(ground.costs, ground.costs_times, swept),
+        "Combinations": f"{len(frame):,}",
         "Trials ever made on these data": f"{n_trials:,}",
     }
 
 
-def _account_words(account: Account | None) -> str:
+def _account_words(account: Account | None, swept: Mapping[str, str]) -> str:
     if account is None:
-        return "spot"
-    contract = getattr(account.contract, "symbol", account.contract) or "spot held on margin"
-    return f"{contract}, {account.margin_mode}, leverage {account.leverage:g}x"
+        said = "spot"
+    else:
+        contract = getattr(account.contract, "symbol", account.contract) or "spot held on margin"
+        said = f"{contract}, {account.margin_mode}"
+        if "account.leverage" not in swept:
+            said += f", leverage {account.leverage:g}x"
+    own = {key.partition(".")[2]: values for key, values in swept.items()}
+    varied = [f"{key.replace('_', ' ')} {own[key]}" for key in SWEPT_ACCOUNT if key in own]
+    return ", ".join([said, *varied])
 
 
-def _costs_words(costs: Costs | None, times: float) -> str:
+def _costs_words(costs: Costs | None, times: float, swept: Mapping[str, str]) -> str:
+    """What a fill costs: one number, or those that the combinations pay."""
     parts = () if costs is None else costs.parts
-    if costs is None or any(isinstance(part, VenueFees) for part in parts):
+    told = {name: swept.get(f"costs.{name}") for name in ("taker_fee", "maker_fee", "liquidity")}
+    fees = [f"{name.replace('_', ' ')} {values}" for name, values in told.items() if values]
+    if fees:
+        said = ", ".join(fees)
+    elif costs is None or any(isinstance(part, VenueFees) for part in parts):
         said = "fees of the venue's rules"
     else:
         said = f"fee {percent(costs.fee, 2)}"
-    slippage = 0.0 if costs is None else costs.slippage
-    said += f", slippage {percent(slippage, 2)}" if slippage else ""
+    slippage = percent(costs.slippage, 2) if costs is not None and costs.slippage else ""
+    slippage = swept.get("costs.slippage", slippage)
+    said += f", slippage {slippage}" if slippage else ""
     models = [type(part).__name__ for part in parts if not isinstance(part, VenueFees)]
     said += "".join(f", {model}" for model in models)
     return said if times == 1.0 else f"{said}, all x{times:g}"
+
+
+def _values(column: pd.Series, axis: str) -> str:
+    """Values of an axis in words: all of a few, else the ends."""
+    values = column.unique().tolist()
+    numeric = all(isinstance(value, int | float) for value in values)
+    in_percent = axis.startswith("costs.") or axis.endswith(("_loss", "_profit", "_stop"))
+
+    def word(value: Any) -> str:
+        if not numeric:
+            return str(value)
+        return percent(float(value), 2) if in_percent else f"{value:g}"
+
+    if numeric and len(values) > _FEW:
+        return f"{word(min(values))} to {word(max(values))}"
+    return " or ".join(map(word, values))
 
 
 def with_axes(rows: pd.DataFrame, chosen: Grid) -> pd.DataFrame:

@@ -217,8 +217,10 @@ def run_combinations(
                     continue
             if one.costs not in stressed:
                 stressed[one.costs] = one.costs and one.costs.stressed(ground.costs_times)
+            decides = max(answer.begin, answer.decided + 1)
             batch[row] = account = SweepAccount(
-                asked=answer.changes.since(answer.begin),
+                asked=answer.changes.since(decides),
+                undecided=decides - answer.begin,
                 account=one.account,
                 costs=stressed[one.costs],
             )
@@ -260,11 +262,12 @@ def _simulated(
     try:
         board = ground.opened(begin)
     except DeleverError:  # what the earliest lack (funding, rules), later ones may have
-        begin = min(account.asked.begin for account in batch.values())
+        begins = {row: one.asked.begin - one.undecided for row, one in batch.items()}
+        begin = min(begins.values())
         try:
             board = ground.opened(begin)
         except DeleverError as error:
-            first = [row for row, account in batch.items() if account.asked.begin == begin]
+            first = [row for row in batch if begins[row] == begin]
             errors |= dict.fromkeys(first, str(error))
             later = {row: account for row, account in batch.items() if row not in first}
             return _simulated(later, ground, metrics, errors)

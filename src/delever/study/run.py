@@ -453,6 +453,7 @@ def outcome(evaluation: Evaluation, found: WhatIf) -> dict[str, Any]:
     return {
         "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
         "bars": len(evaluation.bars),
+        "undecided": evaluation.undecided,
         "simulation": describe_simulation(evaluation),
         "refused_counterfactuals": dict(found.refused),
         "versions": versions(),

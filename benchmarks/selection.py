@@ -18,12 +18,14 @@ import numpy as np
 import pandas as pd
 
 from delever.research.choosing import Parts, Tried
-from delever.research.deflation import Deflation, Family, deflate
 from delever.research.finalists import finalists, finalists_of, tested_from
+from delever.stats.inference import deflated_sharpe_ratio
+from delever.stats.risk import kurtosis, skewness
+from delever.stats.selection import effective_trials
 from delever.stats.superior import best_of_many
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "btc_usd_1d.csv"
-BARS, SEED, YEAR, BLOCK = 960, 5, 365.0, 30.0
+BARS, BLOCKS, SEED, YEAR, BLOCK = 960, 16, 5, 365.0, 30.0
 LONG, STAYS = 3_000, (5, 20, 60)
 COUNTS = (10, 100, 1_000)
 Floats = np.ndarray
@@ -52,14 +54,25 @@ def tried_of(returns: Floats, market: Floats) -> Tried:
     )
 
 
-def deflated(returns: Floats, market: Floats, tried: Tried) -> Deflation:
-    """The best of some trials, deflated as a sweep deflates it."""
-    ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1) * math.sqrt(YEAR)
-    best = int(ratios.argmax())
-    family = Family(tried=tried, ratios=ratios, best=best, made=len(ratios), elsewhere=0.0)
-    found = deflate(returns[best], market, family)
-    assert found is not None
-    return found
+def measured(returns: Floats) -> tuple[float, ...]:
+    """Effective trials, and whether each of a sweep's measures calls the best skill."""
+    bars = returns.shape[1]
+    blocks = np.add.reduceat(returns, np.linspace(0, bars, BLOCKS + 1).astype(int)[:-1], axis=1)
+    ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1)
+    best = returns[int(ratios.argmax())]
+    effective = effective_trials(blocks, draws=1_000)
+    tested = best_of_many(blocks, draws=999)
+    shape = {"skew": skewness(best), "kurtosis": kurtosis(best)}
+    carried = float(np.corrcoef(best[1:], best[:-1])[0, 1])
+    variance = max(float(ratios.var(ddof=1)), 1.0 / (bars - 1))
+    family = {"variance": variance, "n_trials": effective, **shape}
+    old, new = (
+        deflated_sharpe_ratio(float(ratios.max()), bars, **family, **form)
+        for form in ({}, {"form": "2026", "autocorrelation": carried})
+    )
+    chosen = tested.p_values[int(ratios.argmax())]
+    told = (tested.p_value <= 0.05, chosen <= 0.05, old > 0.95, new > 0.95)
+    return effective, *map(float, told)
 
 
 def normal(rng: np.random.Generator, trials: int, rho: float) -> tuple[Floats, Floats]:
@@ -97,15 +110,9 @@ def rates(
     name: str, populations: int, draw: Callable[[np.random.Generator], tuple[Floats, Floats]]
 ) -> None:
     """A row of a table: how often each measure calls the best skill."""
-    found = []
-    for number in range(populations):
-        returns, market = draw(np.random.default_rng([SEED, number]))
-        tried = tried_of(returns, market)
-        one = deflated(returns, market, tried)
-        greatest = best_of_many(tried.of(tried.parts.named("block"))[..., 0], draws=999).p_value
-        told = (greatest <= 0.05, one.chance <= 0.05, one.deflated > 0.95, one.deflated_2026 > 0.95)
-        found.append((one.effective, *told))
-    table = np.array(found, dtype=float)
+    table = np.array(
+        [measured(draw(np.random.default_rng([SEED, number]))[0]) for number in range(populations)]
+    )
     shares = " | ".join(f"{100 * share:.1f} %" for share in table[:, 1:].mean(axis=0))
     print(f"| {name} | {float(f'{np.median(table[:, 0]):.2g}'):,g} | {shares} |", flush=True)
 

@@ -196,10 +196,48 @@ def test_several_signals_are_a_family_and_no_p_is_below_its_correction(workspace
             row["p_value"] is None or row["p_value"] >= p_value for row in one["ladder"].values()
         )
     assert f"{min(together):.3f}" in found["sentence"]
+    tests = list(found["tests"].values())
+    assert [one["p_alone"] for one in tests] == pytest.approx(apart)
+    assert [one["p_holm"] for one in tests] == pytest.approx(together)
+    for one in tests:
+        assert 0.0 < one["p_stepm"] <= 1.0
+        assert one["p_alone"] <= one["false_discoveries"] <= one["p_holm"] + 1e-9
     assert main(words) == 0
-    assert "signals together" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "signals together" in said
+    assert all(name in said for name in ("p (Holm)", "StepM", "False"))
+    assert said.count("Looked at again and again") == 3
+    assert " 60 that is evidence whenever one stops" in " ".join(said.split())
     with pytest.raises(ConfigError, match="two signals or more"):
         dl.signal_family(["average"], workspace=workspace)
+
+
+def test_every_look_is_in_the_ledger_and_the_next_one_knows_of_it(workspace, capsys):
+    bars = simulate_bars(900, seed=3)
+    design = StudyDesign(horizons=(7, 30), decides=7, draws=30)
+
+    def look(rows: int):
+        market = dl.market(bars.iloc[:rows], timeframe="1d", symbol="B/USD")
+        return signal_study("rolling_low", market, {"weeks": 6}, design=design, workspace=workspace)
+
+    first, again, more = look(700), look(700), look(900)
+    for one in (first, again):
+        assert not any("asked before" in note for note in one.notes)
+    told = f"asked before of data to {bars.index[699]:%Y-%m-%d}: p is for one look alone"
+    assert any(note.startswith(told) for note in more.notes)
+    assert "Looked at again and again" in more.html()
+    pd.testing.assert_frame_equal(
+        more.study.sequence.iloc[: len(first.study.sequence)], first.study.sequence
+    )
+    found = dl.trials(workspace=workspace)
+    assert len(found.frame) == 0
+    assert found.signals["horizon"].tolist() == [7, 30, 7, 30]
+    assert "Signal studies put 2 questions" in found.headline
+    assert "in 4 looks" in found.headline
+    capsys.readouterr()
+    assert main(["trials", "--workspace", str(workspace.root)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "low of 6 weeks" in said
 
 
 def test_parameters_of_a_family_go_where_they_belong():

@@ -265,3 +265,10 @@ def trials(
         rows = [list(map(str, each)) for each in counts.to_numpy().tolist()]
         print_rows("", columns, rows, left=columns[:-1])
         typer.echo(f"in  {row['file']}")
+        asked = found.signals[found.signals["market"] == market]
+        if len(asked):
+            grouped = asked.groupby(["signal", "horizon", "data"], sort=False)["end"]
+            seen = grouped.agg(["size", "max"]).reset_index()
+            columns = ["Signal", "Held", "Data", "Looks", "Data to"]
+            rows = [list(map(str, each)) for each in seen.to_numpy().tolist()]
+            print_rows("", columns, rows, left=["Signal", "Data"])

@@ -17,6 +17,7 @@ from delever.cli.terminal import (
     echo_json,
     print_notes,
     print_table,
+    print_text,
     written,
 )
 
@@ -143,8 +144,7 @@ def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool)
         echo_json({"page": str(page), **found.to_dict()})
         return
     if isinstance(found, dl.SignalFamily):
-        studies = [one.study for one in found.reports]
-        print_table("signals together", tables.family_table(studies))
+        print_table("signals together", found.table)
         notes = tuple(dict.fromkeys(note for one in found.reports for note in one.notes))
     else:
         study, notes = found.study, found.notes
@@ -162,6 +162,10 @@ def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool)
             print_table("varied: the least likely", asides.map_table(found.robustness, 10))
             typer.echo(asides.map_sentence(found.robustness))
     typer.echo(found.headline)
+    every = found.reports if isinstance(found, dl.SignalFamily) else [found]
+    for one in every:
+        name = f"{one.study.name}: " if len(every) > 1 else ""
+        print_text(name + asides.sequence_sentence(one.study, len(every)))
     print_notes(notes)
     typer.echo(f"study  {page}")
 

@@ -9,6 +9,9 @@ References
 Holm (1979), A simple sequentially rejective multiple test procedure,
 https://www.jstor.org/stable/4615733.
 
+Benjamini and Hochberg (1995), Controlling the false discovery rate,
+https://www.jstor.org/stable/2346101.
+
 Romano and Wolf (2005), Stepwise multiple testing as formalized data snooping,
 doi:10.1111/j.1468-0262.2005.00615.x; (2016), Efficient computation of adjusted p-values for
 resampling-based stepdown multiple testing, doi:10.1016/j.spl.2016.02.012.
@@ -43,7 +46,7 @@ from delever.stats.blocks import (
 from delever.stats.bootstrap import Estimate, check_draws, studentised, unsaid
 from delever.stats.inference import finite_row
 
-__all__ = ["Measure", "against", "best_set", "holm", "pairwise", "stepdown"]
+__all__ = ["Measure", "against", "best_set", "false_discoveries", "holm", "pairwise", "stepdown"]
 
 Measure: TypeAlias = Literal["growth", "sharpe"]
 """What is compared: mean log growth per year, or the Sharpe ratio per year."""
@@ -70,6 +73,31 @@ def holm(p_values: ArrayLike) -> Floats:
     order = np.argsort(given)[: int((~np.isnan(given)).sum())]
     factors = np.arange(len(order), 0, -1)
     out[order] = np.minimum(np.maximum.accumulate(given[order] * factors), 1.0)
+    return out
+
+
+@checked
+def false_discoveries(p_values: ArrayLike) -> Floats:
+    """Share of false ones among those of a family at or below each p-value, on average at most.
+
+    Benjamini and Hochberg (1995): the i-th of m in order of size is multiplied by m / i, and none
+    is above the one behind. It holds where p-values are independent or move together. NaN stays
+    NaN and does not count.
+
+    Parameters
+    ----------
+    p_values : array_like of float, shape (m,)
+
+    Examples
+    --------
+    >>> false_discoveries([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.04, 0.04]
+    """
+    given = np.asarray(p_values, dtype="float64")
+    out = np.full(given.shape, np.nan)
+    order = np.argsort(given)[: int((~np.isnan(given)).sum())]
+    rates = given[order] * len(order) / np.arange(1, len(order) + 1)
+    out[order] = np.minimum(np.minimum.accumulate(rates[::-1])[::-1], 1.0)
     return out
 
 

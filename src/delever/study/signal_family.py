@@ -14,6 +14,8 @@ from delever.errors import ConfigError
 from delever.report.page import block, render_page
 from delever.report.pages import signal_asides as asides
 from delever.report.pages import signal_page as page
+from delever.report.table import Table
+from delever.research.signal.family import family_tests
 from delever.research.signal.level_break import LevelRule
 from delever.research.signal.study import StudyDesign, as_family
 from delever.research.signal.study_plan import StudyPlan, plan_study
@@ -35,25 +37,34 @@ class SignalFamily(Result):
     ----------
     reports : tuple of SignalReport
         One per signal, p-values corrected.
+    tests : pandas.DataFrame
+        A row per signal: ``p_alone``, ``p_holm``, ``p_stepm`` and ``false_discoveries``.
     asked : mapping of str to object
         What was asked.
     """
 
     reports: tuple[SignalReport, ...]
+    tests: pd.DataFrame
     asked: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
         """Which of the signals are found."""
-        return page.family_headline([one.study for one in self.reports])
+        return page.family_headline([one.study for one in self.reports], self.tests)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """A row per signal, then the tables of each under its number."""
-        found = {"family": page.family_rows([one.study for one in self.reports])}
+        studies = [one.study for one in self.reports]
+        found = {"family": page.family_rows(studies, self.tests)}
         for number, one in enumerate(self.reports, 1):
             found |= {f"{number} {name}": table for name, table in one.tables.items()}
         return found
+
+    @property
+    def table(self) -> Table:
+        """The family as a table of its page."""
+        return page.family_table([one.study for one in self.reports], self.tests)
 
     def html(self) -> str:
         """One page: the family, and every signal's own tables."""
@@ -65,12 +76,13 @@ class SignalFamily(Result):
             headline=self.headline,
             notes=tuple(dict.fromkeys(note for one in self.reports for note in one.notes)),
             blocks=[
-                block("family", "Together", page.family_table([one.study for one in self.reports])),
+                block("family", "Together", self.table),
                 *(
                     block(
                         f"signal-{number}",
                         one.study.name,
                         one.headline,
+                        asides.sequence_sentence(one.study, len(self.reports)),
                         *(page.own_tables(one.study, one.ladder, f"-{number}")),
                     )
                     for number, one in enumerate(self.reports, 1)
@@ -95,7 +107,11 @@ class SignalFamily(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever study signal A B --json`` prints, the path of its page aside."""
-        return {"sentence": self.headline, "studies": [one.to_dict() for one in self.reports]}
+        return {
+            "sentence": self.headline,
+            "tests": plain(self.tests),
+            "studies": [one.to_dict() for one in self.reports],
+        }
 
 
 def signal_family(
@@ -139,7 +155,8 @@ def signal_family(
     Notes
     -----
     The p-values that decide are corrected by Holm's method, no other p-value of a signal is below
-    its own, and what would be found is that of the corrected test.
+    its own, and what would be found is that of the corrected test. `tests` has StepM and the false
+    discovery rate beside it (`delever.research.signal.family.family_tests`).
 
     Examples
     --------
@@ -156,12 +173,15 @@ def signal_family(
     asked = SignalQuestion.of(params, rungs, prices, rung_bars, benchmark, when)
     own = parameters_for(signals, asked.params, setting.rules, setting.features)
     loaded = [setting.load(one, chosen) for one, chosen in zip(signals, own, strict=True)]
-    studies = as_family([one.study(setting.design, len(loaded)) for one in loaded])
+    alone = [one.study(setting.design, len(loaded)) for one in loaded]
     reports = [
-        setting.report(one, study, asked) for one, study in zip(loaded, studies, strict=True)
+        setting.report(one, study, asked, before)
+        for one, study, before in zip(loaded, as_family(alone), setting.look(loaded), strict=True)
     ]
     return SignalFamily(
-        reports=tuple(reports), asked={"signals": [dict(one.asked) for one in reports]}
+        reports=tuple(reports),
+        tests=family_tests(alone, [one.pool for one in loaded], [one.placebos for one in loaded]),
+        asked={"signals": [dict(one.asked) for one in reports]},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from delever.study.market import with_network
 from delever.study.result import Result, plain
 from delever.study.signal_rules import conditions_on, load_signals, variants_of
 from delever.study.stored import About
+from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
 from delever.view import MarketView
 
@@ -80,6 +81,7 @@ class SignalReport(Result):
             "comparisons": self.study.comparisons,
             "power": self.study.power,
             "events": self.study.events,
+            "sequence": self.study.sequence,
         }
         if self.ladder is not None:
             found["ladder"] = self.ladder.table
@@ -137,6 +139,7 @@ class SignalReport(Result):
             "comparisons": plain(study.comparisons),
             "detectable": plain(study.detectable),
             "power": plain(study.power),
+            "sequence": plain(study.sequence.to_dict("records")),
             "ladder": None if self.ladder is None else plain(self.ladder.table),
             "abnormal": None if self.abnormal is None else plain(self.abnormal.path),
             "conditions": None if self.conditions is None else plain(self.conditions),
@@ -202,6 +205,16 @@ class Loaded:
         )
 
 
+def _asked_before(ends: Sequence[str]) -> str:
+    """What earlier looks at a signal, on fewer data, make of its p-value."""
+    if not ends:
+        return ""
+    return (
+        f"asked before of data to {', '.join(ends)}: p is for one look alone, the stake (looked at "
+        "again and again) for any number"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """Where signals are studied: the markets, and the rules and features that there are."""
@@ -256,15 +269,35 @@ class Setting:
             placebos=placebo_events(pool, self.design.factors()),
         )
 
+    def look(self, loaded: Sequence[Loaded]) -> list[str]:
+        """Write into the ledger what is asked, and say of each signal what was asked before."""
+        if self.place.shipped:
+            return ["" for _ in loaded]
+        horizons = sorted(self.design.horizons, key=lambda bars: bars != self.design.decides)
+        before: list[set[str]] = [set() for _ in loaded]
+        for named, market in zip(self.named, self.markets, strict=True):
+            name = named if isinstance(named, str) else market.symbol or "a market at hand"
+            ledger = Ledger.of(self.place, market.bars, name)
+            for one, ends in zip(loaded, before, strict=True):
+                about = {"signal": one.title, "timeframe": market.timeframe}
+                asked = [{**about, "horizon": bars} for bars in horizons]
+                ends |= {end[:10] for end in ledger.look(asked, until=market.index[-1])}
+        return [_asked_before(sorted(ends)) for ends in before]
+
     def report(
         self,
         loaded: Loaded,
         study: SignalStudy,
         asked: SignalQuestion,
+        before: str,
         varied: RobustnessMap | None = None,
     ) -> SignalReport:
         """Everything that a page shows beside the study itself."""
-        pool, notes, design = loaded.pool, list(study.notes), self.design
+        pool, notes, design = (
+            loaded.pool,
+            [*study.notes, *([before] if before else [])],
+            self.design,
+        )
         signals, prices = loaded.signals, asked.prices
         steps = prices or (_RUNGS[signals[0].side] if asked.rungs is None else asked.rungs)
         ladder = None
@@ -394,4 +427,5 @@ def signal_study(
             name: [rule.on(market) for market in setting.markets] for name, rule in rules.items()
         }
         varied = map_signals(variants, design=setting.design)
-    return setting.report(loaded, study, asked, varied)
+        setting.look([replace(loaded, title=name, signals=own) for name, own in variants.items()])
+    return setting.report(loaded, study, asked, setting.look([loaded])[0], varied)

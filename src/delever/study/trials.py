@@ -1,8 +1,8 @@
 """The ledger of trials: everything ever tried on a market, whatever file asked for it.
 
 A folder of text files that are only appended to: ``markets.jsonl`` tells markets apart by their
-prices, and one file a market holds a line for each trial, or for many of a sweep together. Two
-ledgers are merged by their lines.
+prices, one file a market holds a line for each trial, or for many of a sweep together, and another
+a line for each look at a signal. Two ledgers are merged by their lines.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from delever.venues.rules import Rulebook, Rules
 from delever.view import MarketView
 
 MARKETS = "markets.jsonl"
+LOOKS = ".looks.jsonl"
+"""Ends the name of a file of questions put to signals."""
 _WAIT = 60.0
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
 _TAIL, _TAIL_AT = '"end": ', 40  # what a line that is whole ends with
@@ -228,6 +230,28 @@ class Ledger:
         )
         return self.record([trial], by=by, study=evaluation.name, until=evaluation.bars.index[-1])
 
+    def look(self, questions: Sequence[Mapping[str, Any]], *, until: pd.Timestamp) -> list[str]:
+        """Append questions that were put to a signal, and say where the first was put before.
+
+        Raises StoreError if the ledger cannot be written. Returns the ends of the data that the
+        first question was put to before these, in order of time: it is looked at anew whenever
+        there are more.
+        """
+        end = f"{until:%Y-%m-%dT%H:%M}"
+        named = [digest(json.dumps(one, sort_keys=True, default=str)) for one in questions]
+        with _writing(self.folder):
+            own = self._markets()[0]
+            path = self.folder / f"{own.id}{LOOKS}"
+            there = {(one["question"], one["end"]) for one in read_looks(self.folder, own.id)}
+            told = {"at": _now(), "data": self.reference}
+            lines = [
+                json.dumps({"id": digest(name, end), "question": name, **told, **one, "end": end})
+                for name, one in dict(zip(named, questions, strict=True)).items()
+                if (name, end) not in there
+            ]
+            _append(path, lines)
+        return sorted({seen for name, seen in there if name == named[0] and seen < end})
+
     def count(self) -> int:
         """Distinct trials ever made on the market."""
         return len(joined_ids([self._ids(each.id) for each in self.matching()]))
@@ -297,6 +321,16 @@ def read_trials(folder: Path, market: str) -> Iterator[tuple[dict[str, Any], Ids
             yield said, ids[first]
 
 
+def read_looks(folder: Path, market: str) -> Iterator[dict[str, Any]]:
+    """Questions put to signals on a market, each once for the same data."""
+    seen = set()
+    for line, _ in _whole_lines(folder / f"{market}{LOOKS}"):
+        said = _parsed(line)
+        if said is not None and said["id"] not in seen:
+            seen.add(said["id"])
+            yield said
+
+
 def merge(ours: Path, theirs: Path) -> int:
     """Append what another ledger holds and this one does not; returns how many trials.
 
@@ -329,6 +363,9 @@ def merge(ours: Path, theirs: Path) -> int:
                 if len(new):
                     lines.append(block_line(said, new) if "ids" in said else json.dumps(said))
             _append(ours / f"{own}.jsonl", lines)
+            asked = {one["id"] for one in read_looks(ours, own)}
+            looks = [one for one in read_looks(theirs, market.id) if one["id"] not in asked]
+            _append(ours / f"{own}{LOOKS}", [json.dumps(one) for one in looks])
     return added
 
 

@@ -15,7 +15,14 @@ from delever.study.fingerprint import anchors, is_one
 from delever.study.market import Bars
 from delever.study.result import Result
 from delever.study.trial_blocks import NO_IDS, joined_ids, unknown
-from delever.study.trials import MARKETS, Known, merge, read_markets, read_trials
+from delever.study.trials import (
+    MARKETS,
+    Known,
+    merge,
+    read_looks,
+    read_markets,
+    read_trials,
+)
 from delever.study.workspace import Workspace
 
 _BY = {"run": "a run", "sweep": "a sweep", "notebook": "a notebook", "walk": "a walk"}
@@ -36,6 +43,10 @@ class Trials(Result):
         ``at`` (when, UTC), ``by``, ``study``, ``data``, ``strategy``, ``params`` (of many: the
         values they have), ``costs``, ``account``, ``timeframe``, ``start``, ``end`` (None: that of
         the data) and ``trials`` (how many it is).
+    signals : pandas.DataFrame
+        A row per look of a signal study: ``market``, ``at``, ``signal`` (with its parameters),
+        ``horizon`` (bars held), ``data``, ``timeframe`` and ``end`` (of the data looked at). They
+        have p-values of their own and are not among the trials that deflate a Sharpe ratio.
     folder : Path
         Where the ledger is.
     added : int or None
@@ -44,6 +55,7 @@ class Trials(Result):
 
     markets: pd.DataFrame
     frame: pd.DataFrame
+    signals: pd.DataFrame
     folder: Path
     added: int | None = None
 
@@ -51,8 +63,10 @@ class Trials(Result):
     def headline(self) -> str:
         """How many trials there are, on how many markets, and what counts as one."""
         said = "" if self.added is None else f"{counted(self.added, 'trial')} merged. "
-        if self.frame.empty:
+        if self.frame.empty and self.signals.empty:
             return f"{said}Nothing was ever tried here, or the ledger was deleted."
+        if self.frame.empty:
+            return f"{said}No trial of a strategy. {self._asked}"
         counts = self.frame.groupby("by")["trials"].sum().sort_values(ascending=False)
         made = ", ".join(
             f"{number:,} first by {_BY.get(str(by), by)}" for by, number in counts.items()
@@ -62,13 +76,25 @@ class Trials(Result):
         return (
             f"{said}{every} on {counted(len(self.markets), 'market')} "
             f"since {since}: {made}. A trial is a strategy's source with its parameters, costs, "
-            "account and span; the same again is the same trial."
+            f"account and span; the same again is the same trial. {self._asked}"
+        ).rstrip()
+
+    @property
+    def _asked(self) -> str:
+        """How often signals were looked at."""
+        if self.signals.empty:
+            return ""
+        distinct = len(self.signals.drop_duplicates(["market", *_QUESTION]))
+        return (
+            f"Signal studies put {counted(distinct, 'question')}, a signal with its parameters and "
+            f"a horizon, in {counted(len(self.signals), 'look')}: they have p-values of their own "
+            "and deflate no Sharpe ratio."
         )
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """``markets`` and ``trials``."""
-        return {"markets": self.markets, "trials": self.frame}
+        """``markets``, ``trials`` and ``signals``."""
+        return {"markets": self.markets, "trials": self.frame, "signals": self.signals}
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever trials --json`` prints."""
@@ -78,6 +104,7 @@ class Trials(Result):
             "added": self.added,
             "markets": self.markets.reset_index().to_dict("records"),
             "trials": self.frame.reset_index().to_dict("records"),
+            "signals": self.signals.reset_index().to_dict("records"),
         }
 
 
@@ -90,7 +117,8 @@ def trials(
     """List everything ever tried, and on which market.
 
     Every run of a study, every combination of a sweep or walk, every backtest of a notebook and
-    every column it screens in a workspace is written into its ledger, ``backtests/trials``.
+    every column it screens in a workspace is written into its ledger, ``backtests/trials``; beside
+    them every look of a signal study: a signal with its parameters, and a horizon.
     Whoever picks the best of many picks luck, so pages of runs and sweeps show how many there
     were.
 
@@ -167,9 +195,19 @@ def trials(
         if data is not None:  # all of them are one market
             seen = joined_ids([seen, *(ids for _, ids in read_trials(folder, each.id))])
     frame = pd.DataFrame(rows, columns=list(_COLUMNS)).set_index("id")
-    return Trials(markets=_markets(known, frame, folder), frame=frame, folder=folder, added=added)
+    looks = [{"market": each.id, **one} for each in known for one in read_looks(folder, each.id)]
+    signals = pd.DataFrame(looks, columns=list(_LOOKS)).set_index("id")
+    return Trials(
+        markets=_markets(known, frame, folder),
+        frame=frame,
+        signals=signals[~signals.index.duplicated()],
+        folder=folder,
+        added=added,
+    )
 
 
+_QUESTION = ("question", "timeframe")
+_LOOKS = ("id", "market", "at", "signal", "horizon", "data", "end", *_QUESTION)
 _COLUMNS = (
     *("id", "market", "at", "by", "study", "data", "strategy", "params", "costs", "account"),
     *("timeframe", "start", "end", "trials"),

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import counted
-from delever.report.format import number, one_digit, percent, whole, whole_percent
+from delever.report.format import day, number, one_digit, percent, whole, whole_percent
 from delever.report.table import (
     Cell,
     Group,
@@ -21,6 +21,7 @@ from delever.report.table import (
     texts,
 )
 from delever.research.signal.robustness import RobustnessMap
+from delever.research.signal.study import SignalStudy
 from delever.research.signal.study_plan import StudyPlan
 
 _FEW = 3
@@ -64,6 +65,45 @@ def condition_table(conditions: pd.DataFrame, bars: int) -> Table:
         "they come out; above 5 % nothing could have been found. A condition may matter on all "
         "bars: beside each share stands that of all bars with and without it.",
     )
+
+
+def sequence_sentence(study: SignalStudy, of: int = 1) -> str:
+    """Say what the evidence comes to whenever one looks, for one of so many signals."""
+    table, enough = study.sequence, of / study.design.alpha
+    if table.empty:
+        return (
+            "Looked at again and again: no event has enough bars before it to bet on what follows."
+        )
+    peak = int(table["e_value"].to_numpy().argmax())
+    most, last = float(table["e_value"].iloc[peak]), float(table["e_value"].iloc[-1])
+    wins = "which is" if most >= enough else "short of"
+    return (
+        f"Looked at again and again: a stake of 1 on what follows {counted(len(table), 'event')} "
+        f"is {number(last)} now and was {number(most)} at most ({day(table['known'].iloc[peak])}), "
+        f"{wins} the {number(enough, 0)} that is evidence whenever one stops."
+    )
+
+
+def sequence_parts(study: SignalStudy) -> tuple[str | Table, ...]:
+    """The same with its steps, the latest first."""
+    beside = "what followed breaks of placebo levels" if len(study.placebos) else "all bars"
+    table = tabulate(
+        "sequence",
+        study.sequence.iloc[::-1],
+        (
+            texts("Event", lambda row: Cell(text=day(row["time"]), order=day(row["time"]))),
+            texts("Known", lambda row: day(row["known"])),
+            numbers("Better than", "rank", whole_percent, title="of what it is compared with"),
+            numbers("Stake", "e_value", number),
+        ),
+        limit=10,
+        caption="p is for one look; this holds for any number, as data arrive (Ville 1939). Each "
+        f"event's return over the deciding horizon is ranked among {beside} whose returns were "
+        "known by then, in units of volatility. Where events mean nothing the rank is a half on "
+        "average, no way of betting on it wins, and the stake is ever twenty in one case of twenty "
+        "at most.",
+    )
+    return (sequence_sentence(study), table) if len(study.sequence) else (sequence_sentence(study),)
 
 
 def map_sentence(found: RobustnessMap) -> str:

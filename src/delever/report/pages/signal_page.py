@@ -23,7 +23,12 @@ from delever.report.format import (
 )
 from delever.report.page import block, render_page
 from delever.report.pages.ladder_table import ladder_table, p_text, rung_title
-from delever.report.pages.signal_asides import condition_table, map_sentence, map_table
+from delever.report.pages.signal_asides import (
+    condition_table,
+    map_sentence,
+    map_table,
+    sequence_parts,
+)
 from delever.report.table import (
     Cell,
     Table,
@@ -88,8 +93,8 @@ def _would_be_found(study: SignalStudy, events: int) -> str:
     return f"with {events} events {', '.join([part for part in (said, *never) if part])}"
 
 
-def family_rows(studies: Sequence[SignalStudy]) -> pd.DataFrame:
-    """What decides each of several signals, a row per signal."""
+def family_rows(studies: Sequence[SignalStudy], tests: pd.DataFrame) -> pd.DataFrame:
+    """What decides each of several signals, a row per signal, with the corrected p-values."""
     rows = []
     for study in studies:
         row, bars = study.deciding, study.design.decides
@@ -102,12 +107,12 @@ def family_rows(studies: Sequence[SignalStudy]) -> pd.DataFrame:
                 "verdict": study.verdict,
             }
         )
-    return pd.DataFrame(rows).set_index("signal")
+    return pd.DataFrame(rows).set_index("signal").assign(**{str(p): tests[p].array for p in tests})
 
 
-def family_headline(studies: Sequence[SignalStudy]) -> str:
+def family_headline(studies: Sequence[SignalStudy], tests: pd.DataFrame) -> str:
     """Say which of several signals are found."""
-    rows = family_rows(studies)
+    rows = family_rows(studies, tests)
     found = rows[rows["verdict"].isin(["higher", "lower"])]
     if not len(found):
         return (
@@ -121,28 +126,34 @@ def family_headline(studies: Sequence[SignalStudy]) -> str:
     return f"Of {counted(len(rows), 'signal')}, p corrected for their number: {'; '.join(said)}."
 
 
-def family_table(studies: Sequence[SignalStudy]) -> Table:
+def family_table(studies: Sequence[SignalStudy], tests: pd.DataFrame) -> Table:
     """Several signals, a row each."""
     design = studies[0].design
     return tabulate(
         "family",
-        family_rows(studies),
+        family_rows(studies, tests),
         (
             texts("Signal", "signal"),
             numbers("Distinct", "distinct", whole),
             numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
+            numbers("p (Holm)", "p_value", p_text, title="corrected for the number of signals"),
+            numbers("StepM", "p_stepm", p_text, title="from the largest on the same shifts"),
+            numbers("False", "false_discoveries", p_text, title="false discovery rate"),
+            texts("Verdict", "verdict"),
             texts(
                 f"{whole_percent(1 - design.alpha)} interval",
                 lambda row: interval_cell(row["low"], row["high"], percent),
                 numeric=True,
             ),
-            numbers("p", "p_value", p_text, title="corrected for the number of signals"),
             numbers("Found if", "detectable", percent, title="smallest effect, after correction"),
-            texts("Verdict", "verdict"),
         ),
-        caption=f"Over {counted(design.decides, 'bar')}, at equal volatility. p after Holm: any of "
-        "these is at or below 5 % in at most 5 % of families in which there is nothing. Found if: "
-        f"the smallest effect found in {whole_percent(design.power)} of samples after correction.",
+        caption=f"Over {counted(design.decides, 'bar')}, at equal volatility. p after Holm "
+        "decides: any of these is at or below 5 % in at most 5 % of families in which there is "
+        "nothing. StepM, from all signals on the same circular shifts, says the same with less "
+        "loss where they come together (Romano and Wolf 2005). False: the share of those with this "
+        "figure or a lower one that are false finds, on average (Benjamini and Hochberg 1995). "
+        f"Found if: the smallest effect found in {whole_percent(design.power)} of samples after "
+        "correction.",
     )
 
 
@@ -388,6 +399,7 @@ def render(
                 else block("", placebos.title, placebos),
             ),
             block("power", "What would have been found", power_table(study)),
+            block("sequence", "Looked at again and again", *sequence_parts(study)),
             block(
                 "further",
                 "Further levels",

@@ -43,6 +43,7 @@ from delever.research.signal.pool import (
     forward_outcomes,
     pool_signals,
 )
+from delever.research.signal.sequential import sequential
 from delever.stats.families import holm
 from delever.stats.intervals import detectable_deviations, wilson_interval
 
@@ -146,6 +147,7 @@ class SignalStudy:
     power: pd.DataFrame
     # one row per placebo level and horizon: ``horizon``, ``factor``, ``distinct``, ``mean``
     placebos: pd.DataFrame
+    sequence: pd.DataFrame  # see `delever.research.signal.sequential.sequential`
     notes: tuple[str, ...]  # what a reader must know
 
     @property
@@ -269,6 +271,7 @@ def study_signal(
         ).rename_axis(["horizon", "against"]),
         power=power,
         placebos=pd.concat(drawn, ignore_index=True),
+        sequence=sequential(decides, pool.index, placebo.get(chosen.decides)),
         notes=_notes(pool),
     )
 

@@ -15,6 +15,7 @@ from tests.engine.test_sweep import random_bars
 import delever as dl
 from delever.deleveraging.period import load_catalog
 from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name, part_names
+from delever.errors import InputError
 from delever.study import chunk as chunk_module
 from delever.study import study_sweep as sweep_module
 from delever.study.simulation import simulate
@@ -50,6 +51,7 @@ def kind(name: str, market: dl.MarketView) -> tuple[dl.Account | None, dl.Costs]
     """An account and costs that many accounts at once do not cover."""
     accounts = {
         "limit_offset": dl.Account(limit_offset=0.005),
+        "rebalance_band": dl.Account(rebalance_band=0.05),
         "detail": dl.Account(detail=halves(market.bars)),
         "an inverse contract": perp(leverage=3.0),
     }
@@ -58,7 +60,11 @@ def kind(name: str, market: dl.MarketView) -> tuple[dl.Account | None, dl.Costs]
 
 
 @pytest.mark.parametrize(
-    "name", ["limit_offset", "detail", "an inverse contract", "borrow", "slippage with impact"]
+    "name",
+    [
+        *("limit_offset", "rebalance_band", "detail", "an inverse contract", "borrow"),
+        "slippage with impact",
+    ],
 )
 def test_each_row_is_the_single_run(market, name) -> None:
     account, costs = kind(name, market)
@@ -130,6 +136,21 @@ def test_a_study_is_cut_in_small_chunks_and_any_worker_gives_the_same(
     with ThreadPoolExecutor(2) as pool:
         there = dl.sweep(path, workspace=workspace, fresh=True, executor=pool)
     pd.testing.assert_frame_equal(here.frame, there.frame)
+
+
+def test_a_band_is_an_axis_and_each_row_the_run_with_it(market) -> None:
+    half = 0.5 * above(market, window=10)
+    swept = dl.sweep(market, half, {"account.rebalance_band": [0.01, 0.2]})
+    runs = [
+        dl.backtest(market, half, account=dl.Account(rebalance_band=band)) for band in (0.01, 0.2)
+    ]
+    assert len(runs[0].evaluation.backtest.fills) > len(runs[1].evaluation.backtest.fills)
+    assert swept.frame["total_return"].tolist() == pytest.approx(
+        [run.metrics.loc["total_return", "whole"] for run in runs], rel=1e-12
+    )
+    assert any(note.endswith("do not cover rebalance_band") for note in swept.notes)
+    with pytest.raises(InputError, match="rebalance_band must be a drift of exposure, 0 or more"):
+        dl.Account(rebalance_band=-0.1)
 
 
 def test_bounds_are_of_single_runs(market) -> None:

@@ -151,6 +151,9 @@ class Account:
     limit_offset : float, optional
         Entries from flat rest this fraction better than the open, 0 <= limit_offset < 1, and pay
         the maker fee when traded through. By default they cross at the open.
+    rebalance_band : float, optional
+        Trade also when the exposure at an open is further than this from the target, >= 0. By
+        default a position is left to drift until the target changes.
     bounds : bool
         Whether to run also the best and the worst that bars can hide.
 
@@ -179,6 +182,7 @@ class Account:
     take_profit: Distance | None = None
     trailing_stop: Trail | None = None
     limit_offset: Annotated[float, Ge(0), Lt(1), doc("a fraction of the open")] | None = None
+    rebalance_band: Annotated[float, Ge(0), doc("a drift of exposure")] | None = None
     bounds: bool = False
 
     def __post_init__(self) -> None:
@@ -230,8 +234,13 @@ class Orders(NamedTuple):
 def orders_of(
     account: Account, *, band: float = math.inf, resolution: Resolution = "run"
 ) -> Orders:
-    """Numbers of an account; a setting that is not set has its default."""
+    """Numbers of an account; a setting that is not set has its default.
+
+    `band` stands before that of the account.
+    """
     contract = account.traded
+    if band == math.inf and account.rebalance_band is not None:
+        band = account.rebalance_band
     given = {name: getattr(account, name, None) for name in Orders._fields}
     return Orders(
         **{name: float(value) for name, value in given.items() if value is not None}

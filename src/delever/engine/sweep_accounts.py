@@ -48,8 +48,9 @@ __all__ = [
 
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
-SWEPT_ACCOUNT = ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop")
-"""Settings in which the accounts of a sweep may differ."""
+SWEPT_ACCOUNT = ("leverage", "exposure", "stop_loss", "take_profit", "trailing_stop",
+                 "rebalance_band")  # fmt: skip
+"""Settings in which the accounts of a sweep may differ; those with the last one run alone."""
 
 _BLOCK = 128
 
@@ -227,6 +228,8 @@ def check_account(account: SweepAccount, market: SweepMarket, name: str) -> None
     that no size reaches a target.
     """
     settings = _settings(account, market)
+    if settings.rebalance_band is not None:
+        raise InputError(f"{name}: many accounts at once do not cover rebalance_band; run it alone")
     most, leverage = np.abs(account.asked.targets).max() * settings.exposure, settings.leverage
     if not most <= leverage:
         raise InputError(

@@ -151,6 +151,7 @@ def uncovered(account: Account | None, costs: Costs) -> tuple[str, ...]:
     told = account or Account()
     beyond = {
         "limit_offset": told.limit_offset is not None,
+        "rebalance_band": told.rebalance_band is not None,
         "detail": told.detail is not None,
         "bounds": told.bounds,
         "an inverse contract": _inverse(told.contract),

@@ -96,7 +96,7 @@ def concluded(
             "n_trials": n_trials,
             "asked": chosen.asked,
             "failed": int((frame["error"] != "").sum()),
-            "notes": [*market_notes(ground.market), *_path(ground)],
+            "notes": [*market_notes(ground.market), *_path(ground, axes)],
         },
         about=_about(ground, axes, data, fixed, frame, n_trials),
         sums=rows[sums],
@@ -113,7 +113,7 @@ def concluded(
     if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
         raise answer
     begin = answer[1]
-    path = _path(ground, isinstance(answer[0], pd.DataFrame))
+    path = _path(ground, axes, ordered=isinstance(answer[0], pd.DataFrame))
     done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
     per_year = sample_of(done, held).periods_per_year
     known = frame[RANKED_BY].notna().to_numpy()
@@ -145,10 +145,11 @@ def concluded(
     )
 
 
-def _path(ground: SweepGround, ordered: bool = False) -> list[str]:
+def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) -> list[str]:
     """Why combinations were run one by one."""
-    whys = [why_by_itself(ground), "the strategy's orders" if ordered else ""]
-    if not (why := ", ".join(filter(None, whys))):
+    banded = [axis.removeprefix("account.") for axis in axes if axis == "account.rebalance_band"]
+    whys = [why_by_itself(ground), *banded, "the strategy's orders" if ordered else ""]
+    if not (why := ", ".join(dict.fromkeys(filter(None, whys)))):
         return []
     return [
         "each combination was run by itself, which takes as long as a backtest: many accounts at "

@@ -203,7 +203,8 @@ def run_combinations(
                 errors[row] = str(answer)
                 continue
             begins[row], decided[row] = answer.begin, answer.decided
-            swept = covered and not answer.ordered
+            banded = one.account is not None and one.account.rebalance_band is not None
+            swept = covered and not answer.ordered and not banded
             if by_run or not swept:
                 held_sums = () if swept else by_sums
                 try:

@@ -124,6 +124,7 @@ def account_facts(account: Account) -> dict[str, Any]:
     return {
         **{name: getattr(account, name) for name in _NUMBERS},
         **{name: getattr(account, name) is not None for name in _GIVEN},
+        **({} if account.rebalance_band is None else {"rebalance_band": account.rebalance_band}),
         "contract": getattr(contract, "symbol", contract),
         "rules": rules if isinstance(rules, str | None) else "given",
     }

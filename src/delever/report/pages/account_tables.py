@@ -25,9 +25,11 @@ _SETTINGS = {
     "take_profit": "Take-profit, of the entry price",
     "trailing_stop": "Trailing stop, of the best price since entry",
     "limit_offset": "Entries rest below or above the open by",
+    "rebalance_band": "Rebalanced beyond a drift of",
     "borrow_rate": "Borrow, a year",
 }
-_FRACTIONS = {"stop_loss", "take_profit", "trailing_stop", "limit_offset", "borrow_rate"}
+_FRACTIONS = {"stop_loss", "take_profit", "trailing_stop", "limit_offset", "rebalance_band",
+              "borrow_rate"}  # fmt: skip
 _PARTS = {
     "fixed": "Slippage, fixed",
     "volatility_share": "Slippage, share of a bar's volatility",

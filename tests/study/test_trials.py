@@ -282,7 +282,9 @@ def test_a_trial_among_many_is_the_trial_by_itself(params, end) -> None:
         "account": None,
     }
     grid = Grid.of(params)
-    block = TrialBlock(trial=shared, params=params, places=grid.places(np.arange(len(grid))))
+    places = grid.places(np.arange(len(grid)))
+    kind = np.zeros(len(grid), dtype=int)
+    block = TrialBlock(kinds=[shared], params=params, kind=kind, places=places)
     held = [{name: params[name][0] for name in params} | one for one in grid]
     alone = [digest(identity({**shared, "params": one}, end)) for one in held]
     if all(len({*map(repr, each)}) == len(each) for each in params.values()):
@@ -306,8 +308,14 @@ def test_a_large_sweep_takes_a_line_a_chunk_and_each_of_its_trials_counts_once(
     assert found.frame["trials"].tolist() == [5, 3]
     assert found.markets["sweep"].tolist() == [8]
     assert "8 trials on 1 market" in found.headline
+    fees = write(workspace, "fees", "[sweep.params]\nweeks = [20, 30]\n[sweep.costs]\n"
+                 "taker_fee = [0.001, 0.002, 0.003]\n")  # fmt: skip
+    assert dl.sweep(fees, workers=1, workspace=workspace).n_trials == 12
+    last = dl.trials(workspace=workspace).frame.iloc[-1]
+    assert (last["trials"], last["costs"]["taker_fee"]) == (4, [0.001, 0.002, 0.003])
+    assert dl.run(fees, {"params.weeks": 20, "costs.taker_fee": 0.003}).manifest["n_trials"] == 12
     theirs = workspace.root.parent / "theirs"
-    assert merge(theirs, workspace.trials) == 8
+    assert merge(theirs, workspace.trials) == 12
     assert merge(theirs, workspace.trials) == 0
 
 

@@ -115,7 +115,7 @@ def family_facts(swept: Swept) -> dict[str, str]:
         ),
         **{
             f"Combinations above {benchmark} by {what}": (
-                f"{many:,} of {len(swept.frame):,} (that any is: {p_value(least)})"
+                f"{many:,} of {found.among:,} (that any is: {p_value(least)})"
             )
             for what, many, least in tests
         },

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import Floats, Rows
+from delever.arguments import Flags, Floats, Rows
 from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.period import Period
 from delever.stats.overfitting import Overfitting, overfitting, sharpe_of_sums
@@ -98,6 +98,10 @@ class Tried:
         """Sums over parts, shape (combinations, names, 4)."""
         order = list(self.parts.rows)
         return self.sums[:, [order.index(name) for name in names]]
+
+    def some(self, rows: Flags) -> Tried:
+        """Those of some combinations."""
+        return replace(self, sums=self.sums[rows], begins=self.begins[rows])
 
     def held(self, names: Sequence[str]) -> Floats:
         """Of the benchmark, shape (names, 4)."""

@@ -46,6 +46,7 @@ class Family:
     best: int  # row of the one that was chosen
     made: int  # trials ever made on these data
     elsewhere: float  # effective number of those that are not among these
+    alike: int = 0  # further trials of the same kind, from among which these were drawn at random
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,9 @@ class Deflation:
     # and of the trial that stands furthest above, by Sharpe ratio or by growth, whichever it is
     family_above: float
     family_growth: float
-    better: int  # trials above the benchmark's ratio, one of them by luck in at most LEVEL of cases
+    among: int  # trials that were judged: all, or those drawn from very many
+    # those of them above the benchmark's ratio, one of them by luck in at most LEVEL of cases
+    better: int
     better_growth: int
 
 
@@ -106,7 +109,9 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
 
     Chances come from signs drawn for blocks of time (`delever.stats.superior.best_of_many`), so
     returns may depend on each other and have any tails. With E effective trials made elsewhere
-    beside e of these, p becomes ``1 - (1 - p) ** (1 + E / e)``.
+    beside e of these, p becomes ``1 - (1 - p) ** (1 + E / e)``. Where these were drawn from more,
+    the effective number is taken to grow on as it does from a quarter of these to all of them, by
+    the same power of their number.
     """
     tried, periods = family.tried, family.tried.periods_per_year
     every = tried.of(tried.parts.named("block"))[..., 0]
@@ -115,7 +120,8 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
     if bars < LEAST_BARS or blocks.shape[1] < _LEAST_BLOCKS or not math.isfinite(ratio):
         return None
     own = effective_trials(blocks)
-    effective = own + family.elsewhere
+    elsewhere = family.elsewhere + own * (_grown(blocks, own, len(blocks) + family.alike) - 1.0)
+    effective = own + elsewhere
     across = float(np.var(family.ratios, ddof=1)) / periods if len(family.ratios) > 1 else 0.0
     variance = max(across, 1.0 / (bars - 1))
     skew = skewness(returns)
@@ -139,6 +145,7 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
         sharpe=ratio * yearly,
         bars=bars,
         trials=made,
+        among=len(family.ratios),
         effective=effective,
         spread=math.sqrt(variance) * yearly,
         expected=expected_maximum_sharpe(variance, effective) * yearly,
@@ -151,9 +158,17 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
         length_years=minimum_backtest_length(ratio * yearly, effective),
         false_discovery=_false_discovery(level, bars, periods, new),
         above=(ratio - _per_bar(benchmark)) * yearly,
-        **_chances(family, blocks, 1.0 + family.elsewhere / own),
+        **_chances(family, blocks, 1.0 + elsewhere / own),
         **shape,
     )
+
+
+def _grown(blocks: Floats, own: float, among: int) -> float:
+    """Times as many effective trials in a family as in a part of it drawn at random."""
+    if among == len(blocks):
+        return 1.0
+    power = math.log(own / effective_trials(blocks[::4])) / math.log(4.0)
+    return float((among / len(blocks)) ** min(max(power, 0.0), 1.0))
 
 
 class _Chances(TypedDict):
@@ -258,7 +273,8 @@ def _haircut(
         n_tests=made,
         correlation=0.0 if math.isnan(together) else together,
         autocorrelation=carried,
-        draws=min(max(_MOST_HAIRCUT // made, _LEAST_DRAWS), 2_000),
+        # The more tests there are, the less one draw of them differs from another.
+        draws=min(max(_MOST_HAIRCUT // made, 99), 2_000),
     )
     return float(table["sharpe"]["average"])
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Rows
+from delever.arguments import Rows, counted
 from delever.bars import close_times
 from delever.engine.backtest import Backtest
 from delever.engine.orders import Target
@@ -41,15 +41,18 @@ from delever.study.grid import Grid
 from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy, called
 from delever.study.sweep_result import Sweep
+from delever.study.swept_columns import SweptColumns
 from delever.venues.costs import Costs, VenueFees
 
 _FEW = 3
 """Values of an axis that are all named; of more, the ends."""
+MOST_JUDGED = 10_000
+"""Combinations that luck and choosing are found from; of more, as many drawn at random."""
 
 
 def concluded(
     ground: SweepGround,
-    rows: pd.DataFrame,
+    columns: SweptColumns,
     chosen: Grid,
     combination: Callable[[Mapping[str, Any]], Combination],
     *,
@@ -67,8 +70,8 @@ def concluded(
     ----------
     ground : SweepGround
         What they share.
-    rows : pandas.DataFrame
-        From `delever.study.chunk.run_combinations`, a row per combination.
+    columns : SweptColumns
+        Of `delever.study.chunk.run_combinations`, behind the axes: a row per combination.
     chosen : Grid
         Values of the axes of each.
     combination : callable
@@ -83,7 +86,7 @@ def concluded(
     parts = ground.parts
     sums = part_names(parts.rows)
     axes = chosen.axes
-    frame = with_axes(rows.drop(columns=sums), chosen)
+    frame = columns.read(columns.small(axes, len(chosen)))
     costs = [axis for axis in axes if axis.startswith("costs.")]
     beside = neighbours_median(frame, axes, RANKED_BY, given=costs)
     frame.insert(list(frame).index(RANKED_BY) + 1, NEIGHBOURS, beside)
@@ -99,7 +102,7 @@ def concluded(
             "notes": [*market_notes(ground.market), *_path(ground, axes)],
         },
         about=_about(ground, axes, data, fixed, frame, n_trials),
-        sums=rows[sums],
+        columns=columns,
         terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),
         folder=folder,
         n_trials=n_trials,
@@ -116,33 +119,51 @@ def concluded(
     path = _path(ground, axes, ordered=isinstance(answer[0], pd.DataFrame))
     done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
     per_year = sample_of(done, held).periods_per_year
-    known = frame[RANKED_BY].notna().to_numpy()
-    every = rows[sums].to_numpy(dtype=np.float64).reshape(len(rows), -1, len(PART_SUMS))
+    known = np.flatnonzero(frame[RANKED_BY].notna().to_numpy())
+    drawn = _drawn(known)
+    # The best was found among all: it counts for its luck, and has no place among those drawn.
+    judged = np.union1d(drawn, [found.terrain.peak])
+    apart = np.isin(judged, drawn)
+    own = columns.read(sums, judged).to_numpy(dtype=np.float64)
     tried = Tried(
         parts=parts,
-        sums=every[known],
-        begins=ground.market.index.get_indexer(pd.Index(frame["start"][known])),
+        sums=own.reshape(len(own), -1, len(PART_SUMS)),
+        begins=ground.market.index.get_indexer(pd.Index(frame["start"].iloc[judged])),
         benchmark=in_parts(held, parts, begin),
         periods_per_year=per_year,
     )
+    if len(drawn) < len(known):
+        part = counted(len(drawn), "combination")
+        path.append(
+            f"luck, and what choosing comes to, are found from {part} drawn at random; the "
+            "effective number of trials is taken to grow on as from a quarter of them to all"
+        )
     return replace(
         found,
         manifest={**found.manifest, "notes": [*market_notes(ground.market), *path]},
         benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
-        choosing=choosing(tried).of_rows(np.flatnonzero(known)),
-        finalists=_finalists(ground, tried, np.flatnonzero(known), chosen, combination),
+        choosing=choosing(tried.some(apart)).of_rows(drawn),
+        finalists=_finalists(ground, tried.some(apart), drawn, chosen, combination),
         deflation=deflate(
             done.returns.to_numpy(dtype=np.float64),
             held.returns.to_numpy(dtype=np.float64),
             Family(
                 tried=tried,
-                ratios=frame[RANKED_BY].to_numpy(dtype=np.float64)[known],
-                best=int(known[: found.terrain.peak].sum()),
+                ratios=frame[RANKED_BY].to_numpy(dtype=np.float64)[judged],
+                best=int(np.searchsorted(judged, found.terrain.peak)),
                 made=n_trials,
-                elsewhere=max(n_trials - len(rows), 0),
+                alike=len(known) - len(judged),
+                elsewhere=max(n_trials - len(frame), 0),
             ),
         ),
     )
+
+
+def _drawn(known: Rows) -> Rows:
+    """Combinations that statistics are made of: all of them, of very many a part."""
+    if len(known) <= MOST_JUDGED:
+        return known
+    return np.sort(np.random.default_rng(0).choice(known, MOST_JUDGED, replace=False))
 
 
 def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) -> list[str]:
@@ -269,9 +290,3 @@ def _values(column: pd.Series, axis: str) -> str:
     if numeric and len(values) > _FEW:
         return f"{word(min(values))} to {word(max(values))}"
     return " or ".join(map(word, values))
-
-
-def with_axes(rows: pd.DataFrame, chosen: Grid) -> pd.DataFrame:
-    """Rows of combinations, their own values and what became of them in front."""
-    said = rows[["start", "first_decision", "error"]]
-    return pd.concat([chosen.frame, said, rows.drop(columns=list(said))], axis=1)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Rows
 from delever.study.config import Axis, Range, SweepConfig
 
 
@@ -89,10 +90,9 @@ class Grid:
         for row in places.tolist():
             yield {axis: each[at] for axis, each, at in zip(axes, values, row, strict=False)}
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        """A column per axis, a row per combination: values of one kind, else as JSON."""
-        places = self.places(np.arange(len(self)))
+    def frame(self, rows: Rows) -> pd.DataFrame:
+        """A column per axis of some combinations: values of one kind, else as JSON."""
+        places = self.places(rows)
         return pd.DataFrame(
             {
                 axis: pd.Series(_alike(each)).take(places[:, number]).reset_index(drop=True)
@@ -144,6 +144,12 @@ def combinations(config: SweepConfig) -> Grid:
     places = np.array(columns, dtype=np.int32).T
     first = np.sort(np.unique(places, axis=0, return_index=True)[1])
     return Grid(axes=tuple(axes), values=tuple(values), asked=config.samples, sample=places[first])
+
+
+def with_axes(rows: pd.DataFrame, grid: Grid, own: Rows) -> pd.DataFrame:
+    """Rows of combinations, their own values and what became of them in front."""
+    said = rows[["start", "first_decision", "error"]]
+    return pd.concat([grid.frame(own), said, rows.drop(columns=list(said))], axis=1)
 
 
 def _once(values: Sequence[Any]) -> list[Any]:

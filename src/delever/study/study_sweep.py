@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from delever.data.disk import Disk
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
-from delever.errors import ConfigError, StoreError
+from delever.errors import ConfigError
 from delever.stats.metrics import AsMetric, metric_of
 from delever.study.by_itself import why_by_itself
 from delever.study.chosen import concluded
@@ -38,7 +38,8 @@ from delever.study.parcel import parcel
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
 from delever.study.stored import About, write_facts, write_index
 from delever.study.sweep_result import Sweep
-from delever.study.sweep_task import Chunk, ChunkRunner, parquet_bytes
+from delever.study.sweep_task import Chunk, ChunkRunner
+from delever.study.swept_columns import SweptColumns, parquet_bytes
 from delever.study.trial_blocks import Bound, grid_trials
 from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
@@ -123,7 +124,7 @@ def sweep_study(
             progress(done, len(chosen), rate * (len(chosen) - done))
     finished = concluded(
         ground,
-        _assemble(folder, chunks),
+        SweptColumns(files=[folder / "chunks" / chunk.file for chunk in chunks]),
         chosen,
         combination,
         name=study.name,
@@ -135,7 +136,6 @@ def sweep_study(
         resumed=resumed,
     )
     disk.write("", {"sweep.parquet": parquet_bytes(finished.frame)})
-    disk.write("", {"sums.parquet": parquet_bytes(finished.sums)})
     disk.write("", {"splits.parquet": parquet_bytes(finished.splits)})
     disk.write("", {"sweep.html": finished.html().encode()})
     disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
@@ -220,16 +220,3 @@ def _chunks(chosen: Grid, *, alone: bool) -> list[Chunk]:
 
 def _stored(folder: Path, chunk: Chunk) -> bool:
     return (folder / "chunks" / chunk.file).is_file()
-
-
-def _assemble(folder: Path, chunks: Sequence[Chunk]) -> pd.DataFrame:
-    parts = []
-    for chunk in chunks:
-        file = folder / "chunks" / chunk.file
-        try:
-            parts.append(pd.read_parquet(file))
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{file} must be readable; {error}; run the sweep with --fresh"
-            ) from None
-    return pd.concat(parts, ignore_index=True)

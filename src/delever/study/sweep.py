@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from delever.arguments import shown
@@ -20,11 +21,12 @@ from delever.study.belonging import belonging
 from delever.study.chosen import concluded
 from delever.study.chunk import Combination, SweepGround, record_combinations, run_combinations
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS
-from delever.study.grid import Grid
+from delever.study.grid import Grid, with_axes
 from delever.study.market import utc
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweep_result import Sweep
+from delever.study.swept_columns import SweptColumns
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -206,7 +208,7 @@ def _sweep_market(
         n_trials = record_combinations(place, ground, made, by="notebook", study=name)
     return concluded(
         ground,
-        frame,
+        SweptColumns(frame=with_axes(frame, chosen, np.arange(len(chosen)))),
         chosen,
         combination,
         name=name,

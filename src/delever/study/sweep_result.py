@@ -20,6 +20,7 @@ from delever.research.plateau import Terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 from delever.stats.overfitting import of_splits
 from delever.study.result import Result, plain
+from delever.study.swept_columns import SweptColumns
 
 SHOWN = (RANKED_BY, NEIGHBOURS, "cagr", "max_drawdown", "inside_total_return", "liquidations")
 """Metrics of a short table."""
@@ -43,9 +44,9 @@ class Sweep(Swept, Result):
         Everything it was made from.
     about : mapping
         What was swept, on what, and how much of it, in words.
-    sums : pandas.DataFrame
-        A row per combination: sums of returns, of their squares and log growth in parts of the
-        time, 0 where it had not begun; see `docs/sweeps.md`.
+    columns : SweptColumns
+        All columns of all combinations, read as they are asked for: those of the frame, and of a
+        sweep of more than 100,000 combinations the metrics that it leaves out.
     terrain : Terrain or None
         Rows of the best combination and of the best plateau; None where there is none.
     benchmark : pandas.Series or None
@@ -67,7 +68,7 @@ class Sweep(Swept, Result):
     """
 
     manifest: Mapping[str, Any]
-    sums: pd.DataFrame
+    columns: SweptColumns
     folder: Path | None = None
     resumed: int = 0
 
@@ -77,6 +78,14 @@ class Sweep(Swept, Result):
         from delever.report.pages.sweep_page import top
 
         return top(self.frame, 10)
+
+    @property
+    def sums(self) -> pd.DataFrame:
+        """A row per combination: sums over parts of the time, 0 where it had not begun.
+
+        Of returns, of their squares, log growth and closed trades; see `docs/sweeps.md`.
+        """
+        return self.columns.read(self.columns.sums)
 
     @property
     def headline(self) -> str:
@@ -128,7 +137,7 @@ class Sweep(Swept, Result):
         """Maps of the first two axes, and every axis beside the metrics."""
         from delever.report.pages.sweep_page import charts
 
-        return charts(self.frame, self.axes)
+        return charts(self)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -231,7 +240,7 @@ def read_sweep(folder: Path) -> Sweep:
         axes=tuple(columns[: columns.index("start")]),  # they stand first
         manifest=manifest,
         about=kept["about"],
-        sums=pd.read_parquet(folder / "sums.parquet"),
+        columns=SweptColumns(files=sorted((folder / "chunks").glob("*.parquet"))),
         terrain=None if terrain is None else Terrain(**terrain),
         benchmark=None
         if benchmark is None

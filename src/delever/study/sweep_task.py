@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from delever.errors import StoreError
 from delever.stats.metrics import AsMetric
 from delever.study.chunk import SweepGround, combination_maker, ground_of, run_combinations
 from delever.study.config import Study
-from delever.study.grid import Grid, combinations
+from delever.study.grid import Grid, combinations, with_axes
 from delever.study.provenance import gather
+from delever.study.swept_columns import parquet_bytes
 from delever.study.workspace import Workspace
 
 
@@ -33,7 +32,7 @@ class Chunk:
 class Measured(NamedTuple):
     """What a chunk came to."""
 
-    rows: bytes  # Parquet, a row per combination
+    rows: bytes  # Parquet, a row per combination, its values of the axes first
     without: tuple[int, ...]  # rows that have no result
 
 
@@ -60,15 +59,15 @@ class ChunkRunner:
         study, ground, grid = _prepared(self.root, self.study, self.inputs_id)
         if self.metrics:
             ground = replace(ground, metrics=(*ground.metrics, *self.metrics))
-        wanted = grid.some(np.arange(chunk.first, chunk.last))
+        own = np.arange(chunk.first, chunk.last)
         rows = run_combinations(
             ground,
-            map(combination_maker(study, ground), wanted),
+            map(combination_maker(study, ground), grid.some(own)),
             shared_bytes=self.shared_bytes,
             target_bytes=self.target_bytes,
         )
         without = np.flatnonzero(rows["error"] != "").tolist()
-        return Measured(parquet_bytes(rows), tuple(without))
+        return Measured(parquet_bytes(with_axes(rows, grid, own)), tuple(without))
 
 
 @lru_cache(maxsize=1)
@@ -83,11 +82,3 @@ def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround,
             "other code; run the sweep again"
         )
     return study, ground_of(study, inputs), combinations(study.sweep)
-
-
-def parquet_bytes(frame: pd.DataFrame) -> bytes:
-    """A frame as a Parquet file."""
-    buffer = io.BytesIO()
-    # Hardly a number comes twice: a dictionary of them would only take time.
-    frame.to_parquet(buffer, compression="zstd", use_dictionary=False)
-    return buffer.getvalue()

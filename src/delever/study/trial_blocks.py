@@ -32,15 +32,19 @@ _FEWEST = 256  # fewer stand each in a line of its own
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialBlock:
-    """Trials that differ in parameters alone."""
+    """Trials of one strategy on one market."""
 
-    trial: Mapping[str, Any]  # of any of them, from `delever.study.trials.trial_of`
+    # each kind of trial there is, from `delever.study.trials.trial_of`, whatever its parameters
+    kinds: Sequence[Mapping[str, Any]]
     params: Bound
+    kind: Rows  # shape (trials,): of which kind each is
     places: Rows  # shape (trials, params): which value each has
 
     def ids(self, end: str | None) -> Ids:
         """The id of each, in order."""
-        before, _, after = identity({**self.trial, "params": _ALL}, end).partition(json.dumps(_ALL))
+        around = [
+            identity({**one, "params": _ALL}, end).partition(json.dumps(_ALL)) for one in self.kinds
+        ]
         names = list(self.params)
         order = sorted(range(len(names)), key=names.__getitem__)
         parts = [
@@ -51,19 +55,28 @@ class TrialBlock:
             for place in order
         ]
         made = bytearray()
-        for row in self.places[:, order].tolist():
+        for kind, row in zip(self.kind.tolist(), self.places[:, order].tolist(), strict=True):
             told = ", ".join([part[place] for part, place in zip(parts, row, strict=True)])
+            before, _, after = around[kind]
             made += hashlib.sha256(f"{before}{{{told}}}{after}".encode()).digest()[:8]
         return np.frombuffer(bytes(made), dtype=">u8").astype(np.uint64)
 
     def line(self, ids: Ids, told: Mapping[str, Any], end: str | None) -> str:
         """What the ledger holds of them: the values they have, and those of their ids."""
-        values = {
-            name: [each[place] for place in np.unique(self.places[:, number]).tolist()]
+        params = {
+            name: _values([each[place] for place in np.unique(self.places[:, number]).tolist()])
             for number, (name, each) in enumerate(self.params.items())
         }
-        said = {name: each[0] if len(each) == 1 else each for name, each in values.items()}
-        return block_line({**told, **self.trial, "params": said, "end": end}, ids)
+        said = _values(self.kinds)
+        return block_line({**told, **said, "params": params, "end": end}, ids)
+
+
+def _values(several: Sequence[Any]) -> Any:
+    """One value, or the list of those there are; of tables, key by key."""
+    if all(isinstance(each, Mapping) for each in several):
+        return {key: _values([each[key] for each in several]) for key in several[0]}
+    found = list({json.dumps(each, default=str): each for each in several}.values())
+    return found[0] if len(found) == 1 else found
 
 
 def identity(trial: Mapping[str, Any], end: str | None) -> str:
@@ -113,22 +126,16 @@ def grid_trials(
     bound: Bound,
     trial: Callable[[Mapping[str, Any]], dict[str, Any]],
 ) -> tuple[list[dict[str, Any]], list[TrialBlock]]:
-    """Trials of some combinations of a grid: those that stand alone, and blocks of the others."""
+    """Trials of some combinations of a grid: a few each by itself, more together."""
+    if len(rows) < _FEWEST:
+        return [trial(one) for one in grid.some(rows)], []
     places = grid.places(rows)
     rest = [place for place, axis in enumerate(grid.axes) if not axis.startswith("params.")]
     own = {axis.removeprefix("params."): place for place, axis in enumerate(grid.axes)}
-    kind = np.unique(places[:, rest], axis=0, return_inverse=True)[1].ravel()
-    alone: list[dict[str, Any]] = []
-    blocks: list[TrialBlock] = []
-    for each in range(int(kind.max(initial=-1)) + 1):
-        there = np.flatnonzero(kind == each)
-        if len(there) < _FEWEST:
-            alone += [trial(one) for one in grid.some(rows[there])]
-            continue
-        at = np.zeros((len(there), len(bound)), dtype=np.int64)
-        for number, name in enumerate(bound):
-            if len(bound[name]) > 1:
-                at[:, number] = places[there, own[name]]
-        first = trial(grid[int(rows[there[0]])])
-        blocks.append(TrialBlock(trial=first, params=bound, places=at))
-    return alone, blocks
+    _, first, kind = np.unique(places[:, rest], axis=0, return_index=True, return_inverse=True)
+    at = np.zeros((len(rows), len(bound)), dtype=np.int64)
+    for number, name in enumerate(bound):
+        if len(bound[name]) > 1:
+            at[:, number] = places[:, own[name]]
+    kinds = [trial(one) for one in grid.some(rows[first])]
+    return [], [TrialBlock(kinds=kinds, params=bound, kind=kind.ravel(), places=at)]

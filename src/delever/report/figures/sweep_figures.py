@@ -5,55 +5,181 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.report.figures.look import BENCHMARK, SCALE, Chart, axis, chart
 from delever.report.format import figure as figure_text
 
-_MOST_LINES = 1_000
+MOST_LINES = 1_000
+"""Combinations that are drawn as lines; of more, some."""
 _COLOURS = 9
 _MOST_WORDS = 200
 _MOST_WORDY_COLUMNS = 18
+_MOST_CELLS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A combination that a figure points at."""
+
+    label: str
+    row: int
+    symbol: str
 
 
 def heat_map(
-    frame: pd.DataFrame, x: str, y: str, metric: str, label: str, *, fraction: bool
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    metric: str,
+    label: str,
+    *,
+    fraction: bool,
+    marks: Sequence[Mark] = (),
 ) -> Chart:
     """Median of a metric over everything but two axes.
 
     Notes
     -----
     Colours span what there is, however little; up to 200 cells of no more than 18 columns say their
-    number as well.
+    number as well. Of an axis with more than 60 values several that follow each other are one.
     """
     from plotly import graph_objects as go
 
     shape, across, up = ".1%" if fraction else ".2f", short(x), short(y)
-    table = frame.pivot_table(index=y, columns=x, values=metric, aggfunc="median", dropna=False)
+    columns, rows = _stretches(frame[x]), _stretches(frame[y])
+    table = (
+        frame[metric]
+        .groupby([rows.place, columns.place])
+        .median()
+        .unstack()
+        .reindex(index=range(len(rows.labels)), columns=range(len(columns.labels)))
+    )
     worded = table.size <= _MOST_WORDS and table.shape[1] <= _MOST_WORDY_COLUMNS
     figure = go.Figure()
     figure.add_heatmap(
         z=table.to_numpy(dtype=float),
-        x=[setting_text(value) for value in table.columns],
-        y=[setting_text(value) for value in table.index],
+        x=columns.labels,
+        y=rows.labels,
         colorscale=SCALE,
         colorbar={"title": {"text": label}, "tickformat": shape},
         texttemplate=f"%{{z:{shape}}}" if worded else None,
-        xgap=2,
-        ygap=2,
+        xgap=2 if table.shape[1] <= _MOST_WORDY_COLUMNS else 0,
+        ygap=2 if table.shape[0] <= _MOST_WORDY_COLUMNS else 0,
         hovertemplate=f"{across} %{{x}}<br>{up} %{{y}}<br>{label} %{{z:{shape}}}<extra></extra>",
     )
+    for mark in marks if not worded else ():
+        at = [columns.labels[columns.place[mark.row]]], [rows.labels[rows.place[mark.row]]]
+        _point(figure, *at, mark)
     figure.update_layout(xaxis=axis(across, type="category"), yaxis=axis(up, type="category"))
+    joined = columns.joined or rows.joined
     return chart(
         f"map-{metric.replace('_', '-')}",
         f"{label} by {across} and {up}",
         figure,
         height=460,
         min_width=200 + 26 * table.shape[1] if table.shape[1] <= 40 else 900,
-        caption="Each cell is the median over all other axes; look for a plateau, not for a peak.",
+        caption="Each cell is the median over all other axes"
+        f"{' and over values that follow each other' if joined else ''}; look for a plateau, not "
+        "for a peak.",
+    )
+
+
+class _Stretches(NamedTuple):
+    """Values of an axis in order, several together where there are very many."""
+
+    place: np.ndarray  # of each combination
+    labels: list[str]
+    joined: bool
+
+
+def _stretches(values: pd.Series) -> _Stretches:
+    place, each = pd.factorize(values, sort=True)
+    if len(each) <= _MOST_CELLS or values.dtype.kind not in "iuf":
+        return _Stretches(place, [setting_text(value) for value in each], joined=False)
+    first = np.linspace(0, len(each), _MOST_CELLS + 1).astype(int)
+    labels = [
+        setting_text(each[a])
+        if b - a == 1
+        else f"{setting_text(each[a])}–{setting_text(each[b - 1])}"
+        for a, b in pairwise(first.tolist())
+    ]
+    return _Stretches(np.searchsorted(first, place, side="right") - 1, labels, joined=True)
+
+
+def density(
+    frame: pd.DataFrame,
+    x: tuple[str, str],
+    y: tuple[str, str],
+    *,
+    marks: Sequence[Mark] = (),
+) -> Chart:
+    """Where combinations lie between two metrics, each given by its column and its label.
+
+    Notes
+    -----
+    Cells are coloured by the logarithm of how many lie in them; the outermost thousandth of each
+    metric is counted in the cells at the edge, so that a few wild ones leave the others room.
+    """
+    from plotly import graph_objects as go
+
+    known = frame[[x[0], y[0]]].dropna()
+    edges, placed = [], []
+    for name, cells in ((x[0], 120), (y[0], 80)):
+        values = known[name].to_numpy(dtype=float)
+        low, high = np.quantile(values, [0.001, 0.999])
+        high = high if high > low else low + 1.0
+        edges.append(np.linspace(low, high, cells + 1))
+        placed.append(np.clip(values, low, high))
+    counts = np.histogram2d(placed[0], placed[1], bins=edges)[0].T
+    middle = [(each[1:] + each[:-1]) / 2.0 for each in edges]
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=np.where(counts > 0, np.log10(np.maximum(counts, 1.0)), np.nan),
+        x=middle[0].round(6),
+        y=middle[1].round(6),
+        customdata=counts.astype(int),
+        colorscale=SCALE,
+        colorbar={
+            "title": {"text": "Combinations"},
+            "tickvals": list(range(8)),
+            "ticktext": [f"{10**power:,}" for power in range(8)],
+        },
+        hovertemplate=f"{x[1]} %{{x:.3g}}<br>{y[1]} %{{y:.3g}}<br>%{{customdata:,}} combinations"
+        "<extra></extra>",
+    )
+    for mark in marks:
+        row = frame.iloc[mark.row]
+        _point(figure, [row[x[0]]], [row[y[0]]], mark)
+    figure.update_layout(
+        xaxis=axis(x[1]), yaxis=axis(y[1]), legend={"orientation": "h", "y": 1.08, "x": 0}
+    )
+    return chart(
+        "density",
+        f"All combinations: {x[1]} and {y[1]}",
+        figure,
+        height=460,
+        caption=f"{counted(len(known), 'combination')}, counted cell by cell; colours by the "
+        "logarithm. Those in the outermost thousandth of an axis are counted at its edge.",
+    )
+
+
+def _point(figure: Any, x: Sequence[Any], y: Sequence[Any], mark: Mark) -> None:
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        name=mark.label,
+        marker={
+            **{"symbol": mark.symbol, "size": 13, "color": "#ffffff"},
+            "line": {"width": 2, "color": "#b5261e"},
+        },
+        hovertemplate=f"{mark.label}: %{{x}}, %{{y}}<extra></extra>",
     )
 
 
@@ -87,7 +213,7 @@ def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[s
 
     known = frame.dropna(subset=[name for name, _ in metrics])
     known = known.sort_values(metrics[0][0], kind="stable")
-    drawn = known.iloc[:: max(1, -(-len(known) // _MOST_LINES))]
+    drawn = known.iloc[:: max(1, -(-len(known) // MOST_LINES))]
     labels = dict.fromkeys(axes) | dict(metrics)
     scales = [_scale(drawn[name], text or short(name)) for name, text in labels.items()]
     figure = go.Figure()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from delever.report.figures import Chart, heat_map, parallel
-from delever.report.figures.sweep_figures import setting_text, short
+from delever.report.figures.sweep_figures import (
+    MOST_LINES,
+    Mark,
+    density,
+    setting_text,
+    short,
+)
 from delever.report.format import number, speed, when, whole
 from delever.report.page import Part, Tile, block, facts, render_page
 from delever.report.pages.choosing_tables import choosing_parts
@@ -56,7 +62,7 @@ def top(frame: pd.DataFrame, count: int = _ROWS, by: str = RANKED_BY) -> pd.Data
 def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
     """Write the page of a sweep."""
     about = swept.about
-    maps = charts(swept.frame, swept.axes)
+    maps = charts(swept)
     every = maps.pop("combinations", None)
     return render_page(
         title=f"{swept.name}: sweep",
@@ -80,8 +86,9 @@ def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
     )
 
 
-def charts(frame: pd.DataFrame, axes: Sequence[str]) -> dict[str, Chart]:
+def charts(swept: Swept) -> dict[str, Chart]:
     """Every figure of the page; none where no combination has a Sharpe ratio."""
+    frame, axes = swept.frame, swept.axes
     drawn: dict[str, Chart] = {}
     if not frame[RANKED_BY].notna().any():
         return drawn
@@ -93,14 +100,29 @@ def charts(frame: pd.DataFrame, axes: Sequence[str]) -> dict[str, Chart]:
             -frame[axis].nunique(),
         )
     )
+    marks = _marks(swept)
     if len(varied) > 1:
         x, y = varied[:2]
         for one in _MAPPED:
-            drawn[one] = heat_map(frame, x, y, one, label(one), fraction=unit(one) == "fraction")
+            fraction = unit(one) == "fraction"
+            drawn[one] = heat_map(frame, x, y, one, label(one), fraction=fraction, marks=marks)
     shown = [one for one in (RANKED_BY, "cagr", *_MAPPED[1:]) if frame[one].notna().any()]
     if frame[shown].notna().all(axis=1).any():
+        if len(frame) > MOST_LINES:
+            beside = ("max_drawdown", label("max_drawdown"))
+            drawn["density"] = density(frame, (RANKED_BY, label(RANKED_BY)), beside, marks=marks)
         drawn["combinations"] = parallel(frame, axes, [(one, label(one)) for one in shown])
     return drawn
+
+
+def _marks(swept: Swept) -> list[Mark]:
+    found = swept.terrain
+    if found is None:
+        return []
+    best = Mark(label="best", row=found.peak, symbol="star")
+    if found.plateau == found.peak:
+        return [best]
+    return [best, Mark(label="best plateau", row=found.plateau, symbol="diamond")]
 
 
 def _tiles(swept: Swept) -> list[Tile]:
@@ -192,9 +214,10 @@ def _highest_table(swept: Swept) -> Table:
                 for one in SHOWN
             ),
         ),
-        caption=f"{left}all with every metric are in sweep.parquet beside a stored page, and in "
-        "the frame of dl.sweep. Neighbours' Sharpe is the median over the combinations one step "
-        "away on one axis of numbers other than costs, or the nearest ones of a sample.",
+        caption=f"{left}all are in sweep.parquet beside a stored page, with every metric in "
+        "its folder chunks, and in the frame of dl.sweep. Neighbours' Sharpe is the median over "
+        "the combinations one step away on one axis of numbers other than costs, or the nearest "
+        "ones of a sample.",
         empty="No combination has one.",
         sortable=True,
     )

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.engine.portfolio import Leg
+from delever.engine.portfolio import Leg, Margin
 from delever.engine.settings import Account, FundingSeries
 from delever.venues.brackets import Bracket
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Borrow, Costs
 from delever.venues.margin_formulas import FORMULAS
-from delever.venues.rules import Fees, Rules
+from delever.venues.rules import AccountRule, Dated, Fees, Rulebook, Rules
 
 COSTS = Costs(taker_fee=0.0007, maker_fee=0.0002, slippage=0.0005)
 ONE = (Bracket(cap=np.inf, maintenance_margin_rate=0.01, max_leverage=50.0),)
@@ -85,6 +85,30 @@ def perpetual(
 def funding(chance: np.random.Generator, times: pd.DatetimeIndex) -> FundingSeries:
     stamps = pd.date_range(times[0], times[-1] + pd.Timedelta(days=1), freq="8h")
     return FundingSeries.of(pd.Series(0.002 * chance.standard_normal(len(stamps)), index=stamps))
+
+
+def rulebook(cut: str, size: float, first: str) -> Rulebook:
+    """Account rules alone: how positions are taken down."""
+    rule = AccountRule(cut=cut, size=size, above=1_000.0, first=first)  # type: ignore[arg-type]
+    day = date(2000, 1, 1)
+    return Rulebook(
+        venue="test", path="test.toml", sha256="", assume_before=False, listings={},
+        accounts=(Dated(valid_from=day, rule=rule, source="", as_of=day),),
+    )  # fmt: skip
+
+
+HOWS = {
+    "separate": Margin(mode="separate"),
+    "isolated": Margin(mode="isolated"),
+    "cross": Margin(),
+    "by brackets": Margin(rules=rulebook("tier", 1.0, "largest_loss")),
+    "by a share": Margin(rules=rulebook("share", 0.3, "largest_margin")),
+    "collateral": Margin(mode="multi_asset", counted={"C2": 0.9, "A3": 0.5}),
+    "all": Margin(
+        mode="multi_asset", rules=rulebook("tier", 1.0, "largest_margin"), counted={"C2": 0.9}
+    ),
+}
+"""Ways to share margin."""
 
 
 def random_legs(seed: int, size: int, count: int, *, wild: float = 0.08, **orders: Any) -> Any:

@@ -304,7 +304,7 @@ def test_a_position_settled_in_its_coin_shares_no_wallet_of_quote_units() -> Non
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (lambda: Margin(mode="joint"), "mode must be 'separate', 'isolated' or 'cross'"),
+        (lambda: Margin(mode="joint"), "mode must be one of 'separate', 'isolated', 'cross'"),
         (lambda: Margin(weights={"A": 1.0}), "weights are shares of separate wallets"),
         (lambda: Margin(mode="separate", weights={"A": 0.7}), "they sum to 0.7"),
         (lambda: Leg(bars=LEGS["A"].bars, ends=-1.0), "ends must be 'last', a recovery price"),

@@ -229,3 +229,63 @@ def test_the_page_names_every_formula_and_every_rulebook() -> None:
     tables = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     named = {name for cell in tables for name in cell.replace("`", "").replace(" ", "").split(",")}
     assert named == set(FORMULAS) | {path.stem for path in VENUES.glob("*.toml")}
+
+
+ACCOUNTS = """
+[[accounts]]
+valid_from = 2020-06-01
+cut = "whole"
+size = 0
+above = 0
+first = "largest_loss"
+source = "s"
+as_of = 2020-06-01
+
+[[accounts]]
+valid_from = 2021-06-01
+cut = "tier"
+size = 2
+above = 1000
+first = "largest_margin"
+source = "s"
+as_of = 2021-06-01
+
+[[collateral]]
+assets = ["BTC", "ETH"]
+valid_from = 2020-06-01
+counted = 0.95
+source = "s"
+as_of = 2020-06-01
+"""
+
+
+def test_rules_of_accounts_hold_from_their_day(tmp_path: Path) -> None:
+    book = load_rulebook(write(tmp_path, BOOK + ACCOUNTS))
+    days = [dt.date(2021, 5, 31), dt.date(2021, 6, 1)]
+    found, notes = book.dated(book.accounts, days, "liquidation rules")
+    assert [rule.cut for rule in found] == ["whole", "tier"]
+    assert (found[1].size, found[1].above, found[1].first) == (2.0, 1_000.0, "largest_margin")
+    assert {asset: rows[0].rule for asset, rows in book.collateral.items()} == {
+        "BTC": 0.95,
+        "ETH": 0.95,
+    }
+    assert notes == ()
+    with pytest.raises(DataError, match="liquidation rules missing for the date"):
+        book.dated(book.accounts, [dt.date(2019, 1, 1)], "liquidation rules")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('cut = "tier"', 'cut = "half"', "accounts number 2 must cut 'whole'"),
+        ("size = 2", "size = 0.5", "by 'tier' .1 to 3 brackets"),
+        ("2021-06-01\ncut", "2020-06-01\ncut", "accounts must begin on different days"),
+        ("counted = 0.95", "counted = 95", "counted must be a share of the value from 0 to 1"),
+        ('first = "largest_margin"\n', "", "accounts number 2 must have first"),
+    ],
+)
+def test_rules_of_accounts_that_cannot_be_are_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_rulebook(write(tmp_path, BOOK + ACCOUNTS.replace(old, new)))

@@ -125,6 +125,30 @@ def excess(position: float, entry: float, table: Floats, rule: MarginRule, order
 
 
 @inlined()
+def maintenance(
+    position: float, entry: float, mark: float, table: Floats, rule: MarginRule
+) -> tuple[float, float]:
+    """Maintenance margin of a position at a mark, and what it grows by with its notional."""
+    size = abs(position)
+    if size == 0.0:
+        return 0.0, 0.0
+    first, last = 0, len(table) - 1
+    if rule.bracket_by > 0.0:
+        measure = size * entry if rule.bracket_by == BY_ENTRY else size
+        first = last = bracket_row(measure, table)
+    needs, grows = -np.inf, 0.0
+    for row in range(first, last + 1):
+        rate, constant = rule.closing_fee + table[row, RATE], -table[row, AMOUNT]
+        if rule.on_entry > 0.0:
+            constant = table[row, RATE] * (size * entry) - table[row, AMOUNT]
+            rate = rule.closing_fee
+        found = rate * (size * mark) + constant
+        if found > needs:
+            needs, grows = found, rate
+    return needs, grows
+
+
+@inlined()
 def liquidation_price(
     position: float,
     entry: float,

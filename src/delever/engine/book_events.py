@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from delever.engine.book_market import Cut
 from delever.engine.events import Walk, lines, margin
 from delever.engine.steps import Funding, Prices
 from delever.venues.contract import round_quantity
@@ -82,6 +83,8 @@ class Book:
     counted: list[float]  # share of a spot holding that is collateral, now
     together: list[list[float]]  # sum of the products of two positions' moves, and how many
     seen: list[list[float]]
+    cut: Cut  # how they are liquidated in this bar
+    was_cut: bool = False  # whether a position was, in this step
     ambiguous: float = 0.0
     turned_away: int = 0  # orders that the free margin did not allow
 
@@ -97,7 +100,9 @@ def held(book: Book) -> list[int]:
 
 def stand_together(book: Book) -> bool:
     """Whether more than one price decides on a liquidation."""
-    return book.shared and (len(held(book)) > 1 or (bool(held(book)) and any(book.counted)))
+    places = held(book)
+    alone = len(places) == 1 and book.cut.by == 0.0 and not any(book.counted)
+    return book.shared and bool(places) and not alone
 
 
 def collateral(book: Book, place: int, mark: float) -> float:

@@ -37,6 +37,23 @@ class LegInput:
     ends: str | float | None
 
 
+class Cut(NamedTuple):
+    """How positions that stand together are liquidated, as numbers."""
+
+    by: float  # everything at once, by brackets, by a share: 0, 1, 2
+    size: float  # brackets, or the share
+    above: float  # notional up to which a position goes whole
+    by_margin: float  # whether the largest maintenance margin goes first; else the largest loss
+
+
+class Shared(NamedTuple):
+    """How the positions of a book stand behind each other."""
+
+    cross: bool  # whether they do
+    counted: Mapping[str, Floats]  # by position, the share of a spot holding that is collateral
+    cuts: Floats  # the columns of `Cut`, bar by bar of the clock
+
+
 class BookMarket(NamedTuple):
     """What the market does, position by position; rows of all of them one after the other."""
 
@@ -64,6 +81,7 @@ class BookTerms(NamedTuple):
     spot: Floats  # shape (legs,): whether the position needs no margin
     orders: Floats  # shape (legs, orders): the columns of `Orders`
     settle: Floats  # shape (legs,): price of what ends before the run; inf: its last close; NaN
+    cuts: Floats  # shape (n, 4): the columns of `Cut`, bar by bar of the clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +111,7 @@ def lay_out(
     timeframe: str,
     band: float,
     resolution: Resolution,
-    shares: Mapping[str, Floats],
+    shared: Shared,
 ) -> BookPath:
     """Put the steps of all positions on one clock.
 
@@ -112,20 +130,22 @@ def lay_out(
     first, times = _clock(
         clock, [walked[name] for name in legs], [leg.index for leg in legs.values()]
     )
+    steps = list(walked.values())
+    prices = np.concatenate([market.prices for _, market, _ in steps])
     market = BookMarket(
         first,
         times,
         clock.asi8,
         _begins([len(opens) for opens, _, _ in walked.values()]),
         np.concatenate([opens for opens, _, _ in walked.values()]),
-        np.concatenate([market.prices for _, market, _ in walked.values()]),
-        _marks([market for _, market, _ in walked.values()]),
+        prices,
+        _marks([market for _, market, _ in steps], prices),
         np.concatenate([market.funding for _, market, _ in walked.values()]),
     )
     return BookPath(
         market=market,
         terms=_terms(
-            legs, targets, [arrays for arrays, _ in ruled], clock, band, resolution, shares
+            legs, targets, [arrays for arrays, _ in ruled], clock, band, resolution, shared
         ),
         rules=tuple(rules for _, rules in ruled),
         notes=tuple(notes),
@@ -136,7 +156,10 @@ def _begins(sizes: Sequence[int]) -> Ints:
     return np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
 
 
-def _marks(markets: Sequence[MarketArrays]) -> Floats:
+def _marks(markets: Sequence[MarketArrays], prices: Floats) -> Floats:
+    """Marks of all; the prices themselves where they stand for every mark."""
+    if all(market.marks is market.prices for market in markets):
+        return prices
     return np.concatenate([market.marks for market in markets])
 
 
@@ -201,7 +224,7 @@ def _terms(
     clock: pd.DatetimeIndex,
     band: float,
     resolution: Resolution,
-    shares: Mapping[str, Floats],
+    shared: Shared,
 ) -> BookTerms:
     rows = [max(arrays.brackets.shape[axis] for arrays in ruled) for axis in (0, 1)]
     brackets = np.empty((len(legs), rows[0], rows[1], 4))
@@ -217,7 +240,7 @@ def _terms(
         np.concatenate([targets[name] for name in legs]),
         np.concatenate([arrays.rule for arrays in ruled]),
         np.concatenate([arrays.paid for arrays in ruled]),
-        np.concatenate([shares[name] for name in legs]),
+        np.concatenate([shared.counted[name] for name in legs]),
         brackets,
         how,
         np.array([float(leg.account.contract is None) for leg in legs.values()]),
@@ -225,6 +248,7 @@ def _terms(
             [orders_of(leg.account, band=band, resolution=resolution) for leg in legs.values()]
         ).reshape(-1, len(Orders._fields)),
         np.array([_settle(name, leg, clock) for name, leg in legs.items()]),
+        shared.cuts,
     )
 
 

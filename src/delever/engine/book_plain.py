@@ -20,11 +20,12 @@ from delever.engine.book_events import (
     at_targets,
     close_row,
     give_back,
+    held,
     lend,
     stand_together,
 )
-from delever.engine.book_market import BookMarket, BookTerms
-from delever.engine.book_together import inside_together, liquidate_all, slack
+from delever.engine.book_market import BookMarket, BookTerms, Cut
+from delever.engine.book_together import balance, inside_together, liquidate, repay, slack
 from delever.engine.events import (
     FILL,
     LEDGER,
@@ -130,6 +131,7 @@ def _begin(market: BookMarket, terms: BookTerms, cash: float, shared: bool) -> B
         counted=[0.0] * size,
         together=[[0.0] * size for _ in range(size)],
         seen=[[0.0] * size for _ in range(size)],
+        cut=Cut(*terms.cuts[0].tolist()),
     )
 
 
@@ -146,7 +148,7 @@ def _begin_bar(
     at_bar: list[int],
     present: list[int],
 ) -> None:
-    book.ambiguous = 0.0
+    book.ambiguous, book.cut = 0.0, Cut(*terms.cuts[bar].tolist())
     for place, leg in enumerate(book.legs):
         leg.row = dict.fromkeys(LEDGER, 0.0)
         if place in present:
@@ -157,6 +159,7 @@ def _begin_bar(
 
 def _step(book: Book, there: dict[int, Here], asked: dict[int, float]) -> tuple[int, float] | None:
     """One step of the clock; the position and its measure when no bracket allows it."""
+    book.was_cut = False
     for place, here in there.items():
         value(book.legs[place], here.mark.open)
     for place, here in there.items():
@@ -215,7 +218,9 @@ def _gaps(book: Book, there: dict[int, Here]) -> None:
     together = stand_together(book)
     marks = [leg.account.mark for leg in book.legs]
     if together and slack(book, marks, 0.0) <= 0.0:
-        liquidate_all(book, marks)
+        liquidate(book, marks)
+    elif book.shared and not held(book) and balance(book, marks) < 0.0:
+        repay(book)
     for place, here in there.items():
         if book.legs[place].account.position != 0.0:
             leg = lend(book, place)

@@ -20,10 +20,12 @@ from delever.engine.book_events import (
     lend,
     stand_together,
 )
-from delever.engine.events import book_fill, receive, stop_order, take_profit
-from delever.engine.plain import exit_at
+from delever.engine.events import book_fill, fill, receive, slippage, stop_order, take_profit
+from delever.engine.plain import exit_at, value
 from delever.engine.settings import RESOLVED
 from delever.engine.steps import Funding, Prices
+from delever.venues.brackets import bracket_of
+from delever.venues.contract import round_quantity
 
 LEAST_SEEN = 20
 """Steps that two positions must have had in common before how they moved together counts."""
@@ -111,12 +113,100 @@ def _apart(book: Book, one: int, other: int) -> bool:
     return book.seen[low][high] >= LEAST_SEEN and book.together[low][high] < 0.0
 
 
-def liquidate_all(book: Book, marks: list[float]) -> None:
-    """Close every position that needs margin; the margin balance is lost, and what lacks is not."""
-    places = held(book)
+def balance(book: Book, marks: list[float]) -> float:
+    """Margin balance at marks."""
     left = book.cash
     for place, mark in enumerate(marks):
         left += collateral(book, place, mark)
+    return left
+
+
+def liquidate(book: Book, marks: list[float]) -> bool:
+    """Liquidate at marks where not enough is there; whether nothing is left that needs margin.
+
+    Everything at once, or one position after the other until enough is there. Whose balance is gone
+    loses everything.
+    """
+    begun = False
+    while held(book) and (not begun or slack(book, marks, 0.0) <= 0.0):
+        begun = True  # rounding may leave a little at the marks where they met
+        if book.cut.by == 0.0 or balance(book, marks) <= 0.0:
+            _liquidate_all(book, marks)
+        else:
+            _cut_one(book, marks)
+    if not held(book):
+        repay(book)
+        return True
+    return False
+
+
+def _cut_one(book: Book, marks: list[float]) -> None:
+    """Take down the position that goes first; what is left stays with the account."""
+
+    def goes(place: int) -> float:
+        account = book.legs[place].account
+        if book.cut.by_margin > 0.0:
+            return -kept(book.legs[place], marks[place])[0]
+        return account.position * (marks[place] - account.entry)
+
+    place = min(held(book), key=goes)
+    leg, price = book.legs[place], marks[place]
+    quantity = _after_cut(book, place, price) - leg.account.position
+    fee = min(leg.terms.liquidation_fee * abs(quantity) * price, balance(book, marks))
+    book.was_cut = True
+    _close(book, place, quantity, price, fee, 0.0)
+    book.cash = book.cash - quantity * price - fee
+
+
+def _after_cut(book: Book, place: int, price: float) -> float:
+    """What is left of a position that is taken down once."""
+    leg = book.legs[place]
+    account, size = leg.account, abs(leg.account.position)
+    if book.spot[place] or size * price <= book.cut.above:
+        return 0.0
+    if book.cut.by == 2.0:
+        return 0.0 if book.was_cut else (1.0 - book.cut.size) * account.position
+    unit = {0.0: price, 1.0: account.entry, 2.0: 1.0}[leg.rule.bracket_by]
+    row = leg.brackets.index(bracket_of(size * unit, leg.brackets)) - int(book.cut.size)
+    if row < 0:
+        return 0.0
+    left = round_quantity(leg.brackets[row].cap / unit, leg.orders.lot)
+    return math.copysign(left, account.position) if left < size else 0.0
+
+
+def _close(
+    book: Book, place: int, quantity: float, price: float, fee: float, lacking: float
+) -> None:
+    """Book what was taken of a position by force."""
+    leg = lend(book, place)
+    account = leg.account
+    equity = account.cash + account.position * price + account.elsewhere
+    leg.row["price_pnl"] += account.position * (price - account.mark)
+    account.mark = price
+    account.position += quantity
+    if account.position == 0.0:
+        account.entry = account.peak = 0.0
+    account.stopped, account.limit = 1.0, math.nan
+    book_fill(
+        leg,
+        quantity=quantity,
+        price=price,
+        fee=fee,
+        slippage=0.0,
+        liquidation=lacking,
+        equity=equity,
+        exposure=account.position * price / (equity - fee) if equity > fee else 0.0,
+        reason="liquidation",
+    )
+
+
+def _liquidate_all(book: Book, marks: list[float]) -> None:
+    """Close every position that needs margin; the margin balance is lost, and what lacks is not."""
+    places, left = held(book), balance(book, marks)
+    backed = 0.0
+    for place, mark in enumerate(marks):
+        if place not in places:
+            backed += collateral(book, place, mark)
     sizes = [abs(book.legs[place].account.position) * marks[place] for place in places]
     fees = [
         book.legs[place].terms.liquidation_fee * size
@@ -125,32 +215,33 @@ def liquidate_all(book: Book, marks: list[float]) -> None:
     total, asked = sum(sizes), sum(fees)
     part = min(max(left, 0.0) / asked, 1.0) if asked > 0.0 else 0.0
     lacking = asked * part - left
-    backed = 0.0
-    for place, mark in enumerate(marks):
-        if place not in places:
-            backed += collateral(book, place, mark)
     for place, size, fee in zip(places, sizes, fees, strict=True):
-        leg = lend(book, place)
-        account, price = leg.account, marks[place]
-        position = account.position
-        equity = account.cash + position * price + account.elsewhere
-        leg.row["price_pnl"] += position * (price - account.mark)
-        account.mark = price
-        account.position = account.entry = account.peak = 0.0
-        account.stopped = 1.0
-        book_fill(
-            leg,
-            quantity=-position,
-            price=price,
-            fee=fee * part,
-            slippage=0.0,
-            liquidation=lacking * (size / total) if total > 0.0 else 0.0,
-            equity=equity,
-            exposure=0.0,
-            reason="liquidation",
-        )
+        position, price = book.legs[place].account.position, marks[place]
+        _close(book, place, -position, price, fee * part, lacking * (size / total))
         book.cash += position * price  # so that the next one sees what is left
     book.cash = 0.0 - backed
+
+
+def repay(book: Book) -> None:
+    """Sell collateral where nothing is held any more and quote units are owed: of each its part."""
+    if not (book.cash < 0.0 and any(book.counted)):
+        return
+    worth = 0.0
+    sold: list[tuple[int, float]] = []
+    for place, leg in enumerate(book.legs):
+        account = leg.account
+        if book.spot[place] and account.position > 0.0:
+            slipped = slippage(leg, account.position * account.mark)
+            each = account.position * account.mark * (1.0 - slipped) * (1.0 - leg.terms.taker)
+            worth += each
+            sold.append((place, slipped))
+    part = min(-book.cash / worth, 1.0) if worth > 0.0 else 0.0
+    for place, slipped in sold:
+        leg = lend(book, place)
+        account = leg.account
+        wanted = (1.0 - part) * account.position
+        fill(leg, wanted, account.mark, slipped, leg.terms.taker, "liquidation")
+        give_back(book, place)
 
 
 def inside_together(book: Book, there: dict[int, Here], entered: set[int]) -> None:
@@ -171,7 +262,7 @@ def inside_together(book: Book, there: dict[int, Here], entered: set[int]) -> No
             return
     if book.resolve < 0.0:
         _gain(book, there, leaves)
-    for place in there:
+    for place in leaves:
         if book.legs[place].account.position != 0.0:
             receive(lend(book, place), stays[place])
             give_back(book, place)
@@ -203,7 +294,7 @@ def _funding(book: Book, place: int, funding: Funding, entered: bool) -> tuple[f
 
 def _exit(book: Book, place: int, price: float, reason: str, leaves: dict[int, float]) -> None:
     leg = lend(book, place)
-    receive(leg, leaves.pop(place))
+    receive(leg, leaves.pop(place, 0.0))
     exit_at(leg, price, reason)
     give_back(book, place)
 
@@ -217,7 +308,8 @@ def _gain(book: Book, there: dict[int, Here], leaves: dict[int, float]) -> None:
             continue
         profit = take_profit(leg)
         if side * _extreme(here.last, side) >= side * profit:
-            _exit(book, place, profit, "take_profit", leaves)
+            past = side * here.last.open >= side * profit
+            _exit(book, place, here.last.open if past else profit, "take_profit", leaves)
 
 
 def _go(
@@ -243,13 +335,19 @@ def _go(
             for place in list(leaves):
                 receive(lend(book, place), leaves[place])
                 give_back(book, place)
+            leaves.clear()
             at = [a + reached * (b - a) for a, b in zip(start, end, strict=True)]
-            liquidate_all(book, at)
-            return True
+            for place, mark in enumerate(at):
+                value(book.legs[place], mark)
+            if liquidate(book, at):
+                return True
+            gone = reached
+            continue
         if not stops:
             return False
         gone, place, price, reason = stops.pop(0)
-        _exit(book, place, price, reason, leaves)
+        if book.legs[place].account.position != 0.0:
+            _exit(book, place, price, reason, leaves)
 
 
 def _stops(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from delever.arguments import counted
 from delever.engine.arrays import bar_index, price_array
-from delever.engine.book_market import LegInput, said_of
+from delever.engine.book_market import Cut, LegInput, Shared, said_of
 from delever.engine.settings import Account, with_contract
 from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
@@ -20,9 +20,11 @@ from delever.errors import InputError
 from delever.frames import utc_index
 from delever.units import timeframe_delta
 from delever.venues.costs import Borrow, CostPart
+from delever.venues.rules import AccountRule, Dated, Rulebook
 
 __all__ = ["Leg", "Margin"]
 
+T = TypeVar("T")
 _NEARLY = 1e-9
 
 
@@ -74,39 +76,76 @@ class Margin:
 
     Attributes
     ----------
-    mode : {"separate", "isolated", "cross"}
+    mode : {"separate", "isolated", "cross", "multi_asset"}
         *separate*: each leg has a wallet of its own, and targets are fractions of it. *isolated*:
         one wallet, and behind each perpetual its own margin. *cross*: one wallet, which stands
-        behind all positions that need margin; spot that is held does not count.
+        behind all positions that need margin; spot that is held does not count. *multi_asset*: as
+        cross, and spot that is held counts for a share of its value.
     weights : mapping of str to float, optional
         Shares of the initial equity in the wallets of *separate*; equal by default.
+    rules : Rulebook, optional
+        Of the venue of the account: what counts as collateral since when, and how positions that
+        stand behind each other are liquidated. Without one they are liquidated all at once.
+    counted : mapping of str to float, optional
+        Share of the value of a spot leg that counts in *multi_asset*, by leg, from 0 to 1; in place
+        of what the rules say of the asset that the leg is named after, "BTC" of "BTC/USDT".
+    liquidation : {"venue", "whole"}
+        As the rules say, or all positions at once.
 
     Raises
     ------
     InputError
-        If the mode is another word, or weights are given without wallets or do not sum to 1.
+        If a word is another, weights are given without wallets or do not sum to 1, or shares that
+        count are none or are given without *multi_asset*.
     """
 
-    mode: Literal["separate", "isolated", "cross"] = "cross"
+    mode: Literal["separate", "isolated", "cross", "multi_asset"] = "cross"
     weights: Mapping[str, float] | None = None
+    rules: Rulebook | None = field(default=None, repr=False)
+    counted: Mapping[str, float] | None = None
+    liquidation: Literal["venue", "whole"] = "venue"
 
     def __post_init__(self) -> None:
-        if self.mode not in ("separate", "isolated", "cross"):
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                listed = ", ".join(map(repr, words))
+                raise InputError(
+                    f"margin: {name} must be one of {listed}; got {getattr(self, name)!r}"
+                )
+        if self.weights is not None:
+            if self.mode != "separate":
+                raise InputError(
+                    f"margin: weights are shares of separate wallets; the mode is {self.mode!r}, "
+                    "with one wallet; leave them out"
+                )
+            total = sum(self.weights.values())
+            if not (abs(total - 1.0) < _NEARLY and min(self.weights.values()) >= 0.0):
+                raise InputError(
+                    f"margin: weights must be 0 or more and sum to 1; they sum to {total:g}"
+                )
+        if self.mode == "multi_asset":
+            if self.rules is None and self.counted is None:
+                raise InputError(
+                    "margin: multi_asset must know what counts as collateral; give rules (a "
+                    "venue's rulebook), or counted, the share of each spot leg's value"
+                )
+        elif self.counted is not None:
+            raise InputError(f"margin: counted goes with multi_asset; the mode is {self.mode!r}")
+        if not all(0.0 <= share <= 1.0 for share in (self.counted or {}).values()):
             raise InputError(
-                f"margin: mode must be 'separate', 'isolated' or 'cross'; got {self.mode!r}"
+                f"margin: counted must be shares from 0 to 1; got {dict(self.counted or {})}"
             )
-        if self.weights is None:
-            return
-        if self.mode != "separate":
-            raise InputError(
-                f"margin: weights are shares of separate wallets; the mode is {self.mode!r}, with "
-                "one wallet; leave them out"
-            )
-        total = sum(self.weights.values())
-        if not (abs(total - 1.0) < _NEARLY and all(w >= 0.0 for w in self.weights.values())):
-            raise InputError(
-                f"margin: weights must be 0 or more and sum to 1; they sum to {total:g}"
-            )
+
+    @property
+    def shared(self) -> bool:
+        """Whether positions stand behind each other."""
+        return self.mode in ("cross", "multi_asset")
+
+
+_WORDS = {
+    "mode": ("separate", "isolated", "cross", "multi_asset"),
+    "liquidation": ("venue", "whole"),
+}
 
 
 def read_leg(name: str, leg: Leg, how: Margin, costs: CostPart | None, timeframe: str) -> LegInput:
@@ -133,7 +172,7 @@ def read_leg(name: str, leg: Leg, how: Margin, costs: CostPart | None, timeframe
     if account.contract is not None and any(isinstance(part, Borrow) for part in paid.parts):
         paid = replace(paid, parts=tuple(p for p in paid.parts if not isinstance(p, Borrow)))
     mode: Literal["isolated", "cross"] = "isolated"
-    if how.mode == "cross":
+    if how.shared:
         mode = "cross"
     elif how.mode == "separate":
         mode = account.margin_mode
@@ -203,11 +242,13 @@ def check_margins(
     decided: Mapping[str, tuple[float, Floats]],
     legs: Mapping[str, LegInput],
     how: Margin,
+    shared: Shared,
     clock: pd.DatetimeIndex,
 ) -> None:
     """Refuse targets whose margins one wallet could not hold together.
 
-    Raises InputError where the sum of |target| / leverage is above 1.
+    Raises InputError where the sum of |target| / leverage is above 1; of spot that is held, of what
+    does not count as collateral.
     """
     if how.mode == "separate":
         return
@@ -215,7 +256,10 @@ def check_margins(
     for name, (_, asked) in decided.items():
         leg = legs[name]
         margins = np.full(len(clock), np.nan)
-        margins[clock.get_indexer(leg.index)] = np.abs(asked) / leg.account.leverage
+        needs = np.abs(asked) / leg.account.leverage
+        if leg.account.contract is None:
+            needs = np.where(asked > 0.0, asked * (1.0 - shared.counted[name]), needs)
+        margins[clock.get_indexer(leg.index)] = needs
         if leg.index[-1] != clock[-1]:
             margins[int(clock.searchsorted(leg.index[-1])) + 1 :] = 0.0
         row = np.maximum.accumulate(np.where(np.isnan(margins), -1, np.arange(len(clock))))
@@ -224,6 +268,58 @@ def check_margins(
     if len(beyond):
         raise InputError(
             "target_exposure must not need more margin than there is equity: the sum of |target| / "
-            f"leverage over the legs must be at most 1; at {clock[beyond[0]]:%Y-%m-%d %H:%M} it is "
+            "leverage over the legs (of spot, of what is no collateral) must be at most 1; at "
+            f"{clock[beyond[0]]:%Y-%m-%d %H:%M} it is "
             f"{total[beyond[0]]:g}; lower the targets, or set higher leverages"
         )
+
+
+def shared_by(
+    how: Margin, legs: Mapping[str, LegInput], clock: pd.DatetimeIndex
+) -> tuple[Shared, tuple[str, ...]]:
+    """What counts as collateral and how the legs are liquidated, by date; and what to know of it.
+
+    Raises DataError if the rules do not reach back to the first bar.
+    """
+    counted: dict[str, Floats] = {}
+    notes: list[str] = []
+    for name, leg in legs.items():
+        counted[name] = np.zeros(len(leg.index))
+        if how.mode != "multi_asset" or leg.account.contract is not None:
+            continue
+        asset = name.partition("/")[0]
+        if how.counted is not None:
+            counted[name] += how.counted.get(name, 0.0)
+        elif how.rules is not None and asset in how.rules.collateral:
+            rows = how.rules.collateral[asset]
+            shares, said = _by_date(how.rules, rows, leg.index, f"the collateral share of {asset}")
+            counted[name], notes = np.array(shares), [*notes, *said]
+        else:
+            notes.append(f"{name}: the rules know no share of {asset} that counts as collateral")
+    cuts = np.zeros((len(clock), len(Cut._fields)))
+    if how.shared and how.rules is not None and how.liquidation == "venue":
+        if how.rules.accounts:
+            found, said = _by_date(how.rules, how.rules.accounts, clock, "liquidation rules")
+            cuts, notes = np.array([_numbers(rule) for rule in found]), [*notes, *said]
+        else:
+            notes.append(
+                f"{how.rules.venue}: how a cross account is liquidated is not known; all positions "
+                "at once"
+            )
+    return Shared(how.shared, counted, cuts), tuple(notes)
+
+
+def _by_date(
+    rules: Rulebook, rows: Sequence[Dated[T]], index: pd.DatetimeIndex, what: str
+) -> tuple[list[T], tuple[str, ...]]:
+    """The rule of each bar."""
+    days, place = np.unique(index.floor("D").asi8, return_inverse=True)
+    dates = [pd.Timestamp(int(day), tz="UTC").date() for day in days]
+    found, notes = rules.dated(rows, dates, what)
+    return [found[row] for row in place.tolist()], notes
+
+
+def _numbers(rule: AccountRule) -> Cut:
+    kinds = ("whole", "tier", "share")
+    by_margin = float(rule.first == "largest_margin")
+    return Cut(float(kinds.index(rule.cut)), rule.size, rule.above, by_margin)

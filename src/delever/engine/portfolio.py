@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from delever.arguments import checked, counted
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
-from delever.engine.book_market import BookPath, LegInput, lay_out
+from delever.engine.book_events import BOOK
+from delever.engine.book_market import BookPath, LegInput, Shared, lay_out, said_of
 from delever.engine.book_plain import BookRows, run_book_plain
 from delever.engine.book_tables import BookTables, add_up, tables
 from delever.engine.ledger import Backtest
-from delever.engine.legs import Leg, Margin, check_margins, decided_targets, read_leg, union
+from delever.engine.legs import (
+    Leg,
+    Margin,
+    check_margins,
+    decided_targets,
+    read_leg,
+    shared_by,
+    union,
+)
 from delever.engine.settings import Resolution
 from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
@@ -69,6 +79,7 @@ def portfolio_backtest(
     costs: CostPart | None = None,
     initial_equity: float = 10_000.0,
     rebalance_band: float | None = None,
+    engine: Literal["numba", "python"] = "numba",
 ) -> PortfolioBacktest:
     """Simulate one account that holds several positions.
 
@@ -95,6 +106,8 @@ def portfolio_backtest(
         Quote units, from 1e-6 to 1e15.
     rebalance_band : float, optional
         Trade a leg also when its exposure at the open is further than this from its target.
+    engine : {"numba", "python"}
+        The compiled loop or its plain twin; they agree.
 
     Returns
     -------
@@ -123,24 +136,31 @@ def portfolio_backtest(
     read = {name: read_leg(name, legs[name], how, costs, timeframe) for name in names}
     clock = union([leg.index for leg in read.values()])
     decided = decided_targets(target_exposure, read, clock)
-    check_margins(decided, read, how, clock)
+    shared, said = shared_by(how, read, clock)
+    check_margins(decided, read, how, shared, clock)
     wallets = _wallets(names, how, float(initial_equity))
     groups = [[name] for name in names] if how.mode == "separate" else [names]
+    loop = _loop(engine)
     band = math.inf if rebalance_band is None else float(rebalance_band)
-    made: dict[str, BookTables] = {}
-    notes: list[str] = []
-    turned_away = 0
-    for group in groups:
-        part = {name: read[name] for name in group}
-        asked = {name: decided[name][1] for name in group}
-        path = _path(part, asked, clock, timeframe, band, "run")
-        cash = wallets[group[0]] if how.mode == "separate" else float(initial_equity)
-        rows = _run(path, cash, how, clock, part)
-        begun = {name: int(clock.searchsorted(read[name].index[0])) for name in group}
-        made[group[0]] = tables(rows, group, clock, begun)
-        notes += path.notes
-        turned_away += rows.turned_away
+    asked = {name: of_bars for name, (_, of_bars) in decided.items()}
+    books = [
+        _Book({name: read[name] for name in group}, asked, clock, timeframe, band, shared, loop)
+        for group in groups
+    ]
+    cash = [wallets[group[0]] if how.mode == "separate" else float(initial_equity)
+            for group in groups]  # fmt: skip
+    paths = [book.path("run") for book in books]
+    rows = [book.run(path, own) for book, path, own in zip(books, paths, cash, strict=True)]
+    made = {
+        group[0]: tables(each, group, clock, book.begun)
+        for group, each, book in zip(groups, rows, books, strict=True)
+    }
     whole = add_up(made, clock, wallets) if len(made) > 1 else made[names[0]]
+    bounds = None
+    if any(leg.account.bounds for leg in read.values()):
+        bounds = _bounds(whole.ledger["equity"], books, cash)
+    notes = [note for path in paths for note in path.notes]
+    turned_away = sum(each.turned_away for each in rows)
     request = {
         "legs": legs,
         "target_exposure": target_exposure,
@@ -149,6 +169,7 @@ def portfolio_backtest(
         "costs": costs,
         "initial_equity": initial_equity,
         "rebalance_band": rebalance_band,
+        "engine": engine,
     }
     pending = {name: pending for name, (pending, _) in decided.items()}
     return PortfolioBacktest(
@@ -159,7 +180,8 @@ def portfolio_backtest(
         fills=whole.fills,
         trades=whole.trades,
         pending_target=sum(pending.values()),
-        fidelity=(*notes, *_remarks(read, whole, clock, turned_away)),
+        fidelity=(*notes, *said, *_remarks(read, whole, clock, turned_away)),
+        bounds=bounds,
         ambiguous_bars=int(whole.ledger["ambiguous"].sum()),
         request=request,
         legs=whole.legs,
@@ -207,43 +229,72 @@ def _wallets(names: list[str], how: Margin, initial: float) -> dict[str, float]:
     return {name: float(shares[name]) * initial for name in names}
 
 
-def _path(
-    legs: Mapping[str, LegInput],
-    asked: Mapping[str, Floats],
-    clock: pd.DatetimeIndex,
-    timeframe: str,
-    band: float,
-    resolution: Resolution,
-) -> BookPath:
-    return lay_out(
-        legs,
-        asked,
-        clock,
-        timeframe=timeframe,
-        band=band,
-        resolution=resolution,
-        shares={name: np.zeros(len(leg.index)) for name, leg in legs.items()},
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """The legs of one wallet, and what is asked of them."""
+
+    legs: Mapping[str, LegInput]
+    asked: Mapping[str, Floats]
+    clock: pd.DatetimeIndex
+    timeframe: str
+    band: float
+    shared: Shared
+    loop: Callable[..., BookRows]
+
+    @property
+    def begun(self) -> dict[str, int]:
+        """First bar of each leg on the clock."""
+        return {name: int(self.clock.searchsorted(leg.index[0])) for name, leg in self.legs.items()}
+
+    def path(self, resolution: Resolution) -> BookPath:
+        """The steps of a run, by one way to resolve what bars hide."""
+        return lay_out(
+            self.legs,
+            self.asked,
+            self.clock,
+            timeframe=self.timeframe,
+            band=self.band,
+            resolution=resolution,
+            shared=self.shared,
+        )
+
+    def run(self, path: BookPath, cash: float) -> BookRows:
+        """Rows of a run.
+
+        Raises InputError if a bracket does not allow a position.
+        """
+        made = self.loop(path.market, path.terms, cash=cash, shared=self.shared.cross)
+        bar, place, measure = made.refused
+        if bar >= 0:
+            name, when = list(self.legs)[place], self.clock[bar]
+            leg = self.legs[name]
+            row = int(path.terms.bar_begin[place] + leg.index.searchsorted(when))
+            brackets = path.rules[place][int(path.terms.rule[row])].brackets
+            with said_of(f"{name}: the bar of {when:%Y-%m-%d %H:%M}"):
+                check_leverage(leg.account.leverage, measure, brackets)
+        return made
+
+
+def _loop(engine: str) -> Callable[..., BookRows]:
+    if engine == "python":
+        return run_book_plain
+    if engine != "numba":
+        raise InputError(f"engine must be one of numba, python; got {engine!r}")
+    from delever.engine.book_kernel import run_book_compiled  # numba takes long to import
+
+    return run_book_compiled
+
+
+def _bounds(equity: pd.Series, books: list[_Book], cash: list[float]) -> pd.DataFrame:
+    """Lowest and highest equity over the ways to resolve what bars hide."""
+    every = [equity.to_numpy()]
+    resolutions: tuple[Resolution, Resolution] = ("worst", "best")
+    for resolution in resolutions:
+        rows = [book.run(book.path(resolution), own) for book, own in zip(books, cash, strict=True)]
+        every.append(np.sum([each.book[:, BOOK.index("equity")] for each in rows], axis=0))
+    return pd.DataFrame(
+        {"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, equity.index
     )
-
-
-def _run(
-    path: BookPath,
-    cash: float,
-    how: Margin,
-    clock: pd.DatetimeIndex,
-    legs: Mapping[str, LegInput],
-) -> BookRows:
-    made = run_book_plain(path.market, path.terms, cash=cash, shared=how.mode == "cross")
-    bar, place, measure = made.refused
-    if bar >= 0:
-        name = list(legs)[place]
-        row = int(legs[name].index.searchsorted(clock[bar]))
-        rule = int(path.terms.rule[path.terms.bar_begin[place] + row])
-        try:
-            check_leverage(legs[name].account.leverage, measure, path.rules[place][rule].brackets)
-        except InputError as error:
-            raise InputError(f"{name}: the bar of {clock[bar]:%Y-%m-%d %H:%M}: {error}") from None
-    return made
 
 
 def _remarks(

@@ -14,7 +14,7 @@ from delever.errors import ConfigError, InputError
 from delever.venues.contract import PerpContract
 from delever.venues.costs import DEAREST_FEE
 from delever.venues.margin_formulas import MarginTable, margin_table
-from delever.venues.rules import Dated, Fees, Listing, Rulebook, first_day
+from delever.venues.rules import AccountRule, Dated, Fees, Listing, Rulebook, first_day
 
 __all__ = ["load_rulebook"]
 
@@ -50,6 +50,8 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
             "data/venues/generic.toml there"
         ) from None
     document = _document(content, where)
+    of_accounts: dict[str, Any] = {"accounts": [], "collateral": []}
+    of_accounts |= {key: document.pop(key) for key in ("accounts", "collateral") if key in document}
     _keys(document, _TOP, where, "the file")
     fees = [_fees(row, where, label) for label, row in _rows(document, "fees", _FEES, where)]
     margin = _margin(document, _MARGIN, where)
@@ -80,6 +82,8 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
         sha256=hashlib.sha256(content + more).hexdigest(),
         assume_before=document["assume_before"],
         listings=listings,
+        accounts=_accounts(of_accounts, where),
+        collateral=_collateral(of_accounts, where),
     )
 
 
@@ -107,6 +111,9 @@ _CONTRACT = {
     "source": str,
     "as_of": dt.date,
 }
+_SINCE = {"valid_from": dt.date, "source": str, "as_of": dt.date}
+_ACCOUNTS = _SINCE | {"cut": str, "size": float, "above": float, "first": str}
+_COLLATERAL = _SINCE | {"assets": list, "counted": float}
 _KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
     str: ("a text that is not empty", lambda v: isinstance(v, str) and v != ""),
     bool: ("true or false", lambda v: isinstance(v, bool)),
@@ -193,16 +200,62 @@ def _dated(row: Mapping[str, Any], rule: T) -> _Named[T]:
     return tuple(row["symbols"]), dated
 
 
+def _accounts(document: Mapping[str, Any], where: Path) -> tuple[Dated[AccountRule], ...]:
+    found = []
+    for label, row in _rows(document, "accounts", _ACCOUNTS, where):
+        rule = AccountRule(
+            cut=row["cut"], size=float(row["size"]), above=float(row["above"]), first=row["first"]
+        )
+        sizes = {"whole": rule.size == 0.0, "tier": rule.size in (1.0, 2.0, 3.0),
+                 "share": 0.0 < rule.size < 1.0}  # fmt: skip
+        order = rule.first in ("largest_loss", "largest_margin")
+        if not (sizes.get(rule.cut) and order and rule.above >= 0.0):
+            raise ConfigError(
+                f"{where}: {label} must cut 'whole' (size 0), by 'tier' (1 to 3 brackets) or by "
+                f"'share' (a fraction), 'largest_loss' or 'largest_margin' first; got {rule.cut!r} "
+                f"{rule.size:g} above {rule.above:g}, {rule.first!r} first; correct it"
+            )
+        found.append(((), _since(row, rule)))
+    return _ordered(found, "accounts", where)
+
+
+def _collateral(document: Mapping[str, Any], where: Path) -> dict[str, tuple[Dated[float], ...]]:
+    found: list[_Named[float]] = []
+    for label, row in _rows(document, "collateral", _COLLATERAL, where):
+        counted = float(row["counted"])
+        if not 0.0 <= counted <= 1.0:
+            raise ConfigError(
+                f"{where}: {label}: counted must be a share of the value from 0 to 1; got "
+                f"{counted:g}; a haircut of five per cent is 0.95"
+            )
+        found.append((tuple(row["assets"]), _since(row, counted)))
+    assets = dict.fromkeys(asset for named, _ in found for asset in named)
+    return {
+        asset: _ordered([one for one in found if asset in one[0]], f"collateral of {asset}", where)
+        for asset in assets
+    }
+
+
+def _since(row: Mapping[str, Any], rule: T) -> Dated[T]:
+    return Dated(valid_from=row["valid_from"], rule=rule, source=row["source"], as_of=row["as_of"])
+
+
 def _in_order(
     named: Sequence[_Named[T]], symbol: str, what: str, where: Path
 ) -> tuple[Dated[T], ...]:
-    own = sorted((d for symbols, d in named if symbol in symbols), key=lambda d: d.order)
+    own = [dated for symbols, dated in named if symbol in symbols]
     if not any(dated.known_at is None for dated in own):
         raise ConfigError(f"{where}: {symbol} must have {what}; it has none; add a dated row")
+    return _ordered([((), dated) for dated in own], f"{what} of {symbol}", where)
+
+
+def _ordered(named: Sequence[_Named[T]], what: str, where: Path) -> tuple[Dated[T], ...]:
+    """Rules in order of time, refused where two begin on one day."""
+    own = sorted((dated for _, dated in named), key=lambda dated: dated.order)
     for before, after in pairwise(own):
         if before.order == after.order:
             raise ConfigError(
-                f"{where}: {what} of {symbol} must begin on different days; two begin on "
+                f"{where}: {what} must begin on different days; two begin on "
                 f"{after.valid_from}; remove one of them"
             )
     return tuple(own)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
 
 from delever.errors import DataError, InputError
 from delever.venues.brackets import Bracket
@@ -14,6 +14,7 @@ from delever.venues.margin_formulas import MarginFormula, MarginTable
 
 __all__ = [
     "EVERY_SYMBOL",
+    "AccountRule",
     "Dated",
     "Fees",
     "Listing",
@@ -52,7 +53,7 @@ class Dated(Generic[T]):
     ----------
     valid_from, as_of : datetime.date
         UTC: first day of the rule, which holds until the next one of its kind; day of the source.
-    rule : Fees or MarginTable
+    rule : Fees, MarginTable, AccountRule or float
     source : str
     known_at : datetime.datetime or None
         UTC, of a table that a venue was seen to have: the moment it was seen; None of a rule that
@@ -109,6 +110,30 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRule:
+    """How a venue liquidates an account whose positions stand behind each other.
+
+    Attributes
+    ----------
+    cut : {"whole", "tier", "share"}
+        Everything at once, and the margin balance is lost; or one position after the other until
+        the margin balance is above the maintenance margin again, and what is left stays: down by
+        so many brackets, or by a share of the position first and then whole.
+    size : float
+        How many brackets, or what share.
+    above : float
+        Notional up to which a position goes whole.
+    first : {"largest_loss", "largest_margin"}
+        Which position goes first: by its unrealised profit, or by its maintenance margin.
+    """
+
+    cut: Literal["whole", "tier", "share"] = "whole"
+    size: float = 0.0
+    above: float = 0.0
+    first: Literal["largest_loss", "largest_margin"] = "largest_loss"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rulebook:
     """A venue's rules by symbol and date.
 
@@ -121,6 +146,10 @@ class Rulebook:
         Whether the earliest rules may be used for days before them.
     listings : mapping of str to Listing
         By symbol.
+    accounts : tuple of Dated of AccountRule
+        How cross accounts are liquidated; empty where the venue's way is not known.
+    collateral : mapping of str to tuple of Dated of float
+        Share of the value of an asset that counts as margin, by asset.
     """
 
     venue: str
@@ -128,6 +157,8 @@ class Rulebook:
     sha256: str
     assume_before: bool
     listings: Mapping[str, Listing]
+    accounts: tuple[Dated[AccountRule], ...] = ()
+    collateral: Mapping[str, tuple[Dated[float], ...]] = field(default_factory=dict)
 
     def at(self, date: dt.date, symbol: str) -> Rules:
         """Rules of a symbol on a day.
@@ -186,6 +217,28 @@ class Rulebook:
         changes |= {margin.valid_from for margin in listing.margin}
         days = [first, *sorted(day for day in changes if first < day <= last)]
         return tuple(self.at(day, symbol) for day in days)
+
+    def dated(
+        self, rows: Sequence[Dated[T]], days: Sequence[dt.date], what: str
+    ) -> tuple[list[T], tuple[str, ...]]:
+        """Of a table of the whole venue, the rule on each day, and what a reader must know.
+
+        Parameters
+        ----------
+        rows : sequence of Dated
+            `accounts`, or an asset's row of `collateral`.
+        days : sequence of datetime.date
+        what : str
+            For the message.
+
+        Raises
+        ------
+        DataError
+            If a day is before the first row and the rulebook does not let it be assumed.
+        """
+        found = [self._in_force(rows, day, what, "accounts") for day in days]
+        notes = tuple(dict.fromkeys(note for _, said in found[:1] for note in said))
+        return [entry.rule for entry, _ in found], notes
 
     def _listing(self, symbol: str) -> Listing:
         found = self.listings.get(symbol) or self.listings.get(EVERY_SYMBOL)

@@ -1,0 +1,395 @@
+"""The compiled loop of an account of several positions; `book_plain` says the same in plain Python.
+
+A position is lent the book's cash and does what `delever.engine.kernel` has a single account do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from delever.engine.arithmetic import moved, on_tick
+from delever.engine.arrays import record
+from delever.engine.book_closing import close_bar
+from delever.engine.book_compiled import (
+    BOOK_STATE,
+    SCRATCH,
+    CompiledBook,
+    at_targets,
+    count_held,
+    give_back,
+    leg_of,
+    lend,
+    lend_margin,
+    order_of,
+    pay,
+    slack,
+    slippage_at,
+    stand_together,
+    terms_of,
+    trade,
+    value_at,
+)
+from delever.engine.book_events import BOOK, LEG
+from delever.engine.book_forced import balance, liquidate, repay
+from delever.engine.book_market import BookMarket, BookTerms
+from delever.engine.book_path import inside_together
+from delever.engine.book_plain import BookRows
+from delever.engine.compiled import compiled, inner, numbers
+from delever.engine.events import FILL, LEDGER, REASONS, STATE
+from delever.engine.kernel import (
+    BY_TARGET,
+    N_FUNDING,
+    N_PRICES,
+    PLACE,
+    _at_open,
+    _borrow,
+    _fill_limits,
+    _gap_orders,
+    _inside,
+    _too_large,
+)
+from delever.engine.steps import Funding, Ints, Prices
+
+BY_DELISTED = REASONS.index("delisted")
+
+
+@inner()
+def _open_bar(book: CompiledBook, bar: int, at_bar: Ints) -> None:
+    """Take up what holds in a bar for those that have it."""
+    of, terms, state = book.of, book.terms, book.state
+    state.ambiguous = 0.0
+    state.by, state.size = terms.cuts[bar, 0], terms.cuts[bar, 1]
+    state.above, state.by_margin = terms.cuts[bar, 2], terms.cuts[bar, 3]
+    for place in range(len(terms.spot)):
+        row = book.rows[place]
+        row.turnover = row.price_pnl = row.fee = row.slippage = 0.0
+        row.liquidation = row.funding = row.borrow = row.ambiguous = 0.0
+        of.due[place] = 0.0
+        if _has(book, place, bar, at_bar):
+            of.bar[place] = at_bar[place]
+            of.counted[place] = terms.counted[at_bar[place]]
+            of.rested[place] = 0.0
+
+
+@inner()
+def _has(book: CompiledBook, place: int, bar: int, at_bar: Ints) -> bool:
+    """Whether a position has a bar of the clock."""
+    row = at_bar[place]
+    if row >= book.terms.bar_begin[place + 1]:
+        return False
+    return bool(book.terms.opens[row] == book.market.opened[bar])
+
+
+@inner()
+def _place(book: CompiledBook, bar: int, step: int, at_bar: Ints, at_step: Ints) -> None:
+    """Rows of the positions that have the step."""
+    for place in range(len(book.terms.spot)):
+        book.of.place[place] = -1
+        row = at_step[place]
+        left = row < book.market.step_begin[place + 1] and _has(book, place, bar, at_bar)
+        if left and book.market.opens[row] == book.market.times[step]:
+            book.of.place[place] = row
+            at_step[place] += 1
+
+
+@inner()
+def _gaps(book: CompiledBook) -> None:
+    """Liquidation at the opening marks, and stops that the opens are past."""
+    of, together = book.of, stand_together(book)
+    for place in range(len(book.terms.spot)):
+        of.before[place] = book.accounts[place].mark
+    owes = book.state.shared > 0.0 and book.state.cash < 0.0 and count_held(book) == 0
+    if together and slack(book, of.before, 0.0) <= 0.0:
+        liquidate(book, of.before)
+    elif owes and balance(book, of.before) < 0.0:
+        repay(book)
+    for place in range(len(book.terms.spot)):
+        row = of.place[place]
+        if row < 0 or book.accounts[place].position == 0.0:
+            continue
+        before, opened = book.at.fills, book.market.prices[row, 0]
+        if together:
+            lend(book, place)
+            _gap_orders(leg_of(book, place), opened, of.rested[place] > 0.0)
+        else:
+            lend_margin(book, place)
+            _at_open(leg_of(book, place), opened, of.rested[place] > 0.0)
+        give_back(book, place, before)
+
+
+@inner()
+def _ask(book: CompiledBook) -> None:
+    """The fills at the open of all targets that are due, or the limit orders they become."""
+    of, any_due = book.of, False
+    for place in range(len(book.terms.spot)):
+        of.due[place] = 0.0
+        row = of.place[place]
+        if row < 0:
+            continue
+        account, target = book.accounts[place], book.terms.targets[of.bar[place]]
+        asked = target != account.asked
+        account.asked = target
+        if asked:
+            account.stopped = 0.0
+            account.limit = np.nan
+        order, opened = order_of(book, place), book.market.prices[row, 0]
+        if np.isfinite(account.limit):
+            continue
+        if not asked and (account.stopped > 0.0 or order.band == np.inf):
+            continue
+        lend(book, place)
+        equity = account.cash + account.position * opened + account.elsewhere
+        if equity <= 0.0:
+            continue
+        drift = abs(account.position * opened / equity - target)
+        if not asked and drift <= order.band:
+            continue
+        rests = np.isfinite(order.limit_offset) and target != 0.0
+        if rests and account.position * target <= 0.0:
+            side = 1.0 if target > 0.0 else -1.0
+            limit = moved(opened, -side * order.limit_offset, order.inverse)
+            account.limit = on_tick(limit, side, order.tick, order.inverse)
+            account.rung, book.rungs[place, 0, 0] = 0.0, target
+            target = 0.0
+        of.due[place], of.target[place], any_due = 1.0, target, True
+        size = abs(target * equity - account.position * opened)
+        of.slipped[place] = slippage_at(book, place, size)
+    if not any_due:
+        return
+    at_targets(book)
+    begun = book.at.fills
+    for place in range(len(book.terms.spot)):
+        if of.due[place] > 0.0:
+            opened, fee = book.market.prices[of.place[place], 0], terms_of(book, place).taker
+            trade(book, place, of.wanted[place], opened, of.slipped[place], fee, BY_TARGET)
+    _restate(book, begun)
+
+
+@inner()
+def _restate(book: CompiledBook, begun: int) -> None:
+    """Exposure after fills at one open is that after all of them, at their prices."""
+    prices, after = book.of.here, book.state.cash
+    for place in range(len(prices)):
+        prices[place] = book.accounts[place].mark
+    for fill in range(begun, book.at.fills):
+        prices[book.whose[fill]] = book.fills[fill].price
+    for place in range(len(prices)):
+        after += book.accounts[place].position * prices[place]
+    for fill in range(begun, book.at.fills):
+        made = book.fills[fill]
+        made.exposure = made.position * made.price / after if after > 0.0 else 0.0
+
+
+@inner()
+def _limits(book: CompiledBook) -> int:
+    """Fill resting orders; a position that no bracket allows, or -1."""
+    for place in range(len(book.terms.spot)):
+        row = book.of.place[place]
+        book.of.entered[place] = 0.0
+        if row < 0 or not np.isfinite(book.accounts[place].limit):
+            continue
+        before, held = book.at.fills, book.accounts[place].position
+        lend_margin(book, place)
+        leg = leg_of(book, place)
+        last = Prices(*numbers(book.market.prices[row], N_PRICES))
+        mark = Prices(*numbers(book.market.marks[row], N_PRICES))
+        if _fill_limits(leg, last, mark):
+            book.of.rested[place] = 1.0
+        if book.accounts[place].position != held:
+            book.of.entered[place] = 1.0
+            if _too_large(leg) > 0.0:
+                return place
+        give_back(book, place, before)
+    return -1
+
+
+@inner()
+def _apart(book: CompiledBook) -> None:
+    """The inside of a step for positions that do not stand behind each other."""
+    for place in range(len(book.terms.spot)):
+        row = book.of.place[place]
+        if row >= 0 and book.accounts[place].position != 0.0:
+            before, begun = book.at.fills, abs(book.accounts[place].position)
+            begun = 0.0 if book.of.entered[place] > 0.0 else begun
+            lend_margin(book, place)
+            _inside(
+                leg_of(book, place),
+                Prices(*numbers(book.market.prices[row], N_PRICES)),
+                Prices(*numbers(book.market.marks[row], N_PRICES)),
+                Funding(*numbers(book.market.funding[row], N_FUNDING)),
+                begun,
+                book.of.rested[place] > 0.0,
+            )
+            give_back(book, place, before)
+
+
+@inner()
+def _close_step(book: CompiledBook) -> None:
+    """The best close of a trailing stop, the marks, and how the positions moved together."""
+    of = book.of
+    for place in range(len(book.terms.spot)):
+        row, account = of.place[place], book.accounts[place]
+        if row < 0:
+            continue
+        close = book.market.prices[row, 3]
+        if account.position > 0.0:
+            account.peak = max(account.peak, close)
+        elif account.position < 0.0:
+            account.peak = min(account.peak, close)
+        value_at(book, place, book.market.marks[row, 3])
+        of.stays[place] = close / book.market.prices[row, 0] - 1.0
+        for other in range(place):
+            if of.place[other] >= 0:
+                book.pairs[0, other, place] += of.stays[other] * of.stays[place]
+                book.pairs[1, other, place] += 1.0
+
+
+@inner()
+def _step(book: CompiledBook, first: bool) -> int:
+    """One step of the clock; a position that no bracket allows, or -1."""
+    of, size = book.of, len(book.terms.spot)
+    book.state.was_cut = 0.0
+    for place in range(size):
+        if of.place[place] >= 0:
+            value_at(book, place, book.market.marks[of.place[place], 0])
+    for place in range(size):
+        row = of.place[place]
+        if row >= 0 and book.accounts[place].position != 0.0:
+            paid = book.market.funding[row, 0]
+            if paid != 0.0:
+                pay(book, place, -book.accounts[place].position * paid)
+    _gaps(book)
+    if first:
+        for place in range(size):
+            of.before[place] = book.accounts[place].position
+        _ask(book)
+        for place in range(size):
+            if of.place[place] < 0:
+                continue
+            held, position = of.before[place], book.accounts[place].position
+            grown = abs(position) > abs(held) or position * held < 0.0
+            if grown and _too_large(leg_of(book, place)) > 0.0:
+                return place
+            if position < 0.0:
+                before = book.at.fills
+                lend(book, place)
+                _borrow(leg_of(book, place), book.market.prices[of.place[place], 0])
+                give_back(book, place, before)
+    beyond = _limits(book)
+    if beyond >= 0:
+        return beyond
+    if stand_together(book):
+        inside_together(book)
+    else:
+        _apart(book)
+    _close_step(book)
+    return -1
+
+
+@inner()
+def _settle(book: CompiledBook, place: int, close: float, recovery: float) -> None:
+    """Close a position whose bars have ended: at its last close, or at what was recovered."""
+    account = book.accounts[place]
+    if recovery == np.inf:
+        slipped = slippage_at(book, place, abs(account.position) * close)
+        trade(book, place, 0.0, close, slipped, terms_of(book, place).taker, BY_DELISTED)
+    else:
+        trade(book, place, 0.0, recovery, 0.0, 0.0, BY_DELISTED)
+    account.asked, account.limit = 0.0, np.nan
+
+
+@compiled()
+def _loop(
+    book: CompiledBook, states: Any, places: Any, rows: Any, legs: Any, at_bar: Ints, at_step: Ints
+) -> int:
+    """Walk the bars; 0 when done, else 1 + a position that no bracket allows, or -1 for room."""
+    size = len(book.terms.spot)
+    run = CompiledBook(
+        states[0], book.accounts, book.rows, places[0], book.fills, book.whose, book.market,
+        book.terms, book.of, book.pairs, book.rungs, book.ways,
+    )  # fmt: skip
+    for bar in range(len(rows)):
+        run.at.bar = bar
+        _open_bar(run, bar, at_bar)
+        begin, end = run.market.first[bar], run.market.first[bar + 1]
+        for step in range(begin, end):
+            if run.at.fills + 32 * size > len(run.fills):
+                return -1
+            run.at.step = step
+            _place(run, bar, step, at_bar, at_step)
+            beyond = _step(run, step == begin)
+            if beyond >= 0:
+                return 1 + beyond
+        for place in range(size):
+            if _has(run, place, bar, at_bar):
+                at_bar[place] += 1
+                ends = at_bar[place] == run.terms.bar_begin[place + 1]
+                if ends and not np.isnan(run.terms.settle[place]):
+                    close = run.market.prices[at_step[place] - 1, 3]
+                    _settle(run, place, close, run.terms.settle[place])
+        close_bar(run, rows[bar], legs[bar])
+    return 0
+
+
+def run_book_compiled(
+    market: BookMarket, terms: BookTerms, *, cash: float, shared: bool
+) -> BookRows:
+    """Simulate an account of several positions over the bars of its clock, compiled."""
+    size, bars = len(terms.spot), len(market.first) - 1
+    room = 2 * len(terms.opens) + 64 * size
+    while True:
+        rows = np.zeros(bars, dtype=record(*BOOK))
+        legs = np.zeros((bars, size), dtype=record(*LEG))
+        states, places = np.zeros(1, dtype=BOOK_STATE), np.zeros(1, dtype=PLACE)
+        states[0]["cash"], states[0]["shared"] = cash, float(shared)
+        states[0]["resolve"] = terms.orders[0, -1]
+        fills, whose = np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64)
+        book = CompiledBook(
+            states, _accounts(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
+            fills, whose, market, terms, _scratch(terms), np.zeros((2, size, size)),
+            np.full((size, 1, 2), math.nan),
+            np.zeros((max(size, 2), 1 + size)),
+        )  # fmt: skip
+        at_bar, at_step = terms.bar_begin[:-1].copy(), market.step_begin[:-1].copy()
+        ended = _loop(book, states, places, rows, legs, at_bar, at_step)
+        if ended >= 0:
+            break
+        room *= 4
+    made = int(places[0]["fills"])
+    table = fills[:made].copy().view(np.float64).reshape(-1, len(FILL))
+    order = np.lexsort((whose[:made], table[:, FILL.index("step")]))
+    refused = (-1, -1, 0.0)
+    if ended > 0:
+        refused = (int(places[0]["bar"]), ended - 1, _measure(book, ended - 1))
+    return BookRows(
+        rows.view(np.float64).reshape(-1, len(BOOK)),
+        legs.view(np.float64).reshape(bars, size, len(LEG)),
+        table[order],
+        whose[:made][order],
+        refused,
+        int(states[0]["turned_away"]),
+    )
+
+
+def _accounts(market: BookMarket, terms: BookTerms) -> Any:
+    accounts = np.zeros(len(terms.spot), dtype=record(*STATE))
+    accounts["limit"] = math.nan
+    accounts["mark"] = market.marks[market.step_begin[:-1], 0]
+    return accounts
+
+
+def _scratch(terms: BookTerms) -> Any:
+    of = np.zeros(len(terms.spot), dtype=SCRATCH)
+    of["place"], of["bar"] = -1, terms.bar_begin[:-1]
+    return of
+
+
+def _measure(book: CompiledBook, place: int) -> float:
+    """Size, in the unit of its brackets, of a position that none allows."""
+    account, rule = book.accounts[place], book.terms.rule[book.of["bar"][place]]
+    size = abs(float(account["position"]))
+    by_size = book.terms.how[place, rule, 0] == 2.0
+    return size if by_size else size * float(account["entry"])

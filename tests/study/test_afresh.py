@@ -22,7 +22,8 @@ assert _spec is not None
 assert _spec.loader is not None
 zoo = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(zoo)
-STRATEGIES = sorted((ROOT / "strategies").glob("*.py"))
+EVERY = sorted((ROOT / "strategies").glob("*.py"))
+STRATEGIES = [file for file in EVERY if load_strategy(file).takes == "market"]
 HEAD = """\
 import functools
 

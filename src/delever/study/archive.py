@@ -15,6 +15,8 @@ from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import load_catalog
 from delever.deleveraging.phases import PHASES
 from delever.engine.backtest import Backtest
+from delever.engine.legs import Margin
+from delever.engine.portfolio import PortfolioBacktest
 from delever.errors import NotStoredError, StoreError
 from delever.research.answer import Answer
 from delever.research.evaluation import SCOPES, Evaluation, evaluate
@@ -30,6 +32,7 @@ MANIFEST, METRICS, TEARSHEET = "manifest.json", "metrics.json", "tearsheet.html"
 WHAT_IF = "counterfactuals.parquet"
 PERIODS = "periods.toml"
 LINES = "lines.parquet"
+CLOSES = "closes.parquet"
 
 
 def measured(evaluation: Evaluation, found: Answer) -> dict[str, Any]:
@@ -96,9 +99,13 @@ def write_run(
             tables = {"equity": run.ledger, "fills": run.fills, "trades": run.trades}
             if run.bounds is not None:
                 tables["bounds"] = run.bounds
+            if isinstance(run, PortfolioBacktest):
+                tables["legs"] = pd.concat(dict(run.legs), names=["symbol"]).reset_index("symbol")
             for name, frame in tables.items():
                 frame.to_parquet(draft / f"{prefix}{name}.parquet", compression="zstd")
         evaluation.bars.to_parquet(draft / "bars.parquet", compression="zstd")
+        if evaluation.closes is not None:
+            evaluation.closes.to_parquet(draft / CLOSES, compression="zstd")
         if len(evaluation.lines.columns):
             evaluation.lines.to_parquet(draft / LINES, compression="zstd")
         if len(found.paths):
@@ -156,8 +163,13 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
 
     def side(prefix: str) -> Backtest:
         settings = manifest["simulation"]["backtest" if not prefix else "benchmark"]
-        bounds = f"{prefix}bounds"
-        return Backtest(
+        bounds, legs = f"{prefix}bounds", f"{prefix}legs"
+        parts: dict[str, Any] = {}
+        if (folder / f"{legs}.parquet").is_file():
+            parts = {"legs": _by_symbol(table(legs)), "margin": Margin(mode=settings["margin"])}
+        kind = PortfolioBacktest if parts else Backtest
+        return kind(
+            **parts,
             timeframe=settings["timeframe"],
             initial_equity=settings["initial_equity"],
             costs=Costs(**{k: v for k, v in settings["costs"].items() if k != "models"}),
@@ -178,6 +190,7 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         "bars": bars,
         "lines": table("lines") if (folder / LINES).is_file() else bars[[]],
         "undecided": manifest.get("undecided", 0),
+        "closes": table("closes") if (folder / CLOSES).is_file() else None,
     }
     if manifest["code_sha256"] != code_sha256():
         return evaluate(**parts, periods=periods, metrics=metrics)
@@ -198,6 +211,13 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         metrics=measured_then("metrics"),
         benchmark_metrics=measured_then("benchmark"),
     )
+
+
+def _by_symbol(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """A table per symbol, of the rows of all of them."""
+    return {
+        str(name): own.drop(columns="symbol") for name, own in rows.groupby("symbol", sort=False)
+    }
 
 
 def read_answer(folder: Path, evaluation: Evaluation) -> Answer:

@@ -231,8 +231,13 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _costs_are_meant(self) -> Study:
+        self.check_costs()
+        return self
+
+    def check_costs(self) -> None:
+        """Refuse costs that look like percentages. Raises ValueError with the sentence to say."""
         if self.really:
-            return self
+            return
         try:
             if self.costs is not None:
                 Costs(**self.costs.model_dump(exclude={"models"})).check_meant()
@@ -243,7 +248,6 @@ class Study(BaseModel):
                     check_meant("account.slippage: fixed", fixed, DEAREST_SLIPPAGE)
         except InputError as error:
             raise ValueError(str(error)) from None
-        return self
 
     def spot_costs(self, known: Mapping[str, type[CostPart]] = COST_MODELS) -> Costs:
         """What a spot fill is said to pay; the benchmark's always are."""

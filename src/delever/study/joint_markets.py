@@ -15,6 +15,7 @@ from delever.data.references import Dataset
 from delever.errors import ConfigError, InputError
 from delever.panel import Lifetime, Markets
 from delever.study.market import Bars, Beside, market, utc
+from delever.study.toml_file import read_toml
 from delever.study.universe import coin_bars, ended_notes, load_universe
 from delever.study.workspace import Workspace
 from delever.units import divides, timeframe_delta
@@ -46,7 +47,7 @@ def markets(
     data : mapping, sequence, str or path
         Bars by the name of each symbol or leg: references, data sets, frames or markets. Of a
         sequence the names are the symbols. A text ending in ``.toml`` is a universe: a file of
-        coins by date.
+        coins by date; or a study with legs: its own, with their series.
     series : mapping of str to series, optional
         What ``view.series(name)`` finds on each of them; as of `delever.market`.
     lifetimes : mapping of str to Lifetime, optional
@@ -98,7 +99,12 @@ def markets(
                 "several markets are a mapping of names to bars, a sequence of references or the "
                 f"TOML file of a universe; got {shown(str(data))}; dl.market takes one"
             )
-        return _universe(place.file(Path(data)), series=series, start=start, end=end, place=place)
+        path = place.file(Path(data))
+        if path.is_file() and "strategy" in read_toml(path, "a universe or a study"):
+            from delever.study.joint_inputs import study_markets
+
+            return within(study_markets(path, place), start=start, end=end)
+        return _universe(path, series=series, start=start, end=end, place=place)
     named = _named(data)
     views = {
         name: bars

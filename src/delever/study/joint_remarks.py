@@ -9,7 +9,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.engine.portfolio import PortfolioBacktest
-from delever.panel import Markets
+from delever.panel import Lifetime, Markets
 from delever.report.format import percent, price, short_span, when
 from delever.research.evaluation import Evaluation
 from delever.study.remarks import ASSUMED, hidden
@@ -36,12 +36,7 @@ def joint_remarks(
             "said to be, the benchmark's as well"
         )
     warned.extend(short_span(evaluation.years * DAYS_PER_YEAR))
-    early = [name for name in markets if any(f"{name}: its bars end" in n for n in run.fidelity)]
-    warned.extend(
-        note
-        for note in markets.notes
-        if not any(note.startswith(f"{name} was delisted") for name in early)  # said below
-    )
+    warned.extend(_until(markets, evaluation.span[1]))
     warned.extend(_by_note({name: markets[name].notes for name in markets}))
     if evaluation.periods:
         assumed.append("deleveraging periods were drawn with hindsight")
@@ -97,6 +92,16 @@ def _of_the_engine(run: PortfolioBacktest) -> list[str]:
 
 def _is_spot(run: PortfolioBacktest, name: str) -> bool:
     return run.request is not None and run.request["legs"][name].account.contract is None
+
+
+def _until(markets: Markets, end: pd.Timestamp) -> list[str]:
+    """Notes of the markets, but for ends of symbols that a run does not reach."""
+    known = markets.upto(end).lifetimes
+    still = [name for name in markets if known.get(name, Lifetime()).delisted is None]
+    told = tuple(
+        text for name in still for text in (f"{name} was delisted", f"the bars of {name} end")
+    )
+    return [note for note in markets.notes if not note.startswith(told)]
 
 
 def _idle(run: PortfolioBacktest) -> list[str]:

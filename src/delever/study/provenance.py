@@ -21,6 +21,7 @@ import pandas as pd
 from delever.data.references import Dataset
 from delever.deleveraging.period import Period, load_catalog
 from delever.engine.backtest import Backtest
+from delever.engine.portfolio import PortfolioBacktest
 from delever.engine.settings import Account
 from delever.engine.terms import dated_rules
 from delever.errors import ConfigError
@@ -67,9 +68,9 @@ class Inputs:
             "study": study.model_dump(mode="json", exclude={"sweep"}),
             "params": self.params,
             "account": self._account(),
-            "data": _describe(self.data),
-            "warmup": _describe(self.warmup) if self.warmup else None,
-            "series": {name: _describe(data) for name, data in sorted(self.series.items())},
+            "data": described(self.data),
+            "warmup": described(self.warmup) if self.warmup else None,
+            "series": {name: described(data) for name, data in sorted(self.series.items())},
             "strategy": {"name": self.strategy.name, "sha256": self.strategy.sha256},
             "benchmark": {"name": self.benchmark.name, "sha256": self.benchmark.sha256},
             "periods_sha256": self.periods_sha256,
@@ -86,7 +87,7 @@ class Inputs:
         rules = self.account.rules
         return {
             "rules_sha256": rules.sha256 if isinstance(rules, Rulebook) else None,
-            "data": {name: _describe(data) for name, data in sorted(self.account_data.items())},
+            "data": {name: described(data) for name, data in sorted(self.account_data.items())},
         }
 
 
@@ -181,6 +182,7 @@ def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
             "pending_target": run.pending_target,
             "fidelity": list(run.fidelity),
             "ambiguous_bars": run.ambiguous_bars,
+            "margin": run.margin.mode if isinstance(run, PortfolioBacktest) else None,
             "rules": _rules_in_force(run),
         }
 
@@ -247,7 +249,7 @@ def git_state(root: Path) -> dict[str, Any]:
     return {"sha": ask("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
 
 
-def _describe(data: Dataset) -> dict[str, Any]:
+def described(data: Dataset) -> dict[str, Any]:
     """Reference, content hash, span and gaps of a data set."""
     index = data.frame.index
     return {

@@ -22,9 +22,9 @@ from delever.research.rungs import own_rungs
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
 from delever.study.answering import answered, file_rule
-from delever.study.config import load_study
 from delever.study.extensions import Extensions
 from delever.study.neighbours import with_neighbours
+from delever.study.portfolio_config import PortfolioStudy, load_any_study
 from delever.study.provenance import describe_simulation, gather, git_state, versions
 from delever.study.remarks import remarks
 from delever.study.result import Result, plain
@@ -338,8 +338,12 @@ def _run_study(
     cluster: str | Executor | None,
     progress: Progress,
 ) -> Run:
-    study = load_study(path, overrides)
+    study = load_any_study(path, overrides)
     progress("reading data")
+    if isinstance(study, PortfolioStudy):
+        from delever.study.joint_study import run_joint_study
+
+        return run_joint_study(study, workspace, fresh=fresh, progress=progress)
     inputs = gather(study, workspace)
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]

@@ -94,6 +94,9 @@ def test_what_is_no_spot_run_is_refused(market, tmp_path) -> None:
         given = dl.backtest(market, "buy_and_hold", **more)
         with pytest.raises(InputError, match=words):
             dl.screen(given)
+    frame = pd.DataFrame({"exposure": 1.0, "stop_price": 1.0}, index=market.index)
+    with pytest.raises(InputError, match="this run has orders beside its exposures"):
+        dl.screen(dl.backtest(market, frame))
     window = replace(run, evaluation=replace(
         run.evaluation, backtest=replace(run.evaluation.backtest, request=None)))  # fmt: skip
     with pytest.raises(InputError, match="does not keep its bars"):

@@ -109,6 +109,7 @@ def _changes(targets: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, 
 def _check_spot(request: Mapping[str, Any], done: Backtest) -> None:
     beyond = {
         "an account": request["account"] is not None,
+        "orders beside its exposures": isinstance(request["target_exposure"], pd.DataFrame),
         "a rebalance band": request["rebalance_band"] is not None,
         counted(len(done.costs.parts), "cost model"): bool(done.costs.parts),
     }

@@ -18,7 +18,7 @@ def engines_table(engines: pd.DataFrame) -> Table:
             numbers("Total return", "total_return", percent),
             numbers("Sharpe ratio", "sharpe_ratio", lambda ratio: number(ratio, 4)),
             numbers("Max drawdown", "max_drawdown", percent),
-            numbers("Apart", "apart", lambda share: f"{share:.0e}"),
+            numbers("Apart", "apart", lambda share: f"{share:.0e}" if share else "0"),
         ),
         caption="Apart: the largest difference of equity from this engine's in any bar, of it.",
     )

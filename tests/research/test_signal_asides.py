@@ -71,6 +71,9 @@ def test_cells_of_three_are_said_to_be_too_few():
     written = condition_table(table, 10)
     assert [row[1].note for row in written.rows] == ["too few to say"] * 2
     assert written.rows[0][4].note == ""
+    for decided, least in ((math.nan, 0.0), (0.97, 0.97)):
+        gated = study_conditions(pool, {"few": few}, 10, decided=decided)
+        assert gated["p_value"].tolist() == [max(table.loc["few", "p_value"], least)]
 
 
 def test_conditions_without_a_meaning_are_found_seldom(draws):
@@ -108,6 +111,8 @@ def test_a_cell_of_a_map_is_the_study_of_its_variant():
     only = map_signals({"6 weeks": variants(seen)["6 weeks"]}, design=DESIGN)
     assert only.cells["p_value"].min() <= found.cells["p_value"].xs("6 weeks").min()
     assert "Of 6 cells" in map_sentence(found)
+    gated = map_signals(variants(seen), design=DESIGN, decided=0.9).cells["p_value"]
+    assert gated.tolist() == found.cells["p_value"].clip(lower=0.9).tolist()
     with pytest.raises(InputError, match="at least one variant"):
         map_signals({})
 

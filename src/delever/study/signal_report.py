@@ -300,6 +300,7 @@ class Setting:
         )
         signals, prices = loaded.signals, asked.prices
         steps = prices or (_RUNGS[signals[0].side] if asked.rungs is None else asked.rungs)
+        decided = float(study.deciding["p_value"])
         ladder = None
         if steps and all(signal.level is not None for signal in signals) and pool.event.any():
             ladder = study_ladder(
@@ -309,7 +310,7 @@ class Setting:
                 design=design,
                 absolute=bool(prices),
                 placebos=loaded.placebos,
-                decided=float(study.deciding["p_value"]),
+                decided=decided,
             )
         benchmark = asked.benchmark
         by_name = benchmark if isinstance(benchmark, str) else "closes of one's own"
@@ -323,7 +324,7 @@ class Setting:
         conditions = None
         if asked.when:
             holds = conditions_on(pool, asked.when, self.features)
-            conditions = study_conditions(pool, holds, design.decides)
+            conditions = study_conditions(pool, holds, design.decides, decided=decided)
         return SignalReport(
             study=study,
             ladder=ladder,
@@ -426,6 +427,7 @@ def signal_study(
         variants = {
             name: [rule.on(market) for market in setting.markets] for name, rule in rules.items()
         }
-        varied = map_signals(variants, design=setting.design)
+        decided = float(study.deciding["p_value"])
+        varied = map_signals(variants, design=setting.design, decided=decided)
         setting.look([replace(loaded, title=name, signals=own) for name, own in variants.items()])
     return setting.report(loaded, study, asked, setting.look([loaded])[0], varied)

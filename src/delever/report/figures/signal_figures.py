@@ -160,5 +160,6 @@ def robustness_map(cells: pd.DataFrame, alpha: float) -> Chart:
         height=90 + 24 * len(wide),
         caption="Difference at equal volatility to what the events of each variant are compared "
         "with; the colour is the same in deviations of its shifts. A star: p of "
-        f"{whole_percent(alpha)} or less, corrected for all these cells. Empty: too few events.",
+        f"{whole_percent(alpha)} or less, corrected for all these cells and never below the p of "
+        "the test that decides. Empty: too few events.",
     )

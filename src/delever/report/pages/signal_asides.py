@@ -60,9 +60,9 @@ def condition_table(conditions: pd.DataFrame, bars: int) -> Table:
             Group(label="", width=3),
         ),
         caption=f"Distinct events and how many rose over {counted(bars, 'bar')}. p: Fisher's exact "
-        "test that both rose as often, corrected by Holm's method; a question of its own, with 5 % "
-        "of its own. Least: the smallest p that so many events on either side can give, however "
-        "they come out; above 5 % nothing could have been found. A condition may matter on all "
+        "test that both rose as often, corrected by Holm's method, and never below the p of the "
+        "test that decides. Least: the smallest p that so many events on either side can give, "
+        "however they come out; above 5 % nothing could have been found. A condition may matter on all "
         "bars: beside each share stands that of all bars with and without it.",
     )
 
@@ -138,7 +138,12 @@ def map_table(found: RobustnessMap, rows: int | None = None) -> Table:
                 ),
                 numeric=True,
             ),
-            numbers("p", "p_value", _three, title="corrected for all cells"),
+            numbers(
+                "p",
+                "p_value",
+                _three,
+                title="corrected for all cells, and never below the one that decides",
+            ),
         ),
         limit=12,
     )

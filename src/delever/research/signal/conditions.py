@@ -15,7 +15,7 @@ from delever.stats.families import holm
 
 
 def study_conditions(
-    pool: PooledSignals, conditions: Mapping[str, Floats], horizon: int
+    pool: PooledSignals, conditions: Mapping[str, Floats], horizon: int, *, decided: float = 0.0
 ) -> pd.DataFrame:
     """Distinct events with and without each condition, and how many rose over the horizon.
 
@@ -28,8 +28,9 @@ def study_conditions(
     mean returns ``with_mean`` and ``without_mean``, ``with_usual`` and ``without_usual`` (share of
     all bars with and without it after which the price rose), ``unknown`` clusters, and ``p_value``:
     of Fisher's exact test (1922, doi:10.2307/2340521) that the two shares are one, corrected for
-    the number of conditions by Holm's method. ``least`` is the smallest p-value, corrected, that
-    events split like these could give however they came out.
+    the number of conditions by Holm's method and never below `decided`, the p-value of the test
+    that decides the study. ``least`` is the smallest p-value, corrected, that events split like
+    these could give however they came out.
     """
     ahead = forward_outcomes(pool, horizon)
     rows, symbols, numbers = clusters(ahead.event, horizon)
@@ -49,7 +50,10 @@ def study_conditions(
         least.append(smallest)
     table = pd.DataFrame.from_dict(found, orient="index").rename_axis("condition")
     least_many = np.minimum(np.array(least) * np.isfinite(least).sum(), 1.0)
-    return table.assign(p_value=holm(table["p_value"].to_numpy()), least=least_many)
+    corrected = holm(table["p_value"].to_numpy())
+    # fmax: where nothing is decided, only the number counts.
+    p_values = np.where(np.isnan(corrected), np.nan, np.fmax(corrected, decided))
+    return table.assign(p_value=p_values, least=least_many)
 
 
 def _table(holds: Floats, returns: Floats) -> tuple[dict[str, float], float]:

@@ -48,11 +48,15 @@ class RobustnessMap:
 
 
 def map_signals(
-    variants: Mapping[str, Sequence[Signal]], *, design: StudyDesign | None = None
+    variants: Mapping[str, Sequence[Signal]],
+    *,
+    design: StudyDesign | None = None,
+    decided: float = 0.0,
 ) -> RobustnessMap:
     """Compare every variant of a signal, on each of its markets and horizons, as one family.
 
-    A variant has one signal per market. Raises InputError if there is no variant, or on a market no
+    A variant has one signal per market; `decided` is the p-value of the test that decides the
+    study, below which none of the map lies. Raises InputError if there is no variant, or on a market no
     variant could have come.
 
     Notes
@@ -86,9 +90,13 @@ def map_signals(
         list(rows.values()),
         index=pd.MultiIndex.from_tuples(list(rows), names=["variant", "symbol", "horizon"]),
     )
+    p_values = [_one_of_all(one, largest) for one in cells["distance"].abs()]
     return RobustnessMap(
         alpha=chosen.alpha,
-        cells=cells.assign(p_value=[_one_of_all(one, largest) for one in cells["distance"].abs()]),
+        # fmax: where nothing is decided, only the map counts.
+        cells=cells.assign(
+            p_value=np.where(np.isnan(p_values), np.nan, np.fmax(p_values, decided))
+        ),
     )
 
 

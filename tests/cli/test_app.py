@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from delever.cli.app import main
+from delever.cli.terminal import print_notes, print_rows
 
 QUICK = ["--set", "end=2014-06-01", "--set", "params.weeks=50"]
 
@@ -224,3 +226,31 @@ def test_exposures_a_run_would_refuse_do_not_pass_the_check(workspace, capsys):
     run = ["run", "backtests/buy_and_hold.toml", "--set", 'strategy="doubled"']
     assert main(run) == 2
     assert "must lie in [-1, 1]" in capsys.readouterr().err
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_sentences_fold_on_a_terminal_and_stay_whole_in_a_pipe(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    words = "run: delever data repair binance/ohlcv/BTC/USDT/1d --since 2020-01-01"
+    print_notes([f"a gap of nine bars; {words}"])
+    assert capsys.readouterr().out == f"note: a gap of nine bars; {words}\n"
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert main(["run", "nothing.toml", "--workspace", "/nowhere/that/could/be"]) == 2
+    lines = screen.getvalue().splitlines()
+    assert len(lines) > 1
+    assert all(len(line) <= 40 for line in lines)
+    assert " ".join(lines).startswith("error: ")
+
+
+def test_words_stay_whole_in_tables_and_the_last_columns_go_first(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    row = ("2021-09-el-salvador", "-23%", "the city that was never built there", "16")
+    print_rows("", ["period", "fall", "title", "bars"], [row], left=("period", "title"))
+    shown = capsys.readouterr().out
+    assert "2021-09-el-salvador" in shown
+    assert "not shown for want of width: title, bars" in shown

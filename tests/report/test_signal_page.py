@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -50,19 +51,23 @@ def test_tables_write_the_figures(parts):
     study, ladder, abnormal = parts
     row = study.outcomes.loc[10]
     written = page.outcome_table(study).texts[1]
-    assert written[:3] == ("10 bars", f"{row['events']:.0f}", f"{row['distinct']:.0f}")
-    assert written[4] == f"{100 * row['mean']:.1f}%"
+    assert written[:3] == ("10 bars", f"{row['distinct']:.0f}", f"{100 * row['mean']:.1f}%")
+    assert written[5] == f"{row['events']:.0f}"
     compared = page.comparison_table(study)
     assert len(compared.rows) == 6
     marked = [cells[0].note != "" for cells in compared.rows]
     assert marked == [False] * 5 + [True]
-    assert compared.texts[5][6] == f"{study.deciding['p_value']:.3f}"
-    assert ladder_table(ladder).texts[0][3] == f"{100 * ladder.table['reached'].iloc[0]:.0f}%"
+    assert compared.texts[5][4] == f"{study.deciding['p_value']:.3f}"
+    assert ladder_table(ladder).texts[0][1] == f"{100 * ladder.table['reached'].iloc[0]:.0f}%"
     (row,) = page.abnormal_table(abnormal).texts
     assert row[1] == str(len(abnormal.events))
     assert row[4] == f"{100 * abnormal.mean:.1f}%"
     power = page.power_table(study).texts
     assert [row[2] for row in power] == ["0.5 times", "1 times", "1.5 times"] * 2
+    without = replace(study, power=study.power.assign(effect=np.inf, found=np.nan))
+    assert [row[1:] for row in page.power_table(without).texts] == [
+        ("however much", "1 times", "too seldom")
+    ] * 2
     assert power[1][1] == f"{100 * study.power.loc[('rise', 1.0), 'effect']:.1f}%"
     assert len(page.event_table(study).rows) == len(study.events)
 
@@ -100,5 +105,5 @@ def test_shares_of_few_breaks_are_set_back(parts):
     few = replace(ladder, table=ladder.table.assign(complete=4.0, before=4.0))
     for given, tone in ((ladder, ""), (few, "quiet")):
         for row in ladder_table(given).rows:
-            assert {row[3].tone, row[4].tone, row[13].tone, row[14].tone} == {tone}
-            assert row[3].text.startswith("(") == bool(tone)
+            assert {row[1].tone, row[2].tone, row[13].tone, row[14].tone} == {tone}
+            assert row[1].text.startswith("(") == bool(tone)

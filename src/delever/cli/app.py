@@ -21,7 +21,7 @@ from delever.cli import research_commands as research
 from delever.cli import result_commands as results
 from delever.cli import run_commands as runs
 from delever.cli import study_commands as studies
-from delever.cli.terminal import begin_command
+from delever.cli.terminal import begin_command, print_text
 from delever.errors import DeleverError
 
 INTERRUPTED = 130
@@ -114,7 +114,7 @@ def _failed(debug: bool, message: str, code: int) -> int:
     """Say what went wrong in one line; with `debug`, where."""
     if debug:
         traceback.print_exc()
-    typer.echo(f"error: {message}", err=True)
+    print_text(f"error: {message}", err=True)
     return code
 
 

@@ -17,6 +17,7 @@ from delever.cli.terminal import (
     echo_json,
     print_notes,
     print_rows,
+    print_text,
     steps,
 )
 
@@ -148,7 +149,7 @@ def import_(
             print_import(report)
         print_notes([*(f"left alone: {line}" for line in done.left), *done.notes])
     for message in done.failed:
-        typer.echo(f"error: {message}", err=True)
+        print_text(f"error: {message}", err=True)
     if done.failed:
         raise typer.Exit(1)
 
@@ -299,10 +300,13 @@ def _print_check(one: Check) -> None:
     _print_coverage(one.coverage)
     _print_doubts(one.doubts)
     if one.unknown:
-        typer.echo(
-            f"  Nobody has said whether these bars exist. From a venue: delever data repair "
-            f"{one.name}\n  From files: import the rest, or import again with --complete where "
-            "the source has no more."
+        print_text(
+            "  Nobody has said whether these bars exist. From a venue: delever data repair "
+            f"{one.name}"
+        )
+        print_text(
+            "  From files: import the rest, or import again with --complete where the source has "
+            "no more."
         )
 
 
@@ -320,10 +324,9 @@ def _print_coverage(table: pd.DataFrame) -> None:
         return
     shown = holes.sort_values(["state", "bars"], ascending=False, kind="stable").head(_SHOWN)
     if len(shown) < len(holes):
-        typer.echo(
+        print_text(
             f"  {count(len(holes), 'stretch')} without rows (the {_SHOWN} longest below, unknown "
-            "ones "
-            "first; all with --json)"
+            "ones first; all with --json)"
         )
     rows = [
         (_day(start), _day(end), state, f"{bars:,}")
@@ -373,7 +376,7 @@ def _print_doubts(doubts: Sequence[Doubt]) -> None:
 def _print_broken(one: Check) -> None:
     typer.secho(f"{one.name}: broken", fg=typer.colors.RED)
     for problem in one.problems:
-        typer.echo(f"  {problem}")
+        print_text(f"  {problem}")
 
 
 def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

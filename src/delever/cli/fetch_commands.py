@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import delever as dl
-from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes
+from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes, print_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +182,7 @@ def _bars(*, quiet: bool) -> Iterator[Report]:
         try:
             yield report
         except KeyboardInterrupt:
-            typer.echo(_AGAIN, err=True)
+            print_text(_AGAIN, err=True)
             raise
 
 
@@ -194,7 +194,7 @@ def _show(done: dl.Fetches, *, as_json: bool) -> None:
         echo_json(done.to_dict()["results"])
     for name, result in done.results.items():
         if name in done.failed:
-            typer.echo(f"error: {name}: {result}", err=True)
+            print_text(f"error: {name}: {result}", err=True)
         elif as_json:
             continue
         elif isinstance(result, Fetched):
@@ -212,19 +212,19 @@ def _print(done: Fetched) -> None:
     )
     red, again = typer.colors.RED, f"delever data repair {done.reference}"
     if done.absent:
-        typer.echo(f"  {_stretches(done.absent)} the venue does not have, asked at two times")
+        print_text(f"  {_stretches(done.absent)} the venue does not have, asked at two times")
     if done.unconfirmed:
         said = f"missing in three answers, unknown until asked again in 6 hours; try then: {again}"
-        typer.secho(f"  {_stretches(done.unconfirmed)} {said}", fg=red)
+        print_text(f"  {_stretches(done.unconfirmed)} {said}", color=red)
     if done.overdue:
         said = "should have been served by now, unknown; run the same command again later"
-        typer.secho(f"  {_stretches(done.overdue)} {said}", fg=red)
+        print_text(f"  {_stretches(done.overdue)} {said}", color=red)
     told = {*done.lost, *done.unconfirmed, *done.overdue}
     unread = [stretch for stretch in done.unknown if stretch not in told]
     if unread:
-        typer.secho(f"  {_stretches(unread)} unknown; try: {again}", fg=red)
+        print_text(f"  {_stretches(unread)} unknown; try: {again}", color=red)
     if done.lost:
-        typer.secho(f"  {_stretches(done.lost)} unknown, and no longer served", fg=red)
+        print_text(f"  {_stretches(done.lost)} unknown, and no longer served", color=red)
     print_notes(done.notes)
 
 

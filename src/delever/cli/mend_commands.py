@@ -9,7 +9,7 @@ import typer
 
 import delever as dl
 from delever.cli.data_commands import print_import
-from delever.cli.terminal import Json, WorkspaceOption, echo_json
+from delever.cli.terminal import Json, WorkspaceOption, echo_json, print_text
 
 ReferenceArgument = Annotated[str, typer.Argument(help="Such as bitstamp/ohlcv/BTC/USD/1d.")]
 FromOption = Annotated[str, typer.Option("--from", help="UTC: 2023-01-10, or 2023-01-10T08:00.")]
@@ -149,4 +149,4 @@ def _said(done: dl.DataChange, as_json: bool) -> None:
     if as_json:
         echo_json(done.to_dict())
     else:
-        typer.echo(done.headline)
+        print_text(done.headline)

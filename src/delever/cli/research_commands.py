@@ -126,10 +126,10 @@ def check(
     else:
         _print_checked(found, test=test)
         if every:
-            typer.echo(found.headline)
+            print_text(found.headline)
             if found.missing:
                 without = ", ".join(found.missing)
-                typer.echo(f"features of these series are not among them: {without} (--series)")
+                print_text(f"features of these series are not among them: {without} (--series)")
     if not found.passed:
         raise typer.Exit(1)
 
@@ -137,14 +137,14 @@ def check(
 def _print_checked(found: dl.Checked, *, test: bool) -> None:
     for one in found.targets:
         if one.skipped:
-            typer.secho(f"{one.name}: skipped: {one.skipped}", fg=typer.colors.YELLOW)
+            print_text(f"{one.name}: skipped: {one.skipped}", color=typer.colors.YELLOW)
             continue
         said = count(len(one.findings), "finding") if one.findings else "passed"
         typer.echo(f"{one.name}: {said}", err=test)  # what is to be pasted stands alone
         for finding in one.findings:
-            typer.echo(f"  - {finding}", err=test)
+            print_text(f"  - {finding}", err=test)
         if one.test:
-            typer.echo(f"  smallest market that shows it: {one.bars}", err=test)
+            print_text(f"  smallest market that shows it: {one.bars}", err=test)
             typer.echo(one.test if test else "  as a test to paste: --as-test")
 
 
@@ -166,15 +166,15 @@ def periods(
     lags = {str(name): float(lag) for name, lag in found.detection.periods["lag"].items()}
     print_rows(
         f"Deleveraging periods on {data} (drawn with hindsight)",
-        ["period", "title", "bars", "fall", "lowest close", "detected after"],
+        ["period", "fall", "detected", "lowest", "title", "bars"],
         [
             (
                 str(period),
+                percent(row["fall"]),
+                _lag(lags.get(str(period))),
+                day(row["lowest"]),
                 row["title"],
                 str(row["bars"]),
-                percent(row["fall"]),
-                day(row["lowest"]),
-                _lag(lags.get(str(period))),
             )
             for period, row in found.falls.iterrows()
         ],
@@ -197,14 +197,14 @@ def periods(
         ],
         left=("rule",),
     )
-    typer.echo(found.headline)
+    print_text(found.headline)
     print_notes(found.notes)
 
 
 def _lag(bars: float | None) -> str:
     if bars is None:
         return "n/a"  # the data cover the period only in part
-    return "not detected" if math.isnan(bars) else f"{bars:.0f} bars"
+    return "not" if math.isnan(bars) else f"after {count(round(bars), 'bar')}"
 
 
 def claims(
@@ -228,15 +228,15 @@ def claims(
     if as_json:
         echo_json({"page": str(page), **audit.to_dict()})
         return
+    for name, what in audit.missing.items():
+        print_text(f"not there: {name} ({what})", color=typer.colors.YELLOW)
     print_table(audit.title, claims_table(audit.audited))
     for one in audit.audited:
         print_text(f"{one.claim.id}, {one.verdict}: {one.claim.statement}")
         for measured in one.measured:
             if said := measured.missing or measured.note:
-                typer.echo(f"  {one.claim.id}, {measured.definition.label}: {said}")
+                print_text(f"  {one.claim.id}, {measured.definition.label}: {said}")
     typer.echo(", ".join(f"{seen} {verdict}" for verdict, seen in counts(audit.audited).items()))
-    for name, what in audit.missing.items():
-        typer.secho(f"not there: {name} ({what})", fg=typer.colors.YELLOW)
     print_notes(audit.notes)
     typer.echo(f"audit  {page}")
 
@@ -274,12 +274,12 @@ def state(
     if as_json:
         echo_json({"page": str(page), **report.to_dict()})
         return
-    typer.secho(report.headline, bold=True)
+    print_text(report.headline, bold=True)
     typer.echo(f"data  {report.source}")
     print_table("Nearest supports", supports_table(report.state))
     print_table("Levels", levels_table(report.state))
     print_table("Stress", readings_table(report.state))
     print_notes(report.notes)
     for name, why in report.state.missing.items():
-        typer.secho(f"missing: {name}: {why}", fg=typer.colors.YELLOW)
+        print_text(f"missing: {name}: {why}", color=typer.colors.YELLOW)
     typer.echo(f"state  {page}")

@@ -84,7 +84,7 @@ def runs(
             _say("; ".join(part for part in (*about, params_text(row["params"])) if part))
             _say(row["headline"])
             _say(f"damaged: {row['damage']}" if row["damage"] else "", fg=typer.colors.RED)
-        typer.echo(found.headline)
+        print_text(found.headline)
         typer.echo(f"in    {found.results}")
         if index is not None:
             typer.echo(f"page  {index}")

@@ -186,7 +186,7 @@ def sweep(
     elif not done.refusal:
         _print_sweep(done)
     if done.refusal:
-        typer.echo(f"error: {done.refusal}", err=True)
+        print_text(f"error: {done.refusal}", err=True)
         raise typer.Exit(1)
 
 
@@ -199,7 +199,7 @@ def _on_cluster(address: str | None) -> Iterator[Cluster | None]:
     from delever.study.cluster import open_cluster
 
     with open_cluster(address) as there:
-        typer.echo(there.headline, err=True)
+        print_text(there.headline, err=True)
         yield there
 
 
@@ -357,7 +357,7 @@ def _print_what_if(
         print_table("What if", table)
     for run, reasons in refused.items():
         for name, reason in reasons.items():
-            typer.echo(f"no result of {run}, {name}: {reason}")
+            print_text(f"no result of {run}, {name}: {reason}")
 
 
 def _print_files(runs: Sequence[dl.Run]) -> None:

@@ -139,6 +139,7 @@ def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool)
     from delever.report.pages import signal_asides as asides
     from delever.report.pages import signal_page as tables
     from delever.report.pages.ladder_table import ladder_table
+    from delever.research.signal.forward import FEWEST_EVENTS
 
     if as_json:
         echo_json({"page": str(page), **found.to_dict()})
@@ -160,8 +161,11 @@ def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool)
             print_table("where a condition holds", shown)
         if found.robustness is not None:
             print_table("varied: the least likely", asides.map_table(found.robustness, 10))
-            typer.echo(asides.map_sentence(found.robustness))
-    typer.echo(found.headline)
+            print_text(asides.map_sentence(found.robustness))
+        tested = [study.comparisons, *([] if found.ladder is None else [found.ladder.table])]
+        if any(table["p_value"].isna().any() for table in tested):
+            print_text(f"n/a: nothing is tested with fewer than {FEWEST_EVENTS} distinct events")
+    print_text(found.headline)
     every = found.reports if isinstance(found, dl.SignalFamily) else [found]
     for one in every:
         name = f"{one.study.name}: " if len(every) > 1 else ""
@@ -202,4 +206,4 @@ def plan(
         echo_json(planned.to_dict())
         return
     print_table(planned.name, plan_table(planned.plan))
-    typer.echo(planned.headline)
+    print_text(planned.headline)

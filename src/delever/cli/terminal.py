@@ -65,7 +65,7 @@ Wide = Annotated[
 ]
 """Read where tables are printed, by `_width`."""
 
-_NARROW, _WIDE, _FOLDED = 80, 1_000, 16
+_NARROW, _WIDE, _FOLDED, _WHOLE = 80, 1_000, 16, 24
 
 Begin = Callable[[str], Callable[[str], None]]
 
@@ -81,9 +81,9 @@ def echo_json(document: Any) -> None:
 
 
 def print_notes(notes: Sequence[str]) -> None:
-    """Print what a reader must know, one line each."""
+    """Print what a reader must know, one after the other."""
     for note in notes:
-        typer.secho(f"note: {note}", fg=typer.colors.YELLOW)
+        print_text(f"note: {note}", color=typer.colors.YELLOW)
 
 
 def count(number: int, word: str) -> str:
@@ -126,9 +126,22 @@ def print_rows(
         print_text(f"not shown for want of width: {gone}{more}")
 
 
-def print_text(text: str) -> None:
-    """Print a sentence, broken between words."""
-    typer.echo(textwrap.fill(text, _width(), break_long_words=False, break_on_hyphens=False))
+def print_text(
+    text: str, *, color: str | None = None, bold: bool = False, err: bool = False
+) -> None:
+    """Print a sentence; on a terminal broken between words, where it is piped in one line."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        indent = " " * (len(text) - len(text.lstrip()))
+        text = textwrap.fill(
+            text.lstrip(),
+            _width(),
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    typer.secho(text, fg=color, bold=bold or None, err=err)
 
 
 def _width() -> int:
@@ -141,18 +154,27 @@ def _width() -> int:
 def _widths(
     columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str], room: int
 ) -> list[int]:
-    """Widths of the columns that fit; words give way down to `_FOLDED`, then columns go."""
-    widths = []
+    """Widths of the columns that fit; words give way down to `_FOLDED`, then columns go.
+
+    A word of up to `_WHOLE` letters stays in one piece.
+    """
+    widths, least = [], []
     for place, name in enumerate(columns):
         lines = [line for row in rows for line in row[place].split("\n")]
         shown = max(map(len, lines), default=0)
         heading = len(name) if name in left else max(map(len, _wrapped(name, max(shown, 14))))
         widths.append(max(shown, heading, 1))
+        longest = max((len(word) for line in lines for word in line.split()), default=0)
+        least.append(max(longest if longest <= _WHOLE else 0, _FOLDED))
     while (over := sum(widths) + 3 * len(widths) + 1 - room) > 0:
-        folding = [place for place in range(len(widths)) if columns[place] in left]
-        widest = max(folding, key=lambda place: widths[place], default=0)
-        if folding and widths[widest] > _FOLDED:
-            widths[widest] = max(_FOLDED, widths[widest] - over)
+        folding = [
+            place
+            for place in range(len(widths))
+            if columns[place] in left and widths[place] > least[place]
+        ]
+        if folding:
+            widest = max(folding, key=lambda place: widths[place])
+            widths[widest] = max(least[widest], widths[widest] - over)
         elif len(widths) > 1:
             widths.pop()
         else:

@@ -217,7 +217,7 @@ def _shade(figure: Any, periods: Sequence[Period], index: pd.DatetimeIndex) -> i
                 },
                 "yshift": 2 + _TIER * tier,
                 "textangle": -90,
-                "text": f"{period.trough:%b %Y}",
+                "text": f"{period.start:%b %Y}",
                 "hovertext": f"{escape(period.title)}<br>{day(period.start)} to {day(period.end)}",
                 "showarrow": False,
                 "font": {"size": 10, "color": "#b06a10"},

@@ -153,10 +153,10 @@ def metric_name(spec: Metric) -> Cell:
 
 
 def period_labels(periods: Sequence[Period]) -> dict[str, str]:
-    """A short name for each period: the month of its trough, and the day where months repeat."""
-    months = [f"{period.trough:%b %Y}" for period in periods]
+    """A short name for each period: the month it begins in, and the day where months repeat."""
+    months = [f"{period.start:%b %Y}" for period in periods]
     return {
-        period.id: month if months.count(month) == 1 else f"{period.trough:%d %b %Y}"
+        period.id: month if months.count(month) == 1 else f"{period.start:%d %b %Y}"
         for period, month in zip(periods, months, strict=True)
     }
 

@@ -62,8 +62,8 @@ def condition_table(conditions: pd.DataFrame, bars: int) -> Table:
         caption=f"Distinct events and how many rose over {counted(bars, 'bar')}. p: Fisher's exact "
         "test that both rose as often, corrected by Holm's method, and never below the p of the "
         "test that decides. Least: the smallest p that so many events on either side can give, "
-        "however they come out; above 5 % nothing could have been found. A condition may matter on all "
-        "bars: beside each share stands that of all bars with and without it.",
+        "however they come out; above 5 % nothing could have been found. A condition may matter on "
+        "all bars: beside each share stands that of all bars with and without it.",
     )
 
 
@@ -160,13 +160,19 @@ def plan_sentence(plan: StudyPlan) -> str:
         f"samples of {plan.events:,.0f} distinct events; there are {plan.distinct:.0f}. "
     )
     more = plan.more_years
-    years = "there is no pace to go by" if math.isinf(more) else f"{more:,.0f} years more"
+    years = (
+        "So far there is no pace to go by."
+        if math.isinf(more)
+        else f"At the pace so far that takes {counted(math.ceil(more), 'more year')}."
+    )
+    how = "measured" if plan.measured else "assumed, for one coin is given"
+    alike = f"at a correlation of {number(plan.alike)} ({how})"
     if math.isinf(plan.coins):
-        coins = "more coins of the same history do not make up for it"
+        most = one_digit(1 / plan.alike)
+        coins = f"Other coins do not make up for it: {alike}, however many are worth {most} of one."
     else:
-        coins = f"or {plan.coins:,.0f} coins of the same history"
-    how = "as measured" if plan.measured else "as is assumed of one coin"
-    return f"{said}At this pace: {years}; {coins} (correlation {number(plan.alike)}, {how})."
+        coins = f"Or, {alike}, {plan.coins:,.0f} coins with a history as long."
+    return f"{said}{years} {coins}"
 
 
 def plan_table(plan: StudyPlan) -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from delever.arguments import counted
@@ -50,6 +51,7 @@ _AGAINST: Final = {
     "matched": "volatility-matched bars",
     "placebo": "breaks of placebo levels",
 }
+_AGAINST_SHORT: Final = {"all": "all bars", "matched": "matched bars", "placebo": "placebo breaks"}
 _EQUAL_VOLATILITY = "returns scaled by volatility, scaled back"
 
 
@@ -232,7 +234,7 @@ def comparison_table(study: SignalStudy) -> Table:
             texts(
                 "Held", lambda row: about(row, f"{row['horizon']} bars", "the verdict rests on it")
             ),
-            texts("Beside", lambda row: about(row, _AGAINST[row["against"]])),
+            texts("Beside", lambda row: about(row, _AGAINST_SHORT[row["against"]])),
             numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
             texts(
                 f"{whole_percent(1 - design.alpha)} interval",
@@ -253,20 +255,30 @@ def comparison_table(study: SignalStudy) -> Table:
 
 
 def _effect(size: float) -> str:
-    return percent(size) if math.isfinite(size) else "any: none is found"
+    return percent(size) if math.isfinite(size) else "however much"
+
+
+def _found(row: Mapping[str, Any]) -> Cell:
+    """How often an effect is found; what it leaves too few events of, is not tested."""
+    if math.isfinite(row["found"]):
+        return Cell(text=whole_percent(row["found"]))
+    few = "too few events left" if math.isfinite(row["effect"]) else "too seldom"
+    return Cell(text=few, tone="quiet")
 
 
 def power_table(study: SignalStudy) -> Table:
     """How often effects of some sizes would be found, a row per size and direction."""
-    design = study.design
+    design, rows = study.design, study.power.reset_index()
+    if len(rows):  # of an effect without bound there is no half
+        rows = rows[np.isfinite(rows["effect"]) | (rows["multiple"] == 1.0)]
     return tabulate(
         "power",
-        study.power.reset_index(),
+        rows,
         (
             texts("The price", lambda row: f"{row['direction']}s"),
             texts("by", lambda row: _effect(row["effect"]), numeric=True),
             texts("of the smallest", lambda row: f"{row['multiple']:g} times"),
-            numbers("found in", "found", whole_percent, title="by the test that decides"),
+            texts("found in", _found, numeric=True),
         ),
         caption=f"Each effect was planted over the {design.decides} bars after every event of this "
         "history, the rule and its placebos run again on the changed prices, and the test that "

@@ -56,8 +56,8 @@ def map_signals(
     """Compare every variant of a signal, on each of its markets and horizons, as one family.
 
     A variant has one signal per market; `decided` is the p-value of the test that decides the
-    study, below which none of the map lies. Raises InputError if there is no variant, or on a market no
-    variant could have come.
+    study, below which none of the map lies. Raises InputError if there is no variant, or on a
+    market no variant could have come.
 
     Notes
     -----

@@ -208,7 +208,7 @@ class Columns(_Many, ExtensionArray):
     def moments(self) -> tuple[Array, Codes]:
         """Distinct series where another value may become known, and the rows of the index."""
         if self.rows is None:
-            return self.values.astype(np.float64), np.arange(len(self.index))
+            return self.values.astype(np.float64, copy=False), np.arange(len(self.index))
         rows = np.flatnonzero(np.append(True, self.rows[1:] != self.rows[:-1]))
         return self.values[:, self.rows[rows]].astype(np.float64), rows
 

@@ -11,12 +11,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
 Data: TypeAlias = pd.Series | pd.DataFrame | pd.DatetimeIndex
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", pd.Series, pd.DataFrame, np.ndarray)
 
 
@@ -79,6 +81,23 @@ def shared(
     options = tuple((type(option).__name__, option) for option in options)
     made = work.result((name, options, tuple(places)), inputs, compute)
     return made if isinstance(made, np.ndarray) else made.copy(deep=False)
+
+
+def remembered(function: F) -> F:
+    """Compute a function of series and options once for the same ones, while work is shared."""
+    name = f"{function.__module__}.{function.__qualname__}"
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = (*args, *kwargs.values())
+        inputs = [one for one in given if isinstance(one, Data)]
+        options = tuple("" if isinstance(one, Data) else one for one in given)
+        if _work.get() is None or not all(isinstance(one, Hashable) for one in options):
+            return function(*args, **kwargs)
+        told = (*options, *kwargs)
+        return shared(name, inputs, told, lambda: function(*args, **kwargs))
+
+    return cast(F, call)
 
 
 def _places(data: Data) -> Hashable | None:

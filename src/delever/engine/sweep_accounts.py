@@ -111,16 +111,22 @@ def changes_each(target_exposure: Floats, rows: Ints, size: int) -> list[Changes
     >>> changes_each(np.array([[np.nan, 1.0, 0.0, 0.0, 1.0]]), np.array([0, 2, 4, 6, 8]), 9)
     [Changes(bars=array([3, 5]), targets=array([1., 0.]))]
     """
-    wanted = np.where(np.isnan(target_exposure), 0.0, target_exposure)
-    moved = np.empty(wanted.shape, dtype=np.bool_)
-    moved[:, 0], moved[:, 1:] = wanted[:, 0] != 0.0, wanted[:, 1:] != wanted[:, :-1]
+    count, width = target_exposure.shape
+    moved = np.empty((count, width), dtype=np.bool_)
+    np.not_equal(target_exposure[:, 1:], target_exposure[:, :-1], out=moved[:, 1:])
+    # What is not known yet is 0: there nothing moves, and then only what is another number.
+    for own, there in zip(target_exposure, moved, strict=True):
+        first = int(np.isnan(own).argmin()) if math.isnan(own[0]) else 0
+        there[:first] = False
+        there[first] = own[first] != 0.0
+        if math.isnan(own[first]):  # nothing is ever known
+            there[:] = False
     moved[:, rows + 1 >= size] = False  # decided when there is no open left
-    own, column = np.nonzero(moved)
-    ends = np.cumsum(np.bincount(own, minlength=len(wanted)))[:-1]
-    bars, targets = rows[column] + 1, wanted[own, column]
-    return [
-        Changes(*both) for both in zip(np.split(bars, ends), np.split(targets, ends), strict=True)
-    ]
+    places = np.flatnonzero(moved)
+    own, column = np.divmod(places, width)
+    ends = np.searchsorted(own, np.arange(1, count))
+    bars, targets = np.split(rows[column] + 1, ends), np.split(target_exposure[own, column], ends)
+    return [Changes(*both) for both in zip(bars, targets, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from delever.errors import InputError
-from delever.memo import shared
+from delever.memo import remembered
 from delever.signals.glossary import described
 
 __all__ = [
@@ -41,6 +41,7 @@ def _check_window(window: int, name: str = "window") -> None:
 
 
 @described
+@remembered
 def sma(values: pd.Series, window: int) -> pd.Series:
     """Simple moving average.
 
@@ -60,6 +61,7 @@ def sma(values: pd.Series, window: int) -> pd.Series:
 
 
 @described
+@remembered
 def ema(values: pd.Series, window: int) -> pd.Series:
     """Exponential moving average, seeded with the first value.
 
@@ -89,6 +91,7 @@ def ema(values: pd.Series, window: int) -> pd.Series:
 
 
 @described
+@remembered
 def wma(values: pd.Series, window: int) -> pd.Series:
     """Linearly weighted moving average: the newest value weighs `window`, the oldest 1.
 
@@ -133,12 +136,11 @@ def moving_average(values: pd.Series, window: int, average: Average) -> pd.Serie
     kinds = {"sma": sma, "ema": ema, "wma": wma}
     if average not in kinds:
         raise InputError(f"average must be one of {', '.join(get_args(Average))}; got {average!r}")
-    return shared(
-        "moving_average", (values,), (window, average), lambda: kinds[average](values, window)
-    )
+    return kinds[average](values, window)
 
 
 @described
+@remembered
 def atr(high: pd.Series, low: pd.Series, close: pd.Series, window: int) -> pd.Series:
     """Average true range after Wilder.
 
@@ -174,6 +176,7 @@ def atr(high: pd.Series, low: pd.Series, close: pd.Series, window: int) -> pd.Se
 
 
 @described
+@remembered
 def rsi(values: pd.Series, window: int = 14) -> pd.Series:
     """Relative strength index after Wilder.
 
@@ -209,6 +212,7 @@ def rsi(values: pd.Series, window: int = 14) -> pd.Series:
 
 
 @described
+@remembered
 def roc(values: pd.Series, window: int) -> pd.Series:
     """Rate of change over `window` rows.
 
@@ -234,6 +238,7 @@ def roc(values: pd.Series, window: int) -> pd.Series:
 
 
 @described
+@remembered
 def donchian(high: pd.Series, low: pd.Series, window: int) -> pd.DataFrame:
     """Lowest low and highest high of the last `window` rows, the present one included.
 
@@ -250,16 +255,14 @@ def donchian(high: pd.Series, low: pd.Series, window: int) -> pd.DataFrame:
     """
     from ta.volatility import DonchianChannel
 
-    def bands() -> pd.DataFrame:
-        channel = DonchianChannel(high, low, low, window)
-        lower, upper = channel.donchian_channel_lband(), channel.donchian_channel_hband()
-        return pd.DataFrame({"lower": lower, "upper": upper})
-
     _check_window(window)
-    return shared("donchian", (high, low), (window,), bands)
+    channel = DonchianChannel(high, low, low, window)
+    lower, upper = channel.donchian_channel_lband(), channel.donchian_channel_hband()
+    return pd.DataFrame({"lower": lower, "upper": upper})
 
 
 @described
+@remembered
 def bollinger(values: pd.Series, window: int = 20, width: float = 2.0) -> pd.DataFrame:
     """Simple moving average with a band of `width` standard deviations on either side.
 
@@ -300,6 +303,7 @@ def bollinger(values: pd.Series, window: int = 20, width: float = 2.0) -> pd.Dat
 
 
 @described
+@remembered
 def macd(values: pd.Series, fast: int = 12, slow: int = 26, signal: int = 9) -> pd.DataFrame:
     """Difference of two exponential averages, and its own average.
 

@@ -9,6 +9,7 @@ single value alone allows, combinations are asked one by one.
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import zlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -144,11 +145,13 @@ def _batch(ground: SweepGround, batch: Sequence[Params]) -> list[Said]:
             bound[keys[-1]] = one
             kinds.setdefault(_kind(one), []).append(keys[-1])
     for kind, own in kinds.items():
-        done = 0
-        while done < len(own):
-            block = own[done : done + asking.sizes.get(kind, _FIRST)]
-            done += len(block)
-            found = _Block(ground, kind, [bound[key] for key in block]).answers()
+        left, tile = own, 0
+        while left:
+            size = asking.sizes.get(kind, _FIRST)
+            if not tile or not tile / 2 < size < tile * 2:
+                left, tile = _tiled(left, bound, size), size
+            block, left = left[:size], left[size:]
+            found = _Block(ground, kind, [bound[key] for key in block]).replies()
             said |= zip(block, found, strict=True)
     return [said[key] for key in keys]
 
@@ -159,6 +162,17 @@ def _kind(bound: Params) -> Hashable:
         type(value).__name__ if type(value) in (int, float) else repr(value)
         for value in bound.values()
     )
+
+
+def _tiled(keys: list[Hashable], bound: Mapping[Hashable, Params], size: int) -> list[Hashable]:
+    """Combinations in an order in which so many in a row share values of every number."""
+    columns = [[bound[key][name] for key in keys] for name in bound[keys[0]]]
+    numbers = [each for each in columns if type(each[0]) in (int, float) and len({*each}) > 1]
+    if len(numbers) < 2:
+        return keys
+    side = math.ceil(size ** (1.0 / len(numbers)))
+    ranks = [np.unique(each, return_inverse=True)[1] // side for each in numbers]
+    return [keys[row] for row in np.lexsort(ranks[::-1]).tolist()]
 
 
 def _alone(ground: SweepGround, params: Params) -> Said:
@@ -179,7 +193,7 @@ class _Block:
     kind: Hashable
     bound: list[dict[str, Any]]
 
-    def answers(self) -> list[Said]:
+    def replies(self) -> list[Said]:
         """What the strategy says to each."""
         asking, size = self.ground.asking, len(self.bound)
         if asking.differs or self.kind in asking.one_by_one or size < _FEWEST:
@@ -226,7 +240,7 @@ class _Block:
         said: dict[int, Said] = {}
         for group in groups:
             own = [self.bound[row] for row in group.tolist()]
-            said |= zip(group.tolist(), replace(self, bound=own).answers(), strict=True)
+            said |= zip(group.tolist(), replace(self, bound=own).replies(), strict=True)
         return [said[row] for row in range(len(self.bound))]
 
     def _otherwise(self, ask: Ask, error: BaseException | None) -> list[Said]:
@@ -256,10 +270,12 @@ class _Block:
         """Answers out of exposures; of what breaks its contract a single call says why."""
         market, start = self.ground.market, self.ground.start
         values, rows = columns.moments()
+        width = values.shape[1]
         finite = np.isfinite(values)
-        first = np.where(finite.any(axis=1), finite.argmax(axis=1), values.shape[1])
-        unknown = np.isnan(values).cumsum(axis=1)[:, -1]
-        sound = (unknown == first) & (finite.sum(axis=1) + first == values.shape[1])
+        known = np.count_nonzero(finite, axis=1)
+        first = np.where(known, finite.argmax(axis=1), width)
+        unknown = np.count_nonzero(np.isnan(values[:, : first.max(initial=0)]), axis=1)
+        sound = (unknown == first) & (known + first == width)
         size = len(market.index)
         decided = np.append(rows, size)[first].tolist()
         begins: dict[int, int | DeleverError] = {}

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,11 @@ from delever.study.cluster import Cluster
 from delever.study.config import Study, SweepConfig, explain, load_study
 from delever.study.executor import default_workers, open_executor, run_tasks
 from delever.study.grid import Grid, combinations
-from delever.study.parcel import parcel
+from delever.study.parcel import Content, parcel
 from delever.study.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
 from delever.study.stored import About, write_facts, write_index
 from delever.study.sweep_result import Sweep
-from delever.study.sweep_task import Chunk, ChunkRunner
+from delever.study.sweep_task import Chunk, ChunkRunner, Measured
 from delever.study.swept_columns import SweptColumns, parquet_bytes
 from delever.study.trial_blocks import Bound, grid_trials
 from delever.study.trials import Ledger
@@ -53,6 +55,7 @@ SWEPT_KEYS = {
 }
 _LEAST, _MOST, _PARTS = 512, 4_096, 10
 """Combinations of a chunk, and how many chunks there are of them between."""
+_WORTH = 10.0  # seconds of work from which on processes of our own are worth their start
 _ALONE = 16  # combinations of a chunk where each takes as long as a backtest
 
 
@@ -95,24 +98,20 @@ def sweep_study(
         return one_trial(combination(values))
 
     disk = Disk(root=folder)
-    workers = min(workers or default_workers(), max(len(todo), 1))
+    begun = time.monotonic()
+    task = ChunkRunner(
+        root=str(workspace.root),
+        study=study.model_dump_json(by_alias=True),
+        inputs_id=inputs.manifest(study)["run_id"],
+        shared_bytes=table.memory * 2**20 // 2,
+        target_bytes=table.memory * 2**20 // 4,  # a block's schedule holds them once more
+        metrics=tuple(metrics),
+    )
     if metrics and executor is None:
         workers = 1  # a function of a notebook does not travel to processes of ours
-    begun = time.monotonic()
-    with open_executor(workers, executor) as pool:
-        if isinstance(pool, Cluster):
-            pool.carry(parcel(study, inputs, workspace))
-            workers = pool.workers
-        budget = table.memory * 2**20 // workers
-        runner = ChunkRunner(
-            root=str(workspace.root),
-            study=study.model_dump_json(by_alias=True),
-            inputs_id=inputs.manifest(study)["run_id"],
-            shared_bytes=budget // 2,
-            target_bytes=budget // 4,  # a block's schedule holds them once more
-            metrics=tuple(metrics),
-        )
-        for chunk, measured in run_tasks(runner, todo, pool, ahead=max(2 * workers, 4)):
+    carried = partial(parcel, study, inputs, workspace)
+    with closing(_measured(task, todo, workers, executor, carried)) as chunks_done:
+        for chunk, measured in chunks_done:
             rows = np.delete(np.arange(chunk.first, chunk.last), measured.without)
             alone, blocks = grid_trials(chosen, rows, bound, trial)
             ledger.record(
@@ -143,6 +142,29 @@ def sweep_study(
     write_facts(folder, _about(finished, study), finished.headline)
     write_index(workspace.results)
     return finished
+
+
+def _measured(
+    task: ChunkRunner,
+    todo: Sequence[Chunk],
+    workers: int | None,
+    executor: str | Executor | None,
+    carried: Callable[[], Mapping[str, Content]],
+) -> Generator[tuple[Chunk, Measured], None, None]:
+    """Chunks and what they came to, wherever they are run."""
+    if workers is None and executor is None and len(todo) > 1:
+        begun = time.process_time()  # on a busy machine processes of ours would wait as well
+        one = task(todo[0])
+        spent = time.process_time() - begun
+        yield todo[0], one
+        workers = 1 if spent * (len(todo) - 1) < _WORTH else None
+        todo = todo[1:]
+    workers = min(workers or default_workers(), max(len(todo), 1))
+    with open_executor(workers, executor) as pool:
+        if isinstance(pool, Cluster):
+            pool.carry(carried())
+            workers = pool.workers
+        yield from run_tasks(task.shared_by(workers), todo, pool, ahead=max(2 * workers, 4))
 
 
 def _about(sweep: Sweep, study: Study) -> About:

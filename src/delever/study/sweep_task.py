@@ -51,6 +51,11 @@ class ChunkRunner:
         """The same in another folder."""
         return replace(self, root=str(root))
 
+    def shared_by(self, workers: int) -> ChunkRunner:
+        """The same where so many run at once."""
+        shared, held = self.shared_bytes // workers, self.target_bytes // workers
+        return replace(self, shared_bytes=shared, target_bytes=held)
+
     def __call__(self, chunk: Chunk) -> Measured:
         """Run the combinations of a chunk.
 

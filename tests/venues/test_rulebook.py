@@ -97,6 +97,31 @@ def test_a_span_lists_every_change(tmp_path: Path) -> None:
     assert len(book.between(dt.date(2020, 7, 1), dt.date(2020, 12, 31), BTC)) == 1
 
 
+def test_what_is_used_longer_than_it_is_said_to_be_valid_is_named(tmp_path: Path) -> None:
+    silent = load_rulebook(write(tmp_path, BOOK))
+    span = dt.date(2020, 7, 1), dt.date(2021, 12, 31)
+    assert all(not rules.notes for rules in silent.between(*span, BTC))
+    text = BOOK.replace("assume_before = false", "assume_before = false\nvalid_days = 300")
+    book = load_rulebook(write(tmp_path, text))
+    first, *later = book.between(*span, BTC)
+    # The fees of 2020 give way to those of 2021-01-01 after 214 days; the brackets are not renewed.
+    said = f"here: brackets of {BTC} known on 2020-06-01 were used until 2021-12-31; after 300 days"
+    assert [note[: len(said)] for note in first.notes if "brackets" in note] == [said]
+    assert not any(rules.notes for rules in later)
+    assert not any(rules.notes for rules in book.between(span[0], dt.date(2020, 10, 1), BTC))
+    with pytest.raises(ConfigError, match="valid_days must be a whole number of days, 1 or more"):
+        load_rulebook(write(tmp_path, text.replace("valid_days = 300", "valid_days = 0")))
+
+
+def test_the_shipped_brackets_of_2021_are_not_used_for_years_without_a_word() -> None:
+    book = load_rulebook(Path(__file__).parents[2] / "data" / "venues" / "binanceusdm.toml")
+    (rules, *_) = book.between(dt.date(2024, 1, 1), dt.date(2026, 8, 31), BTC)
+    assert rules.notes == (
+        f"binanceusdm: brackets of {BTC} known on 2021-03-26 were used until 2026-08-31; after 365 "
+        "days the venue may have had others, which its rulebook does not know",
+    )
+
+
 def test_a_date_before_the_brackets_is_refused(tmp_path: Path) -> None:
     book = load_rulebook(write(tmp_path, BOOK))
     with pytest.raises(DataError, match=r"brackets missing for the date: .* none on 2020-05-31"):

@@ -52,7 +52,8 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
     document = _document(content, where)
     of_accounts: dict[str, Any] = {"accounts": [], "collateral": []}
     of_accounts |= {key: document.pop(key) for key in ("accounts", "collateral") if key in document}
-    _keys(document, _TOP, where, "the file")
+    _keys(document, _TOP | ({"valid_days": int} if "valid_days" in document else {}), where,
+          "the file")  # fmt: skip
     fees = [_fees(row, where, label) for label, row in _rows(document, "fees", _FEES, where)]
     margin = _margin(document, _MARGIN, where)
     later = Path(seen) if seen is not None else where
@@ -81,6 +82,7 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
         path=where.name,
         sha256=hashlib.sha256(content + more).hexdigest(),
         assume_before=document["assume_before"],
+        valid_days=document.get("valid_days"),
         listings=listings,
         accounts=_accounts(of_accounts, where),
         collateral=_collateral(of_accounts, where),
@@ -118,6 +120,7 @@ _KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
     str: ("a text that is not empty", lambda v: isinstance(v, str) and v != ""),
     bool: ("true or false", lambda v: isinstance(v, bool)),
     float: ("a number", lambda v: type(v) in (int, float) and v == v),
+    int: ("a whole number of days, 1 or more", lambda v: type(v) is int and v >= 1),
     list: ("an array that is not empty", lambda v: isinstance(v, list) and v != []),
     dt.date: ("a date such as 2020-03-12", lambda v: type(v) is dt.date),
     dt.datetime: (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic, Literal, TypeVar
 
 from delever.errors import DataError, InputError
@@ -144,6 +144,9 @@ class Rulebook:
         later the hash of both files' bytes.
     assume_before : bool
         Whether the earliest rules may be used for days before them.
+    valid_days : int or None
+        For how long after the day of its source a rule is taken to hold without being named; None
+        says nothing.
     listings : mapping of str to Listing
         By symbol.
     accounts : tuple of Dated of AccountRule
@@ -159,6 +162,7 @@ class Rulebook:
     listings: Mapping[str, Listing]
     accounts: tuple[Dated[AccountRule], ...] = ()
     collateral: Mapping[str, tuple[Dated[float], ...]] = field(default_factory=dict)
+    valid_days: int | None = None
 
     def at(self, date: dt.date, symbol: str) -> Rules:
         """Rules of a symbol on a day.
@@ -199,7 +203,8 @@ class Rulebook:
     def between(self, start: dt.date, end: dt.date, symbol: str) -> tuple[Rules, ...]:
         """Rules of a symbol over a span, one entry per change, in order of time.
 
-        The first holds on `start`, each later one from its `valid_from`.
+        The first holds on `start`, each later one from its `valid_from`. What was used longer after
+        the day of its source than the rulebook says it is valid is among the notes.
 
         Parameters
         ----------
@@ -216,7 +221,27 @@ class Rulebook:
         changes = {fees.valid_from for fees in listing.fees}
         changes |= {margin.valid_from for margin in listing.margin}
         days = [first, *sorted(day for day in changes if first < day <= last)]
-        return tuple(self.at(day, symbol) for day in days)
+        begun, *later = (self.at(day, symbol) for day in days)
+        old = (*self._old(listing.fees, first, last, "fees", symbol),
+               *self._old(listing.margin, first, last, "brackets", symbol))  # fmt: skip
+        return replace(begun, notes=begun.notes + old), *later
+
+    def _old(
+        self, dated: Sequence[Dated[T]], first: dt.date, last: dt.date, what: str, symbol: str
+    ) -> Iterator[str]:
+        """Rules that a span uses longer after their source than they are said to be valid."""
+        if self.valid_days is None:
+            return
+        ends = [each.valid_from - dt.timedelta(days=1) for each in dated[1:]]
+        for each, end in zip(dated, [*ends, last], strict=True):
+            used, until = max(each.valid_from, first), min(end, last)
+            known = max(each.as_of, each.valid_from)
+            if used <= until and (until - known).days > self.valid_days:
+                yield (
+                    f"{self.venue}: {what} of {symbol} known on {known} were used until {until}; "
+                    f"after {self.valid_days} days the venue may have had others, which its "
+                    "rulebook does not know"
+                )
 
     def dated(
         self, rows: Sequence[Dated[T]], days: Sequence[dt.date], what: str

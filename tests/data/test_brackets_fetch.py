@@ -27,6 +27,7 @@ from tests.exchange.world import Tier
 import delever as dl
 from delever.cli.app import main
 from delever.data.exchange.bracket_tables import Brackets, fetch_brackets
+from delever.engine.backtest import backtest
 from delever.engine.settings import Account
 from delever.errors import (
     ConfigError,
@@ -541,3 +542,89 @@ def test_the_command_line(workspace, monkeypatch, capsys, tmp_path):
         "bybit.toml",
         "okx.toml",
     ]
+
+
+ETH = "ETH/USDT:USDT"
+
+
+@pytest.mark.parametrize("venue", ["bybit", "gate", "okx"])
+def test_a_contract_that_no_rulebook_lists_comes_with_its_brackets(venues, venue):
+    there = World(markets=(market(), market(symbol=ETH)), now=NOW)
+    with serve(there) as exchange:
+        client = client_of(exchange, venue)
+        listed = client.market(ETH)
+        (kept,) = keep_brackets([fetch_brackets(client, ETH)], venues)
+        (again,) = keep_brackets([fetch_brackets(client, ETH)], venues)
+    assert (kept.listed, kept.added, kept.like) == (True, True, BTC)
+    assert (again.listed, again.added) == (False, False)
+    book = load_rulebook(venues / f"{venue}.toml", seen=seen_brackets(venues, venue))
+    own, other = book.at(dt.date(2026, 11, 23), ETH), book.at(dt.date(2026, 11, 23), BTC)
+    contract = own.contract
+    assert (contract.symbol, contract.kind) == (ETH, "linear")
+    assert contract.contract_size == listed["contractSize"]
+    assert contract.tick == listed["precision"]["price"]
+    assert contract.lot == pytest.approx(listed["contractSize"] * listed["precision"]["amount"])
+    assert own.brackets == kept.table.brackets
+    # What ccxt does not say is that of the contract it is like: fees, intervals and formula.
+    assert (own.fees, own.funding_hours, own.formula) == (
+        other.fees, other.funding_hours, other.formula
+    )  # fmt: skip
+    row = tomllib.loads(kept.path.read_text("utf-8"))["contracts"][0]
+    assert row["like"] == BTC
+    assert "through ccxt" in row["source"]
+
+
+def with_market(least=5.0, **changes):
+    """A file of ccxt's market and its tiers, as a holder of a key would save them."""
+    steps = {"price": 0.01, "amount": 0.001}
+    listed = {"symbol": ETH, "linear": True, "contractSize": 1.0, "precision": steps}
+    listed |= {"limits": {"cost": {"min": least}}, **changes}
+    floor, tiers = 0.0, []
+    for cap, rate, leverage in OTHER:
+        tiers.append(
+            {"minNotional": floor, "maxNotional": cap, "maintenanceMarginRate": rate,
+             "maxLeverage": leverage, "info": {}}
+        )  # fmt: skip
+        floor = cap
+    return {"market": listed, "tiers": tiers}
+
+
+def test_a_saved_file_brings_the_contract_and_an_account_trades_it(tmp_path, venues):
+    file = saved(tmp_path, with_market())
+    (kept,) = import_saved(file, "binanceusdm", venues, as_of="2023-05-06")
+    assert (kept.symbol, kept.listed, kept.added) == (ETH, True, True)
+    account, _ = load_account(
+        Account(contract=ETH, rules="binanceusdm", funding_policy="missing-is-zero"),
+        catalog=None, venues=venues,
+    )  # fmt: skip
+    index = pd.date_range("2023-06-01", periods=3, tz="UTC", name="open_time")
+    bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], 2_000.0), index)
+    small = backtest(bars, pd.Series(0.4, index), timeframe="1d", initial_equity=10.0,
+                     account=account)  # fmt: skip
+    assert small.fills["quantity"].tolist() == [0.001]  # in whole lots, 2 of the 4 asked for
+    assert "less than 5, the least that ETH/USDT:USDT takes" in " ".join(small.fidelity)
+    assert small.account.contract.tick == 0.01
+
+
+def test_the_least_order_is_filled_in_where_a_rulebook_does_not_know_it(tmp_path, venues):
+    document = with_market(symbol=BTC)
+    (kept,) = import_saved(saved(tmp_path, document), "binanceusdm", venues, as_of="2023-05-06")
+    assert (kept.listed, kept.like) == (True, BTC)
+    book = load_rulebook(venues / "binanceusdm.toml", seen=kept.path)
+    contract = book.at(dt.date(2024, 1, 1), BTC).contract
+    assert (contract.min_notional, contract.tick, contract.lot) == (5.0, 0.1, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"linear": None}, "says no linear or inverse"),
+        ({"contractSize": None}, "has contractSize None, which is no number"),
+        ({"precision": {"price": 0.0, "amount": 1.0}}, "must have steps above 0; got contractSize"),
+        ({"linear": False}, "a contract that is inverse must be one of"),
+    ],
+)
+def test_a_market_that_does_not_say_what_it_is_is_refused(tmp_path, venues, changes, said):
+    with pytest.raises((SchemaError, InputError), match=said):
+        import_saved(saved(tmp_path, with_market(**changes)), "binanceusdm", venues,
+                     as_of="2023-05-06")  # fmt: skip

@@ -120,7 +120,8 @@ def import_brackets(
     file: Annotated[
         Path,
         typer.Argument(
-            help="JSON: Binance's answer of leverageBracket, or of ccxt's fetch_leverage_tiers."
+            help="JSON: Binance's answer of leverageBracket, or of ccxt's fetch_leverage_tiers; or "
+            "ccxt's market and tiers, which bring a contract: docs/venues.md."
         ),
     ],
     as_of: Annotated[

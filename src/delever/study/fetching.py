@@ -235,7 +235,9 @@ def import_brackets(
     venue : str
         A venue with a rulebook in ``data/venues``, such as ``"binanceusdm"``.
     file : path
-        JSON: Binance's answer of leverageBracket, or of ccxt's ``fetch_leverage_tiers``.
+        JSON: Binance's answer of leverageBracket, or of ccxt's ``fetch_leverage_tiers``; or
+        ``{"market": …, "tiers": […]}`` of ccxt, which also brings a contract that the rulebook
+        does not list.
     as_of : str
         When it was saved, UTC: a day, at whose end it was known, or a moment with its zone.
     symbols : sequence of str

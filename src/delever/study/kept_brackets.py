@@ -15,7 +15,7 @@ from delever.data.disk import Disk
 from delever.errors import ConfigError, ConflictError, InputError, SchemaError
 from delever.venues.margin_formulas import MarginTable, margin_table
 from delever.venues.rulebook import load_rulebook
-from delever.venues.rules import Dated, Rulebook, first_day
+from delever.venues.rules import EVERY_SYMBOL, Dated, Listing, Rulebook, first_day
 
 if TYPE_CHECKING:
     from delever.data.exchange.bracket_tables import Brackets
@@ -24,7 +24,8 @@ _FOLDER = "brackets"
 _WAIT = 30.0
 _HEAD = """\
 # Leverage brackets of {venue} as they were seen, each used from the first day on which it was known
-# all day. Rows are only ever added here. What the keys mean: docs/venues.md.
+# all day, and contracts it was seen to list. Rows are only ever added here. What the keys mean:
+# docs/venues.md.
 """
 
 
@@ -38,12 +39,15 @@ class Kept:
     valid_from: dt.date  # first day it is used on
     table: MarginTable  # with the amounts computed, and held against the published ones
     added: bool  # false where the rules in force say the same already
+    like: str  # the contract whose formula, fees and funding intervals are taken for its own
+    listed: bool  # whether facts of the contract were added beside the rulebook
     path: Path  # where rows are kept
 
     def to_dict(self) -> dict[str, Any]:
         """The table, for scripts."""
         return {
             "added": self.added,
+            "contract_added": self.listed,
             "known_at": self.known_at.isoformat(),
             "valid_from": self.valid_from.isoformat(),
             "formula": self.table.name,
@@ -75,9 +79,11 @@ def keep_brackets(tables: Sequence[Brackets], venues: Path) -> tuple[Kept, ...]:
         for brackets in tables:
             result = _weighed(brackets, book, place)
             kept.append(result)
+            if result.listed:
+                text += "\n" + _contract_row(brackets, result)
             if result.added:
                 text += "\n" + _row(brackets, result)
-        if any(result.added for result in kept):
+        if any(result.added or result.listed for result in kept):
             disk.write(_FOLDER, {place.name: text.encode("utf-8")})
     return tuple(kept)
 
@@ -102,7 +108,8 @@ def import_saved(
     day, known_at = _dated(as_of, pd.Timestamp.now(tz="UTC") if now is None else now)
     book = load_rulebook(_rulebook(venues, venue))
     tables = {table.symbol: table for table in read_brackets(file, venue, known_at, day)}
-    wanted = symbols or tuple(book.listings)
+    brought = (name for name, table in tables.items() if table.contract is not None)
+    wanted = symbols or tuple(dict.fromkeys((*book.listings, *brought)))
     found = {
         symbol: tables[name]
         for symbol in wanted
@@ -159,12 +166,7 @@ def _some(names: Sequence[str]) -> str:
 def _weighed(brackets: Brackets, book: Rulebook, place: Path) -> Kept:
     """A table in the form of the rulebook, and whether it says anything new."""
     symbol = brackets.symbol
-    listing = book.listings.get(symbol)
-    if listing is None:
-        raise InputError(
-            f"{book.path}: the contract must be one of {', '.join(book.listings)}; got {symbol}; "
-            "add it there with its fees and the formula of its margin"
-        )
+    listing, like = _listing(brackets, book)
     known_at = brackets.known_at.to_pydatetime()
     new = Dated(
         valid_from=first_day(known_at),
@@ -173,6 +175,7 @@ def _weighed(brackets: Brackets, book: Rulebook, place: Path) -> Kept:
         as_of=brackets.as_of.date(),
         known_at=known_at,
     )
+    own = symbol in book.listings
     before = [dated for dated in listing.margin if dated.order <= new.order]
     now = (before or listing.margin[:1])[-1]
     if brackets.by_size != (now.rule.formula.bracket_by == "size"):
@@ -188,8 +191,8 @@ def _weighed(brackets: Brackets, book: Rulebook, place: Path) -> Kept:
             f"the brackets of {symbol} at {brackets.venue} cannot be used: {error}; nothing was "
             "stored"
         ) from None
-    same = bool(before) and now.rule.brackets == table.brackets
-    if now.known_at == known_at and not same:
+    same = own and bool(before) and now.rule.brackets == table.brackets
+    if own and now.known_at == known_at and not same:
         raise ConflictError(
             f"{place}: brackets of {symbol} seen at {known_at:%Y-%m-%d %H:%M:%S} are there already "
             "and differ; give the moment at which these were seen"
@@ -202,7 +205,54 @@ def _weighed(brackets: Brackets, book: Rulebook, place: Path) -> Kept:
         table=table,
         added=not same,
         path=place,
+        like=like,
+        listed=_says_more(brackets, book),
     )
+
+
+def _listing(brackets: Brackets, book: Rulebook) -> tuple[Listing, str]:
+    """The contract in a rulebook, or one of its kind that it is like.
+
+    Raises InputError if the rulebook lists none of its kind, or nothing is known of the contract.
+    """
+    listing = book.listings.get(brackets.symbol)
+    if listing is not None:
+        return listing, brackets.symbol
+    kind = None if brackets.contract is None else brackets.contract["kind"]
+    for symbol, other in book.listings.items():
+        if kind is not None and other.contract.kind == kind and symbol != EVERY_SYMBOL:
+            return other, symbol
+    what = f"a contract that is {kind}" if kind else "the contract"
+    raise InputError(
+        f"{book.path}: {what} must be one of {', '.join(book.listings)}; got {brackets.symbol}; "
+        "add it there with its fees and the formula of its margin"
+        + ("" if kind else ', or save its market beside its tiers as {"market": …, "tiers": […]}')
+    )
+
+
+def _says_more(brackets: Brackets, book: Rulebook) -> bool:
+    """Whether the venue says of a contract what the rulebook does not know."""
+    if brackets.contract is None:
+        return False
+    listing = book.listings.get(brackets.symbol)
+    least = float(brackets.contract["min_notional"])
+    return listing is None or (listing.contract.min_notional == 0.0 and least > 0.0)
+
+
+def _contract_row(brackets: Brackets, kept: Kept) -> str:
+    """A contract as TOML."""
+    assert brackets.contract is not None
+    facts = "".join(
+        f"{name} = {_text(value) if isinstance(value, str) else repr(value)}\n"
+        for name, value in brackets.contract.items()
+    )
+    return f"""\
+[[contracts]]
+symbol = {_text(kept.symbol)}
+{facts}like = {_text(kept.like)}
+source = {_text(brackets.source)}
+as_of = {brackets.as_of:%Y-%m-%d}
+"""
 
 
 def _row(brackets: Brackets, kept: Kept) -> str:

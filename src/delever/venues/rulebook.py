@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,8 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
     seen : str or pathlib.Path, optional
         A file of brackets the venue was seen to have, each known from a moment on, such as
         ``data/venues/brackets/binanceusdm.toml``; they count from the first day on which they were
-        known all day. It may be missing, which is the same as empty.
+        known all day. Contracts that it lists and the rulebook does not take fees, funding
+        intervals and formula of one that does. It may be missing, which is the same as empty.
 
     Raises
     ------
@@ -60,8 +62,9 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
     more = later.read_bytes() if seen is not None and later.is_file() else b""
     sightings: list[_Named[MarginTable]] = []
     if further := _document(more, later):
-        _keys(further, {"margin": list}, later, "the file")
-        sightings = _margin(further, _SEEN, later)
+        parts: dict[str, type] = dict.fromkeys(_SIGHTINGS.intersection(further), list)
+        _keys(further, parts or {"margin": list}, later, "the file")
+        sightings = _margin(further, _SEEN, later) if "margin" in further else []
     listings: dict[str, Listing] = {}
     for label, row in _rows(document, "contracts", _CONTRACT, where):
         listing = _contract(row, fees, [*margin, *sightings], where, label)
@@ -70,6 +73,9 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
                 f"{where}: every contract must be listed once; {listing.contract.symbol!r} "
                 "repeats; remove one of the two"
             )
+        listings[listing.contract.symbol] = listing
+    for label, row in _rows(further, "contracts", _LISTED, later) if further else ():
+        listing = _seen_contract(row, listings, sightings, later, label)
         listings[listing.contract.symbol] = listing
     named = [symbol for symbols, _ in [*fees, *margin] for symbol in symbols]
     if unlisted := [symbol for symbol in named if symbol not in listings]:
@@ -116,6 +122,10 @@ _CONTRACT = {
 _SINCE = {"valid_from": dt.date, "source": str, "as_of": dt.date}
 _ACCOUNTS = _SINCE | {"cut": str, "size": float, "above": float, "first": str}
 _COLLATERAL = _SINCE | {"assets": list, "counted": float}
+_SIGHTINGS = frozenset({"margin", "contracts"})
+_LISTED = {name: kind for name, kind in _CONTRACT.items() if name != "funding_hours"} | {
+    "like": str
+}
 _KINDS: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
     str: ("a text that is not empty", lambda v: isinstance(v, str) and v != ""),
     bool: ("true or false", lambda v: isinstance(v, bool)),
@@ -162,6 +172,34 @@ def _contract(
         fees=_in_order(fees, symbol, "fees", where),
         margin=_in_order(margin, symbol, "brackets", where),
     )
+
+
+def _seen_contract(
+    row: Mapping[str, Any],
+    listings: Mapping[str, Listing],
+    sightings: Sequence[_Named[MarginTable]],
+    where: Path,
+    label: str,
+) -> Listing:
+    """A contract the venue was seen to list; of one that the rulebook has, its least order."""
+    symbol, like = row["symbol"], listings.get(row["like"])
+    if like is None:
+        raise ConfigError(
+            f"{where}: {label}: like must be a contract of the rulebook; got {row['like']!r}; "
+            f"there are: {', '.join(listings)}"
+        )
+    there = listings.get(symbol)
+    if there is not None:
+        least = there.contract.min_notional or float(row["min_notional"])
+        return replace(there, contract=replace(there.contract, min_notional=least))
+    own = sorted((d for symbols, d in sightings if symbol in symbols), key=lambda d: d.order)
+    if not own:
+        raise ConfigError(f"{where}: {symbol} must have brackets; it has none; fetch them")
+    row = {**row, "funding_hours": list(like.funding_hours)}
+    fees = [((symbol,), each) for each in like.fees]
+    margin = [((symbol,), each) for each in like.margin[:1]]
+    made = _contract(row, fees, margin, where, label)
+    return replace(made, margin=tuple(own))
 
 
 def _fees(row: Mapping[str, Any], where: Path, label: str) -> _Named[Fees]:
@@ -274,7 +312,7 @@ def _document(content: bytes, where: Path) -> dict[str, Any]:
 def _rows(
     document: Mapping[str, Any], key: str, wanted: Mapping[str, type], where: Path
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, row in enumerate(document[key], start=1):
+    for number, row in enumerate(document.get(key, ()), start=1):
         label = f"{'contract' if key == 'contracts' else key} number {number}"
         if not isinstance(row, dict):
             raise ConfigError(f"{where}: {label} must be a table; got {row!r}")

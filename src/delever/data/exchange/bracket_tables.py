@@ -36,6 +36,48 @@ class Brackets:
     # settlement currency
     by_size: bool
     source: str  # who says so
+    # the contract as the venue lists it, where it says: the keys of a rulebook's ``contracts`` that
+    # are facts of the venue (kind, contract_size, tick, lot, min_notional)
+    contract: Mapping[str, str | float] | None = None
+
+
+def contract_facts(market: Mapping[str, Any]) -> dict[str, str | float]:
+    """What ccxt's market says of a contract; lots in units of a position, 0 for what is not said.
+
+    Raises SchemaError if its kind, its size or a step is not said, or is no number above 0.
+
+    Examples
+    --------
+    >>> contract_facts({"linear": True, "contractSize": 0.01, "limits": {"cost": {"min": 5}},
+    ...                 "precision": {"price": 0.1, "amount": 1}})["lot"]
+    0.01
+    """
+    linear = market.get("linear")
+    if linear is None:
+        raise SchemaError(f"the market of {market.get('symbol')} says no linear or inverse")
+    steps = market.get("precision") or {}
+    size, tick, amount = (
+        _number(value, f"the market of {market.get('symbol')} has {what}")
+        for what, value in (
+            ("contractSize", market.get("contractSize")),
+            ("precision.price", steps.get("price")),
+            ("precision.amount", steps.get("amount")),
+        )
+    )
+    if not min(size, tick, amount) > 0:
+        raise SchemaError(
+            f"the market of {market.get('symbol')} must have steps above 0; got contractSize "
+            f"{size:f}, price {tick:f} and amount {amount:f}"
+        )
+    least = ((market.get("limits") or {}).get("cost") or {}).get("min")
+    return {
+        "kind": "linear" if linear else "inverse",
+        "contract_size": float(size),
+        "tick": float(tick),
+        "lot": float(size * amount),
+        # Of an inverse contract it is said in quote units, and a rulebook counts it in coins.
+        "min_notional": float(_number(least, "limits.cost.min")) if linear and least else 0.0,
+    }
 
 
 def fetch_brackets(client: Client, symbol: str) -> Brackets:
@@ -77,6 +119,7 @@ def fetch_brackets(client: Client, symbol: str) -> Brackets:
             as_of=now,
             cells=cells,
             by_size=way.by_size,
+            contract=contract_facts(market),
             source=f"{way.answer} of {client.name} through ccxt {ccxt.__version__}",
         )
     raise VenueError(
@@ -162,6 +205,8 @@ def read_brackets(
 ) -> list[Brackets]:
     """Read a table that was saved: Binance's answer of leverageBracket, or ccxt's of tiers.
 
+    With ccxt's market beside the tiers, as ``{"market": …, "tiers": […]}``, it brings the contract.
+
     Raises NotStoredError if there is no such file; SchemaError if it cannot be read, is no JSON or
     holds something else; the message names the contract and the row.
     """
@@ -170,7 +215,13 @@ def read_brackets(
         document = json.loads(data, parse_constant=_refused)
     except ValueError as error:
         raise SchemaError(f"{path} must be whole JSON; {error}; save it again") from None
-    found = []
+    found, contract = [], None
+    if isinstance(document, dict) and document.keys() == {"market", "tiers"}:
+        try:
+            contract = contract_facts(document["market"])
+        except (SchemaError, AttributeError) as error:
+            raise SchemaError(f"{path}: {error}; nothing was stored") from None
+        document = {str(document["market"].get("symbol")): document["tiers"]}
     for symbol, tiers in _tables(document, path):
         try:
             cells = cells_of(tiers)
@@ -184,6 +235,7 @@ def read_brackets(
                 as_of=as_of,
                 cells=cells,
                 by_size=False,
+                contract=contract,
                 source=f"{name_of(path)}, sha256 {digest}",
             )
         )

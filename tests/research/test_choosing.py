@@ -140,11 +140,20 @@ def test_quarters_and_histories_are_chosen_on_the_rest():
         best = int(np.argmax([ratio(own[train(rows)]) for own in returns]))
         for g in left:
             chosen[g].append(best)
-    assert (found.splits, len(found.paths)) == (28, 7)
+    assert len(found.paths) == 7
     for n, path in found.paths.iterrows():
         own = np.concatenate([returns[chosen[g][n], groups[g]] for g in range(8)])
         assert path["sharpe_ratio"] == pytest.approx(ratio(own) * 365**0.5)
         assert path["growth"] == pytest.approx(np.log1p(own).sum())
+        paid = []
+        for one in PERIODS:
+            rows = np.flatnonzero((one.start <= DAYS) & (one.end > DAYS))
+            for g in range(8):
+                if np.isin(rows, groups[g]).all():
+                    made = returns[chosen[g][n]]
+                    paid.append((np.log1p(made) - np.log1p(held))[rows].sum())
+        assert paid
+        assert path["payout"] == pytest.approx(np.mean(paid))
 
 
 def test_one_good_rule_among_many_is_found_in_every_period():

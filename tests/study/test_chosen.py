@@ -10,10 +10,12 @@ import pytest
 from scipy.stats import norm
 
 import delever as dl
+from delever.errors import StoreError
 from delever.report.pages.sweep_page import render
 from delever.report.sweep_words import compared, headline, reasons, trials, verdict
 from delever.stats.selection import effective_trials
 from delever.stats.superior import best_of_many
+from delever.study.sweep_result import read_sweep
 
 AXES = {"weeks": [20, 30, 50], "average": ["sma", "wma"], "costs.taker_fee": [0.0, 0.002]}
 
@@ -199,7 +201,7 @@ def test_the_verdict_follows_from_both_chances(swept, chance, above, beyond, wor
     assert verdict(found, "buy and hold") == words
 
 
-def test_trials_elsewhere_count_whole(market, swept, workspace) -> None:
+def test_trials_of_an_earlier_sweep_count_as_what_they_are_worth(workspace) -> None:
     study = workspace.backtests / "one.toml"
     text = (
         'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nend = 2017-01-01\n'
@@ -210,8 +212,20 @@ def test_trials_elsewhere_count_whole(market, swept, workspace) -> None:
     more = dl.sweep(study, workspace=workspace, workers=1, set={"params.confirm_weeks": 2})
     assert more.deflation.trials == 4
     alone = effective_trials(more.sums.to_numpy()[:, : 4 * 16 : 4])
-    assert more.deflation.effective == pytest.approx(alone + 2.0, rel=1e-9)
-    assert first.deflation.trials == 2
+    earlier = effective_trials(first.sums.to_numpy()[:, : 4 * 16 : 4])
+    assert 1.0 < earlier < 1.9
+    assert more.deflation.effective == pytest.approx(alone + earlier, rel=1e-9)
+    assert (first.deflation.trials, first.deflation.effective) == (2, pytest.approx(earlier))
+    by_half = dl.sweep(study, workspace=workspace, workers=1, set={"sweep.params.weeks": [30, 50]})
+    own = effective_trials(by_half.sums.to_numpy()[:, : 4 * 16 : 4])
+    # One of its two trials is the first sweep's: of the five ever made three lie elsewhere, of
+    # four that others made first.
+    assert by_half.deflation.trials == 5
+    assert by_half.deflation.effective == pytest.approx(own + (earlier + alone) * 3 / 4, rel=1e-9)
+    dl.run(study, workspace=workspace, set={"params.weeks": 77}, workers=1)
+    last = dl.sweep(study, workspace=workspace, workers=1, fresh=True)
+    expected = earlier + (alone + own / 2 + 1.0)
+    assert last.deflation.effective == pytest.approx(expected, rel=1e-9)
     again = dl.result(more.folder, workspace=workspace)
     assert isinstance(again, dl.Sweep)
     pd.testing.assert_frame_equal(again.sums, more.sums)
@@ -304,6 +318,12 @@ def test_a_stored_sweep_knows_what_choosing_came_to(workspace, capsys) -> None:
     pd.testing.assert_frame_equal(again.splits, made.splits)
     one, other = (found.html().split('id="choosing"')[1] for found in (made, again))
     assert one.split("</section>")[0] == other.split("</section>")[0]
+    kept = made.folder / "found.json"
+    told = kept.read_text()
+    kept.write_text(told.replace('"chance_above"', '"chance_beyond"'))
+    with pytest.raises(StoreError, match="run the sweep again"):
+        read_sweep(made.folder)
+    kept.write_text(told)
     capsys.readouterr()
     assert main(["select", "grid", "--workspace", str(workspace.root)]) == 0
     said = capsys.readouterr().out

@@ -20,8 +20,15 @@ from delever.cli.app import main
 from delever.errors import InputError, StoreError
 from delever.study.fingerprint import anchors, digest, is_one
 from delever.study.grid import Grid
+from delever.study.ledger_lines import read_looks, read_worth
 from delever.study.trial_blocks import TrialBlock, identity, line_ids
-from delever.study.trials import MARKETS, Ledger, merge, read_markets, read_trials
+from delever.study.trials import (
+    MARKETS,
+    Ledger,
+    merge,
+    read_markets,
+    read_trials,
+)
 
 STUDY = """
 strategy = "ma200w_break"
@@ -245,12 +252,18 @@ def test_ledgers_are_merged_by_their_trials(tmp_path, workspace, capsys) -> None
     bars = wandering(300)
     theirs = tmp_path / "theirs"
     put(ledger(theirs, bars.iloc[50:]), 1, 2, 3)
+    ledger(theirs, bars.iloc[50:]).worth("a sweep", 4, 2.0)
+    ledger(theirs, bars.iloc[50:]).look([{"signal": "s", "timeframe": "1d"}], until=bars.index[-1])
     put(ledger(theirs, wandering(200, seed=9)), 7)
     put(ledger(workspace.trials, bars.iloc[:200]), 3, 4)
     found = dl.trials(merge_from=theirs)
     assert (found.added, len(found.frame)) == (3, 5)
     assert sorted(found.markets["trials"]) == [1, 4]
+    assert found.signals["signal"].tolist() == ["s"]
     assert dl.trials(merge_from=theirs).added == 0
+    [own] = ledger(workspace.trials, bars).matching()
+    assert read_worth(workspace.trials, own.id) == {"a sweep": 0.5}
+    assert len(list(read_looks(workspace.trials, own.id))) == 1
     assert put(ledger(workspace.trials, bars), 5) == 5
     with pytest.raises(StoreError, match=r"a ledger of trials is a folder with markets\.jsonl"):
         dl.trials(merge_from=tmp_path / "nowhere")

@@ -63,6 +63,14 @@ def test_the_choices_are_one_account(market, walk) -> None:
         assert ((held[row.start : row.end] > 0.5).to_numpy() == wanted).all()
 
 
+def test_workers_walk_as_one_process_does(market, walk) -> None:
+    axes = {"weeks": WEEKS, "average": ["sma"]}
+    two = dl.walk_forward(market, "ma200w_break", axes, workers=2, **PACE)
+    assert two.shifted == walk.shifted  # bit for bit
+    pd.testing.assert_frame_equal(two.windows, walk.windows, check_exact=True)
+    assert two.html() == walk.html()
+
+
 def test_a_seam_pays_for_changing_over() -> None:
     """Two rules at odds, prices that never move: each change at a seam costs one fee."""
     index = pd.date_range("2020-01-01", periods=200, tz="UTC", name="open_time")

@@ -263,6 +263,9 @@ def walk(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key: sweep.samples=100."),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes; by default one per core.")
+    ] = None,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
     as_json: Json = False,
@@ -274,6 +277,7 @@ def walk(
     from delever.cli.option_values import parse_overrides
     from delever.report.pages.short_tables import periods_in_short, run_in_short
     from delever.report.pages.walk_page import windows_table
+    from delever.study.executor import default_workers
     from delever.study.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -289,6 +293,7 @@ def walk(
             plateau=plateau,
             trades=trades,
             set=parse_overrides(set_ or []),
+            workers=workers or default_workers(),
             workspace=place,
         )
         page = done.store(place)

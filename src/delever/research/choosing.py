@@ -146,9 +146,9 @@ class Choosing:
     # `middle` and `benchmark`, yearly Sharpe ratios, and `rank`.
     eras: pd.DataFrame = field(default_factory=pd.DataFrame)
     # Whole histories of parts that had no say in what was chosen for them: `sharpe_ratio`,
-    # yearly, and `growth`, log, of the whole. No table where a block is without bars.
+    # yearly, `growth`, log, of the whole, and `payout`, the mean over the deleveraging periods that
+    # lie wholly in one part (NaN without one). No table where a block is without bars.
     paths: pd.DataFrame = field(default_factory=pd.DataFrame)
-    splits: int = 0  # of which the paths are made
 
     def of_rows(self, rows: Rows) -> Choosing:
         """The same with `chosen` as rows of a larger table, of which those chosen from are some."""
@@ -170,14 +170,12 @@ def choosing(tried: Tried) -> Choosing:
     if known.sum() < 2 or tried.parts.blocks < BLOCKS:
         return Choosing()
     table, gained = _periods_left_out(tried, blocks[..., :2].sum(axis=1), whole)
-    paths = _paths(tried, blocks, bars)
     return Choosing(
         overfitting=_overfitting(blocks, bars),
         periods=table,
         gained=gained,
         eras=_eras_left_out(tried, blocks, bars),
-        paths=paths,
-        splits=math.comb(_GROUPS, _LEFT_OUT) if len(paths) else 0,
+        paths=_paths(tried, blocks, bars),
     )
 
 
@@ -396,4 +394,20 @@ def _paths(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
     made = own[which, groups].sum(axis=0)
     ratios = sharpe_ratios(made, own_bars[which, groups].sum(axis=0))
     ratios *= math.sqrt(tried.periods_per_year)
-    return pd.DataFrame({"sharpe_ratio": ratios, "growth": made[:, 2]})
+    payouts = _paid_out(tried, which, size)
+    return pd.DataFrame({"sharpe_ratio": ratios, "growth": made[:, 2], "payout": payouts})
+
+
+def _paid_out(tried: Tried, which: Rows, size: int) -> Floats:
+    """Mean payout of each history, of rows chosen for groups of so many blocks."""
+    names = tried.parts.named("period")
+    paid = tried.of(names)[..., 2] - tried.held(names)[:, 2]
+    ends = [tried.parts.rows[name] for name in tried.parts.named("block")]
+    spans = [(ends[group * size][0], ends[group * size + size - 1][1]) for group in range(_GROUPS)]
+    found = [
+        np.where(tried.begins[which[group]] <= first, paid[which[group], place], np.nan)
+        for place, (first, last) in enumerate(tried.parts.rows[name] for name in names)
+        for group, (begin, end) in enumerate(spans)
+        if begin <= first and last <= end
+    ]
+    return means(np.array(found).T) if found else np.full(which.shape[1], np.nan)

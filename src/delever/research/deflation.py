@@ -61,6 +61,7 @@ class Deflation:
     skew: float
     kurtosis: float
     trials: int  # ever made on these data
+    judged: int  # of them, whose results are known here
     effective: float  # independent trials that these are worth
     spread: float  # standard deviation of the Sharpe ratios of worthless trials
     expected: (
@@ -145,6 +146,7 @@ def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | N
         sharpe=ratio * yearly,
         bars=bars,
         trials=made,
+        judged=len(family.ratios),
         among=len(family.ratios),
         effective=effective,
         spread=math.sqrt(variance) * yearly,

@@ -20,7 +20,7 @@ from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_nam
 from delever.errors import DeleverError
 from delever.report.format import percent
 from delever.research.choosing import Tried, choosing
-from delever.research.deflation import Family, deflate
+from delever.research.deflation import Deflation, Family, deflate
 from delever.research.evaluation import sample_of
 from delever.research.finalists import Finalists, finalists, finalists_of, tested_from
 from delever.research.plateau import neighbours_median, terrain
@@ -42,6 +42,7 @@ from delever.study.implausible import market_notes
 from delever.study.strategy import Strategy, called
 from delever.study.sweep_result import Sweep
 from delever.study.swept_columns import SweptColumns
+from delever.study.trials import Ledger
 from delever.venues.costs import Costs, VenueFees
 
 _FEW = 3
@@ -61,6 +62,8 @@ def concluded(
     fixed: Mapping[str, Any],
     manifest: Mapping[str, Any],
     n_trials: int,
+    ledger: Ledger | None,
+    family: str,
     folder: Path | None = None,
     resumed: int = 0,
 ) -> Sweep:
@@ -82,6 +85,8 @@ def concluded(
         Parameters of the strategy that all share.
     manifest, n_trials, folder, resumed
         As in `Sweep`.
+    ledger : Ledger or None
+        Told what the trials of this sweep, `family` by name, are worth; None keeps none.
     """
     parts = ground.parts
     sums = part_names(parts.rows)
@@ -144,17 +149,20 @@ def concluded(
         benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
         choosing=choosing(tried.some(apart)).of_rows(drawn),
         finalists=_finalists(ground, tried.some(apart), drawn, chosen, combination),
-        deflation=deflate(
-            done.returns.to_numpy(dtype=np.float64),
-            held.returns.to_numpy(dtype=np.float64),
+        deflation=_deflated(
+            done,
+            held,
             Family(
                 tried=tried,
                 ratios=frame[RANKED_BY].to_numpy(dtype=np.float64)[judged],
                 best=int(np.searchsorted(judged, found.terrain.peak)),
                 made=n_trials,
                 alike=len(known) - len(judged),
-                elsewhere=max(n_trials - len(frame), 0),
+                elsewhere=0.0,
             ),
+            ledger,
+            family,
+            int((frame["error"] == "").sum()),
         ),
     )
 
@@ -164,6 +172,21 @@ def _drawn(known: Rows) -> Rows:
     if len(known) <= MOST_JUDGED:
         return known
     return np.sort(np.random.default_rng(0).choice(known, MOST_JUDGED, replace=False))
+
+
+def _deflated(
+    done: Backtest, held: Backtest, trials: Family, ledger: Ledger | None, name: str, recorded: int
+) -> Deflation | None:
+    """Deflate the best by all trials of the market; the ledger is told what these are worth."""
+    if ledger is not None:
+        trials = replace(trials, elsewhere=ledger.elsewhere(name, recorded))
+    found = deflate(
+        done.returns.to_numpy(dtype=np.float64), held.returns.to_numpy(dtype=np.float64), trials
+    )
+    if found is not None and ledger is not None:
+        many = len(trials.ratios) + trials.alike
+        ledger.worth(name, many, found.effective - trials.elsewhere)
+    return found
 
 
 def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) -> list[str]:

@@ -161,16 +161,27 @@ def swept_trial(ground: SweepGround) -> Callable[[Combination], dict[str, Any]]:
 
 
 def record_combinations(
-    workspace: Workspace, ground: SweepGround, made: Iterable[Combination], *, by: str, study: str
+    ledger: Ledger,
+    ground: SweepGround,
+    made: Iterable[Combination],
+    *,
+    by: str,
+    study: str,
+    family: str | None = None,
 ) -> int:
     """Append combinations to the ledger of trials, and count all of their market.
 
     Raises StoreError if the ledger cannot be written.
     """
     trial = swept_trial(ground)
-    ledger = Ledger.of(workspace, ground.market.bars, ground.market.symbol or "a market at hand")
     until = ground.market.index[-1]
-    return ledger.record([trial(one) for one in made], by=by, study=study, until=until)
+    trials = [trial(one) for one in made]
+    return ledger.record(trials, by=by, study=study, until=until, family=family)
+
+
+def ledger_of(workspace: Workspace, ground: SweepGround) -> Ledger:
+    """The ledger of a workspace, for a market at hand."""
+    return Ledger.of(workspace, ground.market.bars, ground.market.symbol or "a market at hand")
 
 
 def run_combinations(

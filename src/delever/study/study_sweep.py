@@ -115,8 +115,9 @@ def sweep_study(
             rows = np.delete(np.arange(chunk.first, chunk.last), measured.without)
             alone, blocks = grid_trials(chosen, rows, bound, trial)
             ledger.record(
-                alone, by="sweep", study=study.name, until=ground.market.index[-1], blocks=blocks
-            )
+                alone, by="sweep", study=study.name, until=ground.market.index[-1], blocks=blocks,
+                family=manifest["sweep_id"],
+            )  # fmt: skip
             disk.write("chunks", {chunk.file: measured.rows})
             done += chunk.last - chunk.first
             rate = (time.monotonic() - begun) / (done - resumed)
@@ -131,6 +132,8 @@ def sweep_study(
         fixed=study.params,
         manifest=manifest,
         n_trials=ledger.count(),
+        ledger=ledger,
+        family=manifest["sweep_id"],
         folder=folder,
         resumed=resumed,
     )

@@ -19,10 +19,18 @@ from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.belonging import belonging
 from delever.study.chosen import concluded
-from delever.study.chunk import Combination, SweepGround, record_combinations, run_combinations
+from delever.study.chunk import (
+    Combination,
+    SweepGround,
+    ledger_of,
+    record_combinations,
+    run_combinations,
+)
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS
+from delever.study.fingerprint import anchors, digest
 from delever.study.grid import Grid, with_axes
 from delever.study.market import utc
+from delever.study.provenance import canonical_json
 from delever.study.strategy import Given, Strategy, as_strategy
 from delever.study.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweep_result import Sweep
@@ -201,11 +209,15 @@ def _sweep_market(
         raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
     frame = run_combinations(ground, map(combination, chosen))
     name, symbol = str(strategy.name or "exposures"), ground.market.symbol or "a market at hand"
-    n_trials = len(chosen)
+    n_trials, ledger = len(chosen), None
+    family = digest(name, canonical_json(lists), ground.start, *anchors(ground.market.bars).items())
     if not place.shipped:
         tried = zip(chosen, frame["error"], strict=True)
         made = [combination(one) for one, error in tried if not error]
-        n_trials = record_combinations(place, ground, made, by="notebook", study=name)
+        ledger = ledger_of(place, ground)
+        n_trials = record_combinations(
+            ledger, ground, made, by="notebook", study=name, family=family
+        )
     return concluded(
         ground,
         SweptColumns(frame=with_axes(frame, chosen, np.arange(len(chosen)))),
@@ -215,5 +227,7 @@ def _sweep_market(
         data=symbol,
         fixed={},
         manifest={"study": {"name": name}},
+        ledger=ledger,
+        family=family,
         n_trials=n_trials,
     )

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pandas as pd
 
 from delever.arguments import counted
+from delever.errors import StoreError
 from delever.report.figures.look import Chart
 from delever.research.choosing import Choosing, Gained
 from delever.research.deflation import Deflation
@@ -194,7 +195,6 @@ def _kept_choice(found: Choosing) -> dict[str, Any]:
     return {
         **{name: plain(getattr(found, name).to_dict("records")) for name in tables},
         "gained": {by: plain(asdict(mean)) for by, mean in found.gained.items()},
-        "splits": found.splits,
     }
 
 
@@ -221,7 +221,6 @@ def _choice(kept: Mapping[str, Any], folder: Path) -> Choosing:
         if len(told)
         else None,
         gained={by: Gained(**mean) for by, mean in kept["gained"].items()},
-        splits=kept["splits"],
         **tables,
     )
 
@@ -234,6 +233,11 @@ def read_sweep(folder: Path) -> Sweep:
     columns = [str(name) for name in frame]
     terrain, benchmark, deflation = kept["terrain"], kept["benchmark"], kept["deflation"]
     choice, best = kept["choosing"], kept.get("finalists")
+    if deflation is not None and deflation.keys() != {each.name for each in fields(Deflation)}:
+        raise StoreError(
+            f"{folder / 'found.json'} must hold what this version finds of a sweep; another wrote "
+            "it; run the sweep again, which takes its combinations from what is stored"
+        )
     return Sweep(
         name=manifest["study"]["name"],
         frame=frame,

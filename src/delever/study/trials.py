@@ -1,17 +1,16 @@
 """The ledger of trials: everything ever tried on a market, whatever file asked for it.
 
 A folder of text files that are only appended to: ``markets.jsonl`` tells markets apart by their
-prices, one file a market holds a line for each trial, or for many of a sweep together, and another
-a line for each look at a signal. Two ledgers are merged by their lines.
+prices, one file a market holds a line for each trial, or for many of a sweep together; others
+a line for each look at a signal, and for what the trials of a sweep are worth. Two ledgers are
+merged by their lines.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.data.disk import Disk
 from delever.engine.settings import Account
 from delever.errors import StoreError
 from delever.research.decision import Decided
 from delever.research.evaluation import Evaluation
 from delever.study.fingerprint import anchors, digest, is_one, kept
+from delever.study.ledger_lines import (
+    LOOKS,
+    WORTH,
+    append,
+    parsed,
+    read_looks,
+    read_worth,
+    whole_lines,
+    writing,
+)
 from delever.study.provenance import file_sha256
 from delever.study.strategy import Strategy, called
 from delever.study.trial_blocks import (
@@ -43,9 +51,6 @@ from delever.venues.rules import Rulebook, Rules
 from delever.view import MarketView
 
 MARKETS = "markets.jsonl"
-LOOKS = ".looks.jsonl"
-"""Ends the name of a file of questions put to signals."""
-_WAIT = 60.0
 _ID = slice(len('{"id": "'), len('{"id": "') + 16)
 _TAIL, _TAIL_AT = '"end": ', 40  # what a line that is whole ends with
 _NUMBERS = (
@@ -170,6 +175,7 @@ class Ledger:
         study: str,
         until: pd.Timestamp,
         blocks: Sequence[TrialBlock] = (),
+        family: str | None = None,
     ) -> int:
         """Append trials that were never made before, and count all of the market.
 
@@ -186,13 +192,17 @@ class Ledger:
             when they grow.
         blocks : sequence of TrialBlock
             Further trials, those that differ in parameters alone together.
+        family : str, optional
+            Id of the sweep they belong to, which says what they are worth (`worth`).
         """
-        with _writing(self.folder):
+        with writing(self.folder):
             markets = self._markets()
             own = markets[0]
             last = f"{until:%Y-%m-%dT%H:%M}"
             end = None if last >= own.until else last
             told = {"at": _now(), "by": by, "study": study, "data": self.reference}
+            if family is not None:
+                told["family"] = family
             known = joined_ids([self._ids(each.id) for each in markets])
             names = [digest(identity(trial, end)) for trial in trials]
             new = unknown(np.array([int(name, 16) for name in names], dtype=np.uint64), known)
@@ -205,7 +215,7 @@ class Ledger:
                 ids = block.ids(end)
                 if len(ids := ids[unknown(ids, known)]):
                     lines.append(block.line(ids, told, end))
-            _append(self.folder / f"{own.id}.jsonl", lines)
+            append(self.folder / f"{own.id}.jsonl", lines)
         return len(joined_ids([known, *map(line_ids, lines)]))
 
     def record_run(
@@ -240,7 +250,7 @@ class Ledger:
         """
         end = f"{until:%Y-%m-%dT%H:%M}"
         named = [digest(json.dumps(one, sort_keys=True, default=str)) for one in questions]
-        with _writing(self.folder):
+        with writing(self.folder):
             own = self._markets()[0]
             path = self.folder / f"{own.id}{LOOKS}"
             there = {(one["question"], one["end"]) for one in read_looks(self.folder, own.id)}
@@ -250,8 +260,38 @@ class Ledger:
                 for name, one in dict(zip(named, questions, strict=True)).items()
                 if (name, end) not in there
             ]
-            _append(path, lines)
+            append(path, lines)
         return sorted({seen for name, seen in there if name == named[0] and seen < end})
+
+    def worth(self, family: str, trials: int, effective: float) -> None:
+        """Append how many independent trials those of a sweep are worth.
+
+        Raises StoreError if the ledger cannot be written.
+        """
+        with writing(self.folder):
+            own = self._markets()[0].id
+            if family not in read_worth(self.folder, own):
+                line = json.dumps({"id": family, "trials": trials, "effective": effective})
+                append(self.folder / f"{own}{WORTH}", [line])
+
+    def elsewhere(self, family: str, trials: int) -> float:
+        """How many independent trials are worth those of the market that are not among a sweep's.
+
+        A trial counts for what it adds to the sweep that first made it: the effective trials of
+        that over its trials; one of a run, a walk or a notebook's backtest counts whole. Of those
+        first made by other sweeps a share is among this one's own.
+        """
+        whole, own, effective = 0, 0, 0.0
+        for market in self.matching():
+            worth = read_worth(self.folder, market.id)
+            for said, ids in read_trials(self.folder, market.id):
+                whole += len(ids)
+                if said.get("family") == family:
+                    own += len(ids)
+                else:
+                    effective += len(ids) * worth.get(said.get("family", ""), 1.0)
+        others = whole - own
+        return effective * max(whole - trials, 0) / others if others else 0.0
 
     def count(self) -> int:
         """Distinct trials ever made on the market."""
@@ -272,14 +312,14 @@ class Ledger:
                         until="")  # fmt: skip
         if new or self.last > own.until or self.reference not in own.references:
             line = _market_line(own.id, self.reference, self.last, new)
-            _append(self.folder / MARKETS, [line])
+            append(self.folder / MARKETS, [line])
         return self.matching()
 
     def _ids(self, market: str) -> Ids:
         """Ids in a file, of which only what is new is read."""
         path = self.folder / f"{market}.jsonl"
         found = [self._known.get(market, NO_IDS)]
-        for line, end in _whole_lines(path, self._read.get(market, 0)):
+        for line, end in whole_lines(path, self._read.get(market, 0)):
             if _TAIL in line[-_TAIL_AT:]:
                 found.append(line_ids(line))
             self._read[market] = end
@@ -290,8 +330,8 @@ class Ledger:
 def read_markets(folder: Path) -> list[Known]:
     """Every market that a ledger knows, in order of time."""
     found: dict[str, Known] = {}
-    for line, _ in _whole_lines(folder / MARKETS):
-        said = _parsed(line)
+    for line, _ in whole_lines(folder / MARKETS):
+        said = parsed(line)
         if said is None:
             continue
         was = found.get(said["id"])
@@ -311,8 +351,8 @@ def read_trials(folder: Path, market: str) -> Iterator[tuple[dict[str, Any], Ids
 
     A line that a killed writer left half is passed over.
     """
-    lines = [line for line, _ in _whole_lines(folder / f"{market}.jsonl")]
-    told = [(said, line_ids(line)) for line in lines if (said := _parsed(line)) is not None]
+    lines = [line for line, _ in whole_lines(folder / f"{market}.jsonl")]
+    told = [(said, line_ids(line)) for line in lines if (said := parsed(line)) is not None]
     every = np.concatenate([NO_IDS, *(ids for _, ids in told)])
     new, begin = unknown(every, NO_IDS), 0
     for said, ids in told:
@@ -320,16 +360,6 @@ def read_trials(folder: Path, market: str) -> Iterator[tuple[dict[str, Any], Ids
         begin += len(ids)
         if first.any():
             yield said, ids[first]
-
-
-def read_looks(folder: Path, market: str) -> Iterator[dict[str, Any]]:
-    """Questions put to signals on a market, each once for the same data."""
-    seen = set()
-    for line, _ in _whole_lines(folder / f"{market}{LOOKS}"):
-        said = _parsed(line)
-        if said is not None and said["id"] not in seen:
-            seen.add(said["id"])
-            yield said
 
 
 def merge(ours: Path, theirs: Path) -> int:
@@ -350,23 +380,27 @@ def merge(ours: Path, theirs: Path) -> int:
             reference=market.references[0],
             last=market.until,
         )
-        with _writing(ours):
+        with writing(ours):
             there = ledger.matching()
             own = there[0].id if there else market.id
             known = joined_ids([ledger._ids(each.id) for each in there])
             for name in market.references:
                 line = _market_line(own, name, market.until, market.anchors, at=market.since)
-                _append(ours / MARKETS, [line])
+                append(ours / MARKETS, [line])
             lines = []
             for said, ids in read_trials(theirs, market.id):
                 new = ids[unknown(ids, known)]
                 added += len(new)
                 if len(new):
                     lines.append(block_line(said, new) if "ids" in said else json.dumps(said))
-            _append(ours / f"{own}.jsonl", lines)
+            append(ours / f"{own}.jsonl", lines)
             asked = {one["id"] for one in read_looks(ours, own)}
             looks = [one for one in read_looks(theirs, market.id) if one["id"] not in asked]
-            _append(ours / f"{own}{LOOKS}", [json.dumps(one) for one in looks])
+            append(ours / f"{own}{LOOKS}", [json.dumps(one) for one in looks])
+            told = read_worth(ours, own)
+            worth = (parsed(line) for line, _ in whole_lines(theirs / f"{market.id}{WORTH}"))
+            new_worth = [one for one in worth if one is not None and one["id"] not in told]
+            append(ours / f"{own}{WORTH}", [json.dumps(one) for one in new_worth])
     return added
 
 
@@ -379,51 +413,3 @@ def _market_line(
 
 def _now() -> str:
     return f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    with Disk(root=folder).lock("", wait=_WAIT):
-        yield
-
-
-def _append(path: Path, lines: Iterable[str]) -> None:
-    """Add whole lines to a file, behind whatever a killed writer left."""
-    text = "".join(f"{line}\n" for line in lines)
-    if not text:
-        return
-    try:
-        with path.open("ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":
-                    text = f"\n{text}"
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise StoreError(f"cannot write the ledger of trials {path}: {error.strerror}") from error
-
-
-def _whole_lines(path: Path, begin: int = 0) -> Iterator[tuple[str, int]]:
-    """Lines that end, from a byte on, each with the byte behind it."""
-    try:
-        with path.open("rb") as file:
-            file.seek(begin)
-            for line in file:
-                begin += len(line)
-                if line.endswith(b"}\n"):
-                    yield line.decode(errors="replace"), begin
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(f"cannot read the ledger of trials {path}: {error.strerror}") from error
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    """A line as it was written; None for what is left of one cut short."""
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return None
-    return said if isinstance(said, dict) and "id" in said else None

@@ -12,6 +12,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.errors import InputError
 from delever.study.fingerprint import anchors, is_one
+from delever.study.ledger_lines import read_looks
 from delever.study.market import Bars
 from delever.study.result import Result
 from delever.study.trial_blocks import NO_IDS, joined_ids, unknown
@@ -19,7 +20,6 @@ from delever.study.trials import (
     MARKETS,
     Known,
     merge,
-    read_looks,
     read_markets,
     read_trials,
 )

@@ -36,6 +36,7 @@ from delever.study.chunk import (
     SweepGround,
     combination_maker,
     ground_of,
+    ledger_of,
     record_combinations,
 )
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS, Study, load_study
@@ -178,6 +179,7 @@ def walk_forward(
     plateau: bool = False,
     trades: int = 0,
     shifts: int = 199,
+    workers: int = 1,
     account: Account | None = None,
     costs: Costs | None = None,
     benchmark: Given = "buy_and_hold",
@@ -208,6 +210,8 @@ def walk_forward(
         Closed trades that a combination needs in the window.
     shifts : int
         Walks on shifted exposures that it is held against; 0 for none.
+    workers : int
+        Processes that walk them; the result is the same with any number.
     account, costs, benchmark, start, really
         On a market: as `delever.backtest` takes them.
     set : mapping, optional
@@ -254,7 +258,17 @@ def walk_forward(
         if costs is not None and not really:
             costs.check_meant()
         return _on_market(
-            study, strategy, axes, pace, account, costs, benchmark, start, shifts, workspace
+            study,
+            strategy,
+            axes,
+            pace,
+            account,
+            costs,
+            benchmark,
+            start,
+            shifts,
+            workers,
+            workspace,
         )
     place = Workspace.find(workspace)
     path = place.file(Path(study))
@@ -276,6 +290,7 @@ def walk_forward(
         [make(one).params for one in chosen],
         pace,
         shifts=shifts,
+        workers=workers,
         name=asked.name,
         workspace=place,
     )
@@ -296,6 +311,7 @@ def _on_market(
     benchmark: Given,
     start: str | pd.Timestamp | None,
     shifts: int,
+    workers: int,
     workspace: Workspace | Path | str | None,
 ) -> WalkForward:
     lists = {name: list(values) for name, values in (axes or {}).items()}
@@ -324,7 +340,9 @@ def _on_market(
         costs=costs or (RULED_COSTS if account is not None and account.rules else DEFAULT_COSTS),
     )
     bound = [rule.bind(one) for one in chosen]
-    return _walked(ground, chosen, bound, pace, shifts=shifts, name=rule.name, workspace=place)
+    return _walked(
+        ground, chosen, bound, pace, shifts=shifts, workers=workers, name=rule.name, workspace=place
+    )
 
 
 def _walked(
@@ -334,6 +352,7 @@ def _walked(
     pace: Pace,
     *,
     shifts: int,
+    workers: int,
     name: str,
     workspace: Workspace,
 ) -> WalkForward:
@@ -345,11 +364,12 @@ def _walked(
     cut = windows(index, first, pace)
     parts = parts_of(index, ground.market.timeframe, first, cut, ground.parts)
     ground = replace(ground, own_parts=parts)
+    board = ground.opened(first)
     paid = ground.costs or DEFAULT_COSTS
     held = benchmark_of(ground, Combination({}, None, paid, paid), first)
     tried = Tried(
         parts=parts,
-        sums=sums_of(ground, wanted, begins, first),
+        sums=sums_of(board, wanted, begins, first),
         begins=begins,
         benchmark=in_parts(held, parts, first),
         periods_per_year=1.0,
@@ -363,8 +383,10 @@ def _walked(
     if not workspace.shipped:
         answered = (one for one, begin in zip(bound, begins, strict=True) if begin < len(index))
         made = [Combination(one, ground.account, ground.costs, paid) for one in answered]
-        record_combinations(workspace, ground, made, by="walk", study=name)
-    shifted = shifted_growth(ground, wanted, tried, cut, pace, axes, first, shifts)
+        record_combinations(ledger_of(workspace, ground), ground, made, by="walk", study=name)
+    shifted = shifted_growth(
+        board, wanted, tried, cut, pace, axes, first, shifts=shifts, workers=workers
+    )
     growth = out_growth(tried, rows)
     beaten = sum(other >= growth for other in shifted)
     run = backtest(

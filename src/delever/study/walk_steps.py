@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from delever.research.choosing import Tried
 from delever.research.walking import Pace, Window, choices, out_growth
 from delever.study.asking import asked_of
 from delever.study.chunk import SweepGround
+from delever.study.executor import open_executor, run_tasks
 
 _LEAST_SHIFT_DAYS = 30
 _SHARED = 64 * 2**20  # bytes of indicators that combinations share
@@ -57,20 +58,18 @@ def wanted_exposures(
 
 
 def sums_of(
-    ground: SweepGround,
+    board: SweepMarket,
     wanted: Floats,
     begins: npt.NDArray[np.int64],
     first: int,
     shift: float = 0.0,
-    board: SweepMarket | None = None,
 ) -> Floats:
-    """Sums of all combinations over the ground's parts, their exposures shifted by a share.
+    """Sums of all combinations over the market's parts, their exposures shifted by a share.
 
-    Shape (combinations, parts, sums); the market may be laid out already. Raises what stands in the
-    way of a run.
+    Shape (combinations, parts, sums); `first` is the row with which the market is laid out. Raises
+    what stands in the way of a run.
     """
-    board = board or ground.opened(first)
-    out = np.zeros((len(wanted), len(ground.parts.rows), len(PART_SUMS)))
+    out = np.zeros((len(wanted), len(board.parts), len(PART_SUMS)))
     there = np.flatnonzero(begins < wanted.shape[1])
     accounts = []
     for row in there.tolist():
@@ -82,33 +81,64 @@ def sums_of(
     frame, refused = simulate_each(board, accounts)
     if refused:
         raise InputError(next(iter(refused.values())))
-    names = part_names(ground.parts.rows)
+    names = part_names(board.parts)
     out[there] = frame[names].to_numpy().reshape(len(there), -1, len(PART_SUMS))
     return out
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shifts:
+    """A walk as arrays and text: what a worker needs to walk it on shifted exposures."""
+
+    board: SweepMarket
+    wanted: Floats
+    tried: Tried
+    cut: Sequence[Window]
+    pace: Pace
+    axes: pd.DataFrame
+    first: int
+    shares: Sequence[float]  # of each combination's span
+
+    def growth(self) -> list[float]:
+        """Growth of each."""
+        found = []
+        for share in self.shares:
+            sums = sums_of(self.board, self.wanted, self.tried.begins, self.first, share)
+            other = replace(self.tried, sums=sums)
+            found.append(out_growth(other, choices(other, self.cut, self.pace, self.axes)[0]))
+        return found
+
+
 def shifted_growth(
-    ground: SweepGround,
+    board: SweepMarket,
     wanted: Floats,
     tried: Tried,
     cut: Sequence[Window],
     pace: Pace,
     axes: pd.DataFrame,
     first: int,
+    *,
     shifts: int,
+    workers: int,
 ) -> list[float]:
-    """Growth of the same walk with all exposures shifted; none where there is too much to hold."""
-    if wanted.size > _MOST_VALUES:
+    """Growth of the same walk with all exposures shifted; none where there is too much to hold.
+
+    The same whatever the number of workers. Raises SimulationError if one of them ends too early.
+    """
+    if wanted.size > _MOST_VALUES or not shifts:
         return []
-    index = ground.market.index
+    index = tried.parts.index
     least = min(_LEAST_SHIFT_DAYS * pd.Timedelta(days=1) / (index[-1] - index[first]), 0.25)
-    shares = least + (1.0 - 2.0 * least) * (np.arange(shifts) + 0.5) / max(shifts, 1)
-    found, board = [], ground.opened(first)
-    for share in shares.tolist():
-        sums = sums_of(ground, wanted, tried.begins, first, share, board)
-        other = replace(tried, sums=sums)
-        found.append(out_growth(other, choices(other, cut, pace, axes)[0]))
-    return found
+    shares = least + (1.0 - 2.0 * least) * (np.arange(shifts) + 0.5) / shifts
+    walk = Shifts(
+        board=board, wanted=wanted, tried=tried, cut=cut, pace=pace, axes=axes, first=first,
+        shares=(),
+    )  # fmt: skip
+    apart = np.array_split(shares, min(workers, shifts))
+    tasks = [replace(walk, shares=own.tolist()) for own in apart]
+    with open_executor(len(tasks)) as pool:
+        found = {task.shares[0]: made for task, made in run_tasks(Shifts.growth, tasks, pool)}
+    return [growth for task in tasks for growth in found[task.shares[0]]]
 
 
 def joined(

@@ -13,16 +13,22 @@ from delever.research.luck import NullTest
 _BINS = 31
 
 
-def binned(values: Floats, own: float) -> tuple[Floats, Floats, Floats]:
-    """Middles, widths and shares of equal bins that reach from the lowest value to the highest.
+def binned(
+    values: Floats, low: float, high: float, bins: int = _BINS
+) -> tuple[Floats, Floats, Floats]:
+    """Middles, widths and shares of equal bins from one value to another.
 
     Values without bound, as of an account that was ruined, stand in the lowest bin.
     """
-    finite = values[np.isfinite(values)]
-    low, high = min(finite.min(), own), max(finite.max(), own)
-    edges = np.linspace(low, high if high > low else low + 0.01, _BINS + 1)
+    edges = np.linspace(low, high if high > low else low + 0.01, bins + 1)
     counts, _ = np.histogram(np.maximum(values, edges[0]), edges)
     return (edges[:-1] + edges[1:]) / 2, np.diff(edges), counts / len(values)
+
+
+def reached(values: Floats, own: float) -> tuple[float, float]:
+    """From the lowest to the highest of values and one's own."""
+    finite = values[np.isfinite(values)]
+    return min(float(finite.min()), own), max(float(finite.max()), own)
 
 
 def luck(tests: Mapping[str, NullTest]) -> Chart:
@@ -38,7 +44,8 @@ def luck(tests: Mapping[str, NullTest]) -> Chart:
         rows=len(tests), cols=1, subplot_titles=list(tests), vertical_spacing=0.3
     )
     for row, test in enumerate(tests.values(), start=1):
-        middles, widths, shares = binned(np.array(test.null_values), test.statistic)
+        drawn = np.array(test.null_values)
+        middles, widths, shares = binned(drawn, *reached(drawn, test.statistic))
         figure.add_bar(
             x=100 * middles,
             y=shares,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
+from delever.report.figures.luck_figures import binned
 from delever.stats.overfitting import Overfitting
 
 _BINS = 24
@@ -15,14 +16,12 @@ def splits(found: Overfitting) -> Chart:
     import plotly.graph_objects as go
 
     ranks = 100.0 / (1.0 + np.exp(-found.logits))
-    edges = np.linspace(0.0, 100.0, _BINS + 1)
-    counts, _ = np.histogram(ranks, edges)
-    middle = (edges[:-1] + edges[1:]) / 2
+    middle, widths, shares = binned(ranks, 0.0, 100.0, _BINS)
     figure = go.Figure()
     figure.add_bar(
         x=middle,
-        y=counts / found.splits,
-        width=0.9 * np.diff(edges),
+        y=shares,
+        width=0.9 * widths,
         marker={"color": np.where(middle < 50.0, PALETTE[1], BENCHMARK).tolist()},
         showlegend=False,
         hovertemplate="better than about %{x:.0f}%: %{y:.1%} of the splits<extra></extra>",

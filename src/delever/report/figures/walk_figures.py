@@ -10,7 +10,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
-from delever.report.figures.luck_figures import binned
+from delever.report.figures.luck_figures import binned, reached
 from delever.report.figures.sweep_figures import setting_text, short
 
 
@@ -70,7 +70,8 @@ def shifted_walks(grown: Sequence[float], own: float, said: str) -> Chart:
     """Histogram of what walks on shifted exposures grew."""
     import plotly.graph_objects as go
 
-    middles, widths, shares = binned(np.array(grown), own)
+    drawn = np.array(grown)
+    middles, widths, shares = binned(drawn, *reached(drawn, own))
     figure = go.Figure()
     figure.add_bar(
         x=middles,

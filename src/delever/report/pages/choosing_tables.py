@@ -58,7 +58,8 @@ def choosing_parts(swept: Swept) -> list[Part]:
         "de Prado and Zhu 2017); where combinations differ by luck alone it is one half, not one. "
         "Out-of-sample histories: eight groups of blocks, every two of them left out in turn "
         "(combinatorial purged cross-validation); changing over between combinations is free in "
-        "them. All of it follows from sums, not from further runs."
+        "them, and their payouts are those of the periods that lie wholly in "
+        "one group. All of it follows from sums, not from further runs."
     )
     return parts
 
@@ -192,14 +193,16 @@ def facts_of(found: Choosing) -> dict[str, str]:
     told = found.overfitting
     assert told is not None
     shown = overfitting_facts(told)
-    if len(found.paths):
-        ratios = found.paths["sharpe_ratio"]
-        shown |= {
-            f"Sharpe ratios of {len(ratios)} out-of-sample histories": (
-                f"{number(ratios.min())} to {number(ratios.max())}, median "
-                f"{number(float(ratios.median()))}"
+    for name, column, form in (
+        ("Sharpe ratios", "sharpe_ratio", number),
+        ("Mean payouts a period", "payout", percent),
+    ):
+        values = found.paths.get(column, pd.Series(dtype=float)).dropna().to_numpy()
+        if len(values):
+            shown[f"{name} of {len(values)} out-of-sample histories"] = (
+                f"{form(float(values.min()))} to {form(float(values.max()))}, median "
+                f"{form(float(np.median(values)))}"
             )
-        }
     return shown
 
 

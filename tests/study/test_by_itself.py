@@ -177,6 +177,18 @@ def test_liquidations_and_lots_are_said_and_swept_costs_named(market, workspace)
     assert many.about["Costs of a fill"] == "fee 0.10%, slippage 0.01% to 0.05%"
 
 
+def test_ruined_combinations_leave_the_choice_among_the_others_without_a_warning(market) -> None:
+    account = dl.Account(
+        contract="BTC/USDT:USDT", rules="generic", leverage=20.0, margin_mode="cross",
+        funding_policy="missing-is-zero",
+    )  # fmt: skip
+    axes = {"window": [5, 12, 20], "account.exposure": [1.0, 40.0]}
+    swept = dl.sweep(market, above, axes, account=account, costs=COSTS)  # warnings are errors
+    ruined = swept.frame["total_return"] == -1.0
+    assert 0 < ruined.sum() < 6
+    assert swept.choosing is not None
+
+
 def test_what_is_below_a_lot_is_said(market) -> None:
     book = perp(leverage=3.0)
     lots = replace(book.contract, kind="linear", symbol="BTC/USDT:USDT", lot=20.0)

@@ -76,6 +76,23 @@ def test_a_portfolio_filled_at_the_next_open_has_every_metric_of_our_run(
     assert found.answer.timing is None
 
 
+def test_each_column_of_a_vectorbt_sweep_is_our_run_of_its_parameters() -> None:
+    import vectorbt as vbt
+
+    bars = random_bars(8, 250).assign(volume=1.0)
+    market = dl.market(bars, timeframe="1d")
+    close, windows = bars["close"], [5, 11, 23]
+    lines = vbt.MA.run(close, window=windows).ma.set_axis(windows, axis=1)
+    above = lines.lt(close, axis=0) & lines.notna()
+    asked = above.astype(float).shift(1, fill_value=0.0)
+    sizes = asked.where(asked != asked.shift(1, fill_value=0.0))
+    theirs = of_orders(bars, sizes, price=bars["open"].to_numpy()[:, None])
+    for window in windows:
+        ours = dl.backtest(market, above[window].astype(float), costs=COSTS, start=bars.index[1])
+        found = dl.measure(theirs[window], market=market, start=bars.index[1])
+        assert_equal(found.metrics, ours.metrics)
+
+
 def test_a_portfolio_that_goes_short_is_ours_too() -> None:
     bars = random_bars(5, 300).assign(volume=1.0)
     market = dl.market(bars, timeframe="1d")

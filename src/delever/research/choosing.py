@@ -366,11 +366,12 @@ def _eras_left_out(tried: Tried, blocks: Floats, bars: Floats) -> pd.DataFrame:
 
 
 def _left(tried: Tried, blocks: Floats, bars: Floats, out: Sequence[int]) -> tuple[Floats, Floats]:
-    """Sums and bars of all blocks but some, and without what lies beside those."""
+    """Returns, squares and bars of all blocks but some, and without what lies beside those."""
     stay = [n for n in range(tried.parts.blocks) if n not in set(out)]
     beside = [f"before_{n}" for n in range(1, tried.parts.blocks) if n in out and n - 1 in stay]
     beside += [f"after_{n}" for n in range(1, tried.parts.blocks) if n - 1 in out and n in stay]
-    sums = blocks[:, stay].sum(axis=1) - tried.of(beside).sum(axis=1)
+    kept, gone = (each[:, :, :2] for each in (blocks[:, stay], tried.of(beside)))  # growth may be
+    sums = kept.sum(axis=1) - gone.sum(axis=1)  # without bound: ruin
     return sums, bars[:, stay].sum(axis=1) - tried.bars(beside).sum(axis=1)
 
 

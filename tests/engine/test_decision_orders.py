@@ -152,15 +152,17 @@ def test_what_is_stopped_on_the_way_does_not_reach_the_next_rung() -> None:
     assert len(below.fills) == 3
 
 
-def test_a_rung_and_a_target_in_one_bar_are_ambiguous_and_the_best_takes_the_target() -> None:
+def test_a_rung_and_a_target_in_one_bar_are_ambiguous_and_bounded_by_their_orders() -> None:
     bars = days(FLAT, (100, 101, 99, 100), (100, 112, 88, 90))
     said = {"exposure": 0.5, "exposure_2": 1.0, "limit_price_2": 90.0, "take_profit_price": 110.0}
     done = run(bars, said, account=Account(bounds=True))
-    assert told(done) == [(2, 100.0, 0.5, "target"), (3, 90.0, 1.0, "limit")]
+    # Against the account the target comes first, with 5 units from 100 to 110.
+    assert told(done) == [(2, 100.0, 0.5, "target"), (3, 110.0, 0.0, "take_profit")]
     assert done.ambiguous_bars == 1
+    assert done.equity.iloc[-1] == pytest.approx(1_050.0)
+    # At best the rung is filled before: 950 at 90, all of it held, which rises to 110.
     assert done.bounds is not None
-    assert done.bounds["best"].iloc[-1] == pytest.approx(1_050.0)  # 5 units from 100 to 110
-    assert done.equity.iloc[-1] == pytest.approx(950.0)
+    assert done.bounds.iloc[-1].tolist() == pytest.approx([950.0, 950.0 * 110 / 90])
     halves = days(FLAT, FLAT, (100, 101, 99, 100), FLAT, (100, 112, 100, 110), (110, 110, 88, 90))
     halves.index = pd.date_range("2021-01-01", periods=6, freq="12h", tz="UTC", name="open_time")
     seen = run(bars, said, account=Account(detail=halves))

@@ -369,7 +369,11 @@ def _ended(book, step, venue, orders):  # type: ignore[no-untyped-def]
     trigger = _trigger(book, ZERO, venue, orders)
     if side * (book.limit - trigger) <= 0 and _broke(book, mark[low], ZERO, venue, orders):
         return True
-    return not orders.against and profit is not None and side * (last[high] - profit) >= 0
+    hurt = _broke(book, mark[low], ZERO, venue, orders)
+    if stops and side * (last[low] - stops[0][0]) <= 0:
+        hurt = True
+    gained = profit is not None and side * (last[high] - profit) >= 0
+    return orders.against and not orders.weigh and gained and not hurt
 
 
 def _reach(book, wish, reference, slip, fee, reason, venue):  # type: ignore[no-untyped-def]
@@ -455,7 +459,8 @@ def _inside(book, step, begun, venue, orders, rates):  # type: ignore[no-untyped
         outcomes.append((price, "liquidation"))
     if met:
         outcomes.append((stop[0] if side * (last[0] - stop[0]) > 0 else last[0], stop[1]))
-    if profit is not None and not book.rested and side * (last[high] - profit) >= 0:
+    free = not book.rested or (added > 0 and begun > 0 and not orders.against)
+    if profit is not None and free and side * (last[high] - profit) >= 0:
         price = profit if side * (last[0] - profit) < 0 else last[0]
         outcomes.append((price, "take_profit"))
     _cash(book, leave if outcomes else hold)

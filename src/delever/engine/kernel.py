@@ -385,7 +385,7 @@ def _fill_limits(run: CompiledRun, last: Prices, mark: Prices) -> bool:
 
 @inner()
 def _out_before(run: CompiledRun, limit: float, last: Prices, mark: Prices) -> bool:
-    """Whether what is held is closed before a limit order: on the way to it, or at best."""
+    """Whether what is held is closed before a limit order: on the way to it, or at its target."""
     account, order, long = run.account, run.order, run.account.position > 0.0
     if account.position == 0.0:
         return False
@@ -394,8 +394,10 @@ def _out_before(run: CompiledRun, limit: float, last: Prices, mark: Prices) -> b
     worst, best = (mark.low, last.high) if long else (mark.high, last.low)
     if side * (limit - stop) <= 0.0 or max(side * worst, side * limit) <= side * forced:
         return True
+    against = last.low if long else last.high
+    hurt = side * (worst - forced) <= 0.0 or side * (against - stop) <= 0.0
     profit = profit_price(account.position, account.entry, order, order.inverse)
-    return bool(order.resolve > 0.0 and side * (best - profit) >= 0.0)
+    return bool(order.resolve == -1.0 and side * (best - profit) >= 0.0 and not hurt)
 
 
 @inner()
@@ -435,12 +437,15 @@ def _inside(
     liquidated = side * ((mark.low if long else mark.high) - trigger) <= 0.0
     stopped = side * ((last.low if long else last.high) - stop) <= 0.0
     reached = side * ((last.high if long else last.low) - profit) >= 0.0
-    gained = reached and not rested
+    enlarged = added > 0.0 and before > 0.0
+    gained = reached and (not rested or (enlarged and order.resolve > 0.0))
     if liquidated and stopped and order.separate == 0.0:
         stopped = side * (stop - trigger) > 0.0
         liquidated = not stopped
     exits = int(liquidated) + int(stopped) + int(gained)
-    hidden = reached and added > 0.0 and before > 0.0
+    low = last.low if long else last.high
+    waits = np.isfinite(account.limit) and side * (low - account.limit) < 0.0
+    hidden = reached and (enlarged or (waits and before > 0.0))
     if exits > 1 or hidden or (leave if exits else hold) != held:
         run.row.ambiguous = 1.0
     _receive(run, leave if exits else hold)

@@ -306,14 +306,19 @@ def fill_limits(run: Walk, last: Prices, mark: Prices) -> None:
 
 
 def _out_before(run: Walk, limit: float, last: Prices, mark: Prices) -> bool:
-    """Whether what is held is closed before a limit order: on the way to it, or at best."""
+    """Whether what is held is closed before a limit order: on the way to it, or at its target."""
     account, side = run.account, run.account.side
     if account.position == 0.0:
         return False
     forced, stop = trigger(run), stop_order(run)[0]
     gone = side * _against(mark, side) <= side * forced and side * limit <= side * forced
+    if gone or side * limit <= side * stop:
+        return True
+    hurt = side * _against(mark, side) <= side * forced or (
+        side * _against(last, side) <= side * stop
+    )
     gained = side * _against(last, -side) >= side * take_profit(run)
-    return gone or side * limit <= side * stop or (run.orders.resolve > 0.0 and gained)
+    return run.orders.resolve == -1.0 and gained and not hurt
 
 
 def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, before: float) -> None:
@@ -333,9 +338,10 @@ def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, before: floa
         gone = added * getattr(funding, f"leave_{word}")
         hold = before * getattr(funding, f"hold_{word}") + come
         leave = before * getattr(funding, f"leave_{word}") + worst(come, gone)
-    possible = _exits(run, last, mark, leave)
+    possible = _exits(run, last, mark, leave, enlarged=added > 0.0 and before > 0.0)
     reached = side * _against(last, -side) >= side * take_profit(run)
-    hidden = reached and added > 0.0 and before > 0.0
+    waits = math.isfinite(account.limit) and side * _against(last, side) < side * account.limit
+    hidden = reached and before > 0.0 and (added > 0.0 or waits)
     if len(possible) > 1 or hidden or (leave if possible else hold) != held:
         run.row["ambiguous"] = 1.0
     receive(run, leave if possible else hold)
@@ -348,7 +354,9 @@ def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, before: floa
         exit_at(run, price, reason)
 
 
-def _exits(run: Walk, last: Prices, mark: Prices, paid: float) -> list[tuple[float, str]]:
+def _exits(
+    run: Walk, last: Prices, mark: Prices, paid: float, *, enlarged: bool
+) -> list[tuple[float, str]]:
     """Exits the step's extremes allow, the worst for the account first."""
     side = run.account.side
     forced = trigger(run, paid)
@@ -356,7 +364,8 @@ def _exits(run: Walk, last: Prices, mark: Prices, paid: float) -> list[tuple[flo
     profit = take_profit(run)
     liquidated = side * _against(mark, side) <= side * forced
     stopped = side * _against(last, side) <= side * stop
-    gained = not run.rested and side * _against(last, -side) >= side * profit
+    gained = side * _against(last, -side) >= side * profit
+    gained = gained and (not run.rested or (enlarged and run.orders.resolve > 0.0))
     if liquidated and stopped and run.orders.separate == 0.0:
         stopped = side * stop > side * forced
         liquidated = not stopped

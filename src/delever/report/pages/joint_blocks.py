@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from delever.engine.legs import Leg
+from delever.engine.terms import costs_of
 from delever.report.figures import Chart
 from delever.report.figures.joint_figures import joint_margin_figure, symbols_figure
 from delever.report.format import NOT_AVAILABLE, day, money, number, percent, when, whole
-from delever.report.page import Block, block
+from delever.report.page import Block, Part, block
 from delever.report.pages.run_tables import parts_shown
 from delever.report.table import Cell, Table, fraction_cell, numbers, points_cell, tabulate, texts
 from delever.research.evaluation import Evaluation
@@ -22,6 +24,7 @@ from delever.research.portfolio_parts import (
     saved_by_symbol,
     symbol_attribution,
 )
+from delever.venues.costs import Costs
 
 _NEAREST = 5
 
@@ -193,3 +196,52 @@ def _zoomed(row: Mapping[str, Any]) -> Cell:
     return Cell(
         text=when(row["time"]), order=f"{row['time']:%Y-%m-%d %H:%M}", zoom=(ends[0], ends[1])
     )
+
+
+_MODES = {
+    "cross": "One wallet stands behind all positions that need margin; coins that are held stand "
+    "aside.",
+    "isolated": "One wallet, and behind each perpetual a margin of its own.",
+    "separate": "A wallet of its own for each leg; exposures are of that wallet.",
+}
+
+
+def legs_parts(evaluation: Evaluation) -> list[Part]:
+    """What each leg is, and how they share margin; nothing for a run of one symbol or read back."""
+    run = portfolio_of(evaluation)
+    if run is None or run.request is None:
+        return []
+    rows = [
+        {
+            "symbol": name,
+            "contract": getattr(leg.account.contract, "symbol", leg.account.contract) or "spot",
+            "leverage": f"{leg.account.leverage:g}x" if leg.account.contract else "",
+            "funding": "yes" if leg.account.funding is not None else "",
+            "taker": percent(_costs(leg).taker_fee, 3),
+            "slippage": percent(_costs(leg).slippage, 3),
+            "ends": "" if leg.ends == "last" else money(float(leg.ends)),
+        }
+        for name, leg in run.request["legs"].items()
+    ]
+    recovers = any(row["ends"] for row in rows)
+    table = tabulate(
+        "legs-table",
+        rows,
+        (
+            texts("Leg", "symbol"),
+            texts("What it is", "contract"),
+            texts("Leverage", "leverage", numeric=True),
+            texts("Funding", "funding"),
+            texts("Taker fee", "taker", numeric=True),
+            texts("Slippage", "slippage", numeric=True),
+            *([texts("Recovery", "ends", numeric=True)] if recovers else []),
+        ),
+        sortable=True,
+        limit=25,
+        caption=f"Margin: {run.margin.mode}. {_MODES.get(run.margin.mode, '')}",
+    )
+    return [table]
+
+
+def _costs(leg: Leg) -> Costs:
+    return costs_of(leg.costs, leg.account)

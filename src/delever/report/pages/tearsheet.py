@@ -26,7 +26,7 @@ from delever.report.pages.answer_tables import (
     statistics_table,
 )
 from delever.report.pages.conduct import cards_block, conduct_charts, over_time_blocks
-from delever.report.pages.joint_blocks import joint_blocks, joint_charts, joint_frames
+from delever.report.pages.joint_blocks import joint_blocks, joint_charts, joint_frames, legs_parts
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metrics_table,
@@ -122,7 +122,8 @@ def _results(
         )
         yield block("what-if", "What if", changed, drawn.get("what_if"))
     held, _ = account_parts(evaluation.backtest, manifest)
-    yield block("held", "The account", *held, drawn.get("margin"), link="Account")
+    legs = legs_parts(evaluation)
+    yield block("held", "The account", *held, *legs, drawn.get("margin"), link="Account")
     yield block("round-trips", "Trades", trades_table(found["trades"]))
 
 

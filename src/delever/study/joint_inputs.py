@@ -142,7 +142,7 @@ def gather_joint(study: PortfolioStudy, workspace: Workspace) -> JointInputs:
         account=JointAccount(
             accounts={name: leg.account for name, leg in legs.items() if leg.account is not None},
             costs={name: leg.costs for name, leg in legs.items()},
-            margin=Margin(mode=study.margin),
+            margin=_margin(study, legs),
             band=study.portfolio.rebalance_band,
         ),
         universe_sha256="" if universe is None else file_sha256(universe),
@@ -150,6 +150,18 @@ def gather_joint(study: PortfolioStudy, workspace: Workspace) -> JointInputs:
         periods_sha256=file_sha256(periods_path),
         extensions=workspace.extensions,
     )
+
+
+def _margin(study: PortfolioStudy, legs: Mapping[str, LegInputs]) -> Margin:
+    """How the legs share margin, by the rules of the venue that all perpetuals are on."""
+    accounts = [leg.account for leg in legs.values() if leg.account is not None]
+    books = [each.rules for each in accounts if isinstance(each.rules, Rulebook)]
+    one = books[0] if len({book.sha256 for book in books}) == 1 else None
+    counted = {
+        name: table.counted for name, table in study.legs.items() if table.counted is not None
+    }
+    several = study.margin == "multi_asset"
+    return Margin(mode=study.margin, rules=one, counted=counted if several and counted else None)
 
 
 def _leg(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from delever.errors import ConfigError
@@ -16,7 +16,7 @@ from delever.study.config import CostsConfig, Study, explain, study_table
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-MarginMode = Literal["separate", "isolated", "cross"]
+MarginMode = Literal["separate", "isolated", "cross", "multi_asset"]
 
 
 class LegTable(BaseModel):
@@ -29,6 +29,9 @@ class LegTable(BaseModel):
     series: dict[str, str] = {}  # names a strategy may ask for, and the data set behind each
     account: Annotated[StudyAccount, AccountTable] | None = None  # that of the study unless given
     costs: CostsConfig | None = None  # those of the study unless given
+    # share of its value that counts as collateral where spot does; left out: what the rules say of
+    # the asset that the leg is named after
+    counted: Annotated[float, Ge(0), Le(1)] | None = None
 
 
 class PortfolioTable(BaseModel):

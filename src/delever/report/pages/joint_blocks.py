@@ -201,6 +201,8 @@ def _zoomed(row: Mapping[str, Any]) -> Cell:
 _MODES = {
     "cross": "One wallet stands behind all positions that need margin; coins that are held stand "
     "aside.",
+    "multi_asset": "One wallet stands behind all positions that need margin, and coins that are "
+    "held count for a share of their value.",
     "isolated": "One wallet, and behind each perpetual a margin of its own.",
     "separate": "A wallet of its own for each leg; exposures are of that wallet.",
 }

@@ -82,7 +82,8 @@ def ladder_table(ladder: Ladder) -> Table:
         "same multiple of theirs. Reached less placebos: in percentage points; p is that of the "
         "largest of these differences under chance, and never below the p of the test that "
         "decides. Half by bar: bars until half of the breaks had got there, breaks at the data's "
-        f"edge included. Shares of fewer than {FEWEST_EVENTS} breaks stand in "
+        "edge included; its interval is wider than it need be. Shares of fewer than "
+        f"{FEWEST_EVENTS} breaks stand in "
         "brackets: too few to say." + (left_out if ladder.left_out else ""),
     )
 

@@ -250,7 +250,8 @@ def comparison_table(study: SignalStudy) -> Table:
         f"with fewer than {FEWEST_EVENTS} distinct events. p: how often chance alone gives a "
         "difference as large. One row decides, was named beforehand, and is marked. The p of all "
         "others is that of the largest of them under the same chance, and never below the p of the "
-        "row that decides.",
+        "row that decides. Beside all and matched bars, intervals over long horizons are wider "
+        "than they need be.",
     )
 
 

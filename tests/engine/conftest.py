@@ -39,3 +39,9 @@ def sample() -> pd.DataFrame:
 def exact_perp() -> ModuleType:
     """The reference ledger of a margin account."""
     return _load("perp_ledger")
+
+
+@pytest.fixture(scope="session")
+def exact_book() -> ModuleType:
+    """The reference ledger of an account of several positions."""
+    return _load("book_ledger")

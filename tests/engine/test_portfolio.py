@@ -24,6 +24,7 @@ from tests.engine.book_market import (
 
 from delever.engine.backtest import backtest
 from delever.engine.portfolio import Leg, Margin, PortfolioBacktest, portfolio_backtest
+from delever.engine.settings import FundingSeries
 from delever.errors import DataError, InputError
 from delever.venues.brackets import Bracket
 
@@ -41,6 +42,7 @@ def constant(legs: dict[str, Leg], **targets: float) -> pd.DataFrame:
     return pd.DataFrame(targets, index=index.tz_localize("UTC") if index.tz is None else index)
 
 
+@pytest.mark.few(6)
 @many
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -76,6 +78,7 @@ def test_a_portfolio_of_one_symbol_is_the_single_run_to_the_last_bit(
     pd.testing.assert_frame_equal(run.trades[single.trades.columns], single.trades, rtol=1e-9)
 
 
+@pytest.mark.few(6)
 @many
 @given(seed=st.integers(0, 2**32 - 1), mode=st.sampled_from(MODES), orders=st.sampled_from(ORDERS))
 def test_tables_add_up_and_cash_is_conserved(seed: int, mode: str, orders: dict[str, Any]) -> None:
@@ -97,6 +100,7 @@ def test_tables_add_up_and_cash_is_conserved(seed: int, mode: str, orders: dict[
     assert run.equity.min() >= -1e-9
 
 
+@pytest.mark.few(6)
 @many
 @given(seed=st.integers(0, 2**32 - 1), mode=st.sampled_from(MODES))
 def test_order_of_symbols_and_a_flat_one_change_nothing(seed: int, mode: str) -> None:
@@ -116,6 +120,7 @@ def test_order_of_symbols_and_a_flat_one_change_nothing(seed: int, mode: str) ->
     pd.testing.assert_frame_equal(run.ledger, wider.ledger, check_exact=True)
 
 
+@pytest.mark.few(6)
 @many
 @given(seed=st.integers(0, 2**32 - 1))
 def test_separate_wallets_are_runs_of_their_own(seed: int) -> None:
@@ -241,6 +246,18 @@ def test_a_symbol_that_ends_is_closed_at_its_last_price_or_at_what_was_recovered
     refused = {**legs, "B": Leg(bars=dies, ends=None)}
     with pytest.raises(InputError, match="B: bars must last as long as the run"):
         portfolio_backtest(refused, targets, timeframe="1d")
+
+
+def test_funding_of_a_day_without_a_bar_is_settled_at_the_next_open() -> None:
+    times = days(4)
+    bars = flat_bars(100.0, times).drop(times[2])
+    stamps = pd.date_range(times[0], times[-1] + pd.Timedelta(days=1), freq="8h")
+    rates = pd.Series(0.0, index=stamps)
+    rates[times[2] : times[2] + pd.Timedelta(hours=16)] = 0.01
+    account = perpetual("A/U:U", funding=FundingSeries.of(rates))
+    target = pd.Series(1.0, index=bars.index)
+    run = backtest(bars, target, timeframe="1d", account=account, initial_equity=100.0)
+    assert run.ledger["funding"].tolist() == pytest.approx([0.0, 0.0, -3.0])
 
 
 def test_a_window_keeps_whole_bars_of_the_ledger_and_of_every_leg() -> None:

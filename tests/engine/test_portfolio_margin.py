@@ -31,6 +31,7 @@ ORDERS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.few(8)
 @many
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -78,6 +79,7 @@ def ended(equity: np.ndarray) -> int:
     return int(np.argmax(np.append(equity, 0.0) == 0.0))
 
 
+@pytest.mark.few(8)
 @many
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_joint_path_and_finer_bars_lie_between_the_bounds(seed: int) -> None:

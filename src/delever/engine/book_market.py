@@ -1,7 +1,7 @@
 """The path that several positions of one account walk: their bars on one clock.
 
 The clock is the union of the open times of all bars. A position whose bar is missing stays at its
-last known mark, is paid no funding and trades nothing until its next bar.
+last known mark and trades nothing until its next bar, which settles the funding stamped meanwhile.
 """
 
 from __future__ import annotations

@@ -319,7 +319,5 @@ def _remarks(
             f"bars that a leg lacks ({said}): it kept its last known mark there and traded nothing"
         )
     if turned_away:
-        notes.append(
-            f"{counted(turned_away, 'order')} that the free margin did not allow, not made"
-        )
+        notes.append(f"{counted(turned_away, 'order')} not made, for want of free margin")
     return tuple(notes)

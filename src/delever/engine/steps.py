@@ -135,7 +135,8 @@ def walk(
     marks, marked = _marks(account, opens, steps, end)
     if account.inverse:
         steps, marks = reciprocal(steps), reciprocal(marks)
-    funding, funded = _funding(account, opens, marks, int(index.asi8[0]), end, resolution)
+    ends = index.asi8 + timeframe_delta(timeframe).value
+    funding, funded = _funding(account, opens, marks, (index.asi8, ends), resolution)
     return Path(
         opens=opens,
         market=MarketArrays(first, steps, marks, funding),
@@ -269,12 +270,14 @@ def _marks(
 
 
 def _funding(
-    account: Account, opens: Ints, marks: Floats, start: int, end: int, resolution: Resolution
+    account: Account, opens: Ints, marks: Floats, bars: tuple[Ints, Ints], resolution: Resolution
 ) -> tuple[Floats, tuple[str, ...]]:
     table = np.zeros((len(opens), len(Funding._fields)))
     if account.contract is None:
         return table, ()
     series = loaded("funding", account.funding)
+    begins, ends = bars
+    start, end = int(begins[0]), int(ends[-1])
     notes = _covered(series, account.funding_policy, start, end)
     if series is None:
         return table, notes
@@ -282,8 +285,13 @@ def _funding(
     if account.inverse:  # the longs that pay are short of the reciprocal price
         rates, given = -rates, None if given is None else 1.0 / given
     used = np.flatnonzero((series.stamps >= start) & (series.stamps < end))
-    place = np.searchsorted(opens, series.stamps[used], side="right") - 1
-    at_open = opens[place] == series.stamps[used]
+    settled = series.stamps[used]
+    # Where bars are missing, a stamp is settled at the next one's open: no close knows it before.
+    bar = np.searchsorted(begins, settled, side="right") - 1
+    after = begins[np.minimum(bar + 1, len(begins) - 1)]
+    settled = np.where(settled >= ends[bar], after, settled)
+    place = np.searchsorted(opens, settled, side="right") - 1
+    at_open = opens[place] == settled
     known = marks[place, 0] if given is None else given[used]
     np.add.at(table[:, 0], place[at_open], (rates[used] * known)[at_open])
     inside: dict[int, list[tuple[float, float, float]]] = {}

@@ -599,11 +599,14 @@ def test_a_saved_file_brings_the_contract_and_an_account_trades_it(tmp_path, ven
     )  # fmt: skip
     index = pd.date_range("2023-06-01", periods=3, tz="UTC", name="open_time")
     bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], 2_000.0), index)
-    small = backtest(bars, pd.Series(0.4, index), timeframe="1d", initial_equity=10.0,
-                     account=account)  # fmt: skip
-    assert small.fills["quantity"].tolist() == [0.001]  # in whole lots, 2 of the 4 asked for
+    small, whole = (
+        backtest(bars, pd.Series(0.4, index), timeframe="1d", initial_equity=cash, account=account)
+        for cash in (10.0, 30.0)
+    )
+    assert small.fills.empty  # 4 of the least 5
     assert "less than 5, the least that ETH/USDT:USDT takes" in " ".join(small.fidelity)
-    assert small.account.contract.tick == 0.01
+    assert whole.fills["quantity"].tolist() == [0.005]  # 12 in whole lots of 0.001
+    assert whole.account.contract.tick == 0.01
 
 
 def test_the_least_order_is_filled_in_where_a_rulebook_does_not_know_it(tmp_path, venues):

@@ -116,6 +116,7 @@ def cases(draw: st.DrawFn, *, every: bool = False, **fixed: Any) -> Case:
         "limit_offset": draw(st.sampled_from([None, None, 0.0, 0.01])),
         "band": draw(st.sampled_from([math.inf, math.inf, 0.1])),
         "lot": draw(st.sampled_from([0.0, 0.0, 0.01])),
+        "least": draw(st.sampled_from([0.0, 0.0, 3_000.0])) if every else 0.0,
         "against": draw(st.booleans()),
         "separate": draw(st.booleans()),
         "fee": draw(st.sampled_from([0.0, 0.0005, 0.02])),

@@ -512,11 +512,12 @@ def test_what_whole_lots_leave_of_a_decision_is_said() -> None:
     assert not any(note.startswith("lots") for note in whole.fidelity)
 
 
-def test_orders_below_the_least_of_a_venue_are_said() -> None:
+def test_orders_below_the_least_of_a_venue_are_not_sent_and_said() -> None:
     account = perp(contract=replace(CONTRACT, min_notional=400.0))
     done = run(market(*[STILL] * 5), [0.3, 0.9, 0.6, 0.0, 0.0], account)
-    # 300 to open, 600 more, then 300 and 600 less: only the first is refused.
+    # 300 to open are not sent; 900, then 300 less and 600 less: what reduces is taken at any size.
+    assert done.ledger["position"].tolist() == [0.0, 0.0, 9.0, 6.0, 0.0]
     assert (
-        "orders: 1 of 4 fills opened or added less than 400, the least that BTC/USDT:USDT takes; "
-        "the venue would have refused them" in done.fidelity
+        "orders: 1 of 2 decisions to open or add asked for less than 400, the least that "
+        "BTC/USDT:USDT takes, and were not sent" in done.fidelity
     )

@@ -50,7 +50,7 @@ def test_the_twins_agree(case: Case) -> None:
 
 
 @many
-@given(case=cases(every=True, band=np.inf, lot=0.0, impact=0.0))
+@given(case=cases(every=True, band=np.inf, lot=0.0, impact=0.0, least=0.0))
 def test_the_engine_agrees_with_the_exact_ledger(exact_perp: ModuleType, case: Case) -> None:
     ledger, fills, _ = simulate(case)
     rows, events = tell(exact_perp, case)

@@ -19,6 +19,7 @@ from delever.errors import InputError
 from delever.study import chunk as chunk_module
 from delever.study import study_sweep as sweep_module
 from delever.study.simulation import simulate
+from delever.venues.contract import PerpContract
 from delever.venues.costs import Borrow
 from delever.venues.slippage import Impact
 
@@ -151,6 +152,18 @@ def test_a_band_is_an_axis_and_each_row_the_run_with_it(market) -> None:
     assert any(note.endswith("do not cover rebalance_band") for note in swept.notes)
     with pytest.raises(InputError, match="rebalance_band must be a drift of exposure, 0 or more"):
         dl.Account(rebalance_band=-0.1)
+
+
+def test_a_sweep_sends_no_order_below_the_least_either(market) -> None:
+    contract = PerpContract(symbol="BTC/USDT:USDT", min_notional=6_000.0)
+    account = dl.Account(contract=contract, rules="generic", funding_policy="missing-is-zero")
+    target = pd.Series(np.tile([0.5, 0.7, 0.1, 0.9], len(market.index))[: len(market.index)],
+                       index=market.index)  # fmt: skip
+    swept = dl.sweep(market, target, {"account.leverage": [1.0, 2.0]}, account=account)
+    run = dl.backtest(market, target, account=account)
+    assert any("were not sent" in note for note in run.notes)
+    expected = run.metrics.loc["total_return", "whole"]
+    assert swept.frame["total_return"].tolist() == pytest.approx([expected] * 2, rel=1e-9)
 
 
 def test_bounds_are_of_single_runs(market) -> None:

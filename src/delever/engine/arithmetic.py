@@ -54,6 +54,14 @@ def in_lots(wanted: float, lot: float) -> float:
 
 
 @inlined()
+def taken(wanted: float, position: float, price: float, least: float) -> float:
+    """Position after an order; what a venue does not take for its size opens and adds nothing."""
+    kept = position if position * wanted > 0.0 else 0.0
+    added = abs(wanted) - abs(kept)
+    return kept if added > 0.0 and added * price < least else wanted
+
+
+@inlined()
 def position_at_target(
     target: float,
     cash: float,

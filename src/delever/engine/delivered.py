@@ -36,7 +36,11 @@ def undelivered(
     """
     if contract is None:
         return ()
-    return (*_lots(contract, ledger, opens, initial_equity), *_orders(contract, fills))
+    return (
+        *_lots(contract, ledger, opens, initial_equity),
+        *_unsent(contract, ledger, opens, initial_equity),
+        *_orders(contract, fills),
+    )
 
 
 def below_a_lot(run: Backtest, opens: npt.NDArray[np.float64]) -> float:
@@ -82,6 +86,32 @@ def _lots(
     return (
         f"lots: of {counted(len(lots), 'decision')} to hold something in whole lots of "
         f"{contract.lot:g}, {' and '.join(said)}; the account is too small for them",
+    )
+
+
+def _unsent(
+    contract: PerpContract,
+    ledger: pd.DataFrame,
+    opens: npt.NDArray[np.float64],
+    initial_equity: float,
+) -> tuple[str, ...]:
+    """New decisions whose order would have opened or added less than the venue takes."""
+    if contract.min_notional <= 0.0:
+        return ()
+    asked = ledger["target_exposure"].to_numpy(dtype=np.float64)
+    equity = np.append(initial_equity, ledger["equity"].to_numpy(dtype=np.float64)[:-1])
+    held = np.append(0.0, ledger["exposure"].to_numpy(dtype=np.float64)[:-1])
+    side = np.sign(asked)
+    added = np.abs(asked) - np.maximum(side * held, 0.0)
+    adds = (np.diff(asked, prepend=0.0) != 0.0) & (added > 0.0) & (equity > 0.0)
+    worth = added * equity / (opens if contract.inverse else 1.0)
+    small = int((adds & (worth < contract.min_notional)).sum())
+    if not small:
+        return ()
+    return (
+        f"orders: {small:,} of {counted(int(adds.sum()), 'decision')} to open or add asked for "
+        f"less than {contract.min_notional:g}, the least that {contract.symbol} takes, and were "
+        "not sent",
     )
 
 

@@ -231,7 +231,12 @@ def target_size(run: Walk, target: float, price: float, fee: float, slipped: flo
         slippage=slipped,
         reciprocal=run.orders.inverse > 0.0,
     )
-    return wanted if wanted == account.position else round_quantity(wanted, lot)
+    if wanted == account.position:
+        return wanted
+    wanted = round_quantity(wanted, lot)
+    kept = account.position if account.position * wanted > 0.0 else 0.0
+    added = abs(wanted) - abs(kept)
+    return kept if added > 0.0 and added * price < run.orders.least else wanted
 
 
 def fill(

@@ -24,6 +24,7 @@ from delever.engine.arithmetic import (
     profit_price,
     slippage_of,
     stop_price,
+    taken,
 )
 from delever.engine.arrays import record
 from delever.engine.compiled import compiled, inner, numbers
@@ -299,7 +300,9 @@ def _sized(run: CompiledRun, target: float, price: float, fee: float, slipped: f
     account, order = run.account, run.order
     cash = account.cash + account.elsewhere
     wanted = position_at_target(target, cash, account.position, price, fee, slipped, order.inverse)
-    return wanted if wanted == account.position else in_lots(wanted, order.lot)
+    if wanted == account.position:
+        return wanted
+    return taken(in_lots(wanted, order.lot), account.position, price, order.least)
 
 
 @inner()

@@ -226,6 +226,7 @@ class Orders(NamedTuple):
     band: float = math.inf  # drift of exposure that is traded
     lot: float = 0.0  # steps of positions and of ordered prices; 0 for none
     tick: float = 0.0
+    least: float = 0.0  # notional of an order that opens or adds, below which none is taken
     inverse: float = 0.0  # whether prices are reciprocal ones
     separate: float = 0.0  # whether marks are another price than the last
     resolve: float = -1.0  # how what a bar hides is resolved, as `RESOLVED` says
@@ -249,6 +250,7 @@ def orders_of(
             "band": band,
             "lot": 0.0 if contract is None else contract.lot,
             "tick": 0.0 if contract is None else contract.tick,
+            "least": 0.0 if contract is None else contract.min_notional,
             "separate": float(account.mark is not None),
             "resolve": RESOLVED[resolution],
         }

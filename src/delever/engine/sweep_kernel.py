@@ -26,6 +26,7 @@ from delever.engine.arithmetic import (
     position_at_target,
     profit_price,
     stop_price,
+    taken,
 )
 from delever.engine.compiled import compiled, inlined, numbers
 from delever.engine.settings import Orders
@@ -245,6 +246,7 @@ def _rebalanced(held: Held, target: float, open_: float, terms: Terms) -> Held:
     )
     if wanted != held.position:
         wanted = in_lots(wanted, terms.order.lot)
+        wanted = taken(wanted, held.position, open_, terms.order.least)
     return _trade(held, wanted, open_, terms)
 
 

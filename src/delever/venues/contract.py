@@ -48,8 +48,8 @@ class PerpContract:
     tick, lot : float
         Steps of prices and of positions, > 0; 0 where they are not rounded.
     min_notional : float
-        Least order that opens or adds, settlement units, > 0; 0 where there is none. A run says
-        what was below it.
+        Least order that opens or adds, settlement units, > 0; 0 where there is none. What is below
+        it is not sent, and the run says so.
 
     Raises
     ------

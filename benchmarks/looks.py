@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from delever.research.null_markets import NullKind, resampled_bars
+from delever.research.signal.forward import distinct
 from delever.research.signal.level_break import Signal
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.placebo import placebo_breaks, placebo_events, placebo_factors
@@ -35,20 +36,19 @@ def most(signal: Signal, horizon: int) -> tuple[float, int]:
     pool = pool_signals([signal])
     ahead = forward_outcomes(pool, horizon)
     placebos = placebo_events(pool, FACTORS)
-    assert placebos is not None
-    found = sequential(ahead, pool.index, placebo_breaks(placebos, FACTORS, ahead)[0])
+    beside = None if placebos is None else placebo_breaks(placebos, FACTORS, ahead)[0]
+    found = sequential(ahead, pool.index, beside)
     return float(found["e_value"].max()) if len(found) else 1.0, len(found)
 
 
-def planted(signal: Signal, rule: object, horizon: int) -> Signal:
-    """The same events, with a rise over the horizon after each."""
+def planted(signal: Signal, horizon: int) -> Signal:
+    """The same events, with a rise over the horizon after each; compared with all bars."""
     added = np.zeros(len(signal.event))
-    for row in np.flatnonzero(signal.event.to_numpy()):
-        added[row + 2 : row + 2 + horizon] = np.log1p(EFFECT * math.sqrt(horizon / 30.0)) / horizon
-    bars = signal.market.bars
-    moved = bars.mul(np.exp(added.cumsum()), axis=0)
-    market = MarketView(bars=moved, timeframe="1d", symbol=signal.market.symbol)
-    return rule.on(market)  # type: ignore[attr-defined]
+    for row in distinct(np.flatnonzero(signal.event.to_numpy()), horizon).tolist():
+        added[row + 1 : row + 1 + horizon] = np.log1p(EFFECT * math.sqrt(horizon / 30.0)) / horizon
+    bars = signal.market.bars.mul(np.exp(added.cumsum()), axis=0)
+    market = MarketView(bars=bars, timeframe="1d", symbol=signal.market.symbol)
+    return Signal(market=market, event=signal.event, known=signal.known)
 
 
 def main(arguments: list[str]) -> None:
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
                     continue
                 for horizon in (7, 30):
                     height, looks = most(signal, horizon)
-                    lifted, _ = most(planted(signal, rule, horizon), horizon)
+                    lifted, _ = most(planted(signal, horizon), horizon)
                     row = (looks, height >= ENOUGH, lifted >= ENOUGH)
                     found.setdefault((name, horizon), []).append(row)
         for (name, horizon), rows in found.items():

@@ -96,14 +96,20 @@ def resampled(rng: np.random.Generator) -> Floats:
 
 
 def swung(rng: np.random.Generator, trials: int, shared: float) -> tuple[Floats, Floats]:
-    """Long or short at random, on a share of days as all others are, by logs: worth nothing."""
+    """Long (1) or short (-1) at random, in a share of spells as all others are; and a market."""
     market = resampled(rng)
     stay = 1.0 / rng.choice(STAYS, size=(trials, 1))
     sides = (rng.random((trials, LONG)) < stay).cumsum(axis=1) + rng.integers(2, size=(trials, 1))
     alike = (rng.random(LONG) < 1.0 / STAYS[1]).cumsum() % 2
     spell = (rng.random(LONG) < 0.05).cumsum()
     sides = np.where(rng.random(LONG)[spell] < shared, alike, sides % 2)
-    return np.expm1((2.0 * sides - 1.0) * np.log1p(market)), market
+    return 2.0 * sides - 1.0, market
+
+
+def wild(rng: np.random.Generator, trials: int, shared: float) -> tuple[Floats, Floats]:
+    """Their returns: of mean 0, whatever the market did."""
+    sides, market = swung(rng, trials, shared)
+    return sides * market, market
 
 
 def rates(
@@ -122,7 +128,8 @@ HEAD = "effective, median | greatest p <= 5 % | best p <= 5 % | deflated > 0.95 
 
 def put_to_the_test(rng: np.random.Generator, shared: float) -> float:
     """p-value of the finalists of 40 long or short exposures against cash."""
-    returns, market = swung(rng, 40, shared)
+    sides, market = swung(rng, 40, shared)
+    returns = np.expm1(sides * np.log1p(market))  # whose log growth has mean 0
     tried = tried_of(returns, market)
     chosen, first = finalists_of(tried), tested_from(tried)
     found = finalists(tried, chosen, returns[chosen, first:].T, 0.0 * market[first:])
@@ -144,7 +151,7 @@ def main(arguments: Sequence[str]) -> None:
         for trials in COUNTS[:2]:
             for shared in (0.0, 0.8):
                 name = f"{trials:,} | {100 * shared:.0f} %"
-                rates(name, populations, lambda rng, n=trials, s=shared: swung(rng, n, s))
+                rates(name, populations, lambda rng, n=trials, s=shared: wild(rng, n, s))
     if "finalists" in which:
         for shared in (0.0, 0.8):
             tests = [

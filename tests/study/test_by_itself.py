@@ -199,6 +199,8 @@ def test_ruined_combinations_leave_the_choice_among_the_others_without_a_warning
     swept = dl.sweep(market, above, axes, account=account, costs=COSTS)  # warnings are errors
     ruined = swept.frame["total_return"] == -1.0
     assert 0 < ruined.sum() < 6
+    assert ruined[swept.terrain.peak]
+    assert any("best Sharpe ratio lost everything" in note for note in swept.notes)
     assert swept.choosing is not None
 
 

@@ -203,6 +203,11 @@ def notes(swept: Swept) -> list[str]:
     """What a reader must know before comparing combinations."""
     frame, found = swept.frame, swept.terrain
     said = [] if found is None else short_span(float(swept.days.iloc[found.peak]))
+    if found is not None and frame["total_return"].iloc[found.peak] <= -1.0:
+        said.append(
+            "the combination with the best Sharpe ratio lost everything: a mean of returns does "
+            "not see ruin, so rank by another figure"
+        )
     if swept.asked > len(frame):
         said.append(
             f"{swept.asked:,} combinations were asked for, {len(frame):,} are distinct; each was "

@@ -117,7 +117,7 @@ def test_the_command_tells_it_in_eighty_columns_and_fails_where_engines_differ(
     page = tmp_path / "screen.html"
     assert main(["screen", str(path), "-w", str(workspace.root), "-o", str(page)]) == 0
     said = capsys.readouterr().out
-    tables = [line for line in said.splitlines() if not line.startswith(("note:", "page"))]
+    tables = [line for line in said.splitlines() if line[:1] in "┏┃┡│└"]
     assert max(map(len, tables)) <= 80
     assert "vectorbt as it comes" in said
     assert "every open is the close before it" in said

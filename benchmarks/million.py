@@ -49,7 +49,7 @@ def family(root: int) -> list[Path]:
 
 
 class Watch(threading.Thread):
-    """Memory and CPU of all processes, looked at twice a second."""
+    """Memory and CPU of all processes, looked at every two seconds."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -58,7 +58,7 @@ class Watch(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        while not self.done.wait(0.5):
+        while not self.done.wait(2.0):
             self.look()
 
     def look(self) -> None:

@@ -104,10 +104,13 @@ def line_ids(line: str) -> Ids:
 
 
 def joined_ids(parts: Sequence[Ids]) -> Ids:
-    """Ids of several places, each once and sorted."""
-    if len(parts) == 1:
-        return parts[0]
-    return np.unique(np.concatenate([NO_IDS, *parts]))
+    """Ids of several places, each once and sorted; the first of them are so already."""
+    known, *others = parts or [NO_IDS]
+    for ids in others:
+        # A few are put among very many: to sort all of them again would take most of the time.
+        new = np.sort(ids[unknown(ids, known)])
+        known = np.insert(known, np.searchsorted(known, new), new)
+    return known
 
 
 def unknown(ids: Ids, known: Ids) -> npt.NDArray[np.bool_]:

@@ -216,7 +216,8 @@ class Ledger:
                 if len(ids := ids[unknown(ids, known)]):
                     lines.append(block.line(ids, told, end))
             append(self.folder / f"{own.id}.jsonl", lines)
-        return len(joined_ids([known, *map(line_ids, lines)]))
+        new_ids = np.concatenate([NO_IDS, *map(line_ids, lines)])
+        return len(known) + len(np.unique(new_ids))
 
     def record_run(
         self,
@@ -318,12 +319,13 @@ class Ledger:
     def _ids(self, market: str) -> Ids:
         """Ids in a file, of which only what is new is read."""
         path = self.folder / f"{market}.jsonl"
-        found = [self._known.get(market, NO_IDS)]
+        found = [NO_IDS]
         for line, end in whole_lines(path, self._read.get(market, 0)):
             if _TAIL in line[-_TAIL_AT:]:
                 found.append(line_ids(line))
             self._read[market] = end
-        self._known[market] = joined_ids(found)
+        known = self._known.get(market, NO_IDS)
+        self._known[market] = joined_ids([known, np.concatenate(found)])
         return self._known[market]
 
 

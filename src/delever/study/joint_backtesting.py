@@ -19,14 +19,7 @@ from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
 from delever.study.belonging import belonging
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS
-from delever.study.joint_remarks import joint_remarks
-from delever.study.joint_run import (
-    benchmark_label,
-    described_benchmark,
-    joint_answer,
-    joint_what_if,
-    record_joint,
-)
+from delever.study.joint_run import joint_answer, joint_facts, joint_what_if, record_joint
 from delever.study.joint_simulation import (
     JointAccount,
     JointRule,
@@ -35,7 +28,7 @@ from delever.study.joint_simulation import (
     simulate_joint,
 )
 from delever.study.market import utc
-from delever.study.run import Run, outcome
+from delever.study.run import Run
 from delever.study.strategy import Strategy, as_strategy
 from delever.study.workspace import Workspace
 from delever.venues.costs import Costs
@@ -110,16 +103,12 @@ def backtest_markets(
         "study": {"name": evaluation.name, "costs_times": costs_times},
         "params": dict(asked.params),
         "strategy": {"name": getattr(chosen, "name", None) or "exposures"},
-        "benchmark": {"name": benchmark_label(markets, label)},
-        **joint_remarks(
-            evaluation,
-            markets,
-            benchmark=described_benchmark(markets, label),
+        **joint_facts(
+            *(evaluation, markets, found),
+            benchmark=label,
             costs_times=costs_times,
             n_trials=n_trials,
         ),
-        "n_trials": n_trials,
-        **outcome(evaluation, found),
     }
     return Run(
         evaluation=evaluation,

@@ -16,8 +16,10 @@ from delever.research.joint_runs import again
 from delever.research.luck import no_test, timing_test
 from delever.research.what_if import WhatIf, kept, neighbour_name, what_if
 from delever.study.answering import daily_closes
+from delever.study.joint_remarks import joint_remarks
 from delever.study.joint_simulation import JointAccount, JointRule
 from delever.study.neighbours import steps
+from delever.study.run import outcome
 from delever.study.strategy import Strategy
 from delever.study.trials import Ledger, account_facts, costs_facts, strategy_facts
 from delever.study.workspace import Workspace
@@ -125,6 +127,30 @@ def _whole_index(markets: Markets) -> pd.DataFrame:
     """The index of all markets as bars of which only the opens are asked."""
     level = markets.equal_weight()
     return pd.DataFrame({"open": level.shift().fillna(level.iloc[0])}, index=markets.index)
+
+
+def joint_facts(
+    evaluation: Evaluation,
+    markets: Markets,
+    found: WhatIf,
+    *,
+    benchmark: str,
+    costs_times: float,
+    n_trials: int,
+) -> dict[str, Any]:
+    """What a manifest says of a run of several symbols beside its inputs."""
+    return {
+        "benchmark": {"name": benchmark_label(markets, benchmark)},
+        **joint_remarks(
+            evaluation,
+            markets,
+            benchmark=described_benchmark(markets, benchmark),
+            costs_times=costs_times,
+            n_trials=n_trials,
+        ),
+        "n_trials": n_trials,
+        **outcome(evaluation, found),
+    }
 
 
 def described_benchmark(markets: Markets, name: str) -> str:

@@ -6,18 +6,11 @@ from collections.abc import Callable
 
 from delever.study import archive
 from delever.study.joint_inputs import gather_joint
-from delever.study.joint_remarks import joint_remarks
-from delever.study.joint_run import (
-    benchmark_label,
-    described_benchmark,
-    joint_answer,
-    joint_what_if,
-    record_joint,
-)
+from delever.study.joint_run import joint_answer, joint_facts, joint_what_if, record_joint
 from delever.study.joint_simulation import simulate_joint
 from delever.study.portfolio_config import PortfolioStudy
 from delever.study.provenance import git_state
-from delever.study.run import Run, load_run, outcome
+from delever.study.run import Run, load_run
 from delever.study.stored import write_index
 from delever.study.workspace import Workspace
 
@@ -63,16 +56,12 @@ def run_joint_study(
     found = joint_what_if(evaluation, inputs.markets, inputs.rule, study.counterfactuals)
     manifest |= {
         "git": git_state(workspace.root),
-        "benchmark": {"name": benchmark_label(inputs.markets, study.benchmark)},
-        **joint_remarks(
-            evaluation,
-            inputs.markets,
-            benchmark=described_benchmark(inputs.markets, study.benchmark),
+        **joint_facts(
+            *(evaluation, inputs.markets, found),
+            benchmark=study.benchmark,
             costs_times=study.costs_times,
             n_trials=n_trials,
         ),
-        "n_trials": n_trials,
-        **outcome(evaluation, found),
     }
     made = joint_answer(evaluation, progress=progress)
     done = Run(

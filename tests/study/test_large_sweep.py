@@ -9,7 +9,7 @@ import pytest
 import delever as dl
 from delever.errors import InputError, StoreError
 from delever.report.figures.sweep_figures import density, heat_map
-from delever.research.deflation import _grown
+from delever.research.deflation import _grown, _haircut
 from delever.stats.selection import effective_trials
 from delever.study import chosen as chosen_module
 from delever.study import study_sweep as sweep_module
@@ -103,3 +103,8 @@ def test_a_part_tells_how_many_trials_the_whole_is_worth(moved) -> None:
     part = blocks[np.sort(rng.choice(4_000, 500, replace=False))]
     own = effective_trials(part)
     assert own * _grown(part, own, 4_000) == pytest.approx(whole, rel=0.35)
+
+
+def test_the_haircut_knows_any_number_of_trials() -> None:
+    few, many = (_haircut(0.05, 3_000, made, 0.5, 0.0, 365.0) for made in (5_000, 50_000))
+    assert 0.0 <= many <= few < 0.05 * 365**0.5

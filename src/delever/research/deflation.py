@@ -276,7 +276,7 @@ def _haircut(
         correlation=0.0 if math.isnan(together) else together,
         autocorrelation=carried,
         # The more tests there are, the less one draw of them differs from another.
-        draws=min(max(_MOST_HAIRCUT // made, 99), 2_000),
+        draws=min(max(_MOST_HAIRCUT // made, 100), 2_000),
     )
     return float(table["sharpe"]["average"])
 

@@ -211,7 +211,7 @@ def rolls(market: MarketView, *, weeks: int = 5) -> pd.Series:
 @pytest.mark.parametrize("strategy", [own_loop, takes_rows, swallows, rolls])
 def test_what_cannot_be_asked_at_once_is_asked_one_by_one_and_said(strategy) -> None:
     ground = compared(strategy, [{"weeks": weeks} for weeks in range(70, 570)])
-    assert ground.asking.why
+    assert ground.asking.why in ground.asking.notes[0]
 
 
 def looks_at_types(market: MarketView, *, weeks: int = 5) -> pd.Series:

@@ -81,6 +81,16 @@ class Asking:
         """Why combinations were asked one by one, if they were."""
         return self.differs or "; ".join(dict.fromkeys(self.one_by_one.values()))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of how the strategy was asked."""
+        if not self.why:
+            return ()
+        return (
+            "the strategy was asked for one combination after the other, which takes longer; asked "
+            f"for many at once it stops at: {self.why}",
+        )
+
     def bind(self, strategy: Strategy, params: Params) -> dict[str, Any]:
         """As the strategy's own; each value is checked once. Raises as that does."""
         names = tuple(params)

@@ -190,11 +190,11 @@ def _deflated(
 
 
 def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) -> list[str]:
-    """Why combinations were run one by one."""
+    """Why combinations were run, or the strategy was asked, one by one."""
     banded = [axis.removeprefix("account.") for axis in axes if axis == "account.rebalance_band"]
     whys = [why_by_itself(ground), *banded, "the strategy's orders" if ordered else ""]
     if not (why := ", ".join(dict.fromkeys(filter(None, whys)))):
-        return []
+        return list(ground.asking.notes)
     return [
         "each combination was run by itself, which takes as long as a backtest: many accounts at "
         f"once do not cover {why}"

@@ -119,6 +119,8 @@ def sweep_study(
                 family=manifest["sweep_id"],
             )  # fmt: skip
             disk.write("chunks", {chunk.file: measured.rows})
+            if measured.one_by_one:
+                ground.asking.one_by_one[chunk.number] = measured.one_by_one
             done += chunk.last - chunk.first
             rate = (time.monotonic() - begun) / (done - resumed)
             progress(done, len(chosen), rate * (len(chosen) - done))

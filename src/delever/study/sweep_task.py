@@ -34,6 +34,7 @@ class Measured(NamedTuple):
 
     rows: bytes  # Parquet, a row per combination, its values of the axes first
     without: tuple[int, ...]  # rows that have no result
+    one_by_one: str  # why the strategy was not asked for all of them at once; empty where it was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,9 @@ class ChunkRunner:
             target_bytes=self.target_bytes,
         )
         without = np.flatnonzero(rows["error"] != "").tolist()
-        return Measured(parquet_bytes(with_axes(rows, grid, own)), tuple(without))
+        return Measured(
+            parquet_bytes(with_axes(rows, grid, own)), tuple(without), ground.asking.why
+        )
 
 
 @lru_cache(maxsize=1)

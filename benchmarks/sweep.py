@@ -1,7 +1,8 @@
 """How fast sweeps are: prints the performance table of the README.
 
     python benchmarks/sweep.py               what needs no data
-    python benchmarks/sweep.py CSV           and 10,000 combinations on the hourly bars of a file
+    python benchmarks/sweep.py CSV           and 10,000 combinations on the hourly bars of a file:
+                                             of a shipped strategy, and of the README's own
 
 Times are the least of several, warm, except of the last. Wall time suffers from whatever else the
 machine does; CPU time, printed beside it, less. Memory is what the process grew by while it ran;
@@ -11,7 +12,9 @@ for the last, what all its processes hold, what they share divided among them.
 from __future__ import annotations
 
 import gc
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -22,16 +25,28 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from annotated_types import Ge
 
+from delever.engine import sweep_kernel
 from delever.engine.settings import Account
 from delever.engine.steps import TermArrays
 from delever.engine.sweep_accounts import SweepAccount, SweepMarket, asked, simulate, sweep_market
 from delever.engine.sweep_market import board_of
+from delever.signals import indicators
+from delever.study.chunk import Combination, SweepGround, combination_maker, run_combinations
+from delever.study.chunk import ground_of as study_ground
+from delever.study.config import load_study
+from delever.study.grid import combinations
+from delever.study.provenance import gather
+from delever.study.strategy import as_strategy
+from delever.study.workspace import Workspace, init
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
+from delever.view import MarketView
 
 COSTS = Costs(taker_fee=0.001, slippage=0.0005)
 
@@ -184,6 +199,95 @@ def vectorbt() -> list[Row]:
     return rows
 
 
+def crossing(
+    market: MarketView, *, fast: Annotated[int, Ge(1)] = 20, slow: Annotated[int, Ge(2)] = 100
+) -> pd.Series:
+    """Long while the fast average stands above the slow one."""
+    close = market.bars["close"]
+    quick, late = indicators.sma(close, fast), indicators.sma(close, slow)
+    return (quick > late).astype(float).where(late.notna())
+
+
+def ground_of(bars: pd.DataFrame) -> SweepGround:
+    market = MarketView(bars=bars, timeframe="1d")
+    return SweepGround(
+        market=market,
+        strategy=as_strategy(crossing),
+        benchmark=pd.Series(1.0, index=market.index),
+        account=None,
+        periods=(),
+        start=None,
+        initial_equity=10_000.0,
+        costs=COSTS,
+    )
+
+
+def asked_for(combinations: int) -> list[Combination]:
+    fast, slow = range(5, 55), range(60, 60 + combinations // 50)
+    return [Combination({"fast": a, "slow": b}, None, COSTS, COSTS) for a in fast for b in slow]
+
+
+def in_kernel(run: Callable[[], object]) -> float:
+    """Share of its CPU time that something spends in the compiled loop."""
+    loop, spent = sweep_kernel.run_block, 0.0
+
+    def watched(*args: object) -> None:
+        nonlocal spent
+        begun = time.thread_time()
+        loop(*args)
+        spent += time.thread_time() - begun
+
+    sweep_kernel.run_block = watched
+    try:
+        begun = time.process_time()
+        run()
+        return spent / (time.process_time() - begun)
+    finally:
+        sweep_kernel.run_block = loop
+
+
+def crossings_of_averages() -> list[Row]:
+    """From parameters to metrics: 5,000 pairs of windows, and how that grows."""
+    rows = []
+    for count, size in ((5_000, 20_000), (500, 20_000), (5_000, 2_000)):
+        ground, wanted = ground_of(random_bars(size)), asked_for(count)
+        done = run_combinations(ground, wanted)
+        if (done["error"] != "").any() or ground.asking.why:
+            raise SystemExit(f"all crossings must be asked at once; {ground.asking.why}")
+        wall, cpu = timed(partial(run_combinations, ground, wanted), 3)
+        cells = count * size / 1e9
+        share = in_kernel(partial(run_combinations, ground, wanted))
+        what = f"{count:,} crossings of two averages x {size:,} bars, signals and metrics"
+        told = f"{cpu / cells:.0f} ns a bar, {share:.0%} in the kernel"
+        rows.append((what, f"{wall:.2f} s", f"{cpu:.2f} s", told))
+    for engine in ("numba", "rust"):
+        wall, cpu = timed(partial(crossings_by_vectorbt, engine), 1)
+        what = f"500 of the 5,000 through vectorbt, {engine}"
+        rows.append((what, f"{wall:.1f} s", f"{cpu:.1f} s", f"{cpu / 0.01:.0f} ns a bar"))
+    return rows
+
+
+def crossings_by_vectorbt(engine: str) -> None:
+    import vectorbt as vbt
+
+    bars, wanted = random_bars(20_000), asked_for(500)
+    lines = vbt.MA.run(bars["close"], window=sorted({*range(5, 55), *range(60, 70)})).ma
+    lines.columns = lines.columns.get_level_values(0)
+    quick = lines[[one.params["fast"] for one in wanted]].to_numpy()
+    late = lines[[one.params["slow"] for one in wanted]].to_numpy()
+    held = pd.DataFrame(np.where(np.isnan(late), 0.0, quick > late), index=bars.index)
+    before = held.shift(1, fill_value=0.0)
+    entries = ((held == 1.0) & (before == 0.0)).shift(1, fill_value=False)
+    exits = ((held == 0.0) & (before == 1.0)).shift(1, fill_value=False)
+    portfolio = vbt.Portfolio.from_signals(
+        bars["open"], entries, exits, fees=0.001, slippage=0.0005, freq="1D", engine=engine
+    )
+    found = portfolio.returns().vbt.returns(freq="1D", year_freq="365D")
+    found.total(), found.annualized(), found.annualized_volatility(), found.sharpe_ratio()
+    found.sortino_ratio(), found.max_drawdown(), found.calmar_ratio()
+    portfolio.trades.win_rate(), portfolio.trades.count()
+
+
 def _family() -> list[Path]:
     """This process and all that came from it, where /proc tells."""
     parents = {}
@@ -213,51 +317,87 @@ def _cpu(process: Path) -> float:
     return 0.0
 
 
+AXES = """
+[sweep]
+memory = 256
+[sweep.params]
+weeks = { from = 10, to = 259, step = 1 }
+"""
+STUDIES = {
+    "ma200w_break": 'average = ["sma", "wma"]\nconfirm_weeks = [1, 2, 3, 4, 5]\n'
+    'when_below = ["flat", "short"]\nreentry = ["reclaim", "confirmed"]\n',
+    "above_average": "[sweep.costs]\ntaker_fee = { from = 0.0, to = 0.0018, step = 0.0002 }\n"
+    "[sweep.account]\nexposure = [0.25, 0.5, 0.75, 1.0]\n",
+}
+
+
+def readme_strategy() -> str:
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    begun = text.index("# strategies/above_average.py")
+    return text[begun : text.index("```", begun)]
+
+
 def study(csv: str) -> list[Row]:
-    from delever.study.sweep import sweep
-    from delever.study.workspace import init
+    """Two studies as the command runs them, from the file to the page, in all their processes."""
+    rows = []
+    for name, axes in STUDIES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            place = init(Path(folder) / "workspace")
+            (place.strategies / "above_average.py").write_text(readme_strategy())
+            place.catalog.add(Path(csv), "file/ohlcv/BTC/USDT/1h")
+            path = place.backtests / "hourly.toml"
+            head = f'strategy = "{name}"\ndata = "file/ohlcv/BTC/USDT/1h"'
+            path.write_text(head + AXES + axes)
+            share = _share(path, place)
+            rows.append((*_watched(name, path, place), f"{share:.0%} of it in the kernel"))
+    return [(what, wall, cpu, f"{held}; {share}") for what, wall, cpu, held, share in rows]
 
-    with tempfile.TemporaryDirectory() as folder:
-        place = init(Path(folder) / "workspace")
-        place.catalog.add(Path(csv), "file/ohlcv/BTC/USDT/1h")
-        path = place.backtests / "hourly.toml"
-        path.write_text(
-            'strategy = "ma200w_break"\ndata = "file/ohlcv/BTC/USDT/1h"\n[sweep]\nmemory = 256\n'
-            "[sweep.params]\nweeks = { from = 10, to = 259, step = 1 }\n"
-            'average = ["sma", "wma"]\nconfirm_weeks = [1, 2, 3, 4, 5]\n'
-            'when_below = ["flat", "short"]\nreentry = ["reclaim", "confirmed"]\n'
-        )
-        most, seen = threading.Event(), [0]
-        spent: dict[Path, float] = {}
 
-        def watch() -> None:
-            while not most.wait(0.1):
-                family = _family()
-                seen.append(sum(_proportional(process) for process in family))
-                spent.update(
-                    {process: _cpu(process) or spent.get(process, 0.0) for process in family}
-                )
+def _share(path: Path, place: Workspace) -> float:
+    """Share of the kernel in the CPU time from parameters to metrics."""
+    found = load_study(path, {})
+    ground = study_ground(found, gather(found, place))
+    wanted = list(map(combination_maker(found, ground), combinations(found.sweep)))
+    run_combinations(ground, wanted[:64])
+    return in_kernel(lambda: run_combinations(ground, wanted))
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        begun = time.perf_counter()
-        done = sweep(path, workspace=place, workers=2)
-        wall = time.perf_counter() - begun
-        most.set()
-        watcher.join()
-        if done.manifest["failed"]:
-            raise SystemExit(f"{done.manifest['failed']} combinations have no result")
-        bars = len(place.catalog.load("file/ohlcv/BTC/USDT/1h").frame)
-    what = f"{len(done.frame):,} combinations of `ma200w_break` on {bars:,} hourly bars, "
-    what += "signals included, two processes"
-    held = f"{max(seen) / 2**20:.0f} MiB in all"
-    return [(what, f"{wall:.1f} s", f"{sum(spent.values()):.1f} s", held)]
+
+def _watched(name: str, path: Path, place: Workspace) -> Row:
+    most, seen, spent = threading.Event(), [0], {}
+    command = [sys.executable, "-m", "delever", "sweep", str(path), "--json"]
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, cwd=place.root, stdout=subprocess.PIPE)
+
+    def watch() -> None:
+        while not most.wait(0.05):
+            family = [one for one in _family() if one.name != str(os.getpid())]
+            seen.append(sum(_proportional(one) for one in family))
+            spent.update({one: _cpu(one) or spent.get(one, 0.0) for one in family})
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    out, _ = process.communicate()
+    wall = time.perf_counter() - begun
+    most.set()
+    watcher.join()
+    if process.returncode:
+        raise SystemExit(f"the sweep of {name} failed")
+    done = json.loads(out)
+    what = f"10,000 combinations of `{name}` on nine years of hourly bars, from command to page"
+    if done["combinations"] != 10_000:
+        raise SystemExit(f"10,000 combinations must have run; got {done['combinations']}")
+    return what, f"{wall:.1f} s", f"{sum(spent.values()):.1f} s", f"{max(seen) / 2**20:.0f} MiB"
 
 
 def main(files: Sequence[str]) -> None:
     print("| what | wall | CPU | memory |\n|---|---:|---:|---:|", flush=True)
     # The study first: it counts what its processes hold and have computed from their beginning.
-    for measure in (*(partial(study, file) for file in files), kernel, vectorbt):
+    for measure in (
+        *(partial(study, file) for file in files),
+        kernel,
+        vectorbt,
+        crossings_of_averages,
+    ):
         for row in measure():
             print(f"| {' | '.join(row)} |", flush=True)
 

@@ -186,7 +186,7 @@ def joint(
         lifetimes=found,
         top=top,
         volume_days=volume_days,
-        notes=(*notes, *ended_notes(found)),
+        notes=(*notes, *ended_notes(dict(lifetimes))),
     )
 
 

@@ -309,12 +309,12 @@ def test_what_cannot_be_run_is_refused_in_one_sentence(
         portfolio_backtest(legs, targets, timeframe="1d")
 
 
-def test_a_position_settled_in_its_coin_shares_no_wallet_of_quote_units() -> None:
+def test_a_leg_that_is_settled_in_its_coin_is_refused() -> None:
     inverse = replace(
         perpetual("B/U:B"), contract=replace(rules(ONE, "B/U:B").contract, kind="inverse")
     )
     legs = {**LEGS, "B": replace(LEGS["B"], account=inverse)}
-    with pytest.raises(InputError, match="B: positions that share a wallet must have one collat"):
+    with pytest.raises(InputError, match="B: all legs must have one collateral, quote units"):
         portfolio_backtest(legs, ASKED, timeframe="1d", margin=Margin(mode="isolated"))
 
 

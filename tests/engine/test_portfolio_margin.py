@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.engine.book_market import HOWS, ONE, days, flat_bars, perpetual, random_legs, rulebook
 
@@ -40,6 +40,7 @@ ORDERS: list[dict[str, Any]] = [
     band=st.sampled_from([None, 0.2]),
     bounds=st.booleans(),
 )
+@example(seed=1, how="collateral", orders={}, band=None, bounds=False)  # one lacks the fatal bar
 def test_the_twins_agree(
     seed: int, how: str, orders: dict[str, Any], band: float | None, bounds: bool
 ) -> None:

@@ -82,8 +82,9 @@ def run_book_plain(market: BookMarket, terms: BookTerms, *, cash: float, shared:
         for step in range(int(market.first[bar]), int(market.first[bar + 1])):
             first = step == market.first[bar]
             there: dict[int, Here] = {}
+            for leg in book.legs:
+                leg.step = step
             for place in present:
-                book.legs[place].step = step
                 row = at_step[place]
                 if row < market.step_begin[place + 1] and market.opens[row] == market.times[step]:
                     there[place] = Here(

@@ -166,8 +166,8 @@ def read_leg(name: str, leg: Leg, how: Margin, costs: CostPart | None, timeframe
         )
     if account.inverse:
         raise InputError(
-            f"{name}: positions that share a wallet must have one collateral; this one is settled "
-            "in its coin and the wallet holds quote units; give it a run of its own"
+            f"{name}: all legs must have one collateral, quote units; this one is settled in its "
+            "coin; give it a run of its own (delever.engine.backtest)"
         )
     if account.contract is not None and any(isinstance(part, Borrow) for part in paid.parts):
         paid = replace(paid, parts=tuple(p for p in paid.parts if not isinstance(p, Borrow)))

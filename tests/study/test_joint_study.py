@@ -22,8 +22,9 @@ benchmark = "spot"
 margin = "isolated"
 counterfactuals = ["costs x2"]
 
-[legs]
-spot = "made/ohlcv/BTC/USDT/1h"
+[legs.spot]
+data = "made/ohlcv/BTC/USDT/1h"
+counted = 0.9
 
 [legs.perpetual]
 data = "made/ohlcv/BTC/USDT:USDT/4h"
@@ -101,7 +102,7 @@ def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
     assert symbols["change"].sum() == pytest.approx(book.equity.iloc[-1] - 10_000.0, abs=1e-9)
     assert "Symbol by symbol" in (run.folder / "tearsheet.html").read_text()
     # One wallet behind the short, which is brought back to its size: no liquidation.
-    changes = ["--set", "margin=cross", "--set", "portfolio.rebalance_band=0.1"]
+    changes = ["--set", "margin=multi_asset", "--set", "portfolio.rebalance_band=0.1"]
     words = ["run", "backtests/carry.toml", *changes, "--json"]
     assert main(words) == 0
     shared = json.loads(capsys.readouterr().out)[0]
@@ -153,7 +154,11 @@ def test_carry_earns_funding_less_costs_and_what_the_basis_does(stored: Workspac
 @pytest.mark.parametrize(
     ("was", "now", "said"),
     [
-        ('[legs]\nspot = "made/ohlcv/BTC/USDT/1h"', "[legs]", r"\[legs\] must name two symbols"),
+        (
+            '[legs.spot]\ndata = "made/ohlcv/BTC/USDT/1h"\ncounted = 0.9',
+            "",
+            r"\[legs\] must name two",
+        ),
         ("made/ohlcv/BTC/USDT:USDT/4h", "made/ohlcv/BTC/USDT/1h", "spot and perpetual are both"),
         ('margin = "isolated"', 'margin = "shared"', "margin must be: 'separate', 'isolated'"),
         ('margin = "isolated"', 'data = "data/coins.toml"', "must be given, and not both"),

@@ -166,7 +166,10 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         bounds, legs = f"{prefix}bounds", f"{prefix}legs"
         parts: dict[str, Any] = {}
         if (folder / f"{legs}.parquet").is_file():
-            parts = {"legs": _by_symbol(table(legs)), "margin": Margin(mode=settings["margin"])}
+            several = settings["margin"] == "multi_asset"
+            counted = settings["counted"] if several else None
+            margin = Margin(mode=settings["margin"], counted=counted)
+            parts = {"legs": _by_symbol(table(legs)), "margin": margin}
         kind = PortfolioBacktest if parts else Backtest
         return kind(
             **parts,

@@ -183,6 +183,7 @@ def describe_simulation(evaluation: Evaluation) -> dict[str, Any]:
             "fidelity": list(run.fidelity),
             "ambiguous_bars": run.ambiguous_bars,
             "margin": run.margin.mode if isinstance(run, PortfolioBacktest) else None,
+            "counted": dict(run.margin.counted or {}) if isinstance(run, PortfolioBacktest) else {},
             "rules": _rules_in_force(run),
         }
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 import delever as dl
-from delever.errors import StoreError
+from delever.errors import InputError, StoreError
 from delever.report.pages.sweep_page import render
 from delever.report.sweep_words import compared, headline, reasons, trials, verdict
 from delever.stats.selection import effective_trials
@@ -333,3 +333,25 @@ def test_a_stored_sweep_knows_what_choosing_came_to(workspace, capsys) -> None:
     assert "Combinations above buy and hold by growth: 0 of 6" in " ".join(said.split())
     tables = [line for line in said.splitlines() if line[:1] in "┏┃┡│└"]
     assert max(map(len, tables)) <= 80
+
+
+def test_choosing_an_average_on_a_random_walk_is_said_to_be_no_better_than_chance() -> None:
+    days = pd.date_range("2013-01-01", "2024-12-31", tz="UTC", name="open_time")
+    close = 100.0 * np.exp(np.random.default_rng(1).normal(0.0, 0.03, len(days)).cumsum())
+    opened = np.append(100.0, close[:-1])
+    prices = {"open": opened, "high": np.maximum(opened, close), "low": np.minimum(opened, close)}
+    bars = pd.DataFrame({**prices, "close": close, "volume": 1.0}, index=days)
+
+    def above(market: dl.MarketView, *, days: int = 20) -> pd.Series:
+        line = market.bars["close"].rolling(days).mean()
+        return (market.bars["close"] > line).astype(float).where(line.notna())
+
+    market = dl.market(bars, timeframe="1d", symbol="RANDOM/WALK")
+    with pytest.raises(InputError, match="call it params.days"):
+        dl.sweep(market, above, {"days": [10]})
+    found = dl.sweep(market, above, {"params.days": range(10, 210, 10)})
+    assert found.choosing.gained["sharpe_ratio"].p_value > 0.05
+    share = f"{found.choosing.overfitting.probability:.0%} of splits (luck alone: 50%)"
+    assert "Choosing was no better than chance: chosen without a period" in found.headline
+    assert share in found.headline
+    assert found.headline in found.html().replace("&#39;", "'")

@@ -16,7 +16,7 @@ from delever.engine.book_compiled import (
     order_of,
 )
 from delever.engine.compiled import inner
-from delever.engine.kernel import _margin, _trigger
+from delever.engine.kernel_events import margin_of, trigger_of
 
 
 @inner()
@@ -49,7 +49,7 @@ def close_bar(book: CompiledBook, row: Any, legs: Any) -> None:
             maintained += needs
             if not shared:
                 lend_margin(book, place)
-                behind = _margin(leg_of(book, place), 0.0)
+                behind = margin_of(leg_of(book, place), 0.0)
                 behind += account.position * (account.mark - account.entry)
                 ratio = max(ratio, needs / behind if behind > 0.0 else np.inf)
     if shared and maintained > 0.0:
@@ -89,5 +89,5 @@ def _close_leg(book: CompiledBook, place: int, equity: float, beyond: float, tol
             account.aside = beyond - alone
         else:
             account.aside = aside(book, place)
-    trigger = _trigger(leg_of(book, place), 0.0)
+    trigger = trigger_of(leg_of(book, place), 0.0)
     told.liquidation_price = trigger if trigger > 0.0 else np.nan

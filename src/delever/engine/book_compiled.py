@@ -17,7 +17,7 @@ from delever.engine.arithmetic import (
 from delever.engine.arrays import record
 from delever.engine.book_market import BookMarket, BookTerms
 from delever.engine.compiled import inner, numbers
-from delever.engine.kernel import N_ORDERS, N_RULE, N_TERMS, CompiledRun, _fill
+from delever.engine.kernel_events import N_ORDERS, N_RULE, N_TERMS, CompiledRun, fill_to
 from delever.engine.settings import Orders
 from delever.engine.steps import FillTerms, Floats, Ints, MarginRule
 
@@ -142,7 +142,7 @@ def trade(
     """Trade to a position with the book's cash."""
     before = book.at.fills
     lend(book, place)
-    _fill(leg_of(book, place), wanted, reference, slipped, fee, reason)
+    fill_to(leg_of(book, place), wanted, reference, slipped, fee, reason)
     give_back(book, place, before)
 
 

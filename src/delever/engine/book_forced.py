@@ -21,7 +21,7 @@ from delever.engine.book_compiled import (
     trade,
 )
 from delever.engine.compiled import inner
-from delever.engine.kernel import BY_LIQUIDATION, _book
+from delever.engine.kernel_events import BY_LIQUIDATION, book_fill
 from delever.engine.steps import Floats
 
 
@@ -110,7 +110,7 @@ def _close(
         account.entry = account.peak = 0.0
     account.stopped, account.limit = 1.0, np.nan
     exposure = account.position * price / (equity - fee) if equity > fee else 0.0
-    _book(leg, quantity, price, fee, 0.0, lacking, equity, exposure, BY_LIQUIDATION)
+    book_fill(leg, quantity, price, fee, 0.0, lacking, equity, exposure, BY_LIQUIDATION)
     give_back(book, place, before)
 
 

@@ -40,17 +40,14 @@ from delever.engine.book_plain import BookRows
 from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.events import FILL, LEDGER, REASONS, STATE
 from delever.engine.kernel import (
-    BY_TARGET,
-    N_FUNDING,
-    N_PRICES,
-    PLACE,
-    _at_open,
-    _borrow,
-    _fill_limits,
-    _gap_orders,
-    _inside,
-    _too_large,
+    at_open_of,
+    fill_limits,
+    gap_orders,
+    inside_of,
+    pay_borrow,
+    too_large,
 )
+from delever.engine.kernel_events import BY_TARGET, N_FUNDING, N_PRICES, PLACE
 from delever.engine.steps import Funding, Ints, Prices
 
 BY_DELISTED = REASONS.index("delisted")
@@ -113,10 +110,10 @@ def _gaps(book: CompiledBook) -> None:
         before, opened = book.at.fills, book.market.prices[row, 0]
         if together:
             lend(book, place)
-            _gap_orders(leg_of(book, place), opened, of.rested[place] > 0.0)
+            gap_orders(leg_of(book, place), opened, of.rested[place] > 0.0)
         else:
             lend_margin(book, place)
-            _at_open(leg_of(book, place), opened, of.rested[place] > 0.0)
+            at_open_of(leg_of(book, place), opened, of.rested[place] > 0.0)
         give_back(book, place, before)
 
 
@@ -196,11 +193,11 @@ def _limits(book: CompiledBook) -> int:
         leg = leg_of(book, place)
         last = Prices(*numbers(book.market.prices[row], N_PRICES))
         mark = Prices(*numbers(book.market.marks[row], N_PRICES))
-        if _fill_limits(leg, last, mark):
+        if fill_limits(leg, last, mark):
             book.of.rested[place] = 1.0
         if book.accounts[place].position != held:
             book.of.entered[place] = 1.0
-            if _too_large(leg) > 0.0:
+            if too_large(leg) > 0.0:
                 return place
         give_back(book, place, before)
     return -1
@@ -215,7 +212,7 @@ def _apart(book: CompiledBook) -> None:
             before, begun = book.at.fills, abs(book.accounts[place].position)
             begun = 0.0 if book.of.entered[place] > 0.0 else begun
             lend_margin(book, place)
-            _inside(
+            inside_of(
                 leg_of(book, place),
                 Prices(*numbers(book.market.prices[row], N_PRICES)),
                 Prices(*numbers(book.market.marks[row], N_PRICES)),
@@ -271,12 +268,12 @@ def _step(book: CompiledBook, first: bool) -> int:
                 continue
             held, position = of.before[place], book.accounts[place].position
             grown = abs(position) > abs(held) or position * held < 0.0
-            if grown and _too_large(leg_of(book, place)) > 0.0:
+            if grown and too_large(leg_of(book, place)) > 0.0:
                 return place
             if position < 0.0:
                 before = book.at.fills
                 lend(book, place)
-                _borrow(leg_of(book, place), book.market.prices[of.place[place], 0])
+                pay_borrow(leg_of(book, place), book.market.prices[of.place[place], 0])
                 give_back(book, place, before)
     beyond = _limits(book)
     if beyond >= 0:

@@ -26,13 +26,7 @@ from delever.engine.book_compiled import (
 from delever.engine.book_forced import liquidate
 from delever.engine.book_together import LEAST_SEEN
 from delever.engine.compiled import inner, numbers
-from delever.engine.kernel import (
-    BY_PROFIT,
-    BY_STOP,
-    BY_TRAILING,
-    N_FUNDING,
-    _leave,
-)
+from delever.engine.kernel_events import BY_PROFIT, BY_STOP, BY_TRAILING, N_FUNDING, leave_at
 from delever.engine.steps import Floats, Funding
 
 OPEN, HIGH, LOW = 0, 1, 2  # columns of prices
@@ -130,7 +124,7 @@ def _exit(book: CompiledBook, place: int, price: float, reason: int) -> None:
     pay(book, place, of.leaves[place] if of.open[place] > 0.0 else 0.0)
     of.open[place] = 0.0
     lend(book, place)
-    _leave(leg_of(book, place), price, reason)
+    leave_at(leg_of(book, place), price, reason)
     give_back(book, place, before)
 
 

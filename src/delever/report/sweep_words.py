@@ -152,12 +152,21 @@ def _stands(swept: Swept) -> str:
 
 
 def _left_out(found: Choosing) -> str:
-    """What choosing without a period saved in it."""
+    """Whether choosing was better than chance where it had no say."""
     saved = found.gained["sharpe_ratio"]
-    return (
-        f"Chosen without a period, the best Sharpe ratio saved {points(saved.mean)} points in it "
-        f"beside the median combination ({p_value(saved.p_value)})."
+    better = saved.mean > 0.0 and saved.p_value <= LEVEL
+    said = (
+        f"Choosing was {'better' if better else 'no better'} than chance: chosen without a period, "
+        f"the best Sharpe ratio saved {points(saved.mean)} points in it beside the median "
+        f"combination ({p_value(saved.p_value)})"
     )
+    if found.overfitting is not None:
+        share = percent(found.overfitting.probability, 0)
+        said += (
+            f"; the best of one half of the time was below the middle of the other in {share} of "
+            "splits (luck alone: 50%)"
+        )
+    return f"{said}."
 
 
 def where(swept: Swept, row: int) -> str:

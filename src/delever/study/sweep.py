@@ -69,8 +69,9 @@ def sweep(
     strategy : as in `delever.backtest`
         What is run on a market.
     axes : mapping of str to iterable
-        On a market: values of each parameter of the strategy, ``account.NAME`` (leverage, exposure,
-        stop_loss, take_profit, trailing_stop) or ``costs.NAME``; all combinations are run.
+        On a market: values of each parameter of the strategy (``params.NAME`` where a result has
+        its name, such as days), ``account.NAME`` (leverage, exposure, stop_loss, take_profit,
+        trailing_stop) or ``costs.NAME``; all combinations are run.
     set : mapping, optional
         Of a study file: dotted keys to values, such as ``{"sweep.samples": 100}``.
     account, costs, benchmark, start, initial_equity
@@ -194,9 +195,14 @@ def _sweep_market(
         held = replace(costs or DEFAULT_COSTS, **own["costs"])
         return Combination(own["params"], account, fills, held)
 
+    results = run_combinations(ground, ()).columns
     for name in lists:
+        if name in results:
+            raise InputError(
+                f"an axis must not have the name of a result; got {name!r}; call it params.{name}"
+            )
         table, dot, key = name.partition(".")
-        if dot and key not in SWEPT_KEYS.get(table, ()):
+        if dot and table != "params" and key not in SWEPT_KEYS.get(table, ()):
             there = ", ".join(f"{t}.{n}" for t, names in SWEPT_KEYS.items() for n in names)
             raise InputError(
                 f"an axis must be a parameter of the strategy or one of {there}; got {name!r}"
@@ -205,7 +211,7 @@ def _sweep_market(
     if isinstance(strategy, Strategy):
         for one in chosen:  # refuse a wrong name or value before the first is run
             strategy.bind(combination(one).params)
-    elif any("." not in name for name in lists):
+    elif any(name.partition(".")[0] in (name, "params") for name in lists):
         raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
     frame = run_combinations(ground, map(combination, chosen))
     name, symbol = str(strategy.name or "exposures"), ground.market.symbol or "a market at hand"

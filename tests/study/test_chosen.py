@@ -347,7 +347,7 @@ def test_choosing_an_average_on_a_random_walk_is_said_to_be_no_better_than_chanc
         return (market.bars["close"] > line).astype(float).where(line.notna())
 
     market = dl.market(bars, timeframe="1d", symbol="RANDOM/WALK")
-    with pytest.raises(InputError, match="call it params.days"):
+    with pytest.raises(InputError, match=r"call it params\.days"):
         dl.sweep(market, above, {"days": [10]})
     found = dl.sweep(market, above, {"params.days": range(10, 210, 10)})
     assert found.choosing.gained["sharpe_ratio"].p_value > 0.05

@@ -30,6 +30,9 @@ from delever.study.strategy import Strategy, strategy_from
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
+Progress = Callable[[str], None]
+"""Told the name of each step as it begins."""
+
 MARKETS = 400
 """Resampled markets of the test on redrawn periods."""
 
@@ -142,7 +145,7 @@ def answered(
     quick: bool,
     workers: int = 1,
     cluster: str | Executor | None = None,
-    progress: Callable[[str], None] = lambda step: None,
+    progress: Progress = lambda step: None,
 ) -> Answer:
     """Answer for a run that was just made on a market, put to the tests of luck.
 

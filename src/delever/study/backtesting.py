@@ -26,8 +26,9 @@ from delever.study.belonging import belonging
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS
 from delever.study.market import span_notes, utc
 from delever.study.neighbours import with_neighbours
+from delever.study.provenance import outcome
 from delever.study.remarks import remarks
-from delever.study.run import Run, outcome
+from delever.study.run import Run
 from delever.study.simulation import simulate, target_of
 from delever.study.strategy import Given, Strategy, as_strategy, called
 from delever.study.trials import Ledger

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,11 +15,11 @@ from delever.research.evaluation import Evaluation
 from delever.research.joint_runs import again
 from delever.research.luck import no_test, timing_test
 from delever.research.what_if import WhatIf, kept, neighbour_name, what_if
-from delever.study.answering import daily_closes
+from delever.study.answering import Progress, daily_closes
 from delever.study.joint_remarks import joint_remarks
 from delever.study.joint_simulation import JointAccount, JointRule
 from delever.study.neighbours import steps
-from delever.study.run import outcome
+from delever.study.provenance import outcome
 from delever.study.strategy import Strategy
 from delever.study.trials import Ledger, account_facts, costs_facts, strategy_facts
 from delever.study.workspace import Workspace
@@ -31,7 +31,7 @@ NOT_REDRAWN = (
 """Why a run of several symbols is not put to the second test."""
 
 
-def joint_answer(evaluation: Evaluation, *, progress: Callable[[str], None]) -> Answer:
+def joint_answer(evaluation: Evaluation, *, progress: Progress) -> Answer:
     """Answer for a run of several symbols, put to the test of timing."""
     progress("testing against luck")
     run, benchmark = evaluation.backtest, evaluation.benchmark

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from delever.study import archive
+from delever.study.answering import Progress
 from delever.study.joint_inputs import gather_joint
 from delever.study.joint_run import joint_answer, joint_facts, joint_what_if, record_joint
 from delever.study.joint_simulation import simulate_joint
@@ -20,7 +19,7 @@ def run_joint_study(
     workspace: Workspace,
     *,
     fresh: bool,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Run:
     """Run a study of several symbols, or read back what the same inputs made.
 

@@ -30,8 +30,9 @@ from delever.study.answering import answer_over
 from delever.study.backtesting import backtest
 from delever.study.config import DEFAULT_COSTS
 from delever.study.market import utc
+from delever.study.provenance import outcome
 from delever.study.remarks import remarks
-from delever.study.run import Run, outcome
+from delever.study.run import Run
 from delever.study.simulation import run_target
 from delever.study.trials import Ledger, trial_of
 from delever.study.workspace import Workspace

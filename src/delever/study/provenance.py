@@ -26,6 +26,7 @@ from delever.engine.settings import Account
 from delever.engine.terms import dated_rules
 from delever.errors import ConfigError
 from delever.research.evaluation import Evaluation
+from delever.research.what_if import WhatIf
 from delever.stats.metrics import Metric
 from delever.study.account_table import load_account
 from delever.study.belonging import belonging
@@ -164,6 +165,19 @@ def metric_sha256(metric: Metric) -> str:
                 code = getattr(inner, "__code__", None)
                 parts.append(code.co_code.hex() if code else repr(inner))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def outcome(evaluation: Evaluation, found: WhatIf) -> dict[str, Any]:
+    """What a manifest says of a run beside its inputs."""
+    start, end = evaluation.span
+    return {
+        "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
+        "bars": len(evaluation.bars),
+        "undecided": evaluation.undecided,
+        "simulation": describe_simulation(evaluation),
+        "refused_counterfactuals": dict(found.refused),
+        "versions": versions(),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -21,11 +21,11 @@ from delever.research.evaluation import Evaluation
 from delever.research.rungs import own_rungs
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study import archive
-from delever.study.answering import answered, file_rule
+from delever.study.answering import Progress, answered, file_rule
 from delever.study.extensions import Extensions
 from delever.study.neighbours import with_neighbours
 from delever.study.portfolio_config import PortfolioStudy, load_any_study
-from delever.study.provenance import describe_simulation, gather, git_state, versions
+from delever.study.provenance import gather, git_state, outcome
 from delever.study.remarks import remarks
 from delever.study.result import Result, plain
 from delever.study.shelf import find
@@ -33,9 +33,6 @@ from delever.study.simulation import simulate
 from delever.study.stored import write_index
 from delever.study.trials import Ledger
 from delever.study.workspace import Workspace
-
-Progress = Callable[[str], None]
-"""Told the name of each step as it begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -449,16 +446,3 @@ def load_run(folder: Path, *, cached: bool = False, extensions: Extensions | Non
         cached=cached,
         sections=added.sections,
     )
-
-
-def outcome(evaluation: Evaluation, found: WhatIf) -> dict[str, Any]:
-    """What a manifest says of a run beside its inputs."""
-    start, end = evaluation.span
-    return {
-        "span": {"start": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}"},
-        "bars": len(evaluation.bars),
-        "undecided": evaluation.undecided,
-        "simulation": describe_simulation(evaluation),
-        "refused_counterfactuals": dict(found.refused),
-        "versions": versions(),
-    }

@@ -10,8 +10,9 @@ import pandas as pd
 from delever.arguments import counted
 from delever.data.holdout import FILE, Holdout, read_holdout
 from delever.errors import InputError
+from delever.study.answering import Progress
 from delever.study.result import Result
-from delever.study.run import Progress, Run, run
+from delever.study.run import Run, run
 from delever.study.tried import trials
 from delever.study.workspace import Workspace
 

@@ -264,7 +264,9 @@ def market_of(case: Case, inside: np.ndarray | None = None) -> SweepMarket:
         timeframe="1d",
         initial_equity=CASH,
         account=Account(
-            contract=PerpContract(symbol="X", lot=told["lot"], tick=told["tick"]),
+            contract=PerpContract(
+                symbol="X", lot=told["lot"], tick=told["tick"], min_notional=told["least"]
+            ),
             rules=(),
             margin_mode="cross" if told["cross"] else "isolated",
             mark=pd.DataFrame() if told["separate"] else None,

@@ -175,6 +175,10 @@ SIGNALS: dict[str, Signal] = {
 }
 
 NO_SIGNAL = {
+    "allocation.equal": "shares of several symbols; tests/signals/test_allocation.py",
+    "allocation.inverse_volatility": "shares of several symbols; tests/signals/test_allocation.py",
+    "allocation.volatility_target": "shares of several symbols; tests/signals/test_allocation.py",
+    "allocation.capped": "shares of several symbols; tests/signals/test_allocation.py",
     "clock.bars_in": "a number of bars",
     "features.available": "names",
     "features.feature_named": "a row of the table",

@@ -51,7 +51,7 @@ def test_nothing_is_overwritten(tmp_path):
 def test_strategies_are_found_by_name_and_by_path(workspace):
     by_name = workspace.strategy("buy_and_hold")
     assert workspace.strategy("strategies/buy_and_hold.py").sha256 == by_name.sha256
-    with pytest.raises(ConfigError, match="there are: buy_and_hold, funding_capitulation"):
+    with pytest.raises(ConfigError, match="there are: buy_and_hold, carry, funding_capitulation"):
         workspace.strategy("buy_and_sell")
 
 

@@ -19,16 +19,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from delever.research.null_markets import simulate_bars
 from delever.study.cluster import open_cluster
 from delever.study.sweep import sweep
 from delever.study.workspace import Workspace, init
 
 _STUDY = """
 strategy = "ma200w_break"
-data = "sample/ohlcv/BTC/USD/1d"
+data = "{data}"
 [sweep.params]
 weeks = {{ from = 10, to = 109, step = 1 }}
 average = ["sma", "ema", "wma"]
@@ -36,8 +39,10 @@ confirm_weeks = {{ from = 1, to = {confirm}, step = 1 }}
 when_below = ["flat", "short"]
 reentry = ["reclaim", "confirmed"]
 [sweep.costs]
-taker_fee = [0.0, 0.0005, 0.001, 0.0015, 0.002]
+taker_fee = {fees}
 """
+_FEES = [0.0, 0.0005, 0.001, 0.0015, 0.002]
+_HOURS = 77_374
 
 
 class There:
@@ -106,9 +111,14 @@ def stored(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def written(place: Workspace, confirm: int) -> Path:
+def written(
+    place: Workspace,
+    confirm: int,
+    data: str = "sample/ohlcv/BTC/USD/1d",
+    fees: Sequence[float] = _FEES,
+) -> Path:
     path = place.backtests / "grid.toml"
-    path.write_text(_STUDY.format(confirm=confirm))
+    path.write_text(_STUDY.format(confirm=confirm, data=data, fees=list(fees)))
     return path
 
 
@@ -173,7 +183,13 @@ def faults(place: Workspace, folder: Path, kills: int) -> None:
 
 
 def efficiency(place: Workspace, folder: Path, many: list[int]) -> None:
-    path = written(place, 4)
+    place.catalog.add(
+        simulate_bars(_HOURS, seed=1).set_axis(
+            pd.date_range("2017-01-01", periods=_HOURS, freq="h", tz="UTC", name="open_time")
+        ).assign(volume=1.0),
+        "made/ohlcv/BTC/USDT/1h",
+    )  # fmt: skip
+    path = written(place, 20, "made/ohlcv/BTC/USDT/1h", [step / 10_000 for step in range(9)])
     print("| workers | wall | CPU of the workers | efficiency by wall | by CPU |\n"
           "|---:|---:|---:|---:|---:|")  # fmt: skip
     first: tuple[float, float] | None = None

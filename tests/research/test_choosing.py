@@ -109,6 +109,22 @@ def test_what_is_left_out_has_no_say(seed, place):
     pd.testing.assert_series_equal(before["chosen"][own], after["chosen"][own])
 
 
+def test_ruin_has_no_say_in_the_period_that_is_left_out():
+    returns, held, begins = drawn(5)
+    begins[:] = 0
+    before = choosing(tried(returns, held, begins)).periods
+    one = PERIODS[1]
+    day = int(np.flatnonzero((one.start <= DAYS) & (one.end > DAYS))[0])
+    best = before.loc[(before["id"] == one.id) & (before["by"] == "payout"), "chosen"].item()
+    ruined = returns.copy()
+    ruined[best, day] = -1.0
+    with np.errstate(divide="ignore"):
+        after = choosing(tried(ruined, held, begins)).periods
+    own = (before["id"] == one.id) & (before["by"] == "payout")
+    assert after["chosen"][own].item() == best
+    assert best not in after["chosen"][~own & (after["by"] == "payout")].tolist()
+
+
 def test_quarters_and_histories_are_chosen_on_the_rest():
     returns, held, begins = drawn(3)
     begins[:] = 0

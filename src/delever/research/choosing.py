@@ -217,9 +217,9 @@ class _Periods:
             sums = np.moveaxis(self.rest + self.apart @ self.inside, 0, -1)
             values = sharpe_ratios(sums, self.bars)
         else:
-            known = ~np.isnan(self.paid)
-            count = self.apart @ known
-            total = self.apart @ np.where(known, self.paid, 0.0)
+            count = self.apart @ ~np.isnan(self.paid)
+            total = self.apart @ np.where(np.isfinite(self.paid), self.paid, 0.0)
+            total[(self.apart @ np.isneginf(self.paid)) > 0.0] = -np.inf  # ruined where it counts
             values = total / np.where(count > 0.0, count, np.nan)
         values[np.isnan(self.saved) | np.isnan(values)] = -np.inf
         best = values.argmax(axis=1)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NoReturn, TypeAlias
+import ast
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 Codes: TypeAlias = npt.NDArray[np.intp]
 """For each combination, which of the distinct values is its own."""
+Place: TypeAlias = tuple[int, int]
+"""Line and column of a source."""
+
+
+IN_NAMES: Final = "\N{HORIZONTAL ELLIPSIS}"
+"""What stands for a number in the name of a line of the frame that a strategy returns."""
 
 
 class DividedError(Exception):
@@ -20,15 +33,50 @@ class RefusedError(Exception):
     """What was asked has an answer for a single combination only."""
 
 
+_going_on: ContextVar[Ask | None] = ContextVar("delever_ask", default=None)
+
+
 class Ask:
     """One call of a strategy for many combinations, and what came of it."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size  # combinations
+    def __init__(self, size: int, code: CodeType | None = None) -> None:
+        self.size, self.code = size, code  # combinations, and what the strategy runs
         self.ways: Codes | None = None  # which way each goes, once they are divided
         self.refused = ""  # why, once something was refused
         self.cells = 0  # of the largest columns
         self._joins: dict[tuple[int, ...], tuple[Any, ...]] = {}
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """While the strategy is called: what it then computes of another call is refused."""
+        token = _going_on.set(self)
+        try:
+            yield
+        finally:
+            _going_on.reset(token)
+
+    def still(self) -> Ask:
+        """Itself, if it is the call that goes on; what is left of another is refused."""
+        now = _going_on.get()
+        if now is not self:
+            (now or self).refuse("a number or series that it kept from an earlier call")
+        return self
+
+    def names_a_line(self, frame: FrameType) -> bool:
+        """Whether a text being made there is the name of a line of the frame it returns."""
+        code = frame.f_code
+        if code is not self.code:  # a function that it calls may read what it is given
+            return False
+        at = list(code.co_positions())[frame.f_lasti // 2]
+        if None in at:
+            return False
+        row, last, column, end = (part or 0 for part in at)
+        return any(
+            begins <= (row, column)
+            and (last, end) <= ends
+            and getattr(frame.f_globals.get(module), "DataFrame", None) is pd.DataFrame
+            for begins, ends, module in _line_names(code)
+        )
 
     def divide(self, codes: Codes) -> NoReturn:
         """Say that combinations go different ways; a strategy that catches it changes nothing."""
@@ -60,3 +108,52 @@ class Ask:
             self._joins[key] = (own, parts, codes)  # held, so that no other has their ids
         own, parts, _ = self._joins[key]
         return own, parts
+
+
+@lru_cache(maxsize=64)
+def _line_names(code: CodeType) -> list[tuple[Place, Place, str]]:
+    """Where texts begin and end that are nothing but names of lines, and whose frame they name.
+
+    Such a text is a key in `return pd.DataFrame({...})` and shows plain names, so that nothing
+    between its making and the end of the strategy can read it.
+    """
+    try:
+        text = "".join(inspect.findsource(code)[0])
+        held, tree = compile(text, "", "exec", dont_inherit=True), ast.parse(text)
+    except (OSError, SyntaxError):
+        return []
+    if code not in _codes(held):  # the file is another since
+        return []
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Return(
+                ast.Call(ast.Attribute(ast.Name(module), "DataFrame"), [ast.Dict(keys)])
+            ) if module not in {*code.co_varnames, *code.co_cellvars, *code.co_freevars}:
+                found += [_span(key, module) for key in keys if key and _shows_names(key)]
+    return found
+
+
+def _span(key: ast.expr, module: str) -> tuple[Place, Place, str]:
+    ends = (key.end_lineno or 0, key.end_col_offset or 0)
+    return (key.lineno, key.col_offset), ends, module
+
+
+def _shows_names(key: ast.expr) -> bool:
+    return isinstance(key, ast.JoinedStr) and all(
+        isinstance(part, ast.Constant)
+        or (
+            isinstance(part, ast.FormattedValue)
+            and isinstance(part.value, ast.Name)
+            and part.conversion == -1
+            and part.format_spec is None
+        )
+        for part in key.values
+    )
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from _codes(one)

@@ -12,9 +12,8 @@ Columns are an extension array of pandas so that they can stand in a frame.
 
 from __future__ import annotations
 
-import operator
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
@@ -23,7 +22,8 @@ import pandas as pd
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from pandas.api.extensions import ExtensionArray, ExtensionDtype
 
-from delever.ask import Ask, Codes
+from delever.ask import IN_NAMES, Ask, Codes
+from delever.by_row import BY_ROW, PYTHON
 
 __all__ = [
     "Choices",
@@ -43,31 +43,6 @@ _OVER_PANDAS: Final = 10_000
 _LONG: Final = 2_048
 """Rows from which on pairs of series are computed one by one rather than copied side by side."""
 
-_PYTHON: Mapping[Any, Callable[..., Any]] = MappingProxyType(
-    {
-        np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul,
-        np.true_divide: operator.truediv, np.floor_divide: operator.floordiv,
-        np.remainder: operator.mod, np.power: operator.pow, np.negative: operator.neg,
-        np.positive: operator.pos, np.absolute: abs, np.less: operator.lt,
-        np.less_equal: operator.le, np.greater: operator.gt, np.greater_equal: operator.ge,
-        np.equal: operator.eq, np.not_equal: operator.ne, np.bitwise_and: operator.and_,
-        np.bitwise_or: operator.or_, np.bitwise_xor: operator.xor, np.invert: operator.invert,
-    }
-)  # fmt: skip
-"""Python's own operators, for numbers: theirs are what a parameter meets elsewhere."""
-
-_BY_ROW = frozenset(
-    {
-        np.add, np.subtract, np.multiply, np.true_divide, np.negative, np.positive, np.absolute,
-        np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
-        np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, np.logical_and, np.logical_or,
-        np.logical_not, np.minimum, np.maximum, np.log, np.log1p, np.exp, np.sqrt, np.floor,
-        np.ceil, np.sign,
-    }
-)  # fmt: skip
-"""What NumPy and pandas compute alike, each row of a series from that row alone."""
-
-
 _DTYPES: Final = (np.dtype("float64"), np.dtype("int64"), np.dtype("bool"))
 
 
@@ -77,8 +52,16 @@ class _Many(NDArrayOperatorsMixin):
     __array_priority__ = __pandas_priority__ = _OVER_PANDAS
     __hash__ = None  # type: ignore[assignment]
 
-    ask: Ask
+    _ask: Ask
     codes: Codes
+
+    @property
+    def ask(self) -> Ask:
+        """The call they belong to, which is the one that goes on."""
+        return self._ask.still()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        self.ask.refuse("a copy, or its bytes")
 
     def pick(self, row: int) -> Any:
         """One of the distinct values or series."""
@@ -88,10 +71,10 @@ class _Many(NDArrayOperatorsMixin):
         if method != "__call__" or options or ufunc.nout != 1:
             self.ask.refuse(f"numpy.{ufunc.__name__}, other than row by row")
         if any(isinstance(one, Columns | pd.Series) for one in inputs):
-            if ufunc not in _BY_ROW:
+            if ufunc not in BY_ROW:
                 self.ask.refuse(f"numpy.{ufunc.__name__}")
             return _row_by_row(self.ask, ufunc, inputs)
-        return of_each(_PYTHON.get(ufunc, ufunc), inputs, {})
+        return of_each(PYTHON.get(ufunc, ufunc), inputs, {})
 
     def __array_function__(self, function: Any, *_: Any) -> Any:
         self.ask.refuse(f"numpy.{function.__name__}")
@@ -107,7 +90,7 @@ class Choices(_Many):
     """A number for each combination: a parameter, or what was computed from parameters."""
 
     def __init__(self, ask: Ask, values: Sequence[Any], codes: Codes) -> None:
-        self.ask, self.values, self.codes = ask, values, codes
+        self._ask, self.values, self.codes = ask, values, codes
 
     def pick(self, row: int) -> Any:
         """One of the distinct values."""
@@ -118,17 +101,23 @@ class Choices(_Many):
 
     def __bool__(self) -> bool:
         truth = choices(self.ask, [bool(value) for value in self.values], self.codes)
-        return truth if isinstance(truth, bool) else self.ask.divide(truth.codes)
+        return self.ask.divide(truth.codes) if isinstance(truth, Choices) else bool(truth)
 
-    __int__ = __float__ = __index__ = __complex__ = _divide
-    __hash__ = _divide  # type: ignore[assignment]
+    __int__ = __float__ = __index__ = __complex__ = __trunc__ = __floor__ = __ceil__ = _divide
+    __repr__ = __hash__ = _divide  # type: ignore[assignment]
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What a single value is, for isinstance."""
+        kinds = [*dict.fromkeys(map(type, self.values))]
+        if len(kinds) > 1:
+            own = np.array([kinds.index(type(one)) for one in self.values])
+            self.ask.divide(own[self.codes])
+        return kinds[0]
 
     def __format__(self, spec: str) -> str:
-        """Stand for the number in the name of a line, which nobody reads of many at once."""
-        return "\N{HORIZONTAL ELLIPSIS}"
-
-    def __repr__(self) -> str:
-        return format(self)
+        """Stand for the number in the name of a line, which nobody reads; else it is divided."""
+        return IN_NAMES if self.ask.names_a_line(sys._getframe(1)) else self._divide()
 
     def __round__(self, digits: int | None = None) -> Any:
         return of_each(round, (self,) if digits is None else (self, digits), {})
@@ -161,7 +150,7 @@ class Columns(_Many, ExtensionArray):
     def __init__(
         self, ask: Ask, values: Array, codes: Codes, index: pd.Index, rows: Codes | None = None
     ) -> None:
-        self.ask, self.values, self.codes, self.index, self.rows = ask, values, codes, index, rows
+        self._ask, self.values, self.codes, self.index, self.rows = ask, values, codes, index, rows
         self.name: object = None
         ask.cells = max(ask.cells, values.size)
         if values.dtype not in _DTYPES:
@@ -181,7 +170,7 @@ class Columns(_Many, ExtensionArray):
         return len(self.index)
 
     def __repr__(self) -> str:
-        return f"<distinct series: {len(self.values)}>"
+        self.ask.refuse("the text of a series")
 
     def __getitem__(self, key: Any) -> Any:
         self.ask.refuse("some rows of a series")
@@ -315,6 +304,12 @@ def _kept(other: float) -> Callable[..., Array]:
     return kept
 
 
+def _joined(many: Sequence[_Many]) -> tuple[Codes, list[Codes | None]]:
+    """What is distinct in them; each must be of the call that goes on."""
+    (ask,) = {one.ask for one in many}
+    return ask.joined([one.codes for one in many])
+
+
 class _Laid:
     """Arguments of one computation: arrays of distinct rows, and where the result belongs."""
 
@@ -327,8 +322,7 @@ class _Laid:
                 ask.refuse("series on different indices in one computation")
         if by_row and all(isinstance(one, Columns) and one.rows is first.rows for one in tables):
             self.rows = first.rows
-        many = [one for one in given if isinstance(one, _Many)]
-        self.codes, parts = ask.joined([one.codes for one in many])
+        self.codes, parts = _joined([one for one in given if isinstance(one, _Many)])
         own = iter(parts)
         self.held = [self._array(one) for one in given]
         # `...` of what is the same for all
@@ -420,7 +414,7 @@ def of_each(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     given = [*args, *kwargs.values()]
     many = [one for one in given if isinstance(one, _Many)]
     ask = many[0].ask
-    codes, parts = ask.joined([one.codes for one in many])
+    codes, parts = _joined(many)
     answers = []
     for number in range(int(codes.max()) + 1):
         rows = iter(number if part is None else int(part[number]) for part in parts)

@@ -13,6 +13,8 @@ from annotated_types import Ge
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delever.ask import Ask, RefusedError
+from delever.at_once import Columns
 from delever.engine.orders import exposure_of
 from delever.errors import DeleverError, InputError
 from delever.signals import indicators
@@ -23,6 +25,7 @@ from delever.study import asking
 from delever.study.asking import answers, asked_of
 from delever.study.chunk import SweepGround
 from delever.study.strategy import as_strategy, load_strategy
+from delever.study.strategy_state import holds_many
 from delever.view import MarketView, Reading
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +139,7 @@ def test_every_shipped_strategy_answers_as_if_asked_alone(name, request) -> None
     ground = compared(strategy, drawn(AXES[name], count))
     if name in ("ma200w_break", "ma200w_mean_reversion"):
         assert not ground.asking.why
-        assert ground.asking.proven
+        assert ground.asking.sizes
 
 
 def test_all_shipped_strategies_are_among_them() -> None:
@@ -148,8 +151,12 @@ def above_average(market: MarketView, *, weeks: Annotated[int, Ge(2)] = 50) -> p
     close = market.resample("1w")["close"]
     average = indicators.sma(close, weeks)
     exposure = (close > average).astype(float).where(average.notna())
-    columns = {"exposure": exposure, f"{weeks}-week average": average}
-    return pd.DataFrame({name: market.align(each, "1w") for name, each in columns.items()})
+    return pd.DataFrame(
+        {
+            "exposure": market.align(exposure, "1w"),
+            f"{weeks}-week average": market.align(average, "1w"),
+        }
+    )
 
 
 def test_a_frame_of_weeks_is_asked_at_once() -> None:
@@ -215,20 +222,120 @@ def test_what_cannot_be_asked_at_once_is_asked_one_by_one_and_said(strategy) -> 
 
 
 def looks_at_types(market: MarketView, *, weeks: int = 5) -> pd.Series:
-    length = 3 if isinstance(weeks, int) else 4
+    length = 3 if type(weeks) is int else 4
     line = indicators.sma(market.bars["close"], length) + 0 * weeks
     return (market.bars["close"] > line).astype(float)
 
 
-def reads_text(market: MarketView, *, weeks: int = 5) -> pd.Series:
-    line = indicators.sma(market.bars["close"], len(f"{weeks}")) + 0 * weeks
+def test_an_answer_that_differs_is_found_and_nothing_is_asked_at_once_then() -> None:
+    ground = compared(looks_at_types, [{"weeks": weeks} for weeks in range(10, 40)])
+    assert "otherwise by itself" in ground.asking.differs
+
+
+def scaled(market: MarketView, weeks: int, size: float) -> pd.Series:
+    line = indicators.sma(market.bars["close"], weeks)
+    return size * (market.bars["close"] > line).astype(float)
+
+
+def looks_up(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    return scaled(market, weeks, {"50": 0.5, "56": 0.25}.get(f"{weeks}", 1.0))
+
+
+def looks_up_shown(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    return scaled(market, weeks, 0.5 if repr(weeks) == "55" or str(weeks) == "53" else 1.0)
+
+
+def has_digits(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    return scaled(market, weeks, 0.5 if f"{weeks:03d}" in ("050", "061") else 1.0)
+
+
+def is_whole(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    return scaled(market, weeks, 0.5 if isinstance(weeks, int) and 50 <= weeks <= 58 else 1.0)
+
+
+def helps_itself(market: MarketView, *, weeks: int = 5) -> pd.DataFrame:
+    names = {f"{weeks}": 1.0}
+    size = names.get("55", 0.5)
+    return pd.DataFrame({"exposure": scaled(market, weeks, size), f"{weeks} weeks": 1.0})
+
+
+def names_orders(market: MarketView, *, weeks: int = 5) -> pd.DataFrame:
+    return pd.DataFrame({f"exposure_{weeks}": 0.1, "exposure": scaled(market, weeks, 1.0)})
+
+
+NAMED: dict[str, pd.Series] = {}
+
+
+def keeps_by_name(market: MarketView, *, fast: int = 5, slow: int = 20) -> pd.Series:
+    close, key = market.bars["close"], f"sma{fast}"
+    if key not in NAMED:
+        NAMED[key] = indicators.sma(close, fast)
+    return (NAMED[key] > indicators.sma(close, slow)).astype(float)
+
+
+KEPT: dict[str, Any] = {}
+
+
+def keeps_the_first(market: MarketView, *, fast: int = 5, slow: int = 20) -> pd.Series:
+    close = market.bars["close"]
+    if "line" not in KEPT:
+        KEPT["line"] = indicators.sma(close, fast)
+    return (close > KEPT["line"]).astype(float)
+
+
+LINES: list[Any] = []
+
+
+def keeps_a_list(market: MarketView, *, fast: int = 5, slow: int = 20) -> pd.Series:
+    LINES.append(indicators.sma(market.bars["close"], fast))
+    return (market.bars["close"] > LINES[0]).astype(float)
+
+
+@pytest.mark.parametrize(
+    "strategy", [looks_up, looks_up_shown, has_digits, is_whole, helps_itself, names_orders]
+)
+def test_what_touches_only_the_middle_of_a_block_is_answered_as_alone(strategy) -> None:
+    ground = compared(strategy, [{"weeks": weeks} for weeks in range(2, 120)])
+    assert not ground.asking.differs
+
+
+@pytest.mark.parametrize("strategy", [keeps_by_name, keeps_the_first, keeps_a_list])
+@pytest.mark.parametrize("slows", [[40], [40, 60, 80]])
+def test_what_a_strategy_keeps_is_never_taken_for_that_of_others(strategy, slows) -> None:
+    for held in (NAMED, KEPT, LINES):
+        held.clear()
+    ground = compared(strategy, [{"fast": f, "slow": s} for f in range(2, 60) for s in slows])
+    assert not ground.asking.differs
+    assert not any(holds_many(held) for held in (NAMED, KEPT, LINES))
+
+
+def test_series_of_an_earlier_call_are_refused() -> None:
+    def series(ask: Ask) -> Columns:
+        return Columns(ask, np.zeros((2, 3)), np.array([0, 1]), pd.RangeIndex(3))
+
+    early, late = Ask(2), Ask(2)
+    with early.going_on():
+        kept = series(early)
+    for meets in (lambda: series(late) > kept, lambda: kept > series(late), lambda: kept.shift(1)):
+        late.refused = ""
+        with late.going_on(), pytest.raises(RefusedError):
+            meets()
+        assert "earlier call" in late.refused
+
+
+def prints(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    print("weeks", scaled(market, 3, 1.0).sum())
+    line = indicators.sma(market.bars["close"], weeks)
+    print("line", line)
     return (market.bars["close"] > line).astype(float)
 
 
-@pytest.mark.parametrize("strategy", [looks_at_types, reads_text])
-def test_an_answer_that_differs_is_found_and_nothing_is_asked_at_once_then(strategy) -> None:
-    ground = compared(strategy, [{"weeks": weeks} for weeks in range(10, 40)])
-    assert "otherwise by itself" in ground.asking.differs
+def test_what_is_printed_is_that_of_single_combinations(capsys) -> None:
+    compared(prints, [{"weeks": weeks} for weeks in range(2, 20)])
+    said = "".join(capsys.readouterr())
+    assert said.count("line open_time") == said.count("weeks ") == 36
+    assert "distinct" not in said
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
 
 
 def spoils(market: MarketView, *, weeks: int = 5) -> pd.Series:

@@ -21,6 +21,7 @@ from delever.errors import ConfigError, InputError, StoreError
 from delever.report.pages.choosing_tables import eras_table
 from delever.research.choosing import Choosing
 from delever.research.evaluation import evaluate
+from delever.signals.indicators import sma
 from delever.stats.metrics import metric, metric_of
 from delever.stats.risk import value_at_risk
 from delever.study import chunk as chunk_module
@@ -507,3 +508,27 @@ def test_the_command_prints_one_document_and_a_page_that_loads_nothing(workspace
     assert "8 were there already; 8 ever tried" in printed
     for words in ("buy and hold", "effective trials", "Liquidations"):
         assert words in " ".join(printed.split())
+
+
+def test_axes_of_a_notebook_are_lists_by_name_and_may_hold_numbers_of_numpy() -> None:
+    market = dl.market("sample/ohlcv/BTC/USD/1d", end="2013-01-01")
+
+    def rule(market: dl.MarketView, *, n: int = 5) -> pd.Series:
+        return (market.bars["close"] > sma(market.bars["close"], n)).astype(float)
+
+    plain = dl.sweep(market, rule, {"n": [20, 30, 40]}).frame
+    assert not plain["error"].any()
+    for given in (np.arange(20, 50, 10), [np.int64(20), 30, np.int32(40)]):
+        pd.testing.assert_frame_equal(dl.sweep(market, rule, {"n": given}).frame, plain)
+    both = dl.Markets(views={"A": market, "B": market})
+    for call in (dl.sweep, dl.walk_forward):
+        for axes, words in (
+            ({"n": 20}, r"axis 'n' must be a list or a range of values, .*; got 20"),
+            ({"n": "abc"}, r"axis 'n' must be a list or a range"),
+            ({3: [1]}, r"name of an axis must be text, .*; got 3"),
+            ({"n": []}, "each with a value"),
+        ):
+            with pytest.raises(InputError, match=words):
+                call(market, rule, axes)
+        with pytest.raises(InputError, match="needs one market, as"):
+            call(both, rule, {"n": [20]})

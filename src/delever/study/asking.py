@@ -1,20 +1,21 @@
 """What a strategy answers to many combinations of parameters: at once where that is proven.
 
 A strategy is first asked once for many combinations (`delever.at_once`). Whether it can be is found
-out and not assumed: of every kind of combinations some are also asked by themselves, and the
+out and not assumed: of every block of combinations some are also asked by themselves, and the
 answers must be the same to the last bit. Where they differ, or the strategy does something that a
 single value alone allows, combinations are asked one by one.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
-import sys
 import zlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.arguments import Floats
-from delever.ask import Ask
+from delever.ask import IN_NAMES, Ask
 from delever.at_once import Columns, choices, same_for_all
 from delever.engine.orders import EXPOSURE, ORDERS, Target, exposure_of
 from delever.engine.sweep_accounts import Changes, changes_each
@@ -30,6 +31,7 @@ from delever.errors import DeleverError
 from delever.research.strategy_checks import exposures, first_defined
 from delever.study.simulation import begin_after, first_bar, target_of
 from delever.study.strategy import RAISED, Strategy
+from delever.study.strategy_state import StrategyState
 
 if TYPE_CHECKING:
     from delever.study.chunk import SweepGround
@@ -39,8 +41,8 @@ CELLS = 2**20
 _FIRST, _FEWEST, _MOST = 16, 4, 4_096
 _CALLS = 24
 """Calls for many combinations that may come to nothing before no more are tried."""
-_SAMPLE = 256
-"""Of so many combinations one is also asked by itself."""
+_LEAST_ALONE = 4
+"""Combinations of a block also asked by themselves, ends among them; of large ones more."""
 
 Params: TypeAlias = Mapping[str, Any]
 
@@ -71,7 +73,6 @@ class Asking:
 
     differs: str = ""  # where an answer to many was another than to one: nothing is at once then
     one_by_one: dict[Hashable, str] = field(default_factory=dict)  # kinds, and why
-    proven: set[Hashable] = field(default_factory=set)  # kinds of which some were compared
     sizes: dict[Hashable, int] = field(default_factory=dict)  # combinations asked at once, by kind
     calls: dict[Hashable, int] = field(default_factory=dict)  # more than they were worth, by kind
     checked: dict[Hashable, Any] = field(default_factory=dict)  # parameters that were bound
@@ -212,17 +213,22 @@ class _Block:
         if asking.calls[self.kind] > _CALLS:
             asking.one_by_one[self.kind] = "it goes another way for nearly every combination"
             return self._one_by_one()
-        ask = Ask(size)
+        function = self._function()
+        ask = Ask(size, getattr(function, "__code__", None))
+        kept = StrategyState(function)
         try:
-            with redirect_stdout(sys.stderr):
-                answer = self._function()(replace(self.ground.market), **self._choices(ask))
-            columns = _exposures(ask, answer, self.ground.market.index)
+            # What it prints stands for many: it prints its own where it is asked by itself.
+            with ask.going_on(), redirect_stdout(io.StringIO()):
+                answer = function(replace(self.ground.market), **self._choices(ask))
+                columns = _exposures(ask, answer, self.ground.market.index)
         except RAISED as error:
+            kept.cleared_for(ask)
             return self._otherwise(ask, error)
+        kept.cleared_for(ask)
         if ask.ways is not None or ask.refused:
             return self._otherwise(ask, None)
         asking.calls[self.kind] = max(0, asking.calls[self.kind] - size // _FEWEST)
-        asking.sizes[self.kind] = int(np.clip(CELLS * size // ask.cells, _FEWEST, _MOST))
+        asking.sizes[self.kind] = int(np.clip(CELLS * size // max(1, ask.cells), _FEWEST, _MOST))
         said = self._read(columns)
         self._prove(said)
         return said
@@ -307,19 +313,17 @@ class _Block:
 
     def _prove(self, said: Sequence[Said]) -> None:
         """Ask some of them alone. Raises _DiffersError if one of the answers is another."""
-        proven = self.ground.asking.proven
-        ends = () if self.kind in proven else (0, len(said) - 1)
-        proven.add(self.kind)
-        for row, (one, params) in enumerate(zip(said, self.bound, strict=True)):
-            if row in ends or _drawn(params):
-                alone = _alone(self.ground, params)
-                if not _same(one, alone):
-                    raise _DiffersError(f"with {params} it answers otherwise by itself")
+        for row in _drawn(self.bound):
+            if not _same(said[row], _alone(self.ground, self.bound[row])):
+                params = self.bound[row]
+                raise _DiffersError(f"with {params} it answers otherwise by itself")
 
 
-def _drawn(params: Params) -> bool:
-    """Whether a combination is one of the sample, which only its own content decides."""
-    return zlib.crc32(repr(sorted(params.items())).encode()) % _SAMPLE == 0
+def _drawn(bound: Sequence[Params]) -> list[int]:
+    """Which of a block are asked alone: its ends, and others by nothing but their content."""
+    last = len(bound) - 1
+    inner = sorted(range(1, last), key=lambda row: zlib.crc32(repr(bound[row]).encode()))
+    return [0, last, *inner[: max(_LEAST_ALONE, math.isqrt(len(bound)) // 2) - 2]]
 
 
 def _same(one: Said, other: Said) -> bool:
@@ -337,6 +341,9 @@ def _exposures(ask: Ask, answer: object, index: pd.DatetimeIndex) -> Columns:
             ask.refuse("a frame without exposures")
         if any(name in ORDERS for name in answer):
             ask.refuse("orders beside its exposures")
+        patterns = [str(name).replace(IN_NAMES, "*") for name in answer if IN_NAMES in str(name)]
+        if any(fnmatchcase(own, each) for own in (EXPOSURE, *ORDERS) for each in patterns):
+            ask.refuse("a number in the name of an order")
         held = answer[EXPOSURE]
         names_rows = not answer.index.equals(pd.RangeIndex(len(answer)))
         if names_rows and not answer.index.equals(index):
@@ -345,6 +352,7 @@ def _exposures(ask: Ask, answer: object, index: pd.DatetimeIndex) -> Columns:
         held = held.array if isinstance(held.array, Columns) else same_for_all(ask, held)
     if not isinstance(held, Columns):
         ask.refuse(f"an answer that is a {type(answer).__name__}")
+    assert held.ask is ask  # else it refuses
     if not held.index.equals(index) or held.values.dtype == np.bool_:
         ask.refuse("exposures on another index, or flags in their place")
     return held

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import Rows
+from delever.arguments import Rows, shown
+from delever.errors import InputError
 from delever.study.config import Axis, Range, SweepConfig
 
 
@@ -107,6 +109,43 @@ class Grid:
         if self.sample is not None:
             told.update(np.ascontiguousarray(self.sample).tobytes())
         return told.hexdigest()
+
+
+_SUCH_AS = 'such as {"weeks": range(50, 250, 10)}'
+
+
+def study_path(given: object, what: str) -> Path:
+    """Path of a study file.
+
+    Raises InputError if it is anything else, such as several markets.
+    """
+    if isinstance(given, str | Path):
+        return Path(given)
+    raise InputError(
+        f"{what} needs one market, as dl.market returns it, or a study file; got {shown(given)}"
+    )
+
+
+def axes_given(axes: Mapping[str, Iterable[Any]]) -> dict[str, list[Any]]:
+    """Values of each axis as lists; NumPy's numbers as Python's.
+
+    Raises InputError if an axis has no name, is no list, or has no value.
+    """
+    for name, values in axes.items():
+        if not isinstance(name, str):
+            raise InputError(f"the name of an axis must be text, {_SUCH_AS}; got {shown(name)}")
+        if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+            raise InputError(
+                f"the axis {name!r} must be a list or a range of values, {_SUCH_AS}; "
+                f"got {shown(values)}"
+            )
+    lists = {
+        name: [one.item() if isinstance(one, np.generic) else one for one in values]
+        for name, values in axes.items()
+    }
+    if not lists or not all(lists.values()):
+        raise InputError(f"axes must be given, each with a value, {_SUCH_AS}; got {shown(lists)}")
+    return lists
 
 
 def combinations(config: SweepConfig) -> Grid:

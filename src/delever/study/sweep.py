@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.arguments import shown
 from delever.deleveraging.period import load_catalog
 from delever.engine.settings import Account
 from delever.errors import InputError
@@ -28,7 +27,7 @@ from delever.study.chunk import (
 )
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS
 from delever.study.fingerprint import anchors, digest
-from delever.study.grid import Grid, with_axes
+from delever.study.grid import Grid, axes_given, study_path, with_axes
 from delever.study.market import utc
 from delever.study.provenance import canonical_json
 from delever.study.strategy import Given, Strategy, as_strategy
@@ -106,8 +105,8 @@ def sweep(
     ConfigError
         If the study has no ``[sweep]`` table, or a combination is not valid.
     InputError
-        If an axis is none, or has no values, or one of `metrics` is no metric or has the name or
-        label of another.
+        If `study` is neither, an axis is none, or has no values, or one of `metrics` is no metric
+        or has the name or label of another.
     SimulationError
         If a worker ends before its work is done, or runs other code than this session; if a
         cluster does not answer.
@@ -148,9 +147,10 @@ def sweep(
             metrics=(*place.extensions.metrics, *metrics),
         )
         return _sweep_market(ground, axes, costs, really=really, place=place)
+    path = study_path(study, "a sweep")
     place = Workspace.find(workspace)
     return sweep_study(
-        place.file(Path(study)),
+        place.file(path),
         workspace=place,
         overrides={**(set or {}), **({"really": True} if really else {})},
         workers=workers,
@@ -170,12 +170,7 @@ def _sweep_market(
     place: Workspace,
 ) -> Sweep:
     """Sweep a strategy over a market here and now; only its trials are kept."""
-    lists = {name: list(values) for name, values in axes.items()}
-    if not lists or not all(lists.values()):
-        raise InputError(
-            'a sweep needs axes, each with a value, such as {"weeks": range(50, 250, 10)}; '
-            f"got {shown(dict(axes))}"
-        )
+    lists = axes_given(axes)
     chosen = Grid.of(lists)
     by_rules = ground.account is not None and ground.account.rules is not None
     paid = costs or (RULED_COSTS if by_rules else DEFAULT_COSTS)

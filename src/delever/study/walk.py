@@ -40,7 +40,7 @@ from delever.study.chunk import (
     record_combinations,
 )
 from delever.study.config import DEFAULT_COSTS, RULED_COSTS, Study, load_study
-from delever.study.grid import combinations
+from delever.study.grid import axes_given, combinations, study_path
 from delever.study.market import utc
 from delever.study.provenance import gather
 from delever.study.result import Result, plain
@@ -229,7 +229,8 @@ def walk_forward(
     ConfigError
         If the study has no axes, or one that is no parameter of the strategy.
     InputError
-        If lengths do not fit the data, or no window has a combination that can be chosen.
+        If `study` is neither a file nor a market, an axis is none, lengths do not fit the data, or
+        no window has a combination that can be chosen.
 
     Notes
     -----
@@ -270,8 +271,9 @@ def walk_forward(
             workers,
             workspace,
         )
+    path = study_path(study, "a walk")
     place = Workspace.find(workspace)
-    path = place.file(Path(study))
+    path = place.file(path)
     asked = load_study(path, set or {})
     if asked.sweep is None or asked.sweep.costs or asked.sweep.account:
         raise ConfigError(
@@ -314,10 +316,10 @@ def _on_market(
     workers: int,
     workspace: Workspace | Path | str | None,
 ) -> WalkForward:
-    lists = {name: list(values) for name, values in (axes or {}).items()}
-    if strategy is None or not lists or not all(lists.values()) or any("." in n for n in lists):
+    lists = axes_given(axes or {})
+    if strategy is None or any("." in name for name in lists):
         raise InputError(
-            "a walk of a market needs a strategy and axes of its parameters, each with a value, "
+            "a walk of a market needs a strategy and axes of its parameters, "
             f'such as {{"weeks": range(50, 250, 10)}}; got {shown(dict(axes or {}))}'
         )
     place = Workspace.find(workspace, or_shipped=True)

@@ -109,6 +109,10 @@ def test_markets_and_listings_that_cannot_be_are_refused():
         Lifetime(listed=DAYS[3], delisted=DAYS[3])
     with pytest.raises(InputError, match="recovery must be a price of 0 or more"):
         Lifetime(recovery=0.5)
+    with pytest.raises(InputError, match="listed must be a date or a time in UTC"):
+        Lifetime(listed="soon")
+    assert Lifetime(listed="2022-05-05").listed == DAYS[3]
+    assert Lifetime(delisted=pd.Timestamp("2022-05-05")).delisted == DAYS[3]
     with pytest.raises(InputError, match="markets has the symbols A; got 'B'"):
         Markets(views={"A": one})["B"]
     quiet = Markets(views={"A": view([1.0, 2.0], DAYS[:2], volume=np.nan)}, top=1)

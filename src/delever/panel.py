@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,13 @@ from delever.arguments import counted
 from delever.bars import close_times, last_known, pick
 from delever.errors import InputError
 from delever.frames import utc_index
-from delever.units import timeframe_delta
+from delever.units import timeframe_delta, utc
 from delever.view import MarketView
 
 __all__ = ["Lifetime", "Markets"]
+
+PATIENCE = pd.Timedelta(days=7)
+"""Without a bar for so long a symbol counts as gone; sooner, that no more come is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,8 @@ class Lifetime:
     Attributes
     ----------
     listed : pandas.Timestamp or None
-        UTC; before it the symbol is no member, whatever bars there are. None: its first bar.
+        UTC; before it the symbol is no member, whatever bars there are. None: its first bar. Both
+        dates may be given as texts.
     delisted : pandas.Timestamp or None
         UTC; from then on it is no member, and what was held is gone. None: still listed.
     recovery : float or None
@@ -35,8 +40,8 @@ class Lifetime:
     Raises
     ------
     InputError
-        If it is delisted before it is listed, or the recovery is below 0 or of a symbol that is
-        still listed.
+        If a date is none, it is delisted before it is listed, or the recovery is below 0 or of a
+        symbol that is still listed.
 
     Examples
     --------
@@ -49,6 +54,10 @@ class Lifetime:
     recovery: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("listed", "delisted"):
+            given: Any = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, utc(given, name))
         if self.listed is not None and self.delisted is not None and self.listed >= self.delisted:
             raise InputError(
                 f"a symbol must be listed before it is delisted; got {self.listed} and "
@@ -122,6 +131,12 @@ class Markets:
             raise InputError(
                 f"markets must be of one timeframe; got {', '.join(sorted(frames))}; resample the "
                 "finer ones"
+            )
+        wrong = [name for name, one in self.lifetimes.items() if not isinstance(one, Lifetime)]
+        if wrong:
+            raise InputError(
+                f"lifetimes must be dl.Lifetime(...) by symbol; got {self.lifetimes[wrong[0]]!r} "
+                f"for {wrong[0]}"
             )
         unknown = [name for name in self.lifetimes if name not in self.views]
         if unknown:
@@ -255,8 +270,9 @@ class Markets:
     def members(self) -> pd.DataFrame:
         """Which symbols could be held, as known at each row's close.
 
-        Shape (n, symbols), bool: listed and not delisted, with a bar that may be traded; with
-        `top`, of those the ones of the largest dollar volume over the last `volume_days`.
+        Shape (n, symbols), bool: listed and not delisted, with a bar that may be traded, the last
+        one closed less than a week ago; with `top`, of those the ones of the largest dollar volume
+        over the last `volume_days`.
 
         Raises InputError if `top` is given and a symbol has no volume.
         """
@@ -272,6 +288,9 @@ class Markets:
             lifetime = self.lifetimes.get(name)
             since += [] if lifetime is None or lifetime.listed is None else [lifetime.listed]
             listed[name] &= closes >= max(since) if len(first) else False
+            last = last_known(view.close_time, closes)
+            ago = closes - view.close_time[np.maximum(last, 0)]
+            listed[name] &= (last >= 0) & np.asarray(ago < PATIENCE)
         if self.top is None:
             return listed
         worth = self.dollar_volume().where(listed)

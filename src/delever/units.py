@@ -106,3 +106,26 @@ def grid_anchor(timeframe: str) -> int:
 def off_grid(index: pd.DatetimeIndex, timeframe: str) -> pd.Series:
     """Which stamps do not lie on the grid of `timeframe`."""
     return pd.Series(index.as_unit("ns").asi8 != floor_to(index, timeframe).asi8, index=index)
+
+
+def utc(time: str | pd.Timestamp, name: str) -> pd.Timestamp:
+    """A date or time as a UTC stamp.
+
+    Raises InputError if it is anything else, or outside the years 1678 to 2261.
+
+    Examples
+    --------
+    >>> utc("2021-05-19", "start")
+    Timestamp('2021-05-19 00:00:00+0000', tz='UTC')
+    """
+    try:
+        moment = pd.Timestamp(time)
+        stamp = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+        stamp = stamp.as_unit("ns")
+    except (ValueError, TypeError, OverflowError, AttributeError):
+        stamp = None
+    if stamp is None or pd.isna(stamp) or not 1678 <= stamp.year <= 2261:
+        raise InputError(
+            f"{name} must be a date or a time in UTC, such as 2021-05-19; got {time!r}"
+        )
+    return stamp

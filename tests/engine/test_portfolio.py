@@ -227,6 +227,24 @@ def test_a_missing_bar_makes_a_target_wait_and_a_mark_stay() -> None:
     assert any("B 2" in note for note in run.fidelity)
 
 
+@pytest.mark.parametrize("engine", ["numba", "python"])
+def test_an_end_is_known_when_patience_is_over_or_it_was_said(engine: Any) -> None:
+    times = days(12)
+    holed = flat_bars(100.0, times[[0, 1, 2, 3, 7, 8]])
+    told = {"patience": pd.Timedelta(days=2), "ended": times[10], "ends": 20.0}
+    legs = {"A": Leg(bars=flat_bars(10.0, times)), "B": Leg(bars=holed, **told)}
+    run = portfolio_backtest(
+        legs, constant(legs, A=0.0, B=0.5), timeframe="1d", initial_equity=1.0, engine=engine
+    )
+    # The hole begins when the fourth bar closes: two days later it is known. B is bought back at
+    # its next open; its end is said a day after its last close, before two days are over.
+    ones = run.fills.set_index("time")
+    assert ones.index.tolist() == [times[1], times[5], times[7], times[9]]
+    assert ones["reason"].tolist() == ["target", "delisted", "target", "delisted"]
+    assert ones["price"].tolist() == [100.0, 100.0, 100.0, 20.0]
+    assert any("a recovery of 20 with the bar of 2021-01-10" in note for note in run.fidelity)
+
+
 @pytest.mark.parametrize(
     ("ends", "left"), [("last", 0.5 * 80 / 100 + 0.5), (20.0, 0.6), (0.0, 0.5)]
 )

@@ -149,9 +149,74 @@ def test_what_cannot_be_is_refused_in_a_sentence():
             account={"ETH": dl.Account()})  # fmt: skip
     refused(InputError, "account by symbol needs several", one, "buy_and_hold", account={})
     refused(InputError, "margin: mode must be", markets, pair, margin="shared")
-    refused(ConfigError, "strategy must be a name in", markets, pair, rule="unequal")
+    rules = "rule must be equal, inverse_volatility, volatility_target, capped, a name in"
+    refused(ConfigError, rules, markets, pair, rule="unequal")
+    symbols = "benchmark must be one of the symbols, BTC, DEAD, a name in"
+    refused(ConfigError, symbols, markets, pair, benchmark="zzz")
     refused(ConfigError, "a portfolio rule must take", markets, pair, rule="buy_and_hold")
     refused(InputError, "parameters of a portfolio rule need its name", markets, pair,
             rule_params={"days": 3})  # fmt: skip
     refused(InputError, "target exposures must have a column per symbol", markets,
             pd.DataFrame({"BTC": 1.0}, index=DAYS))  # fmt: skip
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_an_end_that_nobody_explains_is_not_known_before_a_week_has_passed(back: bool):
+    """Members, exposures and equity of every cut are those of the whole run up to there."""
+    gone = bars(3).drop(DAYS[50:62] if back else DAYS[50:])
+    whole = dl.markets({"A": bars(1), "B": bars(2), "C": gone}, timeframe="1d")
+
+    def always(market: dl.MarketView) -> pd.Series:
+        return pd.Series(1.0, index=market.index)
+
+    def answered(markets: dl.Markets) -> tuple[pd.DataFrame, ...]:
+        run = dl.backtest(markets, always, costs=dl.Costs(taker_fee=0.001)).evaluation
+        book = run.backtest
+        exposed = pd.DataFrame({name: leg["exposure"] for name, leg in book.legs.items()})
+        both = pd.DataFrame({"run": book.equity, "benchmark": run.benchmark.equity})
+        return markets.members.iloc[1:], exposed, both, run.bars[["close"]]
+
+    seen = answered(whole)
+    for row in (48, 49, 50, 53, 55, 56, 57, 58, 61, 62, 63):
+        for was, now in zip(seen, answered(whole.upto(whole.close_time[row])), strict=True):
+            pd.testing.assert_frame_equal(was.loc[: now.index[-1]], now, check_freq=False)
+    assert seen[0]["C"].idxmin() == DAYS[56]  # its last bar closed with the 19th of May
+    assert seen[1]["C"].ne(0.0).loc[DAYS[49] : DAYS[57]].tolist() == [True] * 7 + [False] * 2
+    assert any("the bars of C end" in note for note in whole.notes) != back
+
+
+def test_a_constant_exposure_is_not_asked_for_its_timing():
+    run = dl.backtest(dl.markets({"A": bars(1), "B": bars(2)}, timeframe="1d"), in_halves)
+    told = {rung.name: rung for rung in dl.verdict(run).rungs}
+    assert told["at the right time"].passed is None
+    assert "an exposure that never changes" in told["at the right time"].figure
+    for name in ("chosen out of sample", "chosen without a period", "after deflation"):
+        assert told[name].figure == "not asked: not for several symbols"
+
+
+def test_shares_that_move_away_from_a_leg_without_a_bar_wait_for_it():
+    markets = dl.markets(
+        {"A": bars(1, spread=0.02), "D": bars(2, spread=0.01).drop(DAYS[54:58])}, timeframe="1d"
+    )
+
+    def away(markets: dl.Markets) -> pd.DataFrame:
+        late = markets.index >= DAYS[53]
+        return pd.DataFrame({"A": np.where(late, 0.9, 0.2), "D": np.where(late, 0.1, 0.8)},
+                            index=markets.index)  # fmt: skip
+
+    run = dl.backtest(markets, away, costs=FREE)
+    book = run.evaluation.backtest
+    assert book.legs["A"]["target_exposure"].loc[DAYS[52] : DAYS[59]].tolist() == pytest.approx(
+        [0.2] * 6 + [0.9] * 2
+    )
+    assert any("increases waited, whole or in part, at 4 opens" in note for note in run.notes)
+    # The other way: A grows calm while D has no bar, and its share by volatility rises.
+    calm = pd.concat([bars(1, DAYS[:54], spread=0.05), bars(3, DAYS[54:], spread=0.001)])
+    gap = {"A": calm, "D": bars(2, spread=0.02).drop(DAYS[55:61])}
+
+    def ones(market: dl.MarketView) -> pd.Series:
+        return pd.Series(1.0, index=market.index)
+
+    told = {"rule": "inverse_volatility", "rule_params": {"days": 5, "every": "1d"}}
+    weighed = dl.backtest(dl.markets(gap, timeframe="1d"), ones, costs=FREE, **told)
+    assert any("increases waited" in note for note in weighed.notes)

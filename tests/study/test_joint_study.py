@@ -24,7 +24,6 @@ counterfactuals = ["costs x2"]
 
 [legs.spot]
 data = "made/ohlcv/BTC/USDT/1h"
-counted = 0.9
 
 [legs.perpetual]
 data = "made/ohlcv/BTC/USDT:USDT/4h"
@@ -102,7 +101,8 @@ def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
     assert symbols["change"].sum() == pytest.approx(book.equity.iloc[-1] - 10_000.0, abs=1e-9)
     assert "Symbol by symbol" in (run.folder / "tearsheet.html").read_text()
     # One wallet behind the short, which is brought back to its size: no liquidation.
-    changes = ["--set", "margin=multi_asset", "--set", "portfolio.rebalance_band=0.1"]
+    changes = ["--set", "margin=multi_asset", "--set", "legs.spot.counted=0.9",
+               "--set", "portfolio.rebalance_band=0.1"]  # fmt: skip
     words = ["run", "backtests/carry.toml", *changes, "--json"]
     assert main(words) == 0
     shared = json.loads(capsys.readouterr().out)[0]
@@ -154,11 +154,13 @@ def test_carry_earns_funding_less_costs_and_what_the_basis_does(stored: Workspac
 @pytest.mark.parametrize(
     ("was", "now", "said"),
     [
+        ('[legs.spot]\ndata = "made/ohlcv/BTC/USDT/1h"', "", r"\[legs\] must name two"),
         (
-            '[legs.spot]\ndata = "made/ohlcv/BTC/USDT/1h"\ncounted = 0.9',
-            "",
-            r"\[legs\] must name two",
+            "[legs.perpetual]",
+            "[legs.perpetual]\ncounted = 0.5",
+            "counted needs margin = ",
         ),
+        ('benchmark = "spot"', 'benchmark = "zzz"', "one of the symbols, spot, perpetual, a name"),
         ("made/ohlcv/BTC/USDT:USDT/4h", "made/ohlcv/BTC/USDT/1h", "spot and perpetual are both"),
         ('margin = "isolated"', 'margin = "shared"', "margin must be: 'separate', 'isolated'"),
         ('margin = "isolated"', 'data = "data/coins.toml"', "must be given, and not both"),

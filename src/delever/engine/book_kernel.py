@@ -323,10 +323,10 @@ def _loop(
         for place in range(size):
             if _has(run, place, bar, at_bar):
                 at_bar[place] += 1
-                ends = at_bar[place] == run.terms.bar_begin[place + 1]
-                if ends and not np.isnan(run.terms.settle[place]):
-                    close = run.market.prices[at_step[place] - 1, 3]
-                    _settle(run, place, close, run.terms.settle[place])
+            last = at_bar[place] - 1
+            if last >= run.terms.bar_begin[place] and run.terms.leaves[last] == bar:
+                close = run.market.prices[at_step[place] - 1, 3]
+                _settle(run, place, close, run.terms.settle[last])
         close_bar(run, rows[bar], legs[bar])
     return 0
 

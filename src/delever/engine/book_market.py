@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import counted
+from delever.bars import close_times
 from delever.engine.settings import Account, Orders, Resolution, loaded, orders_of
 from delever.engine.steps import Floats, Ints, MarketArrays, TermArrays, walk
 from delever.engine.terms import terms
@@ -35,6 +36,8 @@ class LegInput:
     account: Account
     costs: Costs
     ends: str | float | None
+    patience: pd.Timedelta | None = None
+    ended: pd.Timestamp | None = None
 
 
 class Cut(NamedTuple):
@@ -80,7 +83,8 @@ class BookTerms(NamedTuple):
     how: Floats  # shape (legs, rules, 3)
     spot: Floats  # shape (legs,): whether the position needs no margin
     orders: Floats  # shape (legs, orders): the columns of `Orders`
-    settle: Floats  # shape (legs,): price of what ends before the run; inf: its last close; NaN
+    leaves: Ints  # bar of the clock with which a position goes if no bar came by then; -1: none
+    settle: Floats  # price of what goes so; inf: its last close
     cuts: Floats  # shape (n, 4): the columns of `Cut`, bar by bar of the clock
 
 
@@ -145,7 +149,8 @@ def lay_out(
     return BookPath(
         market=market,
         terms=_terms(
-            legs, targets, [arrays for arrays, _ in ruled], clock, band, resolution, shared
+            *(legs, targets, [arrays for arrays, _ in ruled], clock, timeframe),
+            *(band, resolution, shared),
         ),
         rules=tuple(rules for _, rules in ruled),
         notes=tuple(notes),
@@ -222,6 +227,7 @@ def _terms(
     targets: Mapping[str, Floats],
     ruled: Sequence[TermArrays],
     clock: pd.DatetimeIndex,
+    timeframe: str,
     band: float,
     resolution: Resolution,
     shared: Shared,
@@ -234,6 +240,7 @@ def _terms(
         table = table[:, np.minimum(np.arange(rows[1]), table.shape[1] - 1)]
         last = np.minimum(np.arange(rows[0]), len(table) - 1)
         brackets[place], how[place] = table[last], arrays.how[last]
+    gone = [leaving(name, leg, clock, timeframe) for name, leg in legs.items()]
     return BookTerms(
         _begins([len(leg.index) for leg in legs.values()]),
         np.concatenate([leg.index.asi8 for leg in legs.values()]),
@@ -247,19 +254,38 @@ def _terms(
         np.array(
             [orders_of(leg.account, band=band, resolution=resolution) for leg in legs.values()]
         ).reshape(-1, len(Orders._fields)),
-        np.array([_settle(name, leg, clock) for name, leg in legs.items()]),
+        np.concatenate([bar for bar, _ in gone]),
+        np.concatenate([price for _, price in gone]),
         shared.cuts,
     )
 
 
-def _settle(name: str, leg: LegInput, clock: pd.DatetimeIndex) -> float:
-    """What is left of a position when its bars end before the run does."""
-    if leg.index[-1] == clock[-1]:
-        return math.nan
-    if leg.ends is None:
+def leaving(
+    name: str, leg: LegInput, clock: pd.DatetimeIndex, timeframe: str
+) -> tuple[Ints, Floats]:
+    """Of each bar, with which bar of the clock a position goes if no other came, and its price.
+
+    Raises InputError if bars end before the run does and nothing is said of that.
+    """
+    early = leg.index[-1] != clock[-1]
+    if early and leg.ends is None:
         raise InputError(
             f"{name}: bars must last as long as the run, which ends on {clock[-1]:%Y-%m-%d %H:%M}; "
             f"the last one opens on {leg.index[-1]:%Y-%m-%d %H:%M}; store more of it, or say what "
             "was left when it ended: ends='last', or a recovery price"
         )
-    return math.inf if leg.ends == "last" else float(leg.ends)
+    place = clock.get_indexer(leg.index)
+    prices = np.full(len(place), math.inf)
+    recovered = math.inf if leg.ends in (None, "last") else float(leg.ends)
+    if leg.patience is None:
+        bars = np.full(len(place), -1)
+        bars[-1], prices[-1] = (place[-1], recovered) if early else (-1, math.inf)
+        return bars, prices
+    closes = close_times(clock, timeframe)
+    known = pd.Series(closes[place] + leg.patience)
+    if leg.ended is not None and leg.ended <= known.iloc[-1]:
+        known.iloc[-1], prices[-1] = leg.ended, recovered
+    bars = closes.searchsorted(pd.DatetimeIndex(known))
+    bars[-1] = max(bars[-1], place[-1])
+    there = np.append(place[1:] <= bars[:-1], False)
+    return np.where(there | (bars >= len(clock)), -1, bars), prices

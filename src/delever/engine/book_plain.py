@@ -100,10 +100,11 @@ def run_book_plain(market: BookMarket, terms: BookTerms, *, cash: float, shared:
                 return BookRows(rows, leg_rows, *_fills(book), refused, book.turned_away)
         for place in present:
             at_bar[place] += 1
-            ends = at_bar[place] == terms.bar_begin[place + 1]
-            if ends and not math.isnan(terms.settle[place]):
+        for place in range(size):
+            last = at_bar[place] - 1
+            if last >= terms.bar_begin[place] and terms.leaves[last] == bar:
                 close = float(market.prices[at_step[place] - 1, 3])
-                _settle(book, place, close, float(terms.settle[place]))
+                _settle(book, place, close, float(terms.settle[last]))
         _close_bar(book, rows[bar], leg_rows[bar])
     return BookRows(rows, leg_rows, *_fills(book), (-1, -1, 0.0), book.turned_away)
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.engine.arrays import bar_index, price_array
-from delever.engine.book_market import Cut, LegInput, Shared, said_of
+from delever.engine.book_market import Cut, LegInput, Shared, leaving, said_of
 from delever.engine.settings import Account, with_contract
 from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
@@ -46,6 +46,12 @@ class Leg:
         What is left of a position when the bars end before the run does (the symbol was delisted):
         it is closed at its last bar's close, at the costs of any fill, or at this price, without
         costs. None refuses bars that end early.
+    patience : pandas.Timedelta, optional
+        How long after its last bar's close it is known that no other comes: the position is closed
+        then, with the bar of the clock that closes, and so inside a hole of the bars that lasts as
+        long. None: with the last bar, as if that were known at once.
+    ended : pandas.Timestamp, optional
+        UTC; with `patience`, when its end was said if that was sooner. A recovery is paid then.
 
     Raises
     ------
@@ -57,6 +63,8 @@ class Leg:
     account: Account = field(default_factory=Account)
     costs: CostPart | None = None
     ends: Literal["last"] | float | None = "last"
+    patience: pd.Timedelta | None = None
+    ended: pd.Timestamp | None = None
 
     def __post_init__(self) -> None:
         number = isinstance(self.ends, int | float) and not isinstance(self.ends, bool)
@@ -176,7 +184,8 @@ def read_leg(name: str, leg: Leg, how: Margin, costs: CostPart | None, timeframe
         mode = "cross"
     elif how.mode == "separate":
         mode = account.margin_mode
-    return LegInput(index, prices, leg.bars, replace(account, margin_mode=mode), paid, leg.ends)
+    told = replace(account, margin_mode=mode)
+    return LegInput(index, prices, leg.bars, told, paid, leg.ends, leg.patience, leg.ended)
 
 
 def union(indexes: list[pd.DatetimeIndex]) -> pd.DatetimeIndex:
@@ -238,40 +247,72 @@ def _asked(
     return float(held[-1]), np.append(0.0, held)[place]
 
 
-def check_margins(
+def within_margins(
     decided: Mapping[str, tuple[float, Floats]],
     legs: Mapping[str, LegInput],
     how: Margin,
     shared: Shared,
     clock: pd.DatetimeIndex,
-) -> None:
-    """Refuse targets whose margins one wallet could not hold together.
+    timeframe: str,
+) -> tuple[dict[str, tuple[float, Floats]], int]:
+    """Targets whose margins one wallet can hold together, and at how many bars some had to wait.
 
-    Raises InputError where the sum of |target| / leverage is above 1; of spot that is held, of what
-    does not count as collateral.
+    A leg without a bar keeps what it holds: increases of the others have what is left.
+
+    Raises InputError where no leg waits and the sum of |target| / leverage is above 1; of spot that
+    is held, of what does not count as collateral.
     """
     if how.mode == "separate":
-        return
-    total = np.zeros(len(clock))
-    for name, (_, asked) in decided.items():
-        leg = legs[name]
-        margins = np.full(len(clock), np.nan)
-        needs = np.abs(asked) / leg.account.leverage
+        return dict(decided), 0
+    needs = np.full((len(clock), len(legs)), np.nan)
+    for column, (name, leg) in enumerate(legs.items()):
+        asked = decided[name][1]
+        need = np.abs(asked) / leg.account.leverage
         if leg.account.contract is None:
-            needs = np.where(asked > 0.0, asked * (1.0 - shared.counted[name]), needs)
-        margins[clock.get_indexer(leg.index)] = needs
-        if leg.index[-1] != clock[-1]:
-            margins[int(clock.searchsorted(leg.index[-1])) + 1 :] = 0.0
-        row = np.maximum.accumulate(np.where(np.isnan(margins), -1, np.arange(len(clock))))
-        total += np.where(row >= 0, margins[row], 0.0)
-    beyond = np.flatnonzero(total > 1.0 + _NEARLY)
-    if len(beyond):
-        raise InputError(
-            "target_exposure must not need more margin than there is equity: the sum of |target| / "
-            "leverage over the legs (of spot, of what is no collateral) must be at most 1; at "
-            f"{clock[beyond[0]]:%Y-%m-%d %H:%M} it is "
-            f"{total[beyond[0]]:g}; lower the targets, or set higher leverages"
-        )
+            need = np.where(asked > 0.0, asked * (1.0 - shared.counted[name]), need)
+        left = leaving(name, leg, clock, timeframe)[0] + 1
+        needs[left[(left > 0) & (left < len(clock))], column] = 0.0
+        needs[clock.get_indexer(leg.index), column] = need
+    held = pd.DataFrame(needs).ffill().fillna(0.0).to_numpy()
+    beyond = np.flatnonzero(held.sum(axis=1) > 1.0 + _NEARLY)
+    if not len(beyond):
+        return dict(decided), 0
+    allowed, waited = _rationed(needs, held, int(beyond[0]), clock)
+    made = {}
+    for column, (name, leg) in enumerate(legs.items()):
+        pending, asked = decided[name]
+        made[name] = (pending, asked * allowed[clock.get_indexer(leg.index), column])
+    return made, waited
+
+
+def _rationed(
+    needs: Floats, held: Floats, first: int, clock: pd.DatetimeIndex
+) -> tuple[Floats, int]:
+    """Shares of targets that can be had beside what waits, and the bars with less than all.
+
+    Raises InputError where nothing waits.
+    """
+    allowed, waited = np.ones_like(needs), 0
+    stands = held[first - 1] if first else np.zeros(needs.shape[1])
+    for row in range(first, len(needs)):
+        waits = np.isnan(needs[row])
+        wanted = np.where(waits, stands, needs[row])
+        if (total := wanted.sum()) > 1.0 + _NEARLY:
+            if not (waits & (stands > 0.0)).any():
+                raise InputError(
+                    "target_exposure must not need more margin than there is equity: the sum of "
+                    "|target| / leverage over the legs (of spot, of what is no collateral) must "
+                    f"be at most 1; at {clock[row]:%Y-%m-%d %H:%M} it is {total:g}; lower the "
+                    "targets, or set higher leverages"
+                )
+            kept = np.minimum(wanted, stands)
+            more = float((wanted - kept).sum())
+            share = max(0.0, 1.0 - float(kept.sum())) / more if more > 0.0 else 0.0
+            had = kept + (wanted - kept) * share
+            allowed[row] = np.divide(had, wanted, out=np.ones_like(had), where=wanted > 0.0)
+            wanted, waited = had, waited + 1
+        stands = wanted
+    return allowed, waited
 
 
 def shared_by(

@@ -20,11 +20,11 @@ from delever.engine.ledger import Backtest
 from delever.engine.legs import (
     Leg,
     Margin,
-    check_margins,
     decided_targets,
     read_leg,
     shared_by,
     union,
+    within_margins,
 )
 from delever.engine.settings import Resolution
 from delever.engine.steps import Floats
@@ -137,7 +137,7 @@ def portfolio_backtest(
     clock = union([leg.index for leg in read.values()])
     decided = decided_targets(target_exposure, read, clock)
     shared, said = shared_by(how, read, clock)
-    check_margins(decided, read, how, shared, clock)
+    decided, waited = within_margins(decided, read, how, shared, clock, timeframe)
     wallets = _wallets(names, how, float(initial_equity))
     groups = [[name] for name in names] if how.mode == "separate" else [names]
     loop = _loop(engine)
@@ -180,7 +180,7 @@ def portfolio_backtest(
         fills=whole.fills,
         trades=whole.trades,
         pending_target=sum(pending.values()),
-        fidelity=(*notes, *said, *_remarks(read, whole, clock, turned_away)),
+        fidelity=(*notes, *said, *_remarks(read, whole, clock, turned_away, waited)),
         bounds=bounds,
         ambiguous_bars=int(whole.ledger["ambiguous"].sum()),
         request=request,
@@ -298,7 +298,11 @@ def _bounds(equity: pd.Series, books: list[_Book], cash: list[float]) -> pd.Data
 
 
 def _remarks(
-    legs: Mapping[str, LegInput], made: BookTables, clock: pd.DatetimeIndex, turned_away: int
+    legs: Mapping[str, LegInput],
+    made: BookTables,
+    clock: pd.DatetimeIndex,
+    turned_away: int,
+    waited: int,
 ) -> tuple[str, ...]:
     notes = []
     for name, leg in legs.items():
@@ -306,8 +310,14 @@ def _remarks(
             continue
         last = leg.index[-1]
         held = made.fills[(made.fills["symbol"] == name) & (made.fills["reason"] == "delisted")]
-        how = "its last close" if leg.ends == "last" else f"a recovery of {leg.ends:g}"
-        what = f"the position was closed at {how}" if len(held) else "nothing was held"
+        what = "nothing was held"
+        if made.legs[name]["position"].iloc[-1] != 0.0:
+            what = "the position stands at its last known mark"
+        elif len(held):
+            # A recovery is paid without costs at the price stated; any other end at the last close.
+            price, bar = float(held["price"].iloc[-1]), held["time"].iloc[-1]
+            how = f"a recovery of {leg.ends:g}" if price == leg.ends else "its last close"
+            what = f"the position was closed at {how} with the bar of {bar:%Y-%m-%d %H:%M}"
         notes.append(f"{name}: its bars end on {last:%Y-%m-%d %H:%M}, before the run; {what}")
     missing = {
         name: int(((clock >= leg.index[0]) & (clock <= leg.index[-1])).sum()) - len(leg.index)
@@ -317,6 +327,11 @@ def _remarks(
         said = ", ".join(f"{name} {gone:,}" for name, gone in missing.items() if gone)
         notes.append(
             f"bars that a leg lacks ({said}): it kept its last known mark there and traded nothing"
+        )
+    if waited:
+        notes.append(
+            f"increases waited, whole or in part, at {counted(waited, 'open')}: a leg without a "
+            "bar still held what they needed"
         )
     if turned_away:
         notes.append(f"{counted(turned_away, 'order')} not made, for want of free margin")

@@ -249,6 +249,11 @@ def timing_test(
     kept = growth_inside(benchmark, inside)
     if not kept > 0.0:
         return no_test("a timing test needs a benchmark that is not ruined")
+    moved = in_force(backtest) if isinstance(backtest, PortfolioBacktest) else _decided(backtest)
+    if (moved.iloc[1:].nunique(dropna=False) <= 1).all():
+        own = float(mean_payout(growth_inside(backtest, inside), kept, len(seen)))
+        why = "an exposure that never changes cannot be asked if it changed in time"
+        return no_test(why, statistic=own, periods=len(seen))
     if isinstance(backtest, PortfolioBacktest):
         return _together(backtest, inside, kept, len(seen), min(shifts, ONE_BY_ONE), seed)
     wanted = _in_force(backtest)

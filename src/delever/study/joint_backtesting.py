@@ -13,7 +13,7 @@ from delever.arguments import shown
 from delever.deleveraging.period import Period, load_catalog
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
-from delever.errors import InputError
+from delever.errors import ConfigError, InputError
 from delever.panel import Markets
 from delever.stats.metrics import AsMetric
 from delever.study.account_table import load_account
@@ -126,6 +126,11 @@ def benchmark_rule(markets: Markets, given: Any, place: Workspace) -> JointRule:
     """
     if isinstance(given, str) and given in markets.symbols:
         return JointRule(strategy=held(markets, given))
+    if isinstance(given, str) and not place.has_strategy(given):
+        raise ConfigError(
+            f"benchmark must be one of the symbols, {', '.join(markets)}, a name in "
+            f"{place.strategies} or a path ending in .py; got {given!r}"
+        )
     return joint_rule(_chosen(given, place), {}, rule=None, rule_params={}, place=place)
 
 

@@ -13,7 +13,7 @@ from delever.arguments import shown, whole_number
 from delever.bars import resample
 from delever.data.references import Dataset
 from delever.errors import ConfigError, InputError
-from delever.panel import Lifetime, Markets
+from delever.panel import PATIENCE, Lifetime, Markets
 from delever.study.market import Bars, Beside, market, utc
 from delever.study.toml_file import read_toml
 from delever.study.universe import coin_bars, ended_notes, load_universe
@@ -24,8 +24,6 @@ from delever.view import MarketView
 Several: TypeAlias = (
     "Mapping[str, Bars | MarketView] | Sequence[str | Dataset | MarketView] | str | Path"
 )
-
-_WEEK = pd.Timedelta(days=7)
 
 
 def markets(
@@ -68,8 +66,8 @@ def markets(
     -------
     Markets
         Of the coarsest timeframe among them: finer bars are put together to it. A symbol whose
-        bars end more than a week before those of the others counts as delisted with its last bar,
-        and a note says so.
+        bars end a week or more before those of the others is no member from a week after its last
+        bar on, and a note says so.
 
     Raises
     ------
@@ -127,8 +125,10 @@ def within(
 ) -> Markets:
     """Markets that are traded from a time on, and seen up to another.
 
-    Raises InputError if either is no time, or leaves no bar.
+    Raises InputError if either is no time, or leaves no bar, or start is not before end.
     """
+    if start is not None and end is not None and utc(start, "start") >= utc(end, "end"):
+        raise InputError(f"start must be before end; got {start} and {end}; swap them")
     if start is not None:
         first = utc(start, "start")
         if not (found.index >= first).any():
@@ -170,24 +170,19 @@ def joint(
     notes: list[str] = []
     seen = {name: _coarser(name, one, coarsest, notes) for name, one in views.items()}
     last = max(one.close_time[-1] for one in seen.values())
-    found = dict(lifetimes)
     for name, one in seen.items():
-        ended, lifetime = one.close_time[-1], found.get(name, Lifetime())
-        if lifetime.delisted is None and last - ended > _WEEK:
-            # One bar more: that its last bar was the last is not known at its close.
-            gone = ended + timeframe_delta(coarsest)
-            found[name] = replace(lifetime, delisted=gone, recovery=None)
+        ended, lifetime = one.close_time[-1], lifetimes.get(name)
+        unsaid = not isinstance(lifetime, Lifetime) or lifetime.delisted is None
+        if unsaid and last - ended >= PATIENCE:
             notes.append(
                 f"the bars of {name} end {ended:%Y-%m-%d}, before those of the others, and nobody "
-                "says why: it counts as delisted then"
+                f"says why: it counts as gone a week later, {ended + PATIENCE:%Y-%m-%d}, and what "
+                "was held of it is closed then, at its last close"
             )
-    return Markets(
-        views=seen,
-        lifetimes=found,
-        top=top,
-        volume_days=volume_days,
-        notes=(*notes, *ended_notes(dict(lifetimes))),
+    found = Markets(
+        views=seen, lifetimes=lifetimes, top=top, volume_days=volume_days, notes=tuple(notes)
     )
+    return replace(found, notes=(*notes, *ended_notes(dict(lifetimes))))
 
 
 def _coarser(name: str, one: MarketView, timeframe: str, notes: list[str]) -> MarketView:

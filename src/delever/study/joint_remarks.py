@@ -9,7 +9,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.engine.portfolio import PortfolioBacktest
-from delever.panel import Lifetime, Markets
+from delever.panel import PATIENCE, Lifetime, Markets
 from delever.report.format import percent, price, short_span, when
 from delever.research.evaluation import Evaluation
 from delever.study.remarks import ASSUMED, hidden
@@ -98,8 +98,10 @@ def _until(markets: Markets, end: pd.Timestamp) -> list[str]:
     """Notes of the markets, but for ends of symbols that a run does not reach."""
     known = markets.upto(end).lifetimes
     still = [name for name in markets if known.get(name, Lifetime()).delisted is None]
-    told = tuple(
-        text for name in still for text in (f"{name} was delisted", f"the bars of {name} end")
+    there = [name for name in markets if markets[name].close_time[-1] + PATIENCE > end]
+    told = (
+        *(f"{name} was delisted" for name in still),
+        *(f"the bars of {name} end" for name in there),
     )
     return [note for note in markets.notes if not note.startswith(told)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,8 @@ from delever.engine.legs import Leg, Margin
 from delever.engine.portfolio import PortfolioBacktest, portfolio_backtest
 from delever.engine.settings import Account
 from delever.engine.terms import costs_of
-from delever.errors import InputError
-from delever.panel import Markets
+from delever.errors import ConfigError, InputError
+from delever.panel import PATIENCE, Lifetime, Markets
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.lookahead import untouched
 from delever.signals.allocation import RULES
@@ -71,6 +71,11 @@ def rule_named(name: str, place: Workspace) -> Strategy:
             made = as_strategy(rule, workspace=place)
             assert isinstance(made, Strategy)
             return made
+    if not place.has_strategy(name):
+        raise ConfigError(
+            f"rule must be {', '.join(rule.__name__ for rule in RULES)}, a name in "
+            f"{place.strategies} or a path ending in .py; got {name!r}"
+        )
     return place.strategy(name)
 
 
@@ -215,7 +220,8 @@ def run_joint(
             bars=bars,
             account=own,
             costs=costs_of(account.costs.get(symbol), own).stressed(costs_times),
-            ends=_ends(markets, symbol),
+            patience=PATIENCE,
+            **_end(markets, symbol),
         )
     clock = reduce(pd.Index.union, (leg.bars.index for leg in legs.values()))
     decided = target[[*legs]].ffill()
@@ -239,10 +245,10 @@ def _traded(markets: Markets, symbol: str, since: pd.Timestamp) -> pd.DataFrame:
     return bars.loc[inside]
 
 
-def _ends(markets: Markets, symbol: str) -> Literal["last"] | float:
-    """What is left of a position when the bars of its symbol end before the run does."""
-    gone = markets.lifetimes.get(symbol)
-    return "last" if gone is None or gone.recovery is None else gone.recovery
+def _end(markets: Markets, symbol: str) -> dict[str, Any]:
+    """What was said of the end of a symbol, and what is left of a position then."""
+    gone = markets.lifetimes.get(symbol, Lifetime())
+    return {"ended": gone.delisted, "ends": "last" if gone.recovery is None else gone.recovery}
 
 
 def _index_bars(level: pd.Series) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from delever.study.implausible import market_warnings
 from delever.study.known_readings import KNOWN, fitted, known_as
 from delever.study.workspace import Workspace
 from delever.units import divides, timeframe_delta
+from delever.units import utc as utc
 from delever.view import Earlier, MarketView, Reading
 
 # Series of the web and of the network are imported where there are some: most runs have none.
@@ -296,29 +297,6 @@ def span_notes(
             "is known of the time between"
         )
     return tuple(out)
-
-
-def utc(time: str | pd.Timestamp, name: str) -> pd.Timestamp:
-    """A date or time as a UTC stamp.
-
-    Raises InputError if it is anything else, or outside the years 1678 to 2261.
-
-    Examples
-    --------
-    >>> utc("2021-05-19", "start")
-    Timestamp('2021-05-19 00:00:00+0000', tz='UTC')
-    """
-    try:
-        moment = pd.Timestamp(time)
-        stamp = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
-        stamp = stamp.as_unit("ns")
-    except (ValueError, TypeError, OverflowError, AttributeError):
-        stamp = None
-    if stamp is None or pd.isna(stamp) or not 1678 <= stamp.year <= 2261:
-        raise InputError(
-            f"{name} must be a date or a time in UTC, such as 2021-05-19; got {time!r}"
-        )
-    return stamp
 
 
 def _bars(

@@ -98,6 +98,16 @@ class PortfolioStudy(Study):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _counted_is_asked_for(self) -> PortfolioStudy:
+        for name, leg in self.legs.items():
+            if leg.counted is not None and self.margin != "multi_asset":
+                raise ValueError(
+                    f'legs.{name}.counted needs margin = "multi_asset"; margin is "{self.margin}"; '
+                    "leave counted out, or change margin"
+                )
+        return self
+
     def leg_study(self, account: StudyAccount | None, costs: CostsConfig | None) -> Study:
         """What a study of one leg alone would say of its account and costs."""
         return self.model_copy(update={"account": account, "costs": costs or self.costs})

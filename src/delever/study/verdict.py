@@ -13,6 +13,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.data.holdout import read_holdout
+from delever.engine.portfolio import PortfolioBacktest
 from delever.research.answer import LEVEL
 from delever.research.rungs import Rung, own_rungs, standing
 from delever.study.kept_result import result
@@ -27,6 +28,14 @@ _WORDS = {
     "unproven": "unproven",
     "standing": "standing: it passed every rung, which is no promise",
 }
+
+
+_CHOSEN = (
+    ("chosen out of sample", "delever walk"),
+    ("chosen without a period", "delever sweep"),
+    ("after deflation", "delever sweep"),
+)
+_NOT_SEVERAL = "not asked: not for several symbols"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -110,6 +119,7 @@ def verdict(name: Run | Path | str, *, workspace: Workspace | Path | str | None 
 def _others(found: Run, place: Workspace) -> list[Rung]:
     """What sweeps, walks and looks at the holdout tell of the same strategy on the same data."""
     about = _about(found.manifest)
+    several = isinstance(found.evaluation.backtest, PortfolioBacktest)
     kept = [one for one in everything(place.results, ("run", "sweep", "walk")) if not one.damage]
     same = [one for one in kept if about and _about_stored(one) == about]
     # A sweep over costs or accounts speaks of other accounts than this run's.
@@ -121,8 +131,11 @@ def _others(found: Run, place: Workspace) -> list[Rung]:
     ]
     newest = {one.kind: one for one in sorted(alike, key=lambda one: one.made)}
     return [
-        _walked(newest.get("walk")),
-        *_swept(newest.get("sweep"), place),
+        *(
+            [Rung(name=name, passed=None, figure=_NOT_SEVERAL, how=how) for name, how in _CHOSEN]
+            if several
+            else [_walked(newest.get("walk")), *_swept(newest.get("sweep"), place)]
+        ),
         _held_out(same, place),
     ]
 
@@ -142,7 +155,7 @@ def _named(one: Stored | None) -> str:
 
 
 def _walked(one: Stored | None) -> Rung:
-    name, how = "chosen out of sample", "delever walk"
+    name, how = _CHOSEN[0]
     if one is None:
         return Rung(name=name, passed=None, figure="", how=how)
     told = one.about.metrics
@@ -156,7 +169,7 @@ def _walked(one: Stored | None) -> Rung:
 
 
 def _swept(one: Stored | None, place: Workspace) -> list[Rung]:
-    names, how = ("chosen without a period", "after deflation"), "delever sweep"
+    names, how = [name for name, _ in _CHOSEN[1:]], "delever sweep"
     swept = None if one is None else result(one.folder, workspace=place)
     if not isinstance(swept, Sweep):
         return [Rung(name=name, passed=None, figure="", how=how) for name in names]

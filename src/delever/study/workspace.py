@@ -135,6 +135,10 @@ class Workspace:
             raise ConfigError(f"a study file is required; there is none at {found}")
         return found
 
+    def has_strategy(self, reference: str) -> bool:
+        """Whether a name or path is one of a strategy, readable or not."""
+        return reference.endswith(".py") or (self.strategies / f"{reference}.py").is_file()
+
     def strategy(self, reference: str) -> Strategy:
         """Load a strategy by its name in ``strategies/``, or by a path ending in ``.py``.
 

@@ -28,6 +28,8 @@ from delever.engine.settings import FundingSeries
 from delever.errors import DataError, InputError
 from delever.venues.brackets import Bracket
 
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
 many = settings(max_examples=500)
 MODES = ("separate", "isolated", "cross")
 ORDERS: list[dict[str, Any]] = [

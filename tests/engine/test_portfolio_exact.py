@@ -18,6 +18,8 @@ from delever.engine.settings import FundingSeries
 from delever.venues.costs import Borrow, Costs
 from delever.venues.rules import Rules
 
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
 
 @pytest.mark.few(6)
 @settings(max_examples=200)

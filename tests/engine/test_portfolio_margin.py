@@ -22,6 +22,8 @@ from delever.venues.brackets import Bracket, bracket_table
 from delever.venues.costs import Costs
 from delever.venues.rulebook import load_rulebook
 
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
 many = settings(max_examples=500)
 ORDERS: list[dict[str, Any]] = [
     {},

@@ -16,6 +16,8 @@ from delever.venues.costs import Costs
 from delever.venues.rulebook import load_rulebook
 from delever.view import Reading
 
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 COSTS = Costs(taker_fee=0.0005, slippage=0.0002)

@@ -13,6 +13,8 @@ import delever as dl
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.research.portfolio_parts import leg_changes
 
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
 DAYS = pd.date_range("2021-04-01", periods=110, tz="UTC", name="open_time")
 FREE = dl.Costs()
 

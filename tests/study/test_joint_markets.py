@@ -13,6 +13,8 @@ from delever.cli.app import main
 from delever.errors import ConfigError, DataError, InputError, StrategyError
 from delever.study.workspace import Workspace
 
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
 DAYS = pd.date_range("2022-01-01", periods=160, tz="UTC", name="open_time")
 
 UNIVERSE = """\

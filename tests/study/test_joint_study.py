@@ -15,6 +15,8 @@ from delever.cli.app import main
 from delever.errors import ConfigError
 from delever.study.workspace import Workspace
 
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
 HOURS = pd.date_range("2021-04-01", periods=24 * 40, freq="1h", tz="UTC", name="open_time")
 STUDY = """\
 strategy = "carry"

@@ -228,7 +228,7 @@ def test_a_sweep_of_a_market_is_its_single_runs(workspace, market):
         for name in ("total_return", "sharpe_ratio", "max_drawdown"):
             assert row[name] == pytest.approx(run.metrics.loc[name, "whole"], rel=1e-9)
     for wrong, said in (
-        ({}, "needs axes"),
+        ({}, "axes must be given"),
         ({"account.bounds": [True]}, "one of costs.maker_fee"),
     ):
         with pytest.raises(InputError, match=said):

@@ -144,6 +144,13 @@ def _one_index(where: str, given: Mapping[str, object]) -> None:
     for name, value in tables[1:]:
         first, other = tables[0]
         if not value.index.equals(other.index):
+            zones = [getattr(each.index, "tz", None) for each in (value, other)]
+            if zones[0] != zones[1] and len(value) == len(other):
+                raise InputError(
+                    f"{where}: {name} must stand on the index of {first}; its time zone is "
+                    f"{zones[0] or 'none'} and that of {first} {zones[1] or 'none'}; give both "
+                    "one, with tz_localize or tz_convert"
+                )
             raise InputError(
                 f"{where}: {name} must stand on the index of {first}; got "
                 f"{counted(len(value), 'row')} for "

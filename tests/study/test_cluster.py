@@ -164,6 +164,9 @@ def test_what_a_study_names_outside_its_workspace_does_not_travel(
     [
         ("8786", ConfigError, "tcp://HOST:8786"),
         ("local:0", ConfigError, "local:N"),
+        ("local:100000", ConfigError, "4 processes per core"),
+        ("tcp://127.0.0.1", ConfigError, "tcp://HOST:8786"),
+        ("http://127.0.0.1:1", ConfigError, "tcp://HOST:8786"),
         ("tcp://127.0.0.1:9", SimulationError, "must answer at tcp://127.0.0.1:9"),
     ],
 )

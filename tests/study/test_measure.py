@@ -120,7 +120,8 @@ def test_orders_at_their_own_bars_close_are_called_look_ahead(market, signals, o
     size.iloc[[3, 5, 9, 12]] = [1.0, 0.0, 1.0, 0.0]
     odd = bars["open"].where(size.index != index[9], 1.1 * bars["open"])
     mixed = dl.measure(of_orders(bars, size, price=odd), market=market)
-    assert "4 orders, 3 at the open of its bar, 1 at another price" in mixed.notes[0]
+    assert "1 order had one outside low and high" in mixed.notes[0]
+    assert "4 orders, 3 at the open of its bar, 1 at another price" in mixed.notes[1]
     assert str(FilledAt(0, 0, 0, 0.0)) == "no order was filled"
 
 
@@ -290,3 +291,13 @@ def test_what_is_measured_on_a_market_counts_as_a_trial(workspace, ours) -> None
     for _ in range(2):
         dl.measure(returns, market=market, stamped="open", workspace=workspace)
     assert dl.trials(workspace=workspace).frame["by"].tolist() == ["measured"]
+
+
+def test_what_cannot_be_a_measure_is_said(market, ours) -> None:
+    returns = ours.evaluation.backtest.returns
+    with pytest.raises(InputError, match="hardly any is 1h, and most are 1d"):
+        dl.measure(returns, benchmark=returns, stamped="open", timeframe="1h")
+    with pytest.raises(InputError, match=r"costs must be a delever\.Costs"):
+        dl.measure(returns, market=market, stamped="open", costs="x")
+    calm = (4.0 * returns).clip(lower=-0.9)
+    assert dl.measure(calm, market=market, stamped="open").notes[0].startswith("returns may be")

@@ -146,3 +146,17 @@ def test_several_markets_take_no_orders() -> None:
     markets = Markets(views={"A": wave(), "B": wave()})
     with pytest.raises(StrategyError, match="takes exposures alone, and in_waves returns orders"):
         strategy().panel_target(markets)
+
+
+@pytest.mark.parametrize("name", ["stop_prices", "Stop_Price", "stop", "stop_price_2"])
+def test_a_column_that_is_nearly_an_order_is_refused(name) -> None:
+    market = wave()
+    said = in_waves(market).rename(columns={"stop_price": name})
+    with pytest.raises(InputError, match=f"{name}' is no order .* call it 'stop_price'"):
+        dl.backtest(market, said)
+
+
+def test_an_exposure_that_a_time_stop_ends_is_not_called_unchanged() -> None:
+    market = wave()
+    said = pd.DataFrame({"exposure": 1.0, "time_stop": 5.0}, index=market.index)
+    assert not any("never changed" in note for note in dl.backtest(market, said).notes)

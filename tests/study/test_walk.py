@@ -143,6 +143,8 @@ def test_lengths_that_do_not_fit_are_refused(market) -> None:
     assert len(windows(index, 0, Pace(window=400, step=300))) == 6  # from 2010-07-18, warm-up too
     for wrong, said in (
         ({"window": 5_000}, "at least two choices"),
+        ({"window": 99_999}, "at least two choices"),
+        ({"step": 99_999_999_999}, "at least two choices"),
         ({"window": 3}, "at least 30"),
         ({"step": 0}, "at least 1"),
         ({"choose": "luck"}, "choose must be one of"),

@@ -15,7 +15,8 @@ NaN says there is none. All were known at the close of the bar they stand on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -37,6 +38,12 @@ ORDER_PRICES: Final = ("stop_price", "take_profit_price", *(limit for _, limit i
 ORDERS: Final = (*ORDER_PRICES, "leverage", "time_stop", *(name for name, _ in RUNGS[1:]))
 """Columns that are orders."""
 
+_NO_ORDERS: Final = {
+    **{"stop": "stop_price", "stop_loss": "stop_price", "take_profit": "take_profit_price"},
+    **{"limit": "limit_price", "rebalance_band": "", "trailing_stop": ""},
+}
+"""Names that are taken for orders', and the one that is meant; none where an account has it."""
+
 Target: TypeAlias = "pd.Series | pd.DataFrame"
 """Exposures, or a frame of them with columns of `ORDERS`."""
 
@@ -49,6 +56,24 @@ def exposure_of(target: Target) -> pd.Series:
 def exposures_in(target: pd.DataFrame) -> list[str]:
     """Columns that hold exposures, those of the first rung first."""
     return [name for name, _ in RUNGS if name in target]
+
+
+def misnamed(names: Iterable[str]) -> str:
+    """What is wrong with a column whose name is nearly that of an order; empty for nothing."""
+    for name in names:
+        if name in ORDERS or name == EXPOSURE:
+            continue
+        low = name.lower()
+        near = difflib.get_close_matches(low, (*ORDERS, EXPOSURE), n=1, cutoff=0.8)
+        if not near and low not in _NO_ORDERS:
+            continue
+        right = _NO_ORDERS.get(low, near[0] if near else "")
+        todo = f"call it {right!r}" if right else "give it to the account"
+        return (
+            f"the column {name!r} is no order and would only be drawn as a line; {todo}, or "
+            "give the line a name that is unlike an order's"
+        )
+    return ""
 
 
 def decided_before(target: Target, begin: int) -> float | pd.Series:
@@ -89,6 +114,9 @@ def broken_orders(target: pd.DataFrame, close: pd.Series | None = None) -> str:
     With the closes that its rows were decided at, also a new decision that enters at the open with
     a stop or target on the wrong side of its close.
     """
+    wrong_name = misnamed(map(str, target))
+    if wrong_name:
+        return wrong_name
     for number, (exposure, limit) in enumerate(RUNGS[1:], 2):
         if (exposure in target) != (limit in target):
             return f"rung {number} of a ladder needs both columns, {exposure} and {limit}"

@@ -24,6 +24,8 @@ from delever.venues.costs import Costs
 
 _CLOSE = 1e-9
 _ALIKE = 1e-7
+_MOST_SLIPPAGE = 0.02
+"""A fraction that fills at the open or close may be worse by; beyond it they are other prices."""
 
 
 class FilledAt(NamedTuple):
@@ -33,6 +35,8 @@ class FilledAt(NamedTuple):
     close: int
     neither: int
     slippage: float  # what fills were worse than that price by, fraction; NaN where they differ
+    untraded: int = 0  # of a price outside low and high of their bar, slippage aside
+    untraded_first: str = ""  # the first of those, in words
 
     def __str__(self) -> str:
         orders = self.open + self.close + self.neither
@@ -44,7 +48,10 @@ class FilledAt(NamedTuple):
             (self.neither, "another price"),
         )
         said = [f"{amount:,} at {where}" for amount, where in places if amount]
-        worse = f", each worse by {self.slippage:.4g} of it" if self.slippage > _CLOSE else ""
+        worse = ""
+        if self.slippage > _CLOSE:
+            which = "; those at the open or close are" if self.neither else ","
+            worse = f"{which} each worse by {self.slippage:.4g} of it"
         return f"{counted(orders, 'order')}, {', '.join(said)}{worse}"
 
 
@@ -132,18 +139,47 @@ def _references(
     opens, closes = (bars[name].to_numpy(dtype=np.float64)[bar] for name in ("open", "close"))
     worse = {name: side * (price / each - 1.0) for name, each in
              (("open", opens), ("close", closes))}  # fmt: skip
-    usual = {name: float(np.median(each)) if len(each) else 0.0 for name, each in worse.items()}
-    slips = {name: usual[name] if 0.0 <= usual[name] < 0.05 else 0.0 for name in worse}
+    slips = {name: _shared(each) for name, each in worse.items()}
     at = {name: np.abs(each - slips[name]) <= _CLOSE for name, each in worse.items()}
     first = "open" if at["open"].sum() >= at["close"].sum() else "close"
     at["close" if first == "open" else "open"] &= ~at[first]
     reference = np.where(at["open"], opens, np.where(at["close"], closes, price))
     there = [slips[name] for name in at if at[name].any()]
+    slippage = there[0] if len(there) == 1 else np.nan
+    untraded = _untraded(bars, bar, reference / (1.0 + side * np.nan_to_num(slippage)), reference)
+    first_off = int(np.argmax(untraded)) if untraded.any() else None
     return reference, FilledAt(
         open=int(at["open"].sum()),
         close=int(at["close"].sum()),
         neither=int((~at["open"] & ~at["close"]).sum()),
-        slippage=there[0] if len(there) == 1 else np.nan,
+        slippage=slippage,
+        untraded=int(untraded.sum()),
+        untraded_first=""
+        if first_off is None
+        else _place(bars.iloc[bar[first_off]], price[first_off]),
+    )
+
+
+def _shared(worse: Floats) -> float:
+    """The fraction that most orders are worse by, 0 where they share none or it is too much."""
+    usual = float(np.median(worse)) if len(worse) else 0.0
+    alike = 2 * int((np.abs(worse - usual) <= _CLOSE).sum()) > len(worse)
+    return usual if alike and 0.0 <= usual < _MOST_SLIPPAGE else 0.0
+
+
+def _untraded(
+    bars: pd.DataFrame, bar: npt.NDArray[np.int64], *meant: Floats
+) -> npt.NDArray[np.bool_]:
+    """Which orders' prices lie outside low and high of their bar, with and without slippage."""
+    low, high = (bars[name].to_numpy(dtype=np.float64)[bar] for name in ("low", "high"))
+    traded = [(low * (1 - _CLOSE) <= each) & (each <= high * (1 + _CLOSE)) for each in meant]
+    return ~(traded[0] | traded[1])
+
+
+def _place(bar: pd.Series, price: float) -> str:
+    return (
+        f"{price:g} in the bar of {bar.name:%Y-%m-%d %H:%M}, which traded from {bar['low']:g} to "
+        f"{bar['high']:g}"
     )
 
 

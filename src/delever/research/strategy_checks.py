@@ -17,6 +17,7 @@ from delever.engine.orders import (
     ORDERS,
     broken_orders,
     exposure_of,
+    misnamed,
     orders_in,
 )
 from delever.panel import Markets
@@ -110,7 +111,7 @@ def _check_names(answer: pd.DataFrame) -> str:
     beyond = [name for name in names if _RUNG.fullmatch(name) and name not in ORDERS]
     if beyond:
         return f"rungs of a ladder must be numbered from 2 to 9; got {beyond[0]!r}"
-    return ""
+    return misnamed(names)
 
 
 def _check_orders(answer: pd.DataFrame, close: pd.Series | None) -> Finding | None:

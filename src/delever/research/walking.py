@@ -94,15 +94,17 @@ def windows(index: pd.DatetimeIndex, first: int, pace: Pace) -> list[Window]:
     """
     one = pd.Timedelta(days=1)
     start, end = index[first], index[-1]
+    beyond = (end - start).days + 1  # more days than there are, and a stamp that still exists
+    step = one * min(pace.step, beyond)
     found = []
-    begin = start + one * (pace.window + pace.embargo)
+    begin = start + one * min(pace.window + pace.embargo, beyond)
     while begin <= end:
-        out = int(index.searchsorted(begin)), int(index.searchsorted(begin + one * pace.step))
+        out = int(index.searchsorted(begin)), int(index.searchsorted(begin + step))
         since = start if pace.anchored else begin - one * (pace.window + pace.embargo)
         fit = int(index.searchsorted(since)), int(index.searchsorted(begin - one * pace.embargo))
         if out[1] > out[0] and fit[1] > fit[0]:
             found.append(Window(fit, out))
-        begin += one * pace.step
+        begin += step
     if len(found) < 2:
         days = (end - start) / one
         raise InputError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ from delever.study.parcel import Content
 PATIENCE = 60.0
 """Seconds that a cluster without a scheduler or a worker is waited for."""
 _CONNECT = 10.0
+_ADDRESS = re.compile(r"(tcp|tls|ucx|wss?)://[^/\s]+:[1-9][0-9]{0,4}")
+_PER_CORE = 4  # processes started here, of one thread each
 _DEATHS = 3  # times that Dask gives a task up, each after several workers died of it
 _UPLOADS = 20
 _WATCH = 0.5
@@ -228,8 +231,14 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         ) from None
     kind, _, count = address.partition(":")
     if kind == "local" and count.isdecimal() and int(count) > 0:
-        from delever.study.executor import without_script
+        from delever.study.executor import default_workers, without_script
 
+        most = _PER_CORE * default_workers()
+        if int(count) > most:
+            raise ConfigError(
+                f"a cluster on this machine may have {_PER_CORE} processes per core, so {most:,} "
+                f"at most; got {address!r}; ask for fewer"
+            )
         with (
             without_script(),
             dask.LocalCluster(
@@ -238,7 +247,7 @@ def open_cluster(address: str) -> Iterator[Cluster]:
             _connected(dask, local.scheduler_address) as cluster,
         ):
             yield cluster
-    elif "://" in address:
+    elif _ADDRESS.fullmatch(address):
         with _connected(dask, address) as cluster:
             yield cluster
     else:

@@ -127,6 +127,8 @@ def _across_holes(run: Backtest, bars: pd.DataFrame) -> str:
     after = index.get_indexer(pd.DatetimeIndex(holes["end"]))
     held = run.ledger["position"].to_numpy()[after - 1]
     equity = run.ledger["equity"].to_numpy()[after - 1]
+    if np.isnan(held).any():  # of returns alone
+        return ""
     moved = bars["open"].to_numpy()[after] - bars["close"].to_numpy()[after - 1]
     with np.errstate(divide="ignore", invalid="ignore"):
         earned = np.where((held != 0.0) & (equity > 0.0), held * moved / equity, 0.0)

@@ -43,6 +43,10 @@ from delever.view import MarketView
 _EQUITY = 10_000.0
 _MOST_VOLATILE = 5.0
 """Yearly volatility above which returns are taken for percent unless they are really meant."""
+_DOUBTFUL, _DOUBTFUL_TIMES = 1.5, 20.0
+"""Yearly volatility, and times that of the benchmark, from which they may be percent."""
+_FEWEST_STEPS = 0.1
+"""Share of the steps of an index that a timeframe needs at least."""
 
 
 def measure(
@@ -116,6 +120,8 @@ def measure(
     >>> found.name, bool(found.metrics.loc["trades"].isna().all())
     ('half of it, each day', True)
     """
+    if not (costs is None or isinstance(costs, Costs)):
+        raise InputError(f"costs must be a delever.Costs; got {shown(costs)}")
     if isinstance(given, tuple):
         if market is None:
             raise InputError("entries and exits need the market they are run on; give market")
@@ -161,7 +167,8 @@ def measure(
         ledger = Ledger.of(place, seen.bars, seen.symbol or "a market at hand")
         trial = trial_of(done.returns, params={}, costs=paid, account=None, market=seen, start=None)
         n_trials = ledger.record([trial], by="measured", study=called, until=bars.index[-1])
-    return _run(evaluation, seen, filled, n_trials, benchmark, market is None)
+    doubts = [] if of_portfolio or really else _percent(evaluation)
+    return _run(evaluation, seen, filled, n_trials, benchmark, market is None, doubts)
 
 
 def _run(
@@ -171,10 +178,11 @@ def _run(
     n_trials: int,
     benchmark: pd.Series | None,
     made: bool,
+    doubts: list[str],
 ) -> Run:
     found = WhatIf(initial_equity=evaluation.backtest.initial_equity, paths=no_paths())
     said = remarks(evaluation, seen, n_trials=n_trials)
-    warned = _filled(filled) if filled is not None else [
+    warned = _filled(filled, made=made) if filled is not None else [
         "returns alone: what was held, traded and paid is not known, so metrics of exposure, "
         "turnover and trades are n/a"
     ]  # fmt: skip
@@ -192,7 +200,7 @@ def _run(
             "name": "buy and hold" if benchmark is None else str(benchmark.name or "benchmark")
         },
         **said,
-        "notes": [*warned, *said["notes"]],
+        "notes": [*doubts, *warned, *said["notes"]],
         "n_trials": n_trials,
         **outcome(evaluation, found),
     }
@@ -204,14 +212,39 @@ def _run(
     )
 
 
-def _filled(filled: FilledAt) -> list[str]:
-    """What a portfolio's orders say of when they were decided."""
+def _percent(evaluation: Evaluation) -> list[str]:
+    """Whether returns are so wild that they may be percent."""
+    own, held = (
+        float(table["whole"]["volatility"])
+        for table in (evaluation.metrics, evaluation.benchmark_metrics)
+    )
+    if not (own >= _DOUBTFUL or own > _DOUBTFUL_TIMES * held):
+        return []
+    return [
+        f"returns may be percent: as fractions they vary by {100 * own:,.0f} per cent a year, the "
+        f"benchmark by {100 * held:,.0f}; five per cent are 0.05: divide percent by 100; where so "
+        "much is meant, say so: really=True"
+    ]
+
+
+def _filled(filled: FilledAt, *, made: bool) -> list[str]:
+    """What a portfolio's orders say of when they were decided, and at what prices.
+
+    Bars `made` of closes alone do not tell what traded.
+    """
     out = [f"kept by vectorbt, without funding, margin or liquidation: {filled}"]
     if filled.close:
         out.append(
             f"look-ahead: {counted(filled.close, 'order')} had the close of the bar for a price, "
             "vectorbt's default; a signal of that bar is known only then, and filled at the next "
             "open at the earliest: shift the signals by a bar and fill at the opens"
+        )
+    if filled.untraded and not made:
+        out.insert(
+            0,
+            f"prices that never traded: {counted(filled.untraded, 'order')} had one outside low "
+            f"and high of the bar, slippage aside; the first {filled.untraded_first}; no venue "
+            "fills there, and a price of a later bar is look-ahead: fill at the opens",
         )
     return out
 
@@ -260,7 +293,14 @@ def _timeframe(values: pd.Series, market: MarketView | None, said: str | None) -
             )
         return market.timeframe
     if said is not None:
-        timeframe_delta(said)
+        length = timeframe_delta(said).value
+        steps = np.abs(np.diff(utc_index(values.index, "open_time", "returns").as_unit("ns").asi8))
+        if len(steps) and (steps == length).mean() < _FEWEST_STEPS:
+            raise InputError(
+                f"timeframe must be the step of what is measured; hardly any is {said}, and most "
+                f"are {timeframe_of(_step(pd.DatetimeIndex(values.index)))}; leave timeframe out, "
+                "or give its own"
+            )
         return said
     return timeframe_of(_step(utc_index(values.index, "open_time", "returns")))
 

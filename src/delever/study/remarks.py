@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from delever.arguments import counted
@@ -83,9 +84,13 @@ def _idle(evaluation: Evaluation, *, itself: bool) -> list[str]:
         bars = f"{counted(flat, 'bar')} {'was' if flat == 1 else 'were'}"
         out.append(f"no decision before {when(index[flat - 1])}: {bars} flat for want of history")
     kept = run.ledger["target_exposure"].iloc[flat:].dropna().unique()  # NaN is not known
-    if len(kept) == 1 and not itself:
+    # Stops, liquidations and ladders change what is held while what is asked for stays.
+    held = np.sign(run.ledger["position"].iloc[flat:]).unique()
+    asked_alone = run.fills["reason"].eq("target").all()
+    if len(kept) == 1 and len(held) == 1 and asked_alone and not itself:
+        share = percent(kept[0] if held[0] else 0.0, 0)
         out.append(
-            f"the exposure never changed: {percent(kept[0], 0)} from {when(index[flat])} to the "
+            f"the exposure never changed: {share} from {when(index[flat])} to the "
             "end, so the run tells nothing about when to be in or out"
         )
     return out
@@ -97,7 +102,8 @@ def _unpaid(evaluation: Evaluation) -> list[str]:
     def slips(run: Backtest) -> bool:
         return bool((run.fills["slippage"] != 0.0).any())
 
-    if slips(evaluation.backtest) or evaluation.backtest.fills.empty:
+    # Limit orders are filled at their own prices.
+    if slips(evaluation.backtest) or not evaluation.backtest.fills["reason"].eq("target").any():
         return []
     if slips(evaluation.benchmark):
         return [

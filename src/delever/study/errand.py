@@ -62,8 +62,8 @@ def errand(
     other = [name for name in sorted({*expected, *there}) if expected.get(name) != there.get(name)]
     if other:
         raise SimulationError(
-            f"worker {_address()} must run what this session runs; it has "
-            f"{', '.join(f'{name} {there.get(name)}' for name in other)} where this session has "
+            f"worker {_address()} must run what the client runs; it has "
+            f"{', '.join(f'{name} {there.get(name)}' for name in other)} where the client has "
             f"{', '.join(f'{name} {expected.get(name)}' for name in other)}; install the same "
             "there and start it again"
         )

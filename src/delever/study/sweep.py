@@ -108,7 +108,7 @@ def sweep(
         If `study` is neither, an axis is none, or has no values, or one of `metrics` is no metric
         or has the name or label of another.
     SimulationError
-        If a worker ends before its work is done, or runs other code than this session; if a
+        If a worker ends before its work is done, or runs other code than the client; if a
         cluster does not answer.
     StoreError
         If strategy or data change meanwhile, or a stored chunk cannot be read.

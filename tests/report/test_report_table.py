@@ -6,7 +6,6 @@ import pytest
 
 from delever.report.table import (
     Column,
-    Group,
     Table,
     fraction_cell,
     mark_best,
@@ -56,9 +55,9 @@ def test_groups_begin_where_the_widths_say() -> None:
         columns=tuple(Column(label=str(k)) for k in range(5)),
         rows=(),
         groups=(
-            Group(label="", width=1),
-            Group(label="a", width=2),
-            Group(label="b", width=2),
+            ("", 1),
+            ("a", 2),
+            ("b", 2),
         ),
     )
     assert table.edges == (1, 3)

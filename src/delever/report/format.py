@@ -95,6 +95,11 @@ def one_digit(amount: float) -> str:
     return number(amount, 1)
 
 
+def three_digits(amount: float) -> str:
+    """Write a number with three decimals, such as a p-value."""
+    return number(amount, 3)
+
+
 def whole_percent(fraction: float) -> str:
     """Write a fraction as a percentage without decimals."""
     return percent(fraction, 0)
@@ -119,8 +124,8 @@ def short_span(days: float) -> list[str]:
 
 
 def interval(low: float, high: float, form: Callable[[float], str] = percent) -> str:
-    """Write both ends of an interval."""
-    return f"{form(low)} to {form(high)}"
+    """Write both ends of an interval, where there is one."""
+    return NOT_AVAILABLE if math.isnan(low) else f"{form(low)} to {form(high)}"
 
 
 def multiple(factor: float) -> str:

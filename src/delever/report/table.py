@@ -16,11 +16,13 @@ from delever.report.format import (
     SPEED,
     figure,
     interval,
+    money,
     percent,
     points,
     speed,
     value,
     when,
+    whole_percent,
 )
 from delever.stats.metrics import Metric
 
@@ -52,21 +54,14 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """A heading over `width` neighbouring columns."""
-
-    label: str
-    width: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows of cells under headings."""
 
     id: str  # fixed name of its element
     columns: tuple[Column, ...]  # headings
     rows: tuple[tuple[Cell, ...], ...]  # as many cells each as there are columns
-    groups: tuple[Group, ...] = ()  # headings over the headings; their widths add up to the columns
+    # headings over the headings and how many columns each spans, all of them together
+    groups: tuple[tuple[str, int], ...] = ()
     caption: str = ""  # how to read it
     sortable: bool = False  # whether a click on a heading sorts
     limit: int = 0  # rows shown at first; 0 shows all
@@ -85,7 +80,7 @@ class Table:
     @property
     def edges(self) -> tuple[int, ...]:
         """Columns with which a group begins, the first group aside."""
-        widths = [group.width for group in self.groups[:-1]]
+        widths = [width for _, width in self.groups[:-1]]
         return tuple(sum(widths[: place + 1]) for place in range(len(widths)))
 
 
@@ -106,10 +101,33 @@ def tabulate(
     """
     if isinstance(rows, pd.DataFrame):
         rows = rows.reset_index().to_dict("records")
+    cells = [tuple(write(row) for _, write in fields) for row in rows]
+    return listed(id, [column for column, _ in fields], cells, **more)
+
+
+def listed(
+    id: str,
+    heads: Sequence[str | Column],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    caption: str = "",
+    **more: Any,
+) -> Table:
+    """Make a table of cells, words in the first column and numbers in those headed by a text.
+
+    What the mark of a yearly figure means is said below where a cell bears it.
+    """
+    made = tuple(map(tuple, rows))
+    if any(cell.text.endswith(MARK) for row in made for cell in row):
+        caption = f"{caption} {SPEED}".strip()
     return Table(
         id=id,
-        columns=tuple(column for column, _ in fields),
-        rows=tuple(tuple(write(row) for _, write in fields) for row in rows),
+        columns=tuple(
+            head if isinstance(head, Column) else Column(label=head, numeric=place > 0)
+            for place, head in enumerate(heads)
+        ),
+        rows=made,
+        caption=caption,
         **more,
     )
 
@@ -153,6 +171,18 @@ def numbers(label: str, value: Value, form: Form, title: str = "") -> Field:
     return column, lambda row: number_cell(float(_value(row, value)), form)
 
 
+def intervals(
+    confidence: float, low: Value, high: Value, form: Callable[[float], str] = percent, **more: Any
+) -> Field:
+    """A column of intervals, headed by their confidence."""
+    return texts(
+        f"{whole_percent(confidence)} interval",
+        lambda row: interval_cell(_value(row, low), _value(row, high), form),
+        numeric=True,
+        **more,
+    )
+
+
 def _value(row: Any, value: Value) -> Any:
     if callable(value):
         return value(row)
@@ -169,9 +199,7 @@ def number_cell(amount: float, form: Form) -> Cell:
 
 def interval_cell(low: float, high: float, form: Callable[[float], str]) -> Cell:
     """Write both ends of an interval."""
-    if math.isnan(low):
-        return Cell(text=NOT_AVAILABLE, tone="quiet")
-    return Cell(text=interval(low, high, form))
+    return Cell(text=interval(low, high, form), tone="quiet" if math.isnan(low) else "")
 
 
 def reading(metrics: pd.DataFrame, name: str, scope: str) -> float:
@@ -190,21 +218,35 @@ def speed_cell(cell: Cell, days: float) -> Cell:
     return replace(cell, text=speed(cell.text, days))
 
 
-def marked(rows: Iterable[Sequence[Cell]]) -> str:
-    """What the mark means, where any cell bears it."""
-    return f" {SPEED}" if any(cell.text.endswith(MARK) for row in rows for cell in row) else ""
+def _toned(amount: float, form: Form) -> Cell:
+    cell = number_cell(amount, form)
+    return replace(cell, tone="loss") if cell.text.startswith("-") else cell
 
 
 def fraction_cell(amount: float) -> Cell:
     """Write a fraction as a percentage, a negative one in the tone of a loss."""
-    cell = number_cell(amount, percent)
-    return replace(cell, tone="loss") if cell.text.startswith("-") else cell
+    return _toned(amount, percent)
 
 
 def points_cell(fraction: float) -> Cell:
     """Write points saved with their sign, points lost in the tone of a loss."""
-    cell = number_cell(fraction, points)
-    return replace(cell, tone="loss") if cell.text.startswith("-") else cell
+    return _toned(fraction, points)
+
+
+def money_cell(amount: float) -> Cell:
+    """Write an amount of money, a negative one in the tone of a loss."""
+    return _toned(amount, money)
+
+
+def time_cell(stamp: pd.Timestamp, **more: Any) -> Cell:
+    """Write a stamp that sorts; `more` are further fields of `Cell`."""
+    order = None if pd.isna(stamp) else f"{stamp:%Y-%m-%d %H:%M}"
+    return Cell(text=when(stamp), order=order, **more)
+
+
+def stretch(begin: pd.Timestamp, end: pd.Timestamp) -> tuple[str, str]:
+    """Both ends of what a click on a cell shows in a figure."""
+    return f"{begin:%Y-%m-%d %H:%M}", f"{end:%Y-%m-%d %H:%M}"
 
 
 def mark_best(cells: Sequence[Cell], better: Literal["higher", "lower"] | None) -> tuple[Cell, ...]:

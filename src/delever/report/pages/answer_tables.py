@@ -17,13 +17,12 @@ from delever.report.page import Tile
 from delever.report.pages.short_tables import ratios, yearly
 from delever.report.table import (
     Cell,
-    Column,
-    Group,
     Table,
     fraction_cell,
-    marked,
+    listed,
     numbers,
     points_cell,
+    stretch,
     tabulate,
     texts,
 )
@@ -65,7 +64,7 @@ def insurance_table(
             text=str(row["title"]),
             order=f"{start:%Y-%m-%d %H:%M}",
             note=" ".join(filter(None, parts)),
-            zoom=(f"{start - room:%Y-%m-%d %H:%M}", f"{end + room:%Y-%m-%d %H:%M}"),
+            zoom=stretch(start - room, end + room),
         )
 
     return tabulate(
@@ -81,13 +80,7 @@ def insurance_table(
             numbers("by timing", "timing", log_points, title="the rest of the payout"),
             texts("", lambda row: Cell(text=row["outcome"], tone=_TONES[row["outcome"]])),
         ),
-        groups=(
-            Group(label="", width=1),
-            Group(label="Return", width=2),
-            Group(label="Protection", width=2),
-            Group(label="Payout, log points", width=2),
-            Group(label="", width=1),
-        ),
+        groups=(("", 1), ("Return", 2), ("Protection", 2), ("Payout, log points", 2), ("", 1)),
         caption=(
             f"Points saved: return of the strategy less that of {benchmark}; half a point either "
             "way counts as nothing. Wealth kept: the ratio of the two. Payout: its log, split into "
@@ -250,23 +243,16 @@ def statistics_table(found: Answer, benchmark: str) -> Table:
             tested(premium),
         )
     )
-    return Table(
-        id="statistics",
-        columns=(
-            Column(label="", numeric=False),
-            Column(label="strategy"),
-            Column(label=benchmark),
-            Column(label="difference"),
-            Column(label="test of no difference"),
-        ),
-        rows=tuple(made),
+    return listed(
+        "statistics",
+        ("", "strategy", benchmark, "difference", "test of no difference"),
+        made,
         caption=(
             "Under each figure its 90% interval, from a studentised stationary bootstrap of the "
             "bars, those finer than a day compounded to days. Growth is compounded; a difference "
             "of growth is relative. The tests are "
             "two-sided and, apart from the two tests of luck above, not corrected for each other."
-        )
-        + marked(made),
+        ),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,13 @@ import pandas as pd
 
 from delever.report.answer_words import p_value
 from delever.report.figures.split_figures import splits
-from delever.report.format import day, number, percent, points, whole
+from delever.report.format import day, number, percent, points, three_digits, whole
 from delever.report.page import Part
 from delever.report.sweep_words import where
 from delever.report.table import (
     Cell,
     Table,
     fraction_cell,
-    marked,
     number_cell,
     numbers,
     points_cell,
@@ -125,7 +123,7 @@ def eras_table(swept: Swept) -> Table:
         days = (row["end"] - row["start"]) / pd.Timedelta(days=1)
         return speed_cell(number_cell(row[name], number), days)
 
-    made = tabulate(
+    return tabulate(
         "eras-left-out",
         found.eras,
         (
@@ -139,7 +137,6 @@ def eras_table(swept: Swept) -> Table:
         caption="Sharpe ratios are yearly. No better: the share of combinations that did no better "
         "there than the chosen one.",
     )
-    return replace(made, caption=made.caption + marked(made.rows))
 
 
 def finalists_table(swept: Swept) -> Table:
@@ -148,7 +145,7 @@ def finalists_table(swept: Swept) -> Table:
     assert found is not None
     days = (found.end - found.start) / pd.Timedelta(days=1)
     spanned = f"{day(found.start)} to {day(found.end)}"
-    made = tabulate(
+    return tabulate(
         "finalists",
         found.table,
         (
@@ -160,8 +157,8 @@ def finalists_table(swept: Swept) -> Table:
                 numeric=True,
             ),
             texts("Growth above holding", lambda row: _grown(row["growth"], days), numeric=True),
-            numbers("p (StepM)", "p_value", exact),
-            numbers("p (best set)", "best_set", exact),
+            numbers("p (StepM)", "p_value", three_digits),
+            numbers("p (best set)", "best_set", three_digits),
         ),
         caption=f"Chosen by the first half alone, run bar by bar from {spanned}. SPA, that any of "
         "them grows more than holding: "
@@ -170,22 +167,17 @@ def finalists_table(swept: Swept) -> Table:
         "set: those above 0.10 hold the one that grows most, in nine of ten cases (model "
         "confidence set, Hansen, Lunde and Nason 2011).",
     )
-    return replace(made, caption=made.caption + marked(made.rows))
 
 
 def finalists_facts(found: Finalists) -> dict[str, str]:
     """The test of all finalists at once."""
-    said = f"p = {exact(found.consistent)}, between {exact(found.lower)} and {exact(found.upper)}"
+    p, low, high = map(three_digits, (found.consistent, found.lower, found.upper))
+    said = f"p = {p}, between {low} and {high}"
     return {_SPA: f"{said} by what poor ones count for"}
 
 
 def _grown(growth: float, days: float) -> Cell:
     return speed_cell(fraction_cell(float(np.expm1(growth))), days)
-
-
-def exact(value: float) -> str:
-    """Write a p-value with three digits behind the point."""
-    return number(value, 3)
 
 
 def facts_of(found: Choosing) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.report.format import NOT_AVAILABLE, day, figure, percent
 from delever.report.page import Tile, block, fragment, render_page
-from delever.report.table import Cell, Column, Table
+from delever.report.table import Cell, Column, Table, listed
 from delever.research.claims.audit import AuditedClaim, Expectation, Measurement
 
 VERDICTS = ("confirmed", "contradicted", "depends on the definition", "not testable")
@@ -67,15 +67,7 @@ def claims_table(audited: Sequence[AuditedClaim]) -> Table:
         for measured in one.measured:
             rows.append((*named, *_row(measured)))
             named = Cell(text=""), Cell(text="")
-    return Table(
-        id="claims",
-        columns=(
-            Column(label="claim", numeric=False),
-            Column(label="verdict", numeric=False),
-            *_COLUMNS,
-        ),
-        rows=tuple(rows),
-    )
+    return listed("claims", ("claim", Column(label="verdict", numeric=False), *_COLUMNS), rows)
 
 
 def _row(one: Measurement) -> tuple[Cell, ...]:

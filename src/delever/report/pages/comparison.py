@@ -32,12 +32,13 @@ from delever.report.pages.rungs_table import compared_rungs
 from delever.report.table import (
     Cell,
     Column,
-    Group,
     Table,
     fraction_cell,
+    listed,
     mark_best,
-    marked,
     reading,
+    tabulate,
+    texts,
 )
 from delever.research.answer import Answer
 from delever.research.differences import Differences
@@ -155,20 +156,20 @@ def summary_table(
         )
         for name, scope, _ in _SUMMARY
     ]
-    rows = tuple(
+    rows = [
         (Cell(text=label), *values)
         for label, values in zip(columns, zip(*cells, strict=True), strict=True)
-    )
+    ]
     headings = (
         Column(label=label, title=f"{REGISTRY[name].label}, {SCOPE_LABELS[scope].lower()}")
         for name, scope, label in _SUMMARY
     )
-    return Table(
-        id="summary",
-        columns=(Column(label="Run", numeric=False), *headings),
-        rows=rows,
+    return listed(
+        "summary",
+        ("Run", *headings),
+        rows,
         caption="Of the whole span. The best of each column is set off. A run that began before "
-        "the span carries its position in; another pays to enter." + marked(rows),
+        "the span carries its position in; another pays to enter.",
     )
 
 
@@ -239,13 +240,7 @@ def _scope_table(
         for spec in shown_metrics(measured)
         if scope in spec.scopes
     ]
-    return Table(
-        id=f"metrics-{scope}",
-        columns=(Column(label="", numeric=False), *(Column(label=name) for name in columns)),
-        rows=tuple(rows),
-        limit=12,
-        caption=marked(rows).strip(),
-    )
+    return listed(f"metrics-{scope}", ("", *columns), rows, limit=12)
 
 
 def _periods_table(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> Table:
@@ -257,16 +252,11 @@ def _periods_table(columns: Mapping[str, pd.DataFrame], first: Evaluation) -> Ta
             for name in ("total_return", "max_drawdown")
         ]
         rows.append((about, *(cell for cells in shown for cell in mark_best(cells, "higher"))))
-    heads = [Column(label=name) for name in columns]
-    return Table(
-        id="periods",
-        columns=(Column(label="Period", numeric=False), *heads, *heads),
-        groups=(
-            Group(label="", width=1),
-            Group(label="Return", width=len(heads)),
-            Group(label="Max drawdown", width=len(heads)),
-        ),
-        rows=tuple(rows),
+    return listed(
+        "periods",
+        ("Period", *columns, *columns),
+        rows,
+        groups=(("", 1), ("Return", len(columns)), ("Max drawdown", len(columns))),
         caption="The best of each period is set off.",
         empty="No deleveraging period of the catalogue lies in this span.",
     )
@@ -276,12 +266,12 @@ def _parameters_table(chosen: Mapping[str, Mapping[str, str]]) -> Table:
     keys = list(dict.fromkeys(key for each in chosen.values() for key in each))
     # What differs stands first: it is what the comparison is about.
     keys.sort(key=lambda key: len({each.get(key, "-") for each in chosen.values()}) == 1)
-    return Table(
-        id="parameters",
-        columns=tuple(Column(label=name, numeric=False) for name in ("Parameter", *chosen)),
-        rows=tuple(
-            (Cell(text=key), *(Cell(text=each.get(key, "-")) for each in chosen.values()))
-            for key in keys
+    return tabulate(
+        "parameters",
+        keys,
+        (
+            texts("Parameter", str),
+            *(texts(name, lambda key, own=own: own.get(key, "-")) for name, own in chosen.items()),
         ),
         caption="Those that differ stand first.",
         empty="None of the runs takes parameters.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pandas as pd
 
@@ -14,10 +13,19 @@ from delever.report.figures import Chart
 from delever.report.format import number, when, whole
 from delever.report.page import Block, block, fragment
 from delever.report.pages.period_cards import cards, period_paths
-from delever.report.table import Cell, Table, fraction_cell, numbers, tabulate, texts
+from delever.report.table import (
+    Cell,
+    Table,
+    fraction_cell,
+    numbers,
+    stretch,
+    tabulate,
+    texts,
+    time_cell,
+)
 from delever.research.evaluation import Evaluation
 from delever.stats.over_time import rolling_measures, worst_bars, year_by_year
-from delever.units import DAYS_PER_YEAR
+from delever.units import DAYS_PER_YEAR, timeframe_delta
 
 _WORST = 10
 
@@ -105,7 +113,7 @@ def years_of(evaluation: Evaluation) -> pd.DataFrame:
     opens = pd.to_datetime([f"{year}-01-01" for year in [*table.index, table.index[-1] + 1]])
     edges = opens.tz_localize("UTC")
     part = (edges[:-1] < start) | (edges[1:] > end)
-    marks = [" *" if cut else "" for cut in part]
+    marks = [", in part" if cut else "" for cut in part]
     return table.assign(label=[f"{y}{mark}" for y, mark in zip(table.index, marks, strict=True)])
 
 
@@ -113,27 +121,23 @@ def years_table(evaluation: Evaluation, benchmark: str) -> Table:
     """Return and deepest drawdown of each calendar year, beside the benchmark's."""
     years = years_of(evaluation)
     start, end = evaluation.span
-    cut = years["label"].str.endswith("*").any()
+    cut = years["label"].str.endswith("part").any()
     return tabulate(
         "years-table",
-        years,
+        years.assign(difference=years["return"] - years["benchmark_return"]),
         (
             texts("Year", lambda row: Cell(text=row["label"], order=float(row["year"]))),
             numbers("strategy", "return", fraction_cell),
             numbers(benchmark, "benchmark_return", fraction_cell),
-            numbers("Difference", _difference, fraction_cell),
+            numbers("Difference", "difference", fraction_cell),
             numbers("Max drawdown", "max_drawdown", fraction_cell),
             numbers(f"that of {benchmark}", "benchmark_max_drawdown", fraction_cell),
             numbers("Bars", "bars", whole),
         ),
         sortable=True,
         caption="Calendar years, UTC; drawdowns are measured anew from the start of each."
-        + (f" * In part: the run is from {when(start)} to {when(end)}." if cut else ""),
+        + (f" In part: the run is from {when(start)} to {when(end)}." if cut else ""),
     )
-
-
-def _difference(row: Mapping[str, Any]) -> float:
-    return float(row["return"] - row["benchmark_return"])
 
 
 def worst_bars_table(evaluation: Evaluation, benchmark: str) -> Table:
@@ -147,19 +151,22 @@ def worst_bars_table(evaluation: Evaluation, benchmark: str) -> Table:
         "; ".join(titles[name] for name, mask in inside.items() if mask.iloc[row]) or "none"
         for row in range(len(index))
     ]
-    room = 30 * (close_times(index, run.timeframe) - index)
+    room = 30 * timeframe_delta(run.timeframe)
     rows = worst.assign(
         where=where,
         opened=index,
-        begin=index - room,
-        end=index + room,
         held=run.ledger["exposure"].shift(fill_value=0.0).loc[index],
     )
     return tabulate(
         "worst-bars-table",
         rows.reset_index(drop=True),
         (
-            texts("Bar", _bar),
+            texts(
+                "Bar",
+                lambda row: time_cell(
+                    row["opened"], zoom=stretch(row["opened"] - room, row["opened"] + room)
+                ),
+            ),
             numbers("Return", "return", fraction_cell),
             numbers(benchmark, "benchmark_return", fraction_cell),
             numbers("Exposure before", "held", number),
@@ -168,11 +175,4 @@ def worst_bars_table(evaluation: Evaluation, benchmark: str) -> Table:
         sortable=True,
         caption="By the open of the bar, UTC; the exposure is that of the close before.",
         empty="No bar had a loss.",
-    )
-
-
-def _bar(row: Mapping[str, Any]) -> Cell:
-    ends = tuple(f"{row[name]:%Y-%m-%d %H:%M}" for name in ("begin", "end"))
-    return Cell(
-        text=when(row["opened"]), order=f"{row['opened']:%Y-%m-%d %H:%M}", zoom=(ends[0], ends[1])
     )

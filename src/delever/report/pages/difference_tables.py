@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from delever.report.format import NOT_AVAILABLE, growth, number, points, speed
+from delever.report.format import (
+    NOT_AVAILABLE,
+    growth,
+    number,
+    points,
+    speed,
+    three_digits,
+    whole,
+)
 from delever.report.table import (
     Cell,
     Column,
-    Group,
     Table,
     fraction_cell,
     interval_cell,
+    listed,
     mark_best,
     number_cell,
     numbers,
@@ -27,6 +35,8 @@ from delever.stats.families import Measure
 
 def protection_table(answers: Mapping[str, Answer]) -> Table:
     """Every run as an insurance: what it saved in periods, how surely, and what it cost outside."""
+    days = [each.protection.days for each in answers.values()]
+    outside = speed("Growth outside", days[0]) if days else "Growth outside"
     return tabulate(
         "protection",
         [
@@ -36,7 +46,7 @@ def protection_table(answers: Mapping[str, Answer]) -> Table:
         (
             texts("Run", "run"),
             *(
-                numbers(word.capitalize(), lambda row, word=word: row["split"].count(word), _count)
+                numbers(word.capitalize(), lambda row, word=word: row["split"].count(word), whole)
                 for word in ("helped", "hurt", "nothing")
             ),
             numbers("Points saved", lambda row: row["answer"].saved.mean, points_cell, "a period"),
@@ -48,7 +58,7 @@ def protection_table(answers: Mapping[str, Answer]) -> Table:
                 points_cell,
                 "period",
             ),
-            numbers(_outside(answers), lambda row: row["split"].relative_growth, fraction_cell),
+            numbers(outside, lambda row: row["split"].relative_growth, fraction_cell),
             numbers("Payout ratio", lambda row: row["split"].payout_ratio, number),
         ),
         caption="Helped, hurt, nothing: deleveraging periods. Points saved: return less the "
@@ -57,15 +67,6 @@ def protection_table(answers: Mapping[str, Answer]) -> Table:
         "in every fall without skill. Growth outside: against the benchmark, a year. Payout "
         "ratio: payouts over premium, where one was paid.",
     )
-
-
-def _outside(answers: Mapping[str, Answer]) -> str:
-    first = next(iter(answers.values()), None)
-    return "Growth outside" if first is None else speed("Growth outside", first.protection.days)
-
-
-def _count(amount: float) -> str:
-    return f"{amount:.0f}"
 
 
 def _interval(found: Answer) -> Cell:
@@ -78,7 +79,7 @@ def _sign_flip_p(found: Answer) -> Cell:
     if not found.saved.can_reject:
         why = f"{found.saved.differing} periods that differ from zero cannot reject"
         return Cell(text=NOT_AVAILABLE, tone="quiet", title=why)
-    return number_cell(found.saved.p_value, _three)
+    return number_cell(found.saved.p_value, three_digits)
 
 
 def saved_table(answers: Mapping[str, Answer]) -> Table:
@@ -95,10 +96,10 @@ def saved_table(answers: Mapping[str, Answer]) -> Table:
     if rows:
         means = [_saved(each.saved.mean) for each in answers.values()]
         rows.append((Cell(text="Mean of the periods"), *mark_best(means, "higher")))
-    return Table(
-        id="points-saved",
-        columns=(Column(label="Period", numeric=False), *(Column(label=one) for one in answers)),
-        rows=tuple(rows),
+    return listed(
+        "points-saved",
+        ("Period", *answers),
+        rows,
         caption="Return of the run less its benchmark's, in points. The best is set off.",
         empty="No deleveraging period lies in this span.",
     )
@@ -114,11 +115,11 @@ def against_table(found: Differences, benchmark: str) -> Table:
     by_run = {m: table.to_dict("index") for m, table in found.benchmark.items()}
     for label, best in found.best.items():
         cells = [cell for m in MEASURES for cell in _tested(by_run[m][label], m, "p_stepdown")]
-        rows.append((Cell(text=str(label)), *cells, number_cell(float(best), _three)))
-    return Table(
-        id="against-benchmark",
-        columns=(
-            Column(label="Run", numeric=False),
+        rows.append((Cell(text=str(label)), *cells, number_cell(float(best), three_digits)))
+    return listed(
+        "against-benchmark",
+        (
+            "Run",
             *_tested_columns(
                 "p family", "allows for all runs of the table: Romano and Wolf's step-down"
             ),
@@ -128,8 +129,8 @@ def against_table(found: Differences, benchmark: str) -> Table:
                 "grows most",
             ),
         ),
-        groups=_tested_groups(found.days, more=1),
-        rows=tuple(rows),
+        rows,
+        groups=(*_tested_groups(found.days), ("", 1)),
         caption=f"Each run less {benchmark}, a year; intervals at {found.confidence:.0%}. p: how "
         "often chance alone would show as large a difference. Of many runs some will seem to "
         "differ, which p family allows for. Growth is growth against it, a year.",
@@ -143,14 +144,12 @@ def pairs_table(found: Differences) -> Table:
     for pair in found.pairs["growth"].index.tolist():
         cells = [cell for m in MEASURES for cell in _tested(by_pair[m][pair], m, "p_holm")]
         rows.append((Cell(text=f"{pair[0]} less {pair[1]}"), *cells))
-    return Table(
-        id="pairs-of-runs",
-        columns=(
-            Column(label="Runs", numeric=False),
-            *_tested_columns("p Holm", "allows for all pairs of the table, by Holm's method"),
-        ),
+    allowed = "allows for all pairs of the table, by Holm's method"
+    return listed(
+        "pairs-of-runs",
+        ("Runs", *_tested_columns("p Holm", allowed)),
+        rows,
         groups=_tested_groups(found.days),
-        rows=tuple(rows),
         limit=15,
         sortable=True,
         empty="There is one run.",
@@ -167,44 +166,30 @@ def _tested(row: Mapping[Hashable, Any], measure: Measure, family: str) -> tuple
     return (
         number_cell(float(row["value"]), form),
         interval_cell(float(row["low"]), float(row["high"]), form),
-        number_cell(float(row["p_value"]), _three),
-        number_cell(float(row[family]), _three),
+        number_cell(float(row["p_value"]), three_digits),
+        number_cell(float(row[family]), three_digits),
     )
 
 
 def _tested_columns(family: str, title: str) -> tuple[Column, ...]:
-    one = (
-        Column(label="Difference"),
-        Column(label="Interval"),
+    tests = (
         Column(label="p", title="two-sided, of no difference"),
         Column(label=family, title=title),
     )
-    return (*one, *one)
+    return (Column(label="Difference"), Column(label="Interval"), *tests) * 2
 
 
-def _tested_groups(days: float, more: int = 0) -> tuple[Group, ...]:
-    last = (Group(label="", width=more),) if more else ()
-    return (
-        Group(label="", width=1),
-        Group(label=speed("Growth a year", days), width=4),
-        Group(label=speed("Sharpe ratio a year", days), width=4),
-        *last,
-    )
-
-
-def _three(amount: float) -> str:
-    return number(amount, 3)
+def _tested_groups(days: float) -> tuple[tuple[str, int], ...]:
+    measures = ("Growth a year", "Sharpe ratio a year")
+    return ("", 1), *((speed(said, days), 4) for said in measures)
 
 
 def correlation_table(found: Differences) -> Table:
     """Correlation of the runs' returns, day by day."""
     names = [str(name) for name in found.correlation.columns]
-    return Table(
-        id="correlations",
-        columns=(Column(label="", numeric=False), *(Column(label=name) for name in names)),
-        rows=tuple(
-            (Cell(text=str(name)), *(number_cell(float(value), number) for value in row))
-            for name, row in found.correlation.iterrows()
-        ),
+    return tabulate(
+        "correlations",
+        found.correlation.set_axis(names, axis=1).rename_axis("of"),
+        (texts("", "of"), *(numbers(name, name, number) for name in names)),
         caption="Of returns on the same days; 1 for runs that move together.",
     )

@@ -7,14 +7,25 @@ from typing import Any
 
 import pandas as pd
 
-from delever.engine.legs import Leg
 from delever.engine.terms import costs_of
 from delever.report.figures import Chart
-from delever.report.figures.joint_figures import joint_margin_figure, symbols_figure
-from delever.report.format import NOT_AVAILABLE, day, money, number, percent, when, whole
+from delever.report.figures.joint_figures import symbols_figure
+from delever.report.figures.margin_figure import joint_margin_figure
+from delever.report.format import NOT_AVAILABLE, day, money, number, percent, whole
 from delever.report.page import Block, Part, block
 from delever.report.pages.run_tables import parts_shown
-from delever.report.table import Cell, Table, fraction_cell, numbers, points_cell, tabulate, texts
+from delever.report.table import (
+    Cell,
+    Table,
+    fraction_cell,
+    money_cell,
+    numbers,
+    points_cell,
+    stretch,
+    tabulate,
+    texts,
+    time_cell,
+)
 from delever.research.evaluation import Evaluation
 from delever.research.portfolio_parts import (
     coin_periods,
@@ -24,7 +35,6 @@ from delever.research.portfolio_parts import (
     saved_by_symbol,
     symbol_attribution,
 )
-from delever.venues.costs import Costs
 
 _NEAREST = 5
 
@@ -102,16 +112,12 @@ def _symbols_table(table: pd.DataFrame) -> Table:
         (
             texts("Symbol", "symbol"),
             *(numbers(said, part, money) for part, said in shown.items()),
-            numbers("Change of equity", "change", _amount),
+            numbers("Change of equity", "change", money_cell),
         ),
         sortable=True,
         caption="Quote currency, over the whole run. Each row adds up to its change, and the "
         "symbols to that of the account.",
     )
-
-
-def _amount(amount: float) -> Cell:
-    return Cell(text=money(amount), order=amount, tone="loss" if amount < 0 else "")
 
 
 def _saved_table(table: pd.DataFrame, benchmark: str) -> Table:
@@ -179,7 +185,7 @@ def _nearest_table(path: pd.DataFrame) -> Table:
         "nearest-table",
         rows,
         (
-            texts("Bar", lambda row: _zoomed(row)),
+            texts("Bar", _bar),
             texts("Leg", "nearest"),
             numbers("Room", "room", percent),
             numbers("Margin ratio of the account", "margin_ratio", percent),
@@ -190,12 +196,9 @@ def _nearest_table(path: pd.DataFrame) -> Table:
     )
 
 
-def _zoomed(row: Mapping[str, Any]) -> Cell:
+def _bar(row: Mapping[str, Any]) -> Cell:
     room = pd.Timedelta(days=10)
-    ends = tuple(f"{row['time'] + each:%Y-%m-%d %H:%M}" for each in (-room, room))
-    return Cell(
-        text=when(row["time"]), order=f"{row['time']:%Y-%m-%d %H:%M}", zoom=(ends[0], ends[1])
-    )
+    return time_cell(row["time"], zoom=stretch(row["time"] - room, row["time"] + room))
 
 
 _MODES = {
@@ -219,8 +222,8 @@ def legs_parts(evaluation: Evaluation) -> list[Part]:
             "contract": getattr(leg.account.contract, "symbol", leg.account.contract) or "spot",
             "leverage": f"{leg.account.leverage:g}x" if leg.account.contract else "",
             "funding": "yes" if leg.account.funding is not None else "",
-            "taker": percent(_costs(leg).taker_fee, 3),
-            "slippage": percent(_costs(leg).slippage, 3),
+            "taker": percent(costs_of(leg.costs, leg.account).taker_fee, 3),
+            "slippage": percent(costs_of(leg.costs, leg.account).slippage, 3),
             "ends": "" if leg.ends == "last" else money(float(leg.ends)),
         }
         for name, leg in run.request["legs"].items()
@@ -243,7 +246,3 @@ def legs_parts(evaluation: Evaluation) -> list[Part]:
         caption=f"Margin: {run.margin.mode}. {_MODES.get(run.margin.mode, '')}",
     )
     return [table]
-
-
-def _costs(leg: Leg) -> Costs:
-    return costs_of(leg.costs, leg.account)

@@ -11,15 +11,16 @@ from delever.report.format import (
     interval,
     number,
     price,
+    three_digits,
     whole,
     whole_percent,
 )
 from delever.report.table import (
     Cell,
     Field,
-    Group,
     Table,
     interval_cell,
+    intervals,
     number_cell,
     numbers,
     tabulate,
@@ -47,19 +48,10 @@ def ladder_table(ladder: Ladder) -> Table:
                     else Cell(text=f"{row['rung']:g} of it", title="of the broken level")
                 ),
             ),
-            *_share(
-                f"in {ladder.horizon} bars",
-                ("reached", "low", "high"),
-                "complete",
-                1 - ladder.alpha,
-            ),
+            *_share(f"in {ladder.horizon} bars", "reached", "", "complete", 1 - ladder.alpha),
             numbers("Difference", "difference", _points, title="to the placebos"),
-            texts(
-                f"{whole_percent(1 - ladder.alpha)} interval",
-                lambda row: interval_cell(row["difference_low"], row["difference_high"], _points),
-                numeric=True,
-            ),
-            numbers("p", "p_value", p_text, title="corrected for the number of levels"),
+            intervals(1 - ladder.alpha, "difference_low", "difference_high", _points),
+            numbers("p", "p_value", three_digits, title="corrected for the number of levels"),
             numbers("placebos", "placebo", whole_percent, title="breaks of theirs, to theirs"),
             numbers("all bars", "all", whole_percent, title="the same way from their closes"),
             numbers("matched bars", "matched", whole_percent, title="the same, about as volatile"),
@@ -67,15 +59,15 @@ def ladder_table(ladder: Ladder) -> Table:
             numbers("Breaks", "dates", whole, title="clusters of breaks that do not overlap"),
             numbers("at once", "at_once", whole_percent, title="the break itself closed beyond it"),
             texts("Half by bar", _median_wait, numeric=True),
-            *_share("went on", ("onward", "onward_low", "onward_high"), "before", 1 - ladder.alpha),
+            *_share("went on", "onward", "onward_", "before", 1 - ladder.alpha),
         ),
         groups=(
-            Group(label="", width=1),
-            Group(label="reached", width=2),
-            Group(label="reached less placebos", width=3),
-            Group(label="beside it", width=3),
-            Group(label="", width=4),
-            Group(label="from the level before", width=2),
+            ("", 1),
+            ("reached", 2),
+            ("reached less placebos", 3),
+            ("beside it", 3),
+            ("", 4),
+            ("from the level before", 2),
         ),
         caption="From the close of the break; shares are of the complete ones. Beside it: from all "
         "and from matched bars the same way; of breaks of placebo levels, those that reached the "
@@ -98,10 +90,10 @@ def _points(value: float) -> str:
 
 
 def _share(
-    label: str, names: tuple[str, str, str], count: str, confidence: float
+    label: str, share: str, bounds: str, count: str, confidence: float
 ) -> tuple[Field, Field]:
     """Columns of a share and of its interval, quiet where it is of too few."""
-    share, low, high = names
+    low, high = f"{bounds}low", f"{bounds}high"
 
     def written(row: Mapping[str, Any]) -> Cell:
         cell = number_cell(row[share], whole_percent)
@@ -128,8 +120,3 @@ def _median_wait(row: Mapping[str, Any]) -> Cell:
 
 def _bars(bars: float) -> str:
     return "never" if math.isinf(bars) else whole(bars)
-
-
-def p_text(p: float) -> str:
-    """Write a p-value of a signal study."""
-    return number(p, 3)

@@ -11,14 +11,12 @@ from delever.deleveraging.period import Period
 from delever.report.format import day, value
 from delever.report.table import (
     Cell,
-    Column,
     Field,
     Form,
-    Group,
     Table,
     fraction_cell,
+    listed,
     mark_best,
-    marked,
     metric_cell,
     numbers,
     reading,
@@ -69,20 +67,13 @@ def metrics_table(evaluation: Evaluation, benchmark: str) -> Table:
         ]
         if any(cell.text for pair in pairs for cell in pair):
             rows.append((metric_name(spec), *pairs[0], *pairs[1]))
-    return Table(
-        id="metrics",
-        columns=(
-            Column(label="", numeric=False),
-            *(Column(label=label) for _ in range(2) for label in ("strategy", benchmark)),
-        ),
-        groups=(
-            Group(label="", width=1),
-            Group(label=SCOPE_LABELS["whole"], width=2),
-            Group(label="Mean of a period", width=2),
-        ),
-        rows=tuple(rows),
+    return listed(
+        "metrics",
+        ("", *("strategy", benchmark) * 2),
+        rows,
+        groups=(("", 1), (SCOPE_LABELS["whole"], 2), ("Mean of a period", 2)),
         limit=len(HEADLINE),
-        caption="The better of the two is set off." + marked(rows) + missing_words(evaluation),
+        caption="The better of the two is set off." + missing_words(evaluation),
     )
 
 
@@ -107,20 +98,13 @@ def scopes_joined_table(evaluation: Evaluation, benchmark: str) -> Table:
             own, other = (scope_cell(frame, spec, scope) for frame in _both(evaluation))
             row += [own, Cell(text="") if spec.against_benchmark else other]
         rows.append(tuple(row))
-    return Table(
-        id="scopes-joined",
-        columns=(
-            Column(label="", numeric=False),
-            *(Column(label=label) for _ in SCOPES[1:] for label in ("strategy", benchmark)),
-        ),
-        groups=(
-            Group(label="", width=1),
-            *(Group(label=SCOPE_LABELS[scope], width=2) for scope in SCOPES[1:]),
-        ),
-        rows=tuple(rows),
+    return listed(
+        "scopes-joined",
+        ("", *("strategy", benchmark) * 2),
+        rows,
+        groups=(("", 1), *((SCOPE_LABELS[scope], 2) for scope in SCOPES[1:])),
         caption="The bars of a scope are joined into a path that nobody walked: its yearly figures "
-        "take their time for the only one there was, and a drawdown may span two periods."
-        + marked(rows),
+        "take their time for the only one there was, and a drawdown may span two periods.",
     )
 
 
@@ -198,12 +182,7 @@ def phases_table(evaluation: Evaluation, benchmark: str) -> Table:
             measured(benchmark, other, "max_drawdown"),
             measured("exposure", own, "exposure", partial(value, unit=exposure.unit)),
         ),
-        groups=(
-            Group(label="", width=1),
-            Group(label="Return", width=2),
-            Group(label="Max drawdown", width=2),
-            Group(label="Mean", width=1),
-        ),
+        groups=(("", 1), ("Return", 2), ("Max drawdown", 2), ("Mean", 1)),
         caption="Drawn with hindsight, over the periods the run covers whole. "
         "One period's recovery may be the next one's build-up.",
     )

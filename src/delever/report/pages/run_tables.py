@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +17,14 @@ from delever.report.table import (
     Cell,
     Table,
     fraction_cell,
+    money_cell,
     number_cell,
     numbers,
     points_cell,
+    stretch,
     tabulate,
     texts,
+    time_cell,
 )
 from delever.research.what_if import AS_RUN, is_neighbour, parse_counterfactual
 
@@ -116,7 +118,7 @@ def trades_table(trades: pd.DataFrame) -> Table:
         (
             texts("Entry", _entry),
             *([texts("Symbol", "symbol")] if "symbol" in trades else []),
-            texts("Exit", lambda row: _stamp(row["exit_time"])),
+            texts("Exit", lambda row: time_cell(row["exit_time"])),
             texts("Side", _side),
             numbers("Entry price", "entry_price", price),
             numbers("Exit price", "exit_price", price),
@@ -144,16 +146,12 @@ def trades_table(trades: pd.DataFrame) -> Table:
     )
 
 
-def _stamp(stamp: pd.Timestamp) -> Cell:
-    return Cell(text=when(stamp), order=None if pd.isna(stamp) else f"{stamp:%Y-%m-%d %H:%M}")
-
-
 def _entry(trade: Mapping[str, Any]) -> Cell:
     """When a trade was entered, and the stretch of time around it."""
     entered, left = trade["entry_time"], trade["exit_time"]
     held = max((entered if pd.isna(left) else left) - entered, _LEAST_SHOWN)
-    begin, end = (f"{edge:%Y-%m-%d %H:%M}" for edge in (entered - held / 2, entered + 1.5 * held))
-    return replace(_stamp(entered), zoom=(begin, end), figure="fig-price")
+    shown = stretch(entered - held / 2, entered + 1.5 * held)
+    return time_cell(entered, zoom=shown, figure="fig-price")
 
 
 def _side(trade: Mapping[str, Any]) -> Cell:
@@ -215,7 +213,7 @@ def scopes_table(table: pd.DataFrame, periods: Sequence[Period]) -> Table:
         (
             texts("Quote currency", lambda row: about[row["scope"]]),
             *(numbers(said, part, money) for part, said in shown.items()),
-            numbers("Change of equity", "change", _change),
+            numbers("Change of equity", "change", money_cell),
             texts("Equity before", _before, numeric=True),
             texts("Return", _return, numeric=True),
         ),
@@ -223,10 +221,6 @@ def scopes_table(table: pd.DataFrame, periods: Sequence[Period]) -> Table:
         "Bars that two periods share count in both."
         + (f" Nothing came of {' or '.join(zero)} beside fees and price moves." if zero else ""),
     )
-
-
-def _change(amount: float) -> Cell:
-    return Cell(text=money(amount), order=amount, tone="loss" if amount < 0 else "")
 
 
 def _before(row: Mapping[str, Any]) -> Cell:

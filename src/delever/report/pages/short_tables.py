@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
-from delever.report.format import NOT_AVAILABLE, growth, number, percent, speed
+from delever.report.format import growth, interval, number, percent, speed
 from delever.report.table import Table, fraction_cell, numbers, points_cell, tabulate, texts
 from delever.research.answer import CONFIDENCE, Answer
 from delever.research.evaluation import Evaluation
@@ -113,8 +112,8 @@ def _in_short(name: str, one: Answer, evaluation: Evaluation) -> tuple[str, str]
     if name == "premium":
         estimate = one.estimates["premium"]
         return percent(one.protection.relative_growth), yearly(estimate)
-    interval = {"cagr": yearly, "sharpe_ratio": ratios}.get(name)
-    said = "" if interval is None else interval(one.estimates[_ESTIMATED[name]])
+    form = {"cagr": yearly, "sharpe_ratio": ratios}.get(name)
+    said = "" if form is None else form(one.estimates[_ESTIMATED[name]])
     return _plain(name, float(measured[name])), said
 
 
@@ -127,13 +126,9 @@ def _plain(name: str, value: float) -> str:
 
 def yearly(estimate: Estimate) -> str:
     """Interval of a log growth a year, as growth a year."""
-    if math.isnan(estimate.low):
-        return NOT_AVAILABLE
-    return f"{growth(estimate.low)} to {growth(estimate.high)}"
+    return interval(estimate.low, estimate.high, growth)
 
 
 def ratios(estimate: Estimate) -> str:
     """Interval of a ratio."""
-    if math.isnan(estimate.low):
-        return NOT_AVAILABLE
-    return f"{number(estimate.low)} to {number(estimate.high)}"
+    return interval(estimate.low, estimate.high, number)

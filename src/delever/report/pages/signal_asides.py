@@ -9,10 +9,17 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import counted
-from delever.report.format import day, number, one_digit, percent, whole, whole_percent
+from delever.report.format import (
+    day,
+    number,
+    one_digit,
+    percent,
+    three_digits,
+    whole,
+    whole_percent,
+)
 from delever.report.table import (
     Cell,
-    Group,
     Table,
     fraction_cell,
     interval_cell,
@@ -50,15 +57,12 @@ def condition_table(conditions: pd.DataFrame, bars: int) -> Table:
             numbers("mean", "without_mean", fraction_cell),
             numbers("all bars", "without_usual", whole_percent, title="as before"),
             numbers("unknown", "unknown", whole),
-            numbers("p", "p_value", _three, title="exact, corrected for the number of conditions"),
-            numbers("least", "least", _three, title="smallest p that these numbers allow"),
+            numbers(
+                "p", "p_value", three_digits, title="exact, corrected for the number of conditions"
+            ),
+            numbers("least", "least", three_digits, title="smallest p that these numbers allow"),
         ),
-        groups=(
-            Group(label="", width=1),
-            Group(label="where it holds", width=3),
-            Group(label="where it does not", width=3),
-            Group(label="", width=3),
-        ),
+        groups=(("", 1), ("where it holds", 3), ("where it does not", 3), ("", 3)),
         caption=f"Distinct events and how many rose over {counted(bars, 'bar')}. p: Fisher's exact "
         "test that both rose as often, corrected by Holm's method, and never below the p of the "
         "test that decides. Least: the smallest p that so many events on either side can give, "
@@ -141,7 +145,7 @@ def map_table(found: RobustnessMap, rows: int | None = None) -> Table:
             numbers(
                 "p",
                 "p_value",
-                _three,
+                three_digits,
                 title="corrected for all cells, and never below the one that decides",
             ),
         ),
@@ -191,7 +195,3 @@ def plan_table(plan: StudyPlan) -> Table:
         f"rarer or more frequent, which is left out. So far {one_digit(plan.distinct)} distinct "
         f"events in {one_digit(plan.years)} years.",
     )
-
-
-def _three(value: float) -> str:
-    return number(value, 3)

@@ -13,17 +13,17 @@ import pandas as pd
 from delever.arguments import counted
 from delever.report import figures
 from delever.report.format import (
-    day,
     number,
     one_digit,
     percent,
     price,
+    three_digits,
     when,
     whole,
     whole_percent,
 )
 from delever.report.page import block, render_page
-from delever.report.pages.ladder_table import ladder_table, p_text, rung_title
+from delever.report.pages.ladder_table import ladder_table, rung_title
 from delever.report.pages.signal_asides import (
     condition_table,
     map_sentence,
@@ -34,10 +34,11 @@ from delever.report.table import (
     Cell,
     Table,
     fraction_cell,
-    interval_cell,
+    intervals,
     numbers,
     tabulate,
     texts,
+    time_cell,
 )
 from delever.research.signal.event_study import EventStudy
 from delever.research.signal.forward import FEWEST_EVENTS
@@ -138,15 +139,13 @@ def family_table(studies: Sequence[SignalStudy], tests: pd.DataFrame) -> Table:
             texts("Signal", "signal"),
             numbers("Distinct", "distinct", whole),
             numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
-            numbers("p (Holm)", "p_value", p_text, title="corrected for the number of signals"),
-            numbers("StepM", "p_stepm", p_text, title="from the largest on the same shifts"),
-            numbers("False", "false_discoveries", p_text, title="false discovery rate"),
-            texts("Verdict", "verdict"),
-            texts(
-                f"{whole_percent(1 - design.alpha)} interval",
-                lambda row: interval_cell(row["low"], row["high"], percent),
-                numeric=True,
+            numbers(
+                "p (Holm)", "p_value", three_digits, title="corrected for the number of signals"
             ),
+            numbers("StepM", "p_stepm", three_digits, title="from the largest on the same shifts"),
+            numbers("False", "false_discoveries", three_digits, title="false discovery rate"),
+            texts("Verdict", "verdict"),
+            intervals(1 - design.alpha, "low", "high"),
             numbers("Found if", "detectable", percent, title="smallest effect, after correction"),
         ),
         caption=f"Over {counted(design.decides, 'bar')}, at equal volatility. p after Holm "
@@ -197,10 +196,11 @@ def outcome_table(study: SignalStudy) -> Table:
             numbers("Distinct", "distinct", whole, title="whose holding periods do not overlap"),
             numbers("Mean", "mean", fraction_cell),
             numbers("Hit rate", "hit_rate", percent, title="share with a return above 0"),
-            texts(
-                f"{whole_percent(1 - study.design.alpha)} interval",
-                lambda row: interval_cell(row["hit_low"], row["hit_high"], whole_percent),
-                numeric=True,
+            intervals(
+                1 - study.design.alpha,
+                "hit_low",
+                "hit_high",
+                whole_percent,
                 title="of the hit rate, after Wilson",
             ),
             numbers("Events", "events", whole),
@@ -236,12 +236,8 @@ def comparison_table(study: SignalStudy) -> Table:
             ),
             texts("Beside", lambda row: about(row, _AGAINST_SHORT[row["against"]])),
             numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
-            texts(
-                f"{whole_percent(1 - design.alpha)} interval",
-                lambda row: interval_cell(row["low"], row["high"], percent),
-                numeric=True,
-            ),
-            numbers("p", "p_value", p_text, title="corrected but for the row that decides"),
+            intervals(1 - design.alpha, "low", "high"),
+            numbers("p", "p_value", three_digits, title="corrected but for the row that decides"),
             numbers("plain", "difference", fraction_cell, title="difference of the means"),
             numbers("Their mean", "mean", fraction_cell),
         ),
@@ -309,11 +305,7 @@ def abnormal_table(study: EventStudy) -> Table:
             numbers("Left out", "dropped", whole),
             numbers("Mean", "cumulative", fraction_cell),
             numbers("at equal volatility", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
-            texts(
-                f"{whole_percent(1 - study.alpha)} interval",
-                lambda row: interval_cell(row["low"], row["high"], percent),
-                numeric=True,
-            ),
+            intervals(1 - study.alpha, "low", "high"),
         ),
         caption="Returns of the bars added up, less what is normal: the "
         + ("mean" if study.model == "mean" else "line through the benchmark's returns")
@@ -329,7 +321,7 @@ def event_table(study: SignalStudy) -> Table:
         "events",
         study.events.iloc[::-1],
         (
-            texts("Bar", lambda row: Cell(text=when(row["time"]), order=day(row["time"]))),
+            texts("Bar", lambda row: time_cell(row["time"])),
             texts("Market", "symbol"),
             numbers("Level", "level", price),
             numbers("Close", "close", price),

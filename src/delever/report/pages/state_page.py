@@ -20,7 +20,7 @@ from delever.report.format import (
     whole_percent,
 )
 from delever.report.page import Tile, block, render_page
-from delever.report.table import Cell, Column, Group, Table, number_cell, numbers, tabulate, texts
+from delever.report.table import Cell, Table, listed, number_cell, numbers, tabulate, texts
 from delever.research.base_rates import BaseRate
 from delever.research.state import MarketState
 from delever.signals.features import FEATURES
@@ -91,14 +91,10 @@ def levels_table(state: MarketState) -> Table:
     place = sum(one.price >= state.price for one in state.levels)
     now = ("the price now", price(state.price), "")
     rows.insert(place, tuple(Cell(text=text, tone="best") for text in now))  # type: ignore[arg-type]
-    return Table(
-        id="levels",
-        columns=(
-            Column(label="level", numeric=False),
-            Column(label="price"),
-            Column(label="from the price"),
-        ),
-        rows=tuple(rows),
+    return listed(
+        "levels",
+        ("level", "price", "from the price"),
+        rows,
         caption="Of swings, cycle highs, Fibonacci ratios and volume nodes the nearest three on "
         "either side. What reads n/a is not known yet.",
     )
@@ -121,9 +117,9 @@ def supports_table(state: MarketState) -> Table:
             texts("95% interval, same phase", lambda one: _interval(one.same_phase), numeric=True),
         ),
         groups=(
-            Group(label="", width=4),
-            Group(label=f"within {state.days} days, from any past close", width=2),
-            Group(label=f"from past closes in the phase {phase}, by ranges", width=2),
+            ("", 4),
+            (f"within {state.days} days, from any past close", 2),
+            (f"from past closes in the phase {phase}, by ranges", 2),
         ),
         caption="Base rates, whatever stood there, and no forecast. On the left: how often a low "
         "came as many per cent below a close. On the right: only closes in the phase of now count, "

@@ -21,6 +21,7 @@ from delever.report.format import number, speed, when, whole
 from delever.report.page import Part, Tile, block, facts, render_page
 from delever.report.pages.choosing_tables import choosing_parts
 from delever.report.sweep_words import (
+    COMPARED,
     cases,
     compared,
     decisions,
@@ -37,17 +38,8 @@ from delever.report.table import Cell, Table, number_cell, numbers, tabulate, te
 from delever.research.deflation import PLANTED, PRIOR
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 
-SHOWN = (
-    RANKED_BY,
-    NEIGHBOURS,
-    "total_return",
-    "cagr",
-    "max_drawdown",
-    "inside_total_return",
-    "trades",
-    "liquidations",
-)
-"""Columns of the page's table."""
+SHOWN = COMPARED[:-1]
+"""Columns of the page's table, without the days."""
 
 _HINDSIGHT = "deleveraging periods were drawn with hindsight"
 _ROWS = 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ from delever.report.figures.walk_figures import choices, growth_by_window, shift
 from delever.report.format import day, number, percent
 from delever.report.page import block
 from delever.report.pages.tearsheet import render as render_run
-from delever.report.table import Cell, Table, fraction_cell, marked, speed_cell, tabulate, texts
+from delever.report.table import Cell, Table, fraction_cell, speed_cell, tabulate, texts
 from delever.research.answer import Answer
 from delever.research.evaluation import Evaluation
 from delever.research.walking import Walked
@@ -82,7 +81,7 @@ def windows_table(walk: Walked) -> Table:
         days = (row[last] - row[first]) / pd.Timedelta(days=1) + 1.0
         return speed_cell(fraction_cell(row[name]), days)
 
-    made = tabulate(
+    return tabulate(
         "windows",
         walk.windows,
         (
@@ -102,7 +101,6 @@ def windows_table(walk: Walked) -> Table:
         ),
         caption=caption(walk),
     )
-    return replace(made, caption=made.caption + marked(made.rows))
 
 
 def caption(walk: Walked) -> str:

@@ -24,8 +24,8 @@ import delever as dl
 from delever.deleveraging.drawn import drawn_periods
 from delever.research.luck import timing_test
 from delever.research.redrawn import DrawnMarket, Redrawing, drawn_market, redrawn_test
-from delever.study.simulation import target_of
-from delever.study.strategy import Strategy
+from delever.study.runs.simulation import target_of
+from delever.study.workspaces.strategy import Strategy
 from delever.view import MarketView
 
 SHIFTS, MARKETS = 1_000, 400

@@ -25,9 +25,9 @@ from pathlib import Path
 import pandas as pd
 
 from delever.research.null_markets import simulate_bars
-from delever.study.cluster import open_cluster
-from delever.study.sweep import sweep
-from delever.study.workspace import Workspace, init
+from delever.study.machines.cluster import open_cluster
+from delever.study.sweeps.sweep import sweep
+from delever.study.workspaces.workspace import Workspace, init
 
 _STUDY = """
 strategy = "ma200w_break"

@@ -28,7 +28,7 @@ from delever.deleveraging.membership import membership
 from delever.deleveraging.overlap import DetectionReport, overlap
 from delever.deleveraging.period import Period, load_catalog
 from delever.deleveraging.phase_machine import PhaseRules, is_deleveraging, market_phases
-from delever.study.period_report import JOIN_DAYS
+from delever.study.research.period_report import JOIN_DAYS
 from delever.view import MarketView
 
 ROOT = Path(__file__).parents[1]

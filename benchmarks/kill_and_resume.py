@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.data.fetching import bars_of, hold_to_truth
 from tests.exchange import World, generate, serve
 
-from delever.study.workspace import init
+from delever.study.workspaces.workspace import init
 
 COMMAND = "import sys; from delever.cli.app import main; sys.exit(main())"
 SYMBOL = "BTC/USDT:USDT"

@@ -44,12 +44,13 @@ def main() -> None:
     rooms: dict[str, Counter[str]] = {}
     for path in sorted(SOURCE.rglob("*.py")):
         inside = path.relative_to(SOURCE).parts
-        room = inside[0] if len(inside) > 1 else "."
+        room = "/".join(inside[:-1]) if inside[0] == "study" else inside[0]
+        room = room if len(inside) > 1 else "."
         rooms.setdefault(room, Counter()).update(count(path.read_text()))
     rooms["total"] = sum(rooms.values(), Counter())
-    print(f"{'room':<10}" + "".join(f"{kind:>11}" for kind in KINDS))
+    print(f"{'room':<18}" + "".join(f"{kind:>11}" for kind in KINDS))
     for room, counts in rooms.items():
-        print(f"{room:<10}" + "".join(f"{counts[kind]:>11,}" for kind in KINDS))
+        print(f"{room:<18}" + "".join(f"{counts[kind]:>11,}" for kind in KINDS))
 
 
 if __name__ == "__main__":

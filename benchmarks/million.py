@@ -86,9 +86,9 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     asked = parser.parse_args()
 
-    from delever.study.kept_result import result
-    from delever.study.sweep import sweep
-    from delever.study.workspace import init
+    from delever.study.results.kept_result import result
+    from delever.study.sweeps.sweep import sweep
+    from delever.study.workspaces.workspace import init
 
     watch = Watch()
     watch.start()

@@ -37,13 +37,13 @@ from delever.engine.steps import TermArrays
 from delever.engine.sweep_accounts import SweepAccount, SweepMarket, asked, simulate, sweep_market
 from delever.engine.sweep_market import board_of
 from delever.signals import indicators
-from delever.study.chunk import Combination, SweepGround, combination_maker, run_combinations
-from delever.study.chunk import ground_of as study_ground
-from delever.study.config import load_study
-from delever.study.grid import combinations
-from delever.study.provenance import gather
-from delever.study.strategy import as_strategy
-from delever.study.workspace import Workspace, init
+from delever.study.kept.provenance import gather
+from delever.study.settings.config import load_study
+from delever.study.settings.grid import combinations
+from delever.study.sweeps.chunk import Combination, SweepGround, combination_maker, run_combinations
+from delever.study.sweeps.chunk import ground_of as study_ground
+from delever.study.workspaces.strategy import as_strategy
+from delever.study.workspaces.workspace import Workspace, init
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
 from delever.view import MarketView

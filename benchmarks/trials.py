@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from delever.study.trials import Ledger, read_markets, read_trials
+from delever.study.ledger.trials import Ledger, read_markets, read_trials
 
 _STEP = 250
 

@@ -49,13 +49,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def few_markets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redraw six markets, two of each kind; `pytest --all` draws all of them."""
     if not request.config.getoption("--all"):
-        monkeypatch.setattr("delever.study.answering.MARKETS", 6)
+        monkeypatch.setattr("delever.study.runs.answering.MARKETS", 6)
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A fresh workspace as `delever init` makes it, and the current folder inside it."""
-    from delever.study.workspace import init
+    from delever.study.workspaces.workspace import init
 
     place = init(tmp_path / "workspace")
     monkeypatch.chdir(place.root)

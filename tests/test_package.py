@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import delever as dl
-from delever.study.workspace import TEMPLATE
+from delever.study.workspaces.workspace import TEMPLATE
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"

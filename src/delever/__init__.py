@@ -21,12 +21,8 @@ if TYPE_CHECKING:
     from delever.panel import Lifetime, Markets
     from delever.research.signal.study import StudyDesign
     from delever.stats.metric import metric
-    from delever.study.backtesting import backtest
-    from delever.study.check import Checked, check
-    from delever.study.checking import DataCheck, data_check, data_verify
-    from delever.study.claims import Audit, claims
-    from delever.study.compare import Comparison, compare
-    from delever.study.datasets import (
+    from delever.study.data.checking import DataCheck, data_check, data_verify
+    from delever.study.data.datasets import (
         DataList,
         Imports,
         data_list,
@@ -34,13 +30,8 @@ if TYPE_CHECKING:
         export,
         import_data,
     )
-    from delever.study.event_report import EventReport, event_study
-    from delever.study.fetching import Fetches, fetch, import_brackets, repair
-    from delever.study.joint_markets import markets
-    from delever.study.kept_result import KeptResult, result
-    from delever.study.market import load, market
-    from delever.study.measuring import measure
-    from delever.study.mending import (
+    from delever.study.data.fetching import Fetches, fetch, import_brackets, repair
+    from delever.study.data.mending import (
         DataChange,
         data_drop,
         data_mend,
@@ -49,23 +40,37 @@ if TYPE_CHECKING:
         data_replace,
         data_undo,
     )
-    from delever.study.period_report import Detection, PeriodReport, detect, periods
-    from delever.study.quick_looks import Screen, Uncertainty, screen, uncertainty
-    from delever.study.result import Result
-    from delever.study.run import Run, run
-    from delever.study.screening import Engines
-    from delever.study.shelf import Runs, runs
-    from delever.study.signal_family import SignalFamily, SignalPlan, signal_family, signal_plan
-    from delever.study.signal_report import SignalReport, signal_study
-    from delever.study.state_report import StateReport, state
-    from delever.study.strategy import Strategy, strategy
-    from delever.study.sweep import sweep
-    from delever.study.sweep_result import Sweep
-    from delever.study.tried import Trials, trials
-    from delever.study.unsealing import Looks, holdout, unseal
-    from delever.study.verdict import Standing, verdict
-    from delever.study.walk import WalkForward, walk_forward
-    from delever.study.workspace import init
+    from delever.study.inputs.market import load, market
+    from delever.study.kept.result import Result
+    from delever.study.ledger.tried import Trials, trials
+    from delever.study.portfolios.joint_markets import markets
+    from delever.study.research.check import Checked, check
+    from delever.study.research.claims import Audit, claims
+    from delever.study.research.event_report import EventReport, event_study
+    from delever.study.research.period_report import Detection, PeriodReport, detect, periods
+    from delever.study.research.signal_family import (
+        SignalFamily,
+        SignalPlan,
+        signal_family,
+        signal_plan,
+    )
+    from delever.study.research.signal_report import SignalReport, signal_study
+    from delever.study.research.state_report import StateReport, state
+    from delever.study.results.kept_result import KeptResult, result
+    from delever.study.results.unsealing import Looks, holdout, unseal
+    from delever.study.results.verdict import Standing, verdict
+    from delever.study.runs.backtesting import backtest
+    from delever.study.runs.compare import Comparison, compare
+    from delever.study.runs.measuring import measure
+    from delever.study.runs.quick_looks import Screen, Uncertainty, screen, uncertainty
+    from delever.study.runs.run import Run, run
+    from delever.study.runs.screening import Engines
+    from delever.study.runs.shelf import Runs, runs
+    from delever.study.sweeps.sweep import sweep
+    from delever.study.sweeps.sweep_result import Sweep
+    from delever.study.sweeps.walk import WalkForward, walk_forward
+    from delever.study.workspaces.strategy import Strategy, strategy
+    from delever.study.workspaces.workspace import init
     from delever.venues.costs import Borrow, Costs, Fee, VenueFees
     from delever.venues.slippage import (
         FixedSlippage,
@@ -182,37 +187,37 @@ _HOME = {
         "panel": "Lifetime Markets",
         "research.signal.study": "StudyDesign",
         "stats.metric": "metric",
-        "study.backtesting": "backtest",
-        "study.check": "Checked check",
-        "study.checking": "DataCheck data_check data_verify",
-        "study.claims": "Audit claims",
-        "study.compare": "Comparison compare",
-        "study.datasets": "DataList Imports data_list data_resample export import_data",
-        "study.event_report": "EventReport event_study",
-        "study.fetching": "Fetches fetch import_brackets repair",
-        "study.joint_markets": "markets",
-        "study.kept_result": "KeptResult result",
-        "study.market": "load market",
-        "study.measuring": "measure",
-        "study.mending": "DataChange data_drop data_mend data_quarantine data_remove data_replace "
-        "data_undo",
-        "study.period_report": "Detection PeriodReport detect periods",
-        "study.quick_looks": "Screen Uncertainty screen uncertainty",
-        "study.result": "Result",
-        "study.run": "Run run",
-        "study.screening": "Engines",
-        "study.shelf": "Runs runs",
-        "study.signal_family": "SignalFamily SignalPlan signal_family signal_plan",
-        "study.signal_report": "SignalReport signal_study",
-        "study.state_report": "StateReport state",
-        "study.strategy": "Strategy strategy",
-        "study.sweep": "sweep",
-        "study.tried": "Trials trials",
-        "study.sweep_result": "Sweep",
-        "study.unsealing": "Looks holdout unseal",
-        "study.verdict": "Standing verdict",
-        "study.walk": "WalkForward walk_forward",
-        "study.workspace": "init",
+        "study.runs.backtesting": "backtest",
+        "study.research.check": "Checked check",
+        "study.data.checking": "DataCheck data_check data_verify",
+        "study.research.claims": "Audit claims",
+        "study.runs.compare": "Comparison compare",
+        "study.data.datasets": "DataList Imports data_list data_resample export import_data",
+        "study.research.event_report": "EventReport event_study",
+        "study.data.fetching": "Fetches fetch import_brackets repair",
+        "study.portfolios.joint_markets": "markets",
+        "study.results.kept_result": "KeptResult result",
+        "study.inputs.market": "load market",
+        "study.runs.measuring": "measure",
+        "study.data.mending": "DataChange data_drop data_mend data_quarantine data_remove "
+        "data_replace data_undo",
+        "study.research.period_report": "Detection PeriodReport detect periods",
+        "study.runs.quick_looks": "Screen Uncertainty screen uncertainty",
+        "study.kept.result": "Result",
+        "study.runs.run": "Run run",
+        "study.runs.screening": "Engines",
+        "study.runs.shelf": "Runs runs",
+        "study.research.signal_family": "SignalFamily SignalPlan signal_family signal_plan",
+        "study.research.signal_report": "SignalReport signal_study",
+        "study.research.state_report": "StateReport state",
+        "study.workspaces.strategy": "Strategy strategy",
+        "study.sweeps.sweep": "sweep",
+        "study.ledger.tried": "Trials trials",
+        "study.sweeps.sweep_result": "Sweep",
+        "study.results.unsealing": "Looks holdout unseal",
+        "study.results.verdict": "Standing verdict",
+        "study.sweeps.walk": "WalkForward walk_forward",
+        "study.workspaces.workspace": "init",
         "venues.costs": "Borrow Costs Fee VenueFees",
         "venues.slippage": "FixedSlippage Impact Slippage StressSlippage VolatilitySlippage",
         "view": "MarketView Price Reading",

@@ -82,7 +82,7 @@ def test_a_defect_is_said_in_one_line(workspace, capsys, monkeypatch):
     def broken(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("delever.study.run.load_any_study", broken)
+    monkeypatch.setattr("delever.study.runs.run.load_any_study", broken)
     assert main(["run", "backtests/ma200w_break.toml"]) == 1
     errors = capsys.readouterr().err
     assert "defect of delever" in errors

@@ -38,8 +38,8 @@ from delever.errors import (
     SchemaError,
     VenueError,
 )
-from delever.study.account_table import load_account
-from delever.study.kept_brackets import import_saved, keep_brackets, seen_brackets
+from delever.study.settings.account_table import load_account
+from delever.study.settings.kept_brackets import import_saved, keep_brackets, seen_brackets
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import first_day
 

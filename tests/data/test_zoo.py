@@ -13,7 +13,7 @@ from tests.data.zoo import GERMAN, KINDS, Kind, Specimen, bars
 
 import delever as dl
 from delever.errors import DeleverError
-from delever.study.workspace import Workspace, init
+from delever.study.workspaces.workspace import Workspace, init
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.excursions import excursions
 from delever.research.what_if import WhatIf, what_if
-from delever.study.answering import answer_over
+from delever.study.runs.answering import answer_over
 from delever.venues.costs import Borrow, Costs
 
 RULES = [

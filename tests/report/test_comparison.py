@@ -12,7 +12,7 @@ from delever.report.figures import library
 from delever.report.pages.comparison import render, summary_table
 from delever.research.differences import differences
 from delever.research.evaluation import Evaluation, windowed
-from delever.study.answering import answer_over
+from delever.study.runs.answering import answer_over
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from delever.deleveraging.period import Period
 from delever.report.pages.answer_tables import answer_tiles, ledger
 from delever.report.pages.short_tables import run_in_short
 from delever.stats.metrics import METRICS
-from delever.study.result import Result
+from delever.study.kept.result import Result
 
 NOTHING = re.compile(r"\b(NaN|nan|NaT|None(?! of| are)|inf|Infinity|undefined)\b|\+n/a")
 

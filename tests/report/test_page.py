@@ -14,7 +14,7 @@ from delever.report.page import Section, block, render_page
 from delever.report.pages.tearsheet import render
 from delever.report.table import Table, frame_table
 from delever.research.evaluation import Evaluation
-from delever.study.answering import answer_over
+from delever.study.runs.answering import answer_over
 
 HOSTILE = "<script>alert('x')</script>"
 

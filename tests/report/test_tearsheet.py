@@ -17,7 +17,7 @@ from delever.report.figures import library
 from delever.report.pages.tearsheet import render
 from delever.research.evaluation import Evaluation
 from delever.research.protection import protection
-from delever.study.answering import answer_over
+from delever.study.runs.answering import answer_over
 
 MANIFEST: dict[str, Any] = {
     "run_id": "0123456789ab",

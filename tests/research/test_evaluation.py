@@ -16,8 +16,8 @@ from delever.report.pages.comparison import render
 from delever.report.pages.metric_tables import metrics_table
 from delever.research.evaluation import common_span, evaluate, sample_of, windowed
 from delever.stats.metrics import METRICS, compute, metric
-from delever.study.answering import answer_over
-from delever.study.archive import measured
+from delever.study.runs.answering import answer_over
+from delever.study.runs.archive import measured
 from delever.venues.costs import Costs
 
 DAYS = pd.date_range("2021-01-01", periods=6, tz="UTC", name="open_time").as_unit("ns")

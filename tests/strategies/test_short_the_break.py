@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import delever as dl
-from delever.study.run import Run
-from delever.study.strategy import load_strategy
-from delever.study.workspace import Workspace
+from delever.study.runs.run import Run
+from delever.study.workspaces.strategy import load_strategy
+from delever.study.workspaces.workspace import Workspace
 from delever.view import MarketView
 
 ROOT = Path(__file__).parents[2]

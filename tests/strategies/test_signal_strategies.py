@@ -12,8 +12,8 @@ import pytest
 import delever as dl
 from delever.engine.orders import exposure_of
 from delever.errors import StrategyError
-from delever.study.config import load_study
-from delever.study.strategy import load_strategy
+from delever.study.settings.config import load_study
+from delever.study.workspaces.strategy import load_strategy
 from delever.view import MarketView, Reading
 
 FOLDER = Path(__file__).parents[2] / "strategies"

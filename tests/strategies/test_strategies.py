@@ -14,8 +14,8 @@ import pytest
 from delever.engine.orders import exposure_of
 from delever.errors import StrategyError
 from delever.research.strategy_checks import check_strategy
-from delever.study.isolation import afresh
-from delever.study.strategy import load_strategy
+from delever.study.workspaces.isolation import afresh
+from delever.study.workspaces.strategy import load_strategy
 from delever.view import MarketView, Reading
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 import delever as dl
 from delever.errors import ConfigError, DataError, InputError, NotStoredError
-from delever.study.run import load_run
+from delever.study.runs.run import load_run
 
 SYMBOL = "BTC/USDT:USDT"
 BARS = f"made/ohlcv/{SYMBOL}/4h"

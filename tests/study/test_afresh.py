@@ -12,8 +12,8 @@ import pytest
 
 import delever as dl
 from delever.research.strategy_checks import check_strategy
-from delever.study.isolation import afresh, outside
-from delever.study.strategy import load_strategy
+from delever.study.workspaces.isolation import afresh, outside
+from delever.study.workspaces.strategy import load_strategy
 from delever.view import MarketView
 
 ROOT = Path(__file__).parents[2]
@@ -176,7 +176,9 @@ def test_some_of_the_zoo(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     alone = [one for one in checked.findings if "only in a new process" in one.message]
     assert bool(alone) == (name in ("an attribute of pandas", "a helper that remembers"))
     if alone:
-        assert "from delever.study.fresh import Fresh" in checked.test or not checked.test
+        assert (
+            "from delever.study.workspaces.fresh import Fresh" in checked.test or not checked.test
+        )
 
 
 @pytest.mark.parametrize("file", STRATEGIES, ids=lambda file: file.stem)

@@ -21,11 +21,11 @@ from delever.signals import indicators
 from delever.signals.edges import confirm, crossed_above, crossed_below, hold, latch
 from delever.signals.levels import rolling_support
 from delever.signals.sizing import exposure
-from delever.study import asking
-from delever.study.asking import answers, asked_of
-from delever.study.chunk import SweepGround
-from delever.study.strategy import as_strategy, load_strategy
-from delever.study.strategy_state import holds_many
+from delever.study.sweeps import asking
+from delever.study.sweeps.asking import answers, asked_of
+from delever.study.sweeps.chunk import SweepGround
+from delever.study.workspaces.strategy import as_strategy, load_strategy
+from delever.study.workspaces.strategy_state import holds_many
 from delever.view import MarketView, Reading
 
 ROOT = Path(__file__).parents[2]

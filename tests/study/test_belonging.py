@@ -9,8 +9,8 @@ import pytest
 import delever as dl
 from delever.data.references import Dataset, Reference
 from delever.errors import ConfigError, DataError
-from delever.study.belonging import belonging, coin_of
-from delever.study.market import view
+from delever.study.inputs.belonging import belonging, coin_of
+from delever.study.inputs.market import view
 from delever.venues.contract import PerpContract
 
 SYMBOL = "1000SHIB/USDT:USDT"

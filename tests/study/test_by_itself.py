@@ -16,9 +16,9 @@ import delever as dl
 from delever.deleveraging.period import load_catalog
 from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name, part_names
 from delever.errors import InputError
-from delever.study import chunk as chunk_module
-from delever.study import study_sweep as sweep_module
-from delever.study.simulation import simulate
+from delever.study.runs.simulation import simulate
+from delever.study.sweeps import chunk as chunk_module
+from delever.study.sweeps import study_sweep as sweep_module
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Borrow
 from delever.venues.slippage import Impact

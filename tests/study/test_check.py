@@ -12,7 +12,7 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError
-from delever.study.workspace import Workspace
+from delever.study.workspaces.workspace import Workspace
 
 DATA = "kraken/ohlcv/BTC/USD/1d"
 PEEKS = '''

@@ -15,7 +15,7 @@ from delever.report.pages.sweep_page import render
 from delever.report.sweep_words import compared, headline, reasons, trials, verdict
 from delever.stats.selection import effective_trials
 from delever.stats.superior import best_of_many
-from delever.study.sweep_result import read_sweep
+from delever.study.sweeps.sweep_result import read_sweep
 
 AXES = {"weeks": [20, 30, 50], "average": ["sma", "wma"], "costs.taker_fee": [0.0, 0.002]}
 

@@ -12,8 +12,8 @@ import pytest
 from delever.cli.app import main
 from delever.errors import ConfigError, NotStoredError
 from delever.research.claims.computations import vocabulary
-from delever.study.claims import Audit, claims, load_claims
-from delever.study.workspace import Workspace
+from delever.study.research.claims import Audit, claims, load_claims
+from delever.study.workspaces.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "backtests" / "claims_2026_02.toml"
@@ -196,7 +196,7 @@ MEASURED: dict[str, tuple[str, list[float | str | None]]] = {
 
 @pytest.fixture(scope="module")
 def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Audit:
-    from delever.study.workspace import init
+    from delever.study.workspaces.workspace import init
 
     place = init(tmp_path_factory.mktemp("claims") / "workspace")
     wanted = load_claims(SHIPPED).series

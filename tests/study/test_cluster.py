@@ -18,13 +18,13 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 from delever.errors import ConfigError, NotStoredError, SimulationError
-from delever.study import cluster as cluster_module
-from delever.study import errand as errand_module
-from delever.study import study_sweep as sweep_module
-from delever.study.cluster import open_cluster
-from delever.study.config import load_study
-from delever.study.parcel import parcel
-from delever.study.provenance import gather
+from delever.study.kept.provenance import gather
+from delever.study.machines import cluster as cluster_module
+from delever.study.machines import errand as errand_module
+from delever.study.machines.cluster import open_cluster
+from delever.study.machines.parcel import parcel
+from delever.study.settings.config import load_study
+from delever.study.sweeps import study_sweep as sweep_module
 
 RECIPE = Path(__file__).parents[2] / "docs" / "cluster.md"
 STUDY = """

@@ -10,14 +10,14 @@ import pytest
 
 from delever.cli.option_values import parse_overrides
 from delever.errors import ConfigError
-from delever.study.account_table import AccountTable, SlippageConfig
-from delever.study.config import (
+from delever.study.settings.account_table import AccountTable, SlippageConfig
+from delever.study.settings.config import (
     CostsConfig,
     Study,
     SweepConfig,
     load_study,
 )
-from delever.study.grid import combinations
+from delever.study.settings.grid import combinations
 
 MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
 

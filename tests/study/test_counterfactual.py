@@ -16,9 +16,9 @@ from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
 from delever.errors import ConfigError, InputError
 from delever.research.protection import protection
 from delever.research.what_if import Counterfactual, run_counterfactual
-from delever.study.neighbours import steps
-from delever.study.run import load_run
-from delever.study.sweep import sweep
+from delever.study.runs.neighbours import steps
+from delever.study.runs.run import load_run
+from delever.study.sweeps.sweep import sweep
 
 SYMBOL = "BTC/USDT:USDT"
 BARS, MARK = (f"made/{kind}/{SYMBOL}/4h" for kind in ("ohlcv", "mark"))
@@ -83,7 +83,7 @@ class Market:
 @pytest.fixture
 def no_pages(monkeypatch) -> None:
     """Numbers only: most of a run's time is its page."""
-    monkeypatch.setattr("delever.study.run.Run.html", lambda self: "")
+    monkeypatch.setattr("delever.study.runs.run.Run.html", lambda self: "")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 from delever.errors import ConfigError, StrategyError
-from delever.study import extensions as room
+from delever.study.workspaces import extensions as room
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCKS = dict(

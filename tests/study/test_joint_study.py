@@ -13,7 +13,7 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 from delever.errors import ConfigError
-from delever.study.workspace import Workspace
+from delever.study.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
 

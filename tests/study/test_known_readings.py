@@ -12,8 +12,8 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 from delever.signals.features import INPUTS, measure
-from delever.study.known_readings import KNOWN, instead_of
-from delever.study.workspace import Workspace
+from delever.study.inputs.known_readings import KNOWN, instead_of
+from delever.study.workspaces.workspace import Workspace
 
 DAYS = pd.date_range("2024-01-01", periods=240, tz="UTC")
 HOURS = pd.date_range("2024-01-01", periods=720, freq="8h", tz="UTC")

@@ -9,9 +9,9 @@ import delever as dl
 from delever.cli.app import main
 from delever.data.references import Dataset, Reference
 from delever.errors import InputError
-from delever.study.market import early_series
-from delever.study.state_report import state
-from delever.study.workspace import Workspace
+from delever.study.inputs.market import early_series
+from delever.study.research.state_report import state
+from delever.study.workspaces.workspace import Workspace
 
 OWN = "alternative/series/FEAR_GREED/1d"
 OTHER = "elsewhere/series/FEAR_GREED/1d"

@@ -11,9 +11,9 @@ from delever.errors import InputError, StoreError
 from delever.report.figures.sweep_figures import density, heat_map
 from delever.research.deflation import _grown, _haircut
 from delever.stats.selection import effective_trials
-from delever.study import chosen as chosen_module
-from delever.study import study_sweep as sweep_module
-from delever.study import swept_columns
+from delever.study.sweeps import chosen as chosen_module
+from delever.study.sweeps import study_sweep as sweep_module
+from delever.study.sweeps import swept_columns
 
 STUDY = """
 strategy = "ma200w_break"

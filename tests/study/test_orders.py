@@ -16,9 +16,9 @@ from delever.errors import InputError, StrategyError
 from delever.research.luck import timing_test
 from delever.research.redrawn import Redrawing
 from delever.research.strategy_checks import check_strategy
-from delever.study.neighbours import with_neighbours
-from delever.study.simulation import target_of
-from delever.study.strategy import Strategy, as_strategy
+from delever.study.runs.neighbours import with_neighbours
+from delever.study.runs.simulation import target_of
+from delever.study.workspaces.strategy import Strategy, as_strategy
 from delever.view import MarketView
 
 

@@ -13,8 +13,8 @@ import pytest
 
 import delever as dl
 from delever.errors import ConfigError, DataError, InputError, NotStoredError, StoreError
-from delever.study.answering import stored
-from delever.study.run import load_run
+from delever.study.runs.answering import stored
+from delever.study.runs.run import load_run
 
 QUICK = {"end": "2016-01-01", "params.weeks": 50}
 
@@ -367,7 +367,7 @@ def test_a_run_read_back_shows_what_was_measured(workspace, monkeypatch):
     for whose in ("metrics", "benchmark_metrics"):
         written, read = getattr(first.evaluation, whose), getattr(back.evaluation, whose)
         pd.testing.assert_frame_equal(read, written, check_exact=True)
-    monkeypatch.setattr("delever.study.archive.code_sha256", lambda: "another")
+    monkeypatch.setattr("delever.study.runs.archive.code_sha256", lambda: "another")
     anew = load_run(first.folder)
     pd.testing.assert_frame_equal(anew.evaluation.metrics, first.evaluation.metrics)
     assert list(anew.evaluation.lines) == ["50-week sma"]

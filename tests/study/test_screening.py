@@ -14,7 +14,7 @@ import delever as dl
 from delever.cli.app import main
 from delever.engine.concordance import DEFAULT, EXACT, LATER, OURS, TOLD
 from delever.errors import InputError
-from delever.study import screening
+from delever.study.runs import screening
 
 COSTS = dl.Costs(taker_fee=0.002, slippage=0.001)
 

@@ -18,11 +18,11 @@ from tests.chromium import chromium, required
 import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError, StoreError
-from delever.study import stored
-from delever.study.exporting import flat
-from delever.study.shelf import find
-from delever.study.stored import About, everything, write_facts, write_index
-from delever.study.workspace import Workspace
+from delever.study.kept import stored
+from delever.study.kept.exporting import flat
+from delever.study.kept.stored import About, everything, write_facts, write_index
+from delever.study.runs.shelf import find
+from delever.study.workspaces.workspace import Workspace
 
 QUICK = ["--set", "end=2014-06-01", "--set", "params.weeks=50"]
 IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
@@ -198,7 +198,7 @@ import sys
 sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from tests.study.test_shelf import put
-from delever.study.stored import write_index
+from delever.study.kept.stored import write_index
 results, own = Path(sys.argv[1]), sys.argv[2]
 for number in range(4):
     put(results, f"study/{own}{number:011x}")
@@ -338,7 +338,7 @@ def test_without_kaleido_a_picture_is_refused_in_one_sentence(tmp_path, monkeypa
 
 
 def test_tables_of_mixed_values_and_like_names_are_written_apart(tmp_path):
-    from delever.study.exporting import export_result
+    from delever.study.kept.exporting import export_result
 
     mixed = pd.DataFrame({"x": [1, "one", (1.5, None)], "t|u": ["a\nb", "c", "d"]})
 

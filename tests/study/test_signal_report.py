@@ -16,9 +16,9 @@ from delever.research.signal.level_rules import RULES
 from delever.research.signal.pool import pool_signals
 from delever.research.signal.study import StudyDesign
 from delever.stats.families import holm
-from delever.study.market import with_network
-from delever.study.signal_report import signal_study
-from delever.study.signal_rules import (
+from delever.study.inputs.market import with_network
+from delever.study.research.signal_report import signal_study
+from delever.study.research.signal_rules import (
     bind_rule,
     conditions_on,
     load_signals,

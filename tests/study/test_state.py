@@ -10,9 +10,9 @@ import pytest
 
 from delever.cli.app import main
 from delever.errors import ConfigError
-from delever.study.known_readings import find_series
-from delever.study.state_report import state
-from delever.study.workspace import Workspace
+from delever.study.inputs.known_readings import find_series
+from delever.study.research.state_report import state
+from delever.study.workspaces.workspace import Workspace
 
 
 def store(workspace: Workspace, reference: str, column: str, rows: int, lag: str | None) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import ConfigError, StrategyError
-from delever.study.strategy import Strategy, load_strategy
+from delever.study.workspaces.strategy import Strategy, load_strategy
 from delever.view import MarketView
 
 HEAD = """

@@ -24,13 +24,13 @@ from delever.research.evaluation import evaluate
 from delever.signals.indicators import sma
 from delever.stats.metrics import metric, metric_of
 from delever.stats.risk import value_at_risk
-from delever.study import chunk as chunk_module
-from delever.study import study_sweep as sweep_module
-from delever.study import sweep_task as task_module
-from delever.study.config import SweepConfig
-from delever.study.executor import open_executor, run_tasks
-from delever.study.grid import combinations
-from delever.study.sweep_task import ChunkRunner
+from delever.study.machines.executor import open_executor, run_tasks
+from delever.study.settings.config import SweepConfig
+from delever.study.settings.grid import combinations
+from delever.study.sweeps import chunk as chunk_module
+from delever.study.sweeps import study_sweep as sweep_module
+from delever.study.sweeps import sweep_task as task_module
+from delever.study.sweeps.sweep_task import ChunkRunner
 
 STUDY = """
 strategy = "ma200w_break"
@@ -466,7 +466,7 @@ def test_executors_keep_few_tasks_in_the_air() -> None:
 SCRIPT = """
 import os
 from delever.errors import SimulationError
-from delever.study.executor import open_executor, run_tasks
+from delever.study.machines.executor import open_executor, run_tasks
 
 with open_executor(2) as pool:
     print(sorted(done for _, done in run_tasks(abs, [-1, -2], pool)))

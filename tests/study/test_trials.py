@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError, StoreError
-from delever.study.fingerprint import anchors, digest, is_one
-from delever.study.grid import Grid
-from delever.study.ledger_lines import read_looks, read_worth
-from delever.study.trial_blocks import TrialBlock, identity, line_ids
-from delever.study.trials import (
+from delever.study.inputs.fingerprint import anchors, digest, is_one
+from delever.study.ledger.ledger_lines import read_looks, read_worth
+from delever.study.ledger.trial_blocks import TrialBlock, identity, line_ids
+from delever.study.ledger.trials import (
     MARKETS,
     Ledger,
     merge,
     read_markets,
     read_trials,
 )
+from delever.study.settings.grid import Grid
 
 STUDY = """
 strategy = "ma200w_break"
@@ -309,7 +309,7 @@ def test_a_trial_among_many_is_the_trial_by_itself(params, end) -> None:
 def test_a_large_sweep_takes_a_line_a_chunk_and_each_of_its_trials_counts_once(
     workspace, monkeypatch
 ) -> None:
-    monkeypatch.setattr("delever.study.trial_blocks._FEWEST", 4)
+    monkeypatch.setattr("delever.study.ledger.trial_blocks._FEWEST", 4)
     assert sweep(workspace, "grid", [*range(10, 60, 10)]).n_trials == 5
     [line] = dl.trials(workspace=workspace).frame.to_dict("records")
     assert (line["trials"], line["params"]["weeks"]) == (5, [10, 20, 30, 40, 50])

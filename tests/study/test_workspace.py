@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from delever.errors import ConfigError, InputError
-from delever.study.workspace import Workspace, init
+from delever.study.workspaces.workspace import Workspace, init
 
 
 def test_a_made_workspace_holds_what_a_study_needs(workspace):

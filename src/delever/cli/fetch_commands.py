@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from delever.data.exchange.fetch import Fetched, Progress, Report
-    from delever.study.kept_brackets import Kept
+    from delever.study.settings.kept_brackets import Kept
 
 _AGAIN = "interrupted; run the same command again to go on"
 
@@ -71,8 +71,8 @@ def fetch(
     Fetching again goes on where the last fetch ended, compares the last stored rows, and changes
     nothing else.
     """
-    from delever.study.market import utc
-    from delever.study.workspace import Workspace
+    from delever.study.inputs.market import utc
+    from delever.study.workspaces.workspace import Workspace
 
     begin, end = (
         None if text is None else utc(text, option)

@@ -51,7 +51,7 @@ def screen(
     """
     from delever.cli.option_values import parse_overrides
     from delever.report.pages.engine_tables import engines_table, steps_table
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     with steps(1, quiet=as_json) as begin:
@@ -106,7 +106,7 @@ def check(
     Of all features, those that these bars or series do not suffice for are skipped and counted.
     """
     from delever.cli.option_values import parse_named, parse_overrides
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     every = "features" in targets  # as many as the series suffice for
     with steps(None if every else len(targets), quiet=as_json) as begin:
@@ -157,7 +157,7 @@ def periods(
 ) -> None:
     """Show the deleveraging periods on a data set. Says how late a causal detector sees them."""
     from delever.report.format import day, percent
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     found = dl.periods(data, workspace=Workspace.find(workspace))
     if as_json:
@@ -220,7 +220,7 @@ def claims(
     """Audit what was claimed about a market. Confirmed, contradicted, depends, or not testable."""
     from delever.cli.option_values import parse_named
     from delever.report.pages.claims_page import claims_table, counts
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     audit = dl.claims(file, data=parse_named("--data", data or []), workspace=place)
@@ -259,8 +259,8 @@ def state(
     """Show where the market stands. Levels, stress, phase, what lies below, and what is missing."""
     from delever.cli.option_values import parse_named
     from delever.report.pages.state_page import levels_table, readings_table, supports_table
-    from delever.study.market import utc
-    from delever.study.workspace import Workspace
+    from delever.study.inputs.market import utc
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     report = dl.state(

@@ -67,7 +67,7 @@ def runs(
     Exit code 1 where something stored is damaged.
     """
     from delever.report.pages.index_page import params_text, span
-    from delever.study.stored import write_index
+    from delever.study.kept.stored import write_index
 
     found = dl.runs(kind=kind, study=study, workspace=workspace)
     index = write_index(found.results) if page else None
@@ -100,8 +100,8 @@ def open_(
     """Open the page of something stored in a browser, and print its path."""
     import webbrowser
 
-    from delever.study.shelf import find
-    from delever.study.workspace import Workspace
+    from delever.study.runs.shelf import find
+    from delever.study.workspaces.workspace import Workspace
 
     found = find(Workspace.find(workspace), what)
     typer.echo(found.said, err=True)
@@ -144,7 +144,7 @@ def select(
     """
     from delever.report.pages import choosing_tables as tables
     from delever.report.sweep_words import family_facts
-    from delever.study.result import plain
+    from delever.study.kept.result import plain
 
     found = dl.result(what, workspace=workspace)
     if not isinstance(found, dl.Sweep):

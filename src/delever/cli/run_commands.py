@@ -27,7 +27,7 @@ from delever.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.study.cluster import Cluster
+    from delever.study.machines.cluster import Cluster
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result already.")]
 Really = Annotated[
@@ -72,8 +72,8 @@ def run(
 ) -> None:
     """Run studies. The same inputs again are read from their results folder."""
     from delever.cli.option_values import costs_times, parse_overrides
-    from delever.study.executor import default_workers
-    from delever.study.workspace import Workspace
+    from delever.study.machines.executor import default_workers
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     files = [place.study(path) for path in studies]
@@ -128,7 +128,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare finished runs over the span they share. A study stands for its newest run."""
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     comparison = dl.compare(*runs, what_if=what_if, workspace=place)
@@ -164,7 +164,7 @@ def sweep(
     Exit code 1 where every combination is refused.
     """
     from delever.cli.option_values import parse_overrides
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     file = place.study(study)
@@ -196,7 +196,7 @@ def _on_cluster(address: str | None) -> Iterator[Cluster | None]:
     if address is None:
         yield None
         return
-    from delever.study.cluster import open_cluster
+    from delever.study.machines.cluster import open_cluster
 
     with open_cluster(address) as there:
         print_text(there.headline, err=True)
@@ -277,8 +277,8 @@ def walk(
     from delever.cli.option_values import parse_overrides
     from delever.report.pages.short_tables import periods_in_short, run_in_short
     from delever.report.pages.walk_page import windows_table
-    from delever.study.executor import default_workers
-    from delever.study.workspace import Workspace
+    from delever.study.machines.executor import default_workers
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     with steps(1, quiet=as_json) as begin:

@@ -102,7 +102,7 @@ def signal(
     """Study a signal: what came after its events, compared with placebo levels."""
     from delever.cli.option_values import parse_named, parse_overrides
     from delever.errors import ConfigError
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     asked: dict[str, Any] = {
@@ -191,7 +191,7 @@ def plan(
     """Plan a study: how many events or coins until an effect would be seen in 80 % of cases."""
     from delever.cli.option_values import parse_named, parse_overrides
     from delever.report.pages.signal_asides import plan_table
-    from delever.study.workspace import Workspace
+    from delever.study.workspaces.workspace import Workspace
 
     planned = dl.signal_plan(
         name,

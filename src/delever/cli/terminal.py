@@ -16,8 +16,8 @@ import typer
 
 if TYPE_CHECKING:
     from delever.report.table import Table as ReportTable
-    from delever.study.result import Result
-    from delever.study.workspace import Workspace
+    from delever.study.kept.result import Result
+    from delever.study.workspaces.workspace import Workspace
 
 WorkspaceOption = Annotated[
     Path | None,

@@ -51,7 +51,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Walked:
-    """What a walk came to; a user's words for it stand in `delever.study.walk.WalkForward`."""
+    """What a walk came to; a user sees it as `delever.study.sweeps.walk.WalkForward`."""
 
     windows: pd.DataFrame
     axes: pd.DataFrame

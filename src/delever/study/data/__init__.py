@@ -1,0 +1,1 @@
+"""Stored data as results."""

@@ -1,0 +1,1 @@
+"""Markets that a study reads, and what is doubtful in them."""

@@ -1,0 +1,1 @@
+"""Results, their folders and where they come from."""

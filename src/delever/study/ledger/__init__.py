@@ -1,0 +1,1 @@
+"""Every trial, counted per market."""

@@ -1,0 +1,1 @@
+"""Several symbols in one account."""

@@ -1,0 +1,176 @@
+"""A backtest of several symbols in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import pandas as pd
+
+from delever.arguments import shown
+from delever.deleveraging.period import Period, load_catalog
+from delever.engine.legs import Margin
+from delever.engine.settings import Account
+from delever.errors import ConfigError, InputError
+from delever.panel import Markets
+from delever.stats.metrics import AsMetric
+from delever.study.inputs.belonging import belonging
+from delever.study.inputs.market import utc
+from delever.study.portfolios.joint_run import (
+    joint_answer,
+    joint_facts,
+    joint_what_if,
+    record_joint,
+)
+from delever.study.portfolios.joint_simulation import (
+    JointAccount,
+    JointRule,
+    held,
+    joint_rule,
+    simulate_joint,
+)
+from delever.study.runs.run import Run
+from delever.study.settings.account_table import load_account
+from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
+from delever.study.workspaces.strategy import Strategy, as_strategy
+from delever.study.workspaces.workspace import Workspace
+from delever.venues.costs import Costs
+
+
+def backtest_markets(
+    markets: Markets,
+    strategy: Any,
+    *,
+    account: Account | Mapping[str, Account] | None,
+    costs: Costs | None,
+    costs_times: float,
+    benchmark: Any,
+    start: str | pd.Timestamp | None,
+    end: str | pd.Timestamp | None,
+    periods: Sequence[Period] | None,
+    initial_equity: float,
+    name: str | None,
+    metrics: Sequence[AsMetric],
+    margin: str | Margin,
+    rule: str | None,
+    rule_params: Mapping[str, Any] | None,
+    place: Workspace,
+    params: Mapping[str, Any],
+) -> Run:
+    """Backtest a strategy on several markets, as `delever.backtest` says.
+
+    Raises what that raises.
+    """
+    chosen = _chosen(strategy, place)
+    asked = joint_rule(chosen, params, rule=rule, rule_params=rule_params or {}, place=place)
+    if not isinstance(chosen, Strategy) and params:
+        raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
+    accounts, markets = _accounts(account, markets, place)
+    told = JointAccount(
+        accounts=accounts,
+        costs={
+            symbol: costs
+            or (RULED_COSTS if symbol in accounts and accounts[symbol].rules else DEFAULT_COSTS)
+            for symbol in markets
+        },
+        margin=margin if isinstance(margin, Margin) else Margin(mode=margin),  # type: ignore[arg-type]
+    )
+    first = None if start is None else utc(start, "start")
+    beside = benchmark_rule(markets, benchmark, place)
+    evaluation = simulate_joint(
+        markets,
+        asked,
+        name=name or (chosen.name if isinstance(chosen, Strategy) else "exposures"),
+        benchmark=beside,
+        account=told,
+        benchmark_costs=costs or DEFAULT_COSTS,
+        costs_times=costs_times,
+        initial_equity=initial_equity,
+        start=first,
+        end=None if end is None else utc(end, "end"),
+        periods=load_catalog(place.periods) if periods is None else periods,
+        metrics=(*place.extensions.metrics, *metrics),
+    )
+    n_trials = 1
+    if not place.shipped:
+        n_trials = record_joint(
+            *(place, evaluation, markets, asked, told),
+            costs_times=costs_times,
+            start=first,
+            data=", ".join(markets),
+            by="notebook",
+        )
+    found = joint_what_if(evaluation, markets, asked)
+    label = benchmark if isinstance(benchmark, str) else "benchmark"
+    manifest = {
+        "study": {"name": evaluation.name, "costs_times": costs_times},
+        "params": dict(asked.params),
+        "strategy": {"name": getattr(chosen, "name", None) or "exposures"},
+        **joint_facts(
+            *(evaluation, markets, found),
+            benchmark=label,
+            costs_times=costs_times,
+            n_trials=n_trials,
+        ),
+    }
+    return Run(
+        evaluation=evaluation,
+        manifest=manifest,
+        what_if=found,
+        asked=cache(partial(joint_answer, evaluation, progress=lambda step: None)),
+        sections=place.extensions.sections,
+    )
+
+
+def benchmark_rule(markets: Markets, given: Any, place: Workspace) -> JointRule:
+    """What a run is held against: one symbol by its name, or a strategy in equal shares.
+
+    Raises ConfigError if there is neither.
+    """
+    if isinstance(given, str) and given in markets.symbols:
+        return JointRule(strategy=held(markets, given))
+    if isinstance(given, str) and not place.has_strategy(given):
+        raise ConfigError(
+            f"benchmark must be one of the symbols, {', '.join(markets)}, a name in "
+            f"{place.strategies} or a path ending in .py; got {given!r}"
+        )
+    return joint_rule(_chosen(given, place), {}, rule=None, rule_params={}, place=place)
+
+
+def _chosen(given: Any, place: Workspace) -> Strategy | pd.DataFrame:
+    if isinstance(given, pd.DataFrame):
+        return given
+    made = as_strategy(given, workspace=place)
+    if isinstance(made, Strategy):
+        return made
+    raise InputError(
+        "a strategy of several symbols must be a name, a path, a function or a DataFrame with a "
+        f"column per symbol; got {shown(given)}"
+    )
+
+
+def _accounts(
+    account: object, markets: Markets, place: Workspace
+) -> tuple[dict[str, Account], Markets]:
+    """Accounts by symbol, loaded; one alone is that of every symbol."""
+    said = account if isinstance(account, Mapping) else dict.fromkeys(markets, account)
+    unknown = [name for name in said if name not in markets.symbols]
+    if unknown:
+        raise InputError(
+            f"account must name symbols of the markets, {', '.join(markets)}; got "
+            f"{', '.join(map(str, unknown))}"
+        )
+    accounts, views = {}, dict(markets.views)
+    for name, one in said.items():
+        if one is None:
+            continue
+        if not isinstance(one, Account):
+            raise InputError(f"account must be dl.Account(...) by symbol; got {shown(one)}")
+        venues = place.root / "data" / "venues"
+        accounts[name], named = load_account(one, catalog=place.catalog, venues=venues)
+        view = views[name]
+        notes = belonging(view.symbol, accounts[name], named)
+        views[name] = replace(view, notes=view.notes + notes)
+    return accounts, replace(markets, views=views)

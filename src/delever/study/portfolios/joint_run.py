@@ -1,0 +1,173 @@
+"""A run of several symbols: simulated, put to the tests of luck that there are, and described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from delever.engine.portfolio import PortfolioBacktest
+from delever.errors import DeleverError
+from delever.panel import Markets
+from delever.research.answer import Answer, answer, causal_periods
+from delever.research.evaluation import Evaluation
+from delever.research.joint_runs import again
+from delever.research.luck import no_test, timing_test
+from delever.research.what_if import WhatIf, kept, neighbour_name, what_if
+from delever.study.kept.provenance import outcome
+from delever.study.ledger.trials import Ledger, account_facts, costs_facts, strategy_facts
+from delever.study.portfolios.joint_remarks import joint_remarks
+from delever.study.portfolios.joint_simulation import JointAccount, JointRule
+from delever.study.runs.answering import Progress, daily_closes
+from delever.study.runs.neighbours import steps
+from delever.study.workspaces.strategy import Strategy
+from delever.study.workspaces.workspace import Workspace
+
+NOT_REDRAWN = (
+    "redrawn periods are drawn on one market; of several, each would have to be resampled with all "
+    "others as they moved, which is not built"
+)
+"""Why a run of several symbols is not put to the second test."""
+
+
+def joint_answer(evaluation: Evaluation, *, progress: Progress) -> Answer:
+    """Answer for a run of several symbols, put to the test of timing."""
+    progress("testing against luck")
+    run, benchmark = evaluation.backtest, evaluation.benchmark
+    closes = daily_closes(evaluation.bars, run.timeframe)
+    periods = evaluation.periods or causal_periods(*closes)
+    timing = timing_test(run, benchmark, periods)
+    return answer(evaluation, *closes, timing=timing, redrawn=no_test(NOT_REDRAWN))
+
+
+def joint_what_if(
+    evaluation: Evaluation,
+    markets: Markets,
+    rule: JointRule,
+    names: Sequence[str] | None = None,
+) -> WhatIf:
+    """Counterfactuals of a run; where none are named, with parameters a step beside its own."""
+    run = evaluation.backtest
+    assert isinstance(run, PortfolioBacktest)
+    found = what_if(run, names)
+    if names is not None or not isinstance(rule.strategy, Strategy):
+        return found
+    runs: dict[str, PortfolioBacktest | DeleverError] = {}
+    asked = run.request["target_exposure"] if run.request else pd.DataFrame()
+    for name, other in _beside(rule):
+        try:
+            target = other.target(markets).ffill()
+            own = target.loc[asked.index, asked.columns]
+            runs[name] = again(run, target_exposure=own.where(own.notna(), asked))
+        except DeleverError as error:
+            runs[name] = error
+    return found.joined(kept(run.initial_equity, runs))
+
+
+def _beside(rule: JointRule) -> Iterator[tuple[str, JointRule]]:
+    """The same strategy, one parameter a step beside its own."""
+    for parameter, value, was in steps(rule.params):
+        changed = {**rule.params, parameter: value}
+        yield (
+            neighbour_name(parameter, value, was),
+            JointRule(
+                strategy=rule.strategy,
+                params=changed,
+                rule=rule.rule,
+                rule_params=rule.rule_params,
+            ),
+        )
+
+
+def record_joint(
+    place: Workspace,
+    evaluation: Evaluation,
+    markets: Markets,
+    rule: JointRule,
+    account: JointAccount,
+    *,
+    costs_times: float,
+    start: pd.Timestamp | None,
+    data: str,
+    by: str,
+) -> int:
+    """Append a run to the ledger of trials, and count all of these markets.
+
+    The market that it is one of is the index of all symbols: with another coin it is another one.
+
+    Raises StoreError if the ledger cannot be written.
+    """
+    ledger = Ledger.of(place, _whole_index(markets), data)
+    run = evaluation.backtest
+    answered = (run.request or {}).get("target_exposure")
+    trial: dict[str, Any] = {
+        "strategy": strategy_facts(rule.strategy, answered),
+        "params": {
+            **rule.params,
+            **({} if rule.rule is None else {"rule": rule.rule.name, **rule.rule_params}),
+        },
+        "costs": {
+            symbol: costs_facts(costs.stressed(costs_times))
+            for symbol, costs in sorted(account.costs.items())
+        },
+        "account": {
+            "margin": account.margin.mode,
+            "band": account.band,
+            **{name: account_facts(one) for name, one in sorted(account.accounts.items())},
+        },
+        "timeframe": run.timeframe,
+        "start": None if start is None else f"{start:%Y-%m-%dT%H:%M}",
+    }
+    last = evaluation.bars.index[-1]
+    return ledger.record([trial], by=by, study=evaluation.name, until=last)
+
+
+def _whole_index(markets: Markets) -> pd.DataFrame:
+    """The index of all markets as bars of which only the opens are asked."""
+    level = markets.equal_weight()
+    return pd.DataFrame({"open": level.shift().fillna(level.iloc[0])}, index=markets.index)
+
+
+def joint_facts(
+    evaluation: Evaluation,
+    markets: Markets,
+    found: WhatIf,
+    *,
+    benchmark: str,
+    costs_times: float,
+    n_trials: int,
+) -> dict[str, Any]:
+    """What a manifest says of a run of several symbols beside its inputs."""
+    return {
+        "benchmark": {"name": benchmark_label(markets, benchmark)},
+        **joint_remarks(
+            evaluation,
+            markets,
+            benchmark=described_benchmark(markets, benchmark),
+            costs_times=costs_times,
+            n_trials=n_trials,
+        ),
+        "n_trials": n_trials,
+        **outcome(evaluation, found),
+    }
+
+
+def described_benchmark(markets: Markets, name: str) -> str:
+    """What the benchmark is, in words."""
+    if name in markets.symbols:
+        return f"{name}, bought at the first open and held"
+    if name != "buy_and_hold":
+        return f"{name.replace('_', ' ')} on spot, in equal shares"
+    top = "" if markets.top is None else f" the {markets.top} largest by dollar volume of"
+    return (
+        f"an equal part of{top} the {len(markets)} symbols as they were listed then, bought and "
+        "held, put right when one comes or goes"
+    )
+
+
+def benchmark_label(markets: Markets, name: str) -> str:
+    """What the benchmark is called in tables."""
+    if name in markets.symbols:
+        return f"holding {name}"
+    return "equal-weight hold" if name == "buy_and_hold" else name

@@ -1,0 +1,91 @@
+"""How a study of several symbols becomes a run: from its file to its results folder."""
+
+from __future__ import annotations
+
+from delever.study.kept.provenance import git_state
+from delever.study.kept.stored import write_index
+from delever.study.portfolios.joint_inputs import gather_joint
+from delever.study.portfolios.joint_run import (
+    joint_answer,
+    joint_facts,
+    joint_what_if,
+    record_joint,
+)
+from delever.study.portfolios.joint_simulation import simulate_joint
+from delever.study.runs import archive
+from delever.study.runs.answering import Progress
+from delever.study.runs.run import Run, load_run
+from delever.study.settings.portfolio_config import PortfolioStudy
+from delever.study.workspaces.workspace import Workspace
+
+
+def run_joint_study(
+    study: PortfolioStudy,
+    workspace: Workspace,
+    *,
+    fresh: bool,
+    progress: Progress,
+) -> Run:
+    """Run a study of several symbols, or read back what the same inputs made.
+
+    Raises what stands in the way, as `delever.run`.
+    """
+    inputs = gather_joint(study, workspace)
+    manifest = inputs.manifest(study)
+    folder = workspace.results / study.name / manifest["run_id"]
+    if not fresh and archive.is_complete(folder) and not archive.damage(folder):
+        return load_run(folder, cached=True, extensions=inputs.extensions)
+    progress("simulating")
+    evaluation = simulate_joint(
+        inputs.markets,
+        inputs.rule,
+        name=study.name,
+        benchmark=inputs.benchmark,
+        account=inputs.account,
+        benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
+        costs_times=study.costs_times,
+        initial_equity=study.initial_equity,
+        start=study.start_time,
+        end=study.end_time,
+        periods=inputs.periods,
+        metrics=inputs.extensions.metrics,
+    )
+    n_trials = record_joint(
+        *(workspace, evaluation, inputs.markets, inputs.rule, inputs.account),
+        costs_times=study.costs_times,
+        start=study.start_time,
+        data=manifest["study"]["data"],
+        by="run",
+    )
+    found = joint_what_if(evaluation, inputs.markets, inputs.rule, study.counterfactuals)
+    manifest |= {
+        "git": git_state(workspace.root),
+        **joint_facts(
+            *(evaluation, inputs.markets, found),
+            benchmark=study.benchmark,
+            costs_times=study.costs_times,
+            n_trials=n_trials,
+        ),
+    }
+    made = joint_answer(evaluation, progress=progress)
+    done = Run(
+        evaluation=evaluation,
+        manifest=manifest,
+        what_if=found,
+        asked=lambda: made,
+        folder=folder,
+        sections=inputs.extensions.sections,
+    )
+    progress("writing the tear-sheet")
+    archive.write_run(
+        folder,
+        evaluation,
+        made,
+        found,
+        manifest,
+        headline=done.headline,
+        tearsheet=done.html(),
+        periods=workspace.root / study.periods,
+    )
+    write_index(workspace.results)
+    return done

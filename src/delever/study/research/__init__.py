@@ -1,0 +1,1 @@
+"""Signals, claims, states, periods and proofs as results."""

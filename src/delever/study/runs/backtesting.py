@@ -1,0 +1,272 @@
+"""A backtest in a notebook: a market, a strategy in whatever form it is at hand, an account."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from delever.arguments import shown
+from delever.deleveraging.period import Period, load_catalog
+from delever.engine.legs import Margin
+from delever.engine.settings import Account
+from delever.errors import InputError
+from delever.panel import Markets
+from delever.research.decision import Decided
+from delever.research.what_if import what_if
+from delever.stats.metrics import AsMetric
+from delever.study.inputs.belonging import belonging
+from delever.study.inputs.market import span_notes, utc
+from delever.study.kept.provenance import outcome
+from delever.study.ledger.trials import Ledger
+from delever.study.runs.answering import answered
+from delever.study.runs.neighbours import with_neighbours
+from delever.study.runs.remarks import remarks
+from delever.study.runs.run import Run
+from delever.study.runs.simulation import simulate, target_of
+from delever.study.settings.account_table import load_account
+from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
+from delever.study.workspaces.strategy import Given, Strategy, as_strategy, called
+from delever.study.workspaces.workspace import Workspace
+from delever.venues.costs import Costs
+from delever.view import MarketView
+
+
+def backtest(
+    market: MarketView | Markets,
+    strategy: Given,
+    *,
+    account: Account | Mapping[str, Account] | None = None,
+    costs: Costs | None = None,
+    costs_times: float = 1.0,
+    benchmark: Given = "buy_and_hold",
+    start: str | pd.Timestamp | None = None,
+    end: str | pd.Timestamp | None = None,
+    periods: Sequence[Period] | None = None,
+    initial_equity: float = 10_000.0,
+    name: str | None = None,
+    metrics: Sequence[AsMetric] = (),
+    quick: bool = True,
+    really: bool = False,
+    margin: str | Margin = "cross",
+    rule: str | None = None,
+    rule_params: Mapping[str, Any] | None = None,
+    workspace: Workspace | Path | str | None = None,
+    **params: Any,
+) -> Run:
+    """Backtest a strategy on a market, beside a benchmark, in and out of deleveraging periods.
+
+    Parameters
+    ----------
+    market : MarketView or Markets
+        From `delever.market`, or of several symbols from `delever.markets`.
+    strategy : str, path, Strategy, function, pandas.Series, pandas.DataFrame or pair of Series
+        A name in ``strategies/``, a path, a function from a market to target exposures, target
+        exposures themselves (signed notional / equity, indexed like the bars), a frame of them as
+        ``exposure`` with orders beside it (``stop_price`` and others, see
+        ``docs/strategies.md``), or a pair of boolean series (entries, exits): fully long from an
+        entry to the next exit. What row t says is filled at the open of bar t + 1.
+    account : Account, optional
+        Contract, leverage, funding, stops; what it names is loaded from the workspace. By default
+        plain spot. Of several symbols a mapping by symbol; those not named hold spot.
+    costs : Costs, optional
+        Of every fill; by default slippage 0.05 % and a taker fee of 0.1 %, or the fees of the
+        account's rules by date.
+    costs_times : float
+        How many times they are paid, by the benchmark as well; 2 is the usual stress.
+    benchmark : as `strategy`
+        Held on spot over the same bars. Of several symbols in equal parts of those that were
+        listed then, or the name of one symbol.
+    start, end : str or pandas.Timestamp, optional
+        UTC; by default from the first bar that a decision can be filled at to the last bar.
+    periods : sequence of Period, optional
+        Deleveraging periods; by default the workspace's catalogue.
+    initial_equity : float
+        In quote currency.
+    name : str, optional
+        Name of the result; the strategy's unless given.
+    metrics : sequence of functions with `delever.metric` above them
+        Further metrics, beside those of the package and of the workspace's extensions.
+    quick : bool
+        Whether the answer does without the test on redrawn periods, which runs the strategy on
+        hundreds of resampled markets and takes some ten seconds where it is first read.
+    really : bool
+        Whether a fee above 0.02 or a slippage above 0.05 is meant; a percentage written for a
+        fraction is refused otherwise.
+    margin : {"cross", "isolated", "separate"} or Margin
+        Of several symbols: how their positions share collateral (``docs/portfolio.md``).
+    rule : str, optional
+        Of several symbols: what makes exposures of their signals, ``"equal"``,
+        ``"inverse_volatility"``, ``"volatility_target"``, ``"capped"``, or a name in
+        ``strategies/``. By default equal parts for a strategy of one market, and for one of
+        several what it asks for.
+    rule_params : mapping, optional
+        Its parameters.
+    workspace : path, optional
+        Where strategies and periods are; by default the one at or above the current folder, else
+        those that come with the package.
+    **params
+        Parameters of the strategy.
+
+    Returns
+    -------
+    Run
+        Not stored; ``run.page(path)`` writes its tear-sheet. In a workspace it is counted among
+        the trials on its market (`delever.trials`).
+
+    Raises
+    ------
+    InputError
+        If an argument is not of its kind, or a cost looks like a percentage.
+    ConfigError, StrategyError
+        If the strategy is not there, breaks its contract, or does not take the parameters.
+    DataError, SimulationError
+        If rules, funding or mark do not cover the run, or it cannot be computed.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2015-01-01")
+    >>> close = market.bars["close"]
+    >>> average = close.rolling(200).mean()
+    >>> run = dl.backtest(market, (close > average, close < average), name="above its average")
+    >>> run.name, len(run.trades)
+    ('above its average', 17)
+    """
+    _check(market, account, costs, initial_equity)
+    if costs is not None and not really:
+        costs.check_meant()
+    place = Workspace.find(workspace, or_shipped=True)
+    if isinstance(market, Markets):
+        from delever.study.portfolios.joint_backtesting import backtest_markets
+
+        return backtest_markets(
+            market,
+            strategy,
+            account=account,
+            costs=costs,
+            costs_times=costs_times,
+            benchmark=benchmark,
+            start=start,
+            end=end,
+            periods=periods,
+            initial_equity=initial_equity,
+            name=name,
+            metrics=metrics,
+            margin=margin,
+            rule=rule,
+            rule_params=rule_params,
+            place=place,
+            params=params,
+        )
+    if isinstance(account, Mapping):
+        raise InputError("account by symbol needs several of them; give dl.markets, or one account")
+    added = place.extensions
+    chosen = as_strategy(strategy, workspace=place)
+    held = as_strategy(benchmark, workspace=place)
+    if isinstance(chosen, Strategy):
+        bound = chosen.bind(params)
+    elif params:
+        raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
+    else:
+        bound = {}
+    said = account
+    if account is not None:
+        venues = place.root / "data" / "venues"
+        account, named = load_account(account, catalog=place.catalog, venues=venues)
+        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
+    by_rules = account is not None and account.rules is not None
+    first = None if start is None else utc(start, "start")
+    last = None if end is None else utc(end, "end")
+    lacking = span_notes(market.bars, market.timeframe, start=first, end=last)
+    market = replace(market, notes=market.notes + lacking)
+    evaluation = simulate(
+        market,
+        chosen,
+        name=name or called(chosen),
+        benchmark=held,
+        params=bound,
+        costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS),
+        costs_times=costs_times,
+        account=account,
+        benchmark_costs=costs or DEFAULT_COSTS,
+        initial_equity=initial_equity,
+        start=first,
+        end=last,
+        periods=load_catalog(place.periods) if periods is None else periods,
+        metrics=(*added.metrics, *metrics),
+    )
+    n_trials = 1
+    if not place.shipped:
+        ledger = Ledger.of(place, market.bars, market.symbol or "a market at hand")
+        n_trials = ledger.record_run(
+            *(evaluation, market, chosen),
+            params=bound,
+            account=said,
+            start=first,
+            by="notebook",
+        )
+    found = what_if(evaluation.backtest)
+    if isinstance(chosen, Strategy):
+        found = with_neighbours(found, market, chosen, bound, evaluation.backtest)
+    manifest = {
+        "study": {"name": evaluation.name, "costs_times": costs_times},
+        "params": bound,
+        "strategy": _described(chosen),
+        "benchmark": _described(held),
+        **remarks(
+            evaluation,
+            market,
+            costs_times=costs_times,
+            n_trials=n_trials,
+            itself=_described(chosen) == _described(held),
+        ),
+        "n_trials": n_trials,
+        **outcome(evaluation, found),
+    }
+    return Run(
+        evaluation=evaluation,
+        manifest=manifest,
+        what_if=found,
+        asked=cache(
+            partial(
+                answered,
+                evaluation,
+                market,
+                rule=partial(target_of, strategy=chosen, params=bound),
+                benchmark_rule=partial(target_of, strategy=held),
+                quick=quick,
+            )
+        ),
+        sections=added.sections,
+    )
+
+
+def _check(market: object, account: object, costs: object, initial_equity: object) -> None:
+    if not isinstance(market, MarketView | Markets):
+        raise InputError(
+            "market must be a view, as dl.market returns it, or several, as dl.markets does; got "
+            f"{shown(market)}"
+        )
+    if not isinstance(account, Account | Mapping | None):
+        raise InputError(f"account must be dl.Account(...), or None; got {shown(account)}")
+    if not isinstance(costs, Costs | None):
+        raise InputError(
+            "costs must be dl.Costs(taker_fee=0.001, slippage=0.0005) or the like; "
+            f"got {shown(costs)}"
+        )
+    if not isinstance(initial_equity, numbers.Real) or isinstance(initial_equity, bool):
+        raise InputError(
+            f"initial_equity must be a number of quote currency; got {shown(initial_equity)}"
+        )
+
+
+def _described(strategy: Strategy | Decided) -> dict[str, str]:
+    if isinstance(strategy, Strategy):
+        return {"name": strategy.name, "sha256": strategy.sha256}
+    return {"name": called(strategy)}

@@ -1,0 +1,169 @@
+"""One strategy over one market, beside its benchmark: from a view to a measured run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+import pandas as pd
+
+from delever.arguments import counted
+from delever.deleveraging.period import Period
+from delever.engine.backtest import Backtest, backtest
+from delever.engine.orders import EXPOSURE, Target, decided_before, exposure_of, orders_in
+from delever.engine.settings import Account
+from delever.engine.terms import costs_of
+from delever.errors import InputError
+from delever.research.decision import Decided, Decision, lines_of
+from delever.research.evaluation import Evaluation, evaluate
+from delever.research.lookahead import untouched
+from delever.research.strategy_checks import (
+    check_lines,
+    check_target,
+    exposures,
+    first_defined,
+)
+from delever.stats.metrics import AsMetric
+from delever.study.workspaces.strategy import Strategy
+from delever.venues.costs import Costs
+from delever.view import MarketView
+
+
+def first_bar(market: MarketView, target: Target, *, start: pd.Timestamp | None) -> int:
+    """Row of the first bar of a run.
+
+    Raises InputError if no bar is left, or the strategy never decides.
+    """
+    decided = first_defined(exposures(exposure_of(target)))
+    return begin_after(market, decided, start=start)
+
+
+def begin_after(market: MarketView, decided: int, *, start: pd.Timestamp | None) -> int:
+    """Row of the first bar of a run, by that at whose close it is first decided; as `first_bar`."""
+    index = market.index
+    tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
+    if decided == len(index):
+        raise InputError(
+            "the strategy needs more history than there is: no decision in "
+            f"{counted(len(index), 'bar')} ({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name "
+            "earlier bars as warmup or shorten its windows"
+        )
+    begin = max(decided + 1 if start is None else int(index.searchsorted(start)), tradable)
+    if begin >= len(index):
+        raise InputError(
+            "a run needs at least one bar; none opens at or after the start, "
+            f"the data end with {index[-1]:%Y-%m-%d}"
+        )
+    return begin
+
+
+def simulate(
+    market: MarketView,
+    strategy: Strategy | Decided,
+    *,
+    name: str,
+    benchmark: Strategy | Decided,
+    params: Mapping[str, object] | None = None,
+    costs: Costs | None = None,
+    account: Account | None = None,
+    benchmark_costs: Costs | None = None,
+    costs_times: float = 1.0,
+    initial_equity: float = 10_000.0,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+    periods: Sequence[Period] = (),
+    metrics: Iterable[AsMetric] = (),
+) -> Evaluation:
+    """Simulate a strategy and its benchmark over the same bars and measure both.
+
+    Raises InputError if no bar is left, or target exposures stand on other bars than those of the
+    market.
+    """
+    if end is not None:
+        market = market.upto(end)
+        if market.bars.empty:
+            raise InputError(
+                f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
+            )
+    decision = decision_of(market, strategy, params)
+    target = decision.target
+    begin = first_bar(market, target, start=start)
+    run = partial(
+        run_target, market, begin=begin, costs_times=costs_times, initial_equity=initial_equity
+    )
+    return evaluate(
+        name=name,
+        backtest=run(target, costs=costs, account=account),
+        benchmark=run(target_of(market, benchmark), costs=benchmark_costs or costs),
+        bars=market.bars.iloc[begin:],
+        lines=decision.lines.iloc[begin:],
+        periods=periods,
+        metrics=metrics,
+        undecided=max(first_defined(exposures(exposure_of(target))) + 1 - begin, 0),
+    )
+
+
+def run_target(
+    market: MarketView,
+    target: Target,
+    *,
+    begin: int,
+    costs: Costs | None = None,
+    account: Account | None = None,
+    costs_times: float = 1.0,
+    initial_equity: float = 10_000.0,
+) -> Backtest:
+    """Simulate exposures decided on the bars of a market, from a bar of it on."""
+    return backtest(
+        market.bars.iloc[begin:],
+        target.iloc[begin:],
+        timeframe=market.timeframe,
+        costs=costs_of(costs, account).stressed(costs_times),
+        initial_equity=initial_equity,
+        initial_target=decided_before(target, begin),
+        account=account,
+        earlier=market.bars.iloc[:begin] if begin else None,
+    )
+
+
+def decision_of(
+    market: MarketView, strategy: Strategy | Decided, params: Mapping[str, object] | None = None
+) -> Decision:
+    """Target exposure of every bar of a market and the strategy's lines; raises as `target_of`."""
+    if isinstance(strategy, Strategy):
+        return strategy.decide(untouched(market), params)
+    target = target_of(market, strategy)
+    return Decision(target=target, lines=lines_of(strategy.loc[market.index]))
+
+
+def target_of(
+    market: MarketView, strategy: Strategy | Decided, params: Mapping[str, object] | None = None
+) -> Target:
+    """Target exposure of every bar of a market, with the orders of a strategy that returns any.
+
+    Raises ConfigError or StrategyError if the strategy refuses its parameters, raises, or breaks
+    its contract; InputError if exposures of one's own lack a bar.
+    """
+    if isinstance(strategy, Strategy):
+        return strategy.target(untouched(market), params)
+    asked = exposure_of(strategy) if EXPOSURE in strategy or strategy.ndim == 1 else strategy
+    if asked.ndim > 1 or not pd.api.types.is_numeric_dtype(asked):
+        got = f"the columns {', '.join(map(str, asked))}" if asked.ndim > 1 else asked.dtype
+        raise InputError(
+            f"target exposures must be numbers, in a Series or a column {EXPOSURE!r}; got {got}; "
+            "convert them to floats"
+        )
+    there = market.index.isin(pd.DatetimeIndex(strategy.index))
+    if not there.all():
+        first = market.index[~there][0]
+        raise InputError(
+            f"target exposures must have a value at each of the {len(market.index)} bars; that of "
+            f"{first:%Y-%m-%d %H:%M} is missing; index them like the bars"
+        )
+    own = strategy.loc[market.index]
+    if isinstance(own, pd.Series):
+        return own
+    broken = check_target(own, market.index, market.bars["close"]) or check_lines(own)
+    if broken is not None:
+        raise InputError(f"target exposures: {broken.message}")
+    return orders_in(own)

@@ -1,0 +1,315 @@
+"""What a sweep comes to: the best combination, its plateau, the benchmark beside it, its luck."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.arguments import Rows, counted
+from delever.bars import close_times
+from delever.engine.backtest import Backtest
+from delever.engine.orders import Target
+from delever.engine.settings import Account
+from delever.engine.sweep_accounts import SWEPT_ACCOUNT
+from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
+from delever.errors import DeleverError
+from delever.report.format import percent
+from delever.research.choosing import Tried, choosing
+from delever.research.deflation import Deflation, Family, deflate
+from delever.research.evaluation import sample_of
+from delever.research.finalists import Finalists, finalists, finalists_of, tested_from
+from delever.research.plateau import neighbours_median, terrain
+from delever.research.swept import NEIGHBOURS, RANKED_BY
+from delever.stats.metric import SCOPES
+from delever.study.inputs.implausible import market_notes
+from delever.study.ledger.trials import Ledger
+from delever.study.settings.grid import Grid
+from delever.study.sweeps.asking import asked_of
+from delever.study.sweeps.by_itself import (
+    Flags,
+    benchmark_of,
+    by_itself,
+    in_parts,
+    scoped,
+    scopes_of,
+    why_by_itself,
+)
+from delever.study.sweeps.chunk import Combination, SweepGround
+from delever.study.sweeps.sweep_result import Sweep
+from delever.study.sweeps.swept_columns import SweptColumns
+from delever.study.workspaces.strategy import Strategy, called
+from delever.venues.costs import Costs, VenueFees
+
+_FEW = 3
+"""Values of an axis that are all named; of more, the ends."""
+MOST_JUDGED = 10_000
+"""Combinations that luck and choosing are found from; of more, as many drawn at random."""
+
+
+def concluded(
+    ground: SweepGround,
+    columns: SweptColumns,
+    chosen: Grid,
+    combination: Callable[[Mapping[str, Any]], Combination],
+    *,
+    name: str,
+    data: str,
+    fixed: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    n_trials: int,
+    ledger: Ledger | None,
+    family: str,
+    folder: Path | None = None,
+    resumed: int = 0,
+) -> Sweep:
+    """What the rows of all combinations come to.
+
+    Parameters
+    ----------
+    ground : SweepGround
+        What they share.
+    columns : SweptColumns
+        Of `delever.study.sweeps.chunk.run_combinations`, behind the axes: a row per combination.
+    chosen : Grid
+        Values of the axes of each.
+    combination : callable
+        Makes a combination of such values.
+    name, data : str
+        Of the study, and of its data.
+    fixed : mapping
+        Parameters of the strategy that all share.
+    manifest, n_trials, folder, resumed
+        As in `Sweep`.
+    ledger : Ledger or None
+        Told what the trials of this sweep, `family` by name, are worth; None keeps none.
+    """
+    parts = ground.parts
+    sums = part_names(parts.rows)
+    axes = chosen.axes
+    frame = columns.read(columns.small(axes, len(chosen)))
+    costs = [axis for axis in axes if axis.startswith("costs.")]
+    beside = neighbours_median(frame, axes, RANKED_BY, given=costs)
+    frame.insert(list(frame).index(RANKED_BY) + 1, NEIGHBOURS, beside)
+    found = Sweep(
+        name=name,
+        frame=frame,
+        axes=axes,
+        manifest={
+            **manifest,
+            "n_trials": n_trials,
+            "asked": chosen.asked,
+            "failed": int((frame["error"] != "").sum()),
+            "notes": [*market_notes(ground.market), *_path(ground, axes)],
+        },
+        about=_about(ground, axes, data, fixed, frame, n_trials),
+        columns=columns,
+        terrain=terrain(frame[RANKED_BY].to_numpy(dtype=np.float64), beside),
+        folder=folder,
+        n_trials=n_trials,
+        asked=chosen.asked,
+        resumed=resumed,
+    )
+    if found.terrain is None:
+        return found
+    one = combination(chosen[found.terrain.peak])
+    answer = asked_of(ground, one.params)
+    if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
+        raise answer
+    begin = answer[1]
+    path = _path(ground, axes, ordered=isinstance(answer[0], pd.DataFrame))
+    done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
+    per_year = sample_of(done, held).periods_per_year
+    known = np.flatnonzero(frame[RANKED_BY].notna().to_numpy())
+    drawn = _drawn(known)
+    # The best was found among all: it counts for its luck, and has no place among those drawn.
+    judged = np.union1d(drawn, [found.terrain.peak])
+    apart = np.isin(judged, drawn)
+    own = columns.read(sums, judged).to_numpy(dtype=np.float64)
+    tried = Tried(
+        parts=parts,
+        sums=own.reshape(len(own), -1, len(PART_SUMS)),
+        begins=ground.market.index.get_indexer(pd.Index(frame["start"].iloc[judged])),
+        benchmark=in_parts(held, parts, begin),
+        periods_per_year=per_year,
+    )
+    if len(drawn) < len(known):
+        part = counted(len(drawn), "combination")
+        path.append(
+            f"luck, and what choosing comes to, are found from {part} drawn at random; the "
+            "effective number of trials is taken to grow on as from a quarter of them to all"
+        )
+    return replace(
+        found,
+        manifest={**found.manifest, "notes": [*market_notes(ground.market), *path]},
+        benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
+        choosing=choosing(tried.some(apart)).of_rows(drawn),
+        finalists=_finalists(ground, tried.some(apart), drawn, chosen, combination),
+        deflation=_deflated(
+            done,
+            held,
+            Family(
+                tried=tried,
+                ratios=frame[RANKED_BY].to_numpy(dtype=np.float64)[judged],
+                best=int(np.searchsorted(judged, found.terrain.peak)),
+                made=n_trials,
+                alike=len(known) - len(judged),
+                elsewhere=0.0,
+            ),
+            ledger,
+            family,
+            int((frame["error"] == "").sum()),
+        ),
+    )
+
+
+def _drawn(known: Rows) -> Rows:
+    """Combinations that statistics are made of: all of them, of very many a part."""
+    if len(known) <= MOST_JUDGED:
+        return known
+    return np.sort(np.random.default_rng(0).choice(known, MOST_JUDGED, replace=False))
+
+
+def _deflated(
+    done: Backtest, held: Backtest, trials: Family, ledger: Ledger | None, name: str, recorded: int
+) -> Deflation | None:
+    """Deflate the best by all trials of the market; the ledger is told what these are worth."""
+    if ledger is not None:
+        trials = replace(trials, elsewhere=ledger.elsewhere(name, recorded))
+    found = deflate(
+        done.returns.to_numpy(dtype=np.float64), held.returns.to_numpy(dtype=np.float64), trials
+    )
+    if found is not None and ledger is not None:
+        many = len(trials.ratios) + trials.alike
+        ledger.worth(name, many, found.effective - trials.elsewhere)
+    return found
+
+
+def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) -> list[str]:
+    """Why combinations were run, or the strategy was asked, one by one."""
+    banded = [axis.removeprefix("account.") for axis in axes if axis == "account.rebalance_band"]
+    whys = [why_by_itself(ground), *banded, "the strategy's orders" if ordered else ""]
+    if not (why := ", ".join(dict.fromkeys(filter(None, whys)))):
+        return list(ground.asking.notes)
+    return [
+        "each combination was run by itself, which takes as long as a backtest: many accounts at "
+        f"once do not cover {why}"
+    ]
+
+
+def _finalists(
+    ground: SweepGround,
+    tried: Tried,
+    rows: Rows,
+    chosen: Grid,
+    combination: Callable[[Mapping[str, Any]], Combination],
+) -> Finalists | None:
+    """The best of the first half, run bar by bar and tested on the second."""
+    picked, begin = finalists_of(tried), tested_from(tried)
+    index = ground.market.index[begin:]
+    if len(picked) < 2 or not len(index):
+        return None
+    made = []
+    for row in picked:
+        one = combination(chosen[rows[row]])
+        answer = asked_of(ground, one.params)
+        if isinstance(answer, DeleverError):
+            raise answer
+        made.append(by_itself(ground, one, *answer).returns.reindex(index).to_numpy())
+    held = benchmark_of(ground, combination(chosen[rows[picked[0]]]), begin)
+    found = finalists(tried, picked, np.column_stack(made), held.returns.to_numpy())
+    return None if found is None else found.of_rows(rows)
+
+
+def _measured(held: Backtest, scopes: Mapping[str, Flags], name: str) -> pd.Series:
+    """Metrics of the benchmark under the names of a sweep's columns."""
+    names = [
+        column_name(scope, each.name) for scope in SCOPES for each in SWEPT if scope in each.scopes
+    ]
+    row = pd.Series(scoped(sample_of(held, None), scopes, SWEPT), index=names, name=name)
+    row["liquidations"] = float((held.fills["reason"] == "liquidation").sum())
+    return row
+
+
+def _called(strategy: Strategy | Target) -> str:
+    return called(strategy).replace("_", " ")
+
+
+def _about(
+    ground: SweepGround,
+    axes: Sequence[str],
+    data: str,
+    fixed: Mapping[str, Any],
+    frame: pd.DataFrame,
+    n_trials: int,
+) -> dict[str, str]:
+    """What the head of the page says: what was swept, on what, and how much of it."""
+    own = {axis.removeprefix("params.") for axis in axes}
+    params = ", ".join(f"{key} {value}" for key, value in fixed.items() if key not in own)
+    index, first = ground.market.index, min(ground.first, len(ground.market.index) - 1)
+    last = close_times(index[-1:], ground.market.timeframe)[0]
+    varied = ", ".join(axis.removeprefix("params.") for axis in axes)
+    swept = {axis: _values(frame[axis], axis) for axis in axes if "." in axis}
+    return {
+        "Strategy": f"{_called(ground.strategy)}{f' with {params}' if params else ''}",
+        "Varied": varied,
+        "Data": data,
+        "Bars": f"{index[first]:%Y-%m-%d} to {last:%Y-%m-%d}, {len(index) - first:,} of "
+        f"{ground.market.timeframe}",
+        "Account": _account_words(ground.account, swept),
+        "Costs of a fill": _costs_words(ground.costs, ground.costs_times, swept),
+        "Combinations": f"{len(frame):,}",
+        "Trials ever made on these data": f"{n_trials:,}",
+    }
+
+
+def _account_words(account: Account | None, swept: Mapping[str, str]) -> str:
+    if account is None:
+        said = "spot"
+    else:
+        contract = getattr(account.contract, "symbol", account.contract) or "spot held on margin"
+        said = f"{contract}, {account.margin_mode}"
+        if "account.leverage" not in swept:
+            said += f", leverage {account.leverage:g}x"
+    own = {key.partition(".")[2]: values for key, values in swept.items()}
+    varied = [f"{key.replace('_', ' ')} {own[key]}" for key in SWEPT_ACCOUNT if key in own]
+    return ", ".join([said, *varied])
+
+
+def _costs_words(costs: Costs | None, times: float, swept: Mapping[str, str]) -> str:
+    """What a fill costs: one number, or those that the combinations pay."""
+    parts = () if costs is None else costs.parts
+    told = {name: swept.get(f"costs.{name}") for name in ("taker_fee", "maker_fee", "liquidity")}
+    fees = [f"{name.replace('_', ' ')} {values}" for name, values in told.items() if values]
+    if fees:
+        said = ", ".join(fees)
+    elif costs is None or any(isinstance(part, VenueFees) for part in parts):
+        said = "fees of the venue's rules"
+    else:
+        said = f"fee {percent(costs.fee, 2)}"
+    slippage = percent(costs.slippage, 2) if costs is not None and costs.slippage else ""
+    slippage = swept.get("costs.slippage", slippage)
+    said += f", slippage {slippage}" if slippage else ""
+    models = [type(part).__name__ for part in parts if not isinstance(part, VenueFees)]
+    said += "".join(f", {model}" for model in models)
+    return said if times == 1.0 else f"{said}, all x{times:g}"
+
+
+def _values(column: pd.Series, axis: str) -> str:
+    """Values of an axis in words: all of a few, else the ends."""
+    values = column.unique().tolist()
+    numeric = all(isinstance(value, int | float) for value in values)
+    in_percent = axis.startswith("costs.") or axis.endswith(("_loss", "_profit", "_stop"))
+
+    def word(value: Any) -> str:
+        if not numeric:
+            return str(value)
+        return percent(float(value), 2) if in_percent else f"{value:g}"
+
+    if numeric and len(values) > _FEW:
+        return f"{word(min(values))} to {word(max(values))}"
+    return " or ".join(map(word, values))

@@ -1,0 +1,249 @@
+"""A study's sweep: all combinations in chunks, to one frame and a ledger of trials.
+
+Each chunk is a file that is whole or not there, so a sweep that was interrupted goes on where it
+was. The ledger beside it remembers every combination ever tried on the same data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from delever.data.disk import Disk
+from delever.engine.sweep_accounts import SWEPT_ACCOUNT
+from delever.errors import ConfigError
+from delever.stats.metrics import AsMetric, metric_of
+from delever.study.kept.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
+from delever.study.kept.stored import About, write_facts, write_index
+from delever.study.ledger.trial_blocks import Bound, grid_trials
+from delever.study.ledger.trials import Ledger
+from delever.study.machines.cluster import Cluster
+from delever.study.machines.executor import default_workers, open_executor, run_tasks
+from delever.study.machines.parcel import Content, parcel
+from delever.study.settings.config import Study, SweepConfig, explain, load_study
+from delever.study.settings.grid import Grid, combinations
+from delever.study.sweeps.by_itself import why_by_itself
+from delever.study.sweeps.chosen import concluded
+from delever.study.sweeps.chunk import (
+    applied,
+    combination_maker,
+    ground_of,
+    swept_trial,
+)
+from delever.study.sweeps.sweep_result import Sweep
+from delever.study.sweeps.sweep_task import Chunk, ChunkRunner, Measured
+from delever.study.sweeps.swept_columns import SweptColumns, parquet_bytes
+from delever.study.workspaces.workspace import Workspace
+
+Progress = Callable[[int, int, float], None]
+"""Told combinations done, combinations in all, and seconds still to go."""
+
+SWEPT_KEYS = {
+    "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
+    "account": SWEPT_ACCOUNT,
+}
+_LEAST, _MOST, _PARTS = 512, 4_096, 10
+"""Combinations of a chunk, and how many chunks there are of them between."""
+_WORTH = 10.0  # seconds of work from which on processes of our own are worth their start
+_ALONE = 16  # combinations of a chunk where each takes as long as a backtest
+
+
+def sweep_study(
+    path: Path,
+    *,
+    workspace: Workspace,
+    overrides: Mapping[str, Any],
+    workers: int | None,
+    fresh: bool,
+    executor: str | Executor | None,
+    progress: Progress,
+    metrics: Sequence[AsMetric] = (),
+) -> Sweep:
+    """Run every combination of a study's ``[sweep]`` table that has no result yet.
+
+    Raises ConfigError if the study has no ``[sweep]`` table, or one of its combinations is not
+    valid; StoreError if strategy or data change meanwhile, or a stored chunk cannot be read;
+    SimulationError if workers end or a cluster does not answer.
+    """
+    study = load_study(path, overrides)
+    table = study.sweep
+    if table is None:
+        raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
+    chosen = combinations(table)
+    inputs = gather(study, workspace)
+    bound = _checked(path, study, table, inputs, chosen)
+    manifest = _manifest(table, inputs.manifest(study), chosen, metrics)
+    folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
+    ground = ground_of(study, inputs)
+    chunks = _chunks(chosen, alone=bool(why_by_itself(ground)))
+    held = {chunk for chunk in chunks if not fresh and _stored(folder, chunk)}
+    done = resumed = sum(chunk.last - chunk.first for chunk in held)
+    todo = [chunk for chunk in chunks if chunk not in held]
+    ledger = Ledger.of(workspace, inputs.data.frame, study.data)
+    combination = combination_maker(study, ground)
+    one_trial = swept_trial(ground)
+
+    def trial(values: Mapping[str, Any]) -> dict[str, Any]:
+        return one_trial(combination(values))
+
+    disk = Disk(root=folder)
+    begun = time.monotonic()
+    task = ChunkRunner(
+        root=str(workspace.root),
+        study=study.model_dump_json(by_alias=True),
+        inputs_id=inputs.manifest(study)["run_id"],
+        shared_bytes=table.memory * 2**20 // 2,
+        target_bytes=table.memory * 2**20 // 4,  # a block's schedule holds them once more
+        metrics=tuple(metrics),
+    )
+    if metrics and executor is None:
+        workers = 1  # a function of a notebook does not travel to processes of ours
+    carried = partial(parcel, study, inputs, workspace)
+    with closing(_measured(task, todo, workers, executor, carried)) as chunks_done:
+        for chunk, measured in chunks_done:
+            rows = np.delete(np.arange(chunk.first, chunk.last), measured.without)
+            alone, blocks = grid_trials(chosen, rows, bound, trial)
+            ledger.record(
+                alone, by="sweep", study=study.name, until=ground.market.index[-1], blocks=blocks,
+                family=manifest["sweep_id"],
+            )  # fmt: skip
+            disk.write("chunks", {chunk.file: measured.rows})
+            if measured.one_by_one:
+                ground.asking.one_by_one[chunk.number] = measured.one_by_one
+            done += chunk.last - chunk.first
+            rate = (time.monotonic() - begun) / (done - resumed)
+            progress(done, len(chosen), rate * (len(chosen) - done))
+    finished = concluded(
+        ground,
+        SweptColumns(files=[folder / "chunks" / chunk.file for chunk in chunks]),
+        chosen,
+        combination,
+        name=study.name,
+        data=study.data,
+        fixed=study.params,
+        manifest=manifest,
+        n_trials=ledger.count(),
+        ledger=ledger,
+        family=manifest["sweep_id"],
+        folder=folder,
+        resumed=resumed,
+    )
+    disk.write("", {"sweep.parquet": parquet_bytes(finished.frame)})
+    disk.write("", {"splits.parquet": parquet_bytes(finished.splits)})
+    disk.write("", {"sweep.html": finished.html().encode()})
+    disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
+    disk.write("", {"found.json": json.dumps(finished.kept(), indent=2, allow_nan=False).encode()})
+    write_facts(folder, _about(finished, study), finished.headline)
+    write_index(workspace.results)
+    return finished
+
+
+def _measured(
+    task: ChunkRunner,
+    todo: Sequence[Chunk],
+    workers: int | None,
+    executor: str | Executor | None,
+    carried: Callable[[], Mapping[str, Content]],
+) -> Generator[tuple[Chunk, Measured], None, None]:
+    """Chunks and what they came to, wherever they are run."""
+    if workers is None and executor is None and len(todo) > 1:
+        begun = time.process_time()  # on a busy machine processes of ours would wait as well
+        one = task(todo[0])
+        spent = time.process_time() - begun
+        yield todo[0], one
+        workers = 1 if spent * (len(todo) - 1) < _WORTH else None
+        todo = todo[1:]
+    workers = min(workers or default_workers(), max(len(todo), 1))
+    with open_executor(workers, executor) as pool:
+        if isinstance(pool, Cluster):
+            pool.carry(carried())
+            workers = pool.workers
+        yield from run_tasks(task.shared_by(workers), todo, pool, ahead=max(2 * workers, 4))
+
+
+def _about(sweep: Sweep, study: Study) -> About:
+    starts = sweep.frame["start"].dropna()
+    end = study.end_time or pd.Timestamp(sweep.manifest["data"]["end"])
+    return About(
+        kind="sweep",
+        name=sweep.name,
+        page="sweep.html",
+        start=f"{starts.min():%Y-%m-%d}" if len(starts) else "",
+        end=f"{end:%Y-%m-%d}",
+        params={"axes": list(sweep.axes), "combinations": len(sweep.frame)},
+        inputs={name: getattr(study, name) for name in ("strategy", "data")},
+    )
+
+
+def _checked(
+    path: Path,
+    study: Study,
+    sweep: SweepConfig,
+    inputs: Inputs,
+    chosen: Grid,
+) -> Bound:
+    """Values of parameters as the strategy takes them.
+
+    Raises ConfigError for axes that a sweep does not cover and combinations that no run would take.
+    """
+    for table, names in SWEPT_KEYS.items():
+        unknown = [name for name in getattr(sweep, table) if name not in names]
+        if unknown:
+            raise ConfigError(
+                f"{path}: sweep.{table} takes {', '.join(names)}; got {', '.join(unknown)}; "
+                "run studies that differ in it one by one"
+            )
+    own = [axis for axis in chosen.axes if axis.startswith("params.")]
+    first = {**study.params, **{axis[7:]: chosen[0][axis] for axis in own}}
+    bound = {name: [value] for name, value in inputs.strategy.bind(first).items()}
+    for axis, values in zip(chosen.axes, chosen.values, strict=True):
+        if axis in own:  # each parameter is checked by itself
+            name = axis[7:]
+            bound[name] = [inputs.strategy.bind({**first, name: each})[name] for each in values]
+    for rest in chosen.apart([axis for axis in chosen.axes if axis not in own]):
+        try:
+            applied(study, rest)
+        except ValidationError as error:
+            raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
+    return bound
+
+
+def _manifest(
+    sweep: SweepConfig,
+    inputs: Mapping[str, Any],
+    chosen: Grid,
+    metrics: Sequence[AsMetric],
+) -> dict[str, Any]:
+    made_from = {key: value for key, value in inputs.items() if key != "run_id"}
+    made_from["sweep"] = sweep.model_dump(mode="json", by_alias=True, exclude={"memory"})
+    made_from["combinations_sha256"] = chosen.sha256
+    if metrics:
+        made_from["metrics"] = {each.name: metric_sha256(each) for each in map(metric_of, metrics)}
+    return {"sweep_id": run_id(made_from), "combinations": len(chosen), **made_from}
+
+
+def _chunks(chosen: Grid, *, alone: bool) -> list[Chunk]:
+    """Cut the combinations; where they are cut depends on nothing but their number."""
+    size = _ALONE if alone else min(max(_LEAST, len(chosen) // _PARTS), _MOST)
+    made = []
+    for number, first in enumerate(range(0, len(chosen), size)):
+        last = min(first + size, len(chosen))
+        told = hashlib.sha256(f"{chosen.sha256} {first} {last}".encode()).hexdigest()
+        file = f"{number:05d}-{told[:12]}.parquet"
+        made.append(Chunk(number=number, file=file, first=first, last=last))
+    return made
+
+
+def _stored(folder: Path, chunk: Chunk) -> bool:
+    return (folder / "chunks" / chunk.file).is_file()

@@ -1,0 +1,234 @@
+"""Many combinations of parameters at once, of a study file or of a market at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delever.deleveraging.period import load_catalog
+from delever.engine.settings import Account
+from delever.errors import InputError
+from delever.stats.metrics import AsMetric
+from delever.study.inputs.belonging import belonging
+from delever.study.inputs.fingerprint import anchors, digest
+from delever.study.inputs.market import utc
+from delever.study.kept.provenance import canonical_json
+from delever.study.settings.account_table import load_account
+from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
+from delever.study.settings.grid import Grid, axes_given, study_path, with_axes
+from delever.study.sweeps.chosen import concluded
+from delever.study.sweeps.chunk import (
+    Combination,
+    SweepGround,
+    ledger_of,
+    record_combinations,
+    run_combinations,
+)
+from delever.study.sweeps.study_sweep import SWEPT_KEYS, Progress, sweep_study
+from delever.study.sweeps.sweep_result import Sweep
+from delever.study.sweeps.swept_columns import SweptColumns
+from delever.study.workspaces.strategy import Given, Strategy, as_strategy
+from delever.study.workspaces.workspace import Workspace
+from delever.venues.costs import Costs
+from delever.view import MarketView
+
+
+def sweep(
+    study: Path | str | MarketView,
+    strategy: Given | None = None,
+    axes: Mapping[str, Iterable[Any]] | None = None,
+    *,
+    set: Mapping[str, Any] | None = None,
+    account: Account | None = None,
+    costs: Costs | None = None,
+    benchmark: Given = "buy_and_hold",
+    start: str | pd.Timestamp | None = None,
+    initial_equity: float = 10_000.0,
+    metrics: Sequence[AsMetric] = (),
+    really: bool = False,
+    workers: int | None = None,
+    fresh: bool = False,
+    executor: Executor | None = None,
+    cluster: str | None = None,
+    progress: Progress = lambda done, total, left: None,
+    workspace: Workspace | Path | str | None = None,
+) -> Sweep:
+    """Run every combination of some parameters, of a study file or in a notebook.
+
+    Parameters
+    ----------
+    study : path or MarketView
+        A study file with a ``[sweep]`` table, or a market.
+    strategy : as in `delever.backtest`
+        What is run on a market.
+    axes : mapping of str to iterable
+        On a market: values of each parameter of the strategy (``params.NAME`` where a result has
+        its name, such as days), ``account.NAME`` (leverage, exposure, stop_loss, take_profit,
+        trailing_stop) or ``costs.NAME``; all combinations are run.
+    set : mapping, optional
+        Of a study file: dotted keys to values, such as ``{"sweep.samples": 100}``.
+    account, costs, benchmark, start, initial_equity
+        On a market: as `delever.backtest` takes them.
+    metrics : sequence of Metric or of functions with `delever.metric` above them
+        A user's own, behind the package's. They are measured in this process, unless an `executor`
+        is given that can send them. For those that a sweep's sums do not hold, each combination
+        is also run by itself.
+    really : bool
+        As `delever.backtest` takes it; of a study file, its key ``really``.
+    workers : int, optional
+        Of a study file: processes; by default one per core. A market is swept in this one.
+    fresh : bool
+        Of a study file: run also what has a result.
+    executor : concurrent.futures.Executor, optional
+        Of a study file: where chunks run, in place of processes of its own.
+    cluster : str, optional
+        Of a study file: the Dask cluster on which chunks run, ``"tcp://HOST:8786"``, or
+        ``"local:4"`` for four processes on this machine; see `docs/cluster.md`.
+    progress : callable
+        Of a study file: told combinations done, combinations in all, and seconds still to go.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    Sweep
+        Of a study file it is stored, and what was finished before is kept.
+
+    Raises
+    ------
+    ConfigError
+        If the study has no ``[sweep]`` table, or a combination is not valid.
+    InputError
+        If `study` is neither, an axis is none, or has no values, or one of `metrics` is no metric
+        or has the name or label of another.
+    SimulationError
+        If a worker ends before its work is done, or runs other code than the client; if a
+        cluster does not answer.
+    StoreError
+        If strategy or data change meanwhile, or a stored chunk cannot be read.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2016-01-01")
+    >>> found = dl.sweep(market, "ma200w_break", {"weeks": range(20, 60, 20)})
+    >>> found.frame["weeks"].tolist()
+    [20, 40]
+    """
+    if isinstance(study, MarketView):
+        if cluster is not None:
+            raise InputError(
+                "a market is swept in this process; a cluster takes a study file with a [sweep] "
+                "table"
+            )
+        place = Workspace.find(workspace, or_shipped=True)
+        if strategy is None or axes is None:
+            raise InputError("a sweep of a market needs a strategy and the axes to combine")
+        chosen = as_strategy(strategy, workspace=place)
+        venues = place.root / "data" / "venues"
+        if account is not None:
+            account, named = load_account(account, catalog=place.catalog, venues=venues)
+            study = replace(study, notes=study.notes + belonging(study.symbol, account, named))
+        first = None if start is None else utc(start, "start")
+        ground = SweepGround(
+            market=study,
+            strategy=chosen,
+            benchmark=as_strategy(benchmark, workspace=place),
+            account=account,
+            periods=tuple(load_catalog(place.periods)),
+            start=first,
+            initial_equity=initial_equity,
+            metrics=(*place.extensions.metrics, *metrics),
+        )
+        return _sweep_market(ground, axes, costs, really=really, place=place)
+    path = study_path(study, "a sweep")
+    place = Workspace.find(workspace)
+    return sweep_study(
+        place.file(path),
+        workspace=place,
+        overrides={**(set or {}), **({"really": True} if really else {})},
+        workers=workers,
+        fresh=fresh,
+        executor=executor if cluster is None else cluster,
+        progress=progress,
+        metrics=metrics,
+    )
+
+
+def _sweep_market(
+    ground: SweepGround,
+    axes: Mapping[str, Iterable[Any]],
+    costs: Costs | None,
+    *,
+    really: bool,
+    place: Workspace,
+) -> Sweep:
+    """Sweep a strategy over a market here and now; only its trials are kept."""
+    lists = axes_given(axes)
+    chosen = Grid.of(lists)
+    by_rules = ground.account is not None and ground.account.rules is not None
+    paid = costs or (RULED_COSTS if by_rules else DEFAULT_COSTS)
+    ground = replace(ground, costs=paid)
+
+    def combination(values: Mapping[str, Any]) -> Combination:
+        own: dict[str, dict[str, Any]] = {"params": {}, "account": {}, "costs": {}}
+        for name, value in values.items():
+            table, dot, key = name.partition(".")
+            own[table if dot else "params"][key if dot else name] = value
+        account = ground.account
+        if own["account"]:
+            account = replace(account or Account(), **own["account"])
+        fills = replace(paid, **own["costs"])
+        if not really:
+            fills.check_meant()
+        held = replace(costs or DEFAULT_COSTS, **own["costs"])
+        return Combination(own["params"], account, fills, held)
+
+    results = run_combinations(ground, ()).columns
+    for name in lists:
+        if name in results:
+            raise InputError(
+                f"an axis must not have the name of a result; got {name!r}; call it params.{name}"
+            )
+        table, dot, key = name.partition(".")
+        if dot and table != "params" and key not in SWEPT_KEYS.get(table, ()):
+            there = ", ".join(f"{t}.{n}" for t, names in SWEPT_KEYS.items() for n in names)
+            raise InputError(
+                f"an axis must be a parameter of the strategy or one of {there}; got {name!r}"
+            )
+    strategy = ground.strategy
+    if isinstance(strategy, Strategy):
+        for one in chosen:  # refuse a wrong name or value before the first is run
+            strategy.bind(combination(one).params)
+    elif any(name.partition(".")[0] in (name, "params") for name in lists):
+        raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
+    frame = run_combinations(ground, map(combination, chosen))
+    name, symbol = str(strategy.name or "exposures"), ground.market.symbol or "a market at hand"
+    n_trials, ledger = len(chosen), None
+    family = digest(name, canonical_json(lists), ground.start, *anchors(ground.market.bars).items())
+    if not place.shipped:
+        tried = zip(chosen, frame["error"], strict=True)
+        made = [combination(one) for one, error in tried if not error]
+        ledger = ledger_of(place, ground)
+        n_trials = record_combinations(
+            ledger, ground, made, by="notebook", study=name, family=family
+        )
+    return concluded(
+        ground,
+        SweptColumns(frame=with_axes(frame, chosen, np.arange(len(chosen)))),
+        chosen,
+        combination,
+        name=name,
+        data=symbol,
+        fixed={},
+        manifest={"study": {"name": name}},
+        ledger=ledger,
+        family=family,
+        n_trials=n_trials,
+    )

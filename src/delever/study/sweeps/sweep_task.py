@@ -1,0 +1,92 @@
+"""A part of a sweep as a worker is given it: text and numbers, of which it makes all the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from delever.errors import StoreError
+from delever.stats.metrics import AsMetric
+from delever.study.kept.provenance import gather
+from delever.study.settings.config import Study
+from delever.study.settings.grid import Grid, combinations, with_axes
+from delever.study.sweeps.chunk import SweepGround, combination_maker, ground_of, run_combinations
+from delever.study.sweeps.swept_columns import parquet_bytes
+from delever.study.workspaces.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Combinations by number, and the file that their results go to."""
+
+    number: int  # place in the sweep
+    file: str  # name, by place and content
+    first: int
+    last: int  # the one behind
+
+
+class Measured(NamedTuple):
+    """What a chunk came to."""
+
+    rows: bytes  # Parquet, a row per combination, its values of the axes first
+    without: tuple[int, ...]  # rows that have no result
+    one_by_one: str  # why the strategy was not asked for all of them at once; empty where it was
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRunner:
+    """Runs chunks wherever the workspace is, or what a cluster carried of it."""
+
+    root: str  # folder of the workspace
+    study: str  # the study as JSON
+    inputs_id: str  # hash of all that the worker must find where the study points
+    shared_bytes: int  # what shared indicators and what targets may take
+    target_bytes: int
+    metrics: tuple[AsMetric, ...] = ()  # beside those of the package and of extensions
+
+    def at(self, root: Path) -> ChunkRunner:
+        """The same in another folder."""
+        return replace(self, root=str(root))
+
+    def shared_by(self, workers: int) -> ChunkRunner:
+        """The same where so many run at once."""
+        shared, held = self.shared_bytes // workers, self.target_bytes // workers
+        return replace(self, shared_bytes=shared, target_bytes=held)
+
+    def __call__(self, chunk: Chunk) -> Measured:
+        """Run the combinations of a chunk.
+
+        Raises StoreError if strategy, data or anything else is not what the sweep began with.
+        """
+        study, ground, grid = _prepared(self.root, self.study, self.inputs_id)
+        if self.metrics:
+            ground = replace(ground, metrics=(*ground.metrics, *self.metrics))
+        own = np.arange(chunk.first, chunk.last)
+        rows = run_combinations(
+            ground,
+            map(combination_maker(study, ground), grid.some(own)),
+            shared_bytes=self.shared_bytes,
+            target_bytes=self.target_bytes,
+        )
+        without = np.flatnonzero(rows["error"] != "").tolist()
+        return Measured(
+            parquet_bytes(with_axes(rows, grid, own)), tuple(without), ground.asking.why
+        )
+
+
+@lru_cache(maxsize=1)
+def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround, Grid]:
+    study = Study.model_validate_json(text)
+    assert study.sweep is not None
+    inputs = gather(study, Workspace(root=Path(root)))
+    if inputs.manifest(study)["run_id"] != inputs_id:
+        raise StoreError(
+            f"strategy {inputs.strategy.path}, data {study.data} and all else that the study names "
+            "must stay as they were when the sweep began; something changed, or a worker runs "
+            "other code; run the sweep again"
+        )
+    return study, ground_of(study, inputs), combinations(study.sweep)

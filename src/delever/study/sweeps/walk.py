@@ -1,0 +1,416 @@
+"""Walk forward: a study's parameters chosen anew in every window, and the run that came of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from delever.arguments import shown, whole_number
+from delever.deleveraging.period import load_catalog
+from delever.engine.settings import Account
+from delever.errors import ConfigError, InputError
+from delever.report.figures.look import Chart
+from delever.research.choosing import Tried
+from delever.research.walking import (
+    Choose,
+    Pace,
+    Walked,
+    choices,
+    out_growth,
+    parts_of,
+    table_of,
+    windows,
+)
+from delever.study.inputs.belonging import belonging
+from delever.study.inputs.market import utc
+from delever.study.kept.provenance import gather
+from delever.study.kept.result import Result, plain
+from delever.study.runs.backtesting import backtest
+from delever.study.runs.run import Run
+from delever.study.settings.account_table import load_account
+from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS, Study, load_study
+from delever.study.settings.grid import axes_given, combinations, study_path
+from delever.study.sweeps.by_itself import benchmark_of, in_parts
+from delever.study.sweeps.chunk import (
+    Combination,
+    SweepGround,
+    combination_maker,
+    ground_of,
+    ledger_of,
+    record_combinations,
+)
+from delever.study.sweeps.walk_steps import joined, shifted_growth, sums_of, wanted_exposures
+from delever.study.workspaces.strategy import Given, Strategy, as_strategy
+from delever.study.workspaces.workspace import Workspace
+from delever.venues.costs import Costs
+from delever.view import MarketView
+
+if TYPE_CHECKING:
+    from delever.study.kept.stored import About
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WalkForward(Walked, Result):
+    """A walk forward, and the run that its choices make.
+
+    Attributes
+    ----------
+    run : Run
+        The choices held one after the other, as one account: changing over at a seam pays what the
+        fills cost.
+    studied : mapping
+        Strategy and data of the study file; empty on a market at hand.
+    windows : pandas.DataFrame
+        A row per choice: ``fit_start`` and ``fit_end`` (first and last bar that chose), ``start``
+        and ``end`` (first and last bar that held it), a column per axis, ``chosen`` (its row among
+        the combinations, -1 where there was none: flat), ``chosen_by`` (the figure it was chosen
+        by), and yearly growth as a fraction: ``fit_growth`` and ``growth`` of the chosen one in
+        both, ``benchmark_growth`` in the latter.
+    axes : pandas.DataFrame
+        A row per combination.
+    pace : Pace
+        How it went.
+    p_value : float
+        Share of walks with all exposures shifted in time that grew as much outside their windows,
+        the walk itself among them; NaN where there are too many bars and combinations to tell.
+    shifted : tuple of float
+        Log growth of those.
+    growth : float
+        Log growth of the choices outside their windows, without what changing over costs.
+    """
+
+    run: Run
+    studied: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def headline(self) -> str:
+        """What choosing came to, and whether it protected."""
+        from delever.report.pages.walk_page import headline
+
+        return headline(self, self.run.answer)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The windows, then those of the run."""
+        return {"windows": self.windows, **self.run.tables}
+
+    @property
+    def charts(self) -> dict[str, Chart]:
+        """What was chosen, and growth in and out of the windows; then those of the run."""
+        from delever.report.pages.walk_page import charts
+
+        return {**charts(self), **self.run.charts}
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """What was chosen when, and what it made."""
+        names = ["start", "end", *self.axes, "fit_growth", "growth", "benchmark_growth"]
+        return self.windows[[name for name in names if name in self.windows]]
+
+    @property
+    def about(self) -> About:
+        """What is said of it where it is stored."""
+        from delever.study.kept.stored import About
+
+        start, end = self.run.evaluation.span
+        return About(
+            kind="walk",
+            name=self.run.name,
+            page="walk.html",
+            start=f"{start:%Y-%m-%d}",
+            end=f"{end:%Y-%m-%d}",
+            params={"axes": list(self.axes), "combinations": len(self.axes), **asdict(self.pace)},
+            inputs={
+                **self.studied,
+                "manifest": plain(self.run.manifest),
+                "axes": plain(self.axes),
+                "pace": asdict(self.pace),
+            },
+            metrics={
+                "growth": plain(self.yearly("growth")),
+                "benchmark_growth": plain(self.yearly("benchmark_growth")),
+                "p_value": plain(self.p_value),
+            },
+        )
+
+    def html(self) -> str:
+        """The tear-sheet of the run, with the choices before it."""
+        from delever.report.pages.walk_page import render
+
+        run = self.run
+        return render(
+            self,
+            run.evaluation,
+            run.answer,
+            manifest=run.manifest,
+            notes=run.notes,
+            what_if=run.what_if,
+            sections=run.sections,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``delever walk --json`` prints."""
+        return {
+            "headline": self.headline,
+            "pace": asdict(self.pace),
+            "efficiency": plain(self.efficiency),
+            "p_value": plain(self.p_value),
+            "windows": plain(self.windows.to_dict("records")),
+            "run": self.run.to_dict(),
+        }
+
+
+def walk_forward(
+    study: Path | str | MarketView,
+    strategy: Given | None = None,
+    axes: Mapping[str, Iterable[Any]] | None = None,
+    *,
+    window: int = 1_460,
+    step: int = 365,
+    embargo: int = 1,
+    anchored: bool = False,
+    choose: Choose = "sharpe_ratio",
+    plateau: bool = False,
+    trades: int = 0,
+    shifts: int = 199,
+    workers: int = 1,
+    account: Account | None = None,
+    costs: Costs | None = None,
+    benchmark: Given = "buy_and_hold",
+    start: str | pd.Timestamp | None = None,
+    really: bool = False,
+    set: Mapping[str, Any] | None = None,
+    workspace: Workspace | Path | str | None = None,
+) -> WalkForward:
+    """Choose a strategy's parameters on past years, hold the choice for a while, choose again.
+
+    Parameters
+    ----------
+    study : path, str or MarketView
+        A study file with a ``[sweep.params]`` table, or a market from `delever.market`.
+    strategy, axes
+        On a market: as `delever.sweep` takes them; parameters of the strategy alone.
+    window, step, embargo : int
+        Days: those that choose (at least 30), those a choice is held (at least 1), and those
+        between the two.
+    anchored : bool
+        Choose on all days before instead of the last `window`.
+    choose : {"sharpe_ratio", "growth", "payout"}
+        What is highest in the combination that is chosen; payout is the mean over the deleveraging
+        periods that lie wholly in the window.
+    plateau : bool
+        Choose by the lower of it and the median of the combination's neighbours.
+    trades : int
+        Closed trades that a combination needs in the window.
+    shifts : int
+        Walks on shifted exposures that it is held against; 0 for none.
+    workers : int
+        Processes that walk them; the result is the same with any number.
+    account, costs, benchmark, start, really
+        On a market: as `delever.backtest` takes them.
+    set : mapping, optional
+        Of a study file: dotted keys to values.
+    workspace : path, optional
+        By default the one at or above the current folder.
+
+    Returns
+    -------
+    WalkForward
+        Not stored; ``walk.store()`` does, ``walk.run`` is a run like any other.
+
+    Raises
+    ------
+    ConfigError
+        If the study has no axes, or one that is no parameter of the strategy.
+    InputError
+        If `study` is neither a file nor a market, an axis is none, lengths do not fit the data, or
+        no window has a combination that can be chosen.
+
+    Notes
+    -----
+    A strategy looks at closed bars alone, so a window's figures hold nothing of the days after it;
+    the embargo is for what overlaps the boundary otherwise, such as periods drawn with hindsight.
+    Growth of the choices in the table is that of each combination's own account. The run holds
+    them in one account.
+
+    The walk is held against `shifts` walks in which the exposures of every combination are shifted
+    in time against the bars, each by the same share of its span: they choose by the same rule, from
+    exposures that are as long and as often in the market, and know nothing of it.
+
+    Examples
+    --------
+    >>> import delever as dl
+    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2017-01-01")
+    >>> walk = dl.walk_forward(market, "ma200w_break", {"weeks": [10, 20, 30]}, window=730)
+    >>> walk.windows["weeks"].tolist()
+    [10, 30, 10, 10, 20]
+    """
+    pace = Pace(
+        window=window, step=step, embargo=embargo, anchored=anchored, choose=choose,
+        plateau=plateau, trades=trades,
+    )  # fmt: skip
+    if isinstance(study, MarketView):
+        if costs is not None and not really:
+            costs.check_meant()
+        return _on_market(
+            study,
+            strategy,
+            axes,
+            pace,
+            account,
+            costs,
+            benchmark,
+            start,
+            shifts,
+            workers,
+            workspace,
+        )
+    path = study_path(study, "a walk")
+    place = Workspace.find(workspace)
+    path = place.file(path)
+    asked = load_study(path, set or {})
+    if asked.sweep is None or asked.sweep.costs or asked.sweep.account:
+        raise ConfigError(
+            f"{path}: a walk chooses parameters of the strategy: it needs a table such as "
+            "[sweep.params] with weeks = [50, 100, 200], and neither [sweep.costs] nor "
+            f"[sweep.account]; got {_axes_said(asked)}"
+        )
+    inputs = gather(asked, place)
+    ground = ground_of(asked, inputs)
+    chosen = combinations(asked.sweep)
+    make = combination_maker(asked, ground)
+    spot = asked.spot_costs(inputs.extensions.cost_models)
+    made = _walked(
+        replace(ground, costs=asked.said_costs(inputs.extensions.cost_models) or spot),
+        [{name.removeprefix("params."): v for name, v in one.items()} for one in chosen],
+        [make(one).params for one in chosen],
+        pace,
+        shifts=shifts,
+        workers=workers,
+        name=asked.name,
+        workspace=place,
+    )
+    return replace(made, studied={"strategy": asked.strategy, "data": asked.data})
+
+
+def _axes_said(study: Study) -> str:
+    return "no [sweep] table" if study.sweep is None else ", ".join(study.sweep.axes)
+
+
+def _on_market(
+    market: MarketView,
+    strategy: Given | None,
+    axes: Mapping[str, Iterable[Any]] | None,
+    pace: Pace,
+    account: Account | None,
+    costs: Costs | None,
+    benchmark: Given,
+    start: str | pd.Timestamp | None,
+    shifts: int,
+    workers: int,
+    workspace: Workspace | Path | str | None,
+) -> WalkForward:
+    lists = axes_given(axes or {})
+    if strategy is None or any("." in name for name in lists):
+        raise InputError(
+            "a walk of a market needs a strategy and axes of its parameters, "
+            f'such as {{"weeks": range(50, 250, 10)}}; got {shown(dict(axes or {}))}'
+        )
+    place = Workspace.find(workspace, or_shipped=True)
+    rule = as_strategy(strategy, workspace=place)
+    if not isinstance(rule, Strategy):
+        raise InputError("target exposures take no parameters, so there is nothing to choose")
+    if account is not None:
+        venues = place.root / "data" / "venues"
+        account, named = load_account(account, catalog=place.catalog, venues=venues)
+        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
+    chosen = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
+    ground = SweepGround(
+        market=market,
+        strategy=rule,
+        benchmark=as_strategy(benchmark, workspace=place),
+        account=account,
+        periods=tuple(load_catalog(place.periods)),
+        start=None if start is None else utc(start, "start"),
+        initial_equity=10_000.0,
+        costs=costs or (RULED_COSTS if account is not None and account.rules else DEFAULT_COSTS),
+    )
+    bound = [rule.bind(one) for one in chosen]
+    return _walked(
+        ground, chosen, bound, pace, shifts=shifts, workers=workers, name=rule.name, workspace=place
+    )
+
+
+def _walked(
+    ground: SweepGround,
+    chosen: Sequence[Mapping[str, Any]],
+    bound: Sequence[Mapping[str, Any]],
+    pace: Pace,
+    *,
+    shifts: int,
+    workers: int,
+    name: str,
+    workspace: Workspace,
+) -> WalkForward:
+    whole_number("shifts", shifts, 0, 10_000)
+    axes = pd.DataFrame(chosen)
+    wanted, begins = wanted_exposures(ground, bound)
+    first = max(int(begins.min()), ground.first)
+    index = ground.market.index
+    cut = windows(index, first, pace)
+    parts = parts_of(index, ground.market.timeframe, first, cut, ground.parts)
+    ground = replace(ground, own_parts=parts)
+    board = ground.opened(first)
+    paid = ground.costs or DEFAULT_COSTS
+    held = benchmark_of(ground, Combination({}, None, paid, paid), first)
+    tried = Tried(
+        parts=parts,
+        sums=sums_of(board, wanted, begins, first),
+        begins=begins,
+        benchmark=in_parts(held, parts, first),
+        periods_per_year=1.0,
+    )
+    rows, worth = choices(tried, cut, pace, axes)
+    if (rows < 0).all():
+        raise InputError(
+            f"a walk needs a combination that can be chosen; in none of {len(cut)} windows does "
+            f"one have {pace.trades} closed trades and a figure to be chosen by"
+        )
+    if not workspace.shipped:
+        answered = (one for one, begin in zip(bound, begins, strict=True) if begin < len(index))
+        made = [Combination(one, ground.account, ground.costs, paid) for one in answered]
+        record_combinations(ledger_of(workspace, ground), ground, made, by="walk", study=name)
+    shifted = shifted_growth(
+        board, wanted, tried, cut, pace, axes, first, shifts=shifts, workers=workers
+    )
+    growth = out_growth(tried, rows)
+    beaten = sum(other >= growth for other in shifted)
+    run = backtest(
+        ground.market,
+        joined(ground, wanted, rows, cut),
+        account=ground.account,
+        costs=ground.costs,
+        costs_times=ground.costs_times,
+        benchmark=ground.benchmark,
+        start=index[cut[0].out[0]],
+        periods=ground.periods,
+        initial_equity=ground.initial_equity,
+        name=name,
+        really=True,  # the study said so, or was refused
+        workspace=workspace,
+    )
+    return WalkForward(
+        run=run,
+        windows=table_of(tried, cut, rows, worth, axes),
+        axes=axes,
+        pace=pace,
+        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
+        shifted=tuple(shifted),
+        growth=growth,
+    )

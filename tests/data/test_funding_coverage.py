@@ -18,7 +18,7 @@ from delever.data.catalog import Catalog
 from delever.data.coverage import coverage, unknown_bars
 from delever.data.exchange.fetch import fetch, repair
 from delever.data.references import Reference
-from delever.venues.funding import funding_holes
+from delever.funding_stamps import funding_holes
 
 HOUR = 3_600_000_000_000
 START = pd.Timestamp("2023-01-01", tz="UTC")

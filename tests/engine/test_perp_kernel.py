@@ -27,7 +27,7 @@ from delever.engine.events import FILL, LEDGER, REASONS
 from delever.engine.kernel import run_compiled
 from delever.engine.plain import run_plain
 from delever.engine.steps import MarketArrays, Said, TermArrays
-from delever.venues.margin import bankruptcy_price, liquidation_price
+from delever.venues.margin import liquidation_price
 from delever.venues.margin_formulas import MarginLines
 
 many = settings(max_examples=500)
@@ -244,7 +244,7 @@ def test_a_liquidation_price_lies_between_entry_and_bankruptcy(case: Case) -> No
     for bar in np.flatnonzero((position != 0.0) & np.isfinite(trigger)):
         side = np.sign(position[bar])
         margin = min(abs(position[bar]) * entry[bar] / lever, wallet[bar])
-        gone = bankruptcy_price(position[bar], entry[bar], margin)
+        gone = liquidation_price(position[bar], entry[bar], margin, MarginLines((0.0,), (0.0,)))
         if margin > 0.06 * abs(position[bar]) * entry[bar]:  # else already below maintenance
             assert side * trigger[bar] <= side * entry[bar] * (1 + 1e-9 * side)
         if not np.isnan(gone):

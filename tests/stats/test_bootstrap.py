@@ -14,7 +14,6 @@ from delever.errors import InputError
 from delever.stats import blocks
 from delever.stats.blocks import block_length
 from delever.stats.bootstrap import growth, growth_difference, sharpe, sharpe_difference
-from delever.stats.inference import sharpe_standard_error
 from delever.stats.performance import sharpe_ratio
 
 YEAR = 365.0
@@ -85,7 +84,7 @@ def test_the_error_of_a_sharpe_ratio_is_lo_s():
     found = [sharpe(rng.normal(0.5, 1.0, 4_000), 1.0, draws=100) for _ in range(40)]
     # An error from 27 blocks is itself uncertain by a fifth: hence the mean of forty.
     mean = np.mean([each.standard_error for each in found])
-    assert mean == pytest.approx(sharpe_standard_error(0.5, 4_000), rel=0.08)
+    assert mean == pytest.approx(math.sqrt((1 + 0.5**2 / 2) / 4_000), rel=0.08)
 
 
 def test_values_are_the_metrics(market):

@@ -43,19 +43,6 @@ def test_minimum_track_record_as_published(per_year, years):
     assert bars / per_year == pytest.approx(years, abs=5e-5)
 
 
-@pytest.mark.parametrize(("sharpe", "expected"), [(0.5, 0.13693), (1.0, 0.15811)])
-def test_standard_error_of_a_sharpe_ratio_as_published(sharpe, expected):
-    """Lo (2002), table 1, 60 observations."""
-    assert inference.sharpe_standard_error(sharpe, 60) == pytest.approx(expected, abs=5e-6)
-
-
-def test_standard_error_of_a_sharpe_ratio_is_the_spread_of_simulated_ones():
-    returns = np.random.default_rng(1).normal(0.05, 0.1, size=(20_000, 100))
-    ratios = returns.mean(axis=1) / returns.std(axis=1, ddof=1)
-    # 20,000 ratios know their spread to half a percent; the formula is asymptotic, 100 are few.
-    assert inference.sharpe_standard_error(0.5, 100) == pytest.approx(ratios.std(), rel=0.02)
-
-
 @given(sharpe=st.floats(0.01, 0.5), threshold=st.floats(-0.2, 0.0), skew=st.floats(-2, 2))
 def test_after_the_minimum_track_record_the_probability_is_the_confidence(sharpe, threshold, skew):
     moments = {"threshold": threshold, "skew": skew, "kurtosis": 3 + skew**2}
@@ -134,7 +121,6 @@ def test_the_form_of_2026_has_the_variance_of_the_ratios_of_autoregressions():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: inference.sharpe_standard_error(1, 0), "at least 1"),
         (lambda: inference.probabilistic_sharpe_ratio(1, 1), "at least 2"),
         (lambda: inference.probabilistic_sharpe_ratio(0.1, 99, kurtosis=0.0), "excess"),
         (lambda: inference.expected_maximum_sharpe(1.0, 0.5), "n_trials >= 1"),

@@ -5,23 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from tests.venues.margin_reference import margin_lines
 
 from delever.errors import InputError
 from delever.venues.brackets import Bracket, bracket_table
-from delever.venues.margin import (
-    bankruptcy_price,
-    cross_margin,
-    initial_margin,
-    liquidation_price,
-    maintenance_margin,
-    margin_balance,
-)
-from delever.venues.margin_formulas import (
-    FORMULAS,
-    MarginLines,
-    margin_formula,
-    margin_lines,
-)
+from delever.venues.margin import initial_margin, liquidation_price, maintenance_margin
+from delever.venues.margin_formulas import FORMULAS, MarginLines, margin_formula, margin_table
 
 BINANCE = bracket_table(
     [
@@ -92,7 +81,8 @@ def test_binance_isolated(
     got = isolated("binance_linear", BINANCE, side, q, 75_000.0, leverage)
     assert got == pytest.approx(liquidated, rel=1e-12)
     margin = q * 75_000.0 / leverage
-    assert bankruptcy_price(side * q, 75_000.0, margin) == pytest.approx(bankrupt, rel=1e-12)
+    gone = liquidation_price(side * q, 75_000.0, margin, MarginLines((0.0,), (0.0,)))
+    assert gone == pytest.approx(bankrupt, rel=1e-12)
 
 
 def test_the_bracket_is_the_one_at_the_liquidation_price() -> None:
@@ -114,9 +104,7 @@ def test_the_bracket_is_the_one_at_the_liquidation_price() -> None:
 
 def test_binance_cross_worked_example() -> None:
     """Binance Futures FAQ, as recomputed in freqtrade's tests; given to the cent."""
-    margin = cross_margin(
-        1_535_443.01, unrealized_pnl_other=-448_192.89, maintenance_margin_other=356_512.51
-    )
+    margin = 1_535_443.01 - 448_192.89 - 356_512.51  # wallet, others' profit, what they must keep
     lines = margin_lines(
         FORMULAS["binance_linear"], one(0.025, 16_300.0), position=109.488, entry_price=32_481.98
     )
@@ -126,11 +114,11 @@ def test_binance_cross_worked_example() -> None:
 
 def test_binance_one_way_examples() -> None:
     """Binance's liquidation FAQ of 2020, BTC short and ETH long of one cross account."""
-    short = cross_margin(10.72, unrealized_pnl_other=0.47, maintenance_margin_other=1.3)
+    short = 10.72 + 0.47 - 1.3
     assert liquidation_price(
         -0.005, 9_451.53, short, MarginLines((0.004,), (0.0,))
     ) == pytest.approx(11_383.99, rel=2e-6)  # "difference due to rounding off"
-    long = cross_margin(10.72, unrealized_pnl_other=-0.06, maintenance_margin_other=0.19)
+    long = 10.72 - 0.06 - 0.19
     assert liquidation_price(1.0, 199.53, long, MarginLines((0.0065,), (0.0,))) == pytest.approx(
         190.29, abs=0.01
     )  # cut to the cent
@@ -206,25 +194,17 @@ def test_hyperliquid_from_any_price() -> None:
     assert got == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_size_or_an_entry_holds_its_bracket_whatever_the_price() -> None:
-    tiers = bracket_table([(10.0, 0.01, 50), (100.0, 0.02, 25)], progressive=False)
-    lines = margin_lines(FORMULAS["okx_linear"], tiers, position=-11.0, entry_price=1.0)
-    assert lines == MarginLines((0.02,), (0.0,))
-    lines = margin_lines(FORMULAS["bybit_linear"], tiers, position=-1.0, entry_price=11.0)
-    assert lines == MarginLines((0.0,), (0.22,))
-
-
 def test_a_table_that_jumps_with_the_mark_is_refused() -> None:
-    tiers = bracket_table([(10.0, 0.01, 50), (100.0, 0.02, 25)], progressive=False)
+    rows = [(10.0, 0.01, 50), (100.0, 0.02, 25)]
     with pytest.raises(InputError, match="must be progressive"):
-        margin_lines(FORMULAS["binance_linear"], tiers, position=1.0, entry_price=1.0)
+        margin_table("binance_linear", rows, progressive=False)
 
 
 def test_amounts_of_another_notional_are_refused() -> None:
     """Size 300 at entry 1: margin 0.02 * 300 - 1.6; at a mark of 0.2 it would be below zero."""
-    tiers = bracket_table([(160.0, 0.01, 50), (1_000.0, 0.02, 25)], progressive=True)
+    rows = [(160.0, 0.01, 50), (1_000.0, 0.02, 25)]
     with pytest.raises(InputError, match="chosen by size with a rate on mark must not be"):
-        margin_lines(FORMULAS["okx_linear"], tiers, position=300.0, entry_price=1.0)
+        margin_table("okx_linear", rows, progressive=True)
 
 
 def test_an_unknown_formula_names_the_known_ones() -> None:
@@ -240,8 +220,6 @@ def test_what_cannot_be_liquidated_and_what_cannot_be_saved() -> None:
     # Cross, with the losses of other positions beyond all the notional.
     assert liquidation_price(-1.0, 100.0, -101.0, lines) == 0.0
     assert liquidation_price(100.0, 100.0, -1.1, lines, inverse=True) == math.inf
-    assert bankruptcy_price(1.0, 100.0, 20.0) == 80.0
-    assert math.isnan(bankruptcy_price(1.0, 100.0, 100.0))
 
 
 def test_margins_by_hand() -> None:
@@ -249,4 +227,3 @@ def test_margins_by_hand() -> None:
     # 300,000 at 0.4 %, 500,000 at 0.5 %, 200,000 at 0.65 %.
     assert maintenance_margin(1_000_000.0, lines) == pytest.approx(1_200 + 2_500 + 1_300)
     assert maintenance_margin(0.0, lines) == 0.0
-    assert margin_balance(10.0, -2.0, 100.0, 103.0) == 4.0

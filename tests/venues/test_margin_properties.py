@@ -9,13 +9,17 @@ from itertools import pairwise
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.venues.margin_reference import margin_lines
 
 from delever.venues.brackets import Bracket, bracket_of, bracket_table
-from delever.venues.margin import bankruptcy_price, liquidation_price
-from delever.venues.margin_formulas import FORMULAS, MarginFormula, margin_lines
+from delever.venues.margin import liquidation_price
+from delever.venues.margin_formulas import FORMULAS, MarginFormula, MarginLines
 
 MARKED = [FORMULAS[name] for name in ("binance_linear", "gate_linear", "bybit_mark")]
 EVERY = [FORMULAS[name] for name in sorted(FORMULAS)]
+
+NOTHING = MarginLines((0.0,), (0.0,))
+"""What is kept until bankruptcy."""
 
 entries = st.floats(0.01, 1e5)
 notionals = st.floats(10.0, 1e9)
@@ -138,7 +142,7 @@ def test_liquidation_comes_between_entry_and_bankruptcy(
     margin = float(opened + Fraction(share) * (whole - opened))
     lines = margin_lines(formula, table, position=position, entry_price=entry, inverse=inverse)
     price = liquidation_price(position, entry, margin, lines, inverse=inverse)
-    bankrupt = bankruptcy_price(position, entry, margin, inverse=inverse)
+    bankrupt = liquidation_price(position, entry, margin, NOTHING, inverse=inverse)
     if math.isnan(price):
         assert (position > 0) != inverse  # only losses that cannot exceed the notional
         return

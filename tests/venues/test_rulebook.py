@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.venues.margin_reference import margin_lines
 
 from delever.errors import ConfigError, DataError, InputError
 from delever.venues.brackets import check_leverage
 from delever.venues.margin import liquidation_price
-from delever.venues.margin_formulas import FORMULAS, margin_lines
+from delever.venues.margin_formulas import FORMULAS
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import Fees
 

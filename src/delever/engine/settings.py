@@ -28,8 +28,8 @@ from annotated_types import DocInfo, Ge, Gt, Lt, doc
 
 from delever.arguments import counted
 from delever.errors import InputError
+from delever.funding_stamps import snap_to_second
 from delever.venues.contract import PerpContract
-from delever.venues.funding import snap_to_second
 from delever.venues.rules import Rulebook, Rules
 
 __all__ = [

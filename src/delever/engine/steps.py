@@ -13,8 +13,8 @@ from delever.arguments import counted, price_ratio
 from delever.engine.arrays import bar_index, price_array
 from delever.engine.settings import Account, FundingSeries, Orders, Resolution, loaded
 from delever.errors import DataError, InputError
+from delever.funding_stamps import funding_holes
 from delever.units import timeframe_delta, timeframe_of
-from delever.venues.funding import funding_holes
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]

@@ -4,8 +4,6 @@ Sharpe ratios are per bar, not per year.
 
 References
 ----------
-Lo (2002), The statistics of Sharpe ratios, doi:10.2469/faj.v58.n4.2453.
-
 Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, doi:10.21314/JOR.2012.255;
 (2014), The deflated Sharpe ratio, doi:10.3905/jpm.2014.40.5.094.
 
@@ -35,37 +33,10 @@ __all__ = [
     "minimum_track_record",
     "probabilistic_sharpe_ratio",
     "sharpe_power",
-    "sharpe_standard_error",
 ]
 
 _NORMAL = NormalDist()
 _EULER_MASCHERONI = 0.5772156649015329
-
-
-@checked
-def sharpe_standard_error(sharpe: float, bars: int) -> float:
-    """Standard error of a Sharpe ratio: ``sqrt((1 + sharpe ** 2 / 2) / bars)``, Lo (2002).
-
-    For returns that are normal and do not depend on each other.
-
-    Parameters
-    ----------
-    sharpe, bars
-        As in `probabilistic_sharpe_ratio`, but one return is enough.
-
-    Raises
-    ------
-    InputError
-        If `bars` is below 1.
-
-    Examples
-    --------
-    >>> round(sharpe_standard_error(0.5, 60), 5)
-    0.13693
-    """
-    if bars < 1:
-        raise InputError(f"bars must be at least 1; got {bars}")
-    return math.sqrt((1.0 + sharpe**2 / 2.0) / bars)
 
 
 @checked

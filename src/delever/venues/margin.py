@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import math
 
-from delever.venues.contract import notional, unrealized_pnl
+from delever.venues.contract import notional
 from delever.venues.margin_formulas import MarginLines
 
 __all__ = [
-    "bankruptcy_price",
-    "cross_margin",
     "initial_margin",
     "liquidation_notional",
     "liquidation_price",
     "maintenance_margin",
-    "margin_balance",
 ]
 
 
@@ -51,7 +48,7 @@ def maintenance_margin(notional: float, lines: MarginLines) -> float:
     notional : float
         At the mark price, >= 0.
     lines : MarginLines
-        From `margin_lines`.
+        Of the position.
 
     Examples
     --------
@@ -62,49 +59,6 @@ def maintenance_margin(notional: float, lines: MarginLines) -> float:
     for rate, constant in zip(lines.rates, lines.constants, strict=True):
         largest = max(largest, rate * notional + constant)
     return largest
-
-
-def margin_balance(
-    margin: float, position: float, entry_price: float, mark_price: float, *, inverse: bool = False
-) -> float:
-    """Margin with the unrealised profit of the position.
-
-    Parameters
-    ----------
-    margin : float
-        Of the position (isolated) or `cross_margin`.
-    position, entry_price, mark_price, inverse
-        As in `unrealized_pnl`.
-
-    Examples
-    --------
-    >>> margin_balance(10.0, -2.0, 100.0, 103.0)
-    4.0
-    """
-    return margin + unrealized_pnl(position, entry_price, mark_price, inverse=inverse)
-
-
-def cross_margin(
-    wallet_balance: float,
-    *,
-    unrealized_pnl_other: float = 0.0,
-    maintenance_margin_other: float = 0.0,
-) -> float:
-    """Margin that stands behind one position of a cross account; the others stand still.
-
-    Parameters
-    ----------
-    wallet_balance : float
-        Of the account, without unrealised profit.
-    unrealized_pnl_other, maintenance_margin_other : float
-        Of the other positions at their present marks.
-
-    Examples
-    --------
-    >>> cross_margin(1_000.0, unrealized_pnl_other=-200.0, maintenance_margin_other=50.0)
-    750.0
-    """
-    return wallet_balance + unrealized_pnl_other - maintenance_margin_other
 
 
 def liquidation_notional(
@@ -119,7 +73,7 @@ def liquidation_notional(
     entry_notional, margin : float
         At entry, > 0, and behind the position.
     lines : MarginLines
-        From `margin_lines`.
+        Of the position.
 
     Notes
     -----
@@ -151,10 +105,13 @@ def liquidation_price(
 
     Parameters
     ----------
-    position, entry_price, margin, inverse
-        As in `margin_balance`.
+    position, entry_price, inverse
+        As in `delever.venues.contract.unrealized_pnl`.
+    margin : float
+        Behind the position: its own where it is isolated; else the wallet's, with the profit of the
+        other positions at their present marks and less what they must keep.
     lines : MarginLines
-        From `margin_lines`.
+        Of the position.
 
     Examples
     --------
@@ -172,24 +129,3 @@ def liquidation_price(
     if direction > 0.0:
         return math.nan
     return math.inf if inverse else 0.0
-
-
-def bankruptcy_price(
-    position: float, entry_price: float, margin: float, *, inverse: bool = False
-) -> float:
-    """Price at which nothing of the margin is left, closing costs aside.
-
-    NaN when flat or when no positive price does it.
-
-    Parameters
-    ----------
-    position, entry_price, margin, inverse
-        As in `margin_balance`.
-
-    Examples
-    --------
-    >>> bankruptcy_price(1.0, 75_000.0, 7_500.0)
-    67500.0
-    """
-    nothing_kept = MarginLines((0.0,), (0.0,))
-    return liquidation_price(position, entry_price, margin, nothing_kept, inverse=inverse)

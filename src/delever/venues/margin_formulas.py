@@ -14,8 +14,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from delever.errors import InputError
-from delever.venues.brackets import Bracket, bracket_of, bracket_table, is_continuous
-from delever.venues.contract import notional
+from delever.venues.brackets import Bracket, bracket_table, is_continuous
 
 __all__ = [
     "FORMULAS",
@@ -23,7 +22,6 @@ __all__ = [
     "MarginLines",
     "MarginTable",
     "margin_formula",
-    "margin_lines",
     "margin_table",
 ]
 
@@ -166,58 +164,3 @@ def _check_table(formula: MarginFormula, brackets: Sequence[Bracket]) -> None:
             f"brackets chosen by {formula.bracket_by} with a rate on {formula.rate_on} must not be "
             "progressive; these have maintenance amounts; compute them with progressive=False"
         )
-
-
-def margin_lines(
-    formula: MarginFormula,
-    brackets: Sequence[Bracket],
-    *,
-    position: float,
-    entry_price: float,
-    taker_fee: float = 0.0,
-    inverse: bool = False,
-) -> MarginLines:
-    """Maintenance margin of a position, as a function of its notional at the mark.
-
-    Parameters
-    ----------
-    formula : MarginFormula
-    brackets : sequence of Bracket
-        From `bracket_table`.
-    position, entry_price, inverse
-        As in `unrealized_pnl`; the position is not 0.
-    taker_fee : float
-        Fraction of notional; used where the formula has it.
-
-    Raises
-    ------
-    InputError
-        If the mark chooses the bracket and the table is not progressive, or amounts would be taken
-        off another notional than the one that chooses the bracket.
-
-    Notes
-    -----
-    In a progressive table the margin is continuous and its rates do not fall, so it is convex in
-    the notional, and a convex piecewise line is the largest of its lines: no search for the right
-    bracket is left. Where entry or size chooses the bracket, there is the one line of that bracket.
-
-    Examples
-    --------
-    >>> brackets = bracket_table([(300_000, 0.004, 150), (800_000, 0.005, 100)], progressive=True)
-    >>> margin_lines(FORMULAS["binance_linear"], brackets, position=1.0, entry_price=75_000.0)
-    MarginLines(rates=(0.004, 0.005), constants=(-0.0, -300.0))
-    """
-    fee = taker_fee if formula.adds_taker_fee else 0.0
-    at_entry = notional(position, entry_price, inverse=inverse)
-    _check_table(formula, brackets)
-    if formula.bracket_by == "mark":
-        chosen = tuple(brackets)
-    else:
-        measure = abs(position) if formula.bracket_by == "size" else at_entry
-        chosen = (bracket_of(measure, brackets),)
-    amounts = tuple(b.maintenance_amount for b in chosen)
-    rates = tuple(b.maintenance_margin_rate for b in chosen)
-    if formula.rate_on == "entry":
-        kept = (rate * at_entry - amount for rate, amount in zip(rates, amounts, strict=True))
-        return MarginLines((fee,) * len(chosen), tuple(kept))
-    return MarginLines(tuple(rate + fee for rate in rates), tuple(-amount for amount in amounts))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delever.errors import DataError
-from delever.venues.funding import (
+from delever.funding_stamps import (
     Hole,
-    funding_between,
     funding_holes,
     funding_intervals,
-    funding_payment,
-    funding_rate,
     snap_to_second,
 )
 
@@ -27,66 +23,6 @@ HOUR = 3_600 * SECOND
 
 def hours(*stamps: int) -> np.ndarray:
     return np.array(stamps, dtype=np.int64) * HOUR
-
-
-def clock(text: str) -> int:
-    hour, minute, second = (int(part) for part in text.split(":"))
-    return ((hour * 60 + minute) * 60 + second) * SECOND
-
-
-def test_longs_pay_a_positive_rate() -> None:
-    assert funding_payment(2.0, 50_000.0, 0.0001) == -10.0
-    assert funding_payment(-2.0, 50_000.0, 0.0001) == 10.0
-    assert funding_payment(2.0, 50_000.0, -0.0001) == 10.0
-    # 100,000 USD at 50,000 are 2 BTC; 0.01 % of them.
-    assert funding_payment(1e5, 50_000.0, 0.0001, inverse=True) == pytest.approx(-0.0002)
-
-
-@pytest.mark.parametrize(
-    ("opened", "closed", "cash"),
-    [
-        ("00:00:00", "08:00:00", -0.0009141),
-        ("00:00:15", "08:00:00", -0.0002493),
-        ("00:00:00", "07:59:59", -0.0006648),
-        ("01:00:00", "04:00:00", 0.0),
-    ],
-)
-@pytest.mark.parametrize("side", [-1, 1])
-def test_a_stamp_counts_at_both_ends_of_a_holding(
-    opened: str, closed: str, cash: float, side: int
-) -> None:
-    """freqtrade's vector for ADA: 30 short; a long is the negative."""
-    got = funding_between(
-        30.0 * side,
-        clock(opened),
-        clock(closed),
-        stamps=hours(0, 8),
-        mark_prices=np.array([2.77, 2.77]),
-        rates=np.array([-0.000008, -0.000003]),
-    )
-    assert got == pytest.approx(-side * cash, rel=1e-9, abs=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("premium", "rate"),
-    [
-        (-0.0020, -0.0015),
-        (-0.0006, -0.0001),
-        (-0.0004, 0.0001),
-        (0.0, 0.0001),
-        (0.0010, 0.0005),
-        (0.0020, 0.0015),
-        (0.01, 0.0095),  # Hyperliquid Docs: impact bid 10,100 over an oracle price of 10,000
-    ],
-)
-def test_a_rate_comes_from_the_premium(premium: float, rate: float) -> None:
-    assert funding_rate(premium) == pytest.approx(rate, rel=1e-12)
-    assert funding_rate(premium, interval_hours=1.0) == pytest.approx(rate / 8, rel=1e-12)
-
-
-def test_without_a_premium_the_rate_is_the_interest() -> None:
-    assert funding_rate(0.0, interest_rate=0.0) == 0.0
-    assert funding_rate(0.0, interval_hours=4.0) == pytest.approx(0.00005)
 
 
 def test_stamps_snap_to_the_second() -> None:
@@ -182,25 +118,10 @@ def test_a_missing_stamp_is_always_seen(spans: list[tuple[int, int]], data: st.D
     assert hole.interval == full[gone] - full[gone - 1]
 
 
-@pytest.fixture(scope="module")
-def binance(shared_data: Path) -> tuple[np.ndarray, list[Decimal]]:
-    """Funding of BTC/USDT:USDT as stored: stamps in nanoseconds and exact rates."""
+def test_years_of_real_funding_have_no_hole(shared_data: Path) -> None:
     with (shared_data / "funding_btcusdt_8h_binance.csv").open() as file:
         rows = list(csv.DictReader(file))
-    stamps = [int(dt.datetime.fromisoformat(row["timestamp"]).timestamp()) * SECOND for row in rows]
-    return np.array(stamps, dtype=np.int64), [Decimal(row["funding_rate"]) for row in rows]
-
-
-def test_years_of_real_funding_add_up(binance: tuple[np.ndarray, list[Decimal]]) -> None:
-    stamps, rates = binance
+    times = [dt.datetime.fromisoformat(row["timestamp"]).timestamp() for row in rows]
+    stamps = np.array([int(time) * SECOND for time in times], dtype=np.int64)
     assert funding_holes(stamps, int(stamps[0]), int(stamps[-1])) == ()
     assert set((funding_intervals(stamps) // HOUR).tolist()) == {8}
-    got = funding_between(
-        1.0,
-        int(stamps[0]),
-        int(stamps[-1]),
-        stamps=stamps,
-        mark_prices=np.full(stamps.size, 50_000.0),
-        rates=np.array([float(rate) for rate in rates]),
-    )
-    assert got == pytest.approx(float(-50_000 * sum(rates)), rel=1e-12)

@@ -22,7 +22,7 @@ from delever.cli.terminal import (
     steps,
     written,
 )
-from delever.errors import InputError
+from delever.errors import DeleverError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +70,10 @@ def run(
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """Run studies. The same inputs again are read from their results folder."""
+    """Run studies. The same inputs again are read from their results folder.
+
+    Of several, one that cannot be run keeps none of the others from it: it is named at the end.
+    """
     from delever.cli.option_values import costs_times, parse_overrides
     from delever.study.machines.executor import default_workers
     from delever.study.workspaces.workspace import Workspace
@@ -82,33 +85,43 @@ def run(
         overrides["really"] = True
     if costs is not None:
         overrides["costs_times"] = costs_times(costs)
-    done = []
+    done: list[dl.Run] = []
+    refused: dict[Path, DeleverError] = {}
     with _on_cluster(cluster) as executor, steps(len(studies), quiet=as_json) as begin:
         for path in files:
             say = begin(path.stem)
-            done.append(
-                dl.run(
-                    path,
-                    overrides,
-                    fresh=fresh,
-                    quick=quick,
-                    workers=default_workers(),
-                    cluster=executor,
-                    progress=say,
-                    workspace=place,
+            try:
+                done.append(
+                    dl.run(
+                        path,
+                        overrides,
+                        fresh=fresh,
+                        quick=quick,
+                        workers=default_workers(),
+                        cluster=executor,
+                        progress=say,
+                        workspace=place,
+                    )
                 )
-            )
+            except DeleverError as error:
+                if len(files) == 1:
+                    raise
+                refused[path] = error
+    for path, why in refused.items():
+        print_text(f"error: {path.stem} was not run: {why}", err=True)
     if as_json:
         echo_json([one.to_dict() for one in done])
     elif len(done) == 1:
         _print_run(done[0], what_if=what_if)
-    else:
+    elif done:
         try:
             comparison = dl.compare(*done, what_if=what_if)
         except InputError:
             _print_files(done)
             raise
         _print_comparison(comparison, comparison.store(place))
+    if refused:
+        raise typer.Exit(max(why.exit_code for why in refused.values()))
 
 
 def compare(

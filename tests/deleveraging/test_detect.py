@@ -84,6 +84,13 @@ def test_the_default_is_a_drawdown_of_twenty_days_on_any_timeframe() -> None:
         Drawdown(days=0)
 
 
+def test_a_detector_of_days_takes_as_much_time_on_bars_of_any_length() -> None:
+    found = SHORT.in_days("4h")
+    assert (found.fall_bars, found.volatility_bars, found.calm_bars) == (18, 48, 12)
+    assert (found.enter, found.exit) == (SHORT.enter, SHORT.exit)
+    assert SHORT.in_days("1d") == SHORT
+
+
 def test_a_crash_does_not_hide_in_its_own_volatility() -> None:
     calm = [100.0, 101.0] * 10
     crash = series([*calm, 90.0, 80.0, 70.0])

@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 
 import delever as dl
+from delever.deleveraging.detect import Detector, detect
+from delever.deleveraging.overlap import overlap
 from delever.errors import ConfigError, DeleverError, InputError
+from delever.view import MarketView
 
 
 def test_a_result_without_a_headline_or_tables_cannot_be_made():
@@ -317,3 +320,21 @@ def test_a_percentage_for_a_fraction_is_asked_about_wherever_costs_are_given(wor
         assert call(really=True) is not None
     with pytest.raises(InputError, match="10 per cent"):
         dl.walk_forward(market, "support_breach", {"weeks": [2]}, costs=dear)
+
+
+def test_the_speed_of_a_fall_is_one_of_days_on_finer_bars() -> None:
+    rng = np.random.default_rng(4)
+    hours = pd.date_range("2019-10-01", periods=1_500, freq="4h", tz="UTC", name="open_time")
+    moves = rng.normal(0, 0.01, len(hours))
+    moves[[900, 1_000]] -= 0.3
+    close = pd.Series(1e4 * np.exp(np.cumsum(moves)), index=hours)
+    bars = pd.DataFrame({"open": close, "high": close, "low": close, "close": close})
+    market = MarketView(bars=bars.assign(volume=1.0), timeframe="4h")
+    found = dl.periods(market)
+    by_hand = detect(close, Detector(fall_bars=42, volatility_bars=540, calm_bars=18)).iloc[582:]
+    expected = overlap(by_hand, found.catalogue, "4h", join_days=7)
+    assert found.rules["speed of the fall"].bar_recall == expected.bar_recall
+    assert found.rules["speed of the fall"].alarms == expected.alarms > 0
+    short = MarketView(bars=bars.iloc[:580].assign(volume=1.0), timeframe="4h")
+    with pytest.raises(InputError, match="more than 582 bars"):
+        dl.periods(short)

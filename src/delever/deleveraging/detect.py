@@ -7,7 +7,7 @@ involved is not clearly better (`benchmarks/detector.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from delever.bars import close_times
 from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
+from delever.signals.clock import bars_in
 from delever.signals.volatility import check_prices, fall_speed
 
 __all__ = ["Detector", "Drawdown", "detect", "detected_periods", "fall_speed"]
@@ -78,6 +79,11 @@ class Detector:
                 "exit and enter of the detector must satisfy 0 < exit < enter; "
                 f"got exit {self.exit:g} and enter {self.enter:g}"
             )
+
+    def in_days(self, timeframe: str) -> Detector:
+        """The same on bars of this timeframe, its numbers of bars taken for days."""
+        spans = ("fall_bars", "volatility_bars", "calm_bars")
+        return replace(self, **{name: bars_in(getattr(self, name), timeframe) for name in spans})
 
     def on(self, close: pd.Series) -> Flags:
         """State of each bar: on below ``-enter``, off after `calm_bars` in a row above ``-exit``.

@@ -35,8 +35,7 @@ RULES: Mapping[str, Drawdown | Detector] = {
     "7 days beyond 12 %": Drawdown(days=7, fall=0.12),
     "speed of the fall": Detector(),
 }
-"""The default and what stands beside it."""
-_WARM_UP = Detector().fall_bars + Detector().volatility_bars
+"""The default and what stands beside it, on daily bars and in as many days on others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -210,8 +209,15 @@ def periods(
     catalogue = load_catalog(place.periods)
     name = data if isinstance(data, str) else seen.symbol or "the market"
     close = seen.bars["close"]
-    if len(close) <= _WARM_UP:
-        raise InputError(f"the detector needs more than {_WARM_UP} bars; {name} has {len(close)}")
+    rules = {
+        rule: one.in_days(seen.timeframe) if isinstance(one, Detector) else one
+        for rule, one in RULES.items()
+    }
+    begin = max(
+        one.fall_bars + one.volatility_bars for one in rules.values() if isinstance(one, Detector)
+    )
+    if len(close) <= begin:
+        raise InputError(f"the detector needs more than {begin} bars; {name} has {len(close)}")
     return PeriodReport(
         data=name,
         catalogue=catalogue,
@@ -219,7 +225,7 @@ def periods(
         rules={
             rule: overlap(state, catalogue, seen.timeframe, join_days=JOIN_DAYS)
             for rule, state in {
-                **{rule: detected(close, one).iloc[_WARM_UP:] for rule, one in RULES.items()},
+                **{rule: detected(close, one).iloc[begin:] for rule, one in rules.items()},
                 "phases": is_deleveraging(market_phases(seen)),
             }.items()
             if len(state)

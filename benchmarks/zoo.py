@@ -3,13 +3,16 @@
     python benchmarks/zoo.py [NAME ...]
 
 Each is written to a file and checked as `delever check` does at its defaults, on the days of the
-sample with made wicks, volumes and one reading. Prints what was found and how long it took. Ends
-with exit code 1 when fewer than 58 leaks are found, one takes longer than 30 seconds, or one of the
-honest is accused.
+sample with made wicks, volumes and one reading. Prints what was found, the seconds that a core
+worked for it, from the start of Python to its end, and the clock's, which depend on what else runs.
+Ends with exit code 1 when more than two leaks are missed, one takes more than 30 seconds of work, or
+one of the honest is accused.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -348,35 +351,40 @@ def write(folder: Path, source: str) -> Path:
     return file
 
 
-def main() -> None:
-    """Check all of them, or those named."""
-    names = sys.argv[1:] or [*LEAKS, *HONEST]
-    market, caught, accused, slowest = zoo_market(), 0, 0, 0.0
+def of_one(name: str) -> None:
+    """Check one of them and say what was found; the last line is read by the one who asked."""
     with tempfile.TemporaryDirectory() as folder:
         sys.path.insert(0, folder)
-        for name in names:
-            file = write(Path(folder), {**LEAKS, **HONEST}[name])
-            sys.modules.pop("zoo_helper", None)
-            begun = time.perf_counter()
-            checked = dl.check(file, data=market).targets[0]
-            took = time.perf_counter() - begun
-            said = "; ".join(f"{one.check}" for one in checked.findings) or "passed"
-            bar = next((str(one.leak)[:90] for one in checked.findings if one.leak), "")
-            print(
-                f"{'leak  ' if name in LEAKS else 'honest'} {name:36} {took:5.1f} s  {said}  {bar}",
-                flush=True,
-            )
-            checks = {one.check for one in checked.findings}
-            caught += name in LEAKS and bool(checks & {"prefix invariance", "self-contained"})
-            accused += name in HONEST and bool(checked.findings)
-            slowest = max(slowest, took if name in LEAKS else 0.0)
+        file = write(Path(folder), {**LEAKS, **HONEST}[name])
+        checked = dl.check(file, data=zoo_market()).targets[0]
+    said = "; ".join(one.check for one in checked.findings) or "passed"
+    bar = next((str(one.leak)[:90] for one in checked.findings if one.leak), "")
+    print(f"{said}  {bar}")
+
+
+def main() -> None:
+    """Check all of them, or those named, each in a process of its own."""
+    names = sys.argv[1:] or [*LEAKS, *HONEST]
+    caught, accused, slowest = 0, 0, 0.0
+    for name in names:
+        before, begun = os.times(), time.perf_counter()
+        asked = [sys.executable, __file__, "--one", name]
+        said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+        took, after = time.perf_counter() - begun, os.times()
+        worked = sum(after[2:4]) - sum(before[2:4])
+        kind = "leak  " if name in LEAKS else "honest"
+        print(f"{kind} {name:36} {worked:5.1f} s of work, {took:5.1f} s  {said}", flush=True)
+        checks = said.partition("  ")[0]
+        caught += name in LEAKS and ("prefix invariance" in checks or "self-contained" in checks)
+        accused += name in HONEST and checks != "passed"
+        slowest = max(slowest, worked if name in LEAKS else 0.0)
     leaks = sum(name in LEAKS for name in names)
     print(
-        f"{caught} of {leaks} leaks found, the slowest in {slowest:.1f} s; "
+        f"{caught} of {leaks} leaks found, the slowest with {slowest:.1f} s of work; "
         f"{accused} of {len(names) - leaks} honest ones accused"
     )
     sys.exit(caught < leaks - 2 or accused > 0 or slowest > 30)
 
 
 if __name__ == "__main__":
-    main()
+    of_one(sys.argv[2]) if sys.argv[1:2] == ["--one"] else main()

@@ -72,7 +72,7 @@ class Reading:
 
     def upto(self, time: pd.Timestamp) -> Reading:
         """Only what was known at `time`, a UTC stamp."""
-        return replace(self, frame=self.frame.loc[self.known_at <= time])
+        return replace(self, frame=self.frame.loc[self.frame.index <= time - self.publication_lag])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,9 +339,10 @@ class MarketView:
         MarketView
             Bars closed by `time` and readings known by then.
         """
+        closed = self.index.searchsorted(time - timeframe_delta(self.timeframe), side="right")
         return replace(
             self,
-            bars=self.bars.loc[self.close_time <= time],
+            bars=self.bars.iloc[:closed],
             readings={name: reading.upto(time) for name, reading in self.readings.items()},
             earlier=None if self.earlier is None else self.earlier.upto(time),
         )

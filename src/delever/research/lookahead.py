@@ -105,10 +105,12 @@ def find_leak(
     seconds: float = 0.0,
     seed: int = 0,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
+    told: Callable[[int], object] = lambda row: None,
 ) -> Leak | None:
     """Search for a bar whose value depends on the future.
 
-    At least `points` cuts are asked, and more until `seconds` have passed or all there are.
+    At least `points` cuts are asked, and more until `seconds` have passed or all there are; `told`
+    hears of the row before each.
 
     Raises InputError if the market has fewer than two bars, or `points` or `seed` is out of its
     range; Exception whatever `function` raises on the whole market.
@@ -131,6 +133,8 @@ def find_leak(
         )
     question = _Question(function, market, seed=seed, least_lags=least_lags or {})
     for change, row in question.asked(points, until):
+        if row < len(market.index) - 1:
+            told(row)
         leak = question.leak(change, row)
         if leak is not None:
             # Any answer differs from the last one when the rule is random now and then.

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats
+from delever.units import timeframe_delta
 from delever.view import MarketView
 
 Perturbation: TypeAlias = Literal[
@@ -45,10 +46,11 @@ def perturb_future(
     if change == "published later":
         return published_later(market, least_lags or {})
     row = int(market.index.get_indexer(pd.DatetimeIndex([after]))[0])
+    last = row if change == "removed" else row + _AHEAD
+    if last < len(market.index) - 1:  # an answer on fewer bars takes less time
+        market = market.upto(_known(market, last))
     if change == "removed":
-        return market.upto(market.close_time[row])
-    if row + _AHEAD < len(market.index) - 1:  # an answer on fewer bars takes less time
-        market = market.upto(market.close_time[row + _AHEAD])
+        return market
     if change == "mirrored":
         return _mirrored(market, row)
     rng = np.random.default_rng((seed, row))
@@ -71,9 +73,14 @@ def published_later(market: MarketView, least: Mapping[str, pd.Timedelta]) -> Ma
 def window(market: MarketView, first: pd.Timestamp, last: pd.Timestamp) -> MarketView:
     """Some bars of a market, with what was known by their end."""
     row = int(market.index.searchsorted(last, side="right")) - 1
-    known = market.upto(market.close_time[row])
+    known = market.upto(_known(market, row))
     # Coarser bars before the market would no longer lead up to what is left of it.
     return replace(known, bars=known.bars.loc[first:], earlier=None)
+
+
+def _known(market: MarketView, row: int) -> pd.Timestamp:
+    """When a bar is known: its close."""
+    return market.index[row] + timeframe_delta(market.timeframe)
 
 
 def _with_future(
@@ -83,10 +90,10 @@ def _with_future(
     reading: Callable[[Floats], Floats],
 ) -> MarketView:
     """The market with its bars after `row` replaced, and the readings known after it."""
-    known = market.close_time[row]
+    known = _known(market, row)
     readings = {}
     for name, was in market.readings.items():
-        late = np.asarray(was.known_at > known)
+        late = np.asarray(was.frame.index > known - was.publication_lag)
         values = was.frame.to_numpy(dtype="float64", copy=True)
         values[late] = reading(values[late])
         frame = pd.DataFrame(values, index=was.frame.index, columns=was.frame.columns)

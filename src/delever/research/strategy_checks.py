@@ -243,8 +243,11 @@ def check_strategy(
     search: bool = True,
     seed: int = 0,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
+    told: Callable[[int], object] = lambda row: None,
 ) -> list[Finding]:
     """Run the checks that every strategy must pass; without `search`, all but that for leaks.
+
+    `told` hears of the row of each cut.
 
     Raises Exception whatever `function` raises on the whole market.
     """
@@ -260,7 +263,13 @@ def check_strategy(
     leak = None
     if search:
         leak = find_leak(
-            strategy, market, points=points, seconds=seconds, seed=seed, least_lags=least_lags
+            strategy,
+            market,
+            points=points,
+            seconds=seconds,
+            seed=seed,
+            least_lags=least_lags,
+            told=told,
         )
     if leak is not None:
         found.append(Finding(check="prefix invariance", message=str(leak), leak=leak))

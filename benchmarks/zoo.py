@@ -4,9 +4,9 @@
 
 Each is written to a file and checked as `delever check` does at its defaults, on the days of the
 sample with made wicks, volumes and one reading. Prints what was found, the seconds that a core
-worked for it, from the start of Python to its end, and the clock's, which depend on what else runs.
-Ends with exit code 1 when more than two leaks are missed, one takes more than 30 seconds of work, or
-one of the honest is accused.
+worked for it from the start of Python to its end, and the clock's, which depend on what else runs.
+Ends with exit code 1 when more than two leaks are missed, one takes more than 30 seconds of work,
+or one of the honest is accused.
 """
 
 from __future__ import annotations

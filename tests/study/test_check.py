@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError
 from delever.study.workspaces.workspace import Workspace
+from delever.view import MarketView
 
 DATA = "kraken/ohlcv/BTC/USD/1d"
 PEEKS = '''
@@ -77,7 +79,9 @@ def test_the_counterexample_fails_as_a_test_until_it_is_mended(
     (stored.strategies / "peeks.py").write_text(PEEKS.replace("shift(-ahead)", "shift(ahead)"))
     run_printed(said)
     assert main(words) == 0
-    assert capsys.readouterr() == ("", "strategies/peeks.py: passed\n")
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("strategies/peeks.py: passed, with the future changed after ")
 
 
 def test_a_line_that_peeks_is_named_and_printed_as_a_test(
@@ -172,7 +176,25 @@ def test_the_shipped_strategies_pass_by_path(
         )
         == 0
     )
-    assert capsys.readouterr().out == f"{path}: passed\n"
+    assert capsys.readouterr().out.startswith(f"{path}: passed, with the future changed after ")
+
+
+def test_what_was_not_asked_is_counted() -> None:
+    calls = []
+
+    def holds(market: MarketView) -> pd.Series:
+        """Holds, and keeps how many bars it was shown."""
+        calls.append(len(market.index))
+        return pd.Series(1.0, market.index)
+
+    days = pd.date_range("2023-01-01", periods=30, tz="UTC", name="open_time")
+    few = MarketView(bars=pd.DataFrame({"close": np.arange(1.0, 31.0)}, days), timeframe="1d")
+    [one] = dl.check(holds, data=few, points=2, seconds=0).targets
+    cuts = {shown for shown in calls if shown < 30}  # at each, the later bars are once gone
+    assert (one.findings, one.asked, one.of) == ((), len(cuts), 29)
+    assert 2 <= len(cuts) < 29
+    [one] = dl.check(holds, data=few, points=2, seconds=60).targets
+    assert (one.asked, one.of) == (29, 29)
 
 
 NETWORK = """
@@ -204,7 +226,11 @@ def test_features_know_the_network_and_strategies_what_their_study_names(
         "difficulty=made/series/DIFFICULTY/1d",
     ]
     assert main(["check", "shutdown_price", *words]) == 0
-    assert capsys.readouterr().out == "shutdown_price: passed\n"
+    assert re.fullmatch(
+        r"shutdown_price: passed, with the future changed after \d+ of 399 bars; "
+        r"--seconds for more\n",
+        capsys.readouterr().out,
+    )
     (stored.strategies / "halved.py").write_text(NETWORK)
     assert main(["check", "strategies/halved.py", *words]) == 2
     assert "got 'subsidy', there are: difficulty" in capsys.readouterr().err

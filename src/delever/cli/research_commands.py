@@ -140,7 +140,10 @@ def _print_checked(found: dl.Checked, *, test: bool) -> None:
             print_text(f"{one.name}: skipped: {one.skipped}", color=typer.colors.YELLOW)
             continue
         said = count(len(one.findings), "finding") if one.findings else "passed"
-        typer.echo(f"{one.name}: {said}", err=test)  # what is to be pasted stands alone
+        if one.asked and not one.findings:
+            said += f", with the future changed after {one.asked:,} of {count(one.of, 'bar')}"
+            said += "" if one.asked == one.of else "; --seconds for more"
+        print_text(f"{one.name}: {said}", err=test)  # what is to be pasted stands alone
         for finding in one.findings:
             print_text(f"  - {finding}", err=test)
         if one.test:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,9 @@ class CheckedTarget:
     # leak was found
     test: str = ""
     bars: str = ""  # which bars these are
+    # bars after which the future was changed, and how many there are: beyond them nothing is proven
+    asked: int = 0
+    of: int = 0
     skipped: str = ""  # why nothing could be checked; empty when something was
 
 
@@ -92,12 +95,19 @@ class Checked(Result):
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """One row per finding, and per target without one."""
+        names = ["target", "outcome", "said", "asked", "of"]
         rows = [
-            (one.name, "finding" if each else "skipped" if one.skipped else "passed", each)
+            (
+                one.name,
+                "finding" if each else "skipped" if one.skipped else "passed",
+                each,
+                one.asked,
+                one.of,
+            )
             for one in self.targets
             for each in [*map(str, one.findings)] or [one.skipped]
         ]
-        return {"findings": pd.DataFrame(rows, columns=["target", "outcome", "said"])}
+        return {"findings": pd.DataFrame(rows, columns=names)}
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever check --json`` prints."""
@@ -257,10 +267,10 @@ def _check_strategy(
     given: Any = market
     _decides_something(chosen, answer(untouched(given), **bound), ground=ground, market=market)
     source, function = f"dl.strategy({str(path)!r})", partial(answer, **bound)
-    found = None
+    found, asked = None, set[int]()
     if path is not None:
         fresh = partial(Fresh(path), **bound)
-        found = _shown_afresh(fresh, function, ground=ground, market=market)
+        found = _shown_afresh(fresh, function, ground=ground, market=market, told=asked.add)
         if found is not None and found[1]:
             source, function = f"Fresh(Path({str(path)!r}))", fresh
     reaches = [] if path is None else outside(path)
@@ -276,13 +286,20 @@ def _check_strategy(
             seconds=0.0 if reaches else ground.seconds,
             search=found is None,
             least_lags=ground.lags,
+            told=asked.add,
         ),
         *([] if found is None else [found[0]]),
     ]
     if not findings and isinstance(market, MarketView):
         findings = _too_large(chosen.target(market, bound), ground.leverage)
     return _checked(
-        str(path or chosen.name), findings, source, function, ground=ground, market=market
+        str(path or chosen.name),
+        findings,
+        source,
+        function,
+        ground=ground,
+        market=market,
+        asked=asked,
     )
 
 
@@ -307,6 +324,7 @@ def _shown_afresh(
     *,
     ground: Ground,
     market: Seen,
+    told: Callable[[int], object],
 ) -> tuple[Finding, bool] | None:
     """A leak that shows in new processes, and whether only there."""
     points = min(ground.points, FRESH_POINTS)
@@ -316,6 +334,7 @@ def _shown_afresh(
         points=points,
         seconds=ground.seconds * FRESH_SHARE,
         least_lags=ground.lags,
+        told=told,
     )
     if leak is None:
         return None
@@ -376,8 +395,14 @@ def _check_feature(
     if not values.index.equals(market.index):
         wrong = f"a feature must have one value per bar; got {counted(len(values), 'row')}"
         return CheckedTarget(name=name, findings=(Finding(check="same index", message=wrong),))
+    asked = set[int]()
     leak = find_leak(
-        compute, market, points=ground.points, seconds=ground.seconds, least_lags=ground.lags
+        compute,
+        market,
+        points=ground.points,
+        seconds=ground.seconds,
+        least_lags=ground.lags,
+        told=asked.add,
     )
     found = (
         [] if leak is None else [Finding(check="prefix invariance", message=str(leak), leak=leak)]
@@ -385,7 +410,7 @@ def _check_feature(
     source = f"feature_named({name!r}).compute"
     if name not in FEATURES:
         source = f"Workspace.find().extensions.all_features[{name!r}].compute"
-    return _checked(name, found, source, compute, ground=ground, market=market)
+    return _checked(name, found, source, compute, ground=ground, market=market, asked=asked)
 
 
 def _measures_nothing(
@@ -407,15 +432,18 @@ def _checked(
     *,
     ground: Ground,
     market: Seen,
+    asked: Collection[int],
 ) -> CheckedTarget:
     leaks = [finding.leak for finding in findings if finding.leak is not None]
+    done = CheckedTarget(
+        name=name, findings=tuple(findings), asked=len(asked), of=len(market.index) - 1
+    )
     if not leaks:
-        return CheckedTarget(name=name, findings=tuple(findings))
+        return done
     few = shrink_leak(function, market, leaks[0], least_lags=ground.lags)
     count = int(((market.index >= few.first) & (market.index <= few.last)).sum())
-    return CheckedTarget(
-        name=name,
-        findings=tuple(findings),
+    return replace(
+        done,
         test=as_test(few, name=Path(name).stem, function=source, ground=ground),
         bars=f"{counted(count, 'bar')} from {few.first:%Y-%m-%d %H:%M} to "
         f"{few.last:%Y-%m-%d %H:%M}",

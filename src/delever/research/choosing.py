@@ -204,69 +204,81 @@ class _Periods:
     """What choosing without a period looks at, a row per period and a column per combination."""
 
     saved: Floats  # shape (periods, combinations): points; NaN where not there all along
-    paid: Floats  # the same: log growth against the benchmark
-    inside: Floats  # shape (2, periods, combinations): sums of returns and squares in each
-    rest: Floats  # the same, of all bars that are near no period or only near others
-    bars: Floats  # shape (periods, combinations): of what chooses, by the period left out
+    # shape (3 or 4, periods, combinations): sums of returns and of squares in each, log growth
+    # against the benchmark, and, if any lost everything in a period, 1 there
+    sums: Floats
+    rest: Floats  # the first two of all bars that are near no period or only near others
+    bars: Floats  # of what chooses, by the period left out; NaN where too few, or nothing saved
+    count: Floats  # periods that choose, by the period left out; NaN in the same way
     apart: Floats  # shape (periods, periods): 1 where the second may choose for the first
     middle: Floats  # shape (periods,): median of `saved`
+    whose: Rows | None = None  # place of the values in `saved`, once they have changed places
 
-    def chosen(self, by: str) -> Rows:
-        """Column chosen without each period; -1 where there is none."""
-        if by == "sharpe_ratio":
-            sums = np.moveaxis(self.rest + self.apart @ self.inside, 0, -1)
-            values = sharpe_ratios(sums, self.bars)
-        else:
-            count = self.apart @ ~np.isnan(self.paid)
-            total = self.apart @ np.where(np.isfinite(self.paid), self.paid, 0.0)
-            total[(self.apart @ np.isneginf(self.paid)) > 0.0] = -np.inf  # ruined where it counts
-            values = total / np.where(count > 0.0, count, np.nan)
-        values[np.isnan(self.saved) | np.isnan(values)] = -np.inf
+    def chosen(self) -> dict[str, Rows]:
+        """Column chosen without each period, by each way of choosing; -1 where there is none."""
+        returns, squares, paid, *ruined = self.apart @ self.sums
+        for gone in ruined:
+            paid[gone > 0.0] = -np.inf
+        ratios = sharpe_of_sums(self.rest[0] + returns, self.rest[1] + squares, self.bars)
+        return {
+            by: self._best(values)
+            for by, values in zip(_CHOICES, (ratios, paid / self.count), strict=True)
+        }
+
+    def _best(self, values: Floats) -> Rows:
+        values = np.where(np.isnan(values), -np.inf, values)
         best = values.argmax(axis=1)
-        none = np.isinf(values[np.arange(len(values)), best])
-        return np.where(none, -1, best)
+        return np.where(np.isinf(values[np.arange(len(values)), best]), -1, best)
 
     def gained(self, chosen: Rows) -> Floats:
         """Points that each choice saved beyond the median combination; NaN without one."""
-        own = self.saved[np.arange(len(chosen)), chosen] - self.middle
-        return np.where(chosen < 0, np.nan, own)
+        at = np.arange(len(chosen)), chosen
+        own = self.saved[at] if self.whose is None else self.saved.take(self.whose[at])
+        return np.where(chosen < 0, np.nan, own - self.middle)
 
     def shuffled(self, rng: np.random.Generator) -> _Periods:
         """The same with the combinations of each period in another order, period by period."""
-        saved, paid, inside = self.saved.copy(), self.paid.copy(), self.inside.copy()
-        for place, known in enumerate(~np.isnan(self.saved)):
-            there = np.flatnonzero(known)
-            order = rng.permutation(there)
-            for mine, theirs in (
-                (saved, self.saved),
-                (paid, self.paid),
-                (inside[0], self.inside[0]),
-                (inside[1], self.inside[1]),
-            ):
-                mine[place, there] = theirs[place, order]
-        return replace(self, saved=saved, paid=paid, inside=inside)
+        whose = np.arange(self.saved.size).reshape(self.saved.shape)
+        for order, known in zip(whose, ~np.isnan(self.saved), strict=True):
+            order[known] = rng.permutation(order[known])
+        sums = [own.take(whose) for own in self.sums]
+        return replace(self, sums=np.stack(sums), whose=whose)
+
+    def rounded(self) -> _Periods:
+        """The same in single precision, which chooses as well in half the time."""
+        names = ("sums", "rest", "bars", "count", "apart")
+        return replace(self, **{name: getattr(self, name).astype(np.float32) for name in names})
 
 
 def _periods_of(tried: Tried, total: Floats, whole: Floats) -> _Periods:
     names, around = tried.parts.named("period"), tried.parts.named("near")
-    sums, held = np.ascontiguousarray(tried.of(names).T), tried.held(names)[:, 2]
-    inside = sums[:2]
+    sums, held = np.ascontiguousarray(tried.of(names)[..., :3].T), tried.held(names)[:, 2]
     spans = [tried.parts.rows[name] for name in names]
     lasting = np.array([last - first for first, last in spans])
     growth = np.where(lasting[:, None] == tried.bars(names).T, sums[2], np.nan)
     saved = np.exp(growth) - np.exp(held)[:, None]
     saved[np.abs(saved) < _ROUNDING] = 0.0
-    known = [own[~np.isnan(own)] for own in saved]
-    middle = np.array([np.median(own) if len(own) else np.nan for own in known])
+    known = ~np.isnan(saved)
+    middle = np.array(
+        [
+            np.median(own[there]) if there.any() else np.nan
+            for own, there in zip(saved, known, strict=True)
+        ]
+    )
     near = [tried.parts.rows[name] for name in around]
     apart = np.array([[_apart(span, *one) for span in spans] for one in near], dtype=np.float64)
-    beside = np.ascontiguousarray(tried.of(around).T[:2])
+    beside = np.ascontiguousarray(tried.of(around)[..., :2].T)
+    paid = growth - held[:, None]
+    sums[2] = np.where(np.isfinite(paid), paid, 0.0)
+    if (ruined := np.isneginf(paid)).any():
+        sums = np.concatenate([sums, ruined[None]])
+    bars, count = whole - tried.bars(around).T, apart @ known
     return _Periods(
         saved=saved,
-        paid=growth - held[:, None],
-        inside=inside,
-        rest=total.T[:, None] - beside - apart @ inside,
-        bars=whole - tried.bars(around).T,
+        sums=sums,
+        rest=total.T[:, None] - beside - apart @ sums[:2],
+        bars=np.where(known & (bars >= LEAST_BARS), bars, np.nan),
+        count=np.where(known & (count > 0.0), count, np.nan),
         apart=apart,
         middle=middle,
     )
@@ -279,7 +291,7 @@ def _periods_left_out(
         return pd.DataFrame(), {}
     found = _periods_of(tried, total, whole)
     held = tried.held(tried.parts.named("period"))[:, 2]
-    choices = {by: found.chosen(by) for by in _CHOICES}
+    choices = found.chosen()
     rows = []
     for place, period in enumerate(tried.parts.periods):
         own = found.saved[place]
@@ -306,11 +318,11 @@ def _periods_left_out(
         return pd.DataFrame(), {}
     draws = max(min(_MOST_DRAWS, _MOST_SHUFFLED // found.saved.size), _LEAST_DRAWS)
     drawn: dict[str, list[float]] = {by: [] for by in _CHOICES}
-    rng = np.random.default_rng(0)
+    rng, rounded = np.random.default_rng(0), found.rounded()
     for _ in range(draws):
-        other = found.shuffled(rng)
-        for by in _CHOICES:
-            gains = other.gained(other.chosen(by))
+        other = rounded.shuffled(rng)
+        for by, chosen in other.chosen().items():
+            gains = other.gained(chosen)
             if not np.isnan(gains).all():  # chosen in no period at all
                 drawn[by].append(float(np.nanmean(gains)))
     gained = {}

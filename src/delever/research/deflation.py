@@ -34,7 +34,7 @@ _LEAST_BLOCKS = 4
 _SAME = 1e-9
 _MOST_DRAWS, _LEAST_DRAWS = 4_095, 399
 _MOST_DRAWN = 80_000_000  # values in all draws together: bounds time
-_MOST_HAIRCUT = 4_000_000  # the same, of the haircut
+_MOST_HAIRCUT = 1_000_000  # the same, of the haircut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

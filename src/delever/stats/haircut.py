@@ -129,17 +129,21 @@ def _among(
     single: float, tests: int, correlation: float, draws: int, seed: int
 ) -> dict[str, float]:
     """Adjusted p-values of one trial among others drawn from the model."""
+    from scipy.special import ndtri
+
     shared = float(np.clip(correlation, _CORRELATION[0], _CORRELATION[-1]))
     worthless = float(np.interp(shared, _CORRELATION, _WORTHLESS))
     earned = float(np.interp(shared, _CORRELATION, _EARNED))
     earned *= math.sqrt(_MONTHS) / _VOLATILITY
     generator = np.random.default_rng(seed)
+    # What all trials share moves the p-values most: drawn once from each equal share of cases.
+    common = math.sqrt(shared) * ndtri((np.arange(draws) + generator.random(draws)) / draws)
     together = max(1, _MOST_VALUES // tests)
     holm, bhy = [], []
     for first in range(0, draws, together):
-        shape = min(together, draws - first), tests
-        t_values = math.sqrt(shared) * generator.standard_normal((shape[0], 1))
-        t_values = t_values + math.sqrt(1.0 - shared) * generator.standard_normal(shape)
+        own = common[first : first + together, None]
+        shape = len(own), tests
+        t_values = own + math.sqrt(1.0 - shared) * generator.standard_normal(shape)
         good = generator.random(shape) > worthless
         t_values += np.where(good, generator.exponential(earned, shape), 0.0)
         step, rate = _stepped(np.abs(t_values), single)

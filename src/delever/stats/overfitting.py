@@ -160,8 +160,9 @@ def sharpe_of_sums(sums: Floats, squares: Floats, bars: Floats) -> Floats:
     """Sharpe ratios per bar from sums of returns and of their squares; 0 where none varies."""
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = sums / bars
-        left = squares - bars * mean**2
+        level = sums * mean
+        left = squares - level
         # What rounding leaves of a constant is no variance.
-        left = np.where(left <= 1e-12 * bars * mean**2, np.inf, left)
+        left = np.where(left <= 1e-12 * level, np.inf, left)
         found: Floats = mean / np.sqrt(left / (bars - 1.0))
     return found

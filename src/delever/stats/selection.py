@@ -15,6 +15,7 @@ Kish (1965), Survey Sampling: the effective size of a sample with unequal weight
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +28,7 @@ __all__ = ["effective_trials"]
 _LEVEL = 0.95
 _TOGETHER = 100
 _NODES = 1_000
+_HALVINGS = 44  # of an interval below 20: to 1e-12
 
 
 @checked
@@ -96,7 +98,6 @@ def effective_trials(results: ArrayLike, *, draws: int = 2_000, seed: int = 0) -
 
 def _exceeded_seldom(unit: Floats, draws: int, seed: int) -> float:
     """What the greatest of correlated normal values stays below in 95 % of cases."""
-    from scipy.optimize import brentq
     from scipy.special import gammainc
 
     blocks = unit.shape[1]
@@ -113,12 +114,11 @@ def _exceeded_seldom(unit: Floats, draws: int, seed: int) -> float:
         near = float(gammainc(blocks / 2.0, (point / ahead) ** 2 / 2.0).sum())
         return behind + near / draws - _LEVEL
 
-    return float(brentq(beyond, 0.0, 20.0))
+    return _crossing(beyond, 0.0, 20.0)
 
 
 def _independent(point: float, dimensions: float, most: int) -> float:
     """How many directions drawn evenly are exceeded beyond a point as seldom."""
-    from scipy.optimize import brentq
     from scipy.special import betainc, gammaincinv
 
     shares = (np.arange(_NODES) + 0.5) / _NODES
@@ -133,4 +133,12 @@ def _independent(point: float, dimensions: float, most: int) -> float:
         return 1.0
     if beyond(math.log(most)) >= 0.0:
         return float(most)
-    return math.exp(float(brentq(beyond, 0.0, math.log(most))))
+    return math.exp(_crossing(lambda one: -beyond(one), 0.0, math.log(most)))
+
+
+def _crossing(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that is below 0 at first rises above it, by halving."""
+    for _ in range(_HALVINGS):  # scipy.optimize takes longer to import than these take
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if rising(middle) > 0.0 else (middle, high)
+    return high

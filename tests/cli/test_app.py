@@ -188,10 +188,11 @@ def test_runs_that_cannot_be_compared_are_named_all_the_same(workspace, capsys):
 
 
 def test_a_study_without_its_data_keeps_no_other_from_running(workspace, capsys):
-    names = [f"backtests/{name}.toml" for name in ("carry", "buy_and_hold")]
-    assert main(["run", *names, "--set", "end=2012-01-01"]) == 1
+    names = [f"backtests/{name}.toml" for name in ("carry", "claims_2026_02", "buy_and_hold")]
+    assert main(["run", *names, "--set", "end=2012-01-01"]) == 2
     printed = capsys.readouterr()
     assert "error: carry was not run: " in printed.err
+    assert "run: delever claims" in printed.err
     assert "no data set" in printed.err
     assert printed.out.count("tear-sheet") == 1
 

@@ -97,6 +97,16 @@ def test_parameters_that_differ_stand_first(three):
     assert table.loc["weeks"].tolist()[1:] == ["20", "30"]
 
 
+def test_a_note_of_some_runs_is_said_once_behind_their_names(three):
+    own = [set(run.notes) for run in three.runs]
+    alike = {note for note in own[1] & own[2] if note not in own[0]}
+    assert alike
+    for note in alike:
+        assert [said for said in three.notes if said.endswith(note)] == [
+            f"support_breach, slower: {note}"
+        ]
+
+
 def test_the_document_for_scripts_has_everything_and_no_nan(three):
     import json
 

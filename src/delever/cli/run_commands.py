@@ -348,14 +348,22 @@ def _print_run(run: dl.Run, *, what_if: bool) -> None:
     _print_files([run])
 
 
+_BESIDE_EACH_OTHER = 3
+"""So many runs have a column each on 80 characters; more have a row each."""
+
+
 def _print_comparison(comparison: dl.Comparison, page: Path) -> None:
+    from delever.report.pages.difference_tables import protection_table
     from delever.report.pages.short_tables import periods_in_short, runs_in_short
 
     typer.secho(f"{comparison.start:%Y-%m-%d} to {comparison.end:%Y-%m-%d}", bold=True)
     print_text(comparison.headline)
     names, benchmark = comparison.labels, comparison.runs[0].benchmark
     found = dict(zip(names, comparison.answers, strict=True))
-    print_table("Points saved in each period", periods_in_short(found, benchmark))
+    if len(found) <= _BESIDE_EACH_OTHER:
+        print_table("Points saved in each period", periods_in_short(found, benchmark))
+    else:
+        print_table("Points saved in a period", protection_table(found))
     measured = dict(zip(names, comparison.evaluations, strict=True))
     print_table("With 90% intervals", runs_in_short(found, measured, benchmark))
     if comparison.what_if:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,22 +119,25 @@ class Comparison(Result):
             out.append("the runs pay different costs")
         if self.differences.reason:
             out.append(self.differences.reason)
-        shared = [n for n in self.runs[0].notes if all(n in run.notes for run in self.runs)]
-        own = [
-            f"{label}: {note}"
-            for label, run in zip(self.labels, self.runs, strict=True)
-            for note in run.notes
-            if note not in shared
-        ]
-        return list(dict.fromkeys([*out, *shared, *own]))
+        return list(dict.fromkeys([*out, *self._labelled(run.notes for run in self.runs)]))
 
     @property
     def assumptions(self) -> list[str]:
         """Those notes that say what was taken for granted; the others are warnings."""
-        said = {note for run in self.runs for note in run.assumptions}
-        for label, run in zip(self.labels, self.runs, strict=True):
-            said |= {f"{label}: {note}" for note in run.assumptions}
+        said = self._labelled(run.assumptions for run in self.runs)
         return [note for note in self.notes if note in said]
+
+    def _labelled(self, notes: Iterable[Sequence[str]]) -> list[str]:
+        """Each note once, behind the runs that it is about unless it is about all of them."""
+        about: dict[str, list[str]] = {}
+        for label, own in zip(self.labels, notes, strict=True):
+            for note in own:
+                about.setdefault(note, []).append(label)
+        told = sorted(about.items(), key=lambda one: len(one[1]) < len(self.runs))
+        return [
+            note if len(runs) == len(self.runs) else f"{', '.join(runs)}: {note}"
+            for note, runs in told
+        ]
 
     @property
     def headline(self) -> str:

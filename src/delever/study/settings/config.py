@@ -301,7 +301,7 @@ def study_table(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[
     if not path.is_file():
         raise ConfigError(f"a study file is required; there is none at {path}")
     table = read_toml(path, "a study")
-    if "claims" in table and "strategy" not in table:
+    if "claim" in table and "strategy" not in table:
         raise ConfigError(f"{path} holds claims, not a study; run: delever claims {path}")
     table.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():

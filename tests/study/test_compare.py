@@ -97,14 +97,21 @@ def test_parameters_that_differ_stand_first(three):
     assert table.loc["weeks"].tolist()[1:] == ["20", "30"]
 
 
-def test_a_note_of_some_runs_is_said_once_behind_their_names(three):
-    own = [set(run.notes) for run in three.runs]
-    alike = {note for note in own[1] & own[2] if note not in own[0]}
-    assert alike
-    for note in alike:
-        assert [said for said in three.notes if said.endswith(note)] == [
-            f"support_breach, slower: {note}"
-        ]
+def test_a_note_of_some_runs_is_said_once_behind_their_names(market):
+    since = {"start": "2012-06-01"}
+    account = dl.Account(
+        contract="BTC/USDT:USDT", rules="generic", leverage=2, funding_policy="missing-is-zero"
+    )
+    compared = dl.compare(
+        dl.backtest(market, "buy_and_hold", **since),
+        *(
+            dl.backtest(market, "support_breach", weeks=n, name=f"w{n}", account=account, **since)
+            for n in (20, 30)
+        ),
+    )
+    [said] = [note for note in compared.notes if "mark: none given" in note]
+    assert said.startswith("w20, w30: mark")
+    assert {said.removeprefix("w20, w30: ")} <= set(compared.runs[1].notes)
 
 
 def test_the_document_for_scripts_has_everything_and_no_nan(three):

@@ -9,6 +9,8 @@ import pytest
 
 from delever.errors import InputError
 from delever.report.figures import library
+from delever.report.figures.look import lines
+from delever.report.format import three_digits
 from delever.report.pages.comparison import render, summary_table
 from delever.research.differences import differences
 from delever.research.evaluation import Evaluation, windowed
@@ -234,3 +236,14 @@ def test_without_periods_no_run_saved_anything(
     seen = read(render(runs, span=runs["hold"].span, answers=answers, found=differences(runs)))
     assert "No deleveraging period lies in this span." in seen.text
     assert "nan" not in seen.text.lower().split()
+
+
+def test_eighteen_runs_are_drawn_in_eighteen_ways():
+    drawn = lines([str(place) for place in range(18)], None).values()
+    assert len({(line["color"], line["dash"]) for line in drawn}) == 18
+
+
+def test_no_p_value_is_written_as_none():
+    assert [three_digits(p) for p in (0.0, 0.00049, 0.0005, 0.25)] == [
+        *("<0.001", "<0.001", "0.001", "0.250")
+    ]

@@ -96,8 +96,8 @@ def one_digit(amount: float) -> str:
 
 
 def three_digits(amount: float) -> str:
-    """Write a number with three decimals, such as a p-value."""
-    return number(amount, 3)
+    """Write a p-value with three decimals, and none as 0.000, which no p-value is."""
+    return "<0.001" if 0 <= amount < 0.0005 else number(amount, 3)
 
 
 def whole_percent(fraction: float) -> str:

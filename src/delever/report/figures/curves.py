@@ -54,6 +54,9 @@ def history(
         _band(figure, runs[own[0]], styles[own[0]]["color"])
     tiers = _shade(figure, periods, index)
     _dress(figure, decades(panels[0]), tiers, strip=exposure is not None)
+    crowded = len(styles) > _INSIDE
+    if crowded:
+        figure.update_layout(legend=LEGEND | {"y": -0.07, "yanchor": "top"})
     thinned = (
         f" Drawn from {len(kept):,} of {len(index):,} points; every stretch keeps its extremes."
         if len(kept) < len(index)
@@ -63,13 +66,17 @@ def history(
         "fig-history",
         "Growth and drawdown" if exposure is None else "Growth, drawdown and exposure",
         figure,
-        height=(540 if exposure is None else 620) + _TIER * tiers,
+        height=(540 if exposure is None else 620) + _TIER * tiers + 60 * crowded,
         caption="Values stand at the close of each bar, UTC. Shaded: deleveraging periods; "
         "point at a label for its dates. Drag to zoom, double-click to zoom out."
         + (" Dotted: the worst and the best that the bars allow." if banded else "")
         + thinned
         + _missing(runs),
     )
+
+
+_INSIDE = 4
+"""So many lines leave room for their legend among them; that of more stands below."""
 
 
 def _missing(runs: Mapping[str, Backtest]) -> str:

@@ -132,8 +132,8 @@ def lines(names: Sequence[str], benchmark: str | None) -> dict[str, dict[str, An
             drawn[name] = {"color": BENCHMARK, "width": 1.3}
             continue
         turn = len([other for other in drawn if other != benchmark])
-        # From the seventh on a colour comes again, with the dash of its neighbour.
-        dash = _DASHES[(turn + turn // len(PALETTE)) % len(_DASHES)]
+        # From the seventh on a colour comes again, with a dash it has not had: 18 differ.
+        dash = _DASHES[(turn + 2 * (turn // len(PALETTE))) % len(_DASHES)]
         drawn[name] = {"color": PALETTE[turn % len(PALETTE)], "width": 1.7, "dash": dash}
     return drawn
 

@@ -129,7 +129,7 @@ def concluded(
     # The best was found among all: it counts for its luck, and has no place among those drawn.
     judged = np.union1d(drawn, [found.terrain.peak])
     apart = np.isin(judged, drawn)
-    own = columns.read(sums, judged).to_numpy(dtype=np.float64)
+    own = columns.numbers(sums, judged)
     tried = Tried(
         parts=parts,
         sums=own.reshape(len(own), -1, len(PART_SUMS)),

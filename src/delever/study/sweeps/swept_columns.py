@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Rows
+from delever.arguments import Floats, Rows
 from delever.engine.sweep_metrics import PART_SUMS
 from delever.errors import InputError, StoreError
 from delever.report.pages.sweep_page import SHOWN
@@ -54,45 +54,63 @@ class SweptColumns:
 
     def small(self, axes: Sequence[str], rows: int) -> list[str]:
         """Names of those that are kept in memory: all but sums, of a large sweep those shown."""
-        left = {*self.sums}
+        kept = [name for name in self.names if not _SUM.fullmatch(name)]
         if rows <= LARGE:
-            return [name for name in self.names if name not in left]
+            return kept
         said = ("start", "first_decision", "error", *COMPARED, *SHOWN)
-        return [name for name in self.names if name in (*axes, *said)]
+        return [name for name in kept if name in (*axes, *said)]
 
     def read(self, names: Sequence[str], rows: Rows | None = None) -> pd.DataFrame:
         """Some columns, of all combinations or of some in order.
 
         Raises InputError if there is no such column; StoreError if a file cannot be read.
         """
-        there = self.names
-        if missing := [name for name in names if name not in there]:
-            raise InputError(
-                f"a column must be one of {', '.join(there)}; got {', '.join(missing)}"
-            )
         if self.frame is not None:
+            _check_there(names, self.names)
             found = self.frame[list(names)]
             return found if rows is None else found.iloc[rows].reset_index(drop=True)
         import pyarrow as pa
 
-        parts: list[Any] = []
-        begin = 0
+        whole: pd.DataFrame = pa.concat_tables(self._parts(names, rows)).to_pandas()
+        return whole.reset_index(drop=True)
+
+    def numbers(self, names: Sequence[str], rows: Rows | None = None) -> Floats:
+        """The same as an array, of columns that are numbers."""
+        if self.frame is not None:
+            return self.read(names, rows).to_numpy(dtype=np.float64)
+        parts = [
+            batch.to_tensor(null_to_nan=True).to_numpy()
+            for part in self._parts(names, rows)
+            for batch in part.to_batches()
+        ]
+        return np.concatenate(parts).astype(np.float64, copy=False)
+
+    def _parts(self, names: Sequence[str], rows: Rows | None) -> list[Any]:
+        """Tables of Arrow, one a file."""
+        parts, begin = [], 0
         for file in self.files:
-            part = _table(file, names)
+            part = found = _table(file, names)
             if rows is not None:
                 first, last = np.searchsorted(rows, [begin, begin + len(part)])
-                begin += len(part)
-                part = part.take(rows[first:last] - (begin - len(part)))
+                if last - first < len(part):
+                    part = part.take(rows[first:last] - begin)
+                begin += found.num_rows
             parts.append(part)
-        whole: pd.DataFrame = pa.concat_tables(parts).to_pandas(self_destruct=True)
-        return whole.reset_index(drop=True)
+        return parts
+
+
+def _check_there(names: Sequence[str], there: Sequence[str]) -> None:
+    if missing := [name for name in names if name not in there]:
+        raise InputError(f"a column must be one of {', '.join(there)}; got {', '.join(missing)}")
 
 
 def _table(file: Path, names: Sequence[str]) -> Any:
-    from pyarrow.parquet import read_table
+    from pyarrow.parquet import ParquetFile
 
-    with _readable(file):
-        return read_table(file, columns=list(names))
+    with _readable(file), ParquetFile(file) as found:
+        _check_there(names, [name for name in found.schema_arrow.names if name[:2] != "__"])
+        # Its threads and its data set's machinery take longer than one file of a few columns does.
+        return found.read(list(names), use_threads=False)
 
 
 @contextmanager
@@ -110,14 +128,17 @@ def parquet_bytes(frame: pd.DataFrame) -> bytes:
     import pyarrow as pa
     from pyarrow.parquet import write_table
 
-    numbers = [str(name) for name in frame if frame[name].dtype.kind == "f"]
-    rest = [str(name) for name in frame if str(name) not in numbers]
+    kinds = {str(name): dtype.kind for name, dtype in frame.dtypes.items()}
+    numbers = [name for name, kind in kinds.items() if kind == "f"]
+    rest = [name for name in kinds if name not in numbers]
+    block = frame[numbers].to_numpy().T
+    held = dict(zip(numbers, map(pa.array, block), strict=True))
+    held |= {name: pa.array(frame[name]) for name in rest}
     buffer = io.BytesIO()
     write_table(
-        pa.Table.from_pandas(frame),
+        pa.table({name: held[name] for name in kinds}),
         buffer,
-        compression="zstd",
-        compression_level=1,
+        compression="lz4",
         use_dictionary=rest,
         use_byte_stream_split=numbers,
         write_statistics=False,

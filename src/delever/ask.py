@@ -25,6 +25,9 @@ IN_NAMES: Final = "\N{HORIZONTAL ELLIPSIS}"
 """What stands for a number in the name of a line of the frame that a strategy returns."""
 
 
+_READ_NAMES: Final = ("locals", "vars", "eval", "exec")
+
+
 class DividedError(Exception):
     """Combinations would go different ways."""
 
@@ -124,14 +127,65 @@ def _line_names(code: CodeType) -> list[tuple[Place, Place, str]]:
         return []
     if code not in _codes(held):  # the file is another since
         return []
-    found = []
-    for node in ast.walk(tree):
+    return [
+        _span(key, module)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for module, keys in _returned(function, code)
+        if module not in {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+        for key in keys
+        if key and _shows_names(key)
+    ]
+
+
+def _returned(
+    function: ast.FunctionDef, code: CodeType
+) -> Iterator[tuple[str, Sequence[ast.expr | None]]]:
+    """The module and the keys of frames that are returned, of dictionaries that nothing reads."""
+    made = {
+        line.targets[0].id: line.value.keys
+        for line in function.body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Dict)
+        if len(line.targets) == 1 and isinstance(line.targets[0], ast.Name)
+    }
+    for node in ast.walk(function):
         match node:
-            case ast.Return(
-                ast.Call(ast.Attribute(ast.Name(module), "DataFrame"), [ast.Dict(keys)])
-            ) if module not in {*code.co_varnames, *code.co_cellvars, *code.co_freevars}:
-                found += [_span(key, module) for key in keys if key and _shows_names(key)]
-    return found
+            case ast.Return(ast.Call(ast.Attribute(ast.Name(module), "DataFrame"), [given])):
+                if isinstance(given, ast.Dict):
+                    yield module, given.keys
+                held = _handed_on(given)
+                # Where it is made and here, and nowhere else:
+                if (
+                    held in made
+                    and held in code.co_varnames
+                    and len(_names(function, held, *_READ_NAMES)) == 2
+                ):
+                    yield module, made[held]
+
+
+def _handed_on(given: ast.expr) -> str:
+    """The dictionary whose keys become those of a frame as they are; empty for none."""
+    match given:
+        case ast.Name(held):
+            return held
+        case ast.DictComp(
+            ast.Name(name),
+            value,
+            [
+                ast.comprehension(
+                    ast.Tuple([ast.Name(key), ast.Name()]),
+                    ast.Call(ast.Attribute(ast.Name(held), "items"), [], []),
+                    [],
+                )
+            ],
+        ) if name == key and not _names(value, name, *_READ_NAMES):
+            return held
+    return ""
+
+
+def _names(within: ast.AST, *names: str) -> list[ast.Name]:
+    """Where names stand in a source."""
+    return [one for one in ast.walk(within) if isinstance(one, ast.Name) and one.id in names]
 
 
 def _span(key: ast.expr, module: str) -> tuple[Place, Place, str]:

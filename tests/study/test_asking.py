@@ -24,7 +24,7 @@ from delever.signals.sizing import exposure
 from delever.study.sweeps import asking
 from delever.study.sweeps.asking import answers, asked_of
 from delever.study.sweeps.chunk import SweepGround
-from delever.study.workspaces.strategy import as_strategy, load_strategy
+from delever.study.workspaces.strategy import Strategy, as_strategy, load_strategy
 from delever.study.workspaces.strategy_state import holds_many
 from delever.view import MarketView, Reading
 
@@ -147,21 +147,19 @@ def test_all_shipped_strategies_are_among_them() -> None:
     assert {one.name for one in every if one.takes == "market"} == AXES.keys()
 
 
-def above_average(market: MarketView, *, weeks: Annotated[int, Ge(2)] = 50) -> pd.DataFrame:
-    close = market.resample("1w")["close"]
-    average = indicators.sma(close, weeks)
-    exposure = (close > average).astype(float).where(average.notna())
-    return pd.DataFrame(
-        {
-            "exposure": market.align(exposure, "1w"),
-            f"{weeks}-week average": market.align(average, "1w"),
-        }
-    )
+@pytest.fixture
+def above_average(tmp_path) -> Strategy:
+    text = (ROOT / "README.md").read_text()
+    begun = text.index("# strategies/above_average.py")
+    path = tmp_path / "above_average.py"
+    path.write_text(text[begun : text.index("```", begun)])
+    return load_strategy(path)
 
 
-def test_a_frame_of_weeks_is_asked_at_once() -> None:
+def test_the_strategy_of_the_readme_is_asked_at_once(above_average) -> None:
     ground = compared(above_average, [{"weeks": weeks} for weeks in range(2, 60)])
     assert not ground.asking.why
+    assert ground.asking.sizes
 
 
 def crossing(market: MarketView, *, fast: Annotated[int, Ge(1)] = 5,
@@ -259,6 +257,25 @@ def helps_itself(market: MarketView, *, weeks: int = 5) -> pd.DataFrame:
     return pd.DataFrame({"exposure": scaled(market, weeks, size), f"{weeks} weeks": 1.0})
 
 
+def names_what_it_reads(market: MarketView, *, weeks: int = 5) -> pd.DataFrame:
+    half = market.bars["close"] * 0 + 0.5
+    columns = {"exposure": scaled(market, weeks, 1.0), f"{weeks}": half}
+    return pd.DataFrame({name: half if name == "55" else each for name, each in columns.items()})
+
+
+def names_what_it_counts(market: MarketView, *, weeks: int = 5) -> pd.DataFrame:
+    columns = {"exposure": scaled(market, weeks, 1.0), f"{weeks}": 1.0}
+    columns["exposure"] *= 0.5 if "55" in columns else 1.0
+    return pd.DataFrame(columns)
+
+
+def names_what_it_looks_at(market: MarketView, *, weeks: int = 5) -> pd.DataFrame:
+    columns = {f"{weeks}": market.bars["close"]}
+    size = 0.5 if "55" in locals()["columns"] else 1.0
+    columns = {"exposure": scaled(market, weeks, size), f"{weeks}": 1.0}
+    return pd.DataFrame(columns)
+
+
 def names_orders(market: MarketView, *, weeks: int = 5) -> pd.DataFrame:
     return pd.DataFrame({f"exposure_{weeks}": 0.1, "exposure": scaled(market, weeks, 1.0)})
 
@@ -292,7 +309,18 @@ def keeps_a_list(market: MarketView, *, fast: int = 5, slow: int = 20) -> pd.Ser
 
 
 @pytest.mark.parametrize(
-    "strategy", [looks_up, looks_up_shown, has_digits, is_whole, helps_itself, names_orders]
+    "strategy",
+    [
+        looks_up,
+        looks_up_shown,
+        has_digits,
+        is_whole,
+        helps_itself,
+        names_orders,
+        names_what_it_reads,
+        names_what_it_counts,
+        names_what_it_looks_at,
+    ],
 )
 def test_what_touches_only_the_middle_of_a_block_is_answered_as_alone(strategy) -> None:
     ground = compared(strategy, [{"weeks": weeks} for weeks in range(2, 120)])
@@ -395,7 +423,7 @@ def test_random_strategies_answer_as_if_asked_alone(program, values) -> None:
     assert not ground.asking.why
 
 
-def test_small_blocks_answer_as_large_ones(monkeypatch) -> None:
+def test_small_blocks_answer_as_large_ones(above_average, monkeypatch) -> None:
     combinations = [{"weeks": weeks} for weeks in range(2, 60)]
     whole = [spread(one) for one in answers(ground_for(above_average), combinations)]
     monkeypatch.setattr(asking, "CELLS", 1)

@@ -53,7 +53,7 @@ SWEPT_KEYS = {
     "costs": ("maker_fee", "taker_fee", "slippage", "liquidity"),
     "account": SWEPT_ACCOUNT,
 }
-_LEAST, _MOST, _PARTS = 512, 4_096, 10
+_LEAST, _MOST, _PARTS = 512, 4_096, 5
 """Combinations of a chunk, and how many chunks there are of them between."""
 _WORTH = 10.0  # seconds of work from which on processes of our own are worth their start
 _ALONE = 16  # combinations of a chunk where each takes as long as a backtest

@@ -377,7 +377,8 @@ def execute(path: Path, source: bytes, sha256: str) -> ModuleType:
         raise StrategyError(f"a Python file, ending in .py, is required; got {path}")
     module = importlib.util.module_from_spec(spec)
     try:
-        code = compile(source, str(path), "exec")
+        # As Python itself runs it, without the future features of this file.
+        code = compile(source, str(path), "exec", dont_inherit=True)
     except (MemoryError, RecursionError):
         raise StrategyError(f"{path}: expressions are nested too deeply; divide them") from None
     except SyntaxError as error:

@@ -288,7 +288,6 @@ def walk(
     The choices held one after the other are a run with a tear-sheet of its own.
     """
     from delever.cli.option_values import parse_overrides
-    from delever.report.pages.short_tables import periods_in_short, run_in_short
     from delever.report.pages.walk_page import windows_table
     from delever.study.machines.executor import default_workers
     from delever.study.workspaces.workspace import Workspace
@@ -313,12 +312,10 @@ def walk(
     if as_json:
         echo_json({"page": str(page), **done.to_dict()})
         return
-    run = done.run
     print_text(done.headline)
     print_table("What was chosen", windows_table(done))
-    print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
-    print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
-    print_notes(run.notes)
+    _print_short(done.run)
+    print_notes(done.run.notes)
     typer.echo(f"page  {page}")
 
 
@@ -330,14 +327,19 @@ def init(
     typer.echo(f"next: cd {directory} && delever run backtests/ma200w_break.toml")
 
 
-def _print_run(run: dl.Run, *, what_if: bool) -> None:
+def _print_short(run: dl.Run) -> None:
+    """Print the periods of a run, and a few rows about all of it."""
     from delever.report.pages.short_tables import periods_in_short, run_in_short
 
+    print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
+    print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
+
+
+def _print_run(run: dl.Run, *, what_if: bool) -> None:
     start, end = run.evaluation.span
     typer.secho(f"{run.name}, {start:%Y-%m-%d} to {end:%Y-%m-%d}", bold=True)
     print_text(run.headline)
-    print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
-    print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
+    _print_short(run)
     if what_if:
         _print_what_if(
             {run.name: run.counterfactuals},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -94,18 +94,22 @@ def simulate(
         made = _spot_tables(rows, fills, index, float(closes[-1]))
         return made._replace(fidelity=leaning)
     made = _tables(rows, fills, index, float(closes[-1]), account, path.opens)
-    settled = (
-        f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in quote "
-        "units at the mark of each close"
-    )
     lacking = undelivered(account.traded, made.ledger, made.fills, prices[:, 0], initial_equity)
     unsent = not_sent(said, targets, prices[:, 0])
-    notes = (*path.notes, *leaning, *lacking, *unsent, *((settled,) if account.inverse else ()))
-    if account.trailing_stop is not None:
-        trail = f"trailing stop: {account.trailing_stop:g} of the best price since entry, by closes"
-        notes = (*notes, trail)
+    notes = (*path.notes, *leaning, *lacking, *unsent, *_settings_said(account, wealth, opened))
     told = (*notes, f"ambiguous bars: {made.ambiguous_bars}", *ruled)
     return made._replace(bounds=bounds, fidelity=told)
+
+
+def _settings_said(account: Account, wealth: float, opened: float) -> Iterator[str]:
+    """What a reader must know of how the account was meant."""
+    if account.inverse:
+        yield (
+            f"settled in coins: {wealth:.8g} were bought at {1.0 / opened:,.8g}; amounts are in "
+            "quote units at the mark of each close"
+        )
+    if account.trailing_stop is not None:
+        yield f"trailing stop: {account.trailing_stop:g} of the best price since entry, by closes"
 
 
 def _spot_tables(rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_close: float) -> Tables:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from delever.engine.backtest import Backtest
 from delever.errors import InputError
 from delever.report import figures
 from delever.report.format import when
-from delever.report.page import block, facts, render_page
+from delever.report.page import Block, block, facts, render_page
 from delever.report.pages.difference_tables import (
     against_table,
     correlation_table,
@@ -110,16 +110,7 @@ def render(
             ),
             block("proven", "How far each is proven", compared_rungs(rungs) if rungs else None),
             block("correlation", "Correlation", found and correlation_table(found)),
-            *(
-                block(
-                    "key" if scope == "whole" else "",
-                    SCOPE_LABELS[scope],
-                    _scope_table(evaluations, columns, scope),
-                    link="Key figures",
-                    kind="" if scope == "whole" else "folded",
-                )
-                for scope in SCOPES
-            ),
+            *_scope_blocks(evaluations, columns),
             block("what-if", "What if", what_if),
             block("chosen", "Parameters", _parameters_table(chosen)),
             block("assumptions", "Assumptions", list(assumptions)),
@@ -226,6 +217,16 @@ def _alike(one: Backtest, other: Backtest) -> bool:
     room[0] += one.costs.fee + one.costs.slippage
     apart = np.abs(one.returns.to_numpy() - other.returns.to_numpy())
     return bool((apart <= room * (1 + one.returns.abs())).all())
+
+
+def _scope_blocks(
+    evaluations: Mapping[str, Evaluation], columns: Mapping[str, pd.DataFrame]
+) -> Iterator[Block]:
+    """Every metric of the whole run, and folded those of the scopes."""
+    for scope in SCOPES:
+        ids = ("key", "") if scope == "whole" else ("", "folded")
+        table = _scope_table(evaluations, columns, scope)
+        yield block(ids[0], SCOPE_LABELS[scope], table, link="Key figures", kind=ids[1])
 
 
 def _scope_table(

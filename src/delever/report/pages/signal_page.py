@@ -378,13 +378,9 @@ def render(
     drawn = charts(study, ladder, abnormal, robustness)
     placebos, path = drawn.pop("placebos", None), drawn.pop("abnormal", None)
     varied = drawn.pop("map", None)
-    asked_too = []
-    if conditions is not None:
-        table = condition_table(conditions, study.design.decides)
-        asked_too.append(block("conditions", "Where a condition holds", table))
-    if robustness is not None:
-        said = map_sentence(robustness)
-        asked_too.append(block("map", "The signal varied", said, map_table(robustness), varied))
+    bars = study.design.decides
+    holding = None if conditions is None else condition_table(conditions, bars)
+    mapped = [] if robustness is None else [map_sentence(robustness), map_table(robustness), varied]
     return render_page(
         title=f"{study.name} - signal study",
         name=study.name,
@@ -421,7 +417,8 @@ def render(
                 else abnormal_table(abnormal),
                 path,
             ),
-            *asked_too,
+            block("conditions", "Where a condition holds", holding),
+            block("map", "The signal varied", *mapped),
             block("each", "Events", event_table(study)),
             block("asked", "What was asked", _asked(study, data)),
         ],

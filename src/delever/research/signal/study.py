@@ -245,15 +245,8 @@ def study_signal(
     power = pd.DataFrame(columns=["effect", "found"])
     chance = compared[chosen.decides, against][1]
     if calibrated and chance is not None:
-        power = detectable_effects(
-            pool,
-            decides,
-            _others(chosen),
-            known=bases[chosen.decides][against],
-            first=detectable_deviations(chosen.alpha, chosen.power) * float(np.nanstd(chance)),
-            alpha=chosen.alpha / of,
-            power=chosen.power,
-        )
+        spread, known = float(np.nanstd(chance)), bases[chosen.decides][against]
+        power = _power(pool, decides, chosen, known=known, spread=spread, of=of)
     return SignalStudy(
         name=name,
         symbols=tuple(signal.market.symbol for signal in signals),
@@ -273,6 +266,27 @@ def study_signal(
         placebos=pd.concat(drawn, ignore_index=True),
         sequence=sequential(decides, pool.index, placebo.get(chosen.decides)),
         notes=_notes(pool),
+    )
+
+
+def _power(
+    pool: PooledSignals,
+    decides: ForwardOutcomes,
+    design: StudyDesign,
+    *,
+    known: Floats,
+    spread: float,
+    of: int,
+) -> pd.DataFrame:
+    """How often effects would be found, by the spread of the test's statistic under chance."""
+    return detectable_effects(
+        pool,
+        decides,
+        _others(design),
+        known=known,
+        first=detectable_deviations(design.alpha, design.power) * spread,
+        alpha=design.alpha / of,
+        power=design.power,
     )
 
 

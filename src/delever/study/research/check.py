@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -187,14 +187,7 @@ def check(
     )
     market = _ground_market(data, ground=ground, place=place)
     named = dict.fromkeys(data.readings) if isinstance(data, MarketView) else ground.series
-    wanted: dict[Any, bool] = {}
-    for target in targets:
-        if target == ALL_FEATURES and isinstance(market, MarketView):
-            wanted |= {name: name in targets for name in available(market, ground.features)[0]}
-        elif isinstance(target, str | Path) and str(target).endswith(".py"):
-            wanted[str(place.file(Path(target)))] = True
-        else:
-            wanted[target] = True
+    wanted = _wanted(targets, market, ground=ground, place=place)
     among = sum(not by_name for by_name in wanted.values())
     shared = replace(
         ground,
@@ -226,6 +219,21 @@ def check(
     if ALL_FEATURES in targets and isinstance(market, MarketView):
         missing = tuple(available(market, ground.features)[1])
     return Checked(targets=tuple(found), missing=missing)
+
+
+def _wanted(
+    targets: Sequence[Any], market: Seen, *, ground: Ground, place: Workspace
+) -> dict[Any, bool]:
+    """What is to be checked, and whether it was named, not found among all features."""
+    wanted: dict[Any, bool] = {}
+    for target in targets:
+        if target == ALL_FEATURES and isinstance(market, MarketView):
+            wanted |= {name: name in targets for name in available(market, ground.features)[0]}
+        elif isinstance(target, str | Path) and str(target).endswith(".py"):
+            wanted[str(place.file(Path(target)))] = True
+        else:
+            wanted[target] = True
+    return wanted
 
 
 def _called(data: str | Seen) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -17,15 +17,16 @@ from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import InputError
 from delever.panel import Markets
+from delever.research.answer import Answer
 from delever.research.decision import Decided
-from delever.research.what_if import what_if
+from delever.research.evaluation import Evaluation
 from delever.stats.metrics import AsMetric
 from delever.study.inputs.belonging import belonging
 from delever.study.inputs.market import span_notes, utc
 from delever.study.kept.provenance import outcome
 from delever.study.ledger.trials import Ledger
 from delever.study.runs.answering import answered
-from delever.study.runs.neighbours import with_neighbours
+from delever.study.runs.neighbours import counterfactuals_of
 from delever.study.runs.remarks import remarks
 from delever.study.runs.run import Run
 from delever.study.runs.simulation import simulate, target_of
@@ -141,50 +142,55 @@ def backtest(
     _check(market, account, costs, initial_equity)
     if costs is not None and not really:
         costs.check_meant()
-    place = Workspace.find(workspace, or_shipped=True)
+    given: dict[str, Any] = {
+        "costs": costs,
+        "costs_times": costs_times,
+        "benchmark": benchmark,
+        "start": start,
+        "end": end,
+        "periods": periods,
+        "initial_equity": initial_equity,
+        "name": name,
+        "metrics": metrics,
+        "place": Workspace.find(workspace, or_shipped=True),
+        "params": params,
+    }
     if isinstance(market, Markets):
         from delever.study.portfolios.joint_backtesting import backtest_markets
 
-        return backtest_markets(
-            market,
-            strategy,
-            account=account,
-            costs=costs,
-            costs_times=costs_times,
-            benchmark=benchmark,
-            start=start,
-            end=end,
-            periods=periods,
-            initial_equity=initial_equity,
-            name=name,
-            metrics=metrics,
-            margin=margin,
-            rule=rule,
-            rule_params=rule_params,
-            place=place,
-            params=params,
-        )
+        given |= {"margin": margin, "rule": rule, "rule_params": rule_params}
+        return backtest_markets(market, strategy, account=account, **given)
     if isinstance(account, Mapping):
         raise InputError("account by symbol needs several of them; give dl.markets, or one account")
-    added = place.extensions
-    chosen = as_strategy(strategy, workspace=place)
-    held = as_strategy(benchmark, workspace=place)
-    if isinstance(chosen, Strategy):
-        bound = chosen.bind(params)
-    elif params:
-        raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
-    else:
-        bound = {}
-    said = account
-    if account is not None:
-        venues = place.root / "data" / "venues"
-        account, named = load_account(account, catalog=place.catalog, venues=venues)
-        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
-    by_rules = account is not None and account.rules is not None
+    return _backtest_market(market, strategy, account=account, quick=quick, **given)
+
+
+def _backtest_market(
+    market: MarketView,
+    strategy: Given,
+    *,
+    account: Account | None,
+    costs: Costs | None,
+    costs_times: float,
+    benchmark: Given,
+    start: str | pd.Timestamp | None,
+    end: str | pd.Timestamp | None,
+    periods: Sequence[Period] | None,
+    initial_equity: float,
+    name: str | None,
+    metrics: Sequence[AsMetric],
+    place: Workspace,
+    params: Mapping[str, Any],
+    quick: bool,
+) -> Run:
+    chosen, held = (as_strategy(one, workspace=place) for one in (strategy, benchmark))
+    bound = _bound(chosen, params)
     first = None if start is None else utc(start, "start")
     last = None if end is None else utc(end, "end")
-    lacking = span_notes(market.bars, market.timeframe, start=first, end=last)
-    market = replace(market, notes=market.notes + lacking)
+    loaded, notes = _loaded(account, market, place)
+    notes += span_notes(market.bars, market.timeframe, start=first, end=last)
+    market = replace(market, notes=market.notes + notes)
+    by_rules = loaded is not None and loaded.rules is not None
     evaluation = simulate(
         market,
         chosen,
@@ -193,58 +199,68 @@ def backtest(
         params=bound,
         costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS),
         costs_times=costs_times,
-        account=account,
+        account=loaded,
         benchmark_costs=costs or DEFAULT_COSTS,
         initial_equity=initial_equity,
         start=first,
         end=last,
         periods=load_catalog(place.periods) if periods is None else periods,
-        metrics=(*added.metrics, *metrics),
+        metrics=(*place.extensions.metrics, *metrics),
     )
     n_trials = 1
     if not place.shipped:
         ledger = Ledger.of(place, market.bars, market.symbol or "a market at hand")
         n_trials = ledger.record_run(
-            *(evaluation, market, chosen),
-            params=bound,
-            account=said,
-            start=first,
-            by="notebook",
+            evaluation, market, chosen, params=bound, account=account, start=first, by="notebook"
         )
-    found = what_if(evaluation.backtest)
-    if isinstance(chosen, Strategy):
-        found = with_neighbours(found, market, chosen, bound, evaluation.backtest)
-    manifest = {
-        "study": {"name": evaluation.name, "costs_times": costs_times},
-        "params": bound,
-        "strategy": _described(chosen),
-        "benchmark": _described(held),
-        **remarks(
-            evaluation,
-            market,
-            costs_times=costs_times,
-            n_trials=n_trials,
-            itself=_described(chosen) == _described(held),
-        ),
-        "n_trials": n_trials,
-        **outcome(evaluation, found),
-    }
+    found = counterfactuals_of(evaluation.backtest, market, chosen, bound)
+    roles = {"strategy": _described(chosen), "benchmark": _described(held)}
+    itself = roles["strategy"] == roles["benchmark"]
+    said = remarks(evaluation, market, costs_times=costs_times, n_trials=n_trials, itself=itself)
+    study = {"name": evaluation.name, "costs_times": costs_times}
     return Run(
         evaluation=evaluation,
-        manifest=manifest,
+        manifest={"study": study, "params": bound, **roles, **said, **outcome(evaluation, found)},
         what_if=found,
-        asked=cache(
-            partial(
-                answered,
-                evaluation,
-                market,
-                rule=partial(target_of, strategy=chosen, params=bound),
-                benchmark_rule=partial(target_of, strategy=held),
-                quick=quick,
-            )
-        ),
-        sections=added.sections,
+        asked=_asked(evaluation, market, chosen, held, bound, quick=quick),
+        sections=place.extensions.sections,
     )
+
+
+def _asked(
+    evaluation: Evaluation,
+    market: MarketView,
+    chosen: Strategy | Decided,
+    held: Strategy | Decided,
+    bound: Mapping[str, Any],
+    *,
+    quick: bool,
+) -> Callable[[], Answer]:
+    """Gives the answer of a run, once it is asked for."""
+    rules: dict[str, Any] = {
+        "rule": partial(target_of, strategy=chosen, params=bound),
+        "benchmark_rule": partial(target_of, strategy=held),
+    }
+    return cache(partial(answered, evaluation, market, quick=quick, **rules))
+
+
+def _loaded(
+    account: Account | None, market: MarketView, place: Workspace
+) -> tuple[Account | None, tuple[str, ...]]:
+    """The account with what it names, and what is to be said of that."""
+    if account is None:
+        return None, ()
+    venues = place.root / "data" / "venues"
+    loaded, named = load_account(account, catalog=place.catalog, venues=venues)
+    return loaded, belonging(market.symbol, loaded, named)
+
+
+def _bound(chosen: Strategy | Decided, params: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(chosen, Strategy):
+        return chosen.bind(params)
+    if params:
+        raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
+    return {}
 
 
 def _check(market: object, account: object, costs: object, initial_equity: object) -> None:

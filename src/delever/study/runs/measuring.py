@@ -120,20 +120,14 @@ def measure(
     >>> found.name, bool(found.metrics.loc["trades"].isna().all())
     ('half of it, each day', True)
     """
-    if not (costs is None or isinstance(costs, Costs)):
-        raise InputError(f"costs must be a delever.Costs; got {shown(costs)}")
+    of_portfolio = is_portfolio(given)
+    _check(given, costs, of_portfolio=of_portfolio)
     if isinstance(given, tuple):
         if market is None:
             raise InputError("entries and exits need the market they are run on; give market")
         told: dict[str, Any] = {"start": start, "end": end, "periods": periods, "costs": costs}
         told |= {"name": name, "metrics": metrics, "really": really, "workspace": workspace}
         return backtest(market, given, **told)
-    of_portfolio = is_portfolio(given)
-    if not (of_portfolio or isinstance(given, pd.Series)):
-        raise InputError(
-            "what is measured must be a vectorbt Portfolio, a Series of returns, or a pair of "
-            f"entries and exits; got {shown(given)}"
-        )
     place = Workspace.find(workspace, or_shipped=True)
     values = column_of(given) if of_portfolio else _fractions(given, really=really)
     length = _timeframe(values, market, timeframe)
@@ -171,6 +165,16 @@ def measure(
     return _run(evaluation, seen, filled, n_trials, benchmark, market is None, doubts)
 
 
+def _check(given: object, costs: object, *, of_portfolio: bool) -> None:
+    if not isinstance(costs, Costs | None):
+        raise InputError(f"costs must be a delever.Costs; got {shown(costs)}")
+    if not (of_portfolio or isinstance(given, pd.Series | tuple)):
+        raise InputError(
+            "what is measured must be a vectorbt Portfolio, a Series of returns, or a pair of "
+            f"entries and exits; got {shown(given)}"
+        )
+
+
 def _run(
     evaluation: Evaluation,
     seen: MarketView,
@@ -201,7 +205,6 @@ def _run(
         },
         **said,
         "notes": [*doubts, *warned, *said["notes"]],
-        "n_trials": n_trials,
         **outcome(evaluation, found),
     }
     return Run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.orders import arguments_of, decided_before, exposure_of, rows_of
 from delever.errors import DeleverError
-from delever.research.what_if import WhatIf, kept, neighbour_name
+from delever.research.decision import Decided
+from delever.research.what_if import WhatIf, kept, neighbour_name, what_if
 from delever.study.runs.simulation import target_of
 from delever.study.workspaces.strategy import Strategy
 from delever.view import MarketView
@@ -34,6 +35,20 @@ def steps(params: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
             low, high = ((1 - _STEP) * value, (1 + _STEP) * value)
             beside = (float(f"{low:.12g}"), float(f"{high:.12g}"))
         yield from ((name, each, value) for each in sorted(beside))
+
+
+def counterfactuals_of(
+    run: Backtest,
+    market: MarketView,
+    strategy: Strategy | Decided,
+    params: Mapping[str, Any],
+    names: Sequence[str] | None = None,
+) -> WhatIf:
+    """The counterfactuals of these names; by default the usual ones, joined by its neighbours."""
+    found = what_if(run, names)
+    if names is not None or not isinstance(strategy, Strategy):
+        return found
+    return with_neighbours(found, market, strategy, params, run)
 
 
 def with_neighbours(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -28,7 +30,7 @@ def remarks(
     costs_times: float = 1.0,
     n_trials: int = 1,
     itself: bool = False,
-) -> dict[str, list[str]]:
+) -> dict[str, Any]:
     """What a reader must know before believing a number, as a manifest keeps it.
 
     Of the ``notes``, warnings first, the ``assumptions`` are those that say what was taken for
@@ -72,7 +74,7 @@ def remarks(
     if len(status) and status.iloc[-1] == "open":
         end = evaluation.span[1]
         assumed.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
-    return {"notes": [*warned, *assumed], "assumptions": assumed}
+    return {"notes": [*warned, *assumed], "assumptions": assumed, "n_trials": n_trials}
 
 
 def _idle(evaluation: Evaluation, *, itself: bool) -> list[str]:

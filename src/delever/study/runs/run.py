@@ -23,13 +23,13 @@ from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study.kept.provenance import gather, git_state, outcome
 from delever.study.kept.result import Result, plain
 from delever.study.kept.stored import write_index
-from delever.study.ledger.trials import Ledger
 from delever.study.runs import archive
 from delever.study.runs.answering import Progress, answered, file_rule
-from delever.study.runs.neighbours import with_neighbours
+from delever.study.runs.neighbours import counterfactuals_of
 from delever.study.runs.remarks import remarks
 from delever.study.runs.shelf import find
-from delever.study.runs.simulation import simulate
+from delever.study.runs.simulation import simulate_study
+from delever.study.settings.config import Study
 from delever.study.settings.portfolio_config import PortfolioStudy, load_any_study
 from delever.study.workspaces.extensions import Extensions
 from delever.study.workspaces.workspace import Workspace
@@ -312,10 +312,15 @@ def run(
         if set or fresh:
             raise InputError(f"set and fresh need a study file; {study} is a finished run")
         return load_run(find(place, study, ("run",)).folder, extensions=place.extensions)
+    asked = load_any_study(path, set or {})
+    progress("reading data")
+    if isinstance(asked, PortfolioStudy):
+        from delever.study.portfolios.joint_study import run_joint_study
+
+        return run_joint_study(asked, place, fresh=fresh, progress=progress)
     return _run_study(
-        path,
+        asked,
         place,
-        set or {},
         fresh=fresh,
         quick=quick,
         workers=workers,
@@ -325,9 +330,8 @@ def run(
 
 
 def _run_study(
-    path: Path,
+    study: Study,
     workspace: Workspace,
-    overrides: Mapping[str, Any],
     *,
     fresh: bool,
     quick: bool,
@@ -335,12 +339,6 @@ def _run_study(
     cluster: str | Executor | None,
     progress: Progress,
 ) -> Run:
-    study = load_any_study(path, overrides)
-    progress("reading data")
-    if isinstance(study, PortfolioStudy):
-        from delever.study.portfolios.joint_study import run_joint_study
-
-        return run_joint_study(study, workspace, fresh=fresh, progress=progress)
     inputs = gather(study, workspace)
     manifest = inputs.manifest(study)
     folder = workspace.results / study.name / manifest["run_id"]
@@ -355,45 +353,17 @@ def _run_study(
         )
     market = inputs.market
     progress("simulating")
-    evaluation = simulate(
-        market,
-        inputs.strategy,
-        name=study.name,
-        benchmark=inputs.benchmark,
-        params=inputs.params,
-        costs=study.said_costs(inputs.extensions.cost_models),
-        costs_times=study.costs_times,
-        account=inputs.account,
-        benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
-        initial_equity=study.initial_equity,
-        start=study.start_time,
-        end=study.end_time,
-        periods=inputs.periods,
-        metrics=inputs.extensions.metrics,
+    evaluation, n_trials = simulate_study(study, inputs, workspace, by="run")
+    found = counterfactuals_of(
+        evaluation.backtest, market, inputs.strategy, inputs.params, study.counterfactuals
     )
-    n_trials = Ledger.of(workspace, inputs.data.frame, study.data).record_run(
-        evaluation,
-        market,
-        inputs.strategy,
-        params=inputs.params,
-        account=study.account,
-        start=study.start_time,
-        by="run",
-    )
-    found = what_if(evaluation.backtest, study.counterfactuals)
-    if study.counterfactuals is None:
-        found = with_neighbours(found, market, inputs.strategy, inputs.params, evaluation.backtest)
+    itself = study.strategy == study.benchmark
     manifest |= {
         "git": git_state(workspace.root),
-        **remarks(
-            evaluation,
-            market,
-            costs_times=study.costs_times,
-            n_trials=n_trials,
-            itself=study.strategy == study.benchmark,
-        ),
-        "n_trials": n_trials,
         "quick": quick,
+        **remarks(
+            evaluation, market, costs_times=study.costs_times, n_trials=n_trials, itself=itself
+        ),
         **outcome(evaluation, found),
     }
     made = answered(
@@ -416,18 +386,20 @@ def _run_study(
         sections=inputs.extensions.sections,
     )
     progress("writing the tear-sheet")
+    write_run(done, workspace, periods=study.periods)
+    return done
+
+
+def write_run(done: Run, workspace: Workspace, *, periods: str) -> None:
+    """Store a run in its folder, and list it. Raises StoreError if the disk refuses."""
+    assert done.folder is not None
     archive.write_run(
-        folder,
-        evaluation,
-        made,
-        found,
-        manifest,
+        *(done.folder, done.evaluation, done.answer, done.what_if, done.manifest),
         headline=done.headline,
         tearsheet=done.html(),
-        periods=workspace.root / study.periods,
+        periods=workspace.root / periods,
     )
     write_index(workspace.results)
-    return done
 
 
 def load_run(folder: Path, *, cached: bool = False, extensions: Extensions | None = None) -> Run:

@@ -30,8 +30,7 @@ from delever.stats.returns import bar_returns, total_return
 from delever.study.inputs.implausible import market_notes
 from delever.study.kept.provenance import gather
 from delever.study.kept.result import Result
-from delever.study.ledger.trials import Ledger
-from delever.study.runs.simulation import simulate
+from delever.study.runs.simulation import simulate_study
 from delever.study.settings.config import load_study
 from delever.study.workspaces.workspace import Workspace
 
@@ -130,29 +129,8 @@ def screen_study(path: Path, overrides: Mapping[str, Any], *, workspace: Workspa
     """
     study = load_study(path, overrides)
     inputs = gather(study, workspace)
-    evaluation = simulate(
-        inputs.market,
-        inputs.strategy,
-        name=study.name,
-        benchmark=inputs.benchmark,
-        params=inputs.params,
-        costs=study.said_costs(inputs.extensions.cost_models),
-        costs_times=study.costs_times,
-        account=inputs.account,
-        benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
-        initial_equity=study.initial_equity,
-        start=study.start_time,
-        end=study.end_time,
-    )
-    found = by_engines(study.name, evaluation.backtest, tuple(market_notes(inputs.market)))
-    Ledger.of(workspace, inputs.data.frame, study.data).record_run(
-        *(evaluation, inputs.market, inputs.strategy),
-        params=inputs.params,
-        account=study.account,
-        start=study.start_time,
-        by="screen",
-    )
-    return found
+    evaluation, _ = simulate_study(study, inputs, workspace, by="screen")
+    return by_engines(study.name, evaluation.backtest, tuple(market_notes(inputs.market)))
 
 
 def by_engines(name: str, done: Backtest, notes: tuple[str, ...]) -> Engines:

@@ -24,7 +24,11 @@ from delever.research.strategy_checks import (
     first_defined,
 )
 from delever.stats.metrics import AsMetric
+from delever.study.kept.provenance import Inputs
+from delever.study.ledger.trials import Ledger
+from delever.study.settings.config import Study
 from delever.study.workspaces.strategy import Strategy
+from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
@@ -101,6 +105,40 @@ def simulate(
         metrics=metrics,
         undecided=max(first_defined(exposures(exposure_of(target))) + 1 - begin, 0),
     )
+
+
+def simulate_study(
+    study: Study, inputs: Inputs, workspace: Workspace, *, by: str
+) -> tuple[Evaluation, int]:
+    """Simulate a study's strategy, and count the trials of its market, this one included.
+
+    Raises what stands in the way of a run.
+    """
+    models = inputs.extensions.cost_models
+    evaluation = simulate(
+        inputs.market,
+        inputs.strategy,
+        name=study.name,
+        benchmark=inputs.benchmark,
+        params=inputs.params,
+        costs=study.said_costs(models),
+        costs_times=study.costs_times,
+        account=inputs.account,
+        benchmark_costs=study.spot_costs(models),
+        initial_equity=study.initial_equity,
+        start=study.start_time,
+        end=study.end_time,
+        periods=inputs.periods,
+        metrics=inputs.extensions.metrics,
+    )
+    n_trials = Ledger.of(workspace, inputs.data.frame, study.data).record_run(
+        *(evaluation, inputs.market, inputs.strategy),
+        params=inputs.params,
+        account=study.account,
+        start=study.start_time,
+        by=by,
+    )
+    return evaluation, n_trials
 
 
 def run_target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -85,24 +85,14 @@ def run(
         overrides["really"] = True
     if costs is not None:
         overrides["costs_times"] = costs_times(costs)
+    how: dict[str, Any] = {"fresh": fresh, "quick": quick, "workers": default_workers()}
     done: list[dl.Run] = []
     refused: dict[Path, DeleverError] = {}
     with _on_cluster(cluster) as executor, steps(len(studies), quiet=as_json) as begin:
+        how |= {"cluster": executor, "workspace": place}
         for path in files:
-            say = begin(path.stem)
             try:
-                done.append(
-                    dl.run(
-                        path,
-                        overrides,
-                        fresh=fresh,
-                        quick=quick,
-                        workers=default_workers(),
-                        cluster=executor,
-                        progress=say,
-                        workspace=place,
-                    )
-                )
+                done.append(dl.run(path, overrides, progress=begin(path.stem), **how))
             except DeleverError as error:
                 if len(files) == 1:
                     raise

@@ -27,11 +27,8 @@ from delever.research.lookahead import (
 )
 from delever.research.strategy_checks import Finding, check_panel, check_strategy, check_target
 from delever.signals.features import FEATURES, available, feature_named
-from delever.study.inputs.market import market as make_market
-from delever.study.inputs.market import with_network
 from delever.study.kept.result import Result
-from delever.study.portfolios.joint_markets import markets as several
-from delever.study.research.counterexample import Ground, as_test
+from delever.study.research.counterexample import Ground, as_test, data_name, ground_market
 from delever.study.workspaces.fresh import Fresh
 from delever.study.workspaces.isolation import afresh, outside
 from delever.study.workspaces.strategy import Strategy, load_strategy, strategy
@@ -177,7 +174,7 @@ def check(
     place = Workspace.find(workspace, or_shipped=True)
     known = not isinstance(data, str)
     ground = Ground(
-        data=_called(data),
+        data=data_name(data),
         series=dict(series or {}),
         params=dict(params or {}),
         points=points,
@@ -185,7 +182,7 @@ def check(
         leverage=leverage,
         features=place.extensions.all_features,
     )
-    market = _ground_market(data, ground=ground, place=place)
+    market = ground_market(data, ground=ground, place=place)
     named = dict.fromkeys(data.readings) if isinstance(data, MarketView) else ground.series
     wanted = _wanted(targets, market, ground=ground, place=place)
     among = sum(not by_name for by_name in wanted.values())
@@ -234,27 +231,6 @@ def _wanted(
         else:
             wanted[target] = True
     return wanted
-
-
-def _called(data: str | Seen) -> str:
-    """What the bars of a check are called."""
-    if isinstance(data, str):
-        return data
-    return "the markets" if isinstance(data, Markets) else data.symbol or "the market"
-
-
-def _ground_market(data: str | Seen, *, ground: Ground, place: Workspace) -> Seen:
-    """The market of a check, or the several; one with the readings of the network beside it."""
-    if isinstance(data, Markets):
-        return data
-    if isinstance(data, str) and data.endswith(".toml"):
-        return several(data, series=ground.series, workspace=place)
-    one = (
-        data
-        if isinstance(data, MarketView)
-        else make_market(data, series=ground.series, workspace=place)
-    )
-    return with_network(one, place.root)
 
 
 def _check_strategy(

@@ -11,8 +11,14 @@ import pandas as pd
 
 from delever.arguments import whole_number
 from delever.errors import InputError
-from delever.research.lookahead import MOST_POINTS, POINTS, Leak, told_apart
+from delever.panel import Markets
+from delever.research.lookahead import MOST_POINTS, POINTS, Leak, Seen, told_apart
 from delever.signals.features import FEATURES, Features, inputs
+from delever.study.inputs.market import market as make_market
+from delever.study.inputs.market import with_network
+from delever.study.portfolios.joint_markets import markets as several
+from delever.study.workspaces.workspace import Workspace
+from delever.view import MarketView
 
 _DAY = 86_400
 
@@ -120,3 +126,24 @@ def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:
         other=other,
         found=f"{seen} with what comes later as it was, {without} otherwise".replace("\n", " "),
     )
+
+
+def data_name(data: str | Seen) -> str:
+    """What the bars of a check are called."""
+    if isinstance(data, str):
+        return data
+    return "the markets" if isinstance(data, Markets) else data.symbol or "the market"
+
+
+def ground_market(data: str | Seen, *, ground: Ground, place: Workspace) -> Seen:
+    """The market of a check, or the several; one with the readings of the network beside it."""
+    if isinstance(data, Markets):
+        return data
+    if isinstance(data, str) and data.endswith(".toml"):
+        return several(data, series=ground.series, workspace=place)
+    one = (
+        data
+        if isinstance(data, MarketView)
+        else make_market(data, series=ground.series, workspace=place)
+    )
+    return with_network(one, place.root)

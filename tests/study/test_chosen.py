@@ -177,9 +177,11 @@ def test_the_sentences_say_the_figures(swept) -> None:
     said = headline(swept)
     assert said == swept.headline
     found = swept.deflation
-    assert f"is {found.sharpe:.2f}, at weeks" in said
-    assert f"buy and hold over the same bars: {swept.benchmark['sharpe_ratio']:.2f}" in said
-    assert trials(found.effective) in said
+    assert f", has a Sharpe ratio of {found.sharpe:.2f}, buy and hold over the same bars " in said
+    assert f"over the same bars {swept.benchmark['sharpe_ratio']:.2f}: " in said
+    assert verdict(found, "buy and hold") in said
+    assert said.count(". ") == 0
+    assert trials(found.effective) in swept.grounds[0]
     assert trials(1.02) == "one effective trial"
     assert (trials(37.4), trials(2.66)) == ("37 effective trials", "2.7 effective trials")
 
@@ -352,6 +354,8 @@ def test_choosing_an_average_on_a_random_walk_is_said_to_be_no_better_than_chanc
     found = dl.sweep(market, above, {"params.days": range(10, 210, 10)})
     assert found.choosing.gained["sharpe_ratio"].p_value > 0.05
     share = f"{found.choosing.overfitting.probability:.0%} of splits (luck alone: 50%)"
-    assert "Choosing was no better than chance: chosen without a period" in found.headline
-    assert share in found.headline
-    assert found.headline in found.html().replace("&#39;", "'")
+    assert found.headline.endswith("choosing was no better than chance.")
+    assert share in found.grounds[-1]
+    page = found.html().replace("&#39;", "'")
+    assert found.headline in page
+    assert found.grounds[-1].replace("-", "\N{MINUS SIGN}") in page.replace("-", "\N{MINUS SIGN}")

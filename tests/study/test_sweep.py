@@ -184,7 +184,7 @@ def test_a_sweep_of_less_than_a_year_says_so_of_every_yearly_figure(workspace, c
     path = write(workspace, text=text)
     done = sweep(workspace, path)
     assert done.frame["days"].tolist() == [275.0, 275.0]
-    assert " (of 0.75 years), at weeks " in done.headline
+    assert " (of 0.75 years), " in done.headline
     assert done.notes[2].startswith("less than a year, 275 days: yearly figures, marked *, are")
     assert done.notes[2] in done.html()
     quarter = {

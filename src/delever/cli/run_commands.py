@@ -213,6 +213,7 @@ def _print_sweep(done: dl.Sweep) -> None:
     from delever.report.sweep_words import decisions, label, notes, reasons, text
 
     print_text(done.headline)
+    print_text(" ".join(done.grounds))
     beside = compared_table(done)
     if beside is not None:
         print_table("The best beside what it is compared with", beside)

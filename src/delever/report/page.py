@@ -108,11 +108,12 @@ def render_page(
     name: str = "",
     span: str = "",
     headline: str = "",
+    grounds: Sequence[str] = (),
     chip: str = "",
     tiles: Sequence[Tile] = (),
     notes: Sequence[str] = (),
 ) -> str:
-    """Write a page; blocks that hold nothing are left out.
+    """Write a page; blocks that hold nothing are left out, `grounds` stand below the headline.
 
     Raises InputError if two blocks have one id, or if a figure cannot be drawn on a page.
     """
@@ -127,6 +128,7 @@ def render_page(
         name=name or title,
         span=span,
         headline=headline,
+        grounds=grounds,
         chip=chip,
         tiles=tiles,
         notes=notes,

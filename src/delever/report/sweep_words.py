@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 
 import pandas as pd
 
@@ -21,7 +20,7 @@ from delever.report.format import (
     value,
 )
 from delever.research.answer import LEVEL
-from delever.research.choosing import Choosing
+from delever.research.choosing import Choosing, Gained
 from delever.research.deflation import LEAST_BARS, Deflation
 from delever.research.swept import NEIGHBOURS, RANKED_BY, Swept
 from delever.stats.metrics import find
@@ -43,49 +42,57 @@ _DIGITS = re.compile(r"\d[\d,.:-]*")
 
 
 def headline(swept: Swept) -> str:
-    """The best beside the benchmark, how it stands among its neighbours, what luck explains."""
-    return " ".join(sentences(swept))
-
-
-def sentences(swept: Swept) -> Iterator[str]:
-    """What is to be said of a sweep, the most important first."""
+    """The best beside the benchmark, and whether it is luck, in one sentence."""
     frame, found = swept.frame, swept.terrain
     if found is None:
-        yield f"None of {len(frame):,} combinations has a Sharpe ratio."
-        return
-    best = frame[RANKED_BY].iloc[found.peak]
+        return f"None of {len(frame):,} combinations has a Sharpe ratio."
     name = held = ""
     if swept.benchmark is not None:
         name = str(swept.benchmark.name)
-        held = f"; {name} over the same bars: {number(swept.benchmark[RANKED_BY])}"
-    yield (
-        f"The best Sharpe ratio of {len(frame):,} combinations is {number(best)}"
-        f"{of_years(swept.days.iloc[found.peak])}, at {where(swept, found.peak)}{held}."
-    )
-    if swept.deflation is not None:
-        yield luck(swept.deflation, name)
-    else:
-        yield (
-            f"Fewer than {LEAST_BARS} bars, or too few results that vary, do not tell how much of "
-            f"it is the luck of {swept.n_trials:,} trials."
+        held = f", {name} over the same bars {number(swept.benchmark[RANKED_BY])}"
+    judged = []
+    if swept.deflation is None:
+        judged.append(
+            f"fewer than {LEAST_BARS} bars, or too few results that vary, do not tell how much of "
+            f"it is the luck of {swept.n_trials:,} trials"
         )
-    yield _stands(swept)
+    else:
+        judged.append(verdict(swept.deflation, name))
+    if (saved := _gained(swept)) is not None:
+        better = saved.mean > 0.0 and saved.p_value <= LEVEL
+        judged.append(f"choosing was {'better' if better else 'no better'} than chance")
+    return (
+        f"The best of {len(frame):,} combinations, at {where(swept, found.peak)}, has a Sharpe "
+        f"ratio of {number(frame[RANKED_BY].iloc[found.peak])}"
+        f"{of_years(swept.days.iloc[found.peak])}{held}: {', and '.join(judged)}."
+    )
+
+
+def grounds(swept: Swept) -> list[str]:
+    """What the headline rests on: trials, neighbours, and choosing on part of the time."""
+    if swept.terrain is None:
+        return []
+    said = [_stands(swept)]
+    if swept.deflation is not None:
+        name = "" if swept.benchmark is None else str(swept.benchmark.name)
+        said.insert(0, luck(swept.deflation, name))
     if swept.choosing is not None and "sharpe_ratio" in swept.choosing.gained:
-        yield _left_out(swept.choosing)
+        said.append(_left_out(swept.choosing))
+    return said
 
 
 def luck(found: Deflation, benchmark: str) -> str:
-    """What the best of as many worthless trials would show, and what luck explains."""
+    """What the best of as many worthless trials would show."""
     said = (
         f"Of {trials(found.effective)} of a worthless rule (true Sharpe ratio 0) the best would "
         f"look as good in {cases(found.chance)} of cases"
     )
     if found.above > 0.0 and not math.isnan(found.chance_above):
         said += (
-            f", of as many no better than {benchmark} it would stand as far above it in "
+            f"; of as many no better than {benchmark} it would stand as far above it in "
             f"{cases(found.chance_above)}"
         )
-    return f"{said}: {verdict(found, benchmark)}."
+    return f"{said}."
 
 
 def verdict(found: Deflation, benchmark: str) -> str:
@@ -151,14 +158,17 @@ def _stands(swept: Swept) -> str:
     )
 
 
+def _gained(swept: Swept) -> Gained | None:
+    """What the best, chosen without a period, saved in it; None where no period was left out."""
+    return None if swept.choosing is None else swept.choosing.gained.get("sharpe_ratio")
+
+
 def _left_out(found: Choosing) -> str:
-    """Whether choosing was better than chance where it had no say."""
+    """What choosing came to where it had no say."""
     saved = found.gained["sharpe_ratio"]
-    better = saved.mean > 0.0 and saved.p_value <= LEVEL
     said = (
-        f"Choosing was {'better' if better else 'no better'} than chance: chosen without a period, "
-        f"the best Sharpe ratio saved {points(saved.mean)} points in it beside the median "
-        f"combination ({p_value(saved.p_value)})"
+        f"Chosen without a period, the best Sharpe ratio saved {points(saved.mean)} points in it "
+        f"beside the median combination ({p_value(saved.p_value)})"
     )
     if found.overfitting is not None:
         share = percent(found.overfitting.probability, 0)

@@ -26,6 +26,7 @@ from delever.report.sweep_words import (
     compared,
     decisions,
     family_facts,
+    grounds,
     headline,
     label,
     notes,
@@ -61,6 +62,7 @@ def render(swept: Swept, manifest: Mapping[str, Any]) -> str:
         name=swept.name,
         span=" · ".join(about[key] for key in ("Strategy", "Data", "Bars") if key in about),
         headline=headline(swept),
+        grounds=grounds(swept),
         tiles=_tiles(swept),
         notes=[*manifest.get("notes", ()), *notes(swept)],
         blocks=[

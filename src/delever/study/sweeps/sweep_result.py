@@ -90,10 +90,17 @@ class Sweep(Swept, Result):
 
     @property
     def headline(self) -> str:
-        """The best beside the benchmark, how it stands among its neighbours, what luck explains."""
+        """The best beside the benchmark, and whether it is luck."""
         from delever.report.sweep_words import headline
 
         return headline(self)
+
+    @property
+    def grounds(self) -> list[str]:
+        """What the headline rests on: trials, neighbours, and choosing on part of the time."""
+        from delever.report.sweep_words import grounds
+
+        return grounds(self)
 
     @property
     def splits(self) -> pd.DataFrame:
@@ -162,6 +169,7 @@ class Sweep(Swept, Result):
             "sweep_id": self.manifest.get("sweep_id"),
             "folder": None if self.folder is None else str(self.folder),
             "headline": self.headline,
+            "grounds": self.grounds,
             "notes": self.notes,
             "about": dict(self.about),
             "combinations": len(self.frame),

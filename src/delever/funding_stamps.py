@@ -51,27 +51,16 @@ def snap_to_second(stamps: Stamps) -> Stamps:
 def funding_intervals(stamps: Stamps) -> Stamps:
     """Interval in force before each stamp but the first, one of `INTERVALS`; shape (n - 1,).
 
-    Where a stamp is missing, it is shorter than the distance to the stamp before.
+    Where a stamp is missing, it is shorter than the distance to the stamp before. A distance
+    between two stamps is taken for an interval when it is one of `INTERVALS` and not longer than
+    both the nearest such distance before it and the nearest behind it; otherwise it is a hole, and
+    the longer of those two is the interval. One missing stamp among 4-hourly ones is therefore a
+    hole of 8 hours, and 8-hourly stamps from some day on are a change of interval. Two missing
+    stamps in a row of alternate ones cannot be told from such a change. The first such distance is
+    an interval however long: a history may begin just before its interval changes.
 
-    Parameters
-    ----------
-    stamps : numpy.ndarray of int64, shape (n,)
-        On whole seconds, increasing; n >= 2.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two stamps, they do not increase, or no two are one of `INTERVALS`
-        apart.
-
-    Notes
-    -----
-    A distance between two stamps is taken for an interval when it is one of `INTERVALS` and not
-    longer than both the nearest such distance before it and the nearest behind it; otherwise it is
-    a hole, and the longer of those two is the interval. One missing stamp among 4-hourly ones is
-    therefore a hole of 8 hours, and 8-hourly stamps from some day on are a change of interval. Two
-    missing stamps in a row of alternate ones cannot be told from such a change. The first such
-    distance is an interval however long: a history may begin just before its interval changes.
+    Raises DataError if there are fewer than two stamps, they do not increase, or no two are one of
+    `INTERVALS` apart.
 
     Examples
     --------
@@ -111,20 +100,11 @@ def funding_intervals(stamps: Stamps) -> Stamps:
 def funding_holes(stamps: Stamps, start: int, end: int) -> tuple[Hole, ...]:
     """Stretches of a run that funding stamps do not cover, in order of time.
 
-    Stamps at `start` and at `end` may be absent: nothing is held before the first fill, and the
-    stamp at the close of the last bar belongs to the bar after it.
+    Stamps at `start` and at `end`, the open of the first and the close of the last bar, may be
+    absent: nothing is held before the first fill, and the stamp at the close belongs to the bar
+    after it.
 
-    Parameters
-    ----------
-    stamps : numpy.ndarray of int64, shape (n,)
-        Increasing; snapped to the second here.
-    start, end : int
-        Open of the first and close of the last bar of the run, nanoseconds.
-
-    Raises
-    ------
-    DataError
-        As `funding_intervals`.
+    Raises DataError as `funding_intervals`.
     """
     exact = snap_to_second(stamps)
     intervals = funding_intervals(exact)

@@ -48,25 +48,13 @@ class Falls(NamedTuple):
 def drawn_periods(
     close: pd.Series, timeframe: str, *, since: pd.Timestamp | None = None
 ) -> tuple[Period, ...]:
-    """Draw deleveraging periods on the closes of a market.
+    """Draw deleveraging periods on the closes of a market, in order of time and without overlap.
+
+    Closes finer than a day are reduced to those of whole days. Periods start at or after `since`;
+    closes before it only measure volatility.
 
     Raises InputError if a close is not a finite number above 0; SchemaError if the stamps carry no
     time zone.
-
-    Parameters
-    ----------
-    close : pandas.Series, shape (n,)
-        Quote units, indexed by open time in UTC. Those finer than a day are reduced to the closes
-        of whole days.
-    timeframe : str
-        Of the closes.
-    since : pandas.Timestamp, optional
-        Periods start at or after it; closes before it only measure volatility.
-
-    Returns
-    -------
-    tuple of Period
-        That do not overlap, in order of time.
     """
     opens, closes, falls = _drawn(close, timeframe, since)
     return tuple(

@@ -120,32 +120,12 @@ def evaluate(
 ) -> Evaluation:
     """Measure a backtest over the whole run, inside all periods, outside, and in each.
 
+    `bars` are those of the run, without warm-up bars; `lines` what the strategy looked at; `closes`
+    the last closes of each of several symbols. The first `undecided` bars, before a decision was in
+    force, belong to the whole alone. Periods without a bar of the run are left out.
+
     Raises InputError if the benchmark ran over other bars, or a metric has the name or label of
     another.
-
-    Parameters
-    ----------
-    name : str
-        Of the study.
-    backtest, benchmark : Backtest
-        Over the same bars.
-    bars : pandas.DataFrame, shape (n, 5)
-        The bars of the run, without warm-up bars.
-    periods : sequence of Period
-        Deleveraging periods; those without a bar of the run are left out.
-    metrics : iterable of Metric or of functions with `delever.stats.metrics.metric` above them
-        A user's own, measured beside the package's.
-    lines : pandas.DataFrame, shape (n, k), optional
-        What the strategy looked at, by name, on the price scale of the bars.
-    undecided : int
-        Bars at the beginning before the first decision was in force; of the scopes, they belong to
-        the whole alone.
-    closes : pandas.DataFrame, shape (n, symbols), optional
-        Of a run of several symbols, the last close of each.
-
-    Returns
-    -------
-    Evaluation
     """
     if not benchmark.ledger.index.equals(backtest.ledger.index):
         raise InputError(f"{name}: the benchmark must run over the same bars as the strategy")

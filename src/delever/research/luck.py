@@ -210,32 +210,13 @@ def timing_test(
 ) -> NullTest:
     """Whether the rule was in and out at the right times, given how often and for how long it is.
 
-    Raises InputError if `shifts` is below 1.
-
-    Parameters
-    ----------
-    backtest, benchmark : Backtest
-        Over the same bars; `backtest` as the engine returned it.
-    periods : sequence of Period
-        Those without a bar of the run are left out.
-    shifts : int
-        How many of the circular shifts of the targets are drawn, without repeats; all of them
-        where there are no more. Accounts that no sweep covers are run one by one, `ONE_BY_ONE` of
-        them at most.
-    seed : int
-        Of the draw.
-    mapper : callable
-        Maps a function over blocks of accounts, in threads or not.
-
-    Returns
-    -------
-    NullTest
-
-    Notes
-    -----
     The targets in force at each bar's open are moved on in time by some bars; what leaves at the
     end comes in at the beginning. So each draw keeps the size of the positions, how long they last
-    and how often they change, and meets the same bars, costs and periods.
+    and how often they change, and meets the same bars, costs and periods. `shifts` are drawn
+    without repeats, all where there are no more, and at most `ONE_BY_ONE` of accounts that no sweep
+    covers; `mapper` maps a function over blocks of accounts.
+
+    Raises InputError if `shifts` is below 1.
     """
     if shifts < 1:
         raise InputError(f"shifts must be at least 1; got {shifts}")

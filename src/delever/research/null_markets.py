@@ -115,30 +115,9 @@ def resampled_bars(
 ) -> pd.DataFrame:
     """Bars of another market with the index, drift and volatility of a real one.
 
-    Raises InputError if a price is not a finite number above 0, or there are fewer than three bars
-    from `begin` on.
-
-    Parameters
-    ----------
-    bars : pandas.DataFrame, shape (n, 5)
-        Of the real market; volume is left where it is.
-    timeframe : str
-        Of the bars.
-    kind : str
-        One of `KINDS` or `NULL_KINDS`: what is drawn anew; see the notes.
-    rng : numpy.random.Generator
-        The draws.
-    begin : int
-        Row of the run's first bar. Bars before it only warm indicators up, and are drawn from
-        themselves.
-
-    Returns
-    -------
-    pandas.DataFrame, shape (n, 5)
-
-    Notes
-    -----
-    With log returns of closes ``r = mean + e``:
+    Bars before `begin`, the run's first, only warm indicators up and are drawn from themselves;
+    volume is left where it is. What is drawn anew is the `kind`, with log returns of closes ``r =
+    mean + e``:
 
     random signs
         ``mean + e`` or ``mean - e`` with equal chance: how wild each day was is kept, the
@@ -160,6 +139,9 @@ def resampled_bars(
         followed what is kept for no two bars.
     long blocks
         As blocks, of 250 days on average: what a level did within months is kept.
+
+    Raises InputError if a price is not a finite number above 0, or there are fewer than three bars
+    from `begin` on.
     """
     prices = bars[["open", "high", "low", "close"]].to_numpy(dtype=np.float64)
     if len(prices) - begin < 3 or not (np.isfinite(prices).all() and (prices > 0).all()):

@@ -135,30 +135,12 @@ def redrawn_test(
 ) -> NullTest:
     """Whether a run's payouts are better than those of the same rule where there is no memory.
 
+    Kinds of markets take turns, and `mapper` maps a function over their numbers. The account trades
+    the bars of each with the same costs, with the mark at the last price and nothing finer than a
+    bar, on the real history as well. Funding rates and all readings beside the bars stay where they
+    are in time.
+
     Raises InputError if `markets` is below the number of kinds.
-
-    Parameters
-    ----------
-    redrawing : Redrawing
-        The run.
-    markets : int
-        How many are drawn; kinds take turns.
-    seed : int
-        Of the draws.
-    mapper : callable
-        Maps a function over numbers, in order, here or in worker processes.
-    progress : callable, optional
-        Told how many markets are done, and of how many.
-
-    Returns
-    -------
-    NullTest
-
-    Notes
-    -----
-    The account trades the bars of each market with the same costs, with the mark at the last price
-    and nothing finer than a bar, on the real history as well. Funding rates and all readings beside
-    the bars stay where they are in time.
     """
     if markets < len(KINDS):
         raise InputError(f"markets must be at least {len(KINDS)}, one of each kind; got {markets}")

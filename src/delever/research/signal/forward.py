@@ -83,21 +83,9 @@ def effective_number(
 ) -> float:
     """Number of independent holding periods whose mean has the variance of that of these events.
 
-    Parameters
-    ----------
-    rows : ndarray of int, shape (n,)
-        Bars of the events, in order of time.
-    horizon : int
-        Bars held.
-    symbols : ndarray of int, shape (n,), optional
-        Number of each event's symbol; one symbol by default.
-    alike : ndarray of float, shape (symbols, symbols), optional
-        Correlations between the symbols' returns.
-
-    Notes
-    -----
-    ``n ** 2 / sum over i, j of c[i, j] max(0, 1 - abs(rows[i] - rows[j]) / horizon)`` with c the
-    correlation of the two symbols, as overlapping sums of independent bars have it.
+    ``n ** 2 / sum over i, j of c[i, j] max(0, 1 - abs(rows[i] - rows[j]) / horizon)``, as
+    overlapping sums of independent bars have it; c is the correlation of the two symbols, of which
+    `alike` holds all, and 1 for events of one.
     """
     if not len(rows):
         return 0.0

@@ -33,30 +33,15 @@ _STAKES = np.concatenate([-np.arange(1, 11) / 10.0, np.arange(1, 11) / 10.0])
 def sequential(
     ahead: ForwardOutcomes, index: pd.DatetimeIndex, placebo: Floats | None
 ) -> pd.DataFrame:
-    """What a stake of 1 has grown to with every distinct event.
+    """What a stake of 1 has grown to with every distinct event, a row per cluster of events.
 
-    Parameters
-    ----------
-    ahead : ForwardOutcomes
-        Over the deciding horizon h, shape (n, symbols).
-    index : pandas.DatetimeIndex
-        Open times of its n bars.
-    placebo : ndarray of float, shape (n, symbols), or None
-        Weights of breaks of placebo levels; without them events are compared with all bars.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per cluster of events: ``time`` (open of the first event's bar), ``known`` (open of
-        the bar at whose close the last of its returns was known), ``rank`` (share of what it is
-        compared with that was followed by less; of a cluster the mean) and ``e_value``.
-
-    Notes
-    -----
-    What follows an event, in units of the volatility known before, is ranked among what followed
-    the others whose returns were known by then. Where the event means nothing the rank is 0.5 on
-    average, whatever came before, so ``prod (1 + s (2 rank - 1))`` is a fair game for every stake s
-    in [-1, 1], and so is the mean over twenty stakes. More bars add rows and change none.
+    Columns: ``time`` (open of the first event's bar), ``known`` (open of the bar at whose close the
+    last of its returns was known), ``rank`` (share of what it is compared with that was followed by
+    less; of a cluster the mean) and ``e_value``. Without `placebo`, weights of breaks of placebo
+    levels, events are compared with all bars, in units of the volatility known before, as far as
+    their returns were known by then. Where the event means nothing the rank is 0.5 on average,
+    whatever came before, so ``prod (1 + s (2 rank - 1))`` is a fair game for every stake s in [-1,
+    1], and so is the mean over twenty stakes. More bars add rows and change none.
     """
     horizon = ahead.horizon
     values = scaled(ahead.forward, ahead.volatility, horizon)

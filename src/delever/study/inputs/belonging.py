@@ -63,18 +63,10 @@ def belonging(
 ) -> tuple[str, ...]:
     """What is to be said of inputs that are not of the very market of the bars.
 
-    Raises ConfigError if one of them is of another coin or multiplier.
+    Those `named`, by role, must be of the same coin as the contract and rules of the account are
+    held to; series `beside` may be of any.
 
-    Parameters
-    ----------
-    symbol : str
-        Of the bars.
-    account : Account or None
-        Whose contract and rules are compared.
-    named : mapping of str to Dataset
-        What must be of the same coin, by role.
-    beside : mapping of str to Dataset, optional
-        Series, which may be of any.
+    Raises ConfigError if one of them is of another coin or multiplier.
     """
     bars = coin_of(symbol)
     if bars is None:
@@ -116,15 +108,9 @@ def belonging(
 def joined(earlier: pd.DataFrame, bars: pd.DataFrame, warmup: Dataset) -> tuple[str, ...]:
     """What is to be said of warm-up bars that lead up to the bars of a run.
 
-    Raises DataError if the two stand on different price scales, or the step from the last of one
-    to the first of the other is none that such prices take.
-
-    Parameters
-    ----------
-    earlier, bars : pandas.DataFrame
-        What is put together.
-    warmup : Dataset
-        Where the earlier bars are from; what it holds of the time of the bars is compared.
+    Raises DataError if the two stand on different price scales, by what `warmup` holds of the time
+    of the bars, or the step from the last of one to the first of the other is none that such prices
+    take.
     """
     name = f"warmup {warmup.reference}"
     both = warmup.frame.index.intersection(bars.index)

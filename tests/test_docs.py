@@ -75,14 +75,22 @@ def test_every_link_leads_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-def test_the_design_names_every_function_of_the_face_and_only_modules_that_are_there():
+def test_the_design_names_every_function_of_the_face_and_every_module_that_is_there():
     text = (ROOT / "docs" / "design.md").read_text("utf-8")
     face = text[text.index("## The face") :]
     functions = {name for name in dl.__all__ if inspect.isfunction(getattr(dl, name))}
     assert functions <= set(re.findall(r"`(\w+)`", face))
     rooms = text[text.index("| room | modules |") : text.index("## The face")]
-    for room, modules in re.findall(r"^\| `?(\w+)`? \| (.*) \|$", rooms, re.MULTILINE):
-        folder = ROOT / "src" / "delever" / ("" if room == "ground" else room)
+    package, named = ROOT / "src" / "delever", set()
+    for room, modules in re.findall(r"^\| `?([\w.]+)`? \| (.*) \|$", rooms, re.MULTILINE):
+        if room == "room":
+            continue
+        folder = package / ("" if room == "ground" else room.replace(".", "/"))
         there = {path.stem for path in folder.rglob("*") if path.is_dir() or path.suffix == ".py"}
-        if room != "room":
-            assert set(re.findall(r"`([a-z_]+)/?`", modules)) <= there, room
+        own = set(re.findall(r"`([a-z_]+)/?`", modules))
+        assert own <= there, room
+        named |= own
+    # Of these the folder is named, and holds one module a page, a figure or a vendor.
+    alike = ("pages", "figures", "vendors")
+    files = [path for path in package.rglob("[a-z]*.py") if path.parent.name not in alike]
+    assert {path.stem for path in files} <= named

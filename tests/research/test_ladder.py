@@ -162,22 +162,35 @@ def test_the_difference_to_placebos_is_nothing_where_levels_mean_nothing(draws):
 
 
 def test_the_difference_by_hand_on_its_own_place():
-    """Breaks that got to their rung, less the share of placebo breaks that got to theirs."""
+    """Breaks that got to their rung, each less the share of bars that got as far; placebos too."""
     rng = np.random.default_rng(9)
     closes = 100 * np.exp(np.cumsum(rng.choice([-0.01, 0.01], 500)))
     signal = RULES["rolling_low"](weeks=2).on(MarketView(bars=path(closes), timeframe="1d"))
     pool = pool_signals([signal])
     table = study_ladder(pool, [0.97], 15, design=DESIGN, decided=0.4).table.loc[0.97]
-    reached, first = [], pool.rows[0][0]  # before it no volatility is known
-    for factor in DESIGN.factors():
+    first = pool.rows[0][0]  # before it no volatility is known
+    unit = dict(zip(pool.rows[0].tolist(), pool.volatility[pool.places[0], 0], strict=True))
+    low = signal.market.bars["low"]
+    gone = {
+        row: math.log(closes[row] / low.iloc[row + 1 : row + 16].min()) / unit[row]
+        for row in range(first, 500 - 15)
+    }
+
+    def ways(levels):
         until = first
-        for row, level in enumerate(signal.placebo(factor)[: 500 - 15]):
+        for row, level in enumerate(levels[: 500 - 15]):
             if row >= until and level > 0:
-                lowest = signal.market.bars["low"].iloc[row + 1 : row + 16].min()
-                reached.append(lowest <= 0.97 * level)
+                way = math.log(closes[row] / (0.97 * level)) / unit[row]
+                usual = np.mean([far >= way for far in gone.values()])
+                yield gone[row] >= way, usual
                 until = row + 15
-    assert table["placebo"] == pytest.approx(np.mean(reached), abs=1e-12)
-    assert table["difference"] == pytest.approx(table["reached"] - table["placebo"], abs=1e-12)
+
+    mine = np.array(list(ways(signal.placebo(1.0))), dtype=float)
+    theirs = np.array([one for factor in DESIGN.factors() for one in ways(signal.placebo(factor))])
+    assert table["reached"] == pytest.approx(mine[:, 0].mean(), abs=1e-12)
+    assert table["placebo"] == pytest.approx(theirs[:, 0].mean(), abs=1e-12)
+    expected = (mine[:, 0] - mine[:, 1]).mean() - (theirs[:, 0] - theirs[:, 1]).mean()
+    assert table["difference"] == pytest.approx(expected, abs=1e-12)
     assert table["difference_low"] <= table["difference"] <= table["difference_high"]
     assert table["p_value"] >= 0.4  # no find below what decides
     few = study_ladder(pool_signals([on(three_breaks(), [30, 60, 90])]), [0.9], 10, design=DESIGN)

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.bars import as_of, close_times
 from delever.errors import InputError
 from delever.signals.feature import WarmUp, feature
@@ -199,8 +200,8 @@ def round_support(
     [nan, 70000.0, 100000.0, 95000.0]
     """
     before, step = _round_steps(close, parts, unit)
-    level: pd.Series = np.floor(before / step + 1e-9) * step * unit
-    return level.rename("support")
+    level = np.floor(before / step + 1e-9) * step * unit
+    return pd.Series(level, index=close.index, name="support")
 
 
 @described
@@ -220,17 +221,17 @@ def round_resistance(close: pd.Series, *, parts: int = 2, unit: float = 1.0) -> 
     [nan, 75000.0, 75000.0, 100000.0, 150000.0]
     """
     before, step = _round_steps(close, parts, unit)
-    level: pd.Series = np.ceil(before / step - 1e-9) * step * unit
-    return level.rename("resistance")
+    level = np.ceil(before / step - 1e-9) * step * unit
+    return pd.Series(level, index=close.index, name="resistance")
 
 
-def _round_steps(close: pd.Series, parts: int, unit: float) -> tuple[pd.Series, pd.Series]:
+def _round_steps(close: pd.Series, parts: int, unit: float) -> tuple[Floats, Floats]:
     """Closes before each bar in units, and how far apart the round numbers near them are."""
     if parts < 1 or not (math.isfinite(unit) and unit > 0):
         raise InputError(
             f"parts must be at least 1 and unit a price > 0; got parts {parts} and unit {unit:g}"
         )
-    before = close.astype("float64").shift(1) / unit
+    before = close.shift(1).to_numpy(dtype="float64") / unit
     # A price that is a round number but for the last bit must not fall to the one below it.
     return before, 10.0 ** np.floor(np.log10(before) + 1e-12) / parts
 

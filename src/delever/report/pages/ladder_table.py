@@ -71,7 +71,8 @@ def ladder_table(ladder: Ladder) -> Table:
         ),
         caption="From the close of the break; shares are of the complete ones. Beside it: from all "
         "and from matched bars the same way; of breaks of placebo levels, those that reached the "
-        "same multiple of theirs. Reached less placebos: in percentage points; p is that of the "
+        "same multiple of theirs. Reached less placebos: in percentage points, at equal ways: "
+        "each less the share of all bars that went as far in units of volatility; p is that of the "
         "largest of these differences under chance, and never below the p of the test that "
         "decides. Half by bar: bars until half of the breaks had got there, breaks at the data's "
         "edge included; its interval is wider than it need be. Shares of fewer than "

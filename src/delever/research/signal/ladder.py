@@ -42,7 +42,8 @@ class Ladder:
     # beyond the rung. ``reached``: share of the complete ones that got there, with Wilson's
     # interval ``low`` and ``high``; the same way to go from the closes of ``all`` bars and of
     # ``matched`` ones (of like volatility); of breaks of ``placebo`` levels, those that reached
-    # the same multiple of theirs. ``difference``: reached less placebos, with its interval
+    # the same multiple of theirs. ``difference``: the two, each less the share of all bars from
+    # which the price went as far in units of volatility, with its interval
     # ``difference_low`` and ``difference_high``; ``p_value``: of its being zero, corrected for the
     # number of rungs and never below that of the study. ``median_bars``: bars until half of all had
     # got there (infinite if never), with the bars at which the band of the curve says so,

@@ -15,6 +15,8 @@ from delever.research.signal.forward import FEWEST_EVENTS
 _MATCHED, _FEWEST_MATCHED = 0.1, 20
 _GROUPS = 32
 """Of ways, as many as are laid elsewhere each by itself."""
+_VARIES = 1.5
+"""What an uncertain number of breaks adds to the variance of a share, over that number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,8 +129,14 @@ def differences(
 ) -> list[dict[str, float]]:
     """Of each rung: share of breaks that went their way less that of the others, and its test.
 
-    The test is that of circular shifts, see `compare`: every way laid elsewhere, in units of the
-    volatility known there.
+    Ways are of different lengths, and of a few breaks some are longer than the others' by chance.
+    So both shares are taken less the share of all bars from which the price went as far in units of
+    volatility. The test is that of circular shifts, see `compare`: every way laid elsewhere.
+
+    How many breaks there are depends on how the price went after each: one that recovers can be
+    followed by another. A mean of so uncertain a number varies more than one of a fixed number,
+    so what chance gives is multiplied by ``sqrt(1 + 1.5 / breaks)``, measured in markets
+    without an effect.
     """
     rungs = ways[0].way.shape[1]
     names = ("difference", "difference_low", "difference_high", "p_value")
@@ -153,6 +161,7 @@ def differences(
     if not pattern.any():
         return nothing
     chance /= room(pattern, far)
+    chance[:, 1:] *= math.sqrt(1.0 + _VARIES / number)
     corrected = family_p_values(list(chance))
     out = []
     for shifts, p_value in zip(chance, corrected, strict=True):
@@ -164,11 +173,12 @@ def differences(
 
 
 def _laid(ways: Ways, far: Floats, volatility: Floats) -> Floats:
-    """Weighted share that goes its way, by rung and shift; elsewhere less that of all bars.
+    """Weighted share that goes its way less that of all bars that would, by rung and shift.
 
     Many ways are laid elsewhere in groups of like length; where they are, each counts by itself.
     """
     known = np.isfinite(far)
+    ordered = np.sort(far[known])
     out = np.empty((ways.way.shape[1], len(far)))
     for place, way in enumerate(ways.way.T):
         scaled = way / volatility[ways.row]
@@ -180,6 +190,7 @@ def _laid(ways: Ways, far: Floats, volatility: Floats) -> Floats:
             pattern = np.zeros((len(far), 1))
             np.add.at(pattern[:, 0], ways.row[group], ways.weight[group])
             shifts += moved(pattern, (went - share * known)[:, None])
-        shifts[0] = ways.weight[far[ways.row] >= scaled].sum()
+        usual = 1.0 - np.searchsorted(ordered, scaled, side="left") / len(ordered)
+        shifts[0] = ways.weight @ ((far[ways.row] >= scaled) - usual)
         out[place] = shifts
     return out

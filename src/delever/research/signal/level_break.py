@@ -87,11 +87,10 @@ class LevelRule:
         since = known > market.index[0]  # earlier bars of a coarser timeframe had closed before
 
         def broken(factor: float) -> Floats:
-            line = levels(factor)
-            level = line.to_numpy(dtype="float64")
+            level = levels(factor).to_numpy(dtype="float64")
             out = np.full(len(market.index), np.nan)
             breaks = _breaks(close, level, self.side, self.confirm) & since
-            out[rows[breaks]] = line.shift(self.confirm - 1).to_numpy(dtype="float64")[breaks]
+            out[rows[breaks]] = level[np.flatnonzero(breaks) + 1 - self.confirm]
             return out
 
         line = levels(1.0).shift(self.confirm - 1)

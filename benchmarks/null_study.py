@@ -25,21 +25,23 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 import delever as dl
 from delever.research.null_markets import NULL_KINDS, NullKind, resampled_bars, simulate_bars
+from delever.research.signal.conditions import study_conditions
 from delever.research.signal.event_study import abnormal_returns, event_study
+from delever.research.signal.family import family_tests
 from delever.research.signal.ladder import study_ladder
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
-from delever.research.signal.placebo import placebo_events
+from delever.research.signal.placebo import Placebos, placebo_events
 from delever.research.signal.planted import DIRECTIONS, POWER_AT, plant
-from delever.research.signal.pool import pool_signals
-from delever.research.signal.study import StudyDesign, study_signal
+from delever.research.signal.pool import PooledSignals, pool_signals
+from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
 from delever.stats.families import holm
 from delever.view import MarketView
 
@@ -94,16 +96,29 @@ def markets(sample: pd.DataFrame, kind: str, seed: int) -> list[MarketView]:
     return found
 
 
-def page(
-    signals: list[Signal], name: str, seed: int
-) -> Iterator[tuple[str, float, float, float, float]]:
+@dataclass(frozen=True)
+class Studied:
+    """A signal on its markets, studied."""
+
+    signals: list[Signal]
+    pool: PooledSignals
+    placebos: Placebos | None
+    study: SignalStudy
+
+    @classmethod
+    def of(cls, signals: list[Signal], name: str, design: StudyDesign) -> Studied:
+        pool = pool_signals(signals)
+        placebos = placebo_events(pool, design.factors())
+        study = study_signal(
+            signals, name=name, design=design, pool=pool, placebos=placebos, calibrated=False
+        )
+        return cls(signals, pool, placebos, study)
+
+
+def page(one: Studied, seed: int) -> Iterator[tuple[str, float, float, float, float]]:
     """Of everything that a page prints: name, p-value, estimate, and its interval."""
-    design = StudyDesign(**DESIGN, seed=seed)
-    pool = pool_signals(signals)
-    placebos = placebo_events(pool, design.factors())
-    study = study_signal(
-        signals, name=name, design=design, pool=pool, placebos=placebos, calibrated=False
-    )
+    signals, pool, placebos, study = one.signals, one.pool, one.placebos, one.study
+    design = study.design
     decides = (design.decides, study.against)
     first = float(study.deciding["p_value"])
     if math.isnan(first):
@@ -119,6 +134,11 @@ def page(
         path = abnormal_returns(pool, None, design, placebos).path.loc[list(PATH)]
         for bar, row in path.iterrows():
             yield f"abnormal {bar}", math.nan, row["adjusted"], row["low"], row["high"]
+    closes = signals[0].market.bars["close"]
+    rising = (closes > closes.rolling(200).mean()).reindex(pool.index).to_numpy(dtype=np.float64)
+    holds = {"rising": np.repeat(rising[:, None], len(signals), axis=1)}
+    for _, row in study_conditions(pool, holds, design.decides, decided=first).iterrows():
+        yield "condition", row["p_value"], math.nan, math.nan, math.nan
     ladder = study_ladder(pool, RUNGS, RUNG_BARS, design=design, placebos=placebos, decided=first)
     for rung, row in ladder.table.iterrows():
         if row["complete"] >= 5:
@@ -149,9 +169,18 @@ def sizes(seeds: Sequence[int]) -> pd.DataFrame:
         for kind in kinds:
             seen = markets(sample, kind, seed)
             drawn = {rule: [level.on(market) for market in seen] for rule, level in rules().items()}
-            drawn["low, no level"] = events_alone(drawn["rolling_low"])
-            for rule, signals in drawn.items():
-                rows += [(kind, rule, seed, *row) for row in page(signals, rule, seed)]
+            design = StudyDesign(**DESIGN, seed=seed)
+            family = [Studied.of(signals, rule, design) for rule, signals in drawn.items()]
+            alone = Studied.of(events_alone(drawn["rolling_low"]), "low, no level", design)
+            for one in (*family, alone):
+                rows += [(kind, one.study.name, seed, *row) for row in page(one, seed)]
+            together = family_tests(
+                [one.study for one in family],
+                [one.pool for one in family],
+                [one.placebos for one in family],
+            )
+            for rule, p_value in together["p_stepm"].items():
+                rows.append((kind, rule, seed, "StepM", p_value, *[math.nan] * 3))
     return pd.DataFrame(rows, columns=TESTED)
 
 
@@ -165,18 +194,20 @@ def judge_sizes(frame: pd.DataFrame) -> bool:
     frame["truth"] = np.where(zero, 0.0, truth)
     frame = pd.concat([frame, frame.assign(kind="all of them")], ignore_index=True)
     tested = frame.dropna(subset="p").assign(hit=lambda one: one["p"] <= 0.05)
-    own = ~tested["what"].str.contains("event study|no level")
+    own = ~tested["what"].str.contains("event study|no level|StepM")
     by_page = ["kind", "rule", "seed"]
     pages = tested[own].groupby(by_page)["hit"].any().reset_index().assign(what="any on a page")
     first = tested[tested["what"] == "decides"].groupby(["kind", "seed"])["p"]
     family = first.apply(lambda one: min(holm(one.tolist())) <= 0.05)
     family = family.rename("hit").reset_index().assign(what="three rules together")
-    found = pd.concat([tested, pages, family])
+    steps = tested[tested["what"] == "StepM"].groupby(["kind", "seed"])["hit"].any()
+    steps = steps.reset_index().assign(what="three rules together, StepM")
+    found = pd.concat([tested[tested["what"] != "StepM"], pages, family, steps])
     shares = found.pivot_table(index="what", columns="kind", values="hit", aggfunc=["mean", "size"])
     kept = True
     for what, row in shares["mean"].iterrows():
         room = 2 * np.sqrt(0.05 * 0.95 / shares["size"].loc[what])
-        most = 0.06 if what in {"any on a page", "three rules together"} else 0.07
+        most = 0.06 if str(what).startswith(("any on", "three rules")) else 0.07
         least = 0.03 if str(what).startswith("decides") else 0.0
         kept &= bool((row <= most + room).all() and (row >= least - room).all())
     print("rejected at 5 %\n" + (100 * shares["mean"]).round(1).to_string())

@@ -15,6 +15,7 @@ from tests.engine.perp_market import prices_of
 
 from delever.engine.backtest import backtest
 from delever.engine.kernel import run_compiled
+from delever.engine.orders import before_bars, laid_out
 from delever.engine.settings import Account, FundingSeries, orders_of
 from delever.engine.simulate import start_state
 from delever.engine.steps import walk
@@ -88,23 +89,29 @@ def runs(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, dict[s
     return bars, hours, pd.Series(targets, bars.index), account
 
 
-def equities(case: Any, perp: Account) -> dict[str, np.ndarray]:
+def equities(case: Any, perp: Account, orders: pd.DataFrame | None = None) -> dict[str, np.ndarray]:
     """Equity of the run, the worst and the best, without the tables of a backtest."""
     bars, _, targets, _ = case
     index = pd.DatetimeIndex(bars.index)
     held, _, _ = terms(bars, index, perp, COSTS, timeframe="1d", earlier=None)
     asked = np.append(0.0, targets.to_numpy()[:-1])
     found = {}
+    said = None if orders is None else before_bars(
+        orders.assign(exposure=targets), 0.0, leverage=perp.leverage, times=1.0
+    )  # fmt: skip
     for resolution in ("run", "worst", "best"):
         path = walk(index, bars.to_numpy(), perp, timeframe="1d", resolution=resolution)
         opened = float(path.market.marks[0, 0])
         closed = path.market.marks[path.market.first[1:] - 1, 3]
-        orders = orders_of(perp, resolution=resolution)
+        of_account = orders_of(perp, resolution=resolution)
         wealth, side, worth = 10_000.0, 1.0, np.ones(len(closed))
         if perp.inverse:
             wealth, side, worth = 10_000.0 * opened, -1.0, 1.0 / closed
         state = start_state(wealth, opened)
-        ledger, _, refused, _ = run_compiled(path.market, side * asked, held, orders, state)
+        told = laid_out(said, side * asked, of_account)
+        ledger, _, refused, _ = run_compiled(
+            path.market, side * asked, held, of_account, state, told
+        )
         assert refused == -1
         found[resolution] = ledger[:, 0] * worth
     return found
@@ -127,6 +134,32 @@ def test_a_run_and_its_finer_walk_lie_between_the_bounds(case: Any) -> None:
     hourly = equities(case, Account(**account, detail=hours))
     assert between(hourly["run"], hourly)
     # Hourly bars hide no more than the daily ones they make.
+    for resolution in ("run", "worst", "best"):
+        assert between(hourly[resolution], daily)
+
+
+@settings(max_examples=500)
+@given(case=runs(), seed=st.integers(0, 2**32 - 1))
+def test_ladders_on_finer_bars_lie_between_the_bounds(case: Any, seed: int) -> None:
+    chance, (bars, hours, targets, account) = np.random.default_rng(seed), case
+    account |= {"trailing_stop": None, "limit_offset": None}
+    # Adding and then leaving at the target is better than leaving before unless fees eat it, so
+    # rungs and targets are further apart than those.
+    side, close = np.sign(targets), bars["close"]
+    ladder = pd.DataFrame({"limit_price": close * (1.0 - side * chance.choice([0.004, 0.01]))})
+    ladder["exposure_2"] = targets
+    ladder["limit_price_2"] = close * (1.0 - side * chance.choice([0.012, 0.03]))
+    if chance.random() < 0.5:
+        ladder["take_profit_price"] = close * (1.0 + side * chance.choice([0.005, 0.02]))
+    if chance.random() < 0.5:
+        ladder["stop_price"] = close * (1.0 - side * chance.choice([0.02, 0.05]))
+    if chance.random() < 0.5:
+        ladder["limit_price"] = ladder["limit_price"].where(chance.random(len(bars)) < 0.5)
+    case = bars, hours, targets * chance.choice([0.2, 0.5]), account
+    daily = equities(case, Account(**account), ladder)
+    hourly = equities(case, Account(**account, detail=hours), ladder)
+    assert between(daily["run"], daily)
+    assert between(hourly["run"], hourly)
     for resolution in ("run", "worst", "best"):
         assert between(hourly[resolution], daily)
 

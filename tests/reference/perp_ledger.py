@@ -165,7 +165,7 @@ def _step(book, step, wish, venue, orders, rates, borrow):  # type: ignore[no-un
         if not _more(book, book.limit, ZERO, rates["maker"], venue):
             break
         book.limit = None
-        book.rested = book.rested or book.units != held
+        book.rested = book.rested or (not held and bool(book.units))
         if book.out or orders.limit_offset is not None or not _queue(book, venue):
             break
     if book.units:
@@ -372,8 +372,8 @@ def _ended(book, step, venue, orders):  # type: ignore[no-untyped-def]
     hurt = _broke(book, mark[low], ZERO, venue, orders)
     if stops and side * (last[low] - stops[0][0]) <= 0:
         hurt = True
-    gained = profit is not None and side * (last[high] - profit) >= 0
-    return orders.against and not orders.weigh and gained and not hurt
+    gained = profit is not None and not book.rested and side * (last[high] - profit) >= 0
+    return orders.against and gained and not hurt
 
 
 def _reach(book, wish, reference, slip, fee, reason, venue):  # type: ignore[no-untyped-def]
@@ -459,8 +459,7 @@ def _inside(book, step, begun, venue, orders, rates):  # type: ignore[no-untyped
         outcomes.append((price, "liquidation"))
     if met:
         outcomes.append((stop[0] if side * (last[0] - stop[0]) > 0 else last[0], stop[1]))
-    free = not book.rested or (added > 0 and begun > 0 and not orders.against)
-    if profit is not None and free and side * (last[high] - profit) >= 0:
+    if profit is not None and not book.rested and side * (last[high] - profit) >= 0:
         price = profit if side * (last[0] - profit) < 0 else last[0]
         outcomes.append((price, "take_profit"))
     _cash(book, leave if outcomes else hold)

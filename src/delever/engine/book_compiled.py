@@ -36,7 +36,7 @@ SCRATCH = np.dtype(
             (name, np.float64)
             for name in (
                 "rested",  # whether a limit order has opened it in this bar
-                "entered",  # or in this step
+                "begun",  # size held before resting orders were filled in the step
                 "counted",  # as in `Shared`, now
                 "start",  # mark a step begins at
                 "here",  # mark on the way

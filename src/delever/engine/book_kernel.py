@@ -185,7 +185,7 @@ def _limits(book: CompiledBook) -> int:
     """Fill resting orders; a position that no bracket allows, or -1."""
     for place in range(len(book.terms.spot)):
         row = book.of.place[place]
-        book.of.entered[place] = 0.0
+        book.of.begun[place] = abs(book.accounts[place].position)
         if row < 0 or not np.isfinite(book.accounts[place].limit):
             continue
         before, held = book.at.fills, book.accounts[place].position
@@ -193,12 +193,10 @@ def _limits(book: CompiledBook) -> int:
         leg = leg_of(book, place)
         last = Prices(*numbers(book.market.prices[row], N_PRICES))
         mark = Prices(*numbers(book.market.marks[row], N_PRICES))
-        if fill_limits(leg, last, mark):
-            book.of.rested[place] = 1.0
-        if book.accounts[place].position != held:
-            book.of.entered[place] = 1.0
-            if too_large(leg) > 0.0:
-                return place
+        opened = fill_limits(leg, last, mark, book.of.rested[place] > 0.0)
+        book.of.rested[place] = float(opened)
+        if book.accounts[place].position != held and too_large(leg) > 0.0:
+            return place
         give_back(book, place, before)
     return -1
 
@@ -209,15 +207,14 @@ def _apart(book: CompiledBook) -> None:
     for place in range(len(book.terms.spot)):
         row = book.of.place[place]
         if row >= 0 and book.accounts[place].position != 0.0:
-            before, begun = book.at.fills, abs(book.accounts[place].position)
-            begun = 0.0 if book.of.entered[place] > 0.0 else begun
+            before = book.at.fills
             lend_margin(book, place)
             inside_of(
                 leg_of(book, place),
                 Prices(*numbers(book.market.prices[row], N_PRICES)),
                 Prices(*numbers(book.market.marks[row], N_PRICES)),
                 Funding(*numbers(book.market.funding[row], N_FUNDING)),
-                begun,
+                book.of.begun[place],
                 book.of.rested[place] > 0.0,
             )
             give_back(book, place, before)

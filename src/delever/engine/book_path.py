@@ -262,11 +262,14 @@ def _funding(book: CompiledBook) -> None:
             continue
         paid, size = Funding(*numbers(book.market.funding[row], N_FUNDING)), abs(position)
         long = position > 0.0
-        stay = size * (paid.hold_long if long else paid.hold_short)
-        left = size * (paid.leave_long if long else paid.leave_short)
-        if of.entered[place] > 0.0:
-            stay = size * (paid.enter_long if long else paid.enter_short)
-            left = min(stay, left) if against else max(stay, left)
+        hold = paid.hold_long if long else paid.hold_short
+        leave = paid.leave_long if long else paid.leave_short
+        before = of.begun[place]
+        stay, left, added = size * hold, size * leave, size - before
+        if added > 0.0:
+            come, gone = added * (paid.enter_long if long else paid.enter_short), added * leave
+            stay, left = before * hold + come, before * leave
+            left += min(come, gone) if against else max(come, gone)
         of.stays[place], of.leaves[place] = stay, left
 
 

@@ -180,25 +180,22 @@ def _step(book: Book, there: dict[int, Here], asked: dict[int, float]) -> tuple[
         if leg.account.position < 0.0:
             borrow(lend(book, place), there[place].last.open)
             give_back(book, place)
-    entered = set()
+    begun = {place: abs(book.legs[place].account.position) for place in there}
     for place, here in there.items():
         if math.isfinite(book.legs[place].account.limit):
             leg = lend(book, place)
             held = leg.account.position
             fill_limits(leg, here.last, here.mark)
-            if leg.account.position != held:
-                entered.add(place)
-                if excess(leg) > 0.0:
-                    return place, excess(leg)
+            if leg.account.position != held and excess(leg) > 0.0:
+                return place, excess(leg)
             give_back(book, place)
     if stand_together(book):
-        inside_together(book, there, entered)
+        inside_together(book, there, begun)
     else:
         for place, here in there.items():
             if book.legs[place].account.position != 0.0:
                 leg = lend(book, place)
-                begun = 0.0 if place in entered else abs(leg.account.position)
-                inside(leg, here.last, here.mark, here.funding, begun)
+                inside(leg, here.last, here.mark, here.funding, begun[place])
                 give_back(book, place)
     for place, here in there.items():
         account = book.legs[place].account

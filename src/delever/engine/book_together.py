@@ -244,11 +244,14 @@ def repay(book: Book) -> None:
         give_back(book, place)
 
 
-def inside_together(book: Book, there: dict[int, Here], entered: set[int]) -> None:
-    """Funding stamped inside, stops and the liquidation of positions that stand together."""
+def inside_together(book: Book, there: dict[int, Here], begun: dict[int, float]) -> None:
+    """Funding stamped inside, stops and the liquidation of positions that stand together.
+
+    `begun` are the sizes held before resting orders were filled in the step.
+    """
     stays, leaves = {}, {}
     for place, here in there.items():
-        stays[place], leaves[place] = _funding(book, place, here.funding, place in entered)
+        stays[place], leaves[place] = _funding(book, place, here.funding, begun[place])
     if book.resolve > 0.0:
         _gain(book, there, leaves)
     start = [leg.account.mark for leg in book.legs]
@@ -280,16 +283,18 @@ def _extreme(prices: Prices, way: float) -> float:
     return prices.high if way > 0.0 else prices.low
 
 
-def _funding(book: Book, place: int, funding: Funding, entered: bool) -> tuple[float, float]:
+def _funding(book: Book, place: int, funding: Funding, begun: float) -> tuple[float, float]:
     """What a position receives inside a step when it stays and when it leaves."""
     account, orders = book.legs[place].account, book.legs[place].orders
     word = "long" if account.side > 0.0 else "short"
     size = abs(account.position)
-    stay, left, come = (
-        size * getattr(funding, f"{what}_{word}") for what in ("hold", "leave", "enter")
-    )
+    hold, leave, enter = (getattr(funding, f"{what}_{word}") for what in ("hold", "leave", "enter"))
+    added = size - begun
+    if added <= 0.0:
+        return size * hold, size * leave
     worst = min if orders.resolve < 0.0 else max
-    return (come, worst(come, left)) if entered else (stay, left)
+    come, gone = added * enter, added * leave
+    return begun * hold + come, begun * leave + worst(come, gone)
 
 
 def _exit(book: Book, place: int, price: float, reason: str, leaves: dict[int, float]) -> None:

@@ -209,26 +209,29 @@ def pay_borrow(run: CompiledRun, open_: float) -> None:
 
 
 @inner()
-def fill_limits(run: CompiledRun, last: Prices, mark: Prices) -> bool:
-    """Orders that the step trades through, the nearest first; whether any was filled."""
-    account, order, filled = run.account, run.order, False
+def fill_limits(run: CompiledRun, last: Prices, mark: Prices, rested: bool) -> bool:
+    """Fill orders that the step trades through, the nearest first.
+
+    `rested` is whether such an order has opened the position in this bar; so is what it returns.
+    """
+    account, order = run.account, run.order
     while np.isfinite(account.limit):
         limit, held = account.limit, account.position
         long = run.rungs[int(account.rung), EXPOSURE] > 0.0
         through = last.low < limit if long else last.high > limit
-        if not through or _out_before(run, limit, last, mark):
-            return filled
+        if not through or _out_before(run, limit, last, mark, rested):
+            return rested
         if not _add(run, limit, 0.0, run.terms.maker):
-            return filled
+            return rested
         account.limit = np.nan
-        filled = filled or account.position != held
+        rested = rested or (held == 0.0 and account.position != 0.0)
         if account.stopped > 0.0 or np.isfinite(order.limit_offset) or not _next(run):
-            return filled
-    return filled
+            return rested
+    return rested
 
 
 @inner()
-def _out_before(run: CompiledRun, limit: float, last: Prices, mark: Prices) -> bool:
+def _out_before(run: CompiledRun, limit: float, last: Prices, mark: Prices, rested: bool) -> bool:
     """Whether what is held is closed before a limit order: on the way to it, or at its target."""
     account, order, long = run.account, run.order, run.account.position > 0.0
     if account.position == 0.0:
@@ -241,7 +244,8 @@ def _out_before(run: CompiledRun, limit: float, last: Prices, mark: Prices) -> b
     against = last.low if long else last.high
     hurt = side * (worst - forced) <= 0.0 or side * (against - stop) <= 0.0
     profit = profit_price(account.position, account.entry, order, order.inverse)
-    return bool(order.resolve == -1.0 and side * (best - profit) >= 0.0 and not hurt)
+    gained = not rested and side * (best - profit) >= 0.0
+    return bool(order.resolve < 0.0 and gained and not hurt)
 
 
 @inner()
@@ -280,16 +284,14 @@ def inside_of(
     profit = profit_price(account.position, account.entry, order, order.inverse)
     liquidated = side * ((mark.low if long else mark.high) - trigger) <= 0.0
     stopped = side * ((last.low if long else last.high) - stop) <= 0.0
-    reached = side * ((last.high if long else last.low) - profit) >= 0.0
-    enlarged = added > 0.0 and before > 0.0
-    gained = reached and (not rested or (enlarged and order.resolve > 0.0))
+    gained = not rested and side * ((last.high if long else last.low) - profit) >= 0.0
     if liquidated and stopped and order.separate == 0.0:
         stopped = side * (stop - trigger) > 0.0
         liquidated = not stopped
     exits = int(liquidated) + int(stopped) + int(gained)
     low = last.low if long else last.high
     waits = np.isfinite(account.limit) and side * (low - account.limit) < 0.0
-    hidden = reached and (enlarged or (waits and before > 0.0))
+    hidden = gained and before > 0.0 and (added > 0.0 or waits)
     if exits > 1 or hidden or (leave if exits else hold) != held:
         run.row.ambiguous = 1.0
     receive(run, leave if exits else hold)
@@ -343,7 +345,7 @@ def _step(
         pay_borrow(run, last.open)
     before = account.position
     if np.isfinite(account.limit):
-        rested = fill_limits(run, last, mark) or rested
+        rested = fill_limits(run, last, mark, rested)
         if account.position != before:
             beyond = too_large(run)
             if beyond > 0.0:

@@ -300,7 +300,7 @@ def fill_limits(run: Walk, last: Prices, mark: Prices) -> None:
         if not _add(run, limit, 0.0, run.terms.maker):
             return
         account.limit = math.nan
-        run.rested = run.rested or account.position != held
+        run.rested = run.rested or (held == 0.0 and account.position != 0.0)
         if account.stopped or math.isfinite(run.orders.limit_offset) or not _next(run):
             return
 
@@ -318,7 +318,7 @@ def _out_before(run: Walk, limit: float, last: Prices, mark: Prices) -> bool:
         side * _against(last, side) <= side * stop
     )
     gained = side * _against(last, -side) >= side * take_profit(run)
-    return run.orders.resolve == -1.0 and gained and not hurt
+    return run.orders.resolve < 0.0 and not run.rested and gained and not hurt
 
 
 def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, before: float) -> None:
@@ -338,10 +338,10 @@ def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, before: floa
         gone = added * getattr(funding, f"leave_{word}")
         hold = before * getattr(funding, f"hold_{word}") + come
         leave = before * getattr(funding, f"leave_{word}") + worst(come, gone)
-    possible = _exits(run, last, mark, leave, enlarged=added > 0.0 and before > 0.0)
+    possible = _exits(run, last, mark, leave)
     reached = side * _against(last, -side) >= side * take_profit(run)
     waits = math.isfinite(account.limit) and side * _against(last, side) < side * account.limit
-    hidden = reached and before > 0.0 and (added > 0.0 or waits)
+    hidden = reached and not run.rested and before > 0.0 and (added > 0.0 or waits)
     if len(possible) > 1 or hidden or (leave if possible else hold) != held:
         run.row["ambiguous"] = 1.0
     receive(run, leave if possible else hold)
@@ -354,9 +354,7 @@ def inside(run: Walk, last: Prices, mark: Prices, funding: Funding, before: floa
         exit_at(run, price, reason)
 
 
-def _exits(
-    run: Walk, last: Prices, mark: Prices, paid: float, *, enlarged: bool
-) -> list[tuple[float, str]]:
+def _exits(run: Walk, last: Prices, mark: Prices, paid: float) -> list[tuple[float, str]]:
     """Exits the step's extremes allow, the worst for the account first."""
     side = run.account.side
     forced = trigger(run, paid)
@@ -364,8 +362,7 @@ def _exits(
     profit = take_profit(run)
     liquidated = side * _against(mark, side) <= side * forced
     stopped = side * _against(last, side) <= side * stop
-    gained = side * _against(last, -side) >= side * profit
-    gained = gained and (not run.rested or (enlarged and run.orders.resolve > 0.0))
+    gained = not run.rested and side * _against(last, -side) >= side * profit
     if liquidated and stopped and run.orders.separate == 0.0:
         stopped = side * stop > side * forced
         liquidated = not stopped

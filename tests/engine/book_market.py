@@ -111,6 +111,31 @@ HOWS = {
 """Ways to share margin."""
 
 
+def said_with(chance: np.random.Generator, asked: pd.Series, close: pd.Series) -> pd.DataFrame:
+    """Orders at levels beside exposures: stops, targets, ladders of two rungs, time stops."""
+    close, side = close.reindex(asked.index).ffill().bfill(), np.sign(asked).replace(0.0, np.nan)
+
+    def level(away: float, share: float) -> pd.Series:
+        return (close * (1.0 + side * away)).where(chance.random(len(asked)) < share)
+
+    frame = pd.DataFrame({"exposure": 0.6 * asked})
+    frame["limit_price"], frame["limit_price_2"] = level(-0.01, 0.5), level(-0.05, 0.6)
+    frame["exposure_2"] = asked.where(frame["limit_price_2"].notna() & (asked != 0.0))
+    frame["limit_price_2"] = frame["limit_price_2"].where(frame["exposure_2"].notna())
+    frame["stop_price"], frame["take_profit_price"] = level(-0.12, 0.6), level(0.1, 0.6)
+    frame["time_stop"] = pd.Series(4.0, asked.index).where(chance.random(len(asked)) < 0.5)
+    return frame
+
+
+def with_orders(legs: Any, targets: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Targets with orders beside those of every leg but the first."""
+    chance = np.random.default_rng(seed)
+    each = {name: targets[name].to_frame("exposure") for name in [*targets][:1]}
+    for name in [*targets][1:]:
+        each[name] = said_with(chance, targets[name], legs[name].bars["close"])
+    return pd.concat(each, axis=1)
+
+
 def random_legs(seed: int, size: int, count: int, *, wild: float = 0.08, **orders: Any) -> Any:
     """Perpetuals and, the last, spot with its borrow; and targets that one wallet can hold."""
     chance = np.random.default_rng(seed)

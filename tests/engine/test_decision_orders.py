@@ -162,7 +162,7 @@ def test_a_rung_and_a_target_in_one_bar_are_ambiguous_and_bounded_by_their_order
     assert done.equity.iloc[-1] == pytest.approx(1_050.0)
     # At best the rung is filled before: 950 at 90, all of it held, which rises to 110.
     assert done.bounds is not None
-    assert done.bounds.iloc[-1].tolist() == pytest.approx([950.0, 950.0 * 110 / 90])
+    assert done.bounds.iloc[-1].tolist() == pytest.approx([1_050.0, 950.0 * 110 / 90])
     halves = days(FLAT, FLAT, (100, 101, 99, 100), FLAT, (100, 112, 100, 110), (110, 110, 88, 90))
     halves.index = pd.date_range("2021-01-01", periods=6, freq="12h", tz="UTC", name="open_time")
     seen = run(bars, said, account=Account(detail=halves))

@@ -96,9 +96,7 @@ def equities(case: Any, perp: Account, orders: pd.DataFrame | None = None) -> di
     held, _, _ = terms(bars, index, perp, COSTS, timeframe="1d", earlier=None)
     asked = np.append(0.0, targets.to_numpy()[:-1])
     found = {}
-    said = None if orders is None else before_bars(
-        orders.assign(exposure=targets), 0.0, leverage=perp.leverage, times=1.0
-    )  # fmt: skip
+    said = None if orders is None else before_bars(orders.assign(exposure=targets), 0.0, perp)
     for resolution in ("run", "worst", "best"):
         path = walk(index, bars.to_numpy(), perp, timeframe="1d", resolution=resolution)
         opened = float(path.market.marks[0, 0])
@@ -152,7 +150,7 @@ def test_ladders_on_finer_bars_lie_between_the_bounds(case: Any, seed: int) -> N
     if chance.random() < 0.5:
         ladder["take_profit_price"] = close * (1.0 + side * chance.choice([0.005, 0.02]))
     if chance.random() < 0.5:
-        ladder["stop_price"] = close * (1.0 - side * chance.choice([0.02, 0.05]))
+        ladder["stop_price"] = close * (1.0 - side * chance.choice([0.035, 0.06]))
     if chance.random() < 0.5:
         ladder["limit_price"] = ladder["limit_price"].where(chance.random(len(bars)) < 0.5)
     case = bars, hours, targets * chance.choice([0.2, 0.5]), account

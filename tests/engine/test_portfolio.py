@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.book_market import (
     COSTS,
+    HOWS,
     ONE,
     days,
     flat_bars,
@@ -19,7 +20,9 @@ from tests.engine.book_market import (
     perpetual,
     random_legs,
     rules,
+    said_with,
     wild_bars,
+    with_orders,
 )
 
 from delever.engine.backtest import backtest
@@ -51,9 +54,10 @@ def constant(legs: dict[str, Leg], **targets: float) -> pd.DataFrame:
     mode=st.sampled_from(MODES),
     orders=st.sampled_from(ORDERS),
     band=st.sampled_from([None, 0.3]),
+    named=st.booleans(),
 )
 def test_a_portfolio_of_one_symbol_is_the_single_run_to_the_last_bit(
-    seed: int, mode: str, orders: dict[str, Any], band: float | None
+    seed: int, mode: str, orders: dict[str, Any], band: float | None, named: bool
 ) -> None:
     chance = np.random.default_rng(seed)
     times = days(25)
@@ -62,7 +66,11 @@ def test_a_portfolio_of_one_symbol_is_the_single_run_to_the_last_bit(
         "A/USDT:USDT", leverage=5.0, liquidation=0.005, funding=funding(chance, times), **orders
     )
     asked = pd.Series(chance.choice([-5.0, -2.0, 0.0, 1.0, 4.5], 25), index=times)
-    targets = asked.where(chance.random(25) < 0.4).ffill()
+    targets: pd.Series | pd.DataFrame = asked.where(chance.random(25) < 0.4).ffill()
+    several = targets.to_frame("A")
+    if named and "limit_offset" not in orders:
+        targets = said_with(chance, targets, bars["close"])
+        several = pd.concat({"A": targets}, axis=1)
     own = "isolated" if mode == "isolated" else "cross"
     single = backtest(
         bars, targets, timeframe="1d", costs=COSTS, rebalance_band=band,
@@ -70,7 +78,7 @@ def test_a_portfolio_of_one_symbol_is_the_single_run_to_the_last_bit(
     )  # fmt: skip
     legs = {"A": Leg(bars=bars, account=replace(account, margin_mode=own))}
     run = portfolio_backtest(
-        legs, targets.to_frame("A"), timeframe="1d", costs=COSTS, rebalance_band=band,
+        legs, several, timeframe="1d", costs=COSTS, rebalance_band=band,
         margin=Margin(mode=mode),
     )  # fmt: skip
     for name in single.ledger:
@@ -82,10 +90,16 @@ def test_a_portfolio_of_one_symbol_is_the_single_run_to_the_last_bit(
 
 @pytest.mark.few(6)
 @many
-@given(seed=st.integers(0, 2**32 - 1), mode=st.sampled_from(MODES), orders=st.sampled_from(ORDERS))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    mode=st.sampled_from(sorted(HOWS)),
+    orders=st.sampled_from(ORDERS),
+)
 def test_tables_add_up_and_cash_is_conserved(seed: int, mode: str, orders: dict[str, Any]) -> None:
     legs, targets = random_legs(seed, 20, 3, **orders)
-    run = portfolio_backtest(legs, targets, timeframe="1d", margin=Margin(mode=mode))
+    if seed % 2 and "limit_offset" not in orders:
+        targets = with_orders(legs, targets, seed)
+    run = portfolio_backtest(legs, targets, timeframe="1d", margin=HOWS[mode])
     change = np.diff(run.equity, prepend=run.initial_equity)
     np.testing.assert_allclose(run.parts.sum(axis=1), change, atol=1e-8)
     for name in ("price_pnl", "fee", "slippage", "liquidation", "funding", "borrow", "turnover",
@@ -104,12 +118,12 @@ def test_tables_add_up_and_cash_is_conserved(seed: int, mode: str, orders: dict[
 
 @pytest.mark.few(6)
 @many
-@given(seed=st.integers(0, 2**32 - 1), mode=st.sampled_from(MODES))
+@given(seed=st.integers(0, 2**32 - 1), mode=st.sampled_from(sorted(HOWS)))
 def test_order_of_symbols_and_a_flat_one_change_nothing(seed: int, mode: str) -> None:
     legs, targets = random_legs(seed, 15, 3)
-    how = Margin(mode=mode) if mode != "separate" else Margin(
-        mode=mode, weights=dict(zip(legs, (0.5, 0.3, 0.2), strict=True))
-    )  # fmt: skip
+    how = HOWS[mode]
+    if mode == "separate":
+        how = replace(how, weights=dict(zip(legs, (0.5, 0.3, 0.2), strict=True)))
     run = portfolio_backtest(legs, targets, timeframe="1d", margin=how)
     turned = dict(reversed(legs.items()))
     again = portfolio_backtest(turned, targets[list(turned)], timeframe="1d", margin=how)

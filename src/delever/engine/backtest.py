@@ -134,12 +134,7 @@ def _simulated(request: Mapping[str, Any], *, tables: bool = True) -> Backtest:
         most, times = account.leverage, account.exposure
     first = float(initial[EXPOSURE] if isinstance(initial, pd.Series) else initial)
     decided = asked_targets(exposure_of(target) * times, index, first * times, lowest=-most)
-    said = before_bars(target, initial, leverage=most, times=times)
-    if said is not None and "limit_price" in said and account.limit_offset is not None:
-        raise InputError(
-            "account: limit_offset says where entries rest, and so does the strategy with "
-            "limit_price; leave one of them out"
-        )
+    said = None if account is None else before_bars(target, initial, account)
     band = request["rebalance_band"]
     made = simulate(
         bars,

@@ -13,6 +13,7 @@ from delever.engine.arithmetic import (
     moved,
     position_at_target,
     slippage_of,
+    taken,
 )
 from delever.engine.arrays import record
 from delever.engine.book_market import BookMarket, BookTerms
@@ -32,6 +33,7 @@ SCRATCH = np.dtype(
     [
         ("place", np.int64),  # row of a position's step; -1 where it has none
         ("bar", np.int64),  # row of its bar, the last one it had
+        ("order", np.int64),  # row of the orders in force
         *(
             (name, np.float64)
             for name in (
@@ -48,7 +50,9 @@ SCRATCH = np.dtype(
                 "stop_at",  # how far on the way its stop is; inf for none
                 "stop",  # price and reason of it
                 "why",
-                "due",  # whether it is asked for a target, the target, and its slippage
+                "asked",  # whether what it is asked for is new
+                "raised",  # whether its leverage is higher than before
+                "due",  # whether it trades at the open, to which exposure, and its slippage
                 "target",
                 "slipped",
                 "wanted",
@@ -77,7 +81,7 @@ class CompiledBook(NamedTuple):
     of: Any  # records of `SCRATCH`
     # shape (2, legs, legs): as ``together`` and ``seen`` of `delever.engine.book_events.Book`
     pairs: Floats
-    rungs: Floats  # shape (legs, 1, 2): exposure of a resting order, and no price of a decision's
+    rungs: Floats  # shape (legs, m, 2): of the decision in force, as `Said` has them
     ways: Floats  # shape (ways, 1 + legs): what is left at the end of each way, and the way
 
 
@@ -91,7 +95,7 @@ def leg_of(book: CompiledBook, place: int) -> CompiledRun:
         book.at,
         book.rows[place],
         book.fills,
-        Orders(*numbers(terms.orders[place], N_ORDERS)),
+        order_of(book, place),
         FillTerms(*numbers(terms.paid[row], N_TERMS)),
         terms.brackets[place, rule],
         MarginRule(*numbers(terms.how[place, rule], N_RULE)),
@@ -101,8 +105,8 @@ def leg_of(book: CompiledBook, place: int) -> CompiledRun:
 
 @inner()
 def order_of(book: CompiledBook, place: int) -> Orders:
-    """Numbers of a position's account."""
-    return Orders(*numbers(book.terms.orders[place], N_ORDERS))
+    """Orders in force of a position."""
+    return Orders(*numbers(book.terms.orders[book.of.order[place]], N_ORDERS))
 
 
 @inner()
@@ -323,8 +327,10 @@ def at_targets(book: CompiledBook) -> None:
         if same:
             break
     for place in range(size):
-        if of.due[place] > 0.0 and of.wanted[place] != book.accounts[place].position:
-            of.wanted[place] = in_lots(of.wanted[place], order_of(book, place).lot)
+        now, order = book.accounts[place].position, order_of(book, place)
+        if of.due[place] > 0.0 and of.wanted[place] != now:
+            opened, size_ = book.market.prices[of.place[place], 0], of.wanted[place]
+            of.wanted[place] = taken(in_lots(size_, order.lot), now, opened, order.least)
     if book.state.shared > 0.0:
         _afford(book)
 

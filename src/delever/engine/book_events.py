@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from delever.engine.book_market import Cut
-from delever.engine.events import Walk, lines, margin
+from delever.engine.events import FLOWS, Walk, lines, margin, taken
 from delever.engine.steps import Funding, Prices
-from delever.venues.contract import round_quantity
 from delever.venues.costs import fill_price, position_at_target
 from delever.venues.margin import initial_margin, maintenance_margin
 
@@ -25,13 +24,7 @@ BOOK = (
     "exposure",
     "gross_exposure",
     "target_exposure",
-    "turnover",
-    "price_pnl",
-    "fee",
-    "slippage",
-    "liquidation",
-    "funding",
-    "borrow",
+    *FLOWS,
     "ambiguous",
     "wallet_balance",
     "initial_margin",
@@ -44,21 +37,12 @@ LEG = (
     "position",
     "exposure",
     "target_exposure",
-    "turnover",
-    "price_pnl",
-    "fee",
-    "slippage",
-    "liquidation",
-    "funding",
-    "borrow",
+    *FLOWS,
     "mark",
     "entry_price",
     "liquidation_price",
 )
 """Columns of each of its positions."""
-
-FLOWS = ("turnover", "price_pnl", "fee", "slippage", "liquidation", "funding", "borrow")
-"""What adds up over positions and bars."""
 
 DUST = 1e-9
 
@@ -214,9 +198,7 @@ def at_targets(
         if sides == tried:
             break
     for place, size in wanted.items():
-        leg = book.legs[place]
-        if size != leg.account.position:
-            wanted[place] = round_quantity(size, leg.orders.lot)
+        wanted[place] = taken(book.legs[place], size, opens[place])
     return _affordable(book, wanted, opens, slipped)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from delever.engine.arithmetic import moved, on_tick
 from delever.engine.arrays import record
 from delever.engine.book_closing import close_bar
 from delever.engine.book_compiled import (
@@ -41,13 +40,15 @@ from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.events import FILL, LEDGER, REASONS, STATE
 from delever.engine.kernel import (
     at_open_of,
+    due_at,
     fill_limits,
     gap_orders,
     inside_of,
     pay_borrow,
+    rest_orders,
     too_large,
 )
-from delever.engine.kernel_events import BY_TARGET, N_FUNDING, N_PRICES, PLACE
+from delever.engine.kernel_events import BY_TARGET, EXPOSURE, N_FUNDING, N_PRICES, PLACE
 from delever.engine.steps import Funding, Ints, Prices
 
 BY_DELISTED = REASONS.index("delisted")
@@ -118,51 +119,59 @@ def _gaps(book: CompiledBook) -> None:
 
 
 @inner()
+def _take_up(book: CompiledBook, place: int) -> float:
+    """Put the orders of a decision in place of those before it; whether a rung is new."""
+    of, terms, row = book.of, book.terms, book.of.bar[place]
+    before = order_of(book, place).leverage
+    begun = terms.order_begin[place]
+    last = terms.order_begin[place + 1] - begun - 1
+    of.order[place] = begun + min(row - terms.bar_begin[place] + 1, last)
+    of.raised[place] = 1.0 if order_of(book, place).leverage > before else 0.0
+    if len(terms.rungs) == 0:
+        book.rungs[place, 0, EXPOSURE] = terms.targets[row]
+        return 0.0
+    for rung in range(terms.rungs.shape[1]):
+        for column in range(2):
+            book.rungs[place, rung, column] = terms.rungs[row, rung, column]
+    return float(terms.again[row])
+
+
+@inner()
 def _ask(book: CompiledBook) -> None:
-    """The fills at the open of all targets that are due, or the limit orders they become."""
+    """The fills at the open of all decisions, and the limit orders that rest from then on."""
     of, any_due = book.of, False
     for place in range(len(book.terms.spot)):
-        of.due[place] = 0.0
+        of.due[place] = of.asked[place] = of.raised[place] = 0.0
         row = of.place[place]
         if row < 0:
             continue
-        account, target = book.accounts[place], book.terms.targets[of.bar[place]]
-        asked = target != account.asked
-        account.asked = target
-        if asked:
-            account.stopped = 0.0
-            account.limit = np.nan
-        order, opened = order_of(book, place), book.market.prices[row, 0]
-        if np.isfinite(account.limit):
-            continue
-        if not asked and (account.stopped > 0.0 or order.band == np.inf):
-            continue
+        again, target = _take_up(book, place) > 0.0, book.terms.targets[of.bar[place]]
+        before, opened = book.at.fills, book.market.prices[row, 0]
         lend(book, place)
+        wanted, asked = due_at(leg_of(book, place), target, again, opened)
+        give_back(book, place, before)
+        of.asked[place] = 1.0 if asked else 0.0
+        if np.isnan(wanted):
+            continue
+        of.due[place], of.target[place], any_due = 1.0, wanted, True
+        account = book.accounts[place]
         equity = account.cash + account.position * opened + account.elsewhere
-        if equity <= 0.0:
-            continue
-        drift = abs(account.position * opened / equity - target)
-        if not asked and drift <= order.band:
-            continue
-        rests = np.isfinite(order.limit_offset) and target != 0.0
-        if rests and account.position * target <= 0.0:
-            side = 1.0 if target > 0.0 else -1.0
-            limit = moved(opened, -side * order.limit_offset, order.inverse)
-            account.limit = on_tick(limit, side, order.tick, order.inverse)
-            account.rung, book.rungs[place, 0, 0] = 0.0, target
-            target = 0.0
-        of.due[place], of.target[place], any_due = 1.0, target, True
-        size = abs(target * equity - account.position * opened)
+        size = abs(wanted * equity - account.position * opened)
         of.slipped[place] = slippage_at(book, place, size)
-    if not any_due:
-        return
-    at_targets(book)
-    begun = book.at.fills
+    if any_due:
+        at_targets(book)
+        begun = book.at.fills
+        for place in range(len(book.terms.spot)):
+            if of.due[place] > 0.0:
+                opened, fee = book.market.prices[of.place[place], 0], terms_of(book, place).taker
+                trade(book, place, of.wanted[place], opened, of.slipped[place], fee, BY_TARGET)
+        _restate(book, begun)
     for place in range(len(book.terms.spot)):
-        if of.due[place] > 0.0:
-            opened, fee = book.market.prices[of.place[place], 0], terms_of(book, place).taker
-            trade(book, place, of.wanted[place], opened, of.slipped[place], fee, BY_TARGET)
-    _restate(book, begun)
+        if of.asked[place] > 0.0:
+            before = book.at.fills
+            lend(book, place)
+            rest_orders(leg_of(book, place), book.market.prices[of.place[place], 0])
+            give_back(book, place, before)
 
 
 @inner()
@@ -194,7 +203,7 @@ def _limits(book: CompiledBook) -> int:
         last = Prices(*numbers(book.market.prices[row], N_PRICES))
         mark = Prices(*numbers(book.market.marks[row], N_PRICES))
         opened = fill_limits(leg, last, mark, book.of.rested[place] > 0.0)
-        book.of.rested[place] = float(opened)
+        book.of.rested[place] = 1.0 if opened else 0.0
         if book.accounts[place].position != held and too_large(leg) > 0.0:
             return place
         give_back(book, place, before)
@@ -265,6 +274,7 @@ def _step(book: CompiledBook, first: bool) -> int:
                 continue
             held, position = of.before[place], book.accounts[place].position
             grown = abs(position) > abs(held) or position * held < 0.0
+            grown = grown or (of.raised[place] > 0.0 and position != 0.0)
             if grown and too_large(leg_of(book, place)) > 0.0:
                 return place
             if position < 0.0:
@@ -292,7 +302,8 @@ def _settle(book: CompiledBook, place: int, close: float, recovery: float) -> No
         trade(book, place, 0.0, close, slipped, terms_of(book, place).taker, BY_DELISTED)
     else:
         trade(book, place, 0.0, recovery, 0.0, 0.0, BY_DELISTED)
-    account.asked, account.limit = 0.0, np.nan
+    account.asked = account.goal = 0.0
+    account.limit = np.nan
 
 
 @compiled()
@@ -320,6 +331,7 @@ def _loop(
         for place in range(size):
             if _has(run, place, bar, at_bar):
                 at_bar[place] += 1
+                run.accounts[place].held += 1.0 if run.accounts[place].position != 0.0 else 0.0
             last = at_bar[place] - 1
             if last >= run.terms.bar_begin[place] and run.terms.leaves[last] == bar:
                 close = run.market.prices[at_step[place] - 1, 3]
@@ -344,7 +356,7 @@ def run_book_compiled(
         book = CompiledBook(
             states, _accounts(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
             fills, whose, market, terms, _scratch(terms), np.zeros((2, size, size)),
-            np.full((size, 1, 2), math.nan),
+            np.full((size, terms.rungs.shape[1], 2), math.nan),
             np.zeros((max(size, 2), 1 + size)),
         )  # fmt: skip
         at_bar, at_step = terms.bar_begin[:-1].copy(), market.step_begin[:-1].copy()
@@ -377,7 +389,7 @@ def _accounts(market: BookMarket, terms: BookTerms) -> Any:
 
 def _scratch(terms: BookTerms) -> Any:
     of = np.zeros(len(terms.spot), dtype=SCRATCH)
-    of["place"], of["bar"] = -1, terms.bar_begin[:-1]
+    of["place"], of["bar"], of["order"] = -1, terms.bar_begin[:-1], terms.order_begin[:-1]
     return of
 
 

@@ -17,8 +17,9 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.bars import close_times
+from delever.engine.orders import exposures_in, laid_out
 from delever.engine.settings import Account, Orders, Resolution, loaded, orders_of
-from delever.engine.steps import Floats, Ints, MarketArrays, TermArrays, walk
+from delever.engine.steps import Floats, Ints, MarketArrays, Said, TermArrays, walk
 from delever.engine.terms import terms
 from delever.errors import DeleverError, InputError
 from delever.units import timeframe_delta
@@ -38,6 +39,40 @@ class LegInput:
     ends: str | float | None
     patience: pd.Timedelta | None = None
     ended: pd.Timestamp | None = None
+
+
+class LegTarget(NamedTuple):
+    """What is asked of a position."""
+
+    pending: float  # decided last, which no bar has filled
+    asked: Floats  # exposure asked for at each bar's open
+    said: pd.DataFrame | None = None  # orders in force in each bar, as `before_bars` gives them
+
+    def furthest(self) -> Floats:
+        """Exposure of the last rung that each bar may reach; without a ladder, the target."""
+        said, reached = self.said, self.asked
+        if said is not None:
+            for name in exposures_in(said):
+                reached = np.where(said[name].isna(), reached, said[name])
+        return np.asarray(reached, dtype=np.float64)
+
+    def leverage(self, of_account: float) -> Floats | float:
+        """Leverage in force in each bar."""
+        if self.said is None or "leverage" not in self.said:
+            return of_account
+        return self.said["leverage"].fillna(of_account).to_numpy()
+
+    def times(self, shares: Floats) -> LegTarget:
+        """The same with all exposures of each bar times a share."""
+        said = self.said
+        if said is not None:
+            rungs = exposures_in(said)
+            said = said.assign(**said[rungs].mul(shares, axis=0))
+        return LegTarget(self.pending, self.asked * shares, said)
+
+    def laid_out(self, orders: Orders) -> Said:
+        """What the loops read of it."""
+        return laid_out(self.said, self.asked, orders)
 
 
 class Cut(NamedTuple):
@@ -82,7 +117,12 @@ class BookTerms(NamedTuple):
     brackets: Floats  # shape (legs, rules, brackets, 4)
     how: Floats  # shape (legs, rules, 3)
     spot: Floats  # shape (legs,): whether the position needs no margin
-    orders: Floats  # shape (legs, orders): the columns of `Orders`
+    # shape (legs + 1,): where the orders of a position begin in the rows below, one for all of its
+    # bars, or those in force when each opens and, one on, once what was decided is carried out
+    order_begin: Ints
+    orders: Floats  # the columns of `Orders`
+    rungs: Floats  # bar by bar, as `Said` has them; no row where no decision names an order
+    again: Floats
     leaves: Ints  # bar of the clock with which a position goes if no bar came by then; -1: none
     settle: Floats  # price of what goes so; inf: its last close
     cuts: Floats  # shape (n, 4): the columns of `Cut`, bar by bar of the clock
@@ -109,7 +149,7 @@ def said_of(name: str) -> Iterator[None]:
 
 def lay_out(
     legs: Mapping[str, LegInput],
-    targets: Mapping[str, Floats],
+    targets: Mapping[str, LegTarget],
     clock: pd.DatetimeIndex,
     *,
     timeframe: str,
@@ -224,7 +264,7 @@ def _clock(
 
 def _terms(
     legs: Mapping[str, LegInput],
-    targets: Mapping[str, Floats],
+    targets: Mapping[str, LegTarget],
     ruled: Sequence[TermArrays],
     clock: pd.DatetimeIndex,
     timeframe: str,
@@ -241,23 +281,40 @@ def _terms(
         last = np.minimum(np.arange(rows[0]), len(table) - 1)
         brackets[place], how[place] = table[last], arrays.how[last]
     gone = [leaving(name, leg, clock, timeframe) for name, leg in legs.items()]
+    told = [
+        targets[name].laid_out(orders_of(leg.account, band=band, resolution=resolution))
+        for name, leg in legs.items()
+    ]
+    named = any(targets[name].said is not None for name in legs)
     return BookTerms(
         _begins([len(leg.index) for leg in legs.values()]),
         np.concatenate([leg.index.asi8 for leg in legs.values()]),
-        np.concatenate([targets[name] for name in legs]),
+        np.concatenate([targets[name].asked for name in legs]),
         np.concatenate([arrays.rule for arrays in ruled]),
         np.concatenate([arrays.paid for arrays in ruled]),
         np.concatenate([shared.counted[name] for name in legs]),
         brackets,
         how,
         np.array([float(leg.account.contract is None) for leg in legs.values()]),
-        np.array(
-            [orders_of(leg.account, band=band, resolution=resolution) for leg in legs.values()]
-        ).reshape(-1, len(Orders._fields)),
+        _begins([len(each.orders) for each in told]),
+        np.concatenate([each.orders for each in told]),
+        _rungs(told) if named else np.zeros((0, 1, 2)),
+        np.concatenate([each.again for each in told]) if named else np.zeros(0),
         np.concatenate([bar for bar, _ in gone]),
         np.concatenate([price for _, price in gone]),
         shared.cuts,
     )
+
+
+def _rungs(told: Sequence[Said]) -> Floats:
+    """Rungs of all bars, as many as the longest ladder has."""
+    most = max(each.rungs.shape[1] for each in told)
+    more = [(0, 0), (0, 0), (0, 0)]
+    padded = []
+    for each in told:
+        more[1] = (0, most - each.rungs.shape[1])
+        padded.append(np.pad(each.rungs, more, constant_values=np.nan))
+    return np.concatenate(padded)
 
 
 def leaving(

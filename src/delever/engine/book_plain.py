@@ -34,8 +34,6 @@ from delever.engine.events import (
     Walk,
     excess,
     fill,
-    moved,
-    on_tick,
     receive,
     slippage,
     trigger,
@@ -43,10 +41,12 @@ from delever.engine.events import (
 from delever.engine.plain import (
     at_open,
     borrow,
+    due_at,
     fill_limits,
     gap_orders,
     inside,
     open_bar,
+    rest_orders,
     value,
 )
 from delever.engine.settings import Orders
@@ -93,13 +93,15 @@ def run_book_plain(market: BookMarket, terms: BookTerms, *, cash: float, shared:
                         Funding(*market.funding[row].tolist()),
                     )
                     at_step[place] += 1
-            asked = {place: float(terms.targets[at_bar[place]]) for place in there if first}
+            asked = {place: _said(terms, place, at_bar[place]) for place in there if first}
             too_large = _step(book, there, asked)
             if too_large is not None:
                 refused = (bar, *too_large)
                 return BookRows(rows, leg_rows, *_fills(book), refused, book.turned_away)
         for place in present:
             at_bar[place] += 1
+            account = book.legs[place].account
+            account.held += float(account.position != 0.0)
         for place in range(size):
             last = at_bar[place] - 1
             if last >= terms.bar_begin[place] and terms.leaves[last] == bar:
@@ -118,7 +120,7 @@ def _begin(market: BookMarket, terms: BookTerms, cash: float, shared: bool) -> B
         legs.append(
             Walk(
                 account=AccountState(**state),
-                orders=Orders(*terms.orders[place].tolist()),
+                orders=Orders(*terms.orders[terms.order_begin[place]].tolist()),
                 terms=FillTerms(*terms.paid[terms.bar_begin[place]].tolist()),
                 brackets=(),
                 rule=MarginRule(*terms.how[place, 0].tolist()),
@@ -135,6 +137,24 @@ def _begin(market: BookMarket, terms: BookTerms, cash: float, shared: bool) -> B
         seen=[[0.0] * size for _ in range(size)],
         cut=Cut(*terms.cuts[0].tolist()),
     )
+
+
+class AskedLeg(NamedTuple):
+    """What a decision asks of a position."""
+
+    target: float
+    orders: Orders
+    rungs: list[list[float]]
+    again: bool
+
+
+def _said(terms: BookTerms, place: int, row: int) -> AskedLeg:
+    begun, until = terms.order_begin[place : place + 2].tolist()
+    at = begun + min(row - int(terms.bar_begin[place]) + 1, until - begun - 1)
+    orders, target = Orders(*terms.orders[at].tolist()), float(terms.targets[row])
+    if not len(terms.rungs):
+        return AskedLeg(target, orders, [[target, math.nan]], again=False)
+    return AskedLeg(target, orders, terms.rungs[row].tolist(), terms.again[row] > 0.0)
 
 
 def _terms_of(terms: BookTerms, place: int) -> TermArrays:
@@ -159,7 +179,9 @@ def _begin_bar(
         leg.bar = bar
 
 
-def _step(book: Book, there: dict[int, Here], asked: dict[int, float]) -> tuple[int, float] | None:
+def _step(
+    book: Book, there: dict[int, Here], asked: dict[int, AskedLeg]
+) -> tuple[int, float] | None:
     """One step of the clock; the position and its measure when no bracket allows it."""
     book.was_cut = False
     for place, here in there.items():
@@ -171,11 +193,13 @@ def _step(book: Book, there: dict[int, Here], asked: dict[int, float]) -> tuple[
             give_back(book, place)
     _gaps(book, there)
     before = [leg.account.position for leg in book.legs]
+    leverages = [leg.orders.leverage for leg in book.legs]
     if asked:
         _ask(book, there, asked)
     for place in asked:
         leg = book.legs[place]
-        if _grown(before[place], leg) and excess(leg) > 0.0:
+        raised = leg.orders.leverage > leverages[place] and leg.account.position != 0.0
+        if (raised or _grown(before[place], leg)) and excess(leg) > 0.0:
             return place, excess(leg)
         if leg.account.position < 0.0:
             borrow(lend(book, place), there[place].last.open)
@@ -230,46 +254,34 @@ def _gaps(book: Book, there: dict[int, Here]) -> None:
             give_back(book, place)
 
 
-def _ask(book: Book, there: dict[int, Here], asked: dict[int, float]) -> None:
-    """The fills at the open of all targets that are due, or the limit orders they become."""
+def _ask(book: Book, there: dict[int, Here], asked: dict[int, AskedLeg]) -> None:
+    """The fills at the open of all decisions, and the limit orders that rest from then on."""
     due: dict[int, float] = {}
     slipped: dict[int, float] = {}
-    for place, target in asked.items():
+    new: list[int] = []
+    opens = {place: there[place].last.open for place in asked}
+    for place, (target, orders, rungs, again) in asked.items():
         leg = lend(book, place)
-        account, orders, open_price = leg.account, leg.orders, there[place].last.open
-        new = target != account.asked
-        account.asked = target
-        if new:
-            account.stopped, account.limit = 0.0, math.nan
-        equity = account.cash + account.position * open_price + account.elsewhere
-        if equity <= 0.0 or math.isfinite(account.limit):
-            continue
-        drift = abs(account.position * open_price / equity - target)
-        if not new and (account.stopped or drift <= orders.band):
-            continue
-        if (
-            math.isfinite(orders.limit_offset)
-            and target != 0.0
-            and account.position * target <= 0.0
-        ):
-            side = math.copysign(1.0, target)
-            limit = moved(leg, open_price, -side * orders.limit_offset)
-            account.limit = on_tick(leg, limit, side)
-            account.rung, leg.rungs = 0.0, [[target, math.nan]]
-            target = 0.0
-        due[place] = target
-        slipped[place] = slippage(leg, abs(target * equity - account.position * open_price))
-    if not due:
-        return
-    opens = {place: there[place].last.open for place in due}
-    wanted = at_targets(book, due, opens, slipped)
-    made = []
-    for place, size in wanted.items():
-        leg = lend(book, place)
-        if fill(leg, size, opens[place], slipped[place], leg.terms.taker, "target"):
-            made.append(place)
+        leg.orders, leg.rungs, leg.again = orders, rungs, again
+        wanted, is_new = due_at(leg, target, opens[place])
+        new += [place] if is_new else []
+        if not math.isnan(wanted):
+            account = leg.account
+            equity = account.cash + account.position * opens[place] + account.elsewhere
+            due[place] = wanted
+            slipped[place] = slippage(leg, abs(wanted * equity - account.position * opens[place]))
         give_back(book, place)
-    _restate(book, made)
+    if due:
+        made = []
+        for place, size in at_targets(book, due, opens, slipped).items():
+            leg = lend(book, place)
+            if fill(leg, size, opens[place], slipped[place], leg.terms.taker, "target"):
+                made.append(place)
+            give_back(book, place)
+        _restate(book, made)
+    for place in new:
+        rest_orders(lend(book, place), opens[place])
+        give_back(book, place)
 
 
 def _restate(book: Book, made: list[int]) -> None:
@@ -302,7 +314,8 @@ def _settle(book: Book, place: int, close: float, recovery: float) -> None:
         fill(leg, 0.0, close, slipped, leg.terms.taker, "delisted")
     else:
         fill(leg, 0.0, recovery, 0.0, 0.0, "delisted")
-    account.asked, account.limit = 0.0, math.nan
+    account.asked = account.goal = 0.0
+    account.limit = math.nan
     give_back(book, place)
 
 

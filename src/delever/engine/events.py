@@ -20,28 +20,19 @@ from delever.venues.costs import fill_price, position_at_target
 from delever.venues.margin import initial_margin, liquidation_price
 from delever.venues.margin_formulas import MarginLines
 
+PAID = ("fee", "slippage", "liquidation")
+FLOWS = ("turnover", "price_pnl", *PAID, "funding", "borrow")
+"""What adds up over bars and positions."""
+
 SPOT_LEDGER = (
-    "equity",
-    "cash",
-    "position",
-    "exposure",
-    "target_exposure",
-    "turnover",
-    "price_pnl",
-    "fee",
-    "slippage",
-    "liquidation",
+    *("equity", "cash", "position", "exposure", "target_exposure", "turnover", "price_pnl"),
+    *PAID,
 )
 """Columns of the ledger of a run without account settings, one row per bar."""
 
 LEDGER = (
     *SPOT_LEDGER,
-    "funding",
-    "borrow",
-    "ambiguous",
-    "wallet_balance",
-    "entry_price",
-    "liquidation_price",
+    *("funding", "borrow", "ambiguous", "wallet_balance", "entry_price", "liquidation_price"),
 )
 """Columns of every other ledger."""
 
@@ -221,7 +212,7 @@ def slippage(run: Walk, order: float) -> float:
 
 def target_size(run: Walk, target: float, price: float, fee: float, slipped: float) -> float:
     """Position that reaches a target at a price, in whole lots."""
-    account, lot = run.account, run.orders.lot
+    account = run.account
     wanted = position_at_target(
         target,
         cash=account.cash + account.elsewhere,
@@ -231,10 +222,16 @@ def target_size(run: Walk, target: float, price: float, fee: float, slipped: flo
         slippage=slipped,
         reciprocal=run.orders.inverse > 0.0,
     )
-    if wanted == account.position:
+    return taken(run, wanted, price)
+
+
+def taken(run: Walk, wanted: float, price: float) -> float:
+    """Position in whole lots after an order; one below the least of its venue adds nothing."""
+    position = run.account.position
+    if wanted == position:
         return wanted
-    wanted = round_quantity(wanted, lot)
-    kept = account.position if account.position * wanted > 0.0 else 0.0
+    wanted = round_quantity(wanted, run.orders.lot)
+    kept = position if position * wanted > 0.0 else 0.0
     added = abs(wanted) - abs(kept)
     return kept if added > 0.0 and added * price < run.orders.least else wanted
 

@@ -83,55 +83,52 @@ def gap_orders(run: CompiledRun, open_: float, rested: bool) -> None:
 
 
 @inner()
-def _ask(run: CompiledRun, target: float, again: bool, open_: float) -> None:
-    """The decision's fills at the open, and the limit order that rests from then on."""
+def due_at(run: CompiledRun, target: float, again: bool, open_: float) -> tuple[float, bool]:
+    """Exposure that a decision has traded at the open, NaN for none, and whether it is new."""
     account, order = run.account, run.order
-    equity = account.cash + account.position * open_
+    equity = account.cash + account.position * open_ + account.elsewhere
     asked = again or target != account.asked
     account.asked = target
     if asked:
-        account.stopped = 0.0
-        account.limit = np.nan
-        account.rung = 0.0
+        account.stopped, account.limit, account.rung = 0.0, np.nan, 0.0
     if equity <= 0.0 or account.stopped > 0.0:
-        return
+        return np.nan, False
     exposure = account.position * open_ / equity
     adds = np.copysign(1.0, target) * exposure < abs(target)
     if asked and adds and np.isfinite(run.rungs[0, LIMIT]):
-        if account.position * target <= 0.0:
-            account.goal = 0.0
-            _cross(run, 0.0, open_)
-    elif asked:
+        if account.position * target > 0.0:
+            return np.nan, True
+        account.goal = 0.0
+        return 0.0, True
+    if asked:
         account.rung = 1.0
-        _to(run, target, open_)
-    elif account.position != 0.0 and account.held >= order.time_stop:
+        return _aim(run, target, open_), True
+    if account.position != 0.0 and account.held >= order.time_stop:
         leave_at(run, open_, BY_TIME)
-        return
+        return np.nan, False
     goal = account.goal
-    if account.stopped == 0.0 and np.isnan(order.limit_offset):
-        _rest(run, open_)
-    if asked or np.isfinite(account.limit) or account.goal != goal:
-        return
-    if abs(exposure - goal) > order.band:
-        _to(run, goal, open_)
+    rest_orders(run, open_)
+    still = np.isnan(account.limit) and account.goal == goal
+    if still and abs(exposure - goal) > order.band:
+        return _aim(run, goal, open_), False
+    return np.nan, False
 
 
 @inner()
-def _to(run: CompiledRun, target: float, open_: float) -> None:
-    """Trade to an exposure at the open, or rest an offset from it; not beyond a stop of its own."""
+def _aim(run: CompiledRun, target: float, open_: float) -> float:
+    """Exposure traded at the open for a target, NaN for none."""
     account, order, side = run.account, run.order, np.copysign(1.0, target)
-    exposure = account.position * open_ / (account.cash + account.position * open_)
-    account.goal = target
-    if target != 0.0 and side * exposure < abs(target) and passed(side, open_, order):
+    equity = account.cash + account.position * open_ + account.elsewhere
+    account.goal, adds = target, side * account.position * open_ / equity < abs(target)
+    if target != 0.0 and adds and passed(side, open_, order):
         account.stopped = 1.0
-        if account.position * target > 0.0:
-            return
-        target = 0.0
-    elif np.isfinite(order.limit_offset) and target != 0.0 and account.position * target <= 0.0:
+        return np.nan if account.position * target > 0.0 else 0.0
+    if np.isfinite(order.limit_offset) and target != 0.0 and account.position * target <= 0.0:
         limit = moved(open_, -side * order.limit_offset, order.inverse)
         account.limit = on_tick(limit, side, order.tick, order.inverse)
-        account.rung = target = 0.0
-    _cross(run, target, open_)
+        account.rung = 0.0
+        return 0.0
+    return target
 
 
 @inner()
@@ -154,15 +151,17 @@ def _cross(run: CompiledRun, target: float, open_: float) -> None:
 
 
 @inner()
-def _rest(run: CompiledRun, open_: float) -> None:
+def rest_orders(run: CompiledRun, open_: float) -> None:
     """The next rung's order rests; what the open has passed already is bought there and then."""
     account, order, resting = run.account, run.order, run.account.limit
+    if account.stopped > 0.0 or np.isfinite(order.limit_offset):
+        return
     while _next(run):
         exposure, limit = run.rungs[int(account.rung), EXPOSURE], account.limit
         if limit == resting or np.copysign(1.0, exposure) * (open_ - limit) >= 0.0:
             return
         account.limit = np.nan
-        equity = account.cash + account.position * open_
+        equity = account.cash + account.position * open_ + account.elsewhere
         slipped = slippage_for(run, abs(exposure * equity - account.position * open_))
         room = abs(1.0 - open_ / limit if order.inverse > 0.0 else limit / open_ - 1.0)
         if not _add(run, open_, min(slipped, room), run.terms.taker) or account.stopped > 0.0:
@@ -336,7 +335,11 @@ def _step(
             at_open_of(run, last.open, rested)
     if first:
         before = account.position
-        _ask(run, target, again, last.open)
+        wanted, asked = due_at(run, target, again, last.open)
+        if not np.isnan(wanted):
+            _cross(run, wanted, last.open)
+        if asked:
+            rest_orders(run, last.open)
         grown = abs(account.position) > abs(before) or account.position * before < 0.0
         if grown or (account.position != 0.0 and run.order.leverage > carried.order.leverage):
             beyond = too_large(run)

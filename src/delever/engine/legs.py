@@ -12,7 +12,8 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.engine.arrays import bar_index, price_array
-from delever.engine.book_market import Cut, LegInput, Shared, leaving, said_of
+from delever.engine.book_market import Cut, LegInput, LegTarget, Shared, leaving, said_of
+from delever.engine.orders import Target, before_bars, by_symbol, exposure_of
 from delever.engine.settings import Account, with_contract
 from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
@@ -198,33 +199,33 @@ def union(indexes: list[pd.DatetimeIndex]) -> pd.DatetimeIndex:
 
 def decided_targets(
     targets: pd.DataFrame, legs: Mapping[str, LegInput], clock: pd.DatetimeIndex
-) -> dict[str, tuple[float, Floats]]:
-    """Of each leg, the target decided last and those asked for at its bars' opens.
+) -> dict[str, LegTarget]:
+    """What is asked of each leg.
 
-    Raises InputError if columns or rows are others, or a target is not usable.
+    Raises InputError if columns or rows are others, or a target or an order is not usable.
     """
     if repeated := targets.columns[targets.columns.duplicated()].tolist():
         raise InputError(
             f"target_exposure must have every symbol once; {repeated[0]!r} is a column twice; add "
             "them up or drop one"
         )
-    if set(targets.columns) != set(legs):
+    each = by_symbol(targets)
+    if set(each) != set(legs):
         raise InputError(
             f"target_exposure must have one column per leg: {', '.join(legs)}; got "
-            f"{', '.join(map(str, targets.columns))}"
+            f"{', '.join(each)}"
         )
     if not utc_index(targets.index, "open_time", "target_exposure").equals(clock):
         raise InputError(
             "target_exposure must have one row per open time of any leg's bars; got "
             f"{counted(len(targets), 'row')} for {counted(len(clock), 'time')}; reindex it to them"
         )
-    return {name: _asked(name, targets[name], leg, clock) for name, leg in legs.items()}
+    return {name: _asked(name, each[name], leg, clock) for name, leg in legs.items()}
 
 
-def _asked(
-    name: str, column: pd.Series, leg: LegInput, clock: pd.DatetimeIndex
-) -> tuple[float, Floats]:
-    values = column.to_numpy(dtype=np.float64) * leg.account.exposure
+def _asked(name: str, target: Target, leg: LegInput, clock: pd.DatetimeIndex) -> LegTarget:
+    with said_of(name):
+        values = exposure_of(target).to_numpy(dtype=np.float64) * leg.account.exposure
     place = clock.get_indexer(leg.index)
     known = ~np.isnan(values)
     late = place[~known[place] & np.logical_or.accumulate(known)[place]]
@@ -244,30 +245,37 @@ def _asked(
             f"{clock[beyond[0]]:%Y-%m-%d %H:%M} asks for {held[beyond[0]]:g}; scale it, or set a "
             "higher leverage"
         )
-    return float(held[-1]), np.append(0.0, held)[place]
+    said = None
+    if isinstance(target, pd.DataFrame):
+        # The decision in force at each of the leg's opens, and at its last close.
+        rows = np.append(np.append(-1, row)[place], row[-1])
+        decided = target.reset_index(drop=True).reindex(rows)
+        with said_of(name):
+            said = before_bars(decided.iloc[1:].set_axis(leg.index), decided.iloc[0], leg.account)
+    return LegTarget(float(held[-1]), np.append(0.0, held)[place], said)
 
 
 def within_margins(
-    decided: Mapping[str, tuple[float, Floats]],
+    decided: Mapping[str, LegTarget],
     legs: Mapping[str, LegInput],
     how: Margin,
     shared: Shared,
     clock: pd.DatetimeIndex,
     timeframe: str,
-) -> tuple[dict[str, tuple[float, Floats]], int]:
+) -> tuple[dict[str, LegTarget], int]:
     """Targets whose margins one wallet can hold together, and at how many bars some had to wait.
 
     A leg without a bar keeps what it holds: increases of the others have what is left.
 
     Raises InputError where no leg waits and the sum of |target| / leverage is above 1; of spot that
-    is held, of what does not count as collateral.
+    is held, of what does not count as collateral; of a ladder, of its last rung.
     """
     if how.mode == "separate":
         return dict(decided), 0
     needs = np.full((len(clock), len(legs)), np.nan)
     for column, (name, leg) in enumerate(legs.items()):
-        asked = decided[name][1]
-        need = np.abs(asked) / leg.account.leverage
+        asked = decided[name].furthest()
+        need = np.abs(asked) / decided[name].leverage(leg.account.leverage)
         if leg.account.contract is None:
             need = np.where(asked > 0.0, asked * (1.0 - shared.counted[name]), need)
         left = leaving(name, leg, clock, timeframe)[0] + 1
@@ -278,10 +286,10 @@ def within_margins(
     if not len(beyond):
         return dict(decided), 0
     allowed, waited = _rationed(needs, held, int(beyond[0]), clock)
-    made = {}
-    for column, (name, leg) in enumerate(legs.items()):
-        pending, asked = decided[name]
-        made[name] = (pending, asked * allowed[clock.get_indexer(leg.index), column])
+    made = {
+        name: decided[name].times(allowed[clock.get_indexer(leg.index), column])
+        for column, (name, leg) in enumerate(legs.items())
+    }
     return made, waited
 
 

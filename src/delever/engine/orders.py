@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Flags, Floats, counted
-from delever.engine.settings import Orders
+from delever.engine.settings import Account, Orders
 from delever.engine.steps import Said
 from delever.errors import InputError
 
@@ -90,6 +90,12 @@ def orders_in(answer: pd.DataFrame) -> Target:
     if not names:
         return answer[EXPOSURE]
     return answer[[EXPOSURE, *names]].astype("float64")
+
+
+def by_symbol(target: pd.DataFrame) -> dict[str, Target]:
+    """Exposures of each symbol; with its orders, where columns are pairs of symbol and name."""
+    names = dict.fromkeys(target.columns.get_level_values(0))
+    return {str(name): target[name] for name in names}
 
 
 def rows_of(target: Target, initial: float | pd.Series) -> pd.DataFrame:
@@ -186,16 +192,16 @@ def _sides(
 
 
 def before_bars(
-    target: Target, initial: float | pd.Series, *, leverage: float, times: float
+    target: Target, initial: float | pd.Series, account: Account
 ) -> pd.DataFrame | None:
     """Orders in force in each bar, those decided before it; None where there are none.
 
-    `leverage` is that of the account, `times` what its exposures are multiplied by.
-
-    Raises InputError if an order breaks a rule, or goes beyond the account's leverage.
+    Raises InputError if an order breaks a rule, goes beyond the account's leverage, or rests where
+    the account says something else.
     """
     if not isinstance(target, pd.DataFrame):
         return None
+    leverage, times = account.leverage, account.exposure
     broken = broken_orders(target)
     if broken:
         raise InputError(f"target_exposure: {broken}")
@@ -216,6 +222,11 @@ def before_bars(
         raise InputError(
             f"target_exposure: the leverage of a decision must lie within the account's, "
             f"{leverage:g}; got {np.max(most):g}; lower it, or raise the account's"
+        )
+    if "limit_price" in said and account.limit_offset is not None:
+        raise InputError(
+            "account: limit_offset says where entries rest, and so does the strategy with "
+            "limit_price; leave one of them out"
         )
     return said.drop(columns=EXPOSURE)
 

@@ -125,7 +125,11 @@ def _walk(
         before, (target, decided) = account.position, decision
         raised = decided.leverage > run.orders.leverage
         run.orders = decided
-        _ask(run, target, last.open)
+        wanted, asked = due_at(run, target, last.open)
+        if not math.isnan(wanted):
+            _cross(run, wanted, last.open)
+        if asked:
+            rest_orders(run, last.open)
         grown = abs(account.position) > abs(before) or account.position * before < 0.0
         if (grown or (raised and account.position != 0.0)) and excess(run) > 0.0:
             return excess(run)
@@ -177,52 +181,53 @@ def exit_at(run: Walk, price: float, reason: str) -> None:
     fill(run, 0.0, price, slipped, run.terms.taker, reason)
 
 
-def _ask(run: Walk, target: float, open_price: float) -> None:
-    """The decision's fills at the open, and the limit order that rests from then on."""
+def due_at(run: Walk, target: float, open_price: float) -> tuple[float, bool]:
+    """Exposure that a decision has traded at the open, NaN for none, and whether it is a new one.
+
+    What it changes but for that is done: orders it withdraws, a time stop, a ladder that goes on.
+    """
     account, first = run.account, run.rungs[0][1]
     asked = target != account.asked or run.again
     account.asked = target
     if asked:
         account.stopped, account.limit, account.rung = 0.0, math.nan, 0.0
-    equity = account.cash + account.position * open_price
+    equity = account.cash + account.position * open_price + account.elsewhere
     if equity <= 0.0 or account.stopped:
-        return
+        return math.nan, False
     exposure = account.position * open_price / equity
     adds = math.copysign(1.0, target) * exposure < abs(target)
     if asked and adds and math.isfinite(first):
         kept = account.position * target > 0.0
         account.goal = account.goal if kept else 0.0
-        if not kept:
-            _cross(run, 0.0, open_price)
-    elif asked:
+        return (math.nan if kept else 0.0), True
+    if asked:
         account.rung = 1.0
-        _to(run, target, open_price)
-    elif account.position != 0.0 and account.held >= run.orders.time_stop:
+        return _aim(run, target, open_price), True
+    if account.position != 0.0 and account.held >= run.orders.time_stop:
         exit_at(run, open_price, "time_stop")
-        return
+        return math.nan, False
     goal = account.goal
-    if not account.stopped and math.isnan(run.orders.limit_offset):
-        _rest(run, open_price)
-    if asked or math.isfinite(account.limit) or account.goal != goal:
-        return
-    if abs(exposure - goal) > run.orders.band:
-        _to(run, goal, open_price)
+    rest_orders(run, open_price)
+    still = math.isnan(account.limit) and account.goal == goal
+    if still and abs(exposure - goal) > run.orders.band:
+        return _aim(run, goal, open_price), False
+    return math.nan, False
 
 
-def _to(run: Walk, target: float, open_price: float) -> None:
-    """Trade to an exposure at the open, or rest an offset from it; not beyond a stop of its own."""
+def _aim(run: Walk, target: float, open_price: float) -> float:
+    """Exposure traded at the open for a target, NaN for none; what rests is not."""
     account, orders, side = run.account, run.orders, math.copysign(1.0, target)
-    exposure = account.position * open_price / (account.cash + account.position * open_price)
+    equity = account.cash + account.position * open_price + account.elsewhere
     account.goal = target
-    if target != 0.0 and side * exposure < abs(target) and passed(run, side, open_price):
+    adds = side * account.position * open_price / equity < abs(target)
+    if target != 0.0 and adds and passed(run, side, open_price):
         account.stopped = 1.0
-        if account.position * target > 0.0:
-            return
-        target = 0.0
-    elif math.isfinite(orders.limit_offset) and target != 0.0 and account.position * target <= 0.0:
+        return math.nan if account.position * target > 0.0 else 0.0
+    if math.isfinite(orders.limit_offset) and target != 0.0 and account.position * target <= 0.0:
         account.limit = on_tick(run, moved(run, open_price, -side * orders.limit_offset), side)
-        account.rung, target = 0.0, 0.0
-    _cross(run, target, open_price)
+        account.rung = 0.0
+        return 0.0
+    return target
 
 
 def _cross(run: Walk, target: float, open_price: float) -> None:
@@ -233,16 +238,18 @@ def _cross(run: Walk, target: float, open_price: float) -> None:
     fill(run, wanted, open_price, slipped, run.terms.taker, "target")
 
 
-def _rest(run: Walk, open_price: float) -> None:
+def rest_orders(run: Walk, open_price: float) -> None:
     """The next rung's order rests; what the open has passed already is bought there and then."""
     account, resting = run.account, run.account.limit
+    if account.stopped or math.isfinite(run.orders.limit_offset):
+        return
     while _next(run):
         exposure = run.rungs[int(account.rung)][0]
         side, limit = math.copysign(1.0, exposure), account.limit
         if limit == resting or side * open_price >= side * limit:
             return
         account.limit = math.nan
-        equity = account.cash + account.position * open_price
+        equity = account.cash + account.position * open_price + account.elsewhere
         slipped = slippage(run, abs(exposure * equity - account.position * open_price))
         slipped = min(slipped, _room(run, open_price, limit))
         if not _add(run, open_price, slipped, run.terms.taker) or account.stopped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,7 +13,7 @@ import pandas as pd
 from delever.arguments import checked, counted
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.engine.book_events import BOOK
-from delever.engine.book_market import BookPath, LegInput, Shared, lay_out, said_of
+from delever.engine.book_market import BookPath, LegInput, LegTarget, Shared, lay_out, said_of
 from delever.engine.book_plain import BookRows, run_book_plain
 from delever.engine.book_tables import BookTables, add_up, tables
 from delever.engine.ledger import Backtest
@@ -26,8 +26,8 @@ from delever.engine.legs import (
     union,
     within_margins,
 )
+from delever.engine.orders import not_sent
 from delever.engine.settings import Resolution
-from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.venues.brackets import check_leverage
@@ -95,7 +95,8 @@ def portfolio_backtest(
         One column per leg, in any order, on the union of the open times of all bars; decided at
         each close. Signed notional / equity of the whole portfolio, of the leg's wallet when they
         are separate. NaN before a column's first value means flat; NaN where a leg has no bar is
-        no decision.
+        no decision. Where decisions name orders, columns are pairs of a leg and ``"exposure"`` or
+        an order (`delever.engine.orders`), as ``pandas.concat`` makes them of a frame per leg.
     timeframe : str
         Of all bars.
     margin : Margin, optional
@@ -142,9 +143,8 @@ def portfolio_backtest(
     groups = [[name] for name in names] if how.mode == "separate" else [names]
     loop = _loop(engine)
     band = math.inf if rebalance_band is None else float(rebalance_band)
-    asked = {name: of_bars for name, (_, of_bars) in decided.items()}
     books = [
-        _Book({name: read[name] for name in group}, asked, clock, timeframe, band, shared, loop)
+        _Book({name: read[name] for name in group}, decided, clock, timeframe, band, shared, loop)
         for group in groups
     ]
     cash = [wallets[group[0]] if how.mode == "separate" else float(initial_equity)
@@ -171,7 +171,7 @@ def portfolio_backtest(
         "rebalance_band": rebalance_band,
         "engine": engine,
     }
-    pending = {name: pending for name, (pending, _) in decided.items()}
+    pending = {name: each.pending for name, each in decided.items()}
     return PortfolioBacktest(
         timeframe=timeframe,
         initial_equity=float(initial_equity),
@@ -180,7 +180,12 @@ def portfolio_backtest(
         fills=whole.fills,
         trades=whole.trades,
         pending_target=sum(pending.values()),
-        fidelity=(*notes, *said, *_remarks(read, whole, clock, turned_away, waited)),
+        fidelity=(
+            *notes,
+            *said,
+            *_unsent(read, decided),
+            *_remarks(read, whole, clock, turned_away, waited),
+        ),
         bounds=bounds,
         ambiguous_bars=int(whole.ledger["ambiguous"].sum()),
         request=request,
@@ -234,7 +239,7 @@ class _Book:
     """The legs of one wallet, and what is asked of them."""
 
     legs: Mapping[str, LegInput]
-    asked: Mapping[str, Floats]
+    asked: Mapping[str, LegTarget]
     clock: pd.DatetimeIndex
     timeframe: str
     band: float
@@ -295,6 +300,13 @@ def _bounds(equity: pd.Series, books: list[_Book], cash: list[float]) -> pd.Data
     return pd.DataFrame(
         {"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, equity.index
     )
+
+
+def _unsent(legs: Mapping[str, LegInput], decided: Mapping[str, LegTarget]) -> Iterator[str]:
+    """Entries of each leg that no venue takes."""
+    for name, leg in legs.items():
+        for note in not_sent(decided[name].said, decided[name].asked, leg.prices[:, 0]):
+            yield f"{name}: {note}"
 
 
 def _remarks(

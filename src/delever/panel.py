@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Flags, counted
 from delever.bars import close_times, last_known, pick
 from delever.errors import InputError
 from delever.frames import utc_index
@@ -212,6 +212,27 @@ class Markets:
         known = last_known(close_times(opened, self.timeframe), self.close_time)
         return pick(values, known, self.index)
 
+    def known(self, symbol: str, values: pd.Series) -> pd.Series:
+        """The same of a symbol of these markets: NaN from when it is delisted.
+
+        Parameters
+        ----------
+        symbol : str
+            Its name.
+        values : pandas.Series, shape (m,)
+            As `align` takes them.
+
+        Returns
+        -------
+        pandas.Series, shape (n,)
+
+        Raises
+        ------
+        InputError, SchemaError
+            As `align`.
+        """
+        return self.align(values).mask(self._gone_of(symbol))
+
     def each(self, function: Callable[[MarketView], pd.Series]) -> pd.DataFrame:
         """A number of every symbol's own market, brought to the rows that knew it.
 
@@ -230,9 +251,8 @@ class Markets:
         InputError, SchemaError
             As `align`.
         """
-        columns = {name: self.align(function(view)) for name, view in self.views.items()}
-        found = pd.DataFrame(columns, index=self.index, columns=[*self.views], dtype="float64")
-        return found.mask(self._gone())
+        columns = {name: self.known(name, function(view)) for name, view in self.views.items()}
+        return pd.DataFrame(columns, index=self.index, columns=[*self.views], dtype="float64")
 
     def panel(self, column: str = "close") -> pd.DataFrame:
         """One column of the bars of every symbol.
@@ -362,15 +382,14 @@ class Markets:
 
     def _gone(self) -> pd.DataFrame:
         """Which symbols had been delisted when each row closed."""
-        closes = self.close_time
-        never = np.zeros(len(closes), dtype=bool)
-        gone = {
-            name: never
-            if (ended := self.lifetimes.get(name, Lifetime()).delisted) is None
-            else np.asarray(closes >= ended)
-            for name in self.views
-        }
+        gone = {name: self._gone_of(name) for name in self.views}
         return pd.DataFrame(gone, index=self.index, columns=[*self.views], dtype=bool)
+
+    def _gone_of(self, symbol: str) -> Flags:
+        ended = self.lifetimes.get(symbol, Lifetime()).delisted
+        if ended is None:
+            return np.zeros(len(self.index), dtype=bool)
+        return np.asarray(self.close_time >= ended)
 
     def upto(self, time: pd.Timestamp) -> Markets:
         """Only what was known at `time`.

@@ -312,6 +312,12 @@ UNFUNDED = perpetual("B/U:U", funding_policy="required")
 ASKED = pd.DataFrame({"A": 0.5, "B": 0.5}, index=days(3))
 
 
+def named(**orders: float) -> pd.DataFrame:
+    """The same with orders beside the second leg's."""
+    return pd.concat({"A": ASKED[["A"]].set_axis(["exposure"], axis=1),
+                      "B": pd.DataFrame({"exposure": 0.5, **orders}, index=days(3))}, axis=1)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("legs", "targets", "kind", "said"),
     [
@@ -322,6 +328,18 @@ ASKED = pd.DataFrame({"A": 0.5, "B": 0.5}, index=days(3))
         (LEGS, ASKED * 3.0, InputError, r"at 2021-01-02 00:00 it is 1.5"),
         (LEGS, ASKED * 5.0, InputError, r"A: target_exposure must lie in \[-2, 2\]"),
         (LEGS, ASKED.assign(A=[0.1, np.nan, 0.1]), InputError, "A: target_exposure may be NaN"),
+        (
+            LEGS, named(exposure_2=2.5, limit_price_2=90.0), InputError,
+            "B: target_exposure: orders may not go beyond the leverage in force; exposure_2",
+        ),
+        (
+            LEGS, named(exposure_2=1.9, limit_price_2=90.0), InputError,
+            r"of a ladder, of its last rung\) must be at most 1; at 2021-01-02 00:00 it is 1.2",
+        ),
+        (
+            LEGS, named(limit_price=90.0, stop_price=95.0), InputError,
+            "B: target_exposure: bar 2021-01-01 00:00: stop_price must lie on the losing side of",
+        ),
         (
             {**LEGS, "B": replace(LEGS["A"])}, ASKED, InputError,
             "every symbol once; A/U:U is held by A and B",

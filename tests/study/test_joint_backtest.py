@@ -222,3 +222,74 @@ def test_shares_that_move_away_from_a_leg_without_a_bar_wait_for_it():
     told = {"rule": "inverse_volatility", "rule_params": {"days": 5, "every": "1d"}}
     weighed = dl.backtest(dl.markets(gap, timeframe="1d"), ones, costs=FREE, **told)
     assert any("increases waited" in note for note in weighed.notes)
+
+
+def on_levels(market: dl.MarketView, *, days: int = 10) -> pd.DataFrame:
+    """Long above an average: half at once, the rest below, out under the lowest close."""
+    close = market.bars["close"]
+    mean = close.rolling(days).mean()
+    long = (close > mean).astype(float).where(mean.notna())
+    said = pd.DataFrame({"exposure": 0.5 * long, "stop_price": 0.95 * close.rolling(days).min()})
+    said["exposure_2"] = long.where(long > 0.0)
+    return said.assign(limit_price_2=(0.99 * close).where(long > 0.0))
+
+
+def test_orders_at_levels_of_every_symbol_are_sized_by_the_rule_and_run_again():
+    markets = dl.markets(
+        {"A": bars(1), "B": bars(2).drop(DAYS[50:53]), "C": bars(3).iloc[:80]}, timeframe="1d"
+    )
+    run = dl.backtest(markets, on_levels, days=8, costs=FREE)
+    book = run.evaluation.backtest
+    assert {"target", "limit", "stop_loss"} <= set(book.fills["reason"])
+    asked = book.request["target_exposure"]
+    alone = dl.strategy(on_levels).target(markets["A"], {"days": 8})
+    share = 1.0 / markets.members.sum(axis=1)
+    for name in ("exposure", "exposure_2"):
+        own = (alone[name] * share).loc[asked.index]
+        np.testing.assert_allclose(asked["A"][name], own.mask(own == 0.0, 0.0), rtol=1e-12)
+    np.testing.assert_array_equal(asked["A"]["stop_price"], alone["stop_price"].loc[asked.index])
+    # What was bought at a level was bought no dearer, and by hand at the level of the day before.
+    rungs = book.fills[book.fills["reason"] == "limit"]
+    for fill in rungs.itertuples():
+        row = asked.index.get_loc(fill.time) - 1
+        assert fill.price <= asked[fill.symbol]["limit_price_2"].ffill().iloc[row] * (1 + 1e-12)
+    assert {"costs x2", "1 bar later", "days 9 instead of 8"} <= set(run.counterfactuals.index)
+    assert not run.what_if.refused
+    assert run.answer.timing.known
+    capped = dl.backtest(markets, on_levels, rule="capped", rule_params={"each": 0.2}, costs=FREE)
+    reached = capped.evaluation.backtest.request["target_exposure"]["B"]
+    assert reached["exposure_2"].max() == pytest.approx(0.2)
+    assert reached["exposure"].max() == pytest.approx(0.1)
+
+
+def test_a_panel_names_orders_in_a_frame_per_symbol_and_may_not_peek_with_them():
+    markets = dl.markets({"A": bars(1), "B": bars(2)}, timeframe="1d")
+
+    def in_pairs(markets: dl.Markets, *, stop: float = 0.95, peek: bool = False) -> pd.DataFrame:
+        close = markets.panel()
+        low = stop * close.rolling(10, min_periods=1).min()
+        if peek:
+            low["B"] = stop * close["B"].shift(-1).fillna(close["B"]).clip(upper=close["B"])
+        each = {
+            name: pd.DataFrame({"exposure": 0.5, "stop_price": low[name]}, markets.index)
+            for name in markets
+        }
+        return pd.concat(each, axis=1)
+
+    assert dl.check(in_pairs, data=markets, points=3, seconds=0).passed
+    caught = dl.check(in_pairs, data=markets, points=3, seconds=0, params={"peek": True})
+    assert "prefix invariance: B: stop_price, bar 2021" in str(caught.targets[0].findings[0])
+    stopped = dl.backtest(markets, in_pairs, costs=FREE)
+    assert "stop_loss" in set(stopped.trades["exit_reason"])
+    own = dl.backtest(markets, in_pairs(markets), costs=FREE)
+    pd.testing.assert_series_equal(own.equity, stopped.equity)
+    with pytest.raises(
+        StrategyError, match="A: bar 2021-.* stop_price must lie on the losing side"
+    ):
+        dl.backtest(markets, in_pairs, stop=1.2)
+
+    def flat(markets: dl.Markets) -> pd.DataFrame:
+        return pd.DataFrame({"exposure": 0.5, "stop_price": 1.0}, markets.index)
+
+    with pytest.raises(StrategyError, match="'stop_price' is an order's: join a frame per symbol"):
+        dl.backtest(markets, flat)

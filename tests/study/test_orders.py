@@ -12,7 +12,7 @@ from annotated_types import Gt
 import delever as dl
 from delever.deleveraging.period import Period
 from delever.engine.backtest import backtest
-from delever.errors import InputError, StrategyError
+from delever.errors import InputError
 from delever.research.luck import timing_test
 from delever.research.redrawn import Redrawing
 from delever.research.strategy_checks import check_strategy
@@ -138,14 +138,6 @@ def test_neighbours_and_redrawn_markets_carry_the_orders() -> None:
         benchmark=run.evaluation.benchmark,
     )
     assert loose.on(market).payout != redrawing.on(market).payout
-
-
-def test_several_markets_take_no_orders() -> None:
-    from delever.panel import Markets
-
-    markets = Markets(views={"A": wave(), "B": wave()})
-    with pytest.raises(StrategyError, match="takes exposures alone, and in_waves returns orders"):
-        strategy().panel_target(markets)
 
 
 @pytest.mark.parametrize("name", ["stop_prices", "Stop_Price", "stop", "stop_price_2"])

@@ -92,12 +92,6 @@ def orders_in(answer: pd.DataFrame) -> Target:
     return answer[[EXPOSURE, *names]].astype("float64")
 
 
-def by_symbol(target: pd.DataFrame) -> dict[str, Target]:
-    """Exposures of each symbol; with its orders, where columns are pairs of symbol and name."""
-    names = dict.fromkeys(target.columns.get_level_values(0))
-    return {str(name): target[name] for name in names}
-
-
 def rows_of(target: Target, initial: float | pd.Series) -> pd.DataFrame:
     """What was decided before the first bar, and at the close of each, n + 1 rows."""
     frame = target if isinstance(target, pd.DataFrame) else target.to_frame(EXPOSURE)

@@ -10,13 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.engine.joint_orders import (
+    at_prices,
+    by_symbol,
+    decided_last,
+    furthest,
+    scaled,
+    together,
+    without_decision,
+)
 from delever.engine.legs import Leg
+from delever.engine.orders import Target
 from delever.engine.portfolio import PortfolioBacktest, portfolio_backtest
 from delever.engine.settings import Account
 from delever.engine.terms import costs_of
 from delever.errors import InputError
 
-__all__ = ["again", "changed", "in_force", "usual_changes"]
+__all__ = ["again", "changed", "closes", "in_force", "usual_changes"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,7 +77,7 @@ def changed(
         return again(run, legs=dearer)
     asked = _asked(run)
     if bars_later:
-        late = asked.fillna(0.0).shift(bars_later, fill_value=0.0)
+        late = without_decision(asked.shift(bars_later))
         return again(run, legs=legs, target_exposure=late)
     traded = [name for name, leg in legs.items() if leg.account.contract is not None]
     if not traded:
@@ -80,13 +90,28 @@ def changed(
         legs |= {name: _with(legs[name], **unpaid) for name in traded}
         return again(run, legs=legs)
     legs |= {name: _with(legs[name], leverage=leverage) for name in traded}
-    share = _room(asked, legs)
-    return again(run, legs=legs, target_exposure=asked * min(1.0, share))
+    share = pd.Series(min(1.0, _room(asked, legs)), index=asked.index)
+    each = {name: scaled(_free(one), share) for name, one in by_symbol(asked).items()}
+    return again(run, legs=legs, target_exposure=together(each, asked.index))
+
+
+def _free(target: Target) -> Target:
+    """Without leverages of its own: this one is everybody's."""
+    if isinstance(target, pd.DataFrame):
+        return target.drop(columns="leverage", errors="ignore")
+    return target
 
 
 def in_force(run: PortfolioBacktest) -> pd.DataFrame:
-    """Targets as they stood at each row, 0 before the first."""
-    return _asked(run).fillna(0.0)
+    """Targets as they stood at each row, 0 before the first; prices as a multiple of its close."""
+    return at_prices(without_decision(_asked(run)), 1.0 / closes(run))
+
+
+def closes(run: PortfolioBacktest) -> pd.DataFrame:
+    """Last close of each leg at each row; before its first, that one."""
+    index, legs = _asked(run).index, _legs(run)
+    last = {name: leg.bars["close"].reindex(index) for name, leg in legs.items()}
+    return pd.DataFrame(last, index=index).ffill().bfill()
 
 
 def _legs(run: PortfolioBacktest) -> Mapping[str, Leg]:
@@ -101,7 +126,7 @@ def _asked(run: PortfolioBacktest) -> pd.DataFrame:
     if run.request is None:
         return pd.DataFrame()  # what is missing is said by `again`
     asked: pd.DataFrame = run.request["target_exposure"]
-    return asked.ffill()
+    return decided_last(asked)
 
 
 def _plain(account: Account) -> Account:
@@ -115,7 +140,10 @@ def _with(leg: Leg, **settings: Any) -> Leg:
 def _room(asked: pd.DataFrame, legs: Mapping[str, Leg]) -> float:
     """By what all targets must be multiplied at most, so that margins and leverage suffice."""
     sizes = pd.DataFrame(
-        {name: asked[name].abs() * leg.account.exposure for name, leg in legs.items()}
+        {
+            name: furthest(one).abs() * legs[name].account.exposure
+            for name, one in by_symbol(asked).items()
+        }
     ).fillna(0.0)
     leverages = pd.Series({name: leg.account.leverage for name, leg in legs.items()})
     needed = float((sizes / leverages).sum(axis=1).max())

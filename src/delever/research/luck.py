@@ -20,6 +20,7 @@ from delever.arguments import counted
 from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, rerun
+from delever.engine.joint_orders import at_prices
 from delever.engine.orders import EXPOSURE, ORDER_PRICES, arguments_of, rows_of
 from delever.engine.portfolio import PortfolioBacktest
 from delever.engine.sweep_accounts import (
@@ -33,7 +34,7 @@ from delever.engine.sweep_accounts import (
 from delever.engine.sweep_metrics import column_name
 from delever.errors import InputError
 from delever.research.evaluation import scope_masks
-from delever.research.joint_runs import again, in_force
+from delever.research.joint_runs import again, closes, in_force
 from delever.stats.metric import Scope, metric_of
 from delever.stats.returns import bar_returns, total_return
 
@@ -270,7 +271,7 @@ def _together(
     seed: int,
 ) -> NullTest:
     """The timing test of several symbols, whose targets are moved on in time together."""
-    wanted = in_force(run)
+    wanted, last = in_force(run), closes(run)
     cells = wanted.size
     shifts = min(shifts, _MOST_BARS // max(cells, 1))
     if shifts < _FEWEST_SHIFTS:
@@ -284,6 +285,7 @@ def _together(
             np.roll(wanted.to_numpy(), move, axis=0), index=wanted.index, columns=wanted.columns
         )
         try:
+            later = at_prices(later, last)
             grown.append(growth_inside(again(run, target_exposure=later), inside))
         except InputError:  # a bracket, or the margins at another time
             refused += 1

@@ -10,9 +10,13 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats
+from delever.engine.orders import EXPOSURE
 from delever.panel import Markets
 from delever.research.perturbation import Perturbation, perturb_future, published_later, window
 from delever.view import MarketView
+
+OF = ": "
+"""Between a symbol and what of its frame a value is, beside the exposure."""
 
 _LATER = 0.5
 """Deviation of the logarithm of a factor on the prices of a symbol that has not begun."""
@@ -77,12 +81,13 @@ def answers(answer: pd.DataFrame, markets: Markets) -> dict[str, Floats]:
     What is said of a symbol before anyone could know of it is no decision about it.
     """
     unknown = markets.panel().isna()
-    return {
-        str(name): answer[name]
-        .mask(unknown[name].to_numpy() if name in unknown else np.zeros(len(answer), bool))
-        .to_numpy(dtype="float64", na_value=np.nan)
-        for name in answer
-    }
+    found = {}
+    for place, (symbol, *order) in enumerate(answer.columns.to_frame().to_numpy().tolist()):
+        column = answer.iloc[:, place]
+        before = unknown[symbol].to_numpy() if symbol in unknown else np.zeros(len(answer), bool)
+        named = symbol if order in ([], [EXPOSURE]) else f"{symbol}{OF}{order[0]}"
+        found[str(named)] = column.mask(before).to_numpy(dtype="float64", na_value=np.nan)
+    return found
 
 
 def moves(markets: Markets) -> Floats:

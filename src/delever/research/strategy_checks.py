@@ -23,7 +23,7 @@ from delever.engine.orders import (
 from delever.panel import Markets
 from delever.research.decision import Decided
 from delever.research.lookahead import POINTS, Leak, Seen, ask, differ, find_leak, untouched
-from delever.research.panel_perturbation import scaled_markets
+from delever.research.panel_perturbation import OF, scaled_markets
 from delever.research.perturbation import price_columns
 from delever.view import MarketView
 
@@ -154,11 +154,11 @@ def check_panel(answer: object, markets: Markets) -> Finding | None:
             message="a strategy of several symbols must return a DataFrame of exposures, a column "
             f"per symbol; got {type(answer).__name__}",
         )
-    names = list(answer.columns)
-    if sorted(map(str, names)) != sorted(markets.symbols):
+    names = [str(name) for name in dict.fromkeys(answer.columns.get_level_values(0))]
+    if sorted(names) != sorted(markets.symbols) or answer.columns.has_duplicates:
         ordered = [name for name in names if name in ORDERS]
         more = (
-            f"; {ordered[0]!r} is an order's, which only a strategy of one market may return"
+            f"; {ordered[0]!r} is an order's: join a frame per symbol with pandas.concat"
             if ordered
             else ""
         )
@@ -175,6 +175,16 @@ def check_panel(answer: object, markets: Markets) -> Finding | None:
         )
     for name in markets.symbols:
         column = answer[name]
+        if isinstance(column, pd.DataFrame):
+            wrong = _check_names(column)
+            close = markets.known(name, markets[name].bars["close"])
+            broken = None if wrong else _check_orders(column, close)
+            if wrong or broken is not None:
+                said = wrong or (broken.message if broken else "")
+                return Finding(
+                    check="named lines" if wrong else "orders", message=f"{name}: {said}"
+                )
+            column = column[EXPOSURE]
         if column.dtype.kind not in "iufb" or column.dtype.kind == "b":
             return Finding(
                 check="finite after warm-up",
@@ -289,17 +299,17 @@ def _units(was: Mapping[str, Floats], other: Mapping[str, Floats], market: Seen)
     """What depends on the unit of prices but may not, or does not but must; empty for nothing."""
     index, several = market.index, isinstance(market, Markets)
     for name, values in was.items():
-        priced = name in ORDER_PRICES or name not in ("", EXPOSURE, *ORDERS)
-        line = priced and not several
+        own = name.partition(OF)[2] if several else name
+        line = own in ORDER_PRICES or own not in ("", EXPOSURE, *ORDERS)
         seen = other.get(name, np.full(len(values), np.nan))
         wrong = np.flatnonzero(differ(values * _SCALE if line else values, seen))
         if not len(wrong):
             continue
         row = int(wrong[0])
         bar = f"bar {index[row]:%Y-%m-%d %H:%M}: {values[row]:g}, but {seen[row]:g}"
-        bar = f"{name}, {bar}" if several else bar
+        bar = f"{name}, {bar}" if several and not line else bar
         if line:
-            what = name if name in ORDERS else f"line {name!r}"
+            what = name if own in ORDERS else f"line {name!r}"
             return (
                 f"{what}, {bar} with every price times {_SCALE:g}; a line must stand on the "
                 "price scale of the bars, and its name may hold no price"

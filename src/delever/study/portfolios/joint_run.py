@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from delever.engine.joint_orders import by_symbol, decided_last, together
+from delever.engine.orders import EXPOSURE, Target, exposure_of
 from delever.engine.portfolio import PortfolioBacktest
 from delever.errors import DeleverError
 from delever.panel import Markets
@@ -57,12 +59,26 @@ def joint_what_if(
     asked = run.request["target_exposure"] if run.request else pd.DataFrame()
     for name, other in _beside(rule):
         try:
-            target = other.target(markets).ffill()
-            own = target.loc[asked.index, asked.columns]
-            runs[name] = again(run, target_exposure=own.where(own.notna(), asked))
+            target = decided_last(other.target(markets)).loc[asked.index]
+            own, was = by_symbol(target), by_symbol(asked)
+            runs[name] = again(
+                run,
+                target_exposure=together(
+                    {symbol: _begun(own[symbol], was[symbol]) for symbol in was}, asked.index
+                ),
+            )
         except DeleverError as error:
             runs[name] = error
     return found.joined(kept(run.initial_equity, runs))
+
+
+def _begun(own: Target, was: Target) -> Target:
+    """What a neighbour asks for, and before its first decision what the run itself did."""
+    known = exposure_of(own).notna()
+    if isinstance(own, pd.Series) and isinstance(was, pd.Series):
+        return own.where(known, was)
+    both = [one.to_frame(EXPOSURE) if isinstance(one, pd.Series) else one for one in (own, was)]
+    return pd.concat([both[0][known], both[1][~known]]).sort_index()
 
 
 def _beside(rule: JointRule) -> Iterator[tuple[str, JointRule]]:

@@ -12,7 +12,16 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.deleveraging.period import Period
+from delever.engine.joint_orders import (
+    by_symbol,
+    decided_last,
+    exposures_by_symbol,
+    furthest,
+    scaled,
+    together,
+)
 from delever.engine.legs import Leg, Margin
+from delever.engine.orders import EXPOSURE, Target
 from delever.engine.portfolio import PortfolioBacktest, portfolio_backtest
 from delever.engine.settings import Account
 from delever.engine.terms import costs_of
@@ -56,9 +65,28 @@ class JointRule:
             asked = _own(self.strategy, markets)
         else:
             asked = self.strategy.panel_target(seen, self.params)
+        each, held = by_symbol(asked), markets.members
         if self.rule is not None:
-            asked = self.rule.allocate(seen, asked, self.rule_params)
-        return asked.mask(~markets.members & asked.notna(), 0.0)
+            signals = pd.DataFrame({name: furthest(one) for name, one in each.items()})
+            sized = self.rule.allocate(seen, signals, self.rule_params)
+            if asked.columns.nlevels == 1:
+                asked = sized
+            else:
+                each = {name: _sized(one, signals[name], sized[name]) for name, one in each.items()}
+        if asked.columns.nlevels == 1:
+            return asked.mask(~held & asked.notna(), 0.0)
+        return together(
+            {name: scaled(one, held[name].astype(float)) for name, one in each.items()}, asked.index
+        )
+
+
+def _sized(target: Target, signal: pd.Series, exposure: pd.Series) -> Target:
+    """A target as large as a rule makes its last rung; where it made one of nothing, alone."""
+    share = (exposure / signal).where(signal != 0.0, 0.0)
+    made = scaled(target, share)
+    if isinstance(made, pd.DataFrame):
+        return made.assign(**{EXPOSURE: made[EXPOSURE].where(signal != 0.0, exposure)})
+    return made
 
 
 def rule_named(name: str, place: Workspace) -> Strategy:
@@ -179,7 +207,7 @@ def first_row(markets: Markets, target: pd.DataFrame, *, start: pd.Timestamp | N
     Raises InputError if no row is left, or nothing is ever decided.
     """
     index = markets.index
-    decided = np.flatnonzero(target.notna().any(axis=1).to_numpy())
+    decided = np.flatnonzero(exposures_by_symbol(target).notna().any(axis=1).to_numpy())
     if not len(decided):
         raise InputError(
             "the strategy needs more history than there is: no decision in "
@@ -224,7 +252,7 @@ def run_joint(
             **_end(markets, symbol),
         )
     clock = reduce(pd.Index.union, (leg.bars.index for leg in legs.values()))
-    decided = target[[*legs]].ffill()
+    decided = decided_last(target[[*legs]])
     return portfolio_backtest(
         legs,
         decided.loc[clock],
@@ -262,8 +290,8 @@ def _index_bars(level: pd.Series) -> pd.DataFrame:
 
 def _own(given: pd.DataFrame, markets: Markets) -> pd.DataFrame:
     """Exposures that somebody made elsewhere, on the rows of the markets."""
-    missing = [symbol for symbol in markets if symbol not in given.columns]
-    if missing or len(given.columns) != len(markets):
+    named = [str(name) for name in dict.fromkeys(given.columns.get_level_values(0))]
+    if sorted(named) != sorted(markets.symbols) or given.columns.has_duplicates:
         raise InputError(
             f"target exposures must have a column per symbol, {', '.join(markets.symbols)}; got "
             f"{', '.join(map(str, given.columns)) or 'none'}"

@@ -20,6 +20,7 @@ import pydantic
 from pydantic_core import PydanticSerializationError, to_json
 
 from delever.arguments import counted, shown
+from delever.engine.joint_orders import by_symbol, together
 from delever.engine.orders import Target
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.panel import Markets
@@ -165,7 +166,9 @@ class Strategy:
             As `target`; the message names row and symbol.
         """
         if self.takes == "market":
-            return markets.each(lambda view: self._alone(view, params))
+            return together(
+                {name: self._alone(name, markets, params) for name in markets}, markets.index
+            )
         return self._panel(self(markets, **(params or {})), markets)
 
     def allocate(
@@ -193,22 +196,20 @@ class Strategy:
             raise StrategyError(_at_fault(error, self.path)) from error
         return self._panel(answer, markets)
 
-    def _alone(self, market: MarketView, params: Mapping[str, Any] | None) -> pd.Series:
-        target = self.target(market, params)
-        if isinstance(target, pd.DataFrame):
-            raise StrategyError(
-                f"{self.path}: an account of several markets takes exposures alone, and "
-                f"{self.name} returns orders beside them ({', '.join(target.columns[1:])}); run it "
-                "on one market"
-            )
-        return target
+    def _alone(self, name: str, markets: Markets, params: Mapping[str, Any] | None) -> Target:
+        """What is asked of one symbol, on the rows that knew it."""
+        target = self.target(markets[name], params)
+        if isinstance(target, pd.Series):
+            return markets.known(name, target)
+        return pd.DataFrame({each: markets.known(name, target[each]) for each in target})
 
     def _panel(self, answer: object, markets: Markets) -> pd.DataFrame:
         broken = check_panel(answer, markets)
         if broken is not None:
             raise StrategyError(f"{self.path}: {broken.message}")
         assert isinstance(answer, pd.DataFrame)
-        return answer[[*markets.symbols]].astype("float64").set_axis(markets.index)
+        each = by_symbol(answer[[*markets.symbols]].set_axis(markets.index))
+        return together({name: target_in(one) for name, one in each.items()}, markets.index)
 
     def _target(self, answer: Decided, market: MarketView) -> Target:
         broken = check_target(answer, market.index, market.bars["close"])

@@ -314,8 +314,8 @@ ASKED = pd.DataFrame({"A": 0.5, "B": 0.5}, index=days(3))
 
 def named(**orders: float) -> pd.DataFrame:
     """The same with orders beside the second leg's."""
-    return pd.concat({"A": ASKED[["A"]].set_axis(["exposure"], axis=1),
-                      "B": pd.DataFrame({"exposure": 0.5, **orders}, index=days(3))}, axis=1)  # fmt: skip
+    frame = pd.DataFrame({"exposure": 0.5, **orders}, index=days(3))
+    return pd.concat({"A": frame[["exposure"]], "B": frame}, axis=1)
 
 
 @pytest.mark.parametrize(

@@ -358,7 +358,7 @@ def test_collateral_that_counts_carries_a_hedge_and_is_sold_for_what_is_owed() -
     assert gone.legs["A/U"]["position"].iloc[-1] == pytest.approx(45.0)
     assert gone.ledger["cash"].iloc[-1] == pytest.approx(0.0, abs=1e-9)
     assert gone.equity.iloc[-1] == pytest.approx(45.0 * 300.0)
-    with pytest.raises(InputError, match=r"of what is no collateral\) must be at most 1; at"):
+    with pytest.raises(InputError, match=r"of its last rung\) must be at most 1; at"):
         portfolio_backtest(legs, targets * 1.1, timeframe="1d", margin=Margin())
 
 

@@ -310,8 +310,9 @@ def _rationed(
             if not (waits & (stands > 0.0)).any():
                 raise InputError(
                     "target_exposure must not need more margin than there is equity: the sum of "
-                    "|target| / leverage over the legs (of spot, of what is no collateral) must "
-                    f"be at most 1; at {clock[row]:%Y-%m-%d %H:%M} it is {total:g}; lower the "
+                    "|target| / leverage over the legs (of spot, of what is no collateral; of a "
+                    "ladder, of its last rung) must be at most 1; at "
+                    f"{clock[row]:%Y-%m-%d %H:%M} it is {total:g}; lower the "
                     "targets, or set higher leverages"
                 )
             kept = np.minimum(wanted, stands)

@@ -140,15 +140,15 @@ def portfolio_backtest(
     shared, said = shared_by(how, read, clock)
     decided, waited = within_margins(decided, read, how, shared, clock, timeframe)
     wallets = _wallets(names, how, float(initial_equity))
-    groups = [[name] for name in names] if how.mode == "separate" else [names]
+    apart = how.mode == "separate"
+    groups = [[name] for name in names] if apart else [names]
     loop = _loop(engine)
     band = math.inf if rebalance_band is None else float(rebalance_band)
     books = [
         _Book({name: read[name] for name in group}, decided, clock, timeframe, band, shared, loop)
         for group in groups
     ]
-    cash = [wallets[group[0]] if how.mode == "separate" else float(initial_equity)
-            for group in groups]  # fmt: skip
+    cash = [wallets[group[0]] if apart else float(initial_equity) for group in groups]
     paths = [book.path("run") for book in books]
     rows = [book.run(path, own) for book, path, own in zip(books, paths, cash, strict=True)]
     made = {
@@ -161,6 +161,7 @@ def portfolio_backtest(
         bounds = _bounds(whole.ledger["equity"], books, cash)
     notes = [note for path in paths for note in path.notes]
     turned_away = sum(each.turned_away for each in rows)
+    remarks = _remarks(read, whole, clock, turned_away, waited)
     request = {
         "legs": legs,
         "target_exposure": target_exposure,
@@ -171,7 +172,6 @@ def portfolio_backtest(
         "rebalance_band": rebalance_band,
         "engine": engine,
     }
-    pending = {name: each.pending for name, each in decided.items()}
     return PortfolioBacktest(
         timeframe=timeframe,
         initial_equity=float(initial_equity),
@@ -179,19 +179,14 @@ def portfolio_backtest(
         ledger=whole.ledger,
         fills=whole.fills,
         trades=whole.trades,
-        pending_target=sum(pending.values()),
-        fidelity=(
-            *notes,
-            *said,
-            *_unsent(read, decided),
-            *_remarks(read, whole, clock, turned_away, waited),
-        ),
+        pending_target=sum(each.pending for each in decided.values()),
+        fidelity=(*notes, *said, *_unsent(read, decided), *remarks),
         bounds=bounds,
         ambiguous_bars=int(whole.ledger["ambiguous"].sum()),
         request=request,
         legs=whole.legs,
         margin=how,
-        pending_targets=pending,
+        pending_targets={name: each.pending for name, each in decided.items()},
     )
 
 

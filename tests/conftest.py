@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if _shares(item) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if config.getoption("--all"):
         return
     for item in items:
@@ -45,11 +49,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             test._hypothesis_internal_use_settings = settings(asked, max_examples=few)
 
 
-@pytest.fixture(autouse=True)
-def few_markets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redraw six markets, two of each kind; `pytest --all` draws all of them."""
-    if not request.config.getoption("--all"):
-        monkeypatch.setattr("delever.study.runs.answering.MARKETS", 6)
+def _shares(item: pytest.Item) -> bool:
+    """Whether a test stands on what its file makes once: such a file belongs to one process."""
+    made = getattr(item, "_fixtureinfo", None)
+    fixtures = made.name2fixturedefs.values() if made else ()
+    return any(one.scope == "module" for several in fixtures for one in several)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def little_work(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Work in this process, unless a test says how many, and redraw six markets, two of each kind.
+
+    `pytest --all` draws all markets. A process of a pool is two seconds of imports.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("delever.study.machines.executor.default_workers", lambda: 1)
+        patch.setattr("delever.study.sweeps.study_sweep.default_workers", lambda: 1)
+        if not request.config.getoption("--all"):
+            patch.setattr("delever.study.runs.answering.MARKETS", 6)
+        yield
 
 
 @pytest.fixture

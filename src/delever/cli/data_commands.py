@@ -180,6 +180,8 @@ def export_(
 @app.command("list")
 def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
     """List what is stored. Exit code 1 where a description is too damaged to be read."""
+    from delever.report.format import when
+
     found = dl.data_list(workspace=workspace)
     if as_json:
         echo_json(found.to_dict()["data_sets"])
@@ -192,8 +194,8 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
                 reading,
                 f"{entry.rows:,}",
                 f"{entry.gaps:,}",
-                _day(entry.start),
-                _day(entry.end),
+                when(entry.start),
+                when(entry.end),
                 _lag(entry.publication_lag),
                 entry.id[:12],
             )
@@ -312,6 +314,7 @@ def _print_check(one: Check) -> None:
 
 def _print_coverage(table: pd.DataFrame) -> None:
     """Draw the strip, count the bars of each state, and list the longest stretches without rows."""
+    from delever.report.format import when
     from delever.report.pages.coverage_page import STATES, strip
 
     marks = _marks()
@@ -329,7 +332,7 @@ def _print_coverage(table: pd.DataFrame) -> None:
             "ones first; all with --json)"
         )
     rows = [
-        (_day(start), _day(end), state, f"{bars:,}")
+        (when(start), when(end), state, f"{bars:,}")
         for start, end, state, bars in shown.sort_index().itertuples(index=False)
     ]
     _print_table(("first missing", "up to", "state", "bars"), rows)
@@ -345,6 +348,8 @@ def _marks() -> Mapping[str, str]:
 
 
 def _print_gaps(gaps: pd.DataFrame) -> None:
+    from delever.report.format import when
+
     if gaps.empty:
         typer.echo("  no gaps")
         return
@@ -355,15 +360,17 @@ def _print_gaps(gaps: pd.DataFrame) -> None:
         + (f" (the {_SHOWN} longest below; all with --json)" if left else "")
     )
     rows = [
-        (_day(start), _day(end), str(bars))
+        (when(start), when(end), str(bars))
         for start, end, bars in zip(shown["start"], shown["end"], shown["bars"], strict=True)
     ]
     _print_table(("first missing", "next present", "bars"), rows)
 
 
 def _print_entry(entry: Entry) -> None:
+    from delever.report.format import when
+
     typer.echo(
-        f"  {count(entry.rows, 'row')}, {_day(entry.start)} to {_day(entry.end)}, "
+        f"  {count(entry.rows, 'row')}, {when(entry.start)} to {when(entry.end)}, "
         f"known {_lag(entry.publication_lag)} after the stamp, id {entry.id[:12]}"
     )
     print_notes(entry.notes)
@@ -393,11 +400,6 @@ def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> N
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
-
-
-def _day(time: pd.Timestamp) -> str:
-    """A stamp as short as it is exact."""
-    return f"{time:%Y-%m-%d}" if time == time.normalize() else f"{time:%Y-%m-%d %H:%M}"
 
 
 def _lag(span: pd.Timedelta) -> str:

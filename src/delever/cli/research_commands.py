@@ -15,6 +15,7 @@ from delever.cli.terminal import (
     Output,
     Series,
     Set,
+    StudySet,
     Wide,
     WorkspaceOption,
     count,
@@ -36,10 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def screen(
     study: Annotated[Path, typer.Argument(help="Study file (TOML) of spot.", show_default=False)],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: params.weeks=150."),
-    ] = None,
+    set_: StudySet = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="HTML file.")] = None,
     workspace: WorkspaceOption = None,
     wide: Wide = False,

@@ -12,7 +12,9 @@ import typer
 import delever as dl
 from delever.cli.terminal import (
     Json,
+    StudySet,
     Wide,
+    Workers,
     WorkspaceOption,
     echo_json,
     print_notes,
@@ -50,10 +52,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     studies: Annotated[list[Path], typer.Argument(help="Study files (TOML).", show_default=False)],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: params.weeks=150."),
-    ] = None,
+    set_: StudySet = None,
     costs: Annotated[
         str | None,
         typer.Option("--costs", metavar="xN", help="Fees and slippage N times as high: x2."),
@@ -148,13 +147,8 @@ def compare(
 
 def sweep(
     study: Annotated[Path, typer.Argument(help="Study file (TOML) with a [sweep] table.")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: sweep.samples=100."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Processes; by default one per core.")
-    ] = None,
+    set_: StudySet = None,
+    workers: Workers = None,
     cluster: ClusterOption = None,
     fresh: Fresh = False,
     really: Really = False,
@@ -263,13 +257,8 @@ def walk(
     trades: Annotated[
         int, typer.Option("--trades", help="Closed trades needed in the window.")
     ] = 0,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: sweep.samples=100."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Processes; by default one per core.")
-    ] = None,
+    set_: StudySet = None,
+    workers: Workers = None,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
     as_json: Json = False,

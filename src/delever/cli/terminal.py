@@ -44,6 +44,13 @@ Series = Annotated[
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 """What is studied where nothing is named."""
 
+StudySet = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: params.weeks=150."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Processes; by default one per core.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 _asked: dict[str, bool] = {}
@@ -88,7 +95,9 @@ def print_notes(notes: Sequence[str]) -> None:
 
 def count(number: int, word: str) -> str:
     """Write how many, with the word in its number."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+    from delever.arguments import counted  # loads pandas, which --help does without
+
+    return counted(number, word)
 
 
 def print_table(title: str, table: ReportTable) -> None:

@@ -32,7 +32,7 @@ from delever.data.exchange.resume import (
     stored_in,
     wanted_span,
 )
-from delever.data.exchange.spans import Span, ms_of, stamp_of, windows, within, without
+from delever.data.exchange.spans import Span, ms_of, said, stamp_of, windows, within, without
 from delever.data.references import Reference
 from delever.errors import InputError, VenueError
 
@@ -101,7 +101,7 @@ def fetch(
     span = from_first_row(source, stored, wanted, everything=since is None)
     if since is not None and wanted[0] < span[0]:
         notes += (
-            f"the venue's first row is that of {stamp_of(span[0]):%Y-%m-%d %H:%M}; nothing is said "
+            f"the venue's first row is that of {said(span[0])}; nothing is said "
             "of the time before it",
         )
     run = _Fetching(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from delever.data.exchange.pages import Page, columns_of
-from delever.data.exchange.spans import Span, holes, hull, missing, step_of, without
+from delever.data.exchange.spans import Span, holes, hull, missing, said, step_of, without
 from delever.data.exchange.venue import Series
 from delever.data.references import Reference
 from delever.errors import ConflictError, VenueError
@@ -130,7 +130,7 @@ def gather(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
     if disputed:
         raise ConflictError(
             f"{rules.reference}: the venue must give one value per stamp; at "
-            f"{_clock(min(disputed))} and {len(disputed) - 1} more it keeps giving two; "
+            f"{said(min(disputed))} and {len(disputed) - 1} more it keeps giving two; "
             "try again later, or fetch another venue"
         )
     width = rules.step or 1
@@ -182,8 +182,8 @@ def astray(answer: Page, span: Span, rules: WindowRules) -> VenueError:
     """The refusal of an answer of another time, in words."""
     stamps = answer.times[answer.times >= 0]
     return VenueError(
-        f"{rules.reference}: asked for {_clock(span[0])} to {_clock(span[1])}, the venue keeps "
-        f"answering with {_clock(int(stamps.min()))} to {_clock(int(stamps.max()))}; what was "
+        f"{rules.reference}: asked for {said(span[0])} to {said(span[1])}, the venue keeps "
+        f"answering with {said(int(stamps.min()))} to {said(int(stamps.max()))}; what was "
         "complete is stored; try again later, or fetch another venue"
     )
 
@@ -262,7 +262,7 @@ def _merged(got: Page, more: Page, rules: WindowRules) -> Page:
         row = int(differ[0])
         raise ConflictError(
             f"{rules.reference}: the venue must answer alike each time; for "
-            f"{_clock(int(got.times[ours[row]]))} it gave {got.values[ours[row]].tolist()}, "
+            f"{said(int(got.times[ours[row]]))} it gave {got.values[ours[row]].tolist()}, "
             f"then {more.values[theirs[row]].tolist()}; try again later, or fetch another venue"
         )
     new = more.take(~np.isin(more.times, got.times))
@@ -280,7 +280,3 @@ def _halves(ask: Ask, span: Span, rules: WindowRules) -> Gathered:
         absent=tuple(hole for part in parts for hole in part.absent),
         unknown=tuple(hole for part in parts for hole in part.unknown),
     )
-
-
-def _clock(time: int) -> str:
-    return f"{pd.Timestamp(time, unit='ms', tz='UTC'):%Y-%m-%d %H:%M}"

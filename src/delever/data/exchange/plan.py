@@ -20,7 +20,7 @@ from delever.data.exchange.gather import (
 )
 from delever.data.exchange.pages import Page, read_page
 from delever.data.exchange.probe import Limits, probe
-from delever.data.exchange.spans import Span, floor, step_of, windows, without
+from delever.data.exchange.spans import Span, floor, said, step_of, windows, without
 from delever.data.exchange.venue import Series
 from delever.data.references import Reference
 from delever.errors import InputError
@@ -178,11 +178,11 @@ def horizon(source: SeriesSource) -> Horizon:
     notes = []
     if not final:
         notes.append(
-            f"the bar of {_said(newest)} is held back: the venue has shown no later one that would "
+            f"the bar of {said(newest)} is held back: the venue has shown no later one that would "
             "prove it finished" + _disagreeing(source.client)
         )
     if source.closed:
-        notes.append(f"the venue lists the market as closed; its history ends at {_said(closed)}")
+        notes.append(f"the venue lists the market as closed; its history ends at {said(closed)}")
     return Horizon(
         newest=newest,
         finished=finished,
@@ -214,10 +214,6 @@ def _disagreeing(client: Client) -> str:
     return (
         f", and its clock stands {pd.Timedelta(abs(client.ahead), unit='ms').round('s')} {way} ours"
     )
-
-
-def _said(time: int) -> str:
-    return f"{pd.Timestamp(time, unit='ms', tz='UTC'):%Y-%m-%d %H:%M}"
 
 
 def listening(source: SeriesSource, ends: Horizon) -> SeriesSource:

@@ -11,7 +11,7 @@ import pandas as pd
 from delever.data.catalog import Catalog
 from delever.data.coverage import CoverageSpan
 from delever.data.exchange.plan import Horizon, SeriesSource, first_row, reachable
-from delever.data.exchange.spans import Span, ceiling, ms_of, stamp_of, without
+from delever.data.exchange.spans import Span, ceiling, ms_of, said, without
 from delever.errors import InputError, VenueError
 
 
@@ -68,8 +68,8 @@ def wanted_span(
         notes.append(source.series.note)
     if start >= end:
         raise InputError(
-            f"{source.reference}: the start must be before {stamp_of(end):%Y-%m-%d %H:%M}, the end "
-            f"of what was asked for or has finished; got {stamp_of(start):%Y-%m-%d %H:%M}"
+            f"{source.reference}: the start must be before {said(end)}, the end "
+            f"of what was asked for or has finished; got {said(start)}"
         )
     return (start, end), tuple(dict.fromkeys(notes))
 
@@ -99,7 +99,7 @@ def from_first_row(source: SeriesSource, stored: Before, wanted: Span, *, everyt
     if first is None:
         raise VenueError(
             f"{source.reference}: the venue has no rows between "
-            f"{stamp_of(start):%Y-%m-%d %H:%M} and {stamp_of(end):%Y-%m-%d %H:%M} and said so "
+            f"{said(start)} and {said(end)} and said so "
             "three times; nothing was stored"
         )
     return min(max(first, start), end), end

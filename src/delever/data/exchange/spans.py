@@ -24,6 +24,11 @@ def stamp_of(time: int) -> pd.Timestamp:
     return pd.Timestamp(time, unit="ms", tz="UTC").as_unit("ns")
 
 
+def said(time: int) -> str:
+    """Ms since 1970 as text."""
+    return f"{stamp_of(time):%Y-%m-%d %H:%M}"
+
+
 def step_of(timeframe: str) -> int:
     """Length of a bar in ms."""
     return timeframe_delta(timeframe).value // _NS

@@ -1,4 +1,4 @@
-"""What luck would have paid out, beside what the run did."""
+"""What luck gives, beside what came of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from delever.arguments import Floats
 from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
 from delever.research.luck import NullTest
+from delever.stats.overfitting import Overfitting
 
 _BINS = 31
+_HALVES = 24
 
 
 def binned(
@@ -29,6 +31,38 @@ def reached(values: Floats, own: float) -> tuple[float, float]:
     """From the lowest to the highest of values and one's own."""
     finite = values[np.isfinite(values)]
     return min(float(finite.min()), own), max(float(finite.max()), own)
+
+
+def own_among(
+    id_: str,
+    title: str,
+    bins: tuple[Floats, Floats, Floats],
+    own: float,
+    *,
+    colours: str | list[str] = BENCHMARK,
+    said: str,
+    labels: tuple[str, str],
+    caption: str,
+    called: str = "",
+) -> Chart:
+    """A histogram of what luck gives, with one's own value as a line, `called` so."""
+    import plotly.graph_objects as go
+
+    middles, widths, shares = bins
+    figure = go.Figure()
+    figure.add_bar(
+        x=middles,
+        y=shares,
+        width=0.9 * widths,
+        marker={"color": colours},
+        hovertemplate=f"{said}<extra></extra>",
+        showlegend=False,
+    )
+    words = {"text": called, "font": {"color": PALETTE[0]}} if called else None
+    figure.add_vline(x=own, line={"color": PALETTE[0], "width": 2.5}, annotation=words)
+    figure.update_layout(bargap=0, margin={"t": 20}, xaxis=axis(labels[0]))
+    figure.update_yaxes(axis(labels[1], ".0%"))
+    return chart(id_, title, figure, height=300, caption=caption)
 
 
 def luck(tests: Mapping[str, NullTest]) -> Chart:
@@ -72,4 +106,21 @@ def luck(tests: Mapping[str, NullTest]) -> Chart:
         figure,
         height=60 + 170 * len(tests),
         caption="Where the run stands far to the right, its rule protected more than luck would.",
+    )
+
+
+def splits(found: Overfitting) -> Chart:
+    """Histogram of where the chosen combination ranks among all in the other half."""
+    ranks = 100.0 / (1.0 + np.exp(-found.logits))
+    bins = binned(ranks, 0.0, 100.0, _HALVES)
+    return own_among(
+        "fig-splits",
+        "Where the best of one half ranks in the other",
+        bins,
+        50.0,
+        colours=np.where(bins[0] < 50.0, PALETTE[1], BENCHMARK).tolist(),
+        said="better than about %{x:.0f}%: %{y:.1%} of the splits",
+        labels=("combinations it was better than in the other half, %", "splits"),
+        caption="Left of the line the best of one half of the time was no better than the middle "
+        "combination in the other half.",
     )

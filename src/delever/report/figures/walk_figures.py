@@ -10,7 +10,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.report.figures.look import BENCHMARK, PALETTE, Chart, axis, chart
-from delever.report.figures.luck_figures import binned, reached
+from delever.report.figures.luck_figures import binned, own_among, reached
 from delever.report.figures.sweep_figures import setting_text, short
 
 
@@ -68,30 +68,14 @@ def growth_by_window(windows: pd.DataFrame) -> Chart:
 
 def shifted_walks(grown: Sequence[float], own: float, said: str) -> Chart:
     """Histogram of what walks on shifted exposures grew."""
-    import plotly.graph_objects as go
-
     drawn = np.array(grown)
-    middles, widths, shares = binned(drawn, *reached(drawn, own))
-    figure = go.Figure()
-    figure.add_bar(
-        x=middles,
-        y=shares,
-        width=0.9 * widths,
-        marker={"color": BENCHMARK},
-        hovertemplate="log growth %{x:.2f}: %{y:.1%} of walks<extra></extra>",
-        showlegend=False,
-    )
-    figure.add_vline(
-        x=own,
-        line={"color": PALETTE[0], "width": 2.5},
-        annotation={"text": "this walk", "font": {"color": PALETTE[0]}},
-    )
-    figure.update_xaxes(title_text="log growth of the choices out of sample")
-    figure.update_yaxes(axis("walks", ".0%"))
-    return chart(
+    return own_among(
         "fig-shifted",
         "The same walk on exposures shifted in time",
-        figure,
-        height=300,
+        binned(drawn, *reached(drawn, own)),
+        own,
+        said="log growth %{x:.2f}: %{y:.1%} of walks",
+        labels=("log growth of the choices out of sample", "walks"),
         caption=f"{counted(len(grown), 'shift')}; {said}, one-sided.",
+        called="this walk",
     )

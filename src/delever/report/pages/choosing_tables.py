@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from delever.report.answer_words import p_value
-from delever.report.figures.split_figures import splits
+from delever.report.figures.luck_figures import splits
 from delever.report.format import day, number, percent, points, three_digits, whole
 from delever.report.page import Part
 from delever.report.sweep_words import where

@@ -103,7 +103,7 @@ LONGER = {
     "run_combinations": 68,
     "run_joint_study": 66,
     "_sweep_market": 68,
-    "sweep_study": 80,
+    "sweep_study": 72,
     "walk_forward": 68,
     "_walked": 67,
 }

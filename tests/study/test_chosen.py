@@ -203,7 +203,7 @@ def test_the_verdict_follows_from_both_chances(swept, chance, above, beyond, wor
     assert verdict(found, "buy and hold") == words
 
 
-def test_trials_of_an_earlier_sweep_count_as_what_they_are_worth(workspace) -> None:
+def test_trials_of_an_earlier_sweep_count_as_what_they_are_worth(workspace, monkeypatch) -> None:
     study = workspace.backtests / "one.toml"
     text = (
         'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nend = 2017-01-01\n'
@@ -220,14 +220,18 @@ def test_trials_of_an_earlier_sweep_count_as_what_they_are_worth(workspace) -> N
     assert (first.deflation.trials, first.deflation.effective) == (2, pytest.approx(earlier))
     by_half = dl.sweep(study, workspace=workspace, workers=1, set={"sweep.params.weeks": [30, 50]})
     own = effective_trials(by_half.sums.to_numpy()[:, : 4 * 16 : 4])
-    # One of its two trials is the first sweep's: of the five ever made three lie elsewhere, of
-    # four that others made first.
+    # One of its two trials is the first sweep's.
     assert by_half.deflation.trials == 5
-    assert by_half.deflation.effective == pytest.approx(own + (earlier + alone) * 3 / 4, rel=1e-9)
+    assert by_half.deflation.effective == pytest.approx(own + earlier / 2 + alone, rel=1e-9)
     dl.run(study, workspace=workspace, set={"params.weeks": 77}, workers=1)
     last = dl.sweep(study, workspace=workspace, workers=1, fresh=True)
     expected = earlier + (alone + own / 2 + 1.0)
     assert last.deflation.effective == pytest.approx(expected, rel=1e-9)
+    monkeypatch.setattr("delever.study.kept.provenance.code_sha256", lambda: "of other code")
+    other = dl.sweep(study, workspace=workspace, workers=1)
+    assert other.folder != last.folder
+    assert other.deflation.effective == pytest.approx(expected, rel=1e-9)
+    monkeypatch.undo()
     again = dl.result(more.folder, workspace=workspace)
     assert isinstance(again, dl.Sweep)
     pd.testing.assert_frame_equal(again.sums, more.sums)

@@ -154,6 +154,7 @@ class Ledger:
     found: dict[str, str]  # anchors of the market
     reference: str  # what it is called
     last: str  # open of its last bar
+    recorded: list[Ids] = field(default_factory=list)  # of trials that it was told of, new or not
     _known: dict[str, Ids] = field(default_factory=dict)  # by file
     _read: dict[str, int] = field(default_factory=dict)  # bytes of the file that were read
 
@@ -205,7 +206,9 @@ class Ledger:
                 told["family"] = family
             known = joined_ids([self._ids(each.id) for each in markets])
             names = [digest(identity(trial, end)) for trial in trials]
-            new = unknown(np.array([int(name, 16) for name in names], dtype=np.uint64), known)
+            own_ids = np.array([int(name, 16) for name in names], dtype=np.uint64)
+            self.recorded.append(own_ids)
+            new = unknown(own_ids, known)
             lines = [
                 json.dumps({"id": name, **told, **trial, "end": end}, default=str)
                 for name, trial, first in zip(names, trials, new.tolist(), strict=True)
@@ -213,6 +216,7 @@ class Ledger:
             ]
             for block in blocks:
                 ids = block.ids(end)
+                self.recorded.append(ids)
                 if len(ids := ids[unknown(ids, known)]):
                     lines.append(block.line(ids, told, end))
             append(self.folder / f"{own.id}.jsonl", lines)
@@ -275,24 +279,19 @@ class Ledger:
                 line = json.dumps({"id": family, "trials": trials, "effective": effective})
                 append(self.folder / f"{own}{WORTH}", [line])
 
-    def elsewhere(self, family: str, trials: int) -> float:
-        """How many independent trials are worth those of the market that are not among a sweep's.
+    def elsewhere(self) -> float:
+        """How many independent trials those of the market are worth that are not `recorded` here.
 
         A trial counts for what it adds to the sweep that first made it: the effective trials of
-        that over its trials; one of a run, a walk or a notebook's backtest counts whole. Of those
-        first made by other sweeps a share is among this one's own.
+        that over its trials; one of a run, a walk or a notebook's backtest counts whole.
         """
-        whole, own, effective = 0, 0, 0.0
+        own, effective = np.unique(np.concatenate([NO_IDS, *self.recorded])), 0.0
         for market in self.matching():
             worth = read_worth(self.folder, market.id)
             for said, ids in read_trials(self.folder, market.id):
-                whole += len(ids)
-                if said.get("family") == family:
-                    own += len(ids)
-                else:
-                    effective += len(ids) * worth.get(said.get("family", ""), 1.0)
-        others = whole - own
-        return effective * max(whole - trials, 0) / others if others else 0.0
+                others = int(unknown(ids, own).sum())
+                effective += others * worth.get(said.get("family", ""), 1.0)
+        return effective
 
     def count(self) -> int:
         """Distinct trials ever made on the market."""

@@ -162,7 +162,6 @@ def concluded(
             ),
             ledger,
             family,
-            int((frame["error"] == "").sum()),
         ),
     )
 
@@ -175,11 +174,11 @@ def _drawn(known: Rows) -> Rows:
 
 
 def _deflated(
-    done: Backtest, held: Backtest, trials: Family, ledger: Ledger | None, name: str, recorded: int
+    done: Backtest, held: Backtest, trials: Family, ledger: Ledger | None, name: str
 ) -> Deflation | None:
     """Deflate the best by all trials of the market; the ledger is told what these are worth."""
     if ledger is not None:
-        trials = replace(trials, elsewhere=ledger.elsewhere(name, recorded))
+        trials = replace(trials, elsewhere=ledger.elsewhere())
     found = deflate(
         done.returns.to_numpy(dtype=np.float64), held.returns.to_numpy(dtype=np.float64), trials
     )

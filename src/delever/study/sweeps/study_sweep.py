@@ -94,30 +94,27 @@ def sweep_study(
     combination = combination_maker(study, ground)
     one_trial = swept_trial(ground)
 
-    def trial(values: Mapping[str, Any]) -> dict[str, Any]:
-        return one_trial(combination(values))
+    def record(chunk: Chunk, without: Sequence[int]) -> None:
+        rows = np.delete(np.arange(chunk.first, chunk.last), without)
+        alone, blocks = grid_trials(chosen, rows, bound, lambda said: one_trial(combination(said)))
+        ledger.record(
+            alone, by="sweep", study=study.name, until=ground.market.index[-1], blocks=blocks,
+            family=manifest["sweep_id"],
+        )  # fmt: skip
 
+    for chunk in chunks:
+        if chunk in held:  # what it holds was recorded, but this ledger does not know as whose
+            there = SweptColumns(files=[folder / "chunks" / chunk.file]).read(["error"])
+            record(chunk, np.flatnonzero(there["error"] != "").tolist())
     disk = Disk(root=folder)
     begun = time.monotonic()
-    task = ChunkRunner(
-        root=str(workspace.root),
-        study=study.model_dump_json(by_alias=True),
-        inputs_id=inputs.manifest(study)["run_id"],
-        shared_bytes=table.memory * 2**20 // 2,
-        target_bytes=table.memory * 2**20 // 4,  # a block's schedule holds them once more
-        metrics=tuple(metrics),
-    )
+    task = _task(study, table, inputs, workspace, metrics)
     if metrics and executor is None:
         workers = 1  # a function of a notebook does not travel to processes of ours
     carried = partial(parcel, study, inputs, workspace)
     with closing(_measured(task, todo, workers, executor, carried)) as chunks_done:
         for chunk, measured in chunks_done:
-            rows = np.delete(np.arange(chunk.first, chunk.last), measured.without)
-            alone, blocks = grid_trials(chosen, rows, bound, trial)
-            ledger.record(
-                alone, by="sweep", study=study.name, until=ground.market.index[-1], blocks=blocks,
-                family=manifest["sweep_id"],
-            )  # fmt: skip
+            record(chunk, measured.without)
             disk.write("chunks", {chunk.file: measured.rows})
             if measured.one_by_one:
                 ground.asking.one_by_one[chunk.number] = measured.one_by_one
@@ -139,14 +136,36 @@ def sweep_study(
         folder=folder,
         resumed=resumed,
     )
+    _write(disk, finished, study)
+    write_index(workspace.results)
+    return finished
+
+
+def _task(
+    study: Study,
+    table: SweepConfig,
+    inputs: Inputs,
+    workspace: Workspace,
+    metrics: Sequence[AsMetric],
+) -> ChunkRunner:
+    return ChunkRunner(
+        root=str(workspace.root),
+        study=study.model_dump_json(by_alias=True),
+        inputs_id=inputs.manifest(study)["run_id"],
+        shared_bytes=table.memory * 2**20 // 2,
+        target_bytes=table.memory * 2**20 // 4,  # a block's schedule holds them once more
+        metrics=tuple(metrics),
+    )
+
+
+def _write(disk: Disk, finished: Sweep, study: Study) -> None:
+    """Write what a sweep came to; its facts, by which it is listed, come last."""
     disk.write("", {"sweep.parquet": parquet_bytes(finished.frame)})
     disk.write("", {"splits.parquet": parquet_bytes(finished.splits)})
     disk.write("", {"sweep.html": finished.html().encode()})
     disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
     disk.write("", {"found.json": json.dumps(finished.kept(), indent=2, allow_nan=False).encode()})
-    write_facts(folder, _about(finished, study), finished.headline)
-    write_index(workspace.results)
-    return finished
+    write_facts(disk.root, _about(finished, study), finished.headline)
 
 
 def _measured(

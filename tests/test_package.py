@@ -101,7 +101,6 @@ LONGER = {
     "concluded": 92,
     "portfolio_backtest": 69,
     "run_combinations": 68,
-    "run_joint_study": 66,
     "_sweep_market": 68,
     "sweep_study": 72,
     "walk_forward": 68,

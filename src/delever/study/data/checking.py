@@ -177,23 +177,11 @@ def _compared(found: Agreement | None) -> dict[str, Any] | None:
     """How two data sets stand to each other, as documents have it."""
     if found is None:
         return None
-    rows = found.rows.reset_index(names="time")
-    return {
-        "other": found.other,
-        "said": list(found.said),
-        "shared": found.shared,
-        "alone": found.alone,
-        "missing": found.missing,
-        "scale": found.scale,
-        "typical": found.typical,
-        "late": found.late,
-        "apart": [plain(row) for row in rows.to_dict("records")],
-    }
+    facts = ("other", "said", "shared", "alone", "missing", "scale", "typical", "late")
+    rows = found.rows.reset_index(names="time").to_dict("records")
+    return {**{name: plain(getattr(found, name)) for name in facts}, "apart": plain(rows)}
 
 
 def _holes(table: pd.DataFrame) -> list[dict[str, Any]]:
-    holes = table[table["state"] != "present"]
-    return [
-        {"start": start.isoformat(), "end": end.isoformat(), "state": state, "bars": int(bars)}
-        for start, end, state, bars in holes.itertuples(index=False)
-    ]
+    found: list[dict[str, Any]] = plain(table[table["state"] != "present"].to_dict("records"))
+    return found

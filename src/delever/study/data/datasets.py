@@ -16,7 +16,7 @@ from delever.data.mender import signed
 from delever.data.references import Dataset, parse_lag
 from delever.errors import DataError, InputError
 from delever.study.inputs.known_readings import known_as
-from delever.study.kept.result import Result
+from delever.study.kept.result import Result, plain
 from delever.study.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -96,12 +96,7 @@ class Imports(Result):
                 | {
                     "added": report.added,
                     "present": report.present,
-                    "gaps": [
-                        {"start": start.isoformat(), "end": end.isoformat(), "bars": int(bars)}
-                        for start, end, bars in report.gaps[["start", "end", "bars"]].itertuples(
-                            index=False
-                        )
-                    ],
+                    "gaps": plain(report.gaps[["start", "end", "bars"]].to_dict("records")),
                     "implausible": [found_doubt(found) for found in report.doubts],
                     "ignored": report.ignored,
                 }
@@ -410,8 +405,4 @@ def described(entry: Entry) -> dict[str, Any]:
 
 def found_doubt(doubt: Doubt) -> dict[str, Any]:
     """What is implausible, as documents have it."""
-    return {
-        "rule": doubt.rule,
-        "said": doubt.said,
-        "stamps": [stamp.isoformat() for stamp in doubt.stamps],
-    }
+    return {"rule": doubt.rule, "said": doubt.said, "stamps": plain(list(doubt.stamps))}

@@ -14,7 +14,7 @@ from delever.data.references import Reference
 from delever.data.sample_data import SAMPLE
 from delever.errors import DeleverError, InputError
 from delever.study.inputs.market import utc
-from delever.study.kept.result import Result
+from delever.study.kept.result import Result, plain
 from delever.study.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from delever.data.exchange.fetch import Fetched, Progress
     from delever.study.settings.kept_brackets import Kept
 
+_SAID = (
+    *("added", "present", "start", "end", "absent", "unknown", "unconfirmed", "overdue"),
+    "notes",
+)
 BRACKETS = "brackets"
 """The kind that is no data set: tables kept beside the rulebooks."""
 
@@ -336,19 +340,4 @@ def _result(name: str, one: Fetched | Kept | DeleverError) -> dict[str, Any]:
 
     if not isinstance(one, Fetched):
         return {"reference": name, **one.to_dict()}
-
-    def spans(pairs: Sequence[tuple[pd.Timestamp, pd.Timestamp]]) -> list[list[str]]:
-        return [[start.isoformat(), end.isoformat()] for start, end in pairs]
-
-    return {
-        "reference": str(one.reference),
-        "added": one.added,
-        "present": one.present,
-        "start": one.start.isoformat(),
-        "end": one.end.isoformat(),
-        "absent": spans(one.absent),
-        "unknown": spans(one.unknown),
-        "unconfirmed": spans(one.unconfirmed),
-        "overdue": spans(one.overdue),
-        "notes": list(one.notes),
-    }
+    return {"reference": str(one.reference), **{each: plain(getattr(one, each)) for each in _SAID}}

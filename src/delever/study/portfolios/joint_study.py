@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from delever.study.kept.provenance import git_state
-from delever.study.kept.stored import write_index
 from delever.study.portfolios.joint_inputs import gather_joint
 from delever.study.portfolios.joint_run import (
     joint_answer,
@@ -14,7 +13,7 @@ from delever.study.portfolios.joint_run import (
 from delever.study.portfolios.joint_simulation import simulate_joint
 from delever.study.runs import archive
 from delever.study.runs.answering import Progress
-from delever.study.runs.run import Run, load_run
+from delever.study.runs.run import Run, load_run, write_run
 from delever.study.settings.portfolio_config import PortfolioStudy
 from delever.study.workspaces.workspace import Workspace
 
@@ -77,15 +76,5 @@ def run_joint_study(
         sections=inputs.extensions.sections,
     )
     progress("writing the tear-sheet")
-    archive.write_run(
-        folder,
-        evaluation,
-        made,
-        found,
-        manifest,
-        headline=done.headline,
-        tearsheet=done.html(),
-        periods=workspace.root / study.periods,
-    )
-    write_index(workspace.results)
+    write_run(done, workspace, periods=study.periods)
     return done

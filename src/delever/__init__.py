@@ -15,169 +15,101 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from delever.data.references import Dataset
-    from delever.engine.settings import Account, FundingSeries
-    from delever.errors import DeleverError
-    from delever.panel import Lifetime, Markets
-    from delever.research.signal.study import StudyDesign
-    from delever.stats.metric import metric
-    from delever.study.data.checking import DataCheck, data_check, data_verify
-    from delever.study.data.datasets import (
-        DataList,
-        Imports,
-        data_list,
-        data_resample,
-        export,
-        import_data,
-    )
-    from delever.study.data.fetching import Fetches, fetch, import_brackets, repair
-    from delever.study.data.mending import (
-        DataChange,
-        data_drop,
-        data_mend,
-        data_quarantine,
-        data_remove,
-        data_replace,
-        data_undo,
-    )
-    from delever.study.inputs.market import load, market
-    from delever.study.kept.result import Result
-    from delever.study.ledger.tried import Trials, trials
-    from delever.study.portfolios.joint_markets import markets
-    from delever.study.research.check import Checked, check
-    from delever.study.research.claims import Audit, claims
-    from delever.study.research.event_report import EventReport, event_study
-    from delever.study.research.period_report import Detection, PeriodReport, detect, periods
-    from delever.study.research.signal_family import (
-        SignalFamily,
-        SignalPlan,
-        signal_family,
-        signal_plan,
-    )
-    from delever.study.research.signal_report import SignalReport, signal_study
-    from delever.study.research.state_report import StateReport, state
-    from delever.study.results.kept_result import KeptResult, result
-    from delever.study.results.unsealing import Looks, holdout, unseal
-    from delever.study.results.verdict import Standing, verdict
-    from delever.study.runs.backtesting import backtest
-    from delever.study.runs.compare import Comparison, compare
-    from delever.study.runs.measuring import measure
-    from delever.study.runs.quick_looks import Screen, Uncertainty, screen, uncertainty
-    from delever.study.runs.run import Run, run
-    from delever.study.runs.screening import Engines
-    from delever.study.runs.shelf import Runs, runs
-    from delever.study.sweeps.sweep import sweep
-    from delever.study.sweeps.sweep_result import Sweep
-    from delever.study.sweeps.walk import WalkForward, walk_forward
-    from delever.study.workspaces.strategy import Strategy, strategy
-    from delever.study.workspaces.workspace import init
-    from delever.venues.costs import Borrow, Costs, Fee, VenueFees
-    from delever.venues.slippage import (
-        FixedSlippage,
-        Impact,
-        Slippage,
-        StressSlippage,
-        VolatilitySlippage,
-    )
-    from delever.view import MarketView, Price, Reading
+    from delever.data.references import Dataset as Dataset
+    from delever.engine.settings import Account as Account
+    from delever.engine.settings import FundingSeries as FundingSeries
+    from delever.errors import DeleverError as DeleverError
+    from delever.panel import Lifetime as Lifetime
+    from delever.panel import Markets as Markets
+    from delever.research.signal.study import StudyDesign as StudyDesign
+    from delever.stats.metric import metric as metric
+    from delever.study.data.checking import DataCheck as DataCheck
+    from delever.study.data.checking import data_check as data_check
+    from delever.study.data.checking import data_verify as data_verify
+    from delever.study.data.datasets import DataList as DataList
+    from delever.study.data.datasets import Imports as Imports
+    from delever.study.data.datasets import data_list as data_list
+    from delever.study.data.datasets import data_resample as data_resample
+    from delever.study.data.datasets import export as export
+    from delever.study.data.datasets import import_data as import_data
+    from delever.study.data.fetching import Fetches as Fetches
+    from delever.study.data.fetching import fetch as fetch
+    from delever.study.data.fetching import import_brackets as import_brackets
+    from delever.study.data.fetching import repair as repair
+    from delever.study.data.mending import DataChange as DataChange
+    from delever.study.data.mending import data_drop as data_drop
+    from delever.study.data.mending import data_mend as data_mend
+    from delever.study.data.mending import data_quarantine as data_quarantine
+    from delever.study.data.mending import data_remove as data_remove
+    from delever.study.data.mending import data_replace as data_replace
+    from delever.study.data.mending import data_undo as data_undo
+    from delever.study.inputs.market import load as load
+    from delever.study.inputs.market import market as market
+    from delever.study.kept.result import Result as Result
+    from delever.study.ledger.tried import Trials as Trials
+    from delever.study.ledger.tried import trials as trials
+    from delever.study.portfolios.joint_markets import markets as markets
+    from delever.study.research.check import Checked as Checked
+    from delever.study.research.check import check as check
+    from delever.study.research.claims import Audit as Audit
+    from delever.study.research.claims import claims as claims
+    from delever.study.research.event_report import EventReport as EventReport
+    from delever.study.research.event_report import event_study as event_study
+    from delever.study.research.period_report import Detection as Detection
+    from delever.study.research.period_report import PeriodReport as PeriodReport
+    from delever.study.research.period_report import detect as detect
+    from delever.study.research.period_report import periods as periods
+    from delever.study.research.signal_family import SignalFamily as SignalFamily
+    from delever.study.research.signal_family import SignalPlan as SignalPlan
+    from delever.study.research.signal_family import signal_family as signal_family
+    from delever.study.research.signal_family import signal_plan as signal_plan
+    from delever.study.research.signal_report import SignalReport as SignalReport
+    from delever.study.research.signal_report import signal_study as signal_study
+    from delever.study.research.state_report import StateReport as StateReport
+    from delever.study.research.state_report import state as state
+    from delever.study.results.kept_result import KeptResult as KeptResult
+    from delever.study.results.kept_result import result as result
+    from delever.study.results.unsealing import Looks as Looks
+    from delever.study.results.unsealing import holdout as holdout
+    from delever.study.results.unsealing import unseal as unseal
+    from delever.study.results.verdict import Standing as Standing
+    from delever.study.results.verdict import verdict as verdict
+    from delever.study.runs.backtesting import backtest as backtest
+    from delever.study.runs.compare import Comparison as Comparison
+    from delever.study.runs.compare import compare as compare
+    from delever.study.runs.measuring import measure as measure
+    from delever.study.runs.quick_looks import Screen as Screen
+    from delever.study.runs.quick_looks import Uncertainty as Uncertainty
+    from delever.study.runs.quick_looks import screen as screen
+    from delever.study.runs.quick_looks import uncertainty as uncertainty
+    from delever.study.runs.run import Run as Run
+    from delever.study.runs.run import run as run
+    from delever.study.runs.screening import Engines as Engines
+    from delever.study.runs.shelf import Runs as Runs
+    from delever.study.runs.shelf import runs as runs
+    from delever.study.sweeps.sweep import sweep as sweep
+    from delever.study.sweeps.sweep_result import Sweep as Sweep
+    from delever.study.sweeps.walk import WalkForward as WalkForward
+    from delever.study.sweeps.walk import walk_forward as walk_forward
+    from delever.study.workspaces.strategy import Strategy as Strategy
+    from delever.study.workspaces.strategy import strategy as strategy
+    from delever.study.workspaces.workspace import init as init
+    from delever.venues.costs import Borrow as Borrow
+    from delever.venues.costs import Costs as Costs
+    from delever.venues.costs import Fee as Fee
+    from delever.venues.costs import VenueFees as VenueFees
+    from delever.venues.slippage import FixedSlippage as FixedSlippage
+    from delever.venues.slippage import Impact as Impact
+    from delever.venues.slippage import Slippage as Slippage
+    from delever.venues.slippage import StressSlippage as StressSlippage
+    from delever.venues.slippage import VolatilitySlippage as VolatilitySlippage
+    from delever.view import MarketView as MarketView
+    from delever.view import Price as Price
+    from delever.view import Reading as Reading
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Account",
-    "Audit",
-    "Borrow",
-    "Checked",
-    "Comparison",
-    "Costs",
-    "DataChange",
-    "DataCheck",
-    "DataList",
-    "Dataset",
-    "DeleverError",
-    "Detection",
-    "Engines",
-    "EventReport",
-    "Fee",
-    "Fetches",
-    "FixedSlippage",
-    "FundingSeries",
-    "Impact",
-    "Imports",
-    "KeptResult",
-    "Lifetime",
-    "Looks",
-    "MarketView",
-    "Markets",
-    "PeriodReport",
-    "Price",
-    "Reading",
-    "Result",
-    "Run",
-    "Runs",
-    "Screen",
-    "SignalFamily",
-    "SignalPlan",
-    "SignalReport",
-    "Slippage",
-    "Standing",
-    "StateReport",
-    "Strategy",
-    "StressSlippage",
-    "StudyDesign",
-    "Sweep",
-    "Trials",
-    "Uncertainty",
-    "VenueFees",
-    "VolatilitySlippage",
-    "WalkForward",
-    "backtest",
-    "check",
-    "claims",
-    "compare",
-    "data_check",
-    "data_drop",
-    "data_list",
-    "data_mend",
-    "data_quarantine",
-    "data_remove",
-    "data_replace",
-    "data_resample",
-    "data_undo",
-    "data_verify",
-    "detect",
-    "event_study",
-    "export",
-    "fetch",
-    "holdout",
-    "import_brackets",
-    "import_data",
-    "init",
-    "load",
-    "market",
-    "markets",
-    "measure",
-    "metric",
-    "periods",
-    "repair",
-    "result",
-    "run",
-    "runs",
-    "screen",
-    "signal_family",
-    "signal_plan",
-    "signal_study",
-    "state",
-    "strategy",
-    "sweep",
-    "trials",
-    "uncertainty",
-    "unseal",
-    "verdict",
-    "walk_forward",
-]
-
-# Where each name is defined; ``home:name`` where it has another name there.
+# Where each name is defined.
 _HOME = {
     name: home
     for home, names in {
@@ -225,13 +157,14 @@ _HOME = {
     for name in names.split()
 }
 
+__all__ = sorted(_HOME)
+
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that ``delever --help`` need not import pandas."""
     if name not in _HOME:
         raise AttributeError(f"module 'delever' has no attribute {name!r}")
-    module, _, attribute = _HOME[name].partition(":")
-    return getattr(import_module(f"delever.{module}"), attribute or name)
+    return getattr(import_module(f"delever.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

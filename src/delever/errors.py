@@ -21,21 +21,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = [
-    "ConfigError",
-    "ConflictError",
-    "DataError",
-    "DeleverError",
-    "InputError",
-    "NotStoredError",
-    "SchemaError",
-    "SimulationError",
-    "StoreError",
-    "StrategyError",
-    "VenueError",
-]
-
-
 # How numpy writes a scalar: np.float64(0.1), np.str_('a'), np.True_.
 _SCALAR = re.compile(r"\bnp\.(?:\w+\(('[^']*'|[^()]*)\)|(True|False)_)")
 

@@ -26,8 +26,6 @@ from delever.arguments import counted
 from delever.data.references import Dataset
 from delever.errors import ConfigError, InputError, NotStoredError
 
-__all__ = ["Holdout", "read_holdout"]
-
 FILE, LOOKS = "holdout.toml", "holdout_looks.jsonl"
 
 

@@ -18,8 +18,6 @@ from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.units import DAYS_PER_YEAR, timeframe_delta
 
-__all__ = ["Falls", "drawn_falls", "drawn_inside", "drawn_periods"]
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 

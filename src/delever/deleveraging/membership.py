@@ -17,8 +17,6 @@ from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
 
-__all__ = ["membership", "overlapping", "per_period"]
-
 
 def membership(
     index: pd.DatetimeIndex, timeframe: str, periods: Iterable[Period]

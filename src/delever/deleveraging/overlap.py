@@ -14,8 +14,6 @@ from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
 
-__all__ = ["ERAS", "DetectionReport", "overlap", "overlap_by_era"]
-
 ERAS: Mapping[str, pd.Timestamp] = {
     "spot": pd.Timestamp("2011-01-01", tz="UTC"),
     "first perpetual": pd.Timestamp("2016-05-13", tz="UTC"),

@@ -14,8 +14,6 @@ import pandas as pd
 
 from delever.errors import ConfigError
 
-__all__ = ["Period", "PeriodFigure", "load_catalog"]
-
 _ONE_DAY = pd.Timedelta(days=1)
 
 

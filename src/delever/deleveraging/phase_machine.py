@@ -30,8 +30,6 @@ from delever.errors import InputError
 from delever.signals.clock import bars_in
 from delever.view import MarketView
 
-__all__ = ["MARKET_PHASES", "PhaseRules", "causal_phases", "is_deleveraging", "market_phases"]
-
 MARKET_PHASES = ("calm", "build_up", "cascade", "washout", "recovery")
 """In the order they follow each other."""
 

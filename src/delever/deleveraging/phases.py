@@ -15,8 +15,6 @@ from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.frames import utc_index
 
-__all__ = ["PHASES", "phases"]
-
 PHASES = ("build_up", "cascade", "washout", "recovery")
 """In order of time."""
 

@@ -18,17 +18,6 @@ from delever.signals.clock import bars_in
 from delever.signals.features import available, feature_named, measure
 from delever.view import MarketView
 
-__all__ = [
-    "BUILD_UP",
-    "FORCED_FLOW",
-    "STRESS",
-    "Component",
-    "StressIndex",
-    "forced_flow",
-    "past_rank",
-    "stress_index",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:

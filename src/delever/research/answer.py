@@ -29,8 +29,6 @@ from delever.stats.bootstrap import (
 from delever.stats.returns import daily_returns
 from delever.stats.sign_flip import MeanOfFew, sign_flip
 
-__all__ = ["FEWEST", "LEVEL", "Answer", "Verdict", "answer", "verdict"]
-
 LEVEL = 0.05
 """A test says more than luck at or below this two-sided p-value."""
 

@@ -15,8 +15,6 @@ from delever.stats.families import Measure, against, best_set, pairwise
 from delever.stats.returns import daily_returns
 from delever.units import DAYS_PER_YEAR
 
-__all__ = ["MEASURES", "Differences", "differences", "points_saved"]
-
 MEASURES: tuple[Measure, ...] = ("growth", "sharpe")
 _NOT_TESTED = "the runs do not stand on the same bars, so their differences are not tested"
 

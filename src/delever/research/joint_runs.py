@@ -26,8 +26,6 @@ from delever.engine.settings import Account
 from delever.engine.terms import costs_of
 from delever.errors import InputError
 
-__all__ = ["again", "changed", "closes", "in_force", "usual_changes"]
-
 Floats = npt.NDArray[np.float64]
 
 

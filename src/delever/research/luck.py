@@ -38,16 +38,6 @@ from delever.research.joint_runs import again, closes, in_force
 from delever.stats.metric import Scope, metric_of
 from delever.stats.returns import bar_returns, total_return
 
-__all__ = [
-    "NullKind",
-    "NullTest",
-    "growth_inside",
-    "mean_payout",
-    "no_test",
-    "null_test",
-    "timing_test",
-]
-
 Floats = npt.NDArray[np.float64]
 
 KEPT = 400

@@ -13,16 +13,6 @@ from delever.engine.portfolio import PortfolioBacktest
 from delever.research.answer import causal_periods
 from delever.research.evaluation import SCOPES, Evaluation, scope_masks
 
-__all__ = [
-    "coin_periods",
-    "correlations",
-    "leg_changes",
-    "margin_path",
-    "portfolio_of",
-    "saved_by_symbol",
-    "symbol_attribution",
-]
-
 _FEWEST = 20
 
 

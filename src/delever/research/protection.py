@@ -21,8 +21,6 @@ from delever.engine.backtest import Backtest
 from delever.stats.performance import down_capture
 from delever.units import DAYS_PER_YEAR
 
-__all__ = ["COLUMNS", "SAME", "Outcome", "Protection", "protection"]
-
 SAME = 0.005
 """Points saved or lost in a period up to which the strategy did nothing there: half a point."""
 

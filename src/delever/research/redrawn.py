@@ -25,8 +25,6 @@ from delever.research.luck import NullTest, growth_inside, mean_payout, no_test,
 from delever.research.null_markets import KINDS, resampled_bars
 from delever.view import MarketView
 
-__all__ = ["DrawnMarket", "Redrawing", "Rule", "drawn_market", "redrawn_test"]
-
 Rule = Callable[[MarketView], Target]
 """From a market to the target exposure of each of its bars, and orders if there are any."""
 

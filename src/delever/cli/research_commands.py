@@ -220,7 +220,7 @@ def claims(
 ) -> None:
     """Audit what was claimed about a market. Confirmed, contradicted, depends, or not testable."""
     from delever.cli.option_values import parse_named
-    from delever.report.pages.claims_page import claims_table, counts
+    from delever.report.pages.claims_page import claims_table
     from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -229,6 +229,7 @@ def claims(
     if as_json:
         echo_json({"page": str(page), **audit.to_dict()})
         return
+    print_text(audit.headline)
     for name, what in audit.missing.items():
         print_text(f"not there: {name} ({what})", color=typer.colors.YELLOW)
     print_table(audit.title, claims_table(audit.audited))
@@ -237,7 +238,6 @@ def claims(
         for measured in one.measured:
             if said := measured.missing or measured.note:
                 print_text(f"  {one.claim.id}, {measured.definition.label}: {said}")
-    typer.echo(", ".join(f"{seen} {verdict}" for verdict, seen in counts(audit.audited).items()))
     print_notes(audit.notes)
     typer.echo(f"audit  {page}")
 

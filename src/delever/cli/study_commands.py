@@ -144,6 +144,11 @@ def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool)
     if as_json:
         echo_json({"page": str(page), **found.to_dict()})
         return
+    print_text(found.headline)
+    every = found.reports if isinstance(found, dl.SignalFamily) else [found]
+    for one in every:
+        name = f"{one.study.name}: " if len(every) > 1 else ""
+        print_text(name + asides.sequence_sentence(one.study, len(every)))
     if isinstance(found, dl.SignalFamily):
         print_table("signals together", found.table)
         notes = tuple(dict.fromkeys(note for one in found.reports for note in one.notes))
@@ -165,11 +170,6 @@ def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool)
         tested = [study.comparisons, *([] if found.ladder is None else [found.ladder.table])]
         if any(table["p_value"].isna().any() for table in tested):
             print_text(f"n/a: nothing is tested with fewer than {FEWEST_EVENTS} distinct events")
-    print_text(found.headline)
-    every = found.reports if isinstance(found, dl.SignalFamily) else [found]
-    for one in every:
-        name = f"{one.study.name}: " if len(every) > 1 else ""
-        print_text(name + asides.sequence_sentence(one.study, len(every)))
     print_notes(notes)
     typer.echo(f"study  {page}")
 
@@ -205,5 +205,5 @@ def plan(
     if as_json:
         echo_json(planned.to_dict())
         return
-    print_table(planned.name, plan_table(planned.plan))
     print_text(planned.headline)
+    print_table(planned.name, plan_table(planned.plan))

@@ -7,6 +7,7 @@ timeframe: they have no fixed length.
 
 from __future__ import annotations
 
+import numbers
 import re
 
 import pandas as pd
@@ -119,7 +120,7 @@ def utc(time: str | pd.Timestamp, name: str) -> pd.Timestamp:
     Timestamp('2021-05-19 00:00:00+0000', tz='UTC')
     """
     try:
-        moment = pd.Timestamp(time)
+        moment = pd.Timestamp("" if isinstance(time, numbers.Number) else time)  # no calendar
         stamp = moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
         stamp = stamp.as_unit("ns")
     except (ValueError, TypeError, OverflowError, AttributeError):

@@ -263,4 +263,20 @@ def test_words_stay_whole_in_tables_and_the_last_columns_go_first(monkeypatch, c
     print_rows("", ["period", "fall", "title", "bars"], [row], left=("period", "title"))
     shown = capsys.readouterr().out
     assert "2021-09-el-salvador" in shown
-    assert "not shown for want of width: title, bars" in shown
+    assert "not shown for want of width: title; bars" in shown
+
+
+def test_long_words_break_where_their_parts_meet(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    heads = ("data set", "account.leverage", "rows")
+    row = ("binance/ohlcv/BTC/USDT:USDT/4h", "3", "13,597")
+    print_rows("", heads, [row], left=heads[:1])
+    cells = [
+        [cell.strip() for cell in line.strip("┃│").replace("┃", "│").split("│")]
+        for line in capsys.readouterr().out.splitlines()
+        if line[:1] in "┃│"
+    ]
+    names, held, rows = (list(filter(None, column)) for column in zip(*cells, strict=True))
+    assert held == ["account.", "leverage", "3"]
+    assert names == ["data set", "binance/ohlcv/", "BTC/USDT:USDT/4h"]
+    assert rows == ["rows", "13,597"]

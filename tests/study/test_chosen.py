@@ -260,6 +260,44 @@ def test_a_few_bars_and_a_rule_that_never_holds_are_said(market) -> None:
     assert none.to_dict()["benchmark"] is None
 
 
+@pytest.mark.parametrize("shares", [[0.2, 0.4], [0.2, 0.4, 0.5, 0.6, 0.8]])
+def test_dice_without_a_seed_are_said_and_dice_with_one_are_not(market, shares) -> None:
+    def thrown(seen: dl.MarketView, rng: np.random.Generator, share: float) -> pd.Series:
+        return pd.Series((rng.random(len(seen.index)) < share) * 1.0, seen.index)
+
+    def seeded(market: dl.MarketView, *, share: float = 0.5) -> pd.Series:
+        return thrown(market, np.random.default_rng(7), share)
+
+    runs = iter(range(1_000))
+
+    def dice(market: dl.MarketView, *, share: float = 0.5) -> pd.Series:
+        return thrown(market, np.random.default_rng(next(runs)), share)
+
+    few = dl.market(market.bars.iloc[-300:], timeframe="1d", symbol="BTC/USD")
+    found = dl.sweep(few, dice, {"share": shares})
+    assert found.notes[0].startswith("not repeatable: the best combination had a total return of ")
+    assert not any("repeatable" in note for note in dl.sweep(few, seeded, {"share": shares}).notes)
+
+
+def test_an_axis_may_hold_none() -> None:
+    days = pd.date_range("2020-01-01", periods=300, tz="UTC", name="open_time")
+    close = pd.Series(100.0 + np.sin(np.arange(300.0)).cumsum(), days)
+    bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], close) | {"volume": 1.0})
+
+    def above(
+        market: dl.MarketView, *, days: int | None = None, kind: str | None = None
+    ) -> pd.Series:
+        line = market.bars["close"].rolling(days or 10).mean()
+        return (market.bars["close"] > line).astype(float).where(line.notna())
+
+    axes = {"params.days": [None, 5, 10], "params.kind": ["sma", None]}
+    found = dl.sweep(dl.market(bars, timeframe="1d", symbol="A/B"), above, axes)
+    assert found.frame["params.days"].tolist() == ["none", "none", "5", "5", "10", "10"]
+    assert found.frame["params.kind"].tolist() == ["sma", "none"] * 3
+    same = found.frame.set_index("params.days")["total_return"]
+    assert same["none"].tolist() == same["10"].tolist()
+
+
 def test_reasons_that_differ_in_numbers_alone_are_one() -> None:
     frame = pd.DataFrame(
         {

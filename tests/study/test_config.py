@@ -78,6 +78,16 @@ def test_override_texts_are_toml_or_text():
         (MINIMAL + "start = 2016-01-01\nend = 2015-01-01\n", "start must be before end"),
         ('data = "x"\n', "strategy is required and missing"),
         ("strategy = \n", "valid TOML"),
+        *(
+            (f"{MINIMAL}[sweep.params]\nweeks = {{ {axis} }}\n", f"sweep.params.weeks{words}$")
+            for axis, words in (
+                ("from = 9, to = 5, step = 1", r" must be: a range that rises, .*; got \{.*\}"),
+                ("from = 5, to = 9, step = 0", ".step must be: greater than 0; got 0"),
+                ('from = "a", to = 9', '.from must be: a number; got "a"'),
+                ("to = 9", ".from is required and missing"),
+                ('from = 1, to = 9, scale = "log"', ".scale'; there are: from, to, step"),
+            )
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file_and_the_mend(tmp_path, text, said):

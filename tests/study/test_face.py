@@ -44,8 +44,13 @@ def market():
         ({"costs": 5}, r"costs must be dl.Costs.*got 5"),
         (
             {"market": "sample/ohlcv/BTC/USD/1d"},
-            "market must be a view, as dl.market returns it",
+            r"market must be a view, as dl.market makes it .*\(dl.market\(bars, timeframe=",
         ),
+        ({"costs_times": "2"}, "costs_times must be a number of at least 0, .*; got '2'"),
+        ({"costs_times": -1.0}, "costs_times must be a number of at least 0, .*; got -1.0"),
+        ({"periods": ["covid"]}, r"periods must be a sequence of .*Period.*; got \['covid'\]"),
+        ({"rule": "equal"}, "margin, rule and rule_params are of several symbols"),
+        ({"start": 5}, "start must be a date or a time in UTC, .*; got 5"),
         ({"initial_equity": "10"}, "initial_equity must be a number"),
         ({"initial_equity": True}, "initial_equity must be a number"),
         (
@@ -75,6 +80,54 @@ def test_what_is_no_reference_path_or_mapping_is_refused(workspace):
         with pytest.raises(InputError, match=r"must be .*; got ") as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m: dl.check(), "what is checked must be a strategy file .*; got None"),
+        (lambda m: dl.check(5), "what is checked must be a strategy file .*; got 5"),
+        (lambda m: dl.check("fall_speed", seconds="x"), "seconds must be a number .*; got 'x'"),
+        (lambda m: dl.result(5), "a result must be named by a text or a path; got 5"),
+        (lambda m: dl.sweep(m, "buy_and_hold", ["weeks"]), r"axes must be .*; got \['weeks'\]"),
+        (
+            lambda m: dl.sweep(m, "ma200w_break", {"weeks": range(2, 10**12)}),
+            "the axis 'weeks' must have at most 10,000,000 values",
+        ),
+        (
+            lambda m: dl.measure(m.bars["close"].pct_change(), benchmark=m.bars, stamped="open"),
+            "benchmark must be a Series of returns; got a DataFrame",
+        ),
+        (
+            lambda m: dl.measure(m.bars["close"] * 0j, market=m, stamped="open"),
+            "returns must be numbers, .*; got complex128",
+        ),
+        (
+            lambda m: dl.uncertainty(m.bars["close"].pct_change().mask(m.index == m.index[3])),
+            "returns must be there for every bar; that of 2021-01-04 .* is nan",
+        ),
+        (lambda m: dl.market(m.bars, timeframe="1h"), "hardly any is 1h, and most are 1d"),
+        (
+            lambda m: dl.market(pd.concat({"BTC": m.bars}, axis=1), timeframe="1d"),
+            "bars need one row of column names; got 2",
+        ),
+        (
+            lambda m: dl.market(m.bars, timeframe="1d", series={5: m.bars}),
+            "series must be a mapping of names",
+        ),
+        (
+            lambda m: dl.market(m.bars, timeframe="1d", start="2021-02-01", end="2021-01-05"),
+            "start must be before end; got 2021-02-01 and 2021-01-05",
+        ),
+        (
+            lambda m: dl.claims("backtests/ma200w_break.toml"),
+            "holds a study, not claims; run: delever run",
+        ),
+    ],
+)
+def test_what_is_of_another_kind_is_told_what_is_wanted(workspace, market, call, said):
+    with pytest.raises(DeleverError, match=said):
+        call(market)
 
 
 def test_exposures_of_ones_own_are_run(workspace, market):

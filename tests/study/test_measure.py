@@ -197,6 +197,25 @@ def test_stamps_at_the_close_are_the_same_bars(market, ours) -> None:
         dl.measure(moved, market=market, stamped="open")
 
 
+def test_stamps_that_are_said_to_be_others_are_told_by_the_markets_moves(market, ours) -> None:
+    returns = ours.evaluation.backtest.returns
+    words = r"move with the bar after their own \(rank .* 0\.9\d, .*say stamped='open'"
+    with pytest.raises(InputError, match=words):
+        dl.measure(returns, market=market, stamped="close")
+    # A day late on the market's own bars: the last one is left out, so that all have a bar.
+    late = returns.shift(1).iloc[1:]
+    with pytest.raises(InputError, match=r"the bar before their own .*say stamped='close'"):
+        dl.measure(late, market=market, stamped="open")
+    early = returns.shift(-1).iloc[:-1]
+    with pytest.raises(InputError, match=r"the bar after their own .*shift them by a bar"):
+        dl.measure(early, market=market, stamped="open")
+    assert dl.measure(late, market=market, stamped="open", really=True).name == "return"
+    # What has nothing to do with the market moves with no bar of it.
+    others = pd.Series(np.random.default_rng(3).normal(0.0, 0.02, len(returns)), returns.index)
+    for stamped in ("open", "close"):
+        assert dl.measure(others, market=market, stamped=stamped, name="other").name == "other"
+
+
 def test_a_benchmark_of_returns_needs_no_market() -> None:
     chance = np.random.default_rng(3)
     index = pd.date_range("2020-01-01", periods=2_000, freq="4h", tz="UTC")

@@ -93,6 +93,16 @@ def test_every_printed_name_leads_to_the_same_run(place, monkeypatch):
                 find(place, name)
 
 
+def test_a_study_of_sweeps_alone_has_no_run_and_is_told_so(place):
+    sweep = put(place.results, "gamma/sweeps/0123456789dd", "sweep")
+    words = (
+        "a stored run is required; .* has none, but a sweep, gamma/sweeps/0123456789dd; make one"
+    )
+    for name in ("gamma", sweep, sweep / "page.html"):
+        with pytest.raises(InputError, match=words):
+            find(place, name, ("run",))
+
+
 def test_a_study_that_is_called_like_an_id_goes_before_first_digits(place):
     put(place.results, "abc/000000000000")
     put(place.results, "other/abc000000000")

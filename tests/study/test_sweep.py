@@ -505,7 +505,7 @@ def test_the_command_prints_one_document_and_a_page_that_loads_nothing(workspace
     assert best["sharpe_ratio"] == frame["sharpe_ratio"].max()
     assert main(["sweep", str(path), "--workers", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "8 were there already; 8 ever tried" in printed
+    assert "8 of them were there already; 8 trials ever made on this data" in printed
     for words in ("buy and hold", "effective trials", "Liquidations"):
         assert words in " ".join(printed.split())
 

@@ -261,9 +261,10 @@ def trials(
         typer.secho(f"{row['data']}: {row['trials']:,} since {row['since']}", bold=True)
         own = found.frame[found.frame["market"] == market]
         counts = own.groupby(groups, sort=False)["trials"].sum().reset_index()
-        columns = ["Study", "Strategy", "First by", "Data", "Trials"]
+        columns = ["Study", "Trials", "Strategy", "First by", "Data"]
+        counts.insert(1, "trials", counts.pop("trials"))
         rows = [list(map(str, each)) for each in counts.to_numpy().tolist()]
-        print_rows("", columns, rows, left=columns[:-1])
+        print_rows("", columns, rows, left=[columns[0], *columns[2:]])
         typer.echo(f"in  {row['file']}")
         asked = found.signals[found.signals["market"] == market]
         if len(asked):

@@ -16,6 +16,7 @@ from delever.cli.terminal import (
     Wide,
     Workers,
     WorkspaceOption,
+    count,
     echo_json,
     print_notes,
     print_rows,
@@ -232,7 +233,10 @@ def _print_sweep(done: dl.Sweep) -> None:
     print_notes(notes(done))
     for reason, many in reasons(done.frame)["combinations"].items():
         print_text(f"{many:,} without a result: {reason}")
-    print_text(f"{done.resumed:,} were there already; {done.n_trials:,} ever tried on this data")
+    print_text(
+        f"{done.resumed:,} of them were there already; {count(done.n_trials, 'trial')} ever made "
+        "on this data"
+    )
     assert done.folder is not None
     print_notes(done.manifest.get("notes", ()))
     typer.echo(f"frame  {done.folder / 'sweep.parquet'}")

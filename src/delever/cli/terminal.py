@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -72,6 +73,7 @@ Wide = Annotated[
 ]
 """Read where tables are printed, by `_width`."""
 
+_PARTS = re.compile(r"[^_/.]*[_/.]|[^_/.]+")
 _NARROW, _WIDE, _FOLDED, _WHOLE = 80, 1_000, 16, 24
 
 Begin = Callable[[str], Callable[[str], None]]
@@ -127,11 +129,14 @@ def print_rows(
             width=width,
         )
     for row in rows:
-        table.add_row(*row[: len(widths)])
+        cells = zip(columns, row, widths, strict=False)
+        table.add_row(
+            *(_folded(text, width) if name in left else text for name, text, width in cells)
+        )
     Console(width=max(_width(), _NARROW)).print(table)
     if len(widths) < len(columns):
-        gone = ", ".join(columns[len(widths) :])
-        more = "; --wide shows them" if _asked else ""
+        gone = "; ".join(columns[len(widths) :])
+        more = " (--wide shows them)" if _asked else ""
         print_text(f"not shown for want of width: {gone}{more}")
 
 
@@ -191,11 +196,29 @@ def _widths(
     return widths
 
 
-def _wrapped(heading: str, width: int) -> list[str]:
-    """Lines of a heading, broken after spaces and underscores."""
-    parts = heading.replace("_", "_ ")
-    lines = textwrap.wrap(parts, width, break_on_hyphens=False) or [""]
-    return [line.replace("_ ", "_") for line in lines]
+def _folded(text: str, width: int) -> str:
+    """A cell in lines of at most so many letters."""
+    return "\n".join(piece for line in text.split("\n") for piece in _wrapped(line, width))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of a text, broken after spaces; words that are longer, after what joins their parts.
+
+    Examples
+    --------
+    >>> _wrapped("account.leverage of ma200w_break", 12)
+    ['account.', 'leverage of', 'ma200w_break']
+    """
+    words = []
+    for word in text.split(" "):
+        piece = ""
+        for part in _PARTS.findall(word) if len(word) > width else [word]:
+            if piece and len(piece + part) > width:
+                words.append(piece)
+                piece = ""
+            piece += part
+        words.append(piece)
+    return textwrap.wrap(" ".join(words), width, break_on_hyphens=False) or [""]
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from delever.errors import ConfigError
+from delever.arguments import shown
+from delever.errors import ConfigError, InputError
 
 _ONE_DAY = pd.Timedelta(days=1)
 
@@ -42,6 +43,21 @@ class Period:
     cause: str = ""  # what forced the selling
     # reported and computed numbers; sources that disagree stand side by side
     figures: tuple[PeriodFigure, ...] = ()
+
+
+def chosen_periods(given: Sequence[Period] | None, path: str | Path) -> Sequence[Period]:
+    """Periods that are given, else those of a catalogue.
+
+    Raises InputError if what is given holds anything else; ConfigError as `load_catalog`.
+    """
+    if given is None:
+        return load_catalog(path)
+    if not isinstance(given, Sequence) or not all(isinstance(one, Period) for one in given):
+        raise InputError(
+            "periods must be a sequence of delever.deleveraging.period.Period, or None for those "
+            f"of the workspace; got {shown(given)}"
+        )
+    return given
 
 
 def load_catalog(path: str | Path) -> tuple[Period, ...]:

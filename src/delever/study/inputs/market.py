@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from delever.arguments import counted, shown
@@ -19,7 +20,7 @@ from delever.study.inputs.belonging import belonging, joined
 from delever.study.inputs.implausible import market_warnings
 from delever.study.inputs.known_readings import KNOWN, fitted, known_as
 from delever.study.workspaces.workspace import Workspace
-from delever.units import divides, timeframe_delta
+from delever.units import divides, timeframe_delta, timeframe_of
 from delever.units import utc as utc
 from delever.view import Earlier, MarketView, Reading
 
@@ -36,6 +37,8 @@ BITCOIN = ("BTC", "XBT")
 
 _ALIASES = {"gold": "gld", "fng": "fear_greed"}
 _OWN = "notebook"
+_FEWEST_STEPS = 0.1
+"""Share of the steps between bars that a timeframe needs at least."""
 
 
 def load(reference: str, *, workspace: Workspace | Path | str | None = None) -> Dataset:
@@ -136,7 +139,8 @@ def market(
     >>> seen.series("mood").tolist()  # Monday's value is known from Tuesday noon on
     [nan, 10.0, 20.0]
     """
-    if not isinstance(series or {}, Mapping):
+    named = isinstance(series or {}, Mapping) and all(isinstance(one, str) for one in series or ())
+    if not named:
         raise InputError(
             f"series must be a mapping of names to references or frames; got {shown(series)}"
         )
@@ -156,6 +160,8 @@ def market(
         seen = replace(seen, symbol=symbol or "")
     given = {"start": start, "end": end}
     asked = {name: utc(time, name) for name, time in given.items() if time is not None}
+    if len(asked) == 2 and asked["start"] >= asked["end"]:
+        raise InputError(f"start must be before end; got {start} and {end}")
     seen = replace(seen, notes=seen.notes + span_notes(bars.frame, timeframe, **asked))
     if start is not None:
         first = utc(start, "start")
@@ -308,12 +314,19 @@ def _bars(
                 f"{role}: a DataFrame needs the timeframe of its bars; got none; "
                 'give timeframe="1d" or the like'
             )
+        if source.columns.nlevels > 1:
+            raise InputError(
+                f"{role}: bars need one row of column names; got {source.columns.nlevels}, as of "
+                "several symbols; choose one of them, such as bars['BTC'], or use dl.markets"
+            )
         frame = source if "volume" in source else source.assign(volume=float("nan"))
         name = re.sub(r"\s+", "-", symbol or "BARS")
         reference = Reference(venue=_OWN, kind="ohlcv", symbol=name, timeframe=timeframe)
+        valid = validate(frame, "ohlcv", timeframe, where=role)
+        check_step(valid.index, timeframe, f"the bars of {role}")
         return Dataset(
             reference=reference,
-            frame=validate(frame, "ohlcv", timeframe, where=role),
+            frame=valid,
             id="",
             publication_lag=default_lag(reference),
         )
@@ -326,6 +339,21 @@ def _bars(
     if timeframe not in (None, source.reference.timeframe) and role == "data":
         raise InputError(f"timeframe must be that of {source.reference}; got {timeframe!r}")
     return source
+
+
+def check_step(index: pd.Index, timeframe: str, what: str) -> None:
+    """Refuse bars of which hardly two are a timeframe apart: they close later than it says.
+
+    Raises InputError if so.
+    """
+    steps = np.diff(pd.DatetimeIndex(index).as_unit("ns").asi8)
+    if not len(steps) or (steps == timeframe_delta(timeframe).value).mean() >= _FEWEST_STEPS:
+        return
+    sizes, counts = np.unique(steps, return_counts=True)
+    raise InputError(
+        f"timeframe must be the step of {what}; hardly any is {timeframe}, and most are "
+        f"{timeframe_of(int(sizes[counts.argmax()]))}; give that of the bars"
+    )
 
 
 def _beside(name: str, source: Beside, place: Workspace) -> Dataset | Reading:

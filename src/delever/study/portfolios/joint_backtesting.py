@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.deleveraging.period import Period, load_catalog
+from delever.deleveraging.period import Period, chosen_periods
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
@@ -90,7 +90,7 @@ def backtest_markets(
         initial_equity=initial_equity,
         start=first,
         end=None if end is None else utc(end, "end"),
-        periods=load_catalog(place.periods) if periods is None else periods,
+        periods=chosen_periods(periods, place.periods),
         metrics=(*place.extensions.metrics, *metrics),
     )
     n_trials = 1

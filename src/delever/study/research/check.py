@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import counted, shown
 from delever.engine.orders import Target, exposure_of, exposures_in
 from delever.errors import InputError, StrategyError
 from delever.panel import Markets
@@ -223,7 +223,12 @@ def _wanted(
 ) -> dict[Any, bool]:
     """What is to be checked, and whether it was named, not found among all features."""
     wanted: dict[Any, bool] = {}
-    for target in targets:
+    for target in targets or (None,):
+        if not (isinstance(target, str | Path | Strategy) or callable(target)):
+            raise InputError(
+                "what is checked must be a strategy file ending in .py, a feature by name, a "
+                f"strategy or a function of a market; got {shown(target)}"
+            )
         if target == ALL_FEATURES and isinstance(market, MarketView):
             wanted |= {name: name in targets for name in available(market, ground.features)[0]}
         elif isinstance(target, str | Path) and str(target).endswith(".py"):

@@ -259,6 +259,8 @@ def load_claims(path: Path, known: Mapping[str, Computation] | None = None) -> C
     if not path.is_file():
         raise ConfigError(f"a file of claims is required; there is none at {path}")
     table = read_toml(path, "a file of claims")
+    if "strategy" in table and "claim" not in table:
+        raise ConfigError(f"{path} holds a study, not claims; run: delever run {path}")
     try:
         file = ClaimsFile.model_validate(_stamped(table))
     except ValidationError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from delever.arguments import whole_number
+from delever.arguments import shown, whole_number
 from delever.errors import InputError
 from delever.panel import Markets
 from delever.research.lookahead import MOST_POINTS, POINTS, Leak, Seen, told_apart
@@ -71,10 +72,12 @@ class Ground:
 
     def __post_init__(self) -> None:
         whole_number("points", self.points, 1, MOST_POINTS)
-        if not 0 <= self.seconds <= _DAY:
-            raise InputError(f"seconds must be a number from 0 to {_DAY:,}; got {self.seconds}")
-        if not 1 <= self.leverage < math.inf:
-            raise InputError(f"leverage must be a number of at least 1; got {self.leverage}")
+        if not (isinstance(self.seconds, numbers.Real) and 0 <= self.seconds <= _DAY):
+            raise InputError(
+                f"seconds must be a number from 0 to {_DAY:,}; got {shown(self.seconds)}"
+            )
+        if not (isinstance(self.leverage, numbers.Real) and 1 <= self.leverage < math.inf):
+            raise InputError(f"leverage must be a number of at least 1; got {shown(self.leverage)}")
 
 
 def as_test(leak: Leak, *, name: str, function: str, ground: Ground) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from delever.errors import StoreError
+from delever.arguments import shown
+from delever.errors import InputError, StoreError
 from delever.study.kept.exporting import FIGURES, TABLES, named
 from delever.study.kept.result import Result, plain
 from delever.study.kept.stored import Stored
@@ -101,6 +102,8 @@ def result(
     >>> import delever as dl
     >>> dl.result("ma200w_break").export("tables", png=True)  # doctest: +SKIP
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"a result must be named by a text or a path; got {shown(name)}")
     place = Workspace.find(workspace)
     found = find(place, name).stored
     if found.kind == "run":

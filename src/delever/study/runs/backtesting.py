@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.deleveraging.period import Period, load_catalog
+from delever.deleveraging.period import Period, chosen_periods
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import InputError
@@ -139,7 +140,7 @@ def backtest(
     >>> run.name, len(run.trades)
     ('above its average', 17)
     """
-    _check(market, account, costs, initial_equity)
+    _check(market, account, costs, initial_equity, costs_times)
     if costs is not None and not really:
         costs.check_meant()
     given: dict[str, Any] = {
@@ -162,6 +163,11 @@ def backtest(
         return backtest_markets(market, strategy, account=account, **given)
     if isinstance(account, Mapping):
         raise InputError("account by symbol needs several of them; give dl.markets, or one account")
+    if margin != "cross" or rule or rule_params:
+        raise InputError(
+            "margin, rule and rule_params are of several symbols; this is one market; leave them "
+            "out, or give dl.markets"
+        )
     return _backtest_market(market, strategy, account=account, quick=quick, **given)
 
 
@@ -204,7 +210,7 @@ def _backtest_market(
         initial_equity=initial_equity,
         start=first,
         end=last,
-        periods=load_catalog(place.periods) if periods is None else periods,
+        periods=chosen_periods(periods, place.periods),
         metrics=(*place.extensions.metrics, *metrics),
     )
     n_trials = 1
@@ -263,10 +269,13 @@ def _bound(chosen: Strategy | Decided, params: Mapping[str, Any]) -> dict[str, A
     return {}
 
 
-def _check(market: object, account: object, costs: object, initial_equity: object) -> None:
+def _check(
+    market: object, account: object, costs: object, initial_equity: object, costs_times: object
+) -> None:
     if not isinstance(market, MarketView | Markets):
         raise InputError(
-            "market must be a view, as dl.market returns it, or several, as dl.markets does; got "
+            "market must be a view, as dl.market makes it of a reference or a DataFrame of bars "
+            '(dl.market(bars, timeframe="1d")), or several, as dl.markets does; got '
             f"{shown(market)}"
         )
     if not isinstance(account, Account | Mapping | None):
@@ -279,6 +288,10 @@ def _check(market: object, account: object, costs: object, initial_equity: objec
     if not isinstance(initial_equity, numbers.Real) or isinstance(initial_equity, bool):
         raise InputError(
             f"initial_equity must be a number of quote currency; got {shown(initial_equity)}"
+        )
+    if not (isinstance(costs_times, int | float) and 0.0 <= costs_times < math.inf):
+        raise InputError(
+            f"costs_times must be a number of at least 0, such as 2; got {shown(costs_times)}"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import counted, shown
-from delever.deleveraging.period import Period, load_catalog
+from delever.deleveraging.period import Period, chosen_periods
 from delever.engine.ledger import Backtest
 from delever.engine.vectorbt_portfolio import (
     FilledAt,
@@ -26,7 +26,7 @@ from delever.frames import utc_index
 from delever.research.evaluation import Evaluation, evaluate, windowed
 from delever.research.what_if import WhatIf, no_paths
 from delever.stats.metrics import AsMetric
-from delever.study.inputs.market import utc
+from delever.study.inputs.market import check_step, utc
 from delever.study.kept.provenance import outcome
 from delever.study.ledger.trials import Ledger, trial_of
 from delever.study.runs.answering import answer_over
@@ -45,8 +45,9 @@ _MOST_VOLATILE = 5.0
 """Yearly volatility above which returns are taken for percent unless they are really meant."""
 _DOUBTFUL, _DOUBTFUL_TIMES = 1.5, 20.0
 """Yearly volatility, and times that of the benchmark, from which they may be percent."""
-_FEWEST_STEPS = 0.1
-"""Share of the steps of an index that a timeframe needs at least."""
+_FEWEST_MOVES, _IN_STEP, _CLEARLY = 30, 0.6, 0.3
+"""Bars with a return, the rank correlation of sizes with a bar beside their own, and by how much
+it exceeds that with their own, from which returns are taken to be of that bar."""
 
 
 def measure(
@@ -94,7 +95,8 @@ def measure(
     metrics : sequence of functions with `delever.metric` above them
         Further metrics.
     really : bool
-        Whether returns as wild as percent are meant as fractions.
+        Whether returns as wild as percent are meant as fractions, and returns that move with
+        another bar of the market than they are said to be of are of that bar all the same.
     workspace : path, optional
         Where the periods are, and whose ledger counts it as a trial on `market`.
 
@@ -109,7 +111,8 @@ def measure(
     ------
     InputError
         If it is none of these, has several columns, other bars than the market, a return that is
-        missing or no fraction, or no benchmark; if it is not said how its index is stamped.
+        missing or no fraction, or no benchmark; if it is not said how its index is stamped, or said
+        otherwise than the market's own moves tell.
 
     Examples
     --------
@@ -138,6 +141,7 @@ def measure(
         benchmark = _opened(_fractions(benchmark, really=really), length, stamped)
     seen, begin = _bars(values, market, benchmark, length, of_portfolio=of_portfolio)
     bars = seen.bars.iloc[begin:]
+    _check_in_step(values, None if of_portfolio or really else market, stamped)
     filled = None
     if of_portfolio:
         done, filled = from_portfolio(given, bars, timeframe=length)
@@ -152,7 +156,7 @@ def measure(
         backtest=done,
         benchmark=_held(seen, begin, done, benchmark, paid),
         bars=bars,
-        periods=load_catalog(place.periods) if periods is None else periods,
+        periods=chosen_periods(periods, place.periods),
         metrics=(*place.extensions.metrics, *metrics),
     )
     evaluation = _between(evaluation, start, end)
@@ -254,7 +258,9 @@ def _filled(filled: FilledAt, *, made: bool) -> list[str]:
 
 def _fractions(values: pd.Series, *, really: bool) -> pd.Series:
     """Simple returns as fractions, without the first where that has none."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+    if not isinstance(values, pd.Series):
+        raise InputError(f"benchmark must be a Series of returns; got {shown(values)}")
+    if values.dtype.kind not in "iuf":
         raise InputError(f"returns must be numbers, simple and as fractions; got {values.dtype}")
     found = values.astype("float64")
     if len(found) and np.isnan(found.iloc[0]):
@@ -296,14 +302,8 @@ def _timeframe(values: pd.Series, market: MarketView | None, said: str | None) -
             )
         return market.timeframe
     if said is not None:
-        length = timeframe_delta(said).value
-        steps = np.abs(np.diff(utc_index(values.index, "open_time", "returns").as_unit("ns").asi8))
-        if len(steps) and (steps == length).mean() < _FEWEST_STEPS:
-            raise InputError(
-                f"timeframe must be the step of what is measured; hardly any is {said}, and most "
-                f"are {timeframe_of(_step(pd.DatetimeIndex(values.index)))}; leave timeframe out, "
-                "or give its own"
-            )
+        index = utc_index(values.index, "open_time", "returns")
+        check_step(index.sort_values(), said, "what is measured")
         return said
     return timeframe_of(_step(utc_index(values.index, "open_time", "returns")))
 
@@ -366,6 +366,25 @@ def _bars(
     frame = frame.assign(high=frame.max(axis=1), low=frame.min(axis=1), volume=np.nan)
     frame = frame[["open", "high", "low", "close", "volume"]]
     return MarketView(bars=frame, timeframe=timeframe), 0
+
+
+def _check_in_step(returns: pd.Series, market: MarketView | None, stamped: str | None) -> None:
+    """Raise InputError if returns are as large as those of the bar beside the one they are of."""
+    sizes = returns[returns != 0.0].abs()
+    if market is None or len(sizes) < _FEWEST_MOVES:
+        return
+    moves = market.bars["close"].pct_change(fill_method=None).abs()
+    own, before, after = (
+        float(sizes.rank().corr(moves.shift(by).reindex(sizes.index).rank())) for by in (0, 1, -1)
+    )
+    for beside, said, other in ((after, "after", "open"), (before, "before", "close")):
+        if beside > _IN_STEP and beside > own + _CLEARLY:
+            mend = "shift them by a bar" if stamped == other else f"say stamped={other!r}"
+            raise InputError(
+                f"returns must be of the bars they are stamped at; stamped={stamped!r}, they move "
+                f"with the bar {said} their own (rank correlation of sizes {beside:.2f}, with "
+                f"their own {own:.2f}); {mend}; where it is meant, say so: really=True"
+            )
 
 
 def _same_bars(benchmark: pd.Series, index: pd.DatetimeIndex) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from delever.arguments import counted, shown
@@ -248,7 +249,7 @@ def uncertainty(
         values = daily_returns(done.returns)
         yearly = len(values) / returns.evaluation.years
     elif isinstance(returns, pd.Series):
-        values = returns.dropna()
+        values = _without_holes(returns)
         yearly = len(values) / _years(values)
     else:
         raise InputError(f"returns must be a Series of fractions or a Run; got {shown(returns)}")
@@ -290,6 +291,18 @@ def uncertainty(
         confidence=confidence,
         years=bars / yearly,
     )
+
+
+def _without_holes(returns: pd.Series) -> pd.Series:
+    """Returns after those that come before a first one. Raises InputError if one is no number."""
+    values = returns.loc[returns.first_valid_index() :]
+    wrong = values.index[~np.isfinite(values.to_numpy(dtype=np.float64))]
+    if len(wrong):
+        raise InputError(
+            f"returns must be there for every bar; that of {wrong[0]} is {values[wrong[0]]:g}; "
+            "fill or drop it, saying which"
+        )
+    return values
 
 
 def _years(values: pd.Series) -> float:

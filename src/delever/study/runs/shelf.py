@@ -59,6 +59,13 @@ def find(place: Workspace, name: Path | str, kinds: Sequence[str] = KINDS) -> Ta
     if len(found) == 1:
         return Taken(stored=found[0], said=found[0].name)
     what = kinds[0] if len(kinds) == 1 else "result"
+    others = [] if found else [one for one in everything(place.results) if one.group == text]
+    if at is not None or others:
+        other = at or others[0]
+        raise InputError(
+            f"a stored {what} is required; {str(name)!r} has none, but a {other.kind}, "
+            f"{other.name}; make one first (delever {what}), or name another"
+        )
     listed = [one.name for one in found or there]
     rest = len(listed) - _MOST_NAMED
     names = ", ".join(listed[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

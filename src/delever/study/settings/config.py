@@ -100,7 +100,7 @@ class Range(BaseModel):
     @model_validator(mode="after")
     def _rises(self) -> Range:
         if not self.first < self.last:
-            raise ValueError(f"a range must rise; got from {self.first} to {self.last}")
+            raise ValueError("a range that rises, its from below its to")
         return self
 
     def values(self) -> list[float]:
@@ -315,12 +315,15 @@ def study_table(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Say in one sentence what was wrong with the first wrong key."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    # Pydantic names the kind of an axis, or of a number, among the keys that lead to it.
+    parts = [str(part) for part in first["loc"] if not _is_kind(str(part))]
+    key = ".".join(parts) or "the file"
     if first["type"] == "extra_forbidden":
         owner = model
-        for part in first["loc"][:-1]:
-            owner = _table(owner, str(part))
-        return f"unknown key {key!r}; there are: {', '.join(owner.model_fields)}"
+        for part in parts[:-1]:
+            owner = _table(owner, part)
+        there = (each.alias or name for name, each in owner.model_fields.items())
+        return f"unknown key {key!r}; there are: {', '.join(there)}"
     if first["type"] == "missing":
         return f"{key} is required and missing"
     if first["loc"][:1] == ("sweep",) and first["type"] in ("list_type", "model_type", "dict_type"):
@@ -329,9 +332,15 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             f"to and step; got {json.dumps(first['input'], default=str)}"
         )
     said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["loc"][-1:] in (("int",), ("float",)):  # one of both; the first is told
+        said = "a number"
     if not first["loc"] or first["type"] == "sentence":
         return said
     return f"{key} must be: {said}; got {json.dumps(first['input'], default=str)}"
+
+
+def _is_kind(part: str) -> bool:
+    return part in ("int", "float") or part.startswith("function-")
 
 
 def _table(model: type[BaseModel], name: str) -> type[BaseModel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ import pandas as pd
 from delever.arguments import Rows, shown
 from delever.errors import InputError
 from delever.study.settings.config import Axis, Range, SweepConfig
+
+MOST_VALUES = 10_000_000
+"""Values of one axis; as many combinations of one axis are a day's work."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,7 +97,7 @@ class Grid:
             yield {axis: each[at] for axis, each, at in zip(axes, values, row, strict=False)}
 
     def frame(self, rows: Rows) -> pd.DataFrame:
-        """A column per axis of some combinations: values of one kind, else as JSON."""
+        """A column per axis of some combinations: values of one kind, else texts of them."""
         places = self.places(rows)
         return pd.DataFrame(
             {
@@ -131,6 +135,8 @@ def axes_given(axes: Mapping[str, Iterable[Any]]) -> dict[str, list[Any]]:
 
     Raises InputError if an axis has no name, is no list, or has no value.
     """
+    if not isinstance(axes, Mapping):
+        raise InputError(f"axes must be named values, {_SUCH_AS}; got {shown(axes)}")
     for name, values in axes.items():
         if not isinstance(name, str):
             raise InputError(f"the name of an axis must be text, {_SUCH_AS}; got {shown(name)}")
@@ -140,9 +146,18 @@ def axes_given(axes: Mapping[str, Iterable[Any]]) -> dict[str, list[Any]]:
                 f"got {shown(values)}"
             )
     lists = {
-        name: [one.item() if isinstance(one, np.generic) else one for one in values]
+        name: [
+            one.item() if isinstance(one, np.generic) else one
+            for one in itertools.islice(values, MOST_VALUES + 1)
+        ]
         for name, values in axes.items()
     }
+    for name, held in lists.items():
+        if len(held) > MOST_VALUES:
+            raise InputError(
+                f"the axis {name!r} must have at most {MOST_VALUES:,} values; got more; take "
+                "larger steps"
+            )
     if not lists or not all(lists.values()):
         raise InputError(f"axes must be given, each with a value, {_SUCH_AS}; got {shown(lists)}")
     return lists
@@ -199,7 +214,11 @@ def _alike(values: Sequence[Any]) -> list[Any]:
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if numbers or all(isinstance(v, str) for v in values):
         return list(values)
-    return [json.dumps(value) for value in values]
+    texts = [
+        "none" if value is None else value if isinstance(value, str) else json.dumps(value)
+        for value in values
+    ]
+    return texts if len(set(texts)) == len(texts) else [json.dumps(value) for value in values]
 
 
 def _shares(config: SweepConfig, axes: int) -> npt.NDArray[np.float64]:

@@ -26,6 +26,7 @@ from delever.research.finalists import Finalists, finalists, finalists_of, teste
 from delever.research.plateau import neighbours_median, terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY
 from delever.stats.metric import SCOPES
+from delever.stats.returns import total_return
 from delever.study.inputs.implausible import market_notes
 from delever.study.ledger.trials import Ledger
 from delever.study.settings.grid import Grid
@@ -47,6 +48,8 @@ from delever.venues.costs import Costs, VenueFees
 
 _FEW = 3
 """Values of an axis that are all named; of more, the ends."""
+_REPEATED = 1e-6
+"""By how much one combination may differ in its return, among many and by itself."""
 MOST_JUDGED = 10_000
 """Combinations that luck and choosing are found from; of more, as many drawn at random."""
 
@@ -121,8 +124,9 @@ def concluded(
     if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
         raise answer
     begin = answer[1]
-    path = _path(ground, axes, ordered=isinstance(answer[0], pd.DataFrame))
     done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
+    path = _path(ground, axes, ordered=isinstance(answer[0], pd.DataFrame))
+    doubts = _repeated(float(frame["total_return"].iloc[found.terrain.peak]), done)
     per_year = sample_of(done, held).periods_per_year
     known = np.flatnonzero(frame[RANKED_BY].notna().to_numpy())
     drawn = _drawn(known)
@@ -145,7 +149,7 @@ def concluded(
         )
     return replace(
         found,
-        manifest={**found.manifest, "notes": [*market_notes(ground.market), *path]},
+        manifest={**found.manifest, "notes": [*doubts, *market_notes(ground.market), *path]},
         benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
         choosing=choosing(tried.some(apart)).of_rows(drawn),
         finalists=_finalists(ground, tried.some(apart), drawn, chosen, combination),
@@ -186,6 +190,18 @@ def _deflated(
         many = len(trials.ratios) + trials.alike
         ledger.worth(name, many, found.effective - trials.elsewhere)
     return found
+
+
+def _repeated(swept: float, again: Backtest) -> list[str]:
+    """What is said of a best combination that comes out otherwise when it is run again."""
+    now = total_return(again.returns)
+    if np.isclose(swept, now, rtol=_REPEATED, atol=_REPEATED):
+        return []
+    return [
+        "not repeatable: the best combination had a total return of "
+        f"{percent(swept)} in the sweep, {percent(now)} when the strategy was asked again; seed "
+        "what is random in it, or no figure here stands"
+    ]
 
 
 def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) -> list[str]:

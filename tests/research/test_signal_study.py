@@ -219,7 +219,7 @@ def null_p_values(seed):
 def test_where_levels_mean_nothing_it_rejects_about_one_time_in_twenty(draws):
     """Of 150 markets, GARCH with jumps, 7.5 are expected to reject, give or take 2.7.
 
-    The whole promise, 200 longer markets and three rules, is `benchmarks/null_study.py`.
+    The whole promise, 300 longer markets of each of eight kinds, is `benchmarks/null_study.py`.
     """
     markets = draws(50, 150)
     found = pd.DataFrame([null_p_values(seed) for seed in range(markets)])

@@ -44,9 +44,11 @@ def test_outcomes_are_those_of_the_distinct_events():
     assert row["q05"] == pytest.approx(np.quantile(forward[chosen], 0.05))
     hits = int((forward[chosen] > 0).sum())
     assert row["hit_rate"] == pytest.approx(hits / 6)
-    assert (row["hit_low"], row["hit_high"]) == pytest.approx(wilson_interval(hits, 6))
+    assert (row["hit_low"], row["hit_high"]) == pytest.approx(wilson_interval(0.8 * hits, 4.8))
     wide = study_signal([signal(bars, rows)], name="x", design=replace(DESIGN, alpha=0.2))
-    assert wide.outcomes.loc[5, "hit_low"] == pytest.approx(wilson_interval(hits, 6, 0.8)[0])
+    assert wide.outcomes.loc[5, "hit_low"] == pytest.approx(
+        wilson_interval(0.8 * hits, 4.8, 0.8)[0]
+    )
     lows = [bars["low"].iloc[r + 1 : r + 6].min() / bars["open"].iloc[r + 1] - 1 for r in chosen]
     assert row["adverse"] == pytest.approx(np.mean(lows))
     assert study.outcomes.loc[20, "distinct"] == 6

@@ -244,6 +244,18 @@ def independent_trials(shares: Floats, symbols: Rows, numbers: Rows, alike: Floa
     return float(by_symbol.sum() ** 2 / ((by_symbol @ signs) * by_symbol).sum())
 
 
+def varies(number: float) -> float:
+    """Variance of a share among so many breaks of a level, over that of a number known beforehand.
+
+    Notes
+    -----
+    How many breaks there are depends on how the price went after each: one that recovers makes room
+    for another. A mean of so uncertain a number varies more than one of a fixed number; by how
+    much was measured in markets without an effect.
+    """
+    return 1.0 + 1.5 / number
+
+
 def shifted(pattern: Floats, values: Floats) -> Floats:
     """Sum of pattern times values for every circular shift of the pattern; the first is none.
 

@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from delever.arguments import Flags, Floats, Rows
-from delever.research.signal.contrast import family_p_values, moved, room
+from delever.research.signal.contrast import family_p_values, moved, room, varies
 from delever.research.signal.forward import FEWEST_EVENTS
 
 _MATCHED, _FEWEST_MATCHED = 0.1, 20
 _GROUPS = 32
 """Of ways, as many as are laid elsewhere each by itself."""
-_VARIES = 1.5
-"""What an uncertain number of breaks adds to the variance of a share, over that number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,11 +130,7 @@ def differences(
     Ways are of different lengths, and of a few breaks some are longer than the others' by chance.
     So both shares are taken less the share of all bars from which the price went as far in units of
     volatility. The test is that of circular shifts, see `compare`: every way laid elsewhere.
-
-    How many breaks there are depends on how the price went after each: one that recovers can be
-    followed by another. A mean of so uncertain a number varies more than one of a fixed number,
-    so what chance gives is multiplied by ``sqrt(1 + 1.5 / breaks)``, measured in markets
-    without an effect.
+    What chance gives is multiplied by the root of `varies`.
     """
     rungs = ways[0].way.shape[1]
     names = ("difference", "difference_low", "difference_high", "p_value")
@@ -161,7 +155,7 @@ def differences(
     if not pattern.any():
         return nothing
     chance /= room(pattern, far)
-    chance[:, 1:] *= math.sqrt(1.0 + _VARIES / number)
+    chance[:, 1:] *= math.sqrt(varies(number))
     corrected = family_p_values(list(chance))
     out = []
     for shifts, p_value in zip(chance, corrected, strict=True):

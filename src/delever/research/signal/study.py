@@ -21,6 +21,7 @@ from delever.research.signal.contrast import (
     independent_trials,
     matched_weights,
     mean_correlations,
+    varies,
 )
 from delever.research.signal.forward import (
     FEWEST_EVENTS,
@@ -134,8 +135,8 @@ class SignalStudy:
     # by horizon: ``events`` (whose horizon is complete), ``distinct`` (clusters whose holding
     # periods do not overlap), ``effective`` (see `effective_number`), ``mean``, ``median``,
     # ``q05``, ``q25``, ``q75``, ``q95`` of the clusters' mean forward returns, ``hit_rate`` (share
-    # of them above 0), ``hit_low``, ``hit_high`` (Wilson's interval), mean ``adverse`` and
-    # ``favourable`` excursion. NaN without events.
+    # of them above 0), ``hit_low``, ``hit_high`` (Wilson's interval, see `varies`), mean
+    # ``adverse`` and ``favourable`` excursion. NaN without events.
     outcomes: pd.DataFrame
     # by ``horizon`` and ``against`` (``all``: all bars; ``matched``: bars of like volatility;
     # ``placebo``: breaks of placebo levels): ``mean`` of those, and the fields of a `Contrast`.
@@ -382,6 +383,7 @@ def _outcome(ahead: ForwardOutcomes, alpha: float) -> dict[str, float]:
     }
     alike = mean_correlations(ahead.forward)
     trials = independent_trials(shares, symbols, numbers, alike)
+    trials /= varies(number) if number else 1.0
     low, high = wilson_interval(
         min(mean["hit_rate"], 1.0) * trials if number else 0.0, trials, 1 - alpha
     )

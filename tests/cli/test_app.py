@@ -171,6 +171,7 @@ def test_what_a_strategy_prints_stays_out_of_the_document(workspace, capsys):
         "    return pd.Series(1.0, index=market.index)\n"
     )
     words = ["run", "backtests/buy_and_hold.toml", "--set", 'strategy="chatty"', "--json"]
+    words += ["--set", "end=2012-01-01"]
     assert main(words) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)[0]["study"] == "buy_and_hold"
@@ -178,7 +179,8 @@ def test_what_a_strategy_prints_stays_out_of_the_document(workspace, capsys):
 
 
 def test_runs_that_cannot_be_compared_are_named_all_the_same(workspace, capsys):
-    for name, span in (("early", "end = 2012-01-01"), ("late", "start = 2013-01-01")):
+    spans = {"early": "end = 2012-01-01", "late": "start = 2013-01-01\nend = 2014-01-01"}
+    for name, span in spans.items():
         study = (workspace.backtests / "buy_and_hold.toml").read_text()
         (workspace.backtests / f"{name}.toml").write_text(f"{span}\n{study}")
     assert main(["run", "backtests/early.toml", "backtests/late.toml"]) == 2

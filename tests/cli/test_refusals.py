@@ -164,11 +164,11 @@ def test_the_sample_is_of_no_exchange(workspace, capsys):
 def test_a_page_is_written_whole_or_not_at_all(workspace, capsys, monkeypatch):
     Path("claims.toml").write_text(CLAIMS)
     runs = ["backtests/buy_and_hold.toml", "backtests/ma200w_break.toml"]
-    assert main(["run", *runs]) == 0
+    assert main(["run", *runs, "--quick", "--set", "end=2015-06-01"]) == 0
     commands = {
         "claims": ["claims", "claims.toml"],
         "state": ["state"],
-        "signal": ["study", "signal", "average", "--draws", "1"],
+        "signal": ["study", "signal", "average", "--draws", "1", "--horizon", "7"],
         "comparison": ["compare", "buy_and_hold", "ma200w_break"],
     }
     write = Path.write_text

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from delever.engine.backtest import Backtest, backtest, rerun
 from delever.engine.settings import Account, FundingSeries
 from delever.engine.sweep_accounts import sweep_market
+from delever.errors import InputError
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
@@ -271,7 +272,7 @@ def test_a_window_of_it_adds_up_from_the_equity_before() -> None:
 
 
 def test_a_sweep_does_not_cover_it() -> None:
-    with pytest.raises(Exception, match="do not cover an inverse contract"):
+    with pytest.raises(InputError, match="do not cover an inverse contract"):
         sweep_market(market(STILL, STILL), timeframe="1d", account=perp())
 
 

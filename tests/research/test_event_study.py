@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
+from statsmodels.regression.linear_model import OLS
 
 from delever.errors import InputError
 from delever.research.null_markets import simulate_bars
@@ -41,9 +41,9 @@ def test_the_line_through_a_benchmark_is_that_of_statsmodels():
     returns = frame(values)
     found = event_study(returns, flags(returns, PLACES), benchmark=market, window=(-1, 4))
     assert found.model == "market"
-    design = sm.add_constant(market.to_numpy())
+    design = np.column_stack([np.ones(BARS), market])
     for (row, column), (_, used) in zip(PLACES, found.events.iterrows(), strict=True):
-        rest = sm.OLS(values[:, column], design).fit().resid
+        rest = OLS(values[:, column], design).fit().resid
         assert used["car"] == pytest.approx(rest[row - 1 : row + 5].sum())
         assert used["time"] == returns.index[row]
         assert used["symbol"] == f"M{column}"

@@ -15,8 +15,23 @@ import delever as dl
 from delever.errors import ConfigError, DataError, InputError, NotStoredError, StoreError
 from delever.study.runs.answering import stored
 from delever.study.runs.run import load_run
+from delever.study.workspaces.workspace import Workspace
 
 QUICK = {"end": "2016-01-01", "params.weeks": 50}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A workspace in which the run of this file is finished."""
+    place = dl.init(tmp_path_factory.mktemp("ran") / "workspace")
+    run(place)
+    return place
+
+
+@pytest.fixture
+def finished(template, tmp_path):
+    """A copy of it, which a test may harm."""
+    return Workspace(root=shutil.copytree(template.root, tmp_path / "finished"))
 
 
 def run(workspace, name="ma200w_break", **kwargs):
@@ -78,8 +93,8 @@ def test_the_answer_is_read_back_as_it_was_written(workspace):
     assert again.answer.timing == first.answer.timing
 
 
-def test_the_figures_of_the_page_are_those_of_metrics_json(workspace):
-    done = run(workspace)
+def test_the_figures_of_the_page_are_those_of_metrics_json(finished):
+    done = run(finished)
     page = (
         (done.folder / "tearsheet.html").read_text(encoding="utf-8").replace("\N{MINUS SIGN}", "-")
     )
@@ -120,22 +135,22 @@ def test_a_fresh_run_writes_the_same_bytes(workspace):
     assert [path.name for path in again.folder.parent.iterdir()] == [again.folder.name]
 
 
-def test_the_id_follows_every_input(workspace):
-    ids = {run(workspace).manifest["run_id"]}
-    ids.add(run(workspace, overrides={"params.weeks": 51}).manifest["run_id"])
-    ids.add(run(workspace, overrides={"costs.taker_fee": 0.002}).manifest["run_id"])
-    strategy = workspace.strategies / "ma200w_break.py"
+def test_the_id_follows_every_input(finished):
+    ids = {run(finished).manifest["run_id"]}
+    ids.add(run(finished, overrides={"params.weeks": 51}).manifest["run_id"])
+    ids.add(run(finished, overrides={"costs.taker_fee": 0.002}).manifest["run_id"])
+    strategy = finished.strategies / "ma200w_break.py"
     strategy.write_text(strategy.read_text() + "\n# a remark\n")
-    ids.add(run(workspace).manifest["run_id"])
-    catalogue = workspace.root / "data" / "deleveraging.toml"
+    ids.add(run(finished).manifest["run_id"])
+    catalogue = finished.root / "data" / "deleveraging.toml"
     catalogue.write_text(catalogue.read_text() + "\n# a remark\n")
-    ids.add(run(workspace).manifest["run_id"])
+    ids.add(run(finished).manifest["run_id"])
     assert len(ids) == 5
 
 
-def test_the_manifest_says_what_the_run_was_made_from(workspace):
-    manifest = json.loads((run(workspace).folder / "manifest.json").read_text())
-    metadata = json.loads((workspace.root / "data/sample/metadata.json").read_text())
+def test_the_manifest_says_what_the_run_was_made_from(finished):
+    manifest = json.loads((run(finished).folder / "manifest.json").read_text())
+    metadata = json.loads((finished.root / "data/sample/metadata.json").read_text())
     assert manifest["params"]["weeks"] == 50
     assert manifest["data"]["rows"] == metadata["rows"]
     assert len(manifest["data"]["sha256"]) == len(manifest["strategy"]["sha256"]) == 64
@@ -144,10 +159,10 @@ def test_the_manifest_says_what_the_run_was_made_from(workspace):
     assert "close-only: intraday extremes unseen" in manifest["notes"]
 
 
-def test_a_warm_start_trades_on_the_first_bar_a_decision_can_be_filled_at(workspace):
+def test_a_warm_start_trades_on_the_first_bar_a_decision_can_be_filled_at(finished):
     # The sample begins on Sunday 2010-07-18, so the first whole week opens on Monday 07-19; the
     # 50th closes at Monday 2011-07-04 00:00, the open of the first bar of the run.
-    evaluation = run(workspace).evaluation
+    evaluation = run(finished).evaluation
     assert evaluation.span[0] == pd.Timestamp("2011-07-04", tz="UTC")
     assert evaluation.span[1] == pd.Timestamp("2016-01-01", tz="UTC")
     assert evaluation.backtest.fills["time"].iloc[0] == evaluation.span[0]
@@ -166,8 +181,8 @@ def test_an_explicit_start_before_warm_up_is_flat_until_then(workspace):
     assert (evaluation.benchmark.ledger.loc[:"2011-07-03", "position"] > 0).all()
 
 
-def test_the_parts_compound_to_the_whole(workspace):
-    evaluation = run(workspace).evaluation
+def test_the_parts_compound_to_the_whole(finished):
+    evaluation = run(finished).evaluation
     grown = 1 + evaluation.metrics.loc["total_return"]
     np.testing.assert_allclose(grown["inside"] * grown["outside"], grown["whole"], rtol=1e-9)
     each = grown[[period.id for period in evaluation.periods]]
@@ -195,29 +210,29 @@ def test_an_unknown_parameter_is_refused_and_nothing_is_written(workspace):
     assert not workspace.results.exists()
 
 
-def test_an_unfinished_or_damaged_folder_is_not_taken_for_a_run(workspace):
-    folder = run(workspace).folder
+def test_an_unfinished_or_damaged_folder_is_not_taken_for_a_run(finished):
+    folder = run(finished).folder
     (folder / "trades.parquet").write_bytes(b"PAR1 cut short")
     with pytest.raises(StoreError, match="--fresh"):
         load_run(folder)
-    assert len(run(workspace, fresh=True).trades)
+    assert len(run(finished, fresh=True).trades)
     (folder / "manifest.json").unlink()
     with pytest.raises(NotStoredError, match="finished run"):
         load_run(folder)
-    assert not run(workspace).cached
+    assert not run(finished).cached
 
 
-def test_a_run_that_fails_leaves_the_old_one_and_no_draft(workspace, monkeypatch):
-    folder = run(workspace).folder
+def test_a_run_that_fails_leaves_the_old_one_and_no_draft(finished, monkeypatch):
+    folder = run(finished).folder
 
     def no_room(*args: object, **kwargs: object) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", no_room)
     with pytest.raises(StoreError, match="no space left on device; make room"):
-        run(workspace, fresh=True)
+        run(finished, fresh=True)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    assert run(workspace).cached
+    assert run(finished).cached
 
 
 def test_warm_up_bars_come_before_the_data_and_are_never_traded(workspace):
@@ -296,41 +311,42 @@ def test_a_removed_workspace_file_is_named(workspace):
         run(workspace)
 
 
-def test_a_finished_run_goes_by_folder_id_or_study(workspace):
-    first = run(workspace).folder
+def test_a_finished_run_goes_by_folder_id_or_study(finished):
+    first = run(finished).folder
     names = (first, first / "tearsheet.html", first.name, first.name[:6], "ma200w_break")
     for name in names:
-        assert dl.run(name, workspace=workspace).folder == first
-    second = run(workspace, overrides={"params.weeks": 51}).folder
-    assert dl.run("ma200w_break", workspace=workspace).folder == second
+        assert dl.run(name, workspace=finished).folder == first
+    second = run(finished, overrides={"params.weeks": 51}).folder
+    assert dl.run("ma200w_break", workspace=finished).folder == second
     with pytest.raises(InputError, match=f"names none: .*ma200w_break/{first.name}"):
-        dl.run("absent", workspace=workspace)
+        dl.run("absent", workspace=finished)
 
 
 @pytest.mark.parametrize(
-    "name", ["tearsheet.html", "metrics.json", "equity.parquet", "periods.toml"]
+    ("name", "ends"),
+    [("tearsheet.html", 0), ("metrics.json", -3), ("equity.parquet", 0), ("periods.toml", -3)],
 )
-def test_a_changed_or_missing_file_is_made_anew(workspace, name):
-    folder = run(workspace).folder
+def test_a_changed_or_missing_file_is_made_anew(finished, name, ends):
+    folder = run(finished).folder
     whole = (folder / name).read_bytes()
-    for harm in (lambda path: path.unlink(), lambda path: path.write_bytes(whole[:-3])):
-        harm(folder / name)
+    for left in (-3 - ends, ends):  # the last harm is the one that is mended
+        (folder / name).unlink() if left == 0 else (folder / name).write_bytes(whole[:left])
         with pytest.raises(StoreError, match=name):
             load_run(folder)
-        assert not run(workspace).cached
-        assert (folder / name).read_bytes() == whole
-        assert run(workspace).cached
+    assert not run(finished).cached
+    assert (folder / name).read_bytes() == whole
+    assert run(finished).cached
 
 
-def test_a_manifest_that_is_none_is_made_anew(workspace):
-    folder = run(workspace).folder
+def test_a_manifest_that_is_none_is_made_anew(finished):
+    folder = run(finished).folder
     (folder / "manifest.json").write_text("{}")
-    assert not run(workspace).cached
+    assert not run(finished).cached
 
 
-def test_a_run_keeps_the_periods_it_was_measured_on(workspace):
-    first = run(workspace)
-    catalogue = workspace.root / "data" / "deleveraging.toml"
+def test_a_run_keeps_the_periods_it_was_measured_on(finished):
+    first = run(finished)
+    catalogue = finished.root / "data" / "deleveraging.toml"
     catalogue.write_text(catalogue.read_text().replace("end = 2013-04-19", "end = 2013-04-22"))
     assert "end = 2013-04-22" in catalogue.read_text()
     pd.testing.assert_frame_equal(load_run(first.folder).metrics, first.metrics)

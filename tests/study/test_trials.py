@@ -195,11 +195,11 @@ def start(folder, *, first: int, size: int, step: int) -> subprocess.Popen:
 
 def test_processes_that_append_at_once_lose_none_and_repeat_none(tmp_path) -> None:
     # Each has half of its trials in common with the next.
-    many = [start(tmp_path, first=50 * n, size=100, step=10) for n in range(3)]
-    assert [one.communicate() and one.returncode for one in many] == [0] * 3
-    assert held(tmp_path) == list(range(200))
+    many = [start(tmp_path, first=50 * n, size=100, step=10) for n in range(2)]
+    assert [one.communicate() and one.returncode for one in many] == [0] * 2
+    assert held(tmp_path) == list(range(150))
     [market] = read_markets(tmp_path)
-    assert len((tmp_path / f"{market.id}.jsonl").read_text().splitlines()) == 200
+    assert len((tmp_path / f"{market.id}.jsonl").read_text().splitlines()) == 150
 
 
 def test_a_killed_writer_leaves_a_ledger_that_is_read_and_written(tmp_path) -> None:

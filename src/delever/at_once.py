@@ -63,10 +63,6 @@ class _Many(NDArrayOperatorsMixin):
     def __reduce_ex__(self, protocol: Any) -> Any:
         self.ask.refuse("a copy, or its bytes")
 
-    def pick(self, row: int) -> Any:
-        """One of the distinct values or series."""
-        raise NotImplementedError
-
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or ufunc.nout != 1:
             self.ask.refuse(f"numpy.{ufunc.__name__}, other than row by row")
@@ -418,7 +414,7 @@ def of_each(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     answers = []
     for number in range(int(codes.max()) + 1):
         rows = iter(number if part is None else int(part[number]) for part in parts)
-        own = [one.pick(next(rows)) if isinstance(one, _Many) else one for one in given]
+        own = [one.pick(next(rows)) if isinstance(one, Choices | Columns) else one for one in given]
         named = dict(zip(kwargs, own[len(args) :], strict=True))
         answers.append(function(*own[: len(args)], **named))
     return _together(ask, answers, codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -105,10 +106,21 @@ HOWS = {
     "by a share": Margin(rules=rulebook("share", 0.3, "largest_margin")),
     "collateral": Margin(mode="multi_asset", counted={"C2": 0.9, "A3": 0.5}),
     "all": Margin(
-        mode="multi_asset", rules=rulebook("tier", 1.0, "largest_margin"), counted={"C2": 0.9}
+        mode="multi_asset",
+        rules=rulebook("tier", 1.0, "largest_margin"),
+        counted={"C2": 0.9, "A3": 0.5},
     ),
 }
 """Ways to share margin."""
+
+
+def how_of(name: str, legs: Any) -> Margin:
+    """One of them for some legs: only spot counts."""
+    how = HOWS[name]
+    if how.counted is None:
+        return how
+    spot = [leg for leg in legs if legs[leg].account.contract is None]
+    return replace(how, counted={leg: how.counted[leg] for leg in spot if leg in how.counted})
 
 
 def said_with(chance: np.random.Generator, asked: pd.Series, close: pd.Series) -> pd.DataFrame:

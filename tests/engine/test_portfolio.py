@@ -17,6 +17,7 @@ from tests.engine.book_market import (
     days,
     flat_bars,
     funding,
+    how_of,
     perpetual,
     random_legs,
     rules,
@@ -99,7 +100,7 @@ def test_tables_add_up_and_cash_is_conserved(seed: int, mode: str, orders: dict[
     legs, targets = random_legs(seed, 20, 3, **orders)
     if seed % 2 and "limit_offset" not in orders:
         targets = with_orders(legs, targets, seed)
-    run = portfolio_backtest(legs, targets, timeframe="1d", margin=HOWS[mode])
+    run = portfolio_backtest(legs, targets, timeframe="1d", margin=how_of(mode, legs))
     change = np.diff(run.equity, prepend=run.initial_equity)
     np.testing.assert_allclose(run.parts.sum(axis=1), change, atol=1e-8)
     for name in ("price_pnl", "fee", "slippage", "liquidation", "funding", "borrow", "turnover",
@@ -121,7 +122,7 @@ def test_tables_add_up_and_cash_is_conserved(seed: int, mode: str, orders: dict[
 @given(seed=st.integers(0, 2**32 - 1), mode=st.sampled_from(sorted(HOWS)))
 def test_order_of_symbols_and_a_flat_one_change_nothing(seed: int, mode: str) -> None:
     legs, targets = random_legs(seed, 15, 3)
-    how = HOWS[mode]
+    how = how_of(mode, legs)
     if mode == "separate":
         how = replace(how, weights=dict(zip(legs, (0.5, 0.3, 0.2), strict=True)))
     run = portfolio_backtest(legs, targets, timeframe="1d", margin=how)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.book_market import HOWS, random_legs
+from tests.engine.book_market import how_of, random_legs
 
 from delever.engine.portfolio import Leg, Margin, portfolio_backtest
 from delever.engine.settings import FundingSeries
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one
 @given(seed=st.integers(0, 2**32 - 1), how=st.sampled_from(["isolated", "cross", "collateral"]))
 def test_the_engine_agrees_with_exact_decimals(exact_book: ModuleType, seed: int, how: str) -> None:
     legs, targets = random_legs(seed, 14, 3 + seed % 2)
-    run = portfolio_backtest(legs, targets, timeframe="1d", margin=HOWS[how])
+    run = portfolio_backtest(legs, targets, timeframe="1d", margin=how_of(how, legs))
     times = list(run.ledger.index)
-    margin = HOWS[how]
+    margin = how_of(how, legs)
     told = [
         tell(exact_book, name, legs[name], targets[name], margin, times) for name in sorted(legs)
     ]

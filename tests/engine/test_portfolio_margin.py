@@ -15,6 +15,7 @@ from tests.engine.book_market import (
     ONE,
     days,
     flat_bars,
+    how_of,
     perpetual,
     random_legs,
     rulebook,
@@ -60,7 +61,7 @@ def test_the_twins_agree(
     legs, targets = random_legs(seed, 12, 3 + seed % 2, bounds=bounds, **orders)
     if named and "limit_offset" not in orders:
         targets = with_orders(legs, targets, seed)
-    asked: dict[str, Any] = {"timeframe": "1d", "margin": HOWS[how], "rebalance_band": band}
+    asked: dict[str, Any] = {"timeframe": "1d", "margin": how_of(how, legs), "rebalance_band": band}
     plain = portfolio_backtest(legs, targets, engine="python", **asked)
     compiled = portfolio_backtest(legs, targets, engine="numba", **asked)
 
@@ -344,6 +345,10 @@ def test_collateral_that_counts_carries_a_hedge_and_is_sold_for_what_is_owed() -
     assert run.equity.iloc[-1] == pytest.approx(10_000.0)
     kept = 0.01 * 90.0 * 200.0
     assert run.ledger["margin_ratio"].iloc[-1] == pytest.approx(kept / (10_000.0 - 0.1 * 18_000.0))
+    with pytest.raises(InputError, match=r"counted must name legs of spot \(A/U\); got A/U:U"):
+        portfolio_backtest(
+            legs, targets, timeframe="1d", margin=replace(counts, counted={"A/U:U": 0.9})
+        )
     few = replace(counts, counted={"A/U": 0.5})
     gone = portfolio_backtest(legs, targets, timeframe="1d", margin=few)
     # 10,000 - 0.5 * 90 p = 0.01 * 90 p at p = 10,000 / 45.9 = 217.9: above 200, so nothing yet.

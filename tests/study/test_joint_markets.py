@@ -102,6 +102,38 @@ def test_a_universe_follows_a_coin_under_its_new_name_and_leaves_one_that_died(s
     assert dl.markets("data/three.toml", end="2022-03-01").notes == seen.notes
 
 
+def test_a_universe_may_be_a_table(stored):
+    table = [
+        "symbol,bars,listed,delisted,recovery,from,units",
+        "BTC,made/ohlcv/BTC/USDT/1d,,,,,",
+        "LUNA,made/ohlcv/LUNA/USDT/1d,,2022-04-01,0.25,,",
+        "OLD,made/ohlcv/OLD/USDT/1d,,,,,",
+        "OLD,made/ohlcv/RENAMED/USDT/1d,,,,2022-03-02,1000",
+    ]
+    path = stored.root / "data" / "three.csv"
+    path.write_text("\n".join(table))
+    (stored.root / "data" / "every.toml").write_text(
+        UNIVERSE.replace("top = 2\n", "").replace("volume_days = 10\n", "")
+    )
+    seen, said = dl.markets("data/three.csv"), dl.markets("data/every.toml")
+    assert seen.lifetimes == said.lifetimes
+    assert seen.notes == said.notes
+    pd.testing.assert_frame_equal(seen.panel(), said.panel())
+    for was, now, what in (
+        ("0.25", "a quarter", "three.csv, line 3: recovery, units must be numbers"),
+        (
+            "\nOLD,made/ohlcv/REN",
+            "\nNEW,made/ohlcv/REN",
+            "line 5: a row with from must stand below",
+        ),
+        ("delisted", "gone", "unknown key 'coin.1.gone'"),
+        ("2022-04-01", "one day", "coin.1.delisted must be"),
+    ):
+        path.write_text("\n".join(table).replace(was, now))
+        with pytest.raises(ConfigError, match=what):
+            dl.markets(path)
+
+
 @pytest.mark.parametrize(
     ("was", "now", "error", "said"),
     [

@@ -330,8 +330,15 @@ def shared_by(
 ) -> tuple[Shared, tuple[str, ...]]:
     """What counts as collateral and how the legs are liquidated, by date; and what to know of it.
 
-    Raises DataError if the rules do not reach back to the first bar.
+    Raises DataError if the rules do not reach back to the first bar; InputError if what counts is
+    no leg, or none of spot.
     """
+    spot = [name for name, leg in legs.items() if leg.account.contract is None]
+    if wrong := [name for name in how.counted or {} if name not in spot]:
+        raise InputError(
+            f"margin: counted must name legs of spot ({', '.join(spot) or 'none here'}); got "
+            f"{wrong[0]}; a contract's gain counts by itself; leave it out"
+        )
     counted: dict[str, Floats] = {}
     notes: list[str] = []
     for name, leg in legs.items():

@@ -16,6 +16,7 @@ from delever.errors import ConfigError, InputError
 from delever.panel import PATIENCE, Lifetime, Markets
 from delever.study.inputs.market import Bars, Beside, market, utc
 from delever.study.portfolios.universe import coin_bars, ended_notes, load_universe
+from delever.study.settings.config import UNIVERSES
 from delever.study.settings.toml_file import read_toml
 from delever.study.workspaces.workspace import Workspace
 from delever.units import divides, timeframe_delta
@@ -92,13 +93,17 @@ def markets(
     whole_number("volume_days", volume_days, 1)
     place = Workspace.find(workspace, or_shipped=True)
     if isinstance(data, str | Path):
-        if not str(data).endswith(".toml"):
+        if not str(data).endswith(UNIVERSES):
             raise InputError(
                 "several markets are a mapping of names to bars, a sequence of references or the "
-                f"TOML file of a universe; got {shown(str(data))}; dl.market takes one"
+                f"file of a universe, .toml or .csv; got {shown(str(data))}; dl.market takes one"
             )
         path = place.file(Path(data))
-        if path.is_file() and "strategy" in read_toml(path, "a universe or a study"):
+        if (
+            path.suffix == ".toml"
+            and path.is_file()
+            and "strategy" in read_toml(path, "a universe or a study")
+        ):
             from delever.study.portfolios.joint_inputs import study_markets
 
             return within(study_markets(path, place), start=start, end=end)

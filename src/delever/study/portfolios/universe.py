@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,7 +98,10 @@ class Universe(BaseModel):
 def moment(value: Any) -> Any:
     """A date of a file as a UTC time; what is none is left to be refused."""
     if isinstance(value, str):
-        value = dt.datetime.fromisoformat(value)
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return value
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         value = dt.datetime.combine(value, dt.time())
     if not isinstance(value, dt.datetime):
@@ -106,17 +110,48 @@ def moment(value: Any) -> Any:
 
 
 def load_universe(path: Path) -> Universe:
-    """Read a file of coins.
+    """Read a file of coins: TOML, or a CSV table with the same keys as its columns.
 
     Raises ConfigError naming file, key, what was required and what came.
     """
     if not path.is_file():
-        raise ConfigError(f"a universe must be a TOML file of coins; there is none at {path}")
-    table = read_toml(path, "a universe")
+        raise ConfigError(f"a universe must be a file of coins, .toml or .csv; none is at {path}")
+    table = _rows(path) if path.suffix == ".csv" else read_toml(path, "a universe")
     try:
         return Universe.model_validate(table)
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, Universe)}") from None
+
+
+_NUMBERS = ("recovery", "units")
+
+
+def _rows(path: Path) -> dict[str, Any]:
+    """A table of coins: a row each, and one more for each name that a coin went on under."""
+    coins: list[dict[str, Any]] = []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for number, read in enumerate(csv.DictReader(file), 2):
+            row: dict[str, Any] = {
+                str(name): value for name, value in read.items() if value not in (None, "")
+            }
+            try:
+                row |= {name: float(row[name]) for name in _NUMBERS if name in row}
+            except ValueError as error:
+                said = f"{', '.join(_NUMBERS)} must be numbers; {error}"
+                raise ConfigError(f"{path}, line {number}: {said}") from None
+            symbol = row.get("symbol")
+            if "from" not in row:
+                coins.append(row)
+            elif coins and coins[-1].get("symbol") == symbol:
+                coins[-1].setdefault("then", []).append(
+                    {name: value for name, value in row.items() if name != "symbol"}
+                )
+            else:
+                raise ConfigError(
+                    f"{path}, line {number}: a row with from must stand below the coin that went "
+                    f"on, of the same symbol; it is of {symbol}"
+                )
+    return {"coin": coins}
 
 
 def coin_bars(coin: ListedCoin, catalog: Catalog) -> tuple[Dataset, tuple[Dataset, ...]]:

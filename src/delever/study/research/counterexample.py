@@ -18,6 +18,7 @@ from delever.signals.features import FEATURES, Features, inputs
 from delever.study.inputs.market import market as make_market
 from delever.study.inputs.market import with_network
 from delever.study.portfolios.joint_markets import markets as several
+from delever.study.settings.config import UNIVERSES
 from delever.study.workspaces.workspace import Workspace
 from delever.view import MarketView
 
@@ -142,7 +143,7 @@ def ground_market(data: str | Seen, *, ground: Ground, place: Workspace) -> Seen
     """The market of a check, or the several; one with the readings of the network beside it."""
     if isinstance(data, Markets):
         return data
-    if isinstance(data, str) and data.endswith(".toml"):
+    if isinstance(data, str) and data.endswith(UNIVERSES):
         return several(data, series=ground.series, workspace=place)
     one = (
         data

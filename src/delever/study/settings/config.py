@@ -78,6 +78,9 @@ class CostsConfig(BaseModel):
         return total
 
 
+UNIVERSES = (".toml", ".csv")
+"""How names of files of coins by date end."""
+
 DEFAULT_COSTS = CostsConfig().costs()
 """What a fill costs where nobody says it."""
 
@@ -282,7 +285,7 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """
     table = study_table(path, overrides)
     data = table.get("data")
-    if "legs" in table or (isinstance(data, str) and data.endswith(".toml")):
+    if "legs" in table or (isinstance(data, str) and data.endswith(UNIVERSES)):
         raise ConfigError(
             f"{path} is a study of several symbols, which delever run takes and nothing else does "
             "so far; name a study of one symbol here"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from delever.errors import ConfigError
 from delever.study.settings.account_table import AccountTable, StudyAccount
-from delever.study.settings.config import CostsConfig, Study, explain, study_table
+from delever.study.settings.config import UNIVERSES, CostsConfig, Study, explain, study_table
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -50,7 +50,7 @@ class PortfolioTable(BaseModel):
 class PortfolioStudy(Study):
     """One study file of several symbols."""
 
-    # a universe, ``data/NAME.toml``; or nothing, and legs
+    # a universe, ``data/NAME.toml`` or a table ``data/NAME.csv``; or nothing, and legs
     data: str = ""
     # what may be held, by name; a text is the reference of its bars
     legs: dict[str, LegTable] = Field(default={})
@@ -122,7 +122,7 @@ class PortfolioStudy(Study):
 def is_portfolio(table: Mapping[str, Any]) -> bool:
     """Whether a study file is of several symbols."""
     data = table.get("data")
-    return "legs" in table or (isinstance(data, str) and data.endswith(".toml"))
+    return "legs" in table or (isinstance(data, str) and data.endswith(UNIVERSES))
 
 
 def load_any_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:

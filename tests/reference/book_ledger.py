@@ -200,12 +200,16 @@ def _together(book: Ledger, here: list[Held], time: Any) -> None:
     for column in (2, 1):  # all to their lows, all to their highs
         ends = [leg.bars[time][column] if leg in here else leg.mark for leg in book.legs]
         ways.append((_slack(book, ends, paid), len(ways), ends))
-    for left, _, ends in sorted(ways, key=lambda way: way[:2]):
+    ordered = sorted(ways, key=lambda way: way[:2])
+    lines = [(left, start, ends) for left, _, ends in ordered]
+    closes = [leg.bars[time][3] if leg in here else leg.mark for leg in book.legs]
+    lines.append((_slack(book, closes, paid), ordered[-1][2], closes))  # what is known of the end
+    for left, begin, ends in lines:
         if left > 0:
             continue
 
-        def marks(way: Decimal, ends: list[Decimal] = ends) -> list[Decimal]:
-            return [a + way * (b - a) for a, b in zip(start, ends, strict=True)]
+        def marks(way: Decimal, begin: Any = begin, ends: Any = ends) -> list[Decimal]:
+            return [a + way * (b - a) for a, b in zip(begin, ends, strict=True)]
 
         met = _halved(lambda way: _slack(book, marks(way), paid))
         book.cash += paid
@@ -315,9 +319,21 @@ def _trade(book, leg, size, reference, slip, fee):  # type: ignore[no-untyped-de
 
 def _end(book: Ledger, leg: Held) -> None:
     assert leg.ends is not None
-    recovery = leg.ends[1]
+    recovery, margined = leg.ends[1], leg.margined
+    price = leg.mark if recovery is None else recovery
+    left = ZERO if book.joint or not margined else _behind(book, leg, ZERO) + _profit(leg, price)
+    worth = book.cash + leg.units * price
     if recovery is None:
         _trade(book, leg, ZERO, leg.mark, leg.slip, leg.fee)
     else:
         _trade(book, leg, ZERO, recovery, ZERO, ZERO)
     leg.wish = ZERO
+    if book.joint and any(one.margined for one in book.legs):
+        marks = [one.mark for one in book.legs]
+        if _slack(book, marks, ZERO) <= 0:
+            _force(book, marks)
+    elif margined and not leg.out:  # what no margin stood behind is borne by the fund
+        left -= worth - book.cash
+        if book.joint:
+            left = book.cash + sum((one.backs(one.mark) for one in book.legs), ZERO)
+        book.cash += max(-left, ZERO)

@@ -48,7 +48,14 @@ from delever.engine.kernel import (
     rest_orders,
     too_large,
 )
-from delever.engine.kernel_events import BY_TARGET, EXPOSURE, N_FUNDING, N_PRICES, PLACE
+from delever.engine.kernel_events import (
+    BY_TARGET,
+    EXPOSURE,
+    N_FUNDING,
+    N_PRICES,
+    PLACE,
+    margin_of,
+)
 from delever.engine.steps import Funding, Ints, Prices
 
 BY_DELISTED = REASONS.index("delisted")
@@ -296,7 +303,10 @@ def _step(book: CompiledBook, first: bool) -> int:
 @inner()
 def _settle(book: CompiledBook, place: int, close: float, recovery: float) -> None:
     """Close a position whose bars have ended: at its last close, or at what was recovered."""
-    account = book.accounts[place]
+    account, made = book.accounts[place], book.at.fills
+    lend_margin(book, place)
+    left = margin_of(leg_of(book, place), 0.0)
+    left += account.position * ((close if recovery == np.inf else recovery) - account.entry)
     if recovery == np.inf:
         slipped = slippage_at(book, place, abs(account.position) * close)
         trade(book, place, 0.0, close, slipped, terms_of(book, place).taker, BY_DELISTED)
@@ -304,6 +314,18 @@ def _settle(book: CompiledBook, place: int, close: float, recovery: float) -> No
         trade(book, place, 0.0, recovery, 0.0, 0.0, BY_DELISTED)
     account.asked = account.goal = 0.0
     account.limit = np.nan
+    stand = book.state.shared > 0.0 and count_held(book) > 0
+    for number in range(made, book.at.fills):
+        last = book.fills[number]
+        left -= last.fee + last.slippage
+        if left < 0.0 and last.liquidation == 0.0 and not stand:
+            last.liquidation -= left
+            book.rows[place].liquidation -= left
+            book.state.cash -= left
+    for other in range(len(book.terms.spot)):
+        book.of.before[other] = book.accounts[other].mark
+    if stand and slack(book, book.of.before, 0.0) <= 0.0:
+        liquidate(book, book.of.before)
 
 
 @compiled()

@@ -29,7 +29,7 @@ from delever.engine.compiled import inner, numbers
 from delever.engine.kernel_events import BY_PROFIT, BY_STOP, BY_TRAILING, N_FUNDING, leave_at
 from delever.engine.steps import Floats, Funding
 
-OPEN, HIGH, LOW = 0, 1, 2  # columns of prices
+OPEN, HIGH, LOW, CLOSE = range(4)  # columns of prices
 
 
 @inner()
@@ -303,6 +303,12 @@ def inside_together(book: CompiledBook) -> None:
                 return
         if resolve < 0.0:
             _gain(book)
+        for place in range(size):
+            of.way[place], of.start[place], row = 0.0, of.end[place], of.place[place]
+            if row >= 0:
+                of.end[place] = book.market.marks[row, CLOSE]
+        if slack(book, of.end, _due(book)) <= 0.0 and _go(book):
+            return
     for place in range(size):
         if of.open[place] > 0.0 and book.accounts[place].position != 0.0:
             pay(book, place, of.stays[place])

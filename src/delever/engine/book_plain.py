@@ -34,6 +34,7 @@ from delever.engine.events import (
     Walk,
     excess,
     fill,
+    margin,
     receive,
     slippage,
     trigger,
@@ -51,6 +52,7 @@ from delever.engine.plain import (
 )
 from delever.engine.settings import Orders
 from delever.engine.steps import FillTerms, Floats, Funding, Ints, MarginRule, Prices, TermArrays
+from delever.venues.contract import unrealized_pnl
 
 
 class BookRows(NamedTuple):
@@ -306,9 +308,14 @@ def _remember(book: Book, there: dict[int, Here]) -> None:
 
 
 def _settle(book: Book, place: int, close: float, recovery: float) -> None:
-    """Close a position whose bars have ended: at its last close, or at what was recovered."""
+    """Close a position whose bars have ended: at its last close, or at what was recovered.
+
+    The fund bears what no margin stands behind; positions that it leaves short of theirs go, too.
+    """
     leg = lend(book, place)
-    account = leg.account
+    account, made = leg.account, len(leg.fills)
+    price = close if math.isinf(recovery) else recovery
+    left = margin(leg) + unrealized_pnl(account.position, account.entry, price)
     if math.isinf(recovery):
         slipped = slippage(leg, abs(account.position) * close)
         fill(leg, 0.0, close, slipped, leg.terms.taker, "delisted")
@@ -317,6 +324,16 @@ def _settle(book: Book, place: int, close: float, recovery: float) -> None:
     account.asked = account.goal = 0.0
     account.limit = math.nan
     give_back(book, place)
+    others = held(book)
+    for last in leg.fills[made:]:
+        left -= last["fee"] + last["slippage"]
+        if left < 0.0 and last["liquidation"] == 0.0 and not (book.shared and others):
+            last["liquidation"] -= left
+            leg.row["liquidation"] -= left
+            book.cash -= left
+    marks = [one.account.mark for one in book.legs]
+    if book.shared and others and slack(book, marks, 0.0) <= 0.0:
+        liquidate(book, marks)
 
 
 def _close_bar(book: Book, row: Floats, leg_rows: Floats) -> None:

@@ -265,6 +265,13 @@ def inside_together(book: Book, there: dict[int, Here], begun: dict[int, float])
             return
     if book.resolve < 0.0:
         _gain(book, there, leaves)
+    still, last = [0.0] * len(start), ways[order[-1]] if order else start
+    closes = [
+        there[place].mark.close if place in there else mark for place, mark in enumerate(last)
+    ]
+    lacks = slack(book, closes, sum(leaves.values())) <= 0.0
+    if lacks and _go(book, there, still, last, closes, leaves):
+        return
     for place in leaves:
         if book.legs[place].account.position != 0.0:
             receive(lend(book, place), stays[place])

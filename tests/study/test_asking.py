@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -219,20 +220,39 @@ def test_what_cannot_be_asked_at_once_is_asked_one_by_one_and_said(strategy) -> 
     assert ground.asking.why in ground.asking.notes[0]
 
 
-def looks_at_types(market: MarketView, *, weeks: int = 5) -> pd.Series:
-    length = 3 if type(weeks) is int else 4
+def weighs_it(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    length = 3 if weeks.__sizeof__() == (1).__sizeof__() else 4
     line = indicators.sma(market.bars["close"], length) + 0 * weeks
     return (market.bars["close"] > line).astype(float)
 
 
 def test_an_answer_that_differs_is_found_and_nothing_is_asked_at_once_then() -> None:
-    ground = compared(looks_at_types, [{"weeks": weeks} for weeks in range(10, 40)])
+    ground = compared(weighs_it, [{"weeks": weeks} for weeks in range(10, 40)])
     assert "otherwise by itself" in ground.asking.differs
 
 
 def scaled(market: MarketView, weeks: int, size: float) -> pd.Series:
     line = indicators.sma(market.bars["close"], weeks)
     return size * (market.bars["close"] > line).astype(float)
+
+
+def size_by_type(value: Any, weeks: int) -> float:
+    return 0.5 if type(value) is int and weeks == 55 else 1.0
+
+
+def has_a_type(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    return scaled(market, weeks, size_by_type(weeks, weeks))
+
+
+def has_a_series(market: MarketView, *, weeks: int = 5) -> pd.Series:
+    line = indicators.sma(market.bars["close"], weeks)
+    return scaled(market, weeks, 0.5 if isinstance(line, pd.Series) and weeks == 55 else 1.0)
+
+
+@pytest.mark.parametrize("strategy", [has_a_type, has_a_series])
+def test_a_strategy_that_asks_for_types_is_asked_one_by_one(strategy) -> None:
+    ground = compared(strategy, [{"weeks": weeks} for weeks in range(2, 120)])
+    assert "what type" in ground.asking.why
 
 
 def looks_up(market: MarketView, *, weeks: int = 5) -> pd.Series:
@@ -327,14 +347,42 @@ def test_what_touches_only_the_middle_of_a_block_is_answered_as_alone(strategy) 
     assert not ground.asking.differs
 
 
-@pytest.mark.parametrize("strategy", [keeps_by_name, keeps_the_first, keeps_a_list])
+class Shelf:
+    line: Any = None
+
+
+class Slot:
+    __slots__ = ("line",)
+
+
+SHELF, SLOT, SPACE = Shelf(), Slot(), SimpleNamespace()
+
+
+def kept_by(holder: Any) -> Any:
+    def keeps(market: MarketView, *, fast: int = 5, slow: int = 20) -> pd.Series:
+        close = market.bars["close"]
+        if getattr(holder, "line", None) is None:
+            holder.line = indicators.sma(close, fast)
+        return (close > holder.line).astype(float) * (indicators.sma(close, slow) > 0)
+
+    return keeps
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [keeps_by_name, keeps_the_first, keeps_a_list, *map(kept_by, (Shelf, SHELF, SLOT, SPACE))],
+)
 @pytest.mark.parametrize("slows", [[40], [40, 60, 80]])
 def test_what_a_strategy_keeps_is_never_taken_for_that_of_others(strategy, slows) -> None:
     for held in (NAMED, KEPT, LINES):
         held.clear()
+    Shelf.line = None
+    vars(SHELF).clear(), vars(SPACE).clear()
+    SLOT.line = None
     ground = compared(strategy, [{"fast": f, "slow": s} for f in range(2, 60) for s in slows])
     assert not ground.asking.differs
-    assert not any(holds_many(held) for held in (NAMED, KEPT, LINES))
+    kept = [Shelf.line, SLOT.line, *vars(SHELF).values(), *vars(SPACE).values()]
+    assert not any(holds_many(held) for held in (NAMED, KEPT, LINES, kept))
 
 
 def test_series_of_an_earlier_call_are_refused() -> None:

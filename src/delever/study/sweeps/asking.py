@@ -31,7 +31,7 @@ from delever.errors import DeleverError
 from delever.research.strategy_checks import exposures, first_defined
 from delever.study.runs.simulation import begin_after, first_bar, target_of
 from delever.study.workspaces.strategy import RAISED, Strategy
-from delever.study.workspaces.strategy_state import StrategyState
+from delever.study.workspaces.strategy_state import StrategyState, looks_at_types
 
 if TYPE_CHECKING:
     from delever.study.sweeps.chunk import SweepGround
@@ -117,7 +117,8 @@ def asked_of(ground: SweepGround, params: Params) -> tuple[Target, int] | Deleve
     try:
         strategy = ground.strategy
         if isinstance(strategy, Strategy):  # on the market itself: indicators are shared by it
-            target = strategy.target(ground.market, params)
+            bound = ground.asking.bind(strategy, params)
+            target = strategy.bound_target(ground.market, bound)
         else:
             target = target_of(ground.market, strategy)
         return target, first_bar(ground.market, target, start=ground.start)
@@ -214,6 +215,9 @@ class _Block:
             asking.one_by_one[self.kind] = "it goes another way for nearly every combination"
             return self._one_by_one()
         function = self._function()
+        if looks_at_types(function):
+            asking.one_by_one[self.kind] = "it asks what type something has"
+            return self._one_by_one()
         ask = Ask(size, getattr(function, "__code__", None))
         kept = StrategyState(function)
         try:

@@ -19,7 +19,7 @@ from delever.memo import shared_work
 from delever.research.choosing import Tried
 from delever.research.walking import Pace, Window, choices, out_growth
 from delever.study.machines.executor import open_executor, run_tasks
-from delever.study.sweeps.asking import asked_of
+from delever.study.sweeps.asking import answers
 from delever.study.sweeps.chunk import SweepGround
 
 _LEAST_SHIFT_DAYS = 30
@@ -39,18 +39,17 @@ def wanted_exposures(
     begins = np.full(len(bound), size)
     failed: list[DeleverError] = []
     with shared_work(_SHARED):
-        for row, params in enumerate(bound):
-            answer = asked_of(ground, params)
+        for row, answer in enumerate(answers(ground, bound)):
             if isinstance(answer, DeleverError):
                 failed.append(answer)
                 continue
-            target, begins[row] = answer
-            if isinstance(target, pd.DataFrame):
+            if answer.ordered:
                 raise InputError(
                     "a walk forward takes exposures alone, and the strategy returns orders beside "
-                    f"them ({', '.join(target.columns[1:])}); sweep it, or run it by itself"
+                    "them; sweep it, or run it by itself"
                 )
-            wanted[row, 1:] = np.nan_to_num(target.to_numpy()[:-1])
+            begins[row] = answer.begin
+            wanted[row, 1:] = np.nan_to_num(answer.target(size)[:-1])
             wanted[row, : begins[row]] = 0.0
     if len(failed) == len(bound):
         raise failed[0]

@@ -110,17 +110,7 @@ class Strategy:
         StrategyError
             If the function raises, or takes several markets and is given one, or the reverse.
         """
-        bound = self.bind(params)
-        given: Takes = "markets" if isinstance(market, Markets) else "market"
-        if self.takes != given:
-            raise StrategyError(
-                f"{self.path}: {self.name} takes {_TAKES[self.takes]}; got {_TAKES[given]}"
-            )
-        try:
-            with redirect_stdout(sys.stderr):  # standard output belongs to the command
-                return self.function(replace(market), **bound)
-        except RAISED as error:
-            raise StrategyError(_at_fault(error, self.path)) from error
+        return self._asked(market, self.bind(params))
 
     def target(self, market: MarketView, params: Mapping[str, Any] | None = None) -> Target:
         """Target exposure of every bar, with orders if there are any, checked; lines are unread.
@@ -132,7 +122,11 @@ class Strategy:
         StrategyError
             If the function raises or breaks its contract; the message names the bar.
         """
-        return self._target(self(market, **(params or {})), market)
+        return self.bound_target(market, self.bind(params or {}))
+
+    def bound_target(self, market: MarketView, bound: Mapping[str, Any]) -> Target:
+        """As `target`, of parameters as `bind` gives them."""
+        return self._target(self._asked(market, bound), market)
 
     def decide(self, market: MarketView, params: Mapping[str, Any] | None = None) -> Decision:
         """Target exposure of every bar and the lines it was decided by, checked.
@@ -195,6 +189,18 @@ class Strategy:
         except RAISED as error:
             raise StrategyError(_at_fault(error, self.path)) from error
         return self._panel(answer, markets)
+
+    def _asked(self, market: MarketView | Markets, bound: Mapping[str, Any]) -> Decided:
+        given: Takes = "markets" if isinstance(market, Markets) else "market"
+        if self.takes != given:
+            raise StrategyError(
+                f"{self.path}: {self.name} takes {_TAKES[self.takes]}; got {_TAKES[given]}"
+            )
+        try:
+            with redirect_stdout(sys.stderr):  # standard output belongs to the command
+                return self.function(replace(market), **bound)
+        except RAISED as error:
+            raise StrategyError(_at_fault(error, self.path)) from error
 
     def _alone(self, name: str, markets: Markets, params: Mapping[str, Any] | None) -> Target:
         """What is asked of one symbol, on the rows that knew it."""

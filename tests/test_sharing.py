@@ -1,10 +1,12 @@
-"""Shared work is never stale: the same memory means the same numbers."""
+"""Shared work is never stale: the same question means the same numbers, wherever they lie."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delever.memo import shared, shared_work
 from delever.signals.indicators import moving_average
@@ -54,8 +56,31 @@ def test_memory_that_is_freed_and_used_again_is_other_data() -> None:
             assert counted(fresh, [])[0] == 2.0 * number
 
 
+def test_the_same_numbers_elsewhere_are_the_same_question() -> None:
+    days = pd.date_range("2021-01-01", periods=5_000, tz="UTC")
+    values, calls = pd.Series(np.arange(5_000.0), index=days, name="close"), []
+    with shared_work():
+        counted(values, calls)
+        counted(values * 1.0, calls)
+        counted(pd.Series(values.to_numpy().copy(), index=days.copy(), name="close"), calls)
+        assert len(calls) == 1
+        counted(values.rename("open"), calls)
+        counted(values.tz_convert("Asia/Tokyo"), calls)
+        assert len(calls) == 3
+
+
+@given(st.integers(0, 4_999), st.sampled_from([np.nan, -0.0, 7.5, np.inf]))
+def test_one_number_that_differs_is_another_question(row: int, other: float) -> None:
+    values, calls = pd.Series(np.arange(5_000.0) + 0.25), []
+    changed = values.copy()
+    changed.iloc[row] = other
+    with shared_work():
+        for each in (values, changed, values, changed):
+            pd.testing.assert_series_equal(counted(each, calls), each * 2.0)
+
+
 def test_the_oldest_results_leave_when_the_budget_is_full() -> None:
-    first, second = pd.Series(np.ones(100)), pd.Series(np.ones(100))
+    first, second = pd.Series(np.ones(100)), pd.Series(np.zeros(100))
     calls: list[int] = []
     with shared_work(most=2_500):  # one result with its input and indices, not two
         for values in (first, first, second, first):

@@ -1,8 +1,8 @@
 """Work done once for many evaluations of the same data, such as the combinations of a sweep.
 
 Outside of `shared_work` nothing is kept and nothing changes. Inside it, a computation is known by
-its name, its options and the memory its inputs lie in. Inputs are held as long as their result is:
-so no other data can come to lie there, and pandas copies them before anybody writes to them.
+what is asked: its name, its options and the numbers of its inputs, wherever they lie. Inputs are
+held as long as their result is, so that pandas copies them before anybody writes to them.
 """
 
 from __future__ import annotations
@@ -15,33 +15,39 @@ from functools import wraps
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+Arrays: TypeAlias = "list[npt.NDArray[Any]]"
 Data: TypeAlias = pd.Series | pd.DataFrame | pd.DatetimeIndex
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", pd.Series, pd.DataFrame, np.ndarray)
 
 
 class _Work:
-    """Results by what they were made of, the one used longest ago leaving first."""
+    """Results by what was asked, the one used longest ago leaving first."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.held = 0
-        self.results: OrderedDict[Hashable, tuple[tuple[Data, ...], Any, int]] = OrderedDict()
+        self.results: OrderedDict[Hashable, tuple[Sequence[Data], Arrays, Any, int]] = OrderedDict()
 
-    def result(self, key: Hashable, inputs: Sequence[Data], compute: Callable[[], T]) -> T:
+    def result(
+        self, key: Hashable, inputs: Sequence[Data], arrays: Arrays, compute: Callable[[], T]
+    ) -> T:
         found = self.results.get(key)
-        if found is not None:
+        if found is not None and all(map(_same, found[1], arrays)):
             self.results.move_to_end(key)
-            kept: T = found[1]
+            kept: T = found[2]
             return kept
         made = compute()
+        if found is not None:  # other numbers that look alike
+            self.held -= self.results.pop(key)[3]
         size = _size(made) + sum(_size(data) for data in inputs)
-        self.results[key] = (tuple(data.copy(deep=False) for data in inputs), made, size)
+        self.results[key] = ([data.copy(deep=False) for data in inputs], arrays, made, size)
         self.held += size
         while self.held > self.most:
-            self.held -= self.results.popitem(last=False)[1][2]
+            self.held -= self.results.popitem(last=False)[1][3]
         return made
 
 
@@ -75,11 +81,15 @@ def shared(
     (True, ['computed'])
     """
     work = _work.get()
-    places = None if work is None else [_places(data) for data in inputs]
-    if work is None or places is None or None in places:
+    if work is None:
+        return compute()
+    held = [_arrays(data) for data in inputs]
+    arrays: Arrays = [array for own in held if own is not None for array in own]
+    if None in held:
         return compute()
     options = tuple((type(option).__name__, option) for option in options)
-    made = work.result((name, options, tuple(places)), inputs, compute)
+    key = (name, options, *map(_named, inputs), *map(_glance, arrays))
+    made = work.result(key, inputs, arrays, compute)
     return made if isinstance(made, np.ndarray) else made.copy(deep=False)
 
 
@@ -100,9 +110,9 @@ def remembered(function: F) -> F:
     return cast(F, call)
 
 
-def _places(data: Data) -> Hashable | None:
-    """Where the numbers of some data lie; None where NumPy does not hold them."""
-    arrays: list[np.ndarray] = []
+def _arrays(data: Data) -> Arrays | None:
+    """The numbers of some data and of its index; None where NumPy does not hold them."""
+    arrays: Arrays = []
     for part in (data, getattr(data, "index", None)):
         if isinstance(part, pd.DatetimeIndex):
             arrays.append(part.asi8)
@@ -111,24 +121,36 @@ def _places(data: Data) -> Hashable | None:
         elif isinstance(part, pd.Series) and isinstance(part.dtype, np.dtype):
             arrays.append(part.to_numpy())
         elif isinstance(part, pd.DataFrame) and part.columns.is_unique:
-            block = part.to_numpy()
-            if not block.flags.writeable:  # the frame's own memory, which is one block
-                arrays.append(block)
-                continue
-            columns = [column for _, column in part.items()]
-            if not all(isinstance(column.dtype, np.dtype) for column in columns):
+            if not all(isinstance(dtype, np.dtype) for dtype in part.dtypes):
                 return None
-            arrays += [column.to_numpy() for column in columns]
+            block = part.to_numpy()
+            # the frame's own memory, which is one block, or each column's
+            own = [block] if not block.flags.writeable else [c.to_numpy() for _, c in part.items()]
+            arrays += own
         else:
             return None
-    index = getattr(data, "index", None)
-    steps = (index.start, index.step) if isinstance(index, pd.RangeIndex) else ()
-    names = tuple(data.columns) if isinstance(data, pd.DataFrame) else ()
-    where = tuple(
-        (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
-        for array in arrays
-    )
-    return (*where, steps, names)
+    plain = all(array.dtype.kind in "biufmM" and array.itemsize <= 8 for array in arrays)
+    return arrays if plain else None
+
+
+def _named(data: Data) -> Hashable:
+    """What is asked of beside the numbers: names, and a clock's zone or steps."""
+    index = data if isinstance(data, pd.DatetimeIndex) else data.index
+    steps = (index.start, index.step) if isinstance(index, pd.RangeIndex) else str(index.dtype)
+    names = tuple(data.columns) if isinstance(data, pd.DataFrame) else data.name
+    return type(data).__name__, names, index.name, steps
+
+
+def _glance(array: npt.NDArray[Any]) -> Hashable:
+    """Shape, type and some of the numbers: what looks another way is other data."""
+    return array.shape, array.dtype.str, array[:: max(1, len(array) // 16)].tobytes()
+
+
+def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether two arrays of one shape and type hold the same bytes, at best in the same place."""
+    places = [(array.__array_interface__["data"], array.strides) for array in (one, other)]
+    whole = f"i{one.itemsize}"
+    return places[0] == places[1] or bool((one.view(whole) == other.view(whole)).all())
 
 
 def _size(made: Any) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ import delever as dl
 from delever.cli.app import main
 from delever.report.pages.walk_page import windows_table
 from delever.research.walking import Pace, windows
+from delever.signals import indicators
 
 WEEKS = [5, 10, 20, 40]
 PACE = {"window": 400, "step": 180, "embargo": 10}
@@ -102,6 +105,19 @@ def test_a_seam_pays_for_changing_over() -> None:
     assert fee == pytest.approx(0.01)
     seams = set(walk.windows["start"])
     assert set(fills.get("time", fills.index)) <= seams
+
+
+def test_a_walk_asks_for_many_combinations_at_once(market) -> None:
+    asked = itertools.count()
+
+    def above(market: dl.MarketView, *, days: int = 20) -> pd.Series:
+        next(asked)
+        average = indicators.sma(market.bars["close"], days)
+        return (market.bars["close"] > average).astype(float).where(average.notna())
+
+    axes = {"days": range(5, 65)}
+    dl.walk_forward(market, above, axes, window=730, shifts=0)
+    assert next(asked) < len(axes["days"]) / 2
 
 
 @pytest.mark.few(6)

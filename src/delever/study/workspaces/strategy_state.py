@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from types import CellType, CodeType, FunctionType, SimpleNamespace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import pandas as pd
 
 from delever.ask import Ask
 from delever.at_once import Columns, any_many
-
-Holder: TypeAlias = "MutableMapping[Any, Any] | list[Any] | deque[Any]"
 
 _EMPTY = CellType()
 _DEPTH = 3
@@ -60,7 +58,9 @@ class StrategyState:
         cells = getattr(function, "__closure__", None) or ()
         held = [*(values.pop() or ()), *(cell.cell_contents for cell in cells if cell != _EMPTY)]
         module = getattr(function, "__module__", "")
-        self.before = [(one, one.copy()) for one in _holders([*values, *held], _DEPTH, module)]
+        self.before: list[tuple[Any, Any]] = [
+            (one, one.copy()) for one in _holders([*values, *held], _DEPTH, module)
+        ]
 
     def cleared_for(self, ask: Ask) -> None:
         """Take out what stands for many combinations; if there was any, the call is refused."""
@@ -115,10 +115,10 @@ def holds_many(value: object) -> bool:
     return any_many([value])
 
 
-def _holders(values: Sequence[Any], depth: int, module: str) -> Iterator[Holder]:
+def _holders(values: Sequence[Any], depth: int, module: str) -> Iterator[Any]:
     """What can be written to, so many containers deep."""
     for one in values:
-        held: Holder
+        held: Any
         if isinstance(one, dict | list | deque):
             held = one
         elif isinstance(one, SimpleNamespace | FunctionType) or type(one).__module__ == module:

@@ -122,7 +122,7 @@ def test_the_command_prints_every_verdict_and_writes_a_page(
         ('id = "afraid"', 'id = "fell"', "an id of its own; fell repeats"),
         ('statement = "It fell by half in two days."', "", "claim fell.statement: Field required"),
         ("expects = { below = 20 }", "", "at least one measure must say what it expects"),
-        ("title = ", "title ", "valid TOML"),
+        ("title = ", "title ", "must be TOML"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:

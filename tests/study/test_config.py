@@ -77,7 +77,7 @@ def test_override_texts_are_toml_or_text():
         (MINIMAL + "end = 9999-01-01\n", "end must be: .*UTC date"),
         (MINIMAL + "start = 2016-01-01\nend = 2015-01-01\n", "start must be before end"),
         ('data = "x"\n', "strategy is required and missing"),
-        ("strategy = \n", "valid TOML"),
+        ("strategy = \n", "must be TOML"),
         *(
             (f"{MINIMAL}[sweep.params]\nweeks = {{ {axis} }}\n", f"sweep.params.weeks{words}$")
             for axis, words in (

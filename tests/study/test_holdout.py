@@ -81,8 +81,14 @@ def test_what_cannot_be_is_refused(workspace) -> None:
     with pytest.raises(dl.DeleverError, match="needs a holdout"):
         dl.unseal("backtests/buy_and_hold.toml", why="x")
     place = workspace.root / "data" / "holdout.toml"
-    for text in ("from = 2020-01-01", "[holdout]\nfrom = 3", "[holdout"):
-        place.write_text(text)
+    for text in (
+        b"from = 2020-01-01",
+        b"[holdout]\nfrom = 3",
+        b"[holdout",
+        b"\xff\xfe",
+        b"a=" + b"[" * 99,
+    ):
+        place.write_bytes(text)
         with pytest.raises(dl.DeleverError, match=r"holdout\.toml"):
             dl.load(SAMPLE)
     place.write_text("[holdout]\nfrom = 2000-01-01\n")

@@ -61,7 +61,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     >>> parse_overrides(["params.weeks=150", "params.average=ema"])
     {'params.weeks': 150, 'params.average': 'ema'}
     """
-    from delever.study.settings.toml_file import check_depth
+    from delever.toml_file import check_depth
 
     out: dict[str, Any] = {}
     for assignment in assignments:

@@ -13,7 +13,6 @@ import datetime as dt
 import getpass
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from filelock import FileLock
 from delever.arguments import counted
 from delever.data.references import Dataset
 from delever.errors import ConfigError, InputError, NotStoredError
+from delever.toml_file import read_toml
 
 FILE, LOOKS = "holdout.toml", "holdout_looks.jsonl"
 
@@ -107,8 +107,8 @@ def read_holdout(folder: Path) -> Holdout | None:
     if not path.is_file():
         return None
     try:
-        since = tomllib.loads(path.read_text(encoding="utf-8"))["holdout"]["from"]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        since = read_toml(path)["holdout"]["from"]
+    except (KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} must hold a table [holdout] with from = 2024-01-01 or another day; {error!r}"
         ) from None

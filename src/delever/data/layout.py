@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from delever.data.stamps import StampForm
 from delever.errors import ConfigError
 from delever.kinds import kind_of
+from delever.toml_file import read_toml
 
 STAMPS = ("timestamp", "open_time")
 """What the column of stamps may be called in the plain form."""
@@ -89,11 +89,9 @@ def read_layout(path: Path) -> Layout:
     Raises ConfigError if there is no such file, or something in it is not of its form.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except OSError as error:
         raise ConfigError(f"{path} must be a layout in TOML ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} must be TOML: {error}") from None
     table = document.get("layout")
     if not isinstance(table, dict) or len(document) > 1:
         raise ConfigError(f"{path} must hold one table, layout; got {', '.join(document)}")

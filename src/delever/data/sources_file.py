@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from delever.data.bounds import checked_url
 from delever.errors import ConfigError
+from delever.toml_file import read_toml
 
 SOURCES = "sources.toml"
 """Name of the file, in the workspace's ``data`` folder."""
@@ -41,11 +41,9 @@ def read_sources(path: Path) -> dict[str, dict[str, dict[str, object]]]:
     Raises ConfigError if it is no TOML, or holds anything but tables of venues and series.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except FileNotFoundError:
         document = {}
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} must be TOML: {error}") from error
     sections: dict[str, dict[str, dict[str, object]]] = {"venues": {}, "series": {}}
     for name, tables in document.items():
         nested = isinstance(tables, dict) and all(isinstance(t, dict) for t in tables.values())

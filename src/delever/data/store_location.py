@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 from delever.data.disk import Disk
 from delever.data.remote import Remote
 from delever.errors import ConfigError
+from delever.toml_file import read_toml
 
 STORE_URL = "DELEVER_STORE"
 """Environment variable that goes before what the workspace says."""
@@ -61,10 +61,7 @@ def files_of(root: Path) -> Files:
     options: dict[str, Any] = {}
     url: Any = None
     if path.is_file():
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ConfigError(f"{path} must be TOML: {error}") from error
+        table = read_toml(path)
         url, options = table.pop("url", None), table.pop("options", {})
         if not isinstance(url, str) or not url or not isinstance(options, dict) or table:
             raise ConfigError(

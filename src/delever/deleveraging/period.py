@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +13,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import ConfigError, InputError
+from delever.toml_file import read_toml
 
 _ONE_DAY = pd.Timedelta(days=1)
 
@@ -95,14 +95,12 @@ def load_catalog(path: str | Path) -> tuple[Period, ...]:
 
 def _read(where: Path) -> Sequence[object]:
     try:
-        document = tomllib.loads(where.read_text(encoding="utf-8"))
+        document = read_toml(where)
     except FileNotFoundError:
         raise ConfigError(
             f"{where}: the catalogue of periods must be a file; there is none; "
             "correct the path or copy data/deleveraging.toml there"
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
     entries = _table(document, {"periods": list}, {}, where, "the file")["periods"]
     if not entries:
         raise ConfigError(

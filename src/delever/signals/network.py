@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +17,7 @@ import pandas as pd
 from delever.errors import ConfigError, InputError
 from delever.signals.clock import on_bars, own
 from delever.signals.feature import Input, WarmUp, feature
+from delever.toml_file import read_toml
 from delever.view import MarketView, Price, Reading
 
 __all__ = [
@@ -260,11 +260,9 @@ def load_network(path: str | Path) -> dict[str, Reading]:
     """
     where = Path(path)
     try:
-        document = tomllib.loads(where.read_text(encoding="utf-8"))
+        document = read_toml(where)
     except FileNotFoundError:
         raise ConfigError(f"{where}: there is no such file; copy data/bitcoin.toml there") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
     coins = _dated(document, "subsidies", "coins", where)
     joules = _dated(document, "machines", "joules_per_terahash", where)
     if not np.allclose(coins.to_numpy()[1:] * 2, coins.to_numpy()[:-1], rtol=0, atol=0):

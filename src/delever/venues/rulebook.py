@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from delever.errors import ConfigError, InputError
+from delever.toml_file import parse_toml
 from delever.venues.contract import PerpContract
 from delever.venues.costs import DEAREST_FEE
 from delever.venues.margin_formulas import MarginTable, margin_table
@@ -51,7 +51,7 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
             f"{where}: the rulebook must be a file; there is none; correct the path or copy "
             "data/venues/generic.toml there"
         ) from None
-    document = _document(content, where)
+    document = parse_toml(content, where)
     of_accounts: dict[str, Any] = {"accounts": [], "collateral": []}
     of_accounts |= {key: document.pop(key) for key in ("accounts", "collateral") if key in document}
     _keys(document, _TOP | ({"valid_days": int} if "valid_days" in document else {}), where,
@@ -61,7 +61,7 @@ def load_rulebook(path: str | Path, *, seen: str | Path | None = None) -> Rulebo
     later = Path(seen) if seen is not None else where
     more = later.read_bytes() if seen is not None and later.is_file() else b""
     sightings: list[_Named[MarginTable]] = []
-    if further := _document(more, later):
+    if further := parse_toml(more, later):
         parts: dict[str, type] = dict.fromkeys(_SIGHTINGS.intersection(further), list)
         _keys(further, parts or {"margin": list}, later, "the file")
         sightings = _margin(further, _SEEN, later) if "margin" in further else []
@@ -300,13 +300,6 @@ def _ordered(named: Sequence[_Named[T]], what: str, where: Path) -> tuple[Dated[
                 f"{after.valid_from}; remove one of them"
             )
     return tuple(own)
-
-
-def _document(content: bytes, where: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: the file must be TOML in UTF-8; {error}; mend it") from None
 
 
 def _rows(

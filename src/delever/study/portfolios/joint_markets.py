@@ -17,8 +17,8 @@ from delever.panel import PATIENCE, Lifetime, Markets
 from delever.study.inputs.market import Bars, Beside, market, utc
 from delever.study.portfolios.universe import coin_bars, ended_notes, load_universe
 from delever.study.settings.config import UNIVERSES
-from delever.study.settings.toml_file import read_toml
 from delever.study.workspaces.workspace import Workspace
+from delever.toml_file import read_toml
 from delever.units import divides, timeframe_delta
 from delever.view import MarketView
 

@@ -17,7 +17,7 @@ from delever.data.references import Dataset
 from delever.errors import ConfigError, DataError
 from delever.panel import Lifetime
 from delever.study.settings.config import explain
-from delever.study.settings.toml_file import read_toml
+from delever.toml_file import read_toml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 _FAR = 10.0

@@ -22,8 +22,8 @@ from delever.study.inputs.implausible import dataset_notes
 from delever.study.inputs.known_readings import fitted, instead_of, known_as
 from delever.study.kept.result import Result, plain
 from delever.study.kept.stored import About
-from delever.study.settings.toml_file import read_toml
 from delever.study.workspaces.workspace import Workspace
+from delever.toml_file import read_toml
 
 _DOOR = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
 _TESTS = ("near", "below", "above", "between", "since")

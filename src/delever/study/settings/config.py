@@ -28,7 +28,7 @@ from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
 from delever.study.settings.account_table import AccountTable, StudyAccount
-from delever.study.settings.toml_file import check_depth, read_toml
+from delever.toml_file import check_depth, read_toml
 from delever.venues.costs import (
     DEAREST_BORROW,
     DEAREST_SLIPPAGE,

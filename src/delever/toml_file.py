@@ -12,14 +12,19 @@ DEEPEST = 32
 """Tables and lists within one another; no study or claim needs a third of them."""
 
 
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Read a TOML file. Raises ConfigError if it is no TOML, or is nested too deeply."""
+def read_toml(path: Path, what: str = "the file") -> dict[str, Any]:
+    """Read a TOML file. Raises OSError, or ConfigError as `parse_toml`."""
+    return parse_toml(path.read_bytes(), path, what)
+
+
+def parse_toml(content: bytes, path: Path, what: str = "the file") -> dict[str, Any]:
+    """Read the content of one. Raises ConfigError if it is no TOML, or is nested too deeply."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = tomllib.loads(content.decode("utf-8-sig"))
     except RecursionError:
         raise ConfigError(_too_deep(str(path))) from None
     except ValueError as error:  # of TOML, of UTF-8, or of a number too long to be read
-        raise ConfigError(f"{path}: {what} must be valid TOML; {error}") from None
+        raise ConfigError(f"{path}: {what} must be TOML in UTF-8; {error}; mend it") from None
     check_depth(table, str(path))
     return table
 

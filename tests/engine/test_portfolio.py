@@ -20,7 +20,6 @@ from tests.engine.book_market import (
     how_of,
     perpetual,
     random_legs,
-    rules,
     said_with,
     wild_bars,
     with_orders,
@@ -28,7 +27,7 @@ from tests.engine.book_market import (
 
 from delever.engine.backtest import backtest
 from delever.engine.portfolio import Leg, Margin, PortfolioBacktest, portfolio_backtest
-from delever.engine.settings import FundingSeries
+from delever.engine.settings import Account, FundingSeries
 from delever.errors import DataError, InputError
 from delever.venues.brackets import Bracket
 
@@ -362,13 +361,76 @@ def test_what_cannot_be_run_is_refused_in_one_sentence(
         portfolio_backtest(legs, targets, timeframe="1d")
 
 
-def test_a_leg_that_is_settled_in_its_coin_is_refused() -> None:
-    inverse = replace(
-        perpetual("B/U:B"), contract=replace(rules(ONE, "B/U:B").contract, kind="inverse")
+def settled_in_coins(symbol: str, **settings: Any) -> Account:
+    account = perpetual(symbol, **settings)
+    assert not isinstance(account.contract, str)
+    assert account.contract is not None
+    return replace(account, contract=replace(account.contract, kind="inverse"))
+
+
+def test_a_leg_that_is_settled_in_its_coin_stands_in_no_wallet_of_others() -> None:
+    legs = {**LEGS, "B": replace(LEGS["B"], account=settled_in_coins("B/U:B"))}
+    for mode in ("isolated", "cross"):
+        with pytest.raises(InputError, match="B: legs of one wallet must have one collateral"):
+            portfolio_backtest(legs, ASKED, timeframe="1d", margin=Margin(mode=mode))
+    ends = replace(legs["B"], ends=40.0)
+    with pytest.raises(InputError, match="B: a contract settled in its coin ends at its last"):
+        portfolio_backtest(
+            {**legs, "B": ends}, ASKED, timeframe="1d", margin=Margin(mode="separate")
+        )
+
+
+@pytest.mark.few(6)
+@many
+@given(seed=st.integers(0, 2**32 - 1), orders=st.sampled_from(ORDERS), named=st.booleans())
+def test_a_perpetual_and_an_inverse_contract_of_one_coin_have_a_wallet_each(
+    seed: int, orders: dict[str, Any], named: bool
+) -> None:
+    chance = np.random.default_rng(seed)
+    times = days(20)
+    bars = wild_bars(chance, times, 0.05)
+    told = {"leverage": 5.0, "liquidation": 0.005, "funding": funding(chance, times)} | orders
+    accounts = {
+        "coins": settled_in_coins("B/U:B", **told),
+        "dollars": perpetual("B/U:U", **told),
+    }
+    asked: dict[str, Any] = {}
+    for name, each in accounts.items():
+        accounts[name] = replace(each, margin_mode="cross" if seed % 2 else "isolated", bounds=True)
+        wish = pd.Series(chance.choice([-5.0, -2.0, 0.0, 1.0, 4.5], 20), index=times)
+        wish = wish.where(chance.random(20) < 0.4).ffill()
+        said = named and "limit_offset" not in orders
+        asked[name] = said_with(chance, wish, bars["close"]) if said else wish.to_frame("exposure")
+    alone = {
+        name: backtest(
+            bars, asked[name] if asked[name].shape[1] > 1 else asked[name]["exposure"],
+            timeframe="1d", costs=COSTS, account=accounts[name], initial_equity=share * 10_000.0,
+        )
+        for name, share in (("coins", 0.4), ("dollars", 0.6))
+    }  # fmt: skip
+    legs = {name: Leg(bars=bars, account=each) for name, each in accounts.items()}
+    run = portfolio_backtest(
+        legs, pd.concat(asked, axis=1), timeframe="1d", costs=COSTS,
+        margin=Margin(mode="separate", weights={"coins": 0.4, "dollars": 0.6}),
+    )  # fmt: skip
+    whole = alone["coins"].equity + alone["dollars"].equity
+    np.testing.assert_allclose(run.equity, whole, rtol=1e-9, atol=1e-9)
+    assert run.bounds is not None
+    change = np.diff(run.equity, prepend=run.initial_equity)
+    np.testing.assert_allclose(run.parts.sum(axis=1), change, atol=1e-7)
+    single = alone["coins"]
+    own = run.fills[run.fills["symbol"] == "coins"].reset_index(drop=True)
+    for name in ("price", "quantity", "notional", "fee", "position"):
+        np.testing.assert_allclose(own[name], single.fills[name], rtol=1e-9, atol=1e-9)
+    pairs = ("position", "funding", "fee", "liquidation_price", "entry_price")
+    for name in pairs:
+        np.testing.assert_allclose(
+            run.legs["coins"][name], single.ledger[name], rtol=1e-9, atol=1e-9, err_msg=name
+        )
+    assert run.trades["net_pnl"].sum() + single.ledger["collateral"].sum() == pytest.approx(
+        run.equity.iloc[-1] - 10_000.0, abs=1e-6
     )
-    legs = {**LEGS, "B": replace(LEGS["B"], account=inverse)}
-    with pytest.raises(InputError, match="B: all legs must have one collateral, quote units"):
-        portfolio_backtest(legs, ASKED, timeframe="1d", margin=Margin(mode="isolated"))
+    assert any("coins: its wallet holds coins" in note for note in run.fidelity)
 
 
 @pytest.mark.parametrize(

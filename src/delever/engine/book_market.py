@@ -72,7 +72,11 @@ class LegTarget(NamedTuple):
 
     def laid_out(self, orders: Orders) -> Said:
         """What the loops read of it."""
-        return laid_out(self.said, self.asked, orders)
+        return laid_out(self.said, self.walked(orders.inverse > 0.0), orders)
+
+    def walked(self, inverse: bool) -> Floats:
+        """Exposures as the loops walk them, of reciprocal prices or not."""
+        return 0.0 - self.asked if inverse else self.asked
 
 
 class Cut(NamedTuple):
@@ -289,7 +293,7 @@ def _terms(
     return BookTerms(
         _begins([len(leg.index) for leg in legs.values()]),
         np.concatenate([leg.index.asi8 for leg in legs.values()]),
-        np.concatenate([targets[name].asked for name in legs]),
+        np.concatenate([targets[name].walked(leg.account.inverse) for name, leg in legs.items()]),
         np.concatenate([arrays.rule for arrays in ruled]),
         np.concatenate([arrays.paid for arrays in ruled]),
         np.concatenate([shared.counted[name] for name in legs]),

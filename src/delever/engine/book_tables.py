@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,10 @@ import pandas as pd
 
 from delever.engine.book_events import BOOK, LEG
 from delever.engine.book_plain import BookRows
-from delever.engine.events import FILL
+from delever.engine.events import FILL, LEDGER
+from delever.engine.inverse import in_quote
+from delever.engine.settings import Account
+from delever.engine.simulate import tables_of
 from delever.engine.steps import Floats
 from delever.engine.trades import fills_frame, trades_frame
 
@@ -45,6 +49,40 @@ def tables(
     return BookTables(ledger, legs, _first(every).drop(columns="step"), _first(entered))
 
 
+def coin_tables(
+    made: BookRows,
+    name: str,
+    clock: pd.DatetimeIndex,
+    account: Account,
+    *,
+    coins: float,
+    bought_at: float,
+    begun: int,
+) -> BookTables:
+    """Tables of a wallet of so many coins and the inverse contract in it, in quote units.
+
+    What the coins themselves gained is in ``price_pnl``.
+    """
+    leg = dict(zip(LEG, made.legs[:, 0].T, strict=True))
+    book = dict(zip(BOOK, made.book.T, strict=True))
+    marks = 1.0 / leg["mark"]
+    rows = np.column_stack([leg[each] if each in leg else book[each] for each in LEDGER])
+    told = in_quote(rows, made.fills, marks, coins=coins, bought_at=bought_at)
+    plain = replace(account, detail=None)
+    last = float(leg["mark"][-1])
+    found = tables_of(told.ledger, told.fills, clock, last, plain, np.zeros(0, dtype=np.int64))
+    own = found.ledger.assign(
+        price_pnl=found.ledger["price_pnl"] + found.ledger["collateral"],
+        gross_exposure=found.ledger["exposure"].abs(),
+        mark=np.where(np.arange(len(clock)) < begun, np.nan, marks),
+        initial_margin=book["initial_margin"] * marks,
+        maintenance_margin=book["maintenance_margin"] * marks,
+        margin_ratio=book["margin_ratio"],
+    )
+    fills, trades = (one.assign(symbol=name) for one in (found.fills, found.trades))
+    return BookTables(own[list(BOOK)], {name: own[list(LEG)]}, _first(fills), _first(trades))
+
+
 def _first(table: pd.DataFrame) -> pd.DataFrame:
     """The symbol in front."""
     return table[["symbol", *(name for name in table.columns if name != "symbol")]]
@@ -76,7 +114,7 @@ def add_up(
         own = one.ledger["equity"].to_numpy()
         share = _share(np.append(wallets[name], own[:-1]), before)
         leg = one.legs[name].copy()
-        value = leg["position"].to_numpy() * leg["mark"].fillna(0.0).to_numpy()
+        value = np.nan_to_num(leg["exposure"].to_numpy()) * own
         leg["exposure"] = _share(value, equity)
         leg["turnover"] *= share
         turnover += leg["turnover"].to_numpy()

@@ -174,10 +174,14 @@ def read_leg(name: str, leg: Leg, how: Margin, costs: CostPart | None, timeframe
             f"{name}: all legs must have bars of one timeframe, {timeframe}; its own are "
             f"{pd.Timedelta(int(np.diff(index.asi8).min()))} apart; resample them"
         )
-    if account.inverse:
+    if account.inverse and how.mode != "separate":
         raise InputError(
-            f"{name}: all legs must have one collateral, quote units; this one is settled in its "
-            "coin; give it a run of its own (delever.engine.backtest)"
+            f"{name}: legs of one wallet must have one collateral, quote units; this one is "
+            "settled in its coin; give it a wallet of its own, with margin 'separate'"
+        )
+    if account.inverse and not isinstance(leg.ends, str | None):
+        raise InputError(
+            f"{name}: a contract settled in its coin ends at its last close; got ends {leg.ends:g}"
         )
     if account.contract is not None and any(isinstance(part, Borrow) for part in paid.parts):
         paid = replace(paid, parts=tuple(p for p in paid.parts if not isinstance(p, Borrow)))

@@ -12,10 +12,10 @@ import pandas as pd
 
 from delever.arguments import checked, counted
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
-from delever.engine.book_events import BOOK
+from delever.engine.book_events import BOOK, LEG
 from delever.engine.book_market import BookPath, LegInput, LegTarget, Shared, lay_out, said_of
 from delever.engine.book_plain import BookRows, run_book_plain
-from delever.engine.book_tables import BookTables, add_up, tables
+from delever.engine.book_tables import BookTables, add_up, coin_tables, tables
 from delever.engine.ledger import Backtest
 from delever.engine.legs import (
     Leg,
@@ -28,6 +28,7 @@ from delever.engine.legs import (
 )
 from delever.engine.orders import not_sent
 from delever.engine.settings import Resolution
+from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.venues.brackets import check_leverage
@@ -152,8 +153,8 @@ def portfolio_backtest(
     paths = [book.path("run") for book in books]
     rows = [book.run(path, own) for book, path, own in zip(books, paths, cash, strict=True)]
     made = {
-        group[0]: tables(each, group, clock, book.begun)
-        for group, each, book in zip(groups, rows, books, strict=True)
+        group[0]: book.tables(each, path, own)
+        for group, each, book, path, own in zip(groups, rows, books, paths, cash, strict=True)
     }
     whole = add_up(made, clock, wallets) if len(made) > 1 else made[names[0]]
     bounds = None
@@ -258,11 +259,34 @@ class _Book:
             shared=self.shared,
         )
 
+    def coins(self, path: BookPath) -> float:
+        """Coins that the wallet holds for each quote unit of its own; 1 where it holds those."""
+        inverse = any(leg.account.inverse for leg in self.legs.values())  # then it is alone
+        return float(path.market.marks[0, 0]) if inverse else 1.0
+
+    def tables(self, made: BookRows, path: BookPath, cash: float) -> BookTables:
+        """Tables of a run, in quote units."""
+        for name, leg in self.legs.items():
+            if leg.account.inverse:
+                bought = self.coins(path)
+                return coin_tables(
+                    *(made, name, self.clock, leg.account),
+                    coins=cash * bought, bought_at=1.0 / bought, begun=self.begun[name],
+                )  # fmt: skip
+        return tables(made, list(self.legs), self.clock, self.begun)
+
+    def equity(self, made: BookRows) -> Floats:
+        """Equity at each close, in quote units."""
+        inverse = any(leg.account.inverse for leg in self.legs.values())
+        worth = 1.0 / made.legs[:, 0, LEG.index("mark")] if inverse else 1.0
+        return np.asarray(made.book[:, BOOK.index("equity")] * worth)
+
     def run(self, path: BookPath, cash: float) -> BookRows:
-        """Rows of a run.
+        """Rows of a run, of an inverse contract in coins.
 
         Raises InputError if a bracket does not allow a position.
         """
+        cash *= self.coins(path)
         made = self.loop(path.market, path.terms, cash=cash, shared=self.shared.cross)
         bar, place, measure = made.refused
         if bar >= 0:
@@ -291,7 +315,8 @@ def _bounds(equity: pd.Series, books: list[_Book], cash: list[float]) -> pd.Data
     resolutions: tuple[Resolution, Resolution] = ("worst", "best")
     for resolution in resolutions:
         rows = [book.run(book.path(resolution), own) for book, own in zip(books, cash, strict=True)]
-        every.append(np.sum([each.book[:, BOOK.index("equity")] for each in rows], axis=0))
+        each = [book.equity(made) for book, made in zip(books, rows, strict=True)]
+        every.append(np.sum(each, axis=0))
     return pd.DataFrame(
         {"worst": np.min(every, axis=0), "best": np.max(every, axis=0)}, equity.index
     )
@@ -326,6 +351,12 @@ def _remarks(
             how = f"a recovery of {leg.ends:g}" if price == leg.ends else "its last close"
             what = f"the position was closed at {how} with the bar of {bar:%Y-%m-%d %H:%M}"
         notes.append(f"{name}: its bars end on {last:%Y-%m-%d %H:%M}, before the run; {what}")
+    for name, leg in legs.items():
+        if leg.account.inverse:
+            notes.append(
+                f"{name}: its wallet holds coins, bought at the first mark; amounts are in quote "
+                "units at the mark of each close"
+            )
     missing = {
         name: int(((clock >= leg.index[0]) & (clock <= leg.index[-1])).sum()) - len(leg.index)
         for name, leg in legs.items()

@@ -93,7 +93,7 @@ def simulate(
     if settings is None:
         made = _spot_tables(rows, fills, index, float(closes[-1]))
         return made._replace(fidelity=leaning)
-    made = _tables(rows, fills, index, float(closes[-1]), account, path.opens)
+    made = tables_of(rows, fills, index, float(closes[-1]), account, path.opens)
     lacking = undelivered(account.traded, made.ledger, made.fills, prices[:, 0], initial_equity)
     unsent = not_sent(said, targets, prices[:, 0])
     notes = (*path.notes, *leaning, *lacking, *unsent, *_settings_said(account, wealth, opened))
@@ -121,7 +121,7 @@ def _spot_tables(rows: Floats, fills: Floats, index: pd.DatetimeIndex, last_clos
     )
 
 
-def _tables(
+def tables_of(
     rows: Floats,
     fills: Floats,
     index: pd.DatetimeIndex,

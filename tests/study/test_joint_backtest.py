@@ -106,6 +106,26 @@ def test_parts_add_up_by_symbol_and_cause_and_to_the_points_saved(run: dl.Run):
     )
 
 
+def test_the_measures_of_the_account_stand_beside_those_of_each_coin(run: dl.Run):
+    """By hand: a coin's log growth in and out of the periods, from its leg and the benchmark's."""
+    table, book = run.tables["protection_by_symbol"], run.evaluation.backtest
+    told = run.answer.protection
+    assert list(table.index) == ["all", *book.legs]
+    assert table.at["all", "payouts"] == pytest.approx(told.payouts)
+    assert table.at["all", "relative_growth"] == pytest.approx(told.relative_growth)
+    inside = np.zeros(len(book.equity), dtype=bool)
+    for period in run.evaluation.periods:
+        rows = (book.equity.index >= period.start) & (book.equity.index < period.end)
+        inside |= rows
+    grown = {}
+    for which in (book, run.evaluation.benchmark):
+        before = which.equity.shift(fill_value=which.initial_equity)
+        grown[which is book] = np.log1p(leg_changes(which)["ETH"] / before)
+    payouts = float((grown[True] - grown[False])[inside].sum())
+    assert table.at["ETH", "payouts"] == pytest.approx(payouts, rel=1e-9)
+    assert {"helped", "hurt", "points_saved", "payout_ratio", "down_capture"} <= set(table)
+
+
 def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
     text = " ".join(run.notes)
     assert "the benchmark is an equal part of the 4 symbols as they were listed then" in text
@@ -126,6 +146,7 @@ def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
     for part in (
         "Symbol by symbol",
         "What each symbol did in each period",
+        "How each symbol protected",
         "Periods, coin by coin",
     ):
         assert part in page

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from delever.deleveraging.membership import membership
-from delever.engine.ledger import signed_parts
+from delever.engine.ledger import Backtest, signed_parts
 from delever.engine.portfolio import PortfolioBacktest
 from delever.research.answer import causal_periods
 from delever.research.evaluation import SCOPES, Evaluation, scope_masks
+from delever.research.protection import protection
 
 _FEWEST = 20
 
@@ -73,6 +74,56 @@ def saved_by_symbol(evaluation: Evaluation) -> pd.DataFrame:
             )
     columns = ["id", "title", "start", "symbol", "symbol_return", "contribution"]
     return pd.DataFrame(rows, columns=[*columns, "benchmark_contribution", "points_saved"])
+
+
+def protection_by_symbol(evaluation: Evaluation) -> pd.DataFrame:
+    """How each symbol's position protected, and in the row ``all`` the account.
+
+    Of each symbol, as an account in which nothing else was held: what its leg did to the equity
+    before each row, of the run and of its benchmark; a symbol that the benchmark does not hold is
+    beside cash. Columns as the properties of `delever.research.protection.Protection`; without a
+    period of the catalogue, on those detected as they began.
+    """
+    run, benchmark = evaluation.backtest, evaluation.benchmark
+    assert isinstance(run, PortfolioBacktest)
+    assert isinstance(benchmark, PortfolioBacktest)
+    periods = evaluation.periods or causal_periods(evaluation.bars["close"], run.timeframe)
+    pairs: dict[str, tuple[Backtest, Backtest]] = {"all": (run, benchmark)}
+    pairs |= {name: (_alone(run, name), _alone(benchmark, name)) for name in run.legs}
+    rows = {}
+    for name, (own, other) in pairs.items():
+        found = protection(own, other, periods, undecided=evaluation.undecided)
+        rows[name] = {
+            "periods": float(len(found.insured)),
+            "helped": float(found.count("helped")),
+            "hurt": float(found.count("hurt")),
+            "points_saved": float(found.insured["points_saved"].mean()),
+            "payouts": found.payouts,
+            "relative_growth": found.relative_growth,
+            "payout_ratio": found.payout_ratio,
+            "down_capture": found.down_capture,
+        }
+    return pd.DataFrame(rows, dtype="float64").T.rename_axis(index="symbol")
+
+
+def _alone(run: PortfolioBacktest, symbol: str) -> Backtest:
+    """A symbol's position as an account of its own: what it made of the equity before each row."""
+    before = run.equity.shift(fill_value=run.initial_equity)
+    made = leg_changes(run)[symbol] if symbol in run.legs else pd.Series(0.0, before.index)
+    share = (made / before.where(before > 0.0)).fillna(0.0).clip(lower=-1.0)
+    exposure = run.legs[symbol]["exposure"] if symbol in run.legs else 0.0
+    ledger = pd.DataFrame(
+        {"equity": run.initial_equity * (1.0 + share).cumprod(), "exposure": exposure},
+        index=run.ledger.index,
+    )
+    return Backtest(
+        timeframe=run.timeframe,
+        initial_equity=run.initial_equity,
+        costs=run.costs,
+        ledger=ledger.fillna({"exposure": 0.0}),
+        fills=run.fills.iloc[:0],
+        trades=run.trades.iloc[:0],
+    )
 
 
 def _contributed(run: PortfolioBacktest, inside: np.ndarray) -> dict[str, float]:

@@ -32,6 +32,7 @@ from delever.research.portfolio_parts import (
     correlations,
     margin_path,
     portfolio_of,
+    protection_by_symbol,
     saved_by_symbol,
     symbol_attribution,
 )
@@ -47,6 +48,7 @@ def joint_frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     return {
         "symbols": symbol_attribution(run),
         "saved_by_symbol": saved_by_symbol(evaluation),
+        "protection_by_symbol": protection_by_symbol(evaluation),
         "correlations": correlations(evaluation).reset_index(),
         "margin": margin_path(run),
         "coin_periods": coin_periods(evaluation),
@@ -87,6 +89,12 @@ def joint_blocks(
         "What each symbol did in each period",
         _saved_table(found["saved_by_symbol"], benchmark),
         link="Symbols in periods",
+    )
+    yield block(
+        "symbol-protection",
+        "How each symbol protected",
+        _protection_table(found["protection_by_symbol"], benchmark),
+        link="Symbols protect",
     )
     yield block(
         "together",
@@ -138,6 +146,27 @@ def _saved_table(table: pd.DataFrame, benchmark: str) -> Table:
         f"period, of the strategy and of {benchmark}. Those of a period add up to its return, and "
         "points saved to those of the account.",
         empty="No deleveraging period of the catalogue lies in this run.",
+    )
+
+
+def _protection_table(table: pd.DataFrame, benchmark: str) -> Table:
+    return tabulate(
+        "symbol-protection-table",
+        table,
+        (
+            texts("Symbol", "symbol"),
+            numbers("Periods", "periods", whole),
+            numbers("Helped", "helped", whole),
+            numbers("Hurt", "hurt", whole),
+            numbers("Points saved a period", "points_saved", points_cell),
+            numbers("Growth outside, a year", "relative_growth", fraction_cell),
+            numbers("Payouts / premium", "payout_ratio", number),
+            numbers("Down capture", "down_capture", percent),
+        ),
+        sortable=True,
+        limit=30,
+        caption="The account of the insurance, for all symbols and for each as if nothing else had "
+        f"been held: its position against that of {benchmark} in it, cash where that has none.",
     )
 
 

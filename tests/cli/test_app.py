@@ -268,6 +268,29 @@ def test_words_stay_whole_in_tables_and_the_last_columns_go_first(monkeypatch, c
     assert "not shown for want of width: title; bars" in shown
 
 
+def test_what_commands_do_is_said_in_eighty_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("data",), ("study",)):
+        assert main([*words, "--help"]) == 0
+        assert "..." not in capsys.readouterr().out.replace("COMMAND [ARGS]...", "")
+
+
+def test_as_many_columns_as_fit_are_shown_and_as_wide_as_they_can_be(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    heads = ("title", "a long heading", "p", "last")
+    rows = [("words that fold where they must", "1", "0.5", "2021-01-01")]
+    print_rows("", heads, rows, left=heads[:1])
+    shown = [line for line in capsys.readouterr().out.splitlines() if line[:1] in "┃│"]
+    # 16 letters for words, 7 for the heading, 3, and 10: one too many, so the last one goes …
+    assert all(len(line) <= 40 for line in shown)
+    assert "last" not in "".join(shown)
+    # … and what it leaves is for the others: the words take two lines, not three.
+    assert sum(line.startswith("│") for line in shown) == 2
+    monkeypatch.setenv("COLUMNS", "49")
+    print_rows("", heads, rows, left=heads[:1])
+    assert "2021-01-01" in capsys.readouterr().out
+
+
 def test_long_words_break_where_their_parts_meet(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
     heads = ("data set", "account.leverage", "rows")

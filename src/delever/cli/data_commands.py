@@ -12,6 +12,7 @@ import typer
 import delever as dl
 from delever.cli.terminal import (
     Json,
+    Wide,
     WorkspaceOption,
     count,
     echo_json,
@@ -178,7 +179,7 @@ def export_(
 
 
 @app.command("list")
-def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
+def list_(workspace: WorkspaceOption = None, wide: Wide = False, as_json: Json = False) -> None:
     """List what is stored. Exit code 1 where a description is too damaged to be read."""
     from delever.report.format import when
 
@@ -186,23 +187,23 @@ def list_(workspace: WorkspaceOption = None, as_json: Json = False) -> None:
     if as_json:
         echo_json(found.to_dict()["data_sets"])
     else:
-        columns = ("data set", "reading", "rows", "gaps", "first", "last", "known after", "id")
+        columns = ("data set", "first", "last", "rows", "gaps", "reading", "known after", "id")
         readings = found.tables["data sets"]["reading"].tolist() if found.entries else []
         rows = [
             (
                 str(entry.reference),
-                reading,
-                f"{entry.rows:,}",
-                f"{entry.gaps:,}",
                 when(entry.start),
                 when(entry.end),
+                f"{entry.rows:,}",
+                f"{entry.gaps:,}",
+                reading,
                 _lag(entry.publication_lag),
                 entry.id[:12],
             )
             for entry, reading in zip(found.entries, readings, strict=True)
         ]
         if sys.stdout.isatty():
-            print_rows("", columns, rows, left=columns[:2])
+            print_rows("", columns, rows, left=("data set", "reading"))
         else:
             _print_table(columns, rows)
         for one in found.broken:
@@ -369,7 +370,7 @@ def _print_gaps(gaps: pd.DataFrame) -> None:
 def _print_entry(entry: Entry) -> None:
     from delever.report.format import when
 
-    typer.echo(
+    print_text(
         f"  {count(entry.rows, 'row')}, {when(entry.start)} to {when(entry.end)}, "
         f"known {_lag(entry.publication_lag)} after the stamp, id {entry.id[:12]}"
     )

@@ -141,7 +141,7 @@ def import_brackets(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Import leverage brackets that were saved, for venues that give them to a key alone.
+    """Import leverage brackets that were saved. For venues that give them to a key alone.
 
     Studies use them from the first day on which they were known.
     """

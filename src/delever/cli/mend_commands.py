@@ -45,7 +45,7 @@ def drop(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Take the rows of a span out, such as a last bar that was unfinished."""
+    """Take the rows of a span out. Such as a last bar that was unfinished."""
     _said(dl.data_drop(reference, start, until, why=why, by=by, workspace=workspace), as_json)
 
 
@@ -62,7 +62,7 @@ def replace(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Put a file in the place of all that is stored over its span."""
+    """Put a file in the place of what is stored over its span."""
     _said(
         dl.data_replace(reference, file, start, layout=layout, why=why, by=by, workspace=workspace),
         as_json,
@@ -80,7 +80,7 @@ def mend(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Give rows other values; the old ones are kept, and pages say so."""
+    """Give rows other values. The old ones are kept, and pages say so."""
     _said(
         dl.data_mend(reference, file, layout=layout, why=why, by=by, workspace=workspace), as_json
     )
@@ -98,7 +98,7 @@ def quarantine(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Set rows aside: kept, but missing like a hole to every run until they are released."""
+    """Set rows aside. Kept, but missing like a hole to every run until they are released."""
     _said(
         dl.data_quarantine(
             reference, start, until, why=why, release=release, by=by, workspace=workspace
@@ -123,7 +123,7 @@ def undo(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Take the last change by hand back, until the next verify; rows that came since go too."""
+    """Take the last change by hand back. Until the next verify; rows that came since go too."""
     _said(dl.data_undo(reference, workspace=workspace), as_json)
 
 
@@ -137,7 +137,7 @@ def resample(
     workspace: WorkspaceOption = None,
     as_json: Json = False,
 ) -> None:
-    """Store coarser bars made of a data set's own, or bring those made earlier up to date."""
+    """Make coarser bars of a data set. Or bring those made earlier up to date."""
     done = dl.data_resample(reference, timeframe, venue=venue, workspace=workspace)
     if as_json:
         echo_json(done.to_dict()["data_sets"][0])

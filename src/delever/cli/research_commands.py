@@ -43,7 +43,7 @@ def screen(
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """Run a spot study by this engine, by vectorbt and in exact decimals.
+    """Run a spot study by this engine, vectorbt and exact decimals.
 
     What sets vectorbt apart is told step by step. Exit code 1 where the engines do not agree.
     """
@@ -154,6 +154,7 @@ def periods(
         str, typer.Option("--data", help="Bars to measure them on.", metavar="REFERENCE")
     ] = SAMPLE,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Show the deleveraging periods on a data set. Says how late a causal detector sees them."""
@@ -216,6 +217,7 @@ def claims(
     ] = None,
     output: Output = None,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Audit what was claimed about a market. Confirmed, contradicted, depends, or not testable."""
@@ -255,6 +257,7 @@ def state(
     days: Annotated[int, typer.Option("--days", help="To reach a support in, up to 3,650.")] = 30,
     output: Output = None,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Show where the market stands. Levels, stress, phase, what lies below, and what is missing."""
@@ -276,7 +279,7 @@ def state(
         echo_json({"page": str(page), **report.to_dict()})
         return
     print_text(report.headline, bold=True)
-    typer.echo(f"data  {report.source}")
+    print_text(f"data  {report.source}")
     print_table("Nearest supports", supports_table(report.state))
     print_table("Levels", levels_table(report.state))
     print_table("Stress", readings_table(report.state))

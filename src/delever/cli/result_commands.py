@@ -97,7 +97,7 @@ def open_(
     print_: Annotated[bool, typer.Option("--print", help="Print the path alone.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Open the page of something stored in a browser, and print its path."""
+    """Open a stored page in a browser, and print its path."""
     import webbrowser
 
     from delever.study.runs.shelf import find
@@ -123,7 +123,7 @@ def export(
     ] = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write the tables of a result, its summary in Markdown, and its figures.
+    """Write the tables of a result, its summary and its figures.
 
     Data sets are written by: delever data export.
     """
@@ -137,7 +137,7 @@ def select(
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """What choosing the best of a stored sweep came to on bars that had no say in the choice.
+    """What choosing from a sweep came to on bars that had no say in it.
 
     Every deleveraging period is left out once, every quarter of the time, and every half; the best
     of the first half are tested against holding on the second.
@@ -171,7 +171,7 @@ def select(
 
 
 def verdict(what: What, workspace: WorkspaceOption = None, as_json: Json = False) -> None:
-    """How far a strategy is proven: every rung it passed, failed, or was never asked.
+    """How far a strategy is proven. Every rung it passed, failed, or was never asked.
 
     Looks at the run, and at the newest sweep, walk and unsealed run of the same strategy and data.
     """
@@ -246,7 +246,7 @@ def trials(
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """List everything ever tried, by market: runs, combinations of sweeps, backtests of notebooks.
+    """List everything ever tried, by market. Runs, combinations of sweeps, backtests of notebooks.
 
     The best of many is lucky as well as good; pages show this number. A market is known by its
     prices, whatever file or name they came under. Deleting the files forgets the trials.
@@ -258,13 +258,15 @@ def trials(
     print_text(found.headline)
     groups = ["study", "strategy", "by", "data"]
     for market, row in found.markets.iterrows():
-        typer.secho(f"{row['data']}: {row['trials']:,} since {row['since']}", bold=True)
+        since = f": {row['trials']:,} since {row['since']}" if row["trials"] else ""
+        typer.secho(f"{row['data']}{since}", bold=True)
         own = found.frame[found.frame["market"] == market]
         counts = own.groupby(groups, sort=False)["trials"].sum().reset_index()
         columns = ["Study", "Trials", "Strategy", "First by", "Data"]
         counts.insert(1, "trials", counts.pop("trials"))
         rows = [list(map(str, each)) for each in counts.to_numpy().tolist()]
-        print_rows("", columns, rows, left=[columns[0], *columns[2:]])
+        if rows:
+            print_rows("", columns, rows, left=[columns[0], *columns[2:]])
         typer.echo(f"in  {row['file']}")
         asked = found.signals[found.signals["market"] == market]
         if len(asked):

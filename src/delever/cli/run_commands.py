@@ -267,7 +267,7 @@ def walk(
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """Choose a study's parameters on past years, hold the choice, and choose again.
+    """Choose parameters on past years, hold the choice, choose again.
 
     The choices held one after the other are a run with a tear-sheet of its own.
     """

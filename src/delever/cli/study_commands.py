@@ -13,6 +13,7 @@ from delever.cli.terminal import (
     Output,
     Series,
     Set,
+    Wide,
     WorkspaceOption,
     echo_json,
     print_notes,
@@ -97,9 +98,10 @@ def signal(
     seed: Seed = 0,
     output: Output = None,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """Study a signal: what came after its events, compared with placebo levels."""
+    """Study what came after the events of a signal. It is compared with placebo levels."""
     from delever.cli.option_values import parse_named, parse_overrides
     from delever.errors import ConfigError
     from delever.study.workspaces.workspace import Workspace
@@ -186,9 +188,10 @@ def plan(
     draws: Draws = 1_000,
     seed: Seed = 0,
     workspace: WorkspaceOption = None,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
-    """Plan a study: how many events or coins until an effect would be seen in 80 % of cases."""
+    """Plan a study. How many events or coins until an effect would be seen in 80 % of cases."""
     from delever.cli.option_values import parse_named, parse_overrides
     from delever.report.pages.signal_asides import plan_table
     from delever.study.workspaces.workspace import Workspace

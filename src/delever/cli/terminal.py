@@ -168,31 +168,35 @@ def _width() -> int:
 def _widths(
     columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str], room: int
 ) -> list[int]:
-    """Widths of the columns that fit; words give way down to `_FOLDED`, then columns go.
+    """Widths of the columns that fit: as many as can, then as wide as they would be.
 
-    A word of up to `_WHOLE` letters stays in one piece.
+    Words give way down to `_FOLDED`, one of up to `_WHOLE` letters stays in one piece; headings
+    down to their longest part; numbers not at all.
     """
-    widths, least = [], []
+    wanted, least = [], []
     for place, name in enumerate(columns):
         lines = [line for row in rows for line in row[place].split("\n")]
         shown = max(map(len, lines), default=0)
-        heading = len(name) if name in left else max(map(len, _wrapped(name, max(shown, 14))))
-        widths.append(max(shown, heading, 1))
-        longest = max((len(word) for line in lines for word in line.split()), default=0)
-        least.append(max(longest if longest <= _WHOLE else 0, _FOLDED))
-    while (over := sum(widths) + 3 * len(widths) + 1 - room) > 0:
-        folding = [
-            place
-            for place in range(len(widths))
-            if columns[place] in left and widths[place] > least[place]
-        ]
-        if folding:
-            widest = max(folding, key=lambda place: widths[place])
-            widths[widest] = max(least[widest], widths[widest] - over)
-        elif len(widths) > 1:
-            widths.pop()
+        parts = max(
+            (len(part) for word in name.split() for part in _PARTS.findall(word)), default=0
+        )
+        if name in left:
+            longest = max((len(word) for line in lines for word in line.split()), default=0)
+            wanted.append(max(shown, len(name), 1))
+            narrow = max(longest if longest <= _WHOLE else 0, _FOLDED, parts)
+            least.append(min(narrow, wanted[-1]))
         else:
+            wanted.append(max(shown, *map(len, _wrapped(name, max(shown, 14))), 1))
+            least.append(max(shown, parts, 1))
+    kept = 1
+    while kept < len(columns) and sum(least[: kept + 1]) + 3 * (kept + 1) + 1 <= room:
+        kept += 1
+    widths = least[:kept]
+    for _ in range(room - sum(widths) - 3 * kept - 1):
+        narrow = [place for place in range(kept) if widths[place] < wanted[place]]
+        if not narrow:
             break
+        widths[max(narrow, key=lambda place: wanted[place] / widths[place])] += 1
     return widths
 
 

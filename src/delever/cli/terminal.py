@@ -193,10 +193,10 @@ def _widths(
         kept += 1
     widths = least[:kept]
     for _ in range(room - sum(widths) - 3 * kept - 1):
-        narrow = [place for place in range(kept) if widths[place] < wanted[place]]
-        if not narrow:
+        squeezed = [place for place in range(kept) if widths[place] < wanted[place]]
+        if not squeezed:
             break
-        widths[max(narrow, key=lambda place: wanted[place] / widths[place])] += 1
+        widths[max(squeezed, key=lambda place: wanted[place] / widths[place])] += 1
     return widths
 
 

@@ -82,7 +82,8 @@ def test_every_shift_is_what_the_engine_makes_of_it(seed, account):
     assert (found.draws, found.periods, found.reason) == (59, 3, "")
 
 
-def test_what_no_sweep_covers_is_run_one_by_one():
+def test_what_no_sweep_covers_is_run_one_by_one(monkeypatch):
+    monkeypatch.setattr("delever.research.luck.ONE_BY_ONE", ONE_BY_ONE)  # all of 59
     run = held(random_targets(2), rebalance_band=0.05, initial_target=1.0)
     found = timing_test(run, BENCHMARK, PERIODS)
     assert found.null_values == pytest.approx(np.sort(shifted(run)), abs=1e-12)

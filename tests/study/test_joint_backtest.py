@@ -19,11 +19,6 @@ DAYS = pd.date_range("2021-04-01", periods=110, tz="UTC", name="open_time")
 FREE = dl.Costs()
 
 
-@pytest.fixture(autouse=True)
-def few_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delever.research.luck.ONE_BY_ONE", 39)
-
-
 def bars(seed: int, days: pd.DatetimeIndex = DAYS, spread: float = 0.03) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, spread, len(days))))
@@ -78,11 +73,7 @@ def run() -> dl.Run:
         average = close.rolling(days).mean()
         return (close > average).astype(float).where(average.notna())
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("delever.research.luck.ONE_BY_ONE", 39)
-        made = dl.backtest(markets, trend, days=8, name="trends")
-        _ = made.answer
-    return made
+    return dl.backtest(markets, trend, days=8, name="trends")
 
 
 def test_parts_add_up_by_symbol_and_cause_and_to_the_points_saved(run: dl.Run):

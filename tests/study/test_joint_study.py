@@ -50,11 +50,6 @@ slippage = 0.0002
 """
 
 
-@pytest.fixture(autouse=True)
-def few_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("delever.research.luck.ONE_BY_ONE", 39)
-
-
 @pytest.fixture
 def stored(workspace: Workspace) -> Workspace:
     """Spot that rises by half over 40 days, its perpetual with a basis, funding that pays."""

@@ -13,7 +13,7 @@ import delever as dl
 from delever.deleveraging.period import Period
 from delever.engine.backtest import backtest
 from delever.errors import InputError
-from delever.research.luck import timing_test
+from delever.research.luck import ONE_BY_ONE, timing_test
 from delever.research.redrawn import Redrawing
 from delever.research.strategy_checks import check_strategy
 from delever.study.runs.neighbours import with_neighbours
@@ -94,7 +94,10 @@ def test_a_sweep_runs_each_combination_by_itself_and_says_so() -> None:
     assert any("run by itself" in note and "orders" in note for note in sweep.manifest["notes"])
 
 
-def test_a_shift_in_time_keeps_the_distance_of_orders_to_their_closes() -> None:
+def test_a_shift_in_time_keeps_the_distance_of_orders_to_their_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("delever.research.luck.ONE_BY_ONE", ONE_BY_ONE)
     market = wave(cycles=9)  # every shift of so few bars is drawn
     said = in_waves(market).drop(columns="mean")
     bars, start = market.bars, market.index[0]

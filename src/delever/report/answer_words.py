@@ -46,7 +46,8 @@ def answer_sentence(found: Answer) -> str:
             fewest=FEWEST,
             ruined="" if ruined is None else when(ruined),
         )
-    said = f"{_inside(found)}, {_outside(found.protection)}. {words}"
+    forced = f" It was {_forced(found)}." if found.liquidations else ""
+    said = f"{_inside(found)}, {_outside(found.protection)}.{forced} {words}"
     if found.disagrees and found.causal_saved is not None:
         said += (
             " On periods detected as they began it is another story: "
@@ -63,7 +64,9 @@ def compared_sentence(found: Mapping[str, Answer]) -> str:
     if not total:
         return f"No deleveraging period lies in the span of these {len(found)} runs."
     parts = [
-        f"{name} saved {_saved(found[name])}, {_outside(found[name].protection)}" for name in shown
+        f"{name} saved {_saved(found[name])}, {_outside(found[name].protection)}"
+        + (f", and was {_forced(found[name])}" if found[name].liquidations else "")
+        for name in shown
     ]
     many = "1 deleveraging period" if total == 1 else f"{total} deleveraging periods"
     return f"In {many} {'; '.join(parts)}."
@@ -98,6 +101,10 @@ def tests_said(found: Answer) -> str:
         if test is not None and test.known
     ]
     return "; ".join(said) or "not tested"
+
+
+def _forced(found: Answer) -> str:
+    return f"liquidated {'once' if found.liquidations == 1 else f'{found.liquidations} times'}"
 
 
 def _inside(found: Answer) -> str:

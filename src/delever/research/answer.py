@@ -71,6 +71,7 @@ class Answer:
     estimates: Mapping[str, Estimate]
     timing: NullTest | None
     redrawn: NullTest | None
+    liquidations: int  # times that a position was closed by force
 
     @property
     def verdict(self) -> Verdict:
@@ -169,6 +170,7 @@ def answer(
         estimates=estimates(evaluation, evaluation.periods or causal, draws=draws, seed=seed),
         timing=timing,
         redrawn=redrawn,
+        liquidations=int((run.fills["reason"] == "liquidation").sum()),
     )
 
 

@@ -282,7 +282,7 @@ def luck_table(found: Answer) -> Table:
         "luck",
         rows,
         (
-            texts("Test", lambda row: Cell(text=row[0], note=row[1])),
+            texts("Test", lambda row: Cell(text=row[0], note=_about_test(row[1], row[2]))),
             texts("Mean payout", lambda row: _seen(row[2]), numeric=True),
             texts("Luck gives", lambda row: _luck(row[2]), numeric=True),
             texts("Luck did worse in", lambda row: _share(row[2]), numeric=True),
@@ -311,6 +311,10 @@ def detected_words(found: Answer) -> str:
     return f"{text} The two do not agree on the answer." if found.disagrees else text
 
 
+def _about_test(about: str, test: NullTest) -> str:
+    return about if test.known else f"{about}; not made: {test.reason}"
+
+
 def _seen(test: NullTest) -> str:
     return log_points(test.statistic) if test.known else NOT_AVAILABLE
 
@@ -324,7 +328,7 @@ def _luck(test: NullTest) -> str:
 
 
 def _share(test: NullTest) -> str:
-    return percent(test.share_worse, 0) if test.known else test.reason
+    return percent(test.share_worse, 0) if test.known else NOT_AVAILABLE
 
 
 def _tested(test: NullTest) -> str:

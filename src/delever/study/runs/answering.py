@@ -80,6 +80,7 @@ def restored(document: Mapping[str, Any]) -> Answer:
         estimates={name: _record(Estimate, one) for name, one in document["estimates"].items()},
         timing=None if document["timing"] is None else NullTest.from_data(document["timing"]),
         redrawn=None if document["redrawn"] is None else NullTest.from_data(document["redrawn"]),
+        liquidations=document["liquidations"],
     )
 
 

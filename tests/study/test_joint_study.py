@@ -111,6 +111,20 @@ def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
     assert (stored.root / "tables" / "legs.csv").is_file()
 
 
+def test_a_holdout_seals_every_leg_until_a_look_at_it_is_recorded(stored: Workspace):
+    since = pd.Timestamp("2021-05-01", tz="UTC")
+    (stored.root / "data" / "holdout.toml").write_text("[holdout]\nfrom = 2021-05-01\n")
+    before = dl.run("backtests/carry.toml")
+    assert all(leg.index[-1] < since for leg in before.evaluation.backtest.legs.values())
+    seen = dl.unseal("backtests/carry.toml", why="the last step")
+    assert seen.equity.index[-1] > since
+    assert seen.folder != before.folder
+    assert any("was looked at: look 1" in note for note in seen.notes)
+    assert "the last step" in (seen.folder / "tearsheet.html").read_text()
+    assert dl.run("backtests/carry.toml").folder == before.folder
+    assert dl.holdout().frame["study"].tolist() == ["carry"]
+
+
 def test_carry_earns_funding_less_costs_and_what_the_basis_does(stored: Workspace):
     """By hand: both legs are opened once; the equity is cash, coins, the short's gain, funding."""
     markets = dl.markets("backtests/carry.toml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +57,13 @@ class Case:
     @property
     def start(self) -> np.ndarray:
         return start_state(CASH, self.market.marks[0, 0])
+
+
+def market(*bars: Sequence[float], timeframe: str = "1D") -> pd.DataFrame:
+    """Bars of open, high, low and close."""
+    index = pd.date_range("2021-01-01", periods=len(bars), freq=timeframe, tz="UTC")
+    table = pd.DataFrame(list(bars), columns=["open", "high", "low", "close"], index=index)
+    return table.rename_axis("open_time").astype(float)
 
 
 def order_numbers(**told: Any) -> Orders:

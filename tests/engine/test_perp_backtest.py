@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.engine.perp_market import market
 
 from delever.engine.backtest import Backtest, backtest, rerun
 from delever.engine.settings import Account, FundingSeries
@@ -47,12 +48,6 @@ def rules(
 def perp(**options: Any) -> Account:
     given = {"contract": CONTRACT, "rules": rules(), "funding_policy": "missing-is-zero"}
     return Account(**(given | options))
-
-
-def market(*bars: Sequence[float], timeframe: str = "1D") -> pd.DataFrame:
-    index = pd.date_range("2021-01-01", periods=len(bars), freq=timeframe, tz="UTC")
-    table = pd.DataFrame(list(bars), columns=["open", "high", "low", "close"], index=index)
-    return table.rename_axis("open_time").astype(float)
 
 
 def run(bars: pd.DataFrame, targets: Sequence[float], account: Account, **more: Any) -> Backtest:

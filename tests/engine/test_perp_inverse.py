@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engine.perp_market import market
 
 from delever.engine.backtest import Backtest, backtest, rerun
 from delever.engine.settings import Account, FundingSeries
@@ -49,12 +50,6 @@ def rules(rate: float = 0.01, *, formula: str = "bybit_mark", liquidation: float
 def perp(**options: Any) -> Account:
     given = {"contract": CONTRACT, "rules": rules(), "funding_policy": "missing-is-zero"}
     return Account(**(given | options))
-
-
-def market(*bars: Sequence[float], timeframe: str = "1D") -> pd.DataFrame:
-    index = pd.date_range("2021-01-01", periods=len(bars), freq=timeframe, tz="UTC")
-    table = pd.DataFrame(list(bars), columns=["open", "high", "low", "close"], index=index)
-    return table.rename_axis("open_time").astype(float)
 
 
 def run(bars: pd.DataFrame, targets: Sequence[float], account: Account, **more: Any) -> Backtest:
@@ -160,23 +155,28 @@ def test_funding_is_paid_in_coins_on_the_value_at_the_mark(engine: Any) -> None:
     assert alone.equity.tolist() == other.equity.tolist()
 
 
+PUBLISHED = 45_662.10
+
+
+@pytest.mark.skipif(not VECTORS.is_file(), reason="the shared vectors are not here")
+def test_the_price_below_is_the_published_one() -> None:
+    told = json.loads(VECTORS.read_text())["inverse_bybit_2024"]["rows"][0]
+    asked = (told["q_usd"], told["entry"], told["leverage"], told["mmr"])
+    assert asked == (60_000, 50_000, 10, 0.005)
+    assert told["liquidation_price"] == PUBLISHED
+
+
 @engines
 @pytest.mark.parametrize(
     ("side", "price"),
     [
-        (1, 45_662.10),  # Bybit, as published: 60,000 / (1.2 + 0.12 - 0.006)
+        (1, PUBLISHED),  # Bybit, as published: 60,000 / (1.2 + 0.12 - 0.006)
         (-1, 60_000 / (1.2 - (0.12 - 0.006))),
     ],
 )
 def test_bybits_inverse_contract_is_liquidated_where_bybit_says(
     side: int, price: float, engine: Any
 ) -> None:
-    if VECTORS.exists() and side > 0:
-        told = json.loads(VECTORS.read_text())["inverse_bybit_2024"]["rows"][0]
-        assert (told["q_usd"], told["entry"], told["leverage"], told["mmr"]) == (
-            60_000, 50_000, 10, 0.005,
-        )  # fmt: skip
-        assert told["liquidation_price"] == price
     bars = market(STILL, (50_000, 60_000, 40_000, 50_000), STILL)
     bars.index = bars.index + pd.Timedelta(days=1_500)  # 2025, under the formula of 2024
     book = load_rulebook(ROOT / "data" / "venues" / "bybit.toml")

@@ -3,6 +3,7 @@
     python benchmarks/sweep.py               what needs no data
     python benchmarks/sweep.py CSV           and 10,000 combinations on the hourly bars of a file:
                                              of a shipped strategy, and of the README's own
+    python benchmarks/sweep.py --study CSV   these alone
 
 Times are the least of several, warm, except of the last. Wall time suffers from whatever else the
 machine does; CPU time, printed beside it, less. Memory is what the process grew by while it ran;
@@ -86,8 +87,8 @@ def timed(run: Callable[[], object], times: int) -> tuple[float, float]:
     return min(walls), min(cpus)
 
 
-def random_bars(size: int) -> pd.DataFrame:
-    chance = np.random.default_rng(0)
+def random_bars(size: int, seed: int = 0) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
     close = 1_000.0 * np.exp(np.cumsum(chance.normal(0.0003, 0.02, size)))
     opened = np.append(1_000.0, close[:-1])
     high, low = np.maximum(opened, close) * 1.01, np.minimum(opened, close) * 0.99
@@ -246,18 +247,31 @@ def in_kernel(run: Callable[[], object]) -> float:
         sweep_kernel.run_block = loop
 
 
-def crossings_of_averages() -> list[Row]:
-    """From parameters to metrics: 5,000 pairs of windows, and how that grows."""
-    rows = []
-    for count, size in ((5_000, 20_000), (500, 20_000), (5_000, 2_000)):
-        ground, wanted = ground_of(random_bars(size)), asked_for(count)
+def run_all(grounds: Sequence[SweepGround], wanted: Sequence[Combination]) -> None:
+    for ground in grounds:
         done = run_combinations(ground, wanted)
         if (done["error"] != "").any() or ground.asking.why:
             raise SystemExit(f"all crossings must be asked at once; {ground.asking.why}")
-        wall, cpu = timed(partial(run_combinations, ground, wanted), 3)
-        cells = count * size / 1e9
-        share = in_kernel(partial(run_combinations, ground, wanted))
+
+
+def crossings_of_averages() -> list[Row]:
+    """From parameters to metrics: 5,000 pairs of windows, and how that grows."""
+    rows = []
+    for count, size, coins in (
+        (5_000, 20_000, 1), (500, 20_000, 1), (5_000, 2_000, 1), (500, 20_000, 10),
+    ):  # fmt: skip
+        grounds, wanted = (
+            [ground_of(random_bars(size, coin)) for coin in range(coins)],
+            asked_for(count),
+        )
+
+        run = partial(run_all, grounds, wanted)
+        run()
+        wall, cpu = timed(run, 3)
+        cells = count * size * coins / 1e9
+        share = in_kernel(run)
         what = f"{count:,} crossings of two averages x {size:,} bars, signals and metrics"
+        what += f", of {coins} coins" if coins > 1 else ""
         told = f"{cpu / cells:.0f} ns a bar, {share:.0%} in the kernel"
         rows.append((what, f"{wall:.2f} s", f"{cpu:.2f} s", told))
     for engine in ("numba", "rust"):
@@ -365,8 +379,13 @@ def _share(path: Path, place: Workspace) -> float:
 def _watched(name: str, path: Path, place: Workspace) -> Row:
     most, seen, spent = threading.Event(), [0], {}
     command = [sys.executable, "-m", "delever", "sweep", str(path), "--json"]
+    # As an installed package has it: bytecode is there, and written where it is not.
+    said = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    said.setdefault("PYTHONPYCACHEPREFIX", str(Path(tempfile.gettempdir()) / "delever-bytecode"))
+    subprocess.run([*command, "--set", "sweep.params.weeks=[10]"], cwd=place.root, env=said,
+                   stdout=subprocess.DEVNULL, check=True)  # fmt: skip
     begun = time.perf_counter()
-    process = subprocess.Popen(command, cwd=place.root, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, cwd=place.root, env=said, stdout=subprocess.PIPE)
 
     def watch() -> None:
         while not most.wait(0.05):
@@ -392,12 +411,9 @@ def _watched(name: str, path: Path, place: Workspace) -> Row:
 def main(files: Sequence[str]) -> None:
     print("| what | wall | CPU | memory |\n|---|---:|---:|---:|", flush=True)
     # The study first: it counts what its processes hold and have computed from their beginning.
-    for measure in (
-        *(partial(study, file) for file in files),
-        kernel,
-        vectorbt,
-        crossings_of_averages,
-    ):
+    alone = "--study" in files
+    rest = () if alone else (kernel, vectorbt, crossings_of_averages)
+    for measure in (*(partial(study, file) for file in files if file != "--study"), *rest):
         for row in measure():
             print(f"| {' | '.join(row)} |", flush=True)
 

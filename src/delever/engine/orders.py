@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -64,16 +65,23 @@ def misnamed(names: Iterable[str]) -> str:
         if name in ORDERS or name == EXPOSURE:
             continue
         low = name.lower()
-        near = difflib.get_close_matches(low, (*ORDERS, EXPOSURE), n=1, cutoff=0.8)
+        near = _nearest(low)
         if not near and low not in _NO_ORDERS:
             continue
-        right = _NO_ORDERS.get(low, near[0] if near else "")
+        right = _NO_ORDERS.get(low, near)
         todo = f"call it {right!r}" if right else "give it to the account"
         return (
             f"the column {name!r} is no order and would only be drawn as a line; {todo}, or "
             "give the line a name that is unlike an order's"
         )
     return ""
+
+
+@lru_cache(maxsize=4_096)
+def _nearest(name: str) -> str:
+    """The order, or exposure, whose name is nearly this; empty for none. A sweep asks often."""
+    near = difflib.get_close_matches(name, (*ORDERS, EXPOSURE), n=1, cutoff=0.8)
+    return near[0] if near else ""
 
 
 def decided_before(target: Target, begin: int) -> float | pd.Series:

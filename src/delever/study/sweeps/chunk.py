@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -131,7 +130,7 @@ def combination_maker(
     def combination(values: Mapping[str, Any]) -> Combination:
         params = {k.removeprefix("params."): v for k, v in values.items() if k[:7] == "params."}
         rest = {key: value for key, value in values.items() if key[:7] != "params."}
-        terms = json.dumps(rest, sort_keys=True)
+        terms = repr(rest)
         if terms not in made:
             own = applied(study, rest)
             known = ground.cost_models

@@ -36,7 +36,7 @@ def most(signal: Signal, horizon: int) -> tuple[float, int]:
     pool = pool_signals([signal])
     ahead = forward_outcomes(pool, horizon)
     placebos = placebo_events(pool, FACTORS)
-    beside = None if placebos is None else placebo_breaks(placebos, FACTORS, ahead)[0]
+    beside = None if placebos is None else placebo_breaks(placebos, ahead)[0]
     found = sequential(ahead, pool.index, beside)
     return float(found["e_value"].max()) if len(found) else 1.0, len(found)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import MappingProxyType
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,14 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+
+class Mapper(Protocol):
+    """`map` of a function over numbers, in order; here or in other processes."""
+
+    def __call__(self, function: Callable[[int], _R], numbers: Iterable[int], /) -> Iterable[_R]:
+        """What the function makes of each."""
+
 
 FARTHEST = 1.25
 """Furthest that two prices of one thing stand apart in the median, as a ratio."""

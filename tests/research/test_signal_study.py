@@ -128,8 +128,7 @@ def test_what_else_is_tested_is_corrected_and_never_says_more_than_what_decides(
     study = study_signal([watched], name="x", design=DESIGN, calibrated=False)
     pool = pool_signals([watched])
     ahead = forward_outcomes(pool, 5)
-    factors = DESIGN.factors()
-    others = placebo_breaks(placebo_events(pool, factors), factors, ahead)[0]
+    others = placebo_breaks(placebo_events(pool, DESIGN.factors()), ahead)[0]
     alone, _ = compare(ahead.weights(), others, ahead.forward, ahead.volatility, 5)
     assert study.deciding["p_value"] == alone.p_value
     rest = study.comparisons["p_value"].drop((5, "placebo"))
@@ -157,7 +156,7 @@ def test_placebos_are_the_rule_on_each_factor():
     pool = pool_signals([watched])
     ahead = forward_outcomes(pool, 5)
     factors = np.array([0.9, 1.0, 1.1])
-    total, drawn = placebo_breaks(placebo_events(pool, factors), factors, ahead)
+    total, drawn = placebo_breaks(placebo_events(pool, factors), ahead)
     study = study_signal([watched], name="x", design=DESIGN)
     own = drawn[drawn["factor"] == 1.0].iloc[0]
     assert own["distinct"] == study.outcomes.loc[5, "distinct"]

@@ -8,7 +8,7 @@ drawn by rule on the real history and on markets drawn again from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from delever.arguments import Mapper
 from delever.deleveraging.drawn import drawn_inside
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.orders import Target, decided_before
@@ -27,8 +28,6 @@ from delever.view import MarketView
 
 Rule = Callable[[MarketView], Target]
 """From a market to the target exposure of each of its bars, and orders if there are any."""
-
-Mapper = Callable[[Callable[[int], "DrawnMarket"], Iterable[int]], Iterable["DrawnMarket"]]
 
 _MOST_REFUSED = 0.1
 

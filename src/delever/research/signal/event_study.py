@@ -138,7 +138,7 @@ def abnormal_returns(
         alpha=design.alpha,
         others=matched_weights(ahead.weights(), ahead.volatility)
         if placebos is None
-        else placebo_breaks(placebos, design.factors(), ahead)[0],
+        else placebo_breaks(placebos, ahead)[0],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -64,8 +65,8 @@ def _shifts(
     if placebos is None:
         others = matched_weights(weights, ahead.volatility)
     else:
-        there = [(at[rows], symbols, levels) for rows, symbols, levels in placebos]
-        others = placebo_breaks(there, design.factors(), ahead)[0]
+        there = [(at[rows], symbols, levels) for rows, symbols, levels in placebos.broken]
+        others = placebo_breaks(replace(placebos, broken=there, known={}), ahead)[0]
     return compare(weights, others, ahead.forward, ahead.volatility, ahead.horizon)[1]
 
 

@@ -292,7 +292,8 @@ def _placebo_ways(
     )
     there = onward.there()
     found: list[list[Floats]] = [[] for _ in pool.signals]
-    for factor, (rows, symbols, levels) in zip(design.factors().tolist(), placebos, strict=True):
+    pairs = zip(placebos.factors.tolist(), placebos.broken, strict=True)
+    for factor, (rows, symbols, levels) in pairs:
         ends = np.outer(np.full(len(rows), factor) if absolute else levels, steps)
         begun = np.full(there.shape, -1, dtype=np.intp)
         begun[rows, symbols] = np.arange(len(rows))

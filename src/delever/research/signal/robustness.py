@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Floats
+from delever.arguments import Floats, Mapper
 from delever.errors import InputError
 from delever.research.signal.contrast import compare, matched_weights
 from delever.research.signal.forward import FEWEST_EVENTS
@@ -52,12 +52,13 @@ def map_signals(
     *,
     design: StudyDesign | None = None,
     decided: float = 0.0,
+    mapper: Mapper = map,
 ) -> RobustnessMap:
     """Compare every variant of a signal, on each of its markets and horizons, as one family.
 
     A variant has one signal per market; `decided` is the p-value of the test that decides the
-    study, below which none of the map lies. Raises InputError if there is no variant, or on a
-    market no variant could have come.
+    study, below which none of the map lies; `mapper` divides the work among processes. Raises
+    InputError if there is no variant, or on a market no variant could have come.
 
     Notes
     -----
@@ -70,12 +71,14 @@ def map_signals(
         raise InputError("a map needs at least one variant of a signal; there is none")
     rows: dict[tuple[str, str, int], dict[str, float]] = {}
     largest: list[Floats] = []
-    for place in range(len(next(iter(variants.values())))):
-        alone = {name: signals[place] for name, signals in variants.items()}
+    places = range(len(next(iter(variants.values()))))
+    pools = [pool for place in places for pool in _on_one_calendar(variants, place)]
+    cells_of = iter(mapper(_Cells(pools=pools, design=chosen), range(len(pools))))
+    for place in places:
         chance: dict[tuple[str, str, int], Floats] = {}
-        for name, pool in _on_one_calendar(alone).items():
-            symbol = alone[name].market.symbol
-            for horizon, (row, moved) in _cells(pool, chosen).items():
+        for name, signals in variants.items():
+            symbol = signals[place].market.symbol
+            for horizon, (row, moved) in next(cells_of).items():
                 rows[name, symbol, horizon] = row
                 if moved is not None:
                     chance[name, symbol, horizon] = moved
@@ -100,36 +103,43 @@ def map_signals(
     )
 
 
-def _on_one_calendar(signals: Mapping[str, Signal]) -> dict[str, PooledSignals]:
-    pools = {name: pool_signals([signal]) for name, signal in signals.items()}
-    index = reduce(lambda one, other: one.union(other), [pool.index for pool in pools.values()])
-    return {name: pool.on(index) for name, pool in pools.items()}
+def _on_one_calendar(
+    variants: Mapping[str, Sequence[Signal]], place: int
+) -> Iterator[PooledSignals]:
+    pools = [pool_signals([signals[place]]) for signals in variants.values()]
+    index = reduce(lambda one, other: one.union(other), [pool.index for pool in pools])
+    return (pool.on(index) for pool in pools)
 
 
-def _cells(
-    pool: PooledSignals, design: StudyDesign
-) -> dict[int, tuple[dict[str, float], Floats | None]]:
-    """Of one variant on one market, by horizon."""
-    factors = design.factors()
-    placebos = placebo_events(pool, factors)
-    found: dict[int, tuple[dict[str, float], Floats | None]] = {}
-    for horizon in design.horizons:
-        ahead = forward_outcomes(pool, horizon)
-        weights = ahead.weights()
-        others = (
-            matched_weights(weights, ahead.volatility)
-            if placebos is None
-            else placebo_breaks(placebos, factors, ahead)[0]
-        )
-        nothing = dict.fromkeys(("adjusted", "low", "high", "distance"), math.nan)
-        row, moved = {"distinct": float(round(weights.sum())), **nothing}, None
-        if row["distinct"] >= FEWEST_EVENTS and others.sum() > 0:
-            contrast, moved = compare(
-                weights, others, ahead.forward, ahead.volatility, horizon, alpha=design.alpha
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Cells:
+    """Variants on markets: all that another process needs for them."""
+
+    pools: Sequence[PooledSignals]
+    design: StudyDesign
+
+    def __call__(self, number: int) -> dict[int, tuple[dict[str, float], Floats | None]]:
+        """Cells of one variant on one market, by horizon."""
+        pool, design = self.pools[number], self.design
+        placebos = placebo_events(pool, design.factors())
+        found: dict[int, tuple[dict[str, float], Floats | None]] = {}
+        for horizon in design.horizons:
+            ahead = forward_outcomes(pool, horizon)
+            weights = ahead.weights()
+            others = (
+                matched_weights(weights, ahead.volatility)
+                if placebos is None
+                else placebo_breaks(placebos, ahead)[0]
             )
-            row |= {"adjusted": contrast.adjusted, "low": contrast.low, "high": contrast.high}
-        found[horizon] = row, moved
-    return found
+            nothing = dict.fromkeys(("adjusted", "low", "high", "distance"), math.nan)
+            row, moved = {"distinct": float(round(weights.sum())), **nothing}, None
+            if row["distinct"] >= FEWEST_EVENTS and others.sum() > 0:
+                contrast, moved = compare(
+                    weights, others, ahead.forward, ahead.volatility, horizon, alpha=design.alpha
+                )
+                row |= {"adjusted": contrast.adjusted, "low": contrast.low, "high": contrast.high}
+            found[horizon] = row, moved
+        return found
 
 
 def _one_of_all(distance: float, largest: Sequence[Floats]) -> float:

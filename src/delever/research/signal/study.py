@@ -232,7 +232,7 @@ def study_signal(
     placebo: dict[int, Floats] = {}
     drawn = [pd.DataFrame(columns=["horizon", "factor", "distinct", "mean"])]
     if placebos is not None:
-        found = [placebo_breaks(placebos, chosen.factors(), ahead) for ahead in after.values()]
+        found = [placebo_breaks(placebos, ahead) for ahead in after.values()]
         placebo = dict(zip(after, [total for total, _ in found], strict=True))
         drawn = [table for _, table in found]
     against = "matched" if placebos is None else "placebo"
@@ -360,7 +360,7 @@ def _others(design: StudyDesign) -> Others:
         placebos = placebo_events(pool, factors)
         if placebos is None:
             return matched_weights(ahead.weights(), ahead.volatility)
-        return placebo_breaks(placebos, factors, ahead)[0]
+        return placebo_breaks(placebos, ahead)[0]
 
     return others
 

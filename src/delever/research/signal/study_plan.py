@@ -124,10 +124,9 @@ def plan_study(
 
 
 def _others(pool: PooledSignals, ahead: ForwardOutcomes, design: StudyDesign) -> Floats:
-    factors = design.factors()
-    placebos = placebo_events(pool, factors)
+    placebos = placebo_events(pool, design.factors())
     if placebos is not None:
-        return placebo_breaks(placebos, factors, ahead)[0]
+        return placebo_breaks(placebos, ahead)[0]
     weights = ahead.weights()
     if not weights.sum() > 0:
         return evenly(np.ones(weights.shape), ahead.there)

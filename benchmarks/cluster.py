@@ -145,7 +145,7 @@ def faults(place: Workspace, folder: Path, kills: int) -> None:
         while killed[0] < kills:
             begun = time.monotonic()
             with open_cluster(there.address) as pool:
-                away = sweep(path, workspace=place, executor=pool, fresh=True, progress=killing)
+                away = sweep(path, workspace=place, cluster=pool, fresh=True, progress=killing)
             assert away.folder is not None
             told(f"{len(away.frame):,} combinations, {killed[0]} workers killed so far, "
                  f"{time.monotonic() - begun:.0f} s", stored(away.folder) == kept)  # fmt: skip
@@ -159,7 +159,7 @@ def faults(place: Workspace, folder: Path, kills: int) -> None:
                 there.begin()
 
         with open_cluster(there.address) as pool:
-            away = sweep(path, workspace=place, executor=pool, fresh=True, progress=restarting)
+            away = sweep(path, workspace=place, cluster=pool, fresh=True, progress=restarting)
         assert away.folder is not None
         told("scheduler and workers killed and started again in mid-sweep",
              stored(away.folder) == kept)  # fmt: skip
@@ -198,7 +198,7 @@ def efficiency(place: Workspace, folder: Path, many: list[int]) -> None:
             while pool.workers < workers:
                 time.sleep(0.1)
             # Everything is loaded and compiled before the clock starts.
-            sweep(path, workspace=place, executor=pool, fresh=True,
+            sweep(path, workspace=place, cluster=pool, fresh=True,
                   set={"sweep.params.confirm_weeks": [1, 2]})  # fmt: skip
             last: list[float] = []
 
@@ -206,7 +206,7 @@ def efficiency(place: Workspace, folder: Path, many: list[int]) -> None:
                 last.append(time.perf_counter())
 
             cpu, begun = there.cpu(), time.perf_counter()
-            sweep(path, workspace=place, executor=pool, fresh=True, progress=ended)
+            sweep(path, workspace=place, cluster=pool, fresh=True, progress=ended)
             wall, spent = last[-1] - begun, there.cpu() - cpu
         first = first or (wall * workers, spent)
         print(f"| {workers} | {wall:.1f} s | {spent:.1f} s | {first[0] / (wall * workers):.0%} | "

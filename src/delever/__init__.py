@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from delever.study.research.signal_family import signal_family as signal_family
     from delever.study.research.signal_family import signal_plan as signal_plan
     from delever.study.research.signal_report import SignalReport as SignalReport
-    from delever.study.research.signal_report import signal_study as signal_study
+    from delever.study.research.signal_study import signal_study as signal_study
     from delever.study.research.state_report import StateReport as StateReport
     from delever.study.research.state_report import state as state
     from delever.study.results.kept_result import KeptResult as KeptResult
@@ -140,7 +140,8 @@ _HOME = {
         "study.runs.screening": "Engines",
         "study.runs.shelf": "Runs runs",
         "study.research.signal_family": "SignalFamily SignalPlan signal_family signal_plan",
-        "study.research.signal_report": "SignalReport signal_study",
+        "study.research.signal_report": "SignalReport",
+        "study.research.signal_study": "signal_study",
         "study.research.state_report": "StateReport state",
         "study.workspaces.strategy": "Strategy strategy",
         "study.sweeps.sweep": "sweep",

@@ -135,7 +135,7 @@ def test_a_study_is_cut_in_small_chunks_and_any_worker_gives_the_same(
     assert len(list((here.folder / "chunks").iterdir())) == 3
     assert here.frame["error"].iloc[2].startswith("the strategy needs more history")
     with ThreadPoolExecutor(2) as pool:
-        there = dl.sweep(path, workspace=workspace, fresh=True, executor=pool)
+        there = dl.sweep(path, workspace=workspace, fresh=True, cluster=pool)
     pd.testing.assert_frame_equal(here.frame, there.frame)
 
 

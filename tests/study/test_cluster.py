@@ -114,7 +114,7 @@ def test_by_the_recipe_the_same_bytes_come_back_though_a_worker_is_killed(
         assert re.match(
             r"cluster tcp://127.0.0.1:\d+: 2 workers; dashboard http://", cluster.headline
         )
-        away = dl.sweep(study, workspace=workspace, executor=cluster, fresh=True, progress=killing)
+        away = dl.sweep(study, workspace=workspace, cluster=cluster, fresh=True, progress=killing)
         assert seen == list(range(1, 11))
         assert stored(away.folder) == kept
         broken = workspace.strategies / "breaks.py"

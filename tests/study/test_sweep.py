@@ -377,7 +377,7 @@ def test_what_changes_meanwhile_is_refused(workspace, changed) -> None:
 
     task_module._prepared.cache_clear()
     with pytest.raises(StoreError, match="must stay as they were"):
-        sweep(workspace, path, executor=Late())
+        sweep(workspace, path, cluster=Late())
 
 
 def test_a_worker_that_lives_on_sees_what_has_changed_between_two_sweeps(workspace) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ import typer
 
 import delever as dl
 from delever.cli.terminal import (
+    ClusterOption,
     Json,
     StudySet,
     Wide,
@@ -18,6 +18,7 @@ from delever.cli.terminal import (
     WorkspaceOption,
     count,
     echo_json,
+    on_cluster,
     print_notes,
     print_rows,
     print_table,
@@ -30,17 +31,9 @@ from delever.errors import DeleverError, InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from delever.study.machines.cluster import Cluster
-
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run also what has a result already.")]
 Really = Annotated[
     bool, typer.Option("--really", help="Costs above 2% (slippage: 5%) are meant so.")
-]
-ClusterOption = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster", metavar="ADDRESS", help="Dask: tcp://HOST:8786, or local:4 for processes here."
-    ),
 ]
 WhatIf = Annotated[bool, typer.Option("--what-if", help="Also each run's counterfactuals.")]
 
@@ -88,8 +81,8 @@ def run(
     how: dict[str, Any] = {"fresh": fresh, "quick": quick, "workers": default_workers()}
     done: list[dl.Run] = []
     refused: dict[Path, DeleverError] = {}
-    with _on_cluster(cluster) as executor, steps(len(studies), quiet=as_json) as begin:
-        how |= {"cluster": executor, "workspace": place}
+    with on_cluster(cluster) as there, steps(len(studies), quiet=as_json) as begin:
+        how |= {"cluster": there, "workspace": place}
         for path in files:
             try:
                 done.append(dl.run(path, overrides, progress=begin(path.stem), **how))
@@ -166,14 +159,14 @@ def sweep(
 
     place = Workspace.find(workspace)
     file = place.study(study)
-    with _on_cluster(cluster) as executor, steps(1, quiet=as_json) as begin:
+    with on_cluster(cluster) as there, steps(1, quiet=as_json) as begin:
         say = begin(study.stem)
         say("reading data")
         done = dl.sweep(
             file,
             set=parse_overrides(set_ or []),
             workers=workers,
-            executor=executor,
+            cluster=there,
             fresh=fresh,
             really=really,
             progress=lambda n, total, left: say(f"{n:,} of {total:,}, {left:,.0f} s to go"),
@@ -186,19 +179,6 @@ def sweep(
     if done.refusal:
         print_text(f"error: {done.refusal}", err=True)
         raise typer.Exit(1)
-
-
-@contextmanager
-def _on_cluster(address: str | None) -> Iterator[Cluster | None]:
-    """Connect to a cluster, and say where it is and where it shows what it does."""
-    if address is None:
-        yield None
-        return
-    from delever.study.machines.cluster import open_cluster
-
-    with open_cluster(address) as there:
-        print_text(there.headline, err=True)
-        yield there
 
 
 def _print_sweep(done: dl.Sweep) -> None:
@@ -263,6 +243,7 @@ def walk(
     ] = 0,
     set_: StudySet = None,
     workers: Workers = None,
+    cluster: ClusterOption = None,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
     as_json: Json = False,
@@ -277,8 +258,7 @@ def walk(
     from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
-    with steps(1, quiet=as_json) as begin:
-        begin(study.stem)("choosing")
+    with on_cluster(cluster) as there, steps(1, quiet=as_json) as begin:
         done = dl.walk_forward(
             place.study(study),
             window=window,
@@ -290,6 +270,8 @@ def walk(
             trades=trades,
             set=parse_overrides(set_ or []),
             workers=workers or default_workers(),
+            cluster=there,
+            progress=begin(study.stem),
             workspace=place,
         )
         page = done.store(place)

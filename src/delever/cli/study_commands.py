@@ -9,6 +9,7 @@ import typer
 import delever as dl
 from delever.cli.terminal import (
     SAMPLE,
+    ClusterOption,
     Json,
     Output,
     Series,
@@ -16,9 +17,11 @@ from delever.cli.terminal import (
     Wide,
     WorkspaceOption,
     echo_json,
+    on_cluster,
     print_notes,
     print_table,
     print_text,
+    steps,
     written,
 )
 
@@ -96,6 +99,7 @@ def signal(
     ] = False,
     vary: Vary = None,
     seed: Seed = 0,
+    cluster: ClusterOption = None,
     output: Output = None,
     workspace: WorkspaceOption = None,
     wide: Wide = False,
@@ -126,15 +130,17 @@ def signal(
         "workspace": place,
     }
     varied = parse_overrides(vary or [])
-    if len(names) > 1:
-        if map_ or varied:
-            raise ConfigError("one signal at a time is mapped; further rules go into --vary rule=…")
-        family = dl.signal_family(names, **asked)
-        _show(family, written(family, output, place), as_json)
-        return
     axes = {key: one if isinstance(one, list) else [one] for key, one in varied.items()}
-    report = dl.signal_study(names[0], vary=axes if map_ or axes else None, **asked)
-    _show(report, written(report, output, place), as_json)
+    if len(names) > 1 and (map_ or axes):
+        raise ConfigError("one signal at a time is mapped; further rules go into --vary rule=…")
+    found: dl.SignalReport | dl.SignalFamily
+    with on_cluster(cluster) as there, steps(1, quiet=as_json) as begin:
+        asked |= {"cluster": there, "progress": begin("signal study")}
+        if len(names) > 1:
+            found = dl.signal_family(names, **asked)
+        else:
+            found = dl.signal_study(names[0], vary=axes if map_ or axes else None, **asked)
+    _show(found, written(found, output, place), as_json)
 
 
 def _show(found: dl.SignalReport | dl.SignalFamily, page: object, as_json: bool) -> None:

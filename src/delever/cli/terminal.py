@@ -18,6 +18,7 @@ import typer
 if TYPE_CHECKING:
     from delever.report.table import Table as ReportTable
     from delever.study.kept.result import Result
+    from delever.study.machines.cluster import Cluster
     from delever.study.workspaces.workspace import Workspace
 
 WorkspaceOption = Annotated[
@@ -52,6 +53,13 @@ StudySet = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", help="Processes; by default one per core.")
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="ADDRESS", help="Dask: tcp://HOST:8786, or local:4 for processes here."
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 _asked: dict[str, bool] = {}
@@ -223,6 +231,19 @@ def _wrapped(text: str, width: int) -> list[str]:
             piece += part
         words.append(piece)
     return textwrap.wrap(" ".join(words), width, break_on_hyphens=False) or [""]
+
+
+@contextmanager
+def on_cluster(address: str | None) -> Iterator[Cluster | None]:
+    """Connect to a cluster, and say where it is and where it shows what it does."""
+    if address is None:
+        yield None
+        return
+    from delever.study.machines.cluster import open_cluster
+
+    with open_cluster(address) as there:
+        print_text(there.headline, err=True)
+        yield there
 
 
 @contextmanager

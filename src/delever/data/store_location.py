@@ -16,7 +16,8 @@ from delever.toml_file import read_toml
 STORE_URL = "DELEVER_STORE"
 """Environment variable that goes before what the workspace says."""
 
-_FILE = "store.toml"
+FILE = "store.toml"
+"""Where a workspace says it, in its ``data`` folder."""
 
 
 class Files(Protocol):
@@ -57,7 +58,7 @@ def files_of(root: Path) -> Files:
 
     Raises ConfigError if ``store.toml`` is not of its form.
     """
-    path = root / _FILE
+    path = root / FILE
     options: dict[str, Any] = {}
     url: Any = None
     if path.is_file():

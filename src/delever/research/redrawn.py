@@ -128,7 +128,6 @@ def redrawn_test(
     markets: int = 400,
     seed: int = 0,
     mapper: Mapper = map,
-    progress: Callable[[int, int], object] | None = None,
 ) -> NullTest:
     """Whether a run's payouts are better than those of the same rule where there is no memory.
 
@@ -146,11 +145,7 @@ def redrawn_test(
         return no_test("no deleveraging period can be drawn on this history; it is short, or calm")
     if math.isnan(real.payout):
         return no_test("redrawn periods need a benchmark that is not ruined")
-    drawn = []
-    for done, one in enumerate(mapper(partial(drawn_market, redrawing, seed), range(markets)), 1):
-        drawn.append(one)
-        if progress is not None:
-            progress(done, markets)
+    drawn = list(mapper(partial(drawn_market, redrawing, seed), range(markets)))
     return _placed_among(real, drawn, _differences(redrawing))
 
 

@@ -63,6 +63,12 @@ class Inputs:
         """The market as the strategy sees it."""
         return view(self.data, warmup=self.warmup, series=self.series)
 
+    @property
+    def datasets(self) -> list[Dataset]:
+        """All data that are read."""
+        warmup = [] if self.warmup is None else [self.warmup]
+        return [self.data, *warmup, *self.series.values(), *self.account_data.values()]
+
     def manifest(self, study: Study) -> dict[str, Any]:
         """The inputs by hash, and the hash over all of them."""
         made_from: dict[str, Any] = {

@@ -6,14 +6,17 @@ could finish, and a cluster that stays away, is said in one sentence.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib
 import logging
 import re
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ from delever.arguments import counted
 from delever.errors import ConfigError, DeleverError, SimulationError
 from delever.study.machines.errand import Lacking, errand, keep, stamp
 from delever.study.machines.parcel import Content
+from delever.study.workspaces.strategy import MODULES
 
 PATIENCE = 60.0
 """Seconds that a cluster without a scheduler or a worker is waited for."""
@@ -85,16 +89,26 @@ class Cluster(Executor):
     def wait(self) -> None:
         """Wait for a first worker. Raises TimeoutError if none comes."""
         self._client.wait_for_workers(1, timeout=_CONNECT)
-        self._workers = len(self._client.nthreads())
+        self._count()
 
-    def carry(self, files: Mapping[str, Content]) -> None:
-        """Name the files that all further tasks need; a worker is given those it lacks."""
+    def _count(self) -> None:
+        """Ask how many workers there are. Raises TimeoutError if the scheduler stays silent."""
+        there = self._client.sync(self._client.scheduler.ncores, callback_timeout=_CONNECT)
+        self._workers = len(there)
+
+    @contextmanager
+    def carrying(self, files: Mapping[str, Content]) -> Iterator[None]:
+        """Move functions to a workspace of these files; a worker is given those it lacks."""
         told = {}
         for name, content in files.items():
             sha = hashlib.sha256(_bytes(content)).hexdigest()
             self._blobs[sha] = content
             told[name] = sha
         self._files = told
+        try:
+            yield
+        finally:
+            self._files = {}
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run a function on a worker; what it is made of travels by the hash of its pickle."""
@@ -121,6 +135,9 @@ class Cluster(Executor):
         import cloudpickle
 
         if self._function is None or self._function[0] is not fn:
+            # A worker cannot import what was loaded from files of a workspace.
+            for name in [name for name in sys.modules if name.startswith(MODULES)]:
+                cloudpickle.register_pickle_by_value(sys.modules[name])
             content = cloudpickle.dumps(fn)
             sha = hashlib.sha256(content).hexdigest()
             self._blobs[sha] = content
@@ -148,7 +165,8 @@ class Cluster(Executor):
             job.deaths += 1
             self._send(job)
         elif error is not None:
-            self._answer(job, _said(error))
+            ran = any(one.name == errand.__name__ for one in traceback.extract_tb(sent.traceback()))
+            self._answer(job, error if ran else _said(error))
         elif isinstance(result := sent.result(), Lacking) and job.uploads < _UPLOADS:
             job.uploads += 1
             self._give(result)
@@ -205,7 +223,7 @@ class Cluster(Executor):
         try:
             if self._client.status != "running":
                 return False
-            self._workers = len(self._client.nthreads())
+            self._count()
         except (OSError, TimeoutError, RuntimeError):  # lost as it was asked
             return False
         return self._workers > 0
@@ -261,13 +279,15 @@ def open_cluster(address: str) -> Iterator[Cluster]:
 def _connected(dask: Any, address: str) -> Iterator[Cluster]:
     def connect() -> Any:
         try:
-            client = dask.Client(address, timeout=_CONNECT, set_as_default=False)
-        except (OSError, ValueError) as error:
+            # Dask waits without end for a greeting from what takes the connection and stays silent.
+            with ThreadPoolExecutor(1) as apart:  # a notebook runs a loop in this thread
+                apart.submit(asyncio.run, _greeted(dask, address)).result()
+            return dask.Client(address, timeout=_CONNECT, set_as_default=False)
+        except (OSError, ValueError, TypeError, MemoryError) as error:  # anything may answer there
             raise SimulationError(
                 f"a Dask scheduler must answer at {address}; none does ({type(error).__name__}); "
                 "start it with: dask scheduler"
             ) from None
-        return client
 
     cluster = Cluster(connect)
     try:
@@ -281,6 +301,12 @@ def _connected(dask: Any, address: str) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.shutdown()
+
+
+async def _greeted(dask: Any, address: str) -> None:
+    secured = dask.Security().get_connection_args("client")
+    comm = await asyncio.wait_for(dask.comm.connect(address, **secured), _CONNECT)
+    await comm.close()
 
 
 def _bytes(content: Content) -> bytes:

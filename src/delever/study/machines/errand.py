@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from delever.data.disk import Disk
-from delever.errors import SimulationError
+from delever.errors import DataError, SimulationError
 from delever.study.kept.provenance import code_sha256, versions
 
 CACHE = "DELEVER_CACHE"
@@ -71,7 +71,17 @@ def errand(
         lacking = tuple(sha for sha in (function, *files.values()) if not _blob(sha).is_file())
         if lacking:
             return Lacking(_address(), tuple(dict.fromkeys(lacking)))
-        return _function(function, tuple(sorted(files.items())))(*args)
+        try:
+            ready = _function(function, tuple(sorted(files.items())))
+        except ImportError as error:
+            raise SimulationError(
+                f"worker {_address()} must have installed what is used here; {error}; install it "
+                "there and start it again"
+            ) from None
+        try:
+            return ready(*args)
+        except DataError as error:
+            raise type(error)(f"worker {_address()}: {error}") from None
 
 
 def keep(contents: Mapping[str, bytes]) -> None:

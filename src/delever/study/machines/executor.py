@@ -22,7 +22,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
 
+from delever.arguments import Mapper
 from delever.errors import InputError, SimulationError
+
+_PARTS = 4
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -100,6 +103,30 @@ def _broken_is_said() -> Iterator[None]:
             "(what was finished is kept); an executor of your own needs to be opened below "
             'if __name__ == "__main__": in a script'
         ) from None
+
+
+def mapping(
+    pool: Executor | None,
+    workers: int = 1,
+    *,
+    parts: int = _PARTS,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Mapper:
+    """Map a function over numbers, in order, on what was opened; a cluster divides them singly.
+
+    Of `workers` processes each is given the function so many times. `progress` is told how many are
+    done, and of how many.
+    """
+
+    def over(function: Callable[[int], Result], numbers: Iterable[int], /) -> Iterator[Result]:
+        asked = list(numbers)
+        size = max(1, -(-len(asked) // (parts * workers)))
+        found = map(function, asked) if pool is None else pool.map(function, asked, chunksize=size)
+        for done, one in enumerate(found, 1):
+            yield one
+            progress(done, len(asked))
+
+    return over
 
 
 def run_tasks(

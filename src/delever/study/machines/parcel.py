@@ -3,63 +3,77 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from delever.data.disk import Disk
+from delever.data.references import Dataset, Reference
 from delever.data.remote import Remote
 from delever.data.sample_data import SAMPLE
+from delever.data.store_location import FILE as STORE
 from delever.errors import ConfigError
-from delever.study.kept.provenance import Inputs
 from delever.study.settings.config import Study
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 
 Content = Path | bytes
 """A file, or what it is to hold."""
 
 
-def parcel(study: Study, inputs: Inputs, workspace: Workspace) -> dict[str, Content]:
+def parcel(
+    study: Study,
+    strategies: Mapping[str, Strategy],
+    datasets: Iterable[Dataset],
+    workspace: Workspace,
+) -> dict[str, Content]:
     """Every file that a study reads, by its name below the workspace.
 
-    Data in a store behind a URL stay there: its address travels. Raises ConfigError if a file is
-    named by a way out of the workspace.
+    Data in a store behind a URL stay there, and its address travels; those in memory travel. Raises
+    ConfigError if a file is named by a way out of the workspace.
+
+    Parameters
+    ----------
+    study : Study
+        Names everything else.
+    strategies : mapping of str to Strategy
+        As the study names them.
+    datasets : iterable of Dataset
+        All that it reads.
+    workspace : Workspace
+        Where they are.
     """
     told: dict[str, Content] = {}
-    for reference, strategy in (
-        (study.strategy, inputs.strategy),
-        (study.benchmark, inputs.benchmark),
-    ):
+    for reference, strategy in strategies.items():
         name = reference if reference.endswith(".py") else f"strategies/{reference}.py"
         told[_inside(name)] = strategy.path
     told[_inside(study.periods)] = workspace.root / study.periods
     data = workspace.root / "data"
-    settings = [data / "sources.toml", data / "holdout.toml"]
-    settings += sorted((workspace.root / "extensions").glob("*.py"))
-    if study.account is not None:
-        settings += sorted(path for path in (data / "venues").rglob("*") if path.is_file())
-    told |= {
-        path.relative_to(workspace.root).as_posix(): path for path in settings if path.is_file()
-    }
-    return told | dict(_data(inputs, workspace))
+    settings = [path for path in data.glob("*.toml") if path.name != STORE]
+    settings += (workspace.root / "extensions").glob("*.py")
+    settings += (path for path in (data / "venues").rglob("*") if path.is_file())
+    told |= {path.relative_to(workspace.root).as_posix(): path for path in sorted(settings)}
+    return told | dict(_data([one.reference for one in datasets], workspace))
 
 
-def _data(inputs: Inputs, workspace: Workspace) -> Iterator[tuple[str, Content]]:
-    sets = [inputs.data, *inputs.series.values(), *inputs.account_data.values()]
-    sets += [] if inputs.warmup is None else [inputs.warmup]
-    if any(one.reference.venue == SAMPLE for one in sets):
+def _data(references: Sequence[Reference], workspace: Workspace) -> Iterator[tuple[str, Content]]:
+    if any(one.venue == SAMPLE for one in references):
         folder = workspace.catalog.sample_folder
         for path in sorted(folder.iterdir()):
             yield f"data/{SAMPLE}/{path.name}", path
-    stored = {one.reference.folder for one in sets if one.reference.venue != SAMPLE}
+    stored = {one.folder for one in references if one.venue != SAMPLE}
     files = workspace.catalog.store.files
-    if stored and isinstance(files, Remote):
+    if stored and isinstance(files, Remote) and not files.url.startswith("memory:"):
         told = f"url = {json.dumps(files.url)}\noptions = {_toml(files.options)}\n"
-        yield "data/store.toml", told.encode()
-    elif isinstance(files, Disk):
-        for place in sorted(stored):
-            for name in files.names(place):
-                yield f"data/store/{place}/{name}", files.root / place / name
+        yield f"data/{STORE}", told.encode()
+        return
+    for place in sorted(stored):
+        for name in files.names(place):
+            file = f"{place}/{name}"
+            yield (
+                f"data/store/{file}",
+                files.root / file if isinstance(files, Disk) else files.read(file),
+            )
 
 
 def _inside(name: str) -> str:

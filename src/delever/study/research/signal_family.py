@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from delever.research.signal.study import StudyDesign, as_family
 from delever.research.signal.study_plan import StudyPlan, plan_study
 from delever.study.kept.result import Result, plain
 from delever.study.kept.stored import About
-from delever.study.research.signal_report import Setting, SignalQuestion, SignalReport
+from delever.study.research.signal_report import SignalReport
 from delever.study.research.signal_rules import parameters_for
+from delever.study.research.signal_study import Setting, SignalQuestion
+from delever.study.runs.answering import Progress
 from delever.study.workspaces.workspace import Workspace
 from delever.view import MarketView
 
@@ -126,6 +129,8 @@ def signal_family(
     rung_bars: int = 90,
     benchmark: str | pd.Series | None = None,
     when: Sequence[str] = (),
+    cluster: str | Executor | None = None,
+    progress: Progress = lambda step: None,
     workspace: Workspace | Path | str | None = None,
 ) -> SignalFamily:
     """Study several signals as one family: chance is to find any of them in 5 % of cases.
@@ -138,7 +143,7 @@ def signal_family(
         References of bars or markets; several are pooled.
     params : mapping, optional
         Parameters: ``weeks`` of every signal that has it, ``average.weeks`` of one.
-    design, series, rungs, prices, rung_bars, benchmark, when, workspace
+    design, series, rungs, prices, rung_bars, benchmark, when, cluster, progress, workspace
         As of `signal_study`.
 
     Returns
@@ -169,10 +174,11 @@ def signal_family(
     """
     if isinstance(signals, str) or len(signals) < 2:
         raise ConfigError("a family needs two signals or more; of one, ask for a signal study")
-    setting = Setting.of(data, design, series, workspace)
     asked = SignalQuestion.of(params, rungs, prices, rung_bars, benchmark, when)
-    own = parameters_for(signals, asked.params, setting.rules, setting.features)
-    loaded = [setting.load(one, chosen) for one, chosen in zip(signals, own, strict=True)]
+    with Setting.of(data, design, series, workspace, cluster, progress) as setting:
+        own = parameters_for(signals, asked.params, setting.rules, setting.features)
+        loaded = [setting.load(one, chosen) for one, chosen in zip(signals, own, strict=True)]
+    progress("comparing")
     alone = [one.study(setting.design, len(loaded)) for one in loaded]
     reports = [
         setting.report(one, study, asked, before)
@@ -274,8 +280,8 @@ def signal_plan(
     >>> planned.plan.events > 8
     True
     """
-    setting = Setting.of(data, design, series, workspace)
-    loaded = setting.load(signal, params or {})
+    with Setting.of(data, design, series, workspace) as setting:
+        loaded = setting.load(signal, params or {})
     return SignalPlan(
         plan=plan_study(loaded.pool, effect, design=setting.design), name=loaded.title
     )

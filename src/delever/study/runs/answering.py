@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from delever.research.redrawn import Redrawing, Rule, redrawn_test
 from delever.stats.bootstrap import Estimate
 from delever.stats.sign_flip import MeanOfFew
 from delever.study.kept.result import plain
-from delever.study.machines.executor import open_executor
+from delever.study.machines.executor import mapping, open_executor
 from delever.study.runs.simulation import target_of
 from delever.study.workspaces.strategy import Strategy, strategy_from
 from delever.units import timeframe_delta
@@ -33,10 +33,14 @@ from delever.view import MarketView
 Progress = Callable[[str], None]
 """Told the name of each step as it begins."""
 
+
+def counting(progress: Progress, what: str) -> Callable[[int, int], None]:
+    """Tell how many of something are done as a step."""
+    return lambda done, total: progress(f"{what}, {done:,} of {total:,}")
+
+
 MARKETS = 400
 """Resampled markets of the test on redrawn periods."""
-
-_PARTS = 4
 
 
 def daily_closes(bars: pd.DataFrame, timeframe: str) -> tuple[pd.Series, str]:
@@ -169,12 +173,6 @@ def answered(
             benchmark=benchmark,
         )
         with open_executor(workers, cluster) as pool:
-            redrawn = redrawn_test(
-                redrawing,
-                markets=MARKETS,
-                mapper=map
-                if pool is None
-                else partial(pool.map, chunksize=-(-MARKETS // (_PARTS * workers))),
-                progress=lambda done, total: progress(f"resampled markets, {done} of {total}"),
-            )
+            mapper = mapping(pool, workers, progress=counting(progress, "resampled markets"))
+            redrawn = redrawn_test(redrawing, markets=MARKETS, mapper=mapper)
     return answer(evaluation, *closes, timing=timing_test(run, benchmark, periods), redrawn=redrawn)

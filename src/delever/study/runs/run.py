@@ -317,6 +317,11 @@ def run(
     if isinstance(asked, PortfolioStudy):
         from delever.study.portfolios.joint_study import run_joint_study
 
+        if cluster is not None:
+            raise ConfigError(
+                "a cluster runs the test on redrawn periods, which a study of several symbols has "
+                f"not; got {path}; run it without a cluster"
+            )
         return run_joint_study(asked, place, fresh=fresh, progress=progress)
     return _run_study(
         asked,
@@ -346,11 +351,6 @@ def _run_study(
         there = load_run(folder, cached=True, extensions=inputs.extensions)
         if quick or not there.manifest.get("quick"):
             return there
-    if cluster is not None and inputs.extensions.sources:
-        raise ConfigError(
-            "a run on a cluster must do without extensions, which are known in this process alone; "
-            f"{study.name} has {', '.join(inputs.extensions.sources)}; run it without a cluster"
-        )
     market = inputs.market
     progress("simulating")
     evaluation, n_trials = simulate_study(study, inputs, workspace, by="run")
@@ -372,7 +372,7 @@ def _run_study(
         rule=file_rule(inputs.strategy, inputs.params),
         benchmark_rule=file_rule(inputs.benchmark, {}),
         quick=quick,
-        # What extensions add is known in this process alone.
+        # What extensions add is known in this process alone, and does not travel without Dask.
         workers=1 if inputs.extensions.sources else workers,
         cluster=cluster,
         progress=progress,

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def sweep_study(
     overrides: Mapping[str, Any],
     workers: int | None,
     fresh: bool,
-    executor: str | Executor | None,
+    cluster: str | Executor | None,
     progress: Progress,
     metrics: Sequence[AsMetric] = (),
 ) -> Sweep:
@@ -109,10 +109,11 @@ def sweep_study(
     disk = Disk(root=folder)
     begun = time.monotonic()
     task = _task(study, table, inputs, workspace, metrics)
-    if metrics and executor is None:
+    if metrics and cluster is None:
         workers = 1  # a function of a notebook does not travel to processes of ours
-    carried = partial(parcel, study, inputs, workspace)
-    with closing(_measured(task, todo, workers, executor, carried)) as chunks_done:
+    named = {study.strategy: inputs.strategy, study.benchmark: inputs.benchmark}
+    carried = partial(parcel, study, named, inputs.datasets, workspace)
+    with closing(_measured(task, todo, workers, cluster, carried)) as chunks_done:
         for chunk, measured in chunks_done:
             record(chunk, measured.without)
             disk.write("chunks", {chunk.file: measured.rows})
@@ -172,11 +173,11 @@ def _measured(
     task: ChunkRunner,
     todo: Sequence[Chunk],
     workers: int | None,
-    executor: str | Executor | None,
+    cluster: str | Executor | None,
     carried: Callable[[], Mapping[str, Content]],
 ) -> Generator[tuple[Chunk, Measured], None, None]:
     """Chunks and what they came to, wherever they are run."""
-    if workers is None and executor is None and len(todo) > 1:
+    if workers is None and cluster is None and len(todo) > 1:
         begun = time.process_time()  # on a busy machine processes of ours would wait as well
         one = task(todo[0])
         spent = time.process_time() - begun
@@ -184,9 +185,10 @@ def _measured(
         workers = 1 if spent * (len(todo) - 1) < _WORTH else None
         todo = todo[1:]
     workers = min(workers or default_workers(), max(len(todo), 1))
-    with open_executor(workers, executor) as pool:
+    with ExitStack() as opened:
+        pool = opened.enter_context(open_executor(workers, cluster))
         if isinstance(pool, Cluster):
-            pool.carry(carried())
+            opened.enter_context(pool.carrying(carried()))
             workers = pool.workers
         yield from run_tasks(task.shared_by(workers), todo, pool, ahead=max(2 * workers, 4))
 

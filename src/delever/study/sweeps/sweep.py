@@ -54,8 +54,7 @@ def sweep(
     really: bool = False,
     workers: int | None = None,
     fresh: bool = False,
-    executor: Executor | None = None,
-    cluster: str | None = None,
+    cluster: str | Executor | None = None,
     progress: Progress = lambda done, total, left: None,
     workspace: Workspace | Path | str | None = None,
 ) -> Sweep:
@@ -76,7 +75,7 @@ def sweep(
     account, costs, benchmark, start, initial_equity
         On a market: as `delever.backtest` takes them.
     metrics : sequence of Metric or of functions with `delever.metric` above them
-        A user's own, behind the package's. They are measured in this process, unless an `executor`
+        A user's own, behind the package's. They are measured in this process, unless a `cluster`
         is given that can send them. For those that a sweep's sums do not hold, each combination
         is also run by itself.
     really : bool
@@ -85,11 +84,9 @@ def sweep(
         Of a study file: processes; by default one per core. A market is swept in this one.
     fresh : bool
         Of a study file: run also what has a result.
-    executor : concurrent.futures.Executor, optional
-        Of a study file: where chunks run, in place of processes of its own.
-    cluster : str, optional
-        Of a study file: the Dask cluster on which chunks run, ``"tcp://HOST:8786"``, or
-        ``"local:4"`` for four processes on this machine; see `docs/cluster.md`.
+    cluster : str or concurrent.futures.Executor, optional
+        Of a study file: a Dask cluster for its chunks, ``"tcp://HOST:8786"``, or ``"local:4"`` for
+        four processes on this machine; see `docs/cluster.md`.
     progress : callable
         Of a study file: told combinations done, combinations in all, and seconds still to go.
     workspace : path, optional
@@ -155,7 +152,7 @@ def sweep(
         overrides={**(set or {}), **({"really": True} if really else {})},
         workers=workers,
         fresh=fresh,
-        executor=executor if cluster is None else cluster,
+        cluster=cluster,
         progress=progress,
         metrics=metrics,
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import shown, whole_number
+from delever.arguments import Floats, shown, whole_number
 from delever.deleveraging.period import load_catalog
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
@@ -31,6 +34,7 @@ from delever.study.inputs.belonging import belonging
 from delever.study.inputs.market import utc
 from delever.study.kept.provenance import gather
 from delever.study.kept.result import Result, plain
+from delever.study.runs.answering import Progress, counting
 from delever.study.runs.backtesting import backtest
 from delever.study.runs.run import Run
 from delever.study.settings.account_table import load_account
@@ -45,7 +49,7 @@ from delever.study.sweeps.chunk import (
     ledger_of,
     record_combinations,
 )
-from delever.study.sweeps.walk_steps import joined, shifted_growth, sums_of, wanted_exposures
+from delever.study.sweeps.walk_steps import Shifts, joined, sums_of, wanted_exposures
 from delever.study.workspaces.strategy import Given, Strategy, as_strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
@@ -180,6 +184,8 @@ def walk_forward(
     trades: int = 0,
     shifts: int = 199,
     workers: int = 1,
+    cluster: str | Executor | None = None,
+    progress: Progress = lambda step: None,
     account: Account | None = None,
     costs: Costs | None = None,
     benchmark: Given = "buy_and_hold",
@@ -212,6 +218,11 @@ def walk_forward(
         Walks on shifted exposures that it is held against; 0 for none.
     workers : int
         Processes that walk them; the result is the same with any number.
+    cluster : str or concurrent.futures.Executor, optional
+        A Dask cluster for those in their place, ``"tcp://HOST:8786"``, or ``"local:4"`` for four
+        processes on this machine; see `docs/cluster.md`.
+    progress : callable
+        Told the name of each step as it begins.
     account, costs, benchmark, start, really
         On a market: as `delever.backtest` takes them.
     set : mapping, optional
@@ -231,6 +242,8 @@ def walk_forward(
     InputError
         If `study` is neither a file nor a market, an axis is none, lengths do not fit the data, or
         no window has a combination that can be chosen.
+    SimulationError
+        If a worker ends before its work is done, or a cluster does not answer.
 
     Notes
     -----
@@ -255,74 +268,99 @@ def walk_forward(
         window=window, step=step, embargo=embargo, anchored=anchored, choose=choose,
         plateau=plateau, trades=trades,
     )  # fmt: skip
+    whole_number("shifts", shifts, 0, 10_000)
+    place = Workspace.find(workspace, or_shipped=isinstance(study, MarketView))
     if isinstance(study, MarketView):
         if costs is not None and not really:
             costs.check_meant()
-        return _on_market(
-            study,
-            strategy,
-            axes,
-            pace,
-            account,
-            costs,
-            benchmark,
-            start,
-            shifts,
-            workers,
-            workspace,
-        )
-    path = study_path(study, "a walk")
-    place = Workspace.find(workspace)
-    path = place.file(path)
-    asked = load_study(path, set or {})
-    if asked.sweep is None or asked.sweep.costs or asked.sweep.account:
+        asked = _of_market(place, study, strategy, axes, account, costs, benchmark, start)
+    else:
+        asked = _of_study(place, place.file(study_path(study, "a walk")), set or {})
+    progress("asking the strategy")
+    walk, rows, worth = _walked(asked, pace, shifts, place)
+    shifted = walk.growth(workers, cluster, counting(progress, "shifted walks"))
+    progress("simulating the choices")
+    growth = out_growth(walk.tried, rows)
+    beaten = sum(other >= growth for other in shifted)
+    ground = asked.ground
+    run = backtest(
+        ground.market,
+        joined(ground, walk.wanted, rows, walk.cut),
+        account=ground.account,
+        costs=ground.costs,
+        costs_times=ground.costs_times,
+        benchmark=ground.benchmark,
+        start=ground.market.index[walk.cut[0].out[0]],
+        periods=ground.periods,
+        initial_equity=ground.initial_equity,
+        name=asked.name,
+        really=True,  # the study said so, or was refused
+        workspace=place,
+    )
+    return WalkForward(
+        run=run,
+        windows=table_of(walk.tried, walk.cut, rows, worth, walk.axes),
+        axes=walk.axes,
+        pace=pace,
+        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
+        shifted=tuple(shifted),
+        growth=growth,
+        studied=asked.studied,
+    )
+
+
+class _Asked(NamedTuple):
+    """What is walked."""
+
+    ground: SweepGround
+    chosen: Sequence[Mapping[str, Any]]  # by axis, a row per combination
+    bound: Sequence[Mapping[str, Any]]  # all parameters of the strategy
+    name: str
+    studied: Mapping[str, str]
+
+
+def _of_study(place: Workspace, path: Path, overrides: Mapping[str, Any]) -> _Asked:
+    study = load_study(path, overrides)
+    if study.sweep is None or study.sweep.costs or study.sweep.account:
         raise ConfigError(
             f"{path}: a walk chooses parameters of the strategy: it needs a table such as "
             "[sweep.params] with weeks = [50, 100, 200], and neither [sweep.costs] nor "
-            f"[sweep.account]; got {_axes_said(asked)}"
+            f"[sweep.account]; got {_axes_said(study)}"
         )
-    inputs = gather(asked, place)
-    ground = ground_of(asked, inputs)
-    chosen = combinations(asked.sweep)
-    make = combination_maker(asked, ground)
-    spot = asked.spot_costs(inputs.extensions.cost_models)
-    made = _walked(
-        replace(ground, costs=asked.said_costs(inputs.extensions.cost_models) or spot),
-        [{name.removeprefix("params."): v for name, v in one.items()} for one in chosen],
-        [make(one).params for one in chosen],
-        pace,
-        shifts=shifts,
-        workers=workers,
-        name=asked.name,
-        workspace=place,
+    inputs = gather(study, place)
+    ground = ground_of(study, inputs)
+    chosen = combinations(study.sweep)
+    make = combination_maker(study, ground)
+    spot = study.spot_costs(inputs.extensions.cost_models)
+    return _Asked(
+        ground=replace(ground, costs=study.said_costs(inputs.extensions.cost_models) or spot),
+        chosen=[{name.removeprefix("params."): v for name, v in one.items()} for one in chosen],
+        bound=[make(one).params for one in chosen],
+        name=study.name,
+        studied={"strategy": study.strategy, "data": study.data},
     )
-    return replace(made, studied={"strategy": asked.strategy, "data": asked.data})
 
 
 def _axes_said(study: Study) -> str:
     return "no [sweep] table" if study.sweep is None else ", ".join(study.sweep.axes)
 
 
-def _on_market(
+def _of_market(
+    place: Workspace,
     market: MarketView,
     strategy: Given | None,
     axes: Mapping[str, Iterable[Any]] | None,
-    pace: Pace,
     account: Account | None,
     costs: Costs | None,
     benchmark: Given,
     start: str | pd.Timestamp | None,
-    shifts: int,
-    workers: int,
-    workspace: Workspace | Path | str | None,
-) -> WalkForward:
+) -> _Asked:
     lists = axes_given(axes or {})
     if strategy is None or any("." in name for name in lists):
         raise InputError(
             "a walk of a market needs a strategy and axes of its parameters, "
             f'such as {{"weeks": range(50, 250, 10)}}; got {shown(dict(axes or {}))}'
         )
-    place = Workspace.find(workspace, or_shipped=True)
     rule = as_strategy(strategy, workspace=place)
     if not isinstance(rule, Strategy):
         raise InputError("target exposures take no parameters, so there is nothing to choose")
@@ -342,24 +380,15 @@ def _on_market(
         costs=costs or (RULED_COSTS if account is not None and account.rules else DEFAULT_COSTS),
     )
     bound = [rule.bind(one) for one in chosen]
-    return _walked(
-        ground, chosen, bound, pace, shifts=shifts, workers=workers, name=rule.name, workspace=place
-    )
+    return _Asked(ground=ground, chosen=chosen, bound=bound, name=rule.name, studied={})
 
 
 def _walked(
-    ground: SweepGround,
-    chosen: Sequence[Mapping[str, Any]],
-    bound: Sequence[Mapping[str, Any]],
-    pace: Pace,
-    *,
-    shifts: int,
-    workers: int,
-    name: str,
-    workspace: Workspace,
-) -> WalkForward:
-    whole_number("shifts", shifts, 0, 10_000)
-    axes = pd.DataFrame(chosen)
+    asked: _Asked, pace: Pace, shifts: int, place: Workspace
+) -> tuple[Shifts, npt.NDArray[np.intp], Floats]:
+    """The walk, the row chosen in each window, and what it was chosen by."""
+    ground, bound = asked.ground, asked.bound
+    axes = pd.DataFrame(asked.chosen)
     wanted, begins = wanted_exposures(ground, bound)
     first = max(int(begins.min()), ground.first)
     index = ground.market.index
@@ -382,35 +411,12 @@ def _walked(
             f"a walk needs a combination that can be chosen; in none of {len(cut)} windows does "
             f"one have {pace.trades} closed trades and a figure to be chosen by"
         )
-    if not workspace.shipped:
+    if not place.shipped:
         answered = (one for one, begin in zip(bound, begins, strict=True) if begin < len(index))
         made = [Combination(one, ground.account, ground.costs, paid) for one in answered]
-        record_combinations(ledger_of(workspace, ground), ground, made, by="walk", study=name)
-    shifted = shifted_growth(
-        board, wanted, tried, cut, pace, axes, first, shifts=shifts, workers=workers
-    )
-    growth = out_growth(tried, rows)
-    beaten = sum(other >= growth for other in shifted)
-    run = backtest(
-        ground.market,
-        joined(ground, wanted, rows, cut),
-        account=ground.account,
-        costs=ground.costs,
-        costs_times=ground.costs_times,
-        benchmark=ground.benchmark,
-        start=index[cut[0].out[0]],
-        periods=ground.periods,
-        initial_equity=ground.initial_equity,
-        name=name,
-        really=True,  # the study said so, or was refused
-        workspace=workspace,
-    )
-    return WalkForward(
-        run=run,
-        windows=table_of(tried, cut, rows, worth, axes),
-        axes=axes,
-        pace=pace,
-        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
-        shifted=tuple(shifted),
-        growth=growth,
-    )
+        record_combinations(ledger_of(place, ground), ground, made, by="walk", study=asked.name)
+    walk = Shifts(
+        board=board, wanted=wanted, tried=tried, cut=cut, pace=pace, axes=axes, first=first,
+        many=shifts,
+    )  # fmt: skip
+    return walk, rows, worth

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from delever.errors import DeleverError, InputError
 from delever.memo import shared_work
 from delever.research.choosing import Tried
 from delever.research.walking import Pace, Window, choices, out_growth
-from delever.study.machines.executor import open_executor, run_tasks
+from delever.study.machines.executor import mapping, open_executor
 from delever.study.sweeps.asking import answers
 from delever.study.sweeps.chunk import SweepGround
 
@@ -96,48 +97,31 @@ class Shifts:
     pace: Pace
     axes: pd.DataFrame
     first: int
-    shares: Sequence[float]  # of each combination's span
+    many: int
 
-    def growth(self) -> list[float]:
-        """Growth of each."""
-        found = []
-        for share in self.shares:
-            sums = sums_of(self.board, self.wanted, self.tried.begins, self.first, share)
-            other = replace(self.tried, sums=sums)
-            found.append(out_growth(other, choices(other, self.cut, self.pace, self.axes)[0]))
-        return found
+    def __call__(self, number: int) -> float:
+        """Growth with all exposures shifted by one of `many` shares of their span."""
+        index = self.tried.parts.index
+        days = (index[-1] - index[self.first]) / pd.Timedelta(days=1)
+        least = min(_LEAST_SHIFT_DAYS / days, 0.25)
+        share = least + (1.0 - 2.0 * least) * (number + 0.5) / self.many
+        sums = sums_of(self.board, self.wanted, self.tried.begins, self.first, share)
+        other = replace(self.tried, sums=sums)
+        return out_growth(other, choices(other, self.cut, self.pace, self.axes)[0])
 
+    def growth(
+        self, workers: int, cluster: str | Executor | None, progress: Callable[[int, int], object]
+    ) -> list[float]:
+        """Growth of each; none where there is too much to hold.
 
-def shifted_growth(
-    board: SweepMarket,
-    wanted: Floats,
-    tried: Tried,
-    cut: Sequence[Window],
-    pace: Pace,
-    axes: pd.DataFrame,
-    first: int,
-    *,
-    shifts: int,
-    workers: int,
-) -> list[float]:
-    """Growth of the same walk with all exposures shifted; none where there is too much to hold.
-
-    The same whatever the number of workers. Raises SimulationError if one of them ends too early.
-    """
-    if wanted.size > _MOST_VALUES or not shifts:
-        return []
-    index = tried.parts.index
-    least = min(_LEAST_SHIFT_DAYS * pd.Timedelta(days=1) / (index[-1] - index[first]), 0.25)
-    shares = least + (1.0 - 2.0 * least) * (np.arange(shifts) + 0.5) / shifts
-    walk = Shifts(
-        board=board, wanted=wanted, tried=tried, cut=cut, pace=pace, axes=axes, first=first,
-        shares=(),
-    )  # fmt: skip
-    apart = np.array_split(shares, min(workers, shifts))
-    tasks = [replace(walk, shares=own.tolist()) for own in apart]
-    with open_executor(len(tasks)) as pool:
-        found = {task.shares[0]: made for task, made in run_tasks(Shifts.growth, tasks, pool)}
-    return [growth for task in tasks for growth in found[task.shares[0]]]
+        The same wherever they are walked. Raises SimulationError if a worker ends too early, or a
+        cluster does not answer.
+        """
+        if self.wanted.size > _MOST_VALUES or not self.many:
+            return []
+        workers = min(workers, self.many)
+        with open_executor(workers, cluster) as pool:
+            return list(mapping(pool, workers, parts=1, progress=progress)(self, range(self.many)))
 
 
 def joined(

@@ -51,6 +51,8 @@ _TAKES: Mapping[Takes, str] = MappingProxyType(
         "signals": "several symbols and a signal of each, as a portfolio rule does",
     }
 )
+MODULES = "_delever_strategy_"
+"""What names of modules made of a user's files begin with."""
 RAISED = (Exception, SystemExit, GeneratorExit)
 """What a user's code may raise; a strategy that exits has not answered."""
 
@@ -379,7 +381,7 @@ def execute(path: Path, source: bytes, sha256: str) -> ModuleType:
     Raises StrategyError if it cannot be parsed or run; the message names file and line.
     """
     key = hashlib.sha256(f"{path}\0{sha256}".encode()).hexdigest()[:16]
-    spec = importlib.util.spec_from_file_location(f"_delever_strategy_{key}", path)
+    spec = importlib.util.spec_from_file_location(f"{MODULES}{key}", path)
     if spec is None:
         raise StrategyError(f"a Python file, ending in .py, is required; got {path}")
     module = importlib.util.module_from_spec(spec)

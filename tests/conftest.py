@@ -6,9 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
+
+if TYPE_CHECKING:
+    from delever.data.remote import Remote
 
 os.environ["TZ"] = "UTC"
 os.environ.pop("DELEVER_WORKSPACE", None)
@@ -89,3 +93,31 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real histories are not beside this checkout (../shared/data)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A server that speaks S3, on the loopback."""
+    from moto.server import ThreadedMotoServer
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def bucket(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
+    """A store in a bucket of it."""
+    import fsspec
+
+    from delever.data.remote import Remote
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    options = {"endpoint_url": server}
+    name = tmp_path.name.replace("_", "-")
+    fsspec.filesystem("s3", **options).mkdir(name)
+    return Remote(url=f"s3://{name}/store", options=options)

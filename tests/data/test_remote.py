@@ -58,30 +58,6 @@ def memory(tmp_path: Path) -> Iterator[Remote]:
     fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
-@pytest.fixture
-def bucket(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
-    import fsspec
-
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    options = {"endpoint_url": server}
-    name = tmp_path.name.replace("_", "-")
-    fsspec.filesystem("s3", **options).mkdir(name)
-    return Remote(url=f"s3://{name}/store", options=options)
-
-
 @pytest.fixture(params=["memory", "bucket"])
 def remote(request: pytest.FixtureRequest) -> Remote:
     place: Remote = request.getfixturevalue(request.param)

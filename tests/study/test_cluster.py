@@ -141,7 +141,8 @@ def test_a_stranger_is_refused_and_a_worker_asks_for_what_it_lacks(
     assert not (tmp_path / "cache").exists()
 
     asked = load_study(study)
-    carried = parcel(asked, gather(asked, workspace), workspace)
+    inputs = gather(asked, workspace)
+    carried = parcel(asked, {"ma200w_break": inputs.strategy}, inputs.datasets, workspace)
     assert "strategies/ma200w_break.py" in carried
     assert {path.split("/")[0] for path in carried} == {"strategies", "data"}
     lacking = errand_module.errand(errand_module.stamp(), {"a": "1" * 64}, "2" * 64, ())
@@ -156,7 +157,7 @@ def test_what_a_study_names_outside_its_workspace_does_not_travel(
     study.write_text(STUDY.format(strategy=elsewhere))
     asked = load_study(study)
     with pytest.raises(ConfigError, match="must lie in its workspace to travel"):
-        parcel(asked, gather(asked, workspace), workspace)
+        parcel(asked, {str(elsewhere): gather(asked, workspace).strategy}, [], workspace)
 
 
 @pytest.mark.parametrize(

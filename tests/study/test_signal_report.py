@@ -17,7 +17,6 @@ from delever.research.signal.pool import pool_signals
 from delever.research.signal.study import StudyDesign
 from delever.stats.families import holm
 from delever.study.inputs.market import with_network
-from delever.study.research.signal_study import signal_study
 from delever.study.research.signal_rules import (
     bind_rule,
     conditions_on,
@@ -26,6 +25,7 @@ from delever.study.research.signal_rules import (
     signal_names,
     variants_of,
 )
+from delever.study.research.signal_study import signal_study
 
 
 def found(workspace, name, data, params=None, series=None):

@@ -72,6 +72,8 @@ class ChunkRunner:
             shared_bytes=self.shared_bytes,
             target_bytes=self.target_bytes,
         )
+        # Files are named from the workspace, which a worker has elsewhere.
+        rows["error"] = rows["error"].str.replace(f"{self.root}/", "", regex=False)
         without = np.flatnonzero(rows["error"] != "").tolist()
         return Measured(
             parquet_bytes(with_axes(rows, grid, own)), tuple(without), ground.asking.why

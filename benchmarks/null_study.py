@@ -1,6 +1,7 @@
 """How often does a signal study find something where there is nothing, and what it says it finds?
 
     python benchmarks/null_study.py [sizes|power|speed] [--markets 0:300] [--rows FILE.csv]
+        [--cluster local:2]
     python benchmarks/null_study.py sizes|power --judge FILE.csv FILE.csv ...
 
 Markets without an effect of any level are drawn again from the embedded sample in six ways, and in
@@ -14,8 +15,9 @@ says would be found.
 Promised are a rejection in at most 7 % of studies for every p-value (in 3 to 7 % for the one that
 decides), any on a page and of three rules together in at most 6 %, coverage of at least 87 %, and
 power within 5 points; each is judged with two standard errors of so many markets. Ends with exit
-code 1 where a promise is broken. Markets may be studied in parts, by several processes, whose rows
-are then judged together. With 300 markets sizes and power take about an hour of one core each.
+code 1 where a promise is broken. Markets may be studied in parts, whose rows are then judged
+together, and by the workers of a cluster. With 300 markets sizes and power take about an hour of
+one core each.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from delever.research.signal.planted import DIRECTIONS, POWER_AT, plant
 from delever.research.signal.pool import PooledSignals, pool_signals
 from delever.research.signal.study import SignalStudy, StudyDesign, study_signal
 from delever.stats.families import holm
+from delever.study.machines.executor import mapping, open_executor
 from delever.view import MarketView
 
 MARKETS, BARS, DRAWS, RUNG_BARS = 300, 4_000, 200, 60
@@ -297,6 +300,7 @@ def main() -> int:
     parser.add_argument("--markets", default=f"0:{MARKETS}", help="first:after the last")
     parser.add_argument("--rows", help="file to write the rows of one part to, unjudged")
     parser.add_argument("--judge", nargs="+", help="files of rows of one part, to judge together")
+    parser.add_argument("--cluster", help="Dask: tcp://HOST:8786, or local:2 for processes here")
     asked = parser.parse_args()
     kept = True
     for part in asked.parts:
@@ -308,7 +312,9 @@ def main() -> int:
             rows = pd.concat([pd.read_csv(file) for file in asked.judge], ignore_index=True)
         else:
             first, after = map(int, asked.markets.split(":"))
-            rows = study(range(first, after))
+            with open_executor(1, asked.cluster) as pool:
+                each = mapping(pool)(lambda seed, study=study: study([seed]), range(first, after))
+                rows = pd.concat([one for one in each if len(one)], ignore_index=True)
         if asked.rows:
             rows.to_csv(asked.rows, index=False)
         else:

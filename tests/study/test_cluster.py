@@ -142,7 +142,7 @@ def test_a_stranger_is_refused_and_a_worker_asks_for_what_it_lacks(
 
     asked = load_study(study)
     inputs = gather(asked, workspace)
-    carried = parcel(asked, {"ma200w_break": inputs.strategy}, inputs.datasets, workspace)
+    carried = parcel(asked, inputs.strategies(asked), inputs.datasets, workspace)
     assert "strategies/ma200w_break.py" in carried
     assert {path.split("/")[0] for path in carried} == {"strategies", "data"}
     lacking = errand_module.errand(errand_module.stamp(), {"a": "1" * 64}, "2" * 64, ())

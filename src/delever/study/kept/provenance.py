@@ -63,6 +63,10 @@ class Inputs:
         """The market as the strategy sees it."""
         return view(self.data, warmup=self.warmup, series=self.series)
 
+    def strategies(self, study: Study) -> dict[str, Strategy]:
+        """Strategy and benchmark as the study names them."""
+        return {study.strategy: self.strategy, study.benchmark: self.benchmark}
+
     @property
     def datasets(self) -> list[Dataset]:
         """All data that are read."""

@@ -111,8 +111,7 @@ def sweep_study(
     task = _task(study, table, inputs, workspace, metrics)
     if metrics and cluster is None:
         workers = 1  # a function of a notebook does not travel to processes of ours
-    named = {study.strategy: inputs.strategy, study.benchmark: inputs.benchmark}
-    carried = partial(parcel, study, named, inputs.datasets, workspace)
+    carried = partial(parcel, study, inputs.strategies(study), inputs.datasets, workspace)
     with closing(_measured(task, todo, workers, cluster, carried)) as chunks_done:
         for chunk, measured in chunks_done:
             record(chunk, measured.without)

@@ -142,6 +142,10 @@ def test_ladders_on_finer_bars_lie_between_the_bounds(case: Any, seed: int) -> N
     chance, (bars, hours, targets, account) = np.random.default_rng(seed), case
     # With a mark of its own a rung and a liquidation are met on two series, in no known order.
     account |= {"trailing_stop": None, "limit_offset": None, "mark": None}
+    # Funding inside a bar changes the equity that the next rung is sized on, either way.
+    account |= {"funding": None, "funding_policy": "missing-is-zero"}
+    # Distances are of the average entry, which every rung moves.
+    account |= {"stop_loss": None, "take_profit": None}
     # Adding and then leaving at the target is better than leaving before unless fees eat it, so
     # rungs and targets are further apart than those.
     side, close = np.sign(targets), bars["close"]

@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ class Kind:
     headless: str = "found"  # what is said where the header is gone
     other: str = "were said"  # and of another timeframe
 
-    @property
+    @cached_property
     def rows(self) -> list[str]:
         rows = [self.row(stamp, values) for stamp, values in self.truth.iterrows()]
         return rows[::-1] if self.newest_first else rows

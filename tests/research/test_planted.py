@@ -63,7 +63,7 @@ def test_without_events_nothing_moves():
 def test_the_smallest_effect_is_found_as_often_as_is_said(draws):
     """Planted into prices and studied anew: smaller and larger effects as well."""
     counted = []
-    for seed in range(draws(8, 40)):
+    for seed in range(draws(6, 40)):
         watched = RULES["rolling_low"](weeks=10).on(market(100 + seed))
         study = study_signal([watched], name="x", design=DESIGN)
         direction, sign = ("rise", 1) if seed % 2 else ("fall", -1)

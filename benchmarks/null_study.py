@@ -209,7 +209,8 @@ def judge_sizes(frame: pd.DataFrame) -> bool:
     shares = found.pivot_table(index="what", columns="kind", values="hit", aggfunc=["mean", "size"])
     kept = True
     for what, row in shares["mean"].iterrows():
-        room = _errors(row.index) * np.sqrt(0.05 * 0.95 / shares["size"].loc[what])
+        row = row.dropna()
+        room = _errors(row.index) * np.sqrt(0.05 * 0.95 / shares["size"].loc[what, row.index])
         most = 0.06 if str(what).startswith(("any on", "three rules")) else 0.07
         least = 0.03 if str(what).startswith("decides") else 0.0
         kept &= bool((row <= most + room).all() and (row >= least - room).all())
@@ -223,7 +224,8 @@ def judge_sizes(frame: pd.DataFrame) -> bool:
     )
     print("90 % intervals that hold the truth\n" + (100 * covered["mean"]).round(1).to_string())
     for what, row in covered["mean"].iterrows():
-        room = _errors(row.index) * np.sqrt(0.09 / covered["size"].loc[what])
+        row = row.dropna()
+        room = _errors(row.index) * np.sqrt(0.09 / covered["size"].loc[what, row.index])
         kept &= bool((row >= 0.87 - room).all())
     return kept
 

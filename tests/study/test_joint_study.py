@@ -177,7 +177,6 @@ def test_carry_earns_funding_less_costs_and_what_the_basis_does(stored: Workspac
         ('margin = "isolated"', 'data = "data/coins.toml"', "must be given, and not both"),
         ("leverage = 3", "leverages = 3", "unknown key 'legs.perpetual.account.leverages'"),
         ("taker_fee = 0.0005", "taker_fee = 0.05", "taker_fee"),
-        ("[params]", "[sweep.params]\nsize = [0.5]\n[params]", "no sweep covers them"),
         ('rules = "generic"', 'rules = "nobody"', "perpetual: account: rules must name a file"),
         ('contract = "BTC/USDT:USDT"', 'contract = "ETH/USDT:USDT"', "perpetual: contract must be"),
     ],
@@ -190,9 +189,8 @@ def test_a_wrong_study_is_refused_in_a_sentence(stored: Workspace, was: str, now
 
 
 def test_what_takes_one_symbol_refuses_a_study_of_several(stored: Workspace, capsys):
-    for word in ("sweep", "walk"):
-        assert main([word, "backtests/carry.toml"]) == 2
-        assert "is a study of several symbols" in capsys.readouterr().err
+    assert main(["walk", "backtests/carry.toml"]) == 2
+    assert "is a study of several symbols" in capsys.readouterr().err
 
 
 def test_a_study_of_a_universe(workspace: Workspace):

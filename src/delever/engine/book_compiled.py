@@ -24,9 +24,10 @@ from delever.engine.steps import FillTerms, Floats, Ints, MarginRule
 
 BOOK_STATE = record(
     "cash", "shared", "resolve", "ambiguous", "turned_away", "was_cut",
-    "by", "size", "above", "by_margin",
+    "by", "size", "above", "by_margin", "begun", "small",
 )  # fmt: skip
-"""What a book carries; the last four are the columns of `Cut`."""
+"""What a book carries: among it the columns of `Cut`, its first step, and how many decisions to
+hold something held nothing for want of a lot."""
 
 
 SCRATCH = np.dtype(
@@ -50,6 +51,7 @@ SCRATCH = np.dtype(
                 "stop_at",  # how far on the way its stop is; inf for none
                 "stop",  # price and reason of it
                 "why",
+                "wants",  # target that holds now
                 "asked",  # whether what it is asked for is new
                 "raised",  # whether its leverage is higher than before
                 "due",  # whether it trades at the open, to which exposure, and its slippage
@@ -60,6 +62,12 @@ SCRATCH = np.dtype(
                 "tried",
                 "out",
                 "before",  # position before the targets, or mark on the way
+                "low",  # extremes of some bars, of the last price and the mark
+                "high",
+                "mark_low",
+                "mark_high",
+                "was",  # of a sweep: position after its last fill, and what its trade has gained
+                "gain",
             )
         ),
     ]
@@ -79,10 +87,19 @@ class CompiledBook(NamedTuple):
     market: BookMarket
     terms: BookTerms
     of: Any  # records of `SCRATCH`
-    # shape (2, legs, legs): as ``together`` and ``seen`` of `delever.engine.book_events.Book`
-    pairs: Floats
     rungs: Floats  # shape (legs, m, 2): of the decision in force, as `Said` has them
     ways: Floats  # shape (ways, 1 + legs): what is left at the end of each way, and the way
+
+
+@inner()
+def terms_of(book: CompiledBook, place: int) -> FillTerms:
+    """What its fills pay now."""
+    paid = FillTerms(*numbers(book.terms.paid[book.of.bar[place]], N_TERMS))
+    own = book.terms.own[place]
+    return FillTerms(
+        paid.taker + own[0], paid.maker + own[1], paid.liquidation_fee, paid.slippage + own[2],
+        paid.impact, paid.borrow,
+    )  # fmt: skip
 
 
 @inner(inline="always")  # a record is no value to return
@@ -96,7 +113,7 @@ def leg_of(book: CompiledBook, place: int) -> CompiledRun:
         book.rows[place],
         book.fills,
         order_of(book, place),
-        FillTerms(*numbers(terms.paid[row], N_TERMS)),
+        terms_of(book, place),
         terms.brackets[place, rule],
         MarginRule(*numbers(terms.how[place, rule], N_RULE)),
         book.rungs[place],
@@ -107,12 +124,6 @@ def leg_of(book: CompiledBook, place: int) -> CompiledRun:
 def order_of(book: CompiledBook, place: int) -> Orders:
     """Orders in force of a position."""
     return Orders(*numbers(book.terms.orders[book.of.order[place]], N_ORDERS))
-
-
-@inner()
-def terms_of(book: CompiledBook, place: int) -> FillTerms:
-    """What its fills pay now."""
-    return FillTerms(*numbers(book.terms.paid[book.of.bar[place]], N_TERMS))
 
 
 @inner()

@@ -62,7 +62,7 @@ BY_DELISTED = REASONS.index("delisted")
 
 
 @inner()
-def _open_bar(book: CompiledBook, bar: int, at_bar: Ints) -> None:
+def open_bar(book: CompiledBook, bar: int, at_bar: Ints) -> None:
     """Take up what holds in a bar for those that have it."""
     of, terms, state = book.of, book.terms, book.state
     state.ambiguous = 0.0
@@ -73,14 +73,14 @@ def _open_bar(book: CompiledBook, bar: int, at_bar: Ints) -> None:
         row.turnover = row.price_pnl = row.fee = row.slippage = 0.0
         row.liquidation = row.funding = row.borrow = row.ambiguous = 0.0
         of.due[place] = 0.0
-        if _has(book, place, bar, at_bar):
+        if has_bar(book, place, bar, at_bar):
             of.bar[place] = at_bar[place]
             of.counted[place] = terms.counted[at_bar[place]]
             of.rested[place] = 0.0
 
 
 @inner()
-def _has(book: CompiledBook, place: int, bar: int, at_bar: Ints) -> bool:
+def has_bar(book: CompiledBook, place: int, bar: int, at_bar: Ints) -> bool:
     """Whether a position has a bar of the clock."""
     row = at_bar[place]
     if row >= book.terms.bar_begin[place + 1]:
@@ -89,12 +89,12 @@ def _has(book: CompiledBook, place: int, bar: int, at_bar: Ints) -> bool:
 
 
 @inner()
-def _place(book: CompiledBook, bar: int, step: int, at_bar: Ints, at_step: Ints) -> None:
+def place_step(book: CompiledBook, bar: int, step: int, at_bar: Ints, at_step: Ints) -> None:
     """Rows of the positions that have the step."""
     for place in range(len(book.terms.spot)):
         book.of.place[place] = -1
         row = at_step[place]
-        left = row < book.market.step_begin[place + 1] and _has(book, place, bar, at_bar)
+        left = row < book.market.step_begin[place + 1] and has_bar(book, place, bar, at_bar)
         if left and book.market.opens[row] == book.market.times[step]:
             book.of.place[place] = row
             at_step[place] += 1
@@ -135,7 +135,7 @@ def _take_up(book: CompiledBook, place: int) -> float:
     of.order[place] = begun + min(row - terms.bar_begin[place] + 1, last)
     of.raised[place] = 1.0 if order_of(book, place).leverage > before else 0.0
     if len(terms.rungs) == 0:
-        book.rungs[place, 0, EXPOSURE] = terms.targets[row]
+        book.rungs[place, 0, EXPOSURE] = of.wants[place]
         return 0.0
     for rung in range(terms.rungs.shape[1]):
         for column in range(2):
@@ -152,7 +152,7 @@ def _ask(book: CompiledBook) -> None:
         row = of.place[place]
         if row < 0:
             continue
-        again, target = _take_up(book, place) > 0.0, book.terms.targets[of.bar[place]]
+        again, target = _take_up(book, place) > 0.0, of.wants[place]
         before, opened = book.at.fills, book.market.prices[row, 0]
         lend(book, place)
         wanted, asked = due_at(leg_of(book, place), target, again, opened)
@@ -171,6 +171,8 @@ def _ask(book: CompiledBook) -> None:
         for place in range(len(book.terms.spot)):
             if of.due[place] > 0.0:
                 opened, fee = book.market.prices[of.place[place], 0], terms_of(book, place).taker
+                if of.target[place] != 0.0 and of.wanted[place] == 0.0:
+                    book.state.small += 1.0 if order_of(book, place).lot > 0.0 else 0.0
                 trade(book, place, of.wanted[place], opened, of.slipped[place], fee, BY_TARGET)
         _restate(book, begun)
     for place in range(len(book.terms.spot)):
@@ -238,7 +240,7 @@ def _apart(book: CompiledBook) -> None:
 
 @inner()
 def _close_step(book: CompiledBook) -> None:
-    """The best close of a trailing stop, the marks, and how the positions moved together."""
+    """The best close of a trailing stop, and the marks."""
     of = book.of
     for place in range(len(book.terms.spot)):
         row, account = of.place[place], book.accounts[place]
@@ -250,15 +252,10 @@ def _close_step(book: CompiledBook) -> None:
         elif account.position < 0.0:
             account.peak = min(account.peak, close)
         value_at(book, place, book.market.marks[row, 3])
-        of.stays[place] = close / book.market.prices[row, 0] - 1.0
-        for other in range(place):
-            if of.place[other] >= 0:
-                book.pairs[0, other, place] += of.stays[other] * of.stays[place]
-                book.pairs[1, other, place] += 1.0
 
 
 @inner()
-def _step(book: CompiledBook, first: bool) -> int:
+def walk_step(book: CompiledBook, first: bool) -> int:
     """One step of the clock; a position that no bracket allows, or -1."""
     of, size = book.of, len(book.terms.spot)
     book.state.was_cut = 0.0
@@ -301,9 +298,13 @@ def _step(book: CompiledBook, first: bool) -> int:
 
 
 @inner()
-def _settle(book: CompiledBook, place: int, close: float, recovery: float) -> None:
+def settle(book: CompiledBook, place: int, bar: int, at_bar: Ints, at_step: Ints) -> None:
     """Close a position whose bars have ended: at its last close, or at what was recovered."""
-    account, made = book.accounts[place], book.at.fills
+    account, row = book.accounts[place], at_bar[place] - 1
+    if row < book.terms.bar_begin[place] or book.terms.leaves[row] != bar:
+        return
+    close, recovery = book.market.prices[at_step[place] - 1, 3], book.terms.settle[row]
+    made = book.at.fills
     lend_margin(book, place)
     left = margin_of(leg_of(book, place), 0.0)
     left += account.position * ((close if recovery == np.inf else recovery) - account.entry)
@@ -336,28 +337,28 @@ def _loop(
     size = len(book.terms.spot)
     run = CompiledBook(
         states[0], book.accounts, book.rows, places[0], book.fills, book.whose, book.market,
-        book.terms, book.of, book.pairs, book.rungs, book.ways,
+        book.terms, book.of, book.rungs, book.ways,
     )  # fmt: skip
     for bar in range(len(rows)):
         run.at.bar = bar
-        _open_bar(run, bar, at_bar)
+        open_bar(run, bar, at_bar)
+        for place in range(size):
+            if has_bar(run, place, bar, at_bar):
+                run.of.wants[place] = run.terms.targets[at_bar[place]]
         begin, end = run.market.first[bar], run.market.first[bar + 1]
         for step in range(begin, end):
             if run.at.fills + 32 * size > len(run.fills):
                 return -1
             run.at.step = step
-            _place(run, bar, step, at_bar, at_step)
-            beyond = _step(run, step == begin)
+            place_step(run, bar, step, at_bar, at_step)
+            beyond = walk_step(run, step == begin)
             if beyond >= 0:
                 return 1 + beyond
         for place in range(size):
-            if _has(run, place, bar, at_bar):
+            if has_bar(run, place, bar, at_bar):
                 at_bar[place] += 1
                 run.accounts[place].held += 1.0 if run.accounts[place].position != 0.0 else 0.0
-            last = at_bar[place] - 1
-            if last >= run.terms.bar_begin[place] and run.terms.leaves[last] == bar:
-                close = run.market.prices[at_step[place] - 1, 3]
-                _settle(run, place, close, run.terms.settle[last])
+            settle(run, place, bar, at_bar, at_step)
         close_bar(run, rows[bar], legs[bar])
     return 0
 
@@ -376,8 +377,8 @@ def run_book_compiled(
         states[0]["resolve"] = terms.orders[0, -1]
         fills, whose = np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64)
         book = CompiledBook(
-            states, _accounts(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
-            fills, whose, market, terms, _scratch(terms), np.zeros((2, size, size)),
+            states, accounts_of(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
+            fills, whose, market, terms, scratch_of(terms),
             np.full((size, terms.rungs.shape[1], 2), math.nan),
             np.zeros((max(size, 2), 1 + size)),
         )  # fmt: skip
@@ -391,7 +392,7 @@ def run_book_compiled(
     order = np.lexsort((whose[:made], table[:, FILL.index("step")]))
     refused = (-1, -1, 0.0)
     if ended > 0:
-        refused = (int(places[0]["bar"]), ended - 1, _measure(book, ended - 1))
+        refused = (int(places[0]["bar"]), ended - 1, measure_of(book, ended - 1))
     return BookRows(
         rows.view(np.float64).reshape(-1, len(BOOK)),
         legs.view(np.float64).reshape(bars, size, len(LEG)),
@@ -402,20 +403,22 @@ def run_book_compiled(
     )
 
 
-def _accounts(market: BookMarket, terms: BookTerms) -> Any:
+def accounts_of(market: BookMarket, terms: BookTerms) -> Any:
+    """Positions that are all flat."""
     accounts = np.zeros(len(terms.spot), dtype=record(*STATE))
     accounts["limit"] = math.nan
     accounts["mark"] = market.marks[market.step_begin[:-1], 0]
     return accounts
 
 
-def _scratch(terms: BookTerms) -> Any:
+def scratch_of(terms: BookTerms) -> Any:
+    """Room for what a step remembers."""
     of = np.zeros(len(terms.spot), dtype=SCRATCH)
     of["place"], of["bar"], of["order"] = -1, terms.bar_begin[:-1], terms.order_begin[:-1]
     return of
 
 
-def _measure(book: CompiledBook, place: int) -> float:
+def measure_of(book: CompiledBook, place: int) -> float:
     """Size, in the unit of its brackets, of a position that none allows."""
     account, rule = book.accounts[place], book.terms.rule[book.of["bar"][place]]
     size = abs(float(account["position"]))

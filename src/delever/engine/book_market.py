@@ -23,6 +23,7 @@ from delever.engine.steps import Floats, Ints, MarketArrays, Said, TermArrays, w
 from delever.engine.terms import terms
 from delever.errors import DeleverError, InputError
 from delever.units import timeframe_delta
+from delever.venues.brackets import check_leverage
 from delever.venues.costs import Costs
 from delever.venues.rules import Rules
 
@@ -96,6 +97,15 @@ class Shared(NamedTuple):
     cuts: Floats  # the columns of `Cut`, bar by bar of the clock
 
 
+class Moves(NamedTuple):
+    """How positions moved together, step by step of the clock."""
+
+    each: Floats  # shape (k, legs): close / open - 1 of the last price; NaN where there is no step
+    # shape (ceil(k / STRETCH) + 1, 2, legs, legs): over the steps before each stretch, sums of the
+    # products of two positions' moves, and how many there were
+    sums: Floats
+
+
 class BookMarket(NamedTuple):
     """What the market does, position by position; rows of all of them one after the other."""
 
@@ -107,6 +117,7 @@ class BookMarket(NamedTuple):
     prices: Floats  # the columns of `Prices`, of the last price
     marks: Floats  # of the mark price
     funding: Floats  # the columns of `Funding`
+    moves: Moves
 
 
 class BookTerms(NamedTuple):
@@ -129,6 +140,7 @@ class BookTerms(NamedTuple):
     again: Floats
     leaves: Ints  # bar of the clock with which a position goes if no bar came by then; -1: none
     settle: Floats  # price of what goes so; inf: its last close
+    own: Floats  # shape (legs, 3): taker and maker fee and slippage that each pays on top
     cuts: Floats  # shape (n, 4): the columns of `Cut`, bar by bar of the clock
 
 
@@ -149,6 +161,25 @@ def said_of(name: str) -> Iterator[None]:
         yield
     except DeleverError as error:
         raise type(error)(f"{name}: {error}") from None
+
+
+def check_size(
+    path: BookPath,
+    leg: tuple[str, int],
+    index: pd.DatetimeIndex,
+    when: pd.Timestamp,
+    leverage: float,
+    measure: float,
+) -> None:
+    """Raise InputError where the brackets of a bar do not allow a size of a position.
+
+    `leg` is its name and place, `index` the open times of its bars.
+    """
+    name, place = leg
+    row = int(path.terms.bar_begin[place] + index.searchsorted(when))
+    brackets = path.rules[place][int(path.terms.rule[row])].brackets
+    with said_of(f"{name}: the bar of {when:%Y-%m-%d %H:%M}"):
+        check_leverage(leverage, measure, brackets)
 
 
 def lay_out(
@@ -189,6 +220,7 @@ def lay_out(
         prices,
         _marks([market for _, market, _ in steps], prices),
         np.concatenate([market.funding for _, market, _ in walked.values()]),
+        moves_of(times, steps),
     )
     return BookPath(
         market=market,
@@ -212,7 +244,25 @@ def _marks(markets: Sequence[MarketArrays], prices: Floats) -> Floats:
     return np.concatenate([market.marks for market in markets])
 
 
+STRETCH = 64
+"""Steps, or bars, of which something is known together."""
+
 _Walked = tuple[Ints, MarketArrays, tuple[str, ...]]
+
+
+def moves_of(times: Ints, walked: Sequence[_Walked]) -> Moves:
+    """How positions moved together on the steps of a clock."""
+    each = np.full((len(times), len(walked)), np.nan)
+    for place, (opens, market, _) in enumerate(walked):
+        each[times.searchsorted(opens), place] = market.prices[:, 3] / market.prices[:, 0] - 1.0
+    whole = len(each) // STRETCH
+    stretches = each[: whole * STRETCH].reshape(whole, STRETCH, len(walked))
+    seen = (~np.isnan(stretches)).astype(np.float64)
+    moved = np.nan_to_num(stretches)
+    sums = np.zeros((whole + 1, 2, len(walked), len(walked)))
+    for row, part in enumerate((moved, seen)):
+        sums[1:, row] = np.cumsum(part.transpose(0, 2, 1) @ part, axis=0)
+    return Moves(each, sums)
 
 
 def _walked(
@@ -306,6 +356,7 @@ def _terms(
         np.concatenate([each.again for each in told]) if named else np.zeros(0),
         np.concatenate([bar for bar, _ in gone]),
         np.concatenate([price for _, price in gone]),
+        np.zeros((len(legs), 3)),
         shared.cuts,
     )
 

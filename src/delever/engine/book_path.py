@@ -24,6 +24,7 @@ from delever.engine.book_compiled import (
     value_at,
 )
 from delever.engine.book_forced import liquidate
+from delever.engine.book_market import STRETCH
 from delever.engine.book_together import LEAST_SEEN
 from delever.engine.compiled import inner, numbers
 from delever.engine.kernel_events import BY_PROFIT, BY_STOP, BY_TRAILING, N_FUNDING, leave_at
@@ -69,6 +70,23 @@ def _side(book: CompiledBook, place: int) -> float:
 
 
 @inner()
+def _moved(book: CompiledBook, one: int, other: int) -> tuple[float, float]:
+    """Sum of the products of two positions' moves before the step, and how many there were."""
+    if one == other:
+        return 0.0, 0.0
+    moves, found = book.market.moves, (0.0, 0.0)
+    for until, sign in ((int(book.state.begun), -1.0), (book.at.step, 1.0)):
+        part = until // STRETCH
+        together, seen = moves.sums[part, 0, one, other], moves.sums[part, 1, one, other]
+        for step in range(part * STRETCH, until):
+            product = moves.each[step, one] * moves.each[step, other]
+            if not np.isnan(product):
+                together, seen = together + product, seen + 1.0
+        found = found[0] + sign * together, found[1] + sign * seen
+    return found
+
+
+@inner()
 def _direct(book: CompiledBook, number: int, resolve: float) -> bool:
     """Put the way of a number into ``way``; False when there is none."""
     of, size = book.of, len(book.terms.spot)
@@ -91,8 +109,8 @@ def _direct(book: CompiledBook, number: int, resolve: float) -> bool:
         if needs_margin(book, place) and notional > largest:
             first, largest = place, notional
     for other in range(size):
-        low, high = min(first, other), max(first, other)
-        apart = book.pairs[1, low, high] >= LEAST_SEEN and book.pairs[0, low, high] < 0.0
+        together, seen = _moved(book, first, other)
+        apart = seen >= LEAST_SEEN and together < 0.0
         of.way[other] = (1.0 if number > 0 else -1.0) * (-1.0 if apart else 1.0)
     return number < 2
 

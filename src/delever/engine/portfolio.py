@@ -13,7 +13,14 @@ import pandas as pd
 from delever.arguments import checked, counted
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
 from delever.engine.book_events import BOOK, LEG
-from delever.engine.book_market import BookPath, LegInput, LegTarget, Shared, lay_out, said_of
+from delever.engine.book_market import (
+    BookPath,
+    LegInput,
+    LegTarget,
+    Shared,
+    check_size,
+    lay_out,
+)
 from delever.engine.book_plain import BookRows, run_book_plain
 from delever.engine.book_tables import BookTables, add_up, coin_tables, tables
 from delever.engine.ledger import Backtest
@@ -31,7 +38,6 @@ from delever.engine.settings import Resolution
 from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
 from delever.errors import InputError
-from delever.venues.brackets import check_leverage
 from delever.venues.costs import CostPart
 
 __all__ = ["Leg", "Margin", "PortfolioBacktest", "portfolio_backtest"]
@@ -290,12 +296,10 @@ class _Book:
         made = self.loop(path.market, path.terms, cash=cash, shared=self.shared.cross)
         bar, place, measure = made.refused
         if bar >= 0:
-            name, when = list(self.legs)[place], self.clock[bar]
+            name = list(self.legs)[place]
             leg = self.legs[name]
-            row = int(path.terms.bar_begin[place] + leg.index.searchsorted(when))
-            brackets = path.rules[place][int(path.terms.rule[row])].brackets
-            with said_of(f"{name}: the bar of {when:%Y-%m-%d %H:%M}"):
-                check_leverage(leg.account.leverage, measure, brackets)
+            check_size(path, (name, place), leg.index, self.clock[bar],
+                       leg.account.leverage, measure)  # fmt: skip
         return made
 
 

@@ -7,7 +7,7 @@ bar; what is kept of an account is the sums behind them, so memory does not grow
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.engine.arrays import Floats
 from delever.engine.settings import Account, Orders, orders_of
-from delever.engine.sweep_market import Board, Ints, SweepMarket, sweep_market
+from delever.engine.sweep_market import Ints, Passing, SweepMarket, sweep_market
 from delever.engine.sweep_metrics import (
     ENDS,
     PART_SUMS,
@@ -176,32 +176,23 @@ def simulate_each(
 
     Behind the metrics stand the sums of each part that the market names.
     """
-    names = list(metric_names(metrics))
-    names += part_names(market.parts)
     if not accounts:
+        names = [*metric_names(metrics), *part_names(market.parts)]
         return pd.DataFrame(columns=names, dtype="float64"), {}
     begins = np.array([account.asked.begin for account in accounts])
-    ends = np.full(len(accounts), -1.0, dtype=ENDS)
-    ends["exposure"] = ends["held"] = ends["small"] = 0.0
-    scopes = np.zeros((len(accounts), 2), dtype=SUMS)
-    sums = np.zeros((len(accounts), len(market.board.edges), len(PART_SUMS)))
-    sums[:, :, 2] = market.initial_equity
-    run = _runner(market, accounts, begins, ends, scopes, sums)
+    kept = sums_of(len(accounts), market.board.passing, market.initial_equity)
+    run = _runner(market, accounts, begins, kept)
     for _ in mapper(run, range(0, len(accounts), _BLOCK)):
         pass  # each block has written its rows
-    waiting = np.array([account.undecided for account in accounts])
-    values = block_metrics(
-        ends,
-        scopes,
-        *_time_in(market.board, begins),
-        waited=_waited(market.board, begins, waiting),
-        initial_equity=market.initial_equity,
+    frame = kept.frame(
+        market.board.passing,
+        market.parts,
+        begins=begins,
+        waiting=np.array([account.undecided for account in accounts]),
         timeframe=market.timeframe,
         metrics=metrics,
     )
-    if market.parts:
-        values = np.hstack([values, _in_parts(market, sums)])
-    frame = pd.DataFrame(values, columns=names)
+    ends = kept.ends
     refused = {
         row: f"the bar of {market.index[int(ends['refused'][row])]:%Y-%m-%d %H:%M} asks for a "
         f"position of {ends['excess'][row]:,.0f}, which no bracket allows at leverage "
@@ -213,18 +204,64 @@ def simulate_each(
     return frame, refused
 
 
-def _in_parts(market: SweepMarket, sums: Floats) -> Floats:
-    """Sums of each part, from what the kernel noted of the time from the first bar to each edge."""
-    bounds = np.clip(np.array(list(market.parts.values()), dtype=np.int64), 0, None)
-    first, last = np.searchsorted(np.append(0, market.board.edges), bounds).T
-    begun = np.zeros((len(sums), 1, len(PART_SUMS)))
-    begun[:, :, 2] = market.initial_equity
-    since = np.concatenate([begun, sums], axis=1)
-    found: Floats = since[:, last] - since[:, first]
-    before, after = since[:, first, 2], since[:, last, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found[:, :, 2] = np.where(before > 0.0, np.log(after / before), 0.0)
-    return found.reshape(len(sums), -1)
+class KeptSums(NamedTuple):
+    """What a sweep keeps of its accounts."""
+
+    initial_equity: float
+    ends: Any  # records of `ENDS`
+    scopes: Any  # shape (accounts, 2): records of `SUMS`, outside and inside
+    parts: Floats  # shape (accounts, edges, 4): `PART_SUMS` from the first bar to each edge
+
+    def frame(
+        self,
+        passing: Passing,
+        parts: Mapping[str, tuple[int, int]],
+        *,
+        begins: Ints,
+        waiting: Ints,
+        timeframe: str,
+        metrics: Sequence[Metric],
+    ) -> pd.DataFrame:
+        """A row per account: its metrics, and the sums of each part of the bars.
+
+        Raises InputError if a metric cannot be had from sums.
+        """
+        values = block_metrics(
+            self.ends,
+            self.scopes,
+            *_time_in(passing, begins),
+            waited=_waited(passing, begins, waiting),
+            initial_equity=self.initial_equity,
+            timeframe=timeframe,
+            metrics=metrics,
+        )
+        if parts:
+            values = np.hstack([values, self._in_parts(passing, parts)])
+        return pd.DataFrame(values, columns=[*metric_names(metrics), *part_names(parts)])
+
+    def _in_parts(self, passing: Passing, parts: Mapping[str, tuple[int, int]]) -> Floats:
+        bounds = np.clip(np.array(list(parts.values()), dtype=np.int64), 0, None)
+        first, last = np.searchsorted(np.append(0, passing.edges), bounds).T
+        begun = np.zeros((len(self.parts), 1, len(PART_SUMS)))
+        begun[:, :, 2] = self.initial_equity
+        since = np.concatenate([begun, self.parts], axis=1)
+        found: Floats = since[:, last] - since[:, first]
+        before, after = since[:, first, 2], since[:, last, 2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found[:, :, 2] = np.where(before > 0.0, np.log(after / before), 0.0)
+        return found.reshape(len(self.parts), -1)
+
+
+def sums_of(count: int, passing: Passing, initial_equity: float) -> KeptSums:
+    """Sums of so many accounts that have not begun."""
+    ends = np.full(count, -1.0, dtype=ENDS)
+    ends["exposure"] = ends["held"] = ends["small"] = 0.0
+    scopes = np.zeros((count, 2), dtype=SUMS)
+    scopes["least"], scopes["most"], scopes["peak"] = np.inf, -np.inf, initial_equity
+    scopes["trough"] = scopes["growth"] = scopes["above"] = 1.0
+    parts = np.zeros((count, len(passing.edges), len(PART_SUMS)))
+    parts[:, :, 2] = initial_equity
+    return KeptSums(initial_equity, ends, scopes, parts)
 
 
 def check_account(account: SweepAccount, market: SweepMarket, name: str) -> None:
@@ -259,15 +296,11 @@ def _runner(
     market: SweepMarket,
     accounts: Sequence[SweepAccount],
     begins: Ints,
-    ends: Any,
-    scopes: Any,
-    sums: Floats,
+    kept: KeptSums,
 ) -> Callable[[int], None]:
-    """What runs the block of accounts from a row on, and leaves their sums in the last three."""
+    """What runs the block of accounts from a row on, and keeps their sums."""
     from delever.engine.sweep_kernel import run_block
 
-    scopes["least"], scopes["most"], scopes["peak"] = np.inf, -np.inf, market.initial_equity
-    scopes["trough"] = scopes["growth"] = scopes["above"] = 1.0
     told = [account.asked for account in accounts]
     times = [_settings(account, market).exposure for account in accounts]
     sizes = [len(one.bars) for one in told]
@@ -280,7 +313,8 @@ def _runner(
         own = slice(first, first + _BLOCK)
         run_block(
             market.board, market.initial_equity, begins[own], firsts[first : first + _BLOCK + 1],
-            bars, targets, orders[own], fees[own], ends[own], scopes[own], sums[own],
+            bars, targets, orders[own], fees[own],
+            kept.ends[own], kept.scopes[own], kept.parts[own],
         )  # fmt: skip
 
     return run
@@ -310,10 +344,10 @@ def _fractions(costs: Costs | None) -> tuple[float, float]:
     )
 
 
-def _time_in(board: Board, begins: Ints) -> tuple[Floats, Floats]:
+def _time_in(passing: Passing, begins: Ints) -> tuple[Floats, Floats]:
     """Bars from each first one on outside and inside, and the time outside, inside and between."""
-    lasting, apart = np.diff(board.lines.time), np.append(board.lines.apart[1:], 0.0)
-    parts = [board.inside == part for part in (0, 1)]
+    lasting, apart = np.diff(passing.time), np.append(passing.apart[1:], 0.0)
+    parts = [passing.inside == part for part in (0, 1)]
 
     def since(each: Floats) -> Floats:
         return np.append(np.cumsum(each[::-1])[::-1], 0.0)[begins]
@@ -322,9 +356,9 @@ def _time_in(board: Board, begins: Ints) -> tuple[Floats, Floats]:
     return np.stack(bars), np.stack([*(since(part * lasting) for part in parts), since(apart)])
 
 
-def _waited(board: Board, begins: Ints, waiting: Ints) -> Floats:
+def _waited(passing: Passing, begins: Ints, waiting: Ints) -> Floats:
     """Bars before the first decision, and the time that they stand for."""
     if not waiting.any():
         return np.zeros((2, len(begins)))
-    every, later = (_time_in(board, rows)[1].sum(axis=0) for rows in (begins - waiting, begins))
+    every, later = (_time_in(passing, rows)[1].sum(axis=0) for rows in (begins - waiting, begins))
     return np.stack([waiting.astype(np.float64), every - later])

@@ -302,16 +302,17 @@ def _pass(
     time: int, until: int, held: Held, wealth: Wealth, board: Board, scopes: Any, ends: Any
 ) -> tuple[Held, Wealth]:
     """Take an account from `time` to `until`, with nothing on the way but funding and scopes."""
-    lines, inside = board.lines, board.inside
+    lines, passing = board.lines, board.passing
+    inside = passing.inside
     lane = 1 if held.position < 0.0 else 0
     paid, worth = lines.paid[lane], lines.worth[lane]
     line = Line(held.cash - held.position * paid[time - 1], held.position, worth)
     while time < until:
         scope = scopes[inside[time]]
         if inside[time] != inside[time - 1]:
-            hold(line.position * lines.mark[time - 1], lines.apart[time], wealth, ends)
+            hold(line.position * lines.mark[time - 1], passing.apart[time], wealth, ends)
             wealth = enter(scope, scopes[inside[time - 1]], wealth)
-        last = min(until, lines.other_scope[time])
+        last = min(until, passing.other_scope[time])
         if line.position == 0.0:
             scope.least, scope.most = min(scope.least, 0.0), max(scope.most, 0.0)
         else:
@@ -319,7 +320,7 @@ def _pass(
             reached = stretch(line, (time, last), lines.mark, scope)
             peak, trough = fall(line, (time, last), reached, wealth.peak, wealth.trough)
             scope.peak, scope.trough = fall(line, (time, last), reached, scope.peak, scope.trough)
-            scope.held += lines.time[last] - lines.time[time]
+            scope.held += passing.time[last] - passing.time[time]
             scope.funding += line.position * (paid[last - 1] - paid[time - 1])
             equity = line.base + line.position * worth[last - 1]
             wealth = Wealth(equity, wealth.begun, peak, trough)
@@ -345,7 +346,8 @@ def _run(
     board: Board, asks: Asks, order: Orders, own: SweepFees, ends: Any, scopes: Any, sums: Floats
 ) -> None:
     """One account: a bar at which something may happen, then the bars at which nothing does."""
-    inside, lines, edges = board.inside, board.lines, board.edges
+    lines, passing = board.lines, board.passing
+    inside, edges = passing.inside, passing.edges
     place, time, cash = 0, asks.begin, asks.cash
     part = np.searchsorted(edges, time, side="right")
     held = Held(cash, 0.0, 0.0, 0.0, cash, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -356,7 +358,7 @@ def _run(
         terms = Terms(_fees(bar, own), order, board.brackets[ruled], board.how[ruled])
         scope = scopes[inside[time]]
         if time > asks.begin and inside[time] != inside[time - 1]:
-            hold(held.position * lines.mark[time - 1], lines.apart[time], wealth, ends)
+            hold(held.position * lines.mark[time - 1], passing.apart[time], wealth, ends)
             wealth = enter(scope, scopes[inside[time - 1]], wealth)
         if held.position != 0.0:
             held = _receive(held, -held.position * bar.paid_open)
@@ -381,17 +383,17 @@ def _run(
         low, high = _alarms(held, terms, trigger)
         low, high = low - lines.lift[0, time], high + lines.lift[1, time]
         worth = held.position * bar.mark_close
-        lasting = lines.time[time + 1] - lines.time[time]
+        lasting = passing.time[time + 1] - passing.time[time]
         wealth = mark(held.cash + worth, worth, lasting, wealth, scope)
         time += 1
         until = asks.bars[place] if place < len(asks.bars) else len(inside)
         if held.position != 0.0:
             until = _quiet(time, min(until, lines.other_rule[time - 1]), low, high, lines)
-        passing = True
-        while passing:
+        goes_on = True
+        while goes_on:
             last = min(until, edges[part])
             held, wealth = _pass(time, last, held, wealth, board, scopes, ends)
-            time, passing = last, last < until
+            time, goes_on = last, last < until
             if time == edges[part]:
                 sums[part, 0] = scopes[0].gain + scopes[1].gain
                 sums[part, 1] = scopes[0].squares + scopes[1].squares

@@ -41,10 +41,6 @@ class Lines(NamedTuple):
 
     # shape (n,): mark price at each close, times the bars of time that the bar stands for
     mark: Floats
-    # shape (n + 1,): sum of those times over the bars before each; of missing bars, those between
-    # two of one scope
-    time: Floats
-    apart: Floats  # shape (n,): missing bars before each bar whose scope is another
     paid: Floats  # shape (2, n): funding that one unit has received since the first bar
     worth: Floats  # shape (2, n): mark price plus that
     # shape (2, n): how far funding may have moved the prices at which a long, a short is liquidated
@@ -52,21 +48,30 @@ class Lines(NamedTuple):
     reach: Floats  # shape (2, n): lowest price less its lift, highest price plus its own
     least: Floats  # shape (ceil(n / STRETCH): extremes of `reach` in each stretch
     most: Floats  # shape (ceil(n / STRETCH)
-    # shape (n,): the next bar in another scope, under another rule; n where there is none
-    other_scope: Ints
-    other_rule: Ints  # shape (n,)
+    other_rule: Ints  # shape (n,): the next bar under another rule; n where there is none
+
+
+class Passing(NamedTuple):
+    """How time passes in a sweep: in which scope, for how long, and at which rows parts end."""
+
+    inside: Ints  # shape (n,): 1 for bars inside deleveraging periods, else 0
+    # shape (n + 1,): sum over the bars before each of the bars of time that they stand for; of
+    # missing bars, those between two of one scope
+    time: Floats
+    apart: Floats  # shape (n,): missing bars before each bar whose scope is another
+    other_scope: Ints  # shape (n,): the next bar in another scope; n where there is none
+    edges: Ints  # rows at which parts of the bars begin or end, rising; the last is n
 
 
 class Board(NamedTuple):
     """What all accounts of a sweep have in common."""
 
     table: Any  # shape (n,): records of `SWEEP_BAR`
-    inside: Ints  # shape (n,): 1 for bars inside deleveraging periods, else 0
     rule: Ints  # as in `delever.engine.steps.TermArrays`
     brackets: Floats
     how: Any  # records of `delever.engine.steps.MarginRule`
     lines: Lines
-    edges: Ints  # rows at which parts of the bars begin or end, rising; the last is n
+    passing: Passing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -188,18 +193,30 @@ def board_of(
 
     How long the bars last is as in `delever.bars.spans`, by default one each.
     """
-    which = inside.astype(np.int64)
-    lines = _lines(table, which, held, np.ones(len(which)) if lasting is None else lasting)
+    passing = passing_of(inside, np.ones(len(inside)) if lasting is None else lasting, parts)
+    lines = _lines(table, held, np.diff(passing.time))
     how = np.ascontiguousarray(held.how).view(record(*MarginRule._fields))[:, 0]
+    return Board(table, held.rule, held.brackets, how, lines, passing)
+
+
+def passing_of(
+    inside: npt.NDArray[np.bool_], lasting: Floats, parts: Mapping[str, tuple[int, int]]
+) -> Passing:
+    """How time passes over bars that last so long (as in `delever.bars.spans`), cut into parts."""
+    which = inside.astype(np.int64)
+    within = np.where(np.append(np.diff(which) != 0, False), 1.0, lasting)
     bounds = np.array([row for part in parts.values() for row in part] + [len(which)])
-    edges = np.unique(bounds[bounds > 0]).astype(np.int64)
-    return Board(table, which, held.rule, held.brackets, how, lines, edges)
+    return Passing(
+        which,
+        np.append(0.0, np.cumsum(within)),
+        np.append(0.0, (lasting - within)[:-1]),
+        _next_other(which),
+        np.unique(bounds[bounds > 0]).astype(np.int64),
+    )
 
 
-def _lines(table: Any, inside: Ints, held: TermArrays, lasting: Floats) -> Lines:
+def _lines(table: Any, held: TermArrays, within: Floats) -> Lines:
     """What the bars do to an account that nothing happens to."""
-    changes = np.append(np.diff(inside) != 0, False)
-    within = np.where(changes, 1.0, lasting)
     bar = {name: np.ascontiguousarray(table[name]) for name in SWEEP_BAR.names or ()}
     # A received unit moves the price of liquidation by at most this.
     closing = columns(MarginRule, held.how)["closing_fee"]
@@ -221,18 +238,15 @@ def _lines(table: Any, inside: Ints, held: TermArrays, lasting: Floats) -> Lines
         np.maximum(bar["high"], bar["mark_high"]),
     )
     reach = np.stack([lowest - lift[0], highest + lift[1]])
-    edges = np.arange(0, len(inside), STRETCH)
+    edges = np.arange(0, len(within), STRETCH)
     return Lines(
         mark=bar["mark_close"] * within,
-        time=np.append(0.0, np.cumsum(within)),
-        apart=np.append(0.0, (lasting - within)[:-1]),
         paid=paid,
         worth=bar["mark_close"] + paid,
         lift=lift,
         reach=reach,
         least=np.minimum.reduceat(reach[0], edges),
         most=np.maximum.reduceat(reach[1], edges),
-        other_scope=_next_other(inside),
         other_rule=_next_other(held.rule),
     )
 

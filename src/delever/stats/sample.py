@@ -206,11 +206,15 @@ def _require_returns(returns: pd.Series, name: str) -> None:
     wrong = np.flatnonzero(~(np.isfinite(values) & (values >= -1.0)))
     if wrong.size:
         row = int(wrong[0])
-        raise InputError(
-            f"{name} must be finite and at least -1; row {row + 1} "
-            f"({returns.index[row]:%Y-%m-%d %H:%M}) is {values[row]:g}; "
-            "a path cannot be compounded past it"
-        )
+        raise no_return(row, returns.index[row], float(values[row]), name)
+
+
+def no_return(row: int, time: pd.Timestamp, value: float, name: str = "returns") -> InputError:
+    """What is said of a return that loses more than there was."""
+    return InputError(
+        f"{name} must be finite and at least -1; row {row + 1} ({time:%Y-%m-%d %H:%M}) is "
+        f"{value:g}; a path cannot be compounded past it"
+    )
 
 
 def _closed(trades: pd.DataFrame) -> NDArray[np.bool_]:

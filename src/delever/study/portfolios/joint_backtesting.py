@@ -63,22 +63,14 @@ def backtest_markets(
 
     Raises what that raises.
     """
-    chosen = _chosen(strategy, place)
+    chosen, markets, told, beside = joint_account(
+        markets, strategy, account=account, costs=costs, margin=margin, benchmark=benchmark,
+        place=place,
+    )  # fmt: skip
     asked = joint_rule(chosen, params, rule=rule, rule_params=rule_params or {}, place=place)
     if not isinstance(chosen, Strategy) and params:
         raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
-    accounts, markets = _accounts(account, markets, place)
-    told = JointAccount(
-        accounts=accounts,
-        costs={
-            symbol: costs
-            or (RULED_COSTS if symbol in accounts and accounts[symbol].rules else DEFAULT_COSTS)
-            for symbol in markets
-        },
-        margin=margin if isinstance(margin, Margin) else Margin(mode=margin),  # type: ignore[arg-type]
-    )
     first = None if start is None else utc(start, "start")
-    beside = benchmark_rule(markets, benchmark, place)
     evaluation = simulate_joint(
         markets,
         asked,
@@ -122,6 +114,34 @@ def backtest_markets(
         asked=cache(partial(joint_answer, evaluation, progress=lambda step: None)),
         sections=place.extensions.sections,
     )
+
+
+def joint_account(
+    markets: Markets,
+    strategy: Any,
+    *,
+    account: object,
+    costs: Costs | None,
+    margin: str | Margin,
+    benchmark: Any,
+    place: Workspace,
+) -> tuple[Strategy | pd.DataFrame, Markets, JointAccount, JointRule]:
+    """A strategy, the markets with what is to be noted of them, the account, and the benchmark.
+
+    Raises InputError or ConfigError if one of them is not of its kind.
+    """
+    chosen = _chosen(strategy, place)
+    accounts, markets = _accounts(account, markets, place)
+    told = JointAccount(
+        accounts=accounts,
+        costs={
+            symbol: costs
+            or (RULED_COSTS if symbol in accounts and accounts[symbol].rules else DEFAULT_COSTS)
+            for symbol in markets
+        },
+        margin=margin if isinstance(margin, Margin) else Margin(mode=margin),  # type: ignore[arg-type]
+    )
+    return chosen, markets, told, benchmark_rule(markets, benchmark, place)
 
 
 def benchmark_rule(markets: Markets, given: Any, place: Workspace) -> JointRule:

@@ -142,7 +142,7 @@ def gather_joint(study: PortfolioStudy, workspace: Workspace) -> JointInputs:
         account=JointAccount(
             accounts={name: leg.account for name, leg in legs.items() if leg.account is not None},
             costs={name: leg.costs for name, leg in legs.items()},
-            margin=_margin(study, legs),
+            margin=margin_of(study, legs),
             band=study.portfolio.rebalance_band,
         ),
         universe_sha256="" if universe is None else file_sha256(universe),
@@ -152,7 +152,7 @@ def gather_joint(study: PortfolioStudy, workspace: Workspace) -> JointInputs:
     )
 
 
-def _margin(study: PortfolioStudy, legs: Mapping[str, LegInputs]) -> Margin:
+def margin_of(study: PortfolioStudy, legs: Mapping[str, LegInputs]) -> Margin:
     """How the legs share margin, by the rules of the venue that all perpetuals are on."""
     accounts = [leg.account for leg in legs.values() if leg.account is not None]
     books = [each.rules for each in accounts if isinstance(each.rules, Rulebook)]

@@ -37,7 +37,7 @@ def joint_remarks(
         )
     warned.extend(short_span(evaluation.years * DAYS_PER_YEAR))
     warned.extend(_until(markets, evaluation.span[1]))
-    warned.extend(_by_note({name: markets[name].notes for name in markets}))
+    warned.extend(by_note({name: markets[name].notes for name in markets}))
     if evaluation.periods:
         assumed.append("deleveraging periods were drawn with hindsight")
     else:
@@ -68,7 +68,7 @@ def joint_remarks(
     return {"notes": [*dict.fromkeys([*warned, *assumed])], "assumptions": assumed}
 
 
-def _by_note(notes: Mapping[str, Sequence[str]]) -> list[str]:
+def by_note(notes: Mapping[str, Sequence[str]]) -> list[str]:
     """Notes of symbols, what several share said once."""
     whose: dict[str, list[str]] = {}
     for name, said in notes.items():
@@ -87,7 +87,7 @@ def _of_the_engine(run: PortfolioBacktest) -> list[str]:
             others.append(said)
         elif not (_is_spot(run, name) and note.startswith(("mark: ", "resolution: "))):
             legs.setdefault(name, []).append(note)
-    return [*_by_note(legs), *others, *hidden(run)]
+    return [*by_note(legs), *others, *hidden(run)]
 
 
 def _is_spot(run: PortfolioBacktest, name: str) -> bool:

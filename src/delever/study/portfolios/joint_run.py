@@ -114,15 +114,30 @@ def record_joint(
 
     Raises StoreError if the ledger cannot be written.
     """
-    ledger = Ledger.of(place, _whole_index(markets), data)
+    ledger = Ledger.of(place, whole_index(markets), data)
     run = evaluation.backtest
     answered = (run.request or {}).get("target_exposure")
-    trial: dict[str, Any] = {
+    trial = joint_trial(
+        rule, account, costs_times=costs_times, timeframe=run.timeframe, start=start,
+        answered=answered,
+    )  # fmt: skip
+    last = evaluation.bars.index[-1]
+    return ledger.record([trial], by=by, study=evaluation.name, until=last)
+
+
+def joint_trial(
+    rule: JointRule,
+    account: JointAccount,
+    *,
+    costs_times: float,
+    timeframe: str,
+    start: pd.Timestamp | None,
+    answered: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """What makes a run of several symbols the same trial as another, but for its markets."""
+    return {
         "strategy": strategy_facts(rule.strategy, answered),
-        "params": {
-            **rule.params,
-            **({} if rule.rule is None else {"rule": rule.rule.name, **rule.rule_params}),
-        },
+        "params": asked_params(rule),
         "costs": {
             symbol: costs_facts(costs.stressed(costs_times))
             for symbol, costs in sorted(account.costs.items())
@@ -132,14 +147,18 @@ def record_joint(
             "band": account.band,
             **{name: account_facts(one) for name, one in sorted(account.accounts.items())},
         },
-        "timeframe": run.timeframe,
+        "timeframe": timeframe,
         "start": None if start is None else f"{start:%Y-%m-%dT%H:%M}",
     }
-    last = evaluation.bars.index[-1]
-    return ledger.record([trial], by=by, study=evaluation.name, until=last)
 
 
-def _whole_index(markets: Markets) -> pd.DataFrame:
+def asked_params(rule: JointRule) -> dict[str, Any]:
+    """Parameters of a strategy, and the rule behind it with its own."""
+    behind = {} if rule.rule is None else {"rule": rule.rule.name, **rule.rule_params}
+    return {**rule.params, **behind}
+
+
+def whole_index(markets: Markets) -> pd.DataFrame:
     """The index of all markets as bars of which only the opens are asked."""
     level = markets.equal_weight()
     return pd.DataFrame({"open": level.shift().fillna(level.iloc[0])}, index=markets.index)

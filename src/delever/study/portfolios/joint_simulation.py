@@ -109,13 +109,13 @@ def rule_named(name: str, place: Workspace) -> Strategy:
 
 def joint_rule(
     strategy: Strategy | pd.DataFrame,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
     *,
     rule: str | None,
     rule_params: Mapping[str, Any],
     place: Workspace,
 ) -> JointRule:
-    """A strategy bound to its parameters, with the rule that is named.
+    """A strategy bound to its parameters, none where they are bound later, with a rule by name.
 
     Without a name a strategy of one market has equal shares, and one of several none.
 
@@ -130,7 +130,9 @@ def joint_rule(
     chosen = None if rule is None else rule_named(rule, place)
     return JointRule(
         strategy=strategy,
-        params=strategy.bind(params) if isinstance(strategy, Strategy) else {},
+        params={}
+        if params is None or not isinstance(strategy, Strategy)
+        else strategy.bind(params),
         rule=chosen,
         rule_params={} if chosen is None else chosen.bind(rule_params),
     )
@@ -189,7 +191,14 @@ def simulate_joint(
         closes=markets.worth().loc[rows],
         periods=periods,
         metrics=metrics,
+        undecided=max(first_decided(target) + 1 - begin, 0),
     )
+
+
+def first_decided(target: pd.DataFrame) -> int:
+    """Row at whose close anything is first decided; the rows themselves where nothing is."""
+    decided = exposures_by_symbol(target).notna().any(axis=1).to_numpy()
+    return int(decided.argmax()) if decided.any() else len(decided)
 
 
 def several(markets: Markets, strategy: Strategy | pd.DataFrame) -> None:
@@ -207,14 +216,14 @@ def first_row(markets: Markets, target: pd.DataFrame, *, start: pd.Timestamp | N
     Raises InputError if no row is left, or nothing is ever decided.
     """
     index = markets.index
-    decided = np.flatnonzero(exposures_by_symbol(target).notna().any(axis=1).to_numpy())
-    if not len(decided):
+    decided = first_decided(target)
+    if decided == len(index):
         raise InputError(
             "the strategy needs more history than there is: no decision in "
             f"{counted(len(index), 'row')} ({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); give "
             "earlier bars or shorten its windows"
         )
-    begin = int(decided[0]) + 1 if start is None else int(index.searchsorted(start))
+    begin = decided + 1 if start is None else int(index.searchsorted(start))
     trading = [view.trading_start for view in markets.views.values()]
     known = [time for time in trading if time is not None]
     if len(known) == len(trading):
@@ -237,6 +246,22 @@ def run_joint(
     initial_equity: float = 10_000.0,
 ) -> PortfolioBacktest:
     """Simulate exposures decided on the rows of markets, from a row of it on."""
+    legs, clock = legs_of(markets, account, begin, costs_times)
+    decided = decided_last(target[[*legs]])
+    return portfolio_backtest(
+        legs,
+        decided.loc[clock],
+        timeframe=markets.timeframe,
+        margin=account.margin,
+        initial_equity=initial_equity,
+        rebalance_band=account.band,
+    )
+
+
+def legs_of(
+    markets: Markets, account: JointAccount, begin: int, costs_times: float
+) -> tuple[dict[str, Leg], pd.DatetimeIndex]:
+    """What can be held from a row of markets on, and the clock of its bars."""
     since = markets.index[begin]
     legs: dict[str, Leg] = {}
     for symbol in markets:
@@ -252,15 +277,7 @@ def run_joint(
             **_end(markets, symbol),
         )
     clock = reduce(pd.Index.union, (leg.bars.index for leg in legs.values()))
-    decided = decided_last(target[[*legs]])
-    return portfolio_backtest(
-        legs,
-        decided.loc[clock],
-        timeframe=markets.timeframe,
-        margin=account.margin,
-        initial_equity=initial_equity,
-        rebalance_band=account.band,
-    )
+    return legs, pd.DatetimeIndex(clock)
 
 
 def _traded(markets: Markets, symbol: str, since: pd.Timestamp) -> pd.DataFrame:

@@ -144,19 +144,28 @@ class SweepConfig(BaseModel):
     params: dict[str, Axis] = {}  # axes: keys of the study's tables of those names
     costs: dict[str, Axis] = {}
     account: dict[str, Axis] = {}
+    # of several symbols: rule, rebalance_band, margin, and parameters of the rule
+    portfolio: dict[str, Axis] = {}
 
     @model_validator(mode="after")
     def _fits(self) -> SweepConfig:
         if (self.choose == "grid") != (self.samples is None):
             raise ValueError("samples goes with choose = 'random' or 'sobol', and only with them")
         if not self.axes:
-            raise ValueError("at least one axis is needed, in [sweep.params], costs or account")
+            raise ValueError(
+                "at least one axis is needed, in [sweep.params], costs, account or portfolio"
+            )
         return self
 
     @property
     def axes(self) -> dict[str, Axis]:
         """Axes by dotted key of the study, those of the strategy first."""
-        tables = {"params": self.params, "costs": self.costs, "account": self.account}
+        tables = {
+            "params": self.params,
+            "costs": self.costs,
+            "account": self.account,
+            "portfolio": self.portfolio,
+        }
         return {
             f"{table}.{name}": axis for table, axes in tables.items() for name, axis in axes.items()
         }
@@ -287,8 +296,8 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     data = table.get("data")
     if "legs" in table or (isinstance(data, str) and data.endswith(UNIVERSES)):
         raise ConfigError(
-            f"{path} is a study of several symbols, which delever run takes and nothing else does "
-            "so far; name a study of one symbol here"
+            f"{path} is a study of several symbols, which delever run and delever sweep take and "
+            "nothing else does so far; name a study of one symbol here"
         )
     try:
         return Study.model_validate(table)

@@ -75,12 +75,10 @@ class PortfolioStudy(Study):
                 f"[legs] must name two symbols at least; got {', '.join(self.legs)}; a study of "
                 "one names it as data"
             )
-        for name, given in (("warmup", self.warmup), ("sweep", self.sweep)):
-            if given is not None:
-                raise ValueError(
-                    f"{name} belongs to a study of one symbol; of several, each leg has its own "
-                    "warmup, and no sweep covers them"
-                )
+        if self.warmup is not None:
+            raise ValueError(
+                "warmup belongs to a study of one symbol; of several, each leg has its own"
+            )
         if self.series and self.legs:
             raise ValueError("series of legs stand in [legs.NAME.series]")
         wrong = [name for name in self.legs if not re.fullmatch(r"[A-Za-z0-9][\w.:/-]*", name)]
@@ -119,10 +117,28 @@ class PortfolioStudy(Study):
         return self
 
 
+def set_portfolio(table: dict[str, Any], name: str, value: Any) -> None:
+    """Put a value of ``[sweep.portfolio]`` where a study says it."""
+    if name == "margin":
+        table["margin"] = value
+        return
+    held = dict(table["portfolio"])
+    if name in ("rule", "rebalance_band"):
+        held[name] = value
+    else:
+        held["params"] = {**held["params"], name: value}
+    table["portfolio"] = held
+
+
 def is_portfolio(table: Mapping[str, Any]) -> bool:
     """Whether a study file is of several symbols."""
     data = table.get("data")
     return "legs" in table or (isinstance(data, str) and data.endswith(UNIVERSES))
+
+
+def study_model(table: Mapping[str, Any]) -> type[Study]:
+    """What a table of a study is read as."""
+    return PortfolioStudy if is_portfolio(table) else Study
 
 
 def load_any_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
@@ -131,7 +147,7 @@ def load_any_study(path: Path, overrides: Mapping[str, Any] | None = None) -> St
     Raises ConfigError naming file, key, what was required and what came.
     """
     table = study_table(path, overrides)
-    model = PortfolioStudy if is_portfolio(table) else Study
+    model = study_model(table)
     try:
         return model.model_validate(table)
     except ValidationError as error:

@@ -103,18 +103,38 @@ def run_alone(
     further = scoped(sample, scopes, by_run)
     if not by_sums:
         return [], further
-    table = compute_scopes(sample, scopes, by_sums)
+    small = below_a_lot(done, ground.market.bars["open"].to_numpy(dtype=np.float64)[begin:])
+    return columns_of(done, sample, scopes, by_sums, ground.parts, begin, small=small), further
+
+
+def columns_of(
+    done: Backtest,
+    sample: Sample,
+    scopes: Mapping[str, Flags],
+    metrics: Sequence[Metric],
+    parts: Parts,
+    begin: int,
+    *,
+    small: float,
+) -> list[float]:
+    """The columns of a sweep, of a single run that begins at a row."""
+    table = compute_scopes(sample, scopes, metrics)
     totals = {name: _totals(done, bars) for name, bars in scopes.items()}
     columns = [
         value
         for scope in SCOPES
         for value in (
-            *(float(table[scope][each.name]) for each in by_sums if scope in each.scopes),
+            *(float(table[scope][each.name]) for each in metrics if scope in each.scopes),
             *(totals[scope][name] for name in TOTALS),
         )
     ]
-    small = below_a_lot(done, ground.market.bars["open"].to_numpy(dtype=np.float64)[begin:])
-    return [*columns, small, *in_parts(done, ground.parts, begin).ravel().tolist()], further
+    return [*columns, small, *in_parts(done, parts, begin).ravel().tolist()]
+
+
+def table_of(values: Mapping[int, Sequence[float]], names: Sequence[str]) -> pd.DataFrame:
+    """Columns of combinations that were run by themselves, by row."""
+    table = np.array(list(values.values()), dtype=np.float64).reshape(len(values), len(names))
+    return pd.DataFrame(table, index=list(values), columns=list(names))
 
 
 def scopes_of(ground: SweepGround, target: Target, begin: int) -> dict[str, Flags]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,7 @@ import pandas as pd
 from delever.arguments import Rows, counted
 from delever.bars import close_times
 from delever.engine.backtest import Backtest
-from delever.engine.orders import Target
-from delever.engine.settings import Account
+from delever.engine.orders import EXPOSURE, Target
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
 from delever.errors import DeleverError
@@ -27,24 +26,15 @@ from delever.research.plateau import neighbours_median, terrain
 from delever.research.swept import NEIGHBOURS, RANKED_BY
 from delever.stats.metric import SCOPES
 from delever.stats.returns import total_return
-from delever.study.inputs.implausible import market_notes
 from delever.study.ledger.trials import Ledger
 from delever.study.settings.grid import Grid
-from delever.study.sweeps.asking import asked_of
-from delever.study.sweeps.by_itself import (
-    Flags,
-    benchmark_of,
-    by_itself,
-    in_parts,
-    scoped,
-    scopes_of,
-    why_by_itself,
-)
-from delever.study.sweeps.chunk import Combination, SweepGround
+from delever.study.sweeps.by_itself import Flags, in_parts, scoped, why_by_itself
+from delever.study.sweeps.chunk import SweepGround
+from delever.study.sweeps.joint_ground import JointGround
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns
-from delever.study.workspaces.strategy import Strategy, called
-from delever.venues.costs import Costs, VenueFees
+from delever.study.workspaces.strategy import called
+from delever.venues.costs import VenueFees
 
 _FEW = 3
 """Values of an axis that are all named; of more, the ends."""
@@ -55,10 +45,10 @@ MOST_JUDGED = 10_000
 
 
 def concluded(
-    ground: SweepGround,
+    ground: SweepGround | JointGround,
     columns: SweptColumns,
     chosen: Grid,
-    combination: Callable[[Mapping[str, Any]], Combination],
+    combination: Callable[[Mapping[str, Any]], Any],
     *,
     name: str,
     data: str,
@@ -74,7 +64,7 @@ def concluded(
 
     Parameters
     ----------
-    ground : SweepGround
+    ground : SweepGround or JointGround
         What they share.
     columns : SweptColumns
         Of `delever.study.sweeps.chunk.run_combinations`, behind the axes: a row per combination.
@@ -107,7 +97,7 @@ def concluded(
             "n_trials": n_trials,
             "asked": chosen.asked,
             "failed": int((frame["error"] != "").sum()),
-            "notes": [*market_notes(ground.market), *_path(ground, axes)],
+            "notes": [*ground.notes, *_path(ground, axes)],
         },
         about=_about(ground, axes, data, fixed, frame, n_trials),
         columns=columns,
@@ -120,12 +110,12 @@ def concluded(
     if found.terrain is None:
         return found
     one = combination(chosen[found.terrain.peak])
-    answer = asked_of(ground, one.params)
+    answer = ground.asked(one)
     if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
         raise answer
     begin = answer[1]
-    done, held = by_itself(ground, one, *answer), benchmark_of(ground, one, begin)
-    path = _path(ground, axes, ordered=isinstance(answer[0], pd.DataFrame))
+    path = _path(ground, axes, ordered=_with_orders(answer[0]))
+    done, held = ground.alone(one, *answer), ground.beside(one, begin)
     doubts = _repeated(float(frame["total_return"].iloc[found.terrain.peak]), done)
     per_year = sample_of(done, held).periods_per_year
     known = np.flatnonzero(frame[RANKED_BY].notna().to_numpy())
@@ -149,8 +139,8 @@ def concluded(
         )
     return replace(
         found,
-        manifest={**found.manifest, "notes": [*doubts, *market_notes(ground.market), *path]},
-        benchmark=_measured(held, scopes_of(ground, answer[0], begin), _called(ground.benchmark)),
+        manifest={**found.manifest, "notes": [*doubts, *ground.notes, *path]},
+        benchmark=_measured(held, ground.scopes(*answer), ground.benchmark_name),
         choosing=choosing(tried.some(apart)).of_rows(drawn),
         finalists=_finalists(ground, tried.some(apart), drawn, chosen, combination),
         deflation=_deflated(
@@ -204,10 +194,14 @@ def _repeated(swept: float, again: Backtest) -> list[str]:
     ]
 
 
-def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) -> list[str]:
+def _path(
+    ground: SweepGround | JointGround, axes: Sequence[str], *, ordered: bool = False
+) -> list[str]:
     """Why combinations were run, or the strategy was asked, one by one."""
-    banded = [axis.removeprefix("account.") for axis in axes if axis == "account.rebalance_band"]
-    whys = [why_by_itself(ground), *banded, "the strategy's orders" if ordered else ""]
+    whys = ["the strategy's orders" if ordered else ""]
+    if not isinstance(ground, JointGround):
+        banded = [axis for axis in axes if axis == "account.rebalance_band"]
+        whys = [why_by_itself(ground), *(axis.removeprefix("account.") for axis in banded), *whys]
     if not (why := ", ".join(dict.fromkeys(filter(None, whys)))):
         return list(ground.asking.notes)
     return [
@@ -216,12 +210,17 @@ def _path(ground: SweepGround, axes: Sequence[str], *, ordered: bool = False) ->
     ]
 
 
+def _with_orders(target: Target) -> bool:
+    """Whether orders stand beside exposures: of one symbol, or of several."""
+    return isinstance(target, pd.DataFrame) and (EXPOSURE in target or target.columns.nlevels > 1)
+
+
 def _finalists(
-    ground: SweepGround,
+    ground: SweepGround | JointGround,
     tried: Tried,
     rows: Rows,
     chosen: Grid,
-    combination: Callable[[Mapping[str, Any]], Combination],
+    combination: Callable[[Mapping[str, Any]], Any],
 ) -> Finalists | None:
     """The best of the first half, run bar by bar and tested on the second."""
     picked, begin = finalists_of(tried), tested_from(tried)
@@ -231,11 +230,11 @@ def _finalists(
     made = []
     for row in picked:
         one = combination(chosen[rows[row]])
-        answer = asked_of(ground, one.params)
+        answer = ground.asked(one)
         if isinstance(answer, DeleverError):
             raise answer
-        made.append(by_itself(ground, one, *answer).returns.reindex(index).to_numpy())
-    held = benchmark_of(ground, combination(chosen[rows[picked[0]]]), begin)
+        made.append(ground.alone(one, *answer).returns.reindex(index).to_numpy())
+    held = ground.beside(combination(chosen[rows[picked[0]]]), begin)
     found = finalists(tried, picked, np.column_stack(made), held.returns.to_numpy())
     return None if found is None else found.of_rows(rows)
 
@@ -250,12 +249,8 @@ def _measured(held: Backtest, scopes: Mapping[str, Flags], name: str) -> pd.Seri
     return row
 
 
-def _called(strategy: Strategy | Target) -> str:
-    return called(strategy).replace("_", " ")
-
-
 def _about(
-    ground: SweepGround,
+    ground: SweepGround | JointGround,
     axes: Sequence[str],
     data: str,
     fixed: Mapping[str, Any],
@@ -270,33 +265,49 @@ def _about(
     varied = ", ".join(axis.removeprefix("params.") for axis in axes)
     swept = {axis: _values(frame[axis], axis) for axis in axes if "." in axis}
     return {
-        "Strategy": f"{_called(ground.strategy)}{f' with {params}' if params else ''}",
+        "Strategy": f"{called(ground.strategy)}{f' with {params}' if params else ''}".replace(
+            "_", " "
+        ),
         "Varied": varied,
         "Data": data,
         "Bars": f"{index[first]:%Y-%m-%d} to {last:%Y-%m-%d}, {len(index) - first:,} of "
         f"{ground.market.timeframe}",
-        "Account": _account_words(ground.account, swept),
-        "Costs of a fill": _costs_words(ground.costs, ground.costs_times, swept),
+        "Account": _account_words(ground, swept),
+        "Costs of a fill": _costs_words(ground, swept),
         "Combinations": f"{len(frame):,}",
         "Trials ever made on these data": f"{n_trials:,}",
     }
 
 
-def _account_words(account: Account | None, swept: Mapping[str, str]) -> str:
-    if account is None:
+def _account_words(ground: SweepGround | JointGround, swept: Mapping[str, str]) -> str:
+    if isinstance(ground, JointGround):
+        margin = ground.joint.margin.mode.replace("_", " ")
+        said = f"{counted(len(ground.market), 'symbol')}, margin {margin}"
+    elif (account := ground.account) is None:
         said = "spot"
     else:
         contract = getattr(account.contract, "symbol", account.contract) or "spot held on margin"
         said = f"{contract}, {account.margin_mode}"
         if "account.leverage" not in swept:
             said += f", leverage {account.leverage:g}x"
-    own = {key.partition(".")[2]: values for key, values in swept.items()}
-    varied = [f"{key.replace('_', ' ')} {own[key]}" for key in SWEPT_ACCOUNT if key in own]
+    varied = [
+        f"{key.replace('_', ' ')} {swept[axis]}"
+        for table, keys in (("account", SWEPT_ACCOUNT), ("portfolio", _names(swept)))
+        for key in keys
+        if (axis := f"{table}.{key}") in swept
+    ]
     return ", ".join([said, *varied])
 
 
-def _costs_words(costs: Costs | None, times: float, swept: Mapping[str, str]) -> str:
+def _names(axes: Iterable[str]) -> list[str]:
+    return [axis.partition(".")[2] for axis in axes]
+
+
+def _costs_words(ground: SweepGround | JointGround, swept: Mapping[str, str]) -> str:
     """What a fill costs: one number, or those that the combinations pay."""
+    costs, times = ground.costs, ground.costs_times
+    if costs is None and isinstance(ground, JointGround):
+        return "each symbol its own"
     parts = () if costs is None else costs.parts
     told = {name: swept.get(f"costs.{name}") for name in ("taker_fee", "maker_fee", "liquidity")}
     fees = [f"{name.replace('_', ' ')} {values}" for name, values in told.items() if values]

@@ -13,6 +13,7 @@ import pandas as pd
 
 from delever.deleveraging.membership import membership
 from delever.deleveraging.period import Period
+from delever.engine.backtest import Backtest
 from delever.engine.orders import Target
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
@@ -29,12 +30,22 @@ from delever.errors import DeleverError
 from delever.memo import shared_work
 from delever.research.choosing import Parts
 from delever.stats.metrics import AsMetric, Metric
+from delever.study.inputs.implausible import market_notes
 from delever.study.kept.provenance import Inputs
 from delever.study.ledger.trials import Ledger, trial_of
 from delever.study.settings.config import Study
+from delever.study.settings.portfolio_config import set_portfolio
 from delever.study.sweeps.asking import Asking, Reply, answers, asked_of
-from delever.study.sweeps.by_itself import run_alone, why_by_itself
-from delever.study.workspaces.strategy import Strategy
+from delever.study.sweeps.by_itself import (
+    Flags,
+    benchmark_of,
+    by_itself,
+    run_alone,
+    scopes_of,
+    table_of,
+    why_by_itself,
+)
+from delever.study.workspaces.strategy import Strategy, called
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView
@@ -45,8 +56,11 @@ def applied(study: Study, combination: Mapping[str, Any]) -> Study:
     table = study.model_dump(by_alias=True)
     for key, value in combination.items():
         section, _, name = key.partition(".")
-        table[section] = {**(table[section] or {}), name: value}
-    return Study.model_validate(table)
+        if section == "portfolio":
+            set_portfolio(table, name, value)
+        else:
+            table[section] = {**(table[section] or {}), name: value}
+    return type(study).model_validate(table)
 
 
 class Combination(NamedTuple):
@@ -98,6 +112,36 @@ class SweepGround:
             return self.own_parts
         market = self.market
         return Parts.of(market.index, market.timeframe, self.first, self.periods)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of the data."""
+        return market_notes(self.market)
+
+    @property
+    def benchmark_name(self) -> str:
+        """What the benchmark is called."""
+        return called(self.benchmark).replace("_", " ")
+
+    def asked(self, one: Combination) -> tuple[Target, int] | DeleverError:
+        """What the strategy answers to a combination, as `asked_of`."""
+        return asked_of(self, one.params)
+
+    def alone(self, one: Combination, target: Target, begin: int) -> Backtest:
+        """A combination run by itself."""
+        return by_itself(self, one, target, begin)
+
+    def beside(self, one: Combination, begin: int) -> Backtest:
+        """The benchmark over the bars of a combination."""
+        return benchmark_of(self, one, begin)
+
+    def scopes(self, target: Target, begin: int) -> dict[str, Flags]:
+        """The bars of a run in each scope."""
+        return scopes_of(self, target, begin)
+
+    def rows(self, wanted: Iterable[Combination], **room: int) -> pd.DataFrame:
+        """A row per combination, as `run_combinations`."""
+        return run_combinations(self, wanted, **room)
 
     def opened(self, begin: int) -> SweepMarket:
         """The market from one of its rows on, laid out for many accounts; the last one is kept."""
@@ -246,17 +290,12 @@ def run_combinations(
         for each in (begins, decided)
     )
     if by_bars:
-        parts.append(_rows(by_bars, [*metric_names(by_sums), *part_names(ground.parts.rows)]))
-    own = _rows(further, metric_names(by_run, totals=()))
+        parts.append(table_of(by_bars, [*metric_names(by_sums), *part_names(ground.parts.rows)]))
+    own = table_of(further, metric_names(by_run, totals=()))
     measured = pd.concat([pd.concat(parts).reindex(every), own.reindex(every)], axis=1)
     return measured.assign(
         start=opened, first_decision=first, error=[errors.get(row, "") for row in every]
     )
-
-
-def _rows(values: Mapping[int, Sequence[float]], names: Sequence[str]) -> pd.DataFrame:
-    table = np.array(list(values.values()), dtype=np.float64).reshape(len(values), len(names))
-    return pd.DataFrame(table, index=list(values), columns=list(names))
 
 
 def _simulated(

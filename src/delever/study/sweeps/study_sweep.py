@@ -12,38 +12,33 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import ValidationError
 
+from delever.bars import close_times
 from delever.data.disk import Disk
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.errors import ConfigError
 from delever.stats.metrics import AsMetric, metric_of
-from delever.study.kept.provenance import Inputs, canonical_json, gather, metric_sha256, run_id
+from delever.study.kept.provenance import canonical_json, metric_sha256, run_id
 from delever.study.kept.stored import About, write_facts, write_index
 from delever.study.ledger.trial_blocks import Bound, grid_trials
-from delever.study.ledger.trials import Ledger
 from delever.study.machines.cluster import Cluster
 from delever.study.machines.executor import default_workers, open_executor, run_tasks
-from delever.study.machines.parcel import Content, parcel
-from delever.study.settings.config import Study, SweepConfig, explain, load_study
+from delever.study.machines.parcel import Content
+from delever.study.portfolios.joint_run import asked_params
+from delever.study.settings.config import SweepConfig, explain
 from delever.study.settings.grid import Grid, combinations
-from delever.study.sweeps.by_itself import why_by_itself
+from delever.study.settings.portfolio_config import PortfolioStudy, load_any_study
 from delever.study.sweeps.chosen import concluded
-from delever.study.sweeps.chunk import (
-    applied,
-    combination_maker,
-    ground_of,
-    swept_trial,
-)
+from delever.study.sweeps.joint_ground import JointCombination
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.sweep_task import Chunk, ChunkRunner, Measured
 from delever.study.sweeps.swept_columns import SweptColumns, parquet_bytes
+from delever.study.sweeps.swept_study import SweptStudy, swept_study
 from delever.study.workspaces.workspace import Workspace
 
 Progress = Callable[[int, int, float], None]
@@ -76,29 +71,29 @@ def sweep_study(
     valid; StoreError if strategy or data change meanwhile, or a stored chunk cannot be read;
     SimulationError if workers end or a cluster does not answer.
     """
-    study = load_study(path, overrides)
+    study = load_any_study(path, overrides)
     table = study.sweep
     if table is None:
         raise ConfigError(f"{path}: a sweep needs a [sweep] table; see docs/sweeps.md")
     chosen = combinations(table)
-    inputs = gather(study, workspace)
-    bound = _checked(path, study, table, inputs, chosen)
-    manifest = _manifest(table, inputs.manifest(study), chosen, metrics)
+    swept = swept_study(study, workspace)
+    bound = _checked(path, table, swept, chosen)
+    manifest = _manifest(table, swept.manifest, chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
-    ground = ground_of(study, inputs)
-    chunks = _chunks(chosen, alone=bool(why_by_itself(ground)))
+    ground = swept.ground
+    chunks = _chunks(chosen, alone=swept.slow)
     held = {chunk for chunk in chunks if not fresh and _stored(folder, chunk)}
     done = resumed = sum(chunk.last - chunk.first for chunk in held)
     todo = [chunk for chunk in chunks if chunk not in held]
-    ledger = Ledger.of(workspace, inputs.data.frame, study.data)
-    combination = combination_maker(study, ground)
-    one_trial = swept_trial(ground)
 
     def record(chunk: Chunk, without: Sequence[int]) -> None:
         rows = np.delete(np.arange(chunk.first, chunk.last), without)
-        alone, blocks = grid_trials(chosen, rows, bound, lambda said: one_trial(combination(said)))
-        ledger.record(
-            alone, by="sweep", study=study.name, until=ground.market.index[-1], blocks=blocks,
+        # The rule behind a strategy is the same in a block.
+        together = rows[:0] if table.portfolio else rows
+        alone, blocks = grid_trials(chosen, together, bound, swept.trial)
+        swept.ledger.record(
+            [*alone, *map(swept.trial, chosen.some(rows[len(together) :]))], by="sweep",
+            study=study.name, until=ground.market.index[-1], blocks=blocks,
             family=manifest["sweep_id"],
         )  # fmt: skip
 
@@ -108,11 +103,10 @@ def sweep_study(
             record(chunk, np.flatnonzero(there["error"] != "").tolist())
     disk = Disk(root=folder)
     begun = time.monotonic()
-    task = _task(study, table, inputs, workspace, metrics)
+    task = _task(swept, table, workspace, metrics)
     if metrics and cluster is None:
         workers = 1  # a function of a notebook does not travel to processes of ours
-    carried = partial(parcel, study, inputs.strategies(study), inputs.datasets, workspace)
-    with closing(_measured(task, todo, workers, cluster, carried)) as chunks_done:
+    with closing(_measured(task, todo, workers, cluster, swept.carried)) as chunks_done:
         for chunk, measured in chunks_done:
             record(chunk, measured.without)
             disk.write("chunks", {chunk.file: measured.rows})
@@ -125,47 +119,43 @@ def sweep_study(
         ground,
         SweptColumns(files=[folder / "chunks" / chunk.file for chunk in chunks]),
         chosen,
-        combination,
+        swept.combination,
         name=study.name,
-        data=study.data,
+        data=swept.data,
         fixed=study.params,
         manifest=manifest,
-        n_trials=ledger.count(),
-        ledger=ledger,
+        n_trials=swept.ledger.count(),
+        ledger=swept.ledger,
         family=manifest["sweep_id"],
         folder=folder,
         resumed=resumed,
     )
-    _write(disk, finished, study)
+    _write(disk, finished, swept)
     write_index(workspace.results)
     return finished
 
 
 def _task(
-    study: Study,
-    table: SweepConfig,
-    inputs: Inputs,
-    workspace: Workspace,
-    metrics: Sequence[AsMetric],
+    swept: SweptStudy, table: SweepConfig, workspace: Workspace, metrics: Sequence[AsMetric]
 ) -> ChunkRunner:
     return ChunkRunner(
         root=str(workspace.root),
-        study=study.model_dump_json(by_alias=True),
-        inputs_id=inputs.manifest(study)["run_id"],
+        study=swept.study.model_dump_json(by_alias=True),
+        inputs_id=swept.manifest["run_id"],
         shared_bytes=table.memory * 2**20 // 2,
         target_bytes=table.memory * 2**20 // 4,  # a block's schedule holds them once more
         metrics=tuple(metrics),
     )
 
 
-def _write(disk: Disk, finished: Sweep, study: Study) -> None:
+def _write(disk: Disk, finished: Sweep, swept: SweptStudy) -> None:
     """Write what a sweep came to; its facts, by which it is listed, come last."""
     disk.write("", {"sweep.parquet": parquet_bytes(finished.frame)})
     disk.write("", {"splits.parquet": parquet_bytes(finished.splits)})
     disk.write("", {"sweep.html": finished.html().encode()})
     disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
     disk.write("", {"found.json": json.dumps(finished.kept(), indent=2, allow_nan=False).encode()})
-    write_facts(disk.root, _about(finished, study), finished.headline)
+    write_facts(disk.root, _about(finished, swept), finished.headline)
 
 
 def _measured(
@@ -192,9 +182,10 @@ def _measured(
         yield from run_tasks(task.shared_by(workers), todo, pool, ahead=max(2 * workers, 4))
 
 
-def _about(sweep: Sweep, study: Study) -> About:
+def _about(sweep: Sweep, swept: SweptStudy) -> About:
     starts = sweep.frame["start"].dropna()
-    end = study.end_time or pd.Timestamp(sweep.manifest["data"]["end"])
+    study, market = swept.study, swept.ground.market
+    end = study.end_time or close_times(market.index[-1:], market.timeframe)[0]
     return About(
         kind="sweep",
         name=sweep.name,
@@ -202,15 +193,14 @@ def _about(sweep: Sweep, study: Study) -> About:
         start=f"{starts.min():%Y-%m-%d}" if len(starts) else "",
         end=f"{end:%Y-%m-%d}",
         params={"axes": list(sweep.axes), "combinations": len(sweep.frame)},
-        inputs={name: getattr(study, name) for name in ("strategy", "data")},
+        inputs={"strategy": study.strategy, "data": swept.data},
     )
 
 
 def _checked(
     path: Path,
-    study: Study,
     sweep: SweepConfig,
-    inputs: Inputs,
+    swept: SweptStudy,
     chosen: Grid,
 ) -> Bound:
     """Values of parameters as the strategy takes them.
@@ -224,18 +214,28 @@ def _checked(
                 f"{path}: sweep.{table} takes {', '.join(names)}; got {', '.join(unknown)}; "
                 "run studies that differ in it one by one"
             )
+    study, strategy = swept.study, swept.strategy
+    if sweep.portfolio and not isinstance(study, PortfolioStudy):
+        raise ConfigError(
+            f"{path}: sweep.portfolio goes with a study of several symbols; {study.data} is one; "
+            "leave it out"
+        )
     own = [axis for axis in chosen.axes if axis.startswith("params.")]
     first = {**study.params, **{axis[7:]: chosen[0][axis] for axis in own}}
-    bound = {name: [value] for name, value in inputs.strategy.bind(first).items()}
+    bound = {name: [value] for name, value in strategy.bind(first).items()}
     for axis, values in zip(chosen.axes, chosen.values, strict=True):
         if axis in own:  # each parameter is checked by itself
             name = axis[7:]
-            bound[name] = [inputs.strategy.bind({**first, name: each})[name] for each in values]
+            bound[name] = [strategy.bind({**first, name: each})[name] for each in values]
     for rest in chosen.apart([axis for axis in chosen.axes if axis not in own]):
         try:
-            applied(study, rest)
+            made = swept.combination({**dict(zip(own, (chosen[0][axis] for axis in own),
+                                                 strict=True)), **rest})  # fmt: skip
         except ValidationError as error:
-            raise ConfigError(f"{path}: sweep: {explain(error, Study)}") from None
+            raise ConfigError(f"{path}: sweep: {explain(error, type(study))}") from None
+    if isinstance(made, JointCombination):  # the rule behind a strategy is part of its trials
+        bound |= {name: [value] for name, value in asked_params(made.rule).items()
+                  if name not in bound}  # fmt: skip
     return bound
 
 

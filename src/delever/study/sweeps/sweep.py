@@ -12,13 +12,16 @@ import numpy as np
 import pandas as pd
 
 from delever.deleveraging.period import load_catalog
+from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import InputError
+from delever.panel import Markets
 from delever.stats.metrics import AsMetric
 from delever.study.inputs.belonging import belonging
 from delever.study.inputs.fingerprint import anchors, digest
 from delever.study.inputs.market import utc
 from delever.study.kept.provenance import canonical_json
+from delever.study.portfolios.joint_run import whole_index
 from delever.study.settings.account_table import load_account
 from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
 from delever.study.settings.grid import Grid, axes_given, study_path, with_axes
@@ -30,6 +33,8 @@ from delever.study.sweeps.chunk import (
     record_combinations,
     run_combinations,
 )
+from delever.study.sweeps.joint_ground import JointGround
+from delever.study.sweeps.joint_sweep import joint_combination_at_hand, joint_ground_at_hand
 from delever.study.sweeps.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns
@@ -40,14 +45,17 @@ from delever.view import MarketView
 
 
 def sweep(
-    study: Path | str | MarketView,
+    study: Path | str | MarketView | Markets,
     strategy: Given | None = None,
     axes: Mapping[str, Iterable[Any]] | None = None,
     *,
     set: Mapping[str, Any] | None = None,
-    account: Account | None = None,
+    account: Account | Mapping[str, Account] | None = None,
     costs: Costs | None = None,
     benchmark: Given = "buy_and_hold",
+    margin: str | Margin = "cross",
+    rule: str | None = None,
+    rule_params: Mapping[str, Any] | None = None,
     start: str | pd.Timestamp | None = None,
     initial_equity: float = 10_000.0,
     metrics: Sequence[AsMetric] = (),
@@ -62,18 +70,21 @@ def sweep(
 
     Parameters
     ----------
-    study : path or MarketView
-        A study file with a ``[sweep]`` table, or a market.
+    study : path, MarketView or Markets
+        A study file with a ``[sweep]`` table, a market, or several.
     strategy : as in `delever.backtest`
         What is run on a market.
     axes : mapping of str to iterable
         On a market: values of each parameter of the strategy (``params.NAME`` where a result has
         its name, such as days), ``account.NAME`` (leverage, exposure, stop_loss, take_profit,
-        trailing_stop) or ``costs.NAME``; all combinations are run.
+        trailing_stop) or ``costs.NAME``; of several also ``portfolio.NAME``: rule, rebalance_band,
+        margin, or a parameter of the rule. All combinations are run.
     set : mapping, optional
         Of a study file: dotted keys to values, such as ``{"sweep.samples": 100}``.
     account, costs, benchmark, start, initial_equity
         On a market: as `delever.backtest` takes them.
+    margin, rule, rule_params
+        On several markets: likewise.
     metrics : sequence of Metric or of functions with `delever.metric` above them
         A user's own, behind the package's. They are measured in this process, unless a `cluster`
         is given that can send them. For those that a sweep's sums do not hold, each combination
@@ -118,7 +129,7 @@ def sweep(
     >>> found.frame["weeks"].tolist()
     [20, 40]
     """
-    if isinstance(study, MarketView):
+    if isinstance(study, MarketView | Markets):
         if cluster is not None:
             raise InputError(
                 "a market is swept in this process; a cluster takes a study file with a [sweep] "
@@ -127,6 +138,33 @@ def sweep(
         place = Workspace.find(workspace, or_shipped=True)
         if strategy is None or axes is None:
             raise InputError("a sweep of a market needs a strategy and the axes to combine")
+    if isinstance(study, Markets):
+        assert strategy is not None
+        assert axes is not None
+        several = joint_ground_at_hand(
+            study,
+            strategy,
+            account=account,
+            costs=costs,
+            margin=margin,
+            rule=rule,
+            rule_params=rule_params,
+            benchmark=benchmark,
+            place=place,
+            periods=tuple(load_catalog(place.periods)),
+            start=None if start is None else utc(start, "start"),
+            initial_equity=initial_equity,
+            metrics=(*place.extensions.metrics, *metrics),
+        )
+        return _sweep_markets(several, axes, costs, really=really, place=place)
+    if isinstance(study, MarketView):
+        assert strategy is not None
+        assert axes is not None
+        if isinstance(account, Mapping) or margin != "cross" or rule or rule_params:
+            raise InputError(
+                "margin, rule and accounts by symbol go with several markets; got one; dl.markets "
+                "makes several"
+            )
         chosen = as_strategy(strategy, workspace=place)
         venues = place.root / "data" / "venues"
         if account is not None:
@@ -187,18 +225,7 @@ def _sweep_market(
         held = replace(costs or DEFAULT_COSTS, **own["costs"])
         return Combination(own["params"], account, fills, held)
 
-    results = run_combinations(ground, ()).columns
-    for name in lists:
-        if name in results:
-            raise InputError(
-                f"an axis must not have the name of a result; got {name!r}; call it params.{name}"
-            )
-        table, dot, key = name.partition(".")
-        if dot and table != "params" and key not in SWEPT_KEYS.get(table, ()):
-            there = ", ".join(f"{t}.{n}" for t, names in SWEPT_KEYS.items() for n in names)
-            raise InputError(
-                f"an axis must be a parameter of the strategy or one of {there}; got {name!r}"
-            )
+    _check_axes(lists, run_combinations(ground, ()).columns, SWEPT_KEYS)
     strategy = ground.strategy
     if isinstance(strategy, Strategy):
         for one in chosen:  # refuse a wrong name or value before the first is run
@@ -225,6 +252,71 @@ def _sweep_market(
         data=symbol,
         fixed={},
         manifest={"study": {"name": name}},
+        ledger=ledger,
+        family=family,
+        n_trials=n_trials,
+    )
+
+
+def _check_axes(
+    axes: Iterable[str], results: Iterable[str], keys: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse an axis that is none, or has the name of a result; an empty table takes any key."""
+    taken = frozenset(results)
+    for name in axes:
+        if name in taken:
+            raise InputError(
+                f"an axis must not have the name of a result; got {name!r}; call it params.{name}"
+            )
+        table, dot, key = name.partition(".")
+        if dot and table != "params" and (table not in keys or key not in (keys[table] or [key])):
+            there = ", ".join(f"{t}.{n}" for t, names in keys.items() for n in names or ["NAME"])
+            raise InputError(
+                f"an axis must be a parameter of the strategy or one of {there}; got {name!r}"
+            )
+
+
+def _sweep_markets(
+    ground: JointGround,
+    axes: Mapping[str, Iterable[Any]],
+    costs: Costs | None,
+    *,
+    really: bool,
+    place: Workspace,
+) -> Sweep:
+    """Sweep a strategy over several markets here and now; only its trials are kept."""
+    lists = axes_given(axes)
+    chosen = Grid.of(lists)
+    combination = joint_combination_at_hand(
+        ground, place, costs=costs, benchmark_costs=DEFAULT_COSTS, really=really
+    )
+    _check_axes(lists, ground.rows(()).columns, {**SWEPT_KEYS, "portfolio": ()})
+    made = [combination(one) for one in chosen]  # what is wrong is refused before the first is run
+    frame = ground.rows(made)
+    strategy = ground.strategy
+    assert isinstance(strategy, Strategy)
+    family = digest(
+        *(strategy.name, canonical_json(lists), ground.start),
+        *anchors(whole_index(ground.market)).items(),
+    )
+    n_trials, ledger, data = len(chosen), None, ", ".join(ground.market)
+    if not place.shipped:
+        tried = zip(made, frame["error"], strict=True)
+        trials = [ground.trial(one) for one, error in tried if not error]
+        ledger = ground.ledger(place, data)
+        last = ground.market.index[-1]
+        n_trials = ledger.record(
+            trials, by="notebook", study=strategy.name, until=last, family=family
+        )
+    return concluded(
+        ground,
+        SweptColumns(frame=with_axes(frame, chosen, np.arange(len(chosen)))),
+        chosen,
+        combination,
+        name=strategy.name,
+        data=data,
+        fixed=dict(ground.rule.params),
+        manifest={"study": {"name": strategy.name}},
         ledger=ledger,
         family=family,
         n_trials=n_trials,

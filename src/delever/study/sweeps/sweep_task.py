@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +12,10 @@ import numpy as np
 
 from delever.errors import StoreError
 from delever.stats.metrics import AsMetric
-from delever.study.kept.provenance import gather
-from delever.study.settings.config import Study
 from delever.study.settings.grid import Grid, combinations, with_axes
-from delever.study.sweeps.chunk import SweepGround, combination_maker, ground_of, run_combinations
+from delever.study.settings.portfolio_config import study_model
 from delever.study.sweeps.swept_columns import parquet_bytes
+from delever.study.sweeps.swept_study import SweptStudy, swept_study
 from delever.study.workspaces.workspace import Workspace
 
 
@@ -62,13 +62,13 @@ class ChunkRunner:
 
         Raises StoreError if strategy, data or anything else is not what the sweep began with.
         """
-        study, ground, grid = _prepared(self.root, self.study, self.inputs_id)
+        swept, grid = _prepared(self.root, self.study, self.inputs_id)
+        ground = swept.ground
         if self.metrics:
             ground = replace(ground, metrics=(*ground.metrics, *self.metrics))
         own = np.arange(chunk.first, chunk.last)
-        rows = run_combinations(
-            ground,
-            map(combination_maker(study, ground), grid.some(own)),
+        rows = ground.rows(
+            map(swept.combination, grid.some(own)),
             shared_bytes=self.shared_bytes,
             target_bytes=self.target_bytes,
         )
@@ -81,14 +81,14 @@ class ChunkRunner:
 
 
 @lru_cache(maxsize=1)
-def _prepared(root: str, text: str, inputs_id: str) -> tuple[Study, SweepGround, Grid]:
-    study = Study.model_validate_json(text)
+def _prepared(root: str, text: str, inputs_id: str) -> tuple[SweptStudy, Grid]:
+    study = study_model(json.loads(text)).model_validate_json(text)
     assert study.sweep is not None
-    inputs = gather(study, Workspace(root=Path(root)))
-    if inputs.manifest(study)["run_id"] != inputs_id:
+    swept = swept_study(study, Workspace(root=Path(root)))
+    if swept.manifest["run_id"] != inputs_id:
         raise StoreError(
-            f"strategy {inputs.strategy.path}, data {study.data} and all else that the study names "
+            f"strategy {swept.strategy.path}, data {study.data} and all else that the study names "
             "must stay as they were when the sweep began; something changed, or a worker runs "
             "other code; run the sweep again"
         )
-    return study, ground_of(study, inputs), combinations(study.sweep)
+    return swept, combinations(study.sweep)

@@ -1,0 +1,362 @@
+"""Many accounts of several positions over the same bars, and their metrics without their tables.
+
+The numbers are those of `delever.engine.portfolio.portfolio_backtest` and of
+`delever.stats.metrics`. One account is run after the other in the same room; what is kept of it is
+the sums behind its metrics, so memory grows neither with the accounts nor, beyond the market's own
+bars, with the bars.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.bars import spans
+from delever.engine.arrays import Floats, record
+from delever.engine.book_compiled import BOOK_STATE, CompiledBook
+from delever.engine.book_lines import BookLines, lines_of
+from delever.engine.book_market import (
+    BookPath,
+    BookTerms,
+    LegInput,
+    LegTarget,
+    Shared,
+    check_size,
+    lay_out,
+)
+from delever.engine.events import FILL, LEDGER
+from delever.engine.kernel_events import PLACE
+from delever.engine.legs import Leg, Margin, read_leg, shared_by, union, within_margins
+from delever.engine.settings import Account, orders_of, with_contract
+from delever.engine.steps import Ints
+from delever.engine.sweep_accounts import SWEPT_ACCOUNT, Changes, KeptSums, sums_of
+from delever.engine.sweep_market import Passing, passing_of
+from delever.engine.sweep_metrics import SWEPT, metric_names, part_names
+from delever.errors import DeleverError, InputError
+from delever.stats.metric import Metric
+from delever.stats.sample import no_return
+from delever.venues.costs import Costs
+
+__all__ = ["BookAccount", "BookSweep", "book_sweep"]
+
+_NEARLY = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BookAccount:
+    """What one account of several positions is told."""
+
+    begin: int  # row of the clock with the first bar of its run
+    decided: int  # row of the clock at whose close it first decides
+    changes: Mapping[str, Changes]  # its targets, which the exposure of its settings multiplies
+    # of a symbol its settings named in `SWEPT_ACCOUNT`, where others than those of the market
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    # of a symbol fee and slippage of its fills, likewise; models and the fees of rules are always
+    # the market's
+    costs: Mapping[str, Costs] = field(default_factory=dict)
+    band: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A book of the sweep: positions of one wallet."""
+
+    names: tuple[str, ...]
+    path: BookPath
+    lines: BookLines
+    rows: Mapping[str, Ints]  # bars of each position on the clock
+    share: float  # of the equity that accounts begin with
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BookSweep:
+    """Several markets, rules and funding as the kernel reads them, laid out once."""
+
+    clock: pd.DatetimeIndex  # shape (n,)
+    timeframe: str
+    initial_equity: float
+    margin: Margin
+    given: Mapping[str, Leg]
+    legs: Mapping[str, LegInput]
+    shared: Shared
+    books: tuple[_Laid, ...]
+    passing: Passing
+    parts: Mapping[str, tuple[int, int]]
+    notes: tuple[str, ...]
+    _orders: dict[Any, Floats] = field(default_factory=dict, init=False, repr=False)
+
+    def run(
+        self, accounts: Sequence[BookAccount], *, metrics: Sequence[Metric] = SWEPT
+    ) -> tuple[pd.DataFrame, dict[int, str]]:
+        """Run accounts: a row of metrics and sums of parts for each, and why some have none.
+
+        Raises InputError if a metric cannot be had from sums.
+        """
+        names = [*metric_names(metrics), *part_names(self.parts)]
+        if not accounts:
+            return pd.DataFrame(columns=names, dtype="float64"), {}
+        kept = sums_of(len(accounts), self.passing, self.initial_equity)
+        way = _room(len(self.clock))
+        begins = np.array([max(one.begin, one.decided + 1) for one in accounts])
+        errors: dict[int, str] = {}
+        for row, (one, begin) in enumerate(zip(accounts, begins.tolist(), strict=True)):
+            try:
+                self._one(one, begin, way, kept, row)
+            except DeleverError as error:
+                errors[row] = str(error)
+        frame = kept.frame(
+            self.passing,
+            self.parts,
+            begins=begins,
+            waiting=begins - [one.begin for one in accounts],
+            timeframe=self.timeframe,
+            metrics=metrics,
+        )
+        if errors:
+            frame.iloc[list(errors)] = np.nan
+        return frame, errors
+
+    def _one(self, one: BookAccount, begin: int, way: Any, kept: KeptSums, row: int) -> None:
+        """Run an account, and keep its sums. Raises InputError where a single run does."""
+        from delever.engine.book_kernel import measure_of  # numba takes long to import
+        from delever.engine.book_swept import measure_way, walk_book
+
+        told = {
+            name: replace(self.given[name].account, **_swept(account))
+            for name, account in one.accounts.items()
+        }
+        asked = self._asked(one, begin, told)
+        for room in way:
+            room[:] = 0.0
+        ends, scopes = kept.ends[row : row + 1], kept.scopes[row : row + 1]
+        for laid in self.books:
+            terms = self._terms(laid, one, begin, told)
+            book, states, places = _book_of(laid, terms, self.margin.shared)
+            states[0]["cash"] = self.initial_equity * laid.share
+            states[0]["begun"] = laid.path.market.first[one.begin]
+            rows = np.empty((3, len(laid.names)), dtype=np.int64)
+            told_rows = [asked[name] for name in laid.names]
+            ended = walk_book(
+                book,
+                states,
+                places,
+                laid.lines,
+                self.passing,
+                _asks_of(begin, told_rows),
+                way,
+                scopes[0],
+                rows,
+            )
+            if ended > 0:
+                name = laid.names[ended - 1]
+                leverage = told.get(name, self.given[name].account).leverage
+                when = self.clock[int(places[0]["bar"])]
+                check_size(laid.path, (name, ended - 1), self.legs[name].index, when,
+                           leverage, measure_of(book, ended - 1))  # fmt: skip
+            ends["small"] += states[0]["small"]
+        measure_way(self.passing, begin, self.initial_equity, way, ends, scopes, kept.parts[row])
+        if ends["refused"][0] >= 0.0:
+            bar = int(ends["refused"][0])
+            raise no_return(bar - one.begin, self.clock[bar], float(ends["excess"][0]))
+
+    def _asked(
+        self, one: BookAccount, begin: int, told: Mapping[str, Account]
+    ) -> dict[str, tuple[Ints, Floats]]:
+        """Targets at the bars that each position has. Raises as `portfolio_backtest`."""
+        found: dict[str, tuple[Ints, Floats]] = {}
+        n = len(self.clock)
+        for laid in self.books:
+            for name in laid.names:
+                account = told.get(name, self.given[name].account)
+                asked = one.changes[name].since(max(one.begin, begin - 1) + 1)
+                targets, most = asked.targets * account.exposure, account.leverage
+                beyond = np.flatnonzero(~(np.abs(targets) <= most))
+                if len(beyond):
+                    when = self.clock[max(int(asked.bars[beyond[0]]) - 1, 0)]
+                    raise InputError(
+                        f"{name}: target_exposure must lie in [{-most:g}, {most:g}], its leverage; "
+                        f"the bar of {when:%Y-%m-%d %H:%M} asks for {targets[beyond[0]]:g}; scale "
+                        "it, or set a higher leverage"
+                    )
+                own = np.append(laid.rows[name], n)
+                bars = own[np.searchsorted(own, np.minimum(asked.bars, n))]
+                found[name] = bars[bars < n], targets[bars < n]
+        if self.margin.mode == "separate":
+            return found
+        return self._within_margins(one, found, told)
+
+    def _within_margins(
+        self,
+        one: BookAccount,
+        asked: dict[str, tuple[Ints, Floats]],
+        told: Mapping[str, Account],
+    ) -> dict[str, tuple[Ints, Floats]]:
+        """Targets that one wallet can hold together.
+
+        First by what is surely enough, at the bars with new targets alone; else as a single run.
+        """
+        bars = np.unique(np.concatenate([rows for rows, _ in asked.values()]))
+        needs = np.zeros(len(bars))
+        for name, (rows, targets) in asked.items():
+            account = told.get(name, self.given[name].account)
+            need = np.abs(targets) / account.leverage
+            if account.contract is None:
+                free = float(self.shared.counted[name].min())
+                need = np.where(targets > 0.0, targets * (1.0 - free), need)
+            last = np.searchsorted(rows, bars, side="right")
+            needs += np.append(0.0, need)[last]
+        if not (needs > 1.0 + _NEARLY).any():
+            return asked
+        decided, legs, counted = {}, {}, {}
+        laid = self.books[0]
+        for name, (rows, targets) in asked.items():
+            own, leg = laid.rows[name], self.legs[name]
+            first = int(np.searchsorted(own, one.begin))
+            at = np.searchsorted(rows, own[first:], side="right")
+            decided[name] = LegTarget(0.0, np.append(0.0, targets)[at])
+            legs[name] = replace(
+                leg,
+                index=leg.index[first:],
+                account=replace(leg.account, leverage=told.get(name, leg.account).leverage),
+            )
+            counted[name] = self.shared.counted[name][first:]
+        shared = self.shared._replace(counted=counted)
+        clock = self.clock[one.begin :]
+        allowed, _ = within_margins(decided, legs, self.margin, shared, clock, self.timeframe)
+        made = {}
+        for name, each in allowed.items():
+            own = laid.rows[name][-len(each.asked) :]
+            changed = np.flatnonzero(np.diff(each.asked, prepend=0.0) != 0.0)
+            made[name] = own[changed], each.asked[changed]
+        return made
+
+    def _terms(
+        self, laid: _Laid, one: BookAccount, begin: int, told: Mapping[str, Account]
+    ) -> BookTerms:
+        """The terms of a book with what the account says itself."""
+        orders = np.array([self._numbers(name, one, told.get(name)) for name in laid.names])
+        own = np.array([_fees(one.costs.get(name, self.legs[name].costs)) for name in laid.names])
+        return laid.path.terms._replace(orders=orders, own=own)
+
+    def _numbers(self, name: str, one: BookAccount, told: Account | None) -> Floats:
+        """Numbers of a position's account, with the contract of the day it begins on."""
+        leg = self.legs[name]
+        first = min(int(leg.index.searchsorted(self.clock[one.begin])), len(leg.index) - 1)
+        account = told or self.given[name].account
+        day = leg.index[first].date()
+        key = (name, day, one.band, *_swept(account).values())
+        if key not in self._orders:
+            band = math.inf if one.band is None else one.band
+            read = replace(with_contract(account, day), margin_mode=leg.account.margin_mode)
+            self._orders[key] = np.array(orders_of(read, band=band), dtype=np.float64)
+        return self._orders[key]
+
+
+def book_sweep(
+    legs: Mapping[str, Leg],
+    *,
+    timeframe: str,
+    margin: Margin,
+    inside: npt.NDArray[np.bool_] | None = None,
+    initial_equity: float = 10_000.0,
+    parts: Mapping[str, tuple[int, int]] | None = None,
+) -> BookSweep:
+    """Lay out what all accounts of a sweep have in common, and the parts to keep sums of.
+
+    Raises InputError for bounds, which a sweep has no columns for, and what `portfolio_backtest`
+    refuses of legs; DataError if rules, funding, detail or mark do not cover a leg's bars.
+    """
+    for name, leg in legs.items():
+        if leg.account.bounds:
+            raise InputError(
+                f"{name}: a sweep has no columns for bounds; leave them out, or run one by one"
+            )
+    names = sorted(legs)
+    read = {name: read_leg(name, legs[name], margin, None, timeframe) for name in names}
+    clock = union([leg.index for leg in read.values()])
+    shared, said = shared_by(margin, read, clock)
+    within = np.zeros(len(clock), dtype=np.bool_) if inside is None else inside
+    passing = passing_of(within, spans(clock, timeframe), parts or {})
+    separate = margin.mode == "separate"
+    shares = margin.weights or dict.fromkeys(names, 1.0 / len(names))
+    books = []
+    for group in [[name] for name in names] if separate else [names]:
+        own = {
+            # What is swept of the costs is paid on top.
+            name: replace(read[name], costs=_parts_alone(read[name].costs))
+            for name in group
+        }
+        path = lay_out(
+            own,
+            {name: LegTarget(0.0, np.zeros(len(leg.index))) for name, leg in own.items()},
+            clock,
+            timeframe=timeframe,
+            band=math.inf,
+            resolution="run",
+            shared=shared,
+        )
+        lines = lines_of(path, own, clock)
+        rows = {name: clock.get_indexer(leg.index).astype(np.int64) for name, leg in own.items()}
+        share = float(shares[group[0]]) if separate else 1.0
+        books.append(_Laid(tuple(group), path, lines, rows, share))
+    return BookSweep(
+        clock=clock,
+        timeframe=timeframe,
+        initial_equity=float(initial_equity),
+        margin=margin,
+        given={name: legs[name] for name in names},
+        legs=read,
+        shared=shared,
+        books=tuple(books),
+        passing=passing,
+        parts=parts or {},
+        notes=(*(note for laid in books for note in laid.path.notes), *said),
+    )
+
+
+def _parts_alone(costs: Costs) -> Costs:
+    return replace(costs, maker_fee=0.0, taker_fee=0.0, slippage=0.0)
+
+
+def _fees(costs: Costs) -> tuple[float, float, float]:
+    return costs.fee, costs.maker_fee, costs.slippage
+
+
+def _swept(account: Account) -> dict[str, Any]:
+    return {name: getattr(account, name) for name in SWEPT_ACCOUNT}
+
+
+def _room(bars: int) -> Any:
+    from delever.engine.book_swept import Way
+
+    return Way(*(np.zeros(bars) for _ in Way._fields))
+
+
+def _asks_of(begin: int, rows: Sequence[tuple[Ints, Floats]]) -> Any:
+    from delever.engine.book_swept import BookAsks
+
+    firsts = np.cumsum([0, *(len(bars) for bars, _ in rows)])
+    bars = np.concatenate([bars for bars, _ in rows]).astype(np.int64)
+    return BookAsks(begin, firsts, bars, np.concatenate([targets for _, targets in rows]))
+
+
+def _book_of(laid: _Laid, terms: BookTerms, shared: bool) -> tuple[CompiledBook, Any, Any]:
+    """A book that is flat, with room for one bar of fills."""
+    from delever.engine.book_kernel import accounts_of, scratch_of
+
+    market, size = laid.path.market, len(laid.names)
+    states, places = np.zeros(1, dtype=BOOK_STATE), np.zeros(1, dtype=PLACE)
+    states[0]["shared"], states[0]["resolve"] = float(shared), terms.orders[0, -1]
+    room = 32 * size * (1 + int(np.diff(market.first).max()))
+    book = CompiledBook(
+        states, accounts_of(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
+        np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64), market, terms,
+        scratch_of(terms), np.full((size, 1, 2), math.nan), np.zeros((max(size, 2), 1 + size)),
+    )  # fmt: skip
+    return book, states, places

@@ -1,0 +1,358 @@
+"""What the combinations of a sweep of several symbols share, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from delever.deleveraging.membership import membership
+from delever.deleveraging.period import Period
+from delever.engine.book_accounts import BookAccount, BookSweep, book_sweep
+from delever.engine.orders import Target
+from delever.engine.portfolio import PortfolioBacktest
+from delever.engine.sweep_accounts import Changes, changes_each
+from delever.engine.sweep_metrics import asked_metrics, metric_names, part_names
+from delever.errors import DeleverError, InputError
+from delever.memo import shared_work
+from delever.panel import Markets
+from delever.research.choosing import Parts
+from delever.research.evaluation import sample_of
+from delever.stats.metrics import AsMetric, Metric
+from delever.study.inputs.implausible import market_notes
+from delever.study.ledger.trials import Ledger
+from delever.study.portfolios.joint_remarks import by_note
+from delever.study.portfolios.joint_run import joint_trial, whole_index
+from delever.study.portfolios.joint_simulation import (
+    JointAccount,
+    JointRule,
+    first_decided,
+    first_row,
+    legs_of,
+    run_joint,
+    several,
+)
+from delever.study.sweeps.asking import Asking
+from delever.study.sweeps.by_itself import Flags, columns_of, scoped, table_of
+from delever.study.workspaces.strategy import Strategy
+from delever.study.workspaces.workspace import Workspace
+from delever.venues.costs import Costs
+from delever.venues.slippage import Slippage
+
+_KEPT = 64
+"""Answers of the strategy that are kept for combinations that ask the same."""
+
+
+class JointCombination(NamedTuple):
+    """What one combination asks for: a rule with its parameters, accounts, costs."""
+
+    rule: JointRule
+    account: JointAccount
+    benchmark_costs: Costs
+
+
+class JointReply(NamedTuple):
+    """What a rule answers: targets as changes, when it first decides, and when its run begins."""
+
+    changes: Mapping[str, Changes]  # none where it names orders beside its exposures
+    decided: int
+    begin: int
+
+    @property
+    def ordered(self) -> bool:
+        """Whether each combination is run by itself."""
+        return not self.changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointGround:
+    """What all combinations of a sweep of several symbols share."""
+
+    market: Markets  # up to the end of the sweep
+    rule: JointRule
+    benchmark: JointRule
+    benchmark_name: str
+    joint: JointAccount
+    periods: tuple[Period, ...]
+    start: pd.Timestamp | None
+    initial_equity: float
+    costs_times: float = 1.0
+    metrics: tuple[AsMetric, ...] = ()
+    asking: Asking = field(default_factory=Asking, init=False)
+    _replies: dict[str, JointReply | DeleverError] = field(
+        default_factory=dict, init=False, repr=False
+    )
+    _laid: dict[Any, BookSweep] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def strategy(self) -> Strategy | pd.DataFrame:
+        """What is asked."""
+        return self.rule.strategy
+
+    @property
+    def first(self) -> int:
+        """Row of the first bar that a run may hold."""
+        times = [view.trading_start for view in self.market.views.values()]
+        opens = [self.start, min(times) if None not in times else None]  # type: ignore[type-var]
+        index = self.market.index
+        return max((int(index.searchsorted(time)) for time in opens if time is not None), default=0)
+
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """Bars inside deleveraging periods."""
+        return membership(self.market.index, self.market.timeframe, self.periods).to_numpy()
+
+    @property
+    def parts(self) -> Parts:
+        """Parts of the bars that a run may hold, of which sums are kept."""
+        market = self.market
+        return Parts.of(market.index, market.timeframe, self.first, self.periods)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of the data."""
+        views = self.market.views
+        return [*self.market.notes, *by_note({name: market_notes(views[name]) for name in views})]
+
+    def asked(self, one: JointCombination) -> tuple[pd.DataFrame, int] | DeleverError:
+        """Exposures of every row and symbol, and the row of the first bar; or why there is none."""
+        try:
+            target = one.rule.target(self.market)
+            return target, first_row(self.market, target, start=self.start)
+        except DeleverError as error:
+            return error
+
+    def alone(self, one: JointCombination, target: Target, begin: int) -> PortfolioBacktest:
+        """A combination run by itself."""
+        return run_joint(
+            self.market,
+            pd.DataFrame(target),
+            one.account,
+            begin=begin,
+            costs_times=self.costs_times,
+            initial_equity=self.initial_equity,
+        )
+
+    def beside(self, one: JointCombination, begin: int) -> PortfolioBacktest:
+        """The benchmark over the bars of a combination."""
+        spot = JointAccount(costs=dict.fromkeys(self.market.symbols, one.benchmark_costs))
+        target = self.benchmark.target(self.market)
+        return self.alone(one._replace(account=spot), target, begin)
+
+    def scopes(self, target: Target, begin: int) -> dict[str, Flags]:
+        """The bars of a run in each scope; those before a decision are in the whole alone."""
+        inside = self.inside[begin:]
+        decided = np.arange(begin, begin + len(inside)) > first_decided(pd.DataFrame(target))
+        whole = np.ones(len(inside), dtype=bool)
+        return {"whole": whole, "inside": inside & decided, "outside": ~inside & decided}
+
+    def trial(self, one: JointCombination) -> dict[str, Any]:
+        """The trial of a combination, as the ledger keeps it."""
+        return joint_trial(
+            one.rule,
+            one.account,
+            costs_times=self.costs_times,
+            timeframe=self.market.timeframe,
+            start=self.start,
+        )
+
+    def ledger(self, place: Workspace, data: str) -> Ledger:
+        """The ledger of trials, for these markets."""
+        return Ledger.of(place, whole_index(self.market), data)
+
+    @property
+    def costs(self) -> Costs | None:
+        """What a fill costs where all symbols pay the same; else None."""
+        every = [*self.joint.costs.values()]
+        return every[0] if every and all(each == every[0] for each in every) else None
+
+    def reply(self, one: JointCombination) -> JointReply | DeleverError:
+        """What a rule answers, as changes; to the same question it is asked once."""
+        rule = one.rule.rule
+        key = repr((one.rule.params, None if rule is None else rule.sha256, one.rule.rule_params))
+        if key not in self._replies:
+            while len(self._replies) >= _KEPT:
+                del self._replies[next(iter(self._replies))]
+            answer = self.asked(one)
+            self._replies[key] = answer if isinstance(answer, DeleverError) else _reply(*answer)
+        return self._replies[key]
+
+    def laid(self, one: JointCombination, begin: int) -> BookSweep:
+        """The markets from a row on, laid out for many accounts; the last few are kept."""
+        margin = one.account.margin
+        models = {name: costs.parts for name, costs in sorted(one.account.costs.items())}
+        key = (begin, margin.mode, repr(models))
+        if key not in self._laid:
+            while len(self._laid) >= 4:
+                del self._laid[next(iter(self._laid))]
+            self._laid[key] = self._lay(one, begin)
+        return self._laid[key]
+
+    def _lay(self, one: JointCombination, begin: int) -> BookSweep:
+        legs, rows = legs_of(self.market, one.account, begin, self.costs_times)
+        if not rows.equals(self.market.index[begin:]):
+            raise InputError(
+                "a sweep of several symbols needs a bar that can be traded in every row; some rows "
+                "hold bars of delisted symbols alone; cut those bars off"
+            )
+        return book_sweep(
+            legs,
+            timeframe=self.market.timeframe,
+            margin=one.account.margin,
+            inside=self.inside[begin:],
+            initial_equity=self.initial_equity,
+            parts={name: (a - begin, b - begin) for name, (a, b) in self.parts.rows.items()},
+        )
+
+    def rows(
+        self,
+        wanted: Iterable[JointCombination],
+        *,
+        shared_bytes: int = 64 * 2**20,
+        target_bytes: int = 64 * 2**20,
+    ) -> pd.DataFrame:
+        """A row per combination: metrics, sums in parts, ``start``, and why it has none."""
+        by_sums, by_run = asked_metrics(self.metrics)
+        index, errors = self.market.index, {}
+        begins: dict[int, int] = {}
+        decided: dict[int, int] = {}
+        by_bars: dict[int, list[float]] = {}  # whole rows, and the further metrics
+        further: dict[int, list[float]] = {}
+        batch: dict[int, tuple[JointCombination, JointReply]] = {}
+        parts, held, count = [], 0, 0
+        several(self.market, self.strategy)
+        with shared_work(shared_bytes):
+            for row, one in enumerate(wanted):
+                count = row + 1
+                reply = self.reply(one)
+                if isinstance(reply, DeleverError):
+                    errors[row] = str(reply)
+                    continue
+                begins[row], decided[row] = reply.begin, reply.decided
+                if by_run or reply.ordered:
+                    try:
+                        sums = by_sums if reply.ordered else ()
+                        by_bars[row], further[row] = self._alone(one, sums, by_run)
+                    except DeleverError as error:
+                        errors[row] = str(error)
+                        continue
+                if reply.ordered:
+                    continue
+                batch[row] = one, reply
+                held += sum(
+                    each.bars.nbytes + each.targets.nbytes for each in reply.changes.values()
+                )
+                if held > target_bytes:
+                    parts.append(self._simulated(batch, by_sums, errors))
+                    batch, held = {}, 0
+            parts.append(self._simulated(batch, by_sums, errors))
+        every = range(count)
+        opened, first = (
+            pd.Series(index[list(each.values())], index=list(each)).reindex(every)
+            for each in (begins, decided)
+        )
+        whole = {row: values for row, values in by_bars.items() if values}
+        parts.append(table_of(whole, [*metric_names(by_sums), *part_names(self.parts.rows)]))
+        own = table_of(further, metric_names(by_run, totals=()))
+        measured = pd.concat([pd.concat(parts).reindex(every), own.reindex(every)], axis=1)
+        return measured.assign(
+            start=opened, first_decision=first, error=[errors.get(row, "") for row in every]
+        )
+
+    def _alone(
+        self, one: JointCombination, by_sums: Sequence[Metric], by_run: Sequence[Metric]
+    ) -> tuple[list[float], list[float]]:
+        """Run a combination by itself: what sums hold, without `by_sums` nothing, and the rest."""
+        answer = self.asked(one)
+        if isinstance(answer, DeleverError):
+            raise answer
+        target, begin = answer
+        run = self.alone(one, target, begin)
+        held = self.beside(one, begin) if any(each.against_benchmark for each in by_run) else None
+        sample, scopes = sample_of(run, held), self.scopes(target, begin)
+        further = scoped(sample, scopes, by_run)
+        if not by_sums:
+            return [], further
+        return columns_of(run, sample, scopes, by_sums, self.parts, begin, small=0.0), further
+
+    def _simulated(
+        self,
+        batch: Mapping[int, tuple[JointCombination, JointReply]],
+        metrics: Sequence[Metric],
+        errors: dict[int, str],
+    ) -> pd.DataFrame:
+        """Metrics of a batch by row; of what is refused, the reason goes to `errors`."""
+        names = [*metric_names(metrics), *part_names(self.parts.rows)]
+        found = [pd.DataFrame(columns=names, dtype="float64")]
+        left = dict(batch)
+        while left:
+            one, reply = next(iter(left.values()))
+            alike = {at: two for at, two in left.items() if _laid_alike(one, reply, *two)}
+            # One layout for all that share accounts: from the earliest of their first bars on.
+            begin = min(two.begin for _, two in alike.values())
+            try:
+                board = self.laid(one, begin)
+            except DeleverError as error:  # what the earliest lack, later ones may have
+                alike = {at: two for at, two in alike.items() if two[1].begin == begin}
+                errors |= dict.fromkeys(alike, str(error))
+            else:
+                found.append(self._measured(alike, board, begin, metrics, errors))
+            left = {at: two for at, two in left.items() if at not in alike}
+        return pd.concat([each for each in found if len(each)] or found)
+
+    def _measured(
+        self,
+        batch: Mapping[int, tuple[JointCombination, JointReply]],
+        board: BookSweep,
+        begin: int,
+        metrics: Sequence[Metric],
+        errors: dict[int, str],
+    ) -> pd.DataFrame:
+        accounts = [
+            BookAccount(
+                begin=reply.begin - begin,
+                decided=reply.decided - begin,
+                changes={
+                    name: Changes(each.bars - begin, each.targets)
+                    for name, each in reply.changes.items()
+                },
+                accounts=one.account.accounts,
+                costs={
+                    name: costs.stressed(self.costs_times)
+                    for name, costs in one.account.costs.items()
+                },
+                band=one.account.band,
+            )
+            for one, reply in batch.values()
+        ]
+        frame, refused = board.run(accounts, metrics=metrics)
+        rows = list(batch)
+        errors |= {rows[place]: reason for place, reason in refused.items()}
+        return frame.set_axis(pd.Index(rows, dtype="int64"), axis=0)
+
+
+def _laid_alike(
+    one: JointCombination, reply: JointReply, other: JointCombination, its: JointReply
+) -> bool:
+    """Whether one layout serves both: what a model of slippage says depends on the first bar."""
+    if one.account.margin != other.account.margin:
+        return False
+    parts = [
+        {name: costs.parts for name, costs in each.account.costs.items()} for each in (one, other)
+    ]
+    models = any(isinstance(part, Slippage) for own in parts[0].values() for part in own)
+    return parts[0] == parts[1] and (not models or reply.begin == its.begin)
+
+
+def _reply(target: pd.DataFrame, begin: int) -> JointReply:
+    """Targets as changes; a symbol that says nothing in a row keeps what it said."""
+    decided = first_decided(target)
+    if target.columns.nlevels > 1:
+        return JointReply({}, decided, begin)
+    held = np.ascontiguousarray(target.ffill().to_numpy(dtype=np.float64).T)
+    each = changes_each(held, np.arange(len(target)), len(target))
+    return JointReply(dict(zip(map(str, target), each, strict=True)), decided, begin)

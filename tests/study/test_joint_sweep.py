@@ -1,0 +1,136 @@
+"""Sweeps of several symbols: every row is the run it stands for, in a notebook and from a study."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import delever as dl
+from delever.cli.app import main
+from delever.errors import ConfigError, InputError
+from delever.study.workspaces.workspace import Workspace
+
+pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+
+DAYS = pd.date_range("2020-01-01", periods=420, tz="UTC", name="open_time")
+RANK = '''\
+import pandas as pd
+
+from delever.panel import Markets
+
+
+def rank(markets: Markets, *, window: int = 20, top: int = 1) -> pd.DataFrame:
+    """The best of the last days, in equal parts."""
+    close = markets.panel("close")
+    moved = close / close.shift(window) - 1.0
+    best = moved.rank(axis=1, ascending=False) <= top
+    return best.astype(float).where(moved.notna()) / top
+'''
+
+
+@pytest.fixture(autouse=True)
+def few_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delever.research.luck.ONE_BY_ONE", 39)
+
+
+def bars(seed: int) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
+    close = 100.0 * np.exp(np.cumsum(0.04 * chance.standard_normal(len(DAYS))))
+    ends = np.stack([np.append(100.0, close[:-1]), close])
+    return pd.DataFrame(
+        {
+            "open": ends[0],
+            "high": ends.max(axis=0) * 1.01,
+            "low": ends.min(axis=0) / 1.01,
+            "close": close,
+            "volume": 1.0,
+        },
+        index=DAYS,
+    )
+
+
+def above(market: dl.MarketView, *, window: int = 20) -> pd.Series:
+    close = market.bars["close"]
+    mean = close.rolling(window).mean()
+    return (close > mean).astype(float).where(mean.notna())
+
+
+def compared(sweep: dl.Sweep, row: int, run: dl.Run) -> None:
+    """A row beside the metrics of the run."""
+    for name in ("total_return", "sharpe_ratio", "max_drawdown", "turnover", "n_trades"):
+        for scope, table in (("whole", ""), ("inside", "inside_"), ("outside", "outside_")):
+            if f"{table}{name}" in sweep.frame:
+                got, told = sweep.frame[f"{table}{name}"].iloc[row], run.metrics.loc[name, scope]
+                np.testing.assert_allclose(got, told, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+def test_rows_of_a_notebook_are_runs_and_the_sweep_chooses_among_them():
+    markets = dl.markets({name: bars(seed) for seed, name in enumerate("ABC")}, timeframe="1d")
+    axes: dict[str, Any] = {
+        "window": [10, 40],
+        "costs.taker_fee": [0.0, 0.003],
+        "portfolio.rebalance_band": [0.05, 0.3],
+    }
+    sweep = dl.sweep(markets, above, axes)
+    assert (sweep.frame["error"] == "").all()
+    assert sweep.terrain is not None
+    assert sweep.benchmark is not None
+    assert "3 symbols, margin cross" in sweep.about["Account"]
+    assert "rebalance band 0.05 or 0.3" in sweep.html()
+    for mode in ("separate", "isolated"):
+        found = dl.sweep(markets, above, {"window": [10, 40]}, margin=mode, start="2020-02-01")
+        for row, window in enumerate((10, 40)):
+            run = dl.backtest(markets, above, window=window, margin=mode, start="2020-02-01")
+            compared(found, row, run)
+
+
+def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+):
+    for seed, name in enumerate(("AAA", "BBB", "CCC")):
+        workspace.catalog.add(bars(seed), f"made/ohlcv/{name}/USDT/1d")
+    (workspace.strategies / "rank.py").write_text(RANK)
+    legs = "\n".join(f'{n} = "made/ohlcv/{n}/USDT/1d"' for n in ("AAA", "BBB", "CCC"))
+    text = f'strategy = "rank"\nmargin = "isolated"\n[legs]\n{legs}\n[params]\nwindow = 15\n'
+    sweep = (
+        "[sweep.params]\ntop = [1, 2]\n[sweep.account]\nstop_loss = [0.1, 0.3]\n"
+        '[sweep.portfolio]\nmargin = ["isolated", "cross"]\n'
+    )
+    path = workspace.backtests / "ranks.toml"
+    path.write_text(text + sweep)
+    assert main(["sweep", "backtests/ranks.toml", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["combinations"], told["failed"], told["n_trials"]) == (8, 0, 8)
+    again = dl.sweep(path, workers=2, workspace=workspace)
+    assert again.resumed == 8
+    assert dl.result("ranks", workspace=workspace).name == "ranks"
+    place = again.frame.query(
+        "`params.top` == 2 and `account.stop_loss` == 0.1 and `portfolio.margin` == 'cross'"
+    )
+    own = text.replace("isolated", "cross") + "top = 2\n[account]\nstop_loss = 0.1\n"
+    (workspace.backtests / "one.toml").write_text(own)
+    run = dl.run(workspace.backtests / "one.toml", workspace=workspace)
+    compared(again, int(place.index[0]), run)
+    assert run.manifest["n_trials"] == 8  # it was tried already
+    fresh = dl.sweep(path, workers=2, fresh=True, workspace=workspace)
+    pd.testing.assert_frame_equal(fresh.frame, again.frame)
+    with pytest.raises(ConfigError, match="of several symbols sweep in processes"):
+        dl.sweep(path, cluster="local:1", fresh=True, workspace=workspace)
+    alone = 'strategy = "buy_and_hold"\ndata = "made/ohlcv/AAA/USDT/1d"\n'
+    path.write_text(alone + "[sweep.portfolio]\nrebalance_band = [0.1]\n")
+    with pytest.raises(ConfigError, match="goes with a study of several symbols"):
+        dl.sweep(path, workspace=workspace)
+
+
+def test_what_is_no_axis_of_several_symbols_is_refused():
+    markets = dl.markets({name: bars(seed) for seed, name in enumerate("AB")}, timeframe="1d")
+    with pytest.raises(InputError, match=r"portfolio\.NAME"):
+        dl.sweep(markets, above, {"account.funding": ["x"]})
+    with pytest.raises(InputError, match="target exposures take no parameters"):
+        dl.sweep(markets, markets.panel() * 0.0, {"window": [1]})
+    with pytest.raises(InputError, match="go with several markets"):
+        dl.sweep(markets["A"], above, {"window": [10]}, rule="equal")

@@ -512,5 +512,5 @@ def test_axes_of_a_notebook_are_lists_by_name_and_may_hold_numbers_of_numpy() ->
         ):
             with pytest.raises(InputError, match=words):
                 call(market, rule, axes)
-        with pytest.raises(InputError, match="needs one market, as"):
-            call(both, rule, {"n": [20]})
+    with pytest.raises(InputError, match="needs one market, as"):
+        dl.walk_forward(both, rule, {"n": [20]})  # type: ignore[arg-type]

@@ -64,7 +64,7 @@ class BookAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class _Laid:
+class _LaidBook:
     """A book of the sweep: positions of one wallet."""
 
     names: tuple[str, ...]
@@ -85,7 +85,7 @@ class BookSweep:
     given: Mapping[str, Leg]
     legs: Mapping[str, LegInput]
     shared: Shared
-    books: tuple[_Laid, ...]
+    books: tuple[_LaidBook, ...]
     passing: Passing
     parts: Mapping[str, tuple[int, int]]
     notes: tuple[str, ...]
@@ -237,7 +237,7 @@ class BookSweep:
         return made
 
     def _terms(
-        self, laid: _Laid, one: BookAccount, begin: int, told: Mapping[str, Account]
+        self, laid: _LaidBook, one: BookAccount, begin: int, told: Mapping[str, Account]
     ) -> BookTerms:
         """The terms of a book with what the account says itself."""
         orders = np.array([self._numbers(name, one, told.get(name)) for name in laid.names])
@@ -304,7 +304,7 @@ def book_sweep(
         lines = lines_of(path, own, clock)
         rows = {name: clock.get_indexer(leg.index).astype(np.int64) for name, leg in own.items()}
         share = float(shares[group[0]]) if separate else 1.0
-        books.append(_Laid(tuple(group), path, lines, rows, share))
+        books.append(_LaidBook(tuple(group), path, lines, rows, share))
     return BookSweep(
         clock=clock,
         timeframe=timeframe,
@@ -346,7 +346,7 @@ def _asks_of(begin: int, rows: Sequence[tuple[Ints, Floats]]) -> Any:
     return BookAsks(begin, firsts, bars, np.concatenate([targets for _, targets in rows]))
 
 
-def _book_of(laid: _Laid, terms: BookTerms, shared: bool) -> tuple[CompiledBook, Any, Any]:
+def _book_of(laid: _LaidBook, terms: BookTerms, shared: bool) -> tuple[CompiledBook, Any, Any]:
     """A book that is flat, with room for one bar of fills."""
     from delever.engine.book_kernel import accounts_of, scratch_of
 

@@ -66,7 +66,7 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
     )  # fmt: skip
 
 
-class _Bars(NamedTuple):
+class _BarSums(NamedTuple):
     """Of each bar of a position what `BookLines` adds up."""
 
     close: Floats
@@ -84,7 +84,7 @@ def _first_steps(market: BookMarket, place: int, index: pd.DatetimeIndex) -> Int
     return np.append(found, end).astype(np.int64)
 
 
-def _of_bars(market: BookMarket, terms: BookTerms, first: Ints, bars: slice) -> _Bars:
+def _of_bars(market: BookMarket, terms: BookTerms, first: Ints, bars: slice) -> _BarSums:
     steps = slice(first[0], first[-1])
     edges, funding = first[:-1] - first[0], columns(Funding, market.funding[steps])
     last, marks = market.prices[steps], market.marks[steps]
@@ -100,7 +100,7 @@ def _of_bars(market: BookMarket, terms: BookTerms, first: Ints, bars: slice) -> 
     short = np.minimum.reduce([funding["hold_short"], funding["leave_short"], nothing])
     rule, counted = terms.rule[bars], terms.counted[bars]
     changes = (np.diff(rule, prepend=rule[0]) != 0) | (np.diff(counted, prepend=counted[0]) != 0.0)
-    return _Bars(
+    return _BarSums(
         close=marks[first[1:] - 1 - first[0], 3],
         paid=(
             total(funding["hold_long"] - opened),

@@ -43,6 +43,10 @@ from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
+_OF_SEVERAL = (
+    "margin, rule and accounts by symbol go with several markets; got one; dl.markets makes several"
+)
+
 
 def sweep(
     study: Path | str | MarketView | Markets,
@@ -138,49 +142,21 @@ def sweep(
         place = Workspace.find(workspace, or_shipped=True)
         if strategy is None or axes is None:
             raise InputError("a sweep of a market needs a strategy and the axes to combine")
-    if isinstance(study, Markets):
-        assert strategy is not None
-        assert axes is not None
-        several = joint_ground_at_hand(
-            study,
-            strategy,
-            account=account,
-            costs=costs,
-            margin=margin,
-            rule=rule,
-            rule_params=rule_params,
-            benchmark=benchmark,
-            place=place,
-            periods=tuple(load_catalog(place.periods)),
-            start=None if start is None else utc(start, "start"),
-            initial_equity=initial_equity,
-            metrics=(*place.extensions.metrics, *metrics),
-        )
-        return _sweep_markets(several, axes, costs, really=really, place=place)
-    if isinstance(study, MarketView):
-        assert strategy is not None
-        assert axes is not None
-        if isinstance(account, Mapping) or margin != "cross" or rule or rule_params:
-            raise InputError(
-                "margin, rule and accounts by symbol go with several markets; got one; dl.markets "
-                "makes several"
+        rest: dict[str, Any] = {
+            "periods": tuple(load_catalog(place.periods)),
+            "start": None if start is None else utc(start, "start"),
+            "initial_equity": initial_equity,
+            "metrics": (*place.extensions.metrics, *metrics),
+        }
+        if isinstance(study, Markets):
+            rest |= {"account": account, "margin": margin, "rule": rule, "rule_params": rule_params}
+            several = joint_ground_at_hand(
+                study, strategy, costs=costs, benchmark=benchmark, place=place, **rest
             )
-        chosen = as_strategy(strategy, workspace=place)
-        venues = place.root / "data" / "venues"
-        if account is not None:
-            account, named = load_account(account, catalog=place.catalog, venues=venues)
-            study = replace(study, notes=study.notes + belonging(study.symbol, account, named))
-        first = None if start is None else utc(start, "start")
-        ground = SweepGround(
-            market=study,
-            strategy=chosen,
-            benchmark=as_strategy(benchmark, workspace=place),
-            account=account,
-            periods=tuple(load_catalog(place.periods)),
-            start=first,
-            initial_equity=initial_equity,
-            metrics=(*place.extensions.metrics, *metrics),
-        )
+            return _sweep_markets(several, axes, costs, really=really, place=place)
+        if isinstance(account, Mapping) or margin != "cross" or rule or rule_params:
+            raise InputError(_OF_SEVERAL)
+        ground = _ground(study, strategy, account, benchmark, place, rest)
         return _sweep_market(ground, axes, costs, really=really, place=place)
     path = study_path(study, "a sweep")
     place = Workspace.find(workspace)
@@ -193,6 +169,29 @@ def sweep(
         cluster=cluster,
         progress=progress,
         metrics=metrics,
+    )
+
+
+def _ground(
+    market: MarketView,
+    strategy: Given,
+    account: Account | None,
+    benchmark: Given,
+    place: Workspace,
+    rest: Mapping[str, Any],
+) -> SweepGround:
+    """What combinations on a market at hand share."""
+    chosen = as_strategy(strategy, workspace=place)
+    venues = place.root / "data" / "venues"
+    if account is not None:
+        account, named = load_account(account, catalog=place.catalog, venues=venues)
+        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
+    return SweepGround(
+        market=market,
+        strategy=chosen,
+        benchmark=as_strategy(benchmark, workspace=place),
+        account=account,
+        **rest,
     )
 
 

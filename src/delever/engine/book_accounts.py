@@ -279,6 +279,12 @@ def book_sweep(
             )
     names = sorted(legs)
     read = {name: read_leg(name, legs[name], margin, None, timeframe) for name in names}
+    for name, one in read.items():
+        if one.account.inverse:
+            raise InputError(
+                f"{name}: a sweep of several symbols does not cover inverse contracts; run the "
+                "combinations one by one"
+            )
     clock = union([leg.index for leg in read.values()])
     shared, said = shared_by(margin, read, clock)
     within = np.zeros(len(clock), dtype=np.bool_) if inside is None else inside

@@ -16,6 +16,7 @@ from delever.errors import InputError
 from delever.research.luck import NullTest
 from delever.research.null_markets import KINDS, resampled_bars, simulate_bars
 from delever.research.redrawn import Redrawing, Rule, drawn_market, redrawn_test
+from delever.study.machines.executor import mapping
 from delever.venues.costs import Costs
 from delever.view import MarketView, Reading
 
@@ -76,9 +77,8 @@ def test_one_redrawn_market_by_hand():
 
 def test_the_run_stands_among_markets_of_each_kind():
     told: list[tuple[int, int]] = []
-    found = redrawn_test(
-        redrawing(), markets=12, seed=1, progress=lambda done, of: told.append((done, of))
-    )
+    mapper = mapping(None, progress=lambda done, of: told.append((done, of)))
+    found = redrawn_test(redrawing(), markets=12, seed=1, mapper=mapper)
     every = [drawn_market(redrawing(), 1, number) for number in range(12)]
     assert found.null_values == pytest.approx(np.sort([one.payout for one in every]))
     assert told == [(done, 12) for done in range(1, 13)]

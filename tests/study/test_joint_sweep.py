@@ -12,6 +12,10 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 from delever.errors import ConfigError, InputError
+from delever.panel import Lifetime
+from delever.study.portfolios.joint_run import asked_params
+from delever.study.portfolios.joint_simulation import joint_rule
+from delever.study.workspaces.strategy import Strategy, as_strategy
 from delever.study.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
@@ -86,6 +90,31 @@ def test_rows_of_a_notebook_are_runs_and_the_sweep_chooses_among_them():
         for row, window in enumerate((10, 40)):
             run = dl.backtest(markets, above, window=window, margin=mode, start="2020-02-01")
             compared(found, row, run)
+
+
+def test_a_wallet_is_a_share_of_what_a_run_can_hold():
+    made = {name: bars(seed) for seed, name in enumerate("ABC")}
+    made["C"] = made["C"].iloc[:30]
+    gone = {"C": Lifetime(delisted=DAYS[30])}
+    markets = dl.markets(made, lifetimes=gone, timeframe="1d")
+    found = dl.sweep(markets, above, {"window": [10, 40]}, margin="separate")
+    for row, window in enumerate((10, 40)):
+        compared(found, row, dl.backtest(markets, above, window=window, margin="separate"))
+
+
+def test_trials_are_as_many_as_combinations_though_a_rule_has_a_parameter_called_alike(
+    workspace: Workspace,
+):
+    def risen(market: dl.MarketView, *, days: int = 5) -> pd.Series:
+        return (market.bars["close"].diff(days) > 0.0).astype(float)
+
+    strategy = as_strategy(risen, workspace=workspace)
+    assert isinstance(strategy, Strategy)
+    told = []
+    for days, behind in ((5, 5), (5, 9), (9, 5), (9, 9)):
+        own: dict[str, Any] = {"rule": "inverse_volatility", "rule_params": {"days": behind}}
+        told.append(asked_params(joint_rule(strategy, {"days": days}, **own, place=workspace)))
+    assert len({json.dumps(one, sort_keys=True) for one in told}) == 4
 
 
 def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(

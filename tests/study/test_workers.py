@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -210,6 +211,40 @@ def test_a_scheduler_that_is_started_again_is_found(workspace) -> None:
         running[0].close()
     assert seen == [1, 2, 3, 4]
     assert stored(away.folder) == kept
+
+
+def test_a_task_that_meets_a_closing_connection_is_sent_again(monkeypatch) -> None:
+    class Client:
+        """Dask's, whose connection closes as the first task is sent."""
+
+        status = "running"
+        scheduler = SimpleNamespace(ncores=None)
+        tries = 0
+
+        def sync(self, *args, **options):
+            return {"a worker": 1}
+
+        def submit(self, *args, **options):
+            Client.tries += 1
+            if Client.tries == 1:
+                self.status = "closed"
+                raise RuntimeError("Client is closed")
+            sent = SimpleNamespace(status="finished", result=lambda: 7)
+            sent.add_done_callback = lambda told: threading.Thread(
+                target=told, args=(sent,)
+            ).start()
+            return sent
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(cluster_module, "_WATCH", 0.01)
+    cluster = cluster_module.Cluster(Client)
+    try:
+        assert cluster.submit(len, "").result(timeout=30) == 7
+    finally:
+        cluster.shutdown()
+    assert Client.tries == 2
 
 
 def test_a_cluster_that_stays_away_ends_in_a_sentence_and_what_came_is_kept(

@@ -145,9 +145,16 @@ class Cluster(Executor):
         return self._function[1]
 
     def _send(self, job: _Job) -> None:
-        job.sent = self._client.submit(
-            errand, stamp(), dict(job.files), job.function, job.args, pure=False
-        )
+        told = stamp(), dict(job.files), job.function, job.args
+        try:
+            job.sent = self._client.submit(errand, *told, pure=False)
+        except Exception as error:  # noqa: BLE001 - raised in a thread, it would leave the asker waiting
+            if self._client.status == "running":
+                self._answer(job, error)
+            else:  # the connection was lost just now; Dask has no one class for it
+                with self._lock:
+                    self._lost.append(job)
+            return
         job.sent.add_done_callback(lambda sent: self._came(job, sent))
 
     def _came(self, job: _Job, sent: Any) -> None:

@@ -153,9 +153,11 @@ def joint_trial(
 
 
 def asked_params(rule: JointRule) -> dict[str, Any]:
-    """Parameters of a strategy, and the rule behind it with its own."""
-    behind = {} if rule.rule is None else {"rule": rule.rule.name, **rule.rule_params}
-    return {**rule.params, **behind}
+    """Parameters of a strategy, and the rule behind it with its own, which may be called alike."""
+    if rule.rule is None:
+        return dict(rule.params)
+    behind = {"rule": rule.rule.name, **rule.rule_params}
+    return {**rule.params, **{f"portfolio.{name}": value for name, value in behind.items()}}
 
 
 def whole_index(markets: Markets) -> pd.DataFrame:

@@ -338,14 +338,20 @@ class JointGround:
 def _laid_alike(
     one: JointCombination, reply: JointReply, other: JointCombination, its: JointReply
 ) -> bool:
-    """Whether one layout serves both: what a model of slippage says depends on the first bar."""
-    if one.account.margin != other.account.margin:
+    """Whether one layout serves both.
+
+    What a model of slippage says, and how many wallets there are, depends on the first bar.
+    """
+    margin = one.account.margin
+    if margin != other.account.margin:
         return False
     parts = [
         {name: costs.parts for name, costs in each.account.costs.items()} for each in (one, other)
     ]
-    models = any(isinstance(part, Slippage) for own in parts[0].values() for part in own)
-    return parts[0] == parts[1] and (not models or reply.begin == its.begin)
+    begun = margin.mode == "separate" or any(
+        isinstance(part, Slippage) for own in parts[0].values() for part in own
+    )
+    return parts[0] == parts[1] and (not begun or reply.begin == its.begin)
 
 
 def _reply(target: pd.DataFrame, begin: int) -> JointReply:

@@ -102,11 +102,7 @@ def sources() -> list[tuple[Path, str, ast.Module]]:
 
 LONGER = {
     "backtest_markets": 79,
-    "concluded": 92,
     "portfolio_backtest": 69,
-    "run_combinations": 68,
-    "_sweep_market": 68,
-    "sweep_study": 72,
     "walk_forward": 68,
     "_walked": 67,
 }

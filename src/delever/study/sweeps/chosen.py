@@ -81,8 +81,6 @@ def concluded(
     ledger : Ledger or None
         Told what the trials of this sweep, `family` by name, are worth; None keeps none.
     """
-    parts = ground.parts
-    sums = part_names(parts.rows)
     axes = chosen.axes
     frame = columns.read(columns.small(axes, len(chosen)))
     costs = [axis for axis in axes if axis.startswith("costs.")]
@@ -109,27 +107,40 @@ def concluded(
     )
     if found.terrain is None:
         return found
+    return _judged(found, ground, chosen, combination, ledger, family)
+
+
+def _judged(
+    found: Sweep,
+    ground: SweepGround | JointGround,
+    chosen: Grid,
+    combination: Callable[[Mapping[str, Any]], Any],
+    ledger: Ledger | None,
+    family: str,
+) -> Sweep:
+    """With the benchmark, and what luck and choosing come to."""
+    assert found.terrain is not None
+    frame, parts = found.frame, ground.parts
     one = combination(chosen[found.terrain.peak])
     answer = ground.asked(one)
     if isinstance(answer, DeleverError):  # it answered before: the strategy is not repeatable
         raise answer
     begin = answer[1]
-    path = _path(ground, axes, ordered=_with_orders(answer[0]))
+    path = _path(ground, chosen.axes, ordered=_with_orders(answer[0]))
     done, held = ground.alone(one, *answer), ground.beside(one, begin)
     doubts = _repeated(float(frame["total_return"].iloc[found.terrain.peak]), done)
-    per_year = sample_of(done, held).periods_per_year
     known = np.flatnonzero(frame[RANKED_BY].notna().to_numpy())
     drawn = _drawn(known)
     # The best was found among all: it counts for its luck, and has no place among those drawn.
     judged = np.union1d(drawn, [found.terrain.peak])
     apart = np.isin(judged, drawn)
-    own = columns.numbers(sums, judged)
+    own = found.columns.numbers(part_names(parts.rows), judged)
     tried = Tried(
         parts=parts,
         sums=own.reshape(len(own), -1, len(PART_SUMS)),
         begins=ground.market.index.get_indexer(pd.Index(frame["start"].iloc[judged])),
         benchmark=in_parts(held, parts, begin),
-        periods_per_year=per_year,
+        periods_per_year=sample_of(done, held).periods_per_year,
     )
     if len(drawn) < len(known):
         part = counted(len(drawn), "combination")
@@ -150,7 +161,7 @@ def concluded(
                 tried=tried,
                 ratios=frame[RANKED_BY].to_numpy(dtype=np.float64)[judged],
                 best=int(np.searchsorted(judged, found.terrain.peak)),
-                made=n_trials,
+                made=found.n_trials,
                 alike=len(known) - len(judged),
                 elsewhere=0.0,
             ),

@@ -237,7 +237,6 @@ def run_combinations(
     """A row per combination: metrics, sums in parts of the time, ``start``, and why it has none."""
     by_sums, by_run = asked_metrics(ground.metrics)
     covered = not why_by_itself(ground)
-    index = ground.market.index
     by_bars: dict[int, list[float]] = {}  # whole rows, and the further metrics
     further: dict[int, list[float]] = {}
     errors: dict[int, str] = {}
@@ -260,9 +259,9 @@ def run_combinations(
             banded = one.account is not None and one.account.rebalance_band is not None
             swept = covered and not answer.ordered and not banded
             if by_run or not swept:
-                held_sums = () if swept else by_sums
+                sums = () if swept else by_sums
                 try:
-                    run = run_alone(ground, one, *_target(ground, one, answer), held_sums, by_run)
+                    run = run_alone(ground, one, *_target(ground, one, answer), sums, by_run)
                 except DeleverError as error:
                     errors[row] = str(error)
                     continue
@@ -272,30 +271,37 @@ def run_combinations(
                     continue
             if one.costs not in stressed:
                 stressed[one.costs] = one.costs and one.costs.stressed(ground.costs_times)
-            decides = max(answer.begin, answer.decided + 1)
-            batch[row] = account = SweepAccount(
-                asked=answer.changes.since(decides),
-                undecided=decides - answer.begin,
-                account=one.account,
-                costs=stressed[one.costs],
-            )
+            batch[row] = account = _account(one, answer, stressed[one.costs])
             held += account.asked.bars.nbytes + account.asked.targets.nbytes
             if held > target_bytes:
                 parts.append(_simulated(batch, ground, by_sums, errors))
                 batch, held = {}, 0
         parts.append(_simulated(batch, ground, by_sums, errors))
-    every = range(rows)
-    opened, first = (
-        pd.Series(index[list(each.values())], index=list(each)).reindex(every)
-        for each in (begins, decided)
-    )
     if by_bars:
         parts.append(table_of(by_bars, [*metric_names(by_sums), *part_names(ground.parts.rows)]))
+    every = range(rows)
     own = table_of(further, metric_names(by_run, totals=()))
     measured = pd.concat([pd.concat(parts).reindex(every), own.reindex(every)], axis=1)
     return measured.assign(
-        start=opened, first_decision=first, error=[errors.get(row, "") for row in every]
+        start=_times(ground, begins, every),
+        first_decision=_times(ground, decided, every),
+        error=[errors.get(row, "") for row in every],
     )
+
+
+def _account(one: Combination, answer: Reply, costs: Costs | None) -> SweepAccount:
+    decides = max(answer.begin, answer.decided + 1)
+    return SweepAccount(
+        asked=answer.changes.since(decides),
+        undecided=decides - answer.begin,
+        account=one.account,
+        costs=costs,
+    )
+
+
+def _times(ground: SweepGround, bars: Mapping[int, int], every: range) -> pd.Series:
+    """When bars open that rows name; NaT where one names none."""
+    return pd.Series(ground.market.index[list(bars.values())], index=list(bars)).reindex(every)
 
 
 def _simulated(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +87,9 @@ def sweep_study(
     done = resumed = sum(chunk.last - chunk.first for chunk in held)
     todo = [chunk for chunk in chunks if chunk not in held]
 
-    def record(chunk: Chunk, without: Sequence[int]) -> None:
-        rows = np.delete(np.arange(chunk.first, chunk.last), without)
-        # The rule behind a strategy is the same in a block.
-        together = rows[:0] if table.portfolio else rows
-        alone, blocks = grid_trials(chosen, together, bound, swept.trial)
-        swept.ledger.record(
-            [*alone, *map(swept.trial, chosen.some(rows[len(together) :]))], by="sweep",
-            study=study.name, until=ground.market.index[-1], blocks=blocks,
-            family=manifest["sweep_id"],
-        )  # fmt: skip
-
-    for chunk in chunks:
-        if chunk in held:  # what it holds was recorded, but this ledger does not know as whose
-            there = SweptColumns(files=[folder / "chunks" / chunk.file]).read(["error"])
-            record(chunk, np.flatnonzero(there["error"] != "").tolist())
+    record = partial(_record, swept, table, chosen, bound, manifest["sweep_id"])
+    for chunk in filter(held.__contains__, chunks):
+        record(chunk, _without(folder, chunk))
     disk = Disk(root=folder)
     begun = time.monotonic()
     task = _task(swept, table, workspace, metrics)
@@ -133,6 +122,39 @@ def sweep_study(
     _write(disk, finished, swept)
     write_index(workspace.results)
     return finished
+
+
+def _without(folder: Path, chunk: Chunk) -> list[int]:
+    """Rows without a result of a chunk that is stored."""
+    there = SweptColumns(files=[folder / "chunks" / chunk.file]).read(["error"])
+    return np.flatnonzero(there["error"] != "").tolist()
+
+
+def _record(
+    swept: SweptStudy,
+    table: SweepConfig,
+    chosen: Grid,
+    bound: Bound,
+    family: str,
+    chunk: Chunk,
+    without: Sequence[int],
+) -> None:
+    """Tell the ledger of the combinations of a chunk, but those without a result.
+
+    Of a chunk that is stored it knows them, but not that they are this sweep's own.
+    """
+    rows = np.delete(np.arange(chunk.first, chunk.last), without)
+    # The rule behind a strategy is the same in a block.
+    together = rows[:0] if table.portfolio else rows
+    alone, blocks = grid_trials(chosen, together, bound, swept.trial)
+    swept.ledger.record(
+        [*alone, *map(swept.trial, chosen.some(rows[len(together) :]))],
+        by="sweep",
+        study=swept.study.name,
+        until=swept.ground.market.index[-1],
+        blocks=blocks,
+        family=family,
+    )
 
 
 def _task(

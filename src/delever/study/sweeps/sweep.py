@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,23 +208,8 @@ def _sweep_market(
     lists = axes_given(axes)
     chosen = Grid.of(lists)
     by_rules = ground.account is not None and ground.account.rules is not None
-    paid = costs or (RULED_COSTS if by_rules else DEFAULT_COSTS)
-    ground = replace(ground, costs=paid)
-
-    def combination(values: Mapping[str, Any]) -> Combination:
-        own: dict[str, dict[str, Any]] = {"params": {}, "account": {}, "costs": {}}
-        for name, value in values.items():
-            table, dot, key = name.partition(".")
-            own[table if dot else "params"][key if dot else name] = value
-        account = ground.account
-        if own["account"]:
-            account = replace(account or Account(), **own["account"])
-        fills = replace(paid, **own["costs"])
-        if not really:
-            fills.check_meant()
-        held = replace(costs or DEFAULT_COSTS, **own["costs"])
-        return Combination(own["params"], account, fills, held)
-
+    ground = replace(ground, costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS))
+    combination = partial(_combination, ground, costs or DEFAULT_COSTS, really)
     _check_axes(lists, run_combinations(ground, ()).columns, SWEPT_KEYS)
     strategy = ground.strategy
     if isinstance(strategy, Strategy):
@@ -255,6 +241,24 @@ def _sweep_market(
         family=family,
         n_trials=n_trials,
     )
+
+
+def _combination(
+    ground: SweepGround, held: Costs, really: bool, values: Mapping[str, Any]
+) -> Combination:
+    """Of values of axes; raises ConfigError for costs that are hardly meant."""
+    own: dict[str, dict[str, Any]] = {"params": {}, "account": {}, "costs": {}}
+    for name, value in values.items():
+        table, dot, key = name.partition(".")
+        own[table if dot else "params"][key if dot else name] = value
+    account = ground.account
+    if own["account"]:
+        account = replace(account or Account(), **own["account"])
+    assert ground.costs is not None
+    fills = replace(ground.costs, **own["costs"])
+    if not really:
+        fills.check_meant()
+    return Combination(own["params"], account, fills, replace(held, **own["costs"]))
 
 
 def _check_axes(

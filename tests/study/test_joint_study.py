@@ -88,7 +88,7 @@ def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
         out,
     )
     assert found is not None, out
-    assert "the benchmark is spot, bought at the first open and held" in out
+    assert "the benchmark is spot, bought and held" in out
     run = dl.run("backtests/carry.toml")
     assert run.cached
     book = run.evaluation.backtest

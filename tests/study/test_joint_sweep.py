@@ -92,6 +92,18 @@ def test_rows_of_a_notebook_are_runs_and_the_sweep_chooses_among_them():
             compared(found, row, run)
 
 
+def test_a_row_with_orders_is_the_run_and_says_what_it_did_not_count():
+    def stopped(market: dl.MarketView, *, window: int = 20) -> pd.DataFrame:
+        held = above(market, window=window)
+        stop = 0.9 * market.bars["close"].where(held > 0.0)
+        return pd.DataFrame({"exposure": held, "stop_price": stop})
+
+    markets = dl.markets({name: bars(seed) for seed, name in enumerate("AB")}, timeframe="1d")
+    found = dl.sweep(markets, stopped, {"window": [10, 40]})
+    compared(found, 1, dl.backtest(markets, stopped, window=40))
+    assert found.frame["below_a_lot"].isna().all()
+
+
 def test_a_wallet_is_a_share_of_what_a_run_can_hold():
     made = {name: bars(seed) for seed, name in enumerate("ABC")}
     made["C"] = made["C"].iloc[:30]

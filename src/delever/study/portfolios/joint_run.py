@@ -193,7 +193,7 @@ def joint_facts(
 def described_benchmark(markets: Markets, name: str) -> str:
     """What the benchmark is, in words."""
     if name in markets.symbols:
-        return f"{name}, bought at the first open and held"
+        return f"{name}, bought and held"
     if name != "buy_and_hold":
         return f"{name.replace('_', ' ')} on spot, in equal shares"
     top = "" if markets.top is None else f" the {markets.top} largest by dollar volume of"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -277,7 +278,7 @@ class JointGround:
         further = scoped(sample, scopes, by_run)
         if not by_sums:
             return [], further
-        return columns_of(run, sample, scopes, by_sums, self.parts, begin, small=0.0), further
+        return columns_of(run, sample, scopes, by_sums, self.parts, begin, small=math.nan), further
 
     def _simulated(
         self,

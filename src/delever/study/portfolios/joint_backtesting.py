@@ -15,6 +15,7 @@ from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.panel import Markets
+from delever.research.evaluation import Evaluation
 from delever.stats.metrics import AsMetric
 from delever.study.inputs.belonging import belonging
 from delever.study.inputs.market import utc
@@ -94,22 +95,43 @@ def backtest_markets(
             data=", ".join(markets),
             by="notebook",
         )
+    return _finished(
+        *(evaluation, markets, asked),
+        strategy=getattr(chosen, "name", None) or "exposures",
+        benchmark=benchmark if isinstance(benchmark, str) else "benchmark",
+        costs_times=costs_times,
+        n_trials=n_trials,
+        place=place,
+    )
+
+
+def _finished(
+    evaluation: Evaluation,
+    markets: Markets,
+    asked: JointRule,
+    *,
+    strategy: str,
+    benchmark: str,
+    costs_times: float,
+    n_trials: int,
+    place: Workspace,
+) -> Run:
+    """The run of an evaluation, with what else could have been."""
     found = joint_what_if(evaluation, markets, asked)
-    label = benchmark if isinstance(benchmark, str) else "benchmark"
-    manifest = {
-        "study": {"name": evaluation.name, "costs_times": costs_times},
-        "params": dict(asked.params),
-        "strategy": {"name": getattr(chosen, "name", None) or "exposures"},
-        **joint_facts(
-            *(evaluation, markets, found),
-            benchmark=label,
-            costs_times=costs_times,
-            n_trials=n_trials,
-        ),
-    }
+    facts = joint_facts(
+        *(evaluation, markets, found),
+        benchmark=benchmark,
+        costs_times=costs_times,
+        n_trials=n_trials,
+    )
     return Run(
         evaluation=evaluation,
-        manifest=manifest,
+        manifest={
+            "study": {"name": evaluation.name, "costs_times": costs_times},
+            "params": dict(asked.params),
+            "strategy": {"name": strategy},
+            **facts,
+        },
         what_if=found,
         asked=cache(partial(joint_answer, evaluation, progress=lambda step: None)),
         sections=place.extensions.sections,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -150,10 +151,11 @@ def test_what_was_not_decided_is_no_performance(workspace, capsys) -> None:
     free = sweep(workspace, write(workspace, text=text.replace("start = 2011-01-01\n", "")))
     assert free.frame["error"].tolist() == frame["error"].tolist()
     write(workspace, text=text)
-    main(["sweep", str(path), "--workspace", str(workspace.root), "--workers", "1"])
+    place = ["--workspace", str(workspace.root), "--workers", "1"]
+    main(["sweep", str(path), *place, "--wide"])  # else the heading takes two lines
     said = capsys.readouterr().out
-    assert "first decision" in said
-    assert "2011-07-03" in said
+    assert "┃ first decision ┃" in said
+    assert re.search(r" 50 │ +2011-07-03 │", said)
     assert "1 combination first decides after the start, the last on 2011-07-03" in said
     assert "First decision" in sweep(workspace, path).html()
 

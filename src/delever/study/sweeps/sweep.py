@@ -82,8 +82,8 @@ def sweep(
     axes : mapping of str to iterable
         On a market: values of each parameter of the strategy (``params.NAME`` where a result has
         its name, such as days), ``account.NAME`` (leverage, exposure, stop_loss, take_profit,
-        trailing_stop) or ``costs.NAME``; of several also ``portfolio.NAME``: rule, rebalance_band,
-        margin, or a parameter of the rule. All combinations are run.
+        trailing_stop, rebalance_band) or ``costs.NAME``; of several also ``portfolio.NAME``: rule,
+        rebalance_band, margin, or a parameter of the rule. All combinations are run.
     set : mapping, optional
         Of a study file: dotted keys to values, such as ``{"sweep.samples": 100}``.
     account, costs, benchmark, start, initial_equity

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import pickle
+from concurrent.futures import Executor
 
 import numpy as np
 import pandas as pd
@@ -122,8 +124,8 @@ def test_a_walk_asks_for_many_combinations_at_once(market) -> None:
 
 @pytest.mark.few(6)
 @settings(max_examples=200)
-@given(seed=st.integers(0, 10_000), cut=st.integers(450, 700))
-def test_the_future_changes_no_earlier_choice(seed: int, cut: int) -> None:
+@given(seed=st.integers(0, 10_000), cut=st.integers(450, 700), ordered=st.booleans())
+def test_the_future_changes_no_earlier_choice(seed: int, cut: int, ordered: bool) -> None:
     rng = np.random.default_rng(seed)
     index = pd.date_range("2018-01-01", periods=750, tz="UTC", name="open_time")
 
@@ -137,7 +139,12 @@ def test_the_future_changes_no_earlier_choice(seed: int, cut: int) -> None:
     def above(market: dl.MarketView, *, days: int = 20) -> pd.Series:
         close = market.bars["close"]
         average = close.rolling(days).mean()
-        return (close > average).astype(float).where(average.notna())
+        asked = (close > average).astype(float).where(average.notna())
+        if not ordered:
+            return asked
+        entered = average.where(asked.diff().fillna(asked) > 0.0).ffill()
+        orders = {"stop_price": entered, "take_profit_price": 1.5 * close, "time_stop": 40.0}
+        return pd.DataFrame({"exposure": asked, **orders})
 
     returns = rng.normal(0.0, 0.03, len(index))
     changed = np.append(returns[:cut], rng.normal(0.01, 0.06, len(index) - cut))
@@ -152,6 +159,104 @@ def test_the_future_changes_no_earlier_choice(seed: int, cut: int) -> None:
     pd.testing.assert_series_equal(one.windows["days"][before], other.windows["days"][before])
     equity = [walk.run.equity[: index[cut - 1]] for walk in (one, other)]
     np.testing.assert_allclose(*equity, rtol=1e-12)
+
+
+ORDERED = (
+    ("level_ladder", {"stop": [0.05, 0.15, 0.3]}, None),
+    (
+        "short_the_break",
+        {"stop": [None, 0.02, 0.1], "weeks": [8]},
+        dl.Account(
+            contract="BTC/USDT:USDT",
+            rules="generic",
+            leverage=2.0,
+            bounds=True,
+            funding_policy="missing-is-zero",
+        ),
+    ),
+)
+
+
+def assert_same(one: dl.Run, other: dl.Run) -> None:
+    """The same account, to the last bit."""
+    runs = [run.evaluation.backtest for run in (one, other)]
+    for table in ("ledger", "fills", "trades"):
+        pd.testing.assert_frame_equal(*(getattr(run, table) for run in runs), check_exact=True)
+
+
+@pytest.mark.parametrize(("name", "axes", "account"), ORDERED)
+def test_orders_of_a_choice_hold_in_its_windows(market, name, axes, account) -> None:
+    pace = {"window": 300, "step": 90, "shifts": 0, "account": account, "choose": "growth"}
+    walk = dl.walk_forward(market, name, axes, **pace)
+    assert walk.windows["stop"].nunique(dropna=False) > 1
+    strategy = dl.strategy(name)
+    params = [{axis: row[axis] for axis in axes} for row in walk.axes.to_dict("records")]
+    params = [{k: None if pd.isna(v) else v for k, v in one.items()} for one in params]
+    asked = [strategy.target(market, one) for one in params]
+    asked = [one if isinstance(one, pd.DataFrame) else one.to_frame("exposure") for one in asked]
+    rows = [
+        asked[row.chosen].shift()[row.start : row.end] if row.chosen >= 0 else None
+        for row in walk.windows.itertuples()
+    ]
+    held = pd.concat([row for row in rows if row is not None]).reindex(market.index)
+    held["exposure"] = held["exposure"].fillna(0.0)
+    decided = held.shift(-1)
+    decided.iloc[-1] = held.iloc[-1]
+    start = walk.windows["start"].iloc[0]
+    same = dl.backtest(market, decided, account=account, start=start)
+    assert (same.evaluation.backtest.fills["reason"] != "target").any()
+    assert_same(walk.run, same)
+
+
+@pytest.mark.parametrize(("name", "axes", "account"), ORDERED)
+def test_a_walk_of_one_combination_is_its_run(market, name, axes, account) -> None:
+    one = {axis: values[-1:] for axis, values in axes.items()}
+    pace = {"window": 300, "step": 90, "shifts": 0, "account": account}
+    walk = dl.walk_forward(market, name, one, **pace)
+    start = walk.windows["start"].iloc[0]
+    params = {axis: value for axis, [value] in one.items()}
+    plain = dl.backtest(market, name, account=account, start=start, **params)
+    assert_same(walk.run, plain)
+
+
+def test_a_stop_that_the_seam_has_passed_is_not_entered() -> None:
+    """Always long with a stop that was met long before: no venue takes that order at a seam."""
+    index = pd.date_range("2020-01-01", periods=240, tz="UTC", name="open_time")
+    price = np.concatenate([np.linspace(100, 200, 100), np.linspace(200, 40, 60), [40.0] * 80])
+    bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], price), index=index)
+    market = dl.market(bars.assign(volume=1.0), timeframe="1d", symbol="X/Y")
+
+    def rule(market: dl.MarketView, *, stop: float = 90.0, again: bool = False) -> pd.DataFrame:
+        asked = pd.Series(1.0, index=market.index)
+        asked[200:] = 0.5 if again else 1.0
+        stops = asked * 0.0 + stop
+        stops[200:] = 30.0 if again else stop
+        return pd.DataFrame({"exposure": asked, "stop_price": stops})
+
+    pace = {"window": 150, "step": 30, "embargo": 0, "shifts": 0}
+    walk = dl.walk_forward(market, rule, {"stop": [90.0]}, **pace)
+    assert walk.run.evaluation.backtest.fills.empty
+    walk = dl.walk_forward(market, rule, {"stop": [90.0], "again": [True]}, **pace)
+    assert walk.run.evaluation.backtest.fills["time"].tolist() == [
+        index[201]
+    ]  # as its exposure changes
+
+
+class Elsewhere(Executor):
+    """Runs what was written down and read again, as a worker does."""
+
+    def map(self, fn, *iterables, **_):
+        return map(pickle.loads(pickle.dumps(fn)), *iterables)
+
+
+def test_walks_of_orders_are_shifted_by_workers_as_here(market) -> None:
+    pace = {"window": 500, "step": 300, "shifts": 4}
+    here, there = (
+        dl.walk_forward(market, "level_ladder", {"stop": [0.1, 0.2]}, cluster=where, **pace)
+        for where in (None, Elsewhere())
+    )
+    assert len(set(here.shifted)) == 4
+    assert here.shifted == there.shifted
 
 
 def test_lengths_that_do_not_fit_are_refused(market) -> None:

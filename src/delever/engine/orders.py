@@ -116,6 +116,22 @@ def arguments_of(rows: pd.DataFrame, index: pd.Index) -> dict[str, Any]:
     return {"target_exposure": target, "initial_target": initial}
 
 
+def in_multiples(rows: pd.DataFrame, closes: Floats) -> pd.DataFrame:
+    """The same with the prices of orders as multiples of the close before each row."""
+    prices = [name for name in rows if name in ORDER_PRICES]
+    return rows.assign(**rows[prices].div(closes, axis=0))
+
+
+def moved(multiples: pd.DataFrame, closes: Floats, bars: int) -> pd.DataFrame:
+    """Rows of `in_multiples` so many bars later, with prices that are as far from those closes.
+
+    What leaves at the end comes in at the beginning.
+    """
+    later = multiples.iloc[np.roll(np.arange(len(multiples)), bars)].reset_index(drop=True)
+    prices = [name for name in later if name in ORDER_PRICES]
+    return later.assign(**later[prices].mul(closes, axis=0))
+
+
 def broken_orders(target: pd.DataFrame, close: pd.Series | None = None) -> str:
     """What is wrong with the orders of a frame, with the first bar concerned; empty for nothing.
 

@@ -21,7 +21,7 @@ from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.joint_orders import at_prices
-from delever.engine.orders import EXPOSURE, ORDER_PRICES, arguments_of, rows_of
+from delever.engine.orders import EXPOSURE, arguments_of, in_multiples, moved, rows_of
 from delever.engine.portfolio import PortfolioBacktest
 from delever.engine.sweep_accounts import (
     Asked,
@@ -221,8 +221,8 @@ def timing_test(
     kept = growth_inside(benchmark, inside)
     if not kept > 0.0:
         return no_test("a timing test needs a benchmark that is not ruined")
-    moved = in_force(backtest) if isinstance(backtest, PortfolioBacktest) else _decided(backtest)
-    if (moved.iloc[1:].nunique(dropna=False) <= 1).all():
+    asked = in_force(backtest) if isinstance(backtest, PortfolioBacktest) else _decided(backtest)
+    if (asked.iloc[1:].nunique(dropna=False) <= 1).all():
         own = float(mean_payout(growth_inside(backtest, inside), kept, len(seen)))
         why = "an exposure that never changes cannot be asked if it changed in time"
         return no_test(why, statistic=own, periods=len(seen))
@@ -301,8 +301,7 @@ def _decided(backtest: Backtest) -> pd.DataFrame:
     request = backtest.request or {}
     rows = rows_of(request["target_exposure"], request["initial_target"])[:-1]
     rows[EXPOSURE] = rows[EXPOSURE].fillna(0.0)
-    prices = [name for name in rows if name in ORDER_PRICES]
-    return rows.assign(**rows[prices].div(_closes_before(request), axis=0))
+    return in_multiples(rows, _closes_before(request))
 
 
 def _closes_before(request: Mapping[str, Any]) -> Floats:
@@ -366,11 +365,9 @@ def _one_by_one(
     """As `_in_a_sweep`, through the engine of single runs; orders keep their distance to closes."""
     grown = [growth_inside(backtest, inside)]
     decided, index = _decided(backtest), backtest.ledger.index
-    prices = [name for name in decided if name in ORDER_PRICES]
     closes = _closes_before(backtest.request or {})
     for move in moves.tolist():
-        later = decided.iloc[np.roll(np.arange(len(decided)), move)].reset_index(drop=True)
-        later[prices] = later[prices].mul(closes, axis=0)
+        later = moved(decided, closes, move)
         rows = pd.concat([later, later.iloc[-1:]], ignore_index=True)
         run = rerun(backtest, tables=False, **arguments_of(rows, index))
         grown.append(growth_inside(run, inside))

@@ -168,15 +168,18 @@ def backtest(
             "margin, rule and rule_params are of several symbols; this is one market; leave them "
             "out, or give dl.markets"
         )
-    return _backtest_market(market, strategy, account=account, quick=quick, **given)
+    return backtest_market(
+        market, strategy, account=account, quick=quick, benchmark_costs=costs, **given
+    )
 
 
-def _backtest_market(
+def backtest_market(
     market: MarketView,
     strategy: Given,
     *,
     account: Account | None,
     costs: Costs | None,
+    benchmark_costs: Costs | None,
     costs_times: float,
     benchmark: Given,
     start: str | pd.Timestamp | None,
@@ -189,6 +192,10 @@ def _backtest_market(
     params: Mapping[str, Any],
     quick: bool,
 ) -> Run:
+    """As `backtest`, of one market, in a workspace that was found, with costs of the benchmark.
+
+    Raises as that does.
+    """
     chosen, held = (as_strategy(one, workspace=place) for one in (strategy, benchmark))
     bound = _bound(chosen, params)
     first = None if start is None else utc(start, "start")
@@ -206,7 +213,7 @@ def _backtest_market(
         costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS),
         costs_times=costs_times,
         account=loaded,
-        benchmark_costs=costs or DEFAULT_COSTS,
+        benchmark_costs=benchmark_costs or DEFAULT_COSTS,
         initial_equity=initial_equity,
         start=first,
         end=last,

@@ -35,7 +35,7 @@ from delever.study.inputs.market import utc
 from delever.study.kept.provenance import gather
 from delever.study.kept.result import Result, plain
 from delever.study.runs.answering import Progress, counting
-from delever.study.runs.backtesting import backtest
+from delever.study.runs.backtesting import backtest_market
 from delever.study.runs.run import Run
 from delever.study.settings.account_table import load_account
 from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS, Study, load_study
@@ -49,7 +49,7 @@ from delever.study.sweeps.chunk import (
     ledger_of,
     record_combinations,
 )
-from delever.study.sweeps.walk_steps import Shifts, joined, sums_of, wanted_exposures
+from delever.study.sweeps.walk_steps import Shifts, joined, opened, sums_of, wanted_rows
 from delever.study.workspaces.strategy import Given, Strategy, as_strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
@@ -252,9 +252,14 @@ def walk_forward(
     Growth of the choices in the table is that of each combination's own account. The run holds
     them in one account.
 
+    What a strategy orders beside its exposures is taken in each window as they are: at a seam the
+    new choice's row stands. If the close before it has passed that row's stop or target, the walk
+    is flat until the choice's exposure changes.
+
     The walk is held against `shifts` walks in which the exposures of every combination are shifted
     in time against the bars, each by the same share of its span: they choose by the same rule, from
-    exposures that are as long and as often in the market, and know nothing of it.
+    exposures that are as long and as often in the market, and know nothing of it. Orders keep their
+    distance to the close.
 
     Examples
     --------
@@ -283,19 +288,23 @@ def walk_forward(
     growth = out_growth(walk.tried, rows)
     beaten = sum(other >= growth for other in shifted)
     ground = asked.ground
-    run = backtest(
+    run = backtest_market(
         ground.market,
         joined(ground, walk.wanted, rows, walk.cut),
         account=ground.account,
         costs=ground.costs,
+        benchmark_costs=asked.benchmark_costs,
         costs_times=ground.costs_times,
         benchmark=ground.benchmark,
         start=ground.market.index[walk.cut[0].out[0]],
+        end=None,
         periods=ground.periods,
         initial_equity=ground.initial_equity,
         name=asked.name,
-        really=True,  # the study said so, or was refused
-        workspace=place,
+        metrics=(),
+        place=place,
+        params={},
+        quick=True,
     )
     return WalkForward(
         run=run,
@@ -315,6 +324,7 @@ class _Asked(NamedTuple):
     ground: SweepGround
     chosen: Sequence[Mapping[str, Any]]  # by axis, a row per combination
     bound: Sequence[Mapping[str, Any]]  # all parameters of the strategy
+    benchmark_costs: Costs
     name: str
     studied: Mapping[str, str]
 
@@ -331,11 +341,11 @@ def _of_study(place: Workspace, path: Path, overrides: Mapping[str, Any]) -> _As
     ground = ground_of(study, inputs)
     chosen = combinations(study.sweep)
     make = combination_maker(study, ground)
-    spot = study.spot_costs(inputs.extensions.cost_models)
     return _Asked(
-        ground=replace(ground, costs=study.said_costs(inputs.extensions.cost_models) or spot),
+        ground=ground,
         chosen=[{name.removeprefix("params."): v for name, v in one.items()} for one in chosen],
         bound=[make(one).params for one in chosen],
+        benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
         name=study.name,
         studied={"strategy": study.strategy, "data": study.data},
     )
@@ -380,7 +390,8 @@ def _of_market(
         costs=costs or (RULED_COSTS if account is not None and account.rules else DEFAULT_COSTS),
     )
     bound = [rule.bind(one) for one in chosen]
-    return _Asked(ground=ground, chosen=chosen, bound=bound, name=rule.name, studied={})
+    held = costs or DEFAULT_COSTS
+    return _Asked(ground, chosen, bound, benchmark_costs=held, name=rule.name, studied={})
 
 
 def _walked(
@@ -389,18 +400,19 @@ def _walked(
     """The walk, the row chosen in each window, and what it was chosen by."""
     ground, bound = asked.ground, asked.bound
     axes = pd.DataFrame(asked.chosen)
-    wanted, begins = wanted_exposures(ground, bound)
+    wanted = wanted_rows(ground, bound)
+    begins = wanted.begins
     first = max(int(begins.min()), ground.first)
     index = ground.market.index
     cut = windows(index, first, pace)
     parts = parts_of(index, ground.market.timeframe, first, cut, ground.parts)
     ground = replace(ground, own_parts=parts)
-    board = ground.opened(first)
-    paid = ground.costs or DEFAULT_COSTS
-    held = benchmark_of(ground, Combination({}, None, paid, paid), first)
+    where = opened(ground, wanted, first)
+    paid = asked.benchmark_costs
+    held = benchmark_of(ground, Combination({}, None, None, paid), first)
     tried = Tried(
         parts=parts,
-        sums=sums_of(board, wanted, begins, first),
+        sums=sums_of(where, wanted, first),
         begins=begins,
         benchmark=in_parts(held, parts, first),
         periods_per_year=1.0,
@@ -416,7 +428,7 @@ def _walked(
         made = [Combination(one, ground.account, ground.costs, paid) for one in answered]
         record_combinations(ledger_of(place, ground), ground, made, by="walk", study=asked.name)
     walk = Shifts(
-        board=board, wanted=wanted, tried=tried, cut=cut, pace=pace, axes=axes, first=first,
+        place=where, wanted=wanted, tried=tried, cut=cut, pace=pace, axes=axes, first=first,
         many=shifts,
     )  # fmt: skip
     return walk, rows, worth

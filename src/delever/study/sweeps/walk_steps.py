@@ -1,17 +1,19 @@
-"""What a walk forward holds, measures and shifts: exposures of all combinations as one array."""
+"""What a walk forward holds, measures and shifts: decisions of all combinations as one array."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from delever.arguments import Floats
+from delever.engine.orders import EXPOSURE, Target, broken_orders, in_multiples, moved, orders_in
 from delever.engine.sweep_accounts import Asked, SweepAccount, simulate_each
 from delever.engine.sweep_market import SweepMarket
 from delever.engine.sweep_metrics import PART_SUMS, part_names
@@ -20,78 +22,122 @@ from delever.memo import shared_work
 from delever.research.choosing import Tried
 from delever.research.walking import Pace, Window, choices, out_growth
 from delever.study.machines.executor import mapping, open_executor
-from delever.study.sweeps.asking import answers
-from delever.study.sweeps.chunk import SweepGround
+from delever.study.settings.config import DEFAULT_COSTS
+from delever.study.sweeps.asking import answers, asked_of
+from delever.study.sweeps.by_itself import in_parts, why_by_itself
+from delever.study.sweeps.chunk import Combination, SweepGround
 
 _LEAST_SHIFT_DAYS = 30
 _SHARED = 64 * 2**20  # bytes of indicators that combinations share
-_MOST_VALUES = 20_000_000  # exposures held in memory, and so what the shifts are made of
+_MOST_VALUES = 20_000_000  # decisions held in memory, and so what the shifts are made of
 
 
-def wanted_exposures(
-    ground: SweepGround, bound: Sequence[Mapping[str, Any]]
-) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Exposure that each combination holds from each bar's open on, and the row of its first bar.
+class Wanted(NamedTuple):
+    """What all combinations decide, as `delever.engine.orders.rows_of` of each."""
 
-    One without an answer begins behind the last bar. Raises what the strategy does if none answers.
+    names: list[str]  # exposure, then orders
+    rows: Floats  # shape (combinations, bars + 1, names): in force from each bar's open on
+    # shape (combinations,): row of the first bar; one without an answer begins behind the last
+    begins: npt.NDArray[np.int64]
+
+    def target(self, rows: Floats, index: pd.DatetimeIndex) -> Target:
+        """Such rows as a strategy returns them."""
+        return orders_in(pd.DataFrame(rows[1:], index=index, columns=self.names))
+
+
+def wanted_rows(ground: SweepGround, bound: Sequence[Mapping[str, Any]]) -> Wanted:
+    """Ask the strategy for all combinations.
+
+    Raises what it does if it answers none.
     """
-    size = len(ground.market.index)
-    wanted = np.zeros((len(bound), size))
-    begins = np.full(len(bound), size)
+    index = ground.market.index
+    names, rows = [EXPOSURE], np.zeros((len(bound), len(index) + 1, 1))
+    begins = np.full(len(bound), len(index))
     failed: list[DeleverError] = []
     with shared_work(_SHARED):
         for row, answer in enumerate(answers(ground, bound)):
-            if isinstance(answer, DeleverError):
-                failed.append(answer)
+            found: Any = answer
+            if not isinstance(answer, DeleverError):  # orders are not kept: it is asked again
+                target = answer.target(len(index))
+                found = asked_of(ground, bound[row]) if answer.ordered else (target, answer.begin)
+            if isinstance(found, DeleverError):
+                failed.append(found)
                 continue
-            if answer.ordered:
-                raise InputError(
-                    "a walk forward takes exposures alone, and the strategy returns orders beside "
-                    "them; sweep it, or run it by itself"
-                )
-            begins[row] = answer.begin
-            wanted[row, 1:] = np.nan_to_num(answer.target(size)[:-1])
-            wanted[row, : begins[row]] = 0.0
+            target, begins[row] = found
+            frame = target if isinstance(target, pd.DataFrame) else pd.DataFrame({EXPOSURE: target})
+            more = [str(name) for name in frame if name not in names]
+            names += more
+            rows = np.concatenate([rows, np.full((*rows.shape[:2], len(more)), np.nan)], axis=2)
+            own = rows[row]
+            own[1:] = frame.reindex(columns=names)
+            own[: begins[row]] = np.nan
+            own[:, 0] = np.nan_to_num(own[:, 0])
     if len(failed) == len(bound):
         raise failed[0]
-    return wanted, begins
+    return Wanted(names, rows, begins)
+
+
+def opened(ground: SweepGround, wanted: Wanted, first: int) -> SweepMarket | SweepGround:
+    """Where their accounts run: laid out for many at once, or each by itself; without bounds."""
+    if ground.account is not None:
+        ground = replace(ground, account=replace(ground.account, bounds=False))
+    if not (why_by_itself(ground) or len(wanted.names) > 1):
+        return ground.opened(first)
+    market = replace(ground.market, readings={}, earlier=None)
+    nothing = pd.Series(0.0, index=market.index)  # a worker asks no strategy
+    return replace(
+        ground, market=market, strategy=nothing, benchmark=nothing, cost_models={}, metrics=()
+    )
 
 
 def sums_of(
-    board: SweepMarket,
-    wanted: Floats,
-    begins: npt.NDArray[np.int64],
-    first: int,
-    shift: float = 0.0,
+    place: SweepMarket | SweepGround, wanted: Wanted, first: int, shift: float = 0.0
 ) -> Floats:
-    """Sums of all combinations over the market's parts, their exposures shifted by a share.
+    """Sums of all combinations over the market's parts, their decisions shifted by a share.
 
-    Shape (combinations, parts, sums); `first` is the row with which the market is laid out. Raises
-    what stands in the way of a run.
+    Shape (combinations, parts, sums); no run begins before the row `first`. Raises what stands in
+    the way of a run.
     """
-    out = np.zeros((len(wanted), len(board.parts), len(PART_SUMS)))
-    there = np.flatnonzero(begins < wanted.shape[1])
+    parts = place.parts if isinstance(place, SweepMarket) else place.parts.rows
+    out = np.zeros((len(wanted.rows), len(parts), len(PART_SUMS)))
+    there = np.flatnonzero(wanted.begins < wanted.rows.shape[1] - 1)
+    begins = np.maximum(wanted.begins[there], first).tolist()
+    if isinstance(place, SweepGround):
+        for row, begin in zip(there.tolist(), begins, strict=True):
+            out[row] = _by_itself(place, wanted, row, begin, shift)
+        return out
     accounts = []
-    for row in there.tolist():
-        begin = max(int(begins[row]), first)
-        own = wanted[row, begin:]
+    for row, begin in zip(there.tolist(), begins, strict=True):
+        own = wanted.rows[row, begin:-1, 0]
         held = np.roll(own, round(shift * len(own)))
         rows = np.append(0, np.flatnonzero(held[1:] != held[:-1]) + 1)
         accounts.append(SweepAccount(asked=Asked(begin - first, rows + begin - first, held[rows])))
-    frame, refused = simulate_each(board, accounts)
+    frame, refused = simulate_each(place, accounts)
     if refused:
         raise InputError(next(iter(refused.values())))
-    names = part_names(board.parts)
-    out[there] = frame[names].to_numpy().reshape(len(there), -1, len(PART_SUMS))
+    out[there] = frame[part_names(parts)].to_numpy().reshape(len(there), -1, len(PART_SUMS))
     return out
+
+
+def _by_itself(ground: SweepGround, wanted: Wanted, row: int, begin: int, shift: float) -> Floats:
+    """Sums of one combination; shifted, its orders keep their distance to closes."""
+    rows, market = wanted.rows[row], ground.market
+    if shift:
+        closes = np.append(market.bars["open"].iloc[0], market.bars["close"])[begin:-1]
+        held = in_multiples(pd.DataFrame(rows[begin:-1], columns=wanted.names), closes)
+        later = moved(held, closes, round(shift * len(held)))
+        rows = np.concatenate([rows[:begin], later, later.iloc[-1:]])
+    one = Combination({}, ground.account, ground.costs, DEFAULT_COSTS)
+    run = ground.alone(one, wanted.target(rows, market.index), begin)
+    return in_parts(run, ground.parts, begin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shifts:
     """A walk as arrays and text: what a worker needs to walk it on shifted exposures."""
 
-    board: SweepMarket
-    wanted: Floats
+    place: SweepMarket | SweepGround
+    wanted: Wanted
     tried: Tried
     cut: Sequence[Window]
     pace: Pace
@@ -100,12 +146,12 @@ class Shifts:
     many: int
 
     def __call__(self, number: int) -> float:
-        """Growth with all exposures shifted by one of `many` shares of their span."""
+        """Growth with all decisions shifted by one of `many` shares of their span."""
         index = self.tried.parts.index
         days = (index[-1] - index[self.first]) / pd.Timedelta(days=1)
         least = min(_LEAST_SHIFT_DAYS / days, 0.25)
         share = least + (1.0 - 2.0 * least) * (number + 0.5) / self.many
-        sums = sums_of(self.board, self.wanted, self.tried.begins, self.first, share)
+        sums = sums_of(self.place, self.wanted, self.first, share)
         other = replace(self.tried, sums=sums)
         return out_growth(other, choices(other, self.cut, self.pace, self.axes)[0])
 
@@ -117,7 +163,7 @@ class Shifts:
         The same wherever they are walked. Raises SimulationError if a worker ends too early, or a
         cluster does not answer.
         """
-        if self.wanted.size > _MOST_VALUES or not self.many:
+        if self.wanted.rows.size > _MOST_VALUES or not self.many:
             return []
         workers = min(workers, self.many)
         with open_executor(workers, cluster) as pool:
@@ -125,12 +171,26 @@ class Shifts:
 
 
 def joined(
-    ground: SweepGround, wanted: Floats, rows: npt.NDArray[np.intp], cut: Sequence[Window]
-) -> pd.Series:
-    """Target exposures of the choices one after the other; flat where nothing was chosen."""
-    held = np.zeros(len(ground.market.index))
-    for row, window in zip(rows.tolist(), cut, strict=True):
-        if row >= 0:
-            held[slice(*window.out)] = wanted[row, slice(*window.out)]
-    target = np.append(held[1:], held[-1])  # decided a bar before it is held
-    return pd.Series(target, index=ground.market.index, name="walk")
+    ground: SweepGround, wanted: Wanted, rows: npt.NDArray[np.intp], cut: Sequence[Window]
+) -> Target:
+    """What the choices decide, one after the other; flat where nothing was chosen.
+
+    A choice whose stop or target the close before its seam has passed, which no venue takes, is
+    flat until its exposure changes.
+    """
+    held = np.full(wanted.rows.shape[1:], np.nan)
+    held[:, 0] = 0.0
+    close = ground.market.bars["close"]
+    for row, group in itertools.groupby(zip(rows.tolist(), cut, strict=True), lambda one: one[0]):
+        if row < 0:
+            continue
+        spans = [window.out for _, window in group]
+        first, last = spans[0][0], spans[-1][1]
+        own = wanted.rows[row, first:last]
+        same = own[:, 0] == own[0, 0]
+        entry = pd.DataFrame(own[:1], index=close.index[first - 1 : first], columns=wanted.names)
+        if own[0, 0] != held[first - 1, 0] and broken_orders(entry, close.iloc[first - 1 : first]):
+            first += len(own) if same.all() else int(np.argmin(same))
+        held[first:last] = wanted.rows[row, first:last]
+    held[-1] = held[-2]  # what is decided at the last close
+    return wanted.target(held, ground.market.index)

@@ -203,14 +203,13 @@ def backtest_market(
     loaded, notes = _loaded(account, market, place)
     notes += span_notes(market.bars, market.timeframe, start=first, end=last)
     market = replace(market, notes=market.notes + notes)
-    by_rules = loaded is not None and loaded.rules is not None
     evaluation = simulate(
         market,
         chosen,
         name=name or called(chosen),
         benchmark=held,
         params=bound,
-        costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS),
+        costs=costs or (RULED_COSTS if loaded is not None and loaded.rules else DEFAULT_COSTS),
         costs_times=costs_times,
         account=loaded,
         benchmark_costs=benchmark_costs or DEFAULT_COSTS,

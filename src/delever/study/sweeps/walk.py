@@ -16,6 +16,7 @@ import pandas as pd
 
 from delever.arguments import Floats, shown, whole_number
 from delever.deleveraging.period import load_catalog
+from delever.engine.orders import Target
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
@@ -287,25 +288,8 @@ def walk_forward(
     progress("simulating the choices")
     growth = out_growth(walk.tried, rows)
     beaten = sum(other >= growth for other in shifted)
-    ground = asked.ground
-    run = backtest_market(
-        ground.market,
-        joined(ground, walk.wanted, rows, walk.cut),
-        account=ground.account,
-        costs=ground.costs,
-        benchmark_costs=asked.benchmark_costs,
-        costs_times=ground.costs_times,
-        benchmark=ground.benchmark,
-        start=ground.market.index[walk.cut[0].out[0]],
-        end=None,
-        periods=ground.periods,
-        initial_equity=ground.initial_equity,
-        name=asked.name,
-        metrics=(),
-        place=place,
-        params={},
-        quick=True,
-    )
+    held = joined(asked.ground, walk.wanted, rows, walk.cut)
+    run = _run(asked, held, asked.ground.market.index[walk.cut[0].out[0]], place)
     return WalkForward(
         run=run,
         windows=table_of(walk.tried, walk.cut, rows, worth, walk.axes),
@@ -327,6 +311,29 @@ class _Asked(NamedTuple):
     benchmark_costs: Costs
     name: str
     studied: Mapping[str, str]
+
+
+def _run(asked: _Asked, target: Target, start: pd.Timestamp, place: Workspace) -> Run:
+    """The choices as one account."""
+    ground = asked.ground
+    return backtest_market(
+        ground.market,
+        target,
+        account=ground.account,
+        costs=ground.costs,
+        benchmark_costs=asked.benchmark_costs,
+        costs_times=ground.costs_times,
+        benchmark=ground.benchmark,
+        start=start,
+        end=None,
+        periods=ground.periods,
+        initial_equity=ground.initial_equity,
+        name=asked.name,
+        metrics=(),
+        place=place,
+        params={},
+        quick=True,
+    )
 
 
 def _of_study(place: Workspace, path: Path, overrides: Mapping[str, Any]) -> _Asked:

@@ -255,6 +255,13 @@ def test_orders_that_cannot_be_are_refused(said: dict[str, Any], message: str) -
         run(days(FLAT, FLAT), said, account=margin(leverage=2.0))
 
 
+def test_what_was_decided_before_the_first_bar_is_checked_as_the_rest() -> None:
+    first = pd.Series({"exposure": 1.0, "stop_price": -5.0})
+    message = "before the first bar 2021-01-01 00:00: stop_price must be a price.*got .* -5"
+    with pytest.raises(InputError, match=message):
+        run(days(FLAT, FLAT), {"stop_price": 90.0}, account=margin(), initial_target=first)
+
+
 def test_a_limit_of_the_account_and_one_of_the_strategy_are_one_too_many() -> None:
     with pytest.raises(InputError, match="limit_offset says where entries rest, and so does"):
         run(days(FLAT, FLAT), {"limit_price": 95.0}, account=Account(limit_offset=0.01))

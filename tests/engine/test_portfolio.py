@@ -361,6 +361,17 @@ def test_what_cannot_be_run_is_refused_in_one_sentence(
         portfolio_backtest(legs, targets, timeframe="1d")
 
 
+def test_a_decision_before_a_legs_first_bar_is_checked_as_the_rest() -> None:
+    days = pd.date_range("2021-01-01", periods=5, tz="UTC", name="open_time").as_unit("ns")
+    flat = pd.DataFrame(100.0, days, ["open", "high", "low", "close"])
+    legs = {"A": Leg(bars=flat), "B": Leg(bars=flat.iloc[2:])}
+    asked = pd.DataFrame({"exposure": 0.5, "stop_price": 50.0}, index=days)
+    late = asked.assign(stop_price=[-5.0, -5.0, 50.0, 50.0, 50.0])
+    target = pd.concat({"A": asked, "B": late}, axis=1)
+    with pytest.raises(InputError, match=r"B: .*before the first bar 2021-01-03 00:00: stop_price"):
+        portfolio_backtest(legs, target, timeframe="1d")
+
+
 def settled_in_coins(symbol: str, **settings: Any) -> Account:
     account = perpetual(symbol, **settings)
     assert not isinstance(account.contract, str)

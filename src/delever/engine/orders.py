@@ -220,10 +220,12 @@ def before_bars(
     if not isinstance(target, pd.DataFrame):
         return None
     leverage, times = account.leverage, account.exposure
-    broken = broken_orders(target)
-    if broken:
+    rows = rows_of(orders_in(target), initial)
+    if broken := broken_orders(target):
         raise InputError(f"target_exposure: {broken}")
-    said = rows_of(orders_in(target), initial)[:-1].set_axis(target.index, axis=0)
+    if broken := broken_orders(rows[:1].set_axis(target.index[:1], axis=0)):
+        raise InputError(f"target_exposure: decided before the first {broken}")
+    said = rows[:-1].set_axis(target.index, axis=0)
     asked = exposures_in(said)
     said[asked] *= times
     most = said["leverage"].fillna(leverage) if "leverage" in said else leverage

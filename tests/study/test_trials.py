@@ -240,6 +240,37 @@ def test_what_two_stretches_saw_is_counted_where_both_are(tmp_path) -> None:
     assert ledger(tmp_path, bars.iloc[:120]).count() == 3
 
 
+def test_a_trial_of_two_stretches_is_worth_one(tmp_path) -> None:
+    bars = wandering(300)
+    put(ledger(tmp_path, bars.iloc[:120]), 1, 2)
+    put(ledger(tmp_path, bars.iloc[150:]), 2, 3)
+    own = ledger(tmp_path, bars)
+    put(own, 4)
+    assert (own.count(), own.elsewhere()) == (4, 3.0)
+
+
+def test_sweeps_in_a_notebook_are_one_family_only_where_they_are_the_same_trials(workspace) -> None:
+    market, axes = dl.market(wandering(60), timeframe="1d"), {"window": [5, 9]}
+
+    def mean(market: dl.MarketView, *, window: int = 5) -> pd.Series:
+        close = market.bars["close"]
+        return (close > close.rolling(window, min_periods=1).mean()).astype(float)
+
+    def middle(market: dl.MarketView, *, window: int = 5) -> pd.Series:
+        close = market.bars["close"]
+        return (close > close.rolling(window, min_periods=1).median()).astype(float)
+
+    middle.__name__ = "mean"  # the same function, edited
+    for function, costs in ((mean, None), (mean, None), (middle, None), (mean, dl.Costs())):
+        dl.sweep(market, function, axes, costs=costs)
+    families = [
+        said["family"]
+        for known in read_markets(workspace.trials)
+        for said, _ in read_trials(workspace.trials, known.id)
+    ]
+    assert sorted(map(families.count, set(families))) == [2, 2, 2]
+
+
 def test_a_trial_cut_short_is_another_than_one_to_the_end_of_its_data(tmp_path) -> None:
     own = ledger(tmp_path)
     trial = [{"strategy": {"name": "s"}}]

@@ -285,13 +285,18 @@ class Ledger:
         A trial counts for what it adds to the sweep that first made it: the effective trials of
         that over its trials; one of a run, a walk or a notebook's backtest counts whole.
         """
-        own, effective = np.unique(np.concatenate([NO_IDS, *self.recorded])), 0.0
+        seen, effective = np.unique(np.concatenate([NO_IDS, *self.recorded])), 0.0
         for market in self.matching():
-            worth = read_worth(self.folder, market.id)
+            worth, others = read_worth(self.folder, market.id), [NO_IDS]
             for said, ids in read_trials(self.folder, market.id):
-                others = int(unknown(ids, own).sum())
-                effective += others * worth.get(said.get("family", ""), 1.0)
+                others.append(ids[unknown(ids, seen)])
+                effective += len(others[-1]) * worth.get(said.get("family", ""), 1.0)
+            seen = joined_ids([seen, np.concatenate(others)])
         return effective
+
+    def family(self, trials: Sequence[Mapping[str, Any]]) -> str:
+        """Id of a sweep of the market that these are the trials of, for `record`."""
+        return digest(*sorted(identity(one, None) for one in trials), *self.found.items())
 
     def count(self) -> int:
         """Distinct trials ever made on the market."""

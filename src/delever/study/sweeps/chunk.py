@@ -210,7 +210,6 @@ def record_combinations(
     *,
     by: str,
     study: str,
-    family: str | None = None,
 ) -> int:
     """Append combinations to the ledger of trials, and count all of their market.
 
@@ -219,7 +218,7 @@ def record_combinations(
     trial = swept_trial(ground)
     until = ground.market.index[-1]
     trials = [trial(one) for one in made]
-    return ledger.record(trials, by=by, study=study, until=until, family=family)
+    return ledger.record(trials, by=by, study=study, until=until)
 
 
 def ledger_of(workspace: Workspace, ground: SweepGround) -> Ledger:

@@ -19,10 +19,7 @@ from delever.errors import InputError
 from delever.panel import Markets
 from delever.stats.metrics import AsMetric
 from delever.study.inputs.belonging import belonging
-from delever.study.inputs.fingerprint import anchors, digest
 from delever.study.inputs.market import utc
-from delever.study.kept.provenance import canonical_json
-from delever.study.portfolios.joint_run import whole_index
 from delever.study.settings.account_table import load_account
 from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
 from delever.study.settings.grid import Grid, axes_given, study_path, with_axes
@@ -31,8 +28,8 @@ from delever.study.sweeps.chunk import (
     Combination,
     SweepGround,
     ledger_of,
-    record_combinations,
     run_combinations,
+    swept_trial,
 )
 from delever.study.sweeps.joint_ground import JointGround
 from delever.study.sweeps.joint_sweep import joint_combination_at_hand, joint_ground_at_hand
@@ -217,17 +214,15 @@ def _sweep_market(
             strategy.bind(combination(one).params)
     elif any(name.partition(".")[0] in (name, "params") for name in lists):
         raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
-    frame = run_combinations(ground, map(combination, chosen))
+    frame, trial = run_combinations(ground, map(combination, chosen)), swept_trial(ground)
     name, symbol = str(strategy.name or "exposures"), ground.market.symbol or "a market at hand"
-    n_trials, ledger = len(chosen), None
-    family = digest(name, canonical_json(lists), ground.start, *anchors(ground.market.bars).items())
+    n_trials, ledger, family = len(chosen), None, ""
     if not place.shipped:
         tried = zip(chosen, frame["error"], strict=True)
-        made = [combination(one) for one, error in tried if not error]
-        ledger = ledger_of(place, ground)
-        n_trials = record_combinations(
-            ledger, ground, made, by="notebook", study=name, family=family
-        )
+        trials = [trial(combination(one)) for one, error in tried if not error]
+        ledger, last = ledger_of(place, ground), ground.market.index[-1]
+        family = ledger.family(trials)
+        n_trials = ledger.record(trials, by="notebook", study=name, until=last, family=family)
     return concluded(
         ground,
         SweptColumns(frame=with_axes(frame, chosen, np.arange(len(chosen)))),
@@ -298,16 +293,13 @@ def _sweep_markets(
     frame = ground.rows(made)
     strategy = ground.strategy
     assert isinstance(strategy, Strategy)
-    family = digest(
-        *(strategy.name, canonical_json(lists), ground.start),
-        *anchors(whole_index(ground.market)).items(),
-    )
-    n_trials, ledger, data = len(chosen), None, ", ".join(ground.market)
+    n_trials, ledger, family = len(chosen), None, ""
+    data = ", ".join(ground.market)
     if not place.shipped:
         tried = zip(made, frame["error"], strict=True)
         trials = [ground.trial(one) for one, error in tried if not error]
         ledger = ground.ledger(place, data)
-        last = ground.market.index[-1]
+        family, last = ledger.family(trials), ground.market.index[-1]
         n_trials = ledger.record(
             trials, by="notebook", study=strategy.name, until=last, family=family
         )

@@ -70,7 +70,8 @@ class _LaidBook:
     names: tuple[str, ...]
     path: BookPath
     lines: BookLines
-    rows: Mapping[str, Ints]  # bars of each position on the clock
+    rows: Mapping[str, Ints]  # bars of each position on the clock, and the one behind its last
+    most: int  # steps in a bar
     share: float  # of the equity that accounts begin with
 
 
@@ -184,7 +185,7 @@ class BookSweep:
                         f"the bar of {when:%Y-%m-%d %H:%M} asks for {targets[beyond[0]]:g}; scale "
                         "it, or set a higher leverage"
                     )
-                own = np.append(laid.rows[name], n)
+                own = laid.rows[name]
                 bars = own[np.searchsorted(own, np.minimum(asked.bars, n))]
                 found[name] = bars[bars < n], targets[bars < n]
         if self.margin.mode == "separate":
@@ -216,7 +217,7 @@ class BookSweep:
         decided, legs, counted = {}, {}, {}
         laid = self.books[0]
         for name, (rows, targets) in asked.items():
-            own, leg = laid.rows[name], self.legs[name]
+            own, leg = laid.rows[name][:-1], self.legs[name]
             first = int(np.searchsorted(own, one.begin))
             at = np.searchsorted(rows, own[first:], side="right")
             decided[name] = LegTarget(0.0, np.append(0.0, targets)[at])
@@ -231,7 +232,7 @@ class BookSweep:
         allowed, _ = within_margins(decided, legs, self.margin, shared, clock, self.timeframe)
         made = {}
         for name, each in allowed.items():
-            own = laid.rows[name][-len(each.asked) :]
+            own = laid.rows[name][-len(each.asked) - 1 : -1]
             changed = np.flatnonzero(np.diff(each.asked, prepend=0.0) != 0.0)
             made[name] = own[changed], each.asked[changed]
         return made
@@ -247,11 +248,11 @@ class BookSweep:
     def _numbers(self, name: str, one: BookAccount, told: Account | None) -> Floats:
         """Numbers of a position's account, with the contract of the day it begins on."""
         leg = self.legs[name]
-        first = min(int(leg.index.searchsorted(self.clock[one.begin])), len(leg.index) - 1)
         account = told or self.given[name].account
-        day = leg.index[first].date()
-        key = (name, day, one.band, *_swept(account).values())
+        key = (name, one.begin, one.band, *_swept(account).values())
         if key not in self._orders:
+            first = min(int(leg.index.searchsorted(self.clock[one.begin])), len(leg.index) - 1)
+            day = leg.index[first].date()
             band = math.inf if one.band is None else one.band
             read = replace(with_contract(account, day), margin_mode=leg.account.margin_mode)
             self._orders[key] = np.array(orders_of(read, band=band), dtype=np.float64)
@@ -308,9 +309,13 @@ def book_sweep(
             shared=shared,
         )
         lines = lines_of(path, own, clock)
-        rows = {name: clock.get_indexer(leg.index).astype(np.int64) for name, leg in own.items()}
+        rows = {
+            name: np.append(clock.get_indexer(leg.index), len(clock)).astype(np.int64)
+            for name, leg in own.items()
+        }
+        most = int(np.diff(path.market.first).max())
         share = float(shares[group[0]]) if separate else 1.0
-        books.append(_LaidBook(tuple(group), path, lines, rows, share))
+        books.append(_LaidBook(tuple(group), path, lines, rows, most, share))
     return BookSweep(
         clock=clock,
         timeframe=timeframe,
@@ -359,7 +364,7 @@ def _book_of(laid: _LaidBook, terms: BookTerms, shared: bool) -> tuple[CompiledB
     market, size = laid.path.market, len(laid.names)
     states, places = np.zeros(1, dtype=BOOK_STATE), np.zeros(1, dtype=PLACE)
     states[0]["shared"], states[0]["resolve"] = float(shared), terms.orders[0, -1]
-    room = 32 * size * (1 + int(np.diff(market.first).max()))
+    room = 32 * size * (1 + laid.most)
     book = CompiledBook(
         states, accounts_of(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
         np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64), market, terms,

@@ -24,10 +24,11 @@ from delever.engine.steps import FillTerms, Floats, Ints, MarginRule
 
 BOOK_STATE = record(
     "cash", "shared", "resolve", "ambiguous", "turned_away", "was_cut",
-    "by", "size", "above", "by_margin", "begun", "small",
+    "by", "size", "above", "by_margin", "begun", "small", "known", "entries", "margins",
 )  # fmt: skip
-"""What a book carries: among it the columns of `Cut`, its first step, and how many decisions to
-hold something held nothing for want of a lot."""
+"""What a book carries: among it the columns of `Cut`, its first step, how many decisions to hold
+something held nothing for want of a lot, and, where that is known, what all positions that need
+margin are worth at their entry prices and the initial margin they ask for."""
 
 
 SCRATCH = np.dtype(
@@ -62,6 +63,8 @@ SCRATCH = np.dtype(
                 "tried",
                 "out",
                 "before",  # position before the targets, or mark on the way
+                "ahead",  # cash with what those before it are worth as tried, and their fees
+                "taxed",
                 "low",  # extremes of some bars, of the last price and the mark
                 "high",
                 "mark_low",
@@ -235,6 +238,8 @@ def lend_margin(book: CompiledBook, place: int) -> None:
 def give_back(book: CompiledBook, place: int, before: int) -> None:
     """Take the cash back, and note whose the fills since `before` are."""
     book.state.cash = book.accounts[place].cash
+    if book.at.fills > before:
+        book.state.known = 0.0
     for fill in range(before, book.at.fills):
         book.whose[fill] = place
 
@@ -254,22 +259,29 @@ def aside(book: CompiledBook, place: int) -> float:
                 if book.terms.spot[other] == 0.0:
                     beside -= kept(book, other, each.mark)[0]
         return beside
-    wallet, own, others = book.state.cash, 0.0, 0.0
-    for other in range(len(book.terms.spot)):
-        each = book.accounts[other]
-        if each.position == 0.0 or (book.terms.spot[other] > 0.0 and each.position > 0.0):
-            continue
-        wallet += each.position * each.entry
-        asked = abs(each.position) * each.entry / order_of(book, other).leverage
-        if other == place:
-            own = asked
-        else:
-            others += asked
+    if book.state.known == 0.0:
+        _count_margins(book)
+    wallet, own = book.state.cash + book.state.entries, 0.0
+    if account.position != 0.0:
+        own = abs(account.position) * account.entry / order_of(book, place).leverage
+    others = book.state.margins - own
     if others == 0.0:
         return 0.0
     margins = own + others
     behind = wallet * (own / margins) if margins >= wallet * (1.0 - DUST) else wallet - others
     return float(behind - (book.state.cash + account.position * account.entry))
+
+
+@inner()
+def _count_margins(book: CompiledBook) -> None:
+    """Put into the state what all positions that need margin come to at their entry prices."""
+    entries, margins = 0.0, 0.0
+    for place in range(len(book.terms.spot)):
+        account = book.accounts[place]
+        if needs_margin(book, place):
+            entries += account.position * account.entry
+            margins += abs(account.position) * account.entry / order_of(book, place).leverage
+    book.state.entries, book.state.margins, book.state.known = entries, margins, 1.0
 
 
 @inner()
@@ -285,26 +297,25 @@ def slack(book: CompiledBook, marks: Floats, paid: float) -> float:
 
 
 @inner()
-def _sized(book: CompiledBook, place: int) -> float:
-    """Position that reaches its target when the others trade as tried."""
-    of, cash, burden = book.of, book.state.cash, 0.0
-    for other in range(len(book.terms.spot)):
-        if other == place:
-            continue
-        account, side = book.accounts[other], of.tried[other]
-        if side == 0.0:
-            cash += account.position * account.mark
-        else:
-            fee, opened = terms_of(book, other).taker, book.market.prices[of.place[other], 0]
-            price = moved(opened, side * of.slipped[other], order_of(book, other).inverse)
-            cash += account.position * price * (1.0 + side * fee)
-            burden += side * of.target[other] * fee
-    opened, position = book.market.prices[of.place[place], 0], book.accounts[place].position
+def _as_tried(book: CompiledBook, place: int) -> tuple[float, float]:
+    """What a position leaves in cash when it trades as tried, and the fees per unit of equity."""
+    account, side = book.accounts[place], book.of.tried[place]
+    if side == 0.0:
+        return account.position * account.mark, 0.0
+    fee, opened = terms_of(book, place).taker, book.market.prices[book.of.place[place], 0]
+    price = moved(opened, side * book.of.slipped[place], order_of(book, place).inverse)
+    return account.position * price * (1.0 + side * fee), side * book.of.target[place] * fee
+
+
+@inner()
+def _sized(book: CompiledBook, place: int, cash: float, burden: float) -> float:
+    """Position that reaches its target, with the cash and the fees of the others as tried."""
+    opened, position = book.market.prices[book.of.place[place], 0], book.accounts[place].position
     if cash + position * opened <= 0.0:
         return 0.0
     return position_at_target(
-        of.target[place], cash, position, opened, terms_of(book, place).taker, of.slipped[place],
-        order_of(book, place).inverse, burden,
+        book.of.target[place], cash, position, opened, terms_of(book, place).taker,
+        book.of.slipped[place], order_of(book, place).inverse, burden,
     )  # fmt: skip
 
 
@@ -323,14 +334,24 @@ def at_targets(book: CompiledBook) -> None:
         if of.due[place] > 0.0:
             due += 1
     for attempt in range(due + 3):
+        cash, burden = book.state.cash, 0.0
         for place in range(size):
             of.tried[place] = of.side[place]
-        same = True
-        for place in range(size):
+            of.ahead[place], of.taxed[place] = cash, burden
+            left, fees = _as_tried(book, place)
+            cash, burden = cash + left, burden + fees
+        same, cash, burden = True, 0.0, 0.0
+        for place in range(size - 1, -1, -1):
+            left, fees = _as_tried(book, place)
+            beside, taxed = of.ahead[place] + cash, of.taxed[place] + burden
+            cash, burden = cash + left, burden + fees
             if of.due[place] == 0.0:
                 continue
             now = book.accounts[place].position
-            of.wanted[place] = now if of.out[place] > 0.0 else _sized(book, place)
+            if of.out[place] > 0.0:
+                of.wanted[place] = now
+            else:
+                of.wanted[place] = _sized(book, place, beside, taxed)
             of.side[place] = _sign(of.wanted[place] - now)
             if attempt > 1 and of.side[place] != of.tried[place]:
                 of.out[place], of.side[place], of.wanted[place] = 1.0, 0.0, now

@@ -215,28 +215,29 @@ def _sized(
     opens: dict[int, float],
     slipped: dict[int, float],
 ) -> float:
-    cash, burden = book.cash, 0.0
-    for other, leg in enumerate(book.legs):
-        if other == place:
-            continue
+    # Those before it from the first on and those behind it from the last on, as the compiled twin.
+    cash, burden = [book.cash, 0.0], [0.0, 0.0]
+    others = [*range(place), *range(len(book.legs) - 1, place, -1)]
+    for other in others:
+        leg, behind = book.legs[other], int(other > place)
         side, fee = sides.get(other, 0.0), leg.terms.taker
         if side == 0.0:
-            cash += leg.account.position * leg.account.mark
+            cash[behind] += leg.account.position * leg.account.mark
         else:
             price = fill_price(opens[other], side, slipped[other])
-            cash += leg.account.position * price * (1.0 + side * fee)
-            burden += side * due[other] * fee
-    leg = book.legs[place]
-    if cash + leg.account.position * opens[place] <= 0.0:
+            cash[behind] += leg.account.position * price * (1.0 + side * fee)
+            burden[behind] += side * due[other] * fee
+    leg, beside = book.legs[place], sum(cash)
+    if beside + leg.account.position * opens[place] <= 0.0:
         return 0.0
     return position_at_target(
         target,
-        cash=cash,
+        cash=beside,
         position=leg.account.position,
         open_price=opens[place],
         fee=leg.terms.taker,
         slippage=slipped[place],
-        burden=burden,
+        burden=sum(burden),
     )
 
 

@@ -36,6 +36,7 @@ from delever.engine.book_forced import balance, liquidate, repay
 from delever.engine.book_market import BookMarket, BookTerms
 from delever.engine.book_path import inside_together
 from delever.engine.book_plain import BookRows
+from delever.engine.by_reference import by_reference
 from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.events import FILL, LEDGER, REASONS, STATE
 from delever.engine.kernel import (
@@ -133,6 +134,7 @@ def _take_up(book: CompiledBook, place: int) -> float:
     begun = terms.order_begin[place]
     last = terms.order_begin[place + 1] - begun - 1
     of.order[place] = begun + min(row - terms.bar_begin[place] + 1, last)
+    book.state.known = 0.0
     of.raised[place] = 1.0 if order_of(book, place).leverage > before else 0.0
     if len(terms.rungs) == 0:
         book.rungs[place, 0, EXPOSURE] = of.wants[place]
@@ -335,10 +337,10 @@ def _loop(
 ) -> int:
     """Walk the bars; 0 when done, else 1 + a position that no bracket allows, or -1 for room."""
     size = len(book.terms.spot)
-    run = CompiledBook(
+    run = by_reference(CompiledBook(
         states[0], book.accounts, book.rows, places[0], book.fills, book.whose, book.market,
         book.terms, book.of, book.rungs, book.ways,
-    )  # fmt: skip
+    ))  # fmt: skip
     for bar in range(len(rows)):
         run.at.bar = bar
         open_bar(run, bar, at_bar)

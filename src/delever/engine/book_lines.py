@@ -21,9 +21,9 @@ class BookLines(NamedTuple):
     # shape (2, legs, n): what one unit has received since the first bar, by its sign
     paid: Floats
     owed: Floats  # shape (legs, n): of that, borrow that a short has paid
-    # shape (2, legs, n + 1): most that one unit can have lost to funding and borrow before each bar
+    # shape (n + 1, legs, 2): most that one unit can have lost to funding and borrow before each bar
     lost: Floats
-    # shape (4, legs, ceil(n / STRETCH)): of each stretch lowest and highest last price, and mark
+    # shape (ceil(n / STRETCH), legs, 4): of each stretch lowest and highest last price, and mark
     extremes: Floats
     bar_at: Ints  # shape (n + 1, legs): row of its first bar from each bar of the clock on
     step_at: Ints  # shape (n + 1, legs): row of the first step of that
@@ -34,8 +34,8 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
     """Lay out the lines of a book."""
     market, terms, size, n = path.market, path.terms, len(legs), len(clock)
     mark, owed = np.empty((size, n)), np.zeros((size, n))
-    paid, lost = np.empty((2, size, n)), np.zeros((2, size, n + 1))
-    extremes = np.empty((4, size, -(-n // STRETCH)))
+    paid, lost = np.empty((2, size, n)), np.zeros((n + 1, size, 2))
+    extremes = np.empty((-(-n // STRETCH), size, 4))
     bar_at, step_at = np.empty((n + 1, size), np.int64), np.empty((n + 1, size), np.int64)
     special = np.zeros(n, dtype=np.bool_)
     for place, leg in enumerate(legs.values()):
@@ -47,13 +47,13 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
         mark[place] = each.close[known]
         for lane in (0, 1):
             paid[lane, place] = _on(rows, each.paid[lane], n, 0.0).cumsum()
-            lost[lane, place, 1:] = _on(rows, each.lost[lane], n, 0.0).cumsum()
+            lost[1:, place, lane] = _on(rows, each.lost[lane], n, 0.0).cumsum()
         owed[place] = _on(rows, each.owed, n, 0.0).cumsum()
         lacking = (np.inf, -np.inf, mark[place], mark[place])
         for row, (values, missing) in enumerate(zip(each.extremes, lacking, strict=True)):
             whole, edges = _on(rows, values, n, missing), np.arange(0, n, STRETCH)
             reduce = np.maximum if row % 2 else np.minimum
-            extremes[row, place] = reduce.reduceat(whole, edges)
+            extremes[:, place, row] = reduce.reduceat(whole, edges)
         ahead = np.searchsorted(rows, np.arange(n + 1))
         bar_at[:, place], step_at[:, place] = bars.start + ahead, first[ahead]
         special[rows] |= each.changes

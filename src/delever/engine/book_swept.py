@@ -30,6 +30,7 @@ from delever.engine.book_compiled import (
 from delever.engine.book_kernel import has_bar, open_bar, place_step, settle, walk_step
 from delever.engine.book_lines import BookLines
 from delever.engine.book_market import STRETCH
+from delever.engine.by_reference import by_reference
 from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.kernel_events import BY_LIQUIDATION, N_RULE
 from delever.engine.steps import Floats, Ints, MarginRule
@@ -67,8 +68,8 @@ def _extremes(book: CompiledBook, lines: BookLines, part: int) -> None:
     """Prices of a stretch of bars at their extremes."""
     of, found = book.of, lines.extremes
     for place in range(len(of)):
-        of.low[place], of.high[place] = found[0, place, part], found[1, place, part]
-        of.mark_low[place], of.mark_high[place] = found[2, place, part], found[3, place, part]
+        of.low[place], of.high[place] = found[part, place, 0], found[part, place, 1]
+        of.mark_low[place], of.mark_high[place] = found[part, place, 2], found[part, place, 3]
 
 
 @inner()
@@ -114,7 +115,7 @@ def _calm(book: CompiledBook, lines: BookLines, time: int, last: int) -> bool:
             return False
         order, lane = order_of(book, place), 0 if position > 0.0 else 1
         size = abs(position)
-        lost += size * (lines.lost[lane, place, last] - lines.lost[lane, place, time])
+        lost += size * (lines.lost[last, place, lane] - lines.lost[time, place, lane])
         near += size * of.mark_high[place] + 2.0 * order.tick * size / _SAFE
     if book.state.shared > 0.0:
         return bool(_behind_all(book, lost) > _SAFE * near)
@@ -351,10 +352,10 @@ def walk_book(
 
     `rows` is room, shape (3, legs).
     """
-    run = CompiledBook(
+    run = by_reference(CompiledBook(
         states[0], book.accounts, book.rows, places[0], book.fills, book.whose, book.market,
         book.terms, book.of, book.rungs, book.ways,
-    )  # fmt: skip
+    ))  # fmt: skip
     at, time, bars = rows[2], asks.begin, len(passing.inside)
     run.state.begun = run.market.first[time]
     for place in range(len(run.of)):

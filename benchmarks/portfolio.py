@@ -6,9 +6,9 @@
 hours and a new target of every symbol once a week, three times after compilation; prints the
 seconds of processor time from the frames to the tables, and the most memory the process ever took.
 
-`sweep` sweeps such accounts in each margin mode, with new targets once a week and with one target
-held throughout, and prints the processor time a bar, symbol and combination; then the most memory
-of a process that sweeps a cross account, and of one with four times as many combinations or bars.
+`sweep` prints the most memory of a process that sweeps such accounts, and of one with four times as
+many combinations or bars; then the processor time a bar, symbol and combination in each margin
+mode, with new targets once a week and with one target held throughout.
 """
 
 from __future__ import annotations
@@ -130,14 +130,16 @@ def _swept(laid: BookSweep, told: list[BookAccount]) -> float:
 
 
 def sweep(symbols: int = 20, bars: int = 40_000) -> None:
-    """Time sweeps in each margin mode, then weigh some in processes of their own."""
+    """Weigh sweeps in processes of their own, then time them in each margin mode."""
+    # First, as a process begins with the most memory that the one it comes from ever took.
+    for size, many in ((bars // 4, 10), (bars // 4, 40), (bars, 10)):
+        asked = [sys.executable, "-m", "benchmarks.portfolio", "weigh"]
+        subprocess.run([*asked, *map(str, (symbols, size, many))], check=True)
     made, _ = legs(symbols, bars)
     count = 4
     for mode in ("cross", "separate", "isolated"):
         laid = book_sweep(made, timeframe="1h", margin=Margin(mode=mode))
-        begun = time.process_time()
         laid.run(accounts(list(made), bars, bars, 1))
-        first = time.process_time() - begun
         weekly, held = (
             _swept(laid, accounts(list(made), bars, every, count)) for every in (168, bars)
         )
@@ -145,25 +147,22 @@ def sweep(symbols: int = 20, bars: int = 40_000) -> None:
         trading = 1e6 * (weekly - held) / (count * (bars // 168))
         print(
             f"{mode}: {weekly * ns:.1f} ns a bar, symbol and combination with weekly targets, "
-            f"{held * ns:.1f} ns held; {trading:.0f} us more a bar in which all trade; first in "
-            f"{first:.1f} s",
+            f"{held * ns:.1f} ns held; {trading:.0f} us more a bar in which all trade",
             flush=True,
         )
-    for size, many in ((bars // 4, 10), (bars // 4, 40), (bars, 10)):
-        asked = [sys.executable, "-m", "benchmarks.portfolio", "weigh"]
-        subprocess.run([*asked, *map(str, (symbols, size, many))], check=True)
 
 
 def weigh(symbols: int, bars: int, count: int) -> None:
     """Most memory of a sweep over a cross account, and before it."""
     made, _ = legs(symbols, bars)
     laid = book_sweep(made, timeframe="1h", margin=Margin(mode="cross"))
+    begun = time.process_time()
     laid.run(accounts(list(made), bars, bars, 1))
-    before = _most_memory()
+    first, before = time.process_time() - begun, _most_memory()
     laid.run(accounts(list(made), bars, 168, count))
     print(
         f"{count} combinations on {bars:,} bars: at most {_most_memory():,.0f} MiB, "
-        f"{before:,.0f} once laid out"
+        f"{before:,.0f} once laid out; compiled or loaded in {first:.1f} s"
     )
 
 

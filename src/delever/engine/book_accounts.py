@@ -294,11 +294,8 @@ def book_sweep(
     shares = margin.weights or dict.fromkeys(names, 1.0 / len(names))
     books = []
     for group in [[name] for name in names] if separate else [names]:
-        own = {
-            # What is swept of the costs is paid on top.
-            name: replace(read[name], costs=_parts_alone(read[name].costs))
-            for name in group
-        }
+        # What is swept of the costs is paid on top.
+        own = {name: replace(read[name], costs=_parts_alone(read[name].costs)) for name in group}
         path = lay_out(
             own,
             {name: LegTarget(0.0, np.zeros(len(leg.index))) for name, leg in own.items()},
@@ -309,10 +306,7 @@ def book_sweep(
             shared=shared,
         )
         lines = lines_of(path, own, clock)
-        rows = {
-            name: np.append(clock.get_indexer(leg.index), len(clock)).astype(np.int64)
-            for name, leg in own.items()
-        }
+        rows = {name: _rows_on(clock, leg.index) for name, leg in own.items()}
         most = int(np.diff(path.market.first).max())
         share = float(shares[group[0]]) if separate else 1.0
         books.append(_LaidBook(tuple(group), path, lines, rows, most, share))
@@ -329,6 +323,10 @@ def book_sweep(
         parts=parts or {},
         notes=(*(note for laid in books for note in laid.path.notes), *said),
     )
+
+
+def _rows_on(clock: pd.DatetimeIndex, index: pd.DatetimeIndex) -> Ints:
+    return np.append(clock.get_indexer(index), len(clock)).astype(np.int64)
 
 
 def _parts_alone(costs: Costs) -> Costs:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from delever.arguments import Flags
 from delever.engine.arrays import Floats
-from delever.engine.book_market import STRETCH, BookMarket, BookPath, BookTerms, LegInput
+from delever.engine.book_market import FINER, STRETCH, BookMarket, BookPath, BookTerms, LegInput
 from delever.engine.steps import FillTerms, Funding, Ints, columns
 
 
@@ -25,6 +25,7 @@ class BookLines(NamedTuple):
     lost: Floats
     # shape (ceil(n / STRETCH), legs, 4): of each stretch lowest and highest last price, and mark
     extremes: Floats
+    finer: Floats  # the same, of stretches of FINER bars
     bar_at: Ints  # shape (n + 1, legs): row of its first bar from each bar of the clock on
     step_at: Ints  # shape (n + 1, legs): row of the first step of that
     special: Ints  # shape (n + 1,): the next bar of the clock in which more than prices change
@@ -35,7 +36,7 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
     market, terms, size, n = path.market, path.terms, len(legs), len(clock)
     mark, owed = np.empty((size, n)), np.zeros((size, n))
     paid, lost = np.empty((2, size, n)), np.zeros((n + 1, size, 2))
-    extremes = np.empty((-(-n // STRETCH), size, 4))
+    extremes, finer = (np.empty((-(-n // part), size, 4)) for part in (STRETCH, FINER))
     bar_at, step_at = np.empty((n + 1, size), np.int64), np.empty((n + 1, size), np.int64)
     special = np.zeros(n, dtype=np.bool_)
     for place, leg in enumerate(legs.values()):
@@ -51,9 +52,9 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
         owed[place] = _on(rows, each.owed, n, 0.0).cumsum()
         lacking = (np.inf, -np.inf, mark[place], mark[place])
         for row, (values, missing) in enumerate(zip(each.extremes, lacking, strict=True)):
-            whole, edges = _on(rows, values, n, missing), np.arange(0, n, STRETCH)
-            reduce = np.maximum if row % 2 else np.minimum
-            extremes[:, place, row] = reduce.reduceat(whole, edges)
+            whole, reduce = _on(rows, values, n, missing), np.maximum if row % 2 else np.minimum
+            extremes[:, place, row] = reduce.reduceat(whole, np.arange(0, n, STRETCH))
+            finer[:, place, row] = reduce.reduceat(whole, np.arange(0, n, FINER))
         ahead = np.searchsorted(rows, np.arange(n + 1))
         bar_at[:, place], step_at[:, place] = bars.start + ahead, first[ahead]
         special[rows] |= each.changes
@@ -61,7 +62,7 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
         special[leaves[leaves >= 0]] = True
     there = np.append(np.flatnonzero(special), n)
     return BookLines(
-        mark, paid, owed, lost, extremes, bar_at, step_at,
+        mark, paid, owed, lost, extremes, finer, bar_at, step_at,
         there[np.searchsorted(there, np.arange(n + 1))],
     )  # fmt: skip
 

@@ -244,8 +244,8 @@ def _marks(markets: Sequence[MarketArrays], prices: Floats) -> Floats:
     return np.concatenate([market.marks for market in markets])
 
 
-STRETCH = 64
-"""Steps, or bars, of which something is known together."""
+STRETCH, FINER = 64, 8
+"""Steps, or bars, of which something is known together, and fewer where those are not calm."""
 
 _Walked = tuple[Ints, MarketArrays, tuple[str, ...]]
 

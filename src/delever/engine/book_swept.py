@@ -29,7 +29,7 @@ from delever.engine.book_compiled import (
 )
 from delever.engine.book_kernel import has_bar, open_bar, place_step, settle, walk_step
 from delever.engine.book_lines import BookLines
-from delever.engine.book_market import STRETCH
+from delever.engine.book_market import FINER, STRETCH
 from delever.engine.by_reference import by_reference
 from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.kernel_events import BY_LIQUIDATION, N_RULE
@@ -64,9 +64,9 @@ class Way(NamedTuple):
 
 
 @inner()
-def _extremes(book: CompiledBook, lines: BookLines, part: int) -> None:
+def _extremes(book: CompiledBook, found: Floats, part: int) -> None:
     """Prices of a stretch of bars at their extremes."""
-    of, found = book.of, lines.extremes
+    of = book.of
     for place in range(len(of)):
         of.low[place], of.high[place] = found[part, place, 0], found[part, place, 1]
         of.mark_low[place], of.mark_high[place] = found[part, place, 2], found[part, place, 3]
@@ -231,6 +231,12 @@ def _calm_until(
         end = min(until, min(passing.other_scope[time], time + LONGEST))
         last = end if not held else _calm_to(book, lines, time, end, follows)
         if last == time:
+            part = time // FINER
+            last = min(end, (part + 1) * FINER)
+            _extremes(book, lines.finer, part)
+            if not _calm(book, lines, time, last):
+                last = time
+        if last == time:
             _extremes_of_bar(book, lines, time)
             if not _calm(book, lines, time, time + 1):
                 return time
@@ -246,7 +252,7 @@ def _calm_to(book: CompiledBook, lines: BookLines, time: int, end: int, follows:
     last = time
     while last < end:
         part = last // STRETCH
-        _extremes(book, lines, part)
+        _extremes(book, lines.extremes, part)
         further = min(end, (part + 1) * STRETCH)
         if not _calm(book, lines, time, further):
             return last

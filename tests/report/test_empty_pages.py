@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 import delever as dl
 from delever.deleveraging.period import Period
+from delever.report.answer_words import answer_sentence
 from delever.report.pages.answer_tables import answer_tiles, ledger
 from delever.report.pages.short_tables import run_in_short
 from delever.stats.metrics import METRICS
@@ -55,6 +57,16 @@ def ruined() -> dl.Run:
     day = pd.Timestamp("2020-02-01", tz="UTC")
     period = Period(id="p", title="A period", start=day, trough=day, end=day + pd.Timedelta("9D"))
     return dl.backtest(market, "buy_and_hold", account=account, periods=[period])
+
+
+def test_a_ruined_run_without_periods_says_both_and_no_more(workspace: object) -> None:
+    found = ruined().answer
+    without = replace(found.protection, periods=found.protection.periods.iloc[:0])
+    said = answer_sentence(replace(found, protection=without))
+    assert said == (
+        "No deleveraging period lies in this run. It was liquidated once. The account was ruined "
+        "on 2020-01-02: what it saved before does not count."
+    )
 
 
 def twelve() -> Result:

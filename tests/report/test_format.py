@@ -72,6 +72,8 @@ def test_a_loss_short_of_everything_never_reads_as_everything(fraction: float) -
         (percent(-4642.93), "-464,293%"),
         (percent(10_123.4), "1.01 million %"),
         (percent(-2.5e10), "-2.50 trillion %"),
+        (percent(1e18), "1.00e+20%"),
+        (multiple(1e18), "1.00e+18 x"),
         (percent(math.nan), "n/a"),
         (percent(math.inf), "inf"),
         (multiple(0.0), "0.00x"),

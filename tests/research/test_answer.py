@@ -70,7 +70,7 @@ def test_a_rule_that_leaves_in_time_is_protective() -> None:
     found = answer_to(exposures(0.0, 1.0))
     assert found.verdict == "protective"
     assert found.protection.count("helped") == PERIODS
-    assert "Its timing was better than luck (timing: better than 100% of" in answer_sentence(found)
+    assert "Its timing was better than luck (timing: better than all " in answer_sentence(found)
 
 
 def test_its_mirror_is_harmful() -> None:
@@ -117,13 +117,22 @@ def test_without_a_test_the_sentence_says_so() -> None:
     assert answer_to(exposures(0.0, 1.0), tested=False).verdict == "untested"
 
 
+def test_all_and_none_are_said_as_they_are_and_never_made_by_rounding() -> None:
+    def beaten(statistic: float) -> str:
+        return null_test(statistic, np.linspace(0.0, 1.0, 1_000), periods=PERIODS).beaten
+
+    assert [beaten(value) for value in (2.0, 0.9985, 0.5005, 0.0015, -1.0)] == [
+        *("all 1,000 of", "over 99% of", "50% of", "under 1% of", "none of")
+    ]
+
+
 def test_both_tests_must_agree_on_skill() -> None:
     found = answer_to(exposures(0.0, 1.0))
     usual = null_test(0.1, np.linspace(0.0, 0.2, 399), periods=PERIODS)
     assert replace(found, redrawn=usual).verdict == "luck"
     alone = replace(found, redrawn=NullTest(reason="too short"))
     assert alone.verdict == "untested"
-    assert "needs both tests (timing: better than 100%" in answer_sentence(alone)
+    assert "needs both tests (timing: better than all " in answer_sentence(alone)
     assert replace(found, redrawn=None).verdict == "untested"
     assert replace(alone, timing=usual).verdict == "luck"
 

@@ -185,7 +185,7 @@ def _print_sweep(done: dl.Sweep) -> None:
     from delever.report.figures.sweep_figures import setting_text, short
     from delever.report.format import when
     from delever.report.pages.sweep_page import compared_table
-    from delever.report.sweep_words import decisions, label, notes, reasons, text
+    from delever.report.sweep_words import among, decisions, label, notes, reasons, text
 
     print_text(done.headline)
     print_text(" ".join(done.grounds))
@@ -199,7 +199,7 @@ def _print_sweep(done: dl.Sweep) -> None:
     first = decisions(done.frame)
     decided = ["first decision"] if len(first) else []
     print_rows(
-        f"Highest Sharpe ratios of {len(done.frame):,} combinations",
+        f"Highest Sharpe ratios of {among(done)}",
         [*map(short, done.axes), *decided, *map(label, shown)],
         [
             [
@@ -297,7 +297,8 @@ def _print_short(run: dl.Run) -> None:
     """Print the periods of a run, and a few rows about all of it."""
     from delever.report.pages.short_tables import periods_in_short, run_in_short
 
-    print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
+    if len(run.answer.protection.periods):
+        print_table("", periods_in_short({run.name: run.answer}, run.benchmark))
     print_table("", run_in_short(run.answer, run.evaluation, run.benchmark))
 
 

@@ -47,6 +47,8 @@ def answer_sentence(found: Answer) -> str:
             ruined="" if ruined is None else when(ruined),
         )
     forced = f" It was {_forced(found)}." if found.liquidations else ""
+    if found.protection.periods.empty:  # ruin goes before the want of periods
+        return f"No deleveraging period lies in this run.{forced} {words}"
     said = f"{_inside(found)}, {_outside(found.protection)}.{forced} {words}"
     if found.disagrees and found.causal_saved is not None:
         said += (
@@ -96,7 +98,7 @@ def tests_said(found: Answer) -> str:
         ("redrawn periods", "resampled markets", found.redrawn),
     ]
     said = [
-        f"{name}: better than {percent(test.share_worse, 0)} of {luck}, {p_value(test.p_value)}"
+        f"{name}: better than {test.beaten} {luck}, {p_value(test.p_value)}"
         for name, luck, test in named
         if test is not None and test.known
     ]

@@ -28,6 +28,7 @@ SPEED: Final = "* Of less than a year: a speed, not a forecast."
 
 _TRAILING_ZEROS = re.compile(r"(?<=\d)\.0+(?!\d)|(?<=\.\d)0+(?!\d)")
 _SCALES = ((1e12, " T"), (1e9, " B"), (1e6, " M"))
+_IN_WORDS = 1e15  # all digits of more would push a table's columns out
 _WORDS = {"T": "trillion", "B": "billion", "M": "million"}
 
 
@@ -47,7 +48,8 @@ def percent(fraction: float, digits: int = 1) -> str:
     Notes
     -----
     A loss short of everything is never rounded to -100%: decimals are added, up to four, until
-    it reads as what it is. From 1,000% on decimals are dropped, and millions are said in words.
+    it reads as what it is. From 1,000% on decimals are dropped, and millions are said in words;
+    from 1e15% on it is written as a power of ten.
     """
     if math.isfinite(100 * fraction) and abs(fraction) >= 10:
         text = money(round(100 * fraction))
@@ -181,5 +183,7 @@ def when(stamp: pd.Timestamp) -> str:
 
 
 def _scaled(amount: float) -> str:
+    if abs(amount) >= _IN_WORDS:
+        return f"{amount:.2e}"
     scale, letter = next(item for item in _SCALES if abs(amount) >= item[0])
     return f"{number(amount / scale)}{letter}"

@@ -62,10 +62,17 @@ def headline(swept: Swept) -> str:
         better = saved.mean > 0.0 and saved.p_value <= LEVEL
         judged.append(f"choosing was {'better' if better else 'no better'} than chance")
     return (
-        f"The best of {len(frame):,} combinations, at {where(swept, found.peak)}, has a Sharpe "
+        f"The best of {among(swept)}, at {where(swept, found.peak)}, has a Sharpe "
         f"ratio of {number(frame[RANKED_BY].iloc[found.peak])}"
         f"{of_years(swept.days.iloc[found.peak])}{held}: {', and '.join(judged)}."
     )
+
+
+def among(swept: Swept) -> str:
+    """How many combinations were ranked, and how many had nothing to be ranked by."""
+    ranked = int(swept.frame[RANKED_BY].notna().sum())
+    rest = len(swept.frame) - ranked
+    return counted(ranked, "combination") + (f" ({rest:,} without a result)" if rest else "")
 
 
 def grounds(swept: Swept) -> list[str]:

@@ -235,19 +235,24 @@ def comparison_table(study: SignalStudy) -> Table:
                 "Held", lambda row: about(row, f"{row['horizon']} bars", "the verdict rests on it")
             ),
             texts("Beside", lambda row: about(row, _AGAINST_SHORT[row["against"]])),
-            numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
+            numbers("at equal volatility", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
             intervals(1 - design.alpha, "low", "high"),
-            numbers("p", "p_value", three_digits, title="corrected but for the row that decides"),
+            numbers(
+                "p, corrected",
+                "p_value",
+                three_digits,
+                title="but for the row that decides, whose p needs no correction",
+            ),
             numbers("plain", "difference", fraction_cell, title="difference of the means"),
             numbers("Their mean", "mean", fraction_cell),
         ),
-        caption="Difference: mean return after the events less that after the others, with every "
-        "return in units of its market's volatility; plain: the same as it is. Nothing is tested "
-        f"with fewer than {FEWEST_EVENTS} distinct events. p: how often chance alone gives a "
-        "difference as large. One row decides, was named beforehand, and is marked. The p of all "
-        "others is that of the largest of them under the same chance, and never below the p of the "
-        "row that decides. Beside all and matched bars, intervals over long horizons are wider "
-        "than they need be.",
+        caption="At equal volatility: mean return after the events less that after the others, "
+        "with every return in units of its market's volatility; plain: the same as it is. Nothing "
+        f"is tested with fewer than {FEWEST_EVENTS} distinct events. p: how often chance alone "
+        "gives as large a difference. One row decides, was named beforehand, is marked, and its p "
+        "is not corrected. The p of all others is that of the largest of them under the same "
+        "chance, and never below the p of the row that decides. Beside all and matched bars, "
+        "intervals over long horizons are wider than they need be.",
     )
 
 

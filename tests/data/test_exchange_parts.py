@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.exchange.wire import Budget
 from delever.data.exchange.client import connect, redirected
 from delever.data.exchange.gather import gather, joined_pages, rules_of
 from delever.data.exchange.pages import Page
+from delever.data.exchange.plan import clocks_apart
 from delever.data.exchange.quirks import VENUES
 from delever.data.exchange.spans import ceiling, floor, holes, missing, windows, without
 from delever.data.exchange.venue import Series
@@ -293,3 +295,15 @@ def test_the_last_row_of_an_answer_that_ends_early_stands_apart():
     found = gather(lambda start, end: next(answers), (0, 240_000), rules)
     assert found.edge is None
     assert found.page.values[:, 0].tolist() == [1.0, 3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (59_000, ""),
+        (-90_500, ", and its clock stands 0 days 00:01:30 behind ours"),
+        (1_408 * 86_400_000 + 85_808_000, ", and its clock stands 1,409 days ahead of ours"),
+    ],
+)
+def test_clocks_that_stand_days_apart_are_told_in_days(ahead, said):
+    assert clocks_apart(SimpleNamespace(ahead=ahead)) == said

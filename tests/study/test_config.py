@@ -63,6 +63,10 @@ def test_override_texts_are_toml_or_text():
     ("text", "said"),
     [
         (MINIMAL + "strateggy = 1\n", "unknown key 'strateggy'; there are: name, strategy"),
+        (
+            MINIMAL + "weeks = 60\n",
+            "unknown key 'weeks'; .*; a parameter .* is written params.weeks$",
+        ),
         (MINIMAL + "[costs]\ntaker = 1\n", "unknown key 'costs.taker'; there are: maker_fee"),
         (MINIMAL + "[costs]\ntaker_fee = -0.1\n", "costs.taker_fee must be: .* got -0.1"),
         (MINIMAL + "initial_equity = 0\n", "initial_equity must be: .* got 0"),

@@ -368,6 +368,16 @@ def test_tables_of_mixed_values_and_like_names_are_written_apart(tmp_path):
     assert "| 1 | a b |" in lines
 
 
+def test_choosing_takes_the_newest_sweep_of_a_study_whatever_was_run_since(place, capsys):
+    put(place.results, "alpha/0123456789ab")
+    assert main(["select", "alpha"]) == 2
+    assert "make one first (delever sweep)" in capsys.readouterr().err
+    for age, own in enumerate(("1123456789ab", "2123456789ab"), start=1):
+        put(place.results, f"alpha/sweeps/{own}", kind="sweep", age=age)
+    assert main(["select", "alpha"]) == 1  # it holds no combinations; the newest is named
+    assert "sweeps/1123456789ab" in capsys.readouterr().err
+
+
 def test_a_browser_is_asked_to_open_the_page(place, capsys, monkeypatch):
     folder = put(place.results, "alpha/0123456789ab")
     asked: list[str] = []

@@ -145,10 +145,12 @@ def select(
     from delever.report.pages import choosing_tables as tables
     from delever.report.sweep_words import family_facts
     from delever.study.kept.result import plain
+    from delever.study.runs.shelf import find
+    from delever.study.workspaces.workspace import Workspace
 
-    found = dl.result(what, workspace=workspace)
-    if not isinstance(found, dl.Sweep):
-        raise InputError(f"select takes a sweep; {what} is a {type(found).__name__.lower()}")
+    place = Workspace.find(workspace)
+    found = dl.result(find(place, what, ("sweep",)).folder, workspace=place)
+    assert isinstance(found, dl.Sweep)
     if as_json:
         kept = {name: plain(found.kept()[name]) for name in ("choosing", "finalists", "deflation")}
         echo_json({"headline": found.headline, **kept})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from delever.arguments import counted
 from delever.data.exchange.client import Client
 from delever.data.exchange.gather import (
     CONFIRMATIONS,
@@ -179,7 +180,7 @@ def horizon(source: SeriesSource) -> Horizon:
     if not final:
         notes.append(
             f"the bar of {said(newest)} is held back: the venue has shown no later one that would "
-            "prove it finished" + _disagreeing(source.client)
+            "prove it finished" + clocks_apart(source.client)
         )
     if source.closed:
         notes.append(f"the venue lists the market as closed; its history ends at {said(closed)}")
@@ -207,13 +208,14 @@ def _without_grid(source: SeriesSource, times: np.ndarray, clock: int) -> Horizo
     return Horizon(newest=newest, finished=finished, due=due, clock=clock)
 
 
-def _disagreeing(client: Client) -> str:
+def clocks_apart(client: Client) -> str:
+    """How far the clock of a venue stands from ours, where it is more than a minute."""
     if abs(client.ahead) <= _MINUTE:
         return ""
     way = "ahead of" if client.ahead > 0 else "behind"
-    return (
-        f", and its clock stands {pd.Timedelta(abs(client.ahead), unit='ms').round('s')} {way} ours"
-    )
+    apart = pd.Timedelta(abs(client.ahead), unit="ms").round("s")
+    far = counted(apart.round("D").days, "day") if abs(client.ahead) >= _DAY else str(apart)
+    return f", and its clock stands {far} {way} ours"
 
 
 def listening(source: SeriesSource, ends: Horizon) -> SeriesSource:

@@ -71,6 +71,8 @@ def with_neighbours(
     account = None if run.account is None else replace(run.account, bounds=False)
     runs: dict[str, Backtest | DeleverError] = {}
     for parameter, value, was in steps(params):
+        if not strategy.allows({**params, parameter: value}):
+            continue  # beyond a bound there is no rule to be beside
         name = neighbour_name(parameter, value, was)
         try:
             target = target_of(market, strategy, {**params, parameter: value})

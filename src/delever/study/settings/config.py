@@ -335,7 +335,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         for part in parts[:-1]:
             owner = _table(owner, part)
         there = (each.alias or name for name, each in owner.model_fields.items())
-        return f"unknown key {key!r}; there are: {', '.join(there)}"
+        said = f"unknown key {key!r}; there are: {', '.join(there)}"
+        own = len(parts) == 1 and "params" in model.model_fields
+        return f"{said}; a parameter of the strategy is written params.{key}" if own else said
     if first["type"] == "missing":
         return f"{key} is required and missing"
     if first["loc"][:1] == ("sweep",) and first["type"] in ("list_type", "model_type", "dict_type"):

@@ -102,6 +102,14 @@ class Strategy:
             raise ConfigError(f"strategy {self.name}: {said}") from None
         return {name: getattr(bound, name) for name in there}
 
+    def allows(self, params: Mapping[str, Any]) -> bool:
+        """Whether `bind` takes these parameters."""
+        try:
+            self.bind(params)
+        except ConfigError:
+            return False
+        return True
+
     def __call__(self, market: MarketView | Markets, **params: Any) -> Decided:
         """Call the function as it is; what it raises names the file and line.
 

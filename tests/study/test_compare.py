@@ -39,6 +39,23 @@ def test_differing_costs_and_equal_names_are_told_apart(market):
     assert sum("close-only" in note for note in both.notes) == 1
 
 
+def test_the_latest_count_of_trials_on_a_market_is_told_once(workspace, market):
+    made = [
+        dl.backtest(market, "support_breach", weeks=weeks, name=f"w{weeks}") for weeks in (9, 8, 7)
+    ]
+    known = [run.manifest["n_trials"] for run in made]
+    assert known == [1, 2, 3]
+    both = dl.compare(*made)
+    told = [note for note in both.notes if "trials on these data" in note]
+    assert len(told) == 1
+    assert told[0].startswith("these are among 3 trials on these data")
+    assert told[0] in both.assumptions
+    later = dl.market(market.bars**1.1, timeframe="1d", symbol="ETH/USD")
+    apart = dl.compare(*made[:2], dl.backtest(later, "buy_and_hold", name="other"))
+    told = [note for note in apart.notes if "trials on these data" in note]
+    assert told == [note for note in told if note.startswith("w9, w8: these are among 2 trials")]
+
+
 def test_one_run_or_no_common_span_is_refused(market):
     early = dl.backtest(market, "buy_and_hold", end="2012-01-01")
     late = dl.backtest(market, "buy_and_hold", start="2013-01-01")

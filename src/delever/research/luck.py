@@ -91,7 +91,7 @@ class NullTest:
     def beaten(self) -> str:
         """How many of the draws are worse, in words; rounding never makes all or none of them."""
         if self.share_worse in (0.0, 1.0):
-            return f"all {self.draws:,} of" if self.share_worse else "none of"
+            return "all of" if self.share_worse else "none of"
         if 0.005 <= self.share_worse <= 0.995:
             return f"{self.share_worse:.0%} of"
         return "over 99% of" if self.share_worse > 0.5 else "under 1% of"

@@ -12,7 +12,7 @@ from delever.engine.portfolio import PortfolioBacktest
 from delever.panel import PATIENCE, Lifetime, Markets
 from delever.report.format import percent, price, short_span, when
 from delever.research.evaluation import Evaluation
-from delever.study.runs.remarks import ASSUMED, hidden
+from delever.study.runs.remarks import ASSUMED, hidden, one_of
 from delever.units import DAYS_PER_YEAR
 
 _NAMED = 3
@@ -57,10 +57,7 @@ def joint_remarks(
     if (run.ledger["funding"] != 0.0).any():
         assumed.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
     if n_trials > 1:
-        assumed.append(
-            f"this is one of {n_trials:,} trials on these data: the best of many is lucky as well "
-            "as good; delever trials lists them"
-        )
+        assumed.append(one_of(n_trials))
     still = run.trades.loc[run.trades["status"] == "open", "symbol"].unique()
     if len(still):
         end = evaluation.span[1]

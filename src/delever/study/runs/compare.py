@@ -24,6 +24,7 @@ from delever.study.kept.result import Result, plain
 from delever.study.kept.stored import About
 from delever.study.runs.answering import answer_over
 from delever.study.runs.archive import measured
+from delever.study.runs.remarks import one_of
 from delever.study.runs.run import Run, load_run
 from delever.study.runs.shelf import find
 from delever.study.workspaces.workspace import Workspace
@@ -130,14 +131,25 @@ class Comparison(Result):
     def _labelled(self, notes: Iterable[Sequence[str]]) -> list[str]:
         """Each note once, behind the runs that it is about unless it is about all of them."""
         about: dict[str, list[str]] = {}
-        for label, own in zip(self.labels, notes, strict=True):
-            for note in own:
+        for label, own, (then, now) in zip(self.labels, notes, self._trials, strict=True):
+            told = [note for note in own if note != one_of(then)]
+            for note in [*told, *([one_of(now, "these are among")] if now > 1 else [])]:
                 about.setdefault(note, []).append(label)
         told = sorted(about.items(), key=lambda one: len(one[1]) < len(self.runs))
         return [
             note if len(runs) == len(self.runs) else f"{', '.join(runs)}: {note}"
             for note, runs in told
         ]
+
+    @property
+    def _trials(self) -> list[tuple[int, int]]:
+        """Trials that each run knew of when it was made, and the most that any on its bars did."""
+        made = [int(run.manifest.get("n_trials") or 1) for run in self.runs]
+        on = [hash(each.bars["close"].to_numpy().tobytes()) for each in self.evaluations]
+        most: dict[int, int] = {}
+        for bars, count in zip(on, made, strict=True):
+            most[bars] = max(count, most.get(bars, 1))
+        return [(count, most[bars]) for bars, count in zip(on, made, strict=True)]
 
     @property
     def headline(self) -> str:

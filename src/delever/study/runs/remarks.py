@@ -66,15 +66,20 @@ def remarks(
     if "funding" in evaluation.backtest.ledger:
         assumed.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
     if n_trials > 1:
-        assumed.append(
-            f"this is one of {n_trials:,} trials on these data: the best of many is lucky as well "
-            "as good; delever trials lists them"
-        )
+        assumed.append(one_of(n_trials))
     status = evaluation.backtest.trades["status"]
     if len(status) and status.iloc[-1] == "open":
         end = evaluation.span[1]
         assumed.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
     return {"notes": [*warned, *assumed], "assumptions": assumed, "n_trials": n_trials}
+
+
+def one_of(n_trials: int, subject: str = "this is one of") -> str:
+    """Say how many trials there were when a run was made."""
+    return (
+        f"{subject} {n_trials:,} trials on these data: the best of many is lucky as well as good; "
+        "delever trials lists them"
+    )
 
 
 def _idle(evaluation: Evaluation, *, itself: bool) -> list[str]:

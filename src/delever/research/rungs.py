@@ -74,7 +74,7 @@ def _tested(name: str, test: NullTest | None, what: str) -> Rung:
         figure = "" if test is None else f"not asked: {test.reason}"
         return Rung(name=name, passed=None, figure=figure, how="delever run without --quick")
     passed = test.p_value <= LEVEL and test.share_worse > 0.5
-    figure = f"better than {test.beaten} {what}, p = {test.p_value:.3f}"
+    figure = f"better than {test.share_worse:.0%} of {what}, p = {test.p_value:.3f}"
     return Rung(name=name, passed=passed, figure=figure, how="delever run")
 
 

@@ -132,8 +132,8 @@ class Comparison(Result):
         """Each note once, behind the runs that it is about unless it is about all of them."""
         about: dict[str, list[str]] = {}
         for label, own, (then, now) in zip(self.labels, notes, self._trials, strict=True):
-            told = [note for note in own if note != one_of(then)]
-            for note in [*told, *([one_of(now, "these are among")] if now > 1 else [])]:
+            before = [note for note in own if note != one_of(then)]
+            for note in [*before, *([one_of(now, "these are among")] if now > 1 else [])]:
                 about.setdefault(note, []).append(label)
         told = sorted(about.items(), key=lambda one: len(one[1]) < len(self.runs))
         return [

@@ -106,8 +106,9 @@ def test_each_row_is_the_single_run(
     said, run = "", None
     try:
         run = portfolio_backtest(
-            cut, targets.ffill().loc[since:], timeframe="1d", margin=margin, rebalance_band=band
-        )
+            *(cut, targets.ffill().iloc[max(begin - 1, 0) :]),
+            timeframe="1d", margin=margin, rebalance_band=band,
+        )  # fmt: skip
         sample_of(run, None)
     except DeleverError as error:
         said = str(error)

@@ -29,6 +29,7 @@ from delever.engine.portfolio import Leg, Margin, PortfolioBacktest, portfolio_b
 from delever.engine.settings import Account, Resolution
 from delever.errors import InputError
 from delever.venues.brackets import Bracket, bracket_table
+from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
 from delever.venues.rulebook import load_rulebook
 
@@ -379,3 +380,35 @@ def test_collateral_that_counts_carries_a_hedge_and_is_sold_for_what_is_owed() -
 def test_margin_that_makes_no_sense_is_refused(made: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         Margin(**made)
+
+
+def test_steps_by_brackets_do_not_cut_ever_less():
+    """Down to 1e-16 of the position, and twice as often, where a cap is met to the last bit."""
+    for seed, often in ((41, 11), (44, 19)):
+        legs, targets = random_legs(seed, 60, 3)
+        for engine in ("python", "numba"):
+            run = portfolio_backtest(
+                *(legs, targets.ffill()),
+                timeframe="1d", margin=how_of("by brackets", legs), engine=engine,
+            )  # fmt: skip
+            cut = run.fills[run.fills["reason"] == "liquidation"]
+            assert len(cut) == often
+            assert (
+                cut["quantity"].abs() > 0.99e-6 * (cut["position"] - cut["quantity"]).abs()
+            ).all()
+
+
+def test_what_a_leg_asks_for_below_the_least_of_its_venue_is_not_sent_and_counted():
+    """By hand: 0.001 of 10,000 is 10, less than 50; 0.01 is 100."""
+    times = days(4)
+    contract = PerpContract(symbol="A/USDT:USDT", min_notional=50.0)
+    account = Account(contract=contract, funding_policy="missing-is-zero")
+    legs = {name: Leg(bars=flat_bars(100.0, times), account=own, costs=Costs())
+            for name, own in {"A": account, "B": Account()}.items()}  # fmt: skip
+    targets = pd.DataFrame({"A": [0.001, 0.001, 0.01, 0.01], "B": 0.001}, index=times)
+    run = portfolio_backtest(legs, targets, timeframe="1d")
+    assert run.legs["A"]["position"].tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert run.legs["B"]["position"].iloc[1] == pytest.approx(0.1)
+    told = [note for note in run.fidelity if note.startswith("A: orders: 1 of 2 decisions")]
+    assert len(told) == 1
+    assert "less than 50" in told[0]

@@ -17,6 +17,7 @@ from delever.study.portfolios.joint_run import asked_params
 from delever.study.portfolios.joint_simulation import joint_rule
 from delever.study.workspaces.strategy import Strategy, as_strategy
 from delever.study.workspaces.workspace import Workspace
+from delever.venues.slippage import VolatilitySlippage
 
 pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
 
@@ -165,6 +166,45 @@ def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     path.write_text(alone + "[sweep.portfolio]\nrebalance_band = [0.1]\n")
     with pytest.raises(ConfigError, match="goes with a study of several symbols"):
         dl.sweep(path, workspace=workspace)
+
+
+def half_or_more(market: dl.MarketView, *, window: int = 20, stop: float = 0.0) -> Any:
+    """Never flat once it decides; with a stop, a strategy that names orders."""
+    close = market.bars["close"]
+    mean = close.rolling(window).mean()
+    asked = (0.3 + 0.6 * (close > mean)).where(mean.notna())
+    if not stop:
+        return asked
+    return pd.DataFrame({"exposure": asked, "stop_price": close * (1.0 - stop)})
+
+
+def one_of(markets: dl.Markets, *, window: int = 20, stop: float = 0.0) -> pd.DataFrame:
+    asked = half_or_more(markets.views["A"], window=window, stop=stop)
+    if isinstance(asked, pd.Series):
+        return pd.DataFrame({"A": asked, "B": asked * 0.0})
+    flat = asked.assign(exposure=asked["exposure"] * 0.0, stop_price=np.nan)
+    return pd.concat({"A": asked, "B": flat}, axis=1)
+
+
+@pytest.mark.parametrize("start", [None, "2020-01-20", "2020-06-01"])
+def test_after_a_warmup_a_portfolio_that_holds_one_symbol_is_its_single_run(start: str | None):
+    markets = dl.markets({name: bars(seed) for seed, name in enumerate("AB")}, timeframe="1d")
+    costs = dl.Costs(taker_fee=0.001, parts=(VolatilitySlippage(share=0.1, bars=5),))
+    told: dict[str, Any] = {"start": start, "costs": costs}
+    for stop in (0.0, 0.07):
+        run = dl.backtest(markets, one_of, window=30, stop=stop, benchmark="A", **told)
+        alone = dl.backtest(markets["A"], half_or_more, window=30, stop=stop, **told)
+        for both in ("backtest", "benchmark"):
+            got, want = (getattr(each.evaluation, both).equity for each in (run, alone))
+            np.testing.assert_array_equal(got, want)
+            assert got.index.equals(want.index)
+    # Rows of a sweep, of which some are run by themselves, for the orders that they name.
+    sweep = dl.sweep(markets, one_of, {"window": [10, 30], "stop": [0.0, 0.07]}, **told)
+    for row, (window, stop) in enumerate(
+        zip(sweep.frame["window"], sweep.frame["stop"], strict=True)
+    ):
+        run = dl.backtest(markets, one_of, window=int(window), stop=float(stop), **told)
+        compared(sweep, row, run)
 
 
 def test_what_is_no_axis_of_several_symbols_is_refused():

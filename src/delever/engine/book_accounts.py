@@ -29,6 +29,7 @@ from delever.engine.book_market import (
     Shared,
     check_size,
     lay_out,
+    said_of,
 )
 from delever.engine.events import FILL, LEDGER
 from delever.engine.kernel_events import PLACE
@@ -38,6 +39,7 @@ from delever.engine.steps import Ints
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT, Changes, KeptSums, sums_of
 from delever.engine.sweep_market import Passing, passing_of
 from delever.engine.sweep_metrics import SWEPT, metric_names, part_names
+from delever.engine.terms import check_terms
 from delever.errors import DeleverError, InputError
 from delever.stats.metric import Metric
 from delever.stats.sample import no_return
@@ -73,6 +75,7 @@ class _LaidBook:
     rows: Mapping[str, Ints]  # bars of each position on the clock, and the one behind its last
     most: int  # steps in a bar
     share: float  # of the equity that accounts begin with
+    unpriced: Mapping[str, Floats]  # what is paid where some fills have no known price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -175,7 +178,7 @@ class BookSweep:
         for laid in self.books:
             for name in laid.names:
                 account = told.get(name, self.given[name].account)
-                asked = one.changes[name].since(max(one.begin, begin - 1) + 1)
+                asked = one.changes[name].since(begin)
                 targets, most = asked.targets * account.exposure, account.leverage
                 beyond = np.flatnonzero(~(np.abs(targets) <= most))
                 if len(beyond):
@@ -188,6 +191,12 @@ class BookSweep:
                 own = laid.rows[name]
                 bars = own[np.searchsorted(own, np.minimum(asked.bars, n))]
                 found[name] = bars[bars < n], targets[bars < n]
+                if name in laid.unpriced:
+                    at = np.searchsorted(bars, own[:-1], side="right")
+                    with said_of(name):
+                        check_terms(
+                            laid.unpriced[name], np.append(0.0, targets)[at], self.legs[name].index
+                        )
         if self.margin.mode == "separate":
             return found
         return self._within_margins(one, found, told)
@@ -309,7 +318,9 @@ def book_sweep(
         rows = {name: _rows_on(clock, leg.index) for name, leg in own.items()}
         most = int(np.diff(path.market.first).max())
         share = float(shares[group[0]]) if separate else 1.0
-        books.append(_LaidBook(tuple(group), path, lines, rows, most, share))
+        paid = np.split(path.terms.paid, path.terms.bar_begin[1:-1])
+        unpriced = {name: one for name, one in zip(own, paid, strict=True) if np.isnan(one).any()}
+        books.append(_LaidBook(tuple(group), path, lines, rows, most, share, unpriced))
     return BookSweep(
         clock=clock,
         timeframe=timeframe,

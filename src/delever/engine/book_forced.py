@@ -20,6 +20,7 @@ from delever.engine.book_compiled import (
     terms_of,
     trade,
 )
+from delever.engine.book_together import AT_CAP
 from delever.engine.compiled import inner
 from delever.engine.kernel_events import BY_LIQUIDATION, book_fill
 from delever.engine.steps import Floats
@@ -86,11 +87,11 @@ def _after_cut(book: CompiledBook, place: int, price: float) -> float:
         unit = leg.account.entry
     elif leg.rule.bracket_by == BY_SIZE:
         unit = 1.0
-    row = bracket_row(size * unit, leg.table) - int(book.state.size)
+    row = bracket_row(size * unit * (1.0 - AT_CAP), leg.table) - int(book.state.size)
     if row < 0:
         return 0.0
     left = in_lots(leg.table[row, CAP] / unit, leg.order.lot)
-    return float(np.copysign(left, position)) if left < size else 0.0
+    return float(np.copysign(left, position))
 
 
 @inner()

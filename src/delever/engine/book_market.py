@@ -20,7 +20,7 @@ from delever.bars import close_times
 from delever.engine.orders import exposures_in, laid_out
 from delever.engine.settings import Account, Orders, Resolution, loaded, orders_of
 from delever.engine.steps import Floats, Ints, MarketArrays, Said, TermArrays, walk
-from delever.engine.terms import terms
+from delever.engine.terms import check_terms, terms
 from delever.errors import DeleverError, InputError
 from delever.units import timeframe_delta
 from delever.venues.brackets import check_leverage
@@ -40,6 +40,7 @@ class LegInput:
     ends: str | float | None
     patience: pd.Timedelta | None = None
     ended: pd.Timestamp | None = None
+    earlier: pd.DataFrame | None = None
 
 
 class LegTarget(NamedTuple):
@@ -202,8 +203,10 @@ def lay_out(
     for name, leg in legs.items():
         with said_of(name):
             arrays, rules, said = terms(
-                leg.bars, leg.index, leg.account, leg.costs, timeframe=timeframe, earlier=None
-            )
+                *(leg.bars, leg.index, leg.account, leg.costs),
+                timeframe=timeframe, earlier=leg.earlier,
+            )  # fmt: skip
+            check_terms(arrays.paid, targets[name].asked, leg.index)
         ruled.append((arrays, rules))
         notes += [f"{name}: {note}" for note in (*walked[name][2], *said)]
     first, times = _clock(

@@ -29,6 +29,9 @@ from delever.venues.contract import round_quantity
 
 LEAST_SEEN = 20
 """Steps that two positions must have had in common before how they moved together counts."""
+AT_CAP = 1e-6
+"""Share of a bracket's cap by which a size above it still counts as below: a position that was cut
+to a cap is not cut by ever less as its price goes on."""
 
 
 def slack(book: Book, marks: list[float], paid: float) -> float:
@@ -167,11 +170,12 @@ def _after_cut(book: Book, place: int, price: float) -> float:
     if book.cut.by == 2.0:
         return 0.0 if book.was_cut else (1.0 - book.cut.size) * account.position
     unit = {0.0: price, 1.0: account.entry, 2.0: 1.0}[leg.rule.bracket_by]
-    row = leg.brackets.index(bracket_of(size * unit, leg.brackets)) - int(book.cut.size)
+    within = bracket_of(size * unit * (1.0 - AT_CAP), leg.brackets)
+    row = leg.brackets.index(within) - int(book.cut.size)
     if row < 0:
         return 0.0
     left = round_quantity(leg.brackets[row].cap / unit, leg.orders.lot)
-    return math.copysign(left, account.position) if left < size else 0.0
+    return math.copysign(left, account.position)
 
 
 def _close(

@@ -54,6 +54,8 @@ class Leg:
         long. None: with the last bar, as if that were known at once.
     ended : pandas.Timestamp, optional
         UTC; with `patience`, when its end was said if that was sooner. A recovery is paid then.
+    earlier : pandas.DataFrame, optional
+        Bars before these, for costs that look back from the first ones.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class Leg:
     ends: Literal["last"] | float | None = "last"
     patience: pd.Timedelta | None = None
     ended: pd.Timestamp | None = None
+    earlier: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         number = isinstance(self.ends, int | float) and not isinstance(self.ends, bool)
@@ -191,7 +194,9 @@ def read_leg(name: str, leg: Leg, how: Margin, costs: CostPart | None, timeframe
     elif how.mode == "separate":
         mode = account.margin_mode
     told = replace(account, margin_mode=mode)
-    return LegInput(index, prices, leg.bars, told, paid, leg.ends, leg.patience, leg.ended)
+    return LegInput(
+        index, prices, leg.bars, told, paid, leg.ends, leg.patience, leg.ended, leg.earlier
+    )
 
 
 def union(indexes: list[pd.DatetimeIndex]) -> pd.DatetimeIndex:
@@ -220,24 +225,27 @@ def decided_targets(
             f"target_exposure must have one column per leg: {', '.join(legs)}; got "
             f"{', '.join(each)}"
         )
-    if not utc_index(targets.index, "open_time", "target_exposure").equals(clock):
+    rows = utc_index(targets.index, "open_time", "target_exposure")
+    before = int(len(rows) > len(clock) and rows[0] < clock[0])
+    if not rows[before:].equals(clock):
         raise InputError(
-            "target_exposure must have one row per open time of any leg's bars; got "
-            f"{counted(len(targets), 'row')} for {counted(len(clock), 'time')}; reindex it to them"
+            "target_exposure must have one row per open time of any leg's bars, and at most one "
+            f"before them; got {counted(len(rows), 'row')} for {counted(len(clock), 'time')}; "
+            "reindex it to them"
         )
-    return {name: _asked(name, each[name], leg, clock) for name, leg in legs.items()}
+    return {name: _asked(name, each[name], leg, rows) for name, leg in legs.items()}
 
 
-def _asked(name: str, target: Target, leg: LegInput, clock: pd.DatetimeIndex) -> LegTarget:
+def _asked(name: str, target: Target, leg: LegInput, rows: pd.DatetimeIndex) -> LegTarget:
     with said_of(name):
         values = exposure_of(target).to_numpy(dtype=np.float64) * leg.account.exposure
-    place = clock.get_indexer(leg.index)
+    place = rows.get_indexer(leg.index)
     known = ~np.isnan(values)
     late = place[~known[place] & np.logical_or.accumulate(known)[place]]
     if len(late):
         raise InputError(
             f"{name}: target_exposure may be NaN only before its first value (warm-up) and where "
-            f"the leg has no bar; the bar of {clock[late[0]]:%Y-%m-%d %H:%M} is NaN; decide a "
+            f"the leg has no bar; the bar of {rows[late[0]]:%Y-%m-%d %H:%M} is NaN; decide a "
             "number there"
         )
     row = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
@@ -247,14 +255,14 @@ def _asked(name: str, target: Target, leg: LegInput, clock: pd.DatetimeIndex) ->
     if len(beyond):
         raise InputError(
             f"{name}: target_exposure must lie in [{-most:g}, {most:g}], its leverage; the bar of "
-            f"{clock[beyond[0]]:%Y-%m-%d %H:%M} asks for {held[beyond[0]]:g}; scale it, or set a "
+            f"{rows[beyond[0]]:%Y-%m-%d %H:%M} asks for {held[beyond[0]]:g}; scale it, or set a "
             "higher leverage"
         )
     said = None
     if isinstance(target, pd.DataFrame):
         # The decision in force at each of the leg's opens, and at its last close.
-        rows = np.append(np.append(-1, row)[place], row[-1])
-        decided = target.reset_index(drop=True).reindex(rows)
+        last = np.append(np.append(-1, row)[place], row[-1])
+        decided = target.reset_index(drop=True).reindex(last)
         with said_of(name):
             said = before_bars(decided.iloc[1:].set_axis(leg.index), decided.iloc[0], leg.account)
     return LegTarget(float(held[-1]), np.append(0.0, held)[place], said)

@@ -23,6 +23,7 @@ from delever.engine.book_market import (
 )
 from delever.engine.book_plain import BookRows, run_book_plain
 from delever.engine.book_tables import BookTables, add_up, coin_tables, tables
+from delever.engine.delivered import undelivered
 from delever.engine.ledger import Backtest
 from delever.engine.legs import (
     Leg,
@@ -100,7 +101,8 @@ def portfolio_backtest(
         By symbol.
     target_exposure : pandas.DataFrame, shape (n, legs)
         One column per leg, in any order, on the union of the open times of all bars; decided at
-        each close. Signed notional / equity of the whole portfolio, of the leg's wallet when they
+        each close; one row more in front is decided before the first bar and filled at its open.
+        Signed notional / equity of the whole portfolio, of the leg's wallet when they
         are separate. NaN before a column's first value means flat; NaN where a leg has no bar is
         no decision. Where decisions name orders, columns are pairs of a leg and ``"exposure"`` or
         an order (`delever.engine.orders`), as ``pandas.concat`` makes them of a frame per leg.
@@ -163,6 +165,12 @@ def portfolio_backtest(
         for group, each, book, path, own in zip(groups, rows, books, paths, cash, strict=True)
     }
     whole = add_up(made, clock, wallets) if len(made) > 1 else made[names[0]]
+    small = [
+        f"{name}: {note}"
+        for group, one, own in zip(groups, made.values(), cash, strict=True)
+        for name in group
+        for note in _undelivered(name, read[name], one, own)
+    ]
     bounds = None
     if any(leg.account.bounds for leg in read.values()):
         bounds = _bounds(whole.ledger["equity"], books, cash)
@@ -187,7 +195,7 @@ def portfolio_backtest(
         fills=whole.fills,
         trades=whole.trades,
         pending_target=sum(each.pending for each in decided.values()),
-        fidelity=(*notes, *said, *_unsent(read, decided), *remarks),
+        fidelity=(*notes, *said, *small, *_unsent(read, decided), *remarks),
         bounds=bounds,
         ambiguous_bars=int(whole.ledger["ambiguous"].sum()),
         request=request,
@@ -331,6 +339,17 @@ def _unsent(legs: Mapping[str, LegInput], decided: Mapping[str, LegTarget]) -> I
     for name, leg in legs.items():
         for note in not_sent(decided[name].said, decided[name].asked, leg.prices[:, 0]):
             yield f"{name}: {note}"
+
+
+def _undelivered(
+    name: str, leg: LegInput, made: BookTables, initial_equity: float
+) -> tuple[str, ...]:
+    """Decisions of a leg that came to nothing, or less, for want of size."""
+    own = made.legs[name].assign(equity=made.ledger["equity"])
+    opened = pd.Series(leg.prices[:, 0], leg.index).reindex(own.index)
+    opens = np.asarray(opened, dtype=np.float64)
+    fills = made.fills[made.fills["symbol"] == name]
+    return undelivered(leg.account.traded, own, fills, opens, initial_equity)
 
 
 def _remarks(

@@ -16,9 +16,9 @@ from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
 from delever.engine.orders import laid_out, not_sent
 from delever.engine.settings import Account, Orders, Resolution, orders_of
 from delever.engine.steps import FillTerms, Floats, Ints, MarketArrays, TermArrays, columns, walk
-from delever.engine.terms import terms
+from delever.engine.terms import check_terms, terms
 from delever.engine.trades import fills_frame, trades_frame
-from delever.errors import InputError, SimulationError
+from delever.errors import InputError
 from delever.venues.brackets import check_leverage
 from delever.venues.costs import Costs
 from delever.venues.rules import Rules
@@ -60,7 +60,7 @@ def simulate(
     """
     account = settings or Account()
     held, rules, ruled = terms(bars, index, account, costs, timeframe=timeframe, earlier=earlier)
-    _check_terms(held, targets, index)
+    check_terms(held.paid, targets, index)
     path = walk(index, prices, account, timeframe=timeframe)
     opened = float(path.market.marks[0, 0])
     # An inverse account holds coins, and u = 1 / price of them are one unit of quote.
@@ -198,29 +198,6 @@ def _leaning(
         f"impact: nothing was traded in the bar before {counted(leaning, 'fill')} of {len(fills):,}"
         "; the last volume above 0 stood for it",
     )
-
-
-def _check_terms(held: TermArrays, targets: Floats, index: pd.DatetimeIndex) -> None:
-    paid = columns(FillTerms, held.paid)
-    unknown = np.flatnonzero(np.isnan(paid["slippage"] + paid["impact"]))
-    unknown = unknown[unknown >= np.flatnonzero(np.append(targets != 0.0, True))[0]]
-    if len(unknown) and not np.isnan(paid["slippage"][unknown[0]]):
-        raise InputError(
-            f"impact on a fill in the bar of {index[unknown[0]]:%Y-%m-%d %H:%M} needs a bar with "
-            "volume above 0 before it, and a position is held there; give bars with their volume, "
-            "begin flat, or use a fixed slippage"
-        )
-    if len(unknown):
-        raise InputError(
-            f"slippage of the bar of {index[unknown[0]]:%Y-%m-%d %H:%M} needs bars before it, and "
-            "a position is held there; begin flat, give earlier bars, or use a fixed slippage"
-        )
-    costs = max(float(np.abs(paid[name]).max()) for name in ("taker", "maker"))
-    if float(np.abs(targets).max(initial=0.0)) * costs >= 1.0:
-        raise SimulationError(
-            f"a fee of {costs:g} leaves no size that reaches every target exposure; lower the "
-            "targets or the fee"
-        )
 
 
 def _refuse(opened: pd.Timestamp, measure: float, leverage: float, rules: Rules) -> None:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.settings import Account, loaded
-from delever.engine.steps import FillTerms, Floats, TermArrays
-from delever.errors import DataError, InputError
+from delever.engine.steps import FillTerms, Floats, TermArrays, columns
+from delever.errors import DataError, InputError, SimulationError
 from delever.units import DAYS_PER_YEAR, timeframe_delta
 from delever.venues.costs import Borrow, CostPart, Costs, VenueFees
 from delever.venues.rules import Rulebook, Rules
@@ -126,6 +126,33 @@ def _asked(
                 "later bars are there; take no mean over all bars and shift nothing back"
             )
     return np.append(at_first, said[:-1])[-size:]
+
+
+def check_terms(table: Floats, targets: Floats, index: pd.DatetimeIndex) -> None:
+    """Refuse targets whose fills have no known price, or that a fee leaves no size for.
+
+    Raises InputError or SimulationError.
+    """
+    paid = columns(FillTerms, table)
+    unknown = np.flatnonzero(np.isnan(paid["slippage"] + paid["impact"]))
+    unknown = unknown[unknown >= np.flatnonzero(np.append(targets != 0.0, True))[0]]
+    if len(unknown) and not np.isnan(paid["slippage"][unknown[0]]):
+        raise InputError(
+            f"impact on a fill in the bar of {index[unknown[0]]:%Y-%m-%d %H:%M} needs a bar with "
+            "volume above 0 before it, and a position is held there; give bars with their volume, "
+            "begin flat, or use a fixed slippage"
+        )
+    if len(unknown):
+        raise InputError(
+            f"slippage of the bar of {index[unknown[0]]:%Y-%m-%d %H:%M} needs bars before it, and "
+            "a position is held there; begin flat, give earlier bars, or use a fixed slippage"
+        )
+    costs = max(float(np.abs(paid[name]).max()) for name in ("taker", "maker"))
+    if float(np.abs(targets).max(initial=0.0)) * costs >= 1.0:
+        raise SimulationError(
+            f"a fee of {costs:g} leaves no size that reaches every target exposure; lower the "
+            "targets or the fee"
+        )
 
 
 def dated_rules(account: Account, index: pd.DatetimeIndex) -> tuple[Rules, ...]:

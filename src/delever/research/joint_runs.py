@@ -108,7 +108,10 @@ def in_force(run: PortfolioBacktest) -> pd.DataFrame:
 def closes(run: PortfolioBacktest) -> pd.DataFrame:
     """Last close of each leg at each row; before its first, that one."""
     index, legs = _asked(run).index, _legs(run)
-    last = {name: leg.bars["close"].reindex(index) for name, leg in legs.items()}
+    last = {
+        name: pd.concat([leg.earlier, leg.bars])["close"].reindex(index)
+        for name, leg in legs.items()
+    }
     return pd.DataFrame(last, index=index).ffill().bfill()
 
 

@@ -277,12 +277,12 @@ def _together(
         return no_test(
             f"a timing test runs every shift by itself; {cells:,} bars of all symbols are too many"
         )
-    moves = _drawn_shifts(len(wanted), shifts, seed)
+    rows = np.arange(len(wanted) - 1)  # the last is filled nowhere
+    moves = _drawn_shifts(len(rows), shifts, seed)
     grown, refused = [growth_inside(run, inside)], 0
     for move in moves.tolist():
-        later = pd.DataFrame(
-            np.roll(wanted.to_numpy(), move, axis=0), index=wanted.index, columns=wanted.columns
-        )
+        moved = np.roll(rows, move)
+        later = wanted.iloc[np.append(moved, moved[-1])].set_axis(wanted.index)
         try:
             later = at_prices(later, last)
             grown.append(growth_inside(again(run, target_exposure=later), inside))

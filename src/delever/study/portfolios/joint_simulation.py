@@ -248,9 +248,10 @@ def run_joint(
     """Simulate exposures decided on the rows of markets, from a row of it on."""
     legs, clock = legs_of(markets, account, begin, costs_times)
     decided = decided_last(target[[*legs]])
+    before = markets.index[max(begin - 1, 0) : begin]
     return portfolio_backtest(
         legs,
-        decided.loc[clock],
+        decided.loc[before.append(clock)],
         timeframe=markets.timeframe,
         margin=account.margin,
         initial_equity=initial_equity,
@@ -271,6 +272,7 @@ def legs_of(
         own = account.accounts.get(symbol) or Account()
         legs[symbol] = Leg(
             bars=bars,
+            earlier=markets[symbol].bars.loc[lambda rows: rows.index < since] if begin else None,
             account=own,
             costs=costs_of(account.costs.get(symbol), own).stressed(costs_times),
             patience=PATIENCE,

@@ -42,7 +42,6 @@ from delever.study.sweeps.by_itself import Flags, columns_of, scoped, table_of
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
-from delever.venues.slippage import Slippage
 
 _KEPT = 64
 """Answers of the strategy that are kept for combinations that ask the same."""
@@ -339,20 +338,14 @@ class JointGround:
 def _laid_alike(
     one: JointCombination, reply: JointReply, other: JointCombination, its: JointReply
 ) -> bool:
-    """Whether one layout serves both.
-
-    What a model of slippage says, and how many wallets there are, depends on the first bar.
-    """
+    """Whether one layout serves both; how many wallets there are depends on the first bar."""
     margin = one.account.margin
     if margin != other.account.margin:
         return False
-    parts = [
-        {name: costs.parts for name, costs in each.account.costs.items()} for each in (one, other)
-    ]
-    begun = margin.mode == "separate" or any(
-        isinstance(part, Slippage) for own in parts[0].values() for part in own
-    )
-    return parts[0] == parts[1] and (not begun or reply.begin == its.begin)
+    if margin.mode == "separate" and reply.begin != its.begin:
+        return False
+    paid = other.account.costs
+    return all(costs.parts == paid[name].parts for name, costs in one.account.costs.items())
 
 
 def _reply(target: pd.DataFrame, begin: int) -> JointReply:

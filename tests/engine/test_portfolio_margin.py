@@ -402,7 +402,7 @@ def test_what_a_leg_asks_for_below_the_least_of_its_venue_is_not_sent_and_counte
     """By hand: 0.001 of 10,000 is 10, less than 50; 0.01 is 100."""
     times = days(4)
     contract = PerpContract(symbol="A/USDT:USDT", min_notional=50.0)
-    account = Account(contract=contract, funding_policy="missing-is-zero")
+    account = replace(perpetual("A/USDT:USDT", ONE, leverage=1.0), contract=contract)
     legs = {name: Leg(bars=flat_bars(100.0, times), account=own, costs=Costs())
             for name, own in {"A": account, "B": Account()}.items()}  # fmt: skip
     targets = pd.DataFrame({"A": [0.001, 0.001, 0.01, 0.01], "B": 0.001}, index=times)

@@ -275,32 +275,30 @@ def ledger_of(**columns: list[float]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=days)
 
 
-def test_room_to_liquidation_is_the_way_the_price_must_go() -> None:
-    ledger = ledger_of(
-        liquidation_price=[np.nan, 90.0, 120.0, np.nan], funding=[0.0, -1.0, -2.0, 5.0]
-    )
-    close = pd.Series([100.0, 100.0, 100.0, 100.0], index=ledger.index)
-    chart = figures.margin_figure(ledger, close, (), timeframe="1d")
+def path_of(**columns: list[float]) -> pd.DataFrame:
+    return ledger_of(**columns).assign(nearest="")
+
+
+def test_margin_ratio_and_room_are_drawn_with_funding() -> None:
+    path = path_of(margin_ratio=[np.nan, 0.9, 0.5, np.nan], room=[np.nan, 0.1, 0.2, np.nan])
+    paid = ledger_of(funding=[0.0, -1.0, -2.0, 5.0])["funding"]
+    chart = figures.margin_figure(path, paid, (), timeframe="1d")
     assert chart is not None
-    room, funding = json.loads(chart.spec)["data"]
-    np.testing.assert_allclose(
-        np.array(values(room["y"]), dtype=float), [np.nan, 0.1, 0.2, np.nan], rtol=1e-12
-    )
+    ratio, room, funding = json.loads(chart.spec)["data"]
+    np.testing.assert_array_equal(np.array(values(ratio["y"]), dtype=float), path["margin_ratio"])
+    np.testing.assert_array_equal(np.array(values(room["y"]), dtype=float), path["room"])
     assert values(funding["y"]) == [0.0, -1.0, -3.0, 2.0]
     assert room["x"][0] == "2021-01-02"  # the close of the bar
+    assert "Highest at a close: 90.0%, in the bar of 2021-01-02" in chart.caption
     assert "Least at a close: 10.0%, in the bar of 2021-01-02" in chart.caption
     assert "in all it was received" in chart.caption
-    marked = figures.margin_figure(ledger.assign(mark_price=180.0), close, (), timeframe="1d")
-    assert marked is not None
-    assert values(json.loads(marked.spec)["data"][0]["y"])[1] == pytest.approx(0.5)
 
 
 def test_what_a_run_did_not_know_is_not_drawn() -> None:
-    close = pd.Series(100.0, index=ledger_of(funding=[0.0] * 4).index)
-    assert figures.margin_figure(ledger_of(equity=[1.0] * 4), close, (), timeframe="1d") is None
-    flat = ledger_of(liquidation_price=[np.nan] * 4, funding=[0.0] * 4)
-    assert figures.margin_figure(flat, close, (), timeframe="1d") is None
-    paid = figures.margin_figure(flat.assign(funding=-1.0), close, (), timeframe="1d")
+    flat = path_of(margin_ratio=[np.nan] * 4, room=[np.nan] * 4)
+    none = ledger_of(funding=[0.0] * 4)["funding"]
+    assert figures.margin_figure(flat, none, (), timeframe="1d") is None
+    paid = figures.margin_figure(flat, none - 1.0, (), timeframe="1d")
     assert paid is not None
     assert paid.title == "Funding, cumulated"
     assert [trace.yaxis for trace in paid.figure.data] == ["y"]

@@ -65,7 +65,7 @@ STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit
 worth at their marks, and what is added to the wallet that stands behind this one; 0 when alone.
 """
 
-_DUST = 1e-9
+DUST = 1e-9
 _DEAREST = 0.99
 
 
@@ -132,7 +132,7 @@ def margin(run: Walk, paid: float = 0.0) -> float:
     account = run.account
     wallet = account.wallet + paid + account.aside
     own = initial_margin(abs(account.position) * account.entry, run.orders.leverage)
-    return wallet if run.orders.cross or own >= wallet * (1.0 - _DUST) else own
+    return wallet if run.orders.cross or own >= wallet * (1.0 - DUST) else own
 
 
 def trigger(run: Walk, paid: float = 0.0) -> float:

@@ -62,7 +62,9 @@ class Backtest:
     # the margin account of the run; None for a plain spot account. With one, the ledger also has
     # ``funding`` (received, quote units; < 0 paid), ``borrow`` (paid), ``ambiguous`` (whether the
     # bar hid an order of events), ``wallet_balance``, ``entry_price`` and ``liquidation_price`` (at
-    # the close; NaN when flat, or when no price liquidates); ``liquidation`` is below 0 for margin
+    # the close; NaN when flat, or when no price liquidates), with a contract at last
+    # ``maintenance_margin`` (quote units at the mark) and ``margin_ratio`` (of it to the margin
+    # balance of the position: 1 is liquidated; 0 when flat); ``liquidation`` is below 0 for margin
     # the insurance fund took; fills have ``funding`` and ``borrow`` (since the fill before), and
     # ``detail_time`` where finer bars were walked; trades have ``funding``, ``borrow`` and
     # ``exit_reason``, and their ``net_pnl`` includes the two. Of an inverse contract, positions are

@@ -13,6 +13,7 @@ from delever.arguments import counted
 from delever.engine.delivered import undelivered
 from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
+from delever.engine.margin_kept import margin_at_closes
 from delever.engine.orders import laid_out, not_sent
 from delever.engine.settings import Account, Orders, Resolution, orders_of
 from delever.engine.steps import FillTerms, Floats, Ints, MarketArrays, TermArrays, columns, walk
@@ -83,6 +84,7 @@ def simulate(
     bounds = None
     if account.bounds:
         bounds = _bounds(index, prices, account, timeframe, rows[:, 0], run)
+    kept = _kept(rows, closes, held, said, asked, account)
     if account.inverse:
         bounds = None if bounds is None else bounds.mul(1.0 / closes, axis=0)
         rows, fills = in_quote(rows, fills, 1.0 / closes, coins=wealth, bought_at=1.0 / opened)
@@ -94,11 +96,31 @@ def simulate(
         made = _spot_tables(rows, fills, index, float(closes[-1]))
         return made._replace(fidelity=leaning)
     made = tables_of(rows, fills, index, float(closes[-1]), account, path.opens)
+    made = made._replace(ledger=made.ledger.assign(**kept))
     lacking = undelivered(account.traded, made.ledger, made.fills, prices[:, 0], initial_equity)
     unsent = not_sent(said, targets, prices[:, 0])
     notes = (*path.notes, *leaning, *lacking, *unsent, *_settings_said(account, wealth, opened))
     told = (*notes, f"ambiguous bars: {made.ambiguous_bars}", *ruled)
     return made._replace(bounds=bounds, fidelity=told)
+
+
+def _kept(
+    rows: Floats,
+    closes: Floats,
+    held: TermArrays,
+    said: pd.DataFrame | None,
+    asked: Floats,
+    account: Account,
+) -> dict[str, Floats]:
+    """Columns of the ledger of a margin account: what it must keep, and how near it is to that."""
+    if account.traded is None:
+        return {}
+    orders = laid_out(said, asked, orders_of(account)).orders[-len(rows) :]
+    leverage = orders[:, Orders._fields.index("leverage")]
+    cross = account.margin_mode == "cross"
+    needs, ratio = margin_at_closes(rows, closes, held, leverage, cross=cross)
+    unit = 1.0 / closes if account.inverse else 1.0
+    return {"maintenance_margin": needs * unit, "margin_ratio": ratio}
 
 
 def _settings_said(account: Account, wealth: float, opened: float) -> Iterator[str]:

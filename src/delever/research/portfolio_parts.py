@@ -175,23 +175,29 @@ def _correlation(one: pd.Series, other: pd.Series, rows: np.ndarray) -> float:
     return float(np.corrcoef(first[known], second[known])[0, 1])
 
 
-def margin_path(run: PortfolioBacktest) -> pd.DataFrame:
-    """How near the account was to a liquidation at each close.
+def margin_path(evaluation: Evaluation) -> pd.DataFrame | None:
+    """How near the account was to a liquidation at each close; None for one without margin.
 
     ``margin_ratio`` (maintenance margin over margin balance; NaN while nothing needs margin),
     ``room`` (how far the price of the nearest leg must move, the others standing still) and
-    ``nearest`` (that leg).
+    ``nearest`` (that leg; of one symbol nothing).
     """
+    run = evaluation.backtest
+    ledger, close = run.ledger, evaluation.bars["close"]
+    if "margin_ratio" not in ledger:
+        return None
+    legs = {"": ledger}
+    if isinstance(run, PortfolioBacktest):
+        legs = dict(run.legs)
+    else:
+        legs[""] = ledger.assign(mark=ledger.get("mark_price", close))
     rooms = pd.DataFrame(
-        {
-            name: (leg["liquidation_price"] / leg["mark"] - 1.0).abs()
-            for name, leg in run.legs.items()
-        }
+        {name: (leg["liquidation_price"] / leg["mark"] - 1.0).abs() for name, leg in legs.items()}
     )
     known = rooms.notna().any(axis=1)
     nearest = rooms[known].idxmin(axis=1).reindex(rooms.index, fill_value="").astype("str")
-    ratio = run.ledger["margin_ratio"]
-    needed = run.ledger["maintenance_margin"] > 0.0
+    ratio = ledger["margin_ratio"]
+    needed = ledger["maintenance_margin"] > 0.0
     return pd.DataFrame(
         {"margin_ratio": ratio.where(needed), "room": rooms.min(axis=1), "nearest": nearest}
     )

@@ -14,27 +14,6 @@ from delever.report.format import percent, when
 
 
 def margin_figure(
-    ledger: pd.DataFrame, close: pd.Series, periods: Sequence[Period], *, timeframe: str
-) -> Chart | None:
-    """Room to liquidation and cumulated funding; None for a run that knew neither.
-
-    Room is ``abs(liquidation_price / close - 1)`` at each close of a bar: how far the price must
-    move to liquidate. The close is the mark where the ledger has one.
-    """
-    if "liquidation_price" not in ledger:
-        return None
-    room = (ledger["liquidation_price"] / ledger.get("mark_price", close) - 1.0).abs()
-    lines = pd.DataFrame({"room to liquidation": room, **_cumulated(ledger["funding"])})
-    least, bar = _extreme(room, room.min())
-    said = (
-        "Room: how far the price must move from the close to liquidate the position; a gap while "
-        f"there is none. Least at a close: {least}, in the bar of {bar}; inside bars it may have "
-        "been less."
-    )
-    return _drawn("Room to liquidation and funding", lines, [said], periods, timeframe)
-
-
-def joint_margin_figure(
     path: pd.DataFrame, funding: pd.Series, periods: Sequence[Period], *, timeframe: str
 ) -> Chart | None:
     """Margin ratio, room to the nearest liquidation and cumulated funding; None without any."""
@@ -50,10 +29,12 @@ def joint_margin_figure(
     if room.notna().any():
         least, bar = _extreme(room, room.min())
         leg = path["nearest"].iloc[int(np.nan_to_num(room, nan=np.inf).argmin())]
+        whose = " of the nearest leg" if leg else ""
+        still = ", the others standing still" if leg else " to liquidate the position"
         said.append(
-            "Room: how far the price of the nearest leg must move from the close, the others "
-            f"standing still. Least: {least} of {leg}, in the bar "
-            f"of {bar}; inside bars it may have been less."
+            f"Room: how far the price{whose} must move from the close{still}. Least at a close: "
+            f"{least}{leg and f' of {leg}'}, in the bar of {bar}; inside bars it may have been "
+            "less."
         )
     return _drawn("Margin of the account", lines, said, periods, timeframe)
 

@@ -24,6 +24,7 @@ from delever.report.table import (
     time_cell,
 )
 from delever.research.evaluation import Evaluation
+from delever.research.portfolio_parts import margin_path
 from delever.stats.over_time import rolling_measures, worst_bars, year_by_year
 from delever.units import DAYS_PER_YEAR, timeframe_delta
 
@@ -43,11 +44,13 @@ def conduct_charts(evaluation: Evaluation, benchmark: str) -> dict[str, Chart]:
             evaluation.periods,
             timeframe=run.timeframe,
         )
-    margin = figures.margin_figure(
-        run.ledger, evaluation.bars["close"], evaluation.periods, timeframe=run.timeframe
-    )
-    if margin is not None:
-        drawn["margin"] = margin
+    path = margin_path(evaluation)
+    if path is not None:
+        margin = figures.margin_figure(
+            path, run.ledger["funding"], evaluation.periods, timeframe=run.timeframe
+        )
+        if margin is not None:
+            drawn["margin"] = margin
     measures = _rolling(evaluation)
     if not measures.empty:
         drawn["rolling"] = figures.rolling(

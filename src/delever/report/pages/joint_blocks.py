@@ -10,7 +10,6 @@ import pandas as pd
 from delever.engine.terms import costs_of
 from delever.report.figures import Chart
 from delever.report.figures.joint_figures import symbols_figure
-from delever.report.figures.margin_figure import joint_margin_figure
 from delever.report.format import NOT_AVAILABLE, day, money, number, percent, whole
 from delever.report.page import Block, Part, block
 from delever.report.pages.run_tables import parts_shown
@@ -43,14 +42,15 @@ _NEAREST = 5
 def joint_frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     """Tables of a run of several symbols, by name; none for a run of one."""
     run = portfolio_of(evaluation)
-    if run is None:
+    path = margin_path(evaluation)
+    if run is None or path is None:
         return {}
     return {
         "symbols": symbol_attribution(run),
         "saved_by_symbol": saved_by_symbol(evaluation),
         "protection_by_symbol": protection_by_symbol(evaluation),
         "correlations": correlations(evaluation).reset_index(),
-        "margin": margin_path(run),
+        "margin": path,
         "coin_periods": coin_periods(evaluation),
         "legs": pd.concat(dict(run.legs), names=["symbol"]).reset_index(),
     }
@@ -70,10 +70,7 @@ def joint_charts(evaluation: Evaluation) -> dict[str, Chart]:
             timeframe=run.timeframe,
         )
     }
-    margin = joint_margin_figure(
-        margin_path(run), run.ledger["funding"], evaluation.periods, timeframe=run.timeframe
-    )
-    return drawn if margin is None else drawn | {"margin": margin}
+    return drawn
 
 
 def joint_blocks(
@@ -104,10 +101,14 @@ def joint_blocks(
         half=True,
     )
     yield block("", "Periods, coin by coin", _coin_table(found["coin_periods"]), half=True)
-    if (run.ledger["maintenance_margin"] > 0.0).any():
-        yield block(
-            "nearest", "Nearest to liquidation", _nearest_table(found["margin"]), link="Nearest"
-        )
+
+
+def nearest_block(evaluation: Evaluation) -> Block:
+    """The closes nearest to a liquidation; empty, and left out, where nothing needed margin."""
+    path = margin_path(evaluation)
+    shown = path is not None and path["margin_ratio"].notna().any()
+    table = _nearest_table(path) if path is not None and shown else None
+    return block("nearest", "Nearest to liquidation", table, link="Nearest")
 
 
 def _symbols_table(table: pd.DataFrame) -> Table:
@@ -215,12 +216,12 @@ def _nearest_table(path: pd.DataFrame) -> Table:
         rows,
         (
             texts("Bar", _bar),
-            texts("Leg", "nearest"),
+            *([texts("Leg", "nearest")] if (path["nearest"] != "").any() else []),
             numbers("Room", "room", percent),
             numbers("Margin ratio of the account", "margin_ratio", percent),
         ),
-        caption="At closes, one a day: how far the price of the leg had to move for a "
-        "liquidation, the others standing still.",
+        caption="At closes, one a day: how far the price had to move for a liquidation, other "
+        "positions standing still.",
         empty="No price of one leg alone would have liquidated it.",
     )
 

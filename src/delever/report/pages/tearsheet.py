@@ -26,7 +26,13 @@ from delever.report.pages.answer_tables import (
     statistics_table,
 )
 from delever.report.pages.conduct import cards_block, conduct_charts, over_time_blocks
-from delever.report.pages.joint_blocks import joint_blocks, joint_charts, joint_frames, legs_parts
+from delever.report.pages.joint_blocks import (
+    joint_blocks,
+    joint_charts,
+    joint_frames,
+    legs_parts,
+    nearest_block,
+)
 from delever.report.pages.metric_tables import (
     SCOPE_LABELS,
     metrics_table,
@@ -116,6 +122,7 @@ def _results(
     parts = drawn["attribution"]
     yield block("parts", parts.title, parts, scopes, link="Attribution")
     yield from joint_blocks(evaluation, found, benchmark)
+    yield nearest_block(evaluation)
     if what_if is not None and "counterfactuals" in found:
         changed = what_if_table(
             {name: found["counterfactuals"]}, {name: what_if.refused}, days=365 * evaluation.years

@@ -22,7 +22,7 @@ def at(prices: Iterable[float]) -> pd.DataFrame:
     return market(*((price,) * 4 for price in prices))
 
 
-STEPS = ((500.0, 0.01, 50.0), (2_000.0, 0.05, 20.0), (1e12, 0.1, 10.0))
+STEPS = ((500.0, 0.01, 50.0), (2_000.0, 0.03, 20.0), (1e12, 0.06, 10.0))
 
 
 def test_the_ratio_is_one_where_the_formula_liquidates() -> None:

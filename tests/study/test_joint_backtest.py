@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 import delever as dl
+from delever.engine.joint_orders import exposures_by_symbol
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.research.portfolio_parts import leg_changes
+from delever.study.portfolios.joint_simulation import joint_rule
+from delever.study.workspaces.strategy import as_strategy
 
 pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
 
@@ -272,6 +275,60 @@ def test_orders_at_levels_of_every_symbol_are_sized_by_the_rule_and_run_again():
     reached = capped.evaluation.backtest.request["target_exposure"]["B"]
     assert reached["exposure_2"].max() == pytest.approx(0.2)
     assert reached["exposure"].max() == pytest.approx(0.1)
+
+
+HALVES = '''\
+import pandas as pd
+
+from delever.panel import Markets
+
+
+def halves(markets: Markets, signals: pd.DataFrame, *, share: float = 0.5) -> pd.DataFrame:
+    """A part of every signal, and as much of a symbol that has none."""
+    return signals.fillna(1.0) * share
+'''
+
+
+def test_an_edited_portfolio_rule_is_another_trial(workspace):
+    markets = dl.markets({"A": bars(1), "B": bars(2)}, timeframe="1d")
+    own = workspace.strategies / "halves.py"
+    counts = []
+    for text in (HALVES, HALVES, HALVES.replace("* share", "* share / 2.0")):
+        own.write_text(text)
+        run = dl.backtest(markets, risen, rule="halves", workspace=workspace)
+        counts.append(run.manifest["n_trials"])
+    assert counts == [1, 1, 2]
+
+
+def risen(market: dl.MarketView, *, ordered: bool = False) -> pd.DataFrame | pd.Series:
+    """Long after a rise of five days; no signal in the first ones."""
+    rise = market.bars["close"].diff(5)
+    held = (rise > 0.0).astype(float).where(rise.notna())
+    if not ordered:
+        return held
+    return pd.DataFrame({"exposure": held, "stop_price": 0.5 * market.bars["close"]})
+
+
+def test_a_rule_keeps_its_exposure_without_a_signal_with_orders_and_without(workspace):
+    markets = dl.markets({"A": bars(1), "B": bars(2)}, timeframe="1d")
+    (workspace.strategies / "halves.py").write_text(HALVES)
+    plain, ordered = (
+        joint_rule(
+            as_strategy(risen), {"ordered": each}, rule="halves", rule_params={}, place=workspace
+        ).target(markets)
+        for each in (False, True)
+    )
+    assert (plain.iloc[:5] == 0.5).all(axis=None)
+    pd.testing.assert_frame_equal(exposures_by_symbol(ordered), plain)
+
+
+def test_a_rule_may_not_turn_a_decision_with_prices_round(workspace):
+    markets = dl.markets({"A": bars(1), "B": bars(2)}, timeframe="1d")
+    (workspace.strategies / "halves.py").write_text(HALVES)
+    told = {"rule": "halves", "rule_params": {"share": -0.5}, "workspace": workspace}
+    assert dl.backtest(markets, risen, **told).evaluation.backtest.legs["A"]["position"].min() < 0.0
+    with pytest.raises(InputError, match=r"A: a portfolio rule must keep the side .* -0.5 of 1;"):
+        dl.backtest(markets, risen, ordered=True, **told)
 
 
 def test_a_panel_names_orders_in_a_frame_per_symbol_and_may_not_peek_with_them():

@@ -17,6 +17,7 @@ from delever.research.evaluation import Evaluation
 from delever.research.joint_runs import again
 from delever.research.luck import no_test, timing_test
 from delever.research.what_if import WhatIf, kept, neighbour_name, what_if
+from delever.signals.allocation import RULES
 from delever.study.kept.provenance import outcome
 from delever.study.ledger.trials import Ledger, account_facts, costs_facts, strategy_facts
 from delever.study.portfolios.joint_remarks import joint_remarks
@@ -157,6 +158,8 @@ def asked_params(rule: JointRule) -> dict[str, Any]:
     if rule.rule is None:
         return dict(rule.params)
     behind = {"rule": rule.rule.name, **rule.rule_params}
+    if rule.rule.function not in RULES:  # a file of one's own is known by its bytes
+        behind["rule_sha256"] = rule.rule.sha256
     return {**rule.params, **{f"portfolio.{name}": value for name, value in behind.items()}}
 
 

@@ -21,7 +21,7 @@ from delever.engine.joint_orders import (
     together,
 )
 from delever.engine.legs import Leg, Margin
-from delever.engine.orders import EXPOSURE, Target
+from delever.engine.orders import EXPOSURE, ORDER_PRICES, Target
 from delever.engine.portfolio import PortfolioBacktest, portfolio_backtest
 from delever.engine.settings import Account
 from delever.engine.terms import costs_of
@@ -72,7 +72,10 @@ class JointRule:
             if asked.columns.nlevels == 1:
                 asked = sized
             else:
-                each = {name: _sized(one, signals[name], sized[name]) for name, one in each.items()}
+                each = {
+                    name: _sized(name, one, signals[name], sized[name])
+                    for name, one in each.items()
+                }
         if asked.columns.nlevels == 1:
             return asked.mask(~held & asked.notna(), 0.0)
         return together(
@@ -80,13 +83,24 @@ class JointRule:
         )
 
 
-def _sized(target: Target, signal: pd.Series, exposure: pd.Series) -> Target:
-    """A target as large as a rule makes its last rung; where it made one of nothing, alone."""
-    share = (exposure / signal).where(signal != 0.0, 0.0)
+def _sized(name: str, target: Target, signal: pd.Series, exposure: pd.Series) -> Target:
+    """A target as large as a rule makes its last rung; where it made one of nothing, alone.
+
+    Raises InputError where prices would stand on the other side of what the rule makes of them.
+    """
+    assert isinstance(target, pd.DataFrame)
+    nothing = signal.isna() | (signal == 0.0)
+    share = (exposure / signal).mask(nothing, 0.0)
+    priced = target[[column for column in target if column in ORDER_PRICES]].notna().any(axis=1)
+    if (turned := (share < 0.0) & priced).any():
+        row = int(turned.to_numpy().argmax())
+        raise InputError(
+            f"{name}: a portfolio rule must keep the side of a decision that names prices, which "
+            f"would stand on the wrong one; at {turned.index[row]:%Y-%m-%d %H:%M} it makes "
+            f"{exposure.iloc[row]:g} of {signal.iloc[row]:g}; turn signals in the strategy, or leave its prices out"
+        )
     made = scaled(target, share)
-    if isinstance(made, pd.DataFrame):
-        return made.assign(**{EXPOSURE: made[EXPOSURE].where(signal != 0.0, exposure)})
-    return made
+    return made.assign(**{EXPOSURE: made[EXPOSURE].mask(nothing, exposure)})
 
 
 def rule_named(name: str, place: Workspace) -> Strategy:

@@ -13,8 +13,11 @@ import delever as dl
 from delever.cli.app import main
 from delever.errors import ConfigError, InputError
 from delever.panel import Lifetime
+from delever.study.ledger.trials import read_markets, read_trials
 from delever.study.portfolios.joint_run import asked_params
 from delever.study.portfolios.joint_simulation import joint_rule
+from delever.study.settings.portfolio_config import load_any_study
+from delever.study.sweeps.swept_study import swept_study
 from delever.study.workspaces.strategy import Strategy, as_strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.slippage import VolatilitySlippage
@@ -34,6 +37,19 @@ def rank(markets: Markets, *, window: int = 20, top: int = 1) -> pd.DataFrame:
     moved = close / close.shift(window) - 1.0
     best = moved.rank(axis=1, ascending=False) <= top
     return best.astype(float).where(moved.notna()) / top
+'''
+
+
+STOPPED = '''\
+import pandas as pd
+
+from delever.view import MarketView
+
+
+def stopped(market: MarketView, *, window: int = 20) -> pd.DataFrame:
+    """Held, and out under nine tenths of the lowest close of some days."""
+    low = market.bars["close"].rolling(window, min_periods=1).min()
+    return pd.DataFrame({"exposure": 1.0, "stop_price": 0.9 * low}, index=market.index)
 '''
 
 
@@ -205,6 +221,33 @@ def test_after_a_warmup_a_portfolio_that_holds_one_symbol_is_its_single_run(star
     ):
         run = dl.backtest(markets, one_of, window=int(window), stop=float(stop), **told)
         compared(sweep, row, run)
+
+
+def test_a_study_is_cut_small_only_where_its_strategy_names_orders(workspace: Workspace):
+    for seed, name in enumerate(("AAA", "BBB")):
+        workspace.catalog.add(bars(seed), f"made/ohlcv/{name}/USDT/1d")
+    (workspace.strategies / "rank.py").write_text(RANK)
+    (workspace.strategies / "stopped.py").write_text(STOPPED)
+    legs = "\n".join(f'{name} = "made/ohlcv/{name}/USDT/1d"' for name in ("AAA", "BBB"))
+    values, slow = list(range(5, 25)), {}
+    for name in ("rank", "stopped"):
+        path = workspace.backtests / f"{name}.toml"
+        path.write_text(f'strategy = "{name}"\n[legs]\n{legs}\n[sweep.params]\nwindow = {values}\n')
+        swept = swept_study(load_any_study(path, {}), workspace)
+        slow[name] = swept.slow({"params.window": 5})
+    assert slow == {"rank": False, "stopped": True}
+    found = dl.sweep(workspace.backtests / "rank.toml", workers=1, workspace=workspace)
+    assert found.folder is not None
+    assert len(list((found.folder / "chunks").iterdir())) == 1
+
+
+def test_sweeps_under_other_rules_are_other_families(workspace: Workspace):
+    markets = dl.markets({name: bars(seed) for seed, name in enumerate("AB")}, timeframe="1d")
+    for rule in ("equal", "equal", "capped"):
+        dl.sweep(markets, above, {"window": [10, 40]}, rule=rule, workspace=workspace)
+    [known] = read_markets(workspace.trials)
+    families = [said["family"] for said, _ in read_trials(workspace.trials, known.id)]
+    assert sorted(map(families.count, set(families))) == [2, 2]
 
 
 def test_what_is_no_axis_of_several_symbols_is_refused():

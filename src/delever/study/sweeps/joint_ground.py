@@ -181,6 +181,15 @@ class JointGround:
             self._replies[key] = answer if isinstance(answer, DeleverError) else _reply(*answer)
         return self._replies[key]
 
+    def slow(self, one: JointCombination) -> bool:
+        """Whether one such as this is run by itself: its strategy names orders, or gives nothing.
+
+        So is each where a metric is none of sums.
+        """
+        reply = self.reply(one)
+        by_run = asked_metrics(self.metrics)[1]
+        return bool(by_run) or isinstance(reply, DeleverError) or reply.ordered
+
     def laid(self, one: JointCombination, begin: int) -> BookSweep:
         """The markets from a row on, laid out for many accounts; the last few are kept."""
         margin = one.account.margin

@@ -82,7 +82,7 @@ def sweep_study(
     manifest = _manifest(table, swept.manifest, chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
     ground = swept.ground
-    chunks = _chunks(chosen, alone=swept.slow)
+    chunks = _chunks(chosen, alone=swept.slow(chosen[0]))
     held = {chunk for chunk in chunks if not fresh and _stored(folder, chunk)}
     done = resumed = sum(chunk.last - chunk.first for chunk in held)
     todo = [chunk for chunk in chunks if chunk not in held]

@@ -36,7 +36,8 @@ class SweptStudy:
     combination: Callable[[Mapping[str, Any]], Any]  # of dotted keys and values
     trial: Callable[[Mapping[str, Any]], dict[str, Any]]  # the same as the ledger keeps it
     manifest: Mapping[str, Any]
-    slow: bool  # whether a combination takes as long as a backtest
+    # whether one such as this takes as long as a backtest
+    slow: Callable[[Mapping[str, Any]], bool]
     ledger: Ledger
     carried: Callable[[], Mapping[str, Content]]  # the files that a cluster needs
 
@@ -56,7 +57,7 @@ def swept_study(study: Study, workspace: Workspace) -> SweptStudy:
         combination=combination,
         trial=lambda values: trial(combination(values)),
         manifest=inputs.manifest(study),
-        slow=bool(why_by_itself(ground)),
+        slow=lambda values: bool(why_by_itself(ground)),
         ledger=Ledger.of(workspace, inputs.data.frame, study.data),
         carried=partial(parcel, study, inputs.strategies(study), inputs.datasets, workspace),
     )
@@ -83,7 +84,7 @@ def _of_several(study: PortfolioStudy, workspace: Workspace) -> SweptStudy:
         combination=combination,
         trial=lambda values: ground.trial(combination(values)),
         manifest=manifest,
-        slow=True,
+        slow=lambda values: ground.slow(combination(values)),
         ledger=ground.ledger(workspace, data),
         carried=carried,
     )

@@ -97,7 +97,8 @@ def _sized(name: str, target: Target, signal: pd.Series, exposure: pd.Series) ->
         raise InputError(
             f"{name}: a portfolio rule must keep the side of a decision that names prices, which "
             f"would stand on the wrong one; at {turned.index[row]:%Y-%m-%d %H:%M} it makes "
-            f"{exposure.iloc[row]:g} of {signal.iloc[row]:g}; turn signals in the strategy, or leave its prices out"
+            f"{exposure.iloc[row]:g} of {signal.iloc[row]:g}; turn signals in the "
+            "strategy, or leave its prices out"
         )
     made = scaled(target, share)
     return made.assign(**{EXPOSURE: made[EXPOSURE].mask(nothing, exposure)})

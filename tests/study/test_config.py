@@ -87,6 +87,7 @@ def test_override_texts_are_toml_or_text():
             for axis, words in (
                 ("from = 9, to = 5, step = 1", r" must be: a range that rises, .*; got \{.*\}"),
                 ("from = 5, to = 9, step = 0", ".step must be: greater than 0; got 0"),
+                ("from = 1, to = 1e9, step = 1", " must be: at most 10,000,000 values.*"),
                 ('from = "a", to = 9', '.from must be: a number; got "a"'),
                 ("to = 9", ".from is required and missing"),
                 ('from = 1, to = 9, scale = "log"', ".scale'; there are: from, to, step"),

@@ -128,10 +128,27 @@ def test_a_universe_may_be_a_table(stored):
         ),
         ("delisted", "gone", "unknown key 'coin.1.gone'"),
         ("2022-04-01", "one day", "coin.1.delisted must be"),
+        (",", ";", "must have the columns symbol and bars.*got symbol;bars"),
+        ("units", "bars", "each column once.*got symbol, bars, .*bars"),
+        ("0.25,,", "0,25,,", "three.csv, line 3: a row must have 7 cells, .*got 8"),
+        (",2022-04-01", "2022-05-01,2022-04-01", "must rise; LUNA has .* 2022-05-01 to 2022-04-01"),
+        ("LUNA/USDT", "BTC/USDT", "one coin's at a time; BTC and LUNA both have made/ohlcv/BTC"),
+        ("\n".join(table[2:]), "", "two coins at least; got 1"),
+        ("BTC", "B\xc4", "CSV table in UTF-8"),
+        ("BTC", "B" * 200_000, "field limit"),
     ):
-        path.write_text("\n".join(table).replace(was, now))
+        path.write_text("\n".join(table).replace(was, now), encoding="latin-1")
         with pytest.raises(ConfigError, match=what):
             dl.markets(path)
+
+
+def test_one_name_may_be_two_coins_one_after_the_other(stored):
+    path = stored.root / "data" / "heirs.csv"
+    path.write_text(
+        "symbol,bars,listed,delisted\nOLD,made/ohlcv/BTC/USDT/1d,,2022-03-01\n"
+        "NEW,made/ohlcv/BTC/USDT/1d,2022-03-01,\n"
+    )
+    assert dl.markets(path).symbols == ("OLD", "NEW")
 
 
 @pytest.mark.parametrize(

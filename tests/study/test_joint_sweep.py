@@ -258,3 +258,26 @@ def test_what_is_no_axis_of_several_symbols_is_refused():
         dl.sweep(markets, markets.panel() * 0.0, {"window": [1]})
     with pytest.raises(InputError, match="go with several markets"):
         dl.sweep(markets["A"], above, {"window": [10]}, rule="equal")
+
+
+@pytest.mark.parametrize(
+    ("axes", "also", "said"),
+    [
+        ({"portfolio.rule": [3]}, {}, "rule must be .* got 3"),
+        ({"portfolio.rebalance_band": ["x"]}, {}, "rebalance_band must be at least 0.*'x'"),
+        ({"portfolio.rebalance_band": [float("nan")]}, {}, "rebalance_band must be .*nan"),
+        ({"window": [9], "params.window": [30]}, {}, "must be there once"),
+        ({"window": [9]}, {"initial_equity": 0.0}, "initial_equity must be from"),
+        ({"window": [9]}, {"initial_equity": "a"}, "initial_equity must be a number"),
+        ({"window": [9]}, {"costs": 3}, r"costs must be dl\.Costs"),
+    ],
+)
+def test_what_is_wrong_of_a_sweep_at_hand_is_refused_before_the_first_run(axes, also, said):
+    markets = dl.markets({name: bars(seed) for seed, name in enumerate("AB")}, timeframe="1d")
+    with pytest.raises((ConfigError, InputError), match=said):
+        dl.sweep(markets, above, axes, **also)
+
+
+def test_a_study_file_takes_no_axes_beside_it():
+    with pytest.raises(InputError, match="got strategy, axes beside it"):
+        dl.sweep("backtests/x.toml", above, {"window": [9]})

@@ -431,6 +431,8 @@ def test_samples_repeat_with_their_seed_and_stay_inside(choose) -> None:
 def test_executors_keep_few_tasks_in_the_air() -> None:
     with pytest.raises(InputError, match="at least 1"), open_executor(0):
         pass
+    with pytest.raises(InputError, match="address, such as 'local:4', or an Executor; got 3"):
+        open_executor(1, 3).__enter__()  # type: ignore[arg-type]
     taken: list[int] = []
 
     def tasks():

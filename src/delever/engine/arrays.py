@@ -23,6 +23,19 @@ A double holds 15 digits: to a cent of 1e13, to a quarter of 1e15, which is more
 _PRICES = ("open", "high", "low", "close")
 
 
+def check_amounts(initial_equity: float, rebalance_band: object) -> None:
+    """Raises InputError if an account cannot begin with so much, or the band is none."""
+    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
+        raise InputError(
+            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
+            f"got {initial_equity!r}"
+        )
+    if rebalance_band is not None and not (
+        isinstance(rebalance_band, int | float) and rebalance_band >= 0.0
+    ):
+        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+
+
 def record(*names: str) -> np.dtype[np.void]:
     """A row of floats by name."""
     return np.dtype([(name, np.float64) for name in names])

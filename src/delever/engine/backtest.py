@@ -10,10 +10,9 @@ import pandas as pd
 
 from delever.arguments import checked
 from delever.engine.arrays import (
-    LEAST_EQUITY,
-    MOST_EQUITY,
     asked_targets,
     bar_index,
+    check_amounts,
     price_array,
 )
 from delever.engine.ledger import ATTRIBUTION, Backtest
@@ -174,13 +173,7 @@ def _check(
         raise InputError(f"costs must be delever.Costs, or None; got {costs!r}")
     if not isinstance(account, Account | None):
         raise InputError(f"account must be delever.Account, or None; got {account!r}")
-    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
-        raise InputError(
-            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
-            f"got {initial_equity!r}"
-        )
-    if rebalance_band is not None and not rebalance_band >= 0.0:
-        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+    check_amounts(initial_equity, rebalance_band)
 
 
 def rerun(run: Backtest, *, tables: bool = True, **changes: Any) -> Backtest:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import checked, counted
-from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
+from delever.engine.arrays import check_amounts
 from delever.engine.book_events import BOOK, LEG
 from delever.engine.book_market import (
     BookPath,
@@ -213,13 +213,7 @@ def _check(legs: object, how: object, initial_equity: float, rebalance_band: flo
             raise InputError(f"legs must be a mapping of symbol to Leg; got {name!r}: {leg!r}")
     if not isinstance(how, Margin):
         raise InputError(f"margin must be a Margin, or None; got {how!r}")
-    if not LEAST_EQUITY <= initial_equity <= MOST_EQUITY:
-        raise InputError(
-            f"initial_equity must be from {LEAST_EQUITY:g} to {MOST_EQUITY:g} quote units; "
-            f"got {initial_equity!r}"
-        )
-    if rebalance_band is not None and not rebalance_band >= 0.0:
-        raise InputError(f"rebalance_band must be at least 0, or None; got {rebalance_band!r}")
+    check_amounts(initial_equity, rebalance_band)
     if how.weights is not None and set(how.weights) != set(legs):
         raise InputError(
             f"margin: weights must name the legs {', '.join(sorted(legs))}; they name "

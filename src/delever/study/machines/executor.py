@@ -58,6 +58,10 @@ def open_executor(workers: int, where: str | Executor | None = None) -> Iterator
             yield there
         return
     if where is not None:
+        if not isinstance(where, Executor):
+            raise InputError(
+                f"a cluster must be an address, such as 'local:4', or an Executor; got {where!r}"
+            )
         yield where
         return
     if workers == 1:

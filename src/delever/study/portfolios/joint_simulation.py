@@ -114,7 +114,7 @@ def rule_named(name: str, place: Workspace) -> Strategy:
             made = as_strategy(rule, workspace=place)
             assert isinstance(made, Strategy)
             return made
-    if not place.has_strategy(name):
+    if not isinstance(name, str) or not place.has_strategy(name):
         raise ConfigError(
             f"rule must be {', '.join(rule.__name__ for rule in RULES)}, a name in "
             f"{place.strategies} or a path ending in .py; got {name!r}"

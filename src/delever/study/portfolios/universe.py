@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from delever.toml_file import read_toml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 _FAR = 10.0
+_EVER = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 class Continuation(BaseModel):
@@ -74,6 +76,23 @@ class ListedCoin(BaseModel):
         """Data sets of its bars, in order of time."""
         return (self.bars, *(one.bars for one in self.then))
 
+    @property
+    def spans(self) -> list[tuple[str, dt.datetime, dt.datetime]]:
+        """Each of its data sets, and from when until when its bars are this coin's."""
+        turns = [one.since for one in self.then]
+        starts = [self.listed or _EVER[0], *turns]
+        return list(zip(self.references, starts, [*turns, self.delisted or _EVER[1]], strict=True))
+
+    @model_validator(mode="after")
+    def _dates_rise(self) -> ListedCoin:
+        for reference, start, end in self.spans:
+            if start >= end:
+                raise ValueError(
+                    f"listed, from and delisted must rise; {self.symbol} has {reference} from "
+                    f"{start:%Y-%m-%d} to {end:%Y-%m-%d}"
+                )
+        return self
+
 
 class Universe(BaseModel):
     """A file of coins by date."""
@@ -84,14 +103,23 @@ class Universe(BaseModel):
     # how many coins are members at a time, by dollar volume known then; left out: all listed ones
     top: Annotated[int, Ge(1)] | None = None
     volume_days: Annotated[int, Ge(1)] = 30  # days that dollar volume is summed over
-    coin: Annotated[list[ListedCoin], Field(min_length=2)]
+    coin: list[ListedCoin]
 
     @model_validator(mode="after")
     def _each_once(self) -> Universe:
+        if len(self.coin) < 2:
+            raise ValueError(f"a universe must list two coins at least; got {len(self.coin)}")
         names = [one.symbol for one in self.coin]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"every coin must be there once; {twice[0]} is there twice")
+        spans = [(*span, one.symbol) for one in self.coin for span in one.spans]
+        for (reference, start, end, name), other in itertools.combinations(spans, 2):
+            if other[0] == reference and start < other[2] and other[1] < end:
+                raise ValueError(
+                    f"bars must be one coin's at a time; {name} and {other[3]} both have "
+                    f"{reference}; correct one of them, or say when each was listed and delisted"
+                )
         return self
 
 
@@ -129,29 +157,57 @@ _NUMBERS = ("recovery", "units")
 def _rows(path: Path) -> dict[str, Any]:
     """A table of coins: a row each, and one more for each name that a coin went on under."""
     coins: list[dict[str, Any]] = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, read in enumerate(csv.DictReader(file), 2):
-            row: dict[str, Any] = {
-                str(name): value for name, value in read.items() if value not in (None, "")
-            }
-            try:
-                row |= {name: float(row[name]) for name in _NUMBERS if name in row}
-            except ValueError as error:
-                said = f"{', '.join(_NUMBERS)} must be numbers; {error}"
-                raise ConfigError(f"{path}, line {number}: {said}") from None
-            symbol = row.get("symbol")
-            if "from" not in row:
-                coins.append(row)
-            elif coins and coins[-1].get("symbol") == symbol:
-                coins[-1].setdefault("then", []).append(
-                    {name: value for name, value in row.items() if name != "symbol"}
-                )
-            else:
-                raise ConfigError(
-                    f"{path}, line {number}: a row with from must stand below the coin that went "
-                    f"on, of the same symbol; it is of {symbol}"
-                )
+    for number, row in _lines(path):
+        try:
+            row |= {name: float(row[name]) for name in _NUMBERS if name in row}
+        except ValueError as error:
+            said = f"{', '.join(_NUMBERS)} must be numbers; {error}"
+            raise ConfigError(f"{path}, line {number}: {said}") from None
+        symbol = row.get("symbol")
+        if "from" not in row:
+            coins.append(row)
+        elif coins and coins[-1].get("symbol") == symbol:
+            coins[-1].setdefault("then", []).append(
+                {name: value for name, value in row.items() if name != "symbol"}
+            )
+        else:
+            raise ConfigError(
+                f"{path}, line {number}: a row with from must stand below the coin that went "
+                f"on, of the same symbol; it is of {symbol}"
+            )
     return {"coin": coins}
+
+
+def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Cells that are not empty by column, and the number of each line.
+
+    Raises ConfigError if the file is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            read = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(
+            f"{path}: a universe must be TOML, or a CSV table in UTF-8; {error}; save it as such"
+        ) from None
+    names = list(reader.fieldnames or ())
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not {"symbol", "bars"} <= set(names):
+        raise ConfigError(
+            f"{path}: a universe must have the columns symbol and bars, each column once, with "
+            f"commas between; got {', '.join(names) or 'an empty file'}"
+        )
+    for number, row in read:
+        if None in row:
+            raise ConfigError(
+                f"{path}, line {number}: a row must have {len(names)} cells, as the first line "
+                f"has; got {len(names) + len(row[None])}"
+            )
+    return [
+        (number, {name: value for name, value in row.items() if value not in (None, "")})
+        for number, row in read
+    ]
 
 
 def coin_bars(coin: ListedCoin, catalog: Catalog) -> tuple[Dataset, tuple[Dataset, ...]]:

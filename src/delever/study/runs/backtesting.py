@@ -140,7 +140,7 @@ def backtest(
     >>> run.name, len(run.trades)
     ('above its average', 17)
     """
-    _check(market, account, costs, initial_equity, costs_times)
+    check_given(market, account, costs, initial_equity, costs_times)
     if costs is not None and not really:
         costs.check_meant()
     given: dict[str, Any] = {
@@ -275,9 +275,14 @@ def _bound(chosen: Strategy | Decided, params: Mapping[str, Any]) -> dict[str, A
     return {}
 
 
-def _check(
-    market: object, account: object, costs: object, initial_equity: object, costs_times: object
+def check_given(
+    market: object,
+    account: object,
+    costs: object,
+    initial_equity: object,
+    costs_times: object = 1.0,
 ) -> None:
+    """Refuse what a backtest, or a sweep of a market, cannot be asked. Raises InputError."""
     if not isinstance(market, MarketView | Markets):
         raise InputError(
             "market must be a view, as dl.market makes it of a reference or a DataFrame of bars "

@@ -88,6 +88,10 @@ RULED_COSTS = Costs(slippage=DEFAULT_COSTS.slippage, parts=(VenueFees(),))
 """The same of an account with rules: their fees by date, and the slippage of everybody else."""
 
 
+MOST_VALUES = 10_000_000
+"""Values of one axis; as many combinations of one axis are a day's work."""
+
+
 class Range(BaseModel):
     """Numbers from one to another."""
 
@@ -104,6 +108,8 @@ class Range(BaseModel):
     def _rises(self) -> Range:
         if not self.first < self.last:
             raise ValueError("a range that rises, its from below its to")
+        if self.step is not None and (self.last - self.first) / self.step >= MOST_VALUES:
+            raise ValueError(f"at most {MOST_VALUES:,} values; take larger steps")
         return self
 
     def values(self) -> list[float]:
@@ -113,15 +119,16 @@ class Range(BaseModel):
                 f"a range in a grid needs a step; got from {self.first} to {self.last}; "
                 'give step, a list of values, or choose = "random"'
             )
-        count = math.floor((self.last - self.first) / self.step * (1.0 + 1e-12)) + 1
         # Decimal fractions are not sums of their steps: 0.1 + 2 * 0.1 is not 0.3.
-        return [_plain(self.first + place * self.step) for place in range(count)]
+        return [_plain(self.first + at * self.step) for at in range(self._count(self.step))]
+
+    def _count(self, step: float) -> int:
+        return math.floor((self.last - self.first) / step * (1.0 + 1e-12)) + 1
 
     def at(self, share: float) -> float:
         """Value at a share of the range, 0 <= share < 1."""
         if self.step is not None:
-            values = self.values()
-            return values[int(share * len(values))]
+            return _plain(self.first + int(share * self._count(self.step)) * self.step)
         if isinstance(self.first, int) and isinstance(self.last, int):
             return self.first + int(share * (self.last - self.first + 1))
         return self.first + share * (self.last - self.first)

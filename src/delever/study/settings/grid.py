@@ -18,10 +18,7 @@ import pandas as pd
 
 from delever.arguments import Rows, shown
 from delever.errors import InputError
-from delever.study.settings.config import Axis, Range, SweepConfig
-
-MOST_VALUES = 10_000_000
-"""Values of one axis; as many combinations of one axis are a day's work."""
+from delever.study.settings.config import MOST_VALUES, Axis, Range, SweepConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from delever.engine.arrays import check_amounts
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
@@ -119,6 +120,7 @@ def joint_combination_at_hand(
             shared = dict(own["portfolio"])
             named = shared.pop("rule", None if rule is None else rule.name)
             band = shared.pop("rebalance_band", ground.joint.band)
+            check_amounts(ground.initial_equity, band)
             mode = shared.pop("margin", None)
             behind = {**(ground.rule.rule_params if named == getattr(rule, "name", None) else {}),
                       **shared}  # fmt: skip

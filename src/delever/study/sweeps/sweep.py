@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from delever.deleveraging.period import load_catalog
+from delever.engine.arrays import check_amounts
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import InputError
@@ -20,6 +21,7 @@ from delever.panel import Markets
 from delever.stats.metrics import AsMetric
 from delever.study.inputs.belonging import belonging
 from delever.study.inputs.market import utc
+from delever.study.runs.backtesting import check_given
 from delever.study.settings.account_table import load_account
 from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
 from delever.study.settings.grid import Grid, axes_given, study_path, with_axes
@@ -140,6 +142,8 @@ def sweep(
         place = Workspace.find(workspace, or_shipped=True)
         if strategy is None or axes is None:
             raise InputError("a sweep of a market needs a strategy and the axes to combine")
+        check_given(study, account, costs, initial_equity)
+        check_amounts(initial_equity, None)
         rest: dict[str, Any] = {
             "periods": tuple(load_catalog(place.periods)),
             "start": None if start is None else utc(start, "start"),
@@ -157,6 +161,7 @@ def sweep(
         ground = _ground(study, strategy, account, benchmark, place, rest)
         return _sweep_market(ground, axes, costs, really=really, place=place)
     path = study_path(study, "a sweep")
+    _nothing_beside(strategy=strategy, axes=axes, account=account, costs=costs, rule=rule)
     place = Workspace.find(workspace)
     return sweep_study(
         place.file(path),
@@ -168,6 +173,15 @@ def sweep(
         progress=progress,
         metrics=metrics,
     )
+
+
+def _nothing_beside(**given: object) -> None:
+    """Refuse what a study file says itself. Raises InputError."""
+    if said := [name for name, value in given.items() if value is not None]:
+        raise InputError(
+            f"a study file says what is swept itself; got {', '.join(said)} beside it; write them "
+            "there, or give set"
+        )
 
 
 def _ground(
@@ -259,9 +273,12 @@ def _combination(
 def _check_axes(
     axes: Iterable[str], results: Iterable[str], keys: Mapping[str, Sequence[str]]
 ) -> None:
-    """Refuse an axis that is none, or has the name of a result; an empty table takes any key."""
+    """Refuse an axis that is none, there twice, or has the name of a result; () takes any key."""
     taken = frozenset(results)
+    axes = list(axes)
     for name in axes:
+        if f"params.{name}" in axes:
+            raise InputError(f"an axis must be there once; got {name} and params.{name}, the same")
         if name in taken:
             raise InputError(
                 f"an axis must not have the name of a result; got {name!r}; call it params.{name}"

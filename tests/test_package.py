@@ -101,7 +101,6 @@ def sources() -> list[tuple[Path, str, ast.Module]]:
 
 
 LONGER = {
-    "portfolio_backtest": 69,
     "walk_forward": 68,
     "_walked": 67,
 }

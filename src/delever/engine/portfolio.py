@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -158,24 +158,10 @@ def portfolio_backtest(
         for group in groups
     ]
     cash = [wallets[group[0]] if apart else float(initial_equity) for group in groups]
-    paths = [book.path("run") for book in books]
-    rows = [book.run(path, own) for book, path, own in zip(books, paths, cash, strict=True)]
-    made = {
-        group[0]: book.tables(each, path, own)
-        for group, each, book, path, own in zip(groups, rows, books, paths, cash, strict=True)
-    }
-    whole = add_up(made, clock, wallets) if len(made) > 1 else made[names[0]]
-    small = [
-        f"{name}: {note}"
-        for group, one, own in zip(groups, made.values(), cash, strict=True)
-        for name in group
-        for note in _undelivered(name, read[name], one, own)
-    ]
+    whole, notes, small, turned_away = _run(books, groups, cash, read, clock, wallets)
     bounds = None
     if any(leg.account.bounds for leg in read.values()):
         bounds = _bounds(whole.ledger["equity"], books, cash)
-    notes = [note for path in paths for note in path.notes]
-    turned_away = sum(each.turned_away for each in rows)
     remarks = _remarks(read, whole, clock, turned_away, waited)
     request = {
         "legs": legs,
@@ -203,6 +189,32 @@ def portfolio_backtest(
         margin=how,
         pending_targets={name: each.pending for name, each in decided.items()},
     )
+
+
+def _run(
+    books: Sequence[_Book],
+    groups: Sequence[list[str]],
+    cash: Sequence[float],
+    read: Mapping[str, LegInput],
+    clock: pd.DatetimeIndex,
+    wallets: Mapping[str, float],
+) -> tuple[BookTables, list[str], list[str], int]:
+    """What the books come to together, and what is said of their paths and of small orders."""
+    paths = [book.path("run") for book in books]
+    rows = [book.run(path, own) for book, path, own in zip(books, paths, cash, strict=True)]
+    made = {
+        group[0]: book.tables(each, path, own)
+        for group, each, book, path, own in zip(groups, rows, books, paths, cash, strict=True)
+    }
+    whole = add_up(made, clock, wallets) if len(made) > 1 else made[groups[0][0]]
+    small = [
+        f"{name}: {note}"
+        for group, one, own in zip(groups, made.values(), cash, strict=True)
+        for name in group
+        for note in _undelivered(name, read[name], one, own)
+    ]
+    notes = [note for path in paths for note in path.notes]
+    return whole, notes, small, sum(each.turned_away for each in rows)
 
 
 def _check(legs: object, how: object, initial_equity: float, rebalance_band: float | None) -> None:

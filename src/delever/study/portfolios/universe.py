@@ -201,8 +201,8 @@ def _lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     for number, row in read:
         if None in row:
             raise ConfigError(
-                f"{path}, line {number}: a row must have {len(names)} cells, as the first line "
-                f"has; got {len(names) + len(row[None])}"
+                f"{path}, line {number}: a row must have as many cells as the first line, "
+                f"{len(names)}; got {len(names) + len(row[None])}"
             )
     return [
         (number, {name: value for name, value in row.items() if value not in (None, "")})

@@ -14,6 +14,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.deleveraging.period import Period, chosen_periods
+from delever.engine.arrays import check_amounts
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import InputError
@@ -304,6 +305,7 @@ def check_given(
         raise InputError(
             f"costs_times must be a number of at least 0, such as 2; got {shown(costs_times)}"
         )
+    check_amounts(float(initial_equity), None)
 
 
 def _described(strategy: Strategy | Decided) -> dict[str, str]:

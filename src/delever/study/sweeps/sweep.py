@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from delever.deleveraging.period import load_catalog
-from delever.engine.arrays import check_amounts
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import InputError
@@ -43,6 +42,7 @@ from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
 
+_SWEPT_HERE = "a market is swept in this process; a cluster takes a study file with a [sweep] table"
 _OF_SEVERAL = (
     "margin, rule and accounts by symbol go with several markets; got one; dl.markets makes several"
 )
@@ -135,15 +135,11 @@ def sweep(
     """
     if isinstance(study, MarketView | Markets):
         if cluster is not None:
-            raise InputError(
-                "a market is swept in this process; a cluster takes a study file with a [sweep] "
-                "table"
-            )
+            raise InputError(_SWEPT_HERE)
         place = Workspace.find(workspace, or_shipped=True)
         if strategy is None or axes is None:
             raise InputError("a sweep of a market needs a strategy and the axes to combine")
         check_given(study, account, costs, initial_equity)
-        check_amounts(initial_equity, None)
         rest: dict[str, Any] = {
             "periods": tuple(load_catalog(place.periods)),
             "start": None if start is None else utc(start, "start"),

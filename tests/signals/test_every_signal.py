@@ -175,6 +175,7 @@ SIGNALS: dict[str, Signal] = {
 }
 
 NO_SIGNAL = {
+    "volatility.check_prices": "checks",
     "allocation.equal": "shares of several symbols; tests/signals/test_allocation.py",
     "allocation.inverse_volatility": "shares of several symbols; tests/signals/test_allocation.py",
     "allocation.volatility_target": "shares of several symbols; tests/signals/test_allocation.py",
@@ -207,9 +208,8 @@ def public() -> Iterator[str]:
         *(f"delever.deleveraging.{name}" for name in ("detect", "phase_machine", "stress")),
     ):
         module = importlib.import_module(path)
-        for name in getattr(module, "__all__", []):
-            thing = getattr(module, name)
-            if inspect.isfunction(thing) and thing.__module__ == path:
+        for name, thing in vars(module).items():
+            if not name.startswith("_") and inspect.isfunction(thing) and thing.__module__ == path:
                 yield f"{path.rpartition('.')[2]}.{name}"
 
 

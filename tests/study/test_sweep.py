@@ -7,7 +7,7 @@ import math
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -370,7 +370,7 @@ def test_parameters_are_checked_before_anything_runs(workspace) -> None:
 def test_what_changes_meanwhile_is_refused(workspace, changed) -> None:
     path = write(workspace)
 
-    class Late:
+    class Late(Executor):
         def submit(self, function, chunk):
             file = workspace.root / changed
             file.write_text(file.read_text() + "\n# edited\n")

@@ -332,8 +332,6 @@ def test_wide_shows_the_columns_that_eighty_letters_drop(workspace, capsys, monk
     assert "not shown" not in told[1]
     assert "By payout" in told[1]
     assert told[2] == told[0]
-    assert main(["periods"]) == 0  # has no such option, so none is promised
-    assert "--wide" not in capsys.readouterr().out
 
 
 def test_shifted_walks_tell_foresight_from_chance(market) -> None:

@@ -16,8 +16,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,9 +199,11 @@ class Cluster(Executor):
             self._jobs.discard(job)
         job.sent = None
         if error is not None:
-            job.answer.set_exception(error)
+            with suppress(InvalidStateError):  # cancelled by `shutdown` meanwhile
+                job.answer.set_exception(error)
         else:
-            job.answer.set_result(result)
+            with suppress(InvalidStateError):
+                job.answer.set_result(result)
 
     def _watch(self) -> None:
         """Send again what was lost with the scheduler; give up a cluster that stays away."""

@@ -16,8 +16,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, InvalidStateError, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,14 +196,14 @@ class Cluster(Executor):
 
     def _answer(self, job: _Job, error: BaseException | None, result: Any = None) -> None:
         with self._lock:
-            self._jobs.discard(job)
+            if job not in self._jobs:
+                return  # `shutdown` gave it up meanwhile, and cancels it
+            self._jobs.remove(job)
         job.sent = None
         if error is not None:
-            with suppress(InvalidStateError):  # cancelled by `shutdown` meanwhile
-                job.answer.set_exception(error)
+            job.answer.set_exception(error)
         else:
-            with suppress(InvalidStateError):
-                job.answer.set_result(result)
+            job.answer.set_result(result)
 
     def _watch(self) -> None:
         """Send again what was lost with the scheduler; give up a cluster that stays away."""

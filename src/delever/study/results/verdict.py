@@ -131,11 +131,8 @@ def _others(found: Run, place: Workspace) -> list[Rung]:
     ]
     newest = {one.kind: one for one in sorted(alike, key=lambda one: one.made)}
     return [
-        *(
-            [Rung(name=name, passed=None, figure=_NOT_SEVERAL, how=how) for name, how in _CHOSEN]
-            if several
-            else [_walked(newest.get("walk")), *_swept(newest.get("sweep"), place)]
-        ),
+        _not_walked() if several else _walked(newest.get("walk")),
+        *_swept(newest.get("sweep"), place),
         _held_out(same, place),
     ]
 
@@ -152,6 +149,11 @@ def _about_stored(one: Stored) -> tuple[Any, Any]:
 
 def _named(one: Stored | None) -> str:
     return "" if one is None else f"the sweep of {one.group}"
+
+
+def _not_walked() -> Rung:
+    name, how = _CHOSEN[0]
+    return Rung(name=name, passed=None, figure=_NOT_SEVERAL, how=how)
 
 
 def _walked(one: Stored | None) -> Rung:

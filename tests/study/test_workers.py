@@ -213,38 +213,104 @@ def test_a_scheduler_that_is_started_again_is_found(workspace) -> None:
     assert stored(away.folder) == kept
 
 
-def test_a_task_that_meets_a_closing_connection_is_sent_again(monkeypatch) -> None:
-    class Client:
-        """Dask's, whose connection closes as the first task is sent."""
+class Client:
+    """Dask's, with one worker, as far as a cluster asks it."""
 
-        status = "running"
-        scheduler = SimpleNamespace(ncores=None)
-        tries = 0
+    status = "running"
+    scheduler = SimpleNamespace(ncores=None)
+    tries = 0
 
-        def sync(self, *args, **options):
-            return {"a worker": 1}
+    def sync(self, *args, **options):
+        return {"a worker": 1}
 
-        def submit(self, *args, **options):
-            Client.tries += 1
-            if Client.tries == 1:
-                self.status = "closed"
-                raise RuntimeError("Client is closed")
-            sent = SimpleNamespace(status="finished", result=lambda: 7)
-            sent.add_done_callback = lambda told: threading.Thread(
-                target=told, args=(sent,)
-            ).start()
-            return sent
+    def submit(self, *args, **options):
+        type(self).tries += 1
+        sent = SimpleNamespace(status="finished", result=self.result)
+        sent.add_done_callback = lambda told: threading.Thread(target=told, args=(sent,)).start()
+        return sent
 
-        def close(self):
-            pass
+    def result(self, timeout):
+        return 7
 
+    def close(self):
+        pass
+
+
+class Closing(Client):
+    """Closes as the first task is sent."""
+
+    def submit(self, *args, **options):
+        sent = super().submit()
+        if self.tries == 1:
+            self.status = "closed"
+            raise RuntimeError("Client is closed")
+        return sent
+
+
+class Losing(Client):
+    """Loses the first answer as it is fetched."""
+
+    def result(self, timeout):
+        if self.tries == 1:
+            raise OSError("in the middle")
+        return 7
+
+
+class Silent(Client):
+    """Tells of nothing that came."""
+
+    def submit(self, *args, **options):
+        sent = super().submit()
+        sent.add_done_callback = lambda told: None
+        return sent
+
+
+@pytest.mark.parametrize(("kind", "tries"), [(Closing, 2), (Losing, 2), (Silent, 1)])
+def test_an_answer_comes_whatever_happens_to_a_connection(kind, tries, monkeypatch) -> None:
     monkeypatch.setattr(cluster_module, "_WATCH", 0.01)
-    cluster = cluster_module.Cluster(Client)
+    monkeypatch.setattr(kind, "tries", 0)
+    cluster = cluster_module.Cluster(kind)
     try:
         assert cluster.submit(len, "").result(timeout=30) == 7
     finally:
         cluster.shutdown()
-    assert Client.tries == 2
+    assert kind.tries == tries
+    with pytest.raises(SimulationError, match="needs an open cluster"):
+        cluster.submit(len, "")
+
+
+class Away(Client):
+    """Has an error that no one thought of, once it has something to do."""
+
+    def submit(self, *args, **options):
+        sent = super().submit()
+        sent.status = "pending"
+        sent.add_done_callback = lambda told: None
+        return sent
+
+    def sync(self, *args, **options):
+        if self.tries:
+            raise ZeroDivisionError("of its own")
+        return {"a worker": 1}
+
+
+class Never(Client):
+    """Loses every answer."""
+
+    def result(self, timeout):
+        raise OSError("again and again")
+
+
+@pytest.mark.parametrize(("kind", "error"), [(Away, ZeroDivisionError), (Never, OSError)])
+def test_what_can_not_be_mended_ends_every_task(kind, error, monkeypatch) -> None:
+    monkeypatch.setattr(cluster_module, "_WATCH", 0.01)
+    monkeypatch.setattr(kind, "tries", 0)
+    cluster = cluster_module.Cluster(kind)
+    try:
+        with pytest.raises(error):
+            cluster.submit(len, "").result(timeout=30)
+    finally:
+        cluster.shutdown()
 
 
 def test_a_cluster_that_stays_away_ends_in_a_sentence_and_what_came_is_kept(
@@ -268,11 +334,15 @@ def test_a_cluster_that_stays_away_ends_in_a_sentence_and_what_came_is_kept(
 
 
 def test_a_client_that_is_killed_left_what_came_back(workspace, address, tmp_path) -> None:
-    gate = tmp_path / "gate"
+    gate, asked = tmp_path / "gate", tmp_path / "asked"
+    asked.mkdir()
+    # The fourth combination that is asked for, whichever it is: workers here work one at a time.
     (workspace.strategies / "waits.py").write_text(
         "import time\nfrom pathlib import Path\n\n\n"
         "def waits(market, *, weeks: int = 1):\n"
-        f"    while weeks == 40 and not Path({str(gate)!r}).exists():\n"
+        f"    asked = Path({str(asked)!r})\n"
+        "    (asked / str(weeks)).touch()\n"
+        f"    while len(list(asked.iterdir())) == 4 and not Path({str(gate)!r}).exists():\n"
         "        time.sleep(0.01)\n"
         "    if weeks == 30:\n"
         "        raise ValueError('no 30')\n"
@@ -283,7 +353,9 @@ def test_a_client_that_is_killed_left_what_came_back(workspace, address, tmp_pat
     gate.touch()
     home = dl.sweep(study, workers=1)
     kept = stored(home.folder)
-    shutil.rmtree(home.folder)
+    for folder in (home.folder, asked):
+        shutil.rmtree(folder)
+    asked.mkdir()
     gate.unlink()
     code = (
         "from delever.cli.app import main; from delever.study.sweeps import study_sweep; "

@@ -16,10 +16,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from delever.arguments import counted
@@ -34,6 +35,7 @@ _CONNECT = 10.0
 _ADDRESS = re.compile(r"(tcp|tls|ucx|wss?)://[^/\s]+:[1-9][0-9]{0,4}")
 _PER_CORE = 4  # processes started here, of one thread each
 _DEATHS = 3  # times that Dask gives a task up, each after several workers died of it
+_LOSSES = 10  # times that an answer is lost on its way
 _UPLOADS = 20
 _WATCH = 0.5
 
@@ -47,7 +49,9 @@ class _Job:
     args: tuple[Any, ...]
     files: Mapping[str, str]
     deaths: int = 0
+    losses: int = 0
     uploads: int = 0
+    client: Any = None  # that it was sent by; None while it has to be sent
     sent: Any = None  # Dask's future
 
 
@@ -61,12 +65,14 @@ class Cluster(Executor):
         self._files: dict[str, str] = {}
         self._function: tuple[Any, str] | None = None
         self._jobs: set[_Job] = set()
-        self._lost: list[_Job] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._workers = 0
-        self._watcher = threading.Thread(target=self._watch, name="delever-cluster", daemon=True)
-        self._watcher.start()
+        # One thread asks Dask for what came. Dask's own for callbacks, one for all clients of a
+        # process, must not wait for an answer that a closed connection never brings.
+        self._back: SimpleQueue[tuple[_Job, Any] | None] = SimpleQueue()
+        self._keeper = threading.Thread(target=self._keep, name="delever-cluster", daemon=True)
+        self._keeper.start()
 
     @property
     def workers(self) -> int:
@@ -116,6 +122,8 @@ class Cluster(Executor):
             raise TypeError("a task for a cluster takes no keywords")
         job = _Job(answer=Future(), function=self._pickled(fn), args=args, files=self._files)
         with self._lock:
+            if self._closed.is_set():
+                raise SimulationError("a task needs an open cluster; this one was left")
             self._jobs.add(job)
         self._send(job)
         return job.answer
@@ -123,13 +131,16 @@ class Cluster(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Forget what is under way, and leave the cluster."""
         del wait, cancel_futures
-        self._closed.set()
-        with self._lock:
-            jobs, self._jobs, self._lost = list(self._jobs), set(), []
-        for job in jobs:
-            job.answer.cancel()
+        self._give_up(CancelledError())
+        self._back.put(None)
         self._client.close()
-        self._watcher.join(timeout=_CONNECT)
+        self._keeper.join(timeout=_CONNECT)
+
+    def _give_up(self, error: BaseException) -> None:
+        with self._lock:
+            self._closed.set()
+        for job in self._under_way():
+            self._answer(job, error)
 
     def _pickled(self, fn: Callable[..., Any]) -> str:
         import cloudpickle
@@ -146,35 +157,47 @@ class Cluster(Executor):
 
     def _send(self, job: _Job) -> None:
         told = stamp(), dict(job.files), job.function, job.args
+        job.client = client = self._client
         try:
-            job.sent = self._client.submit(errand, *told, pure=False)
-        except Exception as error:  # noqa: BLE001 - raised in a thread, it would leave the asker waiting
-            if self._client.status == "running":
+            sent = client.submit(errand, *told, pure=False)
+        except Exception as error:  # noqa: BLE001 - Dask has no one class for a connection lost just now
+            if client.status == "running":
                 self._answer(job, error)
-            else:  # the connection was lost just now; Dask has no one class for it
-                with self._lock:
-                    self._lost.append(job)
+            else:
+                job.client = None
             return
-        job.sent.add_done_callback(lambda sent: self._came(job, sent))
+        job.sent = sent
+        sent.add_done_callback(lambda sent: self._back.put((job, sent)))
 
-    def _came(self, job: _Job, sent: Any) -> None:
-        """What became of a task that was sent; runs in a thread of Dask's."""
+    def _take(self, job: _Job, sent: Any) -> None:
+        """Take what became of a task that was sent."""
+        if sent is not job.sent or job not in self._jobs:
+            return
+        try:
+            self._settle(job, sent)
+        except Exception as error:  # noqa: BLE001 - whatever a connection lost meanwhile raises
+            job.losses += 1
+            job.client = None
+            if job.losses > _LOSSES:
+                self._answer(job, error)
+
+    def _settle(self, job: _Job, sent: Any) -> None:
         from distributed import KilledWorker
 
-        if self._closed.is_set() or job.answer.done() or sent is not job.sent:
-            return
         if sent.status in ("cancelled", "lost"):  # with the connection to the scheduler
-            with self._lock:
-                self._lost.append(job)
+            job.client = None
             return
-        error = sent.exception() if sent.status == "error" else None
+        error = sent.exception(timeout=PATIENCE) if sent.status == "error" else None
         if isinstance(error, KilledWorker) and job.deaths < _DEATHS:
             job.deaths += 1
             self._send(job)
         elif error is not None:
-            ran = any(one.name == errand.__name__ for one in traceback.extract_tb(sent.traceback()))
+            frames = traceback.extract_tb(sent.traceback(timeout=PATIENCE))
+            ran = any(frame.name == errand.__name__ for frame in frames)
             self._answer(job, error if ran else _said(error))
-        elif isinstance(result := sent.result(), Lacking) and job.uploads < _UPLOADS:
+        elif (
+            isinstance(result := sent.result(timeout=PATIENCE), Lacking) and job.uploads < _UPLOADS
+        ):
             job.uploads += 1
             self._give(result)
             self._send(job)
@@ -189,7 +212,11 @@ class Cluster(Executor):
     def _give(self, lacking: Lacking) -> None:
         contents = {sha: _bytes(self._blobs[sha]) for sha in lacking.hashes}
         try:
-            self._client.run(keep, contents, workers=[lacking.worker])
+            # What `Client.run` does, which would wait without end for a connection that closes.
+            self._client.sync(
+                self._client._run, keep, contents, workers=[lacking.worker],
+                callback_timeout=PATIENCE,
+            )  # fmt: skip
         except (OSError, KeyError, ValueError, TimeoutError) as error:
             # It died meanwhile; whoever takes the task next asks for the same.
             logging.getLogger(__name__).debug("%s took no files: %r", lacking.worker, error)
@@ -197,30 +224,51 @@ class Cluster(Executor):
     def _answer(self, job: _Job, error: BaseException | None, result: Any = None) -> None:
         with self._lock:
             if job not in self._jobs:
-                return  # `shutdown` gave it up meanwhile, and cancels it
+                return
             self._jobs.remove(job)
         job.sent = None
+        if not job.answer.set_running_or_notify_cancel():
+            return
         if error is not None:
             job.answer.set_exception(error)
         else:
             job.answer.set_result(result)
 
-    def _watch(self) -> None:
-        """Send again what was lost with the scheduler; give up a cluster that stays away."""
-        seen = time.monotonic()
-        while not self._closed.wait(_WATCH):
-            if self._alive():
-                seen = time.monotonic()
-                with self._lock:
-                    again, self._lost = self._lost, []
-                for job in again:
-                    self._send(job)
-            elif self._jobs and time.monotonic() - seen > PATIENCE:
-                for job in list(self._jobs):
-                    self._answer(job, SimulationError(
-                        f"a cluster needs a scheduler and a worker; for {PATIENCE:.0f} s there was "
-                        "none; what was finished is kept: start them and run the same again"
-                    ))  # fmt: skip
+    def _under_way(self) -> list[_Job]:
+        with self._lock:
+            return list(self._jobs)
+
+    def _keep(self) -> None:
+        """Take what comes back until the cluster is left; what ends this thread ends every task."""
+        try:
+            seen = looked = time.monotonic()
+            while not self._closed.is_set():
+                with suppress(Empty):
+                    self._take(*(self._back.get(timeout=_WATCH) or (None, None)))
+                if time.monotonic() - looked > _WATCH:
+                    seen = self._look(seen)
+                    looked = time.monotonic()
+        except Exception as error:  # noqa: BLE001 - raised in this thread, it would leave askers waiting
+            self._give_up(error)
+
+    def _look(self, seen: float) -> float:
+        """Send again what was lost, give up a cluster that stays away; gives when it was seen."""
+        alive = self._alive()
+        if alive:
+            seen = time.monotonic()
+        for job in self._under_way():
+            if job.answer.cancelled():
+                self._answer(job, None)
+            elif alive and job.client is not self._client:
+                self._send(job)
+            elif alive and (sent := job.sent) is not None and sent.status != "pending":
+                self._take(job, sent)  # no callback told of it
+            elif time.monotonic() - seen > PATIENCE:
+                self._answer(job, SimulationError(
+                    f"a cluster needs a scheduler and a worker; for {PATIENCE:.0f} s there was "
+                    "none; what was finished is kept: start them and run the same again"
+                ))  # fmt: skip
+        return seen
 
     def _alive(self) -> bool:
         """Whether there is a scheduler with a worker; a lost scheduler is looked for."""

@@ -43,7 +43,7 @@ from delever.study.settings.config import load_study
 from delever.study.settings.grid import combinations
 from delever.study.sweeps.chunk import Combination, SweepGround, combination_maker, run_combinations
 from delever.study.sweeps.chunk import ground_of as study_ground
-from delever.study.workspaces.strategy import as_strategy
+from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.workspace import Workspace, init
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs

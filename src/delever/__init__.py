@@ -91,8 +91,8 @@ if TYPE_CHECKING:
     from delever.study.sweeps.sweep_result import Sweep as Sweep
     from delever.study.sweeps.walk import WalkForward as WalkForward
     from delever.study.sweeps.walk import walk_forward as walk_forward
+    from delever.study.workspaces.any_strategy import strategy as strategy
     from delever.study.workspaces.strategy import Strategy as Strategy
-    from delever.study.workspaces.strategy import strategy as strategy
     from delever.study.workspaces.workspace import init as init
     from delever.venues.costs import Borrow as Borrow
     from delever.venues.costs import Costs as Costs
@@ -143,7 +143,8 @@ _HOME = {
         "study.research.signal_report": "SignalReport",
         "study.research.signal_study": "signal_study",
         "study.research.state_report": "StateReport state",
-        "study.workspaces.strategy": "Strategy strategy",
+        "study.workspaces.any_strategy": "strategy",
+        "study.workspaces.strategy": "Strategy",
         "study.sweeps.sweep": "sweep",
         "study.ledger.tried": "Trials trials",
         "study.sweeps.sweep_result": "Sweep",

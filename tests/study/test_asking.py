@@ -25,7 +25,8 @@ from delever.signals.sizing import exposure
 from delever.study.sweeps import asking
 from delever.study.sweeps.asking import answers, asked_of
 from delever.study.sweeps.chunk import SweepGround
-from delever.study.workspaces.strategy import Strategy, as_strategy, load_strategy
+from delever.study.workspaces.any_strategy import as_strategy
+from delever.study.workspaces.strategy import Strategy, load_strategy
 from delever.study.workspaces.strategy_state import holds_many
 from delever.view import MarketView, Reading
 

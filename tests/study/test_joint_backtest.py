@@ -14,7 +14,7 @@ from delever.engine.joint_orders import exposures_by_symbol
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.research.portfolio_parts import leg_changes
 from delever.study.portfolios.joint_simulation import joint_rule
-from delever.study.workspaces.strategy import as_strategy
+from delever.study.workspaces.any_strategy import as_strategy
 
 pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
 

@@ -18,7 +18,8 @@ from delever.research.redrawn import Redrawing
 from delever.research.strategy_checks import check_strategy
 from delever.study.runs.neighbours import with_neighbours
 from delever.study.runs.simulation import target_of
-from delever.study.workspaces.strategy import Strategy, as_strategy
+from delever.study.workspaces.any_strategy import as_strategy
+from delever.study.workspaces.strategy import Strategy
 from delever.view import MarketView
 
 

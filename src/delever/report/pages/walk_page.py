@@ -1,4 +1,4 @@
-"""A walk forward: the tear-sheet of its run, with the choices before it."""
+"""A walk forward: the choices, which stand before the tear-sheet of its run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from delever.report.figures.look import Chart
 from delever.report.figures.sweep_figures import setting_text, short
 from delever.report.figures.walk_figures import choices, growth_by_window, shifted_walks
 from delever.report.format import day, number, percent
-from delever.report.page import block
-from delever.report.pages.tearsheet import render as render_run
+from delever.report.page import Block, block
 from delever.report.table import Cell, Table, fraction_cell, speed_cell, tabulate, texts
 from delever.research.answer import Answer
-from delever.research.evaluation import Evaluation
 from delever.research.walking import Walked
 
 
@@ -51,21 +49,12 @@ def charts(walk: Walked) -> dict[str, Chart]:
     return found
 
 
-def render(
-    walk: Walked,
-    evaluation: Evaluation,
-    answer: Answer,
-    *,
-    manifest: Mapping[str, Any],
-    **more: Any,
-) -> str:
-    """Write the page: the tear-sheet of its run, led by the choices."""
-    lead = [
+def lead(walk: Walked) -> list[Block]:
+    """The choices, which stand before the tear-sheet of their run."""
+    return [
         block("windows", "Chosen on the years before", windows_table(walk), link="Choices"),
         *(block("", one.title, one) for one in charts(walk).values()),
     ]
-    said = headline(walk, answer)
-    return render_run(evaluation, answer, manifest=manifest, said=said, lead=lead, **more)
 
 
 def windows_table(walk: Walked) -> Table:

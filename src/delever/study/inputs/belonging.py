@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,11 @@ from delever.arguments import price_ratio
 from delever.data.references import Dataset
 from delever.engine.settings import Account
 from delever.errors import ConfigError, DataError
+from delever.study.workspaces.workspace import Workspace
 from delever.units import timeframe_delta
 from delever.venues.contract import PerpContract
 from delever.venues.rules import EVERY_SYMBOL, Rules
+from delever.view import MarketView
 
 _ALSO = {"XBT": "BTC", "XDG": "DOGE"}
 _MULTIPLIER = re.compile(r"(1000000|100000|10000|1000|1M|k)(?=[A-Z]{2})")
@@ -103,6 +106,18 @@ def belonging(
                 f"{bars.name}"
             )
     return tuple(notes)
+
+
+def account_on(
+    market: MarketView, account: Account | None, place: Workspace
+) -> tuple[MarketView, Account | None]:
+    """A market with what is to be said of an account on it, and the account with what it names.
+
+    Raises as `Workspace.account`, and ConfigError if something is of another coin.
+    """
+    loaded, named = place.account(account)
+    notes = belonging(market.symbol, loaded, named)
+    return replace(market, notes=market.notes + notes), loaded
 
 
 def joined(earlier: pd.DataFrame, bars: pd.DataFrame, warmup: Dataset) -> tuple[str, ...]:

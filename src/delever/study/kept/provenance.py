@@ -30,7 +30,6 @@ from delever.research.what_if import WhatIf
 from delever.stats.metrics import Metric
 from delever.study.inputs.belonging import belonging
 from delever.study.inputs.market import early_series, span_notes, view
-from delever.study.settings.account_table import load_account
 from delever.study.settings.config import Study
 from delever.study.workspaces.extensions import Extensions
 from delever.study.workspaces.strategy import Strategy
@@ -116,11 +115,7 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
         raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
     data = catalog.load(study.data)
     series = {name: catalog.load(reference) for name, reference in study.series.items()}
-    account: Account | None = None
-    account_data: Mapping[str, Dataset] = {}
-    if study.account is not None:
-        venues = workspace.root / "data" / "venues"
-        account, account_data = load_account(study.account, catalog=catalog, venues=venues)
+    account, account_data = workspace.account(study.account)
     notes = early_series(series, workspace.root / "data" / "sources.toml")
     notes += span_notes(
         data.frame, data.reference.timeframe, start=study.start_time, end=study.end_time

@@ -44,7 +44,8 @@ from delever.study.ledger.trial_blocks import (
     line_ids,
     unknown,
 )
-from delever.study.workspaces.strategy import Strategy, called
+from delever.study.workspaces.any_strategy import called
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.venues.rules import Rulebook, Rules

@@ -17,7 +17,7 @@ from delever.errors import ConfigError, InputError
 from delever.panel import Markets
 from delever.research.evaluation import Evaluation
 from delever.stats.metrics import AsMetric
-from delever.study.inputs.belonging import belonging
+from delever.study.inputs.belonging import account_on
 from delever.study.inputs.market import utc
 from delever.study.portfolios.joint_run import (
     joint_answer,
@@ -33,9 +33,9 @@ from delever.study.portfolios.joint_simulation import (
     simulate_joint,
 )
 from delever.study.runs.run import Run
-from delever.study.settings.account_table import load_account
-from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
-from delever.study.workspaces.strategy import Strategy, as_strategy
+from delever.study.settings.config import DEFAULT_COSTS, unsaid_costs
+from delever.study.workspaces.any_strategy import as_strategy
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 
@@ -156,11 +156,7 @@ def joint_account(
     accounts, markets = _accounts(account, markets, place)
     told = JointAccount(
         accounts=accounts,
-        costs={
-            symbol: costs
-            or (RULED_COSTS if symbol in accounts and accounts[symbol].rules else DEFAULT_COSTS)
-            for symbol in markets
-        },
+        costs={symbol: costs or unsaid_costs(accounts.get(symbol)) for symbol in markets},
         margin=margin if isinstance(margin, Margin) else Margin(mode=margin),  # type: ignore[arg-type]
     )
     return chosen, markets, told, benchmark_rule(markets, benchmark, place)
@@ -204,15 +200,14 @@ def _accounts(
             f"account must name symbols of the markets, {', '.join(markets)}; got "
             f"{', '.join(map(str, unknown))}"
         )
-    accounts, views = {}, dict(markets.views)
+    accounts: dict[str, Account] = {}
+    views = dict(markets.views)
     for name, one in said.items():
         if one is None:
             continue
         if not isinstance(one, Account):
             raise InputError(f"account must be dl.Account(...) by symbol; got {shown(one)}")
-        venues = place.root / "data" / "venues"
-        accounts[name], named = load_account(one, catalog=place.catalog, venues=venues)
-        view = views[name]
-        notes = belonging(view.symbol, accounts[name], named)
-        views[name] = replace(view, notes=view.notes + notes)
+        views[name], loaded = account_on(views[name], one, place)
+        assert loaded is not None
+        accounts[name] = loaded
     return accounts, replace(markets, views=views)

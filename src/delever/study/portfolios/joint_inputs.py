@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from delever.data.catalog import Catalog
 from delever.data.references import Dataset
 from delever.deleveraging.period import Period, load_catalog
 from delever.engine.legs import Margin
@@ -22,7 +21,7 @@ from delever.study.portfolios.joint_backtesting import benchmark_rule
 from delever.study.portfolios.joint_markets import joint
 from delever.study.portfolios.joint_simulation import JointAccount, JointRule, joint_rule
 from delever.study.portfolios.universe import coin_bars, load_universe
-from delever.study.settings.account_table import StudyAccount, load_account
+from delever.study.settings.account_table import StudyAccount
 from delever.study.settings.portfolio_config import LegTable, PortfolioStudy, load_any_study
 from delever.study.workspaces.extensions import Extensions
 from delever.study.workspaces.strategy import Strategy
@@ -179,7 +178,7 @@ def _leg(
         series = {each: catalog.load(reference) for each, reference in table.series.items()}
         warmup = None if table.warmup is None else catalog.load(table.warmup)
         said = table.account if table.account is not None else _shared(study)
-        account, named = _loaded(said, catalog, workspace)
+        account, named = workspace.account(said)
         notes = early_series(series, workspace.root / "data" / "sources.toml")
         notes += belonging(data.reference.symbol, account, named, series)
         seen = view(data, warmup=warmup, series=series)
@@ -214,14 +213,6 @@ def _of_coin(
         if value is not None
     }
     return replace(account, **changes)  # type: ignore[arg-type]
-
-
-def _loaded(
-    account: StudyAccount | None, catalog: Catalog, workspace: Workspace
-) -> tuple[Account | None, Mapping[str, Dataset]]:
-    if account is None:
-        return None, {}
-    return load_account(account, catalog=catalog, venues=workspace.root / "data" / "venues")
 
 
 def study_markets(path: Path, workspace: Workspace) -> Markets:

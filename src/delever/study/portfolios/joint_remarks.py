@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,9 @@ import pandas as pd
 from delever.arguments import counted
 from delever.engine.portfolio import PortfolioBacktest
 from delever.panel import PATIENCE, Lifetime, Markets
-from delever.report.format import percent, price, short_span, when
+from delever.report.format import percent, price, when
 from delever.research.evaluation import Evaluation
-from delever.study.runs.remarks import ASSUMED, hidden, one_of
-from delever.units import DAYS_PER_YEAR
+from delever.study.runs.remarks import hidden, noted
 
 _NAMED = 3
 
@@ -23,46 +23,26 @@ def joint_remarks(
     markets: Markets,
     *,
     benchmark: str,
-    costs_times: float = 1.0,
-    n_trials: int = 1,
-) -> dict[str, list[str]]:
-    """What a reader must know, as a manifest keeps it: `notes`, of which some are `assumptions`."""
+    costs_times: float,
+    n_trials: int,
+) -> dict[str, Any]:
+    """What a reader must know before believing a number, as `remarks` of one symbol."""
     run = evaluation.backtest
     assert isinstance(run, PortfolioBacktest)
-    warned, assumed = [*_forced(run, evaluation), *_idle(run)], [f"the benchmark is {benchmark}"]
-    if costs_times != 1.0:
-        warned.append(
-            f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
-            "said to be, the benchmark's as well"
-        )
-    warned.extend(short_span(evaluation.years * DAYS_PER_YEAR))
-    warned.extend(_until(markets, evaluation.span[1]))
-    warned.extend(by_note({name: markets[name].notes for name in markets}))
-    if evaluation.periods:
-        assumed.append("deleveraging periods were drawn with hindsight")
-    else:
-        warned.append("no deleveraging period of the catalogue lies in this run")
-    warned.extend(
-        f"the run covers {period.title} ({period.id}) only in part"
-        for period in evaluation.cut_periods
-    )
-    for said in _of_the_engine(run):
-        (assumed if said.partition(": ")[2].startswith(ASSUMED) else warned).append(said)
-    ruined = run.equity[run.equity <= 0]
-    if len(ruined):
-        warned.append(
-            f"the account was ruined in the bar of {when(ruined.index[0])} and did nothing after "
-            "it; a loss avoided since then is no protection"
-        )
-    if (run.ledger["funding"] != 0.0).any():
-        assumed.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
-    if n_trials > 1:
-        assumed.append(one_of(n_trials))
+    end = evaluation.span[1]
     still = run.trades.loc[run.trades["status"] == "open", "symbol"].unique()
-    if len(still):
-        end = evaluation.span[1]
-        assumed.append(f"open at the end and valued at {when(end)}: {', '.join(still)}")
-    return {"notes": [*dict.fromkeys([*warned, *assumed])], "assumptions": assumed}
+    open_ones = f"open at the end and valued at {when(end)}: {', '.join(still)}"
+    return noted(
+        evaluation,
+        [*_forced(run, evaluation), *_idle(run)],
+        of_data=[*_until(markets, end), *by_note({name: markets[name].notes for name in markets})],
+        of_engine=_of_the_engine(run),
+        assumed=[f"the benchmark is {benchmark}"],
+        on_margin=bool((run.ledger["funding"] != 0.0).any()),
+        still_open=open_ones if len(still) else None,
+        costs_times=costs_times,
+        n_trials=n_trials,
+    )
 
 
 def by_note(notes: Mapping[str, Sequence[str]]) -> list[str]:

@@ -188,7 +188,6 @@ def joint_facts(
             costs_times=costs_times,
             n_trials=n_trials,
         ),
-        "n_trials": n_trials,
         **outcome(evaluation, found),
     }
 

@@ -31,7 +31,8 @@ from delever.research.evaluation import Evaluation, evaluate
 from delever.research.lookahead import untouched
 from delever.signals.allocation import RULES
 from delever.stats.metrics import AsMetric
-from delever.study.workspaces.strategy import Strategy, as_strategy
+from delever.study.workspaces.any_strategy import as_strategy
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 

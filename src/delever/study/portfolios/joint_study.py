@@ -11,9 +11,8 @@ from delever.study.portfolios.joint_run import (
     record_joint,
 )
 from delever.study.portfolios.joint_simulation import simulate_joint
-from delever.study.runs import archive
 from delever.study.runs.answering import Progress
-from delever.study.runs.run import Run, load_run, write_run
+from delever.study.runs.run import Run, kept, made_before
 from delever.study.settings.portfolio_config import PortfolioStudy
 from delever.study.workspaces.workspace import Workspace
 
@@ -31,9 +30,9 @@ def run_joint_study(
     """
     inputs = gather_joint(study, workspace)
     manifest = inputs.manifest(study)
-    folder = workspace.results / study.name / manifest["run_id"]
-    if not fresh and archive.is_complete(folder) and not archive.damage(folder):
-        return load_run(folder, cached=True, extensions=inputs.extensions)
+    there = made_before(manifest, study, workspace, inputs.extensions)
+    if there is not None and not fresh:
+        return there
     progress("simulating")
     evaluation = simulate_joint(
         inputs.markets,
@@ -72,9 +71,7 @@ def run_joint_study(
         manifest=manifest,
         what_if=found,
         asked=lambda: made,
-        folder=folder,
         sections=inputs.extensions.sections,
     )
     progress("writing the tear-sheet")
-    write_run(done, workspace, periods=study.periods)
-    return done
+    return kept(done, study, workspace)

@@ -29,9 +29,10 @@ from delever.research.strategy_checks import Finding, check_panel, check_strateg
 from delever.signals.features import FEATURES, available, feature_named
 from delever.study.kept.result import Result
 from delever.study.research.counterexample import Ground, as_test, data_name, ground_market
+from delever.study.workspaces.any_strategy import strategy
 from delever.study.workspaces.fresh import Fresh
 from delever.study.workspaces.isolation import afresh, outside
-from delever.study.workspaces.strategy import Strategy, load_strategy, strategy
+from delever.study.workspaces.strategy import Strategy, load_strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.view import MarketView
 

@@ -23,7 +23,7 @@ from delever.research.answer import Answer
 from delever.research.decision import Decided
 from delever.research.evaluation import Evaluation
 from delever.stats.metrics import AsMetric
-from delever.study.inputs.belonging import belonging
+from delever.study.inputs.belonging import account_on
 from delever.study.inputs.market import span_notes, utc
 from delever.study.kept.provenance import outcome
 from delever.study.ledger.trials import Ledger
@@ -32,9 +32,9 @@ from delever.study.runs.neighbours import counterfactuals_of
 from delever.study.runs.remarks import remarks
 from delever.study.runs.run import Run
 from delever.study.runs.simulation import simulate, target_of
-from delever.study.settings.account_table import load_account
-from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
-from delever.study.workspaces.strategy import Given, Strategy, as_strategy, called
+from delever.study.settings.config import DEFAULT_COSTS, unsaid_costs
+from delever.study.workspaces.any_strategy import Given, as_strategy, called
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -201,8 +201,8 @@ def backtest_market(
     bound = _bound(chosen, params)
     first = None if start is None else utc(start, "start")
     last = None if end is None else utc(end, "end")
-    loaded, notes = _loaded(account, market, place)
-    notes += span_notes(market.bars, market.timeframe, start=first, end=last)
+    market, loaded = account_on(market, account, place)
+    notes = span_notes(market.bars, market.timeframe, start=first, end=last)
     market = replace(market, notes=market.notes + notes)
     evaluation = simulate(
         market,
@@ -210,7 +210,7 @@ def backtest_market(
         name=name or called(chosen),
         benchmark=held,
         params=bound,
-        costs=costs or (RULED_COSTS if loaded is not None and loaded.rules else DEFAULT_COSTS),
+        costs=costs or unsaid_costs(loaded),
         costs_times=costs_times,
         account=loaded,
         benchmark_costs=benchmark_costs or DEFAULT_COSTS,
@@ -255,17 +255,6 @@ def _asked(
         "benchmark_rule": partial(target_of, strategy=held),
     }
     return cache(partial(answered, evaluation, market, quick=quick, **rules))
-
-
-def _loaded(
-    account: Account | None, market: MarketView, place: Workspace
-) -> tuple[Account | None, tuple[str, ...]]:
-    """The account with what it names, and what is to be said of that."""
-    if account is None:
-        return None, ()
-    venues = place.root / "data" / "venues"
-    loaded, named = load_account(account, catalog=place.catalog, venues=venues)
-    return loaded, belonging(market.symbol, loaded, named)
 
 
 def _bound(chosen: Strategy | Decided, params: Mapping[str, Any]) -> dict[str, Any]:

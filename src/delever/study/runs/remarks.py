@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.engine.backtest import Backtest
+from delever.engine.portfolio import PortfolioBacktest
 from delever.report.format import percent, short_span, when
 from delever.research.evaluation import Evaluation
 from delever.study.inputs.implausible import MARK, run_warnings
@@ -28,7 +30,7 @@ def remarks(
     market: MarketView,
     *,
     costs_times: float = 1.0,
-    n_trials: int = 1,
+    n_trials: int,
     itself: bool = False,
 ) -> dict[str, Any]:
     """What a reader must know before believing a number, as a manifest keeps it.
@@ -37,16 +39,45 @@ def remarks(
     granted and call for nothing. A benchmark that is run as a strategy, beside `itself`, may keep
     one exposure.
     """
-    warned = [*_idle(evaluation, itself=itself), *_unpaid(evaluation)]
-    assumed = []
+    status = evaluation.backtest.trades["status"]
+    last = f"the last trade is open and valued at the close of {evaluation.span[1]:%Y-%m-%d %H:%M}"
+    return noted(
+        evaluation,
+        [*_idle(evaluation, itself=itself), *_unpaid(evaluation)],
+        of_data=[
+            *run_warnings(evaluation, market),
+            *(note for note in market.notes if not note.startswith(MARK)),
+        ],
+        of_engine=[*evaluation.backtest.fidelity, *hidden(evaluation.backtest)],
+        assumed=[],
+        on_margin="funding" in evaluation.backtest.ledger,
+        still_open=last if len(status) and status.iloc[-1] == "open" else None,
+        costs_times=costs_times,
+        n_trials=n_trials,
+    )
+
+
+def noted(
+    evaluation: Evaluation,
+    warned: Sequence[str],
+    *,
+    of_data: Sequence[str],
+    of_engine: Sequence[str],
+    assumed: Sequence[str],
+    on_margin: bool,
+    still_open: str | None,
+    costs_times: float,
+    n_trials: int,
+) -> dict[str, Any]:
+    """Notes of any run, those of its own kind among them; as `remarks`."""
+    warned, assumed, run = [*warned], [*assumed], evaluation.backtest
     if costs_times != 1.0:
         warned.append(
             f"costs x{costs_times:g}: fees and slippage are that many times as high as they were "
             "said to be, the benchmark's as well"
         )
-    warned.extend(run_warnings(evaluation, market))
     warned.extend(short_span(evaluation.years * DAYS_PER_YEAR))
-    warned.extend(note for note in market.notes if not note.startswith(MARK))
+    warned.extend(of_data)
     if evaluation.periods:
         assumed.append("deleveraging periods were drawn with hindsight")
     else:
@@ -55,23 +86,23 @@ def remarks(
         f"the run covers {period.title} ({period.id}) only in part"
         for period in evaluation.cut_periods
     )
-    for said in (*evaluation.backtest.fidelity, *hidden(evaluation.backtest)):
-        (assumed if said.startswith(ASSUMED) else warned).append(said)
-    ruined = evaluation.backtest.equity[evaluation.backtest.equity <= 0]
+    for said in of_engine:
+        note = said.partition(": ")[2] if isinstance(run, PortfolioBacktest) else said
+        (assumed if note.startswith(ASSUMED) else warned).append(said)
+    ruined = run.equity[run.equity <= 0]
     if len(ruined):
         warned.append(
-            f"the account was ruined in the bar of {ruined.index[0]:%Y-%m-%d %H:%M} and did "
-            "nothing after it; a loss avoided since then is no protection"
+            f"the account was ruined in the bar of {when(ruined.index[0])} and did nothing after "
+            "it; a loss avoided since then is no protection"
         )
-    if "funding" in evaluation.backtest.ledger:
+    if on_margin:
         assumed.append("the benchmark holds spot: it pays no funding and cannot be liquidated")
     if n_trials > 1:
         assumed.append(one_of(n_trials))
-    status = evaluation.backtest.trades["status"]
-    if len(status) and status.iloc[-1] == "open":
-        end = evaluation.span[1]
-        assumed.append(f"the last trade is open and valued at the close of {end:%Y-%m-%d %H:%M}")
-    return {"notes": [*warned, *assumed], "assumptions": assumed, "n_trials": n_trials}
+    if still_open:
+        assumed.append(still_open)
+    notes = [*dict.fromkeys([*warned, *assumed])]
+    return {"notes": notes, "assumptions": assumed, "n_trials": n_trials}
 
 
 def one_of(n_trials: int, subject: str = "this is one of") -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import pandas as pd
 from delever.arguments import shown
 from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
-from delever.report.page import Section
+from delever.report.page import Block, Section
 from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation
@@ -214,6 +214,10 @@ class Run(Result):
 
     def html(self) -> str:
         """The tear-sheet."""
+        return self.tearsheet()
+
+    def tearsheet(self, said: str | None = None, lead: Sequence[Block] = ()) -> str:
+        """The tear-sheet, with another sentence than the answer's and with blocks that lead."""
         from delever.report.pages.tearsheet import render
 
         return render(
@@ -223,6 +227,8 @@ class Run(Result):
             notes=self.notes,
             what_if=self.what_if,
             sections=self.sections,
+            said=said,
+            lead=lead,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -346,11 +352,9 @@ def _run_study(
 ) -> Run:
     inputs = gather(study, workspace)
     manifest = inputs.manifest(study)
-    folder = workspace.results / study.name / manifest["run_id"]
-    if not fresh and archive.is_complete(folder) and not archive.damage(folder):
-        there = load_run(folder, cached=True, extensions=inputs.extensions)
-        if quick or not there.manifest.get("quick"):
-            return there
+    there = made_before(manifest, study, workspace, inputs.extensions)
+    if there is not None and not fresh and (quick or not there.manifest.get("quick")):
+        return there
     market = inputs.market
     progress("simulating")
     evaluation, n_trials = simulate_study(study, inputs, workspace, by="run")
@@ -382,24 +386,36 @@ def _run_study(
         manifest=manifest,
         what_if=found,
         asked=lambda: made,
-        folder=folder,
         sections=inputs.extensions.sections,
     )
     progress("writing the tear-sheet")
-    write_run(done, workspace, periods=study.periods)
-    return done
+    return kept(done, study, workspace)
 
 
-def write_run(done: Run, workspace: Workspace, *, periods: str) -> None:
-    """Store a run in its folder, and list it. Raises StoreError if the disk refuses."""
-    assert done.folder is not None
+def made_before(
+    manifest: Mapping[str, Any],
+    study: Study | PortfolioStudy,
+    workspace: Workspace,
+    extensions: Extensions,
+) -> Run | None:
+    """The stored run of the same inputs; None where there is none, or it is damaged."""
+    folder = workspace.results / study.name / manifest["run_id"]
+    if not archive.is_complete(folder) or archive.damage(folder):
+        return None
+    return load_run(folder, cached=True, extensions=extensions)
+
+
+def kept(done: Run, study: Study | PortfolioStudy, workspace: Workspace) -> Run:
+    """A run, stored and listed. Raises StoreError if the disk refuses."""
+    folder = workspace.results / study.name / done.manifest["run_id"]
     archive.write_run(
-        *(done.folder, done.evaluation, done.answer, done.what_if, done.manifest),
+        *(folder, done.evaluation, done.answer, done.what_if, done.manifest),
         headline=done.headline,
         tearsheet=done.html(),
-        periods=workspace.root / periods,
+        periods=workspace.root / study.periods,
     )
     write_index(workspace.results)
+    return replace(done, folder=folder)
 
 
 def load_run(folder: Path, *, cached: bool = False, extensions: Extensions | None = None) -> Run:

@@ -25,6 +25,7 @@ from pydantic import (
 
 from delever.data.references import is_reserved
 from delever.engine.arrays import LEAST_EQUITY, MOST_EQUITY
+from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.research.what_if import parse_counterfactual
 from delever.study.settings.account_table import AccountTable, StudyAccount
@@ -84,8 +85,12 @@ UNIVERSES = (".toml", ".csv")
 DEFAULT_COSTS = CostsConfig().costs()
 """What a fill costs where nobody says it."""
 
-RULED_COSTS = Costs(slippage=DEFAULT_COSTS.slippage, parts=(VenueFees(),))
-"""The same of an account with rules: their fees by date, and the slippage of everybody else."""
+_RULED_COSTS = Costs(slippage=DEFAULT_COSTS.slippage, parts=(VenueFees(),))
+
+
+def unsaid_costs(account: Account | None) -> Costs:
+    """What a fill costs where nobody says it: of an account with rules, their fees by date."""
+    return DEFAULT_COSTS if account is None or account.rules is None else _RULED_COSTS
 
 
 MOST_VALUES = 10_000_000
@@ -277,8 +282,7 @@ class Study(BaseModel):
         account = self.account
         if account is None:
             return self.spot_costs(known)
-        by_rules = account.rules is not None and self.costs is None
-        costs = RULED_COSTS if by_rules else self.spot_costs(known)
+        costs = unsaid_costs(account) if self.costs is None else self.spot_costs(known)
         if account.slippage is not None:
             costs = replace(costs, slippage=0.0) + account.slippage.model()
         return costs + Borrow(rate=account.borrow_rate) if account.borrow_rate else costs

@@ -33,7 +33,7 @@ from delever.study.sweeps.chunk import SweepGround
 from delever.study.sweeps.joint_ground import JointGround
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns
-from delever.study.workspaces.strategy import called
+from delever.study.workspaces.any_strategy import called
 from delever.venues.costs import VenueFees
 
 _FEW = 3

@@ -45,7 +45,8 @@ from delever.study.sweeps.by_itself import (
     table_of,
     why_by_itself,
 )
-from delever.study.workspaces.strategy import Strategy, called
+from delever.study.workspaces.any_strategy import called
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import CostPart, Costs
 from delever.view import MarketView

@@ -18,11 +18,10 @@ from delever.engine.settings import Account
 from delever.errors import InputError
 from delever.panel import Markets
 from delever.stats.metrics import AsMetric
-from delever.study.inputs.belonging import belonging
+from delever.study.inputs.belonging import account_on
 from delever.study.inputs.market import utc
 from delever.study.runs.backtesting import check_given
-from delever.study.settings.account_table import load_account
-from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS
+from delever.study.settings.config import DEFAULT_COSTS, unsaid_costs
 from delever.study.settings.grid import Grid, axes_given, study_path, with_axes
 from delever.study.sweeps.chosen import concluded
 from delever.study.sweeps.chunk import (
@@ -37,7 +36,8 @@ from delever.study.sweeps.joint_sweep import joint_combination_at_hand, joint_gr
 from delever.study.sweeps.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns
-from delever.study.workspaces.strategy import Given, Strategy, as_strategy
+from delever.study.workspaces.any_strategy import Given, as_strategy
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -190,10 +190,7 @@ def _ground(
 ) -> SweepGround:
     """What combinations on a market at hand share."""
     chosen = as_strategy(strategy, workspace=place)
-    venues = place.root / "data" / "venues"
-    if account is not None:
-        account, named = load_account(account, catalog=place.catalog, venues=venues)
-        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
+    market, account = account_on(market, account, place)
     return SweepGround(
         market=market,
         strategy=chosen,
@@ -214,8 +211,7 @@ def _sweep_market(
     """Sweep a strategy over a market here and now; only its trials are kept."""
     lists = axes_given(axes)
     chosen = Grid.of(lists)
-    by_rules = ground.account is not None and ground.account.rules is not None
-    ground = replace(ground, costs=costs or (RULED_COSTS if by_rules else DEFAULT_COSTS))
+    ground = replace(ground, costs=costs or unsaid_costs(ground.account))
     combination = partial(_combination, ground, costs or DEFAULT_COSTS, really)
     _check_axes(lists, run_combinations(ground, ()).columns, SWEPT_KEYS)
     strategy = ground.strategy

@@ -16,7 +16,6 @@ import pandas as pd
 
 from delever.arguments import Floats, shown, whole_number
 from delever.deleveraging.period import load_catalog
-from delever.engine.orders import Target
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.report.figures.look import Chart
@@ -31,15 +30,14 @@ from delever.research.walking import (
     table_of,
     windows,
 )
-from delever.study.inputs.belonging import belonging
+from delever.study.inputs.belonging import account_on
 from delever.study.inputs.market import utc
 from delever.study.kept.provenance import gather
 from delever.study.kept.result import Result, plain
 from delever.study.runs.answering import Progress, counting
 from delever.study.runs.backtesting import backtest_market
 from delever.study.runs.run import Run
-from delever.study.settings.account_table import load_account
-from delever.study.settings.config import DEFAULT_COSTS, RULED_COSTS, Study, load_study
+from delever.study.settings.config import DEFAULT_COSTS, load_study, unsaid_costs
 from delever.study.settings.grid import axes_given, combinations, study_path
 from delever.study.sweeps.by_itself import benchmark_of, in_parts
 from delever.study.sweeps.chunk import (
@@ -50,8 +48,16 @@ from delever.study.sweeps.chunk import (
     ledger_of,
     record_combinations,
 )
-from delever.study.sweeps.walk_steps import Shifts, joined, opened, sums_of, wanted_rows
-from delever.study.workspaces.strategy import Given, Strategy, as_strategy
+from delever.study.sweeps.walk_steps import (
+    Shifts,
+    Wanted,
+    joined,
+    opened,
+    sums_of,
+    wanted_rows,
+)
+from delever.study.workspaces.any_strategy import Given, as_strategy
+from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -146,18 +152,9 @@ class WalkForward(Walked, Result):
 
     def html(self) -> str:
         """The tear-sheet of the run, with the choices before it."""
-        from delever.report.pages.walk_page import render
+        from delever.report.pages.walk_page import lead
 
-        run = self.run
-        return render(
-            self,
-            run.evaluation,
-            run.answer,
-            manifest=run.manifest,
-            notes=run.notes,
-            what_if=run.what_if,
-            sections=run.sections,
-        )
+        return self.run.tearsheet(said=self.headline, lead=lead(self))
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever walk --json`` prints."""
@@ -286,20 +283,7 @@ def walk_forward(
     walk, rows, worth = _walked(asked, pace, shifts, place)
     shifted = walk.growth(workers, cluster, counting(progress, "shifted walks"))
     progress("simulating the choices")
-    growth = out_growth(walk.tried, rows)
-    beaten = sum(other >= growth for other in shifted)
-    held = joined(asked.ground, walk.wanted, rows, walk.cut)
-    run = _run(asked, held, asked.ground.market.index[walk.cut[0].out[0]], place)
-    return WalkForward(
-        run=run,
-        windows=table_of(walk.tried, walk.cut, rows, worth, walk.axes),
-        axes=walk.axes,
-        pace=pace,
-        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
-        shifted=tuple(shifted),
-        growth=growth,
-        studied=asked.studied,
-    )
+    return _finished(asked, walk, rows, worth, shifted, place)
 
 
 class _Asked(NamedTuple):
@@ -313,18 +297,25 @@ class _Asked(NamedTuple):
     studied: Mapping[str, str]
 
 
-def _run(asked: _Asked, target: Target, start: pd.Timestamp, place: Workspace) -> Run:
-    """The choices as one account."""
-    ground = asked.ground
-    return backtest_market(
+def _finished(
+    asked: _Asked,
+    walk: Shifts,
+    rows: npt.NDArray[np.intp],
+    worth: Floats,
+    shifted: Sequence[float],
+    place: Workspace,
+) -> WalkForward:
+    """A walk with its choices as one account."""
+    ground, growth = asked.ground, out_growth(walk.tried, rows)
+    run = backtest_market(
         ground.market,
-        target,
+        joined(ground, walk.wanted, rows, walk.cut),
         account=ground.account,
         costs=ground.costs,
         benchmark_costs=asked.benchmark_costs,
         costs_times=ground.costs_times,
         benchmark=ground.benchmark,
-        start=start,
+        start=ground.market.index[walk.cut[0].out[0]],
         end=None,
         periods=ground.periods,
         initial_equity=ground.initial_equity,
@@ -334,15 +325,27 @@ def _run(asked: _Asked, target: Target, start: pd.Timestamp, place: Workspace) -
         params={},
         quick=True,
     )
+    beaten = sum(other >= growth for other in shifted)
+    return WalkForward(
+        run=run,
+        windows=table_of(walk.tried, walk.cut, rows, worth, walk.axes),
+        axes=walk.axes,
+        pace=walk.pace,
+        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
+        shifted=tuple(shifted),
+        growth=growth,
+        studied=asked.studied,
+    )
 
 
 def _of_study(place: Workspace, path: Path, overrides: Mapping[str, Any]) -> _Asked:
     study = load_study(path, overrides)
     if study.sweep is None or study.sweep.costs or study.sweep.account:
+        axes = "no [sweep] table" if study.sweep is None else ", ".join(study.sweep.axes)
         raise ConfigError(
             f"{path}: a walk chooses parameters of the strategy: it needs a table such as "
             "[sweep.params] with weeks = [50, 100, 200], and neither [sweep.costs] nor "
-            f"[sweep.account]; got {_axes_said(study)}"
+            f"[sweep.account]; got {axes}"
         )
     inputs = gather(study, place)
     ground = ground_of(study, inputs)
@@ -356,10 +359,6 @@ def _of_study(place: Workspace, path: Path, overrides: Mapping[str, Any]) -> _As
         name=study.name,
         studied={"strategy": study.strategy, "data": study.data},
     )
-
-
-def _axes_said(study: Study) -> str:
-    return "no [sweep] table" if study.sweep is None else ", ".join(study.sweep.axes)
 
 
 def _of_market(
@@ -381,20 +380,17 @@ def _of_market(
     rule = as_strategy(strategy, workspace=place)
     if not isinstance(rule, Strategy):
         raise InputError("target exposures take no parameters, so there is nothing to choose")
-    if account is not None:
-        venues = place.root / "data" / "venues"
-        account, named = load_account(account, catalog=place.catalog, venues=venues)
-        market = replace(market, notes=market.notes + belonging(market.symbol, account, named))
+    market, loaded = account_on(market, account, place)
     chosen = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
     ground = SweepGround(
         market=market,
         strategy=rule,
         benchmark=as_strategy(benchmark, workspace=place),
-        account=account,
+        account=loaded,
         periods=tuple(load_catalog(place.periods)),
         start=None if start is None else utc(start, "start"),
         initial_equity=10_000.0,
-        costs=costs or (RULED_COSTS if account is not None and account.rules else DEFAULT_COSTS),
+        costs=costs or unsaid_costs(loaded),
     )
     bound = [rule.bind(one) for one in chosen]
     held = costs or DEFAULT_COSTS
@@ -405,22 +401,19 @@ def _walked(
     asked: _Asked, pace: Pace, shifts: int, place: Workspace
 ) -> tuple[Shifts, npt.NDArray[np.intp], Floats]:
     """The walk, the row chosen in each window, and what it was chosen by."""
-    ground, bound = asked.ground, asked.bound
-    axes = pd.DataFrame(asked.chosen)
-    wanted = wanted_rows(ground, bound)
-    begins = wanted.begins
-    first = max(int(begins.min()), ground.first)
+    ground, axes = asked.ground, pd.DataFrame(asked.chosen)
+    wanted = wanted_rows(ground, asked.bound)
+    first = max(int(wanted.begins.min()), ground.first)
     index = ground.market.index
     cut = windows(index, first, pace)
     parts = parts_of(index, ground.market.timeframe, first, cut, ground.parts)
     ground = replace(ground, own_parts=parts)
     where = opened(ground, wanted, first)
-    paid = asked.benchmark_costs
-    held = benchmark_of(ground, Combination({}, None, None, paid), first)
+    held = benchmark_of(ground, Combination({}, None, None, asked.benchmark_costs), first)
     tried = Tried(
         parts=parts,
         sums=sums_of(where, wanted, first),
-        begins=begins,
+        begins=wanted.begins,
         benchmark=in_parts(held, parts, first),
         periods_per_year=1.0,
     )
@@ -431,11 +424,19 @@ def _walked(
             f"one have {pace.trades} closed trades and a figure to be chosen by"
         )
     if not place.shipped:
-        answered = (one for one, begin in zip(bound, begins, strict=True) if begin < len(index))
-        made = [Combination(one, ground.account, ground.costs, paid) for one in answered]
-        record_combinations(ledger_of(place, ground), ground, made, by="walk", study=asked.name)
+        _recorded(asked, wanted, ground, place)
     walk = Shifts(
         place=where, wanted=wanted, tried=tried, cut=cut, pace=pace, axes=axes, first=first,
         many=shifts,
     )  # fmt: skip
     return walk, rows, worth
+
+
+def _recorded(asked: _Asked, wanted: Wanted, ground: SweepGround, place: Workspace) -> None:
+    """Count the combinations that the strategy answered among the trials on the market."""
+    made = [
+        Combination(one, ground.account, ground.costs, asked.benchmark_costs)
+        for one, begin in zip(asked.bound, wanted.begins, strict=True)
+        if begin < len(ground.market.index)
+    ]
+    record_combinations(ledger_of(place, ground), ground, made, by="walk", study=asked.name)

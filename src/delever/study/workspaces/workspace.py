@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from delever.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from delever.data.catalog import Catalog
     from delever.data.holdout import Holdout
+    from delever.data.references import Dataset
+    from delever.engine.settings import Account
     from delever.study.workspaces.extensions import Extensions
     from delever.study.workspaces.strategy import Strategy
 
@@ -134,6 +137,18 @@ class Workspace:
         if not found.is_file():
             raise ConfigError(f"a study file is required; there is none at {found}")
         return found
+
+    def account(self, said: Account | None) -> tuple[Account | None, Mapping[str, Dataset]]:
+        """Load what an account names: the account, and the data sets behind it by setting.
+
+        Raises ConfigError if there is no such rulebook, or a data set is of another kind;
+        NotStoredError if one is not stored.
+        """
+        if said is None:
+            return None, {}
+        from delever.study.settings.account_table import load_account
+
+        return load_account(said, catalog=self.catalog, venues=self.root / "data" / "venues")
 
     def has_strategy(self, reference: str) -> bool:
         """Whether a name or path is one of a strategy, readable or not."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +39,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What one process has compiled, and a test's assertions are a part of it, the other need not.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Collect without looking for garbage, of which there is none; nor look there later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """Of two processes one begins at the end: each compiles half of the files."""
+    report = yield
+    odd = os.environ.get("PYTEST_XDIST_WORKER", "")[-1:] in set("13579")
+    if odd and isinstance(collector, pytest.Session | pytest.Directory):
+        report.result.reverse()
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: str(item.path))  # all processes have one order
     for item in items:
         if _shares(item) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

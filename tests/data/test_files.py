@@ -47,7 +47,7 @@ def refused(path: Path, *said: str, kind: str = "ohlcv") -> None:
     ("name", "data"),
     [
         ("plain.csv", PLAIN),
-        ("packed.csv.gz", gzip.compress(PLAIN)),
+        ("packed.csv.gz", gzip.compress(PLAIN, mtime=0)),
         ("windows.csv", b"\xef\xbb\xbf" + PLAIN.replace(b"\n", b"\r\n")),
         ("quoted_last_cell.csv", PLAIN.replace(b",0\n", b',"0"')),
         ("blank_last_lines.csv", PLAIN + b"\n\n"),
@@ -215,12 +215,12 @@ def test_a_bad_line_is_named_with_its_value_and_the_mend(tmp_path: Path, line: b
             "missing open, high, low, vol",
         ),
         ("text.csv.gz", PLAIN, "gzip stream is damaged"),
-        ("cut.csv.gz", gzip.compress(PLAIN * 50)[:-9], "gzip stream is damaged"),
+        ("cut.csv.gz", gzip.compress(PLAIN * 50, mtime=0)[:-9], "gzip stream is damaged"),
         ("garbage.parquet", b"no parquet", "no readable parquet"),
         ("garbage.feather", b"no feather", "no readable feather"),
         ("empty.parquet", b"", "no readable parquet"),
         ("notes.txt", PLAIN, "must end in .csv, .csv.gz, .parquet, .feather"),
-        ("archive.gz", gzip.compress(PLAIN), "must end in"),
+        ("archive.gz", gzip.compress(PLAIN, mtime=0), "must end in"),
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_refused(

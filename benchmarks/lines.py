@@ -42,7 +42,7 @@ def count(text: str) -> Counter[str]:
 def main() -> None:
     """Print a row per room and the total."""
     rooms: dict[str, Counter[str]] = {}
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted([*SOURCE.rglob("*.py"), *SOURCE.rglob("*.pyi")]):
         inside = path.relative_to(SOURCE).parts
         room = "/".join(inside[:-1]) if inside[0] == "study" else inside[0]
         room = room if len(inside) > 1 else "."

@@ -22,19 +22,11 @@ INTERVALS: tuple[int, ...] = tuple(hours * _HOUR for hours in (1, 2, 4, 8, 24))
 
 
 class Hole(NamedTuple):
-    """A stretch of time in which at least one funding stamp is missing.
+    """A stretch of time in which at least one funding stamp is missing."""
 
-    Attributes
-    ----------
-    after, before : int
-        The stamp (or start of the run) before the stretch and the one (or its end) behind it.
-    interval : int
-        Nanoseconds between two stamps there.
-    """
-
-    after: int
-    before: int
-    interval: int
+    after: int  # the stamp, or start of the run, before the stretch
+    before: int  # the one, or its end, behind it
+    interval: int  # nanoseconds between two stamps there
 
 
 def snap_to_second(stamps: Stamps) -> Stamps:

@@ -11,7 +11,6 @@ from delever.data.bounds import checked_url
 from delever.errors import ConfigError
 from delever.toml_file import read_toml
 
-SOURCES = "sources.toml"
 """Name of the file, in the workspace's ``data`` folder."""
 
 API_URL = "DELEVER_API_URL"

@@ -25,7 +25,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_HEADER_WITHIN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,22 +179,11 @@ def _check(
 def rerun(run: Backtest, *, tables: bool = True, **changes: Any) -> Backtest:
     """Run once more, with some arguments of `backtest` changed.
 
+    Without `tables`, which takes half the time, fills and trades are empty and the ledger holds the
+    equity alone.
+
     Raises InputError if the run does not know what it was asked for: a window, or a run read back
     from disk.
-
-    Parameters
-    ----------
-    run : Backtest
-        As `backtest` returned it.
-    tables : bool
-        Without them, which takes half the time, fills and trades are empty and the ledger holds the
-        equity alone.
-    **changes
-        Arguments of `backtest`.
-
-    Returns
-    -------
-    Backtest
 
     Examples
     --------

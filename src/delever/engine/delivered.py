@@ -21,19 +21,7 @@ def undelivered(
     opens: npt.NDArray[np.float64],
     initial_equity: float,
 ) -> tuple[str, ...]:
-    """Decisions that whole lots cut short, and orders below the least that a venue takes.
-
-    Parameters
-    ----------
-    contract : PerpContract or None
-        Whose lot and least notional are asked about.
-    ledger, fills : pandas.DataFrame
-        Of a run, in quote units.
-    opens : numpy.ndarray, shape (n,)
-        Of the last price, quote units per base unit.
-    initial_equity : float
-        Quote units.
-    """
+    """Decisions that whole lots cut short, and orders below the least that a venue takes."""
     if contract is None:
         return ()
     return (

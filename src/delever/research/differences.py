@@ -16,6 +16,7 @@ from delever.stats.returns import daily_returns
 from delever.units import DAYS_PER_YEAR
 
 MEASURES: tuple[Measure, ...] = ("growth", "sharpe")
+_CONFIDENCE = 0.9
 _NOT_TESTED = "the runs do not stand on the same bars, so their differences are not tested"
 
 
@@ -38,9 +39,7 @@ class Differences:
     reason: str = ""  # why nothing is tested
 
 
-def differences(
-    runs: Mapping[str, Evaluation], *, confidence: float = 0.9, draws: int = 1_000, seed: int = 0
-) -> Differences:
+def differences(runs: Mapping[str, Evaluation]) -> Differences:
     """Compare runs, by label, that were measured over the same span.
 
     Bars shorter than a day are compounded to days first. A benchmark that several runs share is one
@@ -61,18 +60,16 @@ def differences(
         yearly = len(joined) / done[0].years
         each, bench = joined.to_numpy(), np.stack([row.to_numpy() for row in beside], axis=1)
         for m in MEASURES:
-            one = against(
-                each, bench, yearly, measure=m, confidence=confidence, draws=draws, seed=seed
-            )
-            two = pairwise(each, yearly, measure=m, confidence=confidence, draws=draws, seed=seed)
+            one = against(each, bench, yearly, measure=m, confidence=_CONFIDENCE)
+            two = pairwise(each, yearly, measure=m, confidence=_CONFIDENCE)
             beside_it[m], pairs[m] = one.set_axis(labels), _labelled(two, labels)
-        best = pd.Series(best_set(each, draws=draws, seed=seed), index=labels)
+        best = pd.Series(best_set(each), index=labels)
     return Differences(
         benchmark=beside_it,
         pairs=pairs,
         best=best,
         correlation=correlation,
-        confidence=confidence,
+        confidence=_CONFIDENCE,
         days=done[0].years * DAYS_PER_YEAR,
         reason="" if alike else _NOT_TESTED,
     )

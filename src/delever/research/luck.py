@@ -25,7 +25,6 @@ from delever.engine.orders import EXPOSURE, arguments_of, in_multiples, moved, r
 from delever.engine.portfolio import PortfolioBacktest
 from delever.engine.sweep_accounts import (
     Asked,
-    Mapper,
     SweepAccount,
     SweepMarket,
     simulate_each,
@@ -206,7 +205,6 @@ def timing_test(
     *,
     shifts: int = 1_000,
     seed: int = 0,
-    mapper: Mapper = map,
 ) -> NullTest:
     """Whether the rule was in and out at the right times, given how often and for how long it is.
 
@@ -214,7 +212,7 @@ def timing_test(
     end comes in at the beginning. So each draw keeps the size of the positions, how long they last
     and how often they change, and meets the same bars, costs and periods. `shifts` are drawn
     without repeats, all where there are no more, and at most `ONE_BY_ONE` of accounts that no sweep
-    covers; `mapper` maps a function over blocks of accounts.
+    covers.
 
     Raises InputError if `shifts` is below 1.
     """
@@ -249,7 +247,7 @@ def timing_test(
         growth = _one_by_one(backtest, inside, moves)
     else:
         moves = _drawn_shifts(len(index), shifts, seed)
-        growth = _in_a_sweep(market, wanted, moves, mapper)
+        growth = _in_a_sweep(market, wanted, moves)
     refused = np.isnan(growth[1:])
     if refused.any():
         notes.append(
@@ -344,16 +342,14 @@ def _swept(backtest: Backtest, inside: npt.NDArray[np.bool_]) -> SweepMarket:
     )
 
 
-def _in_a_sweep(
-    market: SweepMarket, wanted: Floats, moves: npt.NDArray[np.int64], mapper: Mapper
-) -> Floats:
+def _in_a_sweep(market: SweepMarket, wanted: Floats, moves: npt.NDArray[np.int64]) -> Floats:
     """Growth inside the periods without a shift and with each; NaN where a bracket refuses."""
     changes = 1 + int((np.diff(wanted, prepend=wanted[-1:]) != 0.0).sum())
     batch = max(1, _AT_ONCE // changes)
     grown = []
     for some in np.split(np.append(0, moves), range(batch, len(moves) + 1, batch)):
         accounts = [SweepAccount(asked=_moved(wanted, move)) for move in some.tolist()]
-        frame, _ = simulate_each(market, accounts, metrics=_RETURN, mapper=mapper)
+        frame, _ = simulate_each(market, accounts, metrics=_RETURN)
         whole, within = (1.0 + frame[column_name(scope, _RETURN[0].name)] for scope in _SCOPES)
         grown.append(within.where(whole > 0.0, whole).to_numpy())  # NaN stays
     return np.concatenate(grown)

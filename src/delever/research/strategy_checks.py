@@ -251,7 +251,6 @@ def check_strategy(
     points: int = POINTS,
     seconds: float = 0.0,
     search: bool = True,
-    seed: int = 0,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
     told: Callable[[int], object] = lambda row: None,
 ) -> list[Finding]:
@@ -277,7 +276,6 @@ def check_strategy(
             market,
             points=points,
             seconds=seconds,
-            seed=seed,
             least_lags=least_lags,
             told=told,
         )

@@ -74,7 +74,6 @@ def fetch_all(
     clients: Mapping[str, Client],
     *,
     report: Report | None = None,
-    batch: int | None = None,
 ) -> dict[Job, Fetched | DeleverError]:
     """Fetch data sets, several at once; what fails does not stop the others.
 
@@ -87,10 +86,7 @@ def fetch_all(
         reference = Reference(
             venue=job.venue, kind=job.kind, symbol=job.symbol, timeframe=timeframe
         )
-        more = {} if batch is None else {"batch": batch}
-        return fetch(
-            client, catalog, reference, since=job.since, until=job.until, report=report, **more
-        )
+        return fetch(client, catalog, reference, since=job.since, until=job.until, report=report)
 
     results: dict[Job, Fetched | DeleverError] = {}
     pool = ThreadPoolExecutor(min(_AT_ONCE, max(1, len(jobs))), thread_name_prefix="fetch")

@@ -17,29 +17,15 @@ Row: TypeAlias = Sequence[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """One question for rows, as it is put to ccxt.
-
-    Attributes
-    ----------
-    reference : Reference
-        The data set.
-    timeframe : str
-        As ccxt is told.
-    start, until : int or None
-        First and last stamp wanted, ms since 1970 UTC, both inclusive; None where the venue is to
-        choose. `until` becomes ccxt's parameter of that name.
-    limit : int or None
-        Most rows.
-    params : mapping of str to object
-        ccxt's ``params``.
-    """
+    """One question for rows, as it is put to ccxt."""
 
     reference: Reference
-    timeframe: str
+    timeframe: str  # as ccxt is told
+    # first and last stamp wanted, ms since 1970 UTC, both inclusive; None: the venue chooses
     start: int | None
-    until: int | None
-    limit: int | None
-    params: Mapping[str, object] = field(default_factory=dict)
+    until: int | None  # becomes ccxt's parameter of that name
+    limit: int | None  # most rows
+    params: Mapping[str, object] = field(default_factory=dict)  # ccxt's ``params``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,24 +78,12 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BracketAnswer:
-    """How a venue is asked for its leverage brackets without a key.
+    """How a venue is asked for its leverage brackets without a key."""
 
-    Attributes
-    ----------
-    answer : str
-        What the venue calls what it answers.
-    by_size : bool
-        Whether caps count contracts, instead of notionals in the settlement currency.
-    params : mapping of str to object
-        For ccxt's unified method.
-    ask : callable, optional
-        ``(exchange, market) -> rows`` in ccxt's words for tiers, in place of that method; no rows
-        where they cannot be a whole table.
-    """
-
-    answer: str
-    by_size: bool = False
-    params: Mapping[str, object] = field(default_factory=dict)
+    answer: str  # what the venue calls what it answers
+    by_size: bool = False  # caps count contracts, not notionals in the settlement currency
+    params: Mapping[str, object] = field(default_factory=dict)  # for ccxt's unified method
+    # in place of that method: rows in ccxt's words for tiers, none where they are no whole table
     ask: Callable[[Any, Mapping[str, Any]], Sequence[Any]] | None = None
 
 

@@ -201,7 +201,7 @@ def chart_file(
     )
 
 
-def found_in(one: ChartFile, rows: RawRows, vendor: str, *, notes: tuple[str, ...] = ()) -> Found:
+def found_in(one: ChartFile, rows: RawRows, vendor: str) -> Found:
     """Name the rows of a file, in the order of time, without those that hold no price.
 
     Raises SchemaError if what was said, the file's name and the file do not say the same.
@@ -222,14 +222,13 @@ def found_in(one: ChartFile, rows: RawRows, vendor: str, *, notes: tuple[str, ..
     check_names(where, symbol, said.venue)
     frame = rows.frame.sort_index(kind="stable")
     prices = [name for name in PRICES if name in frame]
+    notes: tuple[str, ...] = ()
     empty = frame[prices or list(map(str, frame))].isna().all(axis=1)
     if empty.any():
         count = int(empty.sum())
         word = "row" if count == 1 else "rows"
-        notes = (
-            *notes,
-            f"{where}: {count:,} {word} without any {'price' if prices else 'value'} left out",
-        )
+        nothing = f"without any {'price' if prices else 'value'}"
+        notes = (f"{where}: {count:,} {word} {nothing} left out",)
         frame = frame[~empty]
     if "volume" in kind_of(one.kind).columns and (frame["volume"] == 0).all():
         notes = (*notes, f"{where}: no volume is reported; it is 0 throughout")

@@ -26,10 +26,8 @@ def rolling(
     measures: pd.DataFrame,
     periods: Sequence[Period],
     *,
-    name: str,
     benchmark: str,
     timeframe: str,
-    window: str,
 ) -> Chart:
     """Measures of `delever.stats.over_time.rolling_measures` since the first one is defined."""
     places = np.unique(np.linspace(0, len(measures) - 1, min(_POINTS, len(measures))).astype(int))
@@ -38,7 +36,7 @@ def rolling(
     for column, title, form, hover in _PANELS:
         drawn = shown.filter([f"benchmark_{column}", column])
         if drawn.notna().any(axis=None):
-            called = {f"benchmark_{column}": benchmark, column: name}
+            called = {f"benchmark_{column}": benchmark, column: "strategy"}
             panels[title] = (drawn.rename(columns=called), form, hover)
     return stacked(
         "fig-rolling",
@@ -48,7 +46,7 @@ def rolling(
         timeframe=timeframe,
         height=100 + 115 * len(panels),
         gap=0.032,
-        styles=lines([name, benchmark], benchmark),
-        caption=f"Each value looks back on {window}; the first stands at its end. Beta and "
-        f"correlation are to {benchmark}. A gap: no return differed from the next.",
+        styles=lines(["strategy", benchmark], benchmark),
+        caption="Each value looks back on a year of 365 days; the first stands at its end. Beta "
+        f"and correlation are to {benchmark}. A gap: no return differed from the next.",
     )

@@ -56,10 +56,8 @@ def conduct_charts(evaluation: Evaluation, benchmark: str) -> dict[str, Chart]:
         drawn["rolling"] = figures.rolling(
             measures,
             evaluation.periods,
-            name="strategy",
             benchmark=benchmark,
             timeframe=run.timeframe,
-            window="a year of 365 days",
         )
     years = years_of(evaluation)
     if len(years) > 1:

@@ -47,9 +47,9 @@ _ROWS = 20
 _MAPPED = (RANKED_BY, "max_drawdown", "inside_total_return")
 
 
-def top(frame: pd.DataFrame, count: int = _ROWS, by: str = RANKED_BY) -> pd.DataFrame:
-    """Combinations with the highest of a metric, those without it left out."""
-    return frame.dropna(subset=[by]).nlargest(count, by)
+def top(frame: pd.DataFrame, count: int = _ROWS) -> pd.DataFrame:
+    """Combinations with the highest Sharpe ratio, those without one left out."""
+    return frame.dropna(subset=[RANKED_BY]).nlargest(count, RANKED_BY)
 
 
 def render(swept: Swept, manifest: Mapping[str, Any]) -> str:

@@ -84,12 +84,8 @@ class Inputs:
             "strategy": {"name": self.strategy.name, "sha256": self.strategy.sha256},
             "benchmark": {"name": self.benchmark.name, "sha256": self.benchmark.sha256},
             "periods_sha256": self.periods_sha256,
-            "code_sha256": code_sha256(),
-            "versions": versions(),
         }
-        if self.extensions.sources:
-            made_from["extensions"] = dict(self.extensions.sources)
-        return {"run_id": run_id(made_from), **made_from}
+        return identified(made_from, self.extensions)
 
     def _account(self) -> dict[str, Any] | None:
         if self.account is None:
@@ -282,6 +278,14 @@ def described(data: Dataset) -> dict[str, Any]:
         "gaps": len(data.gaps) if data.reference.kind == "ohlcv" else None,
         "notes": list(data.notes),
     }
+
+
+def identified(made_from: Mapping[str, Any], extensions: Extensions) -> dict[str, Any]:
+    """A manifest of what a run is made from: with the code that makes it, and the id of it all."""
+    whole = {**made_from, "code_sha256": code_sha256(), "versions": versions()}
+    if extensions.sources:
+        whole["extensions"] = dict(extensions.sources)
+    return {"run_id": run_id(whole), **whole}
 
 
 def run_id(inputs: Mapping[str, Any]) -> str:

@@ -74,19 +74,8 @@ def trial_of(
 ) -> dict[str, Any]:
     """What makes a trial the same as another, but for its market and where that ends.
 
-    Parameters
-    ----------
-    strategy : Strategy or pandas.Series
-        A file is known by its bytes; exposures, and what a function of a notebook answered, by
-        their values: a function may read more than its own text says.
-    params : mapping
-        Bound.
-    costs : Costs
-        As they are paid, stressed or not.
-    account, market, start
-        Of the run.
-    answered : pandas.Series or pandas.DataFrame, optional
-        Target exposures, and orders, that were run.
+    A file is known by its bytes; exposures, and what a function of a notebook `answered`, by their
+    values: a function may read more than its own text says. Costs are as they are paid.
     """
     first = [time for time in (start, market.trading_start) if time is not None]
     begun = max(first, default=market.index[0])
@@ -181,21 +170,11 @@ class Ledger:
     ) -> int:
         """Append trials that were never made before, and count all of the market.
 
-        Raises StoreError if the ledger cannot be written.
+        They go to the bar that opens at `until`: one that goes to the end of its data stays the
+        same trial when they grow. Those of `blocks` differ in parameters alone; `family` is the id
+        of the sweep they belong to, which says what they are worth (`worth`).
 
-        Parameters
-        ----------
-        trials : sequence of mapping
-            From `trial_of`.
-        by, study : str
-            What made them (``"run"``, ``"sweep"``, ``"notebook"``), and its name.
-        until : pandas.Timestamp
-            Open of their last bar: a trial that goes to the end of its data stays the same trial
-            when they grow.
-        blocks : sequence of TrialBlock
-            Further trials, those that differ in parameters alone together.
-        family : str, optional
-            Id of the sweep they belong to, which says what they are worth (`worth`).
+        Raises StoreError if the ledger cannot be written.
         """
         with writing(self.folder):
             markets = self._markets()

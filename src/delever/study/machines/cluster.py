@@ -288,15 +288,10 @@ class Cluster(Executor):
 
 @contextmanager
 def open_cluster(address: str) -> Iterator[Cluster]:
-    """Connect to a cluster, or start one of worker processes on this machine.
+    """Connect to ``"tcp://HOST:8786"``, or start ``"local:4"``: four worker processes here.
 
     Raises ConfigError if the address is not of its form, or the extra is not installed;
     SimulationError if no scheduler answers, or it has no worker.
-
-    Parameters
-    ----------
-    address : str
-        ``"tcp://HOST:8786"``, or ``"local:4"`` for four processes here.
     """
     try:
         dask: Any = importlib.import_module("distributed")

@@ -42,21 +42,13 @@ def stamp() -> dict[str, str]:
 def errand(
     expected: Mapping[str, str], files: Mapping[str, str], function: str, args: Sequence[Any]
 ) -> Any:
-    """Run a function that was carried here, or say what is lacking.
+    """Run a function that was carried here, by the hash of its pickle, or say what is lacking.
+
+    `expected` is the `stamp` of who asks; `files` are hashes by names in a workspace, to which the
+    function is moved if there are any.
 
     Raises SimulationError if this worker runs other code or other versions; what the function
     raises.
-
-    Parameters
-    ----------
-    expected : mapping
-        The `stamp` of who asks.
-    files : mapping of str to str
-        Hashes of files by their names in a workspace; with any, the function is moved to it.
-    function : str
-        Hash of its pickle.
-    args : sequence
-        What it is given.
     """
     there = stamp()
     other = [name for name in sorted({*expected, *there}) if expected.get(name) != there.get(name)]

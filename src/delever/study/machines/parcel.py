@@ -31,17 +31,6 @@ def parcel(
 
     Data in a store behind a URL stay there, and its address travels; those in memory travel. Raises
     ConfigError if a file is named by a way out of the workspace.
-
-    Parameters
-    ----------
-    study : Study
-        Names everything else.
-    strategies : mapping of str to Strategy
-        As the study names them.
-    datasets : iterable of Dataset
-        All that it reads.
-    workspace : Workspace
-        Where they are.
     """
     told: dict[str, Content] = {}
     for reference, strategy in strategies.items():

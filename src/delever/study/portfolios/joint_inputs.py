@@ -16,7 +16,7 @@ from delever.panel import Markets
 from delever.study.inputs.belonging import belonging
 from delever.study.inputs.implausible import market_warnings
 from delever.study.inputs.market import early_series, view
-from delever.study.kept.provenance import code_sha256, described, file_sha256, run_id, versions
+from delever.study.kept.provenance import described, file_sha256, identified
 from delever.study.portfolios.joint_backtesting import benchmark_rule
 from delever.study.portfolios.joint_markets import joint
 from delever.study.portfolios.joint_simulation import JointAccount, JointRule, joint_rule
@@ -77,12 +77,8 @@ class JointInputs:
             "strategy": {"name": strategy.name, "sha256": strategy.sha256},
             "benchmark_sha256": getattr(self.benchmark.strategy, "sha256", None),
             "periods_sha256": self.periods_sha256,
-            "code_sha256": code_sha256(),
-            "versions": versions(),
         }
-        if self.extensions.sources:
-            made_from["extensions"] = dict(self.extensions.sources)
-        return {"run_id": run_id(made_from), **made_from}
+        return identified(made_from, self.extensions)
 
 
 def _described(leg: LegInputs) -> dict[str, Any]:

@@ -12,17 +12,17 @@ from delever.engine.orders import EXPOSURE, Target, exposure_of
 from delever.engine.portfolio import PortfolioBacktest
 from delever.errors import DeleverError
 from delever.panel import Markets
-from delever.research.answer import Answer, answer, causal_periods
+from delever.research.answer import Answer
 from delever.research.evaluation import Evaluation
 from delever.research.joint_runs import again
-from delever.research.luck import no_test, timing_test
+from delever.research.luck import no_test
 from delever.research.what_if import WhatIf, kept, neighbour_name, what_if
 from delever.signals.allocation import RULES
 from delever.study.kept.provenance import outcome
 from delever.study.ledger.trials import Ledger, account_facts, costs_facts, strategy_facts
 from delever.study.portfolios.joint_remarks import joint_remarks
 from delever.study.portfolios.joint_simulation import JointAccount, JointRule
-from delever.study.runs.answering import Progress, daily_closes
+from delever.study.runs.answering import Progress, tested
 from delever.study.runs.neighbours import steps
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -37,11 +37,7 @@ NOT_REDRAWN = (
 def joint_answer(evaluation: Evaluation, *, progress: Progress) -> Answer:
     """Answer for a run of several symbols, put to the test of timing."""
     progress("testing against luck")
-    run, benchmark = evaluation.backtest, evaluation.benchmark
-    closes = daily_closes(evaluation.bars, run.timeframe)
-    periods = evaluation.periods or causal_periods(*closes)
-    timing = timing_test(run, benchmark, periods)
-    return answer(evaluation, *closes, timing=timing, redrawn=no_test(NOT_REDRAWN))
+    return tested(evaluation, evaluation.bars, no_test(NOT_REDRAWN))
 
 
 def joint_what_if(

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.arguments import counted
 from delever.deleveraging.period import Period
 from delever.engine.joint_orders import (
     by_symbol,
@@ -31,6 +30,7 @@ from delever.research.evaluation import Evaluation, evaluate
 from delever.research.lookahead import untouched
 from delever.signals.allocation import RULES
 from delever.stats.metrics import AsMetric
+from delever.study.runs.simulation import begin_on
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -231,25 +231,11 @@ def first_row(markets: Markets, target: pd.DataFrame, *, start: pd.Timestamp | N
 
     Raises InputError if no row is left, or nothing is ever decided.
     """
-    index = markets.index
-    decided = first_decided(target)
-    if decided == len(index):
-        raise InputError(
-            "the strategy needs more history than there is: no decision in "
-            f"{counted(len(index), 'row')} ({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); give "
-            "earlier bars or shorten its windows"
-        )
-    begin = decided + 1 if start is None else int(index.searchsorted(start))
     trading = [view.trading_start for view in markets.views.values()]
     known = [time for time in trading if time is not None]
-    if len(known) == len(trading):
-        begin = max(begin, int(index.searchsorted(min(known))))
-    if begin >= len(index):
-        raise InputError(
-            "a run needs at least one bar; none opens at or after the start, the data end with "
-            f"{index[-1]:%Y-%m-%d}"
-        )
-    return begin
+    tradable = min(known) if len(known) == len(trading) else None
+    decided = first_decided(target)
+    return begin_on(markets.index, decided, start, tradable, mend="give earlier bars")
 
 
 def run_joint(

@@ -159,20 +159,25 @@ def answered(
     `cluster`, the rules have to travel between processes.
     """
     progress("testing against luck")
-    run, benchmark = evaluation.backtest, evaluation.benchmark
     market = market.upto(evaluation.span[1])
-    closes = daily_closes(market.bars, run.timeframe)
-    periods = evaluation.periods or causal_periods(*closes)
     redrawn = None
     if not quick:
         redrawing = Redrawing(
             market=market,
             rule=rule,
             benchmark_rule=benchmark_rule,
-            backtest=run,
-            benchmark=benchmark,
+            backtest=evaluation.backtest,
+            benchmark=evaluation.benchmark,
         )
         with open_executor(workers, cluster) as pool:
             mapper = mapping(pool, workers, progress=counting(progress, "resampled markets"))
             redrawn = redrawn_test(redrawing, markets=MARKETS, mapper=mapper)
+    return tested(evaluation, market.bars, redrawn)
+
+
+def tested(evaluation: Evaluation, bars: pd.DataFrame, redrawn: NullTest | None) -> Answer:
+    """Answer for a run on bars, put to the test of timing."""
+    run, benchmark = evaluation.backtest, evaluation.benchmark
+    closes = daily_closes(bars, run.timeframe)
+    periods = evaluation.periods or causal_periods(*closes)
     return answer(evaluation, *closes, timing=timing_test(run, benchmark, periods), redrawn=redrawn)

@@ -44,15 +44,28 @@ def first_bar(market: MarketView, target: Target, *, start: pd.Timestamp | None)
 
 def begin_after(market: MarketView, decided: int, *, start: pd.Timestamp | None) -> int:
     """Row of the first bar of a run, by that at whose close it is first decided; as `first_bar`."""
-    index = market.index
-    tradable = 0 if market.trading_start is None else int(index.searchsorted(market.trading_start))
+    warmup = "name earlier bars as warmup"
+    return begin_on(market.index, decided, start, market.trading_start, mend=warmup)
+
+
+def begin_on(
+    index: pd.DatetimeIndex,
+    decided: int,
+    start: pd.Timestamp | None,
+    tradable: pd.Timestamp | None,
+    *,
+    mend: str,
+) -> int:
+    """As `begin_after`, on any clock, of which the bars before `tradable` are not traded."""
     if decided == len(index):
         raise InputError(
             "the strategy needs more history than there is: no decision in "
-            f"{counted(len(index), 'bar')} ({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); name "
-            "earlier bars as warmup or shorten its windows"
+            f"{counted(len(index), 'bar')} ({index[0]:%Y-%m-%d}..{index[-1]:%Y-%m-%d}); "
+            f"{mend} or shorten its windows"
         )
-    begin = max(decided + 1 if start is None else int(index.searchsorted(start)), tradable)
+    begin = decided + 1 if start is None else int(index.searchsorted(start))
+    if tradable is not None:
+        begin = max(begin, int(index.searchsorted(tradable)))
     if begin >= len(index):
         raise InputError(
             "a run needs at least one bar; none opens at or after the start, "

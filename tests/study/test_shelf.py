@@ -312,6 +312,8 @@ def test_runs_are_compared_and_exported_by_their_printed_names(workspace, capsys
     summary = (tmp_path / "run" / "summary.md").read_text()
     assert run.headline in summary
     assert "| --- |" in summary
+    assert run.notes
+    assert all(f"\n- {note}\n" in summary for note in run.notes)
     page = Path(first["comparison"])
     (table,) = (page.parent / "tables").glob("*-metrics.parquet")
     table.write_bytes(table.read_bytes()[:-9])

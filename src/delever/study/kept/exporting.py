@@ -75,16 +75,17 @@ def _write(result: Result, folder: Path, form: Form, *, png: bool) -> None:
 
 
 def summary_text(result: Result, files: Iterable[str] = ()) -> str:
-    """The sentence and the short table of a result in Markdown, and the files beside it."""
+    """The sentence, the short table and the notes of a result in Markdown, and the files beside."""
     from delever.report.table import frame_table
 
     table = frame_table("summary", flat(result.summary))
     lines = [table.header, ["---"] * len(table.header), *table.texts]
     rows = [f"| {' | '.join(map(_in_a_cell, line))} |" for line in lines]
+    notes = [f"- {note}" for note in getattr(result, "notes", ())]
     beside = [f"- [{name}]({name})" for name in files]
     about = result.about
     title = type(result).__name__ if about is None else f"{about.name}: {about.kind}"
-    parts = [[f"# {title}"], [result.headline], rows, beside]
+    parts = [[f"# {title}"], [result.headline], rows, notes, beside]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 

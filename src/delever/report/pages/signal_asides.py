@@ -187,7 +187,7 @@ def plan_table(plan: StudyPlan) -> Table:
         (
             numbers("Distinct events", "events", whole),
             numbers("Smallest effect", "effect", percent),
-            texts("", lambda row: "more than this history holds" if row["beyond"] else ""),
+            texts("This history", lambda row: "holds fewer" if row["beyond"] else "holds as many"),
         ),
         caption=f"Found in {whole_percent(plan.design.power)} of samples by the test that decides "
         f"a study, at {whole_percent(plan.design.alpha)}: mean of rises and falls planted after "

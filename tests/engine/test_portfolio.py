@@ -20,12 +20,14 @@ from tests.engine.book_market import (
     how_of,
     perpetual,
     random_legs,
+    rules,
     said_with,
     wild_bars,
     with_orders,
 )
 
 from delever.engine.backtest import backtest
+from delever.engine.book_accounts import book_sweep
 from delever.engine.portfolio import Leg, Margin, PortfolioBacktest, portfolio_backtest
 from delever.engine.settings import Account, FundingSeries
 from delever.errors import DataError, InputError
@@ -361,6 +363,22 @@ def test_what_cannot_be_run_is_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(kind, match=said):
         portfolio_backtest(legs, targets, timeframe="1d")
+
+
+def test_a_contract_of_one_venue_stands_in_one_wallet() -> None:
+    legs = {**LEGS, "B": replace(LEGS["A"])}
+    for mode in ("separate", "cross"):
+        with pytest.raises(
+            InputError, match="once; A/U:U is held by A and B; add their targets up"
+        ):
+            portfolio_backtest(legs, ASKED, timeframe="1d", margin=Margin(mode=mode))
+        with pytest.raises(InputError, match="A/U:U is held by A and B"):
+            book_sweep(legs, timeframe="1d", margin=Margin(mode=mode))
+    account = legs["B"].account
+    elsewhere = replace(account, rules=replace(rules(ONE, "A/U:U"), venue="other"))
+    two = {**legs, "B": replace(legs["B"], account=elsewhere)}
+    run = portfolio_backtest(two, ASKED, timeframe="1d", margin=Margin(mode="separate"))
+    assert len(run.fills) == 2
 
 
 def test_a_decision_before_a_legs_first_bar_is_checked_as_the_rest() -> None:

@@ -178,6 +178,10 @@ def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}
     assert told["after deflation"].passed is None  # the sweep speaks of other accounts
     (workspace.backtests / "tops.toml").write_text(f"{text}[sweep.params]\ntop = [1, 2]\n")
+    dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
+    told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}
+    assert told["after deflation"].figure == "not asked: every sweep of it holds another account"
+    (workspace.backtests / "tops.toml").write_text(f"{own}[sweep.params]\ntop = [1, 2]\n")
     tops = dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}
     assert f"{tops.deflation.above:+.2f} of Sharpe ratio" in told["after deflation"].figure

@@ -33,7 +33,15 @@ from delever.engine.book_market import (
 )
 from delever.engine.events import FILL, LEDGER
 from delever.engine.kernel_events import PLACE
-from delever.engine.legs import Leg, Margin, read_leg, shared_by, union, within_margins
+from delever.engine.legs import (
+    Leg,
+    Margin,
+    every_contract_once,
+    read_leg,
+    shared_by,
+    union,
+    within_margins,
+)
 from delever.engine.settings import Account, orders_of, with_contract
 from delever.engine.steps import Ints
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT, Changes, KeptSums, sums_of
@@ -45,7 +53,7 @@ from delever.stats.metric import Metric
 from delever.stats.sample import no_return
 from delever.venues.costs import Costs
 
-__all__ = ["BookAccount", "BookSweep", "book_sweep"]
+__all__ = ["BookAccount", "BookSweep", "book_sweep", "without_bounds"]
 
 _NEARLY = 1e-9
 
@@ -282,11 +290,8 @@ def book_sweep(
     Raises InputError for bounds, which a sweep has no columns for, and what `portfolio_backtest`
     refuses of legs; DataError if rules, funding, detail or mark do not cover a leg's bars.
     """
-    for name, leg in legs.items():
-        if leg.account.bounds:
-            raise InputError(
-                f"{name}: a sweep has no columns for bounds; leave them out, or run one by one"
-            )
+    without_bounds({name: leg.account for name, leg in legs.items()})
+    every_contract_once(legs, margin)
     names = sorted(legs)
     read = {name: read_leg(name, legs[name], margin, None, timeframe) for name in names}
     for name, one in read.items():
@@ -334,6 +339,15 @@ def book_sweep(
         parts=parts or {},
         notes=(*(note for laid in books for note in laid.path.notes), *said),
     )
+
+
+def without_bounds(accounts: Mapping[str, Account]) -> None:
+    """Refuse bounds."""
+    for name, account in accounts.items():
+        if account.bounds:
+            raise InputError(
+                f"{name}: a sweep has no columns for bounds; leave them out, or run one by one"
+            )
 
 
 def _rows_on(clock: pd.DatetimeIndex, index: pd.DatetimeIndex) -> Ints:

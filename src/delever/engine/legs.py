@@ -161,6 +161,24 @@ _WORDS = {
 }
 
 
+def every_contract_once(legs: Mapping[str, Leg], how: Margin) -> None:
+    """Refuse a contract under two names; of separate wallets, on one venue."""
+    seen: dict[tuple[str, str], str] = {}
+    for name, leg in legs.items():
+        contract, rules = leg.account.contract, leg.account.rules
+        if contract is None:
+            continue
+        symbol = contract if isinstance(contract, str) else contract.symbol
+        # One wallet is on one venue; wallets of their own may be on several.
+        venue = str(getattr(rules, "venue", rules)) if how.mode == "separate" else ""
+        if (venue, symbol) in seen:
+            raise InputError(
+                f"legs must hold every symbol once; {symbol} is held by {seen[venue, symbol]} and "
+                f"{name}; add their targets up"
+            )
+        seen[venue, symbol] = name
+
+
 def read_leg(name: str, leg: Leg, how: Margin, costs: CostPart | None, timeframe: str) -> LegInput:
     """Check a leg, and settle its account and costs.
 

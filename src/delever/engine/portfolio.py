@@ -29,6 +29,7 @@ from delever.engine.legs import (
     Leg,
     Margin,
     decided_targets,
+    every_contract_once,
     read_leg,
     shared_by,
     union,
@@ -231,18 +232,7 @@ def _check(legs: object, how: object, initial_equity: float, rebalance_band: flo
             f"margin: weights must name the legs {', '.join(sorted(legs))}; they name "
             f"{', '.join(sorted(how.weights))}"
         )
-    seen: dict[str, str] = {}
-    for name, leg in legs.items():
-        contract = leg.account.contract
-        if contract is None or how.mode == "separate":
-            continue
-        symbol = contract if isinstance(contract, str) else contract.symbol
-        if symbol in seen:
-            raise InputError(
-                f"legs must hold every symbol once; {symbol} is held by {seen[symbol]} and {name}; "
-                "add their targets up"
-            )
-        seen[symbol] = name
+    every_contract_once(legs, how)
 
 
 def _wallets(names: list[str], how: Margin, initial: float) -> dict[str, float]:

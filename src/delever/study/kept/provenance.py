@@ -41,6 +41,10 @@ from delever.view import MarketView
 _NUMERIC = ("delever", "numpy", "pandas", "numba", "ta")
 
 
+_ACCOUNT = ("account", "costs", "costs_times", "initial_equity", "legs", "margin", "portfolio")
+"""What a study says of its account."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """Everything a study names, loaded."""
@@ -286,6 +290,11 @@ def identified(made_from: Mapping[str, Any], extensions: Extensions) -> dict[str
     if extensions.sources:
         whole["extensions"] = dict(extensions.sources)
     return {"run_id": run_id(whole), **whole}
+
+
+def account_asked(study: Mapping[str, Any]) -> str:
+    """Hash of what a study says of its account: settings, costs, how symbols share it."""
+    return run_id({name: study[name] for name in _ACCOUNT if name in study})
 
 
 def run_id(inputs: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from delever.data.holdout import read_holdout
 from delever.engine.portfolio import PortfolioBacktest
 from delever.research.answer import LEVEL
 from delever.research.rungs import Rung, own_rungs, standing
+from delever.study.kept.provenance import account_asked
 from delever.study.kept.result import Result
 from delever.study.kept.stored import Stored, everything
 from delever.study.results.kept_result import result
@@ -81,7 +82,7 @@ def verdict(name: Run | Path | str, *, workspace: Workspace | Path | str | None 
     name : Run, path or str
         A run, or any name of one that is printed.
     workspace : path, optional
-        Where sweeps, walks and looks at the holdout of the same strategy and data are looked for;
+        Where sweeps, walks and looks at the holdout of the same strategy, data and account are;
         by default the one at or above the current folder.
 
     Returns
@@ -98,7 +99,7 @@ def verdict(name: Run | Path | str, *, workspace: Workspace | Path | str | None 
     A run is measured against holding and cash (90 % intervals of growth above zero), in time and
     beyond hindsight (both tests of luck at 5 %), at twice the costs and a bar later, and with
     neighbouring parameters (half of its growth above holding is left). The newest walk of the same
-    strategy on the same data says whether choosing held out of sample, the newest sweep whether
+    strategy, data and account says whether choosing held out of sample, the newest sweep whether
     choosing helped in periods left out (p-value at most 5 %) and whether luck explains what the
     best has above holding; the newest unsealed run what became of it on the holdout.
 
@@ -122,19 +123,32 @@ def _others(found: Run, place: Workspace) -> list[Rung]:
     several = isinstance(found.evaluation.backtest, PortfolioBacktest)
     kept = [one for one in everything(place.results, ("run", "sweep", "walk")) if not one.damage]
     same = [one for one in kept if about and _about_stored(one) == about]
-    # A sweep over costs or accounts speaks of other accounts than this run's.
+    account = account_asked(found.manifest["study"])
+    # A sweep over costs or accounts speaks of other accounts than this run's, and so does one whose
+    # study says others.
     alike = [
         one
         for one in same
-        if all(axis.startswith("params.") for axis in one.about.params.get("axes", ()))
-        or one.kind == "walk"
+        if one.about.inputs.get("account") == account
+        and all(axis.startswith("params.") for axis in _axes(one))
     ]
     newest = {one.kind: one for one in sorted(alike, key=lambda one: one.made)}
+    others = {one.kind for one in same} - {*newest}
     return [
-        _not_walked() if several else _walked(newest.get("walk")),
-        *_swept(newest.get("sweep"), place),
-        _held_out(same, place),
+        _not_walked() if several else _walked(newest.get("walk"), _else("walk", others)),
+        *_swept(newest.get("sweep"), place, _else("sweep", others)),
+        _held_out(alike, place),
     ]
+
+
+def _axes(one: Stored) -> Sequence[str]:
+    """What was swept; the axes of a walk are parameters."""
+    return one.about.params.get("axes", ()) if one.kind == "sweep" else ()
+
+
+def _else(kind: str, others: Set[str]) -> str:
+    """Why none of a kind is read, where there are some."""
+    return f"not asked: every {kind} of it holds another account" if kind in others else ""
 
 
 def _about(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -156,10 +170,10 @@ def _not_walked() -> Rung:
     return Rung(name=name, passed=None, figure=_NOT_SEVERAL, how=how)
 
 
-def _walked(one: Stored | None) -> Rung:
+def _walked(one: Stored | None, unread: str) -> Rung:
     name, how = _CHOSEN[0]
     if one is None:
-        return Rung(name=name, passed=None, figure="", how=how)
+        return Rung(name=name, passed=None, figure=unread, how=how)
     told = one.about.metrics
     growth, held, p_value = (
         math.nan if told.get(key) is None else float(told[key])
@@ -170,11 +184,11 @@ def _walked(one: Stored | None) -> Rung:
     return Rung(name=name, passed=passed, figure=figure, how=how)
 
 
-def _swept(one: Stored | None, place: Workspace) -> list[Rung]:
+def _swept(one: Stored | None, place: Workspace, unread: str) -> list[Rung]:
     names, how = [name for name, _ in _CHOSEN[1:]], "delever sweep"
     swept = None if one is None else result(one.folder, workspace=place)
     if not isinstance(swept, Sweep):
-        return [Rung(name=name, passed=None, figure="", how=how) for name in names]
+        return [Rung(name=name, passed=None, figure=unread, how=how) for name in names]
     gained = None if swept.choosing is None else swept.choosing.gained.get("payout")
     luck = swept.deflation
     left_out = Rung(name=names[0], passed=None, figure="", how=how)

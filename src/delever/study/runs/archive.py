@@ -22,7 +22,7 @@ from delever.research.answer import Answer
 from delever.research.evaluation import SCOPES, Evaluation, evaluate
 from delever.research.what_if import WhatIf, no_paths
 from delever.stats.metrics import AsMetric, register
-from delever.study.kept.provenance import canonical_json, code_sha256, file_sha256
+from delever.study.kept.provenance import account_asked, canonical_json, code_sha256, file_sha256
 from delever.study.kept.result import plain
 from delever.study.kept.stored import LISTED, About, placed, write_facts
 from delever.study.runs.answering import answer_over, restored, stored
@@ -128,7 +128,10 @@ def _about(evaluation: Evaluation, manifest: Mapping[str, Any]) -> About:
         start=manifest["span"]["start"][:10],
         end=manifest["span"]["end"][:10],
         params=manifest["params"],
-        inputs={name: manifest["study"][name] for name in ("strategy", "data")},
+        inputs={
+            **{name: manifest["study"][name] for name in ("strategy", "data")},
+            "account": account_asked(manifest["study"]),
+        },
         metrics={name: plain(whole[name]) for name in LISTED},
     )
 

@@ -13,9 +13,10 @@ import pandas as pd
 
 from delever.deleveraging.membership import membership
 from delever.deleveraging.period import Period
-from delever.engine.book_accounts import BookAccount, BookSweep, book_sweep
+from delever.engine.book_accounts import BookAccount, BookSweep, book_sweep, without_bounds
 from delever.engine.orders import Target
 from delever.engine.portfolio import PortfolioBacktest
+from delever.engine.settings import with_contract
 from delever.engine.sweep_accounts import Changes, changes_each
 from delever.engine.sweep_metrics import asked_metrics, metric_names, part_names
 from delever.errors import DeleverError, InputError
@@ -181,14 +182,24 @@ class JointGround:
             self._replies[key] = answer if isinstance(answer, DeleverError) else _reply(*answer)
         return self._replies[key]
 
+    @property
+    def in_coins(self) -> bool:
+        """Whether a wallet holds coins, behind an inverse contract: then each is run by itself."""
+        views = self.market.views
+        return any(
+            with_contract(account, views[name].index[-1].date()).inverse
+            for name, account in self.joint.accounts.items()
+        )
+
     def slow(self, one: JointCombination) -> bool:
         """Whether one such as this is run by itself: its strategy names orders, or gives nothing.
 
-        So is each where a metric is none of sums.
+        So is each where a metric is none of sums, or a wallet holds coins.
         """
         reply = self.reply(one)
         by_run = asked_metrics(self.metrics)[1]
-        return bool(by_run) or isinstance(reply, DeleverError) or reply.ordered
+        alone = isinstance(reply, DeleverError) or reply.ordered
+        return bool(by_run) or alone or self.in_coins
 
     def laid(self, one: JointCombination, begin: int) -> BookSweep:
         """The markets from a row on, laid out for many accounts; the last few are kept."""
@@ -234,6 +245,7 @@ class JointGround:
         batch: dict[int, tuple[JointCombination, JointReply]] = {}
         parts, held, count = [], 0, 0
         several(self.market, self.strategy)
+        coins = self.in_coins
         with shared_work(shared_bytes):
             for row, one in enumerate(wanted):
                 count = row + 1
@@ -242,14 +254,15 @@ class JointGround:
                     errors[row] = str(reply)
                     continue
                 begins[row], decided[row] = reply.begin, reply.decided
-                if by_run or reply.ordered:
+                alone = reply.ordered or coins
+                if by_run or alone:
                     try:
-                        sums = by_sums if reply.ordered else ()
+                        sums = by_sums if alone else ()
                         by_bars[row], further[row] = self._alone(one, sums, by_run)
                     except DeleverError as error:
                         errors[row] = str(error)
                         continue
-                if reply.ordered:
+                if alone:
                     continue
                 batch[row] = one, reply
                 held += sum(
@@ -276,6 +289,8 @@ class JointGround:
         self, one: JointCombination, by_sums: Sequence[Metric], by_run: Sequence[Metric]
     ) -> tuple[list[float], list[float]]:
         """Run a combination by itself: what sums hold, without `by_sums` nothing, and the rest."""
+        if by_sums:
+            without_bounds(one.account.accounts)
         answer = self.asked(one)
         if isinstance(answer, DeleverError):
             raise answer

@@ -74,13 +74,14 @@ def _of_terms(
     """Accounts, costs and the portfolio rule of a study with a combination's values."""
     known, table = inputs.extensions.cost_models, own.portfolio
     changes = {key[8:]: value for key, value in rest.items() if key.startswith("account.")}
+    contracts = [name for name, leg in inputs.legs.items() if _trades_contract(leg.account)]
     accounts, costs = {}, {}
     for name, leg in inputs.legs.items():
         said = own.legs.get(name)
         alone = None if said is None else said.account
         account = leg.account
         if changes and alone is None:  # what a leg says itself stands
-            account = replace(account or Account(), **changes)
+            account = _changed(account, changes, apart=bool(contracts))
         if account is not None:
             accounts[name] = account
         paid = None if said is None else said.costs
@@ -95,6 +96,17 @@ def _of_terms(
         band=table.rebalance_band,
     )
     return JointCombination(rule, account_of_all, own.spot_costs(known))
+
+
+def _trades_contract(account: Account | None) -> bool:
+    return account is not None and account.contract is not None
+
+
+def _changed(account: Account | None, changes: Mapping[str, Any], *, apart: bool) -> Account:
+    """An account with swept settings; beside contracts, `apart`, spot keeps its leverage of 1."""
+    spot = apart and not _trades_contract(account)
+    own = {name: value for name, value in changes.items() if not (spot and name == "leverage")}
+    return replace(account or Account(), **own)
 
 
 def joint_combination_at_hand(
@@ -126,8 +138,9 @@ def joint_combination_at_hand(
                       **shared}  # fmt: skip
             accounts = dict(ground.joint.accounts)
             if own["account"]:
+                contracts = [name for name, one in accounts.items() if _trades_contract(one)]
                 accounts = {
-                    symbol: replace(accounts.get(symbol, Account()), **own["account"])
+                    symbol: _changed(accounts.get(symbol), own["account"], apart=bool(contracts))
                     for symbol in ground.market
                 }
             fills = {

@@ -24,7 +24,7 @@ from delever.data.disk import Disk
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.errors import ConfigError
 from delever.stats.metrics import AsMetric, metric_of
-from delever.study.kept.provenance import canonical_json, metric_sha256, run_id
+from delever.study.kept.provenance import account_asked, canonical_json, metric_sha256, run_id
 from delever.study.kept.stored import About, write_facts, write_index
 from delever.study.ledger.trial_blocks import Bound, grid_trials
 from delever.study.machines.cluster import Cluster
@@ -215,7 +215,11 @@ def _about(sweep: Sweep, swept: SweptStudy) -> About:
         start=f"{starts.min():%Y-%m-%d}" if len(starts) else "",
         end=f"{end:%Y-%m-%d}",
         params={"axes": list(sweep.axes), "combinations": len(sweep.frame)},
-        inputs={"strategy": study.strategy, "data": swept.data},
+        inputs={
+            "strategy": study.strategy,
+            "data": swept.data,
+            "account": account_asked(swept.manifest["study"]),
+        },
     )
 
 

@@ -32,7 +32,7 @@ from delever.research.walking import (
 )
 from delever.study.inputs.belonging import account_on
 from delever.study.inputs.market import utc
-from delever.study.kept.provenance import gather
+from delever.study.kept.provenance import account_asked, gather
 from delever.study.kept.result import Result, plain
 from delever.study.runs.answering import Progress, counting
 from delever.study.runs.backtesting import backtest_market
@@ -76,7 +76,7 @@ class WalkForward(Walked, Result):
         The choices held one after the other, as one account: changing over at a seam pays what the
         fills cost.
     studied : mapping
-        Strategy and data of the study file; empty on a market at hand.
+        Strategy and data of the study file and a hash of its account; empty on a market at hand.
     windows : pandas.DataFrame
         A row per choice: ``fit_start`` and ``fit_end`` (first and last bar that chose), ``start``
         and ``end`` (first and last bar that held it), a column per axis, ``chosen`` (its row among
@@ -357,7 +357,11 @@ def _of_study(place: Workspace, path: Path, overrides: Mapping[str, Any]) -> _As
         bound=[make(one).params for one in chosen],
         benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
         name=study.name,
-        studied={"strategy": study.strategy, "data": study.data},
+        studied={
+            "strategy": study.strategy,
+            "data": study.data,
+            "account": account_asked(study.model_dump(mode="json")),
+        },
     )
 
 

@@ -281,6 +281,35 @@ def test_hyperliquids_cross_formula() -> None:
     assert told["ETH"] == pytest.approx(3_050.0 + available / 10.0 / (1 + 0.0125))
 
 
+@pytest.mark.parametrize(
+    ("coin", "rate", "side", "size", "entry", "equity", "told"),
+    [
+        ("ETH", 0.01, 1.0, 0.0199, 2459.5, 24.454895, 1243.0411908),
+        ("BTC", 0.01, 1.0, 0.0015, 66930.0, 20.043862, 54108.51043771),
+        ("BTC", 0.01, -1.0, 0.00145, 68139.0, 19.72573, 80933.61590987),
+        ("SOL", 0.025, 1.0, 0.6, 173.06, 20.735658, 142.05186667),
+        ("SOL", 0.025, -1.0, 0.48, 163.11, 15.650731, 190.94213618),
+        ("DOGE", 0.025, -1.0, 351.0, 0.14333, 25.136807, 0.20970228),
+    ],
+)
+def test_hyperliquid_says_these_prices_of_its_positions(
+    coin: str, rate: float, side: float, size: float, entry: float, equity: float, told: float
+) -> None:
+    # Positions as Hyperliquid's interface gave them in October 2024, collected in freqtrade's tests
+    # (tests/exchange/test_hyperliquid.py); rates are half of one over the maximum leverage then, 50
+    # and 20. The account holds nothing else: a second position that is flat changes nothing.
+    row = (Bracket(cap=np.inf, maintenance_margin_rate=rate, max_leverage=0.5 / rate),)
+    symbols = {coin: f"{coin}/USDC:USDC", "other": "X/USDC:USDC"}
+    run = held_at(
+        {coin: entry, "other": 10.0}, {coin: entry, "other": 10.0},
+        {coin: side * size, "other": 0.0},
+        {name: perpetual(symbol, row, leverage=10.0) for name, symbol in symbols.items()},
+        cash=equity, margin=Margin(rules=load_rulebook("data/venues/hyperliquid.toml")),
+    )  # fmt: skip
+    price = run.legs[coin]["liquidation_price"].iloc[-1]
+    assert price == pytest.approx(told, rel=1e-4)  # its equity is not at exactly the entry
+
+
 def falling(prices: list[float]) -> pd.DataFrame:
     opened = [prices[0], *prices[:-1]]
     rows = {"open": opened, "high": opened, "low": prices, "close": prices}

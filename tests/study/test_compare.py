@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import delever as dl
+from delever.cli.run_commands import _print_comparison
 from delever.errors import InputError
 
 
@@ -37,6 +38,29 @@ def test_differing_costs_and_equal_names_are_told_apart(market):
     assert len(set(both.labels)) == 2
     assert "the runs pay different costs" in both.notes
     assert sum("close-only" in note for note in both.notes) == 1
+
+
+def test_benchmarks_of_their_own_are_named_and_none_stands_for_all(workspace, market, capsys):
+    beside = {"one": "buy_and_hold", "other": "ma200w_break"}
+    made = [
+        dl.backtest(
+            market, "support_breach", weeks=9, start="2012-01-01", benchmark=held, name=name
+        )
+        for name, held in beside.items()
+    ]
+    both = dl.compare(*made)
+    assert both.benchmark is None
+    told = (
+        "each run is held against a benchmark of its own: one against buy and hold, other against"
+    )
+    assert f"{told} ma200w_break" in " ".join(both.notes).replace("ma200w break", "ma200w_break")
+    assert "Against its benchmark" in both.html()
+    assert dl.compare(*made[:1], dl.backtest(market, "buy_and_hold")).benchmark == "buy and hold"
+    _print_comparison(both, workspace.root / "comparison.html")
+    said = capsys.readouterr().out
+    tables = [line for line in said.splitlines() if line[:1] in "┏┃┡│└"]
+    assert tables
+    assert not any("hold" in line for line in tables)
 
 
 def test_the_latest_count_of_trials_on_a_market_is_told_once(workspace, market):

@@ -327,7 +327,7 @@ def _print_comparison(comparison: dl.Comparison, page: Path) -> None:
 
     typer.secho(f"{comparison.start:%Y-%m-%d} to {comparison.end:%Y-%m-%d}", bold=True)
     print_text(comparison.headline)
-    names, benchmark = comparison.labels, comparison.runs[0].benchmark
+    names, benchmark = comparison.labels, comparison.benchmark
     found = dict(zip(names, comparison.answers, strict=True))
     if len(found) <= _BESIDE_EACH_OTHER:
         print_table("Points saved in each period", periods_in_short(found, benchmark))

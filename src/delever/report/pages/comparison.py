@@ -184,10 +184,7 @@ def _benchmarks(evaluations: Mapping[str, Evaluation], name: str) -> dict[str, E
 
     None where all share one and a run is that benchmark itself.
     """
-    distinct: dict[str, Evaluation] = {}
-    for run, each in evaluations.items():
-        if not any(_alike(each.benchmark, other.benchmark) for other in distinct.values()):
-            distinct[run] = each
+    distinct = own_benchmarks(evaluations)
     if len(distinct) > 1:
         return {f"{name} ({run})": each for run, each in distinct.items()}
     if _itself(evaluations) is not None:
@@ -195,6 +192,15 @@ def _benchmarks(evaluations: Mapping[str, Evaluation], name: str) -> dict[str, E
     return {
         name if name not in evaluations else f"{name} (benchmark)": next(iter(distinct.values()))
     }
+
+
+def own_benchmarks(evaluations: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
+    """The first run with each benchmark that did something else than those before."""
+    distinct: dict[str, Evaluation] = {}
+    for run, each in evaluations.items():
+        if not any(_alike(each.benchmark, other.benchmark) for other in distinct.values()):
+            distinct[run] = each
+    return distinct
 
 
 def _itself(evaluations: Mapping[str, Evaluation]) -> str | None:

@@ -11,8 +11,8 @@ from delever.research.evaluation import Evaluation
 from delever.stats.bootstrap import Estimate
 
 
-def periods_in_short(found: Mapping[str, Answer], benchmark: str) -> Table:
-    """One row per period: the benchmark's return and the points each strategy saved."""
+def periods_in_short(found: Mapping[str, Answer], benchmark: str | None) -> Table:
+    """One row per period: the return of a benchmark that all share, and the points saved."""
     alone = len(found) == 1
     first = next(iter(found.values())).protection.periods
     saved = {name: one.protection.periods["points_saved"] for name, one in found.items()}
@@ -25,7 +25,7 @@ def periods_in_short(found: Mapping[str, Answer], benchmark: str) -> Table:
         rows,
         (
             texts("period", "period"),
-            numbers(benchmark, "benchmark_return", fraction_cell),
+            *([numbers(benchmark, "benchmark_return", fraction_cell)] if benchmark else []),
             *(numbers(name, "strategy_return", fraction_cell) for name in found if alone),
             *(
                 numbers(
@@ -75,9 +75,9 @@ def run_in_short(found: Answer, evaluation: Evaluation, benchmark: str) -> Table
 
 
 def runs_in_short(
-    found: Mapping[str, Answer], evaluations: Mapping[str, Evaluation], benchmark: str
+    found: Mapping[str, Answer], evaluations: Mapping[str, Evaluation], benchmark: str | None
 ) -> Table:
-    """A row per run and one for the benchmark; under a figure its interval."""
+    """A row per run and one for a benchmark that all share; under a figure its interval."""
     first = next(iter(evaluations.values()))
     beside = first.benchmark_metrics["whole"]
     rows = []
@@ -89,7 +89,7 @@ def runs_in_short(
     ]
     return tabulate(
         "runs-in-short",
-        [*rows, (benchmark, last)],
+        [*rows, *([(benchmark, last)] if benchmark else [])],
         (
             texts("whole run", lambda row: row[0]),
             *(

@@ -31,6 +31,7 @@ from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 
 MOST_RUNS = 30
+_ITS_OWN = "its benchmark"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -110,7 +111,11 @@ class Comparison(Result):
                 "the runs cover different spans; every figure here is over the common one, "
                 f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}"
             )
-        if len({run.manifest.get("data", {}).get("sha256") for run in self.runs}) > 1:
+        if len({run.benchmark for run in self.runs}) > 1:
+            told = zip(self.labels, self.runs, strict=True)
+            each = ", ".join(f"{label} against {run.benchmark}" for label, run in told)
+            out.append(f"each run is held against a benchmark of its own: {each}")
+        if len({_data(run) for run in self.runs}) > 1:
             out.append("the runs were made with different data sets")
         if len({tuple(p.id for p in each.periods) for each in self.evaluations}) > 1 or (
             len({run.manifest.get("periods_sha256") for run in self.runs}) > 1
@@ -121,6 +126,14 @@ class Comparison(Result):
         if self.differences.reason:
             out.append(self.differences.reason)
         return list(dict.fromkeys([*out, *self._labelled(run.notes for run in self.runs)]))
+
+    @property
+    def benchmark(self) -> str | None:
+        """What the benchmark of all is called; None where each has its own."""
+        from delever.report.pages.comparison import own_benchmarks
+
+        each = own_benchmarks(dict(zip(self.labels, self.evaluations, strict=True)))
+        return self.runs[0].benchmark if len(each) == 1 else None
 
     @property
     def assumptions(self) -> list[str]:
@@ -194,7 +207,8 @@ class Comparison(Result):
         """Growth and drawdown of the runs."""
         from delever.report.pages.comparison import charts
 
-        return charts(dict(zip(self.labels, self.evaluations, strict=True)))
+        measured = dict(zip(self.labels, self.evaluations, strict=True))
+        return charts(measured, benchmark=self.benchmark or _ITS_OWN)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -214,6 +228,7 @@ class Comparison(Result):
                 label: _params(run) for label, run in zip(self.labels, self.runs, strict=True)
             },
             span=(self.start, self.end),
+            benchmark=self.benchmark or _ITS_OWN,
             notes=self.notes,
             assumptions=self.assumptions,
             what_if=what_if_table(self.counterfactuals, self.refused, days=self.days)
@@ -362,6 +377,13 @@ def _figures(found: Differences) -> dict[str, Any]:
         "may_be_best": plain(found.best),
         "correlation": plain(found.correlation),
     }
+
+
+def _data(run: Run) -> str:
+    """What a run was made with: a data set, or those of several symbols."""
+    told = run.manifest
+    several = {name: one["data"] for name, one in (told.get("symbols") or {}).items()}
+    return canonical_json(several or (told.get("data") or {}).get("sha256"))
 
 
 def _params(run: Run) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def test_a_wrong_study_is_refused_in_a_sentence(stored: Workspace, was: str, now
 
 
 def test_what_takes_one_symbol_refuses_a_study_of_several(stored: Workspace, capsys):
-    assert main(["walk", "backtests/carry.toml"]) == 2
+    assert main(["screen", "backtests/carry.toml"]) == 2
     assert "is a study of several symbols" in capsys.readouterr().err
 
 

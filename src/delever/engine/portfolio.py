@@ -369,7 +369,7 @@ def _remarks(
             price, bar = float(held["price"].iloc[-1]), held["time"].iloc[-1]
             how = f"a recovery of {leg.ends:g}" if price == leg.ends else "its last close"
             what = f"the position was closed at {how} with the bar of {bar:%Y-%m-%d %H:%M}"
-        notes.append(f"{name}: its bars end on {last:%Y-%m-%d %H:%M}, before the run; {what}")
+        notes.append(f"{name}: its bars end on {last:%Y-%m-%d %H:%M}, before the run does; {what}")
     for name, leg in legs.items():
         if leg.account.inverse:
             notes.append(

@@ -71,34 +71,71 @@ def backtest_markets(
     asked = joint_rule(chosen, params, rule=rule, rule_params=rule_params or {}, place=place)
     if not isinstance(chosen, Strategy) and params:
         raise InputError(f"target exposures take no parameters; got {', '.join(params)}")
-    first = None if start is None else utc(start, "start")
-    evaluation = simulate_joint(
-        markets,
-        asked,
+    return backtest_asked(
+        *(markets, asked, told, beside),
         name=name or (chosen.name if isinstance(chosen, Strategy) else "exposures"),
-        benchmark=beside,
-        account=told,
+        benchmark_name=benchmark if isinstance(benchmark, str) else "benchmark",
         benchmark_costs=costs or DEFAULT_COSTS,
         costs_times=costs_times,
         initial_equity=initial_equity,
-        start=first,
+        start=None if start is None else utc(start, "start"),
         end=None if end is None else utc(end, "end"),
         periods=chosen_periods(periods, place.periods),
         metrics=(*place.extensions.metrics, *metrics),
+        place=place,
+        data=", ".join(markets),
+    )
+
+
+def backtest_asked(
+    markets: Markets,
+    asked: JointRule,
+    account: JointAccount,
+    benchmark: JointRule,
+    *,
+    name: str,
+    benchmark_name: str,
+    benchmark_costs: Costs,
+    costs_times: float,
+    initial_equity: float,
+    start: pd.Timestamp | None,
+    end: pd.Timestamp | None,
+    periods: Sequence[Period],
+    metrics: Sequence[AsMetric],
+    place: Workspace,
+    data: str,
+) -> Run:
+    """Backtest what is asked of several markets, and count the trial.
+
+    Raises what `delever.backtest` raises.
+    """
+    evaluation = simulate_joint(
+        markets,
+        asked,
+        name=name,
+        benchmark=benchmark,
+        account=account,
+        benchmark_costs=benchmark_costs,
+        costs_times=costs_times,
+        initial_equity=initial_equity,
+        start=start,
+        end=end,
+        periods=periods,
+        metrics=metrics,
     )
     n_trials = 1
     if not place.shipped:
         n_trials = record_joint(
-            *(place, evaluation, markets, asked, told),
+            *(place, evaluation, markets, asked, account),
             costs_times=costs_times,
-            start=first,
-            data=", ".join(markets),
+            start=start,
+            data=data,
             by="notebook",
         )
     return _finished(
         *(evaluation, markets, asked),
-        strategy=getattr(chosen, "name", None) or "exposures",
-        benchmark=benchmark if isinstance(benchmark, str) else "benchmark",
+        strategy=asked.strategy.name if isinstance(asked.strategy, Strategy) else "exposures",
+        benchmark=benchmark_name,
         costs_times=costs_times,
         n_trials=n_trials,
         place=place,

@@ -13,7 +13,6 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.data.holdout import read_holdout
-from delever.engine.portfolio import PortfolioBacktest
 from delever.research.answer import LEVEL
 from delever.research.rungs import Rung, own_rungs, standing
 from delever.study.kept.provenance import account_asked
@@ -36,7 +35,6 @@ _CHOSEN = (
     ("chosen without a period", "delever sweep"),
     ("after deflation", "delever sweep"),
 )
-_NOT_SEVERAL = "not asked: not for several symbols"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -120,7 +118,6 @@ def verdict(name: Run | Path | str, *, workspace: Workspace | Path | str | None 
 def _others(found: Run, place: Workspace) -> list[Rung]:
     """What sweeps, walks and looks at the holdout tell of the same strategy on the same data."""
     about = _about(found.manifest)
-    several = isinstance(found.evaluation.backtest, PortfolioBacktest)
     kept = [one for one in everything(place.results, ("run", "sweep", "walk")) if not one.damage]
     same = [one for one in kept if about and _about_stored(one) == about]
     account = account_asked(found.manifest["study"])
@@ -135,7 +132,7 @@ def _others(found: Run, place: Workspace) -> list[Rung]:
     newest = {one.kind: one for one in sorted(alike, key=lambda one: one.made)}
     others = {one.kind for one in same} - {*newest}
     return [
-        _not_walked() if several else _walked(newest.get("walk"), _else("walk", others)),
+        _walked(newest.get("walk"), _else("walk", others)),
         *_swept(newest.get("sweep"), place, _else("sweep", others)),
         _held_out(alike, place),
     ]
@@ -163,11 +160,6 @@ def _about_stored(one: Stored) -> tuple[Any, Any]:
 
 def _named(one: Stored | None) -> str:
     return "" if one is None else f"the sweep of {one.group}"
-
-
-def _not_walked() -> Rung:
-    name, how = _CHOSEN[0]
-    return Rung(name=name, passed=None, figure=_NOT_SEVERAL, how=how)
 
 
 def _walked(one: Stored | None, unread: str) -> Rung:

@@ -307,8 +307,8 @@ def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     data = table.get("data")
     if "legs" in table or (isinstance(data, str) and data.endswith(UNIVERSES)):
         raise ConfigError(
-            f"{path} is a study of several symbols, which delever run and delever sweep take and "
-            "nothing else does so far; name a study of one symbol here"
+            f"{path} is a study of several symbols, which run, sweep, walk and unseal take; "
+            "name a study of one symbol here"
         )
     try:
         return Study.model_validate(table)

@@ -83,6 +83,7 @@ class JointGround:
     initial_equity: float
     costs_times: float = 1.0
     metrics: tuple[AsMetric, ...] = ()
+    own_parts: Parts | None = None  # in place of blocks and periods
     asking: Asking = field(default_factory=Asking, init=False)
     _replies: dict[str, JointReply | DeleverError] = field(
         default_factory=dict, init=False, repr=False
@@ -110,6 +111,8 @@ class JointGround:
     @property
     def parts(self) -> Parts:
         """Parts of the bars that a run may hold, of which sums are kept."""
+        if self.own_parts is not None:
+            return self.own_parts
         market = self.market
         return Parts.of(market.index, market.timeframe, self.first, self.periods)
 

@@ -25,6 +25,11 @@ from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 
+OF_SEVERAL = (
+    "margin, rule and accounts by symbol go with several markets; got one; dl.markets makes several"
+)
+"""What one market does not take."""
+
 
 def joint_ground_of(study: PortfolioStudy, inputs: JointInputs) -> JointGround:
     """What the combinations of a study of several symbols share."""

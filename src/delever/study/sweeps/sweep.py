@@ -32,7 +32,11 @@ from delever.study.sweeps.chunk import (
     swept_trial,
 )
 from delever.study.sweeps.joint_ground import JointGround
-from delever.study.sweeps.joint_sweep import joint_combination_at_hand, joint_ground_at_hand
+from delever.study.sweeps.joint_sweep import (
+    OF_SEVERAL,
+    joint_combination_at_hand,
+    joint_ground_at_hand,
+)
 from delever.study.sweeps.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns
@@ -43,9 +47,6 @@ from delever.venues.costs import Costs
 from delever.view import MarketView
 
 _SWEPT_HERE = "a market is swept in this process; a cluster takes a study file with a [sweep] table"
-_OF_SEVERAL = (
-    "margin, rule and accounts by symbol go with several markets; got one; dl.markets makes several"
-)
 
 
 def sweep(
@@ -153,7 +154,7 @@ def sweep(
             )
             return _sweep_markets(several, axes, costs, really=really, place=place)
         if isinstance(account, Mapping) or margin != "cross" or rule or rule_params:
-            raise InputError(_OF_SEVERAL)
+            raise InputError(OF_SEVERAL)
         ground = _ground(study, strategy, account, benchmark, place, rest)
         return _sweep_market(ground, axes, costs, really=really, place=place)
     path = study_path(study, "a sweep")

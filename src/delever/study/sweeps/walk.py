@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import Floats, shown, whole_number
-from delever.deleveraging.period import load_catalog
+from delever.arguments import Floats, whole_number
+from delever.engine.legs import Margin
 from delever.engine.settings import Account
-from delever.errors import ConfigError, InputError
+from delever.errors import InputError
+from delever.panel import Markets
 from delever.report.figures.look import Chart
 from delever.research.choosing import Tried
 from delever.research.walking import (
@@ -30,34 +31,16 @@ from delever.research.walking import (
     table_of,
     windows,
 )
-from delever.study.inputs.belonging import account_on
-from delever.study.inputs.market import utc
-from delever.study.kept.provenance import account_asked, gather
 from delever.study.kept.result import Result, plain
 from delever.study.runs.answering import Progress, counting
-from delever.study.runs.backtesting import backtest_market
 from delever.study.runs.run import Run
-from delever.study.settings.config import DEFAULT_COSTS, load_study, unsaid_costs
-from delever.study.settings.grid import axes_given, combinations, study_path
-from delever.study.sweeps.by_itself import benchmark_of, in_parts
-from delever.study.sweeps.chunk import (
-    Combination,
-    SweepGround,
-    combination_maker,
-    ground_of,
-    ledger_of,
-    record_combinations,
-)
-from delever.study.sweeps.walk_steps import (
-    Shifts,
-    Wanted,
-    joined,
-    opened,
-    sums_of,
-    wanted_rows,
-)
-from delever.study.workspaces.any_strategy import Given, as_strategy
-from delever.study.workspaces.strategy import Strategy
+from delever.study.settings.grid import study_path
+from delever.study.settings.portfolio_config import PortfolioStudy, load_any_study
+from delever.study.sweeps.joint_sweep import OF_SEVERAL
+from delever.study.sweeps.joint_walk import SeveralWalked, several_at_hand, several_of_study
+from delever.study.sweeps.walk_of_one import OneWalked, one_at_hand, one_of_study
+from delever.study.sweeps.walk_steps import Shifts, Wanted
+from delever.study.workspaces.any_strategy import Given
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
@@ -169,7 +152,7 @@ class WalkForward(Walked, Result):
 
 
 def walk_forward(
-    study: Path | str | MarketView,
+    study: Path | str | MarketView | Markets,
     strategy: Given | None = None,
     axes: Mapping[str, Iterable[Any]] | None = None,
     *,
@@ -184,11 +167,14 @@ def walk_forward(
     workers: int = 1,
     cluster: str | Executor | None = None,
     progress: Progress = lambda step: None,
-    account: Account | None = None,
+    account: Account | Mapping[str, Account] | None = None,
     costs: Costs | None = None,
     benchmark: Given = "buy_and_hold",
     start: str | pd.Timestamp | None = None,
     really: bool = False,
+    margin: str | Margin = "cross",
+    rule: str | None = None,
+    rule_params: Mapping[str, Any] | None = None,
     set: Mapping[str, Any] | None = None,
     workspace: Workspace | Path | str | None = None,
 ) -> WalkForward:
@@ -196,8 +182,9 @@ def walk_forward(
 
     Parameters
     ----------
-    study : path, str or MarketView
-        A study file with a ``[sweep.params]`` table, or a market from `delever.market`.
+    study : path, str, MarketView or Markets
+        A study file with a ``[sweep.params]`` table, a market from `delever.market`, or several
+        from `delever.markets`.
     strategy, axes
         On a market: as `delever.sweep` takes them; parameters of the strategy alone.
     window, step, embargo : int
@@ -223,6 +210,8 @@ def walk_forward(
         Told the name of each step as it begins.
     account, costs, benchmark, start, really
         On a market: as `delever.backtest` takes them.
+    margin, rule, rule_params
+        On several markets, likewise.
     set : mapping, optional
         Of a study file: dotted keys to values.
     workspace : path, optional
@@ -252,7 +241,8 @@ def walk_forward(
 
     What a strategy orders beside its exposures is taken in each window as they are: at a seam the
     new choice's row stands. If the close before it has passed that row's stop or target, the walk
-    is flat until the choice's exposure changes.
+    is flat until the choice's exposure changes. Over several symbols strategies name exposures
+    alone, and all of them are shifted together.
 
     The walk is held against `shifts` walks in which the exposures of every combination are shifted
     in time against the bars, each by the same share of its span: they choose by the same rule, from
@@ -272,153 +262,49 @@ def walk_forward(
         plateau=plateau, trades=trades,
     )  # fmt: skip
     whole_number("shifts", shifts, 0, 10_000)
-    place = Workspace.find(workspace, or_shipped=isinstance(study, MarketView))
-    if isinstance(study, MarketView):
-        if costs is not None and not really:
-            costs.check_meant()
-        asked = _of_market(place, study, strategy, axes, account, costs, benchmark, start)
+    at_hand = isinstance(study, MarketView | Markets)
+    place = Workspace.find(workspace, or_shipped=at_hand)
+    asked: OneWalked | SeveralWalked
+    if at_hand and costs is not None and not really:
+        costs.check_meant()
+    if isinstance(study, Markets):
+        asked = several_at_hand(
+            *(place, study, strategy, axes), account=account, costs=costs, benchmark=benchmark,
+            start=start, margin=margin, rule=rule, rule_params=rule_params,
+        )  # fmt: skip
+    elif isinstance(study, MarketView):
+        if isinstance(account, Mapping) or margin != "cross" or rule or rule_params:
+            raise InputError(OF_SEVERAL)
+        asked = one_at_hand(place, study, strategy, axes, account, costs, benchmark, start)
     else:
-        asked = _of_study(place, place.file(study_path(study, "a walk")), set or {})
+        path = place.file(study_path(study, "a walk"))
+        told = load_any_study(path, set or {})
+        if isinstance(told, PortfolioStudy):
+            asked = several_of_study(place, path, told)
+        else:
+            asked = one_of_study(place, path, told)
     progress("asking the strategy")
-    walk, rows, worth = _walked(asked, pace, shifts, place)
+    walk, wanted, rows, worth = _walked(asked, pace, shifts, place)
     shifted = walk.growth(workers, cluster, counting(progress, "shifted walks"))
     progress("simulating the choices")
-    return _finished(asked, walk, rows, worth, shifted, place)
-
-
-class _Asked(NamedTuple):
-    """What is walked."""
-
-    ground: SweepGround
-    chosen: Sequence[Mapping[str, Any]]  # by axis, a row per combination
-    bound: Sequence[Mapping[str, Any]]  # all parameters of the strategy
-    benchmark_costs: Costs
-    name: str
-    studied: Mapping[str, str]
-
-
-def _finished(
-    asked: _Asked,
-    walk: Shifts,
-    rows: npt.NDArray[np.intp],
-    worth: Floats,
-    shifted: Sequence[float],
-    place: Workspace,
-) -> WalkForward:
-    """A walk with its choices as one account."""
-    ground, growth = asked.ground, out_growth(walk.tried, rows)
-    run = backtest_market(
-        ground.market,
-        joined(ground, walk.wanted, rows, walk.cut),
-        account=ground.account,
-        costs=ground.costs,
-        benchmark_costs=asked.benchmark_costs,
-        costs_times=ground.costs_times,
-        benchmark=ground.benchmark,
-        start=ground.market.index[walk.cut[0].out[0]],
-        end=None,
-        periods=ground.periods,
-        initial_equity=ground.initial_equity,
-        name=asked.name,
-        metrics=(),
-        place=place,
-        params={},
-        quick=True,
-    )
-    beaten = sum(other >= growth for other in shifted)
-    return WalkForward(
-        run=run,
-        windows=table_of(walk.tried, walk.cut, rows, worth, walk.axes),
-        axes=walk.axes,
-        pace=walk.pace,
-        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
-        shifted=tuple(shifted),
-        growth=growth,
-        studied=asked.studied,
-    )
-
-
-def _of_study(place: Workspace, path: Path, overrides: Mapping[str, Any]) -> _Asked:
-    study = load_study(path, overrides)
-    if study.sweep is None or study.sweep.costs or study.sweep.account:
-        axes = "no [sweep] table" if study.sweep is None else ", ".join(study.sweep.axes)
-        raise ConfigError(
-            f"{path}: a walk chooses parameters of the strategy: it needs a table such as "
-            "[sweep.params] with weeks = [50, 100, 200], and neither [sweep.costs] nor "
-            f"[sweep.account]; got {axes}"
-        )
-    inputs = gather(study, place)
-    ground = ground_of(study, inputs)
-    chosen = combinations(study.sweep)
-    make = combination_maker(study, ground)
-    return _Asked(
-        ground=ground,
-        chosen=[{name.removeprefix("params."): v for name, v in one.items()} for one in chosen],
-        bound=[make(one).params for one in chosen],
-        benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
-        name=study.name,
-        studied={
-            "strategy": study.strategy,
-            "data": study.data,
-            "account": account_asked(study.model_dump(mode="json")),
-        },
-    )
-
-
-def _of_market(
-    place: Workspace,
-    market: MarketView,
-    strategy: Given | None,
-    axes: Mapping[str, Iterable[Any]] | None,
-    account: Account | None,
-    costs: Costs | None,
-    benchmark: Given,
-    start: str | pd.Timestamp | None,
-) -> _Asked:
-    lists = axes_given(axes or {})
-    if strategy is None or any("." in name for name in lists):
-        raise InputError(
-            "a walk of a market needs a strategy and axes of its parameters, "
-            f'such as {{"weeks": range(50, 250, 10)}}; got {shown(dict(axes or {}))}'
-        )
-    rule = as_strategy(strategy, workspace=place)
-    if not isinstance(rule, Strategy):
-        raise InputError("target exposures take no parameters, so there is nothing to choose")
-    market, loaded = account_on(market, account, place)
-    chosen = [dict(zip(lists, row, strict=True)) for row in itertools.product(*lists.values())]
-    ground = SweepGround(
-        market=market,
-        strategy=rule,
-        benchmark=as_strategy(benchmark, workspace=place),
-        account=loaded,
-        periods=tuple(load_catalog(place.periods)),
-        start=None if start is None else utc(start, "start"),
-        initial_equity=10_000.0,
-        costs=costs or unsaid_costs(loaded),
-    )
-    bound = [rule.bind(one) for one in chosen]
-    held = costs or DEFAULT_COSTS
-    return _Asked(ground, chosen, bound, benchmark_costs=held, name=rule.name, studied={})
+    return _finished(asked, walk, wanted, rows, worth, shifted, place)
 
 
 def _walked(
-    asked: _Asked, pace: Pace, shifts: int, place: Workspace
-) -> tuple[Shifts, npt.NDArray[np.intp], Floats]:
-    """The walk, the row chosen in each window, and what it was chosen by."""
-    ground, axes = asked.ground, pd.DataFrame(asked.chosen)
-    wanted = wanted_rows(ground, asked.bound)
-    first = max(int(wanted.begins.min()), ground.first)
-    index = ground.market.index
+    asked: OneWalked | SeveralWalked, pace: Pace, shifts: int, place: Workspace
+) -> tuple[Shifts, Wanted, npt.NDArray[np.intp], Floats]:
+    """The walk, what was decided, the row chosen in each window, and what it was chosen by."""
+    axes, index = pd.DataFrame(asked.chosen), asked.market.index
+    wanted = asked.wanted()
+    first = max(int(wanted.begins.min()), asked.first)
     cut = windows(index, first, pace)
-    parts = parts_of(index, ground.market.timeframe, first, cut, ground.parts)
-    ground = replace(ground, own_parts=parts)
-    where = opened(ground, wanted, first)
-    held = benchmark_of(ground, Combination({}, None, None, asked.benchmark_costs), first)
+    parts = parts_of(index, asked.market.timeframe, first, cut, asked.parts)
+    sums = partial(asked.sums_over(parts, wanted, first), wanted, first)
     tried = Tried(
         parts=parts,
-        sums=sums_of(where, wanted, first),
+        sums=sums(0.0),
         begins=wanted.begins,
-        benchmark=in_parts(held, parts, first),
+        benchmark=asked.held(parts, first),
         periods_per_year=1.0,
     )
     rows, worth = choices(tried, cut, pace, axes)
@@ -428,19 +314,33 @@ def _walked(
             f"one have {pace.trades} closed trades and a figure to be chosen by"
         )
     if not place.shipped:
-        _recorded(asked, wanted, ground, place)
+        asked.record(wanted, place)
     walk = Shifts(
-        place=where, wanted=wanted, tried=tried, cut=cut, pace=pace, axes=axes, first=first,
-        many=shifts,
+        sums=sums, values=wanted.rows.size, tried=tried, cut=cut, pace=pace, axes=axes,
+        first=first, many=shifts,
     )  # fmt: skip
-    return walk, rows, worth
+    return walk, wanted, rows, worth
 
 
-def _recorded(asked: _Asked, wanted: Wanted, ground: SweepGround, place: Workspace) -> None:
-    """Count the combinations that the strategy answered among the trials on the market."""
-    made = [
-        Combination(one, ground.account, ground.costs, asked.benchmark_costs)
-        for one, begin in zip(asked.bound, wanted.begins, strict=True)
-        if begin < len(ground.market.index)
-    ]
-    record_combinations(ledger_of(place, ground), ground, made, by="walk", study=asked.name)
+def _finished(
+    asked: OneWalked | SeveralWalked,
+    walk: Shifts,
+    wanted: Wanted,
+    rows: npt.NDArray[np.intp],
+    worth: Floats,
+    shifted: Sequence[float],
+    place: Workspace,
+) -> WalkForward:
+    """A walk with its choices as one account."""
+    growth = out_growth(walk.tried, rows)
+    beaten = sum(other >= growth for other in shifted)
+    return WalkForward(
+        run=asked.run(wanted, rows, walk.cut, place),
+        windows=table_of(walk.tried, walk.cut, rows, worth, walk.axes),
+        axes=walk.axes,
+        pace=walk.pace,
+        p_value=(1 + beaten) / (1 + len(shifted)) if shifted else math.nan,
+        shifted=tuple(shifted),
+        growth=growth,
+        studied=asked.studied,
+    )

@@ -28,7 +28,8 @@ from delever.study.sweeps.by_itself import in_parts, why_by_itself
 from delever.study.sweeps.chunk import Combination, SweepGround
 
 _LEAST_SHIFT_DAYS = 30
-_SHARED = 64 * 2**20  # bytes of indicators that combinations share
+SHARED = 64 * 2**20
+"""Bytes of indicators that combinations share."""
 _MOST_VALUES = 20_000_000  # decisions held in memory, and so what the shifts are made of
 
 
@@ -54,7 +55,7 @@ def wanted_rows(ground: SweepGround, bound: Sequence[Mapping[str, Any]]) -> Want
     names, rows = [EXPOSURE], np.zeros((len(bound), len(index) + 1, 1))
     begins = np.full(len(bound), len(index))
     failed: list[DeleverError] = []
-    with shared_work(_SHARED):
+    with shared_work(SHARED):
         for row, answer in enumerate(answers(ground, bound)):
             found: Any = answer
             if not isinstance(answer, DeleverError):  # orders are not kept: it is asked again
@@ -136,8 +137,8 @@ def _by_itself(ground: SweepGround, wanted: Wanted, row: int, begin: int, shift:
 class Shifts:
     """A walk as arrays and text: what a worker needs to walk it on shifted exposures."""
 
-    place: SweepMarket | SweepGround
-    wanted: Wanted
+    sums: Callable[[float], Floats]  # of all combinations, shifted by a share of their span
+    values: int  # decisions held in memory
     tried: Tried
     cut: Sequence[Window]
     pace: Pace
@@ -151,8 +152,7 @@ class Shifts:
         days = (index[-1] - index[self.first]) / pd.Timedelta(days=1)
         least = min(_LEAST_SHIFT_DAYS / days, 0.25)
         share = least + (1.0 - 2.0 * least) * (number + 0.5) / self.many
-        sums = sums_of(self.place, self.wanted, self.first, share)
-        other = replace(self.tried, sums=sums)
+        other = replace(self.tried, sums=self.sums(share))
         return out_growth(other, choices(other, self.cut, self.pace, self.axes)[0])
 
     def growth(
@@ -163,7 +163,7 @@ class Shifts:
         The same wherever they are walked. Raises SimulationError if a worker ends too early, or a
         cluster does not answer.
         """
-        if self.wanted.rows.size > _MOST_VALUES or not self.many:
+        if self.values > _MOST_VALUES or not self.many:
             return []
         workers = min(workers, self.many)
         with open_executor(workers, cluster) as pool:

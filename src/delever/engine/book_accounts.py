@@ -382,7 +382,7 @@ def _asks_of(begin: int, rows: Sequence[tuple[Ints, Floats]]) -> Any:
 
 def _book_of(laid: _LaidBook, terms: BookTerms, shared: bool) -> tuple[CompiledBook, Any, Any]:
     """A book that is flat, with room for one bar of fills."""
-    from delever.engine.book_kernel import accounts_of, scratch_of
+    from delever.engine.book_kernel import accounts_of, scratch_of, with_records
 
     market, size = laid.path.market, len(laid.names)
     states, places = np.zeros(1, dtype=BOOK_STATE), np.zeros(1, dtype=PLACE)
@@ -390,7 +390,8 @@ def _book_of(laid: _LaidBook, terms: BookTerms, shared: bool) -> tuple[CompiledB
     room = 32 * size * (1 + laid.most)
     book = CompiledBook(
         states, accounts_of(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
-        np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64), market, terms,
-        scratch_of(terms), np.full((size, 1, 2), math.nan), np.zeros((max(size, 2), 1 + size)),
+        np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64), market,
+        with_records(terms), scratch_of(terms), np.full((size, 1, 2), math.nan),
+        np.zeros((max(size, 2), 1 + size)),
     )  # fmt: skip
     return book, states, places

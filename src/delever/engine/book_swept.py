@@ -13,27 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from delever.engine.arithmetic import (
-    liquidation_price,
-    margin_behind,
-    profit_price,
-    stop_price,
-)
+from delever.engine.book_calm import calm
 from delever.engine.book_compiled import (
     CompiledBook,
-    collateral,
-    count_held,
-    kept,
-    needs_margin,
     order_of,
 )
 from delever.engine.book_kernel import has_bar, open_bar, place_step, settle, walk_step
 from delever.engine.book_lines import BookLines
 from delever.engine.book_market import FINER, STRETCH
 from delever.engine.by_reference import by_reference
-from delever.engine.compiled import compiled, inner, numbers
-from delever.engine.kernel_events import BY_LIQUIDATION, N_RULE
-from delever.engine.steps import Floats, Ints, MarginRule
+from delever.engine.compiled import compiled, inner
+from delever.engine.kernel_events import BY_LIQUIDATION
+from delever.engine.steps import Floats, Ints
 from delever.engine.sweep_market import Passing
 from delever.engine.sweep_wealth import Line, Wealth, enter, fall, hold, mark, stretch
 
@@ -89,84 +80,16 @@ def _extremes_of_bar(book: CompiledBook, lines: BookLines, bar: int) -> None:
 
 
 @inner()
-def _orders_rest(book: CompiledBook, place: int) -> bool:
-    """Whether no price at the extremes reaches a stop or a take-profit of a position."""
-    account, order, of = book.accounts[place], order_of(book, place), book.of
-    if order.stop_loss == np.inf and order.take_profit == np.inf and order.trailing_stop == np.inf:
-        return True
-    long = account.position > 0.0
-    best = max(account.peak, of.high[place]) if long else min(account.peak, of.low[place])
-    stop, _ = stop_price(account.position, account.entry, best, order, order.inverse)
-    profit = profit_price(account.position, account.entry, order, order.inverse)
-    if long:
-        return bool(of.low[place] > stop and of.high[place] < profit)
-    return bool(of.high[place] < stop and of.low[place] > profit)
-
-
-@inner()
 def _calm(book: CompiledBook, lines: BookLines, time: int, last: int) -> bool:
     """Whether nothing can happen from a bar to another, prices staying within the extremes."""
-    of, lost, near = book.of, 0.0, abs(book.state.cash)
-    for place in range(len(of)):
+    lost = 0.0
+    for place in range(len(book.of)):
         position = book.accounts[place].position
-        if position == 0.0:
-            continue
-        if not _orders_rest(book, place):
-            return False
-        order, lane = order_of(book, place), 0 if position > 0.0 else 1
-        size = abs(position)
-        lost += size * (lines.lost[last, place, lane] - lines.lost[time, place, lane])
-        near += size * of.mark_high[place] + 2.0 * order.tick * size / _SAFE
-    if book.state.shared > 0.0:
-        return bool(_behind_all(book, lost) > _SAFE * near)
-    return _behind_each(book, lost, _SAFE * near)
-
-
-@inner()
-def _behind_all(book: CompiledBook, lost: float) -> float:
-    """Margin balance less maintenance margin with every position at its worst."""
-    of, left = book.of, book.state.cash - lost
-    if left >= 0.0 and count_held(book) == 0:
-        return np.inf
-    for place in range(len(of)):
-        position = book.accounts[place].position
-        if position == 0.0:
-            continue
-        worst = of.mark_low[place] if position > 0.0 else of.mark_high[place]
-        left += collateral(book, place, worst)
-        if book.terms.spot[place] == 0.0:
-            left -= kept(book, place, worst)[0]
-    return float(left)
-
-
-@inner()
-def _behind_each(book: CompiledBook, lost: float, near: float) -> bool:
-    """Whether no position is at its liquidation price, its own margin behind it."""
-    of, terms, wallet, margins = book.of, book.terms, book.state.cash - lost, 0.0
-    for place in range(len(of)):
-        account = book.accounts[place]
-        if needs_margin(book, place):
-            wallet += account.position * account.entry
-            margins += abs(account.position) * account.entry / order_of(book, place).leverage
-    for place in range(len(of)):
-        account = book.accounts[place]
-        if not needs_margin(book, place):
-            continue
-        order, long = order_of(book, place), account.position > 0.0
-        own = abs(account.position) * account.entry / order.leverage
-        behind = wallet * (own / margins) if margins >= wallet else wallet - (margins - own)
-        behind = margin_behind(account.position, account.entry, behind, order) - near
-        rule = terms.rule[of.bar[place]]
-        how = MarginRule(*numbers(terms.how[place, rule], N_RULE))
-        price = liquidation_price(
-            account.position, account.entry, behind, terms.brackets[place, rule], how,
-            order.tick, order.inverse,
-        )  # fmt: skip
-        if long and of.mark_low[place] <= price:
-            return False
-        if not long and of.mark_high[place] >= price:
-            return False
-    return True
+        if position != 0.0:
+            lane = 0 if position > 0.0 else 1
+            gone = lines.lost[last, place, lane] - lines.lost[time, place, lane]
+            lost += abs(position) * gone
+    return calm(book, lost)
 
 
 @inner(fastmath={"contract", "nnan", "nsz"})
@@ -222,14 +145,14 @@ def _calm_until(
     scopes: Any,
 ) -> int:  # fmt: skip
     """Pass bars up to the first in which something may happen, or `until`."""
-    held, follows = False, False
+    held, follows = 0, 0
     for place in range(len(book.of)):
         if book.accounts[place].position != 0.0:
-            held = True
-            follows = follows or order_of(book, place).trailing_stop < np.inf
+            held += 1
+            follows += 1 if order_of(book, place).trailing_stop < np.inf else 0
     while time < until:
         end = min(until, min(passing.other_scope[time], time + LONGEST))
-        last = end if not held else _calm_to(book, lines, time, end, follows)
+        last = end if held == 0 else _calm_to(book, lines, time, end, follows > 0)
         if last == time:
             part = time // FINER
             last = min(end, (part + 1) * FINER)
@@ -363,7 +286,6 @@ def walk_book(
         book.terms, book.of, book.rungs, book.ways,
     ))  # fmt: skip
     at, time, bars = rows[2], asks.begin, len(passing.inside)
-    run.state.begun = run.market.first[time]
     for place in range(len(run.of)):
         at[place] = asks.firsts[place]
     while time < bars:

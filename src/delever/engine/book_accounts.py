@@ -301,8 +301,8 @@ class BookSweep:
         return BookAsks(
             begins,
             firsts,
-            np.concatenate([bars for bars, _ in each] or [np.zeros(0)]).astype(np.int64),
-            np.concatenate([targets for _, targets in each] or [np.zeros(0)]),
+            np.concatenate([np.zeros(0, dtype=np.int64), *(bars for bars, _ in each)]),
+            np.concatenate([np.zeros(0), *(targets for _, targets in each)]),
             np.array(orders) if orders else none,
             np.array(own) if own else none,
         )

@@ -112,7 +112,7 @@ def leg_of(book: CompiledBook, place: int) -> CompiledRun:
     """A position as the events of a single account take it."""
     terms, row = book.terms, book.of.bar[place]
     rule = terms.rule[row]
-    return by_reference(
+    run: CompiledRun = by_reference(
         CompiledRun(
             book.accounts[place],
             book.at,
@@ -125,6 +125,7 @@ def leg_of(book: CompiledBook, place: int) -> CompiledRun:
             book.rungs[place],
         )
     )
+    return run
 
 
 @inner(inline="always")  # a record is no value to return

@@ -206,3 +206,31 @@ def test_the_future_changes_no_sum_of_the_past() -> None:
     for name in part_names(["past"]):
         assert rows[0][name] == pytest.approx(rows[1][name], rel=1e-12)
     assert rows[0]["future_growth"] != rows[1]["future_growth"]
+
+
+def test_how_positions_moved_counts_from_the_first_bar_of_the_run() -> None:
+    """Also of an account that decides later: apart for 40 bars, together for the 25 it holds."""
+    times, far = days(70), np.where(np.arange(70) < 40, 0.05, 0.001)
+    moves = far * np.where(np.arange(70) % 2, 1.0, -1.0)
+    legs, together = {}, np.where(np.arange(70) < 40, -1.0, 1.0)
+    for name, own in (("A", moves), ("B", moves * together)):
+        close = 100.0 * np.cumprod(1.0 + own)
+        opened = close / (1.0 + own)
+        bars = pd.DataFrame({"open": opened, "close": close}, index=times).assign(volume=1.0)
+        high, low = (getattr(bars[["open", "close"]], end)(axis=1) for end in ("max", "min"))
+        wide = np.where(np.arange(70) == 65, 0.15, 0.0)
+        bars = bars.assign(high=high * (1.0 + wide), low=low * (1.0 - wide))
+        legs[name] = Leg(bars=bars, account=perpetual(f"{name}/USDT:USDT", leverage=10.0))
+    held = pd.DataFrame({"A": 4.5, "B": 4.4}, index=times)
+    market = book_sweep(legs, timeframe="1d", margin=Margin())
+    found = {}
+    for first in (0, 39):
+        since = held.loc[times[first] :].reindex(times)
+        run = portfolio_backtest(legs, since, timeframe="1d")
+        one = BookAccount(begin=0, decided=first, changes=changes(since))
+        row = market.run([one])[0].iloc[0]
+        assert row["liquidations"] == (run.fills["reason"] == "liquidation").sum()
+        wealth = run.equity.iloc[-1] / run.initial_equity
+        assert row["total_return"] == pytest.approx(wealth - 1.0, rel=1e-12)
+        found[first] = row["liquidations"]
+    assert found[39] == 0.0

@@ -9,7 +9,7 @@ bars, with the bars.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,6 @@ from delever.engine.book_compiled import BOOK_STATE, CompiledBook
 from delever.engine.book_lines import BookLines, lines_of
 from delever.engine.book_market import (
     BookPath,
-    BookTerms,
     LegInput,
     LegTarget,
     Shared,
@@ -56,6 +55,8 @@ from delever.venues.costs import Costs
 __all__ = ["BookAccount", "BookSweep", "book_sweep", "without_bounds"]
 
 _NEARLY = 1e-9
+_TOGETHER, _ROOM = 8, 2**18
+"""Accounts that are run at once, and bars of all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,14 +115,14 @@ class BookSweep:
         if not accounts:
             return pd.DataFrame(columns=names, dtype="float64"), {}
         kept = sums_of(len(accounts), self.passing, self.initial_equity)
-        way = _room(len(self.clock))
+        many = max(1, min(_TOGETHER, _ROOM // len(self.clock), len(accounts)))
+        way = _ways(many, len(self.clock))
+        rooms = [_room_of(laid, self, many) for laid in self.books]
         begins = np.array([max(one.begin, one.decided + 1) for one in accounts])
         errors: dict[int, str] = {}
-        for row, (one, begin) in enumerate(zip(accounts, begins.tolist(), strict=True)):
-            try:
-                self._one(one, begin, way, kept, row)
-            except DeleverError as error:
-                errors[row] = str(error)
+        for first in range(0, len(accounts), many):
+            some = range(first, min(first + many, len(accounts)))
+            self._some(accounts, begins, some, rooms, way, kept, errors)
         frame = kept.frame(
             self.passing,
             self.parts,
@@ -134,48 +135,62 @@ class BookSweep:
             frame.iloc[list(errors)] = np.nan
         return frame, errors
 
-    def _one(self, one: BookAccount, begin: int, way: Any, kept: KeptSums, row: int) -> None:
-        """Run an account, and keep its sums. Raises InputError where a single run does."""
-        from delever.engine.book_kernel import measure_of  # numba takes long to import
-        from delever.engine.book_swept import measure_way, walk_book
+    def _some(
+        self,
+        accounts: Sequence[BookAccount],
+        begins: Ints,
+        some: Iterable[int],
+        rooms: Sequence[Any],
+        way: Any,
+        kept: KeptSums,
+        errors: dict[int, str],
+    ) -> None:
+        """Run some accounts, and keep their sums; why a single run refuses one goes to `errors`."""
+        from delever.engine.book_measured import measure_ways  # numba takes long to import
+        from delever.engine.book_swept import walk_book
 
-        told = {
+        told, asked = {}, {}
+        for row in some:
+            try:
+                settings = self._told(accounts[row])
+                asked[row] = self._asked(accounts[row], int(begins[row]), settings)
+                told[row] = settings
+            except DeleverError as error:
+                errors[row] = str(error)
+        rows = np.array([*asked], dtype=np.int64)
+        for numbers in way:
+            numbers[: len(rows)] = 0.0
+        both = np.array([(accounts[row].begin, begins[row]) for row in asked], dtype=np.int64)
+        both = both.reshape(len(rows), 2)
+        for laid, room in zip(self.books, rooms, strict=True):
+            asks = self._asks(laid, [accounts[row] for row in asked], both, told, asked)
+            walk_book(room, laid.lines, self.passing, asks, way, rows, kept.scopes, kept.ends)
+            for which in np.flatnonzero(room.ended[: len(rows), 0]).tolist():
+                row, (place, bar, measure) = int(rows[which]), room.ended[which]
+                name = laid.names[int(place) - 1]
+                leverage = told[row].get(name, self.given[name].account).leverage
+                try:
+                    check_size(laid.path, (name, int(place) - 1), self.legs[name].index,
+                               self.clock[int(bar)], leverage, measure)  # fmt: skip
+                except DeleverError as error:
+                    errors.setdefault(row, str(error))
+        measure_ways(
+            *(self.passing, both[:, 1].copy(), self.initial_equity, way, rows),
+            *(kept.ends, kept.scopes, kept.parts),
+        )
+        for row in rows.tolist():
+            bar = int(kept.ends["refused"][row])
+            if bar >= 0:
+                beyond = float(kept.ends["excess"][row])
+                said = no_return(bar - accounts[row].begin, self.clock[bar], beyond)
+                errors.setdefault(row, str(said))
+
+    def _told(self, one: BookAccount) -> dict[str, Account]:
+        """Accounts of the positions whose settings are not those of the market."""
+        return {
             name: replace(self.given[name].account, **_swept(account))
             for name, account in one.accounts.items()
         }
-        asked = self._asked(one, begin, told)
-        for room in way:
-            room[:] = 0.0
-        ends, scopes = kept.ends[row : row + 1], kept.scopes[row : row + 1]
-        for laid in self.books:
-            terms = self._terms(laid, one, begin, told)
-            book, states, places = _book_of(laid, terms, self.margin.shared)
-            states[0]["cash"] = self.initial_equity * laid.share
-            states[0]["begun"] = laid.path.market.first[one.begin]
-            rows = np.empty((3, len(laid.names)), dtype=np.int64)
-            told_rows = [asked[name] for name in laid.names]
-            ended = walk_book(
-                book,
-                states,
-                places,
-                laid.lines,
-                self.passing,
-                _asks_of(begin, told_rows),
-                way,
-                scopes[0],
-                rows,
-            )
-            if ended > 0:
-                name = laid.names[ended - 1]
-                leverage = told.get(name, self.given[name].account).leverage
-                when = self.clock[int(places[0]["bar"])]
-                check_size(laid.path, (name, ended - 1), self.legs[name].index, when,
-                           leverage, measure_of(book, ended - 1))  # fmt: skip
-            ends["small"] += states[0]["small"]
-        measure_way(self.passing, begin, self.initial_equity, way, ends, scopes, kept.parts[row])
-        if ends["refused"][0] >= 0.0:
-            bar = int(ends["refused"][0])
-            raise no_return(bar - one.begin, self.clock[bar], float(ends["excess"][0]))
 
     def _asked(
         self, one: BookAccount, begin: int, told: Mapping[str, Account]
@@ -196,9 +211,11 @@ class BookSweep:
                         f"the bar of {when:%Y-%m-%d %H:%M} asks for {targets[beyond[0]]:g}; scale "
                         "it, or set a higher leverage"
                     )
-                own = laid.rows[name]
-                bars = own[np.searchsorted(own, np.minimum(asked.bars, n))]
-                found[name] = bars[bars < n], targets[bars < n]
+                own, bars = laid.rows[name], asked.bars
+                if len(own) <= n:  # it lacks some bars
+                    bars = own[np.searchsorted(own, np.minimum(bars, n))]
+                    bars, targets = bars[bars < n], targets[bars < n]
+                found[name] = bars, targets
                 if name in laid.unpriced:
                     at = np.searchsorted(bars, own[:-1], side="right")
                     with said_of(name):
@@ -217,8 +234,15 @@ class BookSweep:
     ) -> dict[str, tuple[Ints, Floats]]:
         """Targets that one wallet can hold together.
 
-        First by what is surely enough, at the bars with new targets alone; else as a single run.
+        First by what is surely enough, all at their furthest; then at the bars with new targets
+        alone; else as a single run.
         """
+        most = 0.0
+        for name, (_, targets) in asked.items():
+            leverage = told.get(name, self.given[name].account).leverage
+            most += float(np.abs(targets).max(initial=0.0)) / leverage
+        if most <= 1.0:
+            return asked
         bars = np.unique(np.concatenate([rows for rows, _ in asked.values()]))
         needs = np.zeros(len(bars))
         for name, (rows, targets) in asked.items():
@@ -254,13 +278,34 @@ class BookSweep:
             made[name] = own[changed], each.asked[changed]
         return made
 
-    def _terms(
-        self, laid: _LaidBook, one: BookAccount, begin: int, told: Mapping[str, Account]
-    ) -> BookTerms:
-        """The terms of a book with what the account says itself."""
-        orders = np.array([self._numbers(name, one, told.get(name)) for name in laid.names])
-        own = np.array([_fees(one.costs.get(name, self.legs[name].costs)) for name in laid.names])
-        return laid.path.terms._replace(orders=orders, own=own)
+    def _asks(
+        self,
+        laid: _LaidBook,
+        accounts: Sequence[BookAccount],
+        begins: Ints,
+        told: Mapping[int, Mapping[str, Account]],
+        asked: Mapping[int, Mapping[str, tuple[Ints, Floats]]],
+    ) -> Any:
+        """What some accounts ask of a book."""
+        from delever.engine.book_swept import BookAsks
+
+        each = [rows[name] for rows in asked.values() for name in laid.names]
+        sizes = np.array([len(bars) for bars, _ in each], dtype=np.int64)
+        ends = np.cumsum(sizes).reshape(len(asked), len(laid.names))
+        firsts = np.column_stack([ends[:, 0] - sizes[:: len(laid.names)], ends])
+        orders, own = [], []
+        for one, settings in zip(accounts, told.values(), strict=True):
+            orders.append([self._numbers(name, one, settings.get(name)) for name in laid.names])
+            own.append([_fees(one.costs.get(name, self.legs[name].costs)) for name in laid.names])
+        none = np.zeros((0, len(laid.names), 1))
+        return BookAsks(
+            begins,
+            firsts,
+            np.concatenate([np.zeros(0, dtype=np.int64), *(bars for bars, _ in each)]),
+            np.concatenate([np.zeros(0), *(targets for _, targets in each)]),
+            np.array(orders) if orders else none,
+            np.array(own) if own else none,
+        )
 
     def _numbers(self, name: str, one: BookAccount, told: Account | None) -> Floats:
         """Numbers of a position's account, with the contract of the day it begins on."""
@@ -366,31 +411,35 @@ def _swept(account: Account) -> dict[str, Any]:
     return {name: getattr(account, name) for name in SWEPT_ACCOUNT}
 
 
-def _room(bars: int) -> Any:
-    from delever.engine.book_swept import Way
+def _ways(many: int, bars: int) -> Any:
+    from delever.engine.book_measured import Way
 
-    return Way(*(np.zeros(bars) for _ in Way._fields))
-
-
-def _asks_of(begin: int, rows: Sequence[tuple[Ints, Floats]]) -> Any:
-    from delever.engine.book_swept import BookAsks
-
-    firsts = np.cumsum([0, *(len(bars) for bars, _ in rows)])
-    bars = np.concatenate([bars for bars, _ in rows]).astype(np.int64)
-    return BookAsks(begin, firsts, bars, np.concatenate([targets for _, targets in rows]))
+    return Way(*(np.zeros((many, bars)) for _ in Way._fields))
 
 
-def _book_of(laid: _LaidBook, terms: BookTerms, shared: bool) -> tuple[CompiledBook, Any, Any]:
+def _room_of(laid: _LaidBook, sweep: BookSweep, many: int) -> Any:
     """A book that is flat, with room for one bar of fills."""
-    from delever.engine.book_kernel import accounts_of, scratch_of
+    from delever.engine.book_kernel import accounts_of, scratch_of, with_records
+    from delever.engine.book_swept import Room
 
     market, size = laid.path.market, len(laid.names)
+    first = [sweep.given[name].account for name in laid.names]
+    orders = np.array([orders_of(account) for account in first], dtype=np.float64)
+    terms = laid.path.terms._replace(orders=orders, own=np.zeros((size, 3)))
     states, places = np.zeros(1, dtype=BOOK_STATE), np.zeros(1, dtype=PLACE)
-    states[0]["shared"], states[0]["resolve"] = float(shared), terms.orders[0, -1]
+    states[0]["cash"] = sweep.initial_equity * laid.share
+    states[0]["shared"] = float(sweep.margin.shared)
+    states[0]["resolve"] = laid.path.terms.orders[0, -1]
     room = 32 * size * (1 + laid.most)
     book = CompiledBook(
         states, accounts_of(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
-        np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64), market, terms,
-        scratch_of(terms), np.full((size, 1, 2), math.nan), np.zeros((max(size, 2), 1 + size)),
+        np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64), market,
+        with_records(terms), scratch_of(terms), np.full((size, 1, 2), math.nan),
+        np.zeros((max(size, 2), 1 + size)),
     )  # fmt: skip
-    return book, states, places
+    carried = (states, book.accounts, places, book.of, book.rungs)
+    memory = tuple(each.reshape(-1).view(np.int64) for each in carried)
+    return Room(
+        book, states, places, memory, tuple(each.copy() for each in memory), orders,
+        np.empty((3, size), dtype=np.int64), np.zeros((many, 3)),
+    )  # fmt: skip

@@ -17,9 +17,9 @@ from delever.engine.arithmetic import (
 )
 from delever.engine.arrays import record
 from delever.engine.book_market import BookMarket, BookTerms
+from delever.engine.by_reference import by_reference
 from delever.engine.compiled import inner, numbers
-from delever.engine.kernel_events import N_ORDERS, N_RULE, N_TERMS, CompiledRun, fill_to
-from delever.engine.settings import Orders
+from delever.engine.kernel_events import N_RULE, N_TERMS, CompiledRun, fill_to
 from delever.engine.steps import FillTerms, Floats, Ints, MarginRule
 
 BOOK_STATE = record(
@@ -53,11 +53,13 @@ SCRATCH = np.dtype(
                 "stop",  # price and reason of it
                 "why",
                 "wants",  # target that holds now
-                "asked",  # whether what it is asked for is new
+                "asked",  # whether limit orders may rest after what it is asked for
                 "raised",  # whether its leverage is higher than before
-                "due",  # whether it trades at the open, to which exposure, and its slippage
+                "due",  # whether it trades at the open, to which exposure, its slippage and fee
                 "target",
                 "slipped",
+                "fee",
+                "opened",  # last price at the open
                 "wanted",
                 "side",
                 "tried",
@@ -105,28 +107,31 @@ def terms_of(book: CompiledBook, place: int) -> FillTerms:
     )  # fmt: skip
 
 
-@inner(inline="always")  # a record is no value to return
+@inner(inline="always")
 def leg_of(book: CompiledBook, place: int) -> CompiledRun:
     """A position as the events of a single account take it."""
     terms, row = book.terms, book.of.bar[place]
     rule = terms.rule[row]
-    return CompiledRun(
-        book.accounts[place],
-        book.at,
-        book.rows[place],
-        book.fills,
-        order_of(book, place),
-        terms_of(book, place),
-        terms.brackets[place, rule],
-        MarginRule(*numbers(terms.how[place, rule], N_RULE)),
-        book.rungs[place],
+    run: CompiledRun = by_reference(
+        CompiledRun(
+            book.accounts[place],
+            book.at,
+            book.rows[place],
+            book.fills,
+            order_of(book, place),
+            terms_of(book, place),
+            terms.brackets[place, rule],
+            MarginRule(*numbers(terms.how[place, rule], N_RULE)),
+            book.rungs[place],
+        )
     )
+    return run
 
 
-@inner()
-def order_of(book: CompiledBook, place: int) -> Orders:
+@inner(inline="always")  # a record is no value to return
+def order_of(book: CompiledBook, place: int) -> Any:
     """Orders in force of a position."""
-    return Orders(*numbers(book.terms.orders[book.of.order[place]], N_ORDERS))
+    return book.terms.orders[book.of.order[place]]
 
 
 @inner()
@@ -155,7 +160,7 @@ def slippage_at(book: CompiledBook, place: int, order: float) -> float:
 @inner()
 def trade(
     book: CompiledBook, place: int, wanted: float, reference: float, slipped: float, fee: float,
-    reason: int,
+    reason: float,
 ) -> None:  # fmt: skip
     """Trade to a position with the book's cash."""
     before = book.at.fills
@@ -260,7 +265,7 @@ def aside(book: CompiledBook, place: int) -> float:
                     beside -= kept(book, other, each.mark)[0]
         return beside
     if book.state.known == 0.0:
-        _count_margins(book)
+        count_margins(book)
     wallet, own = book.state.cash + book.state.entries, 0.0
     if account.position != 0.0:
         own = abs(account.position) * account.entry / order_of(book, place).leverage
@@ -273,7 +278,7 @@ def aside(book: CompiledBook, place: int) -> float:
 
 
 @inner()
-def _count_margins(book: CompiledBook) -> None:
+def count_margins(book: CompiledBook) -> None:
     """Put into the state what all positions that need margin come to at their entry prices."""
     entries, margins = 0.0, 0.0
     for place in range(len(book.terms.spot)):
@@ -299,23 +304,24 @@ def slack(book: CompiledBook, marks: Floats, paid: float) -> float:
 @inner()
 def _as_tried(book: CompiledBook, place: int) -> tuple[float, float]:
     """What a position leaves in cash when it trades as tried, and the fees per unit of equity."""
-    account, side = book.accounts[place], book.of.tried[place]
+    account, of = book.accounts[place], book.of
+    side, fee = of.tried[place], of.fee[place]
     if side == 0.0:
         return account.position * account.mark, 0.0
-    fee, opened = terms_of(book, place).taker, book.market.prices[book.of.place[place], 0]
-    price = moved(opened, side * book.of.slipped[place], order_of(book, place).inverse)
-    return account.position * price * (1.0 + side * fee), side * book.of.target[place] * fee
+    price = moved(of.opened[place], side * of.slipped[place], order_of(book, place).inverse)
+    return account.position * price * (1.0 + side * fee), side * of.target[place] * fee
 
 
 @inner()
 def _sized(book: CompiledBook, place: int, cash: float, burden: float) -> float:
     """Position that reaches its target, with the cash and the fees of the others as tried."""
-    opened, position = book.market.prices[book.of.place[place], 0], book.accounts[place].position
+    of, position = book.of, book.accounts[place].position
+    opened = of.opened[place]
     if cash + position * opened <= 0.0:
         return 0.0
     return position_at_target(
-        book.of.target[place], cash, position, opened, terms_of(book, place).taker,
-        book.of.slipped[place], order_of(book, place).inverse, burden,
+        of.target[place], cash, position, opened, of.fee[place],
+        of.slipped[place], order_of(book, place).inverse, burden,
     )  # fmt: skip
 
 
@@ -361,8 +367,8 @@ def at_targets(book: CompiledBook) -> None:
     for place in range(size):
         now, order = book.accounts[place].position, order_of(book, place)
         if of.due[place] > 0.0 and of.wanted[place] != now:
-            opened, size_ = book.market.prices[of.place[place], 0], of.wanted[place]
-            of.wanted[place] = taken(in_lots(size_, order.lot), now, opened, order.least)
+            wanted = in_lots(of.wanted[place], order.lot)
+            of.wanted[place] = taken(wanted, now, of.opened[place], order.least)
     if book.state.shared > 0.0:
         _afford(book)
 
@@ -376,10 +382,9 @@ def _afford(book: CompiledBook) -> None:
         size = of.wanted[place] if of.due[place] > 0.0 else account.position
         price, side = account.mark, _sign(size - account.position)
         if side != 0.0:
-            opened = book.market.prices[of.place[place], 0]
-            price = moved(opened, side * of.slipped[place], order.inverse)
+            price = moved(of.opened[place], side * of.slipped[place], order.inverse)
             quantity = size - account.position
-            balance -= quantity * price + abs(quantity) * price * terms_of(book, place).taker
+            balance -= quantity * price + abs(quantity) * price * of.fee[place]
         if size > 0.0 and book.terms.spot[place] > 0.0:
             balance += of.counted[place] * (size * price)
         else:

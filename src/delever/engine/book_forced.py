@@ -54,15 +54,16 @@ def liquidate(book: CompiledBook, marks: Floats) -> bool:
 @inner()
 def _cut_one(book: CompiledBook, marks: Floats) -> None:
     """Take down the position that goes first."""
-    first, least = -1, np.inf
-    for place in range(len(marks)):
+    size, least = len(marks), np.inf
+    first = size
+    for place in range(size):
         if not needs_margin(book, place):
             continue
         account = book.accounts[place]
         goes = account.position * (marks[place] - account.entry)
         if book.state.by_margin > 0.0:
             goes = -kept(book, place, marks[place])[0]
-        if goes < least or first < 0:
+        if goes < least or first == size:
             first, least = place, goes
     price = marks[first]
     quantity = _after_cut(book, first, price) - book.accounts[first].position

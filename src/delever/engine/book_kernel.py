@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from delever.engine.arithmetic import excess
 from delever.engine.arrays import record
+from delever.engine.book_asking import ask
+from delever.engine.book_calm import calm_at_opens, calm_inside
 from delever.engine.book_closing import close_bar
 from delever.engine.book_compiled import (
     BOOK_STATE,
     SCRATCH,
     CompiledBook,
-    at_targets,
     count_held,
     give_back,
     leg_of,
@@ -41,25 +43,22 @@ from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.events import FILL, LEDGER, REASONS, STATE
 from delever.engine.kernel import (
     at_open_of,
-    due_at,
     fill_limits,
     gap_orders,
     inside_of,
-    pay_borrow,
-    rest_orders,
-    too_large,
 )
 from delever.engine.kernel_events import (
-    BY_TARGET,
-    EXPOSURE,
     N_FUNDING,
     N_PRICES,
+    N_RULE,
+    ORDERS,
     PLACE,
     margin_of,
 )
-from delever.engine.steps import Funding, Ints, Prices
+from delever.engine.steps import FillTerms, Funding, Ints, MarginRule, Prices
 
-BY_DELISTED = REASONS.index("delisted")
+BORROW = FillTerms._fields.index("borrow")
+BY_DELISTED = float(REASONS.index("delisted"))
 
 
 @inner()
@@ -127,80 +126,6 @@ def _gaps(book: CompiledBook) -> None:
 
 
 @inner()
-def _take_up(book: CompiledBook, place: int) -> float:
-    """Put the orders of a decision in place of those before it; whether a rung is new."""
-    of, terms, row = book.of, book.terms, book.of.bar[place]
-    before = order_of(book, place).leverage
-    begun = terms.order_begin[place]
-    last = terms.order_begin[place + 1] - begun - 1
-    of.order[place] = begun + min(row - terms.bar_begin[place] + 1, last)
-    book.state.known = 0.0
-    of.raised[place] = 1.0 if order_of(book, place).leverage > before else 0.0
-    if len(terms.rungs) == 0:
-        book.rungs[place, 0, EXPOSURE] = of.wants[place]
-        return 0.0
-    for rung in range(terms.rungs.shape[1]):
-        for column in range(2):
-            book.rungs[place, rung, column] = terms.rungs[row, rung, column]
-    return float(terms.again[row])
-
-
-@inner()
-def _ask(book: CompiledBook) -> None:
-    """The fills at the open of all decisions, and the limit orders that rest from then on."""
-    of, any_due = book.of, False
-    for place in range(len(book.terms.spot)):
-        of.due[place] = of.asked[place] = of.raised[place] = 0.0
-        row = of.place[place]
-        if row < 0:
-            continue
-        again, target = _take_up(book, place) > 0.0, of.wants[place]
-        before, opened = book.at.fills, book.market.prices[row, 0]
-        lend(book, place)
-        wanted, asked = due_at(leg_of(book, place), target, again, opened)
-        give_back(book, place, before)
-        of.asked[place] = 1.0 if asked else 0.0
-        if np.isnan(wanted):
-            continue
-        of.due[place], of.target[place], any_due = 1.0, wanted, True
-        account = book.accounts[place]
-        equity = account.cash + account.position * opened + account.elsewhere
-        size = abs(wanted * equity - account.position * opened)
-        of.slipped[place] = slippage_at(book, place, size)
-    if any_due:
-        at_targets(book)
-        begun = book.at.fills
-        for place in range(len(book.terms.spot)):
-            if of.due[place] > 0.0:
-                opened, fee = book.market.prices[of.place[place], 0], terms_of(book, place).taker
-                if of.target[place] != 0.0 and of.wanted[place] == 0.0:
-                    book.state.small += 1.0 if order_of(book, place).lot > 0.0 else 0.0
-                trade(book, place, of.wanted[place], opened, of.slipped[place], fee, BY_TARGET)
-        _restate(book, begun)
-    for place in range(len(book.terms.spot)):
-        if of.asked[place] > 0.0:
-            before = book.at.fills
-            lend(book, place)
-            rest_orders(leg_of(book, place), book.market.prices[of.place[place], 0])
-            give_back(book, place, before)
-
-
-@inner()
-def _restate(book: CompiledBook, begun: int) -> None:
-    """Exposure after fills at one open is that after all of them, at their prices."""
-    prices, after = book.of.here, book.state.cash
-    for place in range(len(prices)):
-        prices[place] = book.accounts[place].mark
-    for fill in range(begun, book.at.fills):
-        prices[book.whose[fill]] = book.fills[fill].price
-    for place in range(len(prices)):
-        after += book.accounts[place].position * prices[place]
-    for fill in range(begun, book.at.fills):
-        made = book.fills[fill]
-        made.exposure = made.position * made.price / after if after > 0.0 else 0.0
-
-
-@inner()
 def _limits(book: CompiledBook) -> int:
     """Fill resting orders; a position that no bracket allows, or -1."""
     for place in range(len(book.terms.spot)):
@@ -215,7 +140,7 @@ def _limits(book: CompiledBook) -> int:
         mark = Prices(*numbers(book.market.marks[row], N_PRICES))
         opened = fill_limits(leg, last, mark, book.of.rested[place] > 0.0)
         book.of.rested[place] = 1.0 if opened else 0.0
-        if book.accounts[place].position != held and too_large(leg) > 0.0:
+        if book.accounts[place].position != held and _too_large(book, place):
             return place
         give_back(book, place, before)
     return -1
@@ -241,6 +166,16 @@ def _apart(book: CompiledBook) -> None:
 
 
 @inner()
+def _receive(book: CompiledBook) -> None:
+    """Funding stamped inside a step in which nothing else happens."""
+    for place in range(len(book.of)):
+        row, position = book.of.place[place], book.accounts[place].position
+        if row >= 0 and position != 0.0:
+            funding = book.market.funding[row]
+            pay(book, place, abs(position) * (funding[1] if position > 0.0 else funding[2]))
+
+
+@inner()
 def _close_step(book: CompiledBook) -> None:
     """The best close of a trailing stop, and the marks."""
     of = book.of
@@ -257,6 +192,28 @@ def _close_step(book: CompiledBook) -> None:
 
 
 @inner()
+def _too_large(book: CompiledBook, place: int) -> bool:
+    """Whether no bracket allows a position."""
+    account, terms = book.accounts[place], book.terms
+    rule = terms.rule[book.of.bar[place]]
+    how = MarginRule(*numbers(terms.how[place, rule], N_RULE))
+    table, order = terms.brackets[place, rule], order_of(book, place)
+    return bool(excess(account.position, account.entry, table, how, order) > 0.0)
+
+
+@inner()
+def _pay_borrow(book: CompiledBook, place: int) -> None:
+    """Charge a spot short for a bar."""
+    account, of = book.accounts[place], book.of
+    rate = book.terms.paid[of.bar[place], BORROW]
+    if account.position < 0.0 and rate > 0.0:
+        owed = -account.position * book.market.prices[of.place[place], 0] * rate
+        book.state.cash -= owed
+        account.borrowed += owed
+        book.rows[place].borrow += owed
+
+
+@inner()
 def walk_step(book: CompiledBook, first: bool) -> int:
     """One step of the clock; a position that no bracket allows, or -1."""
     of, size = book.of, len(book.terms.spot)
@@ -270,28 +227,27 @@ def walk_step(book: CompiledBook, first: bool) -> int:
             paid = book.market.funding[row, 0]
             if paid != 0.0:
                 pay(book, place, -book.accounts[place].position * paid)
-    _gaps(book)
+    if not calm_at_opens(book):
+        _gaps(book)
     if first:
         for place in range(size):
             of.before[place] = book.accounts[place].position
-        _ask(book)
+        ask(book)
         for place in range(size):
             if of.place[place] < 0:
                 continue
             held, position = of.before[place], book.accounts[place].position
             grown = abs(position) > abs(held) or position * held < 0.0
             grown = grown or (of.raised[place] > 0.0 and position != 0.0)
-            if grown and too_large(leg_of(book, place)) > 0.0:
+            if grown and _too_large(book, place):
                 return place
-            if position < 0.0:
-                before = book.at.fills
-                lend(book, place)
-                pay_borrow(leg_of(book, place), book.market.prices[of.place[place], 0])
-                give_back(book, place, before)
+            _pay_borrow(book, place)
     beyond = _limits(book)
     if beyond >= 0:
         return beyond
-    if stand_together(book):
+    if calm_inside(book):
+        _receive(book)
+    elif stand_together(book):
         inside_together(book)
     else:
         _apart(book)
@@ -380,7 +336,7 @@ def run_book_compiled(
         fills, whose = np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64)
         book = CompiledBook(
             states, accounts_of(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
-            fills, whose, market, terms, scratch_of(terms),
+            fills, whose, market, with_records(terms), scratch_of(terms),
             np.full((size, terms.rungs.shape[1], 2), math.nan),
             np.zeros((max(size, 2), 1 + size)),
         )  # fmt: skip
@@ -411,6 +367,12 @@ def accounts_of(market: BookMarket, terms: BookTerms) -> Any:
     accounts["limit"] = math.nan
     accounts["mark"] = market.marks[market.step_begin[:-1], 0]
     return accounts
+
+
+def with_records(terms: BookTerms) -> BookTerms:
+    """Terms with their orders as the loops read them."""
+    orders: Any = np.ascontiguousarray(terms.orders).view(ORDERS).reshape(-1)
+    return terms._replace(orders=orders)
 
 
 def scratch_of(terms: BookTerms) -> Any:

@@ -87,12 +87,18 @@ def _moved(book: CompiledBook, one: int, other: int) -> tuple[float, float]:
 
 
 @inner()
+def _against(book: CompiledBook) -> None:
+    """Put into ``way`` that each goes to its own adverse extreme."""
+    for place in range(len(book.of)):
+        book.of.way[place] = -_side(book, place)
+
+
+@inner()
 def _direct(book: CompiledBook, number: int, resolve: float) -> bool:
     """Put the way of a number into ``way``; False when there is none."""
     of, size = book.of, len(book.terms.spot)
     if resolve == -2.0:
-        for place in range(size):
-            of.way[place] = -_side(book, place)
+        _against(book)
         return number == 0
     if resolve > 0.0:
         found = -1
@@ -103,7 +109,7 @@ def _direct(book: CompiledBook, number: int, resolve: float) -> bool:
                     of.way[other] = _side(book, other) * (-1.0 if other == place else 1.0)
                 return True
         return False
-    first, largest = 0, -1.0
+    first, largest = size - 1, -1.0
     for place in range(size):
         notional = abs(book.accounts[place].position * book.accounts[place].mark)
         if needs_margin(book, place) and notional > largest:
@@ -137,7 +143,7 @@ def _due(book: CompiledBook) -> float:
 
 
 @inner()
-def _exit(book: CompiledBook, place: int, price: float, reason: int) -> None:
+def _exit(book: CompiledBook, place: int, price: float, reason: float) -> None:
     of, before = book.of, book.at.fills
     pay(book, place, of.leaves[place] if of.open[place] > 0.0 else 0.0)
     of.open[place] = 0.0
@@ -191,7 +197,7 @@ def _go(book: CompiledBook) -> bool:
     while True:
         if count_held(book) == 0:
             return False
-        next_, nearest = -1, np.inf
+        next_, nearest = size, np.inf
         for place in range(size):
             if of.stop_at[place] < nearest:
                 next_, nearest = place, of.stop_at[place]
@@ -214,12 +220,12 @@ def _go(book: CompiledBook) -> bool:
                 return True
             gone = reached
             continue
-        if next_ < 0:
+        if next_ == size:
             return False
         gone = nearest
         of.stop_at[next_] = np.inf
         if book.accounts[next_].position != 0.0:
-            _exit(book, next_, of.stop[next_], int(of.why[next_]))
+            _exit(book, next_, of.stop[next_], of.why[next_])
 
 
 @inner()
@@ -245,7 +251,7 @@ def _quiet(book: CompiledBook) -> bool:
         gains = of.rested[place] == 0.0 and side * good >= side * profit
         if side * bad <= side * stop or gains:
             return False
-    _direct(book, 0, -2.0)
+    _against(book)
     _ends(book)
     return slack(book, of.end, _due(book)) > 0.0
 
@@ -254,16 +260,16 @@ def _quiet(book: CompiledBook) -> bool:
 def _note_doubt(book: CompiledBook) -> None:
     """Whether it depends on how the positions moved together if the account is liquidated."""
     of, paid = book.of, _due(book)
-    _direct(book, 0, -2.0)
+    _against(book)
     _ends(book)
     if slack(book, of.end, paid) > 0.0:
         return
-    number = 0
-    while _direct(book, number, 1.0):
+    for number in range(len(of) + 1):
+        if not _direct(book, number, 1.0):
+            break
         _ends(book)
         if slack(book, of.end, paid) <= 0.0:
             return
-        number += 1
     book.state.ambiguous = 1.0
 
 
@@ -302,11 +308,13 @@ def inside_together(book: CompiledBook) -> None:
             _gain(book)
         _note_doubt(book)
         paid, most = _due(book), 0
-        while _direct(book, most, resolve):
+        for number in range(len(book.ways) + 1):
+            if not _direct(book, number, resolve):
+                break
             _ends(book)
-            book.ways[most, 0] = slack(book, of.end, paid)
+            book.ways[number, 0] = slack(book, of.end, paid)
             for place in range(size):
-                book.ways[most, 1 + place] = of.way[place]
+                book.ways[number, 1 + place] = of.way[place]
             most += 1
         for _ in range(most):
             chosen = 0

@@ -13,54 +13,49 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from delever.engine.arithmetic import (
-    liquidation_price,
-    margin_behind,
-    profit_price,
-    stop_price,
-)
+from delever.engine.arithmetic import BY_SIZE
+from delever.engine.book_calm import calm
 from delever.engine.book_compiled import (
     CompiledBook,
-    collateral,
-    count_held,
-    kept,
-    needs_margin,
     order_of,
 )
 from delever.engine.book_kernel import has_bar, open_bar, place_step, settle, walk_step
 from delever.engine.book_lines import BookLines
 from delever.engine.book_market import FINER, STRETCH
+from delever.engine.book_measured import Way, way_of
 from delever.engine.by_reference import by_reference
-from delever.engine.compiled import compiled, inner, numbers
-from delever.engine.kernel_events import BY_LIQUIDATION, N_RULE
-from delever.engine.steps import Floats, Ints, MarginRule
+from delever.engine.compiled import compiled, inner
+from delever.engine.kernel_events import BY_LIQUIDATION
+from delever.engine.steps import Floats, Ints
 from delever.engine.sweep_market import Passing
-from delever.engine.sweep_wealth import Line, Wealth, enter, fall, hold, mark, stretch
 
-PIECE, LONGEST = 128, 512
-"""Bars measured at once, and passed at once at most."""
-
-_SAFE = 1e-9  # of what is held: nearer to a liquidation a bar is walked
+LONGEST = 512
+"""Bars passed at once at most."""
 
 
 class BookAsks(NamedTuple):
-    """What one combination asks for: from which bar on, and of each position its targets."""
+    """What some combinations ask for: from which bar on, and of each position its targets."""
 
-    begin: int
-    firsts: Ints  # shape (legs + 1,): where the rows of a position begin below
-    bars: Ints  # shape (k,): bars of the clock that the position has, increasing
-    targets: Floats  # shape (k,): asked for at the open of each, until the next
+    begins: Ints  # shape (m, 2): first bar of the run, and the first that it may trade in
+    firsts: Ints  # shape (m, legs + 1): where the rows of a position begin below
+    bars: Ints  # bars of the clock that the position has, increasing
+    targets: Floats  # asked for at the open of each, until the next
+    orders: Floats  # shape (m, legs, k): the columns of `Orders`
+    own: Floats  # shape (m, legs, 3): as in `BookTerms`
 
 
-class Way(NamedTuple):
-    """What one combination is worth bar by bar; room that the next one takes over."""
+class Room(NamedTuple):
+    """A book that one combination after the other takes over."""
 
-    cash: Floats  # shape (n,): at each close, all books together
-    net: Floats  # shape (n,): signed notional at each close
-    turnover: Floats  # shape (n,): traded notional per equity, times the equity before
-    closed: Floats  # shape (n,): trades that ended
-    equity: Floats  # shape (n,): cash and net
-    lasting: Floats  # shape (n,): size of the notional, times how long each bar lasts
+    book: CompiledBook
+    states: Any  # its one state and place
+    places: Any
+    memory: tuple[Ints, ...]  # what an account carries, byte by byte, and as it is when it begins
+    blank: tuple[Ints, ...]
+    orders: Floats  # those of the book's terms, as numbers
+    rows: Ints  # shape (3, legs)
+    # shape (m, 3): 1 + a position that no bracket allows, else 0; its bar and measure
+    ended: Floats
 
 
 @inner()
@@ -89,84 +84,16 @@ def _extremes_of_bar(book: CompiledBook, lines: BookLines, bar: int) -> None:
 
 
 @inner()
-def _orders_rest(book: CompiledBook, place: int) -> bool:
-    """Whether no price at the extremes reaches a stop or a take-profit of a position."""
-    account, order, of = book.accounts[place], order_of(book, place), book.of
-    if order.stop_loss == np.inf and order.take_profit == np.inf and order.trailing_stop == np.inf:
-        return True
-    long = account.position > 0.0
-    best = max(account.peak, of.high[place]) if long else min(account.peak, of.low[place])
-    stop, _ = stop_price(account.position, account.entry, best, order, order.inverse)
-    profit = profit_price(account.position, account.entry, order, order.inverse)
-    if long:
-        return bool(of.low[place] > stop and of.high[place] < profit)
-    return bool(of.high[place] < stop and of.low[place] > profit)
-
-
-@inner()
 def _calm(book: CompiledBook, lines: BookLines, time: int, last: int) -> bool:
     """Whether nothing can happen from a bar to another, prices staying within the extremes."""
-    of, lost, near = book.of, 0.0, abs(book.state.cash)
-    for place in range(len(of)):
+    lost = 0.0
+    for place in range(len(book.of)):
         position = book.accounts[place].position
-        if position == 0.0:
-            continue
-        if not _orders_rest(book, place):
-            return False
-        order, lane = order_of(book, place), 0 if position > 0.0 else 1
-        size = abs(position)
-        lost += size * (lines.lost[last, place, lane] - lines.lost[time, place, lane])
-        near += size * of.mark_high[place] + 2.0 * order.tick * size / _SAFE
-    if book.state.shared > 0.0:
-        return bool(_behind_all(book, lost) > _SAFE * near)
-    return _behind_each(book, lost, _SAFE * near)
-
-
-@inner()
-def _behind_all(book: CompiledBook, lost: float) -> float:
-    """Margin balance less maintenance margin with every position at its worst."""
-    of, left = book.of, book.state.cash - lost
-    if left >= 0.0 and count_held(book) == 0:
-        return np.inf
-    for place in range(len(of)):
-        position = book.accounts[place].position
-        if position == 0.0:
-            continue
-        worst = of.mark_low[place] if position > 0.0 else of.mark_high[place]
-        left += collateral(book, place, worst)
-        if book.terms.spot[place] == 0.0:
-            left -= kept(book, place, worst)[0]
-    return float(left)
-
-
-@inner()
-def _behind_each(book: CompiledBook, lost: float, near: float) -> bool:
-    """Whether no position is at its liquidation price, its own margin behind it."""
-    of, terms, wallet, margins = book.of, book.terms, book.state.cash - lost, 0.0
-    for place in range(len(of)):
-        account = book.accounts[place]
-        if needs_margin(book, place):
-            wallet += account.position * account.entry
-            margins += abs(account.position) * account.entry / order_of(book, place).leverage
-    for place in range(len(of)):
-        account = book.accounts[place]
-        if not needs_margin(book, place):
-            continue
-        order, long = order_of(book, place), account.position > 0.0
-        own = abs(account.position) * account.entry / order.leverage
-        behind = wallet * (own / margins) if margins >= wallet else wallet - (margins - own)
-        behind = margin_behind(account.position, account.entry, behind, order) - near
-        rule = terms.rule[of.bar[place]]
-        how = MarginRule(*numbers(terms.how[place, rule], N_RULE))
-        price = liquidation_price(
-            account.position, account.entry, behind, terms.brackets[place, rule], how,
-            order.tick, order.inverse,
-        )  # fmt: skip
-        if long and of.mark_low[place] <= price:
-            return False
-        if not long and of.mark_high[place] >= price:
-            return False
-    return True
+        if position != 0.0:
+            lane = 0 if position > 0.0 else 1
+            gone = lines.lost[last, place, lane] - lines.lost[time, place, lane]
+            lost += abs(position) * gone
+    return calm(book, lost)
 
 
 @inner(fastmath={"contract", "nnan", "nsz"})
@@ -176,32 +103,47 @@ def _add(values: Floats, times: float, to: Floats) -> None:
 
 
 @inner()
+def _add_one(value: float, to: Floats) -> None:
+    for bar in range(len(to)):
+        to[bar] += value
+
+
+@inner()
 def _pass(book: CompiledBook, lines: BookLines, time: int, last: int, way: Way, scope: Any) -> None:
     """Take the positions over bars of one scope in which nothing happens."""
-    cash, gone, apart = book.state.cash, 0.0, 0.0
     for place in range(len(book.of)):
         account = book.accounts[place]
+        if account.position != 0.0:
+            _add(lines.mark[place, time:last], account.position, way.net[time:last])
+            account.mark = lines.mark[place, last - 1]
+            if order_of(book, place).trailing_stop < np.inf:
+                _follow(book, lines, place, time, last)
+    row = lines.stamp_at[time]
+    while lines.stamps[row] < last:
+        stamp = lines.stamps[row]
+        _add_one(book.state.cash, way.cash[time:stamp])
+        _receive(book, lines, row, scope)
+        time, row = stamp, row + 1
+    _add_one(book.state.cash, way.cash[time:last])
+
+
+@inner()
+def _receive(book: CompiledBook, lines: BookLines, row: int, scope: Any) -> None:
+    """Take what is due in a bar into the book's cash."""
+    total = 0.0
+    for place in range(len(book.of)):
+        account, dues = book.accounts[place], lines.dues[row, place]
         position = account.position
         if position == 0.0:
             continue
-        lane = 0 if position > 0.0 else 1
-        paid, owed = lines.paid[lane, place], lines.owed[place]
-        before, ago = (paid[time - 1], owed[time - 1]) if time > 0 else (0.0, 0.0)
-        _add(lines.mark[place, time:last], position, way.net[time:last])
-        _add(paid[time:last], position, way.cash[time:last])
-        apart += position * before
-        received = position * (paid[last - 1] - before)
-        borrowed = -position * (owed[last - 1] - ago) if lane == 1 else 0.0
-        account.mark = lines.mark[place, last - 1]
+        received, borrowed = position * dues[0], 0.0
+        if position < 0.0:
+            received, borrowed = position * dues[1], -position * dues[2]
         account.funded += received + borrowed
         account.borrowed += borrowed
         scope.funding += received + borrowed
-        gone += received
-        if order_of(book, place).trailing_stop < np.inf:
-            _follow(book, lines, place, time, last)
-    for bar in range(time, last):
-        way.cash[bar] += cash - apart
-    book.state.cash += gone
+        total += received
+    book.state.cash += total
 
 
 @inner()
@@ -222,14 +164,14 @@ def _calm_until(
     scopes: Any,
 ) -> int:  # fmt: skip
     """Pass bars up to the first in which something may happen, or `until`."""
-    held, follows = False, False
+    held, follows = 0, 0
     for place in range(len(book.of)):
         if book.accounts[place].position != 0.0:
-            held = True
-            follows = follows or order_of(book, place).trailing_stop < np.inf
+            held += 1
+            follows += 1 if order_of(book, place).trailing_stop < np.inf else 0
     while time < until:
         end = min(until, min(passing.other_scope[time], time + LONGEST))
-        last = end if not held else _calm_to(book, lines, time, end, follows)
+        last = end if held == 0 else _calm_to(book, lines, time, end, follows > 0)
         if last == time:
             part = time // FINER
             last = min(end, (part + 1) * FINER)
@@ -263,7 +205,9 @@ def _calm_to(book: CompiledBook, lines: BookLines, time: int, end: int, follows:
 
 
 @inner()
-def _next(book: CompiledBook, lines: BookLines, asks: BookAsks, at: Ints, time: int) -> int:
+def _next(
+    book: CompiledBook, lines: BookLines, asks: BookAsks, which: int, at: Ints, time: int
+) -> int:
     """The next bar that must be walked whatever the prices are."""
     until = lines.special[time]
     for place in range(len(book.of)):
@@ -272,7 +216,7 @@ def _next(book: CompiledBook, lines: BookLines, asks: BookAsks, at: Ints, time: 
             return time
         if order.band < np.inf and (account.position != 0.0 or account.asked != 0.0):
             return time
-        if at[place] < asks.firsts[place + 1]:
+        if at[place] < asks.firsts[which, place + 1]:
             until = min(until, asks.bars[at[place]])
     return int(max(until, time))
 
@@ -321,7 +265,7 @@ def _trade(book: CompiledBook, row: int, bar: int, way: Way, scope: Any) -> None
 
 @inner()
 def _walk_bar(
-    book: CompiledBook, lines: BookLines, asks: BookAsks, at: Ints, bar: int, rows: Ints
+    book: CompiledBook, lines: BookLines, asks: BookAsks, which: int, at: Ints, bar: int, rows: Ints
 ) -> int:
     """One bar as a single run walks it; a position that no bracket allows, or -1."""
     of, terms, size = book.of, book.terms, len(book.of)
@@ -331,7 +275,7 @@ def _walk_bar(
         at_bar[place], at_step[place] = lines.bar_at[bar, place], lines.step_at[bar, place]
         last = max(at_bar[place] - 1, terms.bar_begin[place])
         of.bar[place], of.counted[place] = last, terms.counted[last]
-        while at[place] < asks.firsts[place + 1] and asks.bars[at[place]] <= bar:
+        while at[place] < asks.firsts[which, place + 1] and asks.bars[at[place]] <= bar:
             of.wants[place] = asks.targets[at[place]]
             at[place] += 1
     open_bar(book, bar, at_bar)
@@ -349,95 +293,67 @@ def _walk_bar(
     return -1
 
 
-@compiled(nogil=True)
-def walk_book(
-    book: CompiledBook, states: Any, places: Any, lines: BookLines, passing: Passing,
-    asks: BookAsks, way: Way, scopes: Any, rows: Ints,
+@inner()
+def _walk(
+    run: CompiledBook, lines: BookLines, passing: Passing, asks: BookAsks, which: int, way: Way,
+    scopes: Any, rows: Ints,
 ) -> int:  # fmt: skip
-    """Walk one book of a combination; 0 when done, or 1 + a position that no bracket allows.
-
-    `rows` is room, shape (3, legs).
-    """
-    run = by_reference(CompiledBook(
-        states[0], book.accounts, book.rows, places[0], book.fills, book.whose, book.market,
-        book.terms, book.of, book.rungs, book.ways,
-    ))  # fmt: skip
-    at, time, bars = rows[2], asks.begin, len(passing.inside)
-    run.state.begun = run.market.first[time]
+    """Walk the bars of a combination; a position that no bracket allows, or -1."""
+    at, time, bars = rows[2], asks.begins[which, 1], len(passing.inside)
     for place in range(len(run.of)):
-        at[place] = asks.firsts[place]
+        at[place] = asks.firsts[which, place]
     while time < bars:
-        until = _next(run, lines, asks, at, time)
+        until = _next(run, lines, asks, which, at, time)
         time = _calm_until(run, lines, passing, time, min(until, bars), way, scopes)
         if time >= bars:
             break
         own = run.state.cash
         for place in range(len(run.of)):
             own += run.accounts[place].position * run.accounts[place].mark
-        beyond = _walk_bar(run, lines, asks, at, time, rows)
+        beyond = _walk_bar(run, lines, asks, which, at, time, rows)
         if beyond >= 0:
-            return 1 + beyond
+            return beyond
         _tally(run, time, own, way, scopes[passing.inside[time]])
         time += 1
-    return 0
+    return -1
 
 
 @inner()
-def _one_by_one(
-    bars: tuple[int, int], way: Way, passing: Passing, wealth: Wealth, scope: Any, end: Any
-) -> Wealth:
-    """Measure bars of an account that may have nothing; less than nothing is refused."""
-    for bar in range(bars[0], bars[1]):
-        beyond = wealth.equity > 0.0 and way.equity[bar] / wealth.equity - 1.0 < -1.0
-        if beyond and end.refused < 0.0:
-            end.refused, end.excess = bar, way.equity[bar] / wealth.equity - 1.0
-        lasting = passing.time[bar + 1] - passing.time[bar]
-        wealth = mark(way.equity[bar], way.net[bar], lasting, wealth, scope)
-    return wealth
+def _begin(room: Room, asks: BookAsks, which: int) -> None:
+    """Make a book one that is flat, with the orders and fees of a combination."""
+    for memory, blank in zip(room.memory, room.blank):  # noqa: B905
+        for word in range(len(blank)):
+            memory[word] = blank[word]
+    own, orders = room.book.terms.own, room.orders
+    for place in range(len(orders)):
+        for column in range(orders.shape[1]):
+            orders[place, column] = asks.orders[which, place, column]
+        for column in range(own.shape[1]):
+            own[place, column] = asks.own[which, place, column]
 
 
 @compiled(nogil=True)
-def measure_way(
-    passing: Passing, begin: int, cash: float, way: Way, ends: Any, scopes: Any, sums: Floats
-) -> None:
-    """From the way of a combination to the sums of its scopes and of the parts of the bars."""
-    inside, edges, time = passing.inside, passing.edges, begin
-    part, closed = np.searchsorted(edges, time, side="right"), 0.0
-    wealth = Wealth(cash, cash, cash, 1.0)
-    line = Line(0.0, 1.0, way.equity)
-    while time < len(inside):
-        scope = scopes[0][inside[time]]
-        if time > begin and inside[time] != inside[time - 1]:
-            hold(way.net[time - 1], passing.apart[time], wealth, ends[0])
-            wealth = enter(scope, scopes[0][inside[time - 1]], wealth)
-        last = min(time + 1 if time == begin else time + PIECE, passing.other_scope[time])
-        last = min(last, edges[part])
-        least, most, before, held = np.inf, -np.inf, wealth.equity, 0.0
-        for bar in range(time, last):
-            way.equity[bar] = way.cash[bar] + way.net[bar]
-            least, most = min(least, way.equity[bar]), max(most, way.equity[bar])
-            if way.turnover[bar] != 0.0 and before > 0.0:
-                scope.turnover += way.turnover[bar] / before
-            before = way.equity[bar]
-            closed += way.closed[bar]
-            lasting = passing.time[bar + 1] - passing.time[bar]
-            way.lasting[bar] = abs(way.net[bar]) * lasting
-            held += lasting if way.net[bar] != 0.0 else 0.0
-        if time == begin or min(least, wealth.equity) <= 0.0:
-            wealth = _one_by_one((time, last), way, passing, wealth, scope, ends[0])
-        elif held == 0.0 and least == most == wealth.equity:
-            scope.least, scope.most = min(scope.least, 0.0), max(scope.most, 0.0)
-        else:
-            scope.held += held
-            reached = stretch(line, (time, last), way.lasting, scope)
-            peak, trough = fall(line, (time, last), reached, wealth.peak, wealth.trough)
-            scope.peak, scope.trough = fall(line, (time, last), reached, scope.peak, scope.trough)
-            wealth = Wealth(way.equity[last - 1], wealth.begun, peak, trough)
-        time = last
-        if time == edges[part]:
-            sums[part, 0] = scopes[0][0].gain + scopes[0][1].gain
-            sums[part, 1] = scopes[0][0].squares + scopes[0][1].squares
-            sums[part, 2], sums[part, 3] = wealth.equity, closed
-            part += 1
-    enter(scopes[0][1 - inside[-1]], scopes[0][inside[-1]], wealth)
-    ends[0].equity, ends[0].trough = wealth.equity, wealth.trough
+def walk_book(
+    room: Room, lines: BookLines, passing: Passing, asks: BookAsks, ways: Way, rows: Ints,
+    scopes: Any, ends: Any,
+) -> None:  # fmt: skip
+    """Walk one book of some combinations, whose sums are in `rows` of `scopes` and `ends`."""
+    book = room.book
+    run = by_reference(CompiledBook(
+        room.states[0], book.accounts, book.rows, room.places[0], book.fills, book.whose,
+        book.market, book.terms, book.of, book.rungs, book.ways,
+    ))  # fmt: skip
+    for which in range(len(rows)):
+        _begin(room, asks, which)
+        run.state.begun = run.market.first[asks.begins[which, 0]]
+        row = rows[which]
+        beyond = _walk(
+            run, lines, passing, asks, which, way_of(ways, which), scopes[row], room.rows
+        )
+        ends[row].small += run.state.small
+        room.ended[which, 0] = 1.0 + beyond
+        if beyond >= 0:
+            room.ended[which, 1] = run.at.bar
+            account, rule = run.accounts[beyond], run.terms.rule[run.of.bar[beyond]]
+            by_size = run.terms.how[beyond, rule, 0] == BY_SIZE
+            room.ended[which, 2] = abs(account.position) * (1.0 if by_size else account.entry)

@@ -17,6 +17,7 @@ from delever.engine.arithmetic import (
     taken,
 )
 from delever.engine.arrays import record
+from delever.engine.by_reference import by_reference
 from delever.engine.compiled import compiled, inner, numbers
 from delever.engine.events import FILL, LEDGER, STATE
 from delever.engine.kernel_events import (
@@ -27,10 +28,10 @@ from delever.engine.kernel_events import (
     EXPOSURE,
     LIMIT,
     N_FUNDING,
-    N_ORDERS,
     N_PRICES,
     N_RULE,
     N_TERMS,
+    ORDERS,
     PLACE,
     CompiledRun,
     fill_to,
@@ -385,6 +386,7 @@ def _loop(
     targets: Floats,
     terms: TermArrays,
     said: Said,
+    orders: Any,
     state: Any,
     place: Any,
     ledger: Any,
@@ -396,11 +398,12 @@ def _loop(
         rule = terms.rule[bar]
         paid = FillTerms(*numbers(terms.paid[bar], N_TERMS))
         table, how = terms.brackets[rule], MarginRule(*numbers(terms.how[rule], N_RULE))
-        rungs, last_row = said.rungs[bar], len(said.orders) - 1
-        order = Orders(*numbers(said.orders[min(bar, last_row)], N_ORDERS))
-        carried = CompiledRun(account, at, ledger[bar], fills, order, paid, table, how, rungs)
-        order = Orders(*numbers(said.orders[min(bar + 1, last_row)], N_ORDERS))
-        run = CompiledRun(account, at, ledger[bar], fills, order, paid, table, how, rungs)
+        rungs, last_row = said.rungs[bar], len(orders) - 1
+        row, before, order = ledger[bar], orders[min(bar, last_row)], orders[min(bar + 1, last_row)]
+        carried = by_reference(
+            CompiledRun(account, at, row, fills, before, paid, table, how, rungs)
+        )
+        run = by_reference(CompiledRun(account, at, row, fills, order, paid, table, how, rungs))
         again = said.again[bar] > 0.0
         at.bar = bar
         rested = False
@@ -437,7 +440,8 @@ def run_compiled(
         market.first, *(np.require(each, None, ["C", "W"]) for each in market[1:])
     )
     told = Said(*(np.require(each, None, ["C", "W"]) for each in told))
-    beyond = _loop(market, targets, terms, told, records, place, ledger, fills)
+    ordered = told.orders.view(ORDERS).reshape(-1)
+    beyond = _loop(market, targets, terms, told, ordered, records, place, ledger, fills)
     return (
         ledger.view(np.float64).reshape(-1, len(LEDGER)),
         fills[: place[0]["fills"]].copy().view(np.float64).reshape(-1, len(FILL)),

@@ -19,6 +19,7 @@ from delever.engine.arithmetic import (
     slippage_of,
     stop_price,
 )
+from delever.engine.arrays import record
 from delever.engine.compiled import inner
 from delever.engine.events import REASONS
 from delever.engine.settings import Orders
@@ -31,16 +32,17 @@ from delever.engine.steps import (
 )
 
 N_PRICES, N_FUNDING = len(Prices._fields), len(Funding._fields)
-N_ORDERS = len(Orders._fields)
 N_TERMS, N_RULE = len(FillTerms._fields), len(MarginRule._fields)
 BY_TARGET, BY_LIQUIDATION, BY_STOP, BY_PROFIT, BY_TRAILING, BY_LIMIT, BY_TIME = (
-    REASONS.index(word)
+    float(REASONS.index(word))
     for word in (
         *("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit"),
         "time_stop",
     )
 )
 EXPOSURE, LIMIT = 0, 1  # columns of a rung
+ORDERS = record(*Orders._fields)
+"""Orders of an account as a loop reads them: no number is fetched that is not asked for."""
 
 
 class CompiledRun(NamedTuple):
@@ -50,7 +52,7 @@ class CompiledRun(NamedTuple):
     at: Any  # record of `PLACE`
     row: Any  # record of `LEDGER`: the bar's row, as far as it has come
     fills: Any  # records of `FILL`
-    order: Orders  # in force
+    order: Any  # record of `ORDERS`: those in force
     terms: FillTerms
     table: Floats  # of brackets
     rule: MarginRule
@@ -92,7 +94,7 @@ def trigger_of(run: CompiledRun, paid: float) -> float:
 
 
 @inner()
-def nearest_stop(run: CompiledRun) -> tuple[float, int]:
+def nearest_stop(run: CompiledRun) -> tuple[float, float]:
     """The nearest of the stops, and which it is."""
     account = run.account
     price, follows = stop_price(
@@ -132,7 +134,7 @@ def book_fill(
     liquidation: float,
     equity: float,
     exposure: float,
-    reason: int,
+    reason: float,
 ) -> None:
     """Write a fill, and add it to the bar's row."""
     account, row, fill = run.account, run.row, run.fills[run.at.fills]
@@ -152,7 +154,7 @@ def book_fill(
 
 @inner()
 def fill_to(
-    run: CompiledRun, wanted: float, reference: float, slippage: float, fee: float, reason: int
+    run: CompiledRun, wanted: float, reference: float, slippage: float, fee: float, reason: float
 ) -> None:
     """Trade to a position; an account that cannot pay for it is ruined."""
     account, held = run.account, run.account.position
@@ -186,7 +188,7 @@ def fill_to(
 
 
 @inner()
-def leave_at(run: CompiledRun, price: float, reason: int) -> None:
+def leave_at(run: CompiledRun, price: float, reason: float) -> None:
     """Close the position by an order of its own; it stays closed until the next decision."""
     run.account.stopped = 1.0
     run.account.limit = np.nan

@@ -141,6 +141,10 @@ class JointGround:
             initial_equity=self.initial_equity,
         )
 
+    def returns(self, one: JointCombination, target: Target, begin: int) -> pd.Series:
+        """Of each bar of a combination run by itself."""
+        return self.alone(one, target, begin).returns
+
     def beside(self, one: JointCombination, begin: int) -> PortfolioBacktest:
         """The benchmark over the bars of a combination."""
         spot = JointAccount(costs=dict.fromkeys(self.market.symbols, one.benchmark_costs))

@@ -17,6 +17,7 @@ from delever.engine.orders import EXPOSURE, Target
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
 from delever.errors import DeleverError
+from delever.memo import shared_work
 from delever.report.format import percent
 from delever.research.choosing import Tried, choosing
 from delever.research.deflation import Deflation, Family, deflate
@@ -107,7 +108,8 @@ def concluded(
     )
     if found.terrain is None:
         return found
-    return _judged(found, ground, chosen, combination, ledger, family)
+    with shared_work():  # the best and the finalists look at the same bars
+        return _judged(found, ground, chosen, combination, ledger, family)
 
 
 def _judged(

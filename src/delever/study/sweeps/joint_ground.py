@@ -385,5 +385,5 @@ def _reply(target: pd.DataFrame, begin: int) -> JointReply:
     if target.columns.nlevels > 1:
         return JointReply({}, decided, begin)
     held = np.ascontiguousarray(target.ffill().to_numpy(dtype=np.float64).T)
-    each = changes_each(held, np.arange(len(target)), len(target))
+    each = changes_each(held, np.arange(len(target)), len(target)).changes
     return JointReply(dict(zip(map(str, target), each, strict=True)), decided, begin)

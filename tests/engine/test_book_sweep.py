@@ -41,7 +41,7 @@ ORDERS: list[dict[str, Any]] = [
 
 def changes(targets: pd.DataFrame) -> dict[str, Changes]:
     held = np.ascontiguousarray(targets.ffill().to_numpy(dtype=np.float64).T)
-    each = changes_each(held, np.arange(len(targets)), len(targets))
+    each = changes_each(held, np.arange(len(targets)), len(targets)).changes
     return dict(zip(targets, each, strict=True))
 
 

@@ -65,7 +65,9 @@ def test_blocks_have_the_mean_length_asked_for():
 def test_the_error_of_a_mean_is_that_of_another_librarys_resamples():
     values = wave(0.5, 400, 4)
     drawn = StationaryBootstrap(8, values, seed=5).apply(np.mean, 4_000)
-    assert blocks.long_run_error(values, 8.0) == pytest.approx(drawn.std(), rel=0.03)
+    assert blocks.long_run_error(blocks.Influence.of(values), 8.0) == pytest.approx(
+        drawn.std(), rel=0.03
+    )
     resampled = blocks.draw_blocks(400, 8.0, 4_000, 6).sums(values[:, None])
     ours = resampled.sum(axis=(1, 2)) / 400
     # 4,000 draws know a deviation to 1.1 %; here two lots of them meet.
@@ -75,7 +77,9 @@ def test_the_error_of_a_mean_is_that_of_another_librarys_resamples():
 
 def test_the_error_of_a_mean_without_blocks_is_the_textbooks():
     values = wave(0.0, 300, 8)
-    assert blocks.long_run_error(values, 1.0) == pytest.approx(values.std() / math.sqrt(300))
+    assert blocks.long_run_error(blocks.Influence.of(values), 1.0) == pytest.approx(
+        values.std() / math.sqrt(300)
+    )
 
 
 def test_the_error_of_a_sharpe_ratio_is_lo_s():

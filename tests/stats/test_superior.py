@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from delever.errors import InputError
-from delever.stats.blocks import Blocks
+from delever.stats.blocks import Blocks, Influence, long_run_error
 from delever.stats.superior import _superior, best_of_many, sharpe_parts, superior
 
 REPS, BARS = 2_000, 1_000
@@ -46,6 +46,10 @@ def drawn_by_arch(seed: int, reps: int) -> Blocks:
     return Blocks(starts=starts, lengths=lengths)
 
 
+def errors(returns: np.ndarray) -> np.ndarray:
+    return np.array([long_run_error(Influence.of(column), 5.0) for column in returns.T])
+
+
 def test_the_test_of_superior_ability_is_that_of_arch_on_its_own_draws() -> None:
     from arch.bootstrap import SPA, StepM
 
@@ -54,7 +58,7 @@ def test_the_test_of_superior_ability_is_that_of_arch_on_its_own_draws() -> None
     theirs, steps = SPA(np.zeros(BARS), -returns, **asked), StepM(np.zeros(BARS), -returns, **asked)
     theirs.compute()
     steps.compute()
-    found = _superior(returns, drawn_by_arch(42, 400), 5.0, studentised=False)
+    found = _superior(returns, drawn_by_arch(42, 400), errors(returns), studentised=False)
     ours = np.array([found.lower, found.consistent, found.upper])
     # What was seen is one of our draws.
     np.testing.assert_allclose(ours * 401 - 1, theirs.pvalues * 400, atol=1e-9)
@@ -65,7 +69,7 @@ def test_the_test_of_superior_ability_is_that_of_arch_on_its_own_draws() -> None
 @pytest.mark.skipif(not VECTORS.is_file(), reason="the shared vectors are not here")
 def test_the_published_matrix_has_its_published_p_values() -> None:
     returns = pd.read_csv(VECTORS).to_numpy()
-    found = _superior(returns, drawn_by_arch(42, REPS), 5.0, studentised=False)
+    found = _superior(returns, drawn_by_arch(42, REPS), errors(returns), studentised=False)
     ours = np.array([found.lower, found.consistent, found.upper])
     # arch 8.0, stationary, 2,000 resamples, seed 42, blocks of 5.
     np.testing.assert_allclose((ours * (REPS + 1) - 1) / REPS, [0.014, 0.014, 0.015], atol=1e-9)

@@ -40,6 +40,7 @@ def backtest(
     engine: Literal["numba", "python"] = "numba",
     account: Account | None = None,
     earlier: pd.DataFrame | None = None,
+    tables: bool = True,
 ) -> Backtest:
     """Simulate an account that follows target exposures: spot, a 1x short, or a perpetual.
 
@@ -75,6 +76,9 @@ def backtest(
         Contract, leverage, margin, funding and orders of a margin account.
     earlier : pandas.DataFrame, optional
         Bars before these, for costs that look back from the first ones.
+    tables : bool
+        Without them, which takes half the time, fills and trades are empty and the ledger holds the
+        equity alone.
 
     Returns
     -------
@@ -113,11 +117,10 @@ def backtest(
         "account": account,
         "earlier": earlier,
     }
-    return _simulated(request)
+    return _simulated(request, tables=tables)
 
 
-def _simulated(request: Mapping[str, Any], *, tables: bool = True) -> Backtest:
-    """What was asked for; without tables, its ledger has the equity alone."""
+def _simulated(request: Mapping[str, Any], *, tables: bool) -> Backtest:
     account, timeframe = request["account"], request["timeframe"]
     target, initial = request["target_exposure"], request["initial_target"]
     paid = costs_of(request["costs"], account)
@@ -200,6 +203,4 @@ def rerun(run: Backtest, *, tables: bool = True, **changes: Any) -> Backtest:
             "a rerun needs the run as backtest returned it; windows and runs read back do not "
             "keep their bars; rerun the whole run, then take the window"
         )
-    if tables:
-        return backtest(**{**run.request, **changes})
-    return _simulated({**run.request, **changes}, tables=False)
+    return backtest(**{**run.request, **changes}, tables=tables)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.arguments import counted
@@ -95,38 +97,45 @@ class Changes(NamedTuple):
 
     def since(self, begin: int) -> Asked:
         """What an account is asked for that begins with one of the bars."""
-        place = int(np.searchsorted(self.bars, begin, side="right"))
-        held = self.targets[place - 1] if place else 0.0
-        bars = np.concatenate([[begin], self.bars[place:]])
-        return Asked(begin, bars, np.concatenate([[held], self.targets[place:]]))
+        place = int(self.bars.searchsorted(begin, side="right"))
+        bars = np.empty(len(self.bars) - place + 1, dtype=np.int64)
+        targets = np.empty(len(bars))
+        bars[0], targets[0] = begin, self.targets[place - 1] if place else 0.0
+        bars[1:], targets[1:] = self.bars[place:], self.targets[place:]
+        return Asked(begin, bars, targets)
 
 
-def changes_each(target_exposure: Floats, rows: Ints, size: int) -> list[Changes]:
+class Moves(NamedTuple):
+    """What many targets are, as where they change."""
+
+    changes: list[Changes]
+    firsts: Ints  # column at which each is known first; behind the last where it never is
+    sound: npt.NDArray[np.bool_]  # whether each is a finite number from there on
+
+
+def changes_each(target_exposure: Floats, rows: Ints, size: int) -> Moves:
     """Reduce many targets, a row each, decided at the closes of some rows of so many bars.
 
-    A target holds until the next of those rows.
+    A target holds until the next of those rows; what is not known yet is 0.
 
     Examples
     --------
-    >>> changes_each(np.array([[np.nan, 1.0, 0.0, 0.0, 1.0]]), np.array([0, 2, 4, 6, 8]), 9)
+    >>> held = np.array([[np.nan, 1.0, 0.0, 0.0, 1.0]])
+    >>> changes_each(held, np.array([0, 2, 4, 6, 8]), 9).changes
     [Changes(bars=array([3, 5]), targets=array([1., 0.]))]
     """
-    count, width = target_exposure.shape
-    moved = np.empty((count, width), dtype=np.bool_)
-    np.not_equal(target_exposure[:, 1:], target_exposure[:, :-1], out=moved[:, 1:])
-    # What is not known yet is 0: there nothing moves, and then only what is another number.
-    for own, there in zip(target_exposure, moved, strict=True):
-        first = int(np.isnan(own).argmin()) if math.isnan(own[0]) else 0
-        there[:first] = False
-        there[first] = own[first] != 0.0
-        if math.isnan(own[first]):  # nothing is ever known
-            there[:] = False
-    moved[:, rows + 1 >= size] = False  # decided when there is no open left
-    places = np.flatnonzero(moved)
-    own, column = np.divmod(places, width)
-    ends = np.searchsorted(own, np.arange(1, count))
-    bars, targets = np.split(rows[column] + 1, ends), np.split(target_exposure[own, column], ends)
-    return [Changes(*both) for both in zip(bars, targets, strict=True)]
+    from delever.engine.sweep_kernel import find_changes
+
+    count = len(target_exposure)
+    firsts, ends = np.empty((2, count), dtype=np.int64)
+    # As long as it could be; of what is not written the system gives no memory.
+    bars = np.empty(target_exposure.size, dtype=np.int64)
+    asked, sound = np.empty(target_exposure.size), np.empty(count, dtype=np.bool_)
+    own = np.require(target_exposure, requirements=["C", "W"])
+    find_changes(own, rows, size, firsts, ends, bars, asked, sound)
+    bars, asked = bars[: ends[-1]].copy(), asked[: ends[-1]].copy()
+    each = pairwise([0, *ends.tolist()])
+    return Moves([Changes(bars[a:b], asked[a:b]) for a, b in each], firsts, sound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

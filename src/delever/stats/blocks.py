@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import ArrayLike
 
 from delever.arguments import Floats, Rows, checked
@@ -30,6 +31,7 @@ from delever.stats.risk import NO_SPREAD
 __all__ = [
     "LEAST_BARS",
     "Blocks",
+    "Influence",
     "Resampled",
     "Smooth",
     "block_length",
@@ -53,6 +55,33 @@ SAME = "the bars do not vary"
 RUINED = "a bar lost everything, so no growth rate describes the whole"
 
 
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """How the weight of each bar moves a statistic, and how neighbouring ones go together."""
+
+    values: Floats  # shape (n,)
+    waves: npt.NDArray[np.complex128]  # Fourier transform of their distances from the mean
+
+    @classmethod
+    def of(cls, values: Floats) -> Influence:
+        """Of a row of bars."""
+        # Twice the bars, so that none meets itself going round; powers of two are quickest.
+        size = 1 << max(2 * len(values) - 1, 1).bit_length()
+        return cls(values, np.fft.rfft(values - values.mean() if len(values) else [0.0], size))
+
+    def __sub__(self, other: Influence) -> Influence:
+        return Influence(self.values - other.values, self.waves - other.waves)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def power(self) -> Floats:
+        """Squares of the waves."""
+        found: Floats = self.waves.real**2 + self.waves.imag**2
+        return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smooth:
     """A statistic of a row of bars; `reason` says why there is no more of it than its value."""
@@ -61,7 +90,7 @@ class Smooth:
     columns: Floats  # shape (n, k), each of mean zero
     # of the means of columns, shape (..., k): the statistic, shape (...), and its slopes (..., k)
     function: Callable[[Floats], tuple[Floats, Floats]]
-    influence: Floats  # shape (n,): how the weight of each bar moves the statistic
+    influence: Influence
     spread: float  # standard deviation of the influences
     reason: str = ""
 
@@ -146,7 +175,7 @@ def _smooth(
         value=value,
         columns=columns,
         function=function,
-        influence=influence,
+        influence=Influence.of(influence),
         spread=float(influence.std()) if influence.size else 0.0,
         reason=FEW if len(columns) < LEAST_BARS else "",
     )
@@ -158,7 +187,7 @@ def _nothing(returns: Floats, value: float, reason: str) -> Smooth:
         value=value,
         columns=none[:, None],
         function=lambda means: (means[..., 0], np.ones(means.shape)),
-        influence=none,
+        influence=Influence.of(none),
         spread=0.0,
         reason=reason,
     )
@@ -176,7 +205,7 @@ def resample(statistic: Smooth, blocks: Blocks) -> Resampled:
     return Resampled(moved=there - here, totals=totals)
 
 
-def chosen_length(influence: Floats) -> float:
+def chosen_length(influence: Influence) -> float:
     """Mean length of the blocks: Politis and White's, and at least bars ** 0.6.
 
     Returns of crypto that show no correlation from day to day still drift together over months;
@@ -184,32 +213,33 @@ def chosen_length(influence: Floats) -> float:
     """
     bars = len(influence)
     shortest = float(bars**SHORTEST_BLOCK)
-    if shortest >= _longest(bars) and np.ptp(influence) > 0.0:  # whatever they show
+    if shortest >= _longest(bars) and np.ptp(influence.values) > 0.0:  # whatever they show
         return shortest
-    return float(max(block_length(influence), shortest))
+    return max(_length(influence, "stationary"), shortest)
 
 
-def long_run_error(influence: Floats, block: float) -> float:
+def long_run_error(influence: Influence, block: float) -> float:
     """Standard error of a mean of dependent values, with weights that fall with the block.
 
     The one that the stationary bootstrap has for infinitely many draws, Politis and Romano (1994),
     lemma 1.
     """
     bars = len(influence)
-    # Twice the bars, so that none meets itself going round; powers of two are quickest.
-    size = 1 << (2 * bars - 1).bit_length()
-    spectrum = np.fft.rfft(influence - influence.mean(), size)
-    products = np.fft.irfft(spectrum.real**2 + spectrum.imag**2)[:bars] / bars
-    variance = products[0] + 2.0 * float(_weights(bars, block) @ products[1:])
+    variance = float(influence.power @ _weights(bars, block))
     return math.sqrt(max(variance, 0.0) / bars)
 
 
 @lru_cache(maxsize=2)
 def _weights(bars: int, block: float) -> Floats:
-    """What each lag counts for, from 1 on; not to be written to."""
+    """What each wave counts for, which is what products at each lag do; not to be written to."""
     lag = np.arange(1, bars)
     kept = 1.0 - 1.0 / block
-    weights: Floats = (1.0 - lag / bars) * kept**lag + lag / bars * kept ** (bars - lag)
+    falling = (1.0 - lag / bars) * kept**lag + lag / bars * kept ** (bars - lag)
+    size = 1 << max(2 * bars - 1, 1).bit_length()
+    both = np.zeros(size)
+    both[0], both[1:bars], both[size - bars + 1 :] = 1.0, falling, falling[::-1]
+    weights: Floats = np.fft.rfft(both).real / (size * bars)
+    weights[1:-1] *= 2.0  # those of the other direction
     return weights
 
 
@@ -257,16 +287,18 @@ def block_length(
     """
     if scheme not in _BLOCK_VARIANCE:
         raise InputError(f"scheme must be one of {', '.join(_BLOCK_VARIANCE)}; got {scheme!r}")
-    data = finite_row(values, least=10)
+    return _length(Influence.of(finite_row(values, least=10)), scheme)
+
+
+def _length(influence: Influence, scheme: str) -> float:
+    data, bars = influence.values, len(influence)
     if np.ptp(data) == 0:
         raise InputError("values must differ for their dependence to be measured; all are equal")
-    bars = data.size
-    centred = data - data.mean()
     # Lags are looked at until a few in a row show no correlation.
     quiet = max(5, int(math.log10(bars)))
     lags = np.arange(math.ceil(math.sqrt(bars)) + quiet + 1)
-    products = np.array([centred[lag:] @ centred[: bars - lag] for lag in lags.tolist()])
-    energy = np.cumsum(centred**2)
+    products = np.fft.irfft(influence.power)[: len(lags)]
+    energy = np.cumsum((data - data.mean()) ** 2)
     # Correlations of the bars that two shifted copies share, short of the first and the last.
     norms = np.sqrt((energy[-1] - energy[lags]) * energy[bars - 2 - lags])
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -29,6 +29,7 @@ from delever.arguments import MOST_SEED, Floats, checked, whole_number
 from delever.errors import InputError
 from delever.stats.blocks import (
     SAME,
+    Influence,
     Resampled,
     Smooth,
     chosen_length,
@@ -272,9 +273,9 @@ def estimate(
     """
     check_draws(confidence, draws, seed)
     reason = unsaid(parts)
-    influence = parts[0].influence - (parts[1].influence if len(parts) == 2 else 0.0)
     if reason:
         return Estimate(value=_value(parts) * scale, confidence=confidence, reason=reason)
+    influence = _influence(parts)
     block = chosen_length(influence)
     blocks = draw_blocks(len(influence), block, draws, seed)
     found = [resample(part, blocks) for part in parts]
@@ -293,9 +294,8 @@ def studentised(
     Those are the distances of the resamples from the sample, in standard errors.
     """
     value = _value(parts)
-    influence, drawn, least = parts[0].influence, resamples[0], _least(parts)
-    if len(parts) == 2:
-        influence, drawn = influence - parts[1].influence, drawn - resamples[1]
+    influence, least = _influence(parts), _least(parts)
+    drawn = resamples[0] if len(parts) == 1 else resamples[0] - resamples[1]
     error, bars = long_run_error(influence, block), len(influence)
     apart = drawn.apart(bars, least / math.sqrt(bars))
     rank = min(len(apart), math.ceil((len(apart) + 1) * confidence)) - 1
@@ -320,8 +320,9 @@ def unsaid(parts: Sequence[Smooth]) -> str:
     reason = next((part.reason for part in parts if part.reason), "")
     if reason:
         return reason
-    influence = parts[0].influence - (parts[1].influence if len(parts) == 2 else 0.0)
-    return "" if influence.std() > _least(parts) else SAME
+    own = [part.influence.values for part in parts]
+    apart = own[0] if len(own) == 1 else own[0] - own[1]
+    return "" if apart.std() > _least(parts) else SAME
 
 
 def check_draws(confidence: float, draws: int, seed: int) -> None:
@@ -330,6 +331,11 @@ def check_draws(confidence: float, draws: int, seed: int) -> None:
     whole_number("seed", seed, 0, MOST_SEED)
     if not 0.0 < confidence < 1.0:
         raise InputError(f"confidence must lie between 0 and 1; got {confidence:g}")
+
+
+def _influence(parts: Sequence[Smooth]) -> Influence:
+    own = [part.influence for part in parts]
+    return own[0] if len(own) == 1 else own[0] - own[1]
 
 
 def _value(parts: Sequence[Smooth]) -> float:

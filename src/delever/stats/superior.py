@@ -31,6 +31,7 @@ from delever.errors import InputError
 from delever.stats.blocks import (
     LEAST_BARS,
     Blocks,
+    Influence,
     chosen_length,
     draw_blocks,
     long_run_error,
@@ -245,23 +246,24 @@ def superior(
             f"got shape {data.shape} with {int((~np.isfinite(data)).sum())} not finite"
         )
     _check(0.5, draws, seed)
+    own = [Influence.of(column) for column in data.T]
     if block is None:
-        varied = [column for column in data.T if np.ptp(column) > 0.0]
+        varied = [one for one in own if np.ptp(one.values) > 0.0]
         block = max(map(chosen_length, varied), default=2.0)
     if not block > 1.0:
         raise InputError(f"block must be above 1; got {block:g}")
     blocks = draw_blocks(len(data), block, draws, seed)
-    return _superior(data, blocks, block, studentised=studentised)
+    errors = np.array([long_run_error(one, block) for one in own])
+    return _superior(data, blocks, errors, studentised=studentised)
 
 
-def _superior(data: Floats, blocks: Blocks, block: float, *, studentised: bool) -> Superior:
+def _superior(data: Floats, blocks: Blocks, errors: Floats, *, studentised: bool) -> Superior:
     """The same on blocks that were drawn.
 
     With standard errors of the sample in place of each resample's own, wild and dependent returns
     that are worth nothing are called better in 13 % of cases, not in 5 %.
     """
     bars, means = len(data), data.mean(axis=0)
-    errors = np.array([long_run_error(column, block) for column in data.T])
     sums = blocks.sums(data - means)  # shape (draws, blocks, trials)
     drawn, seen = sums.sum(axis=1) / bars, means
     if studentised:  # by the error of each resample, as its own blocks tell it

@@ -292,7 +292,7 @@ def _lines(figure: Any, heights: np.ndarray, said: Sequence[str], colour: str) -
     figure.add_scatter(
         x=np.tile([*range(axes), np.nan], count),
         y=np.hstack((heights, hole)).ravel(),
-        text=[text for text in said for _ in range(axes + 1)],
+        text=np.repeat(np.array(said), axes + 1),  # plotly looks at each text of a list
         mode="lines",
         line={"color": colour, "width": 1.1},
         opacity=0.7,

@@ -163,6 +163,7 @@ def run_target(
     account: Account | None = None,
     costs_times: float = 1.0,
     initial_equity: float = 10_000.0,
+    tables: bool = True,
 ) -> Backtest:
     """Simulate exposures decided on the bars of a market, from a bar of it on."""
     return backtest(
@@ -174,6 +175,7 @@ def run_target(
         initial_target=decided_before(target, begin),
         account=account,
         earlier=market.bars.iloc[:begin] if begin else None,
+        tables=tables,
     )
 
 

@@ -28,7 +28,7 @@ from delever.at_once import Columns, choices, same_for_all
 from delever.engine.orders import EXPOSURE, ORDERS, Target, exposure_of
 from delever.engine.sweep_accounts import Changes, changes_each
 from delever.errors import DeleverError
-from delever.research.strategy_checks import exposures, first_defined
+from delever.research.strategy_checks import exposures
 from delever.study.runs.simulation import begin_after, first_bar, target_of
 from delever.study.workspaces.strategy import RAISED, Strategy
 from delever.study.workspaces.strategy_state import StrategyState, looks_at_types
@@ -36,7 +36,7 @@ from delever.study.workspaces.strategy_state import StrategyState, looks_at_type
 if TYPE_CHECKING:
     from delever.study.sweeps.chunk import SweepGround
 
-CELLS = 2**20
+CELLS = 2**21
 """Numbers that the largest series of a block may hold, all combinations together."""
 _FIRST, _FEWEST, _MOST = 16, 4, 4_096
 _CALLS = 24
@@ -193,8 +193,8 @@ def _alone(ground: SweepGround, params: Params) -> Said:
         return found
     asked, begin = found
     target = exposures(exposure_of(asked))
-    (changes,) = changes_each(target[None, :], np.arange(len(target)), len(target))
-    return Reply(changes, first_defined(target), begin, isinstance(asked, pd.DataFrame))
+    moves = changes_each(target[None, :], np.arange(len(target)), len(target))
+    return Reply(moves.changes[0], int(moves.firsts[0]), begin, isinstance(asked, pd.DataFrame))
 
 
 @dataclass(slots=True)
@@ -290,17 +290,12 @@ class _Block:
         """Answers out of exposures; of what breaks its contract a single call says why."""
         market, start = self.ground.market, self.ground.start
         values, rows = columns.moments()
-        width = values.shape[1]
-        finite = np.isfinite(values)
-        known = np.count_nonzero(finite, axis=1)
-        first = np.where(known, finite.argmax(axis=1), width)
-        unknown = np.count_nonzero(np.isnan(values[:, : first.max(initial=0)]), axis=1)
-        sound = (unknown == first) & (known + first == width)
         size = len(market.index)
-        decided = np.append(rows, size)[first].tolist()
+        moves = changes_each(values, rows, size)
+        decided = np.append(rows, size)[moves.firsts].tolist()
         begins: dict[int, int | DeleverError] = {}
         found: list[Said | None] = []
-        for row, changes in enumerate(changes_each(values, rows, size)):
+        for row, changes in enumerate(moves.changes):
             if decided[row] not in begins:
                 try:
                     begins[decided[row]] = begin_after(market, decided[row], start=start)
@@ -308,7 +303,7 @@ class _Block:
                     begins[decided[row]] = error
             begin = begins[decided[row]]
             answer = Reply(changes, decided[row], begin) if isinstance(begin, int) else begin
-            found.append(answer if sound[row] else None)
+            found.append(answer if moves.sound[row] else None)
         said = (found[code] for code in columns.codes.tolist())
         return [
             _alone(self.ground, params) if one is None else one

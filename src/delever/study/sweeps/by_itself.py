@@ -52,7 +52,9 @@ def why_by_itself(ground: SweepGround) -> str:
     return ", ".join(uncovered(ground.account, costs))
 
 
-def by_itself(ground: SweepGround, one: Combination, target: Target, begin: int) -> Backtest:
+def by_itself(
+    ground: SweepGround, one: Combination, target: Target, begin: int, *, tables: bool = True
+) -> Backtest:
     """One combination run bar by bar."""
     account = one.account
     if account is not None:
@@ -66,6 +68,7 @@ def by_itself(ground: SweepGround, one: Combination, target: Target, begin: int)
         account=account,
         costs_times=ground.costs_times,
         initial_equity=ground.initial_equity,
+        tables=tables,
     )
 
 

@@ -17,6 +17,7 @@ from delever.engine.orders import EXPOSURE, Target
 from delever.engine.sweep_accounts import SWEPT_ACCOUNT
 from delever.engine.sweep_metrics import PART_SUMS, SWEPT, column_name, part_names
 from delever.errors import DeleverError
+from delever.memo import shared_work
 from delever.report.format import percent
 from delever.research.choosing import Tried, choosing
 from delever.research.deflation import Deflation, Family, deflate
@@ -107,7 +108,8 @@ def concluded(
     )
     if found.terrain is None:
         return found
-    return _judged(found, ground, chosen, combination, ledger, family)
+    with shared_work():  # the best and the finalists look at the same bars
+        return _judged(found, ground, chosen, combination, ledger, family)
 
 
 def _judged(
@@ -127,8 +129,8 @@ def _judged(
         raise answer
     begin = answer[1]
     path = _path(ground, chosen.axes, ordered=_with_orders(answer[0]))
-    done, held = ground.alone(one, *answer), ground.beside(one, begin)
-    doubts = _repeated(float(frame["total_return"].iloc[found.terrain.peak]), done)
+    returns, held = ground.returns(one, *answer), ground.beside(one, begin)
+    doubts = _repeated(float(frame["total_return"].iloc[found.terrain.peak]), returns)
     known = np.flatnonzero(frame[RANKED_BY].notna().to_numpy())
     drawn = _drawn(known)
     # The best was found among all: it counts for its luck, and has no place among those drawn.
@@ -140,8 +142,9 @@ def _judged(
         sums=own.reshape(len(own), -1, len(PART_SUMS)),
         begins=ground.market.index.get_indexer(pd.Index(frame["start"].iloc[judged])),
         benchmark=in_parts(held, parts, begin),
-        periods_per_year=sample_of(done, held).periods_per_year,
+        periods_per_year=sample_of(held, None).periods_per_year,
     )
+    others = tried if apart.all() else tried.some(apart)
     if len(drawn) < len(known):
         part = counted(len(drawn), "combination")
         path.append(
@@ -152,11 +155,11 @@ def _judged(
         found,
         manifest={**found.manifest, "notes": [*doubts, *ground.notes, *path]},
         benchmark=_measured(held, ground.scopes(*answer), ground.benchmark_name),
-        choosing=choosing(tried.some(apart)).of_rows(drawn),
-        finalists=_finalists(ground, tried.some(apart), drawn, chosen, combination),
+        choosing=choosing(others).of_rows(drawn),
+        finalists=_finalists(ground, others, drawn, chosen, combination),
         deflation=_deflated(
-            done,
-            held,
+            returns,
+            held.returns,
             Family(
                 tried=tried,
                 ratios=frame[RANKED_BY].to_numpy(dtype=np.float64)[judged],
@@ -179,23 +182,21 @@ def _drawn(known: Rows) -> Rows:
 
 
 def _deflated(
-    done: Backtest, held: Backtest, trials: Family, ledger: Ledger | None, name: str
+    returns: pd.Series, held: pd.Series, trials: Family, ledger: Ledger | None, name: str
 ) -> Deflation | None:
     """Deflate the best by all trials of the market; the ledger is told what these are worth."""
     if ledger is not None:
         trials = replace(trials, elsewhere=ledger.elsewhere())
-    found = deflate(
-        done.returns.to_numpy(dtype=np.float64), held.returns.to_numpy(dtype=np.float64), trials
-    )
+    found = deflate(returns.to_numpy(dtype=np.float64), held.to_numpy(dtype=np.float64), trials)
     if found is not None and ledger is not None:
         many = len(trials.ratios) + trials.alike
         ledger.worth(name, many, found.effective - trials.elsewhere)
     return found
 
 
-def _repeated(swept: float, again: Backtest) -> list[str]:
+def _repeated(swept: float, again: pd.Series) -> list[str]:
     """What is said of a best combination that comes out otherwise when it is run again."""
-    now = total_return(again.returns)
+    now = total_return(again)
     if np.isclose(swept, now, rtol=_REPEATED, atol=_REPEATED):
         return []
     return [
@@ -244,7 +245,7 @@ def _finalists(
         answer = ground.asked(one)
         if isinstance(answer, DeleverError):
             raise answer
-        made.append(ground.alone(one, *answer).returns.reindex(index).to_numpy())
+        made.append(ground.returns(one, *answer).reindex(index).to_numpy())
     held = ground.beside(combination(chosen[rows[picked[0]]]), begin)
     found = finalists(tried, picked, np.column_stack(made), held.returns.to_numpy())
     return None if found is None else found.of_rows(rows)

@@ -132,6 +132,10 @@ class SweepGround:
         """A combination run by itself."""
         return by_itself(self, one, target, begin)
 
+    def returns(self, one: Combination, target: Target, begin: int) -> pd.Series:
+        """Of each bar of a combination run by itself."""
+        return by_itself(self, one, target, begin, tables=False).returns
+
     def beside(self, one: Combination, begin: int) -> Backtest:
         """The benchmark over the bars of a combination."""
         return benchmark_of(self, one, begin)

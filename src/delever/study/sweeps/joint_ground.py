@@ -141,6 +141,10 @@ class JointGround:
             initial_equity=self.initial_equity,
         )
 
+    def returns(self, one: JointCombination, target: Target, begin: int) -> pd.Series:
+        """Of each bar of a combination run by itself."""
+        return self.alone(one, target, begin).returns
+
     def beside(self, one: JointCombination, begin: int) -> PortfolioBacktest:
         """The benchmark over the bars of a combination."""
         spot = JointAccount(costs=dict.fromkeys(self.market.symbols, one.benchmark_costs))
@@ -381,5 +385,5 @@ def _reply(target: pd.DataFrame, begin: int) -> JointReply:
     if target.columns.nlevels > 1:
         return JointReply({}, decided, begin)
     held = np.ascontiguousarray(target.ffill().to_numpy(dtype=np.float64).T)
-    each = changes_each(held, np.arange(len(target)), len(target))
+    each = changes_each(held, np.arange(len(target)), len(target)).changes
     return JointReply(dict(zip(map(str, target), each, strict=True)), decided, begin)

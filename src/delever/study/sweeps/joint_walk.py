@@ -199,7 +199,7 @@ class JointSums:
                 np.ascontiguousarray(held.T),
                 np.arange(len(held)) + begin - first - 1,
                 len(self.board.clock),
-            )
+            ).changes
             accounts.append(
                 self._account(dict(zip(wanted.names, each, strict=True)), begin - first)
             )

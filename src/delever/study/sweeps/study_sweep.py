@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pydantic import ValidationError
 
 from delever.bars import close_times
@@ -29,12 +30,11 @@ from delever.study.kept.stored import About, write_facts, write_index
 from delever.study.ledger.trial_blocks import Bound, grid_trials
 from delever.study.machines.cluster import Cluster
 from delever.study.machines.executor import default_workers, open_executor, run_tasks
-from delever.study.machines.parcel import Content
 from delever.study.portfolios.joint_run import asked_params
 from delever.study.settings.config import SweepConfig, explain
 from delever.study.settings.grid import Grid, combinations
 from delever.study.settings.portfolio_config import PortfolioStudy, load_any_study
-from delever.study.sweeps.chosen import concluded
+from delever.study.sweeps.chosen import MOST_JUDGED, concluded
 from delever.study.sweeps.joint_ground import JointCombination
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.sweep_task import Chunk, ChunkRunner, Measured
@@ -95,9 +95,12 @@ def sweep_study(
     task = _task(swept, table, workspace, metrics)
     if metrics and cluster is None:
         workers = 1  # a function of a notebook does not travel to processes of ours
-    with closing(_measured(task, todo, workers, cluster, swept.carried)) as chunks_done:
+    frames: list[pd.DataFrame] = []  # of a sweep that is judged whole, if all of it was run here
+    with closing(_measured(task, todo, workers, cluster, swept, chosen)) as chunks_done:
         for chunk, measured in chunks_done:
             record(chunk, measured.without)
+            if measured.frame is not None and len(chosen) <= MOST_JUDGED:
+                frames.append(measured.frame)
             disk.write("chunks", {chunk.file: measured.rows})
             if measured.one_by_one:
                 ground.asking.one_by_one[chunk.number] = measured.one_by_one
@@ -106,7 +109,9 @@ def sweep_study(
             progress(done, len(chosen), rate * (len(chosen) - done))
     finished = concluded(
         ground,
-        SweptColumns(files=[folder / "chunks" / chunk.file for chunk in chunks]),
+        SweptColumns(frame=pd.concat(frames, ignore_index=True))
+        if len(frames) == len(chunks)
+        else SweptColumns(files=[folder / "chunks" / chunk.file for chunk in chunks]),
         chosen,
         swept.combination,
         name=study.name,
@@ -185,12 +190,14 @@ def _measured(
     todo: Sequence[Chunk],
     workers: int | None,
     cluster: str | Executor | None,
-    carried: Callable[[], Mapping[str, Content]],
+    swept: SweptStudy,
+    chosen: Grid,
 ) -> Generator[tuple[Chunk, Measured], None, None]:
     """Chunks and what they came to, wherever they are run."""
+    here = partial(task.here, swept, chosen)
     if workers is None and cluster is None and len(todo) > 1:
         begun = time.process_time()  # on a busy machine processes of ours would wait as well
-        one = task(todo[0])
+        one = here(todo[0])
         spent = time.process_time() - begun
         yield todo[0], one
         workers = 1 if spent * (len(todo) - 1) < _WORTH else None
@@ -198,8 +205,11 @@ def _measured(
     workers = min(workers or default_workers(), max(len(todo), 1))
     with ExitStack() as opened:
         pool = opened.enter_context(open_executor(workers, cluster))
+        if pool is None:
+            yield from run_tasks(here, todo, None)
+            return
         if isinstance(pool, Cluster):
-            opened.enter_context(pool.carrying(carried()))
+            opened.enter_context(pool.carrying(swept.carried()))
             workers = pool.workers
         yield from run_tasks(task.shared_by(workers), todo, pool, ahead=max(2 * workers, 4))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from delever.errors import StoreError
 from delever.stats.metrics import AsMetric
@@ -35,6 +36,7 @@ class Measured(NamedTuple):
     rows: bytes  # Parquet, a row per combination, its values of the axes first
     without: tuple[int, ...]  # rows that have no result
     one_by_one: str  # why the strategy was not asked for all of them at once; empty where it was
+    frame: pd.DataFrame | None = None  # the same rows, where they need not travel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,12 @@ class ChunkRunner:
 
         Raises StoreError if strategy, data or anything else is not what the sweep began with.
         """
-        swept, grid = _prepared(self.root, self.study, self.inputs_id)
+        return self.here(*_prepared(self.root, self.study, self.inputs_id), chunk)._replace(
+            frame=None
+        )
+
+    def here(self, swept: SweptStudy, grid: Grid, chunk: Chunk) -> Measured:
+        """The same where the study is at hand."""
         ground = swept.ground
         if self.metrics:
             ground = replace(ground, metrics=(*ground.metrics, *self.metrics))
@@ -75,9 +82,8 @@ class ChunkRunner:
         # Files are named from the workspace, which a worker has elsewhere.
         rows["error"] = rows["error"].str.replace(f"{self.root}/", "", regex=False)
         without = np.flatnonzero(rows["error"] != "").tolist()
-        return Measured(
-            parquet_bytes(with_axes(rows, grid, own)), tuple(without), ground.asking.why
-        )
+        frame = with_axes(rows, grid, own)
+        return Measured(parquet_bytes(frame), tuple(without), ground.asking.why, frame)
 
 
 @lru_cache(maxsize=1)

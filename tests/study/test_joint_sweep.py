@@ -183,7 +183,7 @@ def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     (workspace.backtests / "tops.toml").write_text(f"{text}[sweep.params]\ntop = [1, 2]\n")
     dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}
-    assert told["after deflation"].figure == "not asked: every sweep of it holds another account"
+    assert told["after deflation"].figure == "not asked: no sweep of it holds this account alone"
     (workspace.backtests / "tops.toml").write_text(f"{own}[sweep.params]\ntop = [1, 2]\n")
     tops = dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}

@@ -11,6 +11,7 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 from delever.errors import ConfigError, DataError, InputError, StrategyError
+from delever.signals.allocation import RULES
 from delever.study.workspaces.workspace import Workspace
 
 pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
@@ -220,6 +221,33 @@ def test_a_leak_through_another_symbols_future_is_caught(stored, capsys, monkeyp
     exec(compile(source, "pasted.py", "exec"), names)
     with pytest.raises(AssertionError):
         names["test_ranks_does_not_see_the_future"]()
+
+
+LEADING = """
+import pandas as pd
+from delever.panel import Markets
+
+
+def leading(markets: Markets, signals: pd.DataFrame, *, days: int = 0) -> pd.DataFrame:
+    \"\"\"A quarter of every signal; with days, more where a symbol will close higher.\"\"\"
+    shares = signals / 4.0
+    close = markets.panel()["BTC"]
+    return shares.mul(1.0 + (close.shift(-days) > close), axis=0) if days else shares
+"""
+
+
+def test_a_portfolio_rule_is_checked_on_signals_that_follow_prices(stored, capsys):
+    (stored.strategies / "leading.py").write_text(LEADING)
+    words = ["check", "strategies/leading.py", "--data", "data/three.toml", "--seconds", "0",
+             "--points", "4"]  # fmt: skip
+    assert main(words) == 0
+    assert main([*words, "--set", "days=2"]) == 1
+    assert "prefix invariance: " in capsys.readouterr().out
+    markets = dl.markets("data/three.toml")
+    for rule in RULES:
+        assert dl.check(rule, data=markets, points=2, seconds=0).passed
+    with pytest.raises(StrategyError, match=r"as a portfolio rule does; got one market"):
+        dl.check("strategies/leading.py", data="made/ohlcv/BTC/USDT/1d", points=2, seconds=0)
 
 
 def test_counting_coins_that_are_not_there_yet_is_a_leak(stored):

@@ -124,7 +124,7 @@ def held_to_single_runs(ground: JointGround) -> pd.DataFrame:
 
 
 @pytest.mark.few(5)
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32 - 1),
     how=st.sampled_from(
@@ -164,7 +164,7 @@ def later(markets: dl.Markets, symbol: str, row: int, how: str) -> dl.Markets:
 
 
 @pytest.mark.few(5)
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32 - 1),
     how=st.sampled_from(["separate", "isolated", "cross", "by brackets", "collateral"]),

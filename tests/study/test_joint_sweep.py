@@ -166,7 +166,10 @@ def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     assert (told["combinations"], told["failed"], told["n_trials"]) == (8, 0, 8)
     again = dl.sweep(path, workers=2, workspace=workspace)
     assert again.resumed == 8
-    assert dl.result("ranks", workspace=workspace).name == "ranks"
+    read = dl.result("ranks", workspace=workspace)
+    assert read.name == "ranks"
+    summary = next(path for path in read.export(workspace.root / "out") if path.suffix == ".md")
+    assert summary.read_text().startswith("# ranks: sweep\n\nThe best of 8 combinations")
     place = again.frame.query(
         "`params.top` == 2 and `account.stop_loss` == 0.1 and `portfolio.margin` == 'cross'"
     )
@@ -180,7 +183,7 @@ def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     (workspace.backtests / "tops.toml").write_text(f"{text}[sweep.params]\ntop = [1, 2]\n")
     dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}
-    assert told["after deflation"].figure == "not asked: every sweep of it holds another account"
+    assert told["after deflation"].figure == "not asked: no sweep of it holds this account alone"
     (workspace.backtests / "tops.toml").write_text(f"{own}[sweep.params]\ntop = [1, 2]\n")
     tops = dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}

@@ -77,6 +77,7 @@ def _write(result: Result, folder: Path, form: Form, *, png: bool) -> None:
 def summary_text(result: Result, files: Iterable[str] = ()) -> str:
     """The sentence, the short table and the notes of a result in Markdown, and the files beside."""
     from delever.report.table import frame_table
+    from delever.study.kept.stored import About
 
     table = frame_table("summary", flat(result.summary))
     lines = [table.header, ["---"] * len(table.header), *table.texts]
@@ -84,7 +85,11 @@ def summary_text(result: Result, files: Iterable[str] = ()) -> str:
     notes = [f"- {note}" for note in getattr(result, "notes", ())]
     beside = [f"- [{name}]({name})" for name in files]
     about = result.about
-    title = type(result).__name__ if about is None else f"{about.name}: {about.kind}"
+    title = type(result).__name__
+    if isinstance(about, About):
+        title = f"{about.name}: {about.kind}"
+    elif hasattr(result, "name"):  # of a sweep, `about` says what was swept
+        title = f"{result.name}: {title.lower()}"
     parts = [[f"# {title}"], [result.headline], rows, notes, beside]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 

@@ -29,6 +29,7 @@ from delever.research.strategy_checks import Finding, check_panel, check_strateg
 from delever.signals.features import FEATURES, available, feature_named
 from delever.study.kept.result import Result
 from delever.study.research.counterexample import Ground, as_test, data_name, ground_market
+from delever.study.research.rule_check import on_signals
 from delever.study.workspaces.any_strategy import strategy
 from delever.study.workspaces.fresh import Fresh
 from delever.study.workspaces.isolation import afresh, outside
@@ -254,11 +255,14 @@ def _check_strategy(
         chosen = target if isinstance(target, Strategy) else strategy(target)
     bound = chosen.bind(ground.params)
     answer: Callable[..., Decided] = chosen if path is None else afresh(path)
+    rule = chosen.takes == "signals" and isinstance(market, Markets)
+    if rule:
+        answer = on_signals((lambda: chosen) if path is None else partial(load_strategy, path))
     given: Any = market
     _decides_something(chosen, answer(untouched(given), **bound), ground=ground, market=market)
     source, function = f"dl.strategy({str(path)!r})", partial(answer, **bound)
     found, asked = None, set[int]()
-    if path is not None:
+    if path is not None and not rule:
         fresh = partial(Fresh(path), **bound)
         found = _shown_afresh(fresh, function, ground=ground, market=market, told=asked.add)
         if found is not None and found[1]:
@@ -282,15 +286,9 @@ def _check_strategy(
     ]
     if not findings and isinstance(market, MarketView):
         findings = _too_large(chosen.target(market, bound), ground.leverage)
-    return _checked(
-        str(path or chosen.name),
-        findings,
-        source,
-        function,
-        ground=ground,
-        market=market,
-        asked=asked,
-    )
+    named = str(path or chosen.name)
+    one = _checked(named, findings, source, function, ground=ground, market=market, asked=asked)
+    return replace(one, test="") if rule else one
 
 
 def _decides_something(chosen: Strategy, answer: Decided, *, ground: Ground, market: Seen) -> None:

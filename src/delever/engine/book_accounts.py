@@ -53,8 +53,6 @@ from delever.stats.metric import Metric
 from delever.stats.sample import no_return
 from delever.venues.costs import Costs
 
-__all__ = ["BookAccount", "BookSweep", "book_sweep", "without_bounds"]
-
 _NEARLY = 1e-9
 
 

@@ -28,8 +28,6 @@ from delever.signals import (
 from delever.signals.feature import Feature, Input, features_of
 from delever.view import MarketView
 
-__all__ = ["FEATURES", "INPUTS", "available", "collect", "feature_named", "inputs", "measure"]
-
 Features: TypeAlias = Mapping[str, Feature]
 
 MODULES = (

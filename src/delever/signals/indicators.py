@@ -17,20 +17,6 @@ from delever.errors import InputError
 from delever.memo import remembered
 from delever.signals.glossary import described
 
-__all__ = [
-    "Average",
-    "atr",
-    "bollinger",
-    "donchian",
-    "ema",
-    "macd",
-    "moving_average",
-    "roc",
-    "rsi",
-    "sma",
-    "wma",
-]
-
 Average: TypeAlias = Literal["sma", "ema", "wma"]
 """Kinds of moving average: simple, exponential (``adjust=False``), linearly weighted."""
 

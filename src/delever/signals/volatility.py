@@ -14,8 +14,6 @@ from delever.errors import InputError
 from delever.signals.glossary import described
 from delever.units import periods_per_year
 
-__all__ = ["Estimator", "fall_speed", "realised_volatility", "volume_shock"]
-
 Estimator: TypeAlias = Literal["close_to_close", "parkinson", "garman_klass", "yang_zhang"]
 """Ways to estimate volatility from bars."""
 

@@ -27,19 +27,6 @@ from delever.stats.inference import finite_row
 from delever.stats.performance import sharpe_ratio
 from delever.stats.risk import NO_SPREAD
 
-__all__ = [
-    "LEAST_BARS",
-    "Blocks",
-    "Resampled",
-    "Smooth",
-    "block_length",
-    "chosen_length",
-    "draw_blocks",
-    "growth_of",
-    "long_run_error",
-    "sharpe_of",
-]
-
 LEAST_BARS = 30
 """Fewer bars give no interval: a block is then a good part of all there is."""
 SHORTEST_BLOCK = 0.6

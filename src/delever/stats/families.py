@@ -46,8 +46,6 @@ from delever.stats.blocks import (
 from delever.stats.bootstrap import Estimate, check_draws, studentised, unsaid
 from delever.stats.inference import finite_row
 
-__all__ = ["Measure", "against", "best_set", "false_discoveries", "holm", "pairwise", "stepdown"]
-
 Measure: TypeAlias = Literal["growth", "sharpe"]
 """What is compared: mean log growth per year, or the Sharpe ratio per year."""
 

@@ -25,8 +25,6 @@ from delever.errors import InputError
 from delever.stats.inference import finite_row
 from delever.stats.intervals import detectable_deviations
 
-__all__ = ["MeanOfFew", "sign_flip"]
-
 MOST_EXACT = 20
 """Up to so many values, all of their sign vectors are looked at."""
 LEVEL = 0.05

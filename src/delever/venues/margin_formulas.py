@@ -16,15 +16,6 @@ from typing import Literal, NamedTuple
 from delever.errors import InputError
 from delever.venues.brackets import Bracket, bracket_table, is_continuous
 
-__all__ = [
-    "FORMULAS",
-    "MarginFormula",
-    "MarginLines",
-    "MarginTable",
-    "margin_formula",
-    "margin_table",
-]
-
 _AMOUNT_TOLERANCE = 1e-6
 
 

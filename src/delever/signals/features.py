@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from delever.arguments import one_of
 from delever.errors import InputError
 from delever.signals import (
     averages,
@@ -109,8 +110,7 @@ def feature_named(name: str, features: Features = FEATURES) -> Feature:
     InputError
         If there is no such feature; the message lists those there are.
     """
-    if name not in features:
-        raise InputError(f"a feature must be one of {', '.join(features)}; got {name!r}")
+    one_of("a feature", name, features)
     return features[name]
 
 

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from delever.arguments import Floats, Rows, checked
+from delever.arguments import Floats, Rows, checked, one_of
 from delever.errors import InputError
 from delever.stats.inference import finite_row
 from delever.stats.performance import sharpe_ratio
@@ -242,8 +242,7 @@ def block_length(
     >>> block_length(np.sin(np.arange(200) / 5))  # a wave of 31 values
     43.0
     """
-    if scheme not in _BLOCK_VARIANCE:
-        raise InputError(f"scheme must be one of {', '.join(_BLOCK_VARIANCE)}; got {scheme!r}")
+    one_of("scheme", scheme, _BLOCK_VARIANCE)
     data = finite_row(values, least=10)
     if np.ptp(data) == 0:
         raise InputError("values must differ for their dependence to be measured; all are equal")

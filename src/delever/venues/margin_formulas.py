@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from delever.arguments import one_of
 from delever.errors import InputError
 from delever.venues.brackets import Bracket, bracket_table, is_continuous
 
@@ -73,8 +74,7 @@ def margin_formula(name: str) -> MarginFormula:
     InputError
         If there is none.
     """
-    if name not in FORMULAS:
-        raise InputError(f"formula must be one of {', '.join(FORMULAS)}; got {name!r}")
+    one_of("formula", name, FORMULAS)
     return FORMULAS[name]
 
 

@@ -76,10 +76,6 @@ def backtest(
     earlier : pandas.DataFrame, optional
         Bars before these, for costs that look back from the first ones.
 
-    Returns
-    -------
-    Backtest
-
     Notes
     -----
     The target of row t is filled at the open of row t + 1, with costs included: exposure after

@@ -101,10 +101,6 @@ def feature_named(name: str, features: Features = FEATURES) -> Feature:
     features : mapping of str to Feature
         Among these; by default those of this package.
 
-    Returns
-    -------
-    Feature
-
     Raises
     ------
     InputError

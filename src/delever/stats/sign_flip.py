@@ -109,10 +109,6 @@ def sign_flip(
     seed : int
         Of the draws.
 
-    Returns
-    -------
-    MeanOfFew
-
     Raises
     ------
     InputError

@@ -200,10 +200,6 @@ class Costs(CostPart):
         factor : float
             Such as 2, the usual stress of costs; >= 0.
 
-        Returns
-        -------
-        Costs
-
         Raises
         ------
         InputError

@@ -153,10 +153,6 @@ def check(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    Checked
-
     Raises
     ------
     InputError

@@ -358,10 +358,6 @@ def claims(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    Audit
-
     Raises
     ------
     ConfigError

@@ -142,8 +142,6 @@ def _within(source: SeriesSource, limits: Limits) -> SeriesSource:
 def horizon(source: SeriesSource) -> Horizon:
     """Find out which rows are final, by the venue's rows, its clock and ours.
 
-    Notes
-    -----
     A row that has opened proves that its time has come, and that the rows before it are final. The
     newest row itself is final only when the earlier of the two clocks stands past its close by
     more than they differ, yet by no more than a minute: after that a venue that keeps up would
@@ -225,8 +223,6 @@ def listening(source: SeriesSource, ends: Horizon) -> SeriesSource:
 def first_row(source: SeriesSource, span: Span) -> int | None:
     """Stamp of the venue's first row in a span, found without walking through it.
 
-    Notes
-    -----
     Where a venue answers windows wider than a page, whether a window holds any row at all is a
     question of one request, and the answer is monotone in the window's end: bisection, until the
     whole stretch before is empty. Elsewhere daily bars lead to the day. Emptiness is asked

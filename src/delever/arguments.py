@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.at_once import any_many, of_each
-from delever.errors import DataError, InputError
+from delever.errors import DataError, DeleverError, InputError
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -53,6 +53,23 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     if not fits or value < least or (most is not None and value > most):  # type: ignore[operator]
         span = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
         raise InputError(f"{name} must be a whole number, {span}; got {shown(value)}")
+
+
+def one_of(
+    name: str, value: object, known: Iterable[object], error: type[DeleverError] = InputError
+) -> None:
+    """Refuse what is none of those that are known, which the message lists.
+
+    Raises `error` if it is another.
+
+    Examples
+    --------
+    >>> one_of("form", "csv", ("csv", "parquet"))
+    """
+    there = tuple(known)
+    if value not in there:
+        got = repr(value) if isinstance(value, str) else shown(value)
+        raise error(f"{name} must be one of {', '.join(map(str, there))}; got {got}")
 
 
 def price_ratio(name: str, theirs: Floats, ours: Floats) -> float:

@@ -25,17 +25,6 @@ from pandas.api.extensions import ExtensionArray, ExtensionDtype
 from delever.ask import IN_NAMES, Ask, Codes
 from delever.by_row import BY_ROW, PYTHON
 
-__all__ = [
-    "Choices",
-    "Columns",
-    "any_many",
-    "arrays",
-    "at_once",
-    "choices",
-    "of_each",
-    "same_for_all",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 Array = npt.NDArray[Any]

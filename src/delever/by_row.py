@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BY_ROW", "PYTHON"]
-
 PYTHON: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     {
         np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul,

@@ -17,8 +17,6 @@ from delever.frames import utc_index
 from delever.units import timeframe_delta, utc
 from delever.view import MarketView
 
-__all__ = ["Lifetime", "Markets"]
-
 PATIENCE = pd.Timedelta(days=7)
 """Without a bar for so long a symbol counts as gone; sooner, that no more come is not known."""
 

@@ -17,8 +17,6 @@ from delever.frames import utc_index
 from delever.memo import shared
 from delever.units import divides, timeframe_delta
 
-__all__ = ["Earlier", "MarketView", "Price", "Reading"]
-
 
 @dataclass(frozen=True, slots=True)
 class Price:

@@ -28,6 +28,20 @@ def test_help_and_version_answer_without_heavy_imports():
         assert command in done.stdout
 
 
+def test_a_missing_study_is_refused_before_pandas_is_imported(workspace):
+    code = (
+        "import sys; from delever.cli.app import main; "
+        "asked = [[each, 'none.toml'] for each in ('run', 'sweep', 'walk', 'screen')]; "
+        "asked += [['unseal', 'none.toml', '--why', 'to look']]; "
+        "print([main(words) for words in asked], 'pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=workspace.root
+    )
+    assert done.stdout == "[2, 2, 2, 2, 2] False\n"
+    assert done.stderr.count("there is none at none.toml") == 5
+
+
 def test_a_study_runs_and_prints_its_figures(workspace, capsys):
     assert main(["run", "backtests/ma200w_break.toml", *QUICK]) == 0
     printed = capsys.readouterr().out

@@ -83,9 +83,9 @@ def above(market: dl.MarketView, *, window: int = 20) -> pd.Series:
 
 def compared(sweep: dl.Sweep, row: int, run: dl.Run) -> None:
     """A row beside the metrics of the run."""
-    for name in ("total_return", "sharpe_ratio", "max_drawdown", "turnover", "n_trades"):
+    for name in ("total_return", "sharpe_ratio", "max_drawdown", "turnover", "trades"):
         for scope, table in (("whole", ""), ("inside", "inside_"), ("outside", "outside_")):
-            if f"{table}{name}" in sweep.frame:
+            if scope == "whole" or f"{table}{name}" in sweep.frame:
                 got, told = sweep.frame[f"{table}{name}"].iloc[row], run.metrics.loc[name, scope]
                 np.testing.assert_allclose(got, told, rtol=1e-9, atol=1e-11, err_msg=name)
 

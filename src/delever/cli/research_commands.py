@@ -48,13 +48,15 @@ def screen(
     What sets vectorbt apart is told step by step. Exit code 1 where the engines do not agree.
     """
     from delever.cli.option_values import parse_overrides
-    from delever.report.pages.engine_tables import engines_table, steps_table
     from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
+    file = place.study(study)
+    from delever.report.pages.engine_tables import engines_table, steps_table
+
     with steps(1, quiet=as_json) as begin:
         begin(study.stem)("running")
-        done = dl.screen(place.study(study), set=parse_overrides(set_ or []), workspace=place)
+        done = dl.screen(file, set=parse_overrides(set_ or []), workspace=place)
     assert isinstance(done, dl.Engines)
     page = None if output is None else done.page(output)
     if as_json:

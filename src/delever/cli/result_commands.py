@@ -196,7 +196,11 @@ def unseal(
     as_json: Json = False,
 ) -> None:
     """Run a study over the holdout too. The look is recorded first, and counts whatever comes."""
-    done = dl.unseal(study, why=why, workspace=workspace)
+    from delever.study.workspaces.workspace import Workspace
+
+    place = Workspace.find(workspace)
+    file = place.study(study)
+    done = dl.unseal(file, why=why, workspace=place)
     if as_json:
         echo_json(done.to_dict())
         return

@@ -68,11 +68,12 @@ def run(
     Of several, one that cannot be run keeps none of the others from it: it is named at the end.
     """
     from delever.cli.option_values import costs_times, parse_overrides
-    from delever.study.machines.executor import default_workers
     from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
-    files = [place.study(path) for path in studies]
+    files = [place.study(path) for path in studies]  # refused before pandas is imported
+    from delever.study.machines.executor import default_workers
+
     overrides = parse_overrides(set_ or [])
     if really:
         overrides["really"] = True
@@ -253,14 +254,16 @@ def walk(
     The choices held one after the other are a run with a tear-sheet of its own.
     """
     from delever.cli.option_values import parse_overrides
-    from delever.report.pages.walk_page import windows_table
-    from delever.study.machines.executor import default_workers
     from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
+    file = place.study(study)
+    from delever.report.pages.walk_page import windows_table
+    from delever.study.machines.executor import default_workers
+
     with on_cluster(cluster) as there, steps(1, quiet=as_json) as begin:
         done = dl.walk_forward(
-            place.study(study),
+            file,
             window=window,
             step=step,
             embargo=embargo,

@@ -148,8 +148,6 @@ def _date(text: str) -> datetime | None:
 class Limiter:
     """Spends a budget of weight per window of time without ever passing it.
 
-    Notes
-    -----
     A bucket that refills steadily and holds a small burst `b`: a window sees at most
     ``rate * seconds + b``, so ``rate = (weight - b) / seconds`` keeps within the budget however
     the venue's windows lie. With ``b = weight / 25`` and a steady demand 96 % of it is used; a call

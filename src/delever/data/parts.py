@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 def content_id(frame: pd.DataFrame, timeframe: str) -> str:
     """Name of a frame's content, however it came together.
 
-    Notes
-    -----
     `combined_id` of the `rows_id` of each period, so a part that did not change is not read again.
     """
     index = pd.DatetimeIndex(frame.index)
@@ -34,8 +32,6 @@ def content_id(frame: pd.DataFrame, timeframe: str) -> str:
 def combined_id(columns: Sequence[str], ids: Mapping[str, str]) -> str:
     """Id of a data set from those of its parts.
 
-    Notes
-    -----
     sha256 over the column names as a JSON list in alphabetical order and a line
     ``period id`` for each part.
     """
@@ -46,8 +42,6 @@ def combined_id(columns: Sequence[str], ids: Mapping[str, str]) -> str:
 def rows_id(frame: pd.DataFrame) -> str:
     """Name of the content of one part.
 
-    Notes
-    -----
     sha256 over the column names as a JSON list in alphabetical order, then the stamps as
     little-endian int64 nanoseconds since 1970-01-01 UTC, then each column, in that order, as
     little-endian float64.

@@ -45,8 +45,6 @@ def check_timeframe(index: pd.DatetimeIndex, kind: str, timeframe: str, where: s
 
     Raises SchemaError if rows are regularly another distance apart; the message names it.
 
-    Notes
-    -----
     Rows that are missing lengthen some distances; they leave enough of those that were said. Where
     no distance comes back twice, nothing speaks against what was said.
     """

@@ -106,8 +106,6 @@ def drawn_falls(close: Floats, timeframe: str = "1d", *, begin: int = 0) -> Fall
 
     Raises InputError if a close is not a finite number above 0.
 
-    Notes
-    -----
     A fall leads from a high, above every later close up to the trough, to the lowest close since;
     it takes `LONGEST` days at most and an eighth at least. Its period begins on the bar after the
     high and ends on the first bar that closes `SHARE_BACK` of the fall above the trough, or after

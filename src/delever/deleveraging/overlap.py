@@ -59,8 +59,6 @@ def overlap(
     Raises InputError if the catalogue is empty or no bar lies between its first start and its last
     end; SchemaError if the stamps carry no time zone.
 
-    Notes
-    -----
     Before its first and after its last period a catalogue says nothing, so bars there count
     neither way. A period the bars cover in part is left out of `periods`, but its bars are no
     false alarms. A catalogue drawn with hindsight is itself only an opinion: a false alarm may
@@ -122,8 +120,6 @@ def overlap_by_era(
     Raises InputError if the catalogue is empty, eras are not in order, or no bar lies within its
     span; SchemaError if the stamps carry no time zone.
 
-    Notes
-    -----
     A period that an era's border cuts is counted in neither; a run of detected bars that it cuts
     is an alarm in both.
     """

@@ -35,8 +35,6 @@ def phases(
     the bars begin after its start or stop before its end; SchemaError if the stamps carry no time
     zone.
 
-    Notes
-    -----
     build_up
         Bars that open within `around` before the start; one that straddles the start is the last.
     cascade

@@ -112,8 +112,6 @@ def stress_index(
     Raises InputError if there are no components, a parameter is out of range, or a reading is
     declared with a publication lag shorter than the least that is honest.
 
-    Notes
-    -----
     ``mean[t] = sum(w * rank[t]) / sum(w)`` over the components known at t, and the index is the
     rank of ``mean[t]`` among ``mean[0..t]``. When components come and go the mean of few of them
     swings wider than the mean of many: compare spans of different coverage with care.
@@ -157,8 +155,6 @@ def forced_flow(market: MarketView, *, days: float = 180) -> pd.Series:
 
     Raises InputError as `stress_index`.
 
-    Notes
-    -----
     The mean of the ranks of what is known among `FORCED_FLOW` and the fall from the highest high of
     the last day to the bar's low, in the deviation of the 90 days before; ranked again. A mean of
     ranks is near 1 only where all are: a close that recovered hides none of them.

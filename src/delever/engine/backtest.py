@@ -80,10 +80,6 @@ def backtest(
         Without them, which takes half the time, fills and trades are empty and the ledger holds the
         equity alone.
 
-    Returns
-    -------
-    Backtest
-
     Notes
     -----
     The target of row t is filled at the open of row t + 1, with costs included: exposure after

@@ -52,8 +52,6 @@ from delever.stats.metric import Metric
 from delever.stats.sample import no_return
 from delever.venues.costs import Costs
 
-__all__ = ["BookAccount", "BookSweep", "book_sweep", "without_bounds"]
-
 _NEARLY = 1e-9
 _TOGETHER, _ROOM = 8, 2**18
 """Accounts that are run at once, and bars of all of them."""

@@ -24,8 +24,6 @@ from delever.units import timeframe_delta
 from delever.venues.costs import Borrow, CostPart
 from delever.venues.rules import AccountRule, Dated, Rulebook
 
-__all__ = ["Leg", "Margin"]
-
 T = TypeVar("T")
 _NEARLY = 1e-9
 

@@ -120,10 +120,6 @@ def portfolio_backtest(
     engine : {"numba", "python"}
         The compiled loop or its plain twin; they agree.
 
-    Returns
-    -------
-    PortfolioBacktest
-
     Notes
     -----
     The rules are those of ``docs/portfolio.md``. The target of row t is filled at the leg's next

@@ -32,16 +32,6 @@ from delever.funding_stamps import snap_to_second
 from delever.venues.contract import PerpContract
 from delever.venues.rules import Rulebook, Rules
 
-__all__ = [
-    "Account",
-    "FundingSeries",
-    "Orders",
-    "Resolution",
-    "loaded",
-    "orders_of",
-    "with_contract",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FundingSeries:

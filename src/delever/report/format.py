@@ -45,8 +45,6 @@ def number(amount: float, digits: int = 2) -> str:
 def percent(fraction: float, digits: int = 1) -> str:
     """Write a fraction as a percentage.
 
-    Notes
-    -----
     A loss short of everything is never rounded to -100%: decimals are added, up to four, until
     it reads as what it is. From 1,000% on decimals are dropped, and millions are said in words;
     from 1e15% on it is written as a power of ten.

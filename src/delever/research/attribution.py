@@ -12,8 +12,6 @@ _ORDER = ("price_pnl", "funding", "fee", "slippage", "borrow", "liquidation", "c
 def attribution(evaluation: Evaluation) -> pd.DataFrame:
     """Split the change of equity into its parts, scope by scope.
 
-    Notes
-    -----
     The parts of a row add up to its ``change``, and inside and outside to the whole. Periods add
     up to inside where they do not overlap. In a period ``change / equity_before`` is its total
     return, so parts over ``equity_before`` are what each contributed to it.

@@ -138,8 +138,6 @@ def null_test(
 ) -> NullTest:
     """Place a statistic among its draws under the null.
 
-    Notes
-    -----
     With n draws, of which g are at least and l at most as good as the run, ties within rounding
     counted on both sides, ``p = min(1, 2 (1 + min(g, l)) / (1 + n))``.
 

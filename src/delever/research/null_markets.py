@@ -45,8 +45,6 @@ class GarchJumps:
 
     Raises InputError if a parameter lies outside its range.
 
-    Notes
-    -----
     The defaults resemble daily bitcoin: 3 % a day, volatility that halves its distance to the
     mean in about 35 days, and three jumps a year of some 8 %.
     GARCH: Bollerslev (1986), doi:10.1016/0304-4076(86)90063-1.
@@ -87,8 +85,6 @@ def simulate_bars(
 ) -> pd.DataFrame:
     """Bars of a market in which no level means anything.
 
-    Notes
-    -----
     ``r = -v / 2 + sqrt(v) z + jump``, ``v' = w + news * v z ** 2 + memory * v`` with
     ``w = volatility ** 2 (1 - news - memory)``: the price is a martingale but for the jumps'
     convexity, and the distribution of what comes depends on volatility alone, never on where

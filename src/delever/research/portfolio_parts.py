@@ -41,8 +41,6 @@ def symbol_attribution(run: PortfolioBacktest) -> pd.DataFrame:
 def saved_by_symbol(evaluation: Evaluation) -> pd.DataFrame:
     """What each symbol contributed to the points saved in each period.
 
-    Notes
-    -----
     A contribution is what a leg did to the equity over the equity before the period, of the run
     and of its benchmark. Contributions of a period add up to its return, so what they differ by
     adds up to the points saved.

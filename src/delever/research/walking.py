@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Floats, Rows
+from delever.arguments import Floats, Rows, one_of, whole_number
 from delever.bars import close_times
 from delever.errors import InputError
 from delever.research.choosing import Parts, Tried, means, sharpe_ratios
@@ -40,13 +40,8 @@ class Pace:
     def __post_init__(self) -> None:
         least = {"window": 30, "step": 1, "embargo": 0, "trades": 0}
         for name, bound in least.items():
-            given = getattr(self, name)
-            if not isinstance(given, int) or isinstance(given, bool) or given < bound:
-                raise InputError(f"{name} must be a whole number of at least {bound}; got {given}")
-        if self.choose not in get_args(Choose):
-            raise InputError(
-                f"choose must be one of {', '.join(get_args(Choose))}; got {self.choose!r}"
-            )
+            whole_number(name, getattr(self, name), bound)
+        one_of("choose", self.choose, get_args(Choose))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -11,8 +11,6 @@ from annotated_types import Ge, Gt
 from delever.panel import Markets
 from delever.units import floor_to, periods_per_year
 
-__all__ = ["RULES", "capped", "equal", "inverse_volatility", "volatility_target"]
-
 
 def equal(markets: Markets, signals: pd.DataFrame) -> pd.DataFrame:
     """Each signal times an equal share: one over the number of members known at the time.

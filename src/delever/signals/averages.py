@@ -11,8 +11,6 @@ from delever.signals.indicators import Average, moving_average
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
-__all__ = ["average_distance", "average_slope", "days_below", "weekly_average"]
-
 
 @feature(
     "ma200w_distance",

@@ -9,8 +9,6 @@ import pandas as pd
 from delever.errors import InputError
 from delever.signals.glossary import described
 
-__all__ = ["held_level"]
-
 
 @described
 def held_level(

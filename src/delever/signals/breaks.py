@@ -34,17 +34,6 @@ from delever.signals.indicators import Average, atr, moving_average
 from delever.signals.levels import SUPPORT_WEEKS, broken_level, rolling_support
 from delever.view import MarketView
 
-__all__ = [
-    "LABELS",
-    "SUPPORT_LABELS",
-    "average_breaks",
-    "breach_depth",
-    "breaks",
-    "rolling_breach_depth",
-    "rolling_breaks",
-    "support_breaks",
-]
-
 LABELS = ("touch", "break", "retest", "reclaim", "false_break")
 """Columns of a table of breaks."""
 

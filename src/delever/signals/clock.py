@@ -20,8 +20,6 @@ from delever.signals.glossary import described
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
-__all__ = ["ago", "align_events", "bars_in", "full", "on_bars", "own", "sign_streak", "zscore"]
-
 WEEK = pd.Timedelta(7, "D")
 """A daily reading older than this is stale: longer than any holiday of a stock exchange."""
 

@@ -18,8 +18,6 @@ from delever.signals.clock import on_bars, own
 from delever.signals.feature import Input, WarmUp, feature
 from delever.view import MarketView
 
-__all__ = ["haven_gap", "rolling_beta", "rolling_correlation", "sessions"]
-
 Of: TypeAlias = Literal["returns", "levels"]
 """What is correlated: log returns from session to session, or the prices themselves."""
 

@@ -12,8 +12,6 @@ from delever.at_once import arrays, at_once
 from delever.errors import InputError
 from delever.signals.glossary import described
 
-__all__ = ["confirm", "crossed_above", "crossed_below", "hold", "latch"]
-
 
 @described
 @at_once

@@ -21,8 +21,6 @@ from delever.errors import InputError
 from delever.signals.glossary import describe
 from delever.view import MarketView, Price
 
-__all__ = ["Feature", "Input", "Unit", "WarmUp", "feature", "features_of"]
-
 Unit: TypeAlias = Literal[
     "fraction",
     "coefficient",

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from delever.arguments import one_of
 from delever.errors import InputError
 from delever.signals import (
     averages,
@@ -27,8 +28,6 @@ from delever.signals import (
 )
 from delever.signals.feature import Feature, Input, features_of
 from delever.view import MarketView
-
-__all__ = ["FEATURES", "INPUTS", "available", "collect", "feature_named", "inputs", "measure"]
 
 Features: TypeAlias = Mapping[str, Feature]
 
@@ -102,17 +101,12 @@ def feature_named(name: str, features: Features = FEATURES) -> Feature:
     features : mapping of str to Feature
         Among these; by default those of this package.
 
-    Returns
-    -------
-    Feature
-
     Raises
     ------
     InputError
         If there is no such feature; the message lists those there are.
     """
-    if name not in features:
-        raise InputError(f"a feature must be one of {', '.join(features)}; got {name!r}")
+    one_of("a feature", name, features)
     return features[name]
 
 

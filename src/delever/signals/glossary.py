@@ -14,8 +14,6 @@ from typing import Any, ParamSpec, TypeVar
 from delever.arguments import aligned
 from delever.docstrings import completed
 
-__all__ = ["WORDS", "describe", "described"]
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

@@ -8,28 +8,15 @@ Every indicator is NaN until its window is full and wherever its input is NaN; n
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from delever.arguments import one_of
 from delever.errors import InputError
 from delever.memo import remembered
 from delever.signals.glossary import described
-
-__all__ = [
-    "Average",
-    "atr",
-    "bollinger",
-    "donchian",
-    "ema",
-    "macd",
-    "moving_average",
-    "roc",
-    "rsi",
-    "sma",
-    "wma",
-]
 
 Average: TypeAlias = Literal["sma", "ema", "wma"]
 """Kinds of moving average: simple, exponential (``adjust=False``), linearly weighted."""
@@ -134,8 +121,7 @@ def moving_average(values: pd.Series, window: int, average: Average) -> pd.Serie
     [nan, 5.0]
     """
     kinds = {"sma": sma, "ema": ema, "wma": wma}
-    if average not in kinds:
-        raise InputError(f"average must be one of {', '.join(get_args(Average))}; got {average!r}")
+    one_of("average", average, kinds)
     return kinds[average](values, window)
 
 

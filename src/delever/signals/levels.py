@@ -22,19 +22,6 @@ from delever.signals.glossary import described
 from delever.signals.indicators import donchian
 from delever.view import MarketView, Price
 
-__all__ = [
-    "SUPPORT_WEEKS",
-    "broken_level",
-    "fixed_resistance",
-    "fixed_support",
-    "grid_support",
-    "rolling_resistance",
-    "rolling_support",
-    "round_resistance",
-    "round_support",
-    "support_below",
-]
-
 SUPPORT_WEEKS = 26
 
 

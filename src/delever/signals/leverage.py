@@ -17,18 +17,6 @@ from delever.signals.clock import ago, full, on_bars, own, sign_streak, zscore
 from delever.signals.feature import Input, WarmUp, feature
 from delever.view import MarketView
 
-__all__ = [
-    "daily_funding",
-    "funding_streak",
-    "funding_zscore",
-    "liquidation_long_share",
-    "liquidation_shock",
-    "liquidation_total",
-    "long_short_zscore",
-    "open_interest_change",
-    "open_interest_divergence",
-]
-
 FUNDING = Input(
     name="funding",
     lag=pd.Timedelta(0),

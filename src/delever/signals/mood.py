@@ -13,15 +13,6 @@ from delever.signals.clock import ago, on_bars, own, sign_streak
 from delever.signals.feature import Input, WarmUp, feature
 from delever.view import MarketView
 
-__all__ = [
-    "flow_streak",
-    "flow_sum",
-    "implied_volatility",
-    "implied_volatility_jump",
-    "index_level",
-    "session_change",
-]
-
 FEAR_GREED = Input(
     name="fear_greed",
     lag=pd.Timedelta("1min"),

@@ -20,15 +20,6 @@ from delever.signals.feature import Input, WarmUp, feature
 from delever.toml_file import read_toml
 from delever.view import MarketView, Price, Reading
 
-__all__ = [
-    "load_network",
-    "realised_price",
-    "realised_price_distance",
-    "shutdown_distance",
-    "shutdown_price",
-    "shutdown_value",
-]
-
 _DAY = pd.Timedelta(1, "D")
 DIFFICULTY = Input(name="difficulty", columns=("difficulty",), lag=_DAY, holds="of mining, by day")
 SUBSIDY = Input(name="subsidy", lag=_DAY, holds="new coins per block, by the day it changed")

@@ -10,8 +10,6 @@ from delever.signals.feature import WarmUp, feature
 from delever.signals.glossary import described
 from delever.view import MarketView
 
-__all__ = ["fall_speed", "realised_volatility", "volume_shock"]
-
 
 def _volatility_bars(days: float, timeframe: str) -> int:
     return max(2, bars_in(days, timeframe))

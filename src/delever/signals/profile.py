@@ -17,8 +17,6 @@ from delever.signals.swings import level_table, swings
 from delever.units import timeframe_delta
 from delever.view import MarketView
 
-__all__ = ["anchored_vwap", "swing_vwap", "volume_nodes", "volume_profile"]
-
 Values = npt.NDArray[np.float64]
 
 _MOST_BINS = 100_000

@@ -8,8 +8,6 @@ import pandas as pd
 from delever.at_once import arrays, at_once
 from delever.signals.glossary import described
 
-__all__ = ["exposure"]
-
 
 @described
 @at_once

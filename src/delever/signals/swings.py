@@ -19,16 +19,6 @@ from delever.signals.glossary import described
 from delever.signals.levels import support_below
 from delever.view import MarketView
 
-__all__ = [
-    "COLUMNS",
-    "cycle_highs",
-    "extension",
-    "fibonacci",
-    "level_table",
-    "retracement",
-    "swings",
-]
-
 COLUMNS = ("price", "kind", "origin", "born", "ended")
 """Columns of a table of levels."""
 

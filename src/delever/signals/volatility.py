@@ -10,11 +10,10 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 
+from delever.arguments import one_of
 from delever.errors import InputError
 from delever.signals.glossary import described
 from delever.units import periods_per_year
-
-__all__ = ["Estimator", "fall_speed", "realised_volatility", "volume_shock"]
 
 Estimator: TypeAlias = Literal["close_to_close", "parkinson", "garman_klass", "yang_zhang"]
 """Ways to estimate volatility from bars."""
@@ -81,9 +80,7 @@ def realised_volatility(
     >>> realised_volatility(bars, 2, None, "parkinson").round(4).tolist()
     [nan, 0.0762]
     """
-    if estimator not in _ESTIMATORS:
-        names = ", ".join(get_args(Estimator))
-        raise InputError(f"estimator must be one of {names}; got {estimator!r}")
+    one_of("estimator", estimator, get_args(Estimator))
     variance, least = _ESTIMATORS[estimator]
     _check(window, least)
     # A mean of squares that is zero may come out of a running sum a hair below it.

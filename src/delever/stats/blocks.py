@@ -22,25 +22,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import ArrayLike
 
-from delever.arguments import Floats, Rows, checked
+from delever.arguments import Floats, Rows, checked, one_of
 from delever.errors import InputError
 from delever.stats.inference import finite_row
 from delever.stats.performance import sharpe_ratio
 from delever.stats.risk import NO_SPREAD
-
-__all__ = [
-    "LEAST_BARS",
-    "Blocks",
-    "Influence",
-    "Resampled",
-    "Smooth",
-    "block_length",
-    "chosen_length",
-    "draw_blocks",
-    "growth_of",
-    "long_run_error",
-    "sharpe_of",
-]
 
 LEAST_BARS = 30
 """Fewer bars give no interval: a block is then a good part of all there is."""
@@ -285,8 +271,7 @@ def block_length(
     >>> block_length(np.sin(np.arange(200) / 5))  # a wave of 31 values
     43.0
     """
-    if scheme not in _BLOCK_VARIANCE:
-        raise InputError(f"scheme must be one of {', '.join(_BLOCK_VARIANCE)}; got {scheme!r}")
+    one_of("scheme", scheme, _BLOCK_VARIANCE)
     return _length(Influence.of(finite_row(values, least=10)), scheme)
 
 

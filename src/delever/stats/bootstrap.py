@@ -41,14 +41,6 @@ from delever.stats.blocks import (
 )
 from delever.stats.inference import finite_row
 
-__all__ = [
-    "Estimate",
-    "growth",
-    "growth_difference",
-    "sharpe",
-    "sharpe_difference",
-]
-
 # As a share of what varies, what is below this is the rounding of none at all.
 _ROUNDING = 1e-10
 _RARE = "the bars that vary are too few to tell"

@@ -20,16 +20,6 @@ from delever.stats.metric import metric
 from delever.stats.returns import as_array
 from delever.stats.sample import Sums
 
-__all__ = [
-    "deepest_drawdowns",
-    "drawdown",
-    "longest_drawdown",
-    "max_drawdown",
-    "max_drawdown_from_sums",
-    "max_drawdown_length",
-    "time_to_recover",
-]
-
 # Compounding adds up rounding: a path this close to its peak is at its peak.
 _AT_PEAK = 1e-12
 

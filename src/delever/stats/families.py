@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from delever.arguments import Floats, checked
+from delever.arguments import Floats, checked, one_of
 from delever.errors import InputError
 from delever.stats.blocks import (
     Blocks,
@@ -45,8 +45,6 @@ from delever.stats.blocks import (
 )
 from delever.stats.bootstrap import Estimate, check_draws, studentised, unsaid
 from delever.stats.inference import finite_row
-
-__all__ = ["Measure", "against", "best_set", "false_discoveries", "holm", "pairwise", "stepdown"]
 
 Measure: TypeAlias = Literal["growth", "sharpe"]
 """What is compared: mean log growth per year, or the Sharpe ratio per year."""
@@ -332,8 +330,7 @@ def _parts(
         )
     if measure == "growth":
         return [growth_of(row) for row in rows], periods_per_year
-    if measure != "sharpe":
-        raise InputError(f"measure must be one of {', '.join(get_args(Measure))}; got {measure!r}")
+    one_of("measure", measure, get_args(Measure))
     return [sharpe_of(row) for row in rows], math.sqrt(periods_per_year)
 
 

@@ -21,8 +21,6 @@ from delever.arguments import MOST_SEED, Floats, checked, whole_number
 from delever.errors import InputError
 from delever.stats.inference import finite_row
 
-__all__ = ["haircut_sharpe"]
-
 # Of strategies whose returns are correlated by the first: share of those that earn nothing, and
 # mean of what the others earn a month (15 % yearly volatility).
 _CORRELATION = np.array([0.0, 0.2, 0.4, 0.6, 0.8])

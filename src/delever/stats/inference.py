@@ -25,16 +25,6 @@ from delever.arguments import Floats, checked
 from delever.errors import InputError
 from delever.stats.returns import as_array
 
-__all__ = [
-    "deflated_sharpe_ratio",
-    "expected_maximum_sharpe",
-    "false_discovery_rate",
-    "minimum_backtest_length",
-    "minimum_track_record",
-    "probabilistic_sharpe_ratio",
-    "sharpe_power",
-]
-
 _NORMAL = NormalDist()
 _EULER_MASCHERONI = 0.5772156649015329
 

@@ -22,8 +22,6 @@ import numpy.typing as npt
 from delever.arguments import checked
 from delever.errors import InputError
 
-__all__ = ["detectable_deviations", "reached_within", "wilson_interval"]
-
 _NORMAL = NormalDist()
 # What is left of 1 after subtracting shares that add up to it.
 _ROUNDING = 1e-12

@@ -19,8 +19,6 @@ from delever.docstrings import completed
 from delever.errors import InputError
 from delever.stats.sample import Sample, Sums
 
-__all__ = ["EVERYWHERE", "SCOPES", "Metric", "Scope", "metric", "metric_of"]
-
 _P = ParamSpec("_P")
 FromSums = Callable[[Sums], NDArray[np.float64]]
 Better = Literal["higher", "lower"] | None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from delever.arguments import one_of
 from delever.errors import InputError
 from delever.stats import drawdowns, performance, returns, risk
 from delever.stats.metric import EVERYWHERE, SCOPES, Metric, Scope, metric, metric_of
@@ -133,8 +134,7 @@ def find(name: str, registry: Mapping[str, Metric] = REGISTRY) -> Metric:
     >>> find("max_drawdown").unit
     'fraction'
     """
-    if name not in registry:
-        raise InputError(f"metric must be one of {', '.join(registry)}; got {name!r}")
+    one_of("metric", name, registry)
     return registry[name]
 
 

@@ -14,8 +14,6 @@ from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import yearly_returns
 from delever.units import DAYS_PER_YEAR
 
-__all__ = ["rolling_measures", "worst_bars", "year_by_year"]
-
 # Moments of a window come from running sums, whose rounding is no deviation.
 _NO_SPREAD = 1e-12
 

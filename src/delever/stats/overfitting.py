@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike
 from delever.arguments import Floats, Rows, checked
 from delever.errors import InputError
 
-__all__ = ["Overfitting", "overfitting", "sharpe_of_sums"]
-
 MOST_BLOCKS = 16
 _SAME = 1e-12  # ratios of equal trials differ by no more, summed in another order
 _SPLITS = 64  # looked at together: bounds memory at trials x splits

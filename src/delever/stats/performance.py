@@ -22,22 +22,6 @@ from delever.stats.risk import (
 )
 from delever.stats.sample import Sums
 
-__all__ = [
-    "calmar_ratio",
-    "closed_trades",
-    "cost_of_protection",
-    "down_capture",
-    "hit_rate",
-    "loss_avoided",
-    "mean_exposure",
-    "profit_factor",
-    "sharpe_ratio",
-    "sortino_ratio",
-    "time_in_market",
-    "up_capture",
-    "yearly_turnover",
-]
-
 
 @metric(
     unit="ratio",

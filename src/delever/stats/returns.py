@@ -17,18 +17,6 @@ from delever.stats.metric import metric
 from delever.stats.sample import Sums
 from delever.units import DAYS_PER_YEAR, periods_per_year
 
-__all__ = [
-    "bar_count",
-    "bar_returns",
-    "cagr",
-    "cagr_from_sums",
-    "daily_returns",
-    "elapsed_days",
-    "monthly_returns",
-    "total_return",
-    "yearly_returns",
-]
-
 _LARGEST_EXPONENT = math.log(np.finfo(np.float64).max)
 
 

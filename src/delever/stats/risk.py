@@ -16,19 +16,6 @@ from delever.stats.metric import metric
 from delever.stats.returns import as_array
 from delever.stats.sample import Sums
 
-__all__ = [
-    "best_bar",
-    "downside_deviation",
-    "downside_from_sums",
-    "expected_shortfall",
-    "kurtosis",
-    "skewness",
-    "value_at_risk",
-    "volatility",
-    "volatility_from_sums",
-    "worst_bar",
-]
-
 # A return is a ratio of equities less one, so it is known to some 1e-16; a spread below this is
 # the rounding of no spread at all.
 NO_SPREAD = 1e-14

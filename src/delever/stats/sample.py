@@ -15,8 +15,6 @@ from delever.errors import InputError
 from delever.frames import utc_index
 from delever.units import DAYS_PER_YEAR, periods_per_year
 
-__all__ = ["Sample", "Sums"]
-
 _TRADE_COLUMNS = ("exit_time", "net_pnl", "status")
 
 

@@ -23,8 +23,6 @@ from numpy.typing import ArrayLike
 from delever.arguments import Floats, checked
 from delever.errors import InputError
 
-__all__ = ["effective_trials"]
-
 _LEVEL = 0.95
 _TOGETHER = 100
 _NODES = 1_000

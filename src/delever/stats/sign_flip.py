@@ -25,8 +25,6 @@ from delever.errors import InputError
 from delever.stats.inference import finite_row
 from delever.stats.intervals import detectable_deviations
 
-__all__ = ["MeanOfFew", "sign_flip"]
-
 MOST_EXACT = 20
 """Up to so many values, all of their sign vectors are looked at."""
 LEVEL = 0.05
@@ -110,10 +108,6 @@ def sign_flip(
         Sign vectors drawn where there are more than 20 values, from 100 to 1,000,000.
     seed : int
         Of the draws.
-
-    Returns
-    -------
-    MeanOfFew
 
     Raises
     ------

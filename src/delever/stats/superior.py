@@ -38,8 +38,6 @@ from delever.stats.blocks import (
 )
 from delever.stats.families import stepdown
 
-__all__ = ["BestOfMany", "Superior", "best_of_many", "sharpe_parts", "superior"]
-
 _MOST_VALUES = 4_000_000  # in all trials and draws at once: bounds memory
 _LEAST = 1e-6  # of a standard error: a resample in which nothing varies counts against
 _SAME = 1e-5  # draws are of single precision

@@ -9,8 +9,6 @@ from itertools import pairwise
 
 from delever.errors import InputError
 
-__all__ = ["Bracket", "bracket_of", "bracket_table", "check_leverage", "is_continuous"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bracket:

@@ -20,16 +20,6 @@ from typing import Literal
 
 from delever.errors import InputError
 
-__all__ = [
-    "PerpContract",
-    "kind_of",
-    "moved_price",
-    "notional",
-    "round_price",
-    "round_quantity",
-    "unrealized_pnl",
-]
-
 _NEARLY_WHOLE = 1e-9
 _ROUNDING = 1e-15
 

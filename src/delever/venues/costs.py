@@ -10,18 +10,6 @@ from typing import Literal
 from delever.errors import InputError, SimulationError
 from delever.venues.contract import moved_price
 
-__all__ = [
-    "Borrow",
-    "CostPart",
-    "Costs",
-    "Fee",
-    "VenueFees",
-    "check_fraction",
-    "fill_price",
-    "position_at_target",
-]
-
-
 DEAREST_FEE, DEAREST_SLIPPAGE, DEAREST_BORROW = 0.02, 0.05, 1.0
 """Fractions of a notional, of a price and of a borrowed value per year that nobody asks above."""
 
@@ -211,10 +199,6 @@ class Costs(CostPart):
         ----------
         factor : float
             Such as 2, the usual stress of costs; >= 0.
-
-        Returns
-        -------
-        Costs
 
         Raises
         ------

@@ -16,13 +16,6 @@ import math
 from delever.venues.contract import notional
 from delever.venues.margin_formulas import MarginLines
 
-__all__ = [
-    "initial_margin",
-    "liquidation_notional",
-    "liquidation_price",
-    "maintenance_margin",
-]
-
 
 def initial_margin(notional: float, leverage: float) -> float:
     """Margin a position must start with: ``notional / leverage``.

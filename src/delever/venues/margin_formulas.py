@@ -13,17 +13,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
+from delever.arguments import one_of
 from delever.errors import InputError
 from delever.venues.brackets import Bracket, bracket_table, is_continuous
-
-__all__ = [
-    "FORMULAS",
-    "MarginFormula",
-    "MarginLines",
-    "MarginTable",
-    "margin_formula",
-    "margin_table",
-]
 
 _AMOUNT_TOLERANCE = 1e-6
 
@@ -82,8 +74,7 @@ def margin_formula(name: str) -> MarginFormula:
     InputError
         If there is none.
     """
-    if name not in FORMULAS:
-        raise InputError(f"formula must be one of {', '.join(FORMULAS)}; got {name!r}")
+    one_of("formula", name, FORMULAS)
     return FORMULAS[name]
 
 

@@ -17,8 +17,6 @@ from delever.venues.costs import DEAREST_FEE
 from delever.venues.margin_formulas import MarginTable, margin_table
 from delever.venues.rules import AccountRule, Dated, Fees, Listing, Rulebook, first_day
 
-__all__ = ["load_rulebook"]
-
 T = TypeVar("T")
 
 

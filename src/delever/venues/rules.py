@@ -12,17 +12,6 @@ from delever.venues.brackets import Bracket
 from delever.venues.contract import PerpContract, kind_of
 from delever.venues.margin_formulas import MarginFormula, MarginTable
 
-__all__ = [
-    "EVERY_SYMBOL",
-    "AccountRule",
-    "Dated",
-    "Fees",
-    "Listing",
-    "Rulebook",
-    "Rules",
-    "first_day",
-]
-
 EVERY_SYMBOL = "*"
 """Stands in a rulebook for every symbol it does not name."""
 

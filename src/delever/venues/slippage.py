@@ -14,14 +14,6 @@ import pandas as pd
 from delever.errors import InputError
 from delever.venues.costs import CostPart, Costs, check_fraction
 
-__all__ = [
-    "FixedSlippage",
-    "Impact",
-    "Slippage",
-    "StressSlippage",
-    "VolatilitySlippage",
-]
-
 Fractions: TypeAlias = pd.Series | npt.NDArray[np.float64] | float
 
 

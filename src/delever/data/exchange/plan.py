@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import counted, one_of
 from delever.data.exchange.client import Client
 from delever.data.exchange.gather import (
     CONFIRMATIONS,
@@ -24,7 +24,6 @@ from delever.data.exchange.probe import Limits, probe
 from delever.data.exchange.spans import Span, floor, said, step_of, windows, without
 from delever.data.exchange.venue import Series
 from delever.data.references import Reference
-from delever.errors import InputError
 from delever.funding_stamps import interval_at_ends
 from delever.kinds import kind_of
 
@@ -111,10 +110,7 @@ def source_of(client: Client, reference: Reference) -> SeriesSource:
     if it does not answer.
     """
     offered = client.venue.series
-    if reference.kind not in offered:
-        raise InputError(
-            f"kind at {client.name} must be one of {', '.join(offered)}; got {reference.kind}"
-        )
+    one_of(f"kind at {client.name}", reference.kind, offered)
     series = offered[reference.kind]
     market = {} if kind_of(reference.kind).of_currency else client.market(reference.symbol)
     dollars = reference.kind == "ohlcv" and client.venue.dollars and market.get("inverse")
@@ -146,8 +142,6 @@ def _within(source: SeriesSource, limits: Limits) -> SeriesSource:
 def horizon(source: SeriesSource) -> Horizon:
     """Find out which rows are final, by the venue's rows, its clock and ours.
 
-    Notes
-    -----
     A row that has opened proves that its time has come, and that the rows before it are final. The
     newest row itself is final only when the earlier of the two clocks stands past its close by
     more than they differ, yet by no more than a minute: after that a venue that keeps up would
@@ -229,8 +223,6 @@ def listening(source: SeriesSource, ends: Horizon) -> SeriesSource:
 def first_row(source: SeriesSource, span: Span) -> int | None:
     """Stamp of the venue's first row in a span, found without walking through it.
 
-    Notes
-    -----
     Where a venue answers windows wider than a page, whether a window holds any row at all is a
     question of one request, and the answer is monotone in the window's end: bisection, until the
     whole stretch before is empty. Elsewhere daily bars lead to the day. Emptiness is asked

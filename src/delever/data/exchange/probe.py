@@ -63,8 +63,6 @@ def probe(client: Client, reference: Reference, spacing: int) -> Limits:
 
     Raises VenueError if the venue shows no rows at all, or does not answer.
 
-    Notes
-    -----
     The start that is tried lies as far before the newest page as the page is long, the end half way
     between the two. A start that shows rows older than the page is honoured, and so is an end that
     shows some and keeps later ones out. A market all of which is in the newest page cannot show

@@ -14,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from delever.arguments import one_of
 from delever.data.exchange.venue import BracketAnswer, PageRequest, Row, Series, Venue, in_coins
-from delever.errors import InputError, SchemaError
+from delever.errors import SchemaError
 from delever.kinds import KINDS
 
 AMOUNT_KEYS = ("cum", "mmDeduction", "deduction")
@@ -111,10 +112,7 @@ def _deribit_bankruptcies(exchange: Any, request: PageRequest) -> tuple[list[Row
 
 def _deribit_volatility(exchange: Any, request: PageRequest) -> tuple[list[Row], bool]:
     """Answers come from the end, with a stamp to go on from."""
-    if request.timeframe not in _VOLATILITY:
-        raise InputError(
-            f"timeframe of dvol must be one of {', '.join(_VOLATILITY)}; got {request.timeframe}"
-        )
+    one_of("timeframe of dvol", request.timeframe, _VOLATILITY)
     resolution, step = _VOLATILITY[request.timeframe]
     start = request.start
     until = exchange.milliseconds() if request.until is None else request.until

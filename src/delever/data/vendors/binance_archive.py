@@ -38,8 +38,6 @@ def read_archive(path: Path, said: FileDescription) -> FileContents:
     name is of another symbol, timeframe or kind; SchemaError if a zip is damaged, has another
     checksum, or holds something else. In a folder such files are left out and named.
 
-    Notes
-    -----
     Stamps count milliseconds, and microseconds in spot files from 2025 on; their size tells.
     Metrics are stamped in UTC without saying so.
     """

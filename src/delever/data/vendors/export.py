@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from delever.arguments import one_of
 from delever.data.disk import whole
 from delever.data.references import Dataset
 from delever.data.text_table import FORMULA
@@ -58,8 +59,7 @@ def export(dataset: Dataset, path: Path, form: Format | None = None) -> Path:
     }
     if form == "freqtrade":
         return write_freqtrade(dataset, path)
-    if form not in writers:
-        raise InputError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
+    one_of("format", form, FORMATS)
     with whole(path) as place:
         writers[form](place)
     return path

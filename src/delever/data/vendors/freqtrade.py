@@ -43,8 +43,6 @@ def read_freqtrade(folder: Path, described: FileDescription) -> FileContents:
     Raises ConfigError if more than the venue was said; NotStoredError if there is no such folder.
     A file that is damaged or holds something else is left out and named.
 
-    Notes
-    -----
     A funding rate stands in the column ``open`` of its file; its interval is the shortest distance
     between two stamps, whatever the file's name says.
     """

@@ -23,8 +23,6 @@ def read_yahoo(path: Path, said: FileDescription) -> FileContents:
     Raises NotStoredError if there is no such file; SchemaError if it is not of this form, or holds
     several tickers and not the one that was said.
 
-    Notes
-    -----
     A day is stamped 00:00 UTC of its date, which is when the bar of a coin opens; the day of an
     exchange is dated by its own calendar, so give its publication lag. Rows without any price are
     left out, and counted in a note.

@@ -29,8 +29,6 @@ def history(
 ) -> Chart:
     """Growth and drawdown over time, and the exposure of one run, with periods shaded.
 
-    Notes
-    -----
     Above 8,000 points the curves are thinned; the lowest and highest value of every stretch stay.
     """
     from plotly.subplots import make_subplots

@@ -68,8 +68,6 @@ def own_among(
 def luck(tests: Mapping[str, NullTest]) -> Chart:
     """Histogram of the mean payouts that luck gives in each test, with the run's own.
 
-    Notes
-    -----
     Draws that ruined the account have no finite payout and stand in the lowest bin.
     """
     from plotly.subplots import make_subplots

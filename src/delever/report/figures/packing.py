@@ -61,8 +61,6 @@ def library(charts: Iterable[Chart] = ()) -> str:
 def packed(chart: Chart) -> str:
     """Data and layout of a chart for plotly.js, packed.
 
-    Notes
-    -----
     Values are rounded to six digits. A list that several traces have alike is written once.
     """
     content = chart.content

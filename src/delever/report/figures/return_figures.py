@@ -36,8 +36,6 @@ _MARKS = (-0.99, -0.9, -0.75, -0.5, 0.0, 1.0, 3.0, 9.0, 31.0, 99.0, 999.0, 9_999
 def monthly(returns: Mapping[str, pd.Series]) -> Chart:
     """Heat map of monthly and yearly returns, one run at a time.
 
-    Notes
-    -----
     Colour saturates at 40% either way, so one wild month does not bleach the rest.
     """
     from plotly import graph_objects as go
@@ -86,8 +84,6 @@ def monthly(returns: Mapping[str, pd.Series]) -> Chart:
 def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
     """Histogram of the returns per bar inside and outside deleveraging periods.
 
-    Notes
-    -----
     Each histogram adds up to 1. Returns beyond the 99.5 % quantile of both together, by size, are
     gathered in the outermost bins.
     """

@@ -44,8 +44,6 @@ def heat_map(
 ) -> Chart:
     """Median of a metric over everything but two axes.
 
-    Notes
-    -----
     Colours span what there is, however little; up to 200 cells of no more than 18 columns say their
     number as well. Of an axis with more than 60 values several that follow each other are one.
     """
@@ -121,8 +119,6 @@ def density(
 ) -> Chart:
     """Where combinations lie between two metrics, each given by its column and its label.
 
-    Notes
-    -----
     Cells are coloured by the logarithm of how many lie in them; the outermost thousandth of each
     metric is counted in the cells at the edge, so that a few wild ones leave the others room.
     """
@@ -202,8 +198,6 @@ def setting_text(value: object) -> str:
 def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[str, str]]) -> Chart:
     """Every combination as a line through its parameters and metrics.
 
-    Notes
-    -----
     Of more than 1,000 combinations every k-th is drawn, in the order of the first metric, whose
     size is the colour. Lines of one colour are one trace with holes between them; on a page they
     can be thinned by what they pass (`templates/page.js`).

@@ -22,8 +22,6 @@ def study_conditions(
     Conditions hold 1 or 0, shape (bars, symbols), as known at each bar's close, NaN where unknown;
     a cluster has that of its first event.
 
-    Notes
-    -----
     By condition: ``with_events`` and ``with_rose``, ``without_events`` and ``without_rose``, their
     mean returns ``with_mean`` and ``without_mean``, ``with_usual`` and ``without_usual`` (share of
     all bars with and without it after which the price rose), ``unknown`` clusters, and ``p_value``:

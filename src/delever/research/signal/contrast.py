@@ -190,8 +190,6 @@ def scaled(forward: Floats, volatility: Floats, horizon: int) -> Floats:
 def spread_after(like: Floats, values: Floats) -> float:
     """How far values after some bars lie from their symbol's mean, beside those after all bars.
 
-    Notes
-    -----
     The ratio of the deviations is itself uncertain, so its root is taken: measured in markets
     without an effect, intervals cover too much without it and too little with the whole of it.
     """
@@ -206,8 +204,6 @@ def spread_after(like: Floats, values: Floats) -> float:
 def family_p_values(family: Sequence[Floats]) -> list[float]:
     """Of each contrast, corrected for being one of these, from what all are on the same shifts.
 
-    Notes
-    -----
     The share of shifts on which any of them, in units of its own deviation, lies at least as far
     from zero as this one does at its own place: Westfall and Young (1993), *Resampling-Based
     Multiple Testing*, single-step maximum.
@@ -247,8 +243,6 @@ def independent_trials(shares: Floats, symbols: Rows, numbers: Rows, alike: Floa
 def varies(number: float) -> float:
     """Variance of a share among so many breaks of a level, over that of a number known beforehand.
 
-    Notes
-    -----
     How many breaks there are depends on how the price went after each: one that recovers makes room
     for another. A mean of so uncertain a number varies more than one of a fixed number; by how
     much was measured in markets without an effect.

@@ -29,8 +29,6 @@ def family_tests(
     find in no more than that share of families; ``false_discoveries``, the share of those at or
     below it that are false, on average. NaN where nothing is tested.
 
-    Notes
-    -----
     For StepM (Romano and Wolf 2005) all signals are laid on one calendar and shifted alike; the
     largest is compared with the largest of every shift, the next with the largest of those left.
     """

@@ -54,8 +54,6 @@ class Signal:
 class LevelRule:
     """A level and when it counts as broken.
 
-    Notes
-    -----
     A break below: ``close[t] < level[t]`` after a close that was not below, ``close[t-1] >=
     level[t-1]`` (so an average that rises past the price is broken) or ``close[t-1] >= level[t]``
     (so a fall through one round number and then the next breaks both); and the next

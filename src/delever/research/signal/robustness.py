@@ -60,8 +60,6 @@ def map_signals(
     study, below which none of the map lies; `mapper` divides the work among processes. Raises
     InputError if there is no variant, or on a market no variant could have come.
 
-    Notes
-    -----
     The cells of one market lie on the same circular shifts, of which the largest of all cells gives
     the p-value as in `family_p_values`. Markets count as independent of each other, p = 1 - the
     product of what each leaves, which is on the safe side where they move together.

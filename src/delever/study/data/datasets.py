@@ -116,10 +116,6 @@ def data_list(*, workspace: Place = None) -> DataList:
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    DataList
-
     Examples
     --------
     >>> import delever as dl
@@ -184,10 +180,6 @@ def import_data(
         Whether the source has nothing between these rows: holes are then absent, not unknown.
     workspace : path, optional
         By default the one at or above the current folder.
-
-    Returns
-    -------
-    Imports
 
     Raises
     ------

@@ -193,10 +193,6 @@ def repair(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    Fetches
-
     Raises
     ------
     InputError
@@ -248,10 +244,6 @@ def import_brackets(
         By default all that the rulebook lists.
     workspace : path, optional
         By default the one at or above the current folder.
-
-    Returns
-    -------
-    Fetches
 
     Raises
     ------

@@ -114,10 +114,6 @@ def data_drop(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    DataChange
-
     Raises
     ------
     NotStoredError
@@ -166,10 +162,6 @@ def data_replace(
     why, by, workspace
         As for `delever.data_drop`.
 
-    Returns
-    -------
-    DataChange
-
     Raises
     ------
     NotStoredError
@@ -208,10 +200,6 @@ def data_mend(
         The reason, for every reader of a result.
     layout, by, workspace
         As for `delever.data_replace`.
-
-    Returns
-    -------
-    DataChange
 
     Raises
     ------
@@ -253,10 +241,6 @@ def data_quarantine(
     by, workspace
         As for `delever.data_drop`.
 
-    Returns
-    -------
-    DataChange
-
     Raises
     ------
     NotStoredError
@@ -285,10 +269,6 @@ def data_remove(
     why, by, workspace
         As for `delever.data_drop`.
 
-    Returns
-    -------
-    DataChange
-
     Raises
     ------
     NotStoredError
@@ -307,10 +287,6 @@ def data_undo(reference: str, *, workspace: Place = None) -> DataChange:
         The data set.
     workspace : path, optional
         By default the one at or above the current folder.
-
-    Returns
-    -------
-    DataChange
 
     Raises
     ------

@@ -112,10 +112,6 @@ def market(
     workspace : path, optional
         Where references are looked for; by default the one at or above the current folder.
 
-    Returns
-    -------
-    MarketView
-
     Raises
     ------
     InputError

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import pandas as pd
 
-from delever.arguments import shown
+from delever.arguments import one_of
 from delever.data.vendors.export import harmless
-from delever.errors import InputError, StoreError
+from delever.errors import StoreError
 from delever.study.kept.result import Result, plain
 
 Form: TypeAlias = Literal["csv", "parquet"]
@@ -45,8 +45,7 @@ def export_result(result: Result, folder: Path, form: Form, *, png: bool) -> lis
     Raises InputError if there is no such form, or no browser for pictures; StoreError if the disk
     refuses.
     """
-    if form not in get_args(Form):
-        raise InputError(f"form must be one of {', '.join(get_args(Form))}; got {shown(form)}")
+    one_of("form", form, get_args(Form))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as draft:

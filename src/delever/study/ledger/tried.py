@@ -134,10 +134,6 @@ def trials(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    Trials
-
     Raises
     ------
     InputError

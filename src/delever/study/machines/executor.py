@@ -44,8 +44,6 @@ def open_executor(workers: int, where: str | Executor | None = None) -> Iterator
     SimulationError if a worker ends before its work is done; what
     `delever.study.machines.cluster.open_cluster` raises.
 
-    Notes
-    -----
     Workers do not run the script that started them, so it needs no ``if __name__ == "__main__"``:
     a task names a function of the package and holds data, nothing of ``__main__``.
     """

@@ -154,10 +154,6 @@ def check(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    Checked
-
     Raises
     ------
     InputError

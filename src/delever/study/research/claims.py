@@ -12,7 +12,7 @@ import pandas as pd
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from delever.arguments import shown
+from delever.arguments import one_of, shown
 from delever.errors import ConfigError, InputError, NotStoredError
 from delever.report.pages import claims_page as page
 from delever.research.claims.audit import AuditedClaim, Claim, ClaimDefinition, Expectation, audit
@@ -285,14 +285,9 @@ def _check(
 ) -> None:
     beside = (measure.model_extra or {}).get("beside")
     for name in (measure.series, beside):
-        if name is not None and name not in file.series:
-            raise ConfigError(
-                f"{where}: series must be one of {', '.join(file.series)}; got {name!r}"
-            )
-    if measure.compute not in known:
-        raise ConfigError(
-            f"{where}: compute must be one of {', '.join(known)}; got {measure.compute!r}"
-        )
+        if name is not None:
+            one_of(f"{where}: series", name, file.series, ConfigError)
+    one_of(f"{where}: compute", measure.compute, known, ConfigError)
     computation = known[measure.compute]
     unit = computation.unit
     if measure.expects is not None and (unit == "date") != (measure.expects.since is not None):
@@ -362,10 +357,6 @@ def claims(
         Series of the file and the references to take in place of the file's own.
     workspace : path, optional
         By default the one at or above the current folder.
-
-    Returns
-    -------
-    Audit
 
     Raises
     ------

@@ -74,10 +74,6 @@ def event_study(
     alpha : float
         Share of cases in which the interval may miss the truth, in (0, 1).
 
-    Returns
-    -------
-    EventReport
-
     Raises
     ------
     InputError

@@ -189,10 +189,6 @@ def periods(
     workspace : path, optional
         Whose ``data/deleveraging.toml`` is taken; by default at or above the current folder.
 
-    Returns
-    -------
-    PeriodReport
-
     Raises
     ------
     InputError
@@ -244,10 +240,6 @@ def detect(market: MarketView, detector: Drawdown | Detector | None = None) -> D
         From `delever.market`.
     detector : Drawdown or Detector, optional
         By default a close more than 20 % below the highest of 20 days.
-
-    Returns
-    -------
-    Detection
 
     Raises
     ------

@@ -146,10 +146,6 @@ def signal_family(
     design, series, rungs, prices, rung_bars, benchmark, when, cluster, progress, workspace
         As of `signal_study`.
 
-    Returns
-    -------
-    SignalFamily
-
     Raises
     ------
     ConfigError
@@ -260,10 +256,6 @@ def signal_plan(
         Readings the rule needs, and their references.
     workspace : path, optional
         By default the one at or above the current folder.
-
-    Returns
-    -------
-    SignalPlan
 
     Raises
     ------

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pydantic
 
-from delever.arguments import Floats, counted, shown
+from delever.arguments import Floats, counted, one_of, shown
 from delever.errors import ConfigError, InputError
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
@@ -41,8 +41,7 @@ def bind_rule(
     Raises ConfigError if there is no such rule or parameter, one is missing, or a value is of the
     wrong type or out of bounds.
     """
-    if name not in rules:
-        raise ConfigError(f"a rule must be one of {', '.join(rules)}; got {name!r}")
+    one_of("a rule", name, rules, ConfigError)
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items()}
     try:
         rule: LevelRule = pydantic.validate_call(config=_STRICT)(rules[name])(**given)
@@ -81,8 +80,7 @@ def load_signals(
         rule = signal if isinstance(signal, LevelRule) else bind_rule(signal, params, rules)
         return rule.name, [rule.on(market) for market in markets]
     names = signal_names(rules, features)
-    if signal not in names:
-        raise ConfigError(f"a signal must be one of {', '.join(names)}; got {signal!r}")
+    one_of("a signal", signal, names, ConfigError)
     feature = feature_named(signal, features)
 
     def on(market: MarketView) -> Signal:
@@ -172,8 +170,8 @@ def variants_of(
     parameters that it knows. Raises ConfigError if there is no such rule or parameter.
     """
     names = list(dict.fromkeys((name, *vary.get(RULE, ()))))
-    if unknown := [one for one in names if one not in rules]:
-        raise ConfigError(f"a rule must be one of {', '.join(rules)}; got {unknown[0]!r}")
+    for one in names:
+        one_of("a rule", one, rules, ConfigError)
     axes = {key: list(values) for key, values in vary.items() if key != RULE}
     taken = {one: inspect.signature(rules[one]).parameters for one in names}
     if strange := [key for key in axes if not any(key in each for each in taken.values())]:

@@ -307,10 +307,6 @@ def signal_study(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    SignalReport
-
     Raises
     ------
     ConfigError

@@ -179,10 +179,6 @@ def state(
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    StateReport
-
     Raises
     ------
     ConfigError

@@ -66,10 +66,6 @@ def holdout(*, workspace: Workspace | Path | str | None = None) -> Looks:
     workspace : path, optional
         By default the one at or above the current folder.
 
-    Returns
-    -------
-    Looks
-
     Raises
     ------
     ConfigError

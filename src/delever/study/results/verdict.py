@@ -83,10 +83,6 @@ def verdict(name: Run | Path | str, *, workspace: Workspace | Path | str | None 
         Where sweeps, walks and looks at the holdout of the same strategy, data and account are;
         by default the one at or above the current folder.
 
-    Returns
-    -------
-    Standing
-
     Raises
     ------
     InputError

@@ -297,10 +297,6 @@ def compare(
     workspace : path, optional
         Where finished runs are; by default the one at or above the current folder.
 
-    Returns
-    -------
-    Comparison
-
     Raises
     ------
     InputError

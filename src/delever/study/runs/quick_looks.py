@@ -220,10 +220,6 @@ def uncertainty(
     seed : int
         Of the bootstrap.
 
-    Returns
-    -------
-    Uncertainty
-
     Raises
     ------
     InputError

@@ -37,8 +37,6 @@ def find(place: Workspace, name: Path | str, kinds: Sequence[str] = KINDS) -> Ta
 
     Raises InputError if nothing, or more than one thing, goes by that name; the message lists them.
 
-    Notes
-    -----
     A name is a folder or a file in it, ``study/id``, an id or its first digits, or a study: its
     newest run. A whole name goes before a study's, and that before the first digits of an id.
     """

@@ -165,8 +165,6 @@ def combinations(config: SweepConfig) -> Grid:
 
     Raises ConfigError if a range of a grid has no step.
 
-    Notes
-    -----
     A Sobol sample is scrambled with the seed and spreads evenly for a power of two; see Owen
     (1998), Scrambling Sobol' and Niederreiter-Xing points, doi:10.1006/jcom.1998.0487.
 

@@ -52,8 +52,6 @@ def afresh(path: Path) -> Callable[..., Decided]:
 def outside(path: Path) -> list[Finding]:
     """What a strategy file names that could tell it more than its market does.
 
-    Notes
-    -----
     It goes by names. A file that means to hide what it reads can; one that does not, cannot
     forget that it does.
     """

@@ -180,10 +180,6 @@ def init(directory: Path | str) -> Workspace:
     directory : path
         A new or empty folder.
 
-    Returns
-    -------
-    Workspace
-
     Raises
     ------
     InputError

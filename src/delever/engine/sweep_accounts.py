@@ -96,9 +96,12 @@ class Changes(NamedTuple):
     def since(self, begin: int) -> Asked:
         """What an account is asked for that begins with one of the bars."""
         place = int(np.searchsorted(self.bars, begin, side="right"))
-        held = self.targets[place - 1] if place else 0.0
-        bars = np.concatenate([[begin], self.bars[place:]])
-        return Asked(begin, bars, np.concatenate([[held], self.targets[place:]]))
+        if place == 0:
+            bars = np.concatenate([[begin], self.bars])
+            return Asked(begin, bars, np.concatenate([[0.0], self.targets]))
+        bars = self.bars[place - 1 :].copy()
+        bars[0] = begin
+        return Asked(begin, bars, self.targets[place - 1 :])
 
 
 def changes_each(target_exposure: Floats, rows: Ints, size: int) -> list[Changes]:

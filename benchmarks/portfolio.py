@@ -136,7 +136,7 @@ def sweep(symbols: int = 20, bars: int = 40_000) -> None:
         asked = [sys.executable, "-m", "benchmarks.portfolio", "weigh"]
         subprocess.run([*asked, *map(str, (symbols, size, many))], check=True)
     made, _ = legs(symbols, bars)
-    count = 4
+    count = 16
     for mode in ("cross", "separate", "isolated"):
         laid = book_sweep(made, timeframe="1h", margin=Margin(mode=mode))
         laid.run(accounts(list(made), bars, bars, 1))

@@ -234,3 +234,25 @@ def test_how_positions_moved_counts_from_the_first_bar_of_the_run() -> None:
         assert row["total_return"] == pytest.approx(wealth - 1.0, rel=1e-12)
         found[first] = row["liquidations"]
     assert found[39] == 0.0
+
+
+@pytest.mark.parametrize("how", ["separate", "isolated", "cross"])
+def test_combinations_that_are_walked_side_by_side_are_single_runs(how: str) -> None:
+    """Over more bars than one walks at a time; each with its targets, some from later on."""
+    legs, _ = book(2500)
+    times, chance = days(2500), np.random.default_rng(9)
+    market = book_sweep(legs, timeframe="1d", margin=HOWS[how])
+    asked, runs = [], []
+    for number in range(3):
+        drawn = np.repeat(chance.uniform(-1.0, 1.0, (50, 3)), 50, axis=0)
+        targets = pd.DataFrame(0.2 * (1 + number) * drawn, columns=[*"ABC"], index=times)
+        targets = targets.iloc[700 * number :].reindex(times)
+        asked.append(BookAccount(begin=0, decided=700 * number, changes=changes(targets)))
+        runs.append(portfolio_backtest(legs, targets, timeframe="1d", margin=HOWS[how]))
+    frame, errors = market.run(asked)
+    assert not errors
+    for (_, row), run in zip(frame.iterrows(), runs, strict=True):
+        wealth = run.equity.iloc[-1] / run.initial_equity
+        assert row["total_return"] == pytest.approx(wealth - 1.0, rel=1e-11, abs=1e-12)
+        for name in ("fee", "funding", "liquidation"):
+            assert row[name] == pytest.approx(run.ledger[name].sum(), rel=1e-10, abs=1e-8)

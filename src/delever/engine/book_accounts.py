@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from delever.bars import spans
-from delever.engine.arrays import Floats, record
-from delever.engine.book_compiled import BOOK_STATE, CompiledBook
+from delever.engine.arrays import Floats
+from delever.engine.book_compiled import CompiledBook
 from delever.engine.book_lines import BookLines, lines_of
 from delever.engine.book_market import (
     BookPath,
@@ -30,8 +30,7 @@ from delever.engine.book_market import (
     lay_out,
     said_of,
 )
-from delever.engine.events import FILL, LEDGER
-from delever.engine.kernel_events import PLACE
+from delever.engine.kernel_events import ORDERS
 from delever.engine.legs import (
     Leg,
     Margin,
@@ -80,7 +79,6 @@ class _LaidBook:
     path: BookPath
     lines: BookLines
     rows: Mapping[str, Ints]  # bars of each position on the clock, and the one behind its last
-    most: int  # steps in a bar
     share: float  # of the equity that accounts begin with
     unpriced: Mapping[str, Floats]  # what is paid where some fills have no known price
 
@@ -109,18 +107,23 @@ class BookSweep:
 
         Raises InputError if a metric cannot be had from sums.
         """
+        from delever.engine.book_rooms import blank_of, ways_of  # numba takes long to import
+
         names = [*metric_names(metrics), *part_names(self.parts)]
         if not accounts:
             return pd.DataFrame(columns=names, dtype="float64"), {}
         kept = sums_of(len(accounts), self.passing, self.initial_equity)
         many = max(1, min(_TOGETHER, _ROOM // len(self.clock), len(accounts)))
-        way = _ways(many, len(self.clock))
-        rooms = [_room_of(laid, self, many) for laid in self.books]
+        way = ways_of(many, len(self.clock))
+        blanks = [
+            blank_of(laid.path, self.initial_equity * laid.share, self.margin.shared)
+            for laid in self.books
+        ]
         begins = np.array([max(one.begin, one.decided + 1) for one in accounts])
         errors: dict[int, str] = {}
         for first in range(0, len(accounts), many):
             some = range(first, min(first + many, len(accounts)))
-            self._some(accounts, begins, some, rooms, way, kept, errors)
+            self._some(accounts, begins, some, blanks, way, kept, errors)
         frame = kept.frame(
             self.passing,
             self.parts,
@@ -138,13 +141,14 @@ class BookSweep:
         accounts: Sequence[BookAccount],
         begins: Ints,
         some: Iterable[int],
-        rooms: Sequence[Any],
+        blanks: Sequence[CompiledBook],
         way: Any,
         kept: KeptSums,
         errors: dict[int, str],
     ) -> None:
         """Run some accounts, and keep their sums; why a single run refuses one goes to `errors`."""
         from delever.engine.book_measured import measure_ways  # numba takes long to import
+        from delever.engine.book_rooms import room_of
         from delever.engine.book_swept import walk_book
 
         told, asked = {}, {}
@@ -160,10 +164,14 @@ class BookSweep:
             numbers[: len(rows)] = 0.0
         both = np.array([(accounts[row].begin, begins[row]) for row in asked], dtype=np.int64)
         both = both.reshape(len(rows), 2)
-        for laid, room in zip(self.books, rooms, strict=True):
+        for laid, blank in zip(self.books, blanks, strict=True):
             asks = self._asks(laid, [accounts[row] for row in asked], both, told, asked)
-            walk_book(room, laid.lines, self.passing, asks, way, rows, kept.scopes, kept.ends)
-            for which in np.flatnonzero(room.ended[: len(rows), 0]).tolist():
+            room = room_of(laid.path.market, blank, asks)
+            walk_book(
+                *(blank, room, laid.lines, self.passing, asks, way, rows, kept.scopes, kept.ends),
+                np.empty((2, len(laid.names)), dtype=np.int64),
+            )
+            for which in np.flatnonzero(room.ended[:, 0]).tolist():
                 row, (place, bar, measure) = int(rows[which]), room.ended[which]
                 name = laid.names[int(place) - 1]
                 leverage = told[row].get(name, self.given[name].account).leverage
@@ -201,8 +209,8 @@ class BookSweep:
                 account = told.get(name, self.given[name].account)
                 asked = one.changes[name].since(begin)
                 targets, most = asked.targets * account.exposure, account.leverage
-                beyond = np.flatnonzero(~(np.abs(targets) <= most))
-                if len(beyond):
+                if not max(targets.max(), -targets.min()) <= most:
+                    beyond = np.flatnonzero(~(np.abs(targets) <= most))
                     when = self.clock[max(int(asked.bars[beyond[0]]) - 1, 0)]
                     raise InputError(
                         f"{name}: target_exposure must lie in [{-most:g}, {most:g}], its leverage; "
@@ -238,7 +246,7 @@ class BookSweep:
         most = 0.0
         for name, (_, targets) in asked.items():
             leverage = told.get(name, self.given[name].account).leverage
-            most += float(np.abs(targets).max(initial=0.0)) / leverage
+            most += max(targets.max(initial=0.0), -targets.min(initial=0.0)) / leverage
         if most <= 1.0:
             return asked
         bars = np.unique(np.concatenate([rows for rows, _ in asked.values()]))
@@ -295,14 +303,15 @@ class BookSweep:
         for one, settings in zip(accounts, told.values(), strict=True):
             orders.append([self._numbers(name, one, settings.get(name)) for name in laid.names])
             own.append([_fees(one.costs.get(name, self.legs[name].costs)) for name in laid.names])
-        none = np.zeros((0, len(laid.names), 1))
+        shape = (len(accounts), len(laid.names))
+        numbers = np.array(orders, dtype=np.float64).reshape(*shape, len(ORDERS.names or ()))
         return BookAsks(
             begins,
             firsts,
             np.concatenate([np.zeros(0, dtype=np.int64), *(bars for bars, _ in each)]),
             np.concatenate([np.zeros(0), *(targets for _, targets in each)]),
-            np.array(orders) if orders else none,
-            np.array(own) if own else none,
+            numbers.view(ORDERS)[:, :, 0],
+            np.array(own, dtype=np.float64).reshape(*shape, 3),
         )
 
     def _numbers(self, name: str, one: BookAccount, told: Account | None) -> Floats:
@@ -364,11 +373,10 @@ def book_sweep(
         )
         lines = lines_of(path, own, clock)
         rows = {name: _rows_on(clock, leg.index) for name, leg in own.items()}
-        most = int(np.diff(path.market.first).max())
         share = float(shares[group[0]]) if separate else 1.0
         paid = np.split(path.terms.paid, path.terms.bar_begin[1:-1])
         unpriced = {name: one for name, one in zip(own, paid, strict=True) if np.isnan(one).any()}
-        books.append(_LaidBook(tuple(group), path, lines, rows, most, share, unpriced))
+        books.append(_LaidBook(tuple(group), path, lines, rows, share, unpriced))
     return BookSweep(
         clock=clock,
         timeframe=timeframe,
@@ -407,37 +415,3 @@ def _fees(costs: Costs) -> tuple[float, float, float]:
 
 def _swept(account: Account) -> dict[str, Any]:
     return {name: getattr(account, name) for name in SWEPT_ACCOUNT}
-
-
-def _ways(many: int, bars: int) -> Any:
-    from delever.engine.book_measured import Way
-
-    return Way(*(np.zeros((many, bars)) for _ in Way._fields))
-
-
-def _room_of(laid: _LaidBook, sweep: BookSweep, many: int) -> Any:
-    """A book that is flat, with room for one bar of fills."""
-    from delever.engine.book_kernel import accounts_of, scratch_of, with_records
-    from delever.engine.book_swept import Room
-
-    market, size = laid.path.market, len(laid.names)
-    first = [sweep.given[name].account for name in laid.names]
-    orders = np.array([orders_of(account) for account in first], dtype=np.float64)
-    terms = laid.path.terms._replace(orders=orders, own=np.zeros((size, 3)))
-    states, places = np.zeros(1, dtype=BOOK_STATE), np.zeros(1, dtype=PLACE)
-    states[0]["cash"] = sweep.initial_equity * laid.share
-    states[0]["shared"] = float(sweep.margin.shared)
-    states[0]["resolve"] = laid.path.terms.orders[0, -1]
-    room = 32 * size * (1 + laid.most)
-    book = CompiledBook(
-        states, accounts_of(market, terms), np.zeros(size, dtype=record(*LEDGER)), places,
-        np.empty(room, dtype=record(*FILL)), np.empty(room, dtype=np.int64), market,
-        with_records(terms), scratch_of(terms), np.full((size, 1, 2), math.nan),
-        np.zeros((max(size, 2), 1 + size)),
-    )  # fmt: skip
-    carried = (states, book.accounts, places, book.of, book.rungs)
-    memory = tuple(each.reshape(-1).view(np.int64) for each in carried)
-    return Room(
-        book, states, places, memory, tuple(each.copy() for each in memory), orders,
-        np.empty((3, size), dtype=np.int64), np.zeros((many, 3)),
-    )  # fmt: skip

@@ -64,7 +64,7 @@ def _due(book: CompiledBook, place: int, opened: float) -> float:
         if target == account.asked:
             return np.nan
         account.asked, account.stopped, account.limit, account.rung = target, 0.0, np.nan, 0.0
-        if _equity_at(book, place, opened) <= 0.0:
+        if book.state.cash + of.beside[place] + account.position * opened <= 0.0:
             return np.nan
         account.rung, account.goal = 1.0, target
         return float(target)
@@ -72,24 +72,30 @@ def _due(book: CompiledBook, place: int, opened: float) -> float:
     lend(book, place)
     wanted, asked = due_at(leg_of(book, place), target, again, opened)
     give_back(book, place, before)
+    if book.at.fills > before:
+        _worth_beside(book)
     of.asked[place] = 1.0 if asked else 0.0
     return float(wanted)
 
 
 @inner()
-def _equity_at(book: CompiledBook, place: int, opened: float) -> float:
-    """Equity with a position at its open and the others at their marks."""
-    equity = book.state.cash
-    for other in range(len(book.of)):
-        if other != place:
-            equity += book.accounts[other].position * book.accounts[other].mark
-    return float(equity + book.accounts[place].position * opened)
+def _worth_beside(book: CompiledBook) -> None:
+    """What the others are worth beside each position, at their marks."""
+    of, size, worth = book.of, len(book.of), 0.0
+    for place in range(size):
+        of.beside[place] = worth
+        worth += book.accounts[place].position * book.accounts[place].mark
+    worth = 0.0
+    for place in range(size - 1, -1, -1):
+        of.beside[place] += worth
+        worth += book.accounts[place].position * book.accounts[place].mark
 
 
 @inner()
 def ask(book: CompiledBook) -> None:
     """The fills at the open of all decisions, and the limit orders that rest from then on."""
     of, any_due = book.of, False
+    _worth_beside(book)
     for place in range(len(book.terms.spot)):
         of.due[place] = of.asked[place] = of.raised[place] = 0.0
         row = of.place[place]
@@ -100,8 +106,8 @@ def ask(book: CompiledBook) -> None:
         if np.isnan(wanted):
             continue
         of.due[place], of.target[place], any_due = 1.0, wanted, True
-        equity, paid = _equity_at(book, place, opened), terms_of(book, place)
-        size = abs(wanted * equity - book.accounts[place].position * opened)
+        held, paid = book.accounts[place].position * opened, terms_of(book, place)
+        size = abs(wanted * (book.state.cash + of.beside[place] + held) - held)
         of.slipped[place] = slippage_of(size, paid.slippage, paid.impact)
         of.opened[place], of.fee[place] = opened, paid.taker
     if any_due:

@@ -60,6 +60,7 @@ SCRATCH = np.dtype(
                 "slipped",
                 "fee",
                 "opened",  # last price at the open
+                "beside",  # what the others are worth
                 "wanted",
                 "side",
                 "tried",

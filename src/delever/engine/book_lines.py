@@ -18,10 +18,9 @@ class BookLines(NamedTuple):
     """Of each position of a book, on the clock of the sweep; long or short first where two."""
 
     mark: Floats  # shape (legs, n): mark at each close; in a bar that it lacks the last one known
-    stamps: Ints  # shape (k + 1,): bars in which some unit receives something, and n
-    stamp_at: Ints  # shape (n + 1,): which of them is the first from each bar on
-    # shape (k, legs, 3): what one unit receives in each, long and short, and borrow of a short
-    dues: Floats
+    # shape (2, legs, n): what one unit has received since the first bar, by its sign
+    paid: Floats
+    owed: Floats  # shape (legs, n): of that, borrow that a short has paid
     # shape (n + 1, legs, 2): most that one unit can have lost to funding and borrow before each bar
     lost: Floats
     # shape (ceil(n / STRETCH), legs, 4): of each stretch lowest and highest last price, and mark
@@ -35,7 +34,8 @@ class BookLines(NamedTuple):
 def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeIndex) -> BookLines:
     """Lay out the lines of a book."""
     market, terms, size, n = path.market, path.terms, len(legs), len(clock)
-    mark, got, lost = np.empty((size, n)), np.empty((3, size, n)), np.zeros((n + 1, size, 2))
+    mark, owed = np.empty((size, n)), np.zeros((size, n))
+    paid, lost = np.empty((2, size, n)), np.zeros((n + 1, size, 2))
     extremes, finer = (np.empty((-(-n // part), size, 4)) for part in (STRETCH, FINER))
     bar_at, step_at = np.empty((n + 1, size), np.int64), np.empty((n + 1, size), np.int64)
     special = np.zeros(n, dtype=np.bool_)
@@ -47,9 +47,9 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
         known = np.maximum(np.searchsorted(rows, np.arange(n), side="right") - 1, 0)
         mark[place] = each.close[known]
         for lane in (0, 1):
-            got[lane, place] = _on(rows, each.paid[lane], n, 0.0)
+            paid[lane, place] = _on(rows, each.paid[lane], n, 0.0).cumsum()
             lost[1:, place, lane] = _on(rows, each.lost[lane], n, 0.0).cumsum()
-        got[2, place] = _on(rows, each.owed, n, 0.0)
+        owed[place] = _on(rows, each.owed, n, 0.0).cumsum()
         lacking = (np.inf, -np.inf, mark[place], mark[place])
         for row, (values, missing) in enumerate(zip(each.extremes, lacking, strict=True)):
             whole, reduce = _on(rows, values, n, missing), np.maximum if row % 2 else np.minimum
@@ -60,13 +60,10 @@ def lines_of(path: BookPath, legs: Mapping[str, LegInput], clock: pd.DatetimeInd
         special[rows] |= each.changes
         leaves = terms.leaves[bars]
         special[leaves[leaves >= 0]] = True
-    stamps = np.flatnonzero((got != 0.0).any(axis=(0, 1)))
-    dues = np.ascontiguousarray(got[:, :, stamps].transpose(2, 1, 0))
-    there, every = np.append(np.flatnonzero(special), n), np.arange(n + 1)
+    there = np.append(np.flatnonzero(special), n)
     return BookLines(
-        mark, np.append(stamps, n), np.searchsorted(stamps, every), dues,
-        lost, extremes, finer, bar_at, step_at,
-        there[np.searchsorted(there, every)],
+        mark, paid, owed, lost, extremes, finer, bar_at, step_at,
+        there[np.searchsorted(there, np.arange(n + 1))],
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from delever.engine.book_compiled import (
 )
 from delever.engine.book_kernel import has_bar, open_bar, place_step, settle, walk_step
 from delever.engine.book_lines import BookLines
-from delever.engine.book_market import FINER, STRETCH
+from delever.engine.book_market import FINER, STRETCH, BookTerms
 from delever.engine.book_measured import Way, way_of
 from delever.engine.by_reference import by_reference
 from delever.engine.compiled import compiled, inner
@@ -31,6 +31,8 @@ from delever.engine.sweep_market import Passing
 
 LONGEST = 512
 """Bars passed at once at most."""
+TOGETHER = 1024
+"""Bars that one combination walks before the next one does."""
 
 
 class BookAsks(NamedTuple):
@@ -40,20 +42,20 @@ class BookAsks(NamedTuple):
     firsts: Ints  # shape (m, legs + 1): where the rows of a position begin below
     bars: Ints  # bars of the clock that the position has, increasing
     targets: Floats  # asked for at the open of each, until the next
-    orders: Floats  # shape (m, legs, k): the columns of `Orders`
+    orders: Any  # shape (m, legs): records of `ORDERS`
     own: Floats  # shape (m, legs, 3): as in `BookTerms`
 
 
 class Room(NamedTuple):
-    """A book that one combination after the other takes over."""
+    """Some combinations on their way: what `CompiledBook` holds of each, and how far it is."""
 
-    book: CompiledBook
-    states: Any  # its one state and place
-    places: Any
-    memory: tuple[Ints, ...]  # what an account carries, byte by byte, and as it is when it begins
-    blank: tuple[Ints, ...]
-    orders: Floats  # those of the book's terms, as numbers
-    rows: Ints  # shape (3, legs)
+    states: Any  # shape (m,)
+    places: Any  # shape (m,)
+    accounts: Any  # shape (m, legs)
+    of: Any  # shape (m, legs)
+    rungs: Floats  # shape (m, legs, 1, 2)
+    at: Ints  # shape (m, legs): the next row of what it asks for
+    times: Ints  # shape (m,): the next bar
     # shape (m, 3): 1 + a position that no bracket allows, else 0; its bar and measure
     ended: Floats
 
@@ -97,53 +99,44 @@ def _calm(book: CompiledBook, lines: BookLines, time: int, last: int) -> bool:
 
 
 @inner(fastmath={"contract", "nnan", "nsz"})
-def _add(values: Floats, times: float, to: Floats) -> None:
-    for bar in range(len(to)):
-        to[bar] += times * values[bar]
-
-
-@inner()
-def _add_one(value: float, to: Floats) -> None:
-    for bar in range(len(to)):
-        to[bar] += value
+def _add(
+    mark: Floats, paid: Floats, position: float, base: float, net: Floats, cash: Floats
+) -> None:
+    """Add a position to what is worth so much at each close, and to the cash."""
+    for bar in range(len(mark)):
+        net[bar] += position * mark[bar]
+        cash[bar] += base + position * paid[bar]
 
 
 @inner()
 def _pass(book: CompiledBook, lines: BookLines, time: int, last: int, way: Way, scope: Any) -> None:
     """Take the positions over bars of one scope in which nothing happens."""
+    base, gone, bars = book.state.cash, 0.0, slice(time, last)
     for place in range(len(book.of)):
         account = book.accounts[place]
-        if account.position != 0.0:
-            _add(lines.mark[place, time:last], account.position, way.net[time:last])
-            account.mark = lines.mark[place, last - 1]
-            if order_of(book, place).trailing_stop < np.inf:
-                _follow(book, lines, place, time, last)
-    row = lines.stamp_at[time]
-    while lines.stamps[row] < last:
-        stamp = lines.stamps[row]
-        _add_one(book.state.cash, way.cash[time:stamp])
-        _receive(book, lines, row, scope)
-        time, row = stamp, row + 1
-    _add_one(book.state.cash, way.cash[time:last])
-
-
-@inner()
-def _receive(book: CompiledBook, lines: BookLines, row: int, scope: Any) -> None:
-    """Take what is due in a bar into the book's cash."""
-    total = 0.0
-    for place in range(len(book.of)):
-        account, dues = book.accounts[place], lines.dues[row, place]
         position = account.position
         if position == 0.0:
             continue
-        received, borrowed = position * dues[0], 0.0
-        if position < 0.0:
-            received, borrowed = position * dues[1], -position * dues[2]
+        lane = 0 if position > 0.0 else 1
+        paid, owed, before, ago = lines.paid[lane, place], lines.owed[place], 0.0, 0.0
+        if time > 0:
+            before, ago = paid[time - 1], owed[time - 1]
+        base -= position * before
+        _add(lines.mark[place, bars], paid[bars], position, base, way.net[bars], way.cash[bars])
+        base = 0.0  # once for all positions
+        received = position * (paid[last - 1] - before)
+        borrowed = -position * (owed[last - 1] - ago) if lane == 1 else 0.0
+        account.mark = lines.mark[place, last - 1]
         account.funded += received + borrowed
         account.borrowed += borrowed
         scope.funding += received + borrowed
-        total += received
-    book.state.cash += total
+        gone += received
+        if order_of(book, place).trailing_stop < np.inf:
+            _follow(book, lines, place, time, last)
+    if base != 0.0:  # nothing is held
+        for bar in range(time, last):
+            way.cash[bar] += base
+    book.state.cash += gone
 
 
 @inner()
@@ -295,17 +288,15 @@ def _walk_bar(
 
 @inner()
 def _walk(
-    run: CompiledBook, lines: BookLines, passing: Passing, asks: BookAsks, which: int, way: Way,
-    scopes: Any, rows: Ints,
+    run: CompiledBook, lines: BookLines, passing: Passing, asks: BookAsks, room: Room, which: int,
+    end: int, way: Way, scopes: Any, rows: Ints,
 ) -> int:  # fmt: skip
-    """Walk the bars of a combination; a position that no bracket allows, or -1."""
-    at, time, bars = rows[2], asks.begins[which, 1], len(passing.inside)
-    for place in range(len(run.of)):
-        at[place] = asks.firsts[which, place]
-    while time < bars:
+    """Walk a combination up to a bar; a position that no bracket allows, or -1."""
+    at, time = room.at[which], room.times[which]
+    while time < end:
         until = _next(run, lines, asks, which, at, time)
-        time = _calm_until(run, lines, passing, time, min(until, bars), way, scopes)
-        if time >= bars:
+        time = _calm_until(run, lines, passing, time, min(until, end), way, scopes)
+        if time >= end:
             break
         own = run.state.cash
         for place in range(len(run.of)):
@@ -315,45 +306,50 @@ def _walk(
             return beyond
         _tally(run, time, own, way, scopes[passing.inside[time]])
         time += 1
+    room.times[which] = time
     return -1
 
 
-@inner()
-def _begin(room: Room, asks: BookAsks, which: int) -> None:
-    """Make a book one that is flat, with the orders and fees of a combination."""
-    for memory, blank in zip(room.memory, room.blank):  # noqa: B905
-        for word in range(len(blank)):
-            memory[word] = blank[word]
-    own, orders = room.book.terms.own, room.orders
-    for place in range(len(orders)):
-        for column in range(orders.shape[1]):
-            orders[place, column] = asks.orders[which, place, column]
-        for column in range(own.shape[1]):
-            own[place, column] = asks.own[which, place, column]
+@inner(inline="always")
+def _terms(held: BookTerms, asks: BookAsks, which: int) -> BookTerms:
+    """Terms with the orders and fees of a combination."""
+    return BookTerms(
+        held.bar_begin, held.opens, held.targets, held.rule, held.paid, held.counted,
+        held.brackets, held.how, held.spot, held.order_begin, asks.orders[which], held.rungs,
+        held.again, held.leaves, held.settle, asks.own[which], held.cuts,
+    )  # fmt: skip
 
 
 @compiled(nogil=True)
 def walk_book(
-    room: Room, lines: BookLines, passing: Passing, asks: BookAsks, ways: Way, rows: Ints,
-    scopes: Any, ends: Any,
+    book: CompiledBook, room: Room, lines: BookLines, passing: Passing, asks: BookAsks, ways: Way,
+    which_rows: Ints, scopes: Any, ends: Any, rows: Ints,
 ) -> None:  # fmt: skip
-    """Walk one book of some combinations, whose sums are in `rows` of `scopes` and `ends`."""
-    book = room.book
-    run = by_reference(CompiledBook(
-        room.states[0], book.accounts, book.rows, room.places[0], book.fills, book.whose,
-        book.market, book.terms, book.of, book.rungs, book.ways,
-    ))  # fmt: skip
-    for which in range(len(rows)):
-        _begin(room, asks, which)
-        run.state.begun = run.market.first[asks.begins[which, 0]]
-        row = rows[which]
-        beyond = _walk(
-            run, lines, passing, asks, which, way_of(ways, which), scopes[row], room.rows
-        )
-        ends[row].small += run.state.small
-        room.ended[which, 0] = 1.0 + beyond
-        if beyond >= 0:
-            room.ended[which, 1] = run.at.bar
-            account, rule = run.accounts[beyond], run.terms.rule[run.of.bar[beyond]]
-            by_size = run.terms.how[beyond, rule, 0] == BY_SIZE
-            room.ended[which, 2] = abs(account.position) * (1.0 if by_size else account.entry)
+    """Walk one book of some combinations, whose sums are in `which_rows` of `scopes` and `ends`.
+
+    They go side by side, so that one reads the bars that another has just read. `rows` is room,
+    shape (2, legs).
+    """
+    bars = len(passing.inside)
+    for begin in range(0, bars, TOGETHER):
+        end = min(begin + TOGETHER, bars)
+        for which in range(len(which_rows)):
+            if room.times[which] >= end:
+                continue
+            run = by_reference(CompiledBook(
+                room.states[which], room.accounts[which], book.rows, room.places[which],
+                book.fills, book.whose, book.market, _terms(book.terms, asks, which),
+                room.of[which], room.rungs[which], book.ways,
+            ))  # fmt: skip
+            own = scopes[which_rows[which]]
+            way = way_of(ways, which)
+            beyond = _walk(run, lines, passing, asks, room, which, end, way, own, rows)
+            if beyond >= 0:
+                account, rule = run.accounts[beyond], run.terms.rule[run.of.bar[beyond]]
+                by_size = run.terms.how[beyond, rule, 0] == BY_SIZE
+                unit = 1.0 if by_size else account.entry
+                room.ended[which, 0], room.ended[which, 1] = 1.0 + beyond, run.at.bar
+                room.ended[which, 2] = abs(account.position) * unit
+                room.times[which] = bars
+    for which in range(len(which_rows)):
+        ends[which_rows[which]].small += room.states[which].small

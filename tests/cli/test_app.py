@@ -13,6 +13,8 @@ import pytest
 from delever.cli.app import main
 from delever.cli.terminal import print_notes, print_rows
 
+pytestmark = pytest.mark.drawn(False)
+
 QUICK = ["--set", "end=2014-06-01", "--set", "params.weeks=50"]
 
 
@@ -28,6 +30,7 @@ def test_help_and_version_answer_without_heavy_imports():
         assert command in done.stdout
 
 
+@pytest.mark.drawn(True)
 def test_a_study_runs_and_prints_its_figures(workspace, capsys):
     assert main(["run", "backtests/ma200w_break.toml", *QUICK]) == 0
     printed = capsys.readouterr().out

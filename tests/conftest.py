@@ -24,6 +24,9 @@ FEW = 25
 """Examples of a property by default, or what its mark ``few`` says; `pytest --all` draws as many as
 each test asks for."""
 
+LONG = ("study", "cli", "strategies", "report", "research")
+"""Folders whose tests take long: they begin first."""
+
 # The same examples every time, and no clock: a busy machine must not fail a test.
 settings.register_profile("delever", derandomize=True, deadline=None)
 settings.load_profile("delever")
@@ -42,6 +45,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # What one process has compiled, and a test's assertions are a part of it, the other need not.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "drawn(whether): whether a test looks at the tear-sheets of its runs, as it does unless "
+        "this says that it does not; --all draws them all",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Half of what a run takes is its tear-sheet: it is blank in a test that looks at none."""
+    mark = item.get_closest_marker("drawn")
+    if mark is None or mark.args[0] or item.config.getoption("--all"):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("delever.report.pages.tearsheet.render", lambda *_, **__: "<!DOCTYPE html>")
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,7 +89,8 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: str(item.path))  # all processes have one order
+    # All processes have one order, and work to its end.
+    items.sort(key=lambda item: (item.path.parent.name not in LONG, str(item.path)))
     for item in items:
         if _shares(item) and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

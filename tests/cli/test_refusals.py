@@ -10,6 +10,8 @@ import pytest
 
 from delever.cli.app import main
 
+pytestmark = pytest.mark.drawn(False)
+
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 DEEP = "[" * 3_000 + "]" * 3_000
 CLAIMS = """title = "One claim"

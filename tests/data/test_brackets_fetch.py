@@ -43,6 +43,8 @@ from delever.study.settings.kept_brackets import import_saved, keep_brackets, se
 from delever.venues.rulebook import load_rulebook
 from delever.venues.rules import first_day
 
+pytestmark = pytest.mark.drawn(False)
+
 BTC = "BTC/USDT:USDT"
 SHIPPED = Path(__file__).parents[2] / "data" / "venues"
 TABLE = (
@@ -436,6 +438,7 @@ def test_a_damaged_file_of_brackets_is_named_and_left_alone(venues):
         assert place.read_text("utf-8") == whole.replace(old, new)
 
 
+@pytest.mark.drawn(True)
 def test_a_study_uses_brackets_by_date_and_says_when_it_assumes_them(workspace):
     venues = workspace.root / "data" / "venues"
     index = pd.date_range("2022-01-03", periods=60, freq="4h", tz="UTC", name="open_time")

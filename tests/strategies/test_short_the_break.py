@@ -17,6 +17,8 @@ from delever.study.workspaces.strategy import load_strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.view import MarketView
 
+pytestmark = pytest.mark.drawn(False)
+
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "backtests" / "short_the_break.toml"
 NAN = float("nan")

@@ -10,6 +10,8 @@ import delever as dl
 from delever.errors import ConfigError, DataError, InputError, NotStoredError
 from delever.study.runs.run import load_run
 
+pytestmark = pytest.mark.drawn(False)
+
 SYMBOL = "BTC/USDT:USDT"
 BARS = f"made/ohlcv/{SYMBOL}/4h"
 FUNDING = f"made/funding/{SYMBOL}/8h"
@@ -58,6 +60,7 @@ def run(workspace, **overrides):
     return dl.run(path, workspace=workspace, set=settings)
 
 
+@pytest.mark.drawn(True)
 def test_a_long_at_5x_is_liquidated_where_the_flat_rate_says(market):
     done = run(market)
     trade = done.trades.iloc[0]
@@ -100,6 +103,7 @@ def test_the_id_follows_funding_and_rules(market):
     assert len(ids) == 3
 
 
+@pytest.mark.drawn(True)
 def test_missing_funding_is_refused_unless_it_is_said(market):
     with pytest.raises(DataError, match="funding"):
         run(market, account__funding=f"made/funding/{SYMBOL}/1h")
@@ -151,6 +155,7 @@ def test_a_stop_on_spot_needs_no_contract(market):
     assert trade["exit_price"] == pytest.approx(entry * 0.9 * (1 - 0.0005))
 
 
+@pytest.mark.drawn(True)
 def test_slippage_by_volatility_knows_the_bars_before_the_run(market):
     (market.backtests / "moved.toml").write_text(
         f'strategy = "buy_and_hold"\ndata = "{BARS}"\nstart = 2021-01-07T04:00:00Z\n'
@@ -164,6 +169,7 @@ def test_slippage_by_volatility_knows_the_bars_before_the_run(market):
     assert fill["price"] == pytest.approx(70 * (1 + 0.5 * volatility))
 
 
+@pytest.mark.drawn(True)
 def test_a_perpetual_and_its_benchmark_pay_the_same_slippage_where_nobody_says_any(market):
     done = run(market, end="2021-01-05")
     for own in (done.evaluation.backtest, done.evaluation.benchmark):
@@ -179,6 +185,7 @@ def test_a_perpetual_and_its_benchmark_pay_the_same_slippage_where_nobody_says_a
     pd.testing.assert_series_equal(alone.equity, done.equity, check_freq=False)
 
 
+@pytest.mark.drawn(True)
 def test_unequal_slippage_is_the_first_thing_said(market):
     done = run(market, account__slippage={"fixed": 0.0})
     assert done.notes[0] == (

@@ -13,6 +13,8 @@ from delever.study.inputs.belonging import belonging, coin_of
 from delever.study.inputs.market import view
 from delever.venues.contract import PerpContract
 
+pytestmark = pytest.mark.drawn(False)
+
 SYMBOL = "1000SHIB/USDT:USDT"
 STUDY = f"""
 strategy = "buy_and_hold"

@@ -16,7 +16,10 @@ from delever.venues.costs import Costs
 from delever.venues.rulebook import load_rulebook
 from delever.view import Reading
 
-pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+pytestmark = [
+    pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
+    pytest.mark.drawn(False),
+]
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -62,6 +65,7 @@ def run(book: tuple[Markets, Account, pd.Series], margin: Margin, band: float | 
     )
 
 
+@pytest.mark.drawn(True)
 def test_the_result_is_funding_less_costs_and_what_the_basis_did(book):
     """By hand from positions and prices: funding at every stamp, price moves leg by leg."""
     markets, _, rates = book

@@ -14,6 +14,8 @@ from delever.cli.app import main
 from delever.errors import ConfigError, StrategyError
 from delever.study.workspaces import extensions as room
 
+pytestmark = pytest.mark.drawn(False)
+
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCKS = dict(
     re.findall(r"```python\n# (extensions/\w+\.py)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
@@ -35,6 +37,7 @@ def test_the_page_names_every_kind():
         assert f"`{kind.upper()}`" in text
 
 
+@pytest.mark.drawn(True)
 def test_a_metric_is_in_runs_pages_json_and_sweeps(extended, capsys):
     run = dl.run("backtests/ma200w_break.toml", QUICK)
     returns = run.evaluation.backtest.returns
@@ -61,6 +64,7 @@ def test_a_changed_extension_makes_a_new_run(extended):
     assert set(second.manifest["extensions"]) == {Path(name).name for name in BLOCKS}
 
 
+@pytest.mark.drawn(True)
 def test_a_cost_model_is_paid_in_studies_and_sweeps(extended):
     path = extended.backtests / "thin.toml"
     plain = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\nend = 2013-01-01\n'
@@ -119,6 +123,7 @@ def test_a_vendor_of_ones_own_is_imported(extended):
     assert dl.load("mine/ohlcv/BTC/USD/1d").frame["close"].tolist() == [2.0, 1.0]
 
 
+@pytest.mark.drawn(True)
 def test_a_section_stands_on_the_tear_sheet(extended):
     run = dl.run("backtests/ma200w_break.toml", QUICK)
     for text in (run.html(), (run.folder / "tearsheet.html").read_text("utf-8")):

@@ -10,6 +10,8 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 
+pytestmark = pytest.mark.drawn(False)
+
 SINCE = pd.Timestamp("2020-01-01", tz="UTC")
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 
@@ -46,6 +48,7 @@ def test_no_door_hands_out_a_row_that_was_known_later(sealed, tmp_path, capsys) 
     assert "2024-08" not in json.dumps(json.loads(capsys.readouterr().out).get("detection", ""))
 
 
+@pytest.mark.drawn(True)
 def test_a_look_is_recorded_before_it_is_taken_and_stays_on_the_page(sealed, capsys) -> None:
     before = dl.run("backtests/buy_and_hold.toml", quick=True)
     with pytest.raises(dl.DeleverError, match="needs a reason"):

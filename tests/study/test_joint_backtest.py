@@ -16,7 +16,10 @@ from delever.research.portfolio_parts import leg_changes
 from delever.study.portfolios.joint_simulation import joint_rule
 from delever.study.workspaces.any_strategy import as_strategy
 
-pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+pytestmark = [
+    pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
+    pytest.mark.drawn(False),
+]
 
 DAYS = pd.date_range("2021-04-01", periods=110, tz="UTC", name="open_time")
 FREE = dl.Costs()
@@ -120,6 +123,7 @@ def test_the_measures_of_the_account_stand_beside_those_of_each_coin(run: dl.Run
     assert {"helped", "hurt", "points_saved", "payout_ratio", "down_capture"} <= set(table)
 
 
+@pytest.mark.drawn(True)
 def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
     text = " ".join(run.notes)
     assert "the benchmark is an equal part of the 4 symbols as they were listed then" in text

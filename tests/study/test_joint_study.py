@@ -15,7 +15,10 @@ from delever.cli.app import main
 from delever.errors import ConfigError
 from delever.study.workspaces.workspace import Workspace
 
-pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+pytestmark = [
+    pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
+    pytest.mark.drawn(False),
+]
 
 HOURS = pd.date_range("2021-04-01", periods=24 * 40, freq="1h", tz="UTC", name="open_time")
 STUDY = """\
@@ -77,6 +80,7 @@ def stored(workspace: Workspace) -> Workspace:
     return workspace
 
 
+@pytest.mark.drawn(True)
 def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
     stored: Workspace, capsys: pytest.CaptureFixture[str]
 ):
@@ -111,6 +115,7 @@ def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
     assert (stored.root / "tables" / "legs.csv").is_file()
 
 
+@pytest.mark.drawn(True)
 def test_a_holdout_seals_every_leg_until_a_look_at_it_is_recorded(stored: Workspace):
     since = pd.Timestamp("2021-05-01", tz="UTC")
     (stored.root / "data" / "holdout.toml").write_text("[holdout]\nfrom = 2021-05-01\n")
@@ -125,6 +130,7 @@ def test_a_holdout_seals_every_leg_until_a_look_at_it_is_recorded(stored: Worksp
     assert dl.holdout().frame["study"].tolist() == ["carry"]
 
 
+@pytest.mark.drawn(True)
 def test_carry_earns_funding_less_costs_and_what_the_basis_does(stored: Workspace):
     """By hand: both legs are opened once; the equity is cash, coins, the short's gain, funding."""
     markets = dl.markets("backtests/carry.toml")

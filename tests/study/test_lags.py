@@ -13,6 +13,8 @@ from delever.study.inputs.market import early_series
 from delever.study.research.state_report import state
 from delever.study.workspaces.workspace import Workspace
 
+pytestmark = pytest.mark.drawn(False)
+
 OWN = "alternative/series/FEAR_GREED/1d"
 OTHER = "elsewhere/series/FEAR_GREED/1d"
 SAMPLE = "sample/ohlcv/BTC/USD/1d"

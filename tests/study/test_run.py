@@ -17,6 +17,8 @@ from delever.study.runs.answering import stored
 from delever.study.runs.run import load_run
 from delever.study.workspaces.workspace import Workspace
 
+pytestmark = pytest.mark.drawn(False)
+
 QUICK = {"end": "2016-01-01", "params.weeks": 50}
 
 
@@ -42,6 +44,7 @@ def run(workspace, name="ma200w_break", **kwargs):
     return dl.run(path, workspace=workspace, set=overrides, **kwargs)
 
 
+@pytest.mark.drawn(True)
 def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
     steps: list[str] = []
     first = run(workspace, progress=steps.append)
@@ -93,6 +96,7 @@ def test_the_answer_is_read_back_as_it_was_written(workspace):
     assert again.answer.timing == first.answer.timing
 
 
+@pytest.mark.drawn(True)
 def test_the_figures_of_the_page_are_those_of_metrics_json(finished):
     done = run(finished)
     page = (
@@ -126,6 +130,7 @@ def test_the_figures_of_the_page_are_those_of_metrics_json(finished):
     assert math.log(ends[0] / ends[1]) == pytest.approx(split["log_wealth_ratio"], abs=1e-12)
 
 
+@pytest.mark.drawn(True)
 def test_a_fresh_run_writes_the_same_bytes(workspace):
     first = run(workspace)
     before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
@@ -210,6 +215,7 @@ def test_an_unknown_parameter_is_refused_and_nothing_is_written(workspace):
     assert not workspace.results.exists()
 
 
+@pytest.mark.drawn(True)
 def test_an_unfinished_or_damaged_folder_is_not_taken_for_a_run(finished):
     folder = run(finished).folder
     (folder / "trades.parquet").write_bytes(b"PAR1 cut short")
@@ -311,6 +317,7 @@ def test_a_removed_workspace_file_is_named(workspace):
         run(workspace)
 
 
+@pytest.mark.drawn(True)
 def test_a_finished_run_goes_by_folder_id_or_study(finished):
     first = run(finished).folder
     names = (first, first / "tearsheet.html", first.name, first.name[:6], "ma200w_break")
@@ -322,6 +329,7 @@ def test_a_finished_run_goes_by_folder_id_or_study(finished):
         dl.run("absent", workspace=finished)
 
 
+@pytest.mark.drawn(True)
 @pytest.mark.parametrize(
     ("name", "ends"),
     [("tearsheet.html", 0), ("metrics.json", -3), ("equity.parquet", 0), ("periods.toml", -3)],

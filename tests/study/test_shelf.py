@@ -18,11 +18,14 @@ from tests.chromium import chromium, required
 import delever as dl
 from delever.cli.app import main
 from delever.errors import InputError, StoreError
+from delever.research.null_markets import simulate_bars
 from delever.study.kept import stored
 from delever.study.kept.exporting import flat
 from delever.study.kept.stored import About, everything, write_facts, write_index
 from delever.study.runs.shelf import find
 from delever.study.workspaces.workspace import Workspace
+
+pytestmark = pytest.mark.drawn(False)
 
 QUICK = ["--set", "end=2014-06-01", "--set", "params.weeks=50"]
 IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
@@ -257,10 +260,12 @@ def test_other_questions_get_other_pages_and_the_same_one_the_same(workspace, ca
 
 
 def test_signal_studies_that_differ_in_anything_asked_lie_apart(workspace, capsys):
+    workspace.catalog.add(simulate_bars(400, seed=3), "made/ohlcv/B/USD/1d")
     asked = [[], ["--decides", "7"], ["--rung", "0.9"], ["--draws", "3"], ["--seed", "1"]]
     pages = []
     for words in asked:
         base = ["study", "signal", "round_number", "--draws", "2", "--horizon", "7", "--json"]
+        base += ["--data", "made/ohlcv/B/USD/1d"]
         base += ["--decides", "5"] if "--decides" not in words else []
         assert main([*base, *words]) == 0
         pages.append(json.loads(capsys.readouterr().out)["page"])
@@ -268,6 +273,7 @@ def test_signal_studies_that_differ_in_anything_asked_lie_apart(workspace, capsy
     assert all(Path(page).is_file() for page in pages)
 
 
+@pytest.mark.drawn(True)
 def test_runs_are_compared_and_exported_by_their_printed_names(workspace, capsys, tmp_path):
     studies = [f"backtests/{name}.toml" for name in ("buy_and_hold", "support_breach")]
     words = ["--set", "end=2013-06-01", "--json"]

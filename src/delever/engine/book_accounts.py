@@ -1,9 +1,9 @@
 """Many accounts of several positions over the same bars, and their metrics without their tables.
 
 The numbers are those of `delever.engine.portfolio.portfolio_backtest` and of
-`delever.stats.metrics`. One account is run after the other in the same room; what is kept of it is
-the sums behind its metrics, so memory grows neither with the accounts nor, beyond the market's own
-bars, with the bars.
+`delever.stats.metrics`. A few accounts are run side by side in room that the next few take over;
+what is kept of each is the sums behind its metrics, so memory grows neither with the accounts nor,
+beyond the market's own bars, with the bars.
 """
 
 from __future__ import annotations

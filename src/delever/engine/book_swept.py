@@ -1,4 +1,4 @@
-"""The compiled loop of a sweep over accounts of several positions, one combination at a time.
+"""The compiled loop of a sweep over accounts of several positions, a few combinations together.
 
 A bar in which something may happen is walked as `delever.engine.book_kernel` walks it. Between two
 of them positions stand still: a stretch of bars is passed at once, position by position, where no

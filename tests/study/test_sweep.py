@@ -506,7 +506,6 @@ def test_axes_of_a_notebook_are_lists_by_name_and_may_hold_numbers_of_numpy() ->
     assert not plain["error"].any()
     for given in (np.arange(20, 50, 10), [np.int64(20), 30, np.int32(40)]):
         pd.testing.assert_frame_equal(dl.sweep(market, rule, {"n": given}).frame, plain)
-    both = dl.Markets(views={"A": market, "B": market})
     for call in (dl.sweep, dl.walk_forward):
         for axes, words in (
             ({"n": 20}, r"axis 'n' must be a list or a range of values, .*; got 20"),
@@ -516,5 +515,5 @@ def test_axes_of_a_notebook_are_lists_by_name_and_may_hold_numbers_of_numpy() ->
         ):
             with pytest.raises(InputError, match=words):
                 call(market, rule, axes)
-    with pytest.raises(InputError, match="needs one market, as"):
-        dl.walk_forward(both, rule, {"n": [20]})  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"needs a market, as dl.market .* got 3$"):
+            call(3, rule, {"n": [20]})

@@ -105,7 +105,7 @@ class Changes(NamedTuple):
         return Asked(begin, bars, targets)
 
 
-class Moves(NamedTuple):
+class FoundChanges(NamedTuple):
     """What many targets are, as where they change."""
 
     changes: list[Changes]
@@ -113,7 +113,7 @@ class Moves(NamedTuple):
     sound: npt.NDArray[np.bool_]  # whether each is a finite number from there on
 
 
-def changes_each(target_exposure: Floats, rows: Ints, size: int) -> Moves:
+def changes_each(target_exposure: Floats, rows: Ints, size: int) -> FoundChanges:
     """Reduce many targets, a row each, decided at the closes of some rows of so many bars.
 
     A target holds until the next of those rows; what is not known yet is 0.
@@ -124,7 +124,7 @@ def changes_each(target_exposure: Floats, rows: Ints, size: int) -> Moves:
     >>> changes_each(held, np.array([0, 2, 4, 6, 8]), 9).changes
     [Changes(bars=array([3, 5]), targets=array([1., 0.]))]
     """
-    from delever.engine.sweep_kernel import find_changes
+    from delever.engine.sweep_changes import find_changes
 
     count = len(target_exposure)
     firsts, ends = np.empty((2, count), dtype=np.int64)
@@ -135,7 +135,7 @@ def changes_each(target_exposure: Floats, rows: Ints, size: int) -> Moves:
     find_changes(own, rows, size, firsts, ends, bars, asked, sound)
     bars, asked = bars[: ends[-1]].copy(), asked[: ends[-1]].copy()
     each = pairwise([0, *ends.tolist()])
-    return Moves([Changes(bars[a:b], asked[a:b]) for a, b in each], firsts, sound)
+    return FoundChanges([Changes(bars[a:b], asked[a:b]) for a, b in each], firsts, sound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

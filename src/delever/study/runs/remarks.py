@@ -43,11 +43,12 @@ def remarks(
     last = f"the last trade is open and valued at the close of {evaluation.span[1]:%Y-%m-%d %H:%M}"
     return noted(
         evaluation,
-        [*_idle(evaluation, itself=itself), *_unpaid(evaluation)],
-        of_data=[
+        [
+            *_idle(evaluation, itself=itself),
+            *_unpaid(evaluation),
             *run_warnings(evaluation, market),
-            *(note for note in market.notes if not note.startswith(MARK)),
         ],
+        of_data=[note for note in market.notes if not note.startswith(MARK)],
         of_engine=[*evaluation.backtest.fidelity, *hidden(evaluation.backtest)],
         assumed=[],
         on_margin="funding" in evaluation.backtest.ledger,

@@ -118,12 +118,13 @@ _SUCH_AS = 'such as {"weeks": range(50, 250, 10)}'
 def study_path(given: object, what: str) -> Path:
     """Path of a study file.
 
-    Raises InputError if it is anything else, such as several markets.
+    Raises InputError if it is anything else.
     """
     if isinstance(given, str | Path):
         return Path(given)
     raise InputError(
-        f"{what} needs one market, as dl.market returns it, or a study file; got {shown(given)}"
+        f"{what} needs a market, as dl.market returns it, several, as dl.markets returns them, or "
+        f"a study file; got {shown(given)}"
     )
 
 

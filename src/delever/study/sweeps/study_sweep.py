@@ -81,7 +81,6 @@ def sweep_study(
     bound = _checked(path, table, swept, chosen)
     manifest = _manifest(table, swept.manifest, chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
-    ground = swept.ground
     chunks = _chunks(chosen, alone=swept.slow(chosen[0]))
     held = {chunk for chunk in chunks if not fresh and _stored(folder, chunk)}
     done = resumed = sum(chunk.last - chunk.first for chunk in held)
@@ -93,8 +92,8 @@ def sweep_study(
     disk = Disk(root=folder)
     begun = time.monotonic()
     task = _task(swept, table, workspace, metrics)
-    if metrics and cluster is None:
-        workers = 1  # a function of a notebook does not travel to processes of ours
+    # A function of a notebook does not travel to processes of ours.
+    workers = 1 if metrics and cluster is None else workers
     frames: list[pd.DataFrame] = []  # of a sweep that is judged whole, if all of it was run here
     with closing(_measured(task, todo, workers, cluster, swept, chosen)) as chunks_done:
         for chunk, measured in chunks_done:
@@ -103,15 +102,13 @@ def sweep_study(
                 frames.append(measured.frame)
             disk.write("chunks", {chunk.file: measured.rows})
             if measured.one_by_one:
-                ground.asking.one_by_one[chunk.number] = measured.one_by_one
+                swept.ground.asking.one_by_one[chunk.number] = measured.one_by_one
             done += chunk.last - chunk.first
             rate = (time.monotonic() - begun) / (done - resumed)
             progress(done, len(chosen), rate * (len(chosen) - done))
     finished = concluded(
-        ground,
-        SweptColumns(frame=pd.concat(frames, ignore_index=True))
-        if len(frames) == len(chunks)
-        else SweptColumns(files=[folder / "chunks" / chunk.file for chunk in chunks]),
+        swept.ground,
+        _columns(frames, folder, chunks),
         chosen,
         swept.combination,
         name=study.name,
@@ -124,9 +121,14 @@ def sweep_study(
         folder=folder,
         resumed=resumed,
     )
-    _write(disk, finished, swept)
-    write_index(workspace.results)
+    _write(disk, finished, swept, workspace.results)
     return finished
+
+
+def _columns(frames: list[pd.DataFrame], folder: Path, chunks: Sequence[Chunk]) -> SweptColumns:
+    if len(frames) == len(chunks):
+        return SweptColumns(frame=pd.concat(frames, ignore_index=True))
+    return SweptColumns(files=[folder / "chunks" / chunk.file for chunk in chunks])
 
 
 def _without(folder: Path, chunk: Chunk) -> list[int]:
@@ -175,7 +177,7 @@ def _task(
     )
 
 
-def _write(disk: Disk, finished: Sweep, swept: SweptStudy) -> None:
+def _write(disk: Disk, finished: Sweep, swept: SweptStudy, results: Path) -> None:
     """Write what a sweep came to; its facts, by which it is listed, come last."""
     disk.write("", {"sweep.parquet": parquet_bytes(finished.frame)})
     disk.write("", {"splits.parquet": parquet_bytes(finished.splits)})
@@ -183,6 +185,7 @@ def _write(disk: Disk, finished: Sweep, swept: SweptStudy) -> None:
     disk.write("", {"manifest.json": canonical_json(finished.manifest).encode()})
     disk.write("", {"found.json": json.dumps(finished.kept(), indent=2, allow_nan=False).encode()})
     write_facts(disk.root, _about(finished, swept), finished.headline)
+    write_index(results)
 
 
 def _measured(

@@ -111,7 +111,8 @@ def accounts(names: list[str], bars: int, every: int, count: int) -> list[BookAc
     for number in range(count):
         chance = np.random.default_rng(number)
         drawn = chance.uniform(-0.1, 0.1, (len(names), bars // every + 1))
-        each = changes_each(np.repeat(drawn, every, axis=1)[:, :bars], np.arange(bars), bars)
+        told = np.repeat(drawn, every, axis=1)[:, :bars]
+        each = changes_each(told, np.arange(bars), bars).changes
         changes = dict(zip(names, each, strict=True))
         own = dict.fromkeys(names, COSTS)
         made.append(BookAccount(begin=0, decided=0, changes=changes, costs=own))

@@ -91,11 +91,11 @@ def combinations(ground: JointGround) -> list[JointCombination]:
     return [make(one) for one in axes]
 
 
-def held_to_single_runs(ground: JointGround) -> pd.DataFrame:
-    """Every column of every row beside that of the run it stands for."""
+def held_to_single_runs(ground: JointGround) -> tuple[pd.DataFrame, int]:
+    """Every column of every row beside that of the run it stands for; how many rows were."""
     made = combinations(ground)
     frame = ground.rows(made)
-    metrics, _ = asked_metrics(())
+    metrics, held = asked_metrics(())[0], 0
     for row, one in enumerate(made):
         answer = ground.asked(one)
         assert isinstance(answer, tuple)
@@ -120,7 +120,8 @@ def held_to_single_runs(ground: JointGround) -> pd.DataFrame:
         for names, near in ((sorted(money), 1e-8), ([*told.index.difference([*money])], 1e-11)):
             mine = got[names].astype(float)
             np.testing.assert_allclose(mine, told[names], rtol=1e-12, atol=near, err_msg=str(names))
-    return frame
+        held += 1
+    return frame, held
 
 
 @pytest.mark.few(5)
@@ -137,11 +138,19 @@ def test_every_row_is_the_run_it_stands_for(seed: int, how: str, rule: str | Non
     held_to_single_runs(ground_of(markets, accounts, how, rule))
 
 
+@pytest.mark.parametrize("how", ["separate", "cross", "collateral"])
+def test_no_row_is_passed_over_where_nothing_is_dust(how: str) -> None:
+    markets, accounts = market_of(2)
+    frame, held = held_to_single_runs(ground_of(markets, accounts, how))
+    assert held == len(frame) == 4
+
+
 def test_a_sweep_with_an_inverse_leg_runs_each_by_itself_and_without_bounds() -> None:
     markets, accounts = market_of(2, inverse=True)
     ground = ground_of(markets, accounts, "separate")
     assert ground.slow(combinations(ground)[0])
-    frame = held_to_single_runs(ground)
+    frame, held = held_to_single_runs(ground)
+    assert held == len(frame)
     assert (frame["error"] == "").all()
     assert frame["total_return"].nunique() == len(frame)
     bounded = {**accounts, "B1": replace(accounts["B1"], bounds=True)}

@@ -86,7 +86,7 @@ def test_shifted_walks_travel_and_shift_all_symbols_together() -> None:
     wanted = one.wanted()
     first = int(wanted.begins.min())
     cut = windows(markets.index, first, Pace(**PACE))
-    parts = parts_of(markets.index, "1d", first, cut, one.parts)
+    parts = parts_of(markets.index, "1d", first, cut, one.ground.parts)
     sums = one.sums_over(parts, wanted, first)
     there = pickle.loads(pickle.dumps(sums))(wanted, first, 0.25)
     np.testing.assert_array_equal(there, sums(wanted, first, 0.25))

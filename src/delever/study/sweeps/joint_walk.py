@@ -55,21 +55,6 @@ class SeveralWalked:
     data: str  # what it is walked on, in words
     studied: Mapping[str, str]
 
-    @property
-    def market(self) -> Markets:
-        """What is traded."""
-        return self.ground.market
-
-    @property
-    def first(self) -> int:
-        """Row of the first bar that a run may hold."""
-        return self.ground.first
-
-    @property
-    def parts(self) -> Parts:
-        """Periods of the markets among their parts."""
-        return self.ground.parts
-
     def _combination(self, params: Mapping[str, Any]) -> JointCombination:
         rule = replace(self.ground.rule, params=params)
         return JointCombination(rule, self.ground.joint, self.benchmark_costs)
@@ -79,7 +64,7 @@ class SeveralWalked:
 
         Raises what the strategy does if it answers none; InputError if it names orders.
         """
-        symbols, index = list(self.market), self.market.index
+        symbols, index = list(self.ground.market), self.ground.market.index
         rows = np.zeros((len(self.bound), len(index) + 1, len(symbols)))
         begins = np.full(len(self.bound), len(index))
         failed: list[DeleverError] = []
@@ -129,9 +114,9 @@ class SeveralWalked:
         trials = [
             self.ground.trial(self._combination(params))
             for params, begin in zip(self.bound, wanted.begins, strict=True)
-            if begin < len(self.market.index)
+            if begin < len(self.ground.market.index)
         ]
-        ledger, last = self.ground.ledger(place, self.data), self.market.index[-1]
+        ledger, last = self.ground.ledger(place, self.data), self.ground.market.index[-1]
         ledger.record(trials, by="walk", study=self.name, until=last)
 
     def run(
@@ -142,7 +127,7 @@ class SeveralWalked:
         place: Workspace,
     ) -> Run:
         """The choices as one account; flat where nothing was chosen."""
-        ground, index = self.ground, self.market.index
+        ground, index = self.ground, self.ground.market.index
         held = np.zeros(wanted.rows.shape[1:])
         for row, window in zip(rows.tolist(), cut, strict=True):
             first, last = window.out

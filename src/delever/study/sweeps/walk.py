@@ -294,11 +294,11 @@ def _walked(
     asked: OneWalked | SeveralWalked, pace: Pace, shifts: int, place: Workspace
 ) -> tuple[Shifts, Wanted, npt.NDArray[np.intp], Floats]:
     """The walk, what was decided, the row chosen in each window, and what it was chosen by."""
-    axes, index = pd.DataFrame(asked.chosen), asked.market.index
+    axes, index = pd.DataFrame(asked.chosen), asked.ground.market.index
     wanted = asked.wanted()
-    first = max(int(wanted.begins.min()), asked.first)
+    first = max(int(wanted.begins.min()), asked.ground.first)
     cut = windows(index, first, pace)
-    parts = parts_of(index, asked.market.timeframe, first, cut, asked.parts)
+    parts = parts_of(index, asked.ground.market.timeframe, first, cut, asked.ground.parts)
     sums = partial(asked.sums_over(parts, wanted, first), wanted, first)
     tried = Tried(
         parts=parts,

@@ -54,21 +54,6 @@ class OneWalked:
     name: str
     studied: Mapping[str, str]
 
-    @property
-    def market(self) -> MarketView:
-        """What is traded."""
-        return self.ground.market
-
-    @property
-    def first(self) -> int:
-        """Row of the first bar that a run may hold."""
-        return self.ground.first
-
-    @property
-    def parts(self) -> Parts:
-        """Periods of the market among its parts."""
-        return self.ground.parts
-
     def wanted(self) -> Wanted:
         """What all combinations decide. Raises what the strategy does if it answers none."""
         return wanted_rows(self.ground, self.bound)

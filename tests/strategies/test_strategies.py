@@ -123,7 +123,7 @@ def test_keeps_its_contract_on_the_sample(
     rungs = len(bound["weeks"]) if file.stem == "level_ladder" else 1
     assert file.stem == "buy_and_hold" or 2 <= exposure_of(target).nunique() <= 1 + rungs
     found = check_strategy(
-        afresh(file), sample, parameters=bound, price_parameters=strategy.price_parameters, points=2
+        afresh(file), sample, parameters=bound, price_parameters=strategy.price_parameters, points=3
     )
     assert [str(finding) for finding in found] == []
 
@@ -167,7 +167,7 @@ def test_a_file_that_peeks_is_caught(name: str, tmp_path: Path, sample: MarketVi
         f"def {name}(market: MarketView) -> pd.Series:\n"
         f"    return ({PEEKING[name]}).astype('float64')\n"
     )
-    found = check_strategy(load_strategy(file), sample, points=2)
+    found = check_strategy(load_strategy(file), sample, points=3)
     assert "prefix invariance" in [finding.check for finding in found]
 
 

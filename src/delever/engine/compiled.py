@@ -17,10 +17,14 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its annotations do not own up to all options
+_Library: Any = JITCodeLibrary
+_Compiler: Any = Compiler
 
 
 numbers: Any = to_fixed_tuple
@@ -43,6 +47,40 @@ def compiled(**options: Any) -> Callable[[F], F]:
     return compile_
 
 
+class _PartLibrary(_Library):  # type: ignore[misc]
+    """Code of a part, which is optimized and made machine code in the loop that it is linked into.
+
+    numba would do both for each function, with all that it calls: once a level for the same lines.
+    """
+
+    @property
+    def codegen(self) -> Any:
+        """Itself, as of the codegen only `set_env` is asked for."""
+        return self
+
+    def set_env(self, name: str, env: Any) -> None:
+        """Nothing: where only numbers and records come and go, no object of Python is needed."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _PartCompiler(_Compiler):  # type: ignore[misc]
+    def __init__(self, typing: Any, target: Any, library: Any, *rest: Any) -> None:
+        super().__init__(typing, target, library or _PartLibrary(target.codegen(), "part"), *rest)
+
+
 def inner(**options: Any) -> Callable[[F], F]:
     """Compile a part of a loop, which only compiled functions call: half the work."""
     part: Callable[[F], F] = _njit(
@@ -50,6 +88,7 @@ def inner(**options: Any) -> Callable[[F], F]:
         error_model="numpy",
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
+        pipeline_class=_PartCompiler,
         **options,
     )
     return part

@@ -19,6 +19,7 @@ from tests.engine.book_market import (
     perpetual,
     random_legs,
     rulebook,
+    rules,
     with_orders,
 )
 
@@ -31,7 +32,9 @@ from delever.errors import InputError
 from delever.venues.brackets import Bracket, bracket_table
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Costs
+from delever.venues.margin_formulas import FORMULAS
 from delever.venues.rulebook import load_rulebook
+from delever.venues.rules import Fees
 
 pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
 
@@ -308,6 +311,36 @@ def test_hyperliquid_says_these_prices_of_its_positions(
     )  # fmt: skip
     price = run.legs[coin]["liquidation_price"].iloc[-1]
     assert price == pytest.approx(told, rel=1e-4)  # its equity is not at exactly the entry
+
+
+@pytest.mark.parametrize(
+    ("venue", "row", "size", "entry", "equity", "told"),
+    [
+        # Bybit help, Liquidation Price (USDT Contract), Cross Margin: 2,000 are available beside
+        # an initial margin of 1 %, of which half of a per cent of the entry value must be kept: so
+        # 2,100 can be lost, 1,050 a coin.
+        ("bybit", (0.005, 100.0), 2.0, 10_000.0, 2_200.0, 8_950.0),
+        # OKX's calculator, as a guide to it shows it (deveab.com/7216); what must be kept are the
+        # 0.4 % of the lowest tier and the taker fee of 0.05 %, at the mark.
+        ("okx", (0.004, 100.0), 0.5, 60_996.0, 5_000.0, 51_226.5),
+    ],
+)
+def test_a_position_alone_in_a_cross_account_is_liquidated_where_its_venue_says(
+    venue: str, row: tuple[float, float], size: float, entry: float, equity: float, told: float
+) -> None:
+    book = load_rulebook(f"data/venues/{venue}.toml")
+    brackets = (Bracket(cap=np.inf, maintenance_margin_rate=row[0], max_leverage=row[1]),)
+    fees = Fees(maker=0.0, taker=0.0005, liquidation=0.0)
+    told_by = replace(rules(brackets, "BTC/USDT:USDT"), formula=FORMULAS[f"{venue}_linear"])
+    swap = perpetual("BTC/USDT:USDT", leverage=10.0)
+    swap = replace(swap, rules=replace(told_by, fees=fees))
+    other = perpetual("X/USDT:USDT", leverage=10.0)
+    run = held_at(
+        {"swap": entry, "other": 10.0}, {"swap": entry, "other": 10.0},
+        {"swap": size, "other": 0.0}, {"swap": swap, "other": other},
+        cash=equity, margin=Margin(rules=book),
+    )  # fmt: skip
+    assert run.legs["swap"]["liquidation_price"].iloc[-1] == pytest.approx(told, abs=0.03)
 
 
 def falling(prices: list[float]) -> pd.DataFrame:

@@ -48,9 +48,9 @@ def compiled(**options: Any) -> Callable[[F], F]:
 
 
 class _PartLibrary(_Library):  # type: ignore[misc]
-    """Code of a part, which is optimized and made machine code in the loop that it is linked into.
+    """Code of a part: optimized in full, and made machine code, in the loop it is linked into.
 
-    numba would do both for each function, with all that it calls: once a level for the same lines.
+    numba would do both for each function with all that it calls, at each level for the same lines.
     """
 
     @property
@@ -65,11 +65,12 @@ class _PartLibrary(_Library):  # type: ignore[misc]
         self._ensure_finalized()
         return 0
 
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
-
     def _optimize_final_module(self) -> None:
-        pass
+        # As much as it takes for a loop to be as fast as if each part had been optimized in full.
+        passes, builder = self._codegen._module_pass_manager(
+            opt=1, loop_vectorize=False, slp_vectorize=False
+        )
+        passes.run(self._final_module, builder)
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()

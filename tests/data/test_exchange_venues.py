@@ -256,11 +256,9 @@ READINGS = {
 @pytest.mark.parametrize(
     ("kind", "where"),
     spread(
-        (
-            (kind, " ".join(where))
-            for kind in ("html", "empty_page", "nulls", "ignore_since")
-            for where in READINGS
-        )
+        (kind, " ".join(where))
+        for kind in ("html", "empty_page", "nulls", "ignore_since")
+        for where in READINGS
     ),
 )
 def test_a_fault_that_passes_leaves_no_trace_in_readings(tmp_path, where, kind):

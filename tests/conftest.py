@@ -74,6 +74,7 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(30_000, 10, 10)  # a test is short, and most of what it leaves is counted
         gc.enable()
 
 
@@ -126,6 +127,19 @@ def little_work(request: pytest.FixtureRequest) -> Iterator[None]:
         if not request.config.getoption("--all"):
             patch.setattr("delever.study.runs.answering.MARKETS", 6)
             patch.setattr("delever.research.luck.ONE_BY_ONE", 39)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_wait_for_the_disk(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave what is written to the system's cache, which outlives a killed process.
+
+    Each file that reaches the disk costs milliseconds to write and again to delete. `pytest --all`
+    waits for the disk.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.config.getoption("--all"):
+            patch.setattr(os, "fsync", lambda _: None)
         yield
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src" / "delever"
+import pytest
+
+from tests.sources import GROUP, SOURCE, sources
+
 _COUNTS = re.compile(r"^(len|int)\(|^[^()]+\.(sum|nunique)\(\)$|^(count|many)$")
 _PLURAL = re.compile(r" ([a-z]+ )?(?!is\b|was\b|has\b|times\b|as\b)[a-z]+(?<!s)s\b")
 _WHOLE = re.compile(r"(?:of|these|the|all|over|are) $")  # where a lone one would read as well
 
 
-def counts(text: str) -> Iterator[str]:
+def counts(tree: ast.AST) -> Iterator[str]:
     """Numbers in f-strings with a plural behind them that does not bend."""
-    tree = ast.parse(text)
     choices = [node for node in ast.walk(tree) if isinstance(node, ast.IfExp)]  # for one or many
     bent = {id(inside) for choice in choices for inside in ast.walk(choice)}
     for node in ast.walk(tree):
@@ -36,15 +37,16 @@ def counts(text: str) -> Iterator[str]:
             before = ""
 
 
+@pytest.mark.xdist_group(GROUP)
 def test_a_number_bends_the_word_behind_it() -> None:
     found = {
         path.relative_to(SOURCE).as_posix(): said
-        for path in SOURCE.rglob("*.py")
-        if (said := list(counts(path.read_text(encoding="utf-8"))))
+        for path, (_, tree) in sources().items()
+        if (said := list(counts(tree)))
     }
     assert found == {}
 
 
 def test_the_search_finds_what_it_is_for() -> None:
-    assert list(counts('f"{len(gaps):,} gaps in {name}"')) == ["{len(gaps)} gaps in "]
-    assert list(counts('f"{counted(len(gaps), name)} in {len(bars)} of them"')) == []
+    assert list(counts(ast.parse('f"{len(gaps):,} gaps in {name}"'))) == ["{len(gaps)} gaps in "]
+    assert list(counts(ast.parse('f"{counted(len(gaps), name)} in {len(bars)} of them"'))) == []

@@ -7,7 +7,6 @@ import csv
 import hashlib
 import json
 import tomllib
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 import delever as dl
 from delever.study.workspaces.workspace import TEMPLATE
+from tests.sources import GROUP, sources
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
@@ -91,17 +91,11 @@ def test_known_closes_are_there():
         assert close[day] == pytest.approx(value, rel=0.02)
 
 
-@cache
-def sources() -> list[tuple[Path, str, ast.Module]]:
-    """Every file of the package, its text and what it says."""
-    texts = {path: path.read_text() for path in sorted((ROOT / "src/delever").rglob("*.py"))}
-    return [(path, text, ast.parse(text)) for path, text in texts.items()]
-
-
+@pytest.mark.xdist_group(GROUP)
 def test_no_file_and_no_function_is_longer_than_one_reads():
     """At most 450 lines a file, and 60 lines of code a function, its docstring left out."""
     files, functions = [], []
-    for path, text, tree in sources():
+    for path, (text, tree) in sources().items():
         lines = text.splitlines()
         if len(lines) > 450:
             files.append(f"{path}: {len(lines)}")
@@ -118,11 +112,12 @@ def test_no_file_and_no_function_is_longer_than_one_reads():
     assert functions == []
 
 
+@pytest.mark.xdist_group(GROUP)
 def test_no_two_files_and_no_two_classes_share_a_name():
     stems: dict[str, Path] = {}
     classes: dict[str, Path] = {}
     twice = []
-    for path, _, tree in sources():
+    for path, (_, tree) in sources().items():
         names = [] if path.stem == "__init__" else [(stems, path.stem)]
         names += [(classes, node.name) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
         twice += [f"{name}: {path} and {seen[name]}" for seen, name in names if name in seen]

@@ -54,7 +54,8 @@ def spread(cases: Iterable[tuple[Any, str]], each: int = 1) -> list[Any]:
         places = [other for same, other in cases if str(same) == str(what)]
         turn = (places.index(where) - whats.index(str(what))) % len(places)
         marks = () if turn < each else (pytest.mark.exhaustive,)
-        name = getattr(what, "kind", None) or (what if isinstance(what, str) else what[0])
+        first = what[0] if isinstance(what, tuple) else what
+        name = getattr(what, "kind", None) or first
         params.append(pytest.param(what, where, marks=marks, id=f"{name}-{where}"))
     return params
 

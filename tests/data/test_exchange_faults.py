@@ -85,10 +85,10 @@ def test_a_fault_that_passes_leaves_no_trace(tmp_path, fault, venue):
     np.testing.assert_array_equal(values, market.bars)
 
 
-@pytest.mark.parametrize("venue", VENUES)
-def test_a_venue_that_hangs_up_late_is_asked_again(tmp_path, venue):
+@pytest.mark.parametrize(("kind", "venue"), spread(("stall", venue) for venue in VENUES))
+def test_a_venue_that_hangs_up_late_is_asked_again(tmp_path, kind, venue):
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
-    fault = Fault("stall", match=BARS[venue], after=2, times=1, seconds=600.0)
+    fault = Fault(kind, match=BARS[venue], after=2, times=1, seconds=600.0)
     # Where a healthy answer takes longer than that, it is asked for again too, up to 8 times.
     with serve(World(markets=(market,)), [fault]) as exchange:
         fetch(client_of(exchange, venue, timeout=1.0), catalog, reference)
@@ -116,15 +116,17 @@ def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(tmp
     assert hold_to_truth(catalog, reference, market) == ROWS
 
 
-@pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
-def test_a_venue_that_drips_is_asked_again_when_its_whole_time_is_up(tmp_path, venue):
+@pytest.mark.parametrize(
+    ("kind", "venue"), spread(("drip", venue) for venue in ("binanceusdm", "bybit"))
+)
+def test_a_venue_that_drips_is_asked_again_when_its_whole_time_is_up(tmp_path, kind, venue):
     """A byte every twentieth of a second: no timeout between two of them would ever be met."""
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
-    fault = Fault("drip", match=BARS[venue], after=2, times=1)
+    fault = Fault(kind, match=BARS[venue], after=2, times=1)
     with serve(World(markets=(market,)), [fault]) as exchange:
         client = client_of(exchange, venue, timeout=0.2)
         done = fetch(client, catalog, reference)
-        assert [entry.faults for entry in exchange.log].count(("drip",)) == 1
+        assert [entry.faults for entry in exchange.log].count((kind,)) == 1
     assert (done.added, done.unknown) == (ROWS, ())
     assert hold_to_truth(catalog, reference, market) == ROWS
 
@@ -201,8 +203,9 @@ def test_rows_of_another_shape_are_refused_in_words(tmp_path, venue, kind):
         fetch(client_of(exchange, venue), Catalog(tmp_path), bars_of(venue))
 
 
-@pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("status", ["403", "451"])
+@pytest.mark.parametrize(
+    ("venue", "status"), spread((venue, status) for venue in VENUES for status in ("403", "451"))
+)
 def test_a_closed_door_is_tried_once(tmp_path, venue, status):
     with serve(World(markets=(MARKETS[venue],))) as exchange:
         exchange.faults.add(Fault(status, match=BARS[venue], times=None))
@@ -211,8 +214,9 @@ def test_a_closed_door_is_tried_once(tmp_path, venue, status):
         assert len(exchange.requests(BARS[venue])) == 1
 
 
-@pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("kind", ["gap", "nulls"])
+@pytest.mark.parametrize(
+    ("venue", "kind"), spread((venue, kind) for venue in VENUES for kind in ("gap", "nulls"))
+)
 def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, kind):
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
     start, end = int(market.times[200]), int(market.times[230])
@@ -236,8 +240,10 @@ def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, k
     assert hold_to_truth(catalog, reference, market) == ROWS
 
 
-@pytest.mark.parametrize("shift", [3_600_000, -3_600_000])
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize(
+    ("venue", "shift"),
+    spread((venue, shift) for venue in VENUES for shift in (3_600_000, -3_600_000)),
+)
 def test_a_clock_off_by_an_hour_lets_no_unfinished_bar_in(tmp_path, venue, shift):
     """Half way through the bar at 10:00; the venue says it is an hour later, or earlier."""
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)

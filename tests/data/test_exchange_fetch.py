@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from tests.data.fetching import bars_of, client_of, hold_to_truth, stored
+from tests.data.fetching import bars_of, client_of, hold_to_truth, spread, stored
 from tests.exchange import World, generate, serve
 
 from delever.cli.app import main
@@ -52,8 +52,10 @@ def test_prices_that_do_not_trade_equal_the_source(tmp_path, venue, kind):
     np.testing.assert_array_equal(values, true[:, :4])
 
 
-@pytest.mark.parametrize("hours", [1, 4, 8])
-@pytest.mark.parametrize("venue", ["binanceusdm", "bybit"])
+@pytest.mark.parametrize(
+    ("hours", "venue"),
+    spread((hours, venue) for hours in (1, 4, 8) for venue in ("binanceusdm", "bybit")),
+)
 def test_funding_is_complete_at_any_interval(tmp_path, venue, hours):
     market = generate(PERP, rows=24 * 200, timeframe="1h", funding_hours=hours)
     catalog = Catalog(tmp_path)
@@ -308,13 +310,13 @@ def test_killed_at_any_moment_and_resumed(tmp_path, pytestconfig):
 
     Killed twice with --all, once otherwise; benchmarks/kill_and_resume.py does this fifty times.
     """
-    market = generate(PERP, rows=30_000)
+    market = generate(PERP, rows=12_000)
     reference, catalog = bars_of("bybit"), Catalog(tmp_path / "killed")
     with serve(World(markets=(market,))) as exchange:
         fetch(client_of(exchange, "bybit"), Catalog(tmp_path / "whole"), reference)
         pages = len(exchange.requests("*/kline"))
         command = [sys.executable, "-c", FETCH, exchange.api_url, catalog.root, str(reference)]
-        for last in (pages - 22, pages - 9) if pytestconfig.getoption("--all") else (pages - 15,):
+        for last in (pages - 9, pages - 4) if pytestconfig.getoption("--all") else (pages - 6,):
             begun = len(exchange.requests("*/kline"))
             process = subprocess.Popen(command)
             while len(exchange.requests("*/kline")) - begun < last and process.poll() is None:
@@ -324,22 +326,22 @@ def test_killed_at_any_moment_and_resumed(tmp_path, pytestconfig):
             hold_to_truth(catalog, reference, market)
         subprocess.run(command, check=True)
     # The last bar waits: by this machine's clock, years ahead, the venue's proves nothing.
-    assert hold_to_truth(catalog, reference, market) == 29_999
+    assert hold_to_truth(catalog, reference, market) == 11_999
 
 
 def test_interrupted_it_stores_what_is_complete_and_says_how_to_go_on(workspace):
-    market = generate(PERP, rows=150_000)
+    market = generate(PERP, rows=75_000)
     reference = bars_of("binanceusdm")
     with serve(World(markets=(market,))) as exchange:
         process = run(workspace, exchange, "binanceusdm", PERP, "--timeframe", "1m")
-        while len(exchange.requests("*/klines")) < 60 and process.poll() is None:
+        while len(exchange.requests("*/klines")) < 15 and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert process.returncode == 130, err
     assert "run the same command again to go on" in err
     rows = hold_to_truth(workspace.catalog, reference, market)
-    assert 0 < rows < 150_000
+    assert 0 < rows < 75_000
 
 
 def test_the_command_line(workspace, monkeypatch, capsys):

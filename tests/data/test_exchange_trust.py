@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from tests.data.fetching import SYMBOLS, bars_of, client_of, hold_to_truth, stored
+from tests.data.fetching import SYMBOLS, bars_of, client_of, hold_to_truth, spread, stored
 from tests.exchange import Fault, World, generate, serve
 
 from delever.cli.app import main
@@ -31,8 +31,9 @@ def holes(catalog, reference) -> list[tuple[str, int]]:
     return list(zip(table["state"], table["bars"].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("venue", ["bybit", "kraken"])
-@pytest.mark.parametrize("lag", [5, 30, 40])
+@pytest.mark.parametrize(
+    ("lag", "venue"), spread((lag, venue) for lag in (5, 30, 40) for venue in ("bybit", "kraken"))
+)
 def test_what_a_venue_that_lags_has_not_served_is_unknown_and_comes_in_later(tmp_path, venue, lag):
     """Its answers end `lag` hours ago, in the middle of an hour; its clock is right."""
     whole = generate(SYMBOLS[venue], rows=6_000, timeframe="1m")
@@ -59,8 +60,14 @@ def test_what_a_venue_that_lags_has_not_served_is_unknown_and_comes_in_later(tmp
     np.testing.assert_array_equal(values, true[:-1])
 
 
-@pytest.mark.parametrize("shift", [-HOUR, 31_000, 29 * 60_000, 31 * 60_000, 25 * HOUR, 10 * DAY])
-@pytest.mark.parametrize("timeframe", STEPS)
+@pytest.mark.parametrize(
+    ("shift", "timeframe"),
+    spread(
+        (shift, timeframe)
+        for shift in (-HOUR, 31_000, 29 * 60_000, 31 * 60_000, 25 * HOUR, 10 * DAY)
+        for timeframe in STEPS
+    ),
+)
 def test_no_clock_lets_in_a_bar_that_is_not_final(tmp_path, timeframe, shift):
     """The venue serves no later bar, and its clock says that the newest has closed."""
     step = STEPS[timeframe]

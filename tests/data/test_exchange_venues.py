@@ -175,7 +175,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(
-    ("fault", "venue"), spread(((fault, venue) for fault in FAULTS for venue in VENUES), each=2)
+    ("fault", "venue"), spread((fault, venue) for fault in FAULTS for venue in VENUES)
 )
 def test_a_fault_that_passes_leaves_no_trace(tmp_path, venue, fault):
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
@@ -256,12 +256,9 @@ READINGS = {
 @pytest.mark.parametrize(
     ("kind", "where"),
     spread(
-        (
-            (kind, " ".join(where))
-            for kind in ("html", "empty_page", "nulls", "ignore_since")
-            for where in READINGS
-        ),
-        each=2,
+        (kind, " ".join(where))
+        for kind in ("html", "empty_page", "nulls", "ignore_since")
+        for where in READINGS
     ),
 )
 def test_a_fault_that_passes_leaves_no_trace_in_readings(tmp_path, where, kind):
@@ -283,8 +280,9 @@ def test_a_fault_that_passes_leaves_no_trace_in_readings(tmp_path, where, kind):
     assert (done.absent, done.unknown) == ((), ())
 
 
-@pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("kind", ["gap", "nulls"])
+@pytest.mark.parametrize(
+    ("venue", "kind"), spread((venue, kind) for venue in VENUES for kind in ("gap", "nulls"))
+)
 def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, kind):
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
     span = {"start": int(market.times[400]), "end": int(market.times[430])}
@@ -300,7 +298,7 @@ def test_what_the_venue_keeps_withholding_is_named_bar_by_bar(tmp_path, venue, k
 
 @pytest.mark.parametrize(
     ("kind", "venue"),
-    spread(((kind, venue) for kind in ("html", "429", "delisted") for venue in VENUES), each=2),
+    spread((kind, venue) for kind in ("html", "429", "delisted") for venue in VENUES),
 )
 def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(tmp_path, venue, kind):
     words = {"html": "a body that is not JSON", "429": "status 429", "delisted": "is stored"}
@@ -335,8 +333,9 @@ SEEN = {"gate": 600, "bitstamp": 600}
 """Venues whose newest rows are asked for without a time show what their slow clock denies."""
 
 
-@pytest.mark.parametrize("shift", [HOUR, -HOUR])
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize(
+    ("venue", "shift"), spread((venue, shift) for venue in VENUES for shift in (HOUR, -HOUR))
+)
 def test_a_clock_off_by_an_hour_lets_no_unfinished_bar_in_and_makes_no_hole(tmp_path, venue, shift):
     market, catalog, reference = MARKETS[venue], Catalog(tmp_path), bars_of(venue)
     fault = Fault("clock", times=None, shift=shift)

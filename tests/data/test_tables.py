@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from tests.data.fetching import Patience, bars_of, client_of
 from tests.exchange import World, generate, serve
+from tests.sources import GROUP, SOURCE, sources
 
-import delever
 from delever.cli.app import main
 from delever.data.catalog import Catalog
 from delever.data.exchange.client import connect
@@ -26,14 +26,12 @@ from delever.data.vendors.registry import VENDORS, read_foreign
 from delever.errors import ConfigError
 from delever.kinds import KINDS
 
-SOURCE = Path(delever.__file__).parent
-
 
 @cache
 def words(path: Path) -> frozenset[str]:
     """Names and texts of the code of a module, docstrings and comments left out."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(sources()[path][1]):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             found.add(node.value)
         elif isinstance(node, ast.Name):
@@ -45,6 +43,7 @@ def words(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+@pytest.mark.xdist_group(GROUP)
 def test_no_room_but_the_quirks_names_a_venue():
     for path in (SOURCE / "data").rglob("*.py"):
         if path.stem in ("quirks", "binance_archive", "charts"):  # but vendors of files
@@ -53,6 +52,7 @@ def test_no_room_but_the_quirks_names_a_venue():
         assert not used & set(VENUES), path
 
 
+@pytest.mark.xdist_group(GROUP)
 @pytest.mark.parametrize("kind", ["long_short_ratio", "open_interest", "premium", "dvol", "mark"])
 def test_a_kind_of_series_is_named_by_its_row_and_by_the_venues_that_serve_it(kind):
     places = {path.stem for path in (SOURCE / "data").rglob("*.py") if kind in words(path)}
@@ -137,6 +137,8 @@ def test_the_command_line_knows_what_a_workspace_adds(workspace, monkeypatch, ca
     assert main(["data", "import", str(path), *words]) == 0
     assert "v/series/TICKS/1d: 2 rows added" in capsys.readouterr().out
     with serve(World(markets=(generate("BTC/USD", rows=24 * 5, timeframe="1h"),))) as exchange:
+        pacing = Patience().pacing(wall=lambda: exchange.now / 1000)
+        monkeypatch.setattr("delever.data.exchange.client.Pacing", lambda: pacing)
         monkeypatch.setenv("DELEVER_API_URL", exchange.api_url)
         assert main(["data", "fetch", "bitstamp", "BTC/USD", "--timeframe", "1h"]) == 0
     assert "70" in {entry.request.params.get("limit") for entry in exchange.requests("*/ohlc/*")}

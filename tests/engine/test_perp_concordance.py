@@ -87,6 +87,15 @@ def test_without_funding_at_1x_it_is_vectorbts_from_orders(bars: pd.DataFrame) -
     np.testing.assert_allclose(done.equity, theirs.value(), rtol=1e-9)
 
 
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vectorbt's loops as plain Python: for some hundred bars nothing is compiled."""
+    nb = pytest.importorskip("vectorbt.portfolio.nb")
+    for name, one in list(vars(nb).items()):
+        if hasattr(one, "py_func"):
+            monkeypatch.setattr(nb, name, one.py_func)
+
+
 @pytest.mark.parametrize("with_funding", [False, True])
 def test_with_funding_and_leverage_it_is_vectorbts_flexible_orders(
     bars: pd.DataFrame, rates: np.ndarray, with_funding: bool

@@ -19,6 +19,7 @@ from tests.exchange.loopback import Loopback
 from tests.exchange.wire import Answer, Budget
 from tests.exchange.world import World
 
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 HTML = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Soon.</body></html>"
 
 
@@ -53,7 +54,7 @@ def serve(
     exchange = Loopback(world, faults, budgets=budgets, clock=clock)
     server = _Server(port, exchange)
     exchange.api_url = f"http://127.0.0.1:{server.server_address[1]}/{{host}}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="loopback")
+    thread = threading.Thread(target=server.serve_forever, args=(0.002,), name="loopback")
     thread.start()
     try:
         yield exchange
@@ -181,8 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(head + body)
 
     def _head(self, answer: Answer, content_type: str) -> bytes:
-        known = {status.value: status.phrase for status in HTTPStatus}
-        lines = [f"HTTP/1.1 {answer.status} {known.get(answer.status, 'Unknown')}"]
+        lines = [f"HTTP/1.1 {answer.status} {PHRASES.get(answer.status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in answer.headers.items()]
         lines += [f"Content-Type: {content_type}; charset=utf-8", ""]
         return "\r\n".join(lines).encode()

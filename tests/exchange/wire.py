@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 
@@ -249,6 +250,7 @@ class Venue:
         raise Refused("path")
 
 
+@lru_cache(1 << 16)  # pages overlap: most numbers are written several times
 def plain(number: float) -> str | None:
     """A number as venues write it, without an exponent; NaN is null."""
     if number != number:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,16 @@ TIERS = (
 )
 
 
+@cache
+def _parts(symbol: str) -> tuple[str, str, str | None, str]:
+    """Base, quote, currency of settlement, and kind; rows ask for them one by one."""
+    pair, _, settle = symbol.partition(":")
+    base, quote = pair.split("/")
+    if not settle:
+        return base, quote, None, "spot"
+    return base, quote, settle, "linear" if settle == quote else "inverse"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
     """One market as it truly is.
@@ -98,22 +109,20 @@ class Market:
 
     @property
     def base(self) -> str:
-        return self.symbol.split("/")[0]
+        return _parts(self.symbol)[0]
 
     @property
     def quote(self) -> str:
-        return self.symbol.split("/")[1].split(":")[0]
+        return _parts(self.symbol)[1]
 
     @property
     def settle(self) -> str | None:
-        return self.symbol.split(":")[1] if ":" in self.symbol else None
+        return _parts(self.symbol)[2]
 
     @property
     def kind(self) -> str:
         """``spot``, ``linear`` or ``inverse``."""
-        if self.settle is None:
-            return "spot"
-        return "linear" if self.settle == self.quote else "inverse"
+        return _parts(self.symbol)[3]
 
     @property
     def end(self) -> int:

@@ -125,7 +125,7 @@ DRAWN = """charts => charts.map(chart => ({
 
 @pytest.fixture(scope="module", params=KINDS)
 def seen(browser: Any, pages: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Opened]:
-    """A page of each kind, opened once."""
+    """A page of each kind, opened once: a test leaves it whole, and a later one may resize it."""
     with opened(browser, pages[request.param]) as page:
         yield page
 
@@ -157,72 +157,98 @@ RANGES = """charts => charts.filter(chart => chart._fullLayout.xaxis.type === "d
         .map(key => chart._fullLayout[key].range.map(end => String(end).slice(0, 10)).join(" ")))"""
 
 
-def test_a_stretch_of_time_is_shown_by_every_figure_over_time(
-    browser: Any, pages: dict[str, Path]
-) -> None:
-    with opened(browser, pages["tearsheet"]) as seen:
-        page = seen.page
+@pytest.mark.parametrize("seen", ["tearsheet"], indirect=True)
+def test_a_stretch_of_time_is_shown_by_every_figure_over_time(seen: Opened) -> None:
+    page = seen.page
 
-        def ranges() -> list[str]:
-            return page.eval_on_selector_all(".chart", RANGES)
+    def ranges() -> list[str]:
+        return page.eval_on_selector_all(".chart", RANGES)
 
-        whole = ranges()
-        assert len(whole) > 3
-        show = page.locator("button.zoom").first
-        period = " ".join(show.get_attribute(f"data-{end}")[:10] for end in ("from", "to"))
-        show.click()
-        page.wait_for_selector("body.zoomed")
-        assert set(ranges()) == {period}
-        # Every value axis is fitted to what is in view.
-        low, high = page.eval_on_selector("#fig-history", "c => c._fullLayout.yaxis2.range")
-        assert -0.9 < low < high < 0.1
+    def show_the_whole() -> None:
         page.locator("button.whole").first.click()
         page.wait_for_selector("body:not(.zoomed)")
         assert ranges() == whole
-        # By the mouse: a stretch is dragged over in one figure, the others follow.
-        page.locator("#fig-what-if .nsewdrag").hover()
-        box = page.locator("#fig-what-if .nsewdrag").bounding_box()
-        page.mouse.move(box["x"] + 200, box["y"] + 100)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 400, box["y"] + 100, steps=4)
-        page.mouse.up()
-        page.wait_for_selector("body.zoomed")
-        assert len(set(ranges())) == 1
-        assert set(ranges()).isdisjoint({*whole, period})
-        assert seen.said == []
+
+    whole = ranges()
+    assert len(whole) > 3
+    show = page.locator("button.zoom").first
+    period = " ".join(show.get_attribute(f"data-{end}")[:10] for end in ("from", "to"))
+    show.click()
+    page.wait_for_selector("body.zoomed")
+    assert set(ranges()) == {period}
+    # Every value axis is fitted to what is in view.
+    low, high = page.eval_on_selector("#fig-history", "c => c._fullLayout.yaxis2.range")
+    assert -0.9 < low < high < 0.1
+    show_the_whole()
+    # By the mouse: a stretch is dragged over in one figure, the others follow.
+    page.locator("#fig-what-if .nsewdrag").hover()
+    box = page.locator("#fig-what-if .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 100, steps=4)
+    page.mouse.up()
+    page.wait_for_selector("body.zoomed")
+    assert len(set(ranges())) == 1
+    assert set(ranges()).isdisjoint({*whole, period})
+    show_the_whole()
+    assert seen.said == []
 
 
-def test_a_trade_leads_to_the_price(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["tearsheet"]) as seen:
-        page = seen.page
-        show = page.locator("#trades button.zoom").first
-        show.click()
-        page.wait_for_selector("body.zoomed")
-        page.wait_for_function(
-            """() => {
-                const place = document.getElementById("fig-price").getBoundingClientRect();
-                return place.top < window.innerHeight && place.bottom > 0;
-            }"""
-        )
-        begin = page.eval_on_selector("#fig-price", "chart => chart._fullLayout.xaxis.range[0]")
-        assert str(begin)[:10] == show.get_attribute("data-from")[:10]
-        assert seen.said == []
+@pytest.mark.parametrize("seen", ["tearsheet"], indirect=True)
+def test_a_trade_leads_to_the_price(seen: Opened) -> None:
+    page = seen.page
+    show = page.locator("#trades button.zoom").first
+    show.click()
+    page.wait_for_selector("body.zoomed")
+    page.wait_for_function(
+        """() => {
+            const place = document.getElementById("fig-price").getBoundingClientRect();
+            return place.top < window.innerHeight && place.bottom > 0;
+        }"""
+    )
+    begin = page.eval_on_selector("#fig-price", "chart => chart._fullLayout.xaxis.range[0]")
+    assert str(begin)[:10] == show.get_attribute("data-from")[:10]
+    assert seen.said == []
 
 
-def test_a_heading_sorts_by_mouse_and_by_key(browser: Any, pages: dict[str, Path]) -> None:
+@pytest.mark.parametrize("seen", ["leveraged"], indirect=True)
+def test_a_heading_sorts_by_mouse_and_by_key(seen: Opened) -> None:
     orders = """table => [...table.tBodies[0].rows].map(row =>
         row.cells[table.querySelector("th[aria-sort]").cellIndex].dataset.order ?? "")"""
-    with opened(browser, pages["leveraged"]) as seen:
-        page = seen.page
-        table = page.locator("table.sortable").first
-        head = table.locator("th.num button").first
-        head.click()
-        down = [float(one) for one in table.evaluate(orders)]
-        assert down == sorted(down, reverse=True)
-        assert len(set(down)) > 1
-        head.press("Enter")
-        assert [float(one) for one in table.evaluate(orders)] == sorted(down)
-        assert head.locator("..").get_attribute("aria-sort") == "ascending"
+    table = seen.page.locator("table.sortable").first
+    head = table.locator("th.num button").first
+    head.click()
+    down = [float(one) for one in table.evaluate(orders)]
+    assert down == sorted(down, reverse=True)
+    assert len(set(down)) > 1
+    head.press("Enter")
+    assert [float(one) for one in table.evaluate(orders)] == sorted(down)
+    assert head.locator("..").get_attribute("aria-sort") == "ascending"
+
+
+TABBED = """() => {
+    const [reached, outlined] = [new Set(), new Set()];
+    window.tabbed = () => [[...reached], [...outlined]];
+    const all = [...document.querySelectorAll("a[href], button, summary, .scroll[tabindex]")]
+        .filter(e => e.checkVisibility());
+    addEventListener("focusin", event => {
+        const place = all.indexOf(event.target);
+        reached.add(place);
+        if (getComputedStyle(event.target).outlineStyle !== "none") outlined.add(place);
+    });
+    return all.length;
+}"""
+
+
+@pytest.mark.parametrize("seen", ["leveraged"], indirect=True)
+def test_every_button_is_reached_by_tab_and_seen_to_be(seen: Opened) -> None:
+    page = seen.page
+    wanted = page.evaluate(TABBED)
+    assert wanted > 20
+    for _ in range(wanted + 30):
+        page.keyboard.press("Tab")
+    for places in page.evaluate("tabbed()"):
+        assert set(places) - {-1} == set(range(wanted))
 
 
 # The contrast of every text that is seen against the colours that lie under it, by WCAG 2.
@@ -287,53 +313,30 @@ WIDE = """() => [...document.querySelectorAll("html, section, .tile, .chart .mai
     .map(e => e.outerHTML.slice(0, 80))"""
 
 
-def test_a_printed_page_is_light_and_shows_every_row(browser: Any, pages: dict[str, Path]) -> None:
-    with opened(browser, pages["leveraged"], color_scheme="dark") as seen:
-        page = seen.page
-        page.evaluate("""() => {
-            for (const kind of ["beforeprint", "afterprint"])
-                addEventListener(kind, () => { document.body.dataset[kind] =
-                    document.querySelector("#fig-history")._fullLayout.font.color; });
-        }""")
-        content = page.pdf(print_background=True)
-        assert content.startswith(b"%PDF")
-        light, dark = page.evaluate(
-            "[document.body.dataset.beforeprint, document.body.dataset.afterprint]"
-        )
-        assert (light, dark) == ("#2b2f36", "#e3e6ea")
-        page.emulate_media(media="print")
-        hidden = page.eval_on_selector_all(
-            "tbody tr",
-            """rows => rows.filter(row => !row.closest("details"))
-                .filter(row => !row.getClientRects().length).length""",
-        )
-        assert hidden == 0
-
-
-def test_every_button_is_reached_by_tab_and_seen_to_be(
-    browser: Any, pages: dict[str, Path]
-) -> None:
-    with opened(browser, pages["leveraged"]) as seen:
-        page = seen.page
-        wanted = page.eval_on_selector_all(
-            "a[href], button, summary, .scroll[tabindex]",
-            "all => all.filter(e => e.checkVisibility()).length",
-        )
-        reached, outlined = set(), set()
-        for _ in range(wanted + 30):
-            page.keyboard.press("Tab")
-            place, outline = page.evaluate("""() => {
-                const all = [...document.querySelectorAll(
-                    "a[href], button, summary, .scroll[tabindex]"
-                )].filter(e => e.checkVisibility());
-                const style = getComputedStyle(document.activeElement);
-                return [all.indexOf(document.activeElement), style.outlineStyle !== "none"];
-            }""")
-            reached.add(place)
-            if outline:
-                outlined.add(place)
-        assert reached - {-1} == set(range(wanted))
-        assert outlined - {-1} == set(range(wanted))
+@pytest.mark.parametrize("seen", ["leveraged"], indirect=True)
+def test_a_printed_page_is_light_and_shows_every_row(seen: Opened) -> None:
+    page = seen.page
+    ink = 'document.querySelector("#fig-history")._fullLayout.font.color'
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f'{ink} === "#e3e6ea"')
+    page.evaluate(f"""() => {{
+        for (const kind of ["beforeprint", "afterprint"])
+            addEventListener(kind, () => {{ document.body.dataset[kind] = {ink}; }});
+    }}""")
+    content = page.pdf(print_background=True)
+    assert content.startswith(b"%PDF")
+    light, dark = page.evaluate(
+        "[document.body.dataset.beforeprint, document.body.dataset.afterprint]"
+    )
+    assert (light, dark) == ("#2b2f36", "#e3e6ea")
+    page.emulate_media(media="print")
+    hidden = page.eval_on_selector_all(
+        "tbody tr",
+        """rows => rows.filter(row => !row.closest("details"))
+            .filter(row => !row.getClientRects().length).length""",
+    )
+    assert hidden == 0
+    page.emulate_media(media="screen", color_scheme="light")
 
 
 def test_a_notebook_shows_the_first_figure_without_a_network(

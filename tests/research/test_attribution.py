@@ -116,6 +116,7 @@ def test_each_part_is_what_the_fills_and_the_rates_say() -> None:
     assert table["equity_before"].isna().tolist() == [False, True, True, False, False]
 
 
+@pytest.mark.few(10)
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from([1.0, 3.0, 8.0, 20.0]))
 def test_parts_add_up_to_the_change_through_liquidations(seed: int, leverage: float) -> None:

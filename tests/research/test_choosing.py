@@ -61,6 +61,7 @@ def ratio(values: np.ndarray) -> float:
     return values.mean() / values.std(ddof=1)
 
 
+@pytest.mark.few(8)
 @given(st.integers(0, 10_000))
 def test_every_period_left_out_is_that_of_the_bars(seed):
     returns, held, begins = drawn(seed)
@@ -92,7 +93,7 @@ def test_every_period_left_out_is_that_of_the_bars(seed):
             assert row["rank"] == pytest.approx((saved[there] <= saved[best] + 1e-12).mean())
 
 
-@pytest.mark.few(12)
+@pytest.mark.few(6)
 @given(st.integers(0, 10_000), st.integers(0, len(PERIODS) - 1))
 def test_what_is_left_out_has_no_say(seed, place):
     returns, held, begins = drawn(seed)

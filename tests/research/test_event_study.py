@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from statsmodels.regression.linear_model import OLS
 
 from delever.errors import InputError
 from delever.research.null_markets import simulate_bars
@@ -35,6 +34,8 @@ def noise(seed, bars=BARS, symbols=4):
 
 
 def test_the_line_through_a_benchmark_is_that_of_statsmodels():
+    from statsmodels.regression.linear_model import OLS
+
     values = noise(1)
     market = pd.Series(np.random.default_rng(2).normal(0, 0.03, BARS), index=frame(values).index)
     values += 1.2 * market.to_numpy()[:, None]

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from statsmodels.duration.survfunc import SurvfuncRight
 
 from delever.errors import InputError
 from delever.research.null_markets import simulate_bars
@@ -55,6 +54,8 @@ def three_breaks():
 
 
 def test_rungs_reached_by_hand():
+    from statsmodels.duration.survfunc import SurvfuncRight
+
     found = study_ladder(
         pool_signals([on(three_breaks(), [30, 60, 90, 120])]), [0.9, 0.95], 10, design=DESIGN
     )

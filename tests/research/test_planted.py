@@ -42,7 +42,7 @@ def test_prices_move_by_the_effect_over_the_holding_period():
 
 
 def test_the_rule_runs_again_on_the_moved_prices_and_nothing_before_an_event_changes():
-    signal = RULES["rolling_low"](weeks=6).on(market(2))
+    signal = RULES["rolling_low"](weeks=6).on(market(2, 600))
     first = int(np.flatnonzero(signal.event)[0])
     for effect in (0.3, -0.3):
         moved, logs = plant(signal, effect, 10)

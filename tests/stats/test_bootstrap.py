@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +33,8 @@ def wave(weight, bars, seed):
 @pytest.mark.parametrize("weight", [-0.5, 0.0, 0.3, 0.9])
 @pytest.mark.parametrize("bars", [12, 31, 250, 5_000])
 def test_block_lengths_are_those_of_another_library(weight, bars):
+    from arch.bootstrap import optimal_block_length
+
     values = wave(weight, bars, 3)
     expected = optimal_block_length(values).iloc[0]
     for scheme in ("stationary", "circular"):
@@ -63,6 +64,8 @@ def test_blocks_have_the_mean_length_asked_for():
 
 
 def test_the_error_of_a_mean_is_that_of_another_librarys_resamples():
+    from arch.bootstrap import StationaryBootstrap
+
     values = wave(0.5, 400, 4)
     drawn = StationaryBootstrap(8, values, seed=5).apply(np.mean, 4_000)
     assert blocks.long_run_error(blocks.Influence.of(values), 8.0) == pytest.approx(

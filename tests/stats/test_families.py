@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from arch.bootstrap import MCS, StepM
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +77,8 @@ def test_one_run_against_one_benchmark_is_the_difference_alone(market, runs):
 
 
 def test_the_better_run_is_found_and_no_other(market, runs):
+    from arch.bootstrap import StepM
+
     found = against(runs, market, YEAR)
     assert (found["p_stepdown"] <= 0.05).tolist() == [False, True, False, False]
     assert (found["p_stepdown"] >= found["p_value"]).all()
@@ -108,6 +109,8 @@ def test_pairs_are_every_two_and_turn_round(runs):
 
 def test_the_set_of_the_best_is_that_of_another_library(runs):
     """Two of four runs equally good, the others worse by little and by much."""
+    from arch.bootstrap import MCS
+
     logs = np.log1p(runs)
     logs[:, 2] += logs[:, 1].mean() - logs[:, 2].mean()
     logs[:, 0] += logs[:, 1].mean() - logs[:, 0].mean() - 0.0006

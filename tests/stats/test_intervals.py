@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
-from statsmodels.duration.survfunc import SurvfuncRight
-from statsmodels.stats.proportion import proportion_confint
 
 from delever.errors import InputError
 from delever.stats import intervals
@@ -18,6 +16,8 @@ from delever.stats import intervals
 
 @given(trials=st.integers(1, 400), share=st.floats(0, 1), confidence=st.floats(0.5, 0.999))
 def test_wilson_interval_is_that_of_statsmodels_and_holds_the_share(trials, share, confidence):
+    from statsmodels.stats.proportion import proportion_confint
+
     hits = round(share * trials)
     low, high = intervals.wilson_interval(hits, trials, confidence)
     theirs = proportion_confint(hits, trials, alpha=1 - confidence, method="wilson")
@@ -41,6 +41,8 @@ def test_detectable_effect_is_found_with_the_stated_power():
     horizon=st.integers(0, 40),
 )
 def test_waiting_times_are_the_product_limit_estimate_of_statsmodels(cases, horizon):
+    from statsmodels.duration.survfunc import SurvfuncRight
+
     waited, reached = (np.array(column) for column in zip(*cases, strict=True))
     found = intervals.reached_within(waited, reached, horizon)
     theirs = SurvfuncRight(waited, reached.astype(int))

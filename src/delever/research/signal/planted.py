@@ -99,10 +99,15 @@ def plant(signal: Signal, effect: float, horizon: int) -> tuple[Signal, Floats]:
 
 def _moved(bars: pd.DataFrame, logs: Floats) -> pd.DataFrame:
     factor = np.exp(logs)
-    closing = bars[["high", "low", "close"]].mul(factor, axis=0)
-    out = bars.assign(**closing, open=bars["open"] * np.append(1.0, factor[:-1]))
-    ends = out[["open", "high", "low", "close"]]
-    return out.assign(high=ends.max(axis=1), low=ends.min(axis=1))
+    opening = np.append(1.0, factor[:-1])
+    ends = np.array(
+        [
+            bars[name].to_numpy(dtype="float64") * (opening if name == "open" else factor)
+            for name in ("open", "high", "low", "close")
+        ]
+    )
+    high, low = np.fmax.reduce(ends), np.fmin.reduce(ends)
+    return bars.assign(open=ends[0], high=high, low=low, close=ends[3])
 
 
 def detectable_effects(
@@ -184,7 +189,7 @@ def _look(
         return None
     planted = [plant(signal, effect, horizon) for signal in pool.signals]
     moved = pool.watching([signal for signal, _ in planted])
-    after = forward_outcomes(moved, horizon)
+    after = forward_outcomes(moved, horizon, returns_alone=True)
     weights, beside = after.weights(), others(moved, after)
     if round(weights.sum()) < FEWEST_EVENTS or not beside.sum() > 0:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -129,24 +129,27 @@ def _span(signal: Signal, volatility: pd.Series) -> pd.DatetimeIndex:
     return signal.market.index[able[0] : able[-1] + 1] if len(able) else signal.market.index[:0]
 
 
-def forward_outcomes(pool: PooledSignals, horizon: int) -> ForwardOutcomes:
+def forward_outcomes(
+    pool: PooledSignals, horizon: int, *, returns_alone: bool = False
+) -> ForwardOutcomes:
     """Forward returns and excursions of every bar of the calendar.
+
+    With `returns_alone` the excursions are all NaN.
 
     Raises InputError if on no market a horizon is complete.
     """
-    tables = [
-        excursions(bars, horizon).assign(forward=forward_returns(bars, [horizon])[horizon])
-        for bars in (signal.market.bars for signal in pool.signals)
-    ]
-    after = {
-        name: np.column_stack(
-            [
-                pool.spread(column, table[name].to_numpy(dtype="float64"))
-                for column, table in enumerate(tables)
-            ]
+    markets = [signal.market.bars for signal in pool.signals]
+
+    def spread(columns: Iterable[pd.Series]) -> Floats:
+        values = (one.to_numpy(dtype="float64") for one in columns)
+        return np.column_stack([pool.spread(column, own) for column, own in enumerate(values)])
+
+    after = {"forward": spread(forward_returns(bars, [horizon])[horizon] for bars in markets)}
+    met = [] if returns_alone else [excursions(bars, horizon) for bars in markets]
+    for name in ("adverse", "favourable"):
+        after[name] = (
+            spread(table[name] for table in met) if met else np.full_like(after["forward"], np.nan)
         )
-        for name in ("forward", "adverse", "favourable")
-    }
     there = np.isfinite(after["forward"]) & (pool.volatility > 0)
     if not there.any():
         raise InputError(f"no bar has {horizon} bars after it; take a shorter horizon")

@@ -139,6 +139,7 @@ def test_a_package_is_found_by_its_entry_point(workspace, tmp_path, monkeypatch)
     assert [one.__name__ for one in workspace.extensions.metrics] == ["median_bar"]
     gone = EntryPoint(name="mine", value="not_there", group=room.GROUP)
     monkeypatch.setattr(room, "entry_points", lambda group: [gone])
+    room._installed.cache_clear()  # what is installed is read once
     with pytest.raises(ConfigError, match=r"mine = not_there of group delever must name a module"):
         _ = workspace.extensions
 

@@ -167,7 +167,7 @@ class Cluster(Executor):
         except Exception as error:  # noqa: BLE001 - Dask has no one class for a connection lost just now
             if client.status == "running":
                 self._answer(job, error)
-            else:
+            elif job.client is client:  # nobody has sent it over a new connection meanwhile
                 job.client = None
             return
         job.sent = sent

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from hypothesis import is_hypothesis_test, settings
 
@@ -23,6 +24,9 @@ time.tzset()
 FEW = 25
 """Examples of a property by default, or what its mark ``few`` says; `pytest --all` draws as many as
 each test asks for."""
+
+PAGES = ("tearsheet", "sweep_page", "comparison", "signal_page", "state_page")
+"""Pages that take long to draw; see the mark ``drawn``."""
 
 LONG = ("study", "cli", "strategies", "report", "research")
 """Folders whose tests take long: they begin first."""
@@ -50,20 +54,62 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "drawn(whether): whether a test looks at the tear-sheets of its runs, as it does unless "
-        "this says that it does not; --all draws them all",
+        "drawn(whether): whether a test looks at the pages of its runs, sweeps and studies, as it "
+        "does unless this says that it does not; --all draws them all",
+    )
+    config.addinivalue_line(
+        "markers",
+        "otherwise(whether): whether a test looks at what might have been otherwise: a run's usual "
+        "counterfactuals and its tests against luck, what the best of a sweep is worth, which "
+        "effects a signal study would find; as drawn",
     )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Half of what a run takes is its tear-sheet: it is blank in a test that looks at none."""
-    mark = item.get_closest_marker("drawn")
-    if mark is None or mark.args[0] or item.config.getoption("--all"):
-        return (yield)
+    """Half of what a run takes is its page: it is blank in a test that looks at none."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("delever.report.pages.tearsheet.render", lambda *_, **__: "<!DOCTYPE html>")
+        if _left_out(item, "drawn"):
+            for page in PAGES:
+                blank = f"delever.report.pages.{page}.render"
+                patch.setattr(blank, lambda *_, **__: "<!DOCTYPE html>")
+        if _left_out(item, "otherwise"):
+            _nothing_otherwise(patch)
         return (yield)
+
+
+def _left_out(item: pytest.Item, name: str) -> bool:
+    mark = item.get_closest_marker(name)
+    return not (mark is None or mark.args[0] or item.config.getoption("--all"))
+
+
+def _nothing_otherwise(patch: pytest.MonkeyPatch) -> None:
+    """Runs stand beside nothing, sweeps judge no best, and studies plant no effect."""
+    from delever.research.luck import no_test
+    from delever.research.what_if import WhatIf, no_paths
+    from delever.study.portfolios.joint_run import joint_what_if
+    from delever.study.runs.neighbours import counterfactuals_of
+
+    def asked_for(made):
+        """Counterfactuals that a study names, and no others."""
+
+        def found(run, *given):
+            if isinstance(given[-1], list | tuple):
+                return made(run, *given)
+            run = getattr(run, "backtest", run)
+            return WhatIf(initial_equity=run.initial_equity, paths=no_paths())
+
+        return found
+
+    for name in ("runs.run", "runs.backtesting"):
+        patch.setattr(f"delever.study.{name}.counterfactuals_of", asked_for(counterfactuals_of))
+    for name in ("joint_study", "joint_backtesting"):
+        patch.setattr(f"delever.study.portfolios.{name}.joint_what_if", asked_for(joint_what_if))
+    for test in ("timing_test", "redrawn_test"):
+        patch.setattr(f"delever.study.runs.answering.{test}", lambda *_, **__: no_test("left out"))
+    patch.setattr("delever.study.sweeps.chosen._judged", lambda found, *_: found)
+    power = pd.DataFrame(columns=["effect", "found"])
+    patch.setattr("delever.research.signal.study._power", lambda *_, **__: power)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numbers
 import re
+from functools import cache
 
 import pandas as pd
 
@@ -20,6 +21,7 @@ DAYS_PER_YEAR = 365
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LONGEST = 100 * DAYS_PER_YEAR * 86_400
 _PATTERN = re.compile(r"([1-9][0-9]{0,8})([mhdw])")
+_YEAR = DAYS_PER_YEAR * pd.Timedelta(days=1)
 _MONDAY = pd.Timestamp("1970-01-05", tz="UTC").value
 
 
@@ -34,17 +36,27 @@ def timeframe_delta(timeframe: str) -> pd.Timedelta:
     >>> timeframe_delta("4h")
     Timedelta('0 days 04:00:00')
     """
-    match = _PATTERN.fullmatch(timeframe) if isinstance(timeframe, str) else None
+    if not isinstance(timeframe, str):
+        raise _no_timeframe(timeframe)
+    return _delta(timeframe)
+
+
+@cache
+def _delta(timeframe: str) -> pd.Timedelta:
+    match = _PATTERN.fullmatch(timeframe)
     if match is None:
-        raise InputError(
-            f"timeframe must be a whole number and one of m, h, d, w (such as '1d'); "
-            f"got {timeframe!r}"
-        )
+        raise _no_timeframe(timeframe)
     count, unit = match.groups()
     seconds = int(count) * _UNITS[unit]
     if seconds > _LONGEST:
         raise InputError(f"timeframe must be at most 100 years; got {timeframe!r}")
     return pd.Timedelta(seconds=seconds).as_unit("ns")
+
+
+def _no_timeframe(got: object) -> InputError:
+    return InputError(
+        f"timeframe must be a whole number and one of m, h, d, w (such as '1d'); got {got!r}"
+    )
 
 
 def timeframe_of(nanoseconds: int) -> str:
@@ -69,7 +81,7 @@ def periods_per_year(timeframe: str) -> float:
     >>> periods_per_year("1d"), periods_per_year("4h")
     (365.0, 2190.0)
     """
-    return float(DAYS_PER_YEAR * pd.Timedelta(days=1) / timeframe_delta(timeframe))
+    return float(_YEAR / timeframe_delta(timeframe))
 
 
 def divides(timeframe: str, coarser: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from delever.cli.app import main
 from delever.cli.terminal import print_notes, print_rows
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 QUICK = ["--set", "end=2014-06-01", "--set", "params.weeks=50"]
 
@@ -44,6 +44,7 @@ def test_a_missing_study_is_refused_before_pandas_is_imported(workspace):
     assert done.stderr.count("there is none at none.toml") == 5
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_a_study_runs_and_prints_its_figures(workspace, capsys):
     assert main(["run", "backtests/ma200w_break.toml", *QUICK]) == 0

@@ -10,7 +10,7 @@ import pytest
 
 from delever.cli.app import main
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 DEEP = "[" * 3_000 + "]" * 3_000

@@ -17,7 +17,7 @@ from delever.study.workspaces.strategy import load_strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.view import MarketView
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "backtests" / "short_the_break.toml"

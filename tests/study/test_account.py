@@ -10,7 +10,7 @@ import delever as dl
 from delever.errors import ConfigError, DataError, InputError, NotStoredError
 from delever.study.runs.run import load_run
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 SYMBOL = "BTC/USDT:USDT"
 BARS = f"made/ohlcv/{SYMBOL}/4h"

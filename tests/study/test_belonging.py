@@ -13,7 +13,7 @@ from delever.study.inputs.belonging import belonging, coin_of
 from delever.study.inputs.market import view
 from delever.venues.contract import PerpContract
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 SYMBOL = "1000SHIB/USDT:USDT"
 STUDY = f"""

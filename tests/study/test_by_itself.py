@@ -23,6 +23,8 @@ from delever.venues.contract import PerpContract
 from delever.venues.costs import Borrow
 from delever.venues.slippage import Impact
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 ROOT = Path(__file__).parents[2]
 AXES = {"window": [5, 12], "costs.taker_fee": [0.002], "account.stop_loss": [0.05, 0.6]}
 COSTS = dl.Costs(taker_fee=0.001, slippage=0.0005)
@@ -171,6 +173,8 @@ def test_bounds_are_of_single_runs(market) -> None:
     assert "a sweep has no columns for bounds" in swept.refusal
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_liquidations_and_lots_are_said_and_swept_costs_named(market, workspace) -> None:
     account = dl.Account(
         contract="BTC/USDT:USDT", rules="generic", exposure=40.0, leverage=20.0,
@@ -190,6 +194,7 @@ def test_liquidations_and_lots_are_said_and_swept_costs_named(market, workspace)
     assert many.about["Costs of a fill"] == "fee 0.10%, slippage 0.01% to 0.05%"
 
 
+@pytest.mark.otherwise(True)
 def test_ruined_combinations_leave_the_choice_among_the_others_without_a_warning(market) -> None:
     account = dl.Account(
         contract="BTC/USDT:USDT", rules="generic", leverage=20.0, margin_mode="cross",

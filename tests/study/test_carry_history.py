@@ -19,6 +19,7 @@ from delever.view import Reading
 pytestmark = [
     pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
     pytest.mark.drawn(False),
+    pytest.mark.otherwise(False),
 ]
 
 ROOT = Path(__file__).parents[2]

@@ -17,6 +17,8 @@ from delever.stats.selection import effective_trials
 from delever.stats.superior import best_of_many
 from delever.study.sweeps.sweep_result import read_sweep
 
+pytestmark = pytest.mark.drawn(False)
+
 AXES = {"weeks": [20, 30, 50], "average": ["sma", "wma"], "costs.taker_fee": [0.0, 0.002]}
 
 
@@ -103,6 +105,7 @@ def test_what_it_has_above_holding_is_judged_beside_holding(swept, runs) -> None
     assert (found.better, found.better_growth) == (above.better.sum(), 0)
 
 
+@pytest.mark.drawn(True)
 def test_the_best_of_the_first_half_are_tested_on_bars_that_had_no_say(market, swept, runs) -> None:
     found = swept.finalists
     returns = np.array([run.evaluation.backtest.returns for run in runs])
@@ -240,6 +243,7 @@ def test_trials_of_an_earlier_sweep_count_as_what_they_are_worth(workspace, monk
     assert again.to_dict() == {**more.to_dict(), "resumed": 2}
 
 
+@pytest.mark.drawn(True)
 def test_a_few_bars_and_a_rule_that_never_holds_are_said(market) -> None:
     few = dl.sweep(market, "ma200w_break", {"weeks": [20, 30]}, start="2016-12-20")
     assert few.deflation is None
@@ -343,6 +347,7 @@ def test_what_choosing_came_to_is_that_of_the_single_runs(swept, runs) -> None:
     assert "Where the best of one half ranks in the other" in page
 
 
+@pytest.mark.drawn(True)
 def test_a_stored_sweep_knows_what_choosing_came_to(workspace, capsys) -> None:
     from delever.cli.app import main
 
@@ -379,6 +384,7 @@ def test_a_stored_sweep_knows_what_choosing_came_to(workspace, capsys) -> None:
     assert max(map(len, tables)) <= 80
 
 
+@pytest.mark.drawn(True)
 def test_choosing_an_average_on_a_random_walk_is_said_to_be_no_better_than_chance() -> None:
     days = pd.date_range("2013-01-01", "2024-12-31", tz="UTC", name="open_time")
     close = 100.0 * np.exp(np.random.default_rng(1).normal(0.0, 0.03, len(days)).cumsum())

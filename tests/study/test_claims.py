@@ -15,6 +15,8 @@ from delever.research.claims.computations import vocabulary
 from delever.study.research.claims import Audit, claims, load_claims
 from delever.study.workspaces.workspace import Workspace
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "backtests" / "claims_2026_02.toml"
 

@@ -26,6 +26,8 @@ from delever.study.machines.parcel import parcel
 from delever.study.settings.config import load_study
 from delever.study.sweeps import study_sweep as sweep_module
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 RECIPE = Path(__file__).parents[2] / "docs" / "cluster.md"
 STUDY = """
 strategy = "{strategy}"

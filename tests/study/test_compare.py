@@ -10,6 +10,8 @@ import delever as dl
 from delever.cli.run_commands import _print_comparison
 from delever.errors import InputError
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 
 @pytest.fixture
 def market(workspace):
@@ -40,6 +42,7 @@ def test_differing_costs_and_equal_names_are_told_apart(market):
     assert sum("close-only" in note for note in both.notes) == 1
 
 
+@pytest.mark.drawn(True)
 def test_benchmarks_of_their_own_are_named_and_none_stands_for_all(workspace, market, capsys):
     beside = {"one": "buy_and_hold", "other": "ma200w_break"}
     made = [
@@ -91,6 +94,8 @@ def test_one_run_or_no_common_span_is_refused(market):
         dl.compare(*[early] * 31)
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_the_page_is_written_and_the_notebook_renders(market, tmp_path):
     runs = dl.backtest(market, "buy_and_hold"), dl.backtest(market, "support_breach", weeks=20)
     both = dl.compare(*runs)
@@ -155,6 +160,7 @@ def test_a_note_of_some_runs_is_said_once_behind_their_names(market):
     assert {said.removeprefix("w20, w30: ")} <= set(compared.runs[1].notes)
 
 
+@pytest.mark.otherwise(True)
 def test_the_document_for_scripts_has_everything_and_no_nan(three):
     import json
 
@@ -176,6 +182,7 @@ def test_the_document_for_scripts_has_everything_and_no_nan(three):
     assert document["parameters"]["weeks"]["slower"] == "30"
 
 
+@pytest.mark.drawn(True)
 def test_runs_on_other_bars_are_not_tested_and_say_so(market):
     weeks = market.resample("1w")[["open", "high", "low", "close"]].assign(volume=1.0)
     coarse = dl.market(weeks, timeframe="1w")

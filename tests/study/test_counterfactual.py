@@ -20,7 +20,7 @@ from delever.study.runs.neighbours import steps
 from delever.study.runs.run import load_run
 from delever.study.sweeps.sweep import sweep
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 SYMBOL = "BTC/USDT:USDT"
 BARS, MARK = (f"made/{kind}/{SYMBOL}/4h" for kind in ("ohlcv", "mark"))
@@ -138,6 +138,7 @@ def test_attribution_is_the_sum_of_stored_fills_rates_and_prices(market) -> None
     assert (table.loc["whole", ["funding", "fee"]] != 0.0).all()
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_the_page_says_what_the_run_knew_and_what_it_was_held_to(market) -> None:
     done = market.run(account__bounds=True)
@@ -176,6 +177,7 @@ def test_rules_older_than_the_book_are_marked_as_assumed(market) -> None:
     assert "brackets of BTC/USDT:USDT from 2021-05-01 were used from 2021-04-03 on" in page
 
 
+@pytest.mark.otherwise(True)
 def test_costs_x2_on_the_command_line_pays_twice(market, capsys) -> None:
     documents = []
     for words in ([], ["--costs", "x2"], ["--set", "costs_times=2"]):
@@ -201,6 +203,7 @@ def test_costs_x2_on_the_command_line_pays_twice(market, capsys) -> None:
     assert "--costs takes x and how many times" in capsys.readouterr().err
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
@@ -234,6 +237,7 @@ def test_a_counterfactual_is_the_study_that_says_so(market, name, overrides) -> 
     assert row["total_return"] != told.loc["as run", "total_return"]
 
 
+@pytest.mark.otherwise(True)
 def test_without_leverage_nobody_is_liquidated(market) -> None:
     told = market.run().counterfactuals
     assert told.index.tolist() == [
@@ -245,6 +249,7 @@ def test_without_leverage_nobody_is_liquidated(market) -> None:
     assert told.loc["leverage 1x", "max_drawdown"] > told.loc["as run", "max_drawdown"]
 
 
+@pytest.mark.otherwise(True)
 def test_a_bar_later_is_the_strategy_that_waits_a_bar(market) -> None:
     told = market.run(counterfactuals=["1 bar later", "3 bars later"]).counterfactuals
     swing = market.workspace.strategies / "swing.py"
@@ -259,6 +264,7 @@ def test_a_bar_later_is_the_strategy_that_waits_a_bar(market) -> None:
         )
 
 
+@pytest.mark.otherwise(True)
 def test_a_neighbour_is_the_study_with_another_parameter(market) -> None:
     done = market.run()
     other = market.run(params__every=27)
@@ -270,6 +276,7 @@ def test_a_neighbour_is_the_study_with_another_parameter(market) -> None:
     pd.testing.assert_frame_equal(load_run(done.folder).counterfactuals, done.counterfactuals)
 
 
+@pytest.mark.otherwise(True)
 def test_a_neighbour_that_decides_later_does_what_the_run_did_until_then(workspace) -> None:
     view = dl.market("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2014-06-01", tz="UTC"))
     run = dl.backtest(view, "ma200w_break", weeks=30)
@@ -299,6 +306,7 @@ def test_a_step_is_a_tenth_and_at_least_one() -> None:
     ]
 
 
+@pytest.mark.otherwise(True)
 def test_costs_of_a_stressed_run_are_multiplied_once_more(market) -> None:
     stressed = market.run(costs_times=2.0, counterfactuals=["costs x1.5"]).counterfactuals
     thrice = market.run(costs_times=3.0)
@@ -307,6 +315,7 @@ def test_costs_of_a_stressed_run_are_multiplied_once_more(market) -> None:
     )
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_counterfactuals_are_read_back_and_none_may_be_asked_for(market) -> None:
     done = market.run(counterfactuals=["costs x3", "leverage 500x"])
@@ -331,6 +340,7 @@ def test_a_change_that_is_none_is_refused_at_the_door(market, name) -> None:
     assert not market.workspace.results.exists()
 
 
+@pytest.mark.otherwise(True)
 def test_a_run_that_was_read_back_cannot_be_asked_anew(market) -> None:
     folder = market.run().folder
     with pytest.raises(InputError, match="windows and runs read back"):
@@ -339,6 +349,7 @@ def test_a_run_that_was_read_back_cannot_be_asked_anew(market) -> None:
         run_counterfactual(market.run().evaluation.backtest, Counterfactual())
 
 
+@pytest.mark.otherwise(True)
 def test_spot_runs_have_costs_x2_and_neither_funding_nor_leverage(workspace) -> None:
     view = dl.market("sample/ohlcv/BTC/USD/1d").upto(pd.Timestamp("2014-06-01", tz="UTC"))
     run = dl.backtest(view, "support_breach", weeks=8)
@@ -355,6 +366,8 @@ def test_spot_runs_have_costs_x2_and_neither_funding_nor_leverage(workspace) -> 
     assert "neither funding nor leverage" in refused["funding off"]
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_compared_runs_show_their_counterfactuals_over_the_common_span(market, capsys) -> None:
     whole = market.run()
     late = market.run(start="2021-05-01")
@@ -397,7 +410,8 @@ def assert_rows_are_runs(workspace, path, axes) -> int:
     assert len(SWEPT) > 12
     for _, row in done.frame.iterrows():
         overrides = {axis: float(row[axis]) for axis in done.axes}
-        run = dl.run(path, workspace=workspace, set={**overrides, "counterfactuals": []})
+        told = {**overrides, "counterfactuals": []}
+        run = dl.run(path, workspace=workspace, set=told, quick=True)
         for scope in SCOPES:
             for name in (each.name for each in SWEPT):
                 expected = run.metrics.loc[name, scope]
@@ -435,6 +449,7 @@ def test_a_sweep_pays_the_stress_of_costs_of_its_single_runs(market, said) -> No
     assert done.n_trials == 2  # stressed combinations are trials of their own
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_real_history_from_data_to_page_and_sweep(workspace, shared_data, monkeypatch) -> None:
     bars = pd.read_csv(

@@ -14,7 +14,7 @@ from delever.cli.app import main
 from delever.errors import ConfigError, StrategyError
 from delever.study.workspaces import extensions as room
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCKS = dict(
@@ -139,8 +139,24 @@ def test_a_package_is_found_by_its_entry_point(workspace, tmp_path, monkeypatch)
     assert [one.__name__ for one in workspace.extensions.metrics] == ["median_bar"]
     gone = EntryPoint(name="mine", value="not_there", group=room.GROUP)
     monkeypatch.setattr(room, "entry_points", lambda group: [gone])
+    room._installed.cache_clear()  # what is installed is read once
     with pytest.raises(ConfigError, match=r"mine = not_there of group delever must name a module"):
         _ = workspace.extensions
+
+
+def test_a_package_that_is_installed_meanwhile_is_found(workspace, tmp_path, monkeypatch):
+    place = tmp_path / "packages"
+    place.mkdir()
+    monkeypatch.syspath_prepend(place)
+    assert workspace.extensions.metrics == ()
+    (place / "delever_metrics_since.py").write_text(BLOCKS["extensions/median_bar.py"])
+    (place / "since-1.5.dist-info").mkdir()
+    (place / "since-1.5.dist-info" / "METADATA").write_text("Name: since\nVersion: 1.5\n")
+    (place / "since-1.5.dist-info" / "entry_points.txt").write_text(
+        f"[{room.GROUP}]\nsince = delever_metrics_since\n"
+    )
+    assert [one.__name__ for one in workspace.extensions.metrics] == ["median_bar"]
+    assert workspace.extensions.sources == {"delever_metrics_since": "1.5"}
 
 
 def test_what_is_wrong_with_an_extension_is_said(workspace):

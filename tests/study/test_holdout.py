@@ -10,7 +10,7 @@ import pytest
 import delever as dl
 from delever.cli.app import main
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 SINCE = pd.Timestamp("2020-01-01", tz="UTC")
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
@@ -22,6 +22,7 @@ def sealed(workspace):
     return workspace
 
 
+@pytest.mark.otherwise(True)
 def test_no_door_hands_out_a_row_that_was_known_later(sealed, tmp_path, capsys) -> None:
     data = dl.load(SAMPLE)
     assert data.frame.index[-1] + data.publication_lag == SINCE

@@ -8,6 +8,8 @@ import pytest
 
 import delever as dl
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 
 def bars(rows: int = 160) -> pd.DataFrame:
     rng = np.random.default_rng(5)
@@ -61,6 +63,7 @@ def test_a_run_on_an_implausible_bar_says_so_first(workspace, spoil):
     assert market.notes == (done.notes[0],)
 
 
+@pytest.mark.drawn(True)
 def test_a_page_shows_every_kind_above_its_figures(workspace):
     frame = bars()
     frame.iloc[30, 4] = 0.0
@@ -176,6 +179,7 @@ def test_what_was_earned_across_holes_is_said(workspace):
     assert not any("held through" in note for note in idle.notes)
 
 
+@pytest.mark.drawn(True)
 def test_every_other_page_says_it_first(workspace):
     frame = bars(400)
     frame.iloc[60, 2] /= 10

@@ -19,6 +19,7 @@ from delever.study.workspaces.any_strategy import as_strategy
 pytestmark = [
     pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
     pytest.mark.drawn(False),
+    pytest.mark.otherwise(False),
 ]
 
 DAYS = pd.date_range("2021-04-01", periods=110, tz="UTC", name="open_time")
@@ -79,7 +80,9 @@ def run() -> dl.Run:
         average = close.rolling(days).mean()
         return (close > average).astype(float).where(average.notna())
 
-    return dl.backtest(markets, trend, days=8, name="trends")
+    made = dl.backtest(markets, trend, days=8, name="trends")
+    assert made.answer  # asked here, where no mark leaves anything out
+    return made
 
 
 def test_parts_add_up_by_symbol_and_cause_and_to_the_points_saved(run: dl.Run):
@@ -103,6 +106,7 @@ def test_parts_add_up_by_symbol_and_cause_and_to_the_points_saved(run: dl.Run):
     )
 
 
+@pytest.mark.otherwise(True)
 def test_the_measures_of_the_account_stand_beside_those_of_each_coin(run: dl.Run):
     """By hand: a coin's log growth in and out of the periods, from its leg and the benchmark's."""
     table, book = run.tables["protection_by_symbol"], run.evaluation.backtest
@@ -123,6 +127,7 @@ def test_the_measures_of_the_account_stand_beside_those_of_each_coin(run: dl.Run
     assert {"helped", "hurt", "points_saved", "payout_ratio", "down_capture"} <= set(table)
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
     text = " ".join(run.notes)
@@ -198,7 +203,7 @@ def test_an_end_that_nobody_explains_is_not_known_before_a_week_has_passed(back:
         return markets.members.iloc[1:], exposed, both, run.bars[["close"]]
 
     seen = answered(whole)
-    for row in (48, 49, 50, 53, 55, 56, 57, 58, 61, 62, 63):
+    for row in (49, 50, 55, 56, 57, 58, 62):
         for was, now in zip(seen, answered(whole.upto(whole.close_time[row])), strict=True):
             pd.testing.assert_frame_equal(was.loc[: now.index[-1]], now, check_freq=False)
     assert seen[0]["C"].idxmin() == DAYS[56]  # its last bar closed with the 19th of May
@@ -206,6 +211,7 @@ def test_an_end_that_nobody_explains_is_not_known_before_a_week_has_passed(back:
     assert any("the bars of C end" in note for note in whole.notes) != back
 
 
+@pytest.mark.otherwise(True)
 def test_a_constant_exposure_is_not_asked_for_its_timing():
     run = dl.backtest(dl.markets({"A": bars(1), "B": bars(2)}, timeframe="1d"), in_halves)
     told = {rung.name: rung for rung in dl.verdict(run).rungs}
@@ -253,6 +259,7 @@ def on_levels(market: dl.MarketView, *, days: int = 10) -> pd.DataFrame:
     return said.assign(limit_price_2=(0.99 * close).where(long > 0.0))
 
 
+@pytest.mark.otherwise(True)
 def test_orders_at_levels_of_every_symbol_are_sized_by_the_rule_and_run_again():
     markets = dl.markets(
         {"A": bars(1), "B": bars(2).drop(DAYS[50:53]), "C": bars(3).iloc[:80]}, timeframe="1d"

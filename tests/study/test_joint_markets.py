@@ -14,7 +14,11 @@ from delever.errors import ConfigError, DataError, InputError, StrategyError
 from delever.signals.allocation import RULES
 from delever.study.workspaces.workspace import Workspace
 
-pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+pytestmark = [
+    pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
+    pytest.mark.drawn(False),
+    pytest.mark.otherwise(False),
+]
 
 DAYS = pd.date_range("2022-01-01", periods=160, tz="UTC", name="open_time")
 
@@ -210,7 +214,7 @@ def test_a_leak_through_another_symbols_future_is_caught(stored, capsys, monkeyp
     words = ["check", "strategies/ranks.py", "--data", "data/three.toml", "--seconds", "0",
              "--points", "1"]  # fmt: skip
     ranks = dl.strategy("ranks")
-    assert dl.check(ranks, data=dl.markets("data/three.toml"), points=1, seconds=0).passed
+    assert dl.check(ranks, data=dl.markets("data/three.toml"), points=2, seconds=0).passed
     assert main([*words, "--set", "leader=true"]) == 1
     assert "prefix invariance: LUNA, bar 2022-" in capsys.readouterr().out
     assert main([*words, "--set", "leader=true", "--as-test"]) == 1
@@ -239,7 +243,7 @@ def leading(markets: Markets, signals: pd.DataFrame, *, days: int = 0) -> pd.Dat
 def test_a_portfolio_rule_is_checked_on_signals_that_follow_prices(stored, capsys):
     (stored.strategies / "leading.py").write_text(LEADING)
     words = ["check", "strategies/leading.py", "--data", "data/three.toml", "--seconds", "0",
-             "--points", "4"]  # fmt: skip
+             "--points", "2"]  # fmt: skip
     assert main(words) == 0
     assert main([*words, "--set", "days=2"]) == 1
     assert "prefix invariance: " in capsys.readouterr().out

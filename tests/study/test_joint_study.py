@@ -18,6 +18,7 @@ from delever.study.workspaces.workspace import Workspace
 pytestmark = [
     pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
     pytest.mark.drawn(False),
+    pytest.mark.otherwise(False),
 ]
 
 HOURS = pd.date_range("2021-04-01", periods=24 * 40, freq="1h", tz="UTC", name="open_time")
@@ -80,6 +81,7 @@ def stored(workspace: Workspace) -> Workspace:
     return workspace
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
     stored: Workspace, capsys: pytest.CaptureFixture[str]
@@ -199,6 +201,7 @@ def test_what_takes_one_symbol_refuses_a_study_of_several(stored: Workspace, cap
     assert "is a study of several symbols" in capsys.readouterr().err
 
 
+@pytest.mark.otherwise(True)
 def test_a_study_of_a_universe(workspace: Workspace):
     days = pd.date_range("2021-03-01", periods=70, tz="UTC", name="open_time")
     for seed, name in enumerate(("UP", "DOWN", "DEAD"), start=1):

@@ -26,6 +26,7 @@ from delever.venues.slippage import VolatilitySlippage
 pytestmark = [
     pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
     pytest.mark.drawn(False),
+    pytest.mark.otherwise(False),
 ]
 
 DAYS = pd.date_range("2020-01-01", periods=420, tz="UTC", name="open_time")
@@ -93,6 +94,8 @@ def compared(sweep: dl.Sweep, row: int, run: dl.Run) -> None:
                 np.testing.assert_allclose(got, told, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_rows_of_a_notebook_are_runs_and_the_sweep_chooses_among_them():
     markets = dl.markets({name: bars(seed) for seed, name in enumerate("ABC")}, timeframe="1d")
     axes: dict[str, Any] = {
@@ -150,6 +153,7 @@ def test_trials_are_as_many_as_combinations_though_a_rule_has_a_parameter_called
     assert len({json.dumps(one, sort_keys=True) for one in told}) == 4
 
 
+@pytest.mark.otherwise(True)
 def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ):

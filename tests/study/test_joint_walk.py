@@ -18,7 +18,11 @@ from delever.research.walking import Pace, parts_of, windows
 from delever.study.sweeps.joint_walk import SeveralWalked, several_at_hand
 from delever.study.workspaces.workspace import Workspace
 
-pytestmark = pytest.mark.xdist_group("portfolio")  # its loop is compiled in one process
+pytestmark = [
+    pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
+    pytest.mark.drawn(False),
+    pytest.mark.otherwise(False),
+]
 
 PACE = {"window": 40, "step": 30, "embargo": 2, "choose": "growth"}
 AXES = {"window": [5, 10, 20]}
@@ -119,6 +123,7 @@ def test_what_a_walk_over_several_symbols_does_not_take() -> None:
         dl.walk_forward(markets, strongest, {"portfolio.days": [3]}, **PACE)
 
 
+@pytest.mark.otherwise(True)
 def test_a_study_is_walked_stored_and_read_by_the_verdict(workspace: Workspace, capsys) -> None:
     markets, _ = market_of(2)
     for name in ("D0", "B1"):

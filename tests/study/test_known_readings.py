@@ -15,6 +15,8 @@ from delever.signals.features import INPUTS, measure
 from delever.study.inputs.known_readings import KNOWN, instead_of
 from delever.study.workspaces.workspace import Workspace
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 DAYS = pd.date_range("2024-01-01", periods=240, tz="UTC")
 HOURS = pd.date_range("2024-01-01", periods=720, freq="8h", tz="UTC")
 # Under what `delever data fetch` stores each, and its columns.

@@ -13,7 +13,7 @@ from delever.study.inputs.market import early_series
 from delever.study.research.state_report import state
 from delever.study.workspaces.workspace import Workspace
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 OWN = "alternative/series/FEAR_GREED/1d"
 OTHER = "elsewhere/series/FEAR_GREED/1d"

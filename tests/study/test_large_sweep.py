@@ -15,6 +15,8 @@ from delever.study.sweeps import chosen as chosen_module
 from delever.study.sweeps import study_sweep as sweep_module
 from delever.study.sweeps import swept_columns
 
+pytestmark = pytest.mark.drawn(False)
+
 STUDY = """
 strategy = "ma200w_break"
 data = "sample/ohlcv/BTC/USD/1d"

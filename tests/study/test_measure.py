@@ -13,6 +13,8 @@ import delever as dl
 from delever.engine.vectorbt_portfolio import FilledAt
 from delever.errors import InputError, SchemaError
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 COSTS = dl.Costs(taker_fee=0.001, slippage=0.0005)
 SCOPES = ["whole", "inside", "outside"]
 
@@ -31,7 +33,9 @@ def signals(market) -> tuple[pd.Series, pd.Series]:
 
 @pytest.fixture(scope="module")
 def ours(market, signals) -> dl.Run:
-    return dl.backtest(market, signals, name="ours", costs=COSTS)
+    made = dl.backtest(market, signals, name="ours", costs=COSTS)
+    assert made.answer  # asked here, where no mark leaves anything out
+    return made
 
 
 def of_orders(bars: pd.DataFrame, size: pd.Series, **options):
@@ -57,6 +61,7 @@ def assert_equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
     np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.otherwise(True)
 def test_a_portfolio_filled_at_the_next_open_has_every_metric_of_our_run(
     market, signals, ours
 ) -> None:
@@ -107,6 +112,7 @@ def test_a_portfolio_that_goes_short_is_ours_too() -> None:
     assert_equal(found.metrics.loc[rows, "whole"], ours.metrics.loc[rows, "whole"])
 
 
+@pytest.mark.drawn(True)
 def test_orders_at_their_own_bars_close_are_called_look_ahead(market, signals, ours) -> None:
     index = ours.equity.index
     peeking = dl.measure(portfolio(market, signals, index, at="", shift=0), market=market)
@@ -161,6 +167,8 @@ def test_a_run_with_more_than_fills_in_its_equity_goes_as_returns(market) -> Non
     )
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_returns_alone_are_measured_where_they_can_be(market, ours, tmp_path) -> None:
     returns = ours.evaluation.backtest.returns
     found = dl.measure(returns, market=market, stamped="open", name="alone")

@@ -22,6 +22,8 @@ from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.view import MarketView
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 
 def wave(cycles: int = 12, length: int = 20) -> MarketView:
     """Days that repeat: every cycle is the one before, a tenth higher."""
@@ -84,6 +86,7 @@ def test_a_frame_at_hand_is_run_like_the_strategy_that_answers_it() -> None:
         dl.backtest(market, wrong)
 
 
+@pytest.mark.otherwise(True)
 def test_a_sweep_runs_each_combination_by_itself_and_says_so() -> None:
     market, values = wave(), [0.01, 0.03, 0.2]
     sweep = dl.sweep(market, in_waves, {"below": values})
@@ -95,6 +98,7 @@ def test_a_sweep_runs_each_combination_by_itself_and_says_so() -> None:
     assert any("run by itself" in note and "orders" in note for note in sweep.manifest["notes"])
 
 
+@pytest.mark.otherwise(True)
 def test_a_shift_in_time_keeps_the_distance_of_orders_to_their_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -115,6 +119,7 @@ def test_a_shift_in_time_keeps_the_distance_of_orders_to_their_closes(
     assert "a sweep does not cover the orders of a strategy" in test.notes[0]
 
 
+@pytest.mark.otherwise(True)
 def test_neighbours_and_redrawn_markets_carry_the_orders() -> None:
     market = wave()
     run = dl.backtest(market, in_waves)

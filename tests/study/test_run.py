@@ -17,7 +17,7 @@ from delever.study.runs.answering import stored
 from delever.study.runs.run import load_run
 from delever.study.workspaces.workspace import Workspace
 
-pytestmark = pytest.mark.drawn(False)
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
 
 QUICK = {"end": "2016-01-01", "params.weeks": 50}
 
@@ -44,6 +44,7 @@ def run(workspace, name="ma200w_break", **kwargs):
     return dl.run(path, workspace=workspace, set=overrides, **kwargs)
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
     steps: list[str] = []
@@ -75,6 +76,7 @@ def test_a_run_leaves_a_whole_folder_and_is_found_again(workspace):
     pd.testing.assert_series_equal(again.equity, first.equity, check_freq=False)
 
 
+@pytest.mark.otherwise(True)
 def test_what_was_run_quickly_is_run_whole_when_asked_for(workspace):
     first = run(workspace)
     assert first.answer.redrawn is None
@@ -85,6 +87,7 @@ def test_what_was_run_quickly_is_run_whole_when_asked_for(workspace):
     assert run(workspace).answer.redrawn == whole.answer.redrawn
 
 
+@pytest.mark.otherwise(True)
 def test_the_answer_is_read_back_as_it_was_written(workspace):
     first = run(workspace)
     again = load_run(first.folder)
@@ -96,6 +99,7 @@ def test_the_answer_is_read_back_as_it_was_written(workspace):
     assert again.answer.timing == first.answer.timing
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_the_figures_of_the_page_are_those_of_metrics_json(finished):
     done = run(finished)
@@ -130,6 +134,7 @@ def test_the_figures_of_the_page_are_those_of_metrics_json(finished):
     assert math.log(ends[0] / ends[1]) == pytest.approx(split["log_wealth_ratio"], abs=1e-12)
 
 
+@pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
 def test_a_fresh_run_writes_the_same_bytes(workspace):
     first = run(workspace)
@@ -215,7 +220,6 @@ def test_an_unknown_parameter_is_refused_and_nothing_is_written(workspace):
     assert not workspace.results.exists()
 
 
-@pytest.mark.drawn(True)
 def test_an_unfinished_or_damaged_folder_is_not_taken_for_a_run(finished):
     folder = run(finished).folder
     (folder / "trades.parquet").write_bytes(b"PAR1 cut short")
@@ -317,7 +321,6 @@ def test_a_removed_workspace_file_is_named(workspace):
         run(workspace)
 
 
-@pytest.mark.drawn(True)
 def test_a_finished_run_goes_by_folder_id_or_study(finished):
     first = run(finished).folder
     names = (first, first / "tearsheet.html", first.name, first.name[:6], "ma200w_break")
@@ -329,10 +332,17 @@ def test_a_finished_run_goes_by_folder_id_or_study(finished):
         dl.run("absent", workspace=finished)
 
 
-@pytest.mark.drawn(True)
+WHOLE = (pytest.mark.drawn(True), pytest.mark.otherwise(True))
+
+
 @pytest.mark.parametrize(
     ("name", "ends"),
-    [("tearsheet.html", 0), ("metrics.json", -3), ("equity.parquet", 0), ("periods.toml", -3)],
+    [
+        pytest.param("tearsheet.html", 0, marks=WHOLE),
+        pytest.param("metrics.json", -3, marks=WHOLE[1]),
+        ("equity.parquet", 0),
+        ("periods.toml", -3),
+    ],
 )
 def test_a_changed_or_missing_file_is_made_anew(finished, name, ends):
     folder = run(finished).folder

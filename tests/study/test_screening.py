@@ -16,6 +16,8 @@ from delever.engine.concordance import DEFAULT, EXACT, LATER, OURS, TOLD
 from delever.errors import InputError
 from delever.study.runs import screening
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 COSTS = dl.Costs(taker_fee=0.002, slippage=0.001)
 
 

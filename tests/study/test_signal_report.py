@@ -27,6 +27,8 @@ from delever.study.research.signal_rules import (
 )
 from delever.study.research.signal_study import signal_study
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 
 def found(workspace, name, data, params=None, series=None):
     markets = [dl.market(one, series=series, workspace=workspace) for one in data]
@@ -37,6 +39,8 @@ def found(workspace, name, data, params=None, series=None):
 QUICK = ["--draws", "30", "--horizon", "7", "--decides", "7"]
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_a_study_of_the_sample_prints_tables_a_sentence_and_a_page(workspace, capsys):
     assert main(["study", "signal", "average", "--set", "weeks=50", *QUICK]) == 0
     printed = capsys.readouterr().out
@@ -47,6 +51,7 @@ def test_a_study_of_the_sample_prints_tables_a_sentence_and_a_page(workspace, ca
     assert "50-week sma" in text
 
 
+@pytest.mark.otherwise(True)
 def test_json_is_one_document_and_the_same_again(workspace, capsys, tmp_path):
     words = ["study", "signal", "round_number", "--json", *QUICK, "-o", str(tmp_path / "a.html")]
     assert main(words) == 0
@@ -89,6 +94,7 @@ def test_several_markets_are_pooled(workspace):
     assert "no volatility known before the event" in set(beside)
 
 
+@pytest.mark.drawn(True)
 def test_further_levels_may_be_prices_and_breaks_may_go_up(workspace, capsys, tmp_path):
     words = ["study", "signal", "prices", "--json", *QUICK, "-o", str(tmp_path / "a.html")]
     given = "levels=[70_000.0, 65_000.0, 60_000.0]"
@@ -144,6 +150,7 @@ def test_the_shutdown_price_needs_difficulty_and_nothing_else(workspace):
     assert expected == pytest.approx(748.28, abs=0.01)
 
 
+@pytest.mark.drawn(True)
 def test_why_a_part_is_missing_is_said(workspace):
     flat = simulate_bars(150, seed=4)
     rising = np.linspace(100, 300, 151)
@@ -212,6 +219,7 @@ def test_several_signals_are_a_family_and_no_p_is_below_its_correction(workspace
         dl.signal_family(["average"], workspace=workspace)
 
 
+@pytest.mark.drawn(True)
 def test_every_look_is_in_the_ledger_and_the_next_one_knows_of_it(workspace, capsys):
     bars = simulate_bars(900, seed=3)
     design = StudyDesign(horizons=(7, 30), decides=7, draws=30)
@@ -252,6 +260,7 @@ def test_parameters_of_a_family_go_where_they_belong():
         parameters_for(names, {"bins": 3})
 
 
+@pytest.mark.drawn(True)
 def test_a_signal_is_varied_and_split_by_conditions_on_its_page(workspace, capsys, tmp_path):
     words = ["study", "signal", "rolling_low", *QUICK, "-o", str(tmp_path / "a.html")]
     words += ["--vary", "weeks=[13, 26]", "--vary", 'rule=["average"]']
@@ -330,6 +339,7 @@ def test_what_cannot_be_is_said_in_one_sentence(workspace, capsys, words, code, 
     printed = capsys.readouterr().err
     assert said in printed
     assert "defect" not in printed
+    assert not list(workspace.trials.glob("*"))  # what is refused is no look
 
 
 def test_known_breaks_of_the_200_week_average(workspace, shared_data):

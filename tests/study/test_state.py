@@ -14,6 +14,8 @@ from delever.study.inputs.known_readings import find_series
 from delever.study.research.state_report import state
 from delever.study.workspaces.workspace import Workspace
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 
 def store(workspace: Workspace, reference: str, column: str, rows: int, lag: str | None) -> None:
     stamps = pd.date_range("2024-01-01", periods=rows, freq="8h", tz="UTC")
@@ -25,6 +27,7 @@ def store(workspace: Workspace, reference: str, column: str, rows: int, lag: str
     )
 
 
+@pytest.mark.drawn(True)
 def test_the_sample_alone_is_enough(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

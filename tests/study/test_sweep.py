@@ -33,6 +33,8 @@ from delever.study.sweeps import study_sweep as sweep_module
 from delever.study.sweeps import sweep_task as task_module
 from delever.study.sweeps.sweep_task import ChunkRunner
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 STUDY = """
 strategy = "ma200w_break"
 data = "sample/ohlcv/BTC/USD/1d"
@@ -116,6 +118,7 @@ def test_each_row_is_the_run_of_its_combination_in_a_users_metrics_too(workspace
                 assert got == pytest.approx(expected, rel=1e-9, abs=1e-11, nan_ok=True)
 
 
+@pytest.mark.drawn(True)
 def test_what_was_not_decided_is_no_performance(workspace, capsys) -> None:
     text = (
         'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nstart = 2011-01-01\n'
@@ -160,6 +163,8 @@ def test_what_was_not_decided_is_no_performance(workspace, capsys) -> None:
     assert "First decision" in sweep(workspace, path).html()
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_a_sweep_of_less_than_a_year_says_so_of_every_yearly_figure(workspace, capsys) -> None:
     text = (
         'strategy = "ma200w_break"\ndata = "sample/ohlcv/BTC/USD/1d"\nstart = 2014-03-01\n'
@@ -263,6 +268,7 @@ def test_worker_processes_and_any_executor_give_the_same(workspace, monkeypatch)
     pd.testing.assert_frame_equal(processes.frame, here.frame)
 
 
+@pytest.mark.drawn(True)
 def test_a_combination_without_a_result_says_why_and_stops_nothing(workspace) -> None:
     text = """
 strategy = "support_breach"
@@ -474,6 +480,8 @@ def test_a_plain_script_needs_no_main_guard_and_a_lost_worker_is_said(tmp_path) 
     assert len(lines) == 2  # no worker ran the script
 
 
+@pytest.mark.otherwise(True)
+@pytest.mark.drawn(True)
 def test_the_command_prints_one_document_and_a_page_that_loads_nothing(workspace, capsys) -> None:
     path = write(workspace)
     assert main(["sweep", str(path), "--workers", "1", "--json"]) == 0

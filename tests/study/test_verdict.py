@@ -12,9 +12,11 @@ import delever as dl
 from delever.cli.app import main
 from delever.research.rungs import Rung, standing
 
+pytestmark = pytest.mark.drawn(False)
+
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 GRID = (
-    f'strategy = "ma200w_break"\ndata = "{SAMPLE}"\nstart = 2013-01-01\n'
+    f'strategy = "ma200w_break"\ndata = "{SAMPLE}"\nstart = 2013-01-01\nend = 2017-01-01\n'
     "[params]\nweeks = 20\n[sweep.params]\nweeks = [10, 20, 40]\n"
 )
 
@@ -23,6 +25,7 @@ def rungs(found: dl.Standing) -> dict[str, bool | None]:
     return {rung.name: rung.passed for rung in found.rungs}
 
 
+@pytest.mark.drawn(True)
 def test_what_was_never_asked_is_not_passed(workspace) -> None:
     run = dl.run("backtests/buy_and_hold.toml", quick=True)
     found = dl.verdict(run)
@@ -50,7 +53,7 @@ def test_foresight_passes_what_a_run_tells_by_itself() -> None:
 
 def test_sweeps_walks_and_looks_of_the_same_strategy_and_data_are_read(workspace, capsys) -> None:
     (workspace.root / "backtests" / "grid.toml").write_text(GRID)
-    (workspace.root / "data" / "holdout.toml").write_text("[holdout]\nfrom = 2020-01-01\n")
+    (workspace.root / "data" / "holdout.toml").write_text("[holdout]\nfrom = 2016-01-01\n")
     dl.run("backtests/grid.toml", quick=True)
     swept = dl.sweep("backtests/grid.toml", workers=1)
     walk = dl.walk_forward("backtests/grid.toml", window=700, shifts=19)
@@ -63,7 +66,7 @@ def test_sweeps_walks_and_looks_of_the_same_strategy_and_data_are_read(workspace
     )
     assert f"{walk.yearly('growth'):+.1%} a year" in told["chosen out of sample"].figure
     assert f"{swept.deflation.above:+.2f} of Sharpe ratio" in told["after deflation"].figure
-    returns = seen.evaluation.backtest.returns["2020-01-01":]
+    returns = seen.evaluation.backtest.returns["2016-01-01":]
     assert f"{np.prod(1 + returns) - 1:+.1%}" in told["on the holdout"].figure
     dearer = dl.run("backtests/grid.toml", {"costs_times": 2.0}, quick=True)
     others = {rung.name: rung.figure for rung in dl.verdict(dearer).rungs}
@@ -80,6 +83,7 @@ def test_sweeps_walks_and_looks_of_the_same_strategy_and_data_are_read(workspace
     assert max(map(len, tables)) <= 80
 
 
+@pytest.mark.drawn(True)
 def test_a_comparison_shows_the_rungs_of_each(workspace) -> None:
     market = dl.market(SAMPLE, end="2016-01-01")
     runs = [dl.backtest(market, name) for name in ("buy_and_hold", "support_breach")]

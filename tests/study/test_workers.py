@@ -26,6 +26,8 @@ from delever.study.machines import cluster as cluster_module
 from delever.study.machines.cluster import open_cluster
 from delever.study.sweeps import study_sweep as sweep_module
 
+pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]
+
 END = "end = 2014-07-01"
 SAMPLE = "sample/ohlcv/BTC/USD/1d"
 MADE = "made/ohlcv/BTC/USDT/1d"
@@ -104,7 +106,15 @@ def stored(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_walks_signal_studies_and_runs_are_those_at_home(workspace, address) -> None:
+def told(one: dl.Result) -> str:
+    """All that a result says, its page aside."""
+    return json.dumps([one.to_dict(), {name: t.to_csv() for name, t in one.tables.items()}])
+
+
+@pytest.mark.otherwise(True)
+def test_walks_signal_studies_and_runs_are_those_at_home(workspace, address, monkeypatch) -> None:
+    planted = pd.DataFrame(columns=["effect", "found"])  # no worker is asked for it
+    monkeypatch.setattr("delever.research.signal.study._power", lambda *_, **__: planted)
     (workspace.root / "extensions").mkdir()
     (workspace.root / "extensions" / "mine.py").write_text(EXTENSION)
     study = written(workspace)
@@ -125,16 +135,14 @@ def test_walks_signal_studies_and_runs_are_those_at_home(workspace, address) -> 
         market = dl.market(SAMPLE, end="2016-01-01")
         asked = {"design": dl.StudyDesign(draws=60, decides=7, horizons=(7, 30))}
         for rule, vary in (("half_high", None), ("rolling_low", {"weeks": [8, 16]})):
-            pages = [
-                dl.signal_study(rule, market, vary=vary, cluster=where, **asked).html()
+            found = [
+                dl.signal_study(rule, market, vary=vary, cluster=where, **asked)
                 for where in (None, cluster)
             ]
-            assert pages[0] == pages[1]
+            assert told(found[0]) == told(found[1])
         names = ["half_high", "rolling_low"]
-        pages = [
-            dl.signal_family(names, market, cluster=one, **asked).html() for one in (None, cluster)
-        ]
-        assert pages[0] == pages[1]
+        found = [dl.signal_family(names, market, cluster=one, **asked) for one in (None, cluster)]
+        assert told(found[0]) == told(found[1])
 
         home = dl.run(study)
         kept = stored(home.folder)
@@ -277,6 +285,33 @@ def test_an_answer_comes_whatever_happens_to_a_connection(kind, tries, monkeypat
     assert kind.tries == tries
     with pytest.raises(SimulationError, match="needs an open cluster"):
         cluster.submit(len, "")
+
+
+def test_a_task_is_sent_once_however_long_that_takes(monkeypatch) -> None:
+    """The keeper looks after tasks meanwhile: one that is on its way is not lost."""
+    monkeypatch.setattr(cluster_module, "_WATCH", 0.001)
+    looks: list[int] = []
+    asker = threading.current_thread()
+
+    class Looked(Client):
+        tries = 0
+
+        def sync(self, *args, **options):
+            looks.append(1)
+            return super().sync()
+
+    def stamp():
+        while threading.current_thread() is asker and len(looks) < 5:
+            time.sleep(0.001)
+        return {}
+
+    monkeypatch.setattr(cluster_module, "stamp", stamp)
+    cluster = cluster_module.Cluster(Looked)
+    try:
+        assert cluster.submit(len, "").result(timeout=30) == 7
+    finally:
+        cluster.shutdown()
+    assert Looked.tries == 1
 
 
 class Away(Client):

@@ -100,7 +100,7 @@ def study_ladder(
         raise InputError("a ladder needs signals that are breaks of a level, all to one side")
     (side,) = sides
     sign = 1.0 if side == "below" else -1.0
-    steps = _steps(rungs, side, sign, absolute)
+    steps = further_levels(rungs, side, absolute=absolute)
     counted = _counted(pool, steps, sign) if absolute else pool.event
     if not counted.any():
         where = f" {'above' if sign > 0 else 'below'} {steps[0]:g}" if absolute else ""
@@ -138,7 +138,9 @@ def study_ladder(
     )
 
 
-def _steps(rungs: Sequence[float], side: Side, sign: float, absolute: bool) -> tuple[float, ...]:
+def further_levels(rungs: Sequence[float], side: Side, *, absolute: bool) -> tuple[float, ...]:
+    """Rungs in the order in which the price reaches them; raises InputError as `study_ladder`."""
+    sign = 1.0 if side == "below" else -1.0
     steps = tuple(sorted({float(rung) for rung in rungs}, reverse=sign > 0))
     right = all(0 < rung < np.inf and (absolute or sign * (rung - 1) < 0) for rung in steps)
     if not steps or not right:

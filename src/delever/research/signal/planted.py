@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from statistics import NormalDist
 from typing import Literal, TypeAlias, get_args
 
@@ -99,15 +99,11 @@ def plant(signal: Signal, effect: float, horizon: int) -> tuple[Signal, Floats]:
 
 def _moved(bars: pd.DataFrame, logs: Floats) -> pd.DataFrame:
     factor = np.exp(logs)
-    opening = np.append(1.0, factor[:-1])
-    ends = np.array(
-        [
-            bars[name].to_numpy(dtype="float64") * (opening if name == "open" else factor)
-            for name in ("open", "high", "low", "close")
-        ]
-    )
+    high, low, close = (bars[one].to_numpy() * factor for one in ("high", "low", "close"))
+    opened = bars["open"].to_numpy() * np.append(1.0, factor[:-1])
+    ends = np.stack([opened, high, low, close])
     high, low = np.fmax.reduce(ends), np.fmin.reduce(ends)
-    return bars.assign(open=ends[0], high=high, low=low, close=ends[3])
+    return bars.assign(open=opened, high=high, low=low, close=close)
 
 
 def detectable_effects(
@@ -133,10 +129,12 @@ def detectable_effects(
         pool = replace(pool, signals=tuple(replace(one, again=None) for one in pool.signals))
 
     for direction in DIRECTIONS:
-        effect = _smallest(pool, ahead, others, direction, first, alpha, power)
+        # The search has looked at the effect that it ends with.
+        look_at = cache(partial(_look, pool, ahead, others, direction, alpha))
+        effect = _smallest(look_at, direction, first, power)
         for multiple in POWER_AT:
             size = multiple * effect
-            look = _look(pool, ahead, others, direction, size, alpha)
+            look = look_at(size)
             rows[direction, multiple] = size, math.nan if look is None else look.found
     index = pd.MultiIndex.from_tuples(list(rows), names=["direction", "multiple"])
     return pd.DataFrame(list(rows.values()), index=index, columns=["effect", "found"])
@@ -147,18 +145,12 @@ def _unchanged(beside: Floats, _: PooledSignals, __: ForwardOutcomes) -> Floats:
 
 
 def _smallest(
-    pool: PooledSignals,
-    ahead: ForwardOutcomes,
-    others: Others,
-    direction: Direction,
-    first: float,
-    alpha: float,
-    power: float,
+    look_at: Callable[[float], Look | None], direction: Direction, first: float, power: float
 ) -> float:
     """Effect found with this power, infinite where there is none."""
     size, nearest, best = min(first, _MOST), math.inf, math.inf
     for _ in range(_STEPS):
-        look = _look(pool, ahead, others, direction, size, alpha)
+        look = look_at(size)
         if look is None:  # with so large an effect the events would be too few
             size /= 2
             continue
@@ -178,8 +170,8 @@ def _look(
     ahead: ForwardOutcomes,
     others: Others,
     direction: Direction,
-    size: float,
     alpha: float,
+    size: float,
 ) -> Look | None:
     """The test of one effect; None with fewer than five events."""
     if not math.isfinite(size) or (direction == "fall" and size > _MOST):
@@ -189,7 +181,7 @@ def _look(
         return None
     planted = [plant(signal, effect, horizon) for signal in pool.signals]
     moved = pool.watching([signal for signal, _ in planted])
-    after = forward_outcomes(moved, horizon, returns_alone=True)
+    after = forward_outcomes(moved, horizon)
     weights, beside = after.weights(), others(moved, after)
     if round(weights.sum()) < FEWEST_EVENTS or not beside.sum() > 0:
         return None

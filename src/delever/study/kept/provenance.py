@@ -187,6 +187,11 @@ def outcome(evaluation: Evaluation, found: WhatIf) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of everything that can change a number."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _NUMERIC}
 
 

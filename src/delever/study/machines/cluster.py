@@ -120,7 +120,11 @@ class Cluster(Executor):
         """Run a function on a worker; what it is made of travels by the hash of its pickle."""
         if kwargs:
             raise TypeError("a task for a cluster takes no keywords")
-        job = _Job(answer=Future(), function=self._pickled(fn), args=args, files=self._files)
+        # It has a client from the first, else the thread that looks would send it as well.
+        job = _Job(
+            answer=Future(), function=self._pickled(fn), args=args, files=self._files,
+            client=self._client,
+        )  # fmt: skip
         with self._lock:
             if self._closed.is_set():
                 raise SimulationError("a task needs an open cluster; this one was left")
@@ -163,7 +167,7 @@ class Cluster(Executor):
         except Exception as error:  # noqa: BLE001 - Dask has no one class for a connection lost just now
             if client.status == "running":
                 self._answer(job, error)
-            else:
+            elif job.client is client:  # nobody has sent it over a new connection meanwhile
                 job.client = None
             return
         job.sent = sent

@@ -174,6 +174,8 @@ def signal_family(
     with Setting.of(data, design, series, workspace, cluster, progress) as setting:
         own = parameters_for(signals, asked.params, setting.rules, setting.features)
         loaded = [setting.load(one, chosen) for one, chosen in zip(signals, own, strict=True)]
+    for one in loaded:
+        one.further(asked)
     progress("comparing")
     alone = [one.study(setting.design, len(loaded)) for one in loaded]
     reports = [

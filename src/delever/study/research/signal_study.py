@@ -15,7 +15,7 @@ from delever.arguments import Mapper, shown
 from delever.errors import ConfigError, InputError
 from delever.research.signal.conditions import study_conditions
 from delever.research.signal.event_study import abnormal_returns
-from delever.research.signal.ladder import study_ladder
+from delever.research.signal.ladder import further_levels, study_ladder
 from delever.research.signal.level_break import LevelRule, Signal
 from delever.research.signal.level_rules import RULES
 from delever.research.signal.placebo import Placebos, placebo_events
@@ -80,6 +80,14 @@ class Loaded:
     signals: Sequence[Signal]
     pool: PooledSignals
     placebos: Placebos | None
+
+    def further(self, asked: SignalQuestion) -> tuple[float, ...]:
+        """Levels behind the broken one; raises InputError where one lies before it."""
+        side = self.signals[0].side
+        steps = asked.prices or (_RUNGS[side] if asked.rungs is None else asked.rungs)
+        if steps and all(signal.level is not None for signal in self.signals):
+            further_levels(steps, side, absolute=bool(asked.prices))
+        return tuple(steps)
 
     def study(self, design: StudyDesign, of: int = 1) -> SignalStudy:
         """Study it, as one of so many."""
@@ -203,8 +211,7 @@ class Setting:
             [*study.notes, *([before] if before else [])],
             self.design,
         )
-        signals, prices = loaded.signals, asked.prices
-        steps = prices or (_RUNGS[signals[0].side] if asked.rungs is None else asked.rungs)
+        signals, prices, steps = loaded.signals, asked.prices, loaded.further(asked)
         decided = float(study.deciding["p_value"])
         ladder = None
         if steps and all(signal.level is not None for signal in signals) and pool.event.any():
@@ -329,6 +336,7 @@ def signal_study(
         raise ConfigError(f"a signal that is varied must be a rule by name; got {shown(signal)}")
     with Setting.of(data, design, series, workspace, cluster, progress) as setting:
         loaded = setting.load(signal, asked.params)
+        loaded.further(asked)  # what cannot be is refused before it is studied, and is no look
         progress(f"{loaded.title}: comparing")
         study = loaded.study(setting.design)
         varied = None

@@ -156,7 +156,9 @@ def _judged(
         manifest={**found.manifest, "notes": [*doubts, *ground.notes, *path]},
         benchmark=_measured(held, ground.scopes(*answer), ground.benchmark_name),
         choosing=choosing(others).of_rows(drawn),
-        finalists=_finalists(ground, others, drawn, chosen, combination),
+        finalists=_finalists(
+            ground, others, drawn, chosen, combination, {found.terrain.peak: returns}
+        ),
         deflation=_deflated(
             returns,
             held.returns,
@@ -233,19 +235,23 @@ def _finalists(
     rows: Rows,
     chosen: Grid,
     combination: Callable[[Mapping[str, Any]], Any],
+    ran: Mapping[int, pd.Series],
 ) -> Finalists | None:
-    """The best of the first half, run bar by bar and tested on the second."""
+    """The best of the first half, run bar by bar and tested on the second; `ran` are known."""
     picked, begin = finalists_of(tried), tested_from(tried)
     index = ground.market.index[begin:]
     if len(picked) < 2 or not len(index):
         return None
     made = []
     for row in picked:
-        one = combination(chosen[rows[row]])
-        answer = ground.asked(one)
-        if isinstance(answer, DeleverError):
-            raise answer
-        made.append(ground.returns(one, *answer).reindex(index).to_numpy())
+        returns = ran.get(int(rows[row]))
+        if returns is None:
+            one = combination(chosen[rows[row]])
+            answer = ground.asked(one)
+            if isinstance(answer, DeleverError):
+                raise answer
+            returns = ground.returns(one, *answer)
+        made.append(returns.reindex(index).to_numpy())
     held = ground.beside(combination(chosen[rows[picked[0]]]), begin)
     found = finalists(tried, picked, np.column_stack(made), held.returns.to_numpy())
     return None if found is None else found.of_rows(rows)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,10 +88,23 @@ def load_extensions(folder: Path) -> Extensions:
         sha256 = hashlib.sha256(source).hexdigest()
         _take(execute(path, source, sha256), str(path), found)
         sources[path.name] = sha256
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+    for point in _installed(_places()):
         _take(_imported(point), f"package {point.value}", found)
         sources[point.value] = "" if point.dist is None else point.dist.version
     return Extensions(**{kind: tuple(items) for kind, items in found.items()}, sources=sources)
+
+
+@lru_cache(maxsize=1)
+def _installed(places: tuple[tuple[str, int], ...]) -> list[EntryPoint]:
+    """Entry points of our group, by name; an installation changes a folder of these."""
+    del places
+    return sorted(entry_points(group=GROUP), key=lambda one: one.name)
+
+
+def _places() -> tuple[tuple[str, int], ...]:
+    """Where packages are looked for, and when each place changed last."""
+    there = [(one, Path(one or ".")) for one in sys.path]
+    return tuple((one, place.stat().st_mtime_ns) for one, place in there if place.exists())
 
 
 def _take(module: object, where: str, found: dict[str, list[Any]]) -> None:

@@ -68,7 +68,7 @@ def test_sweeps_walks_and_looks_of_the_same_strategy_and_data_are_read(workspace
     dearer = dl.run("backtests/grid.toml", {"costs_times": 2.0}, quick=True)
     others = {rung.name: rung.figure for rung in dl.verdict(dearer).rungs}
     for name, kind in (("chosen out of sample", "walk"), ("after deflation", "sweep")):
-        assert others[name] == f"not asked: no {kind} of it holds this account alone"
+        assert others[name] == f"no {kind} of it holds this account alone"
     assert others["on the holdout"] == ""
     other = dl.run("backtests/support_breach.toml", quick=True)
     assert rungs(dl.verdict(other))["chosen out of sample"] is None

@@ -71,7 +71,7 @@ def _interval(name: str, estimate: Estimate, unit: str) -> Rung:
 
 def _tested(name: str, test: NullTest | None, what: str) -> Rung:
     if test is None or not test.known:
-        figure = "" if test is None else f"not asked: {test.reason}"
+        figure = "" if test is None else test.reason
         return Rung(name=name, passed=None, figure=figure, how="delever run without --quick")
     passed = test.p_value <= LEVEL and test.share_worse > 0.5
     figure = f"better than {test.share_worse:.0%} of {what}, p = {test.p_value:.3f}"

@@ -55,6 +55,7 @@ from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation, sample_of
 from delever.research.excursions import excursions
+from delever.research.portfolio_parts import portfolio_of
 from delever.research.rungs import own_rungs
 from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
@@ -177,7 +178,7 @@ def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterato
     sums = attribution_table(run, evaluation.benchmark, benchmark_name(manifest))
     yield block("", "From the first to the final equity", sums, half=True)
     limits: list[Part] = [fragment("tearsheet.html", "limits", "funding" in run.ledger)]
-    limits += [] if held else [costs]
+    limits += [] if held or portfolio_of(evaluation) else [costs]  # those of legs stand with them
     yield block("limits", "What is not modelled", *limits, link="Not modelled", half=True)
     assumed = list(manifest.get("assumptions", ()))
     yield block("assumptions", "Assumptions", assumed)

@@ -141,7 +141,7 @@ def _axes(one: Stored) -> Sequence[str]:
 
 def _else(kind: str, others: Set[str]) -> str:
     """Why none of a kind is read, where there are some."""
-    return f"not asked: no {kind} of it holds this account alone" if kind in others else ""
+    return f"no {kind} of it holds this account alone" if kind in others else ""
 
 
 def _about(manifest: Mapping[str, Any]) -> tuple[str, str] | None:

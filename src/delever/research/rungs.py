@@ -61,6 +61,22 @@ def own_rungs(evaluation: Evaluation, answer: Answer, found: WhatIf) -> list[Run
     ]
 
 
+def out_of_sample(growth: float, held: float, p_value: float) -> Rung:
+    """Whether a walk's choices grew more than holding, and more than those of shifted walks."""
+    shifted = (
+        "no shifted walks beside it"
+        if math.isnan(p_value)
+        else f"shifted walks do as well in {p_value:.0%}"
+    )
+    known = not (growth > held and math.isnan(p_value))
+    return Rung(
+        name="chosen out of sample",
+        passed=growth > held and p_value <= LEVEL if known else None,
+        figure=f"{growth:+.1%} a year, {held:+.1%} held; {shifted}",
+        how="delever walk",
+    )
+
+
 def _interval(name: str, estimate: Estimate, unit: str) -> Rung:
     if math.isnan(estimate.low):
         return Rung(name=name, passed=None, figure="", how="delever run")

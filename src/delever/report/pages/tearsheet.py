@@ -56,7 +56,7 @@ from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation, sample_of
 from delever.research.excursions import excursions
 from delever.research.portfolio_parts import portfolio_of
-from delever.research.rungs import own_rungs
+from delever.research.rungs import Rung, own_rungs
 from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
 
@@ -71,10 +71,12 @@ def render(
     sections: Sequence[Section] = (),
     said: str | None = None,
     lead: Sequence[Block] = (),
+    told: Sequence[Rung] = (),
 ) -> str:
     """Write the tear-sheet of a run, with the sections of extensions before the small print.
 
-    A sentence may be said in place of the answer's, and blocks may lead.
+    A sentence may be said in place of the answer's, blocks may lead, and rungs may be `told` that
+    no run knows by itself.
 
     Raises InputError if a section has the id of another one.
     """
@@ -88,7 +90,7 @@ def render(
         tiles=answer_tiles(found, evaluation, benchmark),
         blocks=[
             *lead,
-            *_results(evaluation, found, manifest, what_if),
+            *_results(evaluation, found, manifest, what_if, told),
             *(section.block(evaluation) for section in sections),
             *_small_print(evaluation, manifest),
         ],
@@ -100,6 +102,7 @@ def _results(
     answer: Answer,
     manifest: Mapping[str, Any],
     what_if: WhatIf | None,
+    told: Sequence[Rung],
 ) -> Iterator[Block]:
     """What the run came to, held and did."""
     benchmark, name = benchmark_name(manifest), evaluation.name
@@ -112,7 +115,7 @@ def _results(
     yield from _protection(evaluation, answer, benchmark, drawn)
     yield cards_block(evaluation, benchmark, hindsight=not answer.detected)
     if what_if is not None:
-        yield rungs_block(own_rungs(evaluation, answer, what_if), answer)
+        yield rungs_block(own_rungs(evaluation, answer, what_if), answer, told)
     yield block("key", "Key figures", metrics_table(evaluation, benchmark))
     yield from over_time_blocks(evaluation, drawn, benchmark)
     yield block("bars", monthly.title, monthly, link="Returns")

@@ -178,7 +178,12 @@ def test_what_cannot_be_is_refused_in_a_sentence():
         with pytest.raises(error, match=said):
             dl.backtest(*given, **more)
 
-    refused(StrategyError, "pair takes several symbols.*; got one market", one, pair)
+    refused(
+        StrategyError,
+        "pair takes several symbols.*; got one market; name a universe or a study of",
+        one,
+        pair,
+    )
     alone = dl.Markets(views={"BTC": markets["BTC"]})
     refused(InputError, "a strategy of several symbols needs two at least", alone, pair)
     refused(InputError, "account must name symbols of the markets", markets, pair,

@@ -12,10 +12,12 @@ import pytest
 import delever as dl
 from delever.engine.joint_orders import exposures_by_symbol
 from delever.errors import ConfigError, InputError, StrategyError
+from delever.report.pages.joint_blocks import legs_parts
 from delever.report.pages.run_tables import trades_table
 from delever.research.portfolio_parts import leg_changes
 from delever.study.portfolios.joint_simulation import joint_rule
 from delever.study.workspaces.any_strategy import as_strategy
+from delever.venues.slippage import VolatilitySlippage
 
 pytestmark = [
     pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
@@ -154,6 +156,19 @@ def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
     assert trades_table(run.tables["trades"]).header[-2:] == ("Slippage", "Status")  # no margin
     window = dl.compare(run, dl.backtest(dying(0.5), in_halves)).tables["points_saved"]
     assert list(window.columns) == ["trends", "in_halves"]
+
+
+def test_the_page_says_by_what_each_leg_pays():
+    perpetual = dl.Account(
+        contract="BTC/USDT:USDT", rules="generic", funding_policy="missing-is-zero"
+    )
+    markets = dl.markets({"BTC": bars(1), "ETH": bars(2)}, timeframe="1d")
+    run = dl.backtest(markets, in_halves, account={"BTC": perpetual})
+    (table,) = legs_parts(run.evaluation)
+    assert [row[4:] for row in table.texts] == [("by the rules", "0.050%"), ("0.100%", "0.050%")]
+    modelled = dl.Costs(taker_fee=0.001, slippage=0.0) + VolatilitySlippage(share=0.1)
+    (table,) = legs_parts(dl.backtest(markets, in_halves, costs=modelled).evaluation)
+    assert [row[4:] for row in table.texts] == [("0.100%", "a model")] * 2
 
 
 def test_separate_wallets_are_funded_at_the_start_and_the_run_says_so():

@@ -34,14 +34,14 @@ def test_a_missing_study_is_refused_before_pandas_is_imported(workspace):
     code = (
         "import sys; from delever.cli.app import main; "
         "asked = [[each, 'none.toml'] for each in ('run', 'sweep', 'walk', 'screen')]; "
-        "asked += [['unseal', 'none.toml', '--why', 'to look']]; "
+        "asked += [['unseal', 'none.toml', '--why', 'to look'], ['claims', 'none.toml']]; "
         "print([main(words) for words in asked], 'pandas' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=workspace.root
     )
-    assert done.stdout == "[2, 2, 2, 2, 2] False\n"
-    assert done.stderr.count("there is none at none.toml") == 5
+    assert done.stdout == "[2, 2, 2, 2, 2, 2] False\n"
+    assert done.stderr.count("there is none at none.toml") == 6
 
 
 @pytest.mark.otherwise(True)

@@ -78,6 +78,27 @@ def test_readings_off_the_grid_are_covered_too():
     assert table["bars"].tolist() == [2, 2, 1]
 
 
+def test_weekends_of_a_market_that_is_closed_then_are_absent_and_its_holidays_unknown():
+    daily = Reference.parse("nasdaq/ohlcv/IBIT/USD/1d")
+    days = pd.bdate_range("2020-03-02", "2020-05-29", tz="UTC")
+    fund = days[days != pd.Timestamp("2020-04-10", tz="UTC")]  # Good Friday
+    table = coverage(fund, daily, ())
+    counts = table.groupby("state")["bars"].sum()
+    assert counts.to_dict() == {"present": 64, "absent": 24, "unknown": 1}
+    (unknown,) = table[table["state"] == "unknown"].itertuples()
+    assert (unknown.start, unknown.end - unknown.start) == (days[29], pd.Timedelta(days=1))
+    claimed = [CoverageSpan(start=days[0], end=days[-1], state="present")]
+    assert unknown_bars(coverage(fund, daily, claimed)) == 1
+    # A venue that failed on seven weekends, and one that had a Saturday.
+    assert unknown_bars(coverage(days[:40], daily, ())) == 14
+    saturday = pd.DatetimeIndex(["2020-05-16"], tz="UTC")
+    assert unknown_bars(coverage(days.union(saturday), daily, ())) == 23
+    mondays = days[days.day_of_week == 0]
+    assert unknown_bars(coverage(mondays, daily, ())) == 6 * (len(mondays) - 1)
+    evenings = days + pd.Timedelta(hours=21)
+    assert unknown_bars(coverage(evenings, daily, ())) == 0
+
+
 @pytest.mark.parametrize(
     ("start", "end", "state", "said"),
     [

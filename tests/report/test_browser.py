@@ -322,13 +322,20 @@ def test_a_printed_page_is_light_and_shows_every_row(seen: Opened) -> None:
     page.evaluate(f"""() => {{
         for (const kind of ["beforeprint", "afterprint"])
             addEventListener(kind, () => {{ document.body.dataset[kind] = {ink}; }});
+        addEventListener("beforeprint", () => {{ document.body.dataset.widest = Math.max(
+            ...[...document.querySelectorAll(".main-svg")].map((e) => e.clientWidth)); }});
     }}""")
+    drawn = "document.querySelector('#fig-history')._fullLayout.width"
+    wide = page.evaluate(drawn)
     content = page.pdf(print_background=True)
     assert content.startswith(b"%PDF")
     light, dark = page.evaluate(
         "[document.body.dataset.beforeprint, document.body.dataset.afterprint]"
     )
     assert (light, dark) == ("#2b2f36", "#e3e6ea")
+    sheet = 210 / 25.4 * 96 - 2 * 38  # pixels of A4 between margins of a centimetre
+    assert int(page.evaluate("document.body.dataset.widest")) <= sheet < wide
+    assert page.evaluate(drawn) == wide
     page.emulate_media(media="print")
     hidden = page.eval_on_selector_all(
         "tbody tr",

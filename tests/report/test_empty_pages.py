@@ -14,6 +14,7 @@ import pytest
 import delever as dl
 from delever.deleveraging.period import Period
 from delever.report.answer_words import answer_sentence
+from delever.report.format import number
 from delever.report.pages.answer_tables import answer_tiles, ledger
 from delever.report.pages.short_tables import run_in_short
 from delever.stats.metrics import METRICS
@@ -167,3 +168,15 @@ def test_no_yearly_figure_of_less_than_a_year_without_a_mark(
     whole = read(longer.html())
     assert not any(note.startswith("less than") for note in longer.notes)
     assert not any("*" in row[1].text for row in whole.tables["metrics"] if len(row) > 1)
+
+
+def test_the_sharpe_ratio_beside_an_interval_is_of_days_as_the_interval_is() -> None:
+    daily = bars(1_500)
+    hourly = daily.set_index(pd.date_range("2020-01-01", periods=1_500, freq="h", tz="UTC"))
+    market = dl.market(hourly, timeframe="1h", symbol="BTC/USDT:USDT")
+    made = dl.backtest(market, pd.Series(1.0, market.index))
+    own, held = (made.answer.estimates[name] for name in ("sharpe_ratio", "benchmark_sharpe_ratio"))
+    row = run_in_short(made.answer, made.evaluation, "b").texts[1]
+    assert row[0].startswith("Sharpe ratio")
+    assert (row[1], row[3]) == (number(own.value), number(held.value))
+    assert row[1] != number(float(made.metrics.at["sharpe_ratio", "whole"]))

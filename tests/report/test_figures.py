@@ -90,7 +90,8 @@ def test_a_figure_stands_on_its_own_and_the_page_lays_its_look_under_it(
     chart = figures.monthly(
         {"own": evaluation.backtest.returns, "<b>": evaluation.benchmark.returns}
     )
-    layout = chart.figure.layout
+    assert chart.figure.layout.template.to_plotly_json() == {}  # a page lays none on twice
+    layout = chart.alone.layout
     assert (layout.height, layout.template.layout.paper_bgcolor) == (chart.height, "#ffffff")
     assert layout.template.data.to_plotly_json() == {}  # nothing of plotly's own look
     assert [button.label for button in layout.updatemenus[0].buttons] == ["own", "&lt;b&gt;"]

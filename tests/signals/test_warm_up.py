@@ -156,6 +156,28 @@ def test_the_days_drawn_suffice_for_something_to_be_known(name: str) -> None:
     assert measure(name, on(name, Case("1d", 3, 0, 24, 0)), **short).notna().any()
 
 
+BESIDE = [
+    (name, notional)
+    for name, one in FEATURES.items()
+    if one.needs and not one.waits
+    for notional in ((False, True) if "notional" in one.defaults else (None,))
+]
+
+
+@pytest.mark.parametrize(("name", "notional"), BESIDE)
+@pytest.mark.parametrize("lead", [-48, -8, 24])
+@pytest.mark.parametrize("lag", [24, 60])
+def test_rows_from_before_the_first_bar_count_where_no_price_stands_beside_them(
+    name: str, notional: bool | None, lead: int, lag: int
+) -> None:
+    """Ten draws seldom have both: rows so early, and the parameter that sets prices beside them."""
+    one, seen = FEATURES[name], on(name, Case("8h", 0, lead, lag, 0))
+    given_ = {key: 3 for key in SHORT if key in one.defaults}
+    if notional is not None:
+        given_["notional"] = notional
+    assert measure(name, seen, **given_).notna().equals(one.known(seen, **given_).rename(name))
+
+
 EARLIEST = {
     # Daily bars after the one at which the line is known. An average that is broken when it is
     # first known has no break, and a week is seven bars.

@@ -12,9 +12,12 @@ import pytest
 import delever as dl
 from delever.engine.joint_orders import exposures_by_symbol
 from delever.errors import ConfigError, InputError, StrategyError
+from delever.report.pages.joint_blocks import legs_parts
+from delever.report.pages.run_tables import trades_table
 from delever.research.portfolio_parts import leg_changes
 from delever.study.portfolios.joint_simulation import joint_rule
 from delever.study.workspaces.any_strategy import as_strategy
+from delever.venues.slippage import VolatilitySlippage
 
 pytestmark = [
     pytest.mark.xdist_group("portfolio"),  # its loop is compiled in one process
@@ -153,8 +156,35 @@ def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
         "Periods, coin by coin",
     ):
         assert part in page
+    assert "Costs of a fill" not in page  # each leg has its own, in the table of the account
+    assert "not asked: " not in page
+    assert trades_table(run.tables["trades"]).header[-2:] == ("Slippage", "Status")  # no margin
     window = dl.compare(run, dl.backtest(dying(0.5), in_halves)).tables["points_saved"]
     assert list(window.columns) == ["trends", "in_halves"]
+
+
+def test_the_page_says_by_what_each_leg_pays():
+    perpetual = dl.Account(
+        contract="BTC/USDT:USDT", rules="generic", funding_policy="missing-is-zero"
+    )
+    markets = dl.markets({"BTC": bars(1), "ETH": bars(2)}, timeframe="1d")
+    run = dl.backtest(markets, in_halves, account={"BTC": perpetual})
+    (table,) = legs_parts(run.evaluation)
+    assert [row[4:] for row in table.texts] == [("by the rules", "0.050%"), ("0.100%", "0.050%")]
+    modelled = dl.Costs(taker_fee=0.001, slippage=0.0) + VolatilitySlippage(share=0.1)
+    (table,) = legs_parts(dl.backtest(markets, in_halves, costs=modelled).evaluation)
+    assert [row[4:] for row in table.texts] == [("0.100%", "a model")] * 2
+
+
+def test_separate_wallets_are_funded_at_the_start_and_the_run_says_so():
+    late = dl.markets({"BTC": bars(1), "NEW": bars(2).iloc[30:]}, timeframe="1d")
+    run = dl.backtest(late, in_halves, margin="separate")
+    said = f"of that part; in cash until their first bar: NEW ({DAYS[30]:%Y-%m-%d})"
+    assert sum(note.endswith(said) for note in run.notes) == 1
+    held = run.evaluation.backtest.legs["NEW"]["exposure"]
+    assert held.iloc[:30].eq(0.0).all()
+    assert 0.2 < held.iloc[32] < 0.3  # half of its wallet, which is half of the account
+    assert "wallet" not in " ".join(dl.backtest(late, in_halves, margin="cross").notes)
 
 
 def test_what_cannot_be_is_refused_in_a_sentence():
@@ -168,7 +198,12 @@ def test_what_cannot_be_is_refused_in_a_sentence():
         with pytest.raises(error, match=said):
             dl.backtest(*given, **more)
 
-    refused(StrategyError, "pair takes several symbols.*; got one market", one, pair)
+    refused(
+        StrategyError,
+        "pair takes several symbols.*; got one market; name a universe or a study of",
+        one,
+        pair,
+    )
     alone = dl.Markets(views={"BTC": markets["BTC"]})
     refused(InputError, "a strategy of several symbols needs two at least", alone, pair)
     refused(InputError, "account must name symbols of the markets", markets, pair,

@@ -153,6 +153,28 @@ def test_trials_are_as_many_as_combinations_though_a_rule_has_a_parameter_called
     assert len({json.dumps(one, sort_keys=True) for one in told}) == 4
 
 
+def test_axes_reach_legs_with_tables_of_their_own(workspace: Workspace):
+    for seed, name in enumerate(("AAA", "BBB")):
+        workspace.catalog.add(bars(seed), f"made/ohlcv/{name}/USDT/1d")
+    head = 'strategy = "buy_and_hold"\n[legs.AAA]\ndata = "made/ohlcv/AAA/USDT/1d"\n[legs.BBB]\n'
+    head += 'data = "made/ohlcv/BBB/USDT/1d"\n'
+    own = "[legs.AAA.account]\nstop_loss = {}\n[legs.BBB.costs]\ntaker_fee = {}\n"
+    path = workspace.backtests / "legs.toml"
+    path.write_text(
+        head + own.format(0.5, 0.002) + "[sweep.account]\nstop_loss = [0.05, 0.3]\n"
+        "[sweep.costs]\ntaker_fee = [0.0, 0.001]\n"
+    )
+    swept = dl.sweep(path, workers=1, workspace=workspace)
+    assert swept.frame["total_return"].nunique() == 4
+    (row,) = swept.frame.query("`account.stop_loss` == 0.05 and `costs.taker_fee` == 0.001").index
+    said = "[account]\nstop_loss = 0.05\n[costs]\ntaker_fee = 0.001\n"
+    (workspace.backtests / "one.toml").write_text(head + own.format(0.05, 0.001) + said)
+    compared(swept, int(row), dl.run(workspace.backtests / "one.toml", workspace=workspace))
+    path.write_text(head + "[sweep.account]\nleverage = [2]\n")
+    with pytest.raises((ConfigError, InputError), match="leverage 2 needs a contract"):
+        dl.sweep(path, workers=1, workspace=workspace)
+
+
 @pytest.mark.otherwise(True)
 def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
@@ -190,7 +212,7 @@ def test_a_study_is_swept_stored_read_back_and_refuses_what_it_does_not_cover(
     (workspace.backtests / "tops.toml").write_text(f"{text}[sweep.params]\ntop = [1, 2]\n")
     dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}
-    assert told["after deflation"].figure == "not asked: no sweep of it holds this account alone"
+    assert told["after deflation"].figure == "no sweep of it holds this account alone"
     (workspace.backtests / "tops.toml").write_text(f"{own}[sweep.params]\ntop = [1, 2]\n")
     tops = dl.sweep(workspace.backtests / "tops.toml", workers=1, workspace=workspace)
     told = {rung.name: rung for rung in dl.verdict(run, workspace=workspace).rungs}

@@ -137,6 +137,12 @@ def test_a_study_is_walked_stored_and_read_by_the_verdict(workspace: Workspace, 
     assert main(["walk", "backtests/ranks.toml", *words]) == 0
     said = capsys.readouterr().out
     assert "Chosen anew every 30 days" in said.replace("\n", " ")
+    assert "* Of less than a year: a speed, not a forecast." in said
+    kept = dl.result(next(name for name in dl.runs().frame.index if name.startswith("walks/")))
+    summary = next(path for path in kept.export(workspace.root / "out") if path.suffix == ".md")
+    assert summary.read_text().startswith("# ranks: walk\n\nChosen anew every 30 days")
+    (page,) = (workspace.results / "walks").glob("*/walk.html")
+    assert page.read_text().count("shifted walks do as well in") == 1  # its own rung
     told = {rung.name: rung.figure for rung in dl.verdict(run).rungs}
     assert "shifted walks do as well in" in told["chosen out of sample"]
     path.write_text(

@@ -10,7 +10,7 @@ import pytest
 
 import delever as dl
 from delever.cli.app import main
-from delever.research.rungs import Rung, standing
+from delever.research.rungs import Rung, out_of_sample, standing
 
 pytestmark = pytest.mark.drawn(False)
 
@@ -71,7 +71,7 @@ def test_sweeps_walks_and_looks_of_the_same_strategy_and_data_are_read(workspace
     dearer = dl.run("backtests/grid.toml", {"costs_times": 2.0}, quick=True)
     others = {rung.name: rung.figure for rung in dl.verdict(dearer).rungs}
     for name, kind in (("chosen out of sample", "walk"), ("after deflation", "sweep")):
-        assert others[name] == f"not asked: no {kind} of it holds this account alone"
+        assert others[name] == f"no {kind} of it holds this account alone"
     assert others["on the holdout"] == ""
     other = dl.run("backtests/support_breach.toml", quick=True)
     assert rungs(dl.verdict(other))["chosen out of sample"] is None
@@ -106,3 +106,13 @@ def test_a_comparison_shows_the_rungs_of_each(workspace) -> None:
 def test_the_word_follows_the_answer_and_the_rungs(said, passed, word) -> None:
     rung = Rung(name="any", passed=passed, figure="", how="")
     assert standing([rung], SimpleNamespace(verdict=said)) == word
+
+
+def test_a_walk_without_shifted_ones_is_no_proof_and_says_so():
+    nothing = float("nan")
+    unasked = out_of_sample(0.2, 0.1, nothing)
+    assert unasked.passed is None
+    assert unasked.figure == "+20.0% a year, +10.0% held; no shifted walks beside it"
+    assert out_of_sample(0.1, 0.2, nothing).passed is False
+    assert out_of_sample(0.2, 0.1, 0.04).passed
+    assert not out_of_sample(0.2, 0.1, 0.06).passed

@@ -224,10 +224,12 @@ def claims(
 ) -> None:
     """Audit what was claimed about a market. Confirmed, contradicted, depends, or not testable."""
     from delever.cli.option_values import parse_named
-    from delever.report.pages.claims_page import claims_table
     from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
+    file = place.claims(file)
+    from delever.report.pages.claims_page import claims_table
+
     audit = dl.claims(file, data=parse_named("--data", data or []), workspace=place)
     page = written(audit, output, place)
     if as_json:

@@ -258,6 +258,7 @@ def walk(
 
     place = Workspace.find(workspace)
     file = place.study(study)
+    from delever.report.format import SPEED
     from delever.report.pages.walk_page import windows_table
     from delever.study.machines.executor import default_workers
 
@@ -282,7 +283,10 @@ def walk(
         echo_json({"page": str(page), **done.to_dict()})
         return
     print_text(done.headline)
-    print_table("What was chosen", windows_table(done))
+    table = windows_table(done)
+    print_table("What was chosen", table)
+    if any(cell.endswith(" *") for row in table.texts for cell in row):
+        print_text(SPEED)
     _print_short(done.run)
     print_notes(done.run.notes)
     typer.echo(f"page  {page}")

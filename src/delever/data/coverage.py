@@ -3,6 +3,8 @@
 Rows are present. A span speaks for a stretch of time: what it holds no row for is ``absent`` at
 the venue, or ``unknown``. Absent needs evidence: a later row, and answers without the stretch at
 two times hours apart. What no span speaks for is unknown too, so a hole never looks like an answer.
+One thing rows say themselves: daily ones of which none stands on a weekend, over weeks, are of a
+market that is closed then.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ State = Literal["present", "absent", "unknown"]
 
 APART = pd.Timedelta(hours=6)
 """How long after it was first found missing a stretch must be missing again to be absent."""
+
+_WEEKENDS = 8
+"""Weekends in a row without a daily row from which on none is due there."""
 
 AGAIN = pd.Timedelta(days=30)
 """How long after it was last asked for an absent stretch is due to be asked for again."""
@@ -189,6 +194,7 @@ def coverage(
         steps = [max(1, (end - start) // bars) for start, end, bars in lengths]
     holes = list(zip(begin, behind, steps, strict=True))
     first, last = int(stamps[0]), int(stamps[-1]) + later
+    told = overlaid(spans, _closed(index, reference)) if holes else ()
     if spans:
         before, after = first - spans[0].start.value, spans[-1].end.value - last
         if before >= earlier:
@@ -201,7 +207,7 @@ def coverage(
         if at < start:
             count = np.searchsorted(stamps, start) - np.searchsorted(stamps, at)
             rows.append((at, start, "present", int(count)))
-        said = _between(spans, start, end) if start < last else ()
+        said = _between(told, start, end) if start < last else ()
         rows.extend(_pieces(start, end, step, said))
         at = max(at, end)
     return pd.DataFrame(
@@ -212,6 +218,19 @@ def coverage(
             "bars": np.array([row[3] for row in rows], dtype="int64"),
         }
     )
+
+
+def _closed(index: pd.DatetimeIndex, reference: Reference) -> list[CoverageSpan]:
+    """Weekends between daily rows of which none stands on one; none where they are too few."""
+    days = index.as_unit("ns")
+    if reference.timeframe != "1d" or (days.day_of_week >= 5).any():
+        return []
+    saturdays = pd.date_range(days[0].normalize(), days[-1], freq="W-SAT")
+    # A row in most weeks: what reports on Mondays alone is another rhythm, and no market's.
+    if len(saturdays) < _WEEKENDS or len(days) < 3 * len(saturdays):
+        return []
+    length = pd.Timedelta(days=2)
+    return [CoverageSpan(start=day, end=day + length, state="absent") for day in saturdays]
 
 
 def _counts(times: pd.Series) -> list[int]:

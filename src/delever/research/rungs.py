@@ -61,6 +61,22 @@ def own_rungs(evaluation: Evaluation, answer: Answer, found: WhatIf) -> list[Run
     ]
 
 
+def out_of_sample(growth: float, held: float, p_value: float) -> Rung:
+    """Whether a walk's choices grew more than holding, and more than those of shifted walks."""
+    shifted = (
+        "no shifted walks beside it"
+        if math.isnan(p_value)
+        else f"shifted walks do as well in {p_value:.0%}"
+    )
+    known = not (growth > held and math.isnan(p_value))
+    return Rung(
+        name="chosen out of sample",
+        passed=growth > held and p_value <= LEVEL if known else None,
+        figure=f"{growth:+.1%} a year, {held:+.1%} held; {shifted}",
+        how="delever walk",
+    )
+
+
 def _interval(name: str, estimate: Estimate, unit: str) -> Rung:
     if math.isnan(estimate.low):
         return Rung(name=name, passed=None, figure="", how="delever run")
@@ -71,7 +87,7 @@ def _interval(name: str, estimate: Estimate, unit: str) -> Rung:
 
 def _tested(name: str, test: NullTest | None, what: str) -> Rung:
     if test is None or not test.known:
-        figure = "" if test is None else f"not asked: {test.reason}"
+        figure = "" if test is None else test.reason
         return Rung(name=name, passed=None, figure=figure, how="delever run without --quick")
     passed = test.p_value <= LEVEL and test.share_worse > 0.5
     figure = f"better than {test.share_worse:.0%} of {what}, p = {test.p_value:.3f}"

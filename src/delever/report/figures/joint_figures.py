@@ -28,7 +28,7 @@ def symbols_figure(
         "fig-price",
         "The symbols, and what was held of each",
         {
-            "growth": (grown, "", "%{y:.3~r}x"),
+            "growth": (grown, ",", "%{y:.3~r}x"),
             "exposure": (exposures[shown], ".0%", "%{y:.1%}"),
         },
         periods,

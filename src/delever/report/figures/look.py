@@ -39,7 +39,7 @@ class Chart:
 
     id: str  # fixed name of its element, so that equal inputs give equal pages
     title: str  # heading
-    figure: Figure  # stands on its own in a notebook: look, height and buttons are set
+    figure: Figure  # height and buttons are set, the look is not
     caption: str = ""  # how to read it
     min_width: int = 0  # pixels it needs to be read; on less it scrolls sideways
     empty: str = "There is nothing to draw."  # what a page says in place of one without a value
@@ -48,6 +48,15 @@ class Chart:
     def is_empty(self) -> bool:
         """Whether no trace has a value."""
         return not any(map(_has_values, self.figure.data))
+
+    @property
+    def alone(self) -> Figure:
+        """The figure in the light look, for a notebook: no page lays one under it there."""
+        if not self.figure.layout.template.to_plotly_json():
+            template = _light()
+            template["layout"]["paper_bgcolor"] = "#ffffff"
+            self.figure.layout.template = template
+        return self.figure
 
     @property
     def height(self) -> int:
@@ -87,10 +96,8 @@ def chart(
     min_width: int = 0,
     empty: str = "There is nothing to draw.",
 ) -> Chart:
-    """Make a chart of a figure, in the light look for where no page lays one under it."""
-    template = _light()
-    template["layout"]["paper_bgcolor"] = "#ffffff"
-    figure.layout.template = template
+    """Make a chart of a figure, without the look of plotly's own."""
+    figure.layout.template = None
     figure.layout.height = figure.layout.height or height
     return Chart(
         id=id, title=title, figure=figure, caption=caption, min_width=min_width, empty=empty

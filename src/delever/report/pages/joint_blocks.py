@@ -35,6 +35,8 @@ from delever.research.portfolio_parts import (
     saved_by_symbol,
     symbol_attribution,
 )
+from delever.venues.costs import Costs, VenueFees
+from delever.venues.slippage import Slippage
 
 _NEAREST = 5
 
@@ -252,8 +254,7 @@ def legs_parts(evaluation: Evaluation) -> list[Part]:
             "contract": getattr(leg.account.contract, "symbol", leg.account.contract) or "spot",
             "leverage": f"{leg.account.leverage:g}x" if leg.account.contract else "",
             "funding": "yes" if leg.account.funding is not None else "",
-            "taker": percent(costs_of(leg.costs, leg.account).taker_fee, 3),
-            "slippage": percent(costs_of(leg.costs, leg.account).slippage, 3),
+            **_paid(costs_of(leg.costs, leg.account)),
             "ends": "" if leg.ends == "last" else money(float(leg.ends)),
         }
         for name, leg in run.request["legs"].items()
@@ -276,3 +277,15 @@ def legs_parts(evaluation: Evaluation) -> list[Part]:
         caption=f"Margin: {run.margin.mode}. {_MODES.get(run.margin.mode, '')}",
     )
     return [table]
+
+
+def _paid(costs: Costs) -> dict[str, str]:
+    """Taker fee and slippage of a leg: in percent, and in words what rules and models say."""
+    said = {"taker": costs.taker_fee, "slippage": costs.slippage}
+    words = {"taker": (VenueFees, "by the rules"), "slippage": (Slippage, "a model")}
+    paid = {}
+    for name, (kind, word) in words.items():
+        more = [word] if any(isinstance(part, kind) for part in costs.parts) else []
+        fixed = [percent(said[name], 3)] if said[name] or not more else []
+        paid[name] = " and ".join([*fixed, *more])
+    return paid

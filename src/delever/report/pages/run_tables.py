@@ -53,6 +53,7 @@ _EXCURSIONS_SAID = (
     "price, by the highs and lows of the bars before that of the exit, and the exit price; costs "
     "left out."
 )
+_LOST_SAID = " Liquidation: margin lost to the insurance fund, or loss it bore."
 
 
 def drawdowns_table(drawdowns: pd.DataFrame) -> Table:
@@ -108,7 +109,10 @@ def trades_table(trades: pd.DataFrame) -> Table:
 
     Of many, those with the largest results. A click on an entry leads to the figure of the price.
     """
-    funded, count = "funding" in trades, len(trades)
+    count = len(trades)
+    margin = [part for part in ("funding", "liquidation") if part in trades]
+    if "symbol" in trades:  # one column more: what came of nothing gives way
+        margin = [part for part in margin if trades[part].any()]
     if count > _MOST_TRADES:
         largest = trades["net_pnl"].abs().nlargest(_MOST_TRADES).index
         trades = trades.loc[largest.sort_values()]
@@ -128,7 +132,7 @@ def trades_table(trades: pd.DataFrame) -> Table:
             numbers("Net PnL", "net_pnl", money),
             numbers("Fees", "fee", money),
             numbers("Slippage", "slippage", money),
-            *(numbers(_PARTS[part], part, money) for part in ("funding", "liquidation") if funded),
+            *(numbers(_PARTS[part], part, money) for part in margin),
             texts("Status", _ended),
         ),
         sortable=True,
@@ -141,7 +145,7 @@ def trades_table(trades: pd.DataFrame) -> Table:
         + "Prices are averages over fills, slippage included; return is net PnL per equity "
         "at entry. A trade still open is valued at the last close."
         + (_EXCURSIONS_SAID if "worst" in trades else "")
-        + (" Liquidation: margin lost to the insurance fund, or loss it bore." if funded else ""),
+        + (_LOST_SAID if "liquidation" in margin else ""),
         empty="The strategy never traded.",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import pandas as pd
@@ -44,9 +44,13 @@ def rungs_table(rungs: Iterable[Rung]) -> Table:
     )
 
 
-def rungs_block(rungs: Iterable[Rung], answer: Answer) -> Block:
-    """What a run by itself tells, and what would have to be asked besides."""
-    others = [Rung(name=name, passed=None, figure="", how=how) for name, how in OTHERS.items()]
+def rungs_block(rungs: Iterable[Rung], answer: Answer, told: Sequence[Rung] = ()) -> Block:
+    """What a run by itself tells, what is `told` beside, and what would have to be asked."""
+    known = {rung.name: rung for rung in told}
+    others = [
+        known.get(name, Rung(name=name, passed=None, figure="", how=how))
+        for name, how in OTHERS.items()
+    ]
     every = [*rungs, *others]
     return block(
         "proven",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from delever.report.format import growth, interval, number, percent, speed
@@ -51,7 +52,6 @@ _SHORT = {
 
 def run_in_short(found: Answer, evaluation: Evaluation, benchmark: str) -> Table:
     """Five rows about a whole run, each figure with its interval where it has one."""
-    beside = evaluation.benchmark_metrics["whole"]
     return tabulate(
         "run-in-short",
         list(_SHORT),
@@ -67,7 +67,7 @@ def run_in_short(found: Answer, evaluation: Evaluation, benchmark: str) -> Table
             ),
             texts(
                 benchmark,
-                lambda name: "" if name == "premium" else _plain(name, float(beside[name])),
+                lambda name: _beside(name, found, evaluation),
                 numeric=True,
             ),
         ),
@@ -79,14 +79,11 @@ def runs_in_short(
 ) -> Table:
     """A row per run and one for a benchmark that all share; under a figure its interval."""
     first = next(iter(evaluations.values()))
-    beside = first.benchmark_metrics["whole"]
     rows = []
     for name, one in found.items():
         pairs = [_in_short(figure, one, evaluations[name]) for figure in _SHORT]
         rows.append((name, ["\n".join(filter(None, pair)) for pair in pairs]))
-    last = [
-        "" if figure == "premium" else _plain(figure, float(beside[figure])) for figure in _SHORT
-    ]
+    last = [_beside(figure, next(iter(found.values())), first) for figure in _SHORT]
     return tabulate(
         "runs-in-short",
         [*rows, *([(benchmark, last)] if benchmark else [])],
@@ -114,7 +111,21 @@ def _in_short(name: str, one: Answer, evaluation: Evaluation) -> tuple[str, str]
         return percent(one.protection.relative_growth), yearly(estimate)
     form = {"cagr": yearly, "sharpe_ratio": ratios}.get(name)
     said = "" if form is None else form(one.estimates[_ESTIMATED[name]])
-    return _plain(name, float(measured[name])), said
+    return _plain(name, _of_days(name, "sharpe_ratio", one, float(measured[name]))), said
+
+
+def _beside(name: str, one: Answer, evaluation: Evaluation) -> str:
+    """A figure of the benchmark."""
+    if name == "premium":
+        return ""
+    measured = float(evaluation.benchmark_metrics["whole"][name])
+    return _plain(name, _of_days(name, "benchmark_sharpe_ratio", one, measured))
+
+
+def _of_days(name: str, estimate: str, one: Answer, measured: float) -> float:
+    """A Sharpe ratio as its interval is: bars finer than a day compounded to days."""
+    value = one.estimates[estimate].value if name == "sharpe_ratio" else math.nan
+    return measured if math.isnan(value) else value
 
 
 _ESTIMATED = {"cagr": "growth", "sharpe_ratio": "sharpe_ratio"}

@@ -137,6 +137,7 @@ def family_table(studies: Sequence[SignalStudy], tests: pd.DataFrame) -> Table:
         family_rows(studies, tests),
         (
             texts("Signal", "signal"),
+            texts("Verdict", "verdict"),
             numbers("Distinct", "distinct", whole),
             numbers("Difference", "adjusted", fraction_cell, _EQUAL_VOLATILITY),
             numbers(
@@ -144,7 +145,6 @@ def family_table(studies: Sequence[SignalStudy], tests: pd.DataFrame) -> Table:
             ),
             numbers("StepM", "p_stepm", three_digits, title="from the largest on the same shifts"),
             numbers("False", "false_discoveries", three_digits, title="false discovery rate"),
-            texts("Verdict", "verdict"),
             intervals(1 - design.alpha, "low", "high"),
             numbers("Found if", "detectable", percent, title="smallest effect, after correction"),
         ),

@@ -181,7 +181,7 @@ def compared_table(swept: Swept) -> Table | None:
             *(texts(name, partial(cell, column=name), numeric=True) for name in map(str, frame)),
         ),
         caption="All over the bars of the best combination, the best plateau over its own where it "
-        "begins later or earlier. What a benchmark has no neighbours for is not there.",
+        "begins later or earlier. A benchmark has no neighbours.",
     )
 
 
@@ -189,7 +189,7 @@ def _highest_table(swept: Swept) -> Table:
     """The combinations with the highest Sharpe ratios."""
     frame, axes = swept.frame, swept.axes
     shown = top(frame)
-    left = f"{len(shown):,} of {len(frame):,} combinations; " if len(shown) < len(frame) else ""
+    left = f"{len(shown):,} of {len(frame):,} combinations. " if len(shown) < len(frame) else ""
     return tabulate(
         "highest-ratios",
         shown,
@@ -208,7 +208,7 @@ def _highest_table(swept: Swept) -> Table:
                 for one in SHOWN
             ),
         ),
-        caption=f"{left}all are in sweep.parquet beside a stored page, with every metric in "
+        caption=f"{left}All are in sweep.parquet beside a stored page, with every metric in "
         "its folder chunks, and in the frame of dl.sweep. Neighbours' Sharpe is the median over "
         "the combinations one step away on one axis of numbers other than costs, or the nearest "
         "ones of a sample.",

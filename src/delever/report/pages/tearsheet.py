@@ -55,7 +55,8 @@ from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import SCOPES, Evaluation, sample_of
 from delever.research.excursions import excursions
-from delever.research.rungs import own_rungs
+from delever.research.portfolio_parts import portfolio_of
+from delever.research.rungs import Rung, own_rungs
 from delever.research.what_if import AS_RUN, WhatIf, counterfactual_outcomes, is_neighbour
 from delever.stats.drawdowns import deepest_drawdowns
 
@@ -70,10 +71,12 @@ def render(
     sections: Sequence[Section] = (),
     said: str | None = None,
     lead: Sequence[Block] = (),
+    told: Sequence[Rung] = (),
 ) -> str:
     """Write the tear-sheet of a run, with the sections of extensions before the small print.
 
-    A sentence may be said in place of the answer's, and blocks may lead.
+    A sentence may be said in place of the answer's, blocks may lead, and rungs may be `told` that
+    no run knows by itself.
 
     Raises InputError if a section has the id of another one.
     """
@@ -87,7 +90,7 @@ def render(
         tiles=answer_tiles(found, evaluation, benchmark),
         blocks=[
             *lead,
-            *_results(evaluation, found, manifest, what_if),
+            *_results(evaluation, found, manifest, what_if, told),
             *(section.block(evaluation) for section in sections),
             *_small_print(evaluation, manifest),
         ],
@@ -99,6 +102,7 @@ def _results(
     answer: Answer,
     manifest: Mapping[str, Any],
     what_if: WhatIf | None,
+    told: Sequence[Rung],
 ) -> Iterator[Block]:
     """What the run came to, held and did."""
     benchmark, name = benchmark_name(manifest), evaluation.name
@@ -111,7 +115,7 @@ def _results(
     yield from _protection(evaluation, answer, benchmark, drawn)
     yield cards_block(evaluation, benchmark, hindsight=not answer.detected)
     if what_if is not None:
-        yield rungs_block(own_rungs(evaluation, answer, what_if), answer)
+        yield rungs_block(own_rungs(evaluation, answer, what_if), answer, told)
     yield block("key", "Key figures", metrics_table(evaluation, benchmark))
     yield from over_time_blocks(evaluation, drawn, benchmark)
     yield block("bars", monthly.title, monthly, link="Returns")
@@ -177,7 +181,7 @@ def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterato
     sums = attribution_table(run, evaluation.benchmark, benchmark_name(manifest))
     yield block("", "From the first to the final equity", sums, half=True)
     limits: list[Part] = [fragment("tearsheet.html", "limits", "funding" in run.ledger)]
-    limits += [] if held else [costs]
+    limits += [] if held or portfolio_of(evaluation) else [costs]  # those of legs stand with them
     yield block("limits", "What is not modelled", *limits, link="Not modelled", half=True)
     assumed = list(manifest.get("assumptions", ()))
     yield block("assumptions", "Assumptions", assumed)

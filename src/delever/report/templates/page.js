@@ -67,10 +67,13 @@
     document.getElementById(source.dataset.chart).replaceChildren(said);
   };
 
-  const dress = (name) => charts.forEach((chart) => Plotly.relayout(chart, { template: themes[name] }));
+  const dress = (name, size) => charts.forEach((chart) =>
+    Plotly.relayout(chart, { template: themes[name], ...size?.(chart) }));
+  // A figure is not laid out anew for paper: wider than a sheet it would be cut.
+  const sheet = (chart) => ({ width: Math.min(690, chart._fullLayout.width) });
   dark.addEventListener("change", () => dress(look()));
-  window.addEventListener("beforeprint", () => dress("light"));
-  window.addEventListener("afterprint", () => dress(look()));
+  window.addEventListener("beforeprint", () => dress("light", sheet));
+  window.addEventListener("afterprint", () => dress(look(), () => ({ width: null, autosize: true })));
 
   all(".choices button").forEach((button) => {
     button.addEventListener("click", () => {

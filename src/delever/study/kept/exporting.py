@@ -76,14 +76,15 @@ def _write(result: Result, folder: Path, form: Form, *, png: bool) -> None:
 def summary_text(result: Result, files: Iterable[str] = ()) -> str:
     """The sentence, the short table and the notes of a result in Markdown, and the files beside."""
     from delever.report.table import frame_table
-    from delever.study.kept.stored import About
+    from delever.study.kept.stored import About, Stored
 
     table = frame_table("summary", flat(result.summary))
     lines = [table.header, ["---"] * len(table.header), *table.texts]
     rows = [f"| {' | '.join(map(_in_a_cell, line))} |" for line in lines]
     notes = [f"- {note}" for note in getattr(result, "notes", ())]
     beside = [f"- [{name}]({name})" for name in files]
-    about = result.about
+    kept = getattr(result, "stored", None)
+    about = kept.about if isinstance(kept, Stored) else result.about
     title = type(result).__name__
     if isinstance(about, About):
         title = f"{about.name}: {about.kind}"

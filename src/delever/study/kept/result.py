@@ -68,7 +68,7 @@ class Result(ABC):
     @property
     def figures(self) -> dict[str, Any]:
         """Figures of plotly, by name."""
-        return {name: chart.figure for name, chart in self.charts.items()}
+        return {name: chart.alone for name, chart in self.charts.items()}
 
     @property
     def summary(self) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def joint_remarks(
         [*_forced(run, evaluation), *_idle(run)],
         of_data=[*_until(markets, end), *by_note({name: markets[name].notes for name in markets})],
         of_engine=_of_the_engine(run),
-        assumed=[f"the benchmark is {benchmark}"],
+        assumed=[f"the benchmark is {benchmark}", *_apart(run)],
         on_margin=bool((run.ledger["funding"] != 0.0).any()),
         still_open=open_ones if len(still) else None,
         costs_times=costs_times,
@@ -81,6 +81,20 @@ def _until(markets: Markets, end: pd.Timestamp) -> list[str]:
         *(f"the bars of {name} end" for name in there),
     )
     return [note for note in markets.notes if not note.startswith(told)]
+
+
+def _apart(run: PortfolioBacktest) -> list[str]:
+    """Whose equity exposures are of where wallets are separate, and which of them had to wait."""
+    if run.margin.mode != "separate" or run.request is None:
+        return []
+    opens = {name: leg.bars.index[0] for name, leg in run.request["legs"].items()}
+    late = [f"{name} ({when(time)})" for name, time in opens.items() if time > run.ledger.index[0]]
+    waited = f"; in cash until their first bar: {', '.join(late)}" if late else ""
+    return [
+        "every leg has a wallet of its own, a part of the first equity, and its exposures are of "
+        "that wallet alone: a share that a portfolio rule gives it is a share of that part"
+        f"{waited}"
+    ]
 
 
 def _idle(run: PortfolioBacktest) -> list[str]:

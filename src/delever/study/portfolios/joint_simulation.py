@@ -141,7 +141,8 @@ def joint_rule(
         rule = "equal"
     if rule is None and rule_params:
         raise InputError(
-            f"parameters of a portfolio rule need its name; got {', '.join(rule_params)}; give rule"
+            f"parameters of a portfolio rule need its name; got {', '.join(rule_params)}; give "
+            "rule, or correct the name"
         )
     chosen = None if rule is None else rule_named(rule, place)
     return JointRule(

@@ -17,7 +17,7 @@ from delever.data.catalog import Catalog
 from delever.data.references import Dataset
 from delever.errors import ConfigError, DataError
 from delever.panel import Lifetime
-from delever.study.settings.config import explain
+from delever.study.settings.config import explain, utc_time
 from delever.toml_file import read_toml
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -38,7 +38,7 @@ class Continuation(BaseModel):
     @field_validator("since", mode="before")
     @classmethod
     def _utc(cls, value: Any) -> Any:
-        return moment(value)
+        return utc_time(value)
 
 
 class ListedCoin(BaseModel):
@@ -60,7 +60,7 @@ class ListedCoin(BaseModel):
     @field_validator("listed", "delisted", mode="before")
     @classmethod
     def _utc(cls, value: Any) -> Any:
-        return moment(value)
+        return utc_time(value)
 
     @property
     def lifetime(self) -> Lifetime:
@@ -121,20 +121,6 @@ class Universe(BaseModel):
                     f"{reference}; correct one of them, or say when each was listed and delisted"
                 )
         return self
-
-
-def moment(value: Any) -> Any:
-    """A date of a file as a UTC time; what is none is left to be refused."""
-    if isinstance(value, str):
-        try:
-            value = dt.datetime.fromisoformat(value)
-        except ValueError:
-            return value
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        value = dt.datetime.combine(value, dt.time())
-    if not isinstance(value, dt.datetime):
-        return value
-    return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
 def load_universe(path: Path) -> Universe:

@@ -14,7 +14,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.data.holdout import read_holdout
 from delever.research.answer import LEVEL
-from delever.research.rungs import Rung, own_rungs, standing
+from delever.research.rungs import Rung, out_of_sample, own_rungs, standing
 from delever.study.kept.provenance import account_asked
 from delever.study.kept.result import Result
 from delever.study.kept.stored import Stored, everything
@@ -141,7 +141,7 @@ def _axes(one: Stored) -> Sequence[str]:
 
 def _else(kind: str, others: Set[str]) -> str:
     """Why none of a kind is read, where there are some."""
-    return f"not asked: no {kind} of it holds this account alone" if kind in others else ""
+    return f"no {kind} of it holds this account alone" if kind in others else ""
 
 
 def _about(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -167,9 +167,7 @@ def _walked(one: Stored | None, unread: str) -> Rung:
         math.nan if told.get(key) is None else float(told[key])
         for key in ("growth", "benchmark_growth", "p_value")
     )
-    figure = f"{growth:+.1%} a year, {held:+.1%} held; shifted walks do as well in {p_value:.0%}"
-    passed = growth > held and p_value <= LEVEL
-    return Rung(name=name, passed=passed, figure=figure, how=how)
+    return out_of_sample(growth, held, p_value)
 
 
 def _swept(one: Stored | None, place: Workspace, unread: str) -> list[Rung]:

@@ -18,7 +18,7 @@ from delever.report.page import Block, Section
 from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation
-from delever.research.rungs import own_rungs
+from delever.research.rungs import Rung, own_rungs
 from delever.research.what_if import WhatIf, counterfactual_outcomes, what_if
 from delever.study.kept.provenance import gather, git_state, outcome
 from delever.study.kept.result import Result, plain
@@ -216,8 +216,10 @@ class Run(Result):
         """The tear-sheet."""
         return self.tearsheet()
 
-    def tearsheet(self, said: str | None = None, lead: Sequence[Block] = ()) -> str:
-        """The tear-sheet, with another sentence than the answer's and with blocks that lead."""
+    def tearsheet(
+        self, said: str | None = None, lead: Sequence[Block] = (), told: Sequence[Rung] = ()
+    ) -> str:
+        """The tear-sheet: another sentence than the answer's, blocks that lead, further rungs."""
         from delever.report.pages.tearsheet import render
 
         return render(
@@ -229,6 +231,7 @@ class Run(Result):
             sections=self.sections,
             said=said,
             lead=lead,
+            told=told,
         )
 
     def to_dict(self) -> dict[str, Any]:

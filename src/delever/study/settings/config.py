@@ -229,13 +229,10 @@ class Study(BaseModel):
     def _utc(cls, value: Any) -> Any:
         if value is None or value == "warm":
             return value
-        if isinstance(value, str):
-            value = dt.datetime.fromisoformat(value)
-        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-            value = dt.datetime.combine(value, dt.time())
-        if not isinstance(value, dt.datetime) or not 1678 <= value.year <= 2261:
+        time = utc_time(value)
+        if not isinstance(time, dt.datetime) or not 1678 <= time.year <= 2261:
             raise ValueError("a UTC date such as 2015-01-01")
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+        return time
 
     @field_validator("counterfactuals")
     @classmethod
@@ -333,6 +330,20 @@ def study_table(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[
         _override(table, key, value)
     check_depth(table, str(path))
     return table
+
+
+def utc_time(value: Any) -> Any:
+    """A date of a file as a UTC time; what is none is left to be refused."""
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    if not isinstance(value, dt.datetime):
+        return value
+    return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -63,7 +63,9 @@ def joint_combination_maker(
         rest = {key: value for key, value in values.items() if key[:7] != "params."}
         terms = json.dumps(rest, sort_keys=True)
         if terms not in made:
-            own = applied(study, rest)
+            # Without an [account] that all share, settings are swept in the accounts of legs alone.
+            shared = [key for key in rest if study.account or not key.startswith("account.")]
+            own = applied(study, {key: rest[key] for key in shared})
             assert isinstance(own, PortfolioStudy)
             made[terms] = _of_terms(own, rest, inputs, place)
         one = made[terms]
@@ -79,18 +81,21 @@ def _of_terms(
     """Accounts, costs and the portfolio rule of a study with a combination's values."""
     known, table = inputs.extensions.cost_models, own.portfolio
     changes = {key[8:]: value for key, value in rest.items() if key.startswith("account.")}
+    fees = {key[6:]: value for key, value in rest.items() if key.startswith("costs.")}
     contracts = [name for name, leg in inputs.legs.items() if _trades_contract(leg.account)]
     accounts, costs = {}, {}
     for name, leg in inputs.legs.items():
         said = own.legs.get(name)
         alone = None if said is None else said.account
         account = leg.account
-        if changes and alone is None:  # what a leg says itself stands
+        if changes:
             account = _changed(account, changes, apart=bool(contracts))
         if account is not None:
             accounts[name] = account
         paid = None if said is None else said.costs
         costs[name] = own.leg_study(alone or own.account, paid).said_costs(known)
+        if fees and paid is not None:
+            costs[name] = replace(costs[name], **fees)
     rule = joint_rule(
         inputs.rule.strategy, own.params, rule=table.rule, rule_params=table.params, place=place
     )

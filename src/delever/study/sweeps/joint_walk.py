@@ -35,7 +35,7 @@ from delever.study.sweeps.by_itself import in_parts
 from delever.study.sweeps.joint_ground import JointCombination, JointGround
 from delever.study.sweeps.joint_sweep import joint_ground_at_hand, joint_ground_of
 from delever.study.sweeps.walk_of_one import axes_of, parameters_alone, strategy_to_walk
-from delever.study.sweeps.walk_steps import SHARED, Wanted
+from delever.study.sweeps.walk_steps import SHARED, WalkAsked, Wanted
 from delever.study.workspaces.any_strategy import Given
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -43,17 +43,12 @@ from delever.venues.costs import Costs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeveralWalked:
+class SeveralWalked(WalkAsked):
     """What is walked over several symbols."""
 
     ground: JointGround
-    chosen: Sequence[Mapping[str, Any]]  # by axis, a row per combination
-    bound: Sequence[Mapping[str, Any]]  # all parameters of the strategy
     benchmark: str  # by its name
-    benchmark_costs: Costs
-    name: str
     data: str  # what it is walked on, in words
-    studied: Mapping[str, str]
 
     def _combination(self, params: Mapping[str, Any]) -> JointCombination:
         rule = replace(self.ground.rule, params=params)

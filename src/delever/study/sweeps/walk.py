@@ -21,6 +21,7 @@ from delever.errors import InputError
 from delever.panel import Markets
 from delever.report.figures.look import Chart
 from delever.research.choosing import Tried
+from delever.research.rungs import out_of_sample
 from delever.research.walking import (
     Choose,
     Pace,
@@ -137,7 +138,9 @@ class WalkForward(Walked, Result):
         """The tear-sheet of the run, with the choices before it."""
         from delever.report.pages.walk_page import lead
 
-        return self.run.tearsheet(said=self.headline, lead=lead(self))
+        growth, held = (self.yearly(name) for name in ("growth", "benchmark_growth"))
+        told = [out_of_sample(growth, held, self.p_value)]
+        return self.run.tearsheet(said=self.headline, lead=lead(self), told=told)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever walk --json`` prints."""

@@ -35,7 +35,7 @@ from delever.study.sweeps.chunk import (
     ledger_of,
     record_combinations,
 )
-from delever.study.sweeps.walk_steps import Wanted, joined, opened, sums_of, wanted_rows
+from delever.study.sweeps.walk_steps import WalkAsked, Wanted, joined, opened, sums_of, wanted_rows
 from delever.study.workspaces.any_strategy import Given, as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -44,15 +44,10 @@ from delever.view import MarketView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OneWalked:
+class OneWalked(WalkAsked):
     """What is walked over one symbol."""
 
     ground: SweepGround
-    chosen: Sequence[Mapping[str, Any]]  # by axis, a row per combination
-    bound: Sequence[Mapping[str, Any]]  # all parameters of the strategy
-    benchmark_costs: Costs
-    name: str
-    studied: Mapping[str, str]
 
     def wanted(self) -> Wanted:
         """What all combinations decide. Raises what the strategy does if it answers none."""

@@ -26,11 +26,23 @@ from delever.study.settings.config import DEFAULT_COSTS
 from delever.study.sweeps.asking import answers, asked_of
 from delever.study.sweeps.by_itself import in_parts, why_by_itself
 from delever.study.sweeps.chunk import Combination, SweepGround
+from delever.venues.costs import Costs
 
 _LEAST_SHIFT_DAYS = 30
 SHARED = 64 * 2**20
 """Bytes of indicators that combinations share."""
 _MOST_VALUES = 20_000_000  # decisions held in memory, and so what the shifts are made of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalkAsked:
+    """What is walked, on one symbol or several."""
+
+    chosen: Sequence[Mapping[str, Any]]  # by axis, a row per combination
+    bound: Sequence[Mapping[str, Any]]  # all parameters of the strategy
+    benchmark_costs: Costs
+    name: str
+    studied: Mapping[str, str]
 
 
 class Wanted(NamedTuple):

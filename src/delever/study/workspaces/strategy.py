@@ -194,8 +194,9 @@ class Strategy:
     def _asked(self, market: MarketView | Markets, bound: Mapping[str, Any]) -> Decided:
         given: Takes = "markets" if isinstance(market, Markets) else "market"
         if self.takes != given:
+            several = "; name a universe or a study of several" if given == "market" else ""
             raise StrategyError(
-                f"{self.path}: {self.name} takes {_TAKES[self.takes]}; got {_TAKES[given]}"
+                f"{self.path}: {self.name} takes {_TAKES[self.takes]}; got {_TAKES[given]}{several}"
             )
         try:
             with redirect_stdout(sys.stderr):  # standard output belongs to the command

@@ -133,9 +133,16 @@ class Workspace:
 
     def study(self, path: Path) -> Path:
         """Find a study file. Raises ConfigError if there is none."""
+        return self._there(path, "a study file")
+
+    def claims(self, path: Path) -> Path:
+        """Find a file of claims. Raises ConfigError if there is none."""
+        return self._there(path, "a file of claims")
+
+    def _there(self, path: Path, what: str) -> Path:
         found = self.file(path)
         if not found.is_file():
-            raise ConfigError(f"a study file is required; there is none at {found}")
+            raise ConfigError(f"{what} is required; there is none at {found}")
         return found
 
     def account(self, said: Account | None) -> tuple[Account | None, Mapping[str, Dataset]]:

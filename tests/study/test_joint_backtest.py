@@ -11,12 +11,14 @@ import pytest
 
 import delever as dl
 from delever.engine.joint_orders import exposures_by_symbol
+from delever.engine.legs import Margin
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.report.pages.joint_blocks import legs_parts
 from delever.report.pages.run_tables import trades_table
 from delever.research.portfolio_parts import leg_changes
 from delever.study.portfolios.joint_simulation import joint_rule
 from delever.study.workspaces.any_strategy import as_strategy
+from delever.venues.rulebook import load_rulebook
 from delever.venues.slippage import VolatilitySlippage
 
 pytestmark = [
@@ -163,6 +165,7 @@ def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
     assert list(window.columns) == ["trends", "in_halves"]
 
 
+@pytest.mark.drawn(True)
 def test_the_page_says_by_what_each_leg_pays():
     perpetual = dl.Account(
         contract="BTC/USDT:USDT", rules="generic", funding_policy="missing-is-zero"
@@ -171,6 +174,11 @@ def test_the_page_says_by_what_each_leg_pays():
     run = dl.backtest(markets, in_halves, account={"BTC": perpetual})
     (table,) = legs_parts(run.evaluation)
     assert [row[4:] for row in table.texts] == [("by the rules", "0.050%"), ("0.100%", "0.050%")]
+    for venue, word in {"binanceusdm": "the whole position at once", "okx": "in the steps"}.items():
+        behind = Margin(rules=load_rulebook(f"data/venues/{venue}.toml"))
+        page = dl.backtest(markets, in_halves, account={"BTC": perpetual}, margin=behind).html()
+        assert page.count("A liquidation ") == 1
+        assert word in page.partition("A liquidation ")[2][:40]
     modelled = dl.Costs(taker_fee=0.001, slippage=0.0) + VolatilitySlippage(share=0.1)
     (table,) = legs_parts(dl.backtest(markets, in_halves, costs=modelled).evaluation)
     assert [row[4:] for row in table.texts] == [("0.100%", "a model")] * 2

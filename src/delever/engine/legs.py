@@ -152,6 +152,13 @@ class Margin:
         """Whether positions stand behind each other."""
         return self.mode in ("cross", "multi_asset")
 
+    @property
+    def in_steps(self) -> bool:
+        """Whether the venue's rules may take such positions down one after the other."""
+        if not self.shared or self.rules is None or self.liquidation == "whole":
+            return False
+        return any(each.rule.cut != "whole" for each in self.rules.accounts)
+
 
 _WORDS = {
     "mode": ("separate", "isolated", "cross", "multi_asset"),

@@ -180,8 +180,10 @@ def _small_print(evaluation: Evaluation, manifest: Mapping[str, Any]) -> Iterato
     held, costs = account_parts(run, manifest)
     sums = attribution_table(run, evaluation.benchmark, benchmark_name(manifest))
     yield block("", "From the first to the final equity", sums, half=True)
-    limits: list[Part] = [fragment("tearsheet.html", "limits", "funding" in run.ledger)]
-    limits += [] if held or portfolio_of(evaluation) else [costs]  # those of legs stand with them
+    several = portfolio_of(evaluation)
+    steps = several is not None and several.margin.in_steps
+    limits: list[Part] = [fragment("tearsheet.html", "limits", "funding" in run.ledger, steps)]
+    limits += [] if held or several else [costs]  # those of legs stand with them
     yield block("limits", "What is not modelled", *limits, link="Not modelled", half=True)
     assumed = list(manifest.get("assumptions", ()))
     yield block("assumptions", "Assumptions", assumed)

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from tests.data.fetching import Patience
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands wait for no venue: their time passes only by sleeping."""
+    monkeypatch.setattr(
+        "delever.data.exchange.client.Pacing", lambda: Patience().pacing(timeout=20.0)
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

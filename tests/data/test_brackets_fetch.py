@@ -509,7 +509,7 @@ funding_policy = "missing-is-zero"
         dl.run(study, workspace=workspace)
 
 
-def test_the_command_line(workspace, monkeypatch, capsys, tmp_path):
+def test_the_command_line(workspace, monkeypatch, capsys, tmp_path, hurried):
     venues = workspace.root / "data" / "venues"
     with serve(world()) as exchange:
         monkeypatch.setenv("DELEVER_API_URL", exchange.api_url)

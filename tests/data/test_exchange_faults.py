@@ -117,7 +117,7 @@ def test_a_fault_that_lasts_is_refused_in_words_and_what_came_before_is_kept(tmp
 
 
 @pytest.mark.parametrize(
-    ("kind", "venue"), spread(("drip", venue) for venue in ("binanceusdm", "bybit"))
+    ("kind", "venue"), spread(("drip", venue) for venue in ("bybit", "binanceusdm"))
 )
 def test_a_venue_that_drips_is_asked_again_when_its_whole_time_is_up(tmp_path, kind, venue):
     """A byte every twentieth of a second: no timeout between two of them would ever be met."""

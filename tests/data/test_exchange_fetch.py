@@ -324,9 +324,8 @@ def test_killed_at_any_moment_and_resumed(tmp_path, pytestconfig):
             process.kill()
             process.wait()
             hold_to_truth(catalog, reference, market)
-        subprocess.run(command, check=True)
-    # The last bar waits: by this machine's clock, years ahead, the venue's proves nothing.
-    assert hold_to_truth(catalog, reference, market) == 11_999
+        fetch(client_of(exchange, "bybit"), catalog, reference)
+    assert hold_to_truth(catalog, reference, market) == 12_000
 
 
 def test_interrupted_it_stores_what_is_complete_and_says_how_to_go_on(workspace):

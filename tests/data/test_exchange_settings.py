@@ -22,14 +22,6 @@ MINUTE = 60_000
 MARKETS = {symbol: generate(symbol, rows=500) for symbol in set(SYMBOLS.values())}
 
 
-@pytest.fixture
-def hurried(monkeypatch):
-    """Commands wait for no venue: their time passes only by sleeping."""
-    monkeypatch.setattr(
-        "delever.data.exchange.client.Pacing", lambda: Patience().pacing(timeout=20.0)
-    )
-
-
 @pytest.mark.parametrize("venue", SYMBOLS)
 def test_one_variable_redirects_every_venue(workspace, monkeypatch, capsys, hurried, venue):
     market = MARKETS[SYMBOLS[venue]]

@@ -158,7 +158,7 @@ def test_rows_withheld_for_a_while_come_in_as_soon_as_they_are_served(tmp_path, 
 
 
 def test_absent_stretches_are_asked_for_again_when_told_and_the_fetch_reminds(
-    workspace, monkeypatch, capsys
+    workspace, monkeypatch, capsys, hurried
 ):
     market = generate(SYMBOLS["bybit"], rows=24 * 70, timeframe="1h")
     start = int(market.times[0])

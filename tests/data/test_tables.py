@@ -128,7 +128,9 @@ VENUES = (Venue(name="bitstamp", series={"ohlcv": Series(rows=70, wide=False)}),
 """
 
 
-def test_the_command_line_knows_what_a_workspace_adds(workspace, monkeypatch, capsys, tmp_path):
+def test_the_command_line_knows_what_a_workspace_adds(
+    workspace, monkeypatch, capsys, tmp_path, hurried
+):
     (workspace.root / "extensions").mkdir(exist_ok=True)
     (workspace.root / "extensions" / "mine.py").write_text(EXTENSION)
     path = tmp_path / "x.csv"
@@ -137,8 +139,6 @@ def test_the_command_line_knows_what_a_workspace_adds(workspace, monkeypatch, ca
     assert main(["data", "import", str(path), *words]) == 0
     assert "v/series/TICKS/1d: 2 rows added" in capsys.readouterr().out
     with serve(World(markets=(generate("BTC/USD", rows=24 * 5, timeframe="1h"),))) as exchange:
-        pacing = Patience().pacing(wall=lambda: exchange.now / 1000)
-        monkeypatch.setattr("delever.data.exchange.client.Pacing", lambda: pacing)
         monkeypatch.setenv("DELEVER_API_URL", exchange.api_url)
         assert main(["data", "fetch", "bitstamp", "BTC/USD", "--timeframe", "1h"]) == 0
     assert "70" in {entry.request.params.get("limit") for entry in exchange.requests("*/ohlc/*")}

@@ -131,7 +131,7 @@ def test_every_parameter_that_a_warm_up_depends_on_is_drawn() -> None:
         assert depends <= set(PARAMETERS), one.name
 
 
-@pytest.mark.few(10)
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", FEATURES)
 @given(case=CASES, data=st.data())
 def test_nothing_is_known_before_the_warm_up_and_everything_after(

@@ -57,7 +57,7 @@ def load_sample(folder: Path) -> Dataset | None:
     origin |= {name: about[name] for name in _ORIGIN if name in about}
     return Dataset(
         reference=reference,
-        frame=frame.copy(),
+        frame=frame.copy(deep=False),  # what is written into it copies first
         id=own_id,
         publication_lag=default_lag(reference),
         notes=notes,

@@ -163,14 +163,17 @@ def _shares(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def little_work(request: pytest.FixtureRequest) -> Iterator[None]:
     """Work in this process, unless a test says how many; redraw six markets, two of each kind,
-    and shift a run that no sweep covers as often as it takes for a p-value to be small.
+    and shift a walk, or a run that no sweep covers, as often as it takes for a p-value to be small.
 
     `pytest --all` draws all of them. A process of a pool is two seconds of imports.
     """
+    from delever.study.sweeps.walk import walk_forward
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("delever.study.machines.executor.default_workers", lambda: 1)
         patch.setattr("delever.study.sweeps.study_sweep.default_workers", lambda: 1)
         if not request.config.getoption("--all"):
+            patch.setitem(walk_forward.__kwdefaults__, "shifts", 39)
             patch.setattr("delever.study.runs.answering.MARKETS", 6)
             patch.setattr("delever.research.luck.ONE_BY_ONE", 39)
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from delever.data.catalog import Catalog
 from delever.data.exchange.jobs import Job, usual_timeframe
 from delever.data.references import Reference
+from delever.data.sample_data import load_sample
 from delever.errors import ConflictError, InputError, NotStoredError, SchemaError, StoreError
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
@@ -57,6 +59,21 @@ def test_the_sample_is_a_data_set_that_says_what_it_lacks(catalog: Catalog):
 def test_the_sample_lies_in_the_workspace_by_default(tmp_path: Path):
     shutil.copytree(SAMPLE, tmp_path / "sample")
     assert Catalog(tmp_path).load(SAMPLE_NAME).id == Catalog(tmp_path, SAMPLE).load(SAMPLE_NAME).id
+
+
+def test_a_sample_that_was_read_before_is_what_lies_there_now(tmp_path: Path):
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    first = load_sample(tmp_path / "sample")
+    first.frame.iloc[0, 0] = -1.0
+    whole = load_sample(tmp_path / "sample")
+    assert whole.frame.iloc[0, 0] > 0.0
+    path, about = tmp_path / "sample" / "btc_usd_1d.csv", tmp_path / "sample" / "metadata.json"
+    path.write_text("\n".join(path.read_text().split("\n")[:-11]) + "\n")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"sha256": sha256}))
+    shorter = load_sample(tmp_path / "sample")
+    assert len(shorter.frame) == len(whole.frame) - 10
+    assert shorter.id != whole.id
 
 
 def test_a_sample_that_was_changed_is_refused(tmp_path: Path):

@@ -325,6 +325,10 @@ def test_orders_at_levels_of_every_symbol_are_sized_by_the_rule_and_run_again():
     assert {"costs x2", "1 bar later", "days 9 instead of 8"} <= set(run.counterfactuals.index)
     assert not run.what_if.refused
     assert run.answer.timing.known
+
+
+def test_a_rule_caps_what_rests_at_levels_too():
+    markets = dl.markets({"A": bars(1), "B": bars(2), "C": bars(3).iloc[:80]}, timeframe="1d")
     capped = dl.backtest(markets, on_levels, rule="capped", rule_params={"each": 0.2}, costs=FREE)
     reached = capped.evaluation.backtest.request["target_exposure"]["B"]
     assert reached["exposure_2"].max() == pytest.approx(0.2)

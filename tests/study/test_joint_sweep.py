@@ -96,7 +96,7 @@ def compared(sweep: dl.Sweep, row: int, run: dl.Run) -> None:
 
 @pytest.mark.otherwise(True)
 @pytest.mark.drawn(True)
-def test_rows_of_a_notebook_are_runs_and_the_sweep_chooses_among_them():
+def test_a_sweep_of_a_notebook_chooses_among_its_rows():
     markets = dl.markets({name: bars(seed) for seed, name in enumerate("ABC")}, timeframe="1d")
     axes: dict[str, Any] = {
         "window": [10, 40],
@@ -109,11 +109,15 @@ def test_rows_of_a_notebook_are_runs_and_the_sweep_chooses_among_them():
     assert sweep.benchmark is not None
     assert "3 symbols, margin cross" in sweep.about["Account"]
     assert "rebalance band 0.05 or 0.3" in sweep.html()
-    for mode in ("separate", "isolated"):
-        found = dl.sweep(markets, above, {"window": [10, 40]}, margin=mode, start="2020-02-01")
-        for row, window in enumerate((10, 40)):
-            run = dl.backtest(markets, above, window=window, margin=mode, start="2020-02-01")
-            compared(found, row, run)
+
+
+@pytest.mark.parametrize("mode", ["separate", "isolated"])
+def test_rows_of_a_notebook_are_runs_in_every_margin(mode: str):
+    markets = dl.markets({name: bars(seed) for seed, name in enumerate("ABC")}, timeframe="1d")
+    found = dl.sweep(markets, above, {"window": [10, 40]}, margin=mode, start="2020-02-01")
+    for row, window in enumerate((10, 40)):
+        run = dl.backtest(markets, above, window=window, margin=mode, start="2020-02-01")
+        compared(found, row, run)
 
 
 def test_a_row_with_orders_is_the_run_and_says_what_it_did_not_count():

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from delever.data.files import read_file
 from delever.data.parts import content_id
 from delever.data.references import Dataset, Reference, default_lag
@@ -50,14 +52,29 @@ def load_sample(folder: Path) -> Dataset | None:
             f"{folder / file} must have the sha256 {expected[:8]}… of its metadata.json; it has "
             f"{found[:8]}…; restore it"
         )
-    rows = read_file(folder / file, reference.kind, reference.timeframe)
+    frame, own_id = _read(folder / file, found, reference.kind, reference.timeframe)
     origin = {"file": file, "sha256": expected}
     origin |= {name: about[name] for name in _ORIGIN if name in about}
     return Dataset(
         reference=reference,
-        frame=rows.frame,
-        id=content_id(rows.frame, reference.timeframe),
+        frame=frame.copy(deep=False),  # what is written into it copies first
+        id=own_id,
         publication_lag=default_lag(reference),
         notes=notes,
         provenance=(origin,),
     )
+
+
+_kept: dict[tuple[str, ...], tuple[pd.DataFrame, str]] = {}  # the last sample that was read
+
+
+def _read(file: Path, sha256: str, kind: str, timeframe: str) -> tuple[pd.DataFrame, str]:
+    """Rows of a file of these bytes, and the id of their content; nobody may write into them."""
+    key = (file.name, sha256, kind, timeframe)
+    known = _kept.get(key)
+    if known is None:
+        frame = read_file(file, kind, timeframe).frame
+        known = frame, content_id(frame, timeframe)
+        _kept.clear()
+        _kept[key] = known
+    return known

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,10 +88,21 @@ def load_extensions(folder: Path) -> Extensions:
         sha256 = hashlib.sha256(source).hexdigest()
         _take(execute(path, source, sha256), str(path), found)
         sources[path.name] = sha256
-    for point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+    for point in sorted(_installed(), key=lambda one: one.name):
         _take(_imported(point), f"package {point.value}", found)
         sources[point.value] = "" if point.dist is None else point.dist.version
     return Extensions(**{kind: tuple(items) for kind, items in found.items()}, sources=sources)
+
+
+def _installed() -> tuple[EntryPoint, ...]:
+    """What installed packages name; read again once a folder of packages has changed."""
+    places = [Path(place) for place in sys.path]
+    return _found(tuple((one, one.stat().st_mtime_ns) for one in places if one.exists()))
+
+
+@lru_cache(1)
+def _found(_: tuple[tuple[Path, int], ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
 
 
 def _take(module: object, where: str, found: dict[str, list[Any]]) -> None:

@@ -43,7 +43,9 @@ def test_the_future_changes_nothing(name: str) -> None:
     seen = replace(market(), readings=needed)
     if days_unknown(name) < 200:
         seen = seen.upto(seen.index[500])
-    assert find_leak(partial(measure, name), seen, points=1) is None
+    # Events and levels change on few bars: more of those are asked.
+    points = 2 if FEATURES[name].unit in ("event", "price") else 1
+    assert find_leak(partial(measure, name), seen, points=points) is None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -132,14 +132,18 @@ def test_a_section_stands_on_the_tear_sheet(extended):
 
 
 def test_a_package_is_found_by_its_entry_point(workspace, tmp_path, monkeypatch):
-    (tmp_path / "my_delever_metrics.py").write_text(BLOCKS["extensions/median_bar.py"])
-    monkeypatch.syspath_prepend(tmp_path)
-    point = EntryPoint(name="mine", value="my_delever_metrics", group=room.GROUP)
-    monkeypatch.setattr(room, "entry_points", lambda group: [point])
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    assert workspace.extensions.metrics == ()
+    (site / "my_delever_metrics.py").write_text(BLOCKS["extensions/median_bar.py"])
+    named = site / "mine-1.0.dist-info"
+    named.mkdir()  # installed while the process runs
+    (named / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (named / "entry_points.txt").write_text(f"[{room.GROUP}]\nmine = my_delever_metrics\n")
     assert [one.__name__ for one in workspace.extensions.metrics] == ["median_bar"]
     gone = EntryPoint(name="mine", value="not_there", group=room.GROUP)
-    monkeypatch.setattr(room, "entry_points", lambda group: [gone])
-    room._installed.cache_clear()  # what is installed is read once
+    monkeypatch.setattr(room, "_installed", lambda: (gone,))
     with pytest.raises(ConfigError, match=r"mine = not_there of group delever must name a module"):
         _ = workspace.extensions
 

@@ -88,23 +88,21 @@ def load_extensions(folder: Path) -> Extensions:
         sha256 = hashlib.sha256(source).hexdigest()
         _take(execute(path, source, sha256), str(path), found)
         sources[path.name] = sha256
-    for point in _installed(_places()):
+    for point in sorted(_installed(), key=lambda one: one.name):
         _take(_imported(point), f"package {point.value}", found)
         sources[point.value] = "" if point.dist is None else point.dist.version
     return Extensions(**{kind: tuple(items) for kind, items in found.items()}, sources=sources)
 
 
-@lru_cache(maxsize=1)
-def _installed(places: tuple[tuple[str, int], ...]) -> list[EntryPoint]:
-    """Entry points of our group, by name; an installation changes a folder of these."""
-    del places
-    return sorted(entry_points(group=GROUP), key=lambda one: one.name)
+def _installed() -> tuple[EntryPoint, ...]:
+    """What installed packages name; read again once a folder of packages has changed."""
+    places = [Path(place) for place in sys.path]
+    return _found(tuple((one, one.stat().st_mtime_ns) for one in places if one.exists()))
 
 
-def _places() -> tuple[tuple[str, int], ...]:
-    """Where packages are looked for, and when each place changed last."""
-    there = [(one, Path(one or ".")) for one in sys.path]
-    return tuple((one, place.stat().st_mtime_ns) for one, place in there if place.exists())
+@lru_cache(1)
+def _found(_: tuple[tuple[Path, int], ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
 
 
 def _take(module: object, where: str, found: dict[str, list[Any]]) -> None:

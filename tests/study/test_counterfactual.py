@@ -77,9 +77,8 @@ class Market:
 
     def run(self, **overrides):
         settings = {key.replace("__", "."): value for key, value in overrides.items()}
-        return dl.run(
-            self.workspace.backtests / "perp.toml", workspace=self.workspace, set=settings
-        )
+        path = self.workspace.backtests / "perp.toml"
+        return dl.run(path, workspace=self.workspace, set=settings, quick=True)
 
 
 @pytest.fixture

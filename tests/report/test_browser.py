@@ -318,7 +318,7 @@ def test_a_printed_page_is_light_and_shows_every_row(seen: Opened) -> None:
     page = seen.page
     ink = 'document.querySelector("#fig-history")._fullLayout.font.color'
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f'{ink} === "#e3e6ea"')
+    page.wait_for_function(f'() => {ink} === "#e3e6ea"')
     page.evaluate(f"""() => {{
         for (const kind of ["beforeprint", "afterprint"])
             addEventListener(kind, () => {{ document.body.dataset[kind] = {ink}; }});

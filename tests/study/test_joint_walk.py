@@ -123,6 +123,7 @@ def test_what_a_walk_over_several_symbols_does_not_take() -> None:
         dl.walk_forward(markets, strongest, {"portfolio.days": [3]}, **PACE)
 
 
+@pytest.mark.drawn(True)
 @pytest.mark.otherwise(True)
 def test_a_study_is_walked_stored_and_read_by_the_verdict(workspace: Workspace, capsys) -> None:
     markets, _ = market_of(2)

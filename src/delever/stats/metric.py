@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal, ParamSpec, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from delever.arguments import aligned, checked
@@ -190,7 +191,7 @@ def metric(
             formula=formula,
             source=source,
             scopes=tuple(scopes),
-            compute=_of_sample(guarded, own, reads),
+            compute=_of_sample(function, guarded, own, reads),
             from_sums=from_sums,
             against_benchmark="benchmark" in reads,
             yearly="periods_per_year" in reads,
@@ -226,14 +227,19 @@ def metric_of(item: object) -> Metric:
 
 
 def _of_sample(
-    function: Callable[..., float], name: str, reads: Sequence[str]
+    function: Callable[..., float], guarded: Callable[..., float], name: str, reads: Sequence[str]
 ) -> Callable[[Sample], float]:
+    """A metric of a sample, whose series are checked; what fails is said by the guarded one."""
+
     @wraps(function)
     def compute(sample: Sample) -> float:
         if "benchmark" in reads and sample.benchmark is None:
             return math.nan
         given = {one: sample if one == "sample" else getattr(sample, one) for one in reads}
-        value = function(**given)
+        try:
+            value = function(**given)
+        except (LookupError, OverflowError, pd.errors.OutOfBoundsTimedelta):
+            value = guarded(**given)
         if not isinstance(value, numbers.Real):
             raise InputError(f"metric {name} must give a number; got {type(value).__name__}")
         return float(value)

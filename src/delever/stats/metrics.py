@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -172,7 +172,7 @@ def compute(
     {'loss_avoided': 0.3}
     """
     chosen = [metric_of(item) for item in metrics]
-    values = [each.compute(sample) if scope in each.scopes else math.nan for each in chosen]
+    values = _values(sample, chosen, scope)
     index = pd.Index([each.name for each in chosen], name="metric", dtype=object)
     return pd.Series(values, index=index, dtype="float64", name="value")
 
@@ -212,11 +212,15 @@ def compute_scopes(
     """
     chosen = [metric_of(item) for item in metrics]
     columns = {
-        name: compute(sample.within(own), chosen, scope=scopes.get(name, "period"))
+        name: _values(sample.within(own), chosen, scopes.get(name, "period"))
         for name, own in bars.items()
     }
     index = pd.Index([each.name for each in chosen], name="metric", dtype=object)
     return pd.DataFrame(columns, index=index, dtype="float64").rename_axis(columns="scope")
+
+
+def _values(sample: Sample, metrics: Sequence[Metric], scope: Scope) -> list[float]:
+    return [each.compute(sample) if scope in each.scopes else math.nan for each in metrics]
 
 
 def methods_table() -> str:

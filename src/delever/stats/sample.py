@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,9 @@ class Sample:
     trades: pd.DataFrame
     timeframe: str
     spans: NDArray[np.float64] = None  # type: ignore[assignment]  # set from the index
+    # of each trade the row of the bar it ended on, -1 while open, and its net result
+    _ended: NDArray[np.intp] = field(init=False, repr=False, compare=False)
+    _net: NDArray[np.float64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         index = utc_index(self.returns.index, "open_time", "returns")
@@ -85,18 +88,21 @@ class Sample:
             raise InputError(
                 f"trades need the columns {', '.join(_TRADE_COLUMNS)}; missing {', '.join(missing)}"
             )
-        outside = np.flatnonzero(_closed(self.trades) & (_exit_bars(self.trades, index) < 0))
+        closed = np.asarray(self.trades["status"].to_numpy(dtype=object) != "open", dtype=np.bool_)
+        ended = _exit_bars(self.trades, index)
+        outside = np.flatnonzero(closed & (ended < 0))
         if outside.size:
             raise InputError(
                 f"every closed trade must end on one of the bars; {outside.size} did not, "
                 f"the first with exit_time {self.trades['exit_time'].iloc[int(outside[0])]}"
             )
+        object.__setattr__(self, "_ended", np.where(closed, ended, -1))
+        object.__setattr__(self, "_net", self.trades["net_pnl"].to_numpy(dtype=np.float64))
 
     @property
     def closed_pnl(self) -> NDArray[np.float64]:
         """Net result of each trade that has ended, in quote currency."""
-        net_pnl = self.trades["net_pnl"].to_numpy(dtype=np.float64)
-        return net_pnl[_closed(self.trades)]
+        return self._net[self._ended >= 0]
 
     @property
     def years(self) -> float:
@@ -138,19 +144,25 @@ class Sample:
                 f"a scope must hold one boolean per bar ({len(self.returns)}); "
                 f"got {chosen.dtype} of shape {chosen.shape}"
             )
-        ended_on = _exit_bars(self.trades, pd.DatetimeIndex(self.returns.index))
-        settled = _closed(self.trades)
-        settled[settled] = chosen[ended_on[settled]]
+        settled = self._ended >= 0
+        settled[settled] = chosen[self._ended[settled]]
         followed = np.append(chosen[1:], True)[: len(chosen)]  # what is behind the last bar counts
-        return replace(
-            self,
-            returns=self.returns[chosen],
-            benchmark=None if self.benchmark is None else self.benchmark[chosen],
-            exposure=self.exposure[chosen],
-            turnover=self.turnover[chosen],
-            trades=self.trades.loc[settled],
-            spans=np.where(followed, self.spans, 1.0)[chosen],
-        )
+        rows = _rows(chosen)
+        part = {
+            "returns": self.returns.iloc[rows],
+            "benchmark": None if self.benchmark is None else self.benchmark.iloc[rows],
+            "exposure": self.exposure.iloc[rows],
+            "turnover": self.turnover.iloc[rows],
+            "trades": self.trades if settled.all() else self.trades.iloc[_rows(settled)],
+            "timeframe": self.timeframe,
+            "spans": np.where(followed, self.spans, 1.0)[rows],
+            "_ended": (np.cumsum(chosen) - 1)[self._ended[settled]],
+            "_net": self._net[settled],
+        }
+        made = object.__new__(Sample)  # what was checked of the whole holds of a part
+        for each in fields(Sample):
+            object.__setattr__(made, each.name, part[each.name])
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,8 +227,13 @@ def no_return(row: int, time: pd.Timestamp, value: float, name: str = "returns")
     )
 
 
-def _closed(trades: pd.DataFrame) -> NDArray[np.bool_]:
-    return np.asarray(trades["status"].to_numpy(dtype=object) != "open", dtype=np.bool_)
+def _rows(chosen: NDArray[np.bool_]) -> slice | NDArray[np.intp]:
+    """Where it is true: as a slice where that is one stretch, which needs no copy."""
+    rows = np.flatnonzero(chosen)
+    if not rows.size:
+        return slice(0)
+    first, behind = int(rows[0]), int(rows[-1]) + 1
+    return slice(first, behind) if behind - first == rows.size else rows
 
 
 def _exit_bars(trades: pd.DataFrame, index: pd.DatetimeIndex) -> NDArray[np.intp]:

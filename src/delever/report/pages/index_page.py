@@ -45,6 +45,7 @@ def render(frame: pd.DataFrame, beside: Path | None = None) -> str:
     Links start at the folder that the page will lie in, where that is known.
     """
     damaged = frame["damage"][frame["damage"] != ""]
+    kinds = set(frame["kind"])
     return render_page(
         title="Results",
         headline=f"{len(frame):,} stored, the newest first.",
@@ -52,6 +53,7 @@ def render(frame: pd.DataFrame, beside: Path | None = None) -> str:
         blocks=[
             block(kind, title, _table(kind, frame[frame["kind"] == kind], beside))
             for kind, title in _TITLES.items()
+            if kind in kinds
         ],
     )
 

@@ -48,9 +48,9 @@ def compiled(**options: Any) -> Callable[[F], F]:
 
 
 class _PartLibrary(_Library):  # type: ignore[misc]
-    """Code of a part: optimized in full, and made machine code, in the loop it is linked into.
+    """Code of a part, which is made machine code in the loop it is linked into, and not alone.
 
-    numba would do both for each function with all that it calls, at each level for the same lines.
+    numba would do so for each function with all that it calls: at each level for the same lines.
     """
 
     @property
@@ -66,10 +66,8 @@ class _PartLibrary(_Library):  # type: ignore[misc]
         return 0
 
     def _optimize_final_module(self) -> None:
-        # As much as it takes for a loop to be as fast as if each part had been optimized in full.
-        passes, builder = self._codegen._module_pass_manager(
-            opt=1, loop_vectorize=False, slp_vectorize=False
-        )
+        # Without it a loop takes up to half as long again.
+        passes, builder = self._codegen._module_pass_manager()
         passes.run(self._final_module, builder)
 
     def _finalize_final_module(self) -> None:

@@ -105,3 +105,25 @@ def test_a_part_keeps_order_and_stamps() -> None:
     assert part.returns.index.equals(DAYS[[0, 2]])
     assert part.exposure.index.equals(DAYS[[0, 2]])
     assert part.elapsed.tolist() == [1.0, 2.0]
+
+
+def test_a_part_of_a_part_has_its_own_bars_of_time_and_trades() -> None:
+    days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-05", "2021-01-06"], tz="UTC")
+    series = pd.Series([0.1, -0.2, 0.3, -0.1], days)
+    exits = pd.DatetimeIndex(["2021-01-02", "2021-01-05 12:00", pd.NaT], tz="UTC")
+    ended = {"exit_time": exits, "net_pnl": [1.0, -2.0, 9.0], "status": ["stop", "target", "open"]}
+    whole = Sample(
+        returns=series, benchmark=-series, exposure=series, turnover=series.abs(),
+        trades=pd.DataFrame(ended), timeframe="1d",
+    )  # fmt: skip
+    assert whole.spans.tolist() == [1.0, 3.0, 1.0, 1.0]
+    # What lies behind the second of January counts only where the fifth follows it.
+    assert whole.within(np.array([True, True, False, True])).spans.tolist() == [1.0, 1.0, 1.0]
+    later = whole.within(np.array([False, True, True, True]))
+    assert (later.spans.tolist(), later.closed_pnl.tolist()) == ([3.0, 1.0, 1.0], [1.0, -2.0])
+    ends = later.within(np.array([True, False, True]))
+    assert (ends.spans.tolist(), ends.closed_pnl.tolist()) == ([1.0, 1.0], [1.0])
+    assert ends.trades["net_pnl"].tolist() == [1.0]
+    for part in (later, ends, later.within(np.zeros(3, bool))):  # as checked and made anew
+        made = {one.name: getattr(part, one.name) for one in dataclasses.fields(part) if one.init}
+        pd.testing.assert_series_equal(compute(part), compute(Sample(**made)), check_exact=True)

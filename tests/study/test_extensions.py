@@ -142,25 +142,11 @@ def test_a_package_is_found_by_its_entry_point(workspace, tmp_path, monkeypatch)
     (named / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (named / "entry_points.txt").write_text(f"[{room.GROUP}]\nmine = my_delever_metrics\n")
     assert [one.__name__ for one in workspace.extensions.metrics] == ["median_bar"]
+    assert workspace.extensions.sources == {"my_delever_metrics": "1.0"}
     gone = EntryPoint(name="mine", value="not_there", group=room.GROUP)
     monkeypatch.setattr(room, "_installed", lambda: (gone,))
     with pytest.raises(ConfigError, match=r"mine = not_there of group delever must name a module"):
         _ = workspace.extensions
-
-
-def test_a_package_that_is_installed_meanwhile_is_found(workspace, tmp_path, monkeypatch):
-    place = tmp_path / "packages"
-    place.mkdir()
-    monkeypatch.syspath_prepend(place)
-    assert workspace.extensions.metrics == ()
-    (place / "delever_metrics_since.py").write_text(BLOCKS["extensions/median_bar.py"])
-    (place / "since-1.5.dist-info").mkdir()
-    (place / "since-1.5.dist-info" / "METADATA").write_text("Name: since\nVersion: 1.5\n")
-    (place / "since-1.5.dist-info" / "entry_points.txt").write_text(
-        f"[{room.GROUP}]\nsince = delever_metrics_since\n"
-    )
-    assert [one.__name__ for one in workspace.extensions.metrics] == ["median_bar"]
-    assert workspace.extensions.sources == {"delever_metrics_since": "1.5"}
 
 
 def test_what_is_wrong_with_an_extension_is_said(workspace):

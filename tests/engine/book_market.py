@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+from tests.reference.book_plain import run_book_plain
 
-from delever.engine.portfolio import Leg, Margin
+from delever.engine.portfolio import Leg, Margin, PortfolioBacktest, portfolio_backtest
 from delever.engine.settings import Account, FundingSeries
 from delever.venues.brackets import Bracket
 from delever.venues.contract import PerpContract
@@ -23,6 +25,17 @@ MANY = (
     Bracket(cap=4_000.0, maintenance_margin_rate=0.01, max_leverage=50.0),
     Bracket(cap=np.inf, maintenance_margin_rate=0.03, max_leverage=25.0, maintenance_amount=80.0),
 )
+
+
+def plainly(legs: dict[str, Leg], targets: pd.DataFrame, **asked: Any) -> PortfolioBacktest:
+    """A run by the loop in plain Python, which is written apart from the compiled one."""
+
+    def run(*laid: Any, engine: str, **told: Any) -> Any:
+        return run_book_plain(*laid, **told)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("delever.engine.book_kernel.run_book", run)
+        return portfolio_backtest(legs, targets, **asked)
 
 
 def flat_bars(price: float, times: pd.DatetimeIndex) -> pd.DataFrame:

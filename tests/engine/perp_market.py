@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from delever.engine.events import FILL, LEDGER
+from delever.engine.ledger import FILL, LEDGER
 from delever.engine.orders import laid_out
 from delever.engine.settings import Orders
 from delever.engine.simulate import start_state

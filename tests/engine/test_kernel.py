@@ -11,13 +11,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.reference.account_plain import run_plain
 
-from delever.engine.events import SPOT_FILL as FILL
-from delever.engine.events import SPOT_LEDGER as LEDGER
-from delever.engine.events import STATE
-from delever.engine.kernel import run_compiled
-from delever.engine.plain import run_plain
-from delever.engine.settings import Account, orders_of
+from delever.engine.kernel import run_account
+from delever.engine.ledger import SPOT_FILL as FILL
+from delever.engine.ledger import SPOT_LEDGER as LEDGER
+from delever.engine.settings import STATE, Account, orders_of
 from delever.engine.simulate import start_state
 from delever.engine.steps import FillTerms, Funding, MarketArrays, TermArrays
 from delever.engine.trades import trades_frame
@@ -64,7 +63,7 @@ def run(
     slippage: float,
     band: float,
     state: np.ndarray,
-    loop: Any = run_compiled,
+    loop: Any = run_account,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ledger and fills of a spot account; the state is changed."""
     size = len(bars)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.engine.perp_market import prices_of
 
 from delever.engine.backtest import backtest
-from delever.engine.kernel import run_compiled
+from delever.engine.kernel import run_account
 from delever.engine.orders import before_bars, laid_out
 from delever.engine.settings import Account, FundingSeries, orders_of
 from delever.engine.simulate import start_state
@@ -107,7 +107,7 @@ def equities(case: Any, perp: Account, orders: pd.DataFrame | None = None) -> di
             wealth, side, worth = 10_000.0 * opened, -1.0, 1.0 / closed
         state = start_state(wealth, opened)
         told = laid_out(said, side * asked, of_account)
-        ledger, _, refused, _ = run_compiled(
+        ledger, _, refused, _ = run_account(
             path.market, side * asked, held, of_account, state, told
         )
         assert refused == -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -22,10 +23,10 @@ from tests.engine.perp_market import (
     order_numbers,
     rules_of,
 )
+from tests.reference.account_plain import run_plain
 
-from delever.engine.events import FILL, LEDGER, REASONS
-from delever.engine.kernel import run_compiled
-from delever.engine.plain import run_plain
+from delever.engine.kernel import run_account
+from delever.engine.ledger import FILL, LEDGER, REASONS
 from delever.engine.steps import MarketArrays, Said, TermArrays
 from delever.venues.margin import liquidation_price
 from delever.venues.margin_formulas import MarginLines
@@ -33,7 +34,7 @@ from delever.venues.margin_formulas import MarginLines
 many = settings(max_examples=500)
 
 
-def simulate(case: Case, run: Any = run_compiled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def simulate(case: Case, run: Any = run_account) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     state = case.start
     ledger, fills, refused, _ = run(
         case.market, case.targets, case.terms, case.orders, state, case.said
@@ -47,6 +48,15 @@ def simulate(case: Case, run: Any = run_compiled) -> tuple[np.ndarray, np.ndarra
 def test_the_twins_agree(case: Case) -> None:
     for plain, jitted in zip(simulate(case, run_plain), simulate(case), strict=True):
         np.testing.assert_allclose(jitted, plain, rtol=1e-12, atol=1e-12 * CASH)
+
+
+@pytest.mark.few(5)
+@many
+@given(case=cases(every=True))
+def test_the_loop_as_python_runs_it_is_the_compiled_one_to_the_last_bit(case: Case) -> None:
+    as_python = partial(run_account, engine="python")
+    for plain, jitted in zip(simulate(case, as_python), simulate(case), strict=True):
+        np.testing.assert_array_equal(jitted, plain)
 
 
 @many
@@ -186,7 +196,7 @@ def test_a_run_split_in_two_is_the_same_run(case: Case, cut: float) -> None:
         edges = slice(bars.start or 0, (bars.stop or len(case.targets)) + 1)
         rows = said.orders if len(said.orders) == 1 else said.orders[edges]
         said = Said(rows, said.rungs[bars], said.again[bars])
-        parts.append(run_compiled(part, case.targets[bars], terms, case.orders, state, said)[0])
+        parts.append(run_account(part, case.targets[bars], terms, case.orders, state, said)[0])
     np.testing.assert_array_equal(np.vstack(parts), whole)
     np.testing.assert_array_equal(state, end)
 

@@ -17,13 +17,14 @@ from tests.engine.book_market import (
     flat_bars,
     how_of,
     perpetual,
+    plainly,
     random_legs,
     rulebook,
     rules,
     with_orders,
 )
 
-from delever.engine.book_kernel import run_book_compiled
+from delever.engine.book_kernel import run_book
 from delever.engine.book_market import lay_out
 from delever.engine.legs import decided_targets, read_leg, shared_by, union
 from delever.engine.portfolio import Leg, Margin, PortfolioBacktest, portfolio_backtest
@@ -66,8 +67,8 @@ def test_the_twins_agree(
     if named and "limit_offset" not in orders:
         targets = with_orders(legs, targets, seed)
     asked: dict[str, Any] = {"timeframe": "1d", "margin": how_of(how, legs), "rebalance_band": band}
-    plain = portfolio_backtest(legs, targets, engine="python", **asked)
-    compiled = portfolio_backtest(legs, targets, engine="numba", **asked)
+    plain = plainly(legs, targets, **asked)
+    compiled = portfolio_backtest(legs, targets, **asked)
 
     def same(one: Any, other: Any) -> None:
         pd.testing.assert_frame_equal(one, other, rtol=1e-12, atol=1e-8)
@@ -91,7 +92,7 @@ def equity_of(legs: dict[str, Leg], targets: pd.DataFrame, resolution: Resolutio
         read, asked, clock, timeframe="1d", band=np.inf, resolution=resolution,
         shared=shared_by(how, read, clock)[0],
     )  # fmt: skip
-    rows = run_book_compiled(path.market, path.terms, cash=10_000.0, shared=True).book
+    rows = run_book(path.market, path.terms, cash=10_000.0, shared=True).book
     return np.asarray(rows[:, 0])
 
 
@@ -444,15 +445,26 @@ def test_margin_that_makes_no_sense_is_refused(made: dict[str, Any], said: str) 
         Margin(**made)
 
 
+def test_the_loop_as_python_runs_it_is_the_compiled_one_to_the_last_bit() -> None:
+    for seed, how in enumerate(sorted(HOWS)):
+        legs, targets = random_legs(seed, 12, 3, bounds=True, stop_loss=0.1, take_profit=0.2)
+        asked: dict[str, Any] = {"timeframe": "1d", "margin": how_of(how, legs)}
+        compiled, plain = (
+            portfolio_backtest(legs, targets, engine=engine, **asked)
+            for engine in ("numba", "python")
+        )
+        for name in ("ledger", "fills", "trades", "bounds"):
+            pd.testing.assert_frame_equal(
+                getattr(plain, name), getattr(compiled, name), check_exact=True
+            )
+
+
 def test_steps_by_brackets_do_not_cut_ever_less():
     """Down to 1e-16 of the position, and twice as often, where a cap is met to the last bit."""
     for seed, often in ((41, 11), (44, 19)):
         legs, targets = random_legs(seed, 60, 3)
-        for engine in ("python", "numba"):
-            run = portfolio_backtest(
-                *(legs, targets.ffill()),
-                timeframe="1d", margin=how_of("by brackets", legs), engine=engine,
-            )  # fmt: skip
+        for run_of in (plainly, portfolio_backtest):
+            run = run_of(legs, targets.ffill(), timeframe="1d", margin=how_of("by brackets", legs))
             cut = run.fills[run.fills["reason"] == "liquidation"]
             assert len(cut) == often
             assert (

@@ -17,8 +17,8 @@ from tests.engine.perp_market import CASH, Case, cases
 
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.delivered import below_a_lot
-from delever.engine.events import FILL, LEDGER, REASONS
-from delever.engine.kernel import run_compiled
+from delever.engine.kernel import run_account
+from delever.engine.ledger import FILL, LEDGER, REASONS
 from delever.engine.settings import Account
 from delever.engine.sweep_accounts import (
     SWEPT_ACCOUNT,
@@ -292,7 +292,7 @@ def account_of(case: Case) -> SweepAccount:
     cut=st.integers(0, 25),
 )  # fmt: skip
 def test_margin_accounts_agree_with_the_single_runs_kernel(case: Case, cut: int) -> None:
-    ledger, fills, refused, _ = run_compiled(
+    ledger, fills, refused, _ = run_account(
         case.market, case.targets, case.terms, case.orders, case.start
     )
     assert refused == -1

@@ -1,8 +1,7 @@
 """The arithmetic of an account, compiled once for the loop of a run and the loop of a sweep.
 
-`delever.venues` says the same in plain Python, which the plain twin of the loop is written on; a
-test compares the two. Prices, positions and targets of an inverse contract are the reciprocal ones
-of `delever.engine.inverse`.
+`delever.venues` says the same in plain Python; a test compares the two. Prices, positions and
+targets of an inverse contract are the reciprocal ones of `delever.engine.inverse`.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ import numpy as np
 
 from delever.engine.compiled import inlined
 from delever.engine.settings import Orders
-from delever.engine.steps import Floats, MarginRule
+from delever.engine.steps import DUST, Floats, MarginRule
 
-DUST = 1e-9
 ROUNDING = 1e-15
 DEAREST = 0.99
 BY_ENTRY, BY_SIZE = 1.0, 2.0  # what chooses a bracket; 0 is the mark

@@ -71,7 +71,7 @@ def backtest(
         Trade also when exposure at the open is further than this from the target. By default a
         position is left to drift until the target changes.
     engine : {"numba", "python"}
-        The compiled loop or its plain twin; they agree.
+        The compiled loop, or the same lines as Python runs them, slowly.
     account : Account, optional
         Contract, leverage, margin, funding and orders of a margin account.
     earlier : pandas.DataFrame, optional

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from delever.engine.arithmetic import DUST, margin_behind, profit_price, stop_price
+from delever.engine.arithmetic import margin_behind, profit_price, stop_price
 from delever.engine.book_compiled import (
     CompiledBook,
     collateral,
@@ -21,6 +21,7 @@ from delever.engine.book_compiled import (
     order_of,
 )
 from delever.engine.compiled import inlined, inner
+from delever.engine.steps import DUST
 
 _SAFE = 1e-9  # of what is held: nearer to a liquidation a step is walked
 

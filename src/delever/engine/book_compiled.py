@@ -1,4 +1,9 @@
-"""An account of several positions for the compiled loop: `delever.engine.book_events`, compiled."""
+"""An account of several positions and what can happen to it, compiled.
+
+Every position is an account of `delever.engine.kernel_events` whose cash is the book's: it is lent
+the cash for what it does and gives it back. What concerns all positions at once (what stands behind
+them, and what reaches several targets at one open) is here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from delever.engine.arithmetic import (
-    DUST,
     in_lots,
     maintenance,
     moved,
@@ -20,11 +24,11 @@ from delever.engine.book_market import BookMarket, BookTerms
 from delever.engine.by_reference import by_reference
 from delever.engine.compiled import inner, numbers
 from delever.engine.kernel_events import N_RULE, N_TERMS, CompiledRun, fill_to
-from delever.engine.steps import FillTerms, Floats, Ints, MarginRule
+from delever.engine.steps import DUST, FillTerms, Floats, Ints, MarginRule
 
 BOOK_STATE = record(
     "cash", "shared", "resolve", "ambiguous", "turned_away", "was_cut",
-    "by", "size", "above", "by_margin", "begun", "small", "known", "entries", "margins",
+    "by", "part", "above", "by_margin", "begun", "small", "known", "entries", "margins",
 )  # fmt: skip
 """What a book carries: among it the columns of `Cut`, its first step, how many decisions to hold
 something held nothing for want of a lot, and, where that is known, what all positions that need
@@ -85,8 +89,8 @@ class CompiledBook(NamedTuple):
     """Several positions on their way."""
 
     state: Any  # record of `BOOK_STATE`
-    accounts: Any  # records of `delever.engine.events.STATE`
-    rows: Any  # records of `delever.engine.events.LEDGER`: the bar's, as far as they have come
+    accounts: Any  # records of `delever.engine.settings.STATE`
+    rows: Any  # records of `delever.engine.ledger.LEDGER`: the bar's, as far as they have come
     at: Any  # record of `delever.engine.kernel.PLACE`
     fills: Any
     whose: Ints
@@ -333,7 +337,16 @@ def _sign(quantity: float) -> float:
 
 @inner()
 def at_targets(book: CompiledBook) -> None:
-    """Positions that reach all targets that are due, costs included, into ``wanted``."""
+    """Positions that reach all targets that are due, costs included, into ``wanted``.
+
+    With the sides s that the trades take, at fill prices P and the fees f, equity after all is
+
+        E = (cash + sum of q0 P (1 + s f) traded + sum of q mark not traded) / (1 + sum of s f X)
+
+    and every position is X E / P. The sides are found by trying: those that the equity before
+    calls for, then those that the equity with their costs does. One that goes back and forth lies
+    where neither a purchase nor a sale pays, and is left as it is.
+    """
     of, size = book.of, len(book.terms.spot)
     due = 0
     for place in range(size):

@@ -1,4 +1,4 @@
-"""Liquidation of positions that stand behind each other, compiled; see `book_together`."""
+"""Liquidation of positions that stand behind each other, compiled."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from delever.engine.book_compiled import (
     terms_of,
     trade,
 )
-from delever.engine.book_together import AT_CAP
 from delever.engine.compiled import inner
 from delever.engine.kernel_events import BY_LIQUIDATION, book_fill
 from delever.engine.steps import Floats
+
+AT_CAP = 1e-6
+"""Share of a bracket's cap by which a size above it still counts as below: a position that was cut
+to a cap is not cut by ever less as its price goes on."""
 
 
 @inner()
@@ -37,10 +40,14 @@ def balance(book: CompiledBook, marks: Floats) -> float:
 
 @inner()
 def liquidate(book: CompiledBook, marks: Floats) -> bool:
-    """Liquidate at marks where not enough is there; whether nothing is left that needs margin."""
+    """Liquidate at marks where not enough is there; whether nothing is left that needs margin.
+
+    Everything at once, or one position after the other until enough is there. Whose balance is gone
+    loses everything.
+    """
     begun = False
     while count_held(book) > 0 and (not begun or slack(book, marks, 0.0) <= 0.0):
-        begun = True
+        begun = True  # rounding may leave a little at the marks where they met
         if book.state.by == 0.0 or balance(book, marks) <= 0.0:
             _liquidate_all(book, marks)
         else:
@@ -82,13 +89,13 @@ def _after_cut(book: CompiledBook, place: int, price: float) -> float:
     if book.terms.spot[place] > 0.0 or size * price <= book.state.above:
         return 0.0
     if book.state.by == 2.0:
-        return 0.0 if book.state.was_cut > 0.0 else float((1.0 - book.state.size) * position)
+        return 0.0 if book.state.was_cut > 0.0 else float((1.0 - book.state.part) * position)
     unit = price
     if leg.rule.bracket_by == BY_ENTRY:
         unit = leg.account.entry
     elif leg.rule.bracket_by == BY_SIZE:
         unit = 1.0
-    row = bracket_row(size * unit * (1.0 - AT_CAP), leg.table) - int(book.state.size)
+    row = bracket_row(size * unit * (1.0 - AT_CAP), leg.table) - int(book.state.part)
     if row < 0:
         return 0.0
     left = in_lots(leg.table[row, CAP] / unit, leg.order.lot)
@@ -135,7 +142,7 @@ def _liquidate_all(book: CompiledBook, marks: Floats) -> None:
             size = abs(position) * price
             fee = terms_of(book, place).liquidation_fee * size
             _close(book, place, -position, price, fee * part, lacking * (size / total))
-            book.state.cash += position * price
+            book.state.cash += position * price  # so that the next one sees what is left
     book.state.cash = 0.0 - backed
 
 

@@ -1,6 +1,9 @@
-"""The compiled loop of an account of several positions; `book_plain` says the same in plain Python.
+"""The loop of an account of several positions, compiled.
 
-A position is lent the book's cash and does what `delever.engine.kernel` has a single account do.
+A position is lent the book's cash and does what `delever.engine.kernel` has a single account do. In
+a step of the clock, in order: all marks at their opens; funding stamped there; liquidation of what
+stands together, then gaps of each position; the targets of all bars that open here, sized against
+one equity; borrow; resting limit orders; what happens inside; all marks at their closes.
 """
 
 from __future__ import annotations
@@ -33,14 +36,12 @@ from delever.engine.book_compiled import (
     trade,
     value_at,
 )
-from delever.engine.book_events import BOOK, LEG
 from delever.engine.book_forced import balance, liquidate, repay
 from delever.engine.book_market import BookMarket, BookTerms
 from delever.engine.book_path import inside_together
-from delever.engine.book_plain import BookRows
+from delever.engine.book_tables import BookRows
 from delever.engine.by_reference import by_reference
-from delever.engine.compiled import compiled, inner, numbers
-from delever.engine.events import FILL, LEDGER, REASONS, STATE
+from delever.engine.compiled import by_engine, compiled, inner, numbers
 from delever.engine.kernel import (
     at_open_of,
     fill_limits,
@@ -55,6 +56,8 @@ from delever.engine.kernel_events import (
     PLACE,
     margin_of,
 )
+from delever.engine.ledger import BOOK, FILL, LEDGER, LEG, REASONS
+from delever.engine.settings import STATE
 from delever.engine.steps import FillTerms, Funding, Ints, MarginRule, Prices
 
 BORROW = FillTerms._fields.index("borrow")
@@ -66,7 +69,7 @@ def open_bar(book: CompiledBook, bar: int, at_bar: Ints) -> None:
     """Take up what holds in a bar for those that have it."""
     of, terms, state = book.of, book.terms, book.state
     state.ambiguous = 0.0
-    state.by, state.size = terms.cuts[bar, 0], terms.cuts[bar, 1]
+    state.by, state.part = terms.cuts[bar, 0], terms.cuts[bar, 1]
     state.above, state.by_margin = terms.cuts[bar, 2], terms.cuts[bar, 3]
     for place in range(len(terms.spot)):
         row = book.rows[place]
@@ -257,7 +260,10 @@ def walk_step(book: CompiledBook, first: bool) -> int:
 
 @inner()
 def settle(book: CompiledBook, place: int, bar: int, at_bar: Ints, at_step: Ints) -> None:
-    """Close a position whose bars have ended: at its last close, or at what was recovered."""
+    """Close a position whose bars have ended: at its last close, or at what was recovered.
+
+    The fund bears what no margin stands behind; positions that it leaves short of theirs go, too.
+    """
     account, row = book.accounts[place], at_bar[place] - 1
     if row < book.terms.bar_begin[place] or book.terms.leaves[row] != bar:
         return
@@ -321,10 +327,14 @@ def _loop(
     return 0
 
 
-def run_book_compiled(
-    market: BookMarket, terms: BookTerms, *, cash: float, shared: bool
+def run_book(
+    market: BookMarket, terms: BookTerms, *, cash: float, shared: bool, engine: str = "numba"
 ) -> BookRows:
-    """Simulate an account of several positions over the bars of its clock, compiled."""
+    """Simulate an account of several positions over the bars of its clock.
+
+    Raises InputError if there is no such engine.
+    """
+    loop = by_engine(_loop, engine)
     size, bars = len(terms.spot), len(market.first) - 1
     room = 2 * len(terms.opens) + 64 * size
     while True:
@@ -341,7 +351,7 @@ def run_book_compiled(
             np.zeros((max(size, 2), 1 + size)),
         )  # fmt: skip
         at_bar, at_step = terms.bar_begin[:-1].copy(), market.step_begin[:-1].copy()
-        ended = _loop(book, states, places, rows, legs, at_bar, at_step)
+        ended = loop(book, states, places, rows, legs, at_bar, at_step)
         if ended >= 0:
             break
         room *= 4

@@ -1,4 +1,10 @@
-"""Positions that stand behind each other: `delever.engine.book_together`, compiled."""
+"""Positions that stand behind each other, inside a step: one path for all of them, compiled.
+
+A bar says how far each mark went and not what the others were worth then. To test each position at
+its own extreme would liquidate hedges that no price could have hurt. So the marks move together, in
+a line from their opens to one extreme each, and the account is liquidated where its margin balance
+meets its maintenance margin on that line.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +31,23 @@ from delever.engine.book_compiled import (
 )
 from delever.engine.book_forced import liquidate
 from delever.engine.book_market import STRETCH
-from delever.engine.book_together import LEAST_SEEN
 from delever.engine.compiled import inner, numbers
 from delever.engine.kernel_events import BY_PROFIT, BY_STOP, BY_TRAILING, N_FUNDING, leave_at
 from delever.engine.steps import Floats, Funding
 
 OPEN, HIGH, LOW, CLOSE = range(4)  # columns of prices
+LEAST_SEEN = 20
+"""Steps that two positions must have had in common before how they moved together counts."""
 
 
 @inner()
 def _meeting(book: CompiledBook, start: Floats, end: Floats, paid: float) -> float:
-    """How far on the way from marks to marks the balance meets what must be kept; inf for not."""
+    """How far on the way from marks to marks the balance meets what must be kept; inf for not.
+
+    The balance is linear in the way gone and what must be kept convex, so what is between them is
+    concave: from an end where it is gone, Newton's steps come down to the one place where it goes,
+    from piece to piece.
+    """
     of = book.of
     if slack(book, start, paid) <= 0.0:
         return 0.0
@@ -95,7 +107,12 @@ def _against(book: CompiledBook) -> None:
 
 @inner()
 def _direct(book: CompiledBook, number: int, resolve: float) -> bool:
-    """Put the way of a number into ``way``; False when there is none."""
+    """Put the way of a number into ``way``; False when there is none.
+
+    A run lets all go with the largest position, or against it where they have moved against it so
+    far, once down and once up. The worst lets each go to its own adverse extreme at once. The best
+    lets one do so while all others are at their best: what is met then is met however they moved.
+    """
     of, size = book.of, len(book.terms.spot)
     if resolve == -2.0:
         _against(book)

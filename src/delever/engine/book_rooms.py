@@ -12,8 +12,8 @@ from delever.engine.book_kernel import accounts_of, scratch_of
 from delever.engine.book_market import BookMarket, BookPath
 from delever.engine.book_measured import Way
 from delever.engine.book_swept import BookAsks, Room
-from delever.engine.events import FILL, LEDGER
 from delever.engine.kernel_events import PLACE
+from delever.engine.ledger import FILL, LEDGER
 
 
 def ways_of(many: int, bars: int) -> Way:

@@ -9,14 +9,23 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from delever.engine.book_events import BOOK, LEG
-from delever.engine.book_plain import BookRows
-from delever.engine.events import FILL, LEDGER
 from delever.engine.inverse import in_quote
+from delever.engine.ledger import BOOK, FILL, LEDGER, LEG
 from delever.engine.settings import Account
 from delever.engine.simulate import tables_of
-from delever.engine.steps import Floats
+from delever.engine.steps import Floats, Ints
 from delever.engine.trades import fills_frame, trades_frame
+
+
+class BookRows(NamedTuple):
+    """What a loop over bars leaves."""
+
+    book: Floats  # shape (n, 17): the columns of `BOOK`
+    legs: Floats  # shape (n, legs, 13): the columns of `LEG`
+    fills: Floats  # the columns of `FILL`
+    whose: Ints  # position of each fill
+    refused: tuple[int, int, float]  # bar, position, measure that no bracket allows; -1 for none
+    turned_away: int  # orders that the free margin did not allow
 
 
 class BookTables(NamedTuple):

@@ -13,13 +13,19 @@ import tempfile
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.dispatcher import Dispatcher
 from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from delever.arguments import one_of
+from delever.engine.by_reference import by_reference
 
 F = TypeVar("F", bound=Callable[..., Any])
 _njit: Any = numba.njit  # its annotations do not own up to all options
@@ -95,6 +101,50 @@ def inner(**options: Any) -> Callable[[F], F]:
 
 inlined = partial(inner, forceinline=True)
 """The same, put in the place of its call."""
+
+
+def by_engine(loop: F, engine: str) -> F:
+    """A compiled loop, or the same lines as Python runs them: slow, for a debugger.
+
+    Raises InputError if there is no such engine.
+    """
+    one_of("engine", engine, ("numba", "python"))
+    return loop if engine == "numba" else _as_python(loop)
+
+
+@cache
+def _as_python(loop: Any) -> Any:
+    made: dict[Any, FunctionType] = {}
+
+    def uncompiled(each: Any) -> Any:
+        """A function without its compilation, in whose module no other is compiled either."""
+        if each is by_reference:
+            return lambda held: held
+        if each is numbers:
+            return lambda row, _: tuple(row)
+        if not isinstance(each, Dispatcher):
+            return each
+        if each not in made:
+            function = each.py_func
+            names: dict[str, Any] = {}
+            made[each] = FunctionType(function.__code__, names, None, function.__defaults__)
+            names |= {name: uncompiled(value) for name, value in function.__globals__.items()}
+        return made[each]
+
+    plain = uncompiled(loop)
+
+    def run(*given: Any) -> Any:
+        with np.errstate(all="ignore"):  # as compiled
+            return plain(*map(_with_fields, given))
+
+    return run
+
+
+def _with_fields(given: Any) -> Any:
+    """Arrays of records, in tuples too, whose records have their fields as attributes."""
+    if isinstance(given, tuple):
+        return type(given)(*map(_with_fields, given))
+    return given.view(np.recarray) if given.dtype.names else given
 
 
 @cache

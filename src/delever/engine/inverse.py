@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from delever.engine.events import FILL, LEDGER
+from delever.engine.ledger import FILL, LEDGER
 from delever.engine.steps import Floats, Ints
 
 COIN_LEDGER = (*LEDGER, "collateral", "mark_price")

@@ -1,4 +1,9 @@
-"""The compiled loop of an account; `delever.engine.plain` says the same in plain Python."""
+"""The loop over bars of an account, compiled.
+
+Inside a step, in order: the mark at the open; funding stamped there; liquidation or stops on a
+gap; the decision (first step of a bar) and borrow; resting limit orders; funding stamped inside,
+stops and liquidation on the extremes; the mark at the close.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from delever.engine.arithmetic import (
-    excess,
     in_lots,
     moved,
     on_tick,
@@ -18,8 +22,7 @@ from delever.engine.arithmetic import (
 )
 from delever.engine.arrays import record
 from delever.engine.by_reference import by_reference
-from delever.engine.compiled import compiled, inner, numbers
-from delever.engine.events import FILL, LEDGER, STATE
+from delever.engine.compiled import by_engine, compiled, inner, numbers
 from delever.engine.kernel_events import (
     BY_LIMIT,
     BY_PROFIT,
@@ -39,13 +42,16 @@ from delever.engine.kernel_events import (
     leave_at,
     margin_of,
     nearest_stop,
+    pay_borrow,
     receive,
     slippage_for,
+    too_large,
     trigger_of,
     value_at_mark,
     wallet_of,
 )
-from delever.engine.settings import Orders
+from delever.engine.ledger import FILL, LEDGER
+from delever.engine.settings import STATE, Orders
 from delever.engine.steps import (
     FillTerms,
     Floats,
@@ -200,15 +206,6 @@ def _add(run: CompiledRun, price: float, slipped: float, fee: float) -> bool:
 
 
 @inner()
-def pay_borrow(run: CompiledRun, open_: float) -> None:
-    """Charge a spot short for a bar."""
-    owed = max(-run.account.position, 0.0) * open_ * run.terms.borrow
-    run.account.cash -= owed
-    run.account.borrowed += owed
-    run.row.borrow += owed
-
-
-@inner()
 def fill_limits(run: CompiledRun, last: Prices, mark: Prices, rested: bool) -> bool:
     """Fill orders that the step trades through, the nearest first.
 
@@ -308,12 +305,6 @@ def inside_of(
         leave_at(run, halted, reason)
     else:
         leave_at(run, last.open if side * (last.open - profit) >= 0.0 else profit, BY_PROFIT)
-
-
-@inner()
-def too_large(run: CompiledRun) -> float:
-    """Measure of a position that its bracket does not allow, else 0."""
-    return excess(run.account.position, run.account.entry, run.table, run.rule, run.order)
 
 
 @inner()
@@ -421,15 +412,20 @@ def _loop(
     return 0.0
 
 
-def run_compiled(
+def run_account(
     market: MarketArrays,
     targets: Floats,
     terms: TermArrays,
     orders: Orders,
     state: Floats,
     said: Said | None = None,
+    *,
+    engine: str = "numba",
 ) -> tuple[Floats, Floats, int, float]:
-    """Simulate an account over bars, compiled; see `delever.engine.plain.run_plain`."""
+    """Rows of the ledger, fills, the bar refused or -1, and the measure that no bracket allows.
+
+    Raises InputError if there is no such engine.
+    """
     told = said or Said.of(targets, orders)
     ledger = np.zeros(len(targets), dtype=record(*LEDGER))
     fills = np.empty((4 + told.rungs.shape[1]) * len(targets), dtype=record(*FILL))
@@ -441,7 +437,8 @@ def run_compiled(
     )
     told = Said(*(np.require(each, None, ["C", "W"]) for each in told))
     ordered = told.orders.view(ORDERS).reshape(-1)
-    beyond = _loop(market, targets, terms, told, ordered, records, place, ledger, fills)
+    loop = by_engine(_loop, engine)
+    beyond = loop(market, targets, terms, told, ordered, records, place, ledger, fills)
     return (
         ledger.view(np.float64).reshape(-1, len(LEDGER)),
         fills[: place[0]["fills"]].copy().view(np.float64).reshape(-1, len(FILL)),

@@ -1,4 +1,4 @@
-"""What can happen to an account, compiled; `delever.engine.events` says the same in plain Python.
+"""What can happen to an account, compiled.
 
 An account and the rows it leaves are records whose fields are the columns of `STATE`, `LEDGER` and
 `FILL`; what holds in a bar or a step is a tuple with the names of `delever.engine.steps`. So no
@@ -13,6 +13,7 @@ import numpy as np
 
 from delever.engine.arithmetic import (
     entry_after,
+    excess,
     liquidation_price,
     margin_behind,
     moved,
@@ -21,7 +22,7 @@ from delever.engine.arithmetic import (
 )
 from delever.engine.arrays import record
 from delever.engine.compiled import inner
-from delever.engine.events import REASONS
+from delever.engine.ledger import REASONS
 from delever.engine.settings import Orders
 from delever.engine.steps import (
     FillTerms,
@@ -115,6 +116,21 @@ def receive(run: CompiledRun, payment: float) -> None:
     run.account.cash += payment
     run.account.funded += payment
     run.row.funding += payment
+
+
+@inner()
+def pay_borrow(run: CompiledRun, open_: float) -> None:
+    """Charge a spot short for a bar."""
+    owed = max(-run.account.position, 0.0) * open_ * run.terms.borrow
+    run.account.cash -= owed
+    run.account.borrowed += owed
+    run.row.borrow += owed
+
+
+@inner()
+def too_large(run: CompiledRun) -> float:
+    """Measure of a position that its bracket does not allow, else 0."""
+    return excess(run.account.position, run.account.entry, run.table, run.rule, run.order)
 
 
 @inner()

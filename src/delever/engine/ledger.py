@@ -15,6 +15,69 @@ from delever.errors import InputError
 from delever.stats.returns import bar_returns
 from delever.venues.costs import Costs
 
+PAID = ("fee", "slippage", "liquidation")
+FLOWS = ("turnover", "price_pnl", *PAID, "funding", "borrow")
+"""What adds up over bars and positions."""
+
+SPOT_LEDGER = (
+    *("equity", "cash", "position", "exposure", "target_exposure", "turnover", "price_pnl"),
+    *PAID,
+)
+"""Columns of the ledger of a run without account settings, one row per bar."""
+
+LEDGER = (
+    *SPOT_LEDGER,
+    *("funding", "borrow", "ambiguous", "wallet_balance", "entry_price", "liquidation_price"),
+)
+"""Columns of every other ledger."""
+
+SPOT_FILL = (
+    "bar",
+    "quantity",
+    "price",
+    "fee",
+    "slippage",
+    "liquidation",
+    "equity",
+    "position",
+    "exposure",
+    "reason",
+)
+"""Columns of the fills of a run without account settings, one row per fill."""
+
+FILL = (*SPOT_FILL, "funding", "borrow", "step")
+"""Columns of all other fills; ``funding`` and ``borrow`` came since the fill before."""
+
+REASONS = ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit",
+           "delisted", "time_stop")  # fmt: skip
+"""What makes a fill; the column ``reason`` holds the place of one in here."""
+
+BOOK = (
+    "equity",
+    "cash",
+    "exposure",
+    "gross_exposure",
+    "target_exposure",
+    *FLOWS,
+    "ambiguous",
+    "wallet_balance",
+    "initial_margin",
+    "maintenance_margin",
+    "margin_ratio",
+)
+"""Columns of the ledger of an account of several positions, one row per bar of its clock."""
+
+LEG = (
+    "position",
+    "exposure",
+    "target_exposure",
+    *FLOWS,
+    "mark",
+    "entry_price",
+    "liquidation_price",
+)
+"""Columns of each of its positions."""
+
 ATTRIBUTION = ("price_pnl", "fee", "slippage", "liquidation")
 """Columns of the ledger that explain the change in equity, in quote units; those of a margin
 account are followed by ``funding`` and ``borrow``, and those of an inverse contract by

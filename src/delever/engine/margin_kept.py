@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from delever.arguments import Floats
-from delever.engine.events import DUST, LEDGER
-from delever.engine.steps import MarginRule, TermArrays, columns
+from delever.engine.ledger import LEDGER
+from delever.engine.steps import DUST, MarginRule, TermArrays, columns
 
 
 def margin_at_closes(

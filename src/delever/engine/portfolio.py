@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -12,7 +12,6 @@ import pandas as pd
 
 from delever.arguments import checked, counted
 from delever.engine.arrays import check_amounts
-from delever.engine.book_events import BOOK, LEG
 from delever.engine.book_market import (
     BookPath,
     LegInput,
@@ -21,10 +20,9 @@ from delever.engine.book_market import (
     check_size,
     lay_out,
 )
-from delever.engine.book_plain import BookRows, run_book_plain
-from delever.engine.book_tables import BookTables, add_up, coin_tables, tables
+from delever.engine.book_tables import BookRows, BookTables, add_up, coin_tables, tables
 from delever.engine.delivered import undelivered
-from delever.engine.ledger import Backtest
+from delever.engine.ledger import BOOK, LEG, Backtest
 from delever.engine.legs import (
     Leg,
     Margin,
@@ -118,7 +116,7 @@ def portfolio_backtest(
     rebalance_band : float, optional
         Trade a leg also when its exposure at the open is further than this from its target.
     engine : {"numba", "python"}
-        The compiled loop or its plain twin; they agree.
+        The compiled loop, or the same lines as Python runs them, slowly.
 
     Notes
     -----
@@ -148,10 +146,9 @@ def portfolio_backtest(
     wallets = _wallets(names, how, float(initial_equity))
     apart = how.mode == "separate"
     groups = [[name] for name in names] if apart else [names]
-    loop = _loop(engine)
     band = math.inf if rebalance_band is None else float(rebalance_band)
     books = [
-        _Book({name: read[name] for name in group}, decided, clock, timeframe, band, shared, loop)
+        _Book({name: read[name] for name in group}, decided, clock, timeframe, band, shared, engine)
         for group in groups
     ]
     cash = [wallets[group[0]] if apart else float(initial_equity) for group in groups]
@@ -246,7 +243,7 @@ class _Book:
     timeframe: str
     band: float
     shared: Shared
-    loop: Callable[..., BookRows]
+    engine: str
 
     @property
     def begun(self) -> dict[str, int]:
@@ -292,8 +289,12 @@ class _Book:
 
         Raises InputError if a bracket does not allow a position.
         """
+        from delever.engine.book_kernel import run_book  # numba takes long to import
+
         cash *= self.coins(path)
-        made = self.loop(path.market, path.terms, cash=cash, shared=self.shared.cross)
+        made = run_book(
+            path.market, path.terms, cash=cash, shared=self.shared.cross, engine=self.engine
+        )
         bar, place, measure = made.refused
         if bar >= 0:
             name = list(self.legs)[place]
@@ -301,16 +302,6 @@ class _Book:
             check_size(path, (name, place), leg.index, self.clock[bar],
                        leg.account.leverage, measure)  # fmt: skip
         return made
-
-
-def _loop(engine: str) -> Callable[..., BookRows]:
-    if engine == "python":
-        return run_book_plain
-    if engine != "numba":
-        raise InputError(f"engine must be one of numba, python; got {engine!r}")
-    from delever.engine.book_kernel import run_book_compiled  # numba takes long to import
-
-    return run_book_compiled
 
 
 def _bounds(equity: pd.Series, books: list[_Book], cash: list[float]) -> pd.DataFrame:

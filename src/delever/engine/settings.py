@@ -222,6 +222,15 @@ class Orders(NamedTuple):
     resolve: float = -1.0  # how what a bar hides is resolved, as `RESOLVED` says
 
 
+STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit", "funded",
+         "borrowed", "elsewhere", "aside", "goal", "rung", "held")  # fmt: skip
+"""What an account carries from one bar to the next.
+
+``elsewhere`` and ``aside`` are those of an account that holds other positions too: what they are
+worth at their marks, and what is added to the wallet that stands behind this one; 0 when alone.
+"""
+
+
 def orders_of(
     account: Account, *, band: float = math.inf, resolution: Resolution = "run"
 ) -> Orders:

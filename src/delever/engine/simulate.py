@@ -11,11 +11,11 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.engine.delivered import undelivered
-from delever.engine.events import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER, STATE
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
+from delever.engine.ledger import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER
 from delever.engine.margin_kept import margin_at_closes
 from delever.engine.orders import laid_out, not_sent
-from delever.engine.settings import Account, Orders, Resolution, orders_of
+from delever.engine.settings import STATE, Account, Orders, Resolution, orders_of
 from delever.engine.steps import FillTerms, Floats, Ints, MarketArrays, TermArrays, columns, walk
 from delever.engine.terms import check_terms, terms
 from delever.engine.trades import fills_frame, trades_frame
@@ -67,13 +67,15 @@ def simulate(
     # An inverse account holds coins, and u = 1 / price of them are one unit of quote.
     wealth = initial_equity * opened if account.inverse else initial_equity
     asked = 0.0 - targets if account.inverse else targets
-    loop = _loop(engine)
+    from delever.engine.kernel import run_account  # numba takes long to import
 
     def run(market: MarketArrays, resolution: Resolution) -> tuple[Floats, Floats]:
         orders = orders_of(account, band=band, resolution=resolution)
         told = laid_out(said, asked, orders)
         state = start_state(wealth, opened)
-        ledger, fills, refused, excess = loop(market, asked, held, orders, state, told)
+        ledger, fills, refused, excess = run_account(
+            market, asked, held, orders, state, told, engine=engine
+        )
         if refused >= 0:
             leverage = Orders(*told.orders[min(refused + 1, len(told.orders) - 1)]).leverage
             _refuse(index[refused], excess, leverage, rules[int(held.rule[refused])])
@@ -227,15 +229,3 @@ def _refuse(opened: pd.Timestamp, measure: float, leverage: float, rules: Rules)
         check_leverage(leverage, measure, rules.brackets)
     except InputError as error:
         raise InputError(f"the bar of {opened:%Y-%m-%d %H:%M}: {error}") from None
-
-
-def _loop(engine: str) -> Callable[..., tuple[Floats, Floats, int, float]]:
-    if engine == "python":
-        from delever.engine.plain import run_plain
-
-        return run_plain
-    if engine != "numba":
-        raise InputError(f"engine must be one of numba, python; got {engine!r}")
-    from delever.engine.kernel import run_compiled  # numba takes long to import
-
-    return run_compiled

@@ -19,6 +19,9 @@ from delever.units import timeframe_delta, timeframe_of
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
+DUST = 1e-9
+"""Share of an amount by which one that is nearly another is that."""
+
 _NEARLY = 1e-6
 _APART = 0.01
 CONTRADICTED = 0.01

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from delever.engine.arithmetic import (
-    DUST,
     entry_after,
     excess,
     in_lots,
@@ -30,7 +29,7 @@ from delever.engine.arithmetic import (
 )
 from delever.engine.compiled import compiled, inlined, numbers
 from delever.engine.settings import Orders
-from delever.engine.steps import MarginRule
+from delever.engine.steps import DUST, MarginRule
 from delever.engine.sweep_market import STRETCH, Board, Lines
 from delever.engine.sweep_wealth import Line, Wealth, enter, fall, hold, mark, stretch
 

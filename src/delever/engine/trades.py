@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.engine.events import REASONS, SPOT_FILL
+from delever.engine.ledger import REASONS, SPOT_FILL
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

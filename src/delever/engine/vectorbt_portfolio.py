@@ -14,8 +14,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.bars import elapsed_years
 from delever.engine.arrays import Floats
-from delever.engine.events import SPOT_FILL, SPOT_LEDGER
-from delever.engine.ledger import Backtest
+from delever.engine.ledger import SPOT_FILL, SPOT_LEDGER, Backtest
 from delever.engine.trades import fills_frame, trades_frame
 from delever.errors import InputError
 from delever.stats.returns import bar_returns

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 import math
 
-from delever.engine.book_events import (
+from tests.reference.account_events import (
+    book_fill,
+    fill,
+    receive,
+    slippage,
+    stop_order,
+    take_profit,
+)
+from tests.reference.account_plain import exit_at, value
+from tests.reference.book_events import (
     Book,
     Here,
     collateral,
@@ -20,18 +29,13 @@ from delever.engine.book_events import (
     lend,
     stand_together,
 )
-from delever.engine.events import book_fill, fill, receive, slippage, stop_order, take_profit
-from delever.engine.plain import exit_at, value
+
+from delever.engine.book_forced import AT_CAP
+from delever.engine.book_path import LEAST_SEEN
 from delever.engine.settings import RESOLVED
 from delever.engine.steps import Funding, Prices
 from delever.venues.brackets import bracket_of
 from delever.venues.contract import round_quantity
-
-LEAST_SEEN = 20
-"""Steps that two positions must have had in common before how they moved together counts."""
-AT_CAP = 1e-6
-"""Share of a bracket's cap by which a size above it still counts as below: a position that was cut
-to a cap is not cut by ever less as its price goes on."""
 
 
 def slack(book: Book, marks: list[float], paid: float) -> float:

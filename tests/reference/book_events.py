@@ -1,9 +1,8 @@
 """An account of several positions and what can happen to it, in plain Python.
 
-Every position is an account of `delever.engine.events` whose cash is the book's: it is lent the
-cash for what it does and gives it back. What concerns all positions at once (what stands behind
-them, and what reaches several targets at one open) is here; their liquidation is in
-`delever.engine.book_together`.
+Every position is an account of `account_events` whose cash is the book's: it is lent the cash for
+what it does and gives it back. What concerns all positions at once (what stands behind them, and
+what reaches several targets at one open) is here; their liquidation is in `book_together`.
 """
 
 from __future__ import annotations
@@ -12,39 +11,13 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.reference.account_events import Walk, lines, margin, taken
+
 from delever.engine.book_market import Cut
-from delever.engine.events import FLOWS, Walk, lines, margin, taken
-from delever.engine.steps import Funding, Prices
+from delever.engine.ledger import FLOWS
+from delever.engine.steps import DUST, Funding, Prices
 from delever.venues.costs import fill_price, position_at_target
 from delever.venues.margin import initial_margin, maintenance_margin
-
-BOOK = (
-    "equity",
-    "cash",
-    "exposure",
-    "gross_exposure",
-    "target_exposure",
-    *FLOWS,
-    "ambiguous",
-    "wallet_balance",
-    "initial_margin",
-    "maintenance_margin",
-    "margin_ratio",
-)
-"""Columns of the ledger of an account of several positions, one row per bar of its clock."""
-
-LEG = (
-    "position",
-    "exposure",
-    "target_exposure",
-    *FLOWS,
-    "mark",
-    "entry_price",
-    "liquidation_price",
-)
-"""Columns of each of its positions."""
-
-DUST = 1e-9
 
 
 class Here(NamedTuple):

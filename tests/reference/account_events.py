@@ -12,60 +12,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from delever.engine.ledger import REASONS
 from delever.engine.settings import Orders
-from delever.engine.steps import FillTerms, MarginRule
+from delever.engine.steps import DUST, FillTerms, MarginRule
 from delever.venues.brackets import Bracket, bracket_of
 from delever.venues.contract import moved_price, round_price, round_quantity, unrealized_pnl
 from delever.venues.costs import fill_price, position_at_target
 from delever.venues.margin import initial_margin, liquidation_price
 from delever.venues.margin_formulas import MarginLines
 
-PAID = ("fee", "slippage", "liquidation")
-FLOWS = ("turnover", "price_pnl", *PAID, "funding", "borrow")
-"""What adds up over bars and positions."""
-
-SPOT_LEDGER = (
-    *("equity", "cash", "position", "exposure", "target_exposure", "turnover", "price_pnl"),
-    *PAID,
-)
-"""Columns of the ledger of a run without account settings, one row per bar."""
-
-LEDGER = (
-    *SPOT_LEDGER,
-    *("funding", "borrow", "ambiguous", "wallet_balance", "entry_price", "liquidation_price"),
-)
-"""Columns of every other ledger."""
-
-SPOT_FILL = (
-    "bar",
-    "quantity",
-    "price",
-    "fee",
-    "slippage",
-    "liquidation",
-    "equity",
-    "position",
-    "exposure",
-    "reason",
-)
-"""Columns of the fills of a run without account settings, one row per fill."""
-
-FILL = (*SPOT_FILL, "funding", "borrow", "step")
-"""Columns of all other fills; ``funding`` and ``borrow`` came since the fill before."""
-
-REASONS = ("target", "liquidation", "stop_loss", "take_profit", "trailing_stop", "limit",
-           "delisted", "time_stop")  # fmt: skip
-"""What makes a fill; the column ``reason`` holds the place of one in here."""
-
-STATE = ("cash", "position", "entry", "asked", "mark", "stopped", "peak", "limit", "funded",
-         "borrowed", "elsewhere", "aside", "goal", "rung", "held")  # fmt: skip
-"""What an account carries from one bar to the next.
-
-``elsewhere`` and ``aside`` are those of an account that holds other positions too: what they are
-worth at their marks, and what is added to the wallet that stands behind this one; 0 when alone.
-"""
-
-DUST = 1e-9
 _DEAREST = 0.99
 
 

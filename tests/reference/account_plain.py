@@ -1,4 +1,4 @@
-"""The loop over bars, in plain Python; `delever.engine.kernel` is its compiled twin.
+"""The loop over bars of an account, in plain Python; `delever.engine.kernel` is its compiled twin.
 
 Inside a step, in order: the mark at the open; funding stamped there; liquidation or stops on a
 gap; the decision (first step of a bar) and borrow; resting limit orders; funding stamped inside,
@@ -10,11 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
-from delever.engine.events import (
-    FILL,
-    LEDGER,
-    STATE,
+from tests.reference.account_events import (
     AccountState,
     Walk,
     excess,
@@ -31,7 +27,9 @@ from delever.engine.events import (
     target_size,
     trigger,
 )
-from delever.engine.settings import Orders
+
+from delever.engine.ledger import FILL, LEDGER
+from delever.engine.settings import STATE, Orders
 from delever.engine.steps import (
     FillTerms,
     Floats,

@@ -11,25 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-
-from delever.engine.book_events import (
-    BOOK,
-    LEG,
-    Book,
-    Here,
-    at_targets,
-    close_row,
-    give_back,
-    held,
-    lend,
-    stand_together,
-)
-from delever.engine.book_market import BookMarket, BookTerms, Cut
-from delever.engine.book_together import balance, inside_together, liquidate, repay, slack
-from delever.engine.events import (
-    FILL,
-    LEDGER,
-    STATE,
+from tests.reference.account_events import (
     AccountState,
     Walk,
     excess,
@@ -39,7 +21,7 @@ from delever.engine.events import (
     slippage,
     trigger,
 )
-from delever.engine.plain import (
+from tests.reference.account_plain import (
     at_open,
     borrow,
     due_at,
@@ -50,20 +32,24 @@ from delever.engine.plain import (
     rest_orders,
     value,
 )
-from delever.engine.settings import Orders
+from tests.reference.book_events import (
+    Book,
+    Here,
+    at_targets,
+    close_row,
+    give_back,
+    held,
+    lend,
+    stand_together,
+)
+from tests.reference.book_together import balance, inside_together, liquidate, repay, slack
+
+from delever.engine.book_market import BookMarket, BookTerms, Cut
+from delever.engine.book_tables import BookRows
+from delever.engine.ledger import BOOK, FILL, LEDGER, LEG
+from delever.engine.settings import STATE, Orders
 from delever.engine.steps import FillTerms, Floats, Funding, Ints, MarginRule, Prices, TermArrays
 from delever.venues.contract import unrealized_pnl
-
-
-class BookRows(NamedTuple):
-    """What a loop over bars leaves."""
-
-    book: Floats  # shape (n, 17): the columns of `BOOK`
-    legs: Floats  # shape (n, legs, 13): the columns of `LEG`
-    fills: Floats  # the columns of `FILL`
-    whose: Ints  # position of each fill
-    refused: tuple[int, int, float]  # bar, position, measure that no bracket allows; -1 for none
-    turned_away: int  # orders that the free margin did not allow
 
 
 def run_book_plain(market: BookMarket, terms: BookTerms, *, cash: float, shared: bool) -> BookRows:

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 import delever as dl
-from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
+from delever.engine.sweep_metrics import SWEPT, column_name
+from delever.stats.metric import SCOPES
 
 AXES = {
     "weeks": list(range(4, 52, 4)),

@@ -35,8 +35,8 @@ from annotated_types import Ge
 from delever.engine import sweep_kernel
 from delever.engine.settings import Account
 from delever.engine.steps import TermArrays
-from delever.engine.sweep_accounts import SweepAccount, SweepMarket, asked, simulate, sweep_market
-from delever.engine.sweep_market import board_of
+from delever.engine.sweep_accounts import SweepAccount, asked, simulate
+from delever.engine.sweep_market import SweepMarket, board_of, sweep_market
 from delever.signals import indicators
 from delever.study.kept.provenance import gather
 from delever.study.settings.config import load_study

@@ -10,14 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delever.deleveraging.detect import (
-    Detector,
-    Drawdown,
-    detect,
-    detected_periods,
-    fall_speed,
-)
+from delever.deleveraging.detect import Detector, Drawdown, detect, detected_periods
 from delever.errors import InputError
+from delever.signals.volatility import fall_speed
 
 ROOT = Path(__file__).parents[2]
 SHORT = Detector(fall_bars=3, volatility_bars=8, enter=2.0, exit=0.5, calm_bars=2)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from delever.deleveraging.detect import Detector, detect, fall_speed
+from delever.deleveraging.detect import Detector, detect
 from delever.deleveraging.overlap import overlap
 from delever.deleveraging.period import Period, load_catalog
+from delever.signals.volatility import fall_speed
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "periods.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from tests.engine.perp_market import market
 
 from delever.engine.backtest import Backtest, backtest, rerun
 from delever.engine.settings import Account, FundingSeries
-from delever.engine.sweep_accounts import sweep_market
+from delever.engine.sweep_market import sweep_market
 from delever.errors import InputError
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract

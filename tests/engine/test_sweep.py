@@ -20,19 +20,10 @@ from delever.engine.delivered import below_a_lot
 from delever.engine.kernel import run_account
 from delever.engine.ledger import FILL, LEDGER, REASONS
 from delever.engine.settings import Account
-from delever.engine.sweep_accounts import (
-    SWEPT_ACCOUNT,
-    Asked,
-    SweepAccount,
-    SweepMarket,
-    asked,
-    simulate,
-    sweep_market,
-)
-from delever.engine.sweep_market import SWEEP_BAR, board_of
+from delever.engine.sweep_accounts import SWEPT_ACCOUNT, Asked, SweepAccount, asked, simulate
+from delever.engine.sweep_market import SWEEP_BAR, SweepMarket, board_of, sweep_market
 from delever.engine.sweep_metrics import (
     BELOW_A_LOT,
-    SCOPES,
     SWEPT,
     TOTALS,
     column_name,
@@ -41,6 +32,7 @@ from delever.engine.sweep_metrics import (
 )
 from delever.engine.trades import trades_frame
 from delever.errors import InputError, SimulationError
+from delever.stats.metric import SCOPES
 from delever.stats.metrics import METRICS, Sample, compute_scopes
 from delever.venues.brackets import bracket_table
 from delever.venues.contract import PerpContract

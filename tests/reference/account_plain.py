@@ -28,11 +28,11 @@ from tests.reference.account_events import (
     trigger,
 )
 
+from delever.arguments import Floats
 from delever.engine.ledger import FILL, LEDGER
 from delever.engine.settings import STATE, Orders
 from delever.engine.steps import (
     FillTerms,
-    Floats,
     Funding,
     MarginRule,
     MarketArrays,

@@ -44,11 +44,12 @@ from tests.reference.book_events import (
 )
 from tests.reference.book_together import balance, inside_together, liquidate, repay, slack
 
+from delever.arguments import Floats
 from delever.engine.book_market import BookMarket, BookTerms, Cut
 from delever.engine.book_tables import BookRows
 from delever.engine.ledger import BOOK, FILL, LEDGER, LEG
 from delever.engine.settings import STATE, Orders
-from delever.engine.steps import FillTerms, Floats, Funding, Ints, MarginRule, Prices, TermArrays
+from delever.engine.steps import FillTerms, Funding, Ints, MarginRule, Prices, TermArrays
 from delever.venues.contract import unrealized_pnl
 
 

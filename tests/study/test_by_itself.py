@@ -14,8 +14,9 @@ from tests.engine.test_sweep import random_bars
 
 import delever as dl
 from delever.deleveraging.period import load_catalog
-from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name, part_names
+from delever.engine.sweep_metrics import SWEPT, TOTALS, column_name, part_names
 from delever.errors import InputError
+from delever.stats.metric import SCOPES
 from delever.study.runs.simulation import simulate
 from delever.study.sweeps import chunk as chunk_module
 from delever.study.sweeps import study_sweep as sweep_module

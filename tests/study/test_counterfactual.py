@@ -12,10 +12,11 @@ import pytest
 
 import delever as dl
 from delever.cli.app import main
-from delever.engine.sweep_metrics import SCOPES, SWEPT, column_name
+from delever.engine.sweep_metrics import SWEPT, column_name
 from delever.errors import ConfigError, InputError
 from delever.research.protection import protection
 from delever.research.what_if import Counterfactual, run_counterfactual
+from delever.stats.metric import SCOPES
 from delever.study.runs.neighbours import steps
 from delever.study.runs.run import load_run
 from delever.study.sweeps.sweep import sweep

@@ -17,12 +17,13 @@ import pytest
 
 import delever as dl
 from delever.cli.app import main
-from delever.engine.sweep_metrics import ENDS, SCOPES, SUMS, SWEPT, block_metrics, column_name
+from delever.engine.sweep_metrics import ENDS, SUMS, SWEPT, block_metrics, column_name
 from delever.errors import ConfigError, InputError, StoreError
 from delever.report.pages.choosing_tables import eras_table
 from delever.research.choosing import Choosing
 from delever.research.evaluation import evaluate
 from delever.signals.indicators import sma
+from delever.stats.metric import SCOPES
 from delever.stats.metrics import metric, metric_of
 from delever.stats.risk import value_at_risk
 from delever.study.machines.executor import open_executor, run_tasks

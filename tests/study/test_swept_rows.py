@@ -16,9 +16,10 @@ import delever as dl
 from delever.deleveraging.membership import membership
 from delever.deleveraging.period import load_catalog
 from delever.engine.settings import FundingSeries
-from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name
+from delever.engine.sweep_metrics import SWEPT, TOTALS, column_name
 from delever.errors import DeleverError
 from delever.research.evaluation import Evaluation
+from delever.stats.metric import SCOPES
 from delever.study.runs.simulation import simulate
 from delever.study.settings.account_table import load_account
 from delever.study.sweeps.chunk import Combination, SweepGround, run_combinations

@@ -20,8 +20,6 @@ from delever.frames import utc_index
 from delever.signals.clock import bars_in
 from delever.signals.volatility import check_prices, fall_speed
 
-__all__ = ["Detector", "Drawdown", "detect", "detected_periods", "fall_speed"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawdown:

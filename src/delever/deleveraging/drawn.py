@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.bars import close_times, resample
 from delever.deleveraging.period import Period
 from delever.errors import InputError
 from delever.units import DAYS_PER_YEAR, timeframe_delta
 
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 PER_YEAR = 1.2
@@ -102,16 +102,9 @@ def _drawing_timeframe(timeframe: str) -> str:
 
 
 def drawn_falls(close: Floats, timeframe: str = "1d", *, begin: int = 0) -> Falls:
-    """Draw periods as rows of closes, of a day or coarser.
+    """Draw periods as rows of closes, of a day or coarser, by the rule of docs/periods.md.
 
     Raises InputError if a close is not a finite number above 0.
-
-    A fall leads from a high, above every later close up to the trough, to the lowest close since;
-    it takes `LONGEST` days at most and an eighth at least. Its period begins on the bar after the
-    high and ends on the first bar that closes `SHARE_BACK` of the fall above the trough, or after
-    `RETURN_DAYS` days; no close until then is lower. The most severe one is drawn, then the most
-    severe of those that share no bar with it, and so on, `PER_YEAR` for each year from `begin` on.
-    Only ratios of closes are used.
 
     Examples
     --------

@@ -29,25 +29,11 @@ def phases(
     around: pd.Timedelta = _MONTH,
     regained: float = 0.5,
 ) -> pd.Series:
-    """Phase of each bar in and around a period.
+    """Phase of each bar in and around a period, as docs/periods.md defines them.
 
     Raises InputError if `around` or `regained` is out of range, no bar lies inside the period, or
     the bars begin after its start or stop before its end; SchemaError if the stamps carry no time
     zone.
-
-    build_up
-        Bars that open within `around` before the start; one that straddles the start is the last.
-    cascade
-        Bars inside the period up to the one with its lowest close, included.
-    washout
-        The rest of the bars inside the period.
-    recovery
-        Bars after them, up to the first whose close stands `regained` of the fall above the
-        lowest close, included, and none that closes later than `around` after the end. Empty
-        when the period's last bar stands there already.
-
-    The fall reaches from the close of the last bar known at the start to the lowest close inside
-    the period. Neighbouring periods are not looked at: one's recovery may be another's build-up.
     """
     if around < pd.Timedelta(0) or not 0 < regained <= 1:
         raise InputError(

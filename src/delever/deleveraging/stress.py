@@ -150,14 +150,10 @@ def stress_index(
 def forced_flow(market: MarketView, *, days: float = 180) -> pd.Series:
     """How jointly extreme the day's fall and the flow of forced orders are, against their past.
 
-    In (0, 1): the share of the past in which they were less extreme; NaN until two of them are
-    known.
+    The share of the past in which they were less extreme, in (0, 1); NaN until two of the parts
+    that docs/signals.md names are known.
 
     Raises InputError as `stress_index`.
-
-    The mean of the ranks of what is known among `FORCED_FLOW` and the fall from the highest high of
-    the last day to the bar's low, in the deviation of the 90 days before; ranked again. A mean of
-    ranks is near 1 only where all are: a close that recovered hides none of them.
     """
     least = bars_in(days, market.timeframe)
     able, _ = available(market)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.compiled import inlined
 from delever.engine.settings import Orders
-from delever.engine.steps import DUST, Floats, MarginRule
+from delever.engine.steps import DUST, MarginRule
 
 ROUNDING = 1e-15
 DEAREST = 0.99

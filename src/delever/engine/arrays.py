@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Floats, counted
 from delever.errors import InputError
 from delever.frames import utc_index
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 LEAST_EQUITY, MOST_EQUITY = 1e-6, 1e15
 """What an account may begin with, quote units.

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.bars import spans
-from delever.engine.arrays import Floats
 from delever.engine.book_compiled import CompiledBook
 from delever.engine.book_lines import BookLines, lines_of
 from delever.engine.book_market import (
@@ -107,7 +107,7 @@ class BookSweep:
 
         Raises InputError if a metric cannot be had from sums.
         """
-        from delever.engine.book_rooms import blank_of, ways_of  # numba takes long to import
+        from delever.engine.book_swept import blank_of, ways_of  # numba takes long to import
 
         names = [*metric_names(metrics), *part_names(self.parts)]
         if not accounts:
@@ -148,8 +148,7 @@ class BookSweep:
     ) -> None:
         """Run some accounts, and keep their sums; why a single run refuses one goes to `errors`."""
         from delever.engine.book_measured import measure_ways  # numba takes long to import
-        from delever.engine.book_rooms import room_of
-        from delever.engine.book_swept import walk_book
+        from delever.engine.book_swept import room_of, walk_book
 
         told, asked = {}, {}
         for row in some:

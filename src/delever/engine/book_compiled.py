@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.arithmetic import (
     in_lots,
     maintenance,
@@ -24,7 +25,7 @@ from delever.engine.book_market import BookMarket, BookTerms
 from delever.engine.by_reference import by_reference
 from delever.engine.compiled import inner, numbers
 from delever.engine.kernel_events import N_RULE, N_TERMS, CompiledRun, fill_to
-from delever.engine.steps import DUST, FillTerms, Floats, Ints, MarginRule
+from delever.engine.steps import DUST, FillTerms, Ints, MarginRule
 
 BOOK_STATE = record(
     "cash", "shared", "resolve", "ambiguous", "turned_away", "was_cut",
@@ -337,16 +338,9 @@ def _sign(quantity: float) -> float:
 
 @inner()
 def at_targets(book: CompiledBook) -> None:
-    """Positions that reach all targets that are due, costs included, into ``wanted``.
-
-    With the sides s that the trades take, at fill prices P and the fees f, equity after all is
-
-        E = (cash + sum of q0 P (1 + s f) traded + sum of q mark not traded) / (1 + sum of s f X)
-
-    and every position is X E / P. The sides are found by trying: those that the equity before
-    calls for, then those that the equity with their costs does. One that goes back and forth lies
-    where neither a purchase nor a sale pays, and is left as it is.
-    """
+    """Positions that reach all targets that are due, costs included (docs/portfolio.md)."""
+    # The sides are found by trying. One that goes back and forth lies where neither a purchase nor
+    # a sale pays, and is left as it is.
     of, size = book.of, len(book.terms.spot)
     due = 0
     for place in range(size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.arithmetic import BY_ENTRY, BY_SIZE, CAP, bracket_row, in_lots
 from delever.engine.book_compiled import (
     CompiledBook,
@@ -22,7 +23,6 @@ from delever.engine.book_compiled import (
 )
 from delever.engine.compiled import inner
 from delever.engine.kernel_events import BY_LIQUIDATION, book_fill
-from delever.engine.steps import Floats
 
 AT_CAP = 1e-6
 """Share of a bracket's cap by which a size above it still counts as below: a position that was cut

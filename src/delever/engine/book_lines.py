@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from delever.arguments import Flags
-from delever.engine.arrays import Floats
+from delever.arguments import Flags, Floats
 from delever.engine.book_market import FINER, STRETCH, BookMarket, BookPath, BookTerms, LegInput
 from delever.engine.steps import FillTerms, Funding, Ints, columns
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Floats, counted
 from delever.bars import close_times
 from delever.engine.orders import exposures_in, laid_out
 from delever.engine.settings import Account, Orders, Resolution, loaded, orders_of
-from delever.engine.steps import Floats, Ints, MarketArrays, Said, TermArrays, walk
+from delever.engine.steps import Ints, MarketArrays, Said, TermArrays, walk
 from delever.engine.terms import check_terms, terms
 from delever.errors import DeleverError, InputError
 from delever.units import timeframe_delta

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.compiled import compiled, inner
-from delever.engine.steps import Floats, Ints
+from delever.engine.steps import Ints
 from delever.engine.sweep_market import Passing
 from delever.engine.sweep_wealth import Line, Wealth, enter, fall, hold, mark, stretch
 

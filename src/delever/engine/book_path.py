@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.arithmetic import (
     profit_price,
     stop_price,
@@ -33,7 +34,7 @@ from delever.engine.book_forced import liquidate
 from delever.engine.book_market import STRETCH
 from delever.engine.compiled import inner, numbers
 from delever.engine.kernel_events import BY_PROFIT, BY_STOP, BY_TRAILING, N_FUNDING, leave_at
-from delever.engine.steps import Floats, Funding
+from delever.engine.steps import Funding
 
 OPEN, HIGH, LOW, CLOSE = range(4)  # columns of prices
 LEAST_SEEN = 20

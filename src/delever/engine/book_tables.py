@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.engine.inverse import in_quote
 from delever.engine.ledger import BOOK, FILL, LEDGER, LEG
 from delever.engine.settings import Account
 from delever.engine.simulate import tables_of
-from delever.engine.steps import Floats, Ints
+from delever.engine.steps import Ints
 from delever.engine.trades import fills_frame, trades_frame
 
 

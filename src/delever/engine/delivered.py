@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Floats, counted
 from delever.engine.ledger import Backtest
 from delever.venues.contract import PerpContract
 
@@ -18,7 +17,7 @@ def undelivered(
     contract: PerpContract | None,
     ledger: pd.DataFrame,
     fills: pd.DataFrame,
-    opens: npt.NDArray[np.float64],
+    opens: Floats,
     initial_equity: float,
 ) -> tuple[str, ...]:
     """Decisions that whole lots cut short, and orders below the least that a venue takes."""
@@ -31,7 +30,7 @@ def undelivered(
     )
 
 
-def below_a_lot(run: Backtest, opens: npt.NDArray[np.float64]) -> float:
+def below_a_lot(run: Backtest, opens: Floats) -> float:
     """How many decisions to hold something were below one lot; `opens` as in `undelivered`."""
     contract = None if run.account is None else run.account.traded
     if contract is None:
@@ -43,9 +42,9 @@ def below_a_lot(run: Backtest, opens: npt.NDArray[np.float64]) -> float:
 def _in_lots(
     contract: PerpContract,
     ledger: pd.DataFrame,
-    opens: npt.NDArray[np.float64],
+    opens: Floats,
     initial_equity: float,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Size of each decision to hold something, in lots; none where there are no lots."""
     if contract.lot <= 0.0:
         return np.empty(0)
@@ -53,14 +52,14 @@ def _in_lots(
     equity = np.append(initial_equity, ledger["equity"].to_numpy(dtype=np.float64)[:-1])
     decided = (np.diff(asked, prepend=0.0) != 0.0) & (asked != 0.0) & (equity > 0.0)
     size = np.abs(asked) * equity / (1.0 if contract.inverse else opens)
-    lots: npt.NDArray[np.float64] = size[decided] / contract.lot
+    lots: Floats = size[decided] / contract.lot
     return lots
 
 
 def _lots(
     contract: PerpContract,
     ledger: pd.DataFrame,
-    opens: npt.NDArray[np.float64],
+    opens: Floats,
     initial_equity: float,
 ) -> tuple[str, ...]:
     lots = _in_lots(contract, ledger, opens, initial_equity)
@@ -80,7 +79,7 @@ def _lots(
 def _unsent(
     contract: PerpContract,
     ledger: pd.DataFrame,
-    opens: npt.NDArray[np.float64],
+    opens: Floats,
     initial_equity: float,
 ) -> tuple[str, ...]:
     """New decisions whose order would have opened or added less than the venue takes."""

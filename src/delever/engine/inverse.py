@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.ledger import FILL, LEDGER
-from delever.engine.steps import Floats, Ints
+from delever.engine.steps import Ints
 
 COIN_LEDGER = (*LEDGER, "collateral", "mark_price")
 """Columns of the ledger of an inverse contract."""
@@ -39,18 +40,7 @@ class Quoted(NamedTuple):
 def in_quote(
     ledger: Floats, fills: Floats, marks: Floats, *, coins: float, bought_at: float
 ) -> Quoted:
-    """State the tables of an inverse contract in quote units.
-
-    Notes
-    -----
-    Coins are valued at the mark of the close of their bar; ``collateral`` is what the coins of the
-    close before gained since. With equity e in coins and the mark M::
-
-        e1 M1 - e0 M0 = (e1 - e0) M1 + e0 (M1 - M0)
-
-    so the parts of a bar, each times M1, and ``collateral`` make the change in equity. The equity
-    of a fill is a state, not a flow, and valued at its own reference price.
-    """
+    """State the tables of an inverse contract in quote units, see docs/engine.md, Coin accounts."""
     rows = dict(zip(LEDGER, ledger.T, strict=True))
     before = np.append(bought_at, marks[:-1])
     told = (

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.arithmetic import (
     in_lots,
     moved,
@@ -54,7 +55,6 @@ from delever.engine.ledger import FILL, LEDGER
 from delever.engine.settings import STATE, Orders
 from delever.engine.steps import (
     FillTerms,
-    Floats,
     Funding,
     MarginRule,
     MarketArrays,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from delever.arguments import Floats
 from delever.engine.arithmetic import (
     entry_after,
     excess,
@@ -24,13 +25,7 @@ from delever.engine.arrays import record
 from delever.engine.compiled import inner
 from delever.engine.ledger import REASONS
 from delever.engine.settings import Orders
-from delever.engine.steps import (
-    FillTerms,
-    Floats,
-    Funding,
-    MarginRule,
-    Prices,
-)
+from delever.engine.steps import FillTerms, Funding, MarginRule, Prices
 
 N_PRICES, N_FUNDING = len(Prices._fields), len(Funding._fields)
 N_TERMS, N_RULE = len(FillTerms._fields), len(MarginRule._fields)

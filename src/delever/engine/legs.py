@@ -10,13 +10,12 @@ from typing import Literal, TypeVar
 import numpy as np
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Floats, counted
 from delever.engine.arrays import bar_index, price_array
 from delever.engine.book_market import Cut, LegInput, LegTarget, Shared, leaving, said_of
 from delever.engine.joint_orders import by_symbol
 from delever.engine.orders import Target, before_bars, exposure_of
 from delever.engine.settings import Account, with_contract
-from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.frames import utc_index

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from delever.arguments import checked, counted
+from delever.arguments import Floats, checked, counted
 from delever.engine.arrays import check_amounts
 from delever.engine.book_market import (
     BookPath,
@@ -35,7 +35,6 @@ from delever.engine.legs import (
 )
 from delever.engine.orders import not_sent
 from delever.engine.settings import Resolution
-from delever.engine.steps import Floats
 from delever.engine.terms import costs_of
 from delever.errors import InputError
 from delever.venues.costs import CostPart

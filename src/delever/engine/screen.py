@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.bars import elapsed_years
-from delever.engine.arrays import Floats, asked_targets, bar_index, price_array
+from delever.engine.arrays import asked_targets, bar_index, price_array
 from delever.errors import InputError
 from delever.units import timeframe_delta
 from delever.venues.costs import Costs
@@ -58,17 +59,10 @@ def screen(
     costs: Costs | None = None,
     chunk: int = 1000,
 ) -> pd.DataFrame:
-    """Rank many exposures on one market, fast and roughly.
+    """Rank many exposures on one market, fast and roughly: see docs/engine.md, Screens.
 
     Raises InputError if an exposure is negative or above 1, is NaN after its first value, or sits
     on other bars than those given.
-
-    Notes
-    -----
-    Targets are filled at the next open and traded only when they change, as in
-    `delever.engine.backtest.backtest`. Where every target is 0 or 1 the two agree; a target between
-    them is sized here before its costs and there after them, so they differ by about the fee
-    times the target. Spot only: vectorbt neither liquidates a short nor charges for it.
     """
     timeframe_delta(timeframe)
     if chunk < 1:

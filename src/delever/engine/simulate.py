@@ -9,14 +9,22 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Floats, counted
 from delever.engine.delivered import undelivered
 from delever.engine.inverse import COIN_FILL, COIN_LEDGER, in_quote
 from delever.engine.ledger import FILL, LEDGER, SPOT_FILL, SPOT_LEDGER
-from delever.engine.margin_kept import margin_at_closes
 from delever.engine.orders import laid_out, not_sent
 from delever.engine.settings import STATE, Account, Orders, Resolution, orders_of
-from delever.engine.steps import FillTerms, Floats, Ints, MarketArrays, TermArrays, columns, walk
+from delever.engine.steps import (
+    DUST,
+    FillTerms,
+    Ints,
+    MarginRule,
+    MarketArrays,
+    TermArrays,
+    columns,
+    walk,
+)
 from delever.engine.terms import check_terms, terms
 from delever.engine.trades import fills_frame, trades_frame
 from delever.errors import InputError
@@ -120,9 +128,43 @@ def _kept(
     orders = laid_out(said, asked, orders_of(account)).orders[-len(rows) :]
     leverage = orders[:, Orders._fields.index("leverage")]
     cross = account.margin_mode == "cross"
-    needs, ratio = margin_at_closes(rows, closes, held, leverage, cross=cross)
+    needs, ratio = _margin_at_closes(rows, closes, held, leverage, cross=cross)
     unit = 1.0 / closes if account.inverse else 1.0
     return {"maintenance_margin": needs * unit, "margin_ratio": ratio}
+
+
+def _margin_at_closes(
+    rows: Floats, marks: Floats, held: TermArrays, leverage: Floats, *, cross: bool
+) -> tuple[Floats, Floats]:
+    """Maintenance margin at the mark of each close, and its ratio to the margin balance.
+
+    In the units of the loop. The balance is what stands behind the position with its profit: where
+    none of it is left, the ratio is infinite; 0 while flat.
+    """
+    told = dict(zip(LEDGER, rows.T, strict=False))
+    size, wallet = np.abs(told["position"]), told["wallet_balance"]
+    at_entry = size * np.nan_to_num(told["entry_price"])
+    how = columns(MarginRule, held.how[held.rule])
+    measure = np.where(how["bracket_by"] == 1.0, at_entry, size)
+    steps = held.brackets.shape[1]
+    fits = measure[:, None] <= held.brackets[held.rule, :, 0]
+    chosen = np.where(fits.any(axis=1), fits.argmax(axis=1), steps - 1)
+    needs = np.full(len(rows), -np.inf)
+    for step in range(steps):
+        rate, amount = held.brackets[held.rule, step, 1:3].T
+        on_entry, closing = how["on_entry"] > 0.0, how["closing_fee"]
+        grows = np.where(on_entry, closing, closing + rate)
+        found = grows * (size * marks) + np.where(on_entry, rate * at_entry - amount, -amount)
+        asked = (how["bracket_by"] == 0.0) | (chosen == step)
+        needs = np.where(asked, np.maximum(needs, found), needs)
+    own = at_entry / leverage
+    behind = np.where(cross | (own >= wallet * (1.0 - DUST)), wallet, own)
+    balance = behind + np.where(size > 0.0, told["position"] * marks, 0.0)
+    balance -= np.sign(told["position"]) * at_entry
+    needs = np.where(size > 0.0, needs, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(balance > 0.0, needs / balance, np.inf)
+    return needs, np.where(size > 0.0, ratio, 0.0)
 
 
 def _settings_said(account: Account, wealth: float, opened: float) -> Iterator[str]:

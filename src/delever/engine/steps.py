@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import counted, price_ratio
+from delever.arguments import Floats, counted, price_ratio
 from delever.engine.arrays import bar_index, price_array
 from delever.engine.settings import Account, FundingSeries, Orders, Resolution, loaded
 from delever.errors import DataError, InputError
 from delever.funding_stamps import funding_holes
 from delever.units import timeframe_delta, timeframe_of
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 DUST = 1e-9

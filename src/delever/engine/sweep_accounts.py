@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import counted
-from delever.engine.arrays import Floats
+from delever.arguments import Floats, counted
 from delever.engine.settings import Account, Orders, orders_of
-from delever.engine.sweep_market import Ints, Passing, SweepMarket, sweep_market
+from delever.engine.steps import Ints
+from delever.engine.sweep_market import Passing, SweepMarket
 from delever.engine.sweep_metrics import (
     ENDS,
     PART_SUMS,
@@ -33,20 +33,6 @@ from delever.errors import InputError, SimulationError
 from delever.stats.metric import Metric
 from delever.venues.costs import Costs, VenueFees
 from delever.venues.slippage import Slippage
-
-__all__ = [
-    "SWEPT_ACCOUNT",
-    "Asked",
-    "Changes",
-    "SweepAccount",
-    "SweepMarket",
-    "asked",
-    "changes_each",
-    "check_account",
-    "simulate",
-    "simulate_each",
-    "sweep_market",
-]
 
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from delever.arguments import Floats
 from delever.engine.compiled import compiled
-from delever.engine.steps import Floats, Ints
+from delever.engine.steps import Ints
 
 
 @compiled(nogil=True)

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from delever.arguments import Floats
 from delever.engine.arithmetic import (
     entry_after,
     excess,
@@ -29,12 +29,9 @@ from delever.engine.arithmetic import (
 )
 from delever.engine.compiled import compiled, inlined, numbers
 from delever.engine.settings import Orders
-from delever.engine.steps import DUST, MarginRule
+from delever.engine.steps import DUST, Ints, MarginRule
 from delever.engine.sweep_market import STRETCH, Board, Lines
 from delever.engine.sweep_wealth import Line, Wealth, enter, fall, hold, mark, stretch
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 PIECE = 128
 """Bars measured at once."""

@@ -11,18 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.bars import spans
-from delever.engine.arrays import Floats, bar_index, price_array, record
+from delever.engine.arrays import bar_index, price_array, record
 from delever.engine.settings import Account, with_contract
-from delever.engine.steps import FillTerms, Funding, MarginRule, TermArrays, columns, walk
+from delever.engine.steps import FillTerms, Funding, Ints, MarginRule, TermArrays, columns, walk
 from delever.engine.terms import costs_of, terms
 from delever.errors import InputError
 from delever.venues.contract import PerpContract, kind_of
 from delever.venues.costs import Borrow, CostPart, Costs
 from delever.venues.slippage import Slippage
-
-Ints = npt.NDArray[np.int64]
-
 
 STRETCH = 64
 """Bars whose extremes are known together."""

@@ -7,26 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from delever.engine.arrays import Floats, record
+from delever.arguments import Floats
+from delever.engine.arrays import record
 from delever.errors import InputError
 from delever.stats.metric import SCOPES, Metric, Scope, metric_of
 from delever.stats.metrics import METRICS, AsMetric, register
 from delever.stats.sample import Sums
-
-__all__ = [
-    "BELOW_A_LOT",
-    "ENDS",
-    "PART_SUMS",
-    "SCOPES",
-    "SUMS",
-    "SWEPT",
-    "TOTALS",
-    "asked_metrics",
-    "block_metrics",
-    "column_name",
-    "metric_names",
-    "part_names",
-]
 
 ENDS = record("equity", "trough", "refused", "excess", "exposure", "held", "small")
 """How an account ends: equity, lowest equity over peak, bar and measure of a refused position, what

@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from delever.engine.arrays import Floats
+from delever.arguments import Floats
 from delever.engine.compiled import inlined
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.engine.settings import Account, loaded
-from delever.engine.steps import FillTerms, Floats, TermArrays, columns
+from delever.engine.steps import FillTerms, TermArrays, columns
 from delever.errors import DataError, InputError, SimulationError
 from delever.units import DAYS_PER_YEAR, timeframe_delta
 from delever.venues.costs import Borrow, CostPart, Costs, VenueFees

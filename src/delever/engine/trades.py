@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.engine.ledger import REASONS, SPOT_FILL
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 def fills_frame(

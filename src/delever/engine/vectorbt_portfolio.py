@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Floats, counted
 from delever.bars import elapsed_years
-from delever.engine.arrays import Floats
 from delever.engine.ledger import SPOT_FILL, SPOT_LEDGER, Backtest
 from delever.engine.trades import fills_frame, trades_frame
 from delever.errors import InputError

@@ -51,7 +51,7 @@ Verdict = Literal[
     "luck",
     "untested",
 ]
-"""What may be said of the protection; the rules stand at `verdict`."""
+"""What may be said of the protection, by the rules of docs/methods.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,31 +90,7 @@ class Answer:
 
 
 def verdict(found: Answer) -> Verdict:
-    """Say what may be said of a run's protection.
-
-    Notes
-    -----
-    In this order, with two-sided tests at `LEVEL`:
-
-    ruined
-        the strategy lost everything.
-    no periods, too few
-        none that the run could protect in; fewer than `FEWEST`.
-    harmful
-        the timing test and the test on redrawn periods both say worse than luck.
-    protective
-        both say better than luck, and the mean payout is above 0.
-    nothing
-        half a point or less, either way, in every period.
-    mechanical
-        the interval of the mean payout lies above 0, and a constant position of the mean exposure
-        explains at least three quarters of the squared payouts.
-    luck
-        everything else that was tested.
-    untested
-        no test was made, or one alone and it rejects: the timing test does so too often of a
-        rule that follows prices.
-    """
+    """Say what may be said of a run's protection: the first rule of docs/methods.md that holds."""
     if found.protection.ruined is not None:
         return "ruined"
     shown = found.protection.insured

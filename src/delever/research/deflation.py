@@ -95,13 +95,9 @@ class Deflation:
 def deflate(returns: Floats, benchmark: Floats, family: Family) -> Deflation | None:
     """Deflate the best of many trials; None where bars, blocks or trials are too few to tell.
 
-    Correlated trials show less spread than as many independent ones, and the effective number of
-    trials allows for that already. So the spread is never taken to be below the standard error of a
-    single worthless trial's Sharpe ratio, ``1 / sqrt(bars - 1)`` per bar. Chances come from signs
-    drawn for blocks of time (`delever.stats.superior.best_of_many`), so returns may depend on each
-    other and have any tails. With E effective trials made elsewhere beside e of these, p becomes
-    ``1 - (1 - p) ** (1 + E / e)``. Where these were drawn from more, the effective number is taken
-    to grow on as it does from a quarter of these to all of them, by the same power of their number.
+    What each figure is, docs/sweeps.md says. Where these were drawn from more, the effective number
+    is taken to grow on as it does from a quarter of these to all of them, by the same power of
+    their number.
     """
     tried, periods = family.tried, family.tried.periods_per_year
     every = tried.of(tried.parts.named("block"))[..., 0]

@@ -190,12 +190,7 @@ def common_span(evaluations: Sequence[Evaluation]) -> tuple[pd.Timestamp, pd.Tim
     return start, end
 
 
-def windowed(
-    evaluation: Evaluation,
-    start: pd.Timestamp,
-    end: pd.Timestamp,
-    periods: Sequence[Period] | None = None,
-) -> Evaluation:
+def windowed(evaluation: Evaluation, start: pd.Timestamp, end: pd.Timestamp) -> Evaluation:
     """Measure the same run again over a part of its span."""
     if (start, end) == evaluation.span:
         return evaluation
@@ -207,7 +202,7 @@ def windowed(
         benchmark=evaluation.benchmark.window(start, end),
         bars=evaluation.bars.loc[inside],
         lines=evaluation.lines.loc[inside],
-        periods=evaluation.periods if periods is None else periods,
+        periods=evaluation.periods,
         metrics=evaluation.registry.values(),
         undecided=max(evaluation.undecided - int((index < start).sum()), 0),
         closes=None if evaluation.closes is None else evaluation.closes.loc[inside],

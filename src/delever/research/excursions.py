@@ -9,13 +9,9 @@ import pandas as pd
 def excursions(trades: pd.DataFrame, bars: pd.DataFrame) -> pd.DataFrame:
     """Worst and best open result of each trade, fractions of its average entry price.
 
-    Columns ``worst`` (maximum adverse excursion, <= 0) and ``best`` (maximum favourable, >= 0), NaN
-    for a trade entered before the bars. With s the side, e the average entry price, and low and
-    high over the bars from the entry's to the one before the exit's: ``worst = min(0, s * (p / e -
-    1))``, where p is that low of a long and that high of a short, or the exit price where it is
-    worse; ``best`` the other way round. In the bar of the exit, and of an entry inside a bar, what
-    came before and what after is not known: of the former only the exit price counts, of the latter
-    the whole bar does. Costs, funding and leverage are left out: these are moves of the price.
+    Columns ``worst`` (<= 0) and ``best`` (>= 0), NaN for a trade entered before the bars; see
+    docs/methods.md. In the bar of the exit, and of an entry inside a bar, what came before and what
+    after is not known: of the former only the exit price counts, of the latter the whole bar does.
     """
     low, high = (bars[name].to_numpy(dtype="float64") for name in ("low", "high"))
     index = pd.DatetimeIndex(bars.index)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.joint_orders import (
@@ -26,8 +24,6 @@ from delever.engine.settings import Account
 from delever.engine.terms import costs_of
 from delever.errors import InputError
 
-Floats = npt.NDArray[np.float64]
-
 
 def again(run: PortfolioBacktest, **changes: Any) -> PortfolioBacktest:
     """Run once more, with some arguments of `portfolio_backtest` changed.
@@ -42,15 +38,9 @@ def again(run: PortfolioBacktest, **changes: Any) -> PortfolioBacktest:
     return portfolio_backtest(**{**run.request, **changes})
 
 
-def usual_changes(run: PortfolioBacktest) -> tuple[str, ...]:
-    """Counterfactuals that can change a run of several symbols."""
-    accounts = [leg.account for leg in _legs(run).values() if leg.account.contract is not None]
-    out = ["costs x2", "1 bar later"]
-    if any(account.leverage > 1.0 for account in accounts):
-        out.insert(0, "leverage 1x")
-    if any(account.funding is not None for account in accounts):
-        out.insert(0, "funding off")
-    return tuple(out)
+def accounts_of(run: PortfolioBacktest) -> list[Account]:
+    """Accounts of its legs."""
+    return [leg.account for leg in _legs(run).values()]
 
 
 def changed(

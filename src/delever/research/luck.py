@@ -16,28 +16,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from delever.arguments import counted
+from delever.arguments import Floats, counted
 from delever.deleveraging.membership import overlapping
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest, rerun
 from delever.engine.joint_orders import at_prices
 from delever.engine.orders import EXPOSURE, arguments_of, in_multiples, moved, rows_of
 from delever.engine.portfolio import PortfolioBacktest
-from delever.engine.sweep_accounts import (
-    Asked,
-    SweepAccount,
-    SweepMarket,
-    simulate_each,
-    sweep_market,
-)
+from delever.engine.sweep_accounts import Asked, SweepAccount, simulate_each
+from delever.engine.sweep_market import SweepMarket, sweep_market
 from delever.engine.sweep_metrics import column_name
 from delever.errors import InputError
 from delever.research.evaluation import scope_masks
 from delever.research.joint_runs import again, closes, in_force
 from delever.stats.metric import Scope, metric_of
 from delever.stats.returns import bar_returns, total_return
-
-Floats = npt.NDArray[np.float64]
 
 KEPT = 400
 """Null values kept of a test; of more, as many of their quantiles."""
@@ -103,24 +96,17 @@ class NullTest:
     def from_data(cls, data: Mapping[str, Any]) -> NullTest:
         """The test that `to_data` wrote down."""
         kinds = data["kinds"]
-        known = {
-            "statistic": _number(data["statistic"]),
+        told = {
+            **_numbers(data, "statistic", "p_value", "share_worse"),
             "null_values": tuple(map(_number, data["null_values"])),
-            "p_value": _number(data["p_value"]),
-            "share_worse": _number(data["share_worse"]),
             "notes": tuple(data["notes"]),
-            "kinds": None
-            if kinds is None
-            else {
-                name: NullKind(
-                    draws=kind["draws"],
-                    share_worse=_number(kind["share_worse"]),
-                    p_value=_number(kind["p_value"]),
-                )
-                for name, kind in kinds.items()
-            },
         }
-        return cls(**{**data, **known})
+        if kinds is not None:
+            told["kinds"] = {
+                name: NullKind(**_numbers(kind, "p_value", "share_worse"))
+                for name, kind in kinds.items()
+            }
+        return cls(**{**data, **told})
 
 
 def no_test(reason: str, *, statistic: float = math.nan, periods: int = 0) -> NullTest:
@@ -206,11 +192,8 @@ def timing_test(
 ) -> NullTest:
     """Whether the rule was in and out at the right times, given how often and for how long it is.
 
-    The targets in force at each bar's open are moved on in time by some bars; what leaves at the
-    end comes in at the beginning. So each draw keeps the size of the positions, how long they last
-    and how often they change, and meets the same bars, costs and periods. `shifts` are drawn
-    without repeats, all where there are no more, and at most `ONE_BY_ONE` of accounts that no sweep
-    covers.
+    As docs/methods.md says; `shifts` are drawn without repeats, all where there are no more, and at
+    most `ONE_BY_ONE` of accounts that no sweep covers.
 
     Raises InputError if `shifts` is below 1.
     """
@@ -385,6 +368,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     return value
+
+
+def _numbers(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {**data, **{name: _number(data[name]) for name in names}}
 
 
 def _number(value: float | str | None) -> float:

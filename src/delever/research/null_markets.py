@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.errors import InputError
 from delever.units import timeframe_delta
-
-Floats = npt.NDArray[np.float64]
 
 Kind = Literal["random signs", "blocks", "garch"]
 """How a real market is drawn again to see what a run owes to luck."""
@@ -112,18 +110,8 @@ def resampled_bars(
     """Bars of another market with the index, drift and volatility of a real one.
 
     Bars before `begin`, the run's first, only warm indicators up and are drawn from themselves;
-    volume is left where it is. What is drawn anew is the `kind`, with log returns of closes ``r =
-    mean + e``:
+    volume is left where it is. The first three kinds are those of docs/methods.md; of the others:
 
-    random signs
-        ``mean + e`` or ``mean - e`` with equal chance: how wild each day was is kept, the
-        direction is not. A bar that is turned is mirrored whole, its high to its low.
-    blocks
-        Stationary bootstrap of whole bars in blocks of 20 days on average: what followed what
-        within days is kept. Politis and Romano (1994), doi:10.1080/01621459.1994.10476870.
-    garch
-        `GarchJumps` with Student's t shocks of 5 degrees of freedom, with the mean and standard
-        deviation of the run; without wicks where the real bars have none.
     drifting signs
         Random signs, and on top a drift that rises and falls slowly: a sine of 0.1 % a day and four
         years, from a random place of its cycle on.
@@ -131,10 +119,9 @@ def resampled_bars(
         Volatility that reverts to its mean within months and rises when the price falls, with the
         mean and standard deviation of the run. Heston (1993), doi:10.1093/rfs/6.2.327.
     reversed blocks
-        Blocks of 20 days in random order, the bars of each from the last to the first: what
-        followed what is kept for no two bars.
+        Blocks of 20 days in random order, the bars of each from the last to the first.
     long blocks
-        As blocks, of 250 days on average: what a level did within months is kept.
+        As blocks, of 250 days on average.
 
     Raises InputError if a price is not a finite number above 0, or there are fewer than three bars
     from `begin` on.

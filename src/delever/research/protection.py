@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from delever.arguments import Floats
 from delever.bars import elapsed_years, spans
 from delever.deleveraging.membership import overlapping, per_period
 from delever.deleveraging.period import Period
@@ -27,8 +27,6 @@ SAME = 0.005
 Outcome = Literal["helped", "hurt", "nothing", "ruined", "not begun"]
 """What a strategy did in a period; ruined: it had nothing left to protect when the period began;
 not begun: it lacked the history for a decision, so being flat was none."""
-
-Floats = npt.NDArray[np.float64]
 
 COLUMNS = {
     "id": "str",

@@ -131,10 +131,8 @@ def redrawn_test(
 ) -> NullTest:
     """Whether a run's payouts are better than those of the same rule where there is no memory.
 
-    Kinds of markets take turns, and `mapper` maps a function over their numbers. The account trades
-    the bars of each with the same costs, with the mark at the last price and nothing finer than a
-    bar, on the real history as well. Funding rates and all readings beside the bars stay where they
-    are in time.
+    As docs/methods.md says; kinds of markets take turns, and `mapper` maps a function over their
+    numbers.
 
     Raises InputError if `markets` is below the number of kinds.
     """

@@ -17,7 +17,7 @@ from delever.engine.portfolio import PortfolioBacktest
 from delever.engine.settings import Account
 from delever.errors import DeleverError, InputError
 from delever.research.evaluation import Evaluation, scope_masks
-from delever.research.joint_runs import changed, usual_changes
+from delever.research.joint_runs import accounts_of, changed
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.returns import bar_returns, total_return
 
@@ -81,15 +81,13 @@ def parse_counterfactual(text: str) -> Counterfactual:
 
 def usual_counterfactuals(run: Backtest) -> tuple[str, ...]:
     """Counterfactuals that can change a run."""
-    if isinstance(run, PortfolioBacktest):
-        return usual_changes(run)
-    account = run.account
+    accounts = accounts_of(run) if isinstance(run, PortfolioBacktest) else [run.account]
+    traded = [each for each in accounts if each is not None and each.contract is not None]
     out = ["costs x2", "1 bar later"]
-    if account is not None and account.contract is not None:
-        if account.leverage > 1.0:
-            out.insert(0, "leverage 1x")
-        if account.funding is not None:
-            out.insert(0, "funding off")
+    if any(account.leverage > 1.0 for account in traded):
+        out.insert(0, "leverage 1x")
+    if any(account.funding is not None for account in traded):
+        out.insert(0, "funding off")
     return tuple(out)
 
 

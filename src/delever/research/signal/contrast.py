@@ -123,33 +123,16 @@ def compare(
     alpha: float = 0.05,
     like: Floats | None = None,
 ) -> tuple[Contrast, Floats]:
-    """Compare forward returns after events with those after others; arrays of (bars, symbols).
+    """Compare forward returns after events with those after others; see docs/signal-studies.md.
 
-    `like` are weights of bars after which returns vary as after the events, `others` by default.
-    Beside the contrast stands what it is on every shift, shape (bars,), its own place first; NaN
-    where too little of the pattern would lie on bars that there are. Raises InputError if weights
-    do not sum to a positive number or lie on bars without a return or volatility, which are NaN.
+    Arrays have the shape (bars, symbols); `like` are weights of bars after which returns vary as
+    after the events, `others` by default. Beside the contrast stands what it is on every shift,
+    shape (bars,), its own place first; NaN where too little of the pattern would lie on bars that
+    there are. It is taken for granted that returns in units of volatility are stationary and, if
+    the events mean nothing, independent of the pattern.
 
-    Notes
-    -----
-    With ``w = weights / sum - others / sum``, the difference is ``sum w F``. The test is on
-    ``Z = F / (volatility sqrt(horizon))`` less each symbol's mean: ``D[k] = sum over t of w[t - k]
-    Z[t]`` for every circular shift k of all symbols together; p is the share of k, 0 included, with
-    ``abs(D[k]) >= abs(D[0])``. A shift keeps overlapping holding periods, clusters of events, dates
-    shared with the comparison, and symbols that move together. It assumes that Z is stationary and,
-    if the events mean nothing, independent of the pattern (Lotwick and Silverman, 1982,
-    doi:10.1111/j.2517-6161.1982.tb01221.x).
-
-    After events volatility is on its way back to its mean, so Z varies less than after all bars.
-    D[k] of every shift but k = 0 is multiplied by the fourth root of the mean ``Z ** 2`` of `like`
-    over that of all bars, see `spread_after`.
-
-    Where a shift lays weights on bars that a symbol does not have, D[k] is multiplied so that its
-    variance is that of D[0], with the symbols' mean correlations; it is left out if less than a
-    quarter of the variance is left.
-
-    `adjusted` and its interval are D[0] and the quantiles of D, each times the mean
-    ``volatility sqrt(horizon)`` at the events.
+    Raises InputError if weights do not sum to a positive number or lie on bars without a return or
+    volatility, which are NaN.
     """
     pattern = contrast_pattern(weights, others)
     values = scaled(forward, volatility, horizon)

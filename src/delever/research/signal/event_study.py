@@ -20,7 +20,7 @@ from delever.research.signal.contrast import (
     weighted_mean,
 )
 from delever.research.signal.forward import FEWEST_EVENTS
-from delever.research.signal.placebo import Placebos, placebo_breaks
+from delever.research.signal.placebo import Placebos, compared_with
 from delever.research.signal.pool import PooledSignals, forward_outcomes
 from delever.research.signal.study import StudyDesign
 
@@ -136,9 +136,7 @@ def abnormal_returns(
         benchmark=normal,
         window=(1, design.decides),
         alpha=design.alpha,
-        others=matched_weights(ahead.weights(), ahead.volatility)
-        if placebos is None
-        else placebo_breaks(placebos, ahead)[0],
+        others=compared_with(placebos, ahead),
     )
 
 

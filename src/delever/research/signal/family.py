@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from delever.arguments import Floats
-from delever.research.signal.contrast import compare, matched_weights
-from delever.research.signal.placebo import Placebos, placebo_breaks
+from delever.research.signal.contrast import compare
+from delever.research.signal.placebo import Placebos, compared_with
 from delever.research.signal.pool import PooledSignals, forward_outcomes
 from delever.research.signal.study import SignalStudy, StudyDesign
 from delever.stats.families import false_discoveries, holm, stepdown
@@ -59,13 +59,11 @@ def _shifts(
     """What decides a signal, on every circular shift of a wider calendar."""
     at = index.get_indexer(pool.index)
     ahead = forward_outcomes(pool.on(index), design.decides)
-    weights = ahead.weights()
-    if placebos is None:
-        others = matched_weights(weights, ahead.volatility)
-    else:
+    if placebos is not None:
         there = [(at[rows], symbols, levels) for rows, symbols, levels in placebos.broken]
-        others = placebo_breaks(replace(placebos, broken=there, known={}), ahead)[0]
-    return compare(weights, others, ahead.forward, ahead.volatility, ahead.horizon)[1]
+        placebos = replace(placebos, broken=there, known={})
+    others = compared_with(placebos, ahead)
+    return compare(ahead.weights(), others, ahead.forward, ahead.volatility, ahead.horizon)[1]
 
 
 def _stepwise(shifts: Sequence[Floats | None]) -> Floats:

@@ -52,14 +52,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelRule:
-    """A level and when it counts as broken.
-
-    A break below: ``close[t] < level[t]`` after a close that was not below, ``close[t-1] >=
-    level[t-1]`` (so an average that rises past the price is broken) or ``close[t-1] >= level[t]``
-    (so a fall through one round number and then the next breaks both); and the next
-    ``confirm - 1`` closes below ``level[t]``. The event is known at the last of them. A break
-    above is the same upside down.
-    """
+    """A level and when it counts as broken, as docs/signal-studies.md says of a break below."""
 
     name: str  # what a report calls it
     # from a market to its `Levels`. Row t of a level may use everything known when bar t closes.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from delever.arguments import MOST_SEED, Floats, Mapper, Rows, whole_number
 from delever.errors import InputError
-from delever.research.signal.contrast import event_weights
+from delever.research.signal.contrast import event_weights, matched_weights
 from delever.research.signal.pool import ForwardOutcomes, PooledSignals, forward_outcomes
 
 Broken: TypeAlias = tuple[Rows, Rows, Floats]
@@ -113,6 +113,13 @@ def placebo_breaks(placebos: Placebos, ahead: ForwardOutcomes) -> Beside:
             for block in _blocks(placebos.factors)
         ]
     )
+
+
+def compared_with(placebos: Placebos | None, ahead: ForwardOutcomes) -> Floats:
+    """Weights of what decides: breaks of placebo levels, or bars of like volatility."""
+    if placebos is None:
+        return matched_weights(ahead.weights(), ahead.volatility)
+    return placebo_breaks(placebos, ahead)[0]
 
 
 def _blocks(factors: Floats) -> list[slice]:

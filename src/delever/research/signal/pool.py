@@ -129,12 +129,8 @@ def _span(signal: Signal, volatility: pd.Series) -> pd.DatetimeIndex:
     return signal.market.index[able[0] : able[-1] + 1] if len(able) else signal.market.index[:0]
 
 
-def forward_outcomes(
-    pool: PooledSignals, horizon: int, *, returns_alone: bool = False
-) -> ForwardOutcomes:
+def forward_outcomes(pool: PooledSignals, horizon: int) -> ForwardOutcomes:
     """Forward returns and excursions of every bar of the calendar.
-
-    With `returns_alone` the excursions are all NaN.
 
     Raises InputError if on no market a horizon is complete.
     """
@@ -145,11 +141,8 @@ def forward_outcomes(
         return np.column_stack([pool.spread(column, own) for column, own in enumerate(values)])
 
     after = {"forward": spread(forward_returns(bars, [horizon])[horizon] for bars in markets)}
-    met = [] if returns_alone else [excursions(bars, horizon) for bars in markets]
-    for name in ("adverse", "favourable"):
-        after[name] = (
-            spread(table[name] for table in met) if met else np.full_like(after["forward"], np.nan)
-        )
+    met = [excursions(bars, horizon) for bars in markets]
+    after |= {name: spread(table[name] for table in met) for name in ("adverse", "favourable")}
     there = np.isfinite(after["forward"]) & (pool.volatility > 0)
     if not there.any():
         raise InputError(f"no bar has {horizon} bars after it; take a shorter horizon")

@@ -12,10 +12,10 @@ import pandas as pd
 
 from delever.arguments import Floats, Mapper
 from delever.errors import InputError
-from delever.research.signal.contrast import compare, matched_weights
+from delever.research.signal.contrast import compare
 from delever.research.signal.forward import FEWEST_EVENTS
 from delever.research.signal.level_break import Signal
-from delever.research.signal.placebo import placebo_breaks, placebo_events
+from delever.research.signal.placebo import compared_with, placebo_events
 from delever.research.signal.pool import PooledSignals, forward_outcomes, pool_signals
 from delever.research.signal.study import StudyDesign
 
@@ -124,11 +124,7 @@ class _Cells:
         for horizon in design.horizons:
             ahead = forward_outcomes(pool, horizon)
             weights = ahead.weights()
-            others = (
-                matched_weights(weights, ahead.volatility)
-                if placebos is None
-                else placebo_breaks(placebos, ahead)[0]
-            )
+            others = compared_with(placebos, ahead)
             nothing = dict.fromkeys(("adjusted", "low", "high", "distance"), math.nan)
             row, moved = {"distinct": float(round(weights.sum())), **nothing}, None
             if row["distinct"] >= FEWEST_EVENTS and others.sum() > 0:

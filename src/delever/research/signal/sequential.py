@@ -37,11 +37,8 @@ def sequential(
 
     Columns: ``time`` (open of the first event's bar), ``known`` (open of the bar at whose close the
     last of its returns was known), ``rank`` (share of what it is compared with that was followed by
-    less; of a cluster the mean) and ``e_value``. Without `placebo`, weights of breaks of placebo
-    levels, events are compared with all bars, in units of the volatility known before, as far as
-    their returns were known by then. Where the event means nothing the rank is 0.5 on average,
-    whatever came before, so ``prod (1 + s (2 rank - 1))`` is a fair game for every stake s in [-1,
-    1], and so is the mean over twenty stakes. More bars add rows and change none.
+    less; of a cluster the mean) and ``e_value``. `placebo` are weights of breaks of placebo levels;
+    without them events are compared with all bars.
     """
     horizon = ahead.horizon
     values = scaled(ahead.forward, ahead.volatility, horizon)

@@ -33,6 +33,7 @@ from delever.research.signal.forward import (
 from delever.research.signal.level_break import Signal
 from delever.research.signal.placebo import (
     Placebos,
+    compared_with,
     placebo_breaks,
     placebo_events,
     placebo_factors,
@@ -357,10 +358,7 @@ def _others(design: StudyDesign) -> Others:
     factors = design.factors()[:_CALIBRATED]
 
     def others(pool: PooledSignals, ahead: ForwardOutcomes) -> Floats:
-        placebos = placebo_events(pool, factors)
-        if placebos is None:
-            return matched_weights(ahead.weights(), ahead.volatility)
-        return placebo_breaks(placebos, ahead)[0]
+        return compared_with(placebo_events(pool, factors), ahead)
 
     return others
 

@@ -13,14 +13,13 @@ from delever.errors import InputError
 from delever.research.signal.contrast import (
     contrast_pattern,
     evenly,
-    matched_weights,
     mean_correlations,
     scaled,
     shifted,
     spread_after,
 )
 from delever.research.signal.forward import FEWEST_EVENTS
-from delever.research.signal.placebo import placebo_breaks, placebo_events
+from delever.research.signal.placebo import compared_with, placebo_events
 from delever.research.signal.planted import Look
 from delever.research.signal.pool import ForwardOutcomes, PooledSignals, forward_outcomes
 from delever.research.signal.study import StudyDesign
@@ -124,13 +123,10 @@ def plan_study(
 
 
 def _others(pool: PooledSignals, ahead: ForwardOutcomes, design: StudyDesign) -> Floats:
-    placebos = placebo_events(pool, design.factors())
-    if placebos is not None:
-        return placebo_breaks(placebos, ahead)[0]
-    weights = ahead.weights()
-    if not weights.sum() > 0:
+    placebos, weights = placebo_events(pool, design.factors()), ahead.weights()
+    if placebos is None and not weights.sum() > 0:
         return evenly(np.ones(weights.shape), ahead.there)
-    return matched_weights(weights, ahead.volatility)
+    return compared_with(placebos, ahead)
 
 
 def _drawn(others: Floats, horizon: int, count: int, rng: np.random.Generator) -> Floats | None:

@@ -16,14 +16,8 @@ from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
 from delever.engine.orders import Target
 from delever.engine.settings import Account
-from delever.engine.sweep_accounts import (
-    Asked,
-    SweepAccount,
-    SweepMarket,
-    check_account,
-    simulate_each,
-    sweep_market,
-)
+from delever.engine.sweep_accounts import Asked, SweepAccount, check_account, simulate_each
+from delever.engine.sweep_market import SweepMarket, sweep_market
 from delever.engine.sweep_metrics import asked_metrics, metric_names, part_names
 from delever.engine.terms import costs_of
 from delever.errors import DeleverError

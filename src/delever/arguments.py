@@ -44,10 +44,6 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
     """Refuse what is not a whole number in its range.
 
     Raises InputError if it is anything else; True and False are not numbers.
-
-    Examples
-    --------
-    >>> whole_number("days", 30, 1, 3_650)
     """
     fits = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not fits or value < least or (most is not None and value > most):  # type: ignore[operator]

@@ -63,13 +63,6 @@ def resample(bars: pd.DataFrame, timeframe: str, coarser: str) -> pd.DataFrame:
     when it began before the data did (a partial bar), and when it holds no finer bar at all.
 
     Raises InputError if bars of `timeframe` do not fill bars of `coarser` exactly.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2026-02-02", periods=13, tz="UTC", name="open_time")
-    >>> bars = pd.DataFrame({"close": range(1, 14)}, index=days)
-    >>> resample(bars, "1d", "1w")["close"].tolist()  # the second week is not closed
-    [7.0]
     """
     if not divides(timeframe, coarser):
         raise InputError(
@@ -114,12 +107,6 @@ def as_of(values: pd.Series, known_at: pd.DatetimeIndex, at: pd.DatetimeIndex) -
     """Latest value known at each instant.
 
     Raises InputError if `known_at` decreases or its length differs.
-
-    Examples
-    --------
-    >>> known = pd.DatetimeIndex(["2021-01-02", "2021-01-03"], tz="UTC")
-    >>> as_of(pd.Series([1.0, 2.0]), known, known - pd.Timedelta(hours=1)).tolist()
-    [nan, 1.0]
     """
     if len(known_at) != len(values):
         raise InputError(
@@ -151,12 +138,6 @@ def gaps(index: pd.DatetimeIndex, timeframe: str, kind: str = "ohlcv") -> pd.Dat
     """Stretches that hold no row where one is due: ``start``, ``end`` (exclusive), ``bars``.
 
     Due is one row a timeframe; funding by the intervals that its stamps show.
-
-    Examples
-    --------
-    >>> days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-05"], tz="UTC")
-    >>> gaps(days, "1d")["bars"].tolist()
-    [2]
     """
     step = timeframe_delta(timeframe)
     stamps = index.as_unit("ns")

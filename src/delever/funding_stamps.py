@@ -53,12 +53,6 @@ def funding_intervals(stamps: Stamps) -> Stamps:
 
     Raises DataError if there are fewer than two stamps, they do not increase, or no two are one of
     `INTERVALS` apart.
-
-    Examples
-    --------
-    >>> hours = INTERVALS[0] * np.array([0, 4, 8, 16, 20])  # 12 is missing
-    >>> funding_intervals(hours) // INTERVALS[0]
-    array([4, 4, 4, 4])
     """
     if stamps.size < 2:
         raise DataError(

@@ -67,19 +67,7 @@ def shared_work(most: int = 64 * 2**20) -> Iterator[None]:
 def shared(
     name: str, inputs: Sequence[Data], options: tuple[Hashable, ...], compute: Callable[[], T]
 ) -> T:
-    """Compute something, or take it from an earlier time with the same inputs.
-
-    Examples
-    --------
-    >>> weeks, asked = pd.Series([1.0, 3.0]), []
-    >>> def mean():
-    ...     asked.append("computed")
-    ...     return weeks.rolling(2).mean()
-    >>> with shared_work():
-    ...     twice = [shared("mean", (weeks,), (2,), mean) for _ in range(2)]
-    >>> twice[0].equals(twice[1]), asked
-    (True, ['computed'])
-    """
+    """Compute something, or take it from an earlier time with the same inputs."""
     work = _work.get()
     if work is None:
         return compute()

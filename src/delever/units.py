@@ -30,11 +30,6 @@ def timeframe_delta(timeframe: str) -> pd.Timedelta:
 
     Raises InputError if `timeframe` is not a whole number followed by m, h, d or w, or longer than
     100 years.
-
-    Examples
-    --------
-    >>> timeframe_delta("4h")
-    Timedelta('0 days 04:00:00')
     """
     if not isinstance(timeframe, str):
         raise _no_timeframe(timeframe)
@@ -74,13 +69,7 @@ def timeframe_of(nanoseconds: int) -> str:
 
 
 def periods_per_year(timeframe: str) -> float:
-    """Bars in a year of 365 days.
-
-    Examples
-    --------
-    >>> periods_per_year("1d"), periods_per_year("4h")
-    (365.0, 2190.0)
-    """
+    """Bars in a year of 365 days."""
     return float(_YEAR / timeframe_delta(timeframe))
 
 
@@ -97,14 +86,7 @@ def divides(timeframe: str, coarser: str) -> bool:
 
 
 def floor_to(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
-    """Open time of the bar of `timeframe` that each stamp falls into.
-
-    Examples
-    --------
-    >>> stamps = pd.DatetimeIndex(["2026-02-08 12:00"], tz="UTC")  # a Sunday
-    >>> floor_to(stamps, "1w")[0].date()
-    datetime.date(2026, 2, 2)
-    """
+    """Open time of the bar of `timeframe` that each stamp falls into."""
     step = timeframe_delta(timeframe).value
     stamps = index.as_unit("ns").asi8
     floor = stamps - (stamps - grid_anchor(timeframe)) % step

@@ -105,13 +105,6 @@ def drawn_falls(close: Floats, timeframe: str = "1d", *, begin: int = 0) -> Fall
     """Draw periods as rows of closes, of a day or coarser, by the rule of docs/periods.md.
 
     Raises InputError if a close is not a finite number above 0.
-
-    Examples
-    --------
-    >>> close = np.where(np.arange(400) % 2, 100.0, 101.0)
-    >>> close[200:206] = [90.0, 80.0, 70.0, 75.0, 80.0, 90.0]
-    >>> [rows.tolist() for rows in drawn_falls(close)]  # a quarter of 30 is regained at 80
-    [[200], [202], [204]]
     """
     if not (np.isfinite(close).all() and (close > 0).all()):
         raise InputError("close must be finite and above 0 to draw periods on; repair the bars")

@@ -25,13 +25,6 @@ def membership(
 
     Raises SchemaError if the stamps carry no time zone; InputError if two periods share an id, or
     `timeframe` is none.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2020-03-06", periods=4, tz="UTC")
-    >>> crash = Period(id="x", title="", start=days[1], trough=days[2], end=days[3])
-    >>> membership(days, "1d", [crash]).tolist()  # the end is exclusive
-    [False, True, True, False]
     """
     opens = utc_index(index, "open_time", "bars")
     inside = pd.Series(False, index=opens, name="inside")

@@ -87,11 +87,6 @@ def past_rank(values: pd.Series, least: int) -> pd.Series:
     """Share of the past below each value.
 
     Raises InputError if `least` is below 1.
-
-    Examples
-    --------
-    >>> past_rank(pd.Series([3.0, 1.0, 2.0, 2.0]), 1).tolist()
-    [0.5, 0.25, 0.5, 0.5]
     """
     if least < 1:
         raise InputError(f"a rank needs at least 1 value; got least={least}")

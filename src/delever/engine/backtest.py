@@ -183,16 +183,6 @@ def rerun(run: Backtest, *, tables: bool = True, **changes: Any) -> Backtest:
 
     Raises InputError if the run does not know what it was asked for: a window, or a run read back
     from disk.
-
-    Examples
-    --------
-    >>> from delever.venues.costs import Fee
-    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
-    >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], 100.0), index=days)
-    >>> run = backtest(bars, pd.Series(1.0, index=days), timeframe="1d", costs=Fee(taker=0.1))
-    >>> twice = rerun(run, costs=run.costs.stressed(2.0))
-    >>> [round(float(one.ledger["fee"].sum()), 3) for one in (run, twice)]
-    [909.091, 1666.667]
     """
     if run.request is None:
         raise InputError(

@@ -56,11 +56,6 @@ def asked(target_exposure: Floats, begin: int) -> Asked:
     """Reduce targets decided at each close to the opens at which they change.
 
     Raises InputError if there is no such row.
-
-    Examples
-    --------
-    >>> asked(np.array([np.nan, 1.0, 1.0, 0.0, 1.0]), 1)
-    Asked(begin=1, bars=array([1, 2, 4]), targets=array([0., 1., 0.]))
     """
     if not 0 <= begin < len(target_exposure):
         raise InputError(

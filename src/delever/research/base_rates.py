@@ -34,13 +34,6 @@ def fall_rates(
     """How often a later low was so far below a close, of all closes or those `among` marks.
 
     Raises InputError if a fall is not above 0 or `within` is below 1.
-
-    Examples
-    --------
-    >>> bars = pd.DataFrame({"low": [10.0, 9.0, 9.5, 10.0, 10.0, 10.0], "close": 10.0})
-    >>> (one,) = fall_rates(bars, [0.1], 1)
-    >>> one.rate, one.effective
-    (0.2, 5.0)
     """
     if within < 1:
         raise InputError(f"within must be at least 1; got {within}")

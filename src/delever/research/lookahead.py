@@ -114,15 +114,6 @@ def find_leak(
 
     Raises InputError if the market has fewer than two bars, or `points` or `seed` is out of its
     range; Exception whatever `function` raises on the whole market.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2021-01-01", periods=4, tz="UTC")
-    >>> bars = pd.DataFrame({"close": [1.0, 2, 3, 4]}, index=days)
-    >>> market = MarketView(bars=bars, timeframe="1d")
-    >>> print(find_leak(lambda seen: seen.bars["close"].shift(-1), market))
-    bar 2021-01-01 00:00: 2 with the bars after 2021-01-01 00:00 as they were, nan with them
-    removed; a value may depend only on what was known at its own close
     """
     until = time.monotonic() + seconds
     whole_number("points", points, 1, MOST_POINTS)
@@ -268,18 +259,7 @@ def shrink_leak(
     *,
     least_lags: Mapping[str, pd.Timedelta] | None = None,
 ) -> Leak:
-    """Cut a market down to few bars that still show a leak.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2021-01-01", periods=90, tz="UTC")
-    >>> market = MarketView(bars=pd.DataFrame({"close": range(1, 91)}, index=days), timeframe="1d")
-    >>> def peeks(seen):
-    ...     return seen.bars["close"].shift(-1)
-    >>> leak = shrink_leak(peeks, market, find_leak(peeks, market))
-    >>> f"{leak.first:%m-%d} to {leak.last:%m-%d}"
-    '01-01 to 01-02'
-    """
+    """Cut a market down to few bars that still show a leak."""
     if leak.change == "repeated":
         return leak
 

@@ -54,12 +54,6 @@ def check_target(
 
     Lines are looked at by their names alone. With the closes of the bars, stops and targets of
     entries must also stand on the right side of them.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2021-01-01", periods=2, tz="UTC")
-    >>> print(check_target(pd.Series([1.0, float("nan")], index=days), days))
-    finite after warm-up: the exposure of bar 2021-01-02 00:00 must be a finite number; got nan
     """
     check = "same index"
     if not isinstance(answer, pd.Series | pd.DataFrame):

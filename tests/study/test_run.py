@@ -405,6 +405,8 @@ def test_a_run_read_back_shows_what_was_measured(workspace, monkeypatch):
     anew = load_run(first.folder)
     pd.testing.assert_frame_equal(anew.evaluation.metrics, first.evaluation.metrics)
     assert list(anew.evaluation.lines) == ["50-week sma"]
+    assert anew.answer.timing.reason.startswith("made by another version of the code")
+    assert (anew.answer.redrawn is None) == (first.answer.redrawn is None)
 
 
 def test_the_lines_of_a_strategy_stay_with_its_run(workspace):

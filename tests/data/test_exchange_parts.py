@@ -16,9 +16,9 @@ from tests.exchange.limits import Meter
 from tests.exchange.wire import Budget
 
 from delever.data.exchange.client import connect, redirected
-from delever.data.exchange.gather import gather, joined_pages, rules_of
+from delever.data.exchange.gather import gather, joined_pages, rules_of, sifted
 from delever.data.exchange.pages import Page
-from delever.data.exchange.plan import clocks_apart
+from delever.data.exchange.plan import clocks_apart, horizon
 from delever.data.exchange.quirks import VENUES
 from delever.data.exchange.spans import ceiling, floor, holes, missing, windows, without
 from delever.data.exchange.venue import Series
@@ -278,6 +278,63 @@ def test_settings_that_cannot_be_are_refused(tmp_path, monkeypatch, text, words)
 def test_an_unknown_venue_names_those_near():
     with pytest.raises(InputError, match="did you mean kraken"):
         connect("krakn", VenueSettings())
+
+
+def page_of(*rows):
+    """Rows of one price each, by minute; in the order given."""
+    times = np.array([60_000 * minute for minute, _ in rows], dtype=np.int64)
+    return Page(times=times, values=np.array([[price] * 5 for _, price in rows]).reshape(-1, 5))
+
+
+def test_a_row_that_could_not_be_read_is_unknown_though_no_later_answer_has_it():
+    """Absent would say that the venue confirmed that there is nothing."""
+    answers = iter([page_of((0, 1.0), (1, np.nan), (2, 3.0), (3, 4.0))])
+    later = page_of()
+    rules = rules_of(bars_of("bybit"), Series(rows=1000))
+    found = gather(lambda start, end: next(answers, later), (0, 240_000), rules)
+    assert found.page.times.tolist() == [0, 120_000, 180_000]
+    assert (found.unknown, found.absent) == (((60_000, 120_000),), ())
+
+
+def test_two_values_of_a_stamp_are_a_conflict_though_no_later_answer_has_either():
+    answers = iter([page_of((0, 1.0), (1, 2.0), (1, 2.5), (2, 3.0), (3, 4.0))])
+    later = page_of()
+    rules = rules_of(bars_of("bybit"), Series(rows=1000))
+    with pytest.raises(ConflictError, match="at 1970-01-01 00:01 and 0 more it keeps giving two"):
+        gather(lambda start, end: next(answers, later), (0, 240_000), rules)
+
+
+def test_rows_of_an_answer_are_put_in_order_and_two_of_a_stamp_found_wherever_they_stand():
+    rules = rules_of(bars_of("bybit"), Series(rows=1000))
+    found = sifted(page_of((3, 4.0), (1, 2.0), (0, 1.0), (1, 2.5), (3, 4.0)), (0, 240_000), rules)
+    assert found.page.times.tolist() == [0, 180_000]
+    assert found.page.values[:, 0].tolist() == [1.0, 4.0]
+    assert found.disputed == {60_000}
+
+
+@pytest.mark.parametrize(
+    ("past", "ahead", "closed", "final"),
+    [
+        (30_000, 0, False, True),
+        (30_000, 29_000, False, True),
+        (30_000, -30_000, False, False),  # it may not have closed by the slower clock
+        (60_001, 0, False, False),  # a venue that keeps up would have served the next one
+        (60_001, 0, True, False),
+        (86_400_001, 0, True, True),
+    ],
+)
+def test_the_newest_row_is_final_where_clocks_and_rows_prove_it(past, ahead, closed, final):
+    closes = 3 * 60_000
+    source = SimpleNamespace(
+        client=SimpleNamespace(sure_now=lambda: closes + past, ahead=ahead),
+        reference=bars_of("bybit"),
+        rules=rules_of(bars_of("bybit"), Series(rows=1000)),
+        closed=closed,
+        newest=lambda: page_of((0, 1.0), (1, 2.0), (2, 3.0)),
+    )
+    found = horizon(source)
+    assert found.finished == (closes if final else closes - 60_000)
+    assert any("held back" in note for note in found.notes) is not final
 
 
 def test_the_last_row_of_an_answer_that_ends_early_stands_apart():

@@ -85,6 +85,7 @@ def test_no_clock_lets_in_a_bar_that_is_not_final(tmp_path, timeframe, shift):
         times, values = stored(catalog, reference)
         np.testing.assert_array_equal(values, true[: len(times)])
         assert times[-1] == opened - step, done.notes
+        assert done.overdue == ()  # nothing is late by the slower of the two clocks
         exchange.faults.clear()
         exchange.now = int(whole.times[-1]) + STEPS[finest] + 2_000
         assert fetch(client_of(exchange, "bitstamp"), catalog, reference).unknown == ()

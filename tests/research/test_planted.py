@@ -80,6 +80,21 @@ def test_the_smallest_effect_is_found_as_often_as_is_said(draws):
     assert (means["found"] - means["said"]).abs().max() <= error
 
 
+def test_a_rise_is_planted_upwards_and_a_fall_downwards(monkeypatch):
+    tried = []
+    monkeypatch.setattr(
+        "delever.research.signal.planted.plant",
+        lambda signal, effect, horizon: tried.append(effect) or plant(signal, effect, horizon),
+    )
+    watched = RULES["rolling_low"](weeks=10).on(market(100))
+    power = study_signal([watched], name="x", design=DESIGN).power["effect"]
+    signs = np.sign(tried)
+    assert set(signs) == {1.0, -1.0}
+    assert (np.diff(signs) <= 0).all()  # rises first
+    for direction, sign in (("rise", 1.0), ("fall", -1.0)):
+        assert {sign * power[direction, multiple] for multiple in (0.5, 1.0, 1.5)} <= set(tried)
+
+
 def test_few_events_say_that_nothing_is_known():
     study = study_signal([own_events(market(4), [100, 300])], name="x", design=DESIGN)
     assert math.isnan(study.detectable)

@@ -12,6 +12,7 @@ import pytest
 import delever as dl
 from delever.engine.joint_orders import exposures_by_symbol
 from delever.engine.legs import Margin
+from delever.engine.portfolio import portfolio_backtest
 from delever.errors import ConfigError, InputError, StrategyError
 from delever.report.pages.joint_blocks import legs_parts
 from delever.report.pages.run_tables import trades_table
@@ -72,22 +73,23 @@ def test_a_coin_that_dies_takes_what_was_held_down_to_its_recovery():
     assert only.evaluation.benchmark.equity.iloc[-1] != run.evaluation.benchmark.equity.iloc[-1]
 
 
+def trend(market: dl.MarketView, *, days: int = 10) -> pd.Series:
+    close = market.bars["close"]
+    average = close.rolling(days).mean()
+    return (close > average).astype(float).where(average.notna())
+
+
 @pytest.fixture(scope="module")
 def run() -> dl.Run:
-    late = {"BTC": bars(1), "ETH": bars(2, spread=0.05), "NEW": bars(3, DAYS[30:])}
-    dead = dl.Lifetime(delisted=DAYS[60], recovery=0.0)
-    markets = dl.markets(
-        late | {"DEAD": bars(4).iloc[:60]}, timeframe="1d", lifetimes={"DEAD": dead}
-    )
-
-    def trend(market: dl.MarketView, *, days: int = 10) -> pd.Series:
-        close = market.bars["close"]
-        average = close.rolling(days).mean()
-        return (close > average).astype(float).where(average.notna())
-
-    made = dl.backtest(markets, trend, days=8, name="trends")
+    made = dl.backtest(four(), trend, days=8, name="trends")
     assert made.answer  # asked here, where no mark leaves anything out
     return made
+
+
+def four() -> dl.Markets:
+    late = {"BTC": bars(1), "ETH": bars(2, spread=0.05), "NEW": bars(3, DAYS[30:])}
+    dead = dl.Lifetime(delisted=DAYS[60], recovery=0.0)
+    return dl.markets(late | {"DEAD": bars(4).iloc[:60]}, timeframe="1d", lifetimes={"DEAD": dead})
 
 
 def test_parts_add_up_by_symbol_and_cause_and_to_the_points_saved(run: dl.Run):
@@ -163,6 +165,21 @@ def test_what_a_run_of_several_says_of_itself(run: dl.Run, tmp_path):
     assert trades_table(run.tables["trades"]).header[-2:] == ("Slippage", "Status")  # no margin
     window = dl.compare(run, dl.backtest(dying(0.5), in_halves)).tables["points_saved"]
     assert list(window.columns) == ["trends", "in_halves"]
+
+
+@pytest.mark.otherwise(True)
+def test_a_neighbour_begins_as_the_run_did(run: dl.Run):
+    """An average of nine days is known a day after that of eight, which decides until then."""
+    book = run.evaluation.backtest
+    own = book.request["target_exposure"]
+    other = dl.backtest(four(), trend, days=9).evaluation.backtest.request["target_exposure"]
+    assert len(other) == len(own) - 1
+    assert own.iloc[0].any()  # flat would be another beginning
+    begun = other.reindex(own.index).combine_first(own)
+    by_hand = portfolio_backtest(**{**book.request, "target_exposure": begun}).equity
+    paths = run.what_if.paths
+    found = paths.loc[paths["name"] == "days 9 instead of 8", "equity"]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-12)
 
 
 @pytest.mark.drawn(True)

@@ -97,6 +97,7 @@ def test_a_study_of_two_legs_runs_is_stored_and_is_read_back(
     assert "the benchmark is spot, bought and held" in out
     run = dl.run("backtests/carry.toml")
     assert run.cached
+    assert run.counterfactuals.loc["costs x2", "final_equity"] < run.equity.iloc[-1]
     book = run.evaluation.backtest
     assert sorted(book.legs) == ["perpetual", "spot"]
     assert book.margin.mode == "isolated"

@@ -89,6 +89,16 @@ def test_a_study_reads_them_by_the_names_that_features_ask_for(fetched: Workspac
     assert market.series("mood").notna().sum() > 200
 
 
+def test_every_reading_is_known_as_late_as_it_was_stored_to_be(fetched: Workspace) -> None:
+    names = {f"reading{place}": reference for place, reference in enumerate(STORED)}
+    market = dl.market("kraken/ohlcv/BTC/USD/1d", series=names, workspace=fetched)
+    for name, reference in names.items():
+        lag = pd.Timedelta(STORED[reference][0] or 0)  # funding is known at its stamp
+        reading = market.readings[name]
+        stamps = HOURS if reference.endswith("8h") else DAYS
+        np.testing.assert_array_equal(reading.known_at, stamps + lag)
+
+
 def test_claims_find_the_same_thing_under_another_name(
     fetched: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

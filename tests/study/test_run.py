@@ -13,6 +13,8 @@ import pytest
 
 import delever as dl
 from delever.errors import ConfigError, DataError, InputError, NotStoredError, StoreError
+from delever.research.luck import no_test
+from delever.research.redrawn import Redrawing, redrawn_test
 from delever.study.runs.answering import stored
 from delever.study.runs.run import load_run
 from delever.study.workspaces.workspace import Workspace
@@ -85,6 +87,33 @@ def test_what_was_run_quickly_is_run_whole_when_asked_for(workspace):
     assert whole.answer.redrawn is not None
     assert run(workspace).cached  # what is there is not thrown away for less
     assert run(workspace).answer.redrawn == whole.answer.redrawn
+    # By hand: the strategy itself on redrawn markets, and holding beside it.
+    rule, held = dl.strategy("ma200w_break"), dl.strategy("buy_and_hold")
+    redrawing = Redrawing(
+        market=dl.market("sample/ohlcv/BTC/USD/1d", end="2016-01-01"),
+        rule=lambda market: rule.target(market, whole.manifest["study"]["params"]),
+        benchmark_rule=lambda market: held.target(market, {}),
+        backtest=whole.evaluation.backtest,
+        benchmark=whole.evaluation.benchmark,
+    )
+    by_hand = redrawn_test(redrawing, markets=6).null_values
+    assert whole.answer.redrawn.null_values == pytest.approx(by_hand)
+    assert len(set(by_hand)) == 6
+
+
+def test_what_is_run_on_redrawn_markets_is_the_run_beside_its_benchmark(monkeypatch):
+    """Each by its own account: on spot of like costs nobody would notice one in place of both."""
+    seen = []
+    monkeypatch.setattr(
+        "delever.study.runs.answering.redrawn_test",
+        lambda redrawing, **_: seen.append(redrawing) or no_test("left out"),
+    )
+    market = dl.market("sample/ohlcv/BTC/USD/1d", end="2014-06-01")
+    done = dl.backtest(market, "ma200w_break", weeks=50, quick=False)
+    assert done.answer.redrawn.reason == "left out"
+    (redrawing,) = seen
+    assert redrawing.backtest is done.evaluation.backtest
+    assert redrawing.benchmark is done.evaluation.benchmark
 
 
 @pytest.mark.otherwise(True)
@@ -405,6 +434,8 @@ def test_a_run_read_back_shows_what_was_measured(workspace, monkeypatch):
     anew = load_run(first.folder)
     pd.testing.assert_frame_equal(anew.evaluation.metrics, first.evaluation.metrics)
     assert list(anew.evaluation.lines) == ["50-week sma"]
+    assert anew.answer.timing.reason.startswith("made by another version of the code")
+    assert (anew.answer.redrawn is None) == (first.answer.redrawn is None)
 
 
 def test_the_lines_of_a_strategy_stay_with_its_run(workspace):

@@ -6,11 +6,14 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chromium import chromium, required
@@ -230,6 +233,20 @@ def test_writers_at_once_leave_an_index_of_everything(place):
     assert len(set(re.findall(r'href="study/([0-9a-f]{12})/page.html"', text))) == 8
     assert len(text) < 60_000  # no library of figures
     assert not list(place.results.glob(".tmp*"))
+
+
+def test_an_index_is_not_written_while_another_is(place, monkeypatch):
+    rendered = threading.Event()
+    monkeypatch.setattr(
+        "delever.report.pages.index_page.render", lambda *_: rendered.set() or "<!DOCTYPE html>"
+    )
+    place.results.mkdir(parents=True)
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(place.results / ".lock"):
+            written = pool.submit(write_index, place.results)
+            assert not rendered.wait(0.2)
+        assert written.result().is_file()
+    assert rendered.is_set()
 
 
 @pytest.mark.drawn(True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from delever.engine.portfolio import PortfolioBacktest
 from delever.errors import NotStoredError, StoreError
 from delever.research.answer import Answer
 from delever.research.evaluation import SCOPES, Evaluation, evaluate
+from delever.research.luck import no_test
 from delever.research.what_if import WhatIf, no_paths
 from delever.stats.metrics import AsMetric, register
 from delever.study.kept.provenance import account_asked, canonical_json, code_sha256, file_sha256
@@ -33,6 +35,8 @@ WHAT_IF = "counterfactuals.parquet"
 PERIODS = "periods.toml"
 LINES = "lines.parquet"
 CLOSES = "closes.parquet"
+
+_ANOTHER = "made by another version of the code, which may have meant something else; run it again"
 
 
 def measured(evaluation: Evaluation, found: Answer) -> dict[str, Any]:
@@ -227,10 +231,12 @@ def _by_symbol(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def read_answer(folder: Path, evaluation: Evaluation) -> Answer:
-    """Answer of a finished run, without tests of luck where another version made it."""
+    """Answer of a finished run; of tests of luck that another version made, that they were made."""
+    document = json.loads((folder / METRICS).read_text(encoding="utf-8"))["answer"]
     if read_manifest(folder)["code_sha256"] == code_sha256():
-        return restored(json.loads((folder / METRICS).read_text(encoding="utf-8"))["answer"])
-    return answer_over(evaluation)
+        return restored(document)
+    made = {name: no_test(_ANOTHER) for name in ("timing", "redrawn") if document.get(name)}
+    return replace(answer_over(evaluation), **made)
 
 
 def read_what_if(folder: Path) -> WhatIf:

@@ -304,7 +304,8 @@ class Markets:
 
     def _traded(self, view: MarketView, name: str, closes: pd.DatetimeIndex) -> Flags:
         """Whether a symbol was listed, had a bar that may be traded, and a late one."""
-        first = 0 if view.trading_start is None else view.index.searchsorted(view.trading_start)
+        begun = view.trading_start
+        first = 0 if begun is None else int(view.index.searchsorted(begun))
         if first >= len(view.index):
             return np.zeros(len(closes), dtype=bool)
         since = [view.index[first] + timeframe_delta(self.timeframe)]

@@ -126,9 +126,9 @@ def _known_by(frame: pd.DataFrame) -> bytes | None:
         return None
     names = (list(frame.columns), list(map(str, frame.dtypes)), index.name, str(index.dtype))
     content = hashlib.sha256(repr(names).encode())
-    content.update(index.asi8)
+    content.update(index.asi8.tobytes())
     for place in range(frame.shape[1]):
-        content.update(np.ascontiguousarray(frame.iloc[:, place].to_numpy()))
+        content.update(frame.iloc[:, place].to_numpy().tobytes())
     return content.digest()
 
 

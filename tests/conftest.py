@@ -21,7 +21,7 @@ os.environ["TZ"] = "UTC"
 os.environ.pop("DELEVER_WORKSPACE", None)
 time.tzset()
 
-FEW = 25
+FEW = 20
 """Examples of a property by default, or what its mark ``few`` says; `pytest --all` draws as many as
 each test asks for."""
 

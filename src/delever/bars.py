@@ -6,6 +6,9 @@ at o with a timeframe of w is known at its close, o + w, and at no moment before
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,7 +23,11 @@ _COLUMNS = ("open", "high", "low", "close", "volume")
 
 def close_times(index: pd.DatetimeIndex, timeframe: str) -> pd.DatetimeIndex:
     """Instant at which each bar is known."""
-    return pd.DatetimeIndex(index.as_unit("ns") + timeframe_delta(timeframe), name="close_time")
+    length, stamps = timeframe_delta(timeframe), index.as_unit("ns")
+    if index.tz is not dt.UTC:
+        return pd.DatetimeIndex(stamps + length, name="close_time")
+    closes: Any = stamps.array  # of which the sum is had in half the time
+    return pd.DatetimeIndex(closes + length, name="close_time")
 
 
 def spans(index: pd.DatetimeIndex, timeframe: str) -> npt.NDArray[np.float64]:

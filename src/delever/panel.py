@@ -295,24 +295,27 @@ class Markets:
         Raises InputError if `top` is given and a symbol has no volume.
         """
         closes = self.close_time
-        listed = ~self._gone()
-        for name, view in self.views.items():
-            first = (
-                view.index
-                if view.trading_start is None
-                else view.index[view.index >= view.trading_start]
-            )
-            since = [] if not len(first) else [first[0] + timeframe_delta(self.timeframe)]
-            lifetime = self.lifetimes.get(name)
-            since += [] if lifetime is None or lifetime.listed is None else [lifetime.listed]
-            listed[name] &= closes >= max(since) if len(first) else False
-            last = last_known(view.close_time, closes)
-            ago = closes - view.close_time[np.maximum(last, 0)]
-            listed[name] &= (last >= 0) & np.asarray(ago < PATIENCE)
+        held = {name: self._traded(view, name, closes) for name, view in self.views.items()}
+        listed = pd.DataFrame(held, index=self.index, columns=[*self.views], dtype=bool)
         if self.top is None:
             return listed
         worth = self.dollar_volume().where(listed)
         return worth.rank(axis=1, ascending=False, method="first").le(self.top) & listed
+
+    def _traded(self, view: MarketView, name: str, closes: pd.DatetimeIndex) -> Flags:
+        """Whether a symbol was listed, had a bar that may be traded, and a late one."""
+        begun = view.trading_start
+        first = 0 if begun is None else int(view.index.searchsorted(begun))
+        if first >= len(view.index):
+            return np.zeros(len(closes), dtype=bool)
+        since = [view.index[first] + timeframe_delta(self.timeframe)]
+        lifetime = self.lifetimes.get(name)
+        since += [] if lifetime is None or lifetime.listed is None else [lifetime.listed]
+        ends = view.close_time
+        last = last_known(ends, closes)
+        ago = closes.asi8 - ends.asi8[np.maximum(last, 0)]  # both in nanoseconds
+        late = (last >= 0) & (ago < PATIENCE.as_unit("ns").value)
+        return ~self._gone_of(name) & np.asarray(closes >= max(since)) & late
 
     def dollar_volume(self) -> pd.DataFrame:
         """Close times volume, summed over the last `volume_days`, quote units; as `panel`.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from delever.data.catalog import Catalog
 from delever.data.files import read_file
-from delever.data.plausibility import implausible
+from delever.data.plausibility import RULES, implausible
 
 
 def bars(rows: int = 200, *, seed: int = 1, scale: float = 0.03) -> pd.DataFrame:
@@ -52,6 +52,28 @@ def test_a_wick_is_named_by_its_bar_its_price_and_how_far_it_reaches():
     frame.iloc[150, 1] = frame.iloc[150][["open", "close"]].max() * 3
     assert "2 bars have wicks" in said(frame)["wick"]
     assert "(200.0% above its body)" in said(frame)["wick"]
+
+
+def test_each_frame_is_judged_by_its_own_numbers_though_it_is_asked_of_again():
+    frame = bars()
+    frame.iloc[120, 2] /= 8
+    first = implausible(frame, "ohlcv", "1d")
+    first[0].rows.loc[:, "price"] = 5.0  # whoever asks next is told what was found
+    assert said(frame) == {"wick": RULES["wick"](implausible(frame.copy(), "ohlcv", "1d")[0].rows)}
+    assert "low 5 " not in said(frame)["wick"]
+    other = frame.shift(freq="365D")
+    assert "2022-05-01" in said(other)["wick"]
+    assert said(frame, "series") == {}
+    jumps = bars()
+    jumps.iloc[100:, :4] *= 4
+    assert ["across 5 missing" in said(jumps, timeframe=each)["jump"] for each in ("1d", "4h")] == [
+        False, True,
+    ]  # fmt: skip
+    frame.iloc[120, 2] *= 8
+    assert said(frame) == {}
+    frame["volume"] = 0.0
+    assert set(said(frame)) == {"volume"}
+    assert said(frame.rename(columns={"volume": "quote_volume"})) == {}
 
 
 def test_a_crash_whose_neighbours_went_as_low_is_no_error():

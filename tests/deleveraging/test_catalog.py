@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -110,6 +111,18 @@ def test_neighbours_may_touch(tmp_path: Path) -> None:
     first, second = load_catalog(write(tmp_path, ONE + after.replace("-03-19", "-03-20")))
     assert first.end == second.start
     assert second.end - second.start == pd.Timedelta(days=1)
+
+
+def test_a_changed_file_is_noticed_though_its_size_and_time_are_not(tmp_path: Path) -> None:
+    path = write(tmp_path, ONE)
+    known, (first,) = path.stat(), load_catalog(path)
+    write(tmp_path, ONE.replace("First", "Later"))
+    os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
+    (changed,) = load_catalog(path)
+    assert (first.title, changed.title) == ("First", "Later")
+    path.unlink()
+    with pytest.raises(ConfigError, match="there is none"):
+        load_catalog(path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

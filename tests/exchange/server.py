@@ -54,13 +54,12 @@ def serve(
     exchange = Loopback(world, faults, budgets=budgets, clock=clock)
     server = _Server(port, exchange)
     exchange.api_url = f"http://127.0.0.1:{server.server_address[1]}/{{host}}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.002,), name="loopback")
+    thread = threading.Thread(target=server.serve_until_hung_up, name="loopback")
     thread.start()
     try:
         yield exchange
     finally:
-        server.hang_up()
-        thread.join()
+        server.hang_up(thread)
     if server.failures:
         raise ExceptionGroup("the loopback exchange failed", server.failures)
 
@@ -78,10 +77,16 @@ class _Server(ThreadingHTTPServer):
         self.to_reset: set[int] = set()
         self._open: dict[int, socket.socket] = {}
 
-    def hang_up(self) -> None:
+    def serve_until_hung_up(self) -> None:
+        """Wait for requests; `serve_forever` looks up hundreds of times a second to end at once."""
+        while not self.stopping.is_set():
+            self.handle_request()
+
+    def hang_up(self, serving: threading.Thread) -> None:
         """Close every connection and wait until every thread has ended."""
         self.stopping.set()
-        self.shutdown()
+        socket.create_connection(self.server_address[:2]).close()  # the wait ends
+        serving.join()
         for connection in list(self._open.values()):
             try:
                 connection.shutdown(socket.SHUT_RDWR)

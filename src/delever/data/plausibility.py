@@ -7,6 +7,8 @@ what a row says, and is as wide as real crashes need: the daily and hourly histo
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -52,6 +54,10 @@ PRICES = tuple(name for name, kind in KINDS.items() if kind.of_price)
 
 RESTING = ("funding_rate", "open", "high", "low", "close")
 """Columns of other kinds that may stay equal: rates that a venue holds at their default."""
+
+_KNOWN: dict[tuple[str, str, bytes | None], tuple[Doubt, ...]] = {}
+_LOCK, _MOST_KNOWN = threading.Lock(), 64
+"""What was found in frames of late: each run on a market asks again of the same bars."""
 
 _COPIED, _MOST_COPIED = 3, 24
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no bar's hash is lost
@@ -99,6 +105,34 @@ def implausible(frame: pd.DataFrame, kind: str, timeframe: str) -> tuple[Doubt, 
     """
     if len(frame) < 2:
         return ()
+    key = (kind, timeframe, _known_by(frame))
+    with _LOCK:
+        known = _KNOWN.pop(key, None)
+    found = _found(frame, kind, timeframe) if known is None else known
+    if key[-1] is not None:
+        with _LOCK:
+            _KNOWN[key] = found  # the last to leave
+            if len(_KNOWN) > _MOST_KNOWN:
+                _KNOWN.pop(next(iter(_KNOWN)))
+    return tuple(replace(doubt, rows=doubt.rows.copy(deep=False)) for doubt in found)
+
+
+def _known_by(frame: pd.DataFrame) -> bytes | None:
+    """A hash of every number and stamp of a frame and of its names; None where it holds others."""
+    index = frame.index
+    if not isinstance(index, pd.DatetimeIndex) or any(
+        not isinstance(dtype, np.dtype) or dtype.kind not in "biuf" for dtype in frame.dtypes
+    ):
+        return None
+    names = (list(frame.columns), list(map(str, frame.dtypes)), index.name, str(index.dtype))
+    content = hashlib.sha256(repr(names).encode())
+    content.update(index.asi8.tobytes())
+    for place in range(frame.shape[1]):
+        content.update(frame.iloc[:, place].to_numpy().tobytes())
+    return content.digest()
+
+
+def _found(frame: pd.DataFrame, kind: str, timeframe: str) -> tuple[Doubt, ...]:
     if kind in PRICES:
         found = {
             "wick": _wicks(frame),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import ConfigError, InputError
-from delever.toml_file import read_toml
+from delever.toml_file import parse_toml
 
 _ONE_DAY = pd.Timedelta(days=1)
 
@@ -71,7 +72,20 @@ def load_catalog(path: str | Path) -> tuple[Period, ...]:
     names the file and the period.
     """
     where = Path(path)
-    entries = _read(where)
+    try:
+        content = where.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{where}: the catalogue of periods must be a file; there is none; "
+            "correct the path or copy data/deleveraging.toml there"
+        ) from None
+    return _catalogue(where, content)
+
+
+@lru_cache(maxsize=8)
+def _catalogue(where: Path, content: bytes) -> tuple[Period, ...]:
+    """The periods of these bytes: every run reads the same ones."""
+    entries = _entries(where, content)
     periods = sorted(
         (_period(entry, number, where) for number, entry in enumerate(entries, start=1)),
         key=lambda period: period.start,
@@ -93,14 +107,8 @@ def load_catalog(path: str | Path) -> tuple[Period, ...]:
     return tuple(periods)
 
 
-def _read(where: Path) -> Sequence[object]:
-    try:
-        document = read_toml(where)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{where}: the catalogue of periods must be a file; there is none; "
-            "correct the path or copy data/deleveraging.toml there"
-        ) from None
+def _entries(where: Path, content: bytes) -> Sequence[object]:
+    document = parse_toml(content, where)
     entries = _table(document, {"periods": list}, {}, where, "the file")["periods"]
     if not entries:
         raise ConfigError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from delever.arguments import Floats
@@ -15,7 +16,7 @@ from delever.engine.ledger import BOOK, FILL, LEDGER, LEG
 from delever.engine.settings import Account
 from delever.engine.simulate import tables_of
 from delever.engine.steps import Ints
-from delever.engine.trades import fills_frame, trades_frame
+from delever.engine.trades import fills_frame, round_trips, trips_frame, words
 
 
 class BookRows(NamedTuple):
@@ -44,19 +45,22 @@ def tables(
     """Tables of a book; `begun` is the first bar of each position on the clock."""
     ledger = pd.DataFrame(made.book, index=clock, columns=list(BOOK))
     ledger["ambiguous"] = ledger["ambiguous"] > 0.0
-    legs, fills, trades = {}, [], []
+    legs, trips = {}, []
     for place, name in enumerate(names):
         rows = made.legs[:, place].copy()
         rows[: begun[name], LEG.index("mark")] = np.nan  # no price was known yet
         legs[name] = pd.DataFrame(rows, index=clock, columns=list(LEG))
-        own = made.fills[made.whose == place]
-        fills.append(_fills(own, clock).assign(symbol=name))
-        trades.append(_trades(own, clock, legs[name]).assign(symbol=name))
-    every = pd.concat(fills, ignore_index=True)
-    every = every.sort_values("step", kind="stable", ignore_index=True)
-    entered = pd.concat(trades, ignore_index=True)
-    entered = entered.sort_values("entry_time", kind="stable", ignore_index=True)
-    return BookTables(ledger, legs, _first(every).drop(columns="step"), _first(entered))
+        trips.append(_trips(made.fills[made.whose == place], rows))
+    by_step = np.lexsort((made.whose, made.fills[:, FILL.index("step")]))
+    fills = fills_frame(made.fills[by_step], clock, columns=FILL).drop(columns="step")
+    every = {name: np.concatenate([one[name] for one in trips]) for name in trips[0]}
+    entered = np.argsort(every["entry_time"], kind="stable")
+    trades = trips_frame({name: values[entered] for name, values in every.items()}, clock)
+    whose = np.repeat(np.arange(len(names)), [len(one["entry_time"]) for one in trips])
+    known = np.array(names, dtype=object)
+    fills.insert(0, "symbol", words(known[made.whose[by_step]]))
+    trades.insert(0, "symbol", words(known[whose[entered]]))
+    return BookTables(ledger, legs, fills, trades)
 
 
 def coin_tables(
@@ -98,16 +102,13 @@ def _first(table: pd.DataFrame) -> pd.DataFrame:
     return table[["symbol", *(name for name in table.columns if name != "symbol")]]
 
 
-def _fills(own: Floats, clock: pd.DatetimeIndex) -> pd.DataFrame:
-    return fills_frame(own, clock, columns=FILL)
-
-
-def _trades(own: Floats, clock: pd.DatetimeIndex, leg: pd.DataFrame) -> pd.DataFrame:
+def _trips(own: Floats, rows: Floats) -> dict[str, npt.NDArray[Any]]:
     since = [
-        float(leg[name].sum() - own[:, FILL.index(name)].sum()) for name in ("funding", "borrow")
+        float(np.nansum(rows[:, LEG.index(name)]) - own[:, FILL.index(name)].sum())
+        for name in ("funding", "borrow")
     ]
-    close = float(leg["mark"].iloc[-1])
-    return trades_frame(own, clock, last_close=close, columns=FILL, since=since)
+    close = float(rows[-1, LEG.index("mark")])
+    return round_trips(own, len(rows), last_close=close, columns=FILL, since=since)
 
 
 def add_up(

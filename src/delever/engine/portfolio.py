@@ -327,6 +327,8 @@ def _undelivered(
     name: str, leg: LegInput, made: BookTables, initial_equity: float
 ) -> tuple[str, ...]:
     """Decisions of a leg that came to nothing, or less, for want of size."""
+    if leg.account.traded is None:
+        return ()
     own = made.legs[name].assign(equity=made.ledger["equity"])
     opened = pd.Series(leg.prices[:, 0], leg.index).reindex(own.index)
     opens = np.asarray(opened, dtype=np.float64)

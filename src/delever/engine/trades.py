@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ def fills_frame(
 ) -> pd.DataFrame:
     """Table of fills."""
     named = dict(zip(columns, fills.T, strict=True))
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "time": index[named["bar"].astype(np.int64)],
             "quantity": named["quantity"],
@@ -33,14 +34,15 @@ def fills_frame(
             "equity": named["equity"],
             "position": named["position"],
             "exposure": named["exposure"],
-            "reason": _words(named["reason"]),
+            "reason": words(np.array(REASONS)[named["reason"].astype(np.int64)]),
+            **{name: named[name] for name in columns[len(SPOT_FILL) :]},
         }
     )
-    return table.assign(**{name: named[name] for name in columns[len(SPOT_FILL) :]})
 
 
-def _words(numbers: Floats) -> pd.Series:
-    return pd.Series(np.array(REASONS)[numbers.astype(np.int64)], dtype="str")
+def words(texts: npt.NDArray[Any]) -> Any:
+    """A column of texts."""
+    return pd.array(texts, dtype="str")
 
 
 def trades_frame(
@@ -58,6 +60,27 @@ def trades_frame(
     A fill that flips the position closes one trade and opens the next; its costs are split by
     quantity.
     """
+    made = round_trips(fills, len(index), last_close=last_close, columns=columns, since=since)
+    return trips_frame(made, index)
+
+
+def trips_frame(made: Mapping[str, npt.NDArray[Any]], index: pd.DatetimeIndex) -> pd.DataFrame:
+    """Table of round trips, from arrays as `round_trips` gives them."""
+    done = index[made["exit_time"]].where(made["status"] != "open")
+    told = {"entry_time": index[made["entry_time"]], "exit_time": done}
+    named = {name: words(made[name]) for name in ("status", "exit_reason") if name in made}
+    return pd.DataFrame({**made, **told, **named})
+
+
+def round_trips(
+    fills: Floats,
+    bars: int,
+    *,
+    last_close: float,
+    columns: Sequence[str],
+    since: Sequence[float],
+) -> dict[str, npt.NDArray[Any]]:
+    """Columns of `trades_frame`, times as rows of the bars."""
     legs = _legs(fills, columns)
     first = np.flatnonzero(legs.before == 0.0)
     last = np.append(first, len(legs.before))[1:] - 1
@@ -90,30 +113,26 @@ def trades_frame(
     net = gross - slippage - fee + beyond
     if carried:
         net += carried["funding"] - carried["borrow"]
-    words = np.select([is_open, forced], ["open", "liquidated"], "closed")
-    status = pd.Series(words, dtype="str")
-    table = pd.DataFrame(
-        {
-            "entry_time": index[begun],
-            "exit_time": index[done].where(~is_open),
-            "side": side.astype(np.int64),
-            "quantity": _most(np.abs(legs.after), first),
-            "entry_price": mean_price(entered),
-            "exit_price": mean_price(left),
-            "gross_pnl": gross,
-            "fee": fee,
-            "slippage": slippage,
-            "liquidation": beyond,
-            "net_pnl": net,
-            "return": net / legs.equity[first],
-            "bars": np.where(is_open, len(index), done + inside) - begun,
-            "status": status,
-            "carried_in": False,
-        }
-    )
+    made = {
+        "entry_time": begun,
+        "exit_time": done,
+        "side": side.astype(np.int64),
+        "quantity": _most(np.abs(legs.after), first),
+        "entry_price": mean_price(entered),
+        "exit_price": mean_price(left),
+        "gross_pnl": gross,
+        "fee": fee,
+        "slippage": slippage,
+        "liquidation": beyond,
+        "net_pnl": net,
+        "return": net / legs.equity[first],
+        "bars": np.where(is_open, bars, done + inside) - begun,
+        "status": np.select([is_open, forced], ["open", "liquidated"], "closed"),
+        "carried_in": np.zeros(len(first), dtype=bool),
+    }
     if not carried:
-        return table
-    return table.assign(**carried, exit_reason=_words(reason).mask(is_open, ""))
+        return made
+    return made | carried | {"exit_reason": np.where(is_open, "", np.array(REASONS)[reason])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from pydantic import create_model
 
 from delever.arguments import Floats
 from delever.errors import StrategyError
@@ -112,6 +113,7 @@ def serve() -> None:
     questions = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a strategy prints is not an answer
+    create_model("First", parameter=(float, 1.0))  # pydantic looks for its plugins once a process
     while True:
         try:
             folder, places, path, market, params = pickle.load(questions)

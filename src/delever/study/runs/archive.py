@@ -235,7 +235,9 @@ def read_answer(folder: Path, evaluation: Evaluation) -> Answer:
     document = json.loads((folder / METRICS).read_text(encoding="utf-8"))["answer"]
     if read_manifest(folder)["code_sha256"] == code_sha256():
         return restored(document)
-    made = {name: no_test(_ANOTHER) for name in ("timing", "redrawn") if document.get(name)}
+    made: dict[str, Any] = {
+        name: no_test(_ANOTHER) for name in ("timing", "redrawn") if document.get(name)
+    }
     return replace(answer_over(evaluation), **made)
 
 

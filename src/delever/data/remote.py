@@ -191,10 +191,7 @@ class Remote:
 
     @contextmanager
     def _said(self, what: str, *, missing: bool = False) -> Iterator[None]:
-        """Say in our words what a library refuses in its own.
-
-        With `missing`, something that is not there is a refusal too.
-        """
+        """Say in our words what a library refuses in its own."""
         try:
             yield
         except FileNotFoundError as error:

@@ -124,10 +124,7 @@ class Client:
 
     @property
     def ahead(self) -> int:
-        """How far the venue's clock stands before ours (behind it if < 0), ms.
-
-        What the request for it took is left out: 0 where the two may agree.
-        """
+        """How far the venue's clock stands before ours (behind it if < 0), ms."""
         return self._ahead
 
     def sure_now(self) -> int:

@@ -64,15 +64,9 @@ def joint_charts(evaluation: Evaluation) -> dict[str, Chart]:
     if run is None or evaluation.closes is None:
         return {}
     exposures = pd.DataFrame({name: leg["exposure"] for name, leg in run.legs.items()})
-    drawn = {
-        "price": symbols_figure(
-            evaluation.closes[[*run.legs]],
-            exposures,
-            evaluation.periods,
-            timeframe=run.timeframe,
-        )
-    }
-    return drawn
+    closes = evaluation.closes[[*run.legs]]
+    drawn = symbols_figure(closes, exposures, evaluation.periods, timeframe=run.timeframe)
+    return {"price": drawn}
 
 
 def joint_blocks(

@@ -105,10 +105,7 @@ def figures_table(periods: Sequence[Period]) -> Table:
 
 
 def trades_table(trades: pd.DataFrame) -> Table:
-    """The round trips of a run, with their `delever.research.excursions` as ``worst``, ``best``.
-
-    Of many, those with the largest results. A click on an entry leads to the figure of the price.
-    """
+    """The round trips of a run, with their `delever.research.excursions` as ``worst``, ``best``."""
     count = len(trades)
     margin = [part for part in ("funding", "liquidation") if part in trades]
     if "symbol" in trades:  # one column more: what came of nothing gives way

@@ -95,14 +95,7 @@ def summary_text(result: Result, files: Iterable[str] = ()) -> str:
 
 
 def flat(table: pd.DataFrame) -> pd.DataFrame:
-    """A table that any program reads: its labels are columns, each named by one text.
-
-    Examples
-    --------
-    >>> columns = pd.MultiIndex.from_tuples([("a run", "whole")])
-    >>> flat(pd.DataFrame([[0.5]], index=["cagr"], columns=columns)).to_dict("records")
-    [{'index': 'cagr', 'a run whole': 0.5}]
-    """
+    """A table that any program reads: its labels are columns, each named by one text."""
     named = not isinstance(table.index, pd.RangeIndex) or table.index.name is not None
     made = table.reset_index() if named else table.copy()
     made.columns = pd.Index([_one_text(name) for name in made.columns])

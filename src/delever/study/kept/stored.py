@@ -1,18 +1,6 @@
 """What lies among the results: a folder each, with a page and its facts beside it.
 
-::
-
-    backtests/results/index.html                  everything, newest first
-                      STUDY/RUN_ID/               a run
-                      STUDY/sweeps/SWEEP_ID/      a sweep
-                      walks/NAME-ID/              a walk forward
-                      signals/NAME-ID/            a signal study
-                      comparisons/NAME-ID/
-                      claims/NAME-ID/
-                      states/NAME-ID/
-
-An id stands for everything that went in: what is made again has the same name, and nothing else
-has it.
+An id stands for everything that went in: what is made again has the same name.
 """
 
 from __future__ import annotations

@@ -285,7 +285,7 @@ def test_a_study_is_cut_small_only_where_its_strategy_names_orders(workspace: Wo
         path = workspace.backtests / f"{name}.toml"
         path.write_text(f'strategy = "{name}"\n[legs]\n{legs}\n[sweep.params]\nwindow = {values}\n')
         swept = swept_study(load_any_study(path, {}), workspace)
-        slow[name] = swept.slow({"params.window": 5})
+        slow[name] = swept.ground.slow(swept.combination({"params.window": 5}))
     assert slow == {"rank": False, "stopped": True}
     found = dl.sweep(workspace.backtests / "rank.toml", workers=1, workspace=workspace)
     assert found.folder is not None

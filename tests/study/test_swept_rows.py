@@ -19,9 +19,9 @@ from delever.engine.settings import FundingSeries
 from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name
 from delever.errors import DeleverError
 from delever.research.evaluation import Evaluation
-from delever.study.runs.simulation import simulate
+from delever.study.runs.simulation import Terms, simulate
 from delever.study.settings.account_table import load_account
-from delever.study.sweeps.chunk import Combination, SweepGround, run_combinations
+from delever.study.sweeps.chunk import Combination, SweepGround
 from delever.study.workspaces.strategy import Strategy, load_strategy
 
 PERIODS = tuple(load_catalog(ROOT / "data" / "deleveraging.toml"))
@@ -69,8 +69,7 @@ def alone(strategy: Strategy, one: Combination) -> Evaluation | str:
             params=one.params,
             costs=one.costs,
             account=one.account,
-            periods=PERIODS,
-            initial_equity=CAPITAL,
+            terms=Terms(periods=PERIODS, initial_equity=CAPITAL),
         )
     except DeleverError as error:
         return str(error)
@@ -115,7 +114,7 @@ def rows_and_runs(name: str, count: int) -> Iterator[tuple[Combination, pd.Serie
         )
         own = [one for one in wanted if (one.account is None) == (account is None)]
         left = count // 2
-        for one, (_, row) in zip(own, run_combinations(ground, own).iterrows(), strict=True):
+        for one, (_, row) in zip(own, ground.rows(own).iterrows(), strict=True):
             if left:
                 run = alone(strategy, one)
                 left -= not isinstance(run, str)

@@ -18,12 +18,9 @@ def on_signals(load: Callable[[], Strategy]) -> Callable[..., pd.DataFrame]:
     """A rule as a strategy of several markets, loaded whenever it is asked."""
 
     def exposures(markets: Markets, **params: Any) -> pd.DataFrame:
-        return load().allocate(markets, _signals(markets), params)
+        # 1 for a symbol that rose in the last rows, -1 for one that fell.
+        moved = markets.each(lambda view: view.bars["close"].diff(_ROWS))
+        signals = pd.DataFrame(np.sign(moved), index=moved.index, columns=moved.columns)
+        return load().allocate(markets, signals, params)
 
     return exposures
-
-
-def _signals(markets: Markets) -> pd.DataFrame:
-    """1 for a symbol that rose in the last rows, -1 for one that fell."""
-    moved = markets.each(lambda view: view.bars["close"].diff(_ROWS))
-    return pd.DataFrame(np.sign(moved), index=moved.index, columns=moved.columns)

@@ -31,7 +31,7 @@ from delever.study.inputs.implausible import market_notes
 from delever.study.kept.provenance import gather
 from delever.study.kept.result import Result
 from delever.study.runs.simulation import simulate_study
-from delever.study.settings.config import load_study
+from delever.study.settings.portfolio_config import load_study
 from delever.study.workspaces.workspace import Workspace
 
 

@@ -1,113 +1,20 @@
-"""A combination run by itself, bar by bar: what the compiled sweep does not cover, in its columns.
-
-It takes as long as a backtest. Its numbers are those of single runs, since it is one.
-"""
+"""A combination run by itself, bar by bar: what a compiled sweep does not cover, in its columns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from delever.engine.backtest import Backtest
-from delever.engine.delivered import below_a_lot
-from delever.engine.orders import Target, exposure_of
-from delever.engine.sweep_accounts import SWEPT_ACCOUNT
-from delever.engine.sweep_market import uncovered
 from delever.engine.sweep_metrics import PART_SUMS, TOTALS
-from delever.engine.terms import costs_of
-from delever.errors import InputError
 from delever.research.choosing import Parts
-from delever.research.evaluation import sample_of
-from delever.research.strategy_checks import exposures, first_defined
 from delever.stats.metrics import SCOPES, Metric, Sample, compute_scopes
-from delever.study.runs.simulation import run_target, target_of
-
-if TYPE_CHECKING:
-    from delever.study.sweeps.chunk import Combination, SweepGround
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-
-
-def why_by_itself(ground: SweepGround) -> str:
-    """What of a sweep's account and costs has each combination run by itself; empty for nothing.
-
-    Examples
-    --------
-    >>> import delever as dl
-    >>> from delever.study.sweeps.chunk import SweepGround
-    >>> market = dl.market("sample/ohlcv/BTC/USD/1d", end="2014-01-01")
-    >>> held = pd.Series(1.0, index=market.index)
-    >>> ground = SweepGround(market=market, strategy=held, benchmark=held, periods=(), start=None,
-    ...     account=dl.Account(limit_offset=0.01), initial_equity=1e4)
-    >>> why_by_itself(ground)
-    'limit_offset'
-    """
-    costs = costs_of(ground.costs, ground.account).stressed(ground.costs_times)
-    return ", ".join(uncovered(ground.account, costs))
-
-
-def by_itself(
-    ground: SweepGround, one: Combination, target: Target, begin: int, *, tables: bool = True
-) -> Backtest:
-    """One combination run bar by bar."""
-    account = one.account
-    if account is not None:
-        said = {name: getattr(account, name) for name in SWEPT_ACCOUNT}
-        account = replace(ground.account or account, **said)
-    return run_target(
-        ground.market,
-        target,
-        begin=begin,
-        costs=one.costs,
-        account=account,
-        costs_times=ground.costs_times,
-        initial_equity=ground.initial_equity,
-        tables=tables,
-    )
-
-
-def benchmark_of(ground: SweepGround, one: Combination, begin: int) -> Backtest:
-    """The benchmark over the bars of a combination."""
-    return run_target(
-        ground.market,
-        target_of(ground.market, ground.benchmark),
-        begin=begin,
-        costs=one.benchmark_costs,
-        costs_times=ground.costs_times,
-        initial_equity=ground.initial_equity,
-    )
-
-
-def run_alone(
-    ground: SweepGround,
-    one: Combination,
-    target: Target,
-    begin: int,
-    by_sums: Sequence[Metric],
-    by_run: Sequence[Metric],
-) -> tuple[list[float], list[float]]:
-    """Run a combination by itself: what sums hold, without `by_sums` nothing, and further columns.
-
-    Raises InputError for bounds, which a sweep has no columns for, and what stands in the way of a
-    run.
-    """
-    if by_sums and ground.account is not None and ground.account.bounds:
-        raise InputError("a sweep has no columns for bounds; leave them out, or run one by one")
-    done, held = by_itself(ground, one, target, begin), None
-    if any(each.against_benchmark for each in by_run):
-        held = benchmark_of(ground, one, begin)
-    sample, scopes = sample_of(done, held), scopes_of(ground, target, begin)
-    further = scoped(sample, scopes, by_run)
-    if not by_sums:
-        return [], further
-    small = below_a_lot(done, ground.market.bars["open"].to_numpy(dtype=np.float64)[begin:])
-    return columns_of(done, sample, scopes, by_sums, ground.parts, begin, small=small), further
 
 
 def columns_of(
@@ -138,17 +45,6 @@ def table_of(values: Mapping[int, Sequence[float]], names: Sequence[str]) -> pd.
     """Columns of combinations that were run by themselves, by row."""
     table = np.array(list(values.values()), dtype=np.float64).reshape(len(values), len(names))
     return pd.DataFrame(table, index=list(values), columns=list(names))
-
-
-def scopes_of(ground: SweepGround, target: Target, begin: int) -> dict[str, Flags]:
-    """The bars of a run in each scope; those before the first decision are in the whole alone."""
-    inside = ground.inside[begin:]
-    decided = np.arange(begin, begin + len(inside)) > first_defined(exposures(exposure_of(target)))
-    return {
-        "whole": np.ones(len(inside), dtype=bool),
-        "inside": inside & decided,
-        "outside": ~inside & decided,
-    }
 
 
 def scoped(sample: Sample, scopes: Mapping[str, Flags], metrics: Sequence[Metric]) -> list[float]:

@@ -81,7 +81,7 @@ def sweep_study(
     bound = _checked(path, table, swept, chosen)
     manifest = _manifest(table, swept.manifest, chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
-    chunks = _chunks(chosen, alone=swept.slow(chosen[0]))
+    chunks = _chunks(chosen, alone=swept.ground.slow(swept.combination(chosen[0])))
     held = {chunk for chunk in chunks if not fresh and _stored(folder, chunk)}
     done = resumed = sum(chunk.last - chunk.first for chunk in held)
     todo = [chunk for chunk in chunks if chunk not in held]

@@ -16,7 +16,7 @@ import delever as dl
 from delever.deleveraging.period import load_catalog
 from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name, part_names
 from delever.errors import InputError
-from delever.study.runs.simulation import Terms, simulate
+from delever.study.runs.simulation import RunTerms, simulate
 from delever.study.sweeps import study_sweep as sweep_module
 from delever.study.sweeps.chunk import SweepGround
 from delever.venues.contract import PerpContract
@@ -87,7 +87,7 @@ def test_each_row_is_the_single_run(market, name) -> None:
             params={"window": int(one["window"])},
             costs=paid,
             account=own,
-            terms=Terms(periods=load_catalog(ROOT / "data" / "deleveraging.toml")),
+            terms=RunTerms(periods=load_catalog(ROOT / "data" / "deleveraging.toml")),
         )
         done = run.backtest
         for scope in SCOPES:

@@ -19,7 +19,7 @@ from delever.engine.settings import FundingSeries
 from delever.engine.sweep_metrics import SCOPES, SWEPT, TOTALS, column_name
 from delever.errors import DeleverError
 from delever.research.evaluation import Evaluation
-from delever.study.runs.simulation import Terms, simulate
+from delever.study.runs.simulation import RunTerms, simulate
 from delever.study.settings.account_table import load_account
 from delever.study.sweeps.chunk import Combination, SweepGround
 from delever.study.workspaces.strategy import Strategy, load_strategy
@@ -69,7 +69,7 @@ def alone(strategy: Strategy, one: Combination) -> Evaluation | str:
             params=one.params,
             costs=one.costs,
             account=one.account,
-            terms=Terms(periods=PERIODS, initial_equity=CAPITAL),
+            terms=RunTerms(periods=PERIODS, initial_equity=CAPITAL),
         )
     except DeleverError as error:
         return str(error)

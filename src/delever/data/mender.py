@@ -171,10 +171,7 @@ class Mender(Store):
     def quarantine(
         self, reference: Reference, start: pd.Timestamp, end: pd.Timestamp | None, by: Signature
     ) -> Change:
-        """Set the rows of a span aside: kept, and seen by nobody until they are released.
-
-        Raises as `drop`.
-        """
+        """Set the rows of a span aside: kept, and seen by nobody until they are released."""
 
         def alter(manifest: Manifest, rows: pd.DataFrame) -> Altered:
             aside = _span(rows, start, end, manifest)

@@ -22,6 +22,7 @@ from filelock import FileLock
 
 from delever.data.disk import write_page
 from delever.errors import StoreError
+from delever.report.pages.index_page import render
 from delever.study.kept.provenance import canonical_json
 
 if TYPE_CHECKING:
@@ -165,8 +166,6 @@ def write_index(results: Path) -> Path:
 
     Raises StoreError if the disk refuses.
     """
-    from delever.report.pages.index_page import render
-
     page = results / INDEX
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(results / ".lock"):

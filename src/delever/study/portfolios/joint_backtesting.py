@@ -29,7 +29,7 @@ from delever.study.portfolios.joint_simulation import (
     simulate_joint,
 )
 from delever.study.runs.run import Run
-from delever.study.runs.simulation import Terms
+from delever.study.runs.simulation import RunTerms
 from delever.study.settings.config import unsaid_costs
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
@@ -45,17 +45,14 @@ def backtest_markets(
     costs: Costs | None,
     benchmark: Any,
     name: str | None,
-    terms: Terms,
+    terms: RunTerms,
     margin: str | Margin,
     rule: str | None,
     rule_params: Mapping[str, Any] | None,
     place: Workspace,
     params: Mapping[str, Any],
 ) -> Run:
-    """Backtest a strategy on several markets, as `delever.backtest` says.
-
-    Raises what that raises.
-    """
+    """Backtest a strategy on several markets, as `delever.backtest` says."""
     chosen, markets, told, beside = joint_account(
         markets, strategy, account=account, costs=costs, margin=margin, benchmark=benchmark,
         place=place,
@@ -81,14 +78,11 @@ def backtest_asked(
     *,
     name: str,
     benchmark_name: str,
-    terms: Terms,
+    terms: RunTerms,
     place: Workspace,
     data: str,
 ) -> Run:
-    """Backtest what is asked of several markets, and count the trial.
-
-    Raises what `delever.backtest` raises.
-    """
+    """Backtest what is asked of several markets, and count the trial."""
     evaluation = simulate_joint(
         markets, asked, name=name, benchmark=benchmark, account=account, terms=terms
     )

@@ -28,7 +28,7 @@ from delever.panel import PATIENCE, Lifetime, Markets
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.lookahead import untouched
 from delever.signals.allocation import RULES
-from delever.study.runs.simulation import Terms, begin_on
+from delever.study.runs.simulation import RunTerms, begin_on
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -167,7 +167,7 @@ def simulate_joint(
     name: str,
     benchmark: JointRule,
     account: JointAccount,
-    terms: Terms,
+    terms: RunTerms,
 ) -> Evaluation:
     """Simulate a strategy of several markets and its benchmark over the same rows, measure both.
 

@@ -31,7 +31,7 @@ from delever.study.runs.answering import answered
 from delever.study.runs.neighbours import counterfactuals_of
 from delever.study.runs.remarks import remarks
 from delever.study.runs.run import Run
-from delever.study.runs.simulation import Terms, simulate, target_of
+from delever.study.runs.simulation import RunTerms, simulate, target_of
 from delever.study.settings.config import DEFAULT_COSTS, unsaid_costs
 from delever.study.workspaces.any_strategy import Given, as_strategy, called
 from delever.study.workspaces.strategy import Strategy
@@ -149,7 +149,7 @@ def backtest(
         "costs": costs,
         "benchmark": benchmark,
         "name": name,
-        "terms": Terms(
+        "terms": RunTerms(
             benchmark_costs=costs or DEFAULT_COSTS,
             costs_times=costs_times,
             initial_equity=initial_equity,
@@ -184,15 +184,12 @@ def backtest_market(
     costs: Costs | None,
     benchmark: Given,
     name: str | None,
-    terms: Terms,
+    terms: RunTerms,
     place: Workspace,
     params: Mapping[str, Any],
     quick: bool,
 ) -> Run:
-    """As `backtest`, of one market, in a workspace that was found.
-
-    Raises as that does.
-    """
+    """As `backtest`, of one market, in a workspace that was found."""
     chosen, held = (as_strategy(one, workspace=place) for one in (strategy, benchmark))
     bound = _bound(chosen, params)
     market, loaded = account_on(market, account, place)

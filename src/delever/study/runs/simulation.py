@@ -36,7 +36,7 @@ from delever.view import MarketView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class RunTerms:
     """What a run and its benchmark are held to, whatever they trade."""
 
     benchmark_costs: Costs | None = None  # of its fills, on spot; None: those of the run
@@ -48,7 +48,7 @@ class Terms:
     metrics: Sequence[AsMetric] = ()
 
     @classmethod
-    def of(cls, study: Study, periods: Sequence[Period], extensions: Extensions) -> Terms:
+    def of(cls, study: Study, periods: Sequence[Period], extensions: Extensions) -> RunTerms:
         """Those of a study file. Raises ConfigError if its costs name no such model."""
         return cls(
             benchmark_costs=study.spot_costs(extensions.cost_models),
@@ -111,7 +111,7 @@ def simulate(
     params: Mapping[str, object] | None = None,
     costs: Costs | None = None,
     account: Account | None = None,
-    terms: Terms,
+    terms: RunTerms,
 ) -> Evaluation:
     """Simulate a strategy and its benchmark over the same bars and measure both.
 
@@ -149,10 +149,7 @@ def simulate(
 def simulate_study(
     study: Study, inputs: Inputs, workspace: Workspace, *, by: str
 ) -> tuple[Evaluation, int]:
-    """Simulate a study's strategy, and count the trials of its market, this one included.
-
-    Raises what stands in the way of a run.
-    """
+    """Simulate a study's strategy, and count the trials of its market, this one included."""
     evaluation = simulate(
         inputs.market,
         inputs.strategy,
@@ -161,7 +158,7 @@ def simulate_study(
         params=inputs.params,
         costs=study.said_costs(inputs.extensions.cost_models),
         account=inputs.account,
-        terms=Terms.of(study, inputs.periods, inputs.extensions),
+        terms=RunTerms.of(study, inputs.periods, inputs.extensions),
     )
     n_trials = Ledger.of(workspace, inputs.data.frame, study.data).record_run(
         *(evaluation, inputs.market, inputs.strategy),

@@ -35,7 +35,7 @@ from delever.study.runs.simulation import run_target, target_of
 from delever.study.settings.config import Study
 from delever.study.settings.portfolio_config import set_portfolio
 from delever.study.sweeps.asking import Reply, answers, asked_of
-from delever.study.sweeps.ground import Ground
+from delever.study.sweeps.ground import SharedGround
 from delever.study.workspaces.any_strategy import called
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -65,7 +65,7 @@ class Combination(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SweepGround(Ground):
+class SweepGround(SharedGround):
     """What all combinations of a sweep of one symbol share."""
 
     market: MarketView

@@ -25,7 +25,7 @@ from delever.study.sweeps.by_itself import Flags, columns_of, scoped, table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class SharedGround:
     """What all combinations of a sweep share; its two kinds say what one asks for, and run it."""
 
     market: Any  # up to the end of the sweep

@@ -33,7 +33,7 @@ from delever.study.portfolios.joint_simulation import (
     run_joint,
     several,
 )
-from delever.study.sweeps.ground import Ground
+from delever.study.sweeps.ground import SharedGround
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
@@ -69,7 +69,7 @@ class JointReply(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JointGround(Ground):
+class JointGround(SharedGround):
     """What all combinations of a sweep of several symbols share."""
 
     market: Markets

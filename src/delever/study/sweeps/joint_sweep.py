@@ -190,10 +190,7 @@ def joint_ground_at_hand(
     place: Workspace,
     **rest: Any,
 ) -> JointGround:
-    """What combinations on markets in a notebook share.
-
-    Raises what `delever.backtest` raises of these arguments.
-    """
+    """What combinations on markets in a notebook share."""
     chosen, markets, told, beside = joint_account(
         markets, strategy, account=account, costs=costs, margin=margin, benchmark=benchmark,
         place=place,

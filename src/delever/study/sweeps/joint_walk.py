@@ -139,10 +139,7 @@ class JointSums:
     initial_equity: float = 10_000.0
 
     def __call__(self, wanted: Wanted, first: int, shift: float = 0.0) -> Floats:
-        """Shape (combinations, parts, sums); no run begins before the row `first`.
-
-        Raises what stands in the way of a run.
-        """
+        """Shape (combinations, parts, sums); no run begins before the row `first`."""
         out = np.zeros((len(wanted.rows), len(self.parts.rows), len(PART_SUMS)))
         there = np.flatnonzero(wanted.begins < wanted.rows.shape[1] - 1)
         begins = np.maximum(wanted.begins[there], first).tolist()

@@ -149,25 +149,13 @@ def sweep(
             make = joint_combination_at_hand(
                 several, place, costs=costs, benchmark_costs=DEFAULT_COSTS, really=really
             )
-            keys = {**SWEPT_KEYS, "portfolio": ()}
-            fixed = dict(several.rule.params)
-            return _swept(several, axes, make, keys=keys, fixed=fixed, place=place)
+            return _swept(several, axes, make, place)
         if isinstance(account, Mapping) or margin != "cross" or rule or rule_params:
             raise InputError(OF_SEVERAL)
-        market, loaded = account_on(study, account, place)
-        ground = SweepGround(
-            market=market,
-            strategy=as_strategy(strategy, workspace=place),
-            benchmark=as_strategy(benchmark, workspace=place),
-            account=loaded,
-            costs=costs or unsaid_costs(loaded),
-            **rest,
-        )
-        of_one = partial(_combination, ground, costs or DEFAULT_COSTS, really)
-        return _swept(ground, axes, of_one, keys=SWEPT_KEYS, fixed={}, place=place)
-    path = study_path(study, "a sweep")
+        ground = _ground(study, strategy, account, costs, benchmark, place, rest)
+        return _swept(ground, axes, partial(_combination, ground, costs, really), place)
+    place, path = Workspace.find(workspace), study_path(study, "a sweep")
     _nothing_beside(strategy=strategy, axes=axes, account=account, costs=costs, rule=rule)
-    place = Workspace.find(workspace)
     return sweep_study(
         place.file(path),
         workspace=place,
@@ -189,19 +177,38 @@ def _nothing_beside(**given: object) -> None:
         )
 
 
+def _ground(
+    market: MarketView,
+    strategy: Given,
+    account: Account | None,
+    costs: Costs | None,
+    benchmark: Given,
+    place: Workspace,
+    rest: Mapping[str, Any],
+) -> SweepGround:
+    """What combinations on a market at hand share."""
+    market, loaded = account_on(market, account, place)
+    return SweepGround(
+        market=market,
+        strategy=as_strategy(strategy, workspace=place),
+        benchmark=as_strategy(benchmark, workspace=place),
+        account=loaded,
+        costs=costs or unsaid_costs(loaded),
+        **rest,
+    )
+
+
 def _swept(
     ground: SweepGround | JointGround,
     axes: Mapping[str, Iterable[Any]],
     combination: Callable[[Mapping[str, Any]], Any],
-    *,
-    keys: Mapping[str, Sequence[str]],
-    fixed: Mapping[str, Any],
     place: Workspace,
 ) -> Sweep:
     """Sweep a strategy over a market, or several, here and now; only its trials are kept."""
     lists, strategy = axes_given(axes), ground.strategy
     chosen = Grid.of(lists)
-    _check_axes(lists, ground.rows(()).columns, keys)
+    of_several: Mapping[str, Any] = {"portfolio": ()} if isinstance(ground, JointGround) else {}
+    _check_axes(lists, ground.rows(()).columns, {**SWEPT_KEYS, **of_several})
     made = [combination(one) for one in chosen]  # what is wrong is refused before the first is run
     if isinstance(ground, SweepGround):
         if isinstance(strategy, Strategy):
@@ -225,7 +232,7 @@ def _swept(
         combination,
         name=name,
         data=ground.data,
-        fixed=fixed,
+        fixed=dict(ground.rule.params) if isinstance(ground, JointGround) else {},
         manifest={"study": {"name": name}},
         ledger=ledger,
         family=family,
@@ -234,7 +241,7 @@ def _swept(
 
 
 def _combination(
-    ground: SweepGround, held: Costs, really: bool, values: Mapping[str, Any]
+    ground: SweepGround, held: Costs | None, really: bool, values: Mapping[str, Any]
 ) -> Combination:
     """Of values of axes; raises ConfigError for costs that are hardly meant."""
     own: dict[str, dict[str, Any]] = {"params": {}, "account": {}, "costs": {}}
@@ -248,7 +255,9 @@ def _combination(
     fills = replace(ground.costs, **own["costs"])
     if not really:
         fills.check_meant()
-    return Combination(own["params"], account, fills, replace(held, **own["costs"]))
+    return Combination(
+        own["params"], account, fills, replace(held or DEFAULT_COSTS, **own["costs"])
+    )
 
 
 def _check_axes(

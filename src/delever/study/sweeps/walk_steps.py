@@ -23,7 +23,7 @@ from delever.research.choosing import Parts, Tried
 from delever.research.walking import Pace, Window, choices, out_growth
 from delever.stats.metrics import AsMetric
 from delever.study.machines.executor import mapping, open_executor
-from delever.study.runs.simulation import Terms
+from delever.study.runs.simulation import RunTerms
 from delever.study.settings.config import DEFAULT_COSTS
 from delever.study.sweeps.asking import answers, asked_of
 from delever.study.sweeps.by_itself import in_parts
@@ -48,10 +48,10 @@ class WalkAsked:
     studied: Mapping[str, str]
     data: str = ""  # what it is walked on, in words, where that is not what the ground says
 
-    def terms(self: Any, cut: Sequence[Window], metrics: Sequence[AsMetric]) -> Terms:
+    def terms(self: Any, cut: Sequence[Window], metrics: Sequence[AsMetric]) -> RunTerms:
         """What the run of the choices is held to, from the first window on."""
         ground = self.ground
-        return Terms(
+        return RunTerms(
             benchmark_costs=self.benchmark_costs,
             costs_times=ground.costs_times,
             initial_equity=ground.initial_equity,
@@ -91,10 +91,7 @@ class Wanted(NamedTuple):
 
 
 def wanted_rows(ground: SweepGround, bound: Sequence[Mapping[str, Any]]) -> Wanted:
-    """Ask the strategy for all combinations.
-
-    Raises what it does if it answers none.
-    """
+    """Ask the strategy for all combinations."""
     index = ground.market.index
     names, rows = [EXPOSURE], np.zeros((len(bound), len(index) + 1, 1))
     begins = np.full(len(bound), len(index))

@@ -17,7 +17,7 @@ from delever.study.ledger.trials import read_markets, read_trials
 from delever.study.portfolios.joint_run import asked_params
 from delever.study.portfolios.joint_simulation import joint_rule
 from delever.study.settings.portfolio_config import load_any_study
-from delever.study.sweeps.swept_study import swept_study
+from delever.study.sweeps.sweep_task import swept_study
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace

@@ -51,7 +51,7 @@ def screen(
     """
     place = Workspace.find(workspace)
     file = place.study(study)
-    from delever.report.pages.engine_tables import engines_table, steps_table
+    from delever.report.pages.run_tables import engines_table, steps_table
 
     with steps(1, quiet=as_json) as begin:
         begin(study.stem)("running")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from delever.engine.terms import costs_of
 from delever.report.figures import Chart
-from delever.report.figures.joint_figures import symbols_figure
+from delever.report.figures.panels import symbols_figure
 from delever.report.format import NOT_AVAILABLE, day, money, number, percent, whole
 from delever.report.page import Block, Part, block
 from delever.report.pages.run_tables import parts_shown

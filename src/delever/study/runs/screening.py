@@ -25,7 +25,7 @@ from delever.report.figures.curves import growth_paths
 from delever.report.figures.look import Chart
 from delever.report.format import percent, points
 from delever.report.page import block, render_page
-from delever.report.pages.engine_tables import engines_table, steps_table
+from delever.report.pages.run_tables import engines_table, steps_table
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.performance import sharpe_ratio
 from delever.stats.returns import bar_returns, total_return

@@ -37,9 +37,14 @@ from delever.study.settings.portfolio_config import PortfolioStudy, load_any_stu
 from delever.study.sweeps.chosen import MOST_JUDGED, concluded
 from delever.study.sweeps.joint_ground import JointCombination
 from delever.study.sweeps.sweep_result import Sweep
-from delever.study.sweeps.sweep_task import Chunk, ChunkRunner, Measured
+from delever.study.sweeps.sweep_task import (
+    Chunk,
+    ChunkRunner,
+    Measured,
+    SweptStudy,
+    swept_study,
+)
 from delever.study.sweeps.swept_columns import SweptColumns, parquet_bytes
-from delever.study.sweeps.swept_study import SweptStudy, swept_study
 from delever.study.workspaces.workspace import Workspace
 
 Progress = Callable[[int, int, float], None]

@@ -29,8 +29,8 @@ from delever.stats.metric import SCOPES
 from delever.stats.returns import total_return
 from delever.study.ledger.trials import Ledger
 from delever.study.settings.grid import Grid
-from delever.study.sweeps.by_itself import Flags, in_parts, scoped
 from delever.study.sweeps.chunk import SweepGround
+from delever.study.sweeps.ground import Flags, in_parts, scoped
 from delever.study.sweeps.joint_ground import JointGround
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns

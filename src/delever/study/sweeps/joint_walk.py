@@ -31,7 +31,7 @@ from delever.study.portfolios.joint_simulation import JointAccount, JointRule, r
 from delever.study.runs.run import Run
 from delever.study.settings.config import DEFAULT_COSTS
 from delever.study.settings.portfolio_config import PortfolioStudy
-from delever.study.sweeps.by_itself import in_parts
+from delever.study.sweeps.ground import in_parts
 from delever.study.sweeps.joint_ground import JointCombination, JointGround
 from delever.study.sweeps.joint_sweep import joint_ground_at_hand, joint_ground_of
 from delever.study.sweeps.walk_of_one import axes_of, parameters_alone, strategy_to_walk

@@ -26,8 +26,8 @@ from delever.study.machines.executor import mapping, open_executor
 from delever.study.runs.simulation import RunTerms
 from delever.study.settings.config import DEFAULT_COSTS
 from delever.study.sweeps.asking import answers, asked_of
-from delever.study.sweeps.by_itself import in_parts
 from delever.study.sweeps.chunk import Combination, SweepGround
+from delever.study.sweeps.ground import in_parts
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 

@@ -77,6 +77,10 @@ class SweepGround(SharedGround):
     cost_models: Mapping[str, type[CostPart]] = field(default_factory=dict)
     # the market laid out from a row on, for this ground alone
     _laid: dict[int, SweepMarket] = field(default_factory=dict, init=False, repr=False)
+    # costs as they are paid, of the combinations since the last were simulated
+    _stressed: dict[Costs | None, Costs | None] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def tradable(self) -> pd.Timestamp | None:
@@ -212,19 +216,24 @@ class SweepGround(SharedGround):
             self._laid[begin] = board
         return self._laid[begin]
 
+    def held(self, one: Combination, answer: Reply) -> SweepAccount:
+        """What is kept of a combination until many are simulated."""
+        decides = max(answer.begin, answer.decided + 1)
+        if one.costs not in self._stressed:
+            self._stressed[one.costs] = one.costs and one.costs.stressed(self.costs_times)
+        return SweepAccount(
+            asked=answer.changes.since(decides),
+            undecided=decides - answer.begin,
+            account=one.account,
+            costs=self._stressed[one.costs],
+        )
+
     def simulated(
-        self,
-        batch: Mapping[int, tuple[Combination, Reply]],
-        metrics: Sequence[Metric],
-        errors: dict[int, str],
+        self, batch: Mapping[int, SweepAccount], metrics: Sequence[Metric], errors: dict[int, str]
     ) -> pd.DataFrame:
         """Metrics of a batch by row; of what is refused, the reason goes to `errors`."""
-        every = {one.costs for one, _ in batch.values()}
-        stressed = {costs: costs and costs.stressed(self.costs_times) for costs in every}
-        accounts = {
-            row: _account(one, answer, stressed[one.costs]) for row, (one, answer) in batch.items()
-        }
-        return _simulated(accounts, self, metrics, errors)
+        self._stressed.clear()
+        return _simulated(batch, self, metrics, errors)
 
 
 def combination_maker(
@@ -245,16 +254,6 @@ def combination_maker(
         return made[terms]._replace(params={**study.params, **params})
 
     return combination
-
-
-def _account(one: Combination, answer: Reply, costs: Costs | None) -> SweepAccount:
-    decides = max(answer.begin, answer.decided + 1)
-    return SweepAccount(
-        asked=answer.changes.since(decides),
-        undecided=decides - answer.begin,
-        account=one.account,
-        costs=costs,
-    )
 
 
 def _simulated(

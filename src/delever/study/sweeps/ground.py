@@ -86,7 +86,7 @@ class SharedGround:
         errors: dict[int, str] = {}
         begins: dict[int, int] = {}
         decided: dict[int, int] = {}
-        batch: dict[int, tuple[Any, Any]] = {}
+        batch: dict[int, Any] = {}
         parts, held, count, always = [], 0, 0, bool(self.why_alone)
         with shared_work(shared_bytes):
             ones, asks = itertools.tee(wanted)
@@ -106,7 +106,7 @@ class SharedGround:
                         continue
                 if alone:
                     continue
-                batch[row] = one, answer
+                batch[row] = self.held(one, answer)
                 held += answer.nbytes
                 if held > target_bytes:
                     parts.append(self.simulated(batch, by_sums, errors))

@@ -193,6 +193,12 @@ class JointGround(SharedGround):
         """Whether a combination is run by itself, where not all are."""
         return answer.ordered
 
+    def held(
+        self, one: JointCombination, answer: JointReply
+    ) -> tuple[JointCombination, JointReply]:
+        """What is kept of a combination until many are simulated."""
+        return one, answer
+
     def refuse_bounds(self, one: JointCombination) -> None:
         """Raise InputError for bounds, which a sweep has no columns for."""
         without_bounds(one.account.accounts)

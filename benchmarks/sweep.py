@@ -41,7 +41,7 @@ from delever.signals import indicators
 from delever.study.kept.provenance import gather
 from delever.study.settings.config import load_study
 from delever.study.settings.grid import combinations
-from delever.study.sweeps.chunk import Combination, SweepGround, combination_maker, run_combinations
+from delever.study.sweeps.chunk import Combination, SweepGround, combination_maker
 from delever.study.sweeps.chunk import ground_of as study_ground
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.workspace import Workspace, init
@@ -249,7 +249,7 @@ def in_kernel(run: Callable[[], object]) -> float:
 
 def run_all(grounds: Sequence[SweepGround], wanted: Sequence[Combination]) -> None:
     for ground in grounds:
-        done = run_combinations(ground, wanted)
+        done = ground.rows(wanted)
         if (done["error"] != "").any() or ground.asking.why:
             raise SystemExit(f"all crossings must be asked at once; {ground.asking.why}")
 
@@ -372,8 +372,8 @@ def _share(path: Path, place: Workspace) -> float:
     found = load_study(path, {})
     ground = study_ground(found, gather(found, place))
     wanted = list(map(combination_maker(found, ground), combinations(found.sweep)))
-    run_combinations(ground, wanted[:64])
-    return in_kernel(lambda: run_combinations(ground, wanted))
+    ground.rows(wanted[:64])
+    return in_kernel(lambda: ground.rows(wanted))
 
 
 def _watched(name: str, path: Path, place: Workspace) -> Row:

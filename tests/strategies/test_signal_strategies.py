@@ -12,7 +12,7 @@ import pytest
 import delever as dl
 from delever.engine.orders import exposure_of
 from delever.errors import StrategyError
-from delever.study.settings.config import load_study
+from delever.study.settings.portfolio_config import load_study
 from delever.study.workspaces.strategy import load_strategy
 from delever.view import MarketView, Reading
 

@@ -17,9 +17,9 @@ from delever.deleveraging.period import load_catalog
 from delever.engine.sweep_metrics import SWEPT, TOTALS, column_name, part_names
 from delever.errors import InputError
 from delever.stats.metric import SCOPES
-from delever.study.runs.simulation import simulate
-from delever.study.sweeps import chunk as chunk_module
+from delever.study.runs.simulation import RunTerms, simulate
 from delever.study.sweeps import study_sweep as sweep_module
+from delever.study.sweeps.chunk import SweepGround
 from delever.venues.contract import PerpContract
 from delever.venues.costs import Borrow
 from delever.venues.slippage import Impact
@@ -88,7 +88,7 @@ def test_each_row_is_the_single_run(market, name) -> None:
             params={"window": int(one["window"])},
             costs=paid,
             account=own,
-            periods=load_catalog(ROOT / "data" / "deleveraging.toml"),
+            terms=RunTerms(periods=load_catalog(ROOT / "data" / "deleveraging.toml")),
         )
         done = run.backtest
         for scope in SCOPES:
@@ -118,7 +118,7 @@ def test_the_columns_are_those_of_the_compiled_sweep(market, monkeypatch, levera
         funding_policy="missing-is-zero",
     )  # fmt: skip
     at_once = dl.sweep(market, above, AXES, account=account, costs=COSTS)
-    monkeypatch.setattr(chunk_module, "why_by_itself", lambda ground: "a test")
+    monkeypatch.setattr(SweepGround, "why_alone", "a test")
     alone = dl.sweep(market, above, AXES, account=account, costs=COSTS)
     assert (alone.frame["liquidations"].sum() > 0) == (leverage > 1.0)
     pd.testing.assert_frame_equal(alone.frame, at_once.frame, rtol=1e-9, atol=1e-9)

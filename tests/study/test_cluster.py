@@ -23,7 +23,7 @@ from delever.study.machines import cluster as cluster_module
 from delever.study.machines import errand as errand_module
 from delever.study.machines.cluster import open_cluster
 from delever.study.machines.parcel import parcel
-from delever.study.settings.config import load_study
+from delever.study.settings.portfolio_config import load_study
 from delever.study.sweeps import study_sweep as sweep_module
 
 pytestmark = [pytest.mark.drawn(False), pytest.mark.otherwise(False)]

@@ -15,9 +15,9 @@ from delever.study.settings.config import (
     CostsConfig,
     Study,
     SweepConfig,
-    load_study,
 )
 from delever.study.settings.grid import combinations
+from delever.study.settings.portfolio_config import load_study
 
 MINIMAL = 'strategy = "buy_and_hold"\ndata = "sample/ohlcv/BTC/USD/1d"\n'
 

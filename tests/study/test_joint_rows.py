@@ -22,7 +22,7 @@ from delever.errors import InputError
 from delever.research.evaluation import sample_of
 from delever.stats.metrics import SCOPES
 from delever.study.settings.config import DEFAULT_COSTS
-from delever.study.sweeps.by_itself import columns_of
+from delever.study.sweeps.ground import columns_of
 from delever.study.sweeps.joint_ground import JointCombination, JointGround
 from delever.study.sweeps.joint_sweep import joint_combination_at_hand, joint_ground_at_hand
 from delever.study.workspaces.workspace import Workspace

@@ -17,7 +17,7 @@ from delever.study.ledger.trials import read_markets, read_trials
 from delever.study.portfolios.joint_run import asked_params
 from delever.study.portfolios.joint_simulation import joint_rule
 from delever.study.settings.portfolio_config import load_any_study
-from delever.study.sweeps.swept_study import swept_study
+from delever.study.sweeps.sweep_task import swept_study
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -285,7 +285,7 @@ def test_a_study_is_cut_small_only_where_its_strategy_names_orders(workspace: Wo
         path = workspace.backtests / f"{name}.toml"
         path.write_text(f'strategy = "{name}"\n[legs]\n{legs}\n[sweep.params]\nwindow = {values}\n')
         swept = swept_study(load_any_study(path, {}), workspace)
-        slow[name] = swept.slow({"params.window": 5})
+        slow[name] = swept.ground.slow(swept.combination({"params.window": 5}))
     assert slow == {"rank": False, "stopped": True}
     found = dl.sweep(workspace.backtests / "rank.toml", workers=1, workspace=workspace)
     assert found.folder is not None

@@ -20,9 +20,9 @@ from delever.engine.sweep_metrics import SWEPT, TOTALS, column_name
 from delever.errors import DeleverError
 from delever.research.evaluation import Evaluation
 from delever.stats.metric import SCOPES
-from delever.study.runs.simulation import simulate
+from delever.study.runs.simulation import RunTerms, simulate
 from delever.study.settings.account_table import load_account
-from delever.study.sweeps.chunk import Combination, SweepGround, run_combinations
+from delever.study.sweeps.chunk import Combination, SweepGround
 from delever.study.workspaces.strategy import Strategy, load_strategy
 
 PERIODS = tuple(load_catalog(ROOT / "data" / "deleveraging.toml"))
@@ -70,8 +70,7 @@ def alone(strategy: Strategy, one: Combination) -> Evaluation | str:
             params=one.params,
             costs=one.costs,
             account=one.account,
-            periods=PERIODS,
-            initial_equity=CAPITAL,
+            terms=RunTerms(periods=PERIODS, initial_equity=CAPITAL),
         )
     except DeleverError as error:
         return str(error)
@@ -116,7 +115,7 @@ def rows_and_runs(name: str, count: int) -> Iterator[tuple[Combination, pd.Serie
         )
         own = [one for one in wanted if (one.account is None) == (account is None)]
         left = count // 2
-        for one, (_, row) in zip(own, run_combinations(ground, own).iterrows(), strict=True):
+        for one, (_, row) in zip(own, ground.rows(own).iterrows(), strict=True):
             if left:
                 run = alone(strategy, one)
                 left -= not isinstance(run, str)

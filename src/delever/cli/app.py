@@ -98,10 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Let no letter and no closed stream stop a command whose work is done.
-
-    What the terminal's encoding lacks is written as its code, as on standard error.
-    """
+    """Let no letter and no closed stream stop a command whose work is done."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

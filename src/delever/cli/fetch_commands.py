@@ -11,6 +11,7 @@ import typer
 
 import delever as dl
 from delever.cli.terminal import Json, WorkspaceOption, count, echo_json, print_notes, print_text
+from delever.study.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,6 @@ def fetch(
     nothing else.
     """
     from delever.study.inputs.market import utc
-    from delever.study.workspaces.workspace import Workspace
 
     begin, end = (
         None if text is None else utc(text, option)

@@ -14,11 +14,6 @@ def costs_times(text: str) -> float:
     """Read how many times costs are paid.
 
     Raises ConfigError if it is anything else.
-
-    Examples
-    --------
-    >>> costs_times("x2"), costs_times("x1.5")
-    (2.0, 1.5)
     """
     found = re.fullmatch(r"x(\d+(?:\.\d+)?)", text.strip())
     if not found:
@@ -55,11 +50,6 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
     """Read ``KEY=VALUE`` texts; a value that is no TOML is taken as text.
 
     Raises ConfigError if a text has no ``=``.
-
-    Examples
-    --------
-    >>> parse_overrides(["params.weeks=150", "params.average=ema"])
-    {'params.weeks': 150, 'params.average': 'ema'}
     """
     from delever.toml_file import check_depth
 

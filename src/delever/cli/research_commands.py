@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import delever as dl
+from delever.cli.option_values import parse_named, parse_overrides
 from delever.cli.terminal import (
     SAMPLE,
     Json,
@@ -27,6 +28,7 @@ from delever.cli.terminal import (
     steps,
     written,
 )
+from delever.study.workspaces.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -47,12 +49,9 @@ def screen(
 
     What sets vectorbt apart is told step by step. Exit code 1 where the engines do not agree.
     """
-    from delever.cli.option_values import parse_overrides
-    from delever.study.workspaces.workspace import Workspace
-
     place = Workspace.find(workspace)
     file = place.study(study)
-    from delever.report.pages.engine_tables import engines_table, steps_table
+    from delever.report.pages.run_tables import engines_table, steps_table
 
     with steps(1, quiet=as_json) as begin:
         begin(study.stem)("running")
@@ -105,9 +104,6 @@ def check(
 
     Of all features, those that these bars or series do not suffice for are skipped and counted.
     """
-    from delever.cli.option_values import parse_named, parse_overrides
-    from delever.study.workspaces.workspace import Workspace
-
     every = "features" in targets  # as many as the series suffice for
     with steps(None if every else len(targets), quiet=as_json) as begin:
         found = dl.check(
@@ -161,7 +157,6 @@ def periods(
 ) -> None:
     """Show the deleveraging periods on a data set. Says how late a causal detector sees them."""
     from delever.report.format import day, percent
-    from delever.study.workspaces.workspace import Workspace
 
     found = dl.periods(data, workspace=Workspace.find(workspace))
     if as_json:
@@ -223,9 +218,6 @@ def claims(
     as_json: Json = False,
 ) -> None:
     """Audit what was claimed about a market. Confirmed, contradicted, depends, or not testable."""
-    from delever.cli.option_values import parse_named
-    from delever.study.workspaces.workspace import Workspace
-
     place = Workspace.find(workspace)
     file = place.claims(file)
     from delever.report.pages.claims_page import claims_table
@@ -265,10 +257,8 @@ def state(
     as_json: Json = False,
 ) -> None:
     """Show where the market stands. Levels, stress, phase, what lies below, and what is missing."""
-    from delever.cli.option_values import parse_named
     from delever.report.pages.state_page import levels_table, readings_table, supports_table
     from delever.study.inputs.market import utc
-    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     report = dl.state(

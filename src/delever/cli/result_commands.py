@@ -21,6 +21,7 @@ from delever.cli.terminal import (
     print_text,
 )
 from delever.errors import InputError
+from delever.study.workspaces.workspace import Workspace
 
 What = Annotated[
     str,
@@ -101,7 +102,6 @@ def open_(
     import webbrowser
 
     from delever.study.runs.shelf import find
-    from delever.study.workspaces.workspace import Workspace
 
     found = find(Workspace.find(workspace), what)
     typer.echo(found.said, err=True)
@@ -146,7 +146,6 @@ def select(
     from delever.report.sweep_words import family_facts
     from delever.study.kept.result import plain
     from delever.study.runs.shelf import find
-    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     found = dl.result(find(place, what, ("sweep",)).folder, workspace=place)
@@ -196,8 +195,6 @@ def unseal(
     as_json: Json = False,
 ) -> None:
     """Run a study over the holdout too. The look is recorded first, and counts whatever comes."""
-    from delever.study.workspaces.workspace import Workspace
-
     place = Workspace.find(workspace)
     file = place.study(study)
     done = dl.unseal(file, why=why, workspace=place)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import delever as dl
+from delever.cli.option_values import costs_times, parse_overrides
 from delever.cli.terminal import (
     ClusterOption,
     Json,
@@ -27,6 +28,7 @@ from delever.cli.terminal import (
     written,
 )
 from delever.errors import DeleverError, InputError
+from delever.study.workspaces.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,9 +69,6 @@ def run(
 
     Of several, one that cannot be run keeps none of the others from it: it is named at the end.
     """
-    from delever.cli.option_values import costs_times, parse_overrides
-    from delever.study.workspaces.workspace import Workspace
-
     place = Workspace.find(workspace)
     files = [place.study(path) for path in studies]  # refused before pandas is imported
     from delever.study.machines.executor import default_workers
@@ -125,8 +124,6 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare finished runs over the span they share. A study stands for its newest run."""
-    from delever.study.workspaces.workspace import Workspace
-
     place = Workspace.find(workspace)
     comparison = dl.compare(*runs, what_if=what_if, workspace=place)
     page = written(comparison, output, place)
@@ -155,9 +152,6 @@ def sweep(
 
     Exit code 1 where every combination is refused.
     """
-    from delever.cli.option_values import parse_overrides
-    from delever.study.workspaces.workspace import Workspace
-
     place = Workspace.find(workspace)
     file = place.study(study)
     with on_cluster(cluster) as there, steps(1, quiet=as_json) as begin:
@@ -253,9 +247,6 @@ def walk(
 
     The choices held one after the other are a run with a tear-sheet of its own.
     """
-    from delever.cli.option_values import parse_overrides
-    from delever.study.workspaces.workspace import Workspace
-
     place = Workspace.find(workspace)
     file = place.study(study)
     from delever.report.format import SPEED

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import delever as dl
+from delever.cli.option_values import parse_named, parse_overrides
 from delever.cli.terminal import (
     SAMPLE,
     ClusterOption,
@@ -24,6 +25,7 @@ from delever.cli.terminal import (
     steps,
     written,
 )
+from delever.study.workspaces.workspace import Workspace
 
 Markets = Annotated[
     list[str] | None,
@@ -106,9 +108,7 @@ def signal(
     as_json: Json = False,
 ) -> None:
     """Study what came after the events of a signal. It is compared with placebo levels."""
-    from delever.cli.option_values import parse_named, parse_overrides
     from delever.errors import ConfigError
-    from delever.study.workspaces.workspace import Workspace
 
     place = Workspace.find(workspace)
     asked: dict[str, Any] = {
@@ -198,9 +198,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Plan a study. How many events or coins until an effect would be seen in 80 % of cases."""
-    from delever.cli.option_values import parse_named, parse_overrides
     from delever.report.pages.signal_asides import plan_table
-    from delever.study.workspaces.workspace import Workspace
 
     planned = dl.signal_plan(
         name,

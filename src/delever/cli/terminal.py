@@ -119,10 +119,7 @@ def print_table(title: str, table: ReportTable) -> None:
 def print_rows(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str] = ()
 ) -> None:
-    """Print rows of text under a title: words fold, numbers are shown whole or not at all.
-
-    Columns that do not fit are left out, the last ones first, and a line says which.
-    """
+    """Print rows of text under a title: words fold, numbers are shown whole or not at all."""
     from rich.console import Console
     from rich.table import Table
 

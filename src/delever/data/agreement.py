@@ -78,8 +78,6 @@ class Agreement:
 def agreement(ours: Dataset, theirs: Dataset) -> Agreement:
     """Hold the bars of a data set against those of another one of the same market.
 
-    Finer bars of the other are brought to the timeframe of the first; coarser ones cannot be.
-
     Raises InputError if one holds no prices, the other is coarser, or they share no bar.
     """
     for one in (ours, theirs):

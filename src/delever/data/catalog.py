@@ -81,13 +81,7 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every data set of a workspace.
-
-    Examples
-    --------
-    >>> Catalog(Path("data")).load("sample/ohlcv/BTC/USD/1d").notes
-    ('close-only: intraday extremes unseen',)
-    """
+    """Every data set of a workspace."""
 
     # the workspace's ``data`` folder; the store is ``root/store``, or where `files_of` says
     root: Path
@@ -187,8 +181,6 @@ class Catalog:
     ) -> ImportReport:
         """Import rows; rows stored already must agree exactly, and importing twice changes nothing.
 
-        `where` is what messages call a frame, such as the file it was read from.
-
         Raises InputError if the venue is ``sample``, the lag would show bars before they close, or
         a note is not one line of text. SchemaError if a row breaks the contract; nothing changes.
         ConflictError if the rows disagree with what is stored; nothing changes. StoreError if the
@@ -255,9 +247,6 @@ class Catalog:
         wait: float = 10.0,
     ) -> StoreChange:
         """Store rows as they arrive, and what is known about their stretch of time.
-
-        Each call is whole once it returns, and costs as much as the years or months it touches.
-        `covered_end`, `tentative` and `corrects` are as for `delever.data.store.Store.add`.
 
         Raises InputError if the venue is ``sample``, the lag would show bars before they close, a
         span has no length or time zone, or rows come without provenance; NotStoredError if there

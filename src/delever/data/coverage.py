@@ -70,16 +70,7 @@ def overlaid(
     more: Iterable[CoverageSpan],
     end: pd.Timestamp | None = None,
 ) -> tuple[CoverageSpan, ...]:
-    """Spans after further ones, of which the later ones hold; nothing is said after `end`.
-
-    Examples
-    --------
-    >>> day = lambda n: pd.Timestamp(2021, 1, n, tz="UTC")
-    >>> absent = CoverageSpan(start=day(1), end=day(9), state="absent")
-    >>> later = overlaid([absent], [CoverageSpan(start=day(4), end=day(5), state="unknown")])
-    >>> [(span.start.day, span.end.day, span.state) for span in later]
-    [(1, 4, 'absent'), (4, 5, 'unknown'), (5, 9, 'absent')]
-    """
+    """Spans after further ones, of which the later ones hold; nothing is said after `end`."""
     spans = list(before)
     for new in more:
         reached = _between(spans, new.start.value, new.end.value)
@@ -174,13 +165,6 @@ def coverage(
 
     What is missing is as `delever.bars.gaps` says. What lies after the last row is unknown,
     whatever a span says: absent needs a later row.
-
-    Examples
-    --------
-    >>> days = pd.DatetimeIndex(["2021-01-01", "2021-01-02", "2021-01-05"], tz="UTC")
-    >>> daily = Reference.parse("v/ohlcv/BTC/USD/1d")
-    >>> coverage(days, daily, ())[["state", "bars"]].to_numpy().tolist()
-    [['present', 2], ['unknown', 2], ['present', 1]]
     """
     usual = timeframe_delta(reference.timeframe).value
     stamps = index.as_unit("ns").asi8

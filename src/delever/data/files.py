@@ -68,11 +68,6 @@ def read_file(
 
     Raises NotStoredError if there is no such file; SchemaError if it is not what its name says, or
     of another timeframe or symbol than was said, or a row breaks the contract.
-
-    The columns of a text file are set apart by commas, semicolons, tabs or bars; fractions are
-    written with a point. A column (or the index) called ``timestamp`` or ``open_time`` holds the
-    stamps, with their zone; case makes no difference. Empty cells and ``nan`` are undefined;
-    nothing else that is not a number is accepted. A `layout` says what is different.
     """
     where = name_of(path)
     if not where.lower().endswith(SUFFIXES):

@@ -1,11 +1,4 @@
-"""A holdout: rows that nothing reads before a look at them is recorded.
-
-::
-
-    # data/holdout.toml
-    [holdout]
-    from = 2024-01-01
-"""
+"""A holdout: rows that nothing reads before a look at them is recorded."""
 
 from __future__ import annotations
 

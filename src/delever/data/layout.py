@@ -120,10 +120,7 @@ def read_layout(path: Path) -> Layout:
 
 
 def proposal(names: Sequence[str], first: Mapping[str, str], kind: str, separator: str) -> str:
-    """The layout that a file may mean, in one line of TOML; ``?`` stands where it does not show.
-
-    `first` holds the cells of its first row.
-    """
+    """The layout that a file may mean, in one line of TOML; ``?`` stands where it does not show."""
     columns: dict[str, str] = {}
     for ours in (TIMESTAMP, *kind_of(kind).columns):
         same = (ours, *_SYNONYMS.get(ours, ()))

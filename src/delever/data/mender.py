@@ -102,8 +102,6 @@ class Mender(Store):
     ) -> Change:
         """Put rows in the place of all that are stored from a stamp to the last new one.
 
-        With `whole`, in the place of everything.
-
         Raises NotStoredError, InputError if no new row lies there, ConflictError if columns or
         volumes differ, or StoreError.
         """
@@ -173,10 +171,7 @@ class Mender(Store):
     def quarantine(
         self, reference: Reference, start: pd.Timestamp, end: pd.Timestamp | None, by: Signature
     ) -> Change:
-        """Set the rows of a span aside: kept, and seen by nobody until they are released.
-
-        Raises as `drop`.
-        """
+        """Set the rows of a span aside: kept, and seen by nobody until they are released."""
 
         def alter(manifest: Manifest, rows: pd.DataFrame) -> Altered:
             aside = _span(rows, start, end, manifest)
@@ -193,7 +188,7 @@ class Mender(Store):
 
         def alter(manifest: Manifest, rows: pd.DataFrame) -> Altered:
             aside = _values(manifest)
-            back = aside[_span(aside, start, end, manifest, whole=True, what="quarantined rows")]
+            back = aside[_span(aside, start, end, manifest, what="quarantined rows")]
             after = replace(manifest, quarantined=_outside(manifest, back.index))
             return (
                 pd.concat([rows, back]).sort_index(),
@@ -301,7 +296,6 @@ def _span(
     end: pd.Timestamp | None,
     manifest: Manifest,
     *,
-    whole: bool = False,
     what: str = "rows",
 ) -> np.ndarray:
     """Which rows lie in a span. Raises InputError where none does."""

@@ -20,32 +20,20 @@ if TYPE_CHECKING:
 
 
 def content_id(frame: pd.DataFrame, timeframe: str) -> str:
-    """Name of a frame's content, however it came together.
-
-    `combined_id` of the `rows_id` of each period, so a part that did not change is not read again.
-    """
+    """Name of a frame's content, however it came together."""
     index = pd.DatetimeIndex(frame.index)
     ids = {period: rows_id(frame.iloc[rows]) for period, rows in periods(index, timeframe).items()}
     return combined_id(tuple(frame.columns), ids)
 
 
 def combined_id(columns: Sequence[str], ids: Mapping[str, str]) -> str:
-    """Id of a data set from those of its parts.
-
-    sha256 over the column names as a JSON list in alphabetical order and a line
-    ``period id`` for each part.
-    """
+    """Id of a data set from those of its parts; `docs/data.md` says how."""
     lines = "".join(f"{period} {name}\n" for period, name in ids.items())
     return hashlib.sha256((json.dumps(sorted(columns)) + lines).encode()).hexdigest()
 
 
 def rows_id(frame: pd.DataFrame) -> str:
-    """Name of the content of one part.
-
-    sha256 over the column names as a JSON list in alphabetical order, then the stamps as
-    little-endian int64 nanoseconds since 1970-01-01 UTC, then each column, in that order, as
-    little-endian float64.
-    """
+    """Name of the content of one part; `docs/data.md` says how."""
     names = sorted(frame.columns)
     digest = hashlib.sha256(json.dumps(names).encode())
     digest.update(pd.DatetimeIndex(frame.index).as_unit("ns").asi8.astype("<i8").tobytes())
@@ -55,14 +43,7 @@ def rows_id(frame: pd.DataFrame) -> str:
 
 
 def periods(index: pd.DatetimeIndex, timeframe: str) -> dict[str, slice]:
-    """Rows of each part.
-
-    Examples
-    --------
-    >>> hours = pd.date_range("2014-04-30 22:00", periods=3, freq="h", tz="UTC")
-    >>> periods(hours, "1h")
-    {'2014-04': slice(0, 2, None), '2014-05': slice(2, 3, None)}
-    """
+    """Rows of each part."""
     if index.empty:
         return {}
     daily = timeframe_delta(timeframe) >= pd.Timedelta(days=1)

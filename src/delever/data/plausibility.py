@@ -93,15 +93,6 @@ def implausible(frame: pd.DataFrame, kind: str, timeframe: str) -> tuple[Doubt, 
     """Everything a researcher should look at before believing a validated frame.
 
     A row is judged by those before it, a wick also by the five after it.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2021-10-28", periods=5, tz="UTC")
-    >>> flat = pd.Series(60_000.0, index=days)
-    >>> bars = pd.DataFrame({"open": flat, "high": flat + 300, "low": flat - 200, "close": flat})
-    >>> bars.loc["2021-10-30", "low"] = 8_200.0
-    >>> [found.said for found in implausible(bars, "mark", "1d")]
-    ['1 bar has a wick far outside its neighbours: 2021-10-30 low 8,200 (86.3% below its body)']
     """
     if len(frame) < 2:
         return ()

@@ -20,13 +20,7 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])", re.IGNORECASE)
 
 
 def is_reserved(name: str) -> bool:
-    """Whether Windows opens a device by this name in any folder.
-
-    Examples
-    --------
-    >>> is_reserved("AUX"), is_reserved("AUXO")
-    (True, False)
-    """
+    """Whether Windows opens a device by this name in any folder."""
     return _RESERVED.fullmatch(name) is not None
 
 
@@ -35,14 +29,6 @@ class Reference:
     """The name of a data set, written ``venue/kind/symbol/timeframe``.
 
     Raises InputError if a part is not of its form.
-
-    Examples
-    --------
-    >>> reference = Reference.parse("bitstamp/ohlcv/BTC/USD/1d")
-    >>> reference.symbol, reference.timeframe
-    ('BTC/USD', '1d')
-    >>> reference.folder
-    'bitstamp/ohlcv/BTC%2FUSD/1d'
     """
 
     venue: str  # where the rows come from, as ccxt writes an exchange's id: ``"bitstamp"``
@@ -90,10 +76,7 @@ class Reference:
 
     @property
     def folder(self) -> str:
-        """Where its files lie below the store: four path segments, another for each reference.
-
-        Segments hold letters, digits and ``_ - % ~`` only, so no symbol can leave the store.
-        """
+        """Where its files lie below the store: four path segments, another for each reference."""
         return "/".join((self.venue, self.kind, _safe(self.symbol), self.timeframe))
 
 
@@ -140,11 +123,6 @@ def parse_lag(text: str) -> pd.Timedelta:
     """Read a publication lag.
 
     Raises InputError if it is neither.
-
-    Examples
-    --------
-    >>> parse_lag("32h")
-    Timedelta('1 days 08:00:00')
     """
     if text == "0":
         return pd.Timedelta(0).as_unit("ns")

@@ -45,11 +45,8 @@ class Remote:
 
     def write(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Put whole files in place, in their order."""
-        system, root = self._open()
         for name, data in files.items():
-            with self._said(f"write {folder}/{name}", missing=True):
-                self._make(system, f"{root}/{folder}")
-                system.pipe_file(f"{root}/{folder}/{name}", data)
+            self._put(f"{folder}/{name}", data)
 
     def remove(self, name: str) -> None:
         """Delete a file."""
@@ -191,10 +188,7 @@ class Remote:
 
     @contextmanager
     def _said(self, what: str, *, missing: bool = False) -> Iterator[None]:
-        """Say in our words what a library refuses in its own.
-
-        With `missing`, something that is not there is a refusal too.
-        """
+        """Say in our words what a library refuses in its own."""
         try:
             yield
         except FileNotFoundError as error:

@@ -1,10 +1,5 @@
 """The store: data sets as immutable Parquet parts under one manifest each.
 
-::
-
-    bitstamp/ohlcv/BTC%2FUSD/1d/dataset.json
-                                2011-0b54f1c2.parquet      a year each; a month below one day
-
 A write puts new parts beside the old ones, then replaces the manifest at once, then removes what
 the manifest no longer names. A crash between leaves the old data set and files nobody names; the
 next write removes those.

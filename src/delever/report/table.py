@@ -113,10 +113,7 @@ def listed(
     caption: str = "",
     **more: Any,
 ) -> Table:
-    """Make a table of cells, words in the first column and numbers in those headed by a text.
-
-    What the mark of a yearly figure means is said below where a cell bears it.
-    """
+    """Make a table of cells, words in the first column and numbers in those headed by a text."""
     made = tuple(map(tuple, rows))
     if any(cell.text.endswith(MARK) for row in made for cell in row):
         caption = f"{caption} {SPEED}".strip()

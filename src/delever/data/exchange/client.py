@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,11 +66,11 @@ class Client:
     pacing: Pacing  # patience and clock
     limiter: Limiter  # shared by all threads
     requests: int = 0  # sent so far, those sent again included
+    ahead: int = 0  # how far the venue's clock stands before ours (behind it if < 0), ms
     _first: Any = None
     _idle: list[Any] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _clock: tuple[int, float] = (0, 0.0)
-    _ahead: int = 0
 
     @contextmanager
     def exchange(self) -> Iterator[Any]:
@@ -122,20 +123,12 @@ class Client:
         read, at = self._clock
         return read + round(1000 * (self.pacing.clock() - at))
 
-    @property
-    def ahead(self) -> int:
-        """How far the venue's clock stands before ours (behind it if < 0), ms.
-
-        What the request for it took is left out: 0 where the two may agree.
-        """
-        return self._ahead
-
     def sure_now(self) -> int:
         """The earlier of the venue's time and ours, ms since 1970: surely no later than it is.
 
         Only while at least one of the two clocks is not fast.
         """
-        return self.now() - max(0, self._ahead)
+        return self.now() - max(0, self.ahead)
 
     def market(self, symbol: str) -> dict[str, Any]:
         """What ccxt knows about a market.
@@ -156,18 +149,15 @@ class Client:
 
     def _ready(self) -> Any:
         if self._first is None:
-            self._first = self._introduced()
+            # Time and markets are asked for again where they make no sense.
+            self._first = persistently(
+                self._introduction, self.pacing, who=self.name, limiter=self.limiter, on=_MISSHAPEN
+            )
             return self._first
         exchange = self._build()
         for name in _MARKETS:
             setattr(exchange, name, getattr(self._first, name))
         return exchange
-
-    def _introduced(self) -> Any:
-        """The first exchange; time and markets are asked for again where they make no sense."""
-        return persistently(
-            self._introduction, self.pacing, who=self.name, limiter=self.limiter, on=_MISSHAPEN
-        )
 
     def _introduction(self) -> Any:
         exchange = self._build()
@@ -175,7 +165,7 @@ class Client:
         read = self._server_time(exchange)
         self._clock = (read, self.pacing.clock())
         after = round(1000 * self.pacing.wall())
-        self._ahead = max(0, read - after) - max(0, before - read)
+        self.ahead = max(0, read - after) - max(0, before - read)
         if not exchange.load_markets():
             raise ValueError("a list of markets with no market in it")
         return exchange
@@ -223,7 +213,9 @@ class Client:
             exchange.milliseconds = self.sure_now
             exchange.seconds = lambda: self.sure_now() // 1000
         else:
-            exchange.milliseconds = lambda: self.sure_now() if self._clock[0] else _local()
+            exchange.milliseconds = lambda: (
+                self.sure_now() if self._clock[0] else time.time_ns() // 1_000_000
+            )
             exchange.seconds = lambda: exchange.milliseconds() // 1000
         return exchange
 
@@ -233,12 +225,6 @@ def _proxy_of(settings: VenueSettings) -> str:
     if settings.proxy.startswith("socks"):
         return "socksProxy"
     return "httpProxy" if settings.api_url.startswith("http://") else "httpsProxy"
-
-
-def _local() -> int:
-    import time
-
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

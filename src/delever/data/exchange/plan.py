@@ -286,10 +286,7 @@ def _lowest(ask: Ask, span: Span, rules: WindowRules, asks: int = 2) -> int | No
 def overlapped(
     span: Span, known: Sequence[Span], stamps: np.ndarray, source: SeriesSource
 ) -> list[Span]:
-    """What to ask for of a span: what is not known, and the stored rows just before each piece.
-
-    Pieces that one answer holds are asked for together.
-    """
+    """What to ask for of a span: what is not known, and the stored rows just before each piece."""
     pieces: list[Span] = []
     for start, end in without(span, known):
         at = int(np.searchsorted(stamps, start))

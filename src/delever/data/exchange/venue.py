@@ -30,49 +30,27 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """How a venue serves one kind.
+    """How a venue serves one kind."""
 
-    Attributes
-    ----------
-    rows : int
-        Most rows in one answer.
-    kept : int or None
-        Only so many of the newest rows are served; None for all.
-    reach : pandas.Timedelta or None
-        How far back history goes; None where to the listing.
-    wide : bool
-        Whether a window wider than an answer is answered with some of its rows, instead of being
-        refused or cut.
-    spacing : str or None
-        Usual distance of rows that do not lie on the timeframe's grid; None for those that do.
-    events : bool
-        Whether rows come as they happen, so that none can be expected at any one time.
-    until : bool
-        Whether the end of a window can be told.
-    note : str
-        What a user must be told where history is short.
-    columns : tuple of str
-        Columns of the rows, where they are not those of the kind.
-    bend : callable, optional
-        ``(exchange, request) -> request``: what ccxt must be told otherwise.
-    cells : callable, optional
-        ``(row, market) -> row``: what ccxt's row of the unified method means here.
-    read : callable, optional
-        ``(exchange, request) -> (rows, full)`` in place of ccxt's unified method; `full` says that
-        rows were held back though the answer was not as long as answers get.
-    """
-
-    rows: int
-    kept: int | None = None
-    reach: pd.Timedelta | None = None
+    rows: int  # most rows in one answer
+    kept: int | None = None  # only so many of the newest rows are served; None for all
+    reach: pd.Timedelta | None = None  # how far back history goes; None where to the listing
+    # whether a window wider than an answer is answered with some of its rows, instead of
+    # being refused or cut
     wide: bool = True
+    # usual distance of rows that do not lie on the timeframe's grid; None for those that do
     spacing: str | None = None
+    # whether rows come as they happen, so that none can be expected at any one time
     events: bool = False
-    until: bool = True
-    note: str = ""
-    columns: tuple[str, ...] = ()
+    until: bool = True  # whether the end of a window can be told
+    note: str = ""  # what a user must be told where history is short
+    columns: tuple[str, ...] = ()  # columns of the rows, where they are not those of the kind
+    # ``(exchange, request) -> request``: what ccxt must be told otherwise
     bend: Callable[[Any, PageRequest], PageRequest] | None = None
+    # ``(row, market) -> row``: what ccxt's row of the unified method means here
     cells: Callable[[Any, Mapping[str, Any]], Row] | None = None
+    # ``(exchange, request) -> (rows, full)`` in place of ccxt's unified method; `full` says
+    # that rows were held back though the answer was not as long as answers get
     read: Callable[[Any, PageRequest], tuple[list[Row], bool]] | None = None
 
 
@@ -91,48 +69,31 @@ class BracketAnswer:
 class Venue:
     """One venue: everything about it that another venue does otherwise.
 
-    Attributes
-    ----------
-    name : str
-        ccxt's id.
-    series : mapping of str to Series
-        From kind to how it is served.
-    weight, seconds : float
-        Permitted weight, in ccxt's units of cost, per window of time; a `weight` of None is what
-        ccxt says.
-    weights : mapping of str to float
-        Weight of a call with this text in its body, or in its address if it has no body, where
-        ccxt counts another; the first that fits.
-    options : mapping of str to object
-        ccxt options that keep it from asking for what is not needed.
-    probed : bool
-        Whether the figures are guesses, to be probed.
-    dollars : bool
-        Whether the volume of inverse contracts comes in dollars, not in coins.
-    brackets : BracketAnswer, optional
-        None where brackets are given to keys alone, or in a unit that is not known.
-    limit_words : str
-        Text of a page that says "too many requests" under a status that means a closed door
-        elsewhere.
-    reset_header : str
-        Header with the moment, ms since 1970 UTC, from which requests are permitted again.
-
     Examples
     --------
     >>> bars = Series(rows=720, kept=720, note="only the newest 720 bars are served")
     >>> VENUES = (Venue(name="kraken", series={"ohlcv": bars}, weight=15, seconds=15.0),)
     """
 
-    name: str
-    series: Mapping[str, Series]
+    name: str  # ccxt's id
+    series: Mapping[str, Series]  # from kind to how it is served
+    # permitted weight, in ccxt's units of cost, per window of time; a `weight` of None is
+    # what ccxt says
     weight: float | None = None
     seconds: float = 1.0
+    # weight of a call with this text in its body, or in its address if it has no body, where
+    # ccxt counts another; the first that fits
     weights: Mapping[str, float] = field(default_factory=dict)
+    # ccxt options that keep it from asking for what is not needed
     options: Mapping[str, object] = field(default_factory=dict)
-    probed: bool = False
-    dollars: bool = False
+    probed: bool = False  # whether the figures are guesses, to be probed
+    dollars: bool = False  # whether the volume of inverse contracts comes in dollars, not in coins
+    # None where brackets are given to keys alone, or in a unit that is not known
     brackets: BracketAnswer | None = None
+    # text of a page that says "too many requests" under a status that means a closed door
+    # elsewhere
     limit_words: str = ""
+    # header with the moment, ms since 1970 UTC, from which requests are permitted again
     reset_header: str = ""
 
 

@@ -48,46 +48,25 @@ class FileDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """Rows of a file under the name they are to have.
+    """Rows of a file under the name they are to have."""
 
-    Attributes
-    ----------
-    reference : Reference
-        What the data set is to be called.
-    frame : pandas.DataFrame, shape (n, k)
-        Indexed in UTC, in the order of time. It is held against the contract of its kind when
-        it is stored, so a reader need not check prices or repeated stamps.
-    provenance : mapping of str to object
-        Where the rows come from, JSON-able: a file's name and sha256.
-    notes : tuple of str
-        What a reader of results must be told, one line each.
-    ignored : tuple of str
-        Columns of the file that the kind has no use for.
-    """
-
-    reference: Reference
+    reference: Reference  # what the data set is to be called
+    # indexed in UTC, in the order of time. It is held against the contract of its kind when
+    # it is stored, so a reader need not check prices or repeated stamps
     frame: pd.DataFrame
+    # where the rows come from, JSON-able: a file's name and sha256
     provenance: Mapping[str, object]
-    notes: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what a reader of results must be told, one line each
+    ignored: tuple[str, ...] = ()  # columns of the file that the kind has no use for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FileContents:
-    """Everything a file or a folder held.
+    """Everything a file or a folder held."""
 
-    Attributes
-    ----------
-    found : tuple of Found
-        One for each data set.
-    left : tuple of str
-        Files that were left alone, and why, one line each.
-    failed : tuple of str
-        Files that should have been read and could not, one sentence each.
-    """
-
-    found: tuple[Found, ...]
-    left: tuple[str, ...] = ()
+    found: tuple[Found, ...]  # one for each data set
+    left: tuple[str, ...] = ()  # files that were left alone, and why, one line each
+    # files that should have been read and could not, one sentence each
     failed: tuple[str, ...] = ()
 
 

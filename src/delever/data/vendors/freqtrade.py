@@ -1,12 +1,4 @@
-"""freqtrade's data folder: read whole, and written a data set at a time.
-
-::
-
-    user_data/data/binance/BTC_USDT-1h.feather
-                           futures/BTC_USDT_USDT-1h-futures.feather
-                                   BTC_USDT_USDT-1h-mark.feather
-                                   BTC_USDT_USDT-8h-funding_rate.feather
-"""
+"""freqtrade's data folder: read whole, and written a data set at a time."""
 
 from __future__ import annotations
 

@@ -27,10 +27,7 @@ def history(
     benchmark: str | None,
     exposure: str | None = None,
 ) -> Chart:
-    """Growth and drawdown over time, and the exposure of one run, with periods shaded.
-
-    Above 8,000 points the curves are thinned; the lowest and highest value of every stretch stay.
-    """
+    """Growth and drawdown over time, and the exposure of one run, with periods shaded."""
     from plotly.subplots import make_subplots
 
     panels = _panels(runs, exposure)

@@ -66,10 +66,7 @@ def own_among(
 
 
 def luck(tests: Mapping[str, NullTest]) -> Chart:
-    """Histogram of the mean payouts that luck gives in each test, with the run's own.
-
-    Draws that ruined the account have no finite payout and stand in the lowest bin.
-    """
+    """Histogram of the mean payouts that luck gives in each test, with the run's own."""
     from plotly.subplots import make_subplots
 
     figure = make_subplots(

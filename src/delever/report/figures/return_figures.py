@@ -34,10 +34,7 @@ _MARKS = (-0.99, -0.9, -0.75, -0.5, 0.0, 1.0, 3.0, 9.0, 31.0, 99.0, 999.0, 9_999
 
 
 def monthly(returns: Mapping[str, pd.Series]) -> Chart:
-    """Heat map of monthly and yearly returns, one run at a time.
-
-    Colour saturates at 40% either way, so one wild month does not bleach the rest.
-    """
+    """Heat map of monthly and yearly returns, one run at a time."""
     from plotly import graph_objects as go
 
     figure = go.Figure()
@@ -82,11 +79,7 @@ def monthly(returns: Mapping[str, pd.Series]) -> Chart:
 
 
 def distribution(inside: pd.Series, outside: pd.Series) -> Chart:
-    """Histogram of the returns per bar inside and outside deleveraging periods.
-
-    Each histogram adds up to 1. Returns beyond the 99.5 % quantile of both together, by size, are
-    gathered in the outermost bins.
-    """
+    """Histogram of the returns per bar inside and outside deleveraging periods."""
     from plotly import graph_objects as go
 
     figure = go.Figure()

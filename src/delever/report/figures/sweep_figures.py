@@ -42,11 +42,7 @@ def heat_map(
     fraction: bool,
     marks: Sequence[Mark] = (),
 ) -> Chart:
-    """Median of a metric over everything but two axes.
-
-    Colours span what there is, however little; up to 200 cells of no more than 18 columns say their
-    number as well. Of an axis with more than 60 values several that follow each other are one.
-    """
+    """Median of a metric over everything but two axes."""
     from plotly import graph_objects as go
 
     shape, across, up = ".1%" if fraction else ".2f", short(x), short(y)
@@ -117,11 +113,7 @@ def density(
     *,
     marks: Sequence[Mark] = (),
 ) -> Chart:
-    """Where combinations lie between two metrics, each given by its column and its label.
-
-    Cells are coloured by the logarithm of how many lie in them; the outermost thousandth of each
-    metric is counted in the cells at the edge, so that a few wild ones leave the others room.
-    """
+    """Where combinations lie between two metrics, each given by its column and its label."""
     from plotly import graph_objects as go
 
     known = frame[[x[0], y[0]]].dropna()
@@ -196,12 +188,7 @@ def setting_text(value: object) -> str:
 
 
 def parallel(frame: pd.DataFrame, axes: Sequence[str], metrics: Sequence[tuple[str, str]]) -> Chart:
-    """Every combination as a line through its parameters and metrics.
-
-    Of more than 1,000 combinations every k-th is drawn, in the order of the first metric, whose
-    size is the colour. Lines of one colour are one trace with holes between them; on a page they
-    can be thinned by what they pass (`templates/page.js`).
-    """
+    """Every combination as a line through its parameters and metrics."""
     from plotly import graph_objects as go
     from plotly.colors import sample_colorscale
 

@@ -40,10 +40,7 @@ def span(start: str, end: str) -> str:
 
 
 def render(frame: pd.DataFrame, beside: Path | None = None) -> str:
-    """Write the page of `delever.study.runs.shelf.Runs.frame`.
-
-    Links start at the folder that the page will lie in, where that is known.
-    """
+    """Write the page of `delever.study.runs.shelf.Runs.frame`."""
     damaged = frame["damage"][frame["damage"] != ""]
     kinds = set(frame["kind"])
     return render_page(

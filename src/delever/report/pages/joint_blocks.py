@@ -9,7 +9,7 @@ import pandas as pd
 
 from delever.engine.terms import costs_of
 from delever.report.figures import Chart
-from delever.report.figures.joint_figures import symbols_figure
+from delever.report.figures.panels import symbols_figure
 from delever.report.format import NOT_AVAILABLE, day, money, number, percent, whole
 from delever.report.page import Block, Part, block
 from delever.report.pages.run_tables import parts_shown
@@ -64,15 +64,9 @@ def joint_charts(evaluation: Evaluation) -> dict[str, Chart]:
     if run is None or evaluation.closes is None:
         return {}
     exposures = pd.DataFrame({name: leg["exposure"] for name, leg in run.legs.items()})
-    drawn = {
-        "price": symbols_figure(
-            evaluation.closes[[*run.legs]],
-            exposures,
-            evaluation.periods,
-            timeframe=run.timeframe,
-        )
-    }
-    return drawn
+    closes = evaluation.closes[[*run.legs]]
+    drawn = symbols_figure(closes, exposures, evaluation.periods, timeframe=run.timeframe)
+    return {"price": drawn}
 
 
 def joint_blocks(

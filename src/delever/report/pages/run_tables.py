@@ -11,7 +11,19 @@ import pandas as pd
 
 from delever.deleveraging.period import Period
 from delever.engine.backtest import Backtest
-from delever.report.format import day, money, percent, price, reported, speed, value, when, whole
+from delever.report.format import (
+    day,
+    money,
+    number,
+    percent,
+    points,
+    price,
+    reported,
+    speed,
+    value,
+    when,
+    whole,
+)
 from delever.report.pages.metric_tables import SCOPE_LABELS, period_dates, period_labels
 from delever.report.table import (
     Cell,
@@ -105,10 +117,7 @@ def figures_table(periods: Sequence[Period]) -> Table:
 
 
 def trades_table(trades: pd.DataFrame) -> Table:
-    """The round trips of a run, with their `delever.research.excursions` as ``worst``, ``best``.
-
-    Of many, those with the largest results. A click on an entry leads to the figure of the price.
-    """
+    """The round trips of a run, with their `delever.research.excursions` as ``worst``, ``best``."""
     count = len(trades)
     margin = [part for part in ("funding", "liquidation") if part in trades]
     if "symbol" in trades:  # one column more: what came of nothing gives way
@@ -298,4 +307,35 @@ def _meaning(name: str) -> str:
     return (
         f"Fees and slippage {change.costs_times:g} times as high; rebates, funding and the fee "
         "of a liquidation as they were."
+    )
+
+
+def engines_table(engines: pd.DataFrame) -> Table:
+    """The figures of each engine."""
+    return tabulate(
+        "engines",
+        engines,
+        (
+            texts("Engine", "index"),
+            numbers("Total return", "total_return", percent),
+            numbers("Sharpe ratio", "sharpe_ratio", lambda ratio: number(ratio, 4)),
+            numbers("Max drawdown", "max_drawdown", percent),
+            numbers("Apart", "apart", lambda share: f"{share:.0e}" if share else "0"),
+        ),
+        caption="Apart: the largest difference of equity from this engine's in any bar, of it.",
+    )
+
+
+def steps_table(steps: pd.DataFrame) -> Table:
+    """What sets vectorbt apart, a step a row."""
+    return tabulate(
+        "steps",
+        steps,
+        (
+            texts("What is changed", "index"),
+            numbers("Points of return", "points", points),
+            numbers("Sharpe ratio", "sharpe_ratio", lambda ratio: number(ratio, 4)),
+            numbers("Max drawdown", "max_drawdown", lambda fall: f"{points(fall)} points"),
+        ),
+        caption="From vectorbt as it comes to this engine; they add up to the difference.",
     )

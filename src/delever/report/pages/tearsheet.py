@@ -75,9 +75,6 @@ def render(
 ) -> str:
     """Write the tear-sheet of a run, with the sections of extensions before the small print.
 
-    A sentence may be said in place of the answer's, blocks may lead, and rungs may be `told` that
-    no run knows by itself.
-
     Raises InputError if a section has the id of another one.
     """
     benchmark = benchmark_name(manifest)

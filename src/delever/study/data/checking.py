@@ -12,6 +12,7 @@ from delever.data.agreement import Agreement, agreement
 from delever.data.catalog import Catalog, Check
 from delever.data.references import Reference
 from delever.errors import InputError
+from delever.report.pages.coverage_page import render
 from delever.study.data.datasets import described, found_doubt
 from delever.study.kept.result import Result, plain
 from delever.study.workspaces.workspace import Workspace
@@ -65,8 +66,6 @@ class DataCheck(Result):
 
     def html(self) -> str:
         """The page: a strip for each data set."""
-        from delever.report.pages.coverage_page import render
-
         drawn = {one.name: one.coverage for one in self.checks if one.coverage is not None}
         broken = {one.name: one.problems for one in self.checks if one.problems}
         return render(drawn, broken, notes=self.warnings)

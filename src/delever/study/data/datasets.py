@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -13,17 +13,19 @@ from delever.arguments import shown
 from delever.data.catalog import Check, Entry, ImportReport
 from delever.data.lineage import store_resampled
 from delever.data.mender import signed
+from delever.data.plausibility import Doubt
 from delever.data.references import Dataset, parse_lag
+from delever.data.rhythm import check_timeframe, timeframe_of
+from delever.data.stamps import StampUnit
+from delever.data.vendors.export import Format
+from delever.data.vendors.export import export as write
+from delever.data.vendors.foreign import FileContents, FileDescription, Found
+from delever.data.vendors.registry import read_foreign
 from delever.errors import DataError, InputError
+from delever.frames import utc_index
 from delever.study.inputs.known_readings import known_as
 from delever.study.kept.result import Result, plain
 from delever.study.workspaces.workspace import Workspace
-
-if TYPE_CHECKING:
-    from delever.data.plausibility import Doubt
-    from delever.data.stamps import StampUnit
-    from delever.data.vendors.export import Format
-    from delever.data.vendors.foreign import FileContents, FileDescription, Found
 
 Place = Workspace | Path | str | None
 
@@ -201,9 +203,6 @@ def import_data(
     >>> kept.headline
     'Data sets imported: 1, 3 rows added.'
     """
-    from delever.data.vendors.foreign import FileDescription
-    from delever.data.vendors.registry import read_foreign
-
     place = Workspace.find(workspace)
     lag = parse_lag(publication_lag) if isinstance(publication_lag, str) else publication_lag
     said = FileDescription(
@@ -244,10 +243,6 @@ def import_data(
 
 
 def _of_frame(frame: pd.DataFrame, said: FileDescription, layout: str | None) -> FileContents:
-    from delever.data.rhythm import timeframe_of
-    from delever.data.vendors.foreign import FileContents, Found
-    from delever.frames import utc_index
-
     if layout is not None or said.timezone is not None:
         wrong = f"layout={layout!r}" if layout is not None else f"timezone={said.timezone!r}"
         raise InputError(
@@ -264,8 +259,6 @@ def _stored(
     place: Workspace, one: Found, *, lag: pd.Timedelta | None, notes: Sequence[str], complete: bool
 ) -> ImportReport:
     """Store one data set of those found, held against its stamps and its contract."""
-    from delever.data.rhythm import check_timeframe
-
     files = one.provenance.get("files")
     only = files[0] if isinstance(files, list) and len(files) == 1 else one.provenance
     where = str(only.get("file", one.reference))
@@ -369,8 +362,6 @@ def export(
         If the form has no place for data of this kind, the file ends as one of another form, or
         neither says the form.
     """
-    from delever.data.vendors.export import export as write
-
     stored = data
     if isinstance(data, str):
         stored = Workspace.find(workspace, or_shipped=True).catalog.load(data)

@@ -6,21 +6,24 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from delever.data.exchange.bracket_tables import fetch_brackets
+from delever.data.exchange.client import Client, connect
+from delever.data.exchange.fetch import Fetched, Progress
+from delever.data.exchange.fetch import repair as mend
+from delever.data.exchange.jobs import Job, fetch_all
 from delever.data.references import Reference
 from delever.data.sample_data import SAMPLE
+from delever.data.sources_file import API_URL, settings_of
+from delever.data.web import read_series, web_sources
 from delever.errors import DeleverError, InputError
 from delever.study.inputs.market import utc
 from delever.study.kept.result import Result, plain
+from delever.study.settings.kept_brackets import Kept, import_saved, keep_brackets
 from delever.study.workspaces.workspace import Workspace
-
-if TYPE_CHECKING:
-    from delever.data.exchange.client import Client
-    from delever.data.exchange.fetch import Fetched, Progress
-    from delever.study.settings.kept_brackets import Kept
 
 _SAID = (
     *("added", "present", "start", "end", "absent", "unknown", "unconfirmed", "overdue"),
@@ -137,8 +140,6 @@ def fetch(
                 "of sources.toml takes no kind, timeframe, since or until"
             )
         return Fetches(results=_series(names, place))
-    from delever.data.exchange.jobs import Job, fetch_all
-
     clients = _clients(names, place)
     begin = None if since is None else utc(since, "since")
     end = None if until is None else utc(until, "until")
@@ -202,8 +203,6 @@ def repair(
     VenueError
         If the venue does not answer.
     """
-    from delever.data.exchange.fetch import repair as mend
-
     place = Workspace.find(workspace)
     wanted = Reference.parse(reference)
     if wanted.venue == SAMPLE:
@@ -254,27 +253,18 @@ def import_brackets(
     ConflictError
         If another table was seen at the same moment.
     """
-    from delever.study.settings.kept_brackets import import_saved
-
     venues = Workspace.find(workspace).root / "data" / "venues"
     kept = import_saved(Path(file), venue, venues, as_of=as_of, symbols=symbols)
     return Fetches(results={f"{one.venue}/{BRACKETS}/{one.symbol}": one for one in kept})
 
 
 def _clients(names: Sequence[str], place: Workspace) -> dict[str, Client]:
-    from delever.data.exchange.client import connect
-    from delever.data.sources_file import settings_of
-
     sources = place.root / "data" / "sources.toml"
     venues = {one.name: one for one in place.extensions.venues}
     return {name: connect(name, settings_of(name, sources), venues=venues) for name in names}
 
 
 def _series(names: Sequence[str], place: Workspace) -> dict[str, Fetched | Kept | DeleverError]:
-    from delever.data.exchange.fetch import Fetched
-    from delever.data.sources_file import API_URL
-    from delever.data.web import read_series, web_sources
-
     sources = place.root / "data" / "sources.toml"
     known = web_sources(sources)
     unknown = [name for name in names if name not in known]
@@ -310,9 +300,6 @@ def _series(names: Sequence[str], place: Workspace) -> dict[str, Fetched | Kept 
 def _bracket_tables(
     clients: Mapping[str, Client], symbols: Sequence[str], place: Workspace
 ) -> dict[str, Kept | DeleverError]:
-    from delever.data.exchange.bracket_tables import fetch_brackets
-    from delever.study.settings.kept_brackets import keep_brackets
-
     results: dict[str, Kept | DeleverError] = {}
     for name, client in clients.items():
         for symbol in symbols:
@@ -328,8 +315,6 @@ def _bracket_tables(
 def _result(name: str, one: Fetched | Kept | DeleverError) -> dict[str, Any]:
     if isinstance(one, DeleverError):
         return {"reference": name, "error": str(one)}
-    from delever.data.exchange.fetch import Fetched
-
     if not isinstance(one, Fetched):
         return {"reference": name, **one.to_dict()}
     return {"reference": str(one.reference), **{each: plain(getattr(one, each)) for each in _SAID}}

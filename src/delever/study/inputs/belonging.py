@@ -42,13 +42,7 @@ class Coin(NamedTuple):
 
 
 def coin_of(symbol: str) -> Coin | None:
-    """What a unified symbol is of; None where it is the name of something else.
-
-    Examples
-    --------
-    >>> coin_of("1000SHIB/USDT:USDT"), coin_of("XBT/USD").name, coin_of("FEAR_GREED")
-    (Coin(name='SHIB', units=1000, quote='USDT'), 'BTC', None)
-    """
+    """What a unified symbol is of; None where it is the name of something else."""
     base, slash, rest = symbol.partition("/")
     if not slash:
         return None

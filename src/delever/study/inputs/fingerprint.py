@@ -20,13 +20,6 @@ def anchors(bars: pd.DataFrame) -> dict[str, str]:
 
     Ratios of opens are the same in bars of any timeframe, in a longer or shorter stretch, and on
     another scale. Bars too short for any have their content as their only anchor.
-
-    Examples
-    --------
-    >>> days = pd.date_range("2024-01-01", periods=15, tz="UTC")  # a Monday
-    >>> found = anchors(pd.DataFrame({"open": range(100, 115)}, index=days))
-    >>> [(name, ratio) for name, ratio in found.items() if name[0] == "w"]
-    [('w2817', '1.07'), ('w2818', '1.06542')]
     """
     index = pd.DatetimeIndex(bars.index).as_unit("ns")
     stamps = index.asi8 - _MONDAY

@@ -115,10 +115,7 @@ def known_as(reference: Reference) -> KnownReading | None:
 
 
 def fitted(frame: pd.DataFrame, known: KnownReading | None) -> tuple[pd.DataFrame, str]:
-    """A frame with the columns that are asked for beside its own, and the one that is meant.
-
-    The latter is empty where several are.
-    """
+    """A frame with the columns that are asked for beside its own, and the one that is meant."""
     if known is None:
         return frame, ""
     for asked, others in known.columns.items():

@@ -14,7 +14,10 @@ import pandas as pd
 from delever.arguments import one_of
 from delever.data.vendors.export import harmless
 from delever.errors import StoreError
+from delever.report.figures.images import write_pngs
+from delever.report.table import frame_table
 from delever.study.kept.result import Result, plain
+from delever.study.kept.stored import About, Stored
 
 Form: TypeAlias = Literal["csv", "parquet"]
 """Shapes a table is written in."""
@@ -65,8 +68,6 @@ def _write(result: Result, folder: Path, form: Form, *, png: bool) -> None:
         else:
             flat(table).to_parquet(folder / f"{name}.parquet", compression="zstd")
     if figures:
-        from delever.report.figures.images import write_pngs
-
         # A figure may be called like a table.
         write_pngs({folder / f"figure-{name}.png": each for name, each in figures.items()})
     text = summary_text(result, (path.name for path in sorted(folder.iterdir())))
@@ -75,9 +76,6 @@ def _write(result: Result, folder: Path, form: Form, *, png: bool) -> None:
 
 def summary_text(result: Result, files: Iterable[str] = ()) -> str:
     """The sentence, the short table and the notes of a result in Markdown, and the files beside."""
-    from delever.report.table import frame_table
-    from delever.study.kept.stored import About, Stored
-
     table = frame_table("summary", flat(result.summary))
     lines = [table.header, ["---"] * len(table.header), *table.texts]
     rows = [f"| {' | '.join(map(_in_a_cell, line))} |" for line in lines]
@@ -95,14 +93,7 @@ def summary_text(result: Result, files: Iterable[str] = ()) -> str:
 
 
 def flat(table: pd.DataFrame) -> pd.DataFrame:
-    """A table that any program reads: its labels are columns, each named by one text.
-
-    Examples
-    --------
-    >>> columns = pd.MultiIndex.from_tuples([("a run", "whole")])
-    >>> flat(pd.DataFrame([[0.5]], index=["cagr"], columns=columns)).to_dict("records")
-    [{'index': 'cagr', 'a run whole': 0.5}]
-    """
+    """A table that any program reads: its labels are columns, each named by one text."""
     named = not isinstance(table.index, pd.RangeIndex) or table.index.name is not None
     made = table.reset_index() if named else table.copy()
     made.columns = pd.Index([_one_text(name) for name in made.columns])

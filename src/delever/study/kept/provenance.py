@@ -110,9 +110,7 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
     catalog = workspace.catalog
     strategy = workspace.strategy(study.strategy)
     benchmark = workspace.strategy(study.benchmark)
-    periods_path = workspace.root / study.periods
-    if not periods_path.is_file():
-        raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
+    periods = gather_periods(study, workspace)
     data = catalog.load(study.data)
     series = {name: catalog.load(reference) for name, reference in study.series.items()}
     account, account_data = workspace.account(study.account)
@@ -130,10 +128,20 @@ def gather(study: Study, workspace: Workspace) -> Inputs:
         params=strategy.bind(study.params),
         account=account,
         account_data=account_data,
-        periods=load_catalog(periods_path),
-        periods_sha256=file_sha256(periods_path),
+        **periods,
         extensions=workspace.extensions,
     )
+
+
+def gather_periods(study: Study, workspace: Workspace) -> dict[str, Any]:
+    """The catalogue of periods that a study names, and its hash.
+
+    Raises ConfigError if there is none.
+    """
+    path = workspace.root / study.periods
+    if not path.is_file():
+        raise ConfigError(f"periods must name a catalogue file; there is none at {path}")
+    return {"periods": load_catalog(path), "periods_sha256": file_sha256(path)}
 
 
 def canonical_json(value: object) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from delever.data.disk import write_page
 from delever.errors import InputError
+from delever.report.page import block, frame_of, render_page
 
 if TYPE_CHECKING:
     from delever.report.figures.look import Chart
@@ -77,8 +78,6 @@ class Result(ABC):
 
     def html(self) -> str:
         """The page of the result: one text that opens without a network."""
-        from delever.report.page import block, render_page
-
         return render_page(
             title=type(self).__name__,
             headline=self.headline,
@@ -188,8 +187,6 @@ class Result(ABC):
         return {"headline": self.headline, **{k: plain(v) for k, v in self.tables.items()}}
 
     def _repr_html_(self) -> str:
-        from delever.report.page import frame_of
-
         first = next(iter(self.charts.values()), None)
         drawn = "" if first is None else frame_of(first)
         table = self.summary.to_html(float_format=lambda value: f"{value:.4g}")

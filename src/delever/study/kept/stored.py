@@ -1,18 +1,6 @@
 """What lies among the results: a folder each, with a page and its facts beside it.
 
-::
-
-    backtests/results/index.html                  everything, newest first
-                      STUDY/RUN_ID/               a run
-                      STUDY/sweeps/SWEEP_ID/      a sweep
-                      walks/NAME-ID/              a walk forward
-                      signals/NAME-ID/            a signal study
-                      comparisons/NAME-ID/
-                      claims/NAME-ID/
-                      states/NAME-ID/
-
-An id stands for everything that went in: what is made again has the same name, and nothing else
-has it.
+An id stands for everything that went in: what is made again has the same name.
 """
 
 from __future__ import annotations
@@ -34,6 +22,7 @@ from filelock import FileLock
 
 from delever.data.disk import write_page
 from delever.errors import StoreError
+from delever.report.pages.index_page import render
 from delever.study.kept.provenance import canonical_json
 
 if TYPE_CHECKING:
@@ -177,8 +166,6 @@ def write_index(results: Path) -> Path:
 
     Raises StoreError if the disk refuses.
     """
-    from delever.report.pages.index_page import render
-
     page = results / INDEX
     results.mkdir(parents=True, exist_ok=True)
     with FileLock(results / ".lock"):

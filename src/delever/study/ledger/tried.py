@@ -12,7 +12,7 @@ import pandas as pd
 from delever.arguments import counted
 from delever.errors import InputError
 from delever.study.inputs.fingerprint import anchors, is_one
-from delever.study.inputs.market import Bars
+from delever.study.inputs.market import Bars, market
 from delever.study.kept.result import Result
 from delever.study.ledger.ledger_lines import read_looks
 from delever.study.ledger.trial_blocks import NO_IDS, joined_ids, unknown
@@ -156,8 +156,6 @@ def trials(
     >>> dl.trials("sample/ohlcv/BTC/USD/1d").headline  # doctest: +SKIP
     '8 trials on 1 market since 2026-11-29: 8 first by a sweep. ...'
     """
-    from delever.study.inputs.market import market
-
     place = Workspace.find(workspace)
     folder = place.trials
     added = None

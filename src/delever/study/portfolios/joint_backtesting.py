@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -10,15 +10,11 @@ from typing import Any
 import pandas as pd
 
 from delever.arguments import shown
-from delever.deleveraging.period import Period, chosen_periods
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import ConfigError, InputError
 from delever.panel import Markets
-from delever.research.evaluation import Evaluation
-from delever.stats.metrics import AsMetric
 from delever.study.inputs.belonging import account_on
-from delever.study.inputs.market import utc
 from delever.study.portfolios.joint_run import (
     joint_answer,
     joint_facts,
@@ -33,7 +29,8 @@ from delever.study.portfolios.joint_simulation import (
     simulate_joint,
 )
 from delever.study.runs.run import Run
-from delever.study.settings.config import DEFAULT_COSTS, unsaid_costs
+from delever.study.runs.simulation import RunTerms
+from delever.study.settings.config import unsaid_costs
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -46,24 +43,16 @@ def backtest_markets(
     *,
     account: Account | Mapping[str, Account] | None,
     costs: Costs | None,
-    costs_times: float,
     benchmark: Any,
-    start: str | pd.Timestamp | None,
-    end: str | pd.Timestamp | None,
-    periods: Sequence[Period] | None,
-    initial_equity: float,
     name: str | None,
-    metrics: Sequence[AsMetric],
+    terms: RunTerms,
     margin: str | Margin,
     rule: str | None,
     rule_params: Mapping[str, Any] | None,
     place: Workspace,
     params: Mapping[str, Any],
 ) -> Run:
-    """Backtest a strategy on several markets, as `delever.backtest` says.
-
-    Raises what that raises.
-    """
+    """Backtest a strategy on several markets, as `delever.backtest` says."""
     chosen, markets, told, beside = joint_account(
         markets, strategy, account=account, costs=costs, margin=margin, benchmark=benchmark,
         place=place,
@@ -75,13 +64,7 @@ def backtest_markets(
         *(markets, asked, told, beside),
         name=name or (chosen.name if isinstance(chosen, Strategy) else "exposures"),
         benchmark_name=benchmark if isinstance(benchmark, str) else "benchmark",
-        benchmark_costs=costs or DEFAULT_COSTS,
-        costs_times=costs_times,
-        initial_equity=initial_equity,
-        start=None if start is None else utc(start, "start"),
-        end=None if end is None else utc(end, "end"),
-        periods=chosen_periods(periods, place.periods),
-        metrics=(*place.extensions.metrics, *metrics),
+        terms=terms,
         place=place,
         data=", ".join(markets),
     )
@@ -95,79 +78,37 @@ def backtest_asked(
     *,
     name: str,
     benchmark_name: str,
-    benchmark_costs: Costs,
-    costs_times: float,
-    initial_equity: float,
-    start: pd.Timestamp | None,
-    end: pd.Timestamp | None,
-    periods: Sequence[Period],
-    metrics: Sequence[AsMetric],
+    terms: RunTerms,
     place: Workspace,
     data: str,
 ) -> Run:
-    """Backtest what is asked of several markets, and count the trial.
-
-    Raises what `delever.backtest` raises.
-    """
+    """Backtest what is asked of several markets, and count the trial."""
     evaluation = simulate_joint(
-        markets,
-        asked,
-        name=name,
-        benchmark=benchmark,
-        account=account,
-        benchmark_costs=benchmark_costs,
-        costs_times=costs_times,
-        initial_equity=initial_equity,
-        start=start,
-        end=end,
-        periods=periods,
-        metrics=metrics,
+        markets, asked, name=name, benchmark=benchmark, account=account, terms=terms
     )
     n_trials = 1
     if not place.shipped:
         n_trials = record_joint(
             *(place, evaluation, markets, asked, account),
-            costs_times=costs_times,
-            start=start,
+            costs_times=terms.costs_times,
+            start=terms.start,
             data=data,
             by="notebook",
         )
-    return _finished(
-        *(evaluation, markets, asked),
-        strategy=asked.strategy.name if isinstance(asked.strategy, Strategy) else "exposures",
-        benchmark=benchmark_name,
-        costs_times=costs_times,
-        n_trials=n_trials,
-        place=place,
-    )
-
-
-def _finished(
-    evaluation: Evaluation,
-    markets: Markets,
-    asked: JointRule,
-    *,
-    strategy: str,
-    benchmark: str,
-    costs_times: float,
-    n_trials: int,
-    place: Workspace,
-) -> Run:
-    """The run of an evaluation, with what else could have been."""
     found = joint_what_if(evaluation, markets, asked)
-    facts = joint_facts(
-        *(evaluation, markets, found),
-        benchmark=benchmark,
-        costs_times=costs_times,
-        n_trials=n_trials,
-    )
+    strategy = asked.strategy.name if isinstance(asked.strategy, Strategy) else "exposures"
     return Run(
         evaluation=evaluation,
         manifest={
-            "study": {"name": evaluation.name, "costs_times": costs_times},
+            "study": {"name": evaluation.name, "costs_times": terms.costs_times},
             "params": dict(asked.params),
             "strategy": {"name": strategy},
-            **facts,
+            **joint_facts(
+                *(evaluation, markets, found),
+                benchmark=benchmark_name,
+                costs_times=terms.costs_times,
+                n_trials=n_trials,
+            ),
         },
         what_if=found,
         asked=cache(partial(joint_answer, evaluation, progress=lambda step: None)),

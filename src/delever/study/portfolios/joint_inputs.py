@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from delever.data.references import Dataset
-from delever.deleveraging.period import Period, load_catalog
+from delever.deleveraging.period import Period
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
 from delever.errors import ConfigError
@@ -16,7 +16,7 @@ from delever.panel import Markets
 from delever.study.inputs.belonging import belonging
 from delever.study.inputs.implausible import market_warnings
 from delever.study.inputs.market import early_series, view
-from delever.study.kept.provenance import described, file_sha256, identified
+from delever.study.kept.provenance import described, file_sha256, gather_periods, identified
 from delever.study.portfolios.joint_backtesting import benchmark_rule
 from delever.study.portfolios.joint_markets import joint
 from delever.study.portfolios.joint_simulation import JointAccount, JointRule, joint_rule
@@ -96,9 +96,7 @@ def gather_joint(study: PortfolioStudy, workspace: Workspace) -> JointInputs:
     Raises ConfigError, NotStoredError or StrategyError if something it names is not there or not as
     it must be.
     """
-    periods_path = workspace.root / study.periods
-    if not periods_path.is_file():
-        raise ConfigError(f"periods must name a catalogue file; there is none at {periods_path}")
+    periods = gather_periods(study, workspace)
     strategy = workspace.strategy(study.strategy)
     universe = workspace.file(workspace.root / study.data) if study.data else None
     if universe is None:
@@ -141,8 +139,7 @@ def gather_joint(study: PortfolioStudy, workspace: Workspace) -> JointInputs:
             band=study.portfolio.rebalance_band,
         ),
         universe_sha256="" if universe is None else file_sha256(universe),
-        periods=load_catalog(periods_path),
-        periods_sha256=file_sha256(periods_path),
+        **periods,
         extensions=workspace.extensions,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -82,15 +83,7 @@ def _beside(rule: JointRule) -> Iterator[tuple[str, JointRule]]:
     """The same strategy, one parameter a step beside its own."""
     for parameter, value, was in steps(rule.params):
         changed = {**rule.params, parameter: value}
-        yield (
-            neighbour_name(parameter, value, was),
-            JointRule(
-                strategy=rule.strategy,
-                params=changed,
-                rule=rule.rule,
-                rule_params=rule.rule_params,
-            ),
-        )
+        yield neighbour_name(parameter, value, was), replace(rule, params=changed)
 
 
 def record_joint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from delever.deleveraging.period import Period
 from delever.engine.joint_orders import (
     by_symbol,
     decided_last,
@@ -29,8 +28,7 @@ from delever.panel import PATIENCE, Lifetime, Markets
 from delever.research.evaluation import Evaluation, evaluate
 from delever.research.lookahead import untouched
 from delever.signals.allocation import RULES
-from delever.stats.metrics import AsMetric
-from delever.study.runs.simulation import begin_on
+from delever.study.runs.simulation import RunTerms, begin_on
 from delever.study.workspaces.any_strategy import as_strategy
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
@@ -169,32 +167,27 @@ def simulate_joint(
     name: str,
     benchmark: JointRule,
     account: JointAccount,
-    benchmark_costs: Costs,
-    costs_times: float = 1.0,
-    initial_equity: float = 10_000.0,
-    start: pd.Timestamp | None = None,
-    end: pd.Timestamp | None = None,
-    periods: Sequence[Period] = (),
-    metrics: Iterable[AsMetric] = (),
+    terms: RunTerms,
 ) -> Evaluation:
     """Simulate a strategy of several markets and its benchmark over the same rows, measure both.
 
     Raises InputError if no row is left, or nothing is ever decided.
     """
-    if end is not None:
-        markets = markets.upto(end)
+    if terms.end is not None:
+        markets = markets.upto(terms.end)
     several(markets, rule.strategy)
     target = rule.target(markets)
-    begin = first_row(markets, target, start=start)
-    spot = JointAccount(costs=dict.fromkeys(markets.symbols, benchmark_costs))
+    begin = first_row(markets, target, start=terms.start)
+    assert terms.benchmark_costs is not None
+    spot = JointAccount(costs=dict.fromkeys(markets.symbols, terms.benchmark_costs))
     runs = [
         run_joint(
             markets,
             each,
             told,
             begin=begin,
-            costs_times=costs_times,
-            initial_equity=initial_equity,
+            costs_times=terms.costs_times,
+            initial_equity=terms.initial_equity,
         )
         for each, told in ((target, account), (benchmark.target(markets), spot))
     ]
@@ -206,8 +199,8 @@ def simulate_joint(
         benchmark=runs[1],
         bars=_index_bars(level),
         closes=markets.worth().loc[rows],
-        periods=periods,
-        metrics=metrics,
+        periods=terms.periods,
+        metrics=terms.metrics,
         undecided=max(first_decided(target) + 1 - begin, 0),
     )
 
@@ -232,11 +225,15 @@ def first_row(markets: Markets, target: pd.DataFrame, *, start: pd.Timestamp | N
 
     Raises InputError if no row is left, or nothing is ever decided.
     """
+    decided, tradable = first_decided(target), first_tradable(markets)
+    return begin_on(markets.index, decided, start, tradable, mend="give earlier bars")
+
+
+def first_tradable(markets: Markets) -> pd.Timestamp | None:
+    """When the first bar opens that may be traded; None where all bars of a market may."""
     trading = [view.trading_start for view in markets.views.values()]
     known = [time for time in trading if time is not None]
-    tradable = min(known) if len(known) == len(trading) else None
-    decided = first_decided(target)
-    return begin_on(markets.index, decided, start, tradable, mend="give earlier bars")
+    return min(known) if len(known) == len(trading) else None
 
 
 def run_joint(

@@ -13,6 +13,7 @@ from delever.study.portfolios.joint_run import (
 from delever.study.portfolios.joint_simulation import simulate_joint
 from delever.study.runs.answering import Progress
 from delever.study.runs.run import Run, kept, made_before
+from delever.study.runs.simulation import RunTerms
 from delever.study.settings.portfolio_config import PortfolioStudy
 from delever.study.workspaces.workspace import Workspace
 
@@ -24,10 +25,7 @@ def run_joint_study(
     fresh: bool,
     progress: Progress,
 ) -> Run:
-    """Run a study of several symbols, or read back what the same inputs made.
-
-    Raises what stands in the way, as `delever.run`.
-    """
+    """Run a study of several symbols, or read back what the same inputs made."""
     inputs = gather_joint(study, workspace)
     manifest = inputs.manifest(study)
     there = made_before(manifest, study, workspace, inputs.extensions)
@@ -40,13 +38,7 @@ def run_joint_study(
         name=study.name,
         benchmark=inputs.benchmark,
         account=inputs.account,
-        benchmark_costs=study.spot_costs(inputs.extensions.cost_models),
-        costs_times=study.costs_times,
-        initial_equity=study.initial_equity,
-        start=study.start_time,
-        end=study.end_time,
-        periods=inputs.periods,
-        metrics=inputs.extensions.metrics,
+        terms=RunTerms.of(study, inputs.periods, inputs.extensions),
     )
     n_trials = record_joint(
         *(workspace, evaluation, inputs.markets, inputs.rule, inputs.account),

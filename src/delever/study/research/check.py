@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from delever.arguments import counted, shown
@@ -29,7 +30,6 @@ from delever.research.strategy_checks import Finding, check_panel, check_strateg
 from delever.signals.features import FEATURES, available, feature_named
 from delever.study.kept.result import Result
 from delever.study.research.counterexample import Ground, as_test, data_name, ground_market
-from delever.study.research.rule_check import on_signals
 from delever.study.workspaces.any_strategy import strategy
 from delever.study.workspaces.fresh import Fresh
 from delever.study.workspaces.isolation import afresh, outside
@@ -253,7 +253,7 @@ def _check_strategy(
     answer: Callable[..., Decided] = chosen if path is None else afresh(path)
     rule = chosen.takes == "signals" and isinstance(market, Markets)
     if rule:
-        answer = on_signals((lambda: chosen) if path is None else partial(load_strategy, path))
+        answer = _on_signals((lambda: chosen) if path is None else partial(load_strategy, path))
     given: Any = market
     _decides_something(chosen, answer(untouched(given), **bound), ground=ground, market=market)
     source, function = f"dl.strategy({str(path)!r})", partial(answer, **bound)
@@ -285,6 +285,18 @@ def _check_strategy(
     named = str(path or chosen.name)
     one = _checked(named, findings, source, function, ground=ground, market=market, asked=asked)
     return replace(one, test="") if rule else one
+
+
+def _on_signals(load: Callable[[], Strategy]) -> Callable[..., pd.DataFrame]:
+    """A rule as a strategy of several markets, loaded whenever it is asked."""
+
+    def exposures(markets: Markets, **params: Any) -> pd.DataFrame:
+        # 1 for a symbol that rose in the last rows, -1 for one that fell.
+        moved = markets.each(lambda view: view.bars["close"].diff(5))
+        signals = pd.DataFrame(np.sign(moved), index=moved.index, columns=moved.columns)
+        return load().allocate(markets, signals, params)
+
+    return exposures
 
 
 def _decides_something(chosen: Strategy, answer: Decided, *, ground: Ground, market: Seen) -> None:

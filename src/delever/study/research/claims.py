@@ -274,9 +274,7 @@ def load_claims(path: Path, known: Mapping[str, Computation] | None = None) -> C
         if one.id in ids[:position]:
             raise ConfigError(f"{path}: every claim needs an id of its own; {one.id} repeats")
         for measure in one.measure:
-            _check(
-                measure, file, known or vocabulary(), f"{path}: claim {one.id}, {measure.label!r}"
-            )
+            _check(measure, file, known, f"{path}: claim {one.id}, {measure.label!r}")
     return file
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import InputError
+from delever.report.figures import abnormal_path
 from delever.report.figures.look import Chart
 from delever.report.pages import signal_page as page
 from delever.research.signal.event_study import EventStudy
@@ -45,8 +46,6 @@ class EventReport(Result):
     @property
     def charts(self) -> dict[str, Chart]:
         """The average path with its interval."""
-        from delever.report.figures import abnormal_path
-
         return {"path": abnormal_path(self.study.path, self.study.alpha)}
 
 

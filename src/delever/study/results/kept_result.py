@@ -10,6 +10,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import InputError, StoreError
+from delever.report.figures.images import read_figure
 from delever.study.kept.exporting import FIGURES, TABLES, named
 from delever.study.kept.result import Result, plain
 from delever.study.kept.stored import Stored
@@ -45,8 +46,6 @@ class KeptResult(Result):
     @property
     def figures(self) -> dict[str, Any]:
         """Its figures."""
-        from delever.report.figures.images import read_figure
-
         folder = self.stored.folder / FIGURES
         return {
             named(path): read_figure(path.read_text(encoding="utf-8"))

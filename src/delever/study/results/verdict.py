@@ -115,7 +115,11 @@ def _others(found: Run, place: Workspace) -> list[Rung]:
     """What sweeps, walks and looks at the holdout tell of the same strategy on the same data."""
     about = _about(found.manifest)
     kept = [one for one in everything(place.results, ("run", "sweep", "walk")) if not one.damage]
-    same = [one for one in kept if about and _about_stored(one) == about]
+    same = [
+        one
+        for one in kept
+        if about and (one.about.inputs.get("strategy"), one.about.inputs.get("data")) == about
+    ]
     account = account_asked(found.manifest["study"])
     # A sweep over costs or accounts speaks of other accounts than this run's, and so does one whose
     # study says others.
@@ -148,10 +152,6 @@ def _about(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
     """Strategy and data of a run of a study file; None for one made in a notebook."""
     study = manifest["study"]
     return (study["strategy"], study["data"]) if "data" in study else None
-
-
-def _about_stored(one: Stored) -> tuple[Any, Any]:
-    return one.about.inputs.get("strategy"), one.about.inputs.get("data")
 
 
 def _named(one: Stored | None) -> str:

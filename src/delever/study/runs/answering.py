@@ -152,12 +152,7 @@ def answered(
     cluster: str | Executor | None = None,
     progress: Progress = lambda step: None,
 ) -> Answer:
-    """Answer for a run that was just made on a market, put to the tests of luck.
-
-    `rule` and `benchmark_rule` make target exposures for a market; `quick` leaves out the test on
-    redrawn periods. With more than one of `workers`, or a
-    `cluster`, the rules have to travel between processes.
-    """
+    """Answer for a run that was just made on a market, put to the tests of luck."""
     progress("testing against luck")
     market = market.upto(evaluation.span[1])
     redrawn = None

@@ -176,7 +176,9 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
             several = settings["margin"] == "multi_asset"
             counted = settings["counted"] if several else None
             margin = Margin(mode=settings["margin"], counted=counted)
-            parts = {"legs": _by_symbol(table(legs)), "margin": margin}
+            rows = table(legs).groupby("symbol", sort=False)
+            each = {str(name): own.drop(columns="symbol") for name, own in rows}
+            parts = {"legs": each, "margin": margin}
         kind = PortfolioBacktest if parts else Backtest
         return kind(
             **parts,
@@ -221,13 +223,6 @@ def read_evaluation(folder: Path, metrics: Sequence[AsMetric] = ()) -> Evaluatio
         metrics=measured_then("metrics"),
         benchmark_metrics=measured_then("benchmark"),
     )
-
-
-def _by_symbol(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """A table per symbol, of the rows of all of them."""
-    return {
-        str(name): own.drop(columns="symbol") for name, own in rows.groupby("symbol", sort=False)
-    }
 
 
 def read_answer(folder: Path, evaluation: Evaluation) -> Answer:

@@ -31,7 +31,7 @@ from delever.study.runs.answering import answered
 from delever.study.runs.neighbours import counterfactuals_of
 from delever.study.runs.remarks import remarks
 from delever.study.runs.run import Run
-from delever.study.runs.simulation import simulate, target_of
+from delever.study.runs.simulation import RunTerms, simulate, target_of
 from delever.study.settings.config import DEFAULT_COSTS, unsaid_costs
 from delever.study.workspaces.any_strategy import Given, as_strategy, called
 from delever.study.workspaces.strategy import Strategy
@@ -144,17 +144,21 @@ def backtest(
     check_given(market, account, costs, initial_equity, costs_times)
     if costs is not None and not really:
         costs.check_meant()
+    place = Workspace.find(workspace, or_shipped=True)
     given: dict[str, Any] = {
         "costs": costs,
-        "costs_times": costs_times,
         "benchmark": benchmark,
-        "start": start,
-        "end": end,
-        "periods": periods,
-        "initial_equity": initial_equity,
         "name": name,
-        "metrics": metrics,
-        "place": Workspace.find(workspace, or_shipped=True),
+        "terms": RunTerms(
+            benchmark_costs=costs or DEFAULT_COSTS,
+            costs_times=costs_times,
+            initial_equity=initial_equity,
+            start=None if start is None else utc(start, "start"),
+            end=None if end is None else utc(end, "end"),
+            periods=chosen_periods(periods, place.periods),
+            metrics=(*place.extensions.metrics, *metrics),
+        ),
+        "place": place,
         "params": params,
     }
     if isinstance(market, Markets):
@@ -169,9 +173,7 @@ def backtest(
             "margin, rule and rule_params are of several symbols; this is one market; leave them "
             "out, or give dl.markets"
         )
-    return backtest_market(
-        market, strategy, account=account, quick=quick, benchmark_costs=costs, **given
-    )
+    return backtest_market(market, strategy, account=account, quick=quick, **given)
 
 
 def backtest_market(
@@ -180,29 +182,18 @@ def backtest_market(
     *,
     account: Account | None,
     costs: Costs | None,
-    benchmark_costs: Costs | None,
-    costs_times: float,
     benchmark: Given,
-    start: str | pd.Timestamp | None,
-    end: str | pd.Timestamp | None,
-    periods: Sequence[Period] | None,
-    initial_equity: float,
     name: str | None,
-    metrics: Sequence[AsMetric],
+    terms: RunTerms,
     place: Workspace,
     params: Mapping[str, Any],
     quick: bool,
 ) -> Run:
-    """As `backtest`, of one market, in a workspace that was found, with costs of the benchmark.
-
-    Raises as that does.
-    """
+    """As `backtest`, of one market, in a workspace that was found."""
     chosen, held = (as_strategy(one, workspace=place) for one in (strategy, benchmark))
     bound = _bound(chosen, params)
-    first = None if start is None else utc(start, "start")
-    last = None if end is None else utc(end, "end")
     market, loaded = account_on(market, account, place)
-    notes = span_notes(market.bars, market.timeframe, start=first, end=last)
+    notes = span_notes(market.bars, market.timeframe, start=terms.start, end=terms.end)
     market = replace(market, notes=market.notes + notes)
     evaluation = simulate(
         market,
@@ -211,24 +202,24 @@ def backtest_market(
         benchmark=held,
         params=bound,
         costs=costs or unsaid_costs(loaded),
-        costs_times=costs_times,
         account=loaded,
-        benchmark_costs=benchmark_costs or DEFAULT_COSTS,
-        initial_equity=initial_equity,
-        start=first,
-        end=last,
-        periods=chosen_periods(periods, place.periods),
-        metrics=(*place.extensions.metrics, *metrics),
+        terms=terms,
     )
     n_trials = 1
     if not place.shipped:
         ledger = Ledger.of(place, market.bars, market.symbol or "a market at hand")
         n_trials = ledger.record_run(
-            evaluation, market, chosen, params=bound, account=account, start=first, by="notebook"
+            evaluation,
+            market,
+            chosen,
+            params=bound,
+            account=account,
+            start=terms.start,
+            by="notebook",
         )
     found = counterfactuals_of(evaluation.backtest, market, chosen, bound)
     roles = {"strategy": _described(chosen), "benchmark": _described(held)}
-    itself = roles["strategy"] == roles["benchmark"]
+    itself, costs_times = roles["strategy"] == roles["benchmark"], terms.costs_times
     said = remarks(evaluation, market, costs_times=costs_times, n_trials=n_trials, itself=itself)
     study = {"name": evaluation.name, "costs_times": costs_times}
     return Run(

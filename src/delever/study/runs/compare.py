@@ -11,8 +11,12 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import InputError
+from delever.report.answer_words import compared_sentence
 from delever.report.figures.look import Chart
 from delever.report.format import short_span
+from delever.report.pages import comparison as page
+from delever.report.pages.metric_tables import HEADLINE
+from delever.report.pages.run_tables import what_if_table
 from delever.research.answer import Answer
 from delever.research.differences import Differences, differences, points_saved
 from delever.research.evaluation import SCOPES, Evaluation, common_span, windowed
@@ -130,9 +134,7 @@ class Comparison(Result):
     @property
     def benchmark(self) -> str | None:
         """What the benchmark of all is called; None where each has its own."""
-        from delever.report.pages.comparison import own_benchmarks
-
-        each = own_benchmarks(dict(zip(self.labels, self.evaluations, strict=True)))
+        each = page.own_benchmarks(dict(zip(self.labels, self.evaluations, strict=True)))
         return self.runs[0].benchmark if len(each) == 1 else None
 
     @property
@@ -167,8 +169,6 @@ class Comparison(Result):
     @property
     def headline(self) -> str:
         """What each run saved in a period, what that cost, and the first of them."""
-        from delever.report.answer_words import compared_sentence
-
         return compared_sentence(dict(zip(self.labels, self.answers, strict=True)))
 
     @property
@@ -205,24 +205,17 @@ class Comparison(Result):
     @property
     def charts(self) -> dict[str, Chart]:
         """Growth and drawdown of the runs."""
-        from delever.report.pages.comparison import charts
-
         measured = dict(zip(self.labels, self.evaluations, strict=True))
-        return charts(measured, benchmark=self.benchmark or _ITS_OWN)
+        return page.charts(measured, benchmark=self.benchmark or _ITS_OWN)
 
     @property
     def summary(self) -> pd.DataFrame:
         """The first metrics of each run, in each scope."""
-        from delever.report.pages.metric_tables import HEADLINE
-
         return self.metrics.loc[list(HEADLINE)]
 
     def html(self) -> str:
         """The comparison as a page."""
-        from delever.report.pages.comparison import render
-        from delever.report.pages.run_tables import what_if_table
-
-        return render(
+        return page.render(
             dict(zip(self.labels, self.evaluations, strict=True)),
             parameters={
                 label: _params(run) for label, run in zip(self.labels, self.runs, strict=True)

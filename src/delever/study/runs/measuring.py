@@ -235,10 +235,7 @@ def _percent(evaluation: Evaluation) -> list[str]:
 
 
 def _filled(filled: FilledAt, *, made: bool) -> list[str]:
-    """What a portfolio's orders say of when they were decided, and at what prices.
-
-    Bars `made` of closes alone do not tell what traded.
-    """
+    """What a portfolio's orders say of when they were decided, and at what prices."""
     out = [f"kept by vectorbt, without funding, margin or liquidation: {filled}"]
     if filled.close:
         out.append(

@@ -13,8 +13,10 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import ConfigError, InputError
+from delever.report.answer_words import answer_sentence
 from delever.report.figures.look import Chart
 from delever.report.page import Block, Section
+from delever.report.pages import tearsheet as page
 from delever.research.answer import Answer
 from delever.research.attribution import attribution
 from delever.research.evaluation import Evaluation
@@ -73,9 +75,7 @@ class Run(Result):
     @property
     def benchmark(self) -> str:
         """What the benchmark is called."""
-        from delever.report.pages.tearsheet import benchmark_name
-
-        return benchmark_name(self.manifest)
+        return page.benchmark_name(self.manifest)
 
     @property
     def answer(self) -> Answer:
@@ -188,23 +188,19 @@ class Run(Result):
     @property
     def headline(self) -> str:
         """Whether it protected, what that cost, and whether it is more than luck."""
-        from delever.report.answer_words import answer_sentence
-
         return answer_sentence(self.answer)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Periods, estimates, metrics, trades, drawdowns, attribution, fills, and the ledger."""
-        from delever.report.pages.tearsheet import frames
-
-        return frames(self.evaluation, self.answer, self.what_if)
+        return page.frames(self.evaluation, self.answer, self.what_if)
 
     @property
     def charts(self) -> dict[str, Chart]:
         """Every figure of the tear-sheet, growth and drawdown first."""
-        from delever.report.pages.tearsheet import charts
-
-        return charts(self.evaluation, self.answer, manifest=self.manifest, what_if=self.what_if)
+        return page.charts(
+            self.evaluation, self.answer, manifest=self.manifest, what_if=self.what_if
+        )
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -220,9 +216,7 @@ class Run(Result):
         self, said: str | None = None, lead: Sequence[Block] = (), told: Sequence[Rung] = ()
     ) -> str:
         """The tear-sheet: another sentence than the answer's, blocks that lead, further rungs."""
-        from delever.report.pages.tearsheet import render
-
-        return render(
+        return page.render(
             self.evaluation,
             self.answer,
             manifest=self.manifest,

@@ -21,9 +21,11 @@ from delever.engine.concordance import (
     Concordance,
     concordance,
 )
+from delever.report.figures.curves import growth_paths
 from delever.report.figures.look import Chart
 from delever.report.format import percent, points
-from delever.report.pages.engine_tables import engines_table, steps_table
+from delever.report.page import block, render_page
+from delever.report.pages.run_tables import engines_table, steps_table
 from delever.stats.drawdowns import max_drawdown
 from delever.stats.performance import sharpe_ratio
 from delever.stats.returns import bar_returns, total_return
@@ -31,7 +33,7 @@ from delever.study.inputs.implausible import market_notes
 from delever.study.kept.provenance import gather
 from delever.study.kept.result import Result
 from delever.study.runs.simulation import simulate_study
-from delever.study.settings.config import load_study
+from delever.study.settings.portfolio_config import load_study
 from delever.study.workspaces.workspace import Workspace
 
 
@@ -98,16 +100,12 @@ class Engines(Result):
     @property
     def charts(self) -> dict[str, Chart]:
         """Growth by each engine."""
-        from delever.report.figures.curves import growth_paths
-
         grown = self.equities / self.equities[OURS].iloc[0]
         drawn = growth_paths({name: grown[name] for name in (OURS, DEFAULT)}, self.timeframe)
         return {"growth": replace(drawn, title="Growth by engine")}
 
     def html(self) -> str:
         """The page."""
-        from delever.report.page import block, render_page
-
         [drawn] = self.charts.values()
         return render_page(
             title=f"{self.name}: by several engines",

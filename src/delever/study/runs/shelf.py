@@ -11,6 +11,7 @@ import pandas as pd
 
 from delever.arguments import shown
 from delever.errors import InputError
+from delever.report.pages.index_page import params_text, render
 from delever.study.kept.result import Result, plain
 from delever.study.kept.stored import KINDS, Stored, everything, listing, read_stored
 from delever.study.runs.archive import is_complete
@@ -143,8 +144,6 @@ class Runs(Result):
     @property
     def summary(self) -> pd.DataFrame:
         """Everything stored, stamps and parameters as they are read."""
-        from delever.report.pages.index_page import params_text
-
         return self.frame[["kind", "made", "start", "end", "params", "headline"]].assign(
             made=[f"{time:%Y-%m-%d %H:%M}" for time in self.frame["made"]],
             params=[params_text(row) for row in self.frame["params"]],
@@ -152,8 +151,6 @@ class Runs(Result):
 
     def html(self) -> str:
         """A page that links to each."""
-        from delever.report.pages.index_page import render
-
         return render(self.frame)
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
@@ -27,10 +28,37 @@ from delever.stats.metrics import AsMetric
 from delever.study.kept.provenance import Inputs
 from delever.study.ledger.trials import Ledger
 from delever.study.settings.config import Study
+from delever.study.workspaces.extensions import Extensions
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTerms:
+    """What a run and its benchmark are held to, whatever they trade."""
+
+    benchmark_costs: Costs | None = None  # of its fills, on spot; None: those of the run
+    costs_times: float = 1.0
+    initial_equity: float = 10_000.0
+    start: pd.Timestamp | None = None
+    end: pd.Timestamp | None = None
+    periods: Sequence[Period] = ()
+    metrics: Sequence[AsMetric] = ()
+
+    @classmethod
+    def of(cls, study: Study, periods: Sequence[Period], extensions: Extensions) -> RunTerms:
+        """Those of a study file. Raises ConfigError if its costs name no such model."""
+        return cls(
+            benchmark_costs=study.spot_costs(extensions.cost_models),
+            costs_times=study.costs_times,
+            initial_equity=study.initial_equity,
+            start=study.start_time,
+            end=study.end_time,
+            periods=periods,
+            metrics=extensions.metrics,
+        )
 
 
 def first_bar(market: MarketView, target: Target, *, start: pd.Timestamp | None) -> int:
@@ -83,39 +111,37 @@ def simulate(
     params: Mapping[str, object] | None = None,
     costs: Costs | None = None,
     account: Account | None = None,
-    benchmark_costs: Costs | None = None,
-    costs_times: float = 1.0,
-    initial_equity: float = 10_000.0,
-    start: pd.Timestamp | None = None,
-    end: pd.Timestamp | None = None,
-    periods: Sequence[Period] = (),
-    metrics: Iterable[AsMetric] = (),
+    terms: RunTerms,
 ) -> Evaluation:
     """Simulate a strategy and its benchmark over the same bars and measure both.
 
     Raises InputError if no bar is left, or target exposures stand on other bars than those of the
     market.
     """
-    if end is not None:
-        market = market.upto(end)
+    if terms.end is not None:
+        market = market.upto(terms.end)
         if market.bars.empty:
             raise InputError(
-                f"a run needs at least one bar; none closes by the end, {end:%Y-%m-%d}"
+                f"a run needs at least one bar; none closes by the end, {terms.end:%Y-%m-%d}"
             )
     decision = decision_of(market, strategy, params)
     target = decision.target
-    begin = first_bar(market, target, start=start)
+    begin = first_bar(market, target, start=terms.start)
     run = partial(
-        run_target, market, begin=begin, costs_times=costs_times, initial_equity=initial_equity
+        run_target,
+        market,
+        begin=begin,
+        costs_times=terms.costs_times,
+        initial_equity=terms.initial_equity,
     )
     return evaluate(
         name=name,
         backtest=run(target, costs=costs, account=account),
-        benchmark=run(target_of(market, benchmark), costs=benchmark_costs or costs),
+        benchmark=run(target_of(market, benchmark), costs=terms.benchmark_costs or costs),
         bars=market.bars.iloc[begin:],
         lines=decision.lines.iloc[begin:],
-        periods=periods,
-        metrics=metrics,
+        periods=terms.periods,
+        metrics=terms.metrics,
         undecided=max(first_defined(exposures(exposure_of(target))) + 1 - begin, 0),
     )
 
@@ -123,26 +149,16 @@ def simulate(
 def simulate_study(
     study: Study, inputs: Inputs, workspace: Workspace, *, by: str
 ) -> tuple[Evaluation, int]:
-    """Simulate a study's strategy, and count the trials of its market, this one included.
-
-    Raises what stands in the way of a run.
-    """
-    models = inputs.extensions.cost_models
+    """Simulate a study's strategy, and count the trials of its market, this one included."""
     evaluation = simulate(
         inputs.market,
         inputs.strategy,
         name=study.name,
         benchmark=inputs.benchmark,
         params=inputs.params,
-        costs=study.said_costs(models),
-        costs_times=study.costs_times,
+        costs=study.said_costs(inputs.extensions.cost_models),
         account=inputs.account,
-        benchmark_costs=study.spot_costs(models),
-        initial_equity=study.initial_equity,
-        start=study.start_time,
-        end=study.end_time,
-        periods=inputs.periods,
-        metrics=inputs.extensions.metrics,
+        terms=RunTerms.of(study, inputs.periods, inputs.extensions),
     )
     n_trials = Ledger.of(workspace, inputs.data.frame, study.data).record_run(
         *(evaluation, inputs.market, inputs.strategy),

@@ -172,14 +172,11 @@ class SweepConfig(BaseModel):
     @property
     def axes(self) -> dict[str, Axis]:
         """Axes by dotted key of the study, those of the strategy first."""
-        tables = {
-            "params": self.params,
-            "costs": self.costs,
-            "account": self.account,
-            "portfolio": self.portfolio,
-        }
+        tables = ("params", "costs", "account", "portfolio")
         return {
-            f"{table}.{name}": axis for table, axes in tables.items() for name, axis in axes.items()
+            f"{table}.{name}": axis
+            for table in tables
+            for name, axis in getattr(self, table).items()
         }
 
 
@@ -293,24 +290,6 @@ class Study(BaseModel):
     def end_time(self) -> pd.Timestamp | None:
         """`end` as a UTC stamp."""
         return None if self.end is None else pd.Timestamp(self.end).as_unit("ns")
-
-
-def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
-    """Read a study file of one symbol and apply overrides.
-
-    Raises ConfigError naming file, key, what was required and what came.
-    """
-    table = study_table(path, overrides)
-    data = table.get("data")
-    if "legs" in table or (isinstance(data, str) and data.endswith(UNIVERSES)):
-        raise ConfigError(
-            f"{path} is a study of several symbols, which run, sweep, walk and unseal take; "
-            "name a study of one symbol here"
-        )
-    try:
-        return Study.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error, Study)}") from None
 
 
 def study_table(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -26,12 +26,6 @@ class Grid:
     """Every combination of some axes, or a sample of them, each once and in order.
 
     A combination is made when it is asked for. Iteration gives mappings from an axis to its value.
-
-    Examples
-    --------
-    >>> grid = Grid.of({"weeks": [50, 100, 50], "average": ["sma", "ema"]})
-    >>> len(grid), grid.asked, grid[2]
-    (4, 6, {'weeks': 100, 'average': 'sma'})
     """
 
     axes: tuple[str, ...]
@@ -168,12 +162,6 @@ def combinations(config: SweepConfig) -> Grid:
 
     A Sobol sample is scrambled with the seed and spreads evenly for a power of two; see Owen
     (1998), Scrambling Sobol' and Niederreiter-Xing points, doi:10.1006/jcom.1998.0487.
-
-    Examples
-    --------
-    >>> table = {"params": {"weeks": {"from": 50, "to": 150, "step": 50}}, "costs": {}}
-    >>> [one["params.weeks"] for one in combinations(SweepConfig.model_validate(table))]
-    [50, 100, 150]
     """
     axes = config.axes
     if config.samples is None:

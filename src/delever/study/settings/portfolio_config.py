@@ -146,7 +146,21 @@ def load_any_study(path: Path, overrides: Mapping[str, Any] | None = None) -> St
 
     Raises ConfigError naming file, key, what was required and what came.
     """
+    return _read(path, study_table(path, overrides))
+
+
+def load_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
+    """As `load_any_study`, of one symbol alone."""
     table = study_table(path, overrides)
+    if is_portfolio(table):
+        raise ConfigError(
+            f"{path} is a study of several symbols, which run, sweep, walk and unseal take; "
+            "name a study of one symbol here"
+        )
+    return _read(path, table)
+
+
+def _read(path: Path, table: Mapping[str, Any]) -> Study:
     model = study_model(table)
     try:
         return model.model_validate(table)

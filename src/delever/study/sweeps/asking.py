@@ -55,6 +55,11 @@ class Reply(NamedTuple):
     begin: int  # row of the first bar of the run
     ordered: bool = False  # whether there are orders beside the exposures
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the changes."""
+        return self.changes.bars.nbytes + self.changes.targets.nbytes
+
     def target(self, size: int) -> Floats:
         """Target exposure of every bar; the last one, which no open follows, is the one before."""
         bars, targets = self.changes
@@ -110,10 +115,7 @@ class _DiffersError(Exception):
 
 
 def asked_of(ground: SweepGround, params: Params) -> tuple[Target, int] | DeleverError:
-    """Target exposure of every bar, with orders if there are any, and the row of the first bar.
-
-    Or why there is no run.
-    """
+    """Target of every bar, and the row of the first bar of a run; or why there is none."""
     try:
         strategy = ground.strategy
         if isinstance(strategy, Strategy):  # on the market itself: indicators are shared by it

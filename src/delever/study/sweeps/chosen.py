@@ -29,8 +29,8 @@ from delever.stats.metric import SCOPES
 from delever.stats.returns import total_return
 from delever.study.ledger.trials import Ledger
 from delever.study.settings.grid import Grid
-from delever.study.sweeps.by_itself import Flags, in_parts, scoped, why_by_itself
 from delever.study.sweeps.chunk import SweepGround
+from delever.study.sweeps.ground import Flags, in_parts, scoped
 from delever.study.sweeps.joint_ground import JointGround
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns
@@ -61,27 +61,7 @@ def concluded(
     folder: Path | None = None,
     resumed: int = 0,
 ) -> Sweep:
-    """What the rows of all combinations come to.
-
-    Parameters
-    ----------
-    ground : SweepGround or JointGround
-        What they share.
-    columns : SweptColumns
-        Of `delever.study.sweeps.chunk.run_combinations`, behind the axes: a row per combination.
-    chosen : Grid
-        Values of the axes of each.
-    combination : callable
-        Makes a combination of such values.
-    name, data : str
-        Of the study, and of its data.
-    fixed : mapping
-        Parameters of the strategy that all share.
-    manifest, n_trials, folder, resumed
-        As in `Sweep`.
-    ledger : Ledger or None
-        Told what the trials of this sweep, `family` by name, are worth; None keeps none.
-    """
+    """What the rows of all combinations come to; the ledger is told what its `family` is worth."""
     axes = chosen.axes
     frame = columns.read(columns.small(axes, len(chosen)))
     costs = [axis for axis in axes if axis.startswith("costs.")]
@@ -215,7 +195,7 @@ def _path(
     whys = ["the strategy's orders" if ordered else ""]
     if not isinstance(ground, JointGround):
         banded = [axis for axis in axes if axis == "account.rebalance_band"]
-        whys = [why_by_itself(ground), *(axis.removeprefix("account.") for axis in banded), *whys]
+        whys = [ground.why_alone, *(axis.removeprefix("account.") for axis in banded), *whys]
     if not (why := ", ".join(dict.fromkeys(filter(None, whys)))):
         return list(ground.asking.notes)
     return [

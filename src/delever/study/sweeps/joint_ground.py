@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from delever.deleveraging.membership import membership
-from delever.deleveraging.period import Period
 from delever.engine.book_accounts import BookAccount, BookSweep, book_sweep, without_bounds
 from delever.engine.orders import Target
 from delever.engine.portfolio import PortfolioBacktest
@@ -20,11 +17,8 @@ from delever.engine.settings import with_contract
 from delever.engine.sweep_accounts import Changes, changes_each
 from delever.engine.sweep_metrics import asked_metrics, metric_names, part_names
 from delever.errors import DeleverError, InputError
-from delever.memo import shared_work
 from delever.panel import Markets
-from delever.research.choosing import Parts
-from delever.research.evaluation import sample_of
-from delever.stats.metrics import AsMetric, Metric
+from delever.stats.metrics import Metric
 from delever.study.inputs.implausible import market_notes
 from delever.study.ledger.trials import Ledger
 from delever.study.portfolios.joint_remarks import by_note
@@ -34,12 +28,12 @@ from delever.study.portfolios.joint_simulation import (
     JointRule,
     first_decided,
     first_row,
+    first_tradable,
     legs_of,
     run_joint,
     several,
 )
-from delever.study.sweeps.asking import Asking
-from delever.study.sweeps.by_itself import Flags, columns_of, scoped, table_of
+from delever.study.sweeps.ground import SharedGround
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
@@ -68,23 +62,21 @@ class JointReply(NamedTuple):
         """Whether each combination is run by itself."""
         return not self.changes
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the changes."""
+        return sum(each.bars.nbytes + each.targets.nbytes for each in self.changes.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JointGround:
+class JointGround(SharedGround):
     """What all combinations of a sweep of several symbols share."""
 
-    market: Markets  # up to the end of the sweep
+    market: Markets
     rule: JointRule
     benchmark: JointRule
     benchmark_name: str
     joint: JointAccount
-    periods: tuple[Period, ...]
-    start: pd.Timestamp | None
-    initial_equity: float
-    costs_times: float = 1.0
-    metrics: tuple[AsMetric, ...] = ()
-    own_parts: Parts | None = None  # in place of blocks and periods
-    asking: Asking = field(default_factory=Asking, init=False)
     _replies: dict[str, JointReply | DeleverError] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -96,25 +88,14 @@ class JointGround:
         return self.rule.strategy
 
     @property
-    def first(self) -> int:
-        """Row of the first bar that a run may hold."""
-        times = [view.trading_start for view in self.market.views.values()]
-        opens = [self.start, min(times) if None not in times else None]  # type: ignore[type-var]
-        index = self.market.index
-        return max((int(index.searchsorted(time)) for time in opens if time is not None), default=0)
+    def tradable(self) -> pd.Timestamp | None:
+        """When the first bar opens that may be traded; None where all may."""
+        return first_tradable(self.market)
 
     @property
-    def inside(self) -> npt.NDArray[np.bool_]:
-        """Bars inside deleveraging periods."""
-        return membership(self.market.index, self.market.timeframe, self.periods).to_numpy()
-
-    @property
-    def parts(self) -> Parts:
-        """Parts of the bars that a run may hold, of which sums are kept."""
-        if self.own_parts is not None:
-            return self.own_parts
-        market = self.market
-        return Parts.of(market.index, market.timeframe, self.first, self.periods)
+    def data(self) -> str:
+        """What the markets are called."""
+        return ", ".join(self.market)
 
     @property
     def notes(self) -> list[str]:
@@ -151,12 +132,9 @@ class JointGround:
         target = self.benchmark.target(self.market)
         return self.alone(one._replace(account=spot), target, begin)
 
-    def scopes(self, target: Target, begin: int) -> dict[str, Flags]:
-        """The bars of a run in each scope; those before a decision are in the whole alone."""
-        inside = self.inside[begin:]
-        decided = np.arange(begin, begin + len(inside)) > first_decided(pd.DataFrame(target))
-        whole = np.ones(len(inside), dtype=bool)
-        return {"whole": whole, "inside": inside & decided, "outside": ~inside & decided}
+    def decided(self, target: Target) -> int:
+        """Row at whose close a target is first known."""
+        return first_decided(pd.DataFrame(target))
 
     def trial(self, one: JointCombination) -> dict[str, Any]:
         """The trial of a combination, as the ledger keeps it."""
@@ -168,9 +146,9 @@ class JointGround:
             start=self.start,
         )
 
-    def ledger(self, place: Workspace, data: str) -> Ledger:
+    def ledger(self, place: Workspace, data: str = "") -> Ledger:
         """The ledger of trials, for these markets."""
-        return Ledger.of(place, whole_index(self.market), data)
+        return Ledger.of(place, whole_index(self.market), data or self.data)
 
     @property
     def costs(self) -> Costs | None:
@@ -189,24 +167,52 @@ class JointGround:
             self._replies[key] = answer if isinstance(answer, DeleverError) else _reply(*answer)
         return self._replies[key]
 
+    def answers(self, wanted: Iterable[JointCombination]) -> Iterator[JointReply | DeleverError]:
+        """What the rule answers to each."""
+        several(self.market, self.strategy)
+        yield from map(self.reply, wanted)
+
+    def target(self, one: JointCombination, answer: JointReply) -> tuple[pd.DataFrame, int]:
+        """As `asked`, and raises why there is none."""
+        asked = self.asked(one)
+        if isinstance(asked, DeleverError):
+            raise asked
+        return asked
+
     @property
-    def in_coins(self) -> bool:
-        """Whether a wallet holds coins, behind an inverse contract: then each is run by itself."""
+    def why_alone(self) -> str:
+        """Why each combination is run by itself: wallets hold coins, behind inverse contracts."""
         views = self.market.views
-        return any(
+        coins = any(
             with_contract(account, views[name].index[-1].date()).inverse
             for name, account in self.joint.accounts.items()
         )
+        return "wallets of coins" if coins else ""
+
+    def is_alone(self, one: JointCombination, answer: JointReply) -> bool:
+        """Whether a combination is run by itself, where not all are."""
+        return answer.ordered
+
+    def held(
+        self, one: JointCombination, answer: JointReply
+    ) -> tuple[JointCombination, JointReply]:
+        """What is kept of a combination until many are simulated."""
+        return one, answer
+
+    def refuse_bounds(self, one: JointCombination) -> None:
+        """Raise InputError for bounds, which a sweep has no columns for."""
+        without_bounds(one.account.accounts)
+
+    def below_a_lot(self, run: PortfolioBacktest, begin: int) -> float:
+        """NaN: how many decisions were below one lot is not told of several symbols."""
+        return math.nan
 
     def slow(self, one: JointCombination) -> bool:
-        """Whether one such as this is run by itself: its strategy names orders, or gives nothing.
-
-        So is each where a metric is none of sums, or a wallet holds coins.
-        """
+        """Whether one such as this is run by itself, or gives nothing."""
         reply = self.reply(one)
         by_run = asked_metrics(self.metrics)[1]
         alone = isinstance(reply, DeleverError) or reply.ordered
-        return bool(by_run) or alone or self.in_coins
+        return bool(by_run) or alone or bool(self.why_alone)
 
     def laid(self, one: JointCombination, begin: int) -> BookSweep:
         """The markets from a row on, laid out for many accounts; the last few are kept."""
@@ -232,85 +238,10 @@ class JointGround:
             margin=one.account.margin,
             inside=self.inside[begin:],
             initial_equity=self.initial_equity,
-            parts={name: (a - begin, b - begin) for name, (a, b) in self.parts.rows.items()},
+            parts=self.parts_from(begin),
         )
 
-    def rows(
-        self,
-        wanted: Iterable[JointCombination],
-        *,
-        shared_bytes: int = 64 * 2**20,
-        target_bytes: int = 64 * 2**20,
-    ) -> pd.DataFrame:
-        """A row per combination: metrics, sums in parts, ``start``, and why it has none."""
-        by_sums, by_run = asked_metrics(self.metrics)
-        index, errors = self.market.index, {}
-        begins: dict[int, int] = {}
-        decided: dict[int, int] = {}
-        by_bars: dict[int, list[float]] = {}  # whole rows, and the further metrics
-        further: dict[int, list[float]] = {}
-        batch: dict[int, tuple[JointCombination, JointReply]] = {}
-        parts, held, count = [], 0, 0
-        several(self.market, self.strategy)
-        coins = self.in_coins
-        with shared_work(shared_bytes):
-            for row, one in enumerate(wanted):
-                count = row + 1
-                reply = self.reply(one)
-                if isinstance(reply, DeleverError):
-                    errors[row] = str(reply)
-                    continue
-                begins[row], decided[row] = reply.begin, reply.decided
-                alone = reply.ordered or coins
-                if by_run or alone:
-                    try:
-                        sums = by_sums if alone else ()
-                        by_bars[row], further[row] = self._alone(one, sums, by_run)
-                    except DeleverError as error:
-                        errors[row] = str(error)
-                        continue
-                if alone:
-                    continue
-                batch[row] = one, reply
-                held += sum(
-                    each.bars.nbytes + each.targets.nbytes for each in reply.changes.values()
-                )
-                if held > target_bytes:
-                    parts.append(self._simulated(batch, by_sums, errors))
-                    batch, held = {}, 0
-            parts.append(self._simulated(batch, by_sums, errors))
-        every = range(count)
-        opened, first = (
-            pd.Series(index[list(each.values())], index=list(each)).reindex(every)
-            for each in (begins, decided)
-        )
-        whole = {row: values for row, values in by_bars.items() if values}
-        parts.append(table_of(whole, [*metric_names(by_sums), *part_names(self.parts.rows)]))
-        own = table_of(further, metric_names(by_run, totals=()))
-        measured = pd.concat([pd.concat(parts).reindex(every), own.reindex(every)], axis=1)
-        return measured.assign(
-            start=opened, first_decision=first, error=[errors.get(row, "") for row in every]
-        )
-
-    def _alone(
-        self, one: JointCombination, by_sums: Sequence[Metric], by_run: Sequence[Metric]
-    ) -> tuple[list[float], list[float]]:
-        """Run a combination by itself: what sums hold, without `by_sums` nothing, and the rest."""
-        if by_sums:
-            without_bounds(one.account.accounts)
-        answer = self.asked(one)
-        if isinstance(answer, DeleverError):
-            raise answer
-        target, begin = answer
-        run = self.alone(one, target, begin)
-        held = self.beside(one, begin) if any(each.against_benchmark for each in by_run) else None
-        sample, scopes = sample_of(run, held), self.scopes(target, begin)
-        further = scoped(sample, scopes, by_run)
-        if not by_sums:
-            return [], further
-        return columns_of(run, sample, scopes, by_sums, self.parts, begin, small=math.nan), further
-
-    def _simulated(
+    def simulated(
         self,
         batch: Mapping[int, tuple[JointCombination, JointReply]],
         metrics: Sequence[Metric],

@@ -12,7 +12,7 @@ import pandas as pd
 from delever.engine.arrays import check_amounts
 from delever.engine.legs import Margin
 from delever.engine.settings import Account
-from delever.errors import ConfigError, InputError
+from delever.errors import InputError
 from delever.panel import Markets
 from delever.study.portfolios.joint_backtesting import joint_account
 from delever.study.portfolios.joint_inputs import JointInputs, margin_of
@@ -190,10 +190,7 @@ def joint_ground_at_hand(
     place: Workspace,
     **rest: Any,
 ) -> JointGround:
-    """What combinations on markets in a notebook share.
-
-    Raises what `delever.backtest` raises of these arguments.
-    """
+    """What combinations on markets in a notebook share."""
     chosen, markets, told, beside = joint_account(
         markets, strategy, account=account, costs=costs, margin=margin, benchmark=benchmark,
         place=place,
@@ -211,12 +208,4 @@ def joint_ground_at_hand(
         joint=told,
         start=start,
         **rest,
-    )
-
-
-def not_on_a_cluster() -> ConfigError:
-    """Why a sweep of several symbols does not travel."""
-    return ConfigError(
-        "a cluster is sent what a study of one symbol names; of several symbols sweep in processes "
-        "of this machine: give --workers"
     )

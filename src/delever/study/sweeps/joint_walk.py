@@ -31,7 +31,7 @@ from delever.study.portfolios.joint_simulation import JointAccount, JointRule, r
 from delever.study.runs.run import Run
 from delever.study.settings.config import DEFAULT_COSTS
 from delever.study.settings.portfolio_config import PortfolioStudy
-from delever.study.sweeps.by_itself import in_parts
+from delever.study.sweeps.ground import in_parts
 from delever.study.sweeps.joint_ground import JointCombination, JointGround
 from delever.study.sweeps.joint_sweep import joint_ground_at_hand, joint_ground_of
 from delever.study.sweeps.walk_of_one import axes_of, parameters_alone, strategy_to_walk
@@ -48,9 +48,9 @@ class SeveralWalked(WalkAsked):
 
     ground: JointGround
     benchmark: str  # by its name
-    data: str  # what it is walked on, in words
 
-    def _combination(self, params: Mapping[str, Any]) -> JointCombination:
+    def combination(self, params: Mapping[str, Any]) -> JointCombination:
+        """All that is asked for with parameters of the strategy."""
         rule = replace(self.ground.rule, params=params)
         return JointCombination(rule, self.ground.joint, self.benchmark_costs)
 
@@ -65,7 +65,7 @@ class SeveralWalked(WalkAsked):
         failed: list[DeleverError] = []
         with shared_work(SHARED):
             for row, params in enumerate(self.bound):
-                answer = self.ground.asked(self._combination(params))
+                answer = self.ground.asked(self.combination(params))
                 if isinstance(answer, DeleverError):
                     failed.append(answer)
                     continue
@@ -87,7 +87,7 @@ class SeveralWalked(WalkAsked):
         accounts = {name: replace(own, bounds=False) for name, own in joint.accounts.items()}
         account = replace(joint, accounts=accounts)
         ground = replace(self.ground, own_parts=parts, joint=account)
-        if ground.in_coins:
+        if ground.why_alone:
             return JointSums(
                 market=ground.market,
                 account=account,
@@ -96,23 +96,8 @@ class SeveralWalked(WalkAsked):
                 initial_equity=ground.initial_equity,
             )
         costs = {name: each.stressed(ground.costs_times) for name, each in account.costs.items()}
-        board = ground.laid(self._combination(self.bound[0])._replace(account=account), first)
+        board = ground.laid(self.combination(self.bound[0])._replace(account=account), first)
         return JointSums(board=board, account=replace(account, costs=costs), parts=parts)
-
-    def held(self, parts: Parts, first: int) -> Floats:
-        """The benchmark's sums over parts."""
-        one = self._combination(self.bound[0])
-        return in_parts(self.ground.beside(one, first), parts, first)
-
-    def record(self, wanted: Wanted, place: Workspace) -> None:
-        """Count the combinations that the strategy answered among the trials on these markets."""
-        trials = [
-            self.ground.trial(self._combination(params))
-            for params, begin in zip(self.bound, wanted.begins, strict=True)
-            if begin < len(self.ground.market.index)
-        ]
-        ledger, last = self.ground.ledger(place, self.data), self.ground.market.index[-1]
-        ledger.record(trials, by="walk", study=self.name, until=last)
 
     def run(
         self,
@@ -136,15 +121,9 @@ class SeveralWalked(WalkAsked):
             ground.benchmark,
             name=self.name,
             benchmark_name=self.benchmark,
-            benchmark_costs=self.benchmark_costs,
-            costs_times=ground.costs_times,
-            initial_equity=ground.initial_equity,
-            start=index[cut[0].out[0]],
-            end=None,
-            periods=ground.periods,
-            metrics=(),
+            terms=self.terms(cut, ()),
             place=place,
-            data=self.data,
+            data=self.data or ground.data,
         )
 
 
@@ -160,10 +139,7 @@ class JointSums:
     initial_equity: float = 10_000.0
 
     def __call__(self, wanted: Wanted, first: int, shift: float = 0.0) -> Floats:
-        """Shape (combinations, parts, sums); no run begins before the row `first`.
-
-        Raises what stands in the way of a run.
-        """
+        """Shape (combinations, parts, sums); no run begins before the row `first`."""
         out = np.zeros((len(wanted.rows), len(self.parts.rows), len(PART_SUMS)))
         there = np.flatnonzero(wanted.begins < wanted.rows.shape[1] - 1)
         begins = np.maximum(wanted.begins[there], first).tolist()
@@ -278,6 +254,5 @@ def several_at_hand(
         benchmark=benchmark if isinstance(benchmark, str) else "benchmark",
         benchmark_costs=costs or DEFAULT_COSTS,
         name=walked.name,
-        data=", ".join(markets),
         studied={},
     )

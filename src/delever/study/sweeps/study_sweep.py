@@ -37,9 +37,14 @@ from delever.study.settings.portfolio_config import PortfolioStudy, load_any_stu
 from delever.study.sweeps.chosen import MOST_JUDGED, concluded
 from delever.study.sweeps.joint_ground import JointCombination
 from delever.study.sweeps.sweep_result import Sweep
-from delever.study.sweeps.sweep_task import Chunk, ChunkRunner, Measured
+from delever.study.sweeps.sweep_task import (
+    Chunk,
+    ChunkRunner,
+    Measured,
+    SweptStudy,
+    swept_study,
+)
 from delever.study.sweeps.swept_columns import SweptColumns, parquet_bytes
-from delever.study.sweeps.swept_study import SweptStudy, swept_study
 from delever.study.workspaces.workspace import Workspace
 
 Progress = Callable[[int, int, float], None]
@@ -81,7 +86,7 @@ def sweep_study(
     bound = _checked(path, table, swept, chosen)
     manifest = _manifest(table, swept.manifest, chosen, metrics)
     folder = workspace.results / study.name / "sweeps" / manifest["sweep_id"]
-    chunks = _chunks(chosen, alone=swept.slow(chosen[0]))
+    chunks = _chunks(chosen, alone=swept.ground.slow(swept.combination(chosen[0])))
     held = {chunk for chunk in chunks if not fresh and _stored(folder, chunk)}
     done = resumed = sum(chunk.last - chunk.first for chunk in held)
     todo = [chunk for chunk in chunks if chunk not in held]

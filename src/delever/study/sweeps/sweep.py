@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -24,13 +24,7 @@ from delever.study.runs.backtesting import check_given
 from delever.study.settings.config import DEFAULT_COSTS, unsaid_costs
 from delever.study.settings.grid import Grid, axes_given, study_path, with_axes
 from delever.study.sweeps.chosen import concluded
-from delever.study.sweeps.chunk import (
-    Combination,
-    SweepGround,
-    ledger_of,
-    run_combinations,
-    swept_trial,
-)
+from delever.study.sweeps.chunk import Combination, SweepGround
 from delever.study.sweeps.joint_ground import JointGround
 from delever.study.sweeps.joint_sweep import (
     OF_SEVERAL,
@@ -40,7 +34,7 @@ from delever.study.sweeps.joint_sweep import (
 from delever.study.sweeps.study_sweep import SWEPT_KEYS, Progress, sweep_study
 from delever.study.sweeps.sweep_result import Sweep
 from delever.study.sweeps.swept_columns import SweptColumns
-from delever.study.workspaces.any_strategy import Given, as_strategy
+from delever.study.workspaces.any_strategy import Given, as_strategy, called
 from delever.study.workspaces.strategy import Strategy
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
@@ -152,14 +146,16 @@ def sweep(
             several = joint_ground_at_hand(
                 study, strategy, costs=costs, benchmark=benchmark, place=place, **rest
             )
-            return _sweep_markets(several, axes, costs, really=really, place=place)
+            make = joint_combination_at_hand(
+                several, place, costs=costs, benchmark_costs=DEFAULT_COSTS, really=really
+            )
+            return _swept(several, axes, make, place)
         if isinstance(account, Mapping) or margin != "cross" or rule or rule_params:
             raise InputError(OF_SEVERAL)
-        ground = _ground(study, strategy, account, benchmark, place, rest)
-        return _sweep_market(ground, axes, costs, really=really, place=place)
-    path = study_path(study, "a sweep")
+        ground = _ground(study, strategy, account, costs, benchmark, place, rest)
+        return _swept(ground, axes, partial(_combination, ground, costs, really), place)
+    place, path = Workspace.find(workspace), study_path(study, "a sweep")
     _nothing_beside(strategy=strategy, axes=axes, account=account, costs=costs, rule=rule)
-    place = Workspace.find(workspace)
     return sweep_study(
         place.file(path),
         workspace=place,
@@ -185,49 +181,48 @@ def _ground(
     market: MarketView,
     strategy: Given,
     account: Account | None,
+    costs: Costs | None,
     benchmark: Given,
     place: Workspace,
     rest: Mapping[str, Any],
 ) -> SweepGround:
     """What combinations on a market at hand share."""
-    chosen = as_strategy(strategy, workspace=place)
-    market, account = account_on(market, account, place)
+    market, loaded = account_on(market, account, place)
     return SweepGround(
         market=market,
-        strategy=chosen,
+        strategy=as_strategy(strategy, workspace=place),
         benchmark=as_strategy(benchmark, workspace=place),
-        account=account,
+        account=loaded,
+        costs=costs or unsaid_costs(loaded),
         **rest,
     )
 
 
-def _sweep_market(
-    ground: SweepGround,
+def _swept(
+    ground: SweepGround | JointGround,
     axes: Mapping[str, Iterable[Any]],
-    costs: Costs | None,
-    *,
-    really: bool,
+    combination: Callable[[Mapping[str, Any]], Any],
     place: Workspace,
 ) -> Sweep:
-    """Sweep a strategy over a market here and now; only its trials are kept."""
-    lists = axes_given(axes)
+    """Sweep a strategy over a market, or several, here and now; only its trials are kept."""
+    lists, strategy = axes_given(axes), ground.strategy
     chosen = Grid.of(lists)
-    ground = replace(ground, costs=costs or unsaid_costs(ground.account))
-    combination = partial(_combination, ground, costs or DEFAULT_COSTS, really)
-    _check_axes(lists, run_combinations(ground, ()).columns, SWEPT_KEYS)
-    strategy = ground.strategy
-    if isinstance(strategy, Strategy):
-        for one in chosen:  # refuse a wrong name or value before the first is run
-            strategy.bind(combination(one).params)
-    elif any(name.partition(".")[0] in (name, "params") for name in lists):
-        raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
-    frame, trial = run_combinations(ground, map(combination, chosen)), swept_trial(ground)
-    name, symbol = str(strategy.name or "exposures"), ground.market.symbol or "a market at hand"
-    n_trials, ledger, family = len(chosen), None, ""
+    of_several: Mapping[str, Any] = {"portfolio": ()} if isinstance(ground, JointGround) else {}
+    _check_axes(lists, ground.rows(()).columns, {**SWEPT_KEYS, **of_several})
+    made = [combination(one) for one in chosen]  # what is wrong is refused before the first is run
+    if isinstance(ground, SweepGround):
+        if isinstance(strategy, Strategy):
+            for one in made:
+                strategy.bind(one.params)
+        elif any(name.partition(".")[0] in (name, "params") for name in lists):
+            raise InputError(f"target exposures take no parameters; got {', '.join(lists)}")
+    frame = ground.rows(made)
+    name, n_trials = called(strategy), len(chosen)
+    ledger, family = None, ""
     if not place.shipped:
-        tried = zip(chosen, frame["error"], strict=True)
-        trials = [trial(combination(one)) for one, error in tried if not error]
-        ledger, last = ledger_of(place, ground), ground.market.index[-1]
+        tried = zip(made, frame["error"], strict=True)
+        trials = [ground.trial(one) for one, error in tried if not error]
+        ledger, last = ground.ledger(place), ground.market.index[-1]
         family = ledger.family(trials)
         n_trials = ledger.record(trials, by="notebook", study=name, until=last, family=family)
     return concluded(
@@ -236,8 +231,8 @@ def _sweep_market(
         chosen,
         combination,
         name=name,
-        data=symbol,
-        fixed={},
+        data=ground.data,
+        fixed=dict(ground.rule.params) if isinstance(ground, JointGround) else {},
         manifest={"study": {"name": name}},
         ledger=ledger,
         family=family,
@@ -246,7 +241,7 @@ def _sweep_market(
 
 
 def _combination(
-    ground: SweepGround, held: Costs, really: bool, values: Mapping[str, Any]
+    ground: SweepGround, held: Costs | None, really: bool, values: Mapping[str, Any]
 ) -> Combination:
     """Of values of axes; raises ConfigError for costs that are hardly meant."""
     own: dict[str, dict[str, Any]] = {"params": {}, "account": {}, "costs": {}}
@@ -260,7 +255,9 @@ def _combination(
     fills = replace(ground.costs, **own["costs"])
     if not really:
         fills.check_meant()
-    return Combination(own["params"], account, fills, replace(held, **own["costs"]))
+    return Combination(
+        own["params"], account, fills, replace(held or DEFAULT_COSTS, **own["costs"])
+    )
 
 
 def _check_axes(
@@ -282,47 +279,3 @@ def _check_axes(
             raise InputError(
                 f"an axis must be a parameter of the strategy or one of {there}; got {name!r}"
             )
-
-
-def _sweep_markets(
-    ground: JointGround,
-    axes: Mapping[str, Iterable[Any]],
-    costs: Costs | None,
-    *,
-    really: bool,
-    place: Workspace,
-) -> Sweep:
-    """Sweep a strategy over several markets here and now; only its trials are kept."""
-    lists = axes_given(axes)
-    chosen = Grid.of(lists)
-    combination = joint_combination_at_hand(
-        ground, place, costs=costs, benchmark_costs=DEFAULT_COSTS, really=really
-    )
-    _check_axes(lists, ground.rows(()).columns, {**SWEPT_KEYS, "portfolio": ()})
-    made = [combination(one) for one in chosen]  # what is wrong is refused before the first is run
-    frame = ground.rows(made)
-    strategy = ground.strategy
-    assert isinstance(strategy, Strategy)
-    n_trials, ledger, family = len(chosen), None, ""
-    data = ", ".join(ground.market)
-    if not place.shipped:
-        tried = zip(made, frame["error"], strict=True)
-        trials = [ground.trial(one) for one, error in tried if not error]
-        ledger = ground.ledger(place, data)
-        family, last = ledger.family(trials), ground.market.index[-1]
-        n_trials = ledger.record(
-            trials, by="notebook", study=strategy.name, until=last, family=family
-        )
-    return concluded(
-        ground,
-        SweptColumns(frame=with_axes(frame, chosen, np.arange(len(chosen)))),
-        chosen,
-        combination,
-        name=strategy.name,
-        data=data,
-        fixed=dict(ground.rule.params),
-        manifest={"study": {"name": strategy.name}},
-        ledger=ledger,
-        family=family,
-        n_trials=n_trials,
-    )

@@ -13,7 +13,9 @@ import pandas as pd
 
 from delever.arguments import counted
 from delever.errors import StoreError
+from delever.report import sweep_words as words
 from delever.report.figures.look import Chart
+from delever.report.pages import sweep_page as page
 from delever.research.choosing import Choosing, Gained
 from delever.research.deflation import Deflation
 from delever.research.finalists import Finalists
@@ -76,9 +78,7 @@ class Sweep(Swept, Result):
     @property
     def best(self) -> pd.DataFrame:
         """The ten combinations with the highest Sharpe ratios."""
-        from delever.report.pages.sweep_page import top
-
-        return top(self.frame, 10)
+        return page.top(self.frame, 10)
 
     @property
     def sums(self) -> pd.DataFrame:
@@ -91,16 +91,12 @@ class Sweep(Swept, Result):
     @property
     def headline(self) -> str:
         """The best beside the benchmark, and whether it is luck."""
-        from delever.report.sweep_words import headline
-
-        return headline(self)
+        return words.headline(self)
 
     @property
     def grounds(self) -> list[str]:
         """What the headline rests on: trials, neighbours, and choosing on part of the time."""
-        from delever.report.sweep_words import grounds
-
-        return grounds(self)
+        return words.grounds(self)
 
     @property
     def splits(self) -> pd.DataFrame:
@@ -112,9 +108,7 @@ class Sweep(Swept, Result):
     @property
     def notes(self) -> list[str]:
         """What a reader must know of the data and of the combinations."""
-        from delever.report.sweep_words import notes
-
-        return [*self.manifest.get("notes", ()), *notes(self)]
+        return [*self.manifest.get("notes", ()), *words.notes(self)]
 
     @property
     def refusal(self) -> str:
@@ -129,12 +123,10 @@ class Sweep(Swept, Result):
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The best, the best beside the benchmark, why some have no result, and all."""
-        from delever.report.sweep_words import compared, reasons
-
         found = {
             "best": self.best,
-            "compared": compared(self),
-            "without_result": reasons(self.frame),
+            "compared": words.compared(self),
+            "without_result": words.reasons(self.frame),
         }
         return {name: table for name, table in found.items() if len(table)} | {
             "combinations": self.frame
@@ -143,9 +135,7 @@ class Sweep(Swept, Result):
     @property
     def charts(self) -> dict[str, Chart]:
         """Maps of the first two axes, and every axis beside the metrics."""
-        from delever.report.pages.sweep_page import charts
-
-        return charts(self)
+        return page.charts(self)
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -154,14 +144,10 @@ class Sweep(Swept, Result):
 
     def html(self) -> str:
         """The sweep as a page."""
-        from delever.report.pages.sweep_page import render
-
-        return render(self, self.manifest)
+        return page.render(self, self.manifest)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever sweep --json`` prints."""
-        from delever.report.sweep_words import reasons
-
         rows = self.frame.drop(columns=["start", "first_decision", "error"], errors="ignore")
         found = self.terrain
         best = None if found is None else plain(rows.iloc[found.peak])
@@ -176,7 +162,7 @@ class Sweep(Swept, Result):
             "asked": self.asked,
             "resumed": self.resumed,
             "failed": self.manifest["failed"],
-            "reasons": reasons(self.frame)["combinations"].to_dict(),
+            "reasons": words.reasons(self.frame)["combinations"].to_dict(),
             "n_trials": self.n_trials,
             "highest_sharpe_ratio": best,
             "best_plateau": None if found is None else plain(rows.iloc[found.plateau]),

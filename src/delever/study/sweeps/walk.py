@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from delever.engine.settings import Account
 from delever.errors import InputError
 from delever.panel import Markets
 from delever.report.figures.look import Chart
+from delever.report.pages import walk_page as page
 from delever.research.choosing import Tried
 from delever.research.rungs import out_of_sample
 from delever.research.walking import (
@@ -33,6 +34,7 @@ from delever.research.walking import (
     windows,
 )
 from delever.study.kept.result import Result, plain
+from delever.study.kept.stored import About
 from delever.study.runs.answering import Progress, counting
 from delever.study.runs.run import Run
 from delever.study.settings.grid import study_path
@@ -45,9 +47,6 @@ from delever.study.workspaces.any_strategy import Given
 from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 from delever.view import MarketView
-
-if TYPE_CHECKING:
-    from delever.study.kept.stored import About
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -86,9 +85,7 @@ class WalkForward(Walked, Result):
     @property
     def headline(self) -> str:
         """What choosing came to, and whether it protected."""
-        from delever.report.pages.walk_page import headline
-
-        return headline(self, self.run.answer)
+        return page.headline(self, self.run.answer)
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -98,9 +95,7 @@ class WalkForward(Walked, Result):
     @property
     def charts(self) -> dict[str, Chart]:
         """What was chosen, and growth in and out of the windows; then those of the run."""
-        from delever.report.pages.walk_page import charts
-
-        return {**charts(self), **self.run.charts}
+        return {**page.charts(self), **self.run.charts}
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -136,11 +131,9 @@ class WalkForward(Walked, Result):
 
     def html(self) -> str:
         """The tear-sheet of the run, with the choices before it."""
-        from delever.report.pages.walk_page import lead
-
         growth, held = (self.yearly(name) for name in ("growth", "benchmark_growth"))
         told = [out_of_sample(growth, held, self.p_value)]
-        return self.run.tearsheet(said=self.headline, lead=lead(self), told=told)
+        return self.run.tearsheet(said=self.headline, lead=page.lead(self), told=told)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``delever walk --json`` prints."""

@@ -26,14 +26,11 @@ from delever.study.runs.backtesting import backtest_market
 from delever.study.runs.run import Run
 from delever.study.settings.config import DEFAULT_COSTS, Study, unsaid_costs
 from delever.study.settings.grid import axes_given, combinations
-from delever.study.sweeps.by_itself import benchmark_of, in_parts
 from delever.study.sweeps.chunk import (
     Combination,
     SweepGround,
     combination_maker,
     ground_of,
-    ledger_of,
-    record_combinations,
 )
 from delever.study.sweeps.walk_steps import WalkAsked, Wanted, joined, opened, sums_of, wanted_rows
 from delever.study.workspaces.any_strategy import Given, as_strategy
@@ -49,6 +46,11 @@ class OneWalked(WalkAsked):
 
     ground: SweepGround
 
+    def combination(self, params: Mapping[str, Any]) -> Combination:
+        """All that is asked for with parameters of the strategy."""
+        ground = self.ground
+        return Combination(params, ground.account, ground.costs, self.benchmark_costs)
+
     def wanted(self) -> Wanted:
         """What all combinations decide. Raises what the strategy does if it answers none."""
         return wanted_rows(self.ground, self.bound)
@@ -56,21 +58,6 @@ class OneWalked(WalkAsked):
     def sums_over(self, parts: Parts, wanted: Wanted, first: int) -> Callable[..., Floats]:
         """What sums decisions over parts, from rows on and shifted by a share."""
         return partial(sums_of, opened(replace(self.ground, own_parts=parts), wanted, first))
-
-    def held(self, parts: Parts, first: int) -> Floats:
-        """The benchmark's sums over parts."""
-        one = Combination({}, None, None, self.benchmark_costs)
-        return in_parts(benchmark_of(self.ground, one, first), parts, first)
-
-    def record(self, wanted: Wanted, place: Workspace) -> None:
-        """Count the combinations that the strategy answered among the trials on the market."""
-        ground = self.ground
-        made = [
-            Combination(one, ground.account, ground.costs, self.benchmark_costs)
-            for one, begin in zip(self.bound, wanted.begins, strict=True)
-            if begin < len(ground.market.index)
-        ]
-        record_combinations(ledger_of(place, ground), ground, made, by="walk", study=self.name)
 
     def run(
         self,
@@ -86,15 +73,9 @@ class OneWalked(WalkAsked):
             joined(ground, wanted, rows, cut),
             account=ground.account,
             costs=ground.costs,
-            benchmark_costs=self.benchmark_costs,
-            costs_times=ground.costs_times,
             benchmark=ground.benchmark,
-            start=ground.market.index[cut[0].out[0]],
-            end=None,
-            periods=ground.periods,
-            initial_equity=ground.initial_equity,
             name=self.name,
-            metrics=(),
+            terms=self.terms(cut, place.extensions.metrics),
             place=place,
             params={},
             quick=True,

@@ -19,13 +19,16 @@ from delever.engine.sweep_market import SweepMarket
 from delever.engine.sweep_metrics import PART_SUMS, part_names
 from delever.errors import DeleverError, InputError
 from delever.memo import shared_work
-from delever.research.choosing import Tried
+from delever.research.choosing import Parts, Tried
 from delever.research.walking import Pace, Window, choices, out_growth
+from delever.stats.metrics import AsMetric
 from delever.study.machines.executor import mapping, open_executor
+from delever.study.runs.simulation import RunTerms
 from delever.study.settings.config import DEFAULT_COSTS
 from delever.study.sweeps.asking import answers, asked_of
-from delever.study.sweeps.by_itself import in_parts, why_by_itself
 from delever.study.sweeps.chunk import Combination, SweepGround
+from delever.study.sweeps.ground import in_parts
+from delever.study.workspaces.workspace import Workspace
 from delever.venues.costs import Costs
 
 _LEAST_SHIFT_DAYS = 30
@@ -43,6 +46,35 @@ class WalkAsked:
     benchmark_costs: Costs
     name: str
     studied: Mapping[str, str]
+    data: str = ""  # what it is walked on, in words, where that is not what the ground says
+
+    def terms(self: Any, cut: Sequence[Window], metrics: Sequence[AsMetric]) -> RunTerms:
+        """What the run of the choices is held to, from the first window on."""
+        ground = self.ground
+        return RunTerms(
+            benchmark_costs=self.benchmark_costs,
+            costs_times=ground.costs_times,
+            initial_equity=ground.initial_equity,
+            start=ground.market.index[cut[0].out[0]],
+            periods=ground.periods,
+            metrics=metrics,
+        )
+
+    def held(self: Any, parts: Parts, first: int) -> Floats:
+        """The benchmark's sums over parts."""
+        one = self.combination(self.bound[0])
+        return in_parts(self.ground.beside(one, first), parts, first)
+
+    def record(self: Any, wanted: Wanted, place: Workspace) -> None:
+        """Count the combinations that the strategy answered among the trials on the market."""
+        ground, index = self.ground, self.ground.market.index
+        trials = [
+            ground.trial(self.combination(params))
+            for params, begin in zip(self.bound, wanted.begins, strict=True)
+            if begin < len(index)
+        ]
+        ledger = ground.ledger(place, self.data)
+        ledger.record(trials, by="walk", study=self.name, until=index[-1])
 
 
 class Wanted(NamedTuple):
@@ -59,10 +91,7 @@ class Wanted(NamedTuple):
 
 
 def wanted_rows(ground: SweepGround, bound: Sequence[Mapping[str, Any]]) -> Wanted:
-    """Ask the strategy for all combinations.
-
-    Raises what it does if it answers none.
-    """
+    """Ask the strategy for all combinations."""
     index = ground.market.index
     names, rows = [EXPOSURE], np.zeros((len(bound), len(index) + 1, 1))
     begins = np.full(len(bound), len(index))
@@ -94,7 +123,7 @@ def opened(ground: SweepGround, wanted: Wanted, first: int) -> SweepMarket | Swe
     """Where their accounts run: laid out for many at once, or each by itself; without bounds."""
     if ground.account is not None:
         ground = replace(ground, account=replace(ground.account, bounds=False))
-    if not (why_by_itself(ground) or len(wanted.names) > 1):
+    if not (ground.why_alone or len(wanted.names) > 1):
         return ground.opened(first)
     market = replace(ground.market, readings={}, earlier=None)
     nothing = pd.Series(0.0, index=market.index)  # a worker asks no strategy
@@ -170,11 +199,7 @@ class Shifts:
     def growth(
         self, workers: int, cluster: str | Executor | None, progress: Callable[[int, int], object]
     ) -> list[float]:
-        """Growth of each; none where there is too much to hold.
-
-        The same wherever they are walked. Raises SimulationError if a worker ends too early, or a
-        cluster does not answer.
-        """
+        """Growth of each; none where there is too much to hold."""
         if self.values > _MOST_VALUES or not self.many:
             return []
         workers = min(workers, self.many)

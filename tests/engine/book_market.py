@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
-from tests.reference.book_plain import run_book_plain
+from tests.reference.plain_loops import plain_loops
 
 from delever.engine.portfolio import Leg, Margin, PortfolioBacktest, portfolio_backtest
 from delever.engine.settings import Account, FundingSeries
@@ -29,12 +28,7 @@ MANY = (
 
 def plainly(legs: dict[str, Leg], targets: pd.DataFrame, **asked: Any) -> PortfolioBacktest:
     """A run by the loop in plain Python, which is written apart from the compiled one."""
-
-    def run(*laid: Any, engine: str, **told: Any) -> Any:
-        return run_book_plain(*laid, **told)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("delever.engine.book_kernel.run_book", run)
+    with plain_loops():
         return portfolio_backtest(legs, targets, **asked)
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 import pytest
+from tests.reference.plain_loops import plain_loops
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +47,13 @@ def exact_perp() -> ModuleType:
 def exact_book() -> ModuleType:
     """The reference ledger of an account of several positions."""
     return _load("book_ledger")
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """By which loop a case runs: the compiled one, or the one in plain Python."""
+    if request.param == "plain":
+        with plain_loops():
+            yield "numba"
+    else:
+        yield request.param

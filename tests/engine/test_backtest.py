@@ -39,7 +39,7 @@ def stamp(text: str) -> pd.Timestamp:
     return pd.Timestamp(text, tz="UTC")
 
 
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_a_decision_is_filled_at_the_next_open_with_costs_inside_the_target(engine: Any) -> None:
     bars = market((90, 100, 80, 100), (110, 130, 100, 120), (125, 130, 120, 130))
     done = run(bars, [1, 0, 0], costs=Costs(taker_fee=0.25, slippage=0.1), engine=engine)
@@ -105,7 +105,7 @@ def test_a_position_drifts_until_the_target_changes_or_the_band_is_left() -> Non
     assert pd.isna(trade["exit_time"])
 
 
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_a_target_that_costs_put_out_of_reach_is_not_asked_for_again(engine: Any) -> None:
     # Half of 1,000 at 101. To a seller at 99 exposure is 0.495 by then, so 0.499 is not traded. It
     # is no new target at 200, where a sale could reach it.
@@ -144,7 +144,7 @@ def test_a_flip_closes_one_trade_and_opens_another_and_splits_costs() -> None:
     assert len(done.fills) == 2
 
 
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_a_short_is_closed_where_the_high_takes_its_equity(engine: Any) -> None:
     bars = market((100, 100, 100, 100), (100, 150, 90, 120), (120, 210, 100, 110), (50, 60, 40, 50))
     done = run(bars, [-1, -1, -1, -1], engine=engine)
@@ -160,7 +160,7 @@ def test_a_short_is_closed_where_the_high_takes_its_equity(engine: Any) -> None:
     assert done.returns.tolist() == pytest.approx([0.0, -0.2, -1.0, 0.0])
 
 
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_a_gap_past_bankruptcy_books_the_shortfall(engine: Any) -> None:
     bars = market(
         (100, 100, 100, 100), (100, 100, 100, 100), (230, 240, 220, 230), (90, 90, 80, 80)
@@ -178,7 +178,7 @@ def test_a_gap_past_bankruptcy_books_the_shortfall(engine: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_covering_that_costs_more_than_equity_ruins(engine: Any) -> None:
     bars = flat_bars(100.0, 100.0, 199.0, 199.0)
     done = run(bars, [-1, 0, 0, 0], costs=Costs(taker_fee=0.02), engine=engine)
@@ -194,7 +194,7 @@ def test_covering_that_costs_more_than_equity_ruins(engine: Any) -> None:
     assert done.trades["status"].tolist() == ["liquidated"]
 
 
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_a_fill_whose_slippage_takes_the_equity_is_closed_at_the_open(engine: Any) -> None:
     done = run(flat_bars(100.0, 100.0), [-1, -1], costs=Costs(slippage=0.6), engine=engine)
     # 25 units sold at 40 bring 1,000; at the open of 100 the account owes 2,500 with 2,000.

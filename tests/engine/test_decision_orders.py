@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.reference.plain_loops import plain_loops
 
 from delever.engine.backtest import Backtest, backtest, rerun
 from delever.engine.settings import Account
@@ -32,12 +34,11 @@ def days(*rows: tuple[float, float, float, float]) -> pd.DataFrame:
 def run(bars: pd.DataFrame, said: dict[str, Any], **more: Any) -> Backtest:
     """A run of the same decision at every close; lists say it close by close."""
     frame = pd.DataFrame({"exposure": 1.0, **said}, index=bars.index, dtype="float64")
-    both = [
-        backtest(bars, frame, timeframe="1d", initial_equity=1_000.0, engine=engine, **more)
-        for engine in ("numba", "python")
-    ]
-    pd.testing.assert_frame_equal(both[0].ledger, both[1].ledger, rtol=1e-12, atol=1e-9)
-    return both[0]
+    asked = partial(backtest, bars, frame, timeframe="1d", initial_equity=1_000.0, **more)
+    done = asked()
+    with plain_loops():
+        pd.testing.assert_frame_equal(done.ledger, asked().ledger, rtol=1e-12, atol=1e-9)
+    return done
 
 
 def told(done: Backtest) -> list[tuple[int, float, float, str]]:

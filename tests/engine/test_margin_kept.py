@@ -44,17 +44,16 @@ def test_the_ratio_is_one_where_the_formula_liquidates() -> None:
     seed=st.integers(0, 10_000),
     mode=st.sampled_from(["isolated", "cross"]),
     leverage=st.sampled_from([2.0, 5.0, 10.0]),
-    engine=st.sampled_from(["numba", "python"]),
 )
 def test_the_trigger_of_a_close_is_where_its_ratio_is_one(
-    seed: int, mode: str, leverage: float, engine: str
+    seed: int, mode: str, leverage: float
 ) -> None:
     """From balance and need at the close, moved to the ledger's trigger along its bracket."""
     rng = np.random.default_rng(seed)
     bars = at(100.0 * np.exp(rng.normal(0.0, 0.03, 40).cumsum()))
     asked = rng.uniform(-leverage, leverage, 40) * 0.9
     account = perp(leverage=leverage, margin_mode=mode, rules=rules(STEPS))
-    ledger = run(bars, asked.tolist(), account, engine=engine).ledger
+    ledger = run(bars, asked.tolist(), account).ledger
     held = ledger[(ledger["position"] != 0.0) & ledger["liquidation_price"].notna()]
     held = held[np.isfinite(held["margin_ratio"])]
     balance = held["maintenance_margin"] / held["margin_ratio"]

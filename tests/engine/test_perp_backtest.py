@@ -24,7 +24,7 @@ from delever.venues.rules import Fees, Rules
 from delever.venues.slippage import FixedSlippage, Impact, StressSlippage, VolatilitySlippage
 
 CONTRACT = PerpContract(symbol="BTC/USDT:USDT")
-engines = pytest.mark.parametrize("engine", ["numba", "python"])
+engines = pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 
 
 def rules(

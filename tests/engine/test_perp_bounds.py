@@ -174,7 +174,7 @@ def test_ladders_on_finer_bars_lie_between_the_bounds(case: Any, seed: int) -> N
         (0.15, 250.0, 500.0),  # at 85 they lose 750, of which the margin is only 500
     ],
 )
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_a_stop_beyond_the_liquidation_price_may_come_first_on_another_series(
     stop_loss: float, worst: float, best: float, engine: Any
 ) -> None:

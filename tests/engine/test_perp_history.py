@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.reference.plain_loops import plain_loops
 
 from delever.engine.backtest import Backtest, backtest
 from delever.engine.settings import Account, FundingSeries
@@ -109,7 +110,7 @@ def test_the_ledgers_funding_of_one_bitcoin_is_the_sum_of_the_files(
     assert "funding: settled at every stamp of the run" in done.fidelity
 
 
-def test_both_engines_agree_over_the_whole_history(
+def test_both_loops_agree_over_the_whole_history(
     bars: pd.DataFrame, funding: FundingSeries
 ) -> None:
     calm = bars["close"].rolling(60).mean()
@@ -122,10 +123,9 @@ def test_both_engines_agree_over_the_whole_history(
         stop_loss=0.08,
         trailing_stop=0.2,
     )
-    one, two = (
-        backtest(bars, targets, timeframe="4h", account=account, engine=engine)
-        for engine in ("numba", "python")
-    )
+    one = backtest(bars, targets, timeframe="4h", account=account)
+    with plain_loops():
+        two = backtest(bars, targets, timeframe="4h", account=account)
     numbers = one.ledger.columns.drop("ambiguous")
     np.testing.assert_allclose(one.ledger[numbers], two.ledger[numbers], rtol=1e-9, atol=1e-7)
     assert one.fills["reason"].tolist() == two.fills["reason"].tolist()

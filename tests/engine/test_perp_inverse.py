@@ -31,7 +31,7 @@ from delever.venues.slippage import Impact
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / ".." / "shared" / "vectors" / "liquidation.json"
 CONTRACT = PerpContract(symbol="BTC/USD:BTC", kind="inverse")
-engines = pytest.mark.parametrize("engine", ["numba", "python"])
+engines = pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 
 
 def rules(rate: float = 0.01, *, formula: str = "bybit_mark", liquidation: float = 0.0) -> Rules:

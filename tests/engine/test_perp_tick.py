@@ -22,7 +22,7 @@ from delever.venues.margin_formulas import FORMULAS
 from delever.venues.rules import Fees, Rules
 
 STILL = (100, 100, 100, 100)
-engines = pytest.mark.parametrize("engine", ["numba", "python"])
+engines = pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 kinds = pytest.mark.parametrize("kind", ["linear", "inverse"])
 
 

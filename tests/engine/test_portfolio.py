@@ -76,7 +76,7 @@ def test_a_portfolio_of_one_symbol_is_the_single_run_to_the_last_bit(
     own = "isolated" if mode == "isolated" else "cross"
     single = backtest(
         bars, targets, timeframe="1d", costs=COSTS, rebalance_band=band,
-        account=replace(account, margin_mode=own), engine="python",
+        account=replace(account, margin_mode=own),
     )  # fmt: skip
     legs = {"A": Leg(bars=bars, account=replace(account, margin_mode=own))}
     run = portfolio_backtest(
@@ -247,7 +247,7 @@ def test_a_missing_bar_makes_a_target_wait_and_a_mark_stay() -> None:
     assert any("B 2" in note for note in run.fidelity)
 
 
-@pytest.mark.parametrize("engine", ["numba", "python"])
+@pytest.mark.parametrize("engine", ["numba", "plain"], indirect=True)
 def test_an_end_is_known_when_patience_is_over_or_it_was_said(engine: Any) -> None:
     times = days(12)
     holed = flat_bars(100.0, times[[0, 1, 2, 3, 7, 8]])

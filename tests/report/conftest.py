@@ -77,7 +77,6 @@ def simulate(bars: pd.DataFrame, target: pd.Series | float) -> Backtest:
         timeframe="1d",
         costs=Costs(taker_fee=0.001, slippage=0.0005),
         initial_target=float(exposure.iloc[0]),
-        engine="python",
     )
 
 

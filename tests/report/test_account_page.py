@@ -51,7 +51,6 @@ def stopped(
         costs=Costs(taker_fee=0.001, slippage=0.0005) + Borrow(rate=0.2),
         initial_target=-1.0,
         account=Account(stop_loss=0.03, take_profit=0.02, bounds=True),
-        engine="python",
     )
     return evaluate(
         name="stopped",

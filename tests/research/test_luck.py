@@ -41,7 +41,7 @@ def random_targets(seed: int) -> pd.Series:
 
 
 # By the plain loop: nothing is compiled to know which tests there are.
-BENCHMARK = held(pd.Series(1.0, index=INDEX), initial_target=1.0, engine="python")
+BENCHMARK = held(pd.Series(1.0, index=INDEX), initial_target=1.0)
 
 
 def payout(run: Backtest) -> float:

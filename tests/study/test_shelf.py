@@ -237,9 +237,7 @@ def test_writers_at_once_leave_an_index_of_everything(place):
 
 def test_an_index_is_not_written_while_another_is(place, monkeypatch):
     rendered = threading.Event()
-    monkeypatch.setattr(
-        "delever.report.pages.index_page.render", lambda *_: rendered.set() or "<!DOCTYPE html>"
-    )
+    monkeypatch.setattr(stored, "render", lambda *_: rendered.set() or "<!DOCTYPE html>")
     place.results.mkdir(parents=True)
     with ThreadPoolExecutor(1) as pool:
         with FileLock(place.results / ".lock"):

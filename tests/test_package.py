@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import hashlib
+import importlib
 import json
 import tomllib
 from itertools import pairwise
@@ -124,3 +125,16 @@ def test_no_two_files_and_no_two_classes_share_a_name():
         for seen, name in names:
             seen[name] = path
     assert twice == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_what_a_benchmark_takes_from_the_package_is_there(path):
+    """No benchmark is run here, but none may fall behind either."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    for node in taken:
+        if (node.module or "").partition(".")[0] == "delever":
+            there = importlib.import_module(node.module)
+            missing = [one.name for one in node.names if not hasattr(there, one.name)]
+            for name in missing:
+                importlib.import_module(f"{node.module}.{name}")

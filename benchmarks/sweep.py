@@ -39,8 +39,8 @@ from delever.engine.sweep_accounts import SweepAccount, asked, simulate
 from delever.engine.sweep_market import SweepMarket, board_of, sweep_market
 from delever.signals import indicators
 from delever.study.kept.provenance import gather
-from delever.study.settings.portfolio_config import load_study
 from delever.study.settings.grid import combinations
+from delever.study.settings.portfolio_config import load_study
 from delever.study.sweeps.chunk import Combination, SweepGround, combination_maker
 from delever.study.sweeps.chunk import ground_of as study_ground
 from delever.study.workspaces.any_strategy import as_strategy

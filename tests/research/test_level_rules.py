@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from delever.errors import InputError
 from delever.research.null_markets import simulate_bars
 from delever.research.signal.level_break import LevelRule, Signal
-from delever.research.signal.level_rules import RULES
+from delever.research.signal.level_rules import RULES, _nearest
 from delever.research.signal.placebo import placebo_factors
-from delever.signals.levels import nearest_levels, support_below
+from delever.signals.levels import support_below
 from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView
 
@@ -163,7 +163,7 @@ def test_a_close_on_a_level_has_not_broken_it_whatever_is_in_force(side):
             "ended": ended.where(chance.random(60) < 0.7),
         }
     )
-    line = nearest_levels(seen, table, side)(1.0)
+    line = _nearest(lambda _: table, side)(seen)(1.0)
     levels = list(zip(table["price"], table["born"], table["ended"], strict=True))
     for row, now in enumerate(seen.index[1:], 1):
         before = closes[row - 1]

@@ -6,9 +6,9 @@ A level at row t never knows anything of bar t. A *support* lies below the price
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,9 +23,6 @@ from delever.signals.indicators import donchian
 from delever.view import MarketView, Price
 
 SUPPORT_WEEKS = 26
-
-_APART = 1e3
-"""More than any two logarithms of prices differ."""
 
 
 @feature(
@@ -239,60 +236,34 @@ def support_below(market: MarketView, levels: pd.DataFrame) -> pd.Series:
     levels : pandas.DataFrame, shape (k, 5)
         A table of levels, see `delever.signals.swings`.
     """
-    return nearest_levels(market, levels, "below")(1.0).rename("support")
+    table = levels.sort_values("born", kind="stable")
+    gone = table[table["ended"].notna()]
+    births = zip(_stamps(table["born"]), table["price"], strict=True)
+    ends = zip(_stamps(gone["ended"]), gone["price"], strict=True)
+    changes = [(at, True, price) for at, price in births]
+    changes += [(at, False, price) for at, price in ends]
+    changes.sort(key=lambda change: change[0])
+    opens = market.index.as_unit("ns").asi8.tolist()
+    closes = market.bars["close"].tolist()
+    force: list[float] = []
+    out, following = [math.nan] * len(opens), 0
+    for row, opened in enumerate(opens):
+        while following < len(changes) and changes[following][0] <= opened:
+            _, comes, price = changes[following]
+            following += 1
+            if comes:
+                bisect.insort(force, price)
+            else:
+                force.pop(bisect.bisect_left(force, price))
+        place = bisect.bisect_right(force, closes[row - 1]) if row else 0
+        if place:
+            out[row] = force[place - 1]
+    return pd.Series(out, index=market.index, name="support", dtype="float64")
 
 
-def nearest_levels(
-    market: MarketView, table: pd.DataFrame, side: Literal["below", "above"]
-) -> Callable[[float], pd.Series]:
-    """From a factor to the nearest level the price may break, the prices of a table times it.
-
-    Which levels are in force on which bars is found once and not for every factor.
-    """
-    beside: Literal["left", "right"] = "right" if side == "below" else "left"
-    passed = np.less_equal if side == "below" else np.less
-    before = market.bars["close"].shift(1).to_numpy(dtype="float64")
-    stretches = list(_in_force(market.index, table))
-    counts = np.array([len(prices) for *_, prices in stretches], dtype=np.int64)
-    lengths = [last - first for first, last, _ in stretches]
-    bars = np.array([bar for first, last, _ in stretches for bar in range(first, last)], int)
-    own = np.repeat(np.arange(len(stretches)), lengths)
-    prices = np.array([price for *_, there in stretches for price in there], dtype=np.float64)
-    keys = np.repeat(np.arange(len(stretches)), counts) * _APART + np.log(prices)
-    ends = np.cumsum(counts)[own]
-    begins, asked = ends - counts[own], before[bars]
-    looked = own * _APART + np.log(asked)
-
-    def levels(factor: float) -> pd.Series:
-        moved = np.append(prices * factor, np.nan)
-        place = np.searchsorted(keys, looked - np.log(factor), beside)
-        place = np.clip(place, begins, ends)
-        while True:  # what logarithms round to the wrong side of a price is set right
-            up = (place < ends) & passed(moved[place], asked)
-            down = (place > begins) & ~passed(moved[place - 1], asked) & ~np.isnan(asked)
-            if not (up | down).any():
-                break
-            place = place + up - down
-        place = place - 1 if side == "below" else place
-        there = (place >= begins) & (place < ends) & ~np.isnan(asked)
-        out = np.full(len(before), np.nan)
-        out[bars[there]] = moved[place[there]]
-        return pd.Series(out, index=market.index)
-
-    return levels
-
-
-def _in_force(index: pd.DatetimeIndex, table: pd.DataFrame) -> Iterator[tuple[int, int, Floats]]:
-    """Stretches of bars, and the levels in force on all of them, lowest first."""
-    born = index.searchsorted(pd.DatetimeIndex(table["born"]).as_unit("ns"))
-    gone = table["ended"].notna().to_numpy()
-    ended = np.full(len(table), len(index))
-    ended[gone] = index.searchsorted(pd.DatetimeIndex(table["ended"][gone]).as_unit("ns"))
-    prices = table["price"].to_numpy(dtype="float64")
-    for first, last in pairwise(np.unique([0, *born, *ended, len(index)]).tolist()):
-        there = (born <= first) & (ended > first)
-        if there.any():
-            yield first, last, np.unique(prices[there])
+def _stamps(times: pd.Series) -> list[int]:
+    stamps: list[int] = pd.DatetimeIndex(times).as_unit("ns").asi8.tolist()
+    return stamps
 
 
 @described

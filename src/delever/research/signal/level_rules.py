@@ -7,9 +7,12 @@ those: a multiple of the nearest alone would lie far from the price and need a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Gt, Lt
 
@@ -19,7 +22,6 @@ from delever.signals.indicators import Average, moving_average
 from delever.signals.levels import (
     fixed_resistance,
     fixed_support,
-    nearest_levels,
     rolling_resistance,
     rolling_support,
     round_resistance,
@@ -31,6 +33,8 @@ from delever.signals.swings import cycle_highs, fibonacci, swings
 from delever.view import MarketView, Price
 
 Count = Annotated[int, Ge(1)]
+_APART = 1e3
+"""More than any two logarithms of prices differ."""
 _BREAK: Mapping[Side, str] = {"below": "break of", "above": "break above"}
 
 
@@ -125,7 +129,7 @@ def swing_low(*, bars: Count = 5, confirm: Count = 1) -> LevelRule:
     """Break of the nearest confirmed swing low."""
     return LevelRule(
         name=f"break of a swing low ({bars} bars)",
-        levels=lambda market: nearest_levels(market, _swings(market, bars, "swing_low"), "below"),
+        levels=_nearest(lambda market: _swings(market, bars, "swing_low"), "below"),
         confirm=confirm,
     )
 
@@ -134,7 +138,7 @@ def swing_high(*, bars: Count = 5, confirm: Count = 1) -> LevelRule:
     """Break above the nearest confirmed swing high."""
     return LevelRule(
         name=f"break above a swing high ({bars} bars)",
-        levels=lambda market: nearest_levels(market, _swings(market, bars, "swing_high"), "above"),
+        levels=_nearest(lambda market: _swings(market, bars, "swing_high"), "above"),
         side="above",
         confirm=confirm,
     )
@@ -146,7 +150,7 @@ def cycle_high(
     """Break of the nearest high of a past cycle."""
     return LevelRule(
         name=f"{_BREAK[side]} a former cycle high (fall of {fall:g})",
-        levels=lambda market: nearest_levels(market, cycle_highs(market, fall=fall), side),
+        levels=_nearest(lambda market: cycle_highs(market, fall=fall), side),
         side=side,
         confirm=confirm,
     )
@@ -156,7 +160,7 @@ def fibonacci_ratio(*, bars: Count = 15, confirm: Count = 1, side: Side = "below
     """Break of the nearest Fibonacci ratio of the latest swings."""
     return LevelRule(
         name=f"{_BREAK[side]} a Fibonacci ratio (swings of {bars} bars)",
-        levels=lambda market: nearest_levels(market, fibonacci(market, bars=bars), side),
+        levels=_nearest(lambda market: fibonacci(market, bars=bars), side),
         side=side,
         confirm=confirm,
     )
@@ -168,9 +172,7 @@ def volume_node(
     """Break of the nearest node of the volume profile."""
     return LevelRule(
         name=f"{_BREAK[side]} a volume node ({weeks} weeks)",
-        levels=lambda market: nearest_levels(
-            market, volume_nodes(market, weeks=weeks, bins=bins), side
-        ),
+        levels=_nearest(lambda market: volume_nodes(market, weeks=weeks, bins=bins), side),
         side=side,
     )
 
@@ -211,3 +213,63 @@ def _multiples(level: pd.Series) -> Levels:
 def _swings(market: MarketView, bars: int, kind: str) -> pd.DataFrame:
     found = swings(market, bars=bars)
     return found[found["kind"] == kind]
+
+
+def _nearest(
+    table: Callable[[MarketView], pd.DataFrame], side: Side
+) -> Callable[[MarketView], Levels]:
+    """Levels of a table, the nearest the price may break, all moved by the factor.
+
+    Below, it is what `support_below` finds on a table with its prices times the factor; but which
+    levels are in force on which bars is found once and not for every factor.
+    """
+    beside: Literal["left", "right"] = "right" if side == "below" else "left"
+    passed = np.less_equal if side == "below" else np.less
+
+    def on(market: MarketView) -> Levels:
+        before = market.bars["close"].shift(1).to_numpy(dtype="float64")
+        stretches = list(_in_force(market.index, table(market)))
+        counts = np.array([len(prices) for *_, prices in stretches], dtype=np.int64)
+        lengths = [last - first for first, last, _ in stretches]
+        bars = np.array([bar for first, last, _ in stretches for bar in range(first, last)], int)
+        own = np.repeat(np.arange(len(stretches)), lengths)
+        prices = np.array([price for *_, there in stretches for price in there], dtype=np.float64)
+        keys = np.repeat(np.arange(len(stretches)), counts) * _APART + np.log(prices)
+        ends = np.cumsum(counts)[own]
+        begins, asked = ends - counts[own], before[bars]
+        looked = own * _APART + np.log(asked)
+
+        def levels(factor: float) -> pd.Series:
+            moved = np.append(prices * factor, np.nan)
+            place = np.searchsorted(keys, looked - np.log(factor), beside)
+            place = np.clip(place, begins, ends)
+            while True:  # what logarithms round to the wrong side of a price is set right
+                up = (place < ends) & passed(moved[place], asked)
+                down = (place > begins) & ~passed(moved[place - 1], asked) & ~np.isnan(asked)
+                if not (up | down).any():
+                    break
+                place = place + up - down
+            place = place - 1 if side == "below" else place
+            there = (place >= begins) & (place < ends) & ~np.isnan(asked)
+            out = np.full(len(before), np.nan)
+            out[bars[there]] = moved[place[there]]
+            return pd.Series(out, index=market.index)
+
+        return levels
+
+    return on
+
+
+def _in_force(
+    index: pd.DatetimeIndex, table: pd.DataFrame
+) -> Iterator[tuple[int, int, npt.NDArray[np.float64]]]:
+    """Stretches of bars, and the levels in force on all of them, lowest first."""
+    born = index.searchsorted(pd.DatetimeIndex(table["born"]).as_unit("ns"))
+    gone = table["ended"].notna().to_numpy()
+    ended = np.full(len(table), len(index))
+    ended[gone] = index.searchsorted(pd.DatetimeIndex(table["ended"][gone]).as_unit("ns"))
+    prices = table["price"].to_numpy(dtype="float64")
+    for first, last in pairwise(np.unique([0, *born, *ended, len(index)]).tolist()):
+        there = (born <= first) & (ended > first)
+        if there.any():
+            yield first, last, np.unique(prices[there])

@@ -176,7 +176,6 @@ SIGNALS: dict[str, Signal] = {
 
 NO_SIGNAL = {
     "volatility.check_prices": "checks",
-    "levels.nearest_levels": "what support_below asks; tests/research/test_level_rules.py",
     "allocation.equal": "shares of several symbols; tests/signals/test_allocation.py",
     "allocation.inverse_volatility": "shares of several symbols; tests/signals/test_allocation.py",
     "allocation.volatility_target": "shares of several symbols; tests/signals/test_allocation.py",
